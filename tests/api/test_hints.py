@@ -8,7 +8,9 @@ import pytest
 import ashtune
 from ashtune.core.events import JobFinished
 from ashtune.core.jobs import Goal, TrialId, WorkerId
+from ashtune.core.ladder import Ladder
 from ashtune.driver import hints
+from ashtune.schedulers.registry import SCHEDULERS
 from ashtune.search import Sobol, Space
 
 
@@ -61,6 +63,15 @@ def test_a_search_that_takes_no_notice_of_priors_is_said() -> None:
     assert len(hints.of_the_search(ashtune.Grid(points=3), believed)) == 1
     assert hints.of_the_search(ashtune.GP(), believed) == []
     assert hints.of_the_search(Sobol(), Space.parse({"x": (0.0, 1.0)})) == []
+
+
+@pytest.mark.parametrize(
+    ("scheduler", "trials", "is_odd"),
+    [("ash", 4, True), ("ash", 30, False), ("ash", None, False), ("sh", 8, True), ("sh", 9, False), ("full", 1, False)],
+)
+def test_too_few_trials_for_the_top_rung_are_said(scheduler: str, trials: int | None, is_odd: bool) -> None:
+    lines = hints.of_the_trials(SCHEDULERS.given(scheduler), Ladder(1, 9, 3), trials, unit="epoch")
+    assert lines == ["too few trials for one to reach epoch 9: give more, or a lower max_resource"] * is_odd
 
 
 def finished(trial: int, losses: list[float]) -> JobFinished:

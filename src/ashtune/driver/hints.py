@@ -8,7 +8,10 @@ from collections.abc import Iterable, Mapping
 
 from ashtune.core.events import Event, JobFinished
 from ashtune.core.jobs import Goal, Objective, TrialId
+from ashtune.core.ladder import Ladder
 from ashtune.core.plaintext import one_line
+from ashtune.reports.plan import too_few_trials
+from ashtune.schedulers.protocol import Scheduler
 from ashtune.search.grid import Grid
 from ashtune.search.protocol import Search
 from ashtune.search.sobol import Sobol
@@ -73,6 +76,12 @@ def of_the_search(search: Search, space: Space) -> list[str]:
     names = ", ".join(space.beliefs)
     line = f"search={type(search).__name__.lower()!r} takes no notice of the prior of {names}; give 'random' or 'gp'"
     return [one_line(line)]
+
+
+def of_the_trials(scheduler: Scheduler, ladder: Ladder, trials: int | None, *, unit: str) -> list[str]:
+    """Return a hint if there are too few trials for one to be trained to the top rung."""
+    expected = None if trials is None else scheduler.build(ladder, trials).expected(trials)
+    return [] if expected is None or expected[-1] else [too_few_trials(ladder.rungs[-1], unit=unit)]
 
 
 def of_the_goal(goal: Goal) -> list[str]:

@@ -93,11 +93,13 @@ def plan_view(planned: Plan, *, unit: str) -> "Group":
         Text(saving_line(planned, unit=unit)),
     ]
     if not planned.rungs[-1].trials:
-        resource = planned.rungs[-1].resource
-        parts.append(
-            Text(f"too few trials for one to reach {unit} {resource:,}: give more, or a lower max_resource", "yellow")
-        )
+        parts.append(Text(too_few_trials(planned.rungs[-1].resource, unit=unit), "yellow"))
     return Group(*parts)
+
+
+def too_few_trials(top: int, *, unit: str) -> str:
+    """Say that no trial is expected to be trained to the top rung, and what would do."""
+    return f"too few trials for one to reach {unit} {top:,}: give more, or a lower max_resource"
 
 
 def plan_table(planned: Plan, *, unit: str) -> "Table":
