@@ -61,10 +61,48 @@ def test_a_study_whose_first_twenty_trials_fail_stops_and_tune_says_why(train: A
 def test_a_mended_function_goes_on_with_the_study_that_had_stopped(tmp_path: Path) -> None:
     with pytest.raises(NoResultError):
         tuned(fails, tmp_path, max_failures=3)
-    study = tuned(works, tmp_path, trials=40)
+    study = ashtune.Study.load(tmp_path).resume(works, trials=40, quiet=True)
     assert study.is_complete
     assert study.best.metrics["loss"] < 0.5
     assert begun(tmp_path) == 40
+
+
+def test_a_mended_function_begins_a_study_without_a_result_anew_and_says_so(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for number in (1, 2):
+        with pytest.raises(NoResultError, match="tune again: the study begins anew"):
+            tuned(fails, tmp_path, trials=30, max_failures=21)
+        assert [path.name for path in tmp_path.glob("failed-*")] == ["failed-1"][: number - 1]
+    capfd.readouterr()
+    study = tuned(works, tmp_path, trials=30, quiet=False)
+    line = f"no trial of {tmp_path} had a result: the study begins anew; what failed is in {tmp_path / 'failed-2'}\n"
+    assert line in capfd.readouterr().err
+    assert [trial.status for trial in study.trials].count("failed") == 0
+    assert len(study.trials) == 30
+    assert ashtune.Study.load(tmp_path / "failed-2").trials[0].status == "failed"
+    tuned(works, tmp_path, trials=31)
+    assert len(ashtune.Study.load(tmp_path).trials) == 31, "with a result it goes on"
+
+
+def test_a_study_that_was_stopped_before_its_first_result_begins_anew_only_with_another_function(
+    tmp_path: Path,
+) -> None:
+    def fails_first(trial: Any) -> None:
+        if not trial.number:
+            raise ValueError("no such file")
+        for _ in trial.epochs():  # until the time limit
+            trial.report(loss=1.0)
+
+    def reports_once(trial: Any) -> dict[str, float]:
+        return {"loss": trial["x"]}
+
+    options = {"workers": 1, "rungs": [10**9], "max_resource": None}
+    tuned(fails_first, tmp_path, time_limit=0.5, **options)
+    tuned(fails_first, tmp_path, time_limit=0.5, **options)
+    assert not (tmp_path / "failed-1").exists()
+    assert len(tuned(reports_once, tmp_path, **options, trials=5).trials) == 5
+    assert (tmp_path / "failed-1").is_dir()
 
 
 def test_failures_after_a_result_stop_nothing(tmp_path: Path) -> None:

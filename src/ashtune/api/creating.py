@@ -16,6 +16,7 @@ from ashtune.api.warm_start import known_results
 from ashtune.core import process
 from ashtune.core.checks import MOST_NAME
 from ashtune.core.errors import FunctionChanged, ObjectiveError, SettingsError, StudyError
+from ashtune.core.events import JobFinished
 from ashtune.core.jobs import Goal, Mode
 from ashtune.core.known import KnownResult
 from ashtune.core.ladder import MOST_WHOLE, Ladder, whole_number
@@ -32,9 +33,12 @@ from ashtune.space.space import Space
 from ashtune.study import journal as journals
 from ashtune.study import objective_file as objectives
 from ashtune.study.disk import DISK, FOLDER_FOR_THE_OWNER
-from ashtune.study.factory import new_settings
+from ashtune.study.factory import build_controller, new_settings
+from ashtune.study.journal import read_events
 from ashtune.study.ladders import continued, first_ladder, ladder_in_force
+from ashtune.study.replay import replay
 from ashtune.study.settings import Settings, differences
+from ashtune.training import printed
 from ashtune.training.objectives import ChecksSpace
 from ashtune.training.runner import HasRunner
 from ashtune.training.versions import Version, changed, version_before
@@ -291,7 +295,12 @@ def open_or_create(
                 f"{path} holds another study, where {different[0]}; give another directory, or continue that "
                 f"study with `ashtune resume {path}`"
             )
-        _refuse_changes(path, version or {})
+        names = changed(version_before(journal), version or {})
+        if _is_in_vain(journal, there, has_changed=bool(names)):
+            _begin_anew(path, quiet=options["quiet"])
+            ladder = None
+        elif names:
+            _refuse_changes(path, names)
     if pickled is not None:
         objectives.keep(path, pickled)
     if not journal.exists():
@@ -299,14 +308,38 @@ def open_or_create(
     return ladder
 
 
-def _refuse_changes(path: Path, version: Version) -> None:
+def _is_in_vain(journal: Path, settings: Settings, *, has_changed: bool) -> bool:
+    """Whether a study has no result, and its training function has changed or the study has ended by itself."""
+    if any(isinstance(event, JobFinished) for _, event in read_events(journal, only=b"job_finished")):
+        return False
+    controller = build_controller(settings)
+    return replay(journal, controller, ()) > 0 and (has_changed or controller.is_complete or controller.gave_up)
+
+
+def _begin_anew(path: Path, *, quiet: bool) -> None:
+    """Move what failed into a folder of its own, a study that can be read, the journal last."""
+    names = (path / f"failed-{number}" for number in count(1))
+    place = next(name for name in names if not (name / journals.NAME).exists())
+    try:
+        place.mkdir(FOLDER_FOR_THE_OWNER, exist_ok=True)
+        for name in (printed.FOLDER, journals.NAME):
+            with suppress(FileNotFoundError):
+                (path / name).rename(place / name)
+        DISK.sync_folder(str(place))
+        DISK.sync_folder(str(path))
+    except OSError as error:
+        raise StudyError(f"{place}: {error.strerror}; give another directory") from None
+    if not quiet:
+        write(f"no trial of {path} had a result: the study begins anew; what failed is in {place}\n", sys.stderr)
+
+
+def _refuse_changes(path: Path, names: Sequence[str]) -> None:
     """Refuse to go on with a study whose training function is another one now."""
-    if names := changed(version_before(path / journals.NAME), version):
-        parts = one_line(", ".join(names[:PARTS_SHOWN])) + (", ..." if len(names) > PARTS_SHOWN else "")
-        raise FunctionChanged(
-            f"{path} was trained by another version of the training function: {parts} changed since; give another "
-            "directory, or accept_changes=True (--accept-changes) to go on with the function as it is now"
-        )
+    parts = one_line(", ".join(names[:PARTS_SHOWN])) + (", ..." if len(names) > PARTS_SHOWN else "")
+    raise FunctionChanged(
+        f"{path} was trained by another version of the training function: {parts} changed since; give another "
+        "directory, or accept_changes=True (--accept-changes) to go on with the function as it is now"
+    )
 
 
 def _meant(options: TuneOptions, first: Ladder) -> Ladder:

@@ -193,11 +193,9 @@ class Session:
         if tally.best is not None or not (controller.is_complete or controller.gave_up):
             return
         how = "ended" if controller.is_complete else f"stopped as {controller.stopping}"
-        mended = "" if tally.is_program else " FILE:FUNCTION"
-        what_next = "tune again" if controller.is_complete else f"`ashtune resume {self._shown}{mended}`"
         raise NoResultError(
             f"{self._shown} {how} without a result: {why_no_result(tally)}; `ashtune report {self._shown}` shows "
-            f"where; mend that, then {what_next}",
+            "where; mend that, then tune again: the study begins anew",
             self._shown,
         )
 

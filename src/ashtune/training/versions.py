@@ -21,7 +21,7 @@ from pathlib import Path
 from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
 
-from ashtune.core.events import JobFinished, SessionStarted
+from ashtune.core.events import SessionStarted
 from ashtune.study.journal import read_events
 from ashtune.training.module_values import Computation, ModuleValues, is_plain
 from ashtune.training.objectives import HasVersionParts
@@ -60,9 +60,7 @@ def version_of(objective: Callable[..., Any]) -> dict[str, str]:
 
 
 def version_before(journal: Path) -> dict[str, str]:
-    """Return the version of the function that a study's last session had; nothing if none is known, or has a result."""
-    if not any(isinstance(event, JobFinished) for _, event in read_events(journal, only=b"job_finished")):
-        return {}
+    """Return the version of the function that a study's last session had; nothing if none is known."""
     version: dict[str, str] = {}
     for _, event in read_events(journal, only=b"session_started"):
         if isinstance(event, SessionStarted) and event.objective:
