@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import ashtune
-from ashtune.core.errors import NoResultError, StudyError
+from ashtune.core.errors import NoResultError, ObjectiveError, StudyError
 from ashtune.core.events import JobFailed, SessionStarted, TrialStarted
 from ashtune.driver.options import MAX_FAILURES
 from ashtune.study.journal import NAME, read_events
@@ -103,6 +103,17 @@ def test_a_study_that_was_stopped_before_its_first_result_begins_anew_only_with_
     assert not (tmp_path / "failed-1").exists()
     assert len(tuned(reports_once, tmp_path, **options, trials=5).trials) == 5
     assert (tmp_path / "failed-1").is_dir()
+
+
+def test_a_mistake_of_use_ends_the_study_before_a_trial_is_used(tmp_path: Path) -> None:
+    def misuses(trial: Any) -> None:
+        trial.checkpoint(model=3)
+
+    with pytest.raises(ObjectiveError, match=r"trial.checkpoint\(model=3\) has no state_dict"):
+        tuned(misuses, tmp_path, trials=5)
+    assert {trial.status for trial in ashtune.Study.load(tmp_path).trials} <= {"running", "paused", "given back"}
+    study = tuned(works, tmp_path, trials=5)
+    assert len(study.trials) == 5
 
 
 def test_failures_after_a_result_stop_nothing(tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ from ashtune.integrations import boosting
 from ashtune.study.checkpoints import Checkpoints, CheckpointWriter
 from ashtune.study.journal import NAME, read_events
 from ashtune.training.channel import Mailbox
-from ashtune.training.messages import Assignment, FromWorker, Setup, ToWorker
+from ashtune.training.messages import Assignment, Broken, FromWorker, Setup, ToWorker
 from ashtune.training.runner import TrialRunner
 from ashtune.training.versions import changed, version_of
 
@@ -161,6 +161,7 @@ class Training:
         self.reached = 0
         self.results: list[JobFinished] = []
         self.failures: list[JobFailed] = []
+        self.ends_the_study = False  # if no trial has a result
 
     def to(self, target: int, *, in_place: tuple[int, ...] = (), pause_at: int = 0) -> "Training":
         """Train to a rung, in place to others, and be paused when the driver is asked for the so-many-th time."""
@@ -177,6 +178,9 @@ class Training:
                 self.results.append(event)
             if isinstance(event, JobFinished | JobPaused):
                 self.reached = event.resource
+            if isinstance(event, Broken) and event.failure is not None:
+                self.ends_the_study = True
+                self.failures.append(event.failure)
             if isinstance(event, JobFailed):
                 self.failures.append(event)
         return self
@@ -727,6 +731,18 @@ def test_what_cannot_be_trained_says_so(name: str, wrong: Any, words: str, tmp_p
     training = Training(train, tmp_path, ALL[name].metric).to(9)
     assert not training.results
     assert words in training.failures[0].reason
+
+
+def test_a_missing_seeds_callback_ends_the_study_before_a_trial_is_used(tmp_path: Path) -> None:
+    pytest.importorskip("lightgbm")
+
+    def train(trial: Any) -> None:
+        params = {"bagging_fraction": 0.5, "bagging_freq": 1}
+        own_lightgbm(trial, params=params, callbacks=[ALL["lightgbm"].module.callback(trial)])
+
+    training = Training(train, tmp_path, ALL["lightgbm"].metric).to(9)
+    assert training.ends_the_study
+    assert "seeds(trial)" in training.failures[0].reason
 
 
 def test_early_stopping_in_the_round_of_the_rung_loses_no_model(tmp_path: Path) -> None:

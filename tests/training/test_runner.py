@@ -181,6 +181,37 @@ def test_a_first_report_without_the_metric_says_that_no_trial_can_succeed(run: A
     assert "'score'" in event.reason
 
 
+def misuses_before_it_trains(trial: Any) -> None:
+    trial.checkpoint(model=3)
+
+
+def misuses_after_an_epoch(trial: Any) -> None:
+    for _ in trial.epochs():
+        trial.report(score=1.0)
+        trial.checkpoint(model=3)
+
+
+def test_a_mistake_of_use_before_a_new_trial_trains_says_that_no_trial_can_succeed(run: Any) -> None:
+    (event,) = run(misuses_before_it_trains)
+    assert isinstance(event, Broken)
+    assert "trial.checkpoint(model=3) has no state_dict" in event.reason
+    assert event.failure is not None
+
+
+@pytest.mark.parametrize("train", [misuses_after_an_epoch, lambda trial: None])
+def test_a_mistake_that_is_seen_after_training_fails_the_trial(run: Any, train: Any) -> None:
+    (event,) = run(train)
+    assert isinstance(event, JobFailed)
+
+
+def test_a_mistake_of_use_in_a_trial_that_goes_on_fails_that_trial(run: Any, tmp_path: Path) -> None:
+    checkpoint = Path(tmp_path / "checkpoints")
+    checkpoint.mkdir()
+    run(lambda trial: trial.save(1) or 1.0, target=1)
+    (event,) = run(misuses_before_it_trains, start=1)
+    assert isinstance(event, JobFailed)
+
+
 def test_a_function_that_cannot_go_on_says_nothing_of_its_trial(run: Any) -> None:
     def train(trial: Any) -> None:
         raise CannotGoOn("the data are not there")
@@ -636,8 +667,10 @@ def test_a_report_may_be_a_dict_or_the_metric_alone(run: Any, result: Any) -> No
 @pytest.mark.parametrize(
     "wrong", [lambda trial: trial.report({"score": 1}, loss=2), lambda trial: trial.report("best")]
 )
-def test_a_report_in_two_forms_or_in_none_fails_and_is_shown_the_forms(run: Any, wrong: Any) -> None:
-    assert "write trial.report(score=...), trial.report({'score': ...}) or trial.report(...)" in reason(run(wrong))
+def test_a_report_in_two_forms_or_in_none_ends_the_study_and_is_shown_the_forms(run: Any, wrong: Any) -> None:
+    (event,) = run(wrong)
+    assert isinstance(event, Broken)
+    assert "write trial.report(score=...), trial.report({'score': ...}) or trial.report(...)" in event.reason
 
 
 def test_a_loop_begun_anew_before_any_report_begins_anew(run: Any) -> None:

@@ -69,7 +69,7 @@ def expected(
         going_on = _GoingOn(trained, promoted, quota, learns=learns)
         here = max(middle, trained)
         most = max(here, min(here + reach, found[-1].high))
-        middle = going_on.of(here)
+        middle = going_on.of(here) if counts[number + 1] > new or promoted else 0.0
         further = going_on.of(most) - middle
         spread = (SPREAD_WHERE_LEARNT if learns else SPREAD_OF_RANDOM) * (here - trained) ** POWER
         reach = math.sqrt(further**2 + spread**2 + 2 * CORRELATION * further * spread)

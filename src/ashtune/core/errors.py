@@ -45,6 +45,10 @@ class ObjectiveError(AshtuneError):
     """The training function cannot be used: not importable, not picklable, wrong metric."""
 
 
+class ProgramFailed(ObjectiveError):  # noqa: N818 - it says what has become of one
+    """A program came to nothing with a configuration."""
+
+
 class StudyError(AshtuneError):
     """A study directory cannot be used: held by another driver, of another study, missing."""
 

@@ -19,7 +19,7 @@ from ashtune.core.errors import ObjectiveError
 from ashtune.core.jobs import derived_seed
 from ashtune.core.plaintext import shown
 from ashtune.engines.resources.cores import available_cores
-from ashtune.training.reports import listed
+from ashtune.training.reports import MetricMissing, listed
 from ashtune.training.trial import Trial
 
 REPORTS = 20
@@ -133,26 +133,26 @@ def chosen(
         main_name: Name of a metric -> its main name if the library has such a metric, else None.
 
     Raises:
-        ObjectiveError: If there is none, or no single one.
+        MetricMissing: If there is none, or no single one.
     """
     if not evaluations:
-        raise ObjectiveError(f"no data are evaluated, so there is nothing to report; give {how}")
+        raise MetricMissing(f"no data are evaluated, so there is nothing to report; give {how}")
     name = data if data is not None else list(evaluations)[-1]
     if name not in evaluations:
-        raise ObjectiveError(f"data={shown(name)} is none of what is evaluated: {listed(evaluations)}")
+        raise MetricMissing(f"data={shown(name)} is none of what is evaluated: {listed(evaluations)}")
     metrics = evaluations[name]
     wanted = metric if metric is not None else trial.metric if trial.metric in metrics else None
     if wanted is None and len(metrics) == 1:
         wanted = next(iter(metrics))
         if (asked_for := main_name(trial.metric)) is not None and asked_for != main_name(wanted):
-            raise ObjectiveError(
+            raise MetricMissing(
                 f"the study's metric {trial.metric!r} is not evaluated, but {wanted!r} is; have {trial.metric!r} "
                 f"evaluated by the library's parameter for metrics, or give metric={wanted!r} to report that under "
                 "this name"
             )
     if wanted is None or wanted not in metrics:
         asked = f"metric={shown(metric)}" if metric is not None else f"the study's metric {trial.metric!r}"
-        raise ObjectiveError(f"{asked} is none of {listed(metrics)}; give callback(trial, metric=...) one of them")
+        raise MetricMissing(f"{asked} is none of {listed(metrics)}; give callback(trial, metric=...) one of them")
     return name, wanted
 
 

@@ -67,6 +67,7 @@ class RunningJob:
         self._asked_for_start = False
         self._late = ""  # what was reported too late
         self._is_closed = False  # to the training function, which has ended
+        self._has_ended_training = False  # it has reported, rightly or not, or returned
         self._loop: object = None
         self._lock = threading.RLock()
         self._process = forks.pid
@@ -128,6 +129,7 @@ class RunningJob:
         with self._lock:
             self._check_may_speak()
             if self.phase == "training":
+                self._has_ended_training = True
                 self._check_taken_up()
                 self.report(metrics, is_loop=self._loop is not None)
             elif self.phase == "releasing":
@@ -140,6 +142,11 @@ class RunningJob:
         if time.perf_counter() >= self._next_progress:
             self._next_progress = time.perf_counter() + self._progress_seconds
             self.say(Progress(self.worker, self.trial, resource, self.reports.metrics))
+
+    @property
+    def has_trained(self) -> bool:
+        """Whether anything was trained, as far as that is known: an epoch began, a report came, or it has returned."""
+        return self.epoch > 0 or self._has_ended_training
 
     @property
     def has_loop(self) -> bool:
@@ -281,6 +288,7 @@ class RunningJob:
         """
         reports = self.reports
         with self._lock:
+            self._has_ended_training = True
             self.hear_out()
             number = _as_metrics(returned, reports.metric)
             if self.phase == "releasing" and (name := reports.difference(number)):

@@ -5,7 +5,7 @@ Rule: what goes wrong after the result was reported, as in saving, does not touc
 
 import traceback
 
-from ashtune.core.errors import AshtuneError, CannotGoOn, InvalidConfiguration
+from ashtune.core.errors import AshtuneError, CannotGoOn, InvalidConfiguration, ObjectiveError, ProgramFailed
 from ashtune.core.plaintext import error_line, one_line, visible
 from ashtune.study.checkpoints import CheckpointWriter
 from ashtune.training.channel import Mailbox
@@ -68,7 +68,7 @@ class Outcomes:
         elif job.phase == "training" and isinstance(error, CannotGoOn):
             writer.abandon()
             job.say(Broken(job.worker, one_line(str(error), REASON_CHARACTERS)), "over")
-        elif job.phase == "training" and isinstance(error, MetricMissing) and not self._has_a_result:
+        elif job.phase == "training" and not self._has_a_result and _is_misuse(error, job):
             writer.abandon()
             why = one_line(str(error), REASON_CHARACTERS)
             job.say(Broken(job.worker, why, failure=job.failed(reason)), "over")
@@ -87,6 +87,13 @@ class Outcomes:
                 job.say(job.paused(problem=reason), "over")
             case _:
                 return
+
+
+def _is_misuse(error: BaseException, job: RunningJob) -> bool:
+    """Whether another trial would fail as this one does: the metric is missing, or a new trial was not even begun."""
+    if isinstance(error, ObjectiveError) and not isinstance(error, ProgramFailed):
+        return isinstance(error, MetricMissing) or not (job.start or job.has_trained)
+    return False
 
 
 def _problem(writer: CheckpointWriter) -> str:

@@ -28,7 +28,7 @@ from typing import Any
 
 import msgspec
 
-from ashtune.core.errors import ObjectiveError
+from ashtune.core.errors import ObjectiveError, ProgramFailed
 from ashtune.core.plaintext import one_line, shown
 from ashtune.core.variables import environment_now
 from ashtune.study.disk import read_whole
@@ -205,7 +205,8 @@ class Program:
         """Run it to its end, and take in what it prints.
 
         Raises:
-            ObjectiveError: If it cannot be started, or ends with another status than 0.
+            ObjectiveError: If it cannot be started.
+            ProgramFailed: If it ends with another status than 0.
         """
         try:
             with _deaf():
@@ -227,7 +228,7 @@ class Program:
             _kill(process)
         if status:
             words = one_line(last, LAST_WORDS) or "nothing"
-            raise ObjectiveError(f"{self.__name__} {_end(status)}; it said last: {words}")
+            raise ProgramFailed(f"{self.__name__} {_end(status)}; it said last: {words}")
 
 
 class Printed:
@@ -274,14 +275,14 @@ class Printed:
         """Return all reports if there are as many as are of use, else the last.
 
         Raises:
-            ObjectiveError: If there is none.
+            ProgramFailed: If there is none.
         """
         if self._is_whole:
             self._close()
         if not self._count:
             names = "=NUMBER and ".join(self._needed)
             others = f" (but {listed(self._current)})" if self._current else ""
-            raise ObjectiveError(
+            raise ProgramFailed(
                 f"the program printed no {names}=NUMBER{others} and wrote no file $ASHTUNE_RESULT; print "
                 f"{' '.join(f'{name}=0.25' for name in self._needed)}"
             )
@@ -388,7 +389,7 @@ def _read(path: str) -> list[dict[str, Any]]:
     """Return the reports in a file of results, which may be a link to it; nothing if there is no such file.
 
     Raises:
-        ObjectiveError: If it is not a regular file of moderate size, or not JSON of metrics.
+        ProgramFailed: If it is not a regular file of moderate size, or not JSON of metrics.
     """
     try:
         found = json.loads(read_whole(os.path.realpath(path), LARGEST_RESULT))
@@ -396,14 +397,14 @@ def _read(path: str) -> list[dict[str, Any]]:
         return []
     except OSError as error:
         most = f"{LARGEST_RESULT:,} bytes"
-        raise ObjectiveError(
+        raise ProgramFailed(
             f"$ASHTUNE_RESULT cannot be read ({error.strerror}); write a regular file of at most {most}"
         ) from None
     except (ValueError, RecursionError) as error:
-        raise ObjectiveError(f'$ASHTUNE_RESULT is not JSON ({error}); write an object, as {{"loss": 0.25}}') from None
+        raise ProgramFailed(f'$ASHTUNE_RESULT is not JSON ({error}); write an object, as {{"loss": 0.25}}') from None
     reports = found if isinstance(found, list) else [found]
     if not reports or not all(isinstance(metrics, dict) for metrics in reports):
-        raise ObjectiveError(
+        raise ProgramFailed(
             f'$ASHTUNE_RESULT holds {shown(found)}; write an object of metrics, as {{"loss": 0.25}}, or a list of them'
         )
     return reports
