@@ -1,5 +1,6 @@
 """The lock of a study is its driver's alone, whenever another thread of the driver forks."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -8,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from ashtune.core.errors import StudyError
+from ashtune.study.disk import Disk
 from ashtune.study.lock import StudyLock
 
 SCRIPT = """
@@ -62,3 +65,12 @@ def test_a_process_that_is_forked_while_a_lock_changes_hands_keeps_nobody_out(tm
         StudyLock(tmp_path).release()
     finally:
         os.kill(child, signal.SIGKILL)
+
+
+def test_a_full_disk_takes_the_holder_s_name_and_not_the_lock(tmp_path: Path) -> None:
+    class Full(Disk):
+        def write(self, file: int, data: bytes | bytearray | memoryview) -> int:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with StudyLock(tmp_path, Full()), pytest.raises(StudyError, match="is being driven by another process"):
+        StudyLock(tmp_path)
