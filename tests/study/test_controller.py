@@ -16,6 +16,8 @@ from ashtune.core.events import (
     JobPaused,
     SessionStarted,
     StopRequested,
+    StudyContinued,
+    StudyPaused,
     TrialReleased,
     TrialWithdrawn,
     WorkerJoined,
@@ -229,6 +231,16 @@ def test_a_paused_job_goes_on_where_it_was_in_the_next_session() -> None:
     assert orders_in(harness.controller.handle(WorkerJoined(0, WorkerId(1)))) == [
         Train(WorkerId(1), TrialId(0), 0, 3, 4, size=7)
     ]
+
+
+def test_a_study_that_is_paused_gives_nothing_out_until_it_goes_on() -> None:
+    harness = ControllerHarness()
+    assert orders_in(harness.controller.handle(StudyPaused(0.0))) == [Pause(WorkerId(0), TrialId(0))]
+    paused = JobPaused(time=0, worker=WorkerId(0), trial=TrialId(0), rung=0, resource=0, seconds=1)
+    assert orders_in(harness.controller.handle(paused)) == []
+    assert harness.controller.is_paused
+    assert harness.controller.is_open
+    assert orders_in(harness.controller.handle(StudyContinued(0.0))) == [Train(WorkerId(0), TrialId(0), 0, 0, 1)]
 
 
 def test_reaching_the_target_stops_the_study_and_says_so() -> None:
