@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ashtune.core.errors import SettingsError
 from ashtune.core.parts import Registry
 from ashtune.search.enqueued import Enqueued
 from ashtune.search.gp import GP
@@ -21,8 +22,15 @@ SEARCHES: Registry[Search] = Registry(
 
 
 def learns(record: Mapping[str, Any]) -> bool:
-    """Return whether the search of a study learns from results; one that is not installed here may."""
-    search = SEARCHES.known(record)
+    """Return whether the search of a study learns from results; one that is not installed here may.
+
+    Raises:
+        SettingsError: If the journal's first line names no search, or its options do not fit.
+    """
+    try:
+        search = SEARCHES.known(record)
+    except SettingsError as error:
+        raise SettingsError(f"line 1 of the journal describes no search: {error}") from None
     return isinstance(search, str) or search.has_proposer
 
 

@@ -1,6 +1,5 @@
 """One local worker process with its guardian, as the driver holds it."""
 
-import io
 import os
 import select
 import signal
@@ -18,7 +17,7 @@ from ashtune.engines.stop import SIGNALS
 from ashtune.engines.worker import guardian
 from ashtune.engines.worker.environment import set_aside
 from ashtune.engines.worker.frames import read_some
-from ashtune.study.disk import DISK, OpenFile, append_to, folder_of_a_study
+from ashtune.study.disk import DISK, append_to, folder_of_a_study
 
 SHUTDOWN_SECONDS = 2.0
 LAST_WORDS_BYTES = 1 << 16
@@ -150,7 +149,7 @@ class WorkerProcess:
     def last_words(self, lines: int = 40) -> str:
         """Return the end of its log."""
         try:
-            with io.BufferedReader(OpenFile(DISK, str(self.log), os.O_RDONLY)) as file:
+            with os.fdopen(DISK.open(str(self.log), os.O_RDONLY), "rb") as file:
                 file.seek(max(0, file.seek(0, os.SEEK_END) - LAST_WORDS_BYTES))
                 return "\n".join(file.read().decode(errors="replace").splitlines()[-lines:])
         except OSError:
