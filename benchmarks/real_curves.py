@@ -50,7 +50,7 @@ from ashtune.core.orders import Order
 from ashtune.engines.simulated.model import Training
 from ashtune.engines.simulated.workers import SimulatedEngine
 from ashtune.schedulers.ash import AshMachine
-from ashtune.schedulers.brackets import BracketedHalving, BracketsMachine
+from ashtune.schedulers.brackets import Bracket, BracketsMachine
 from ashtune.schedulers.full import FullMachine
 from ashtune.schedulers.protocol import Budget, Machine
 from ashtune.schedulers.sh import HalvingMachine
@@ -117,7 +117,7 @@ class OneEpoch:
 
 def brackets(ladder: Ladder, trials: int) -> BracketsMachine:
     """Return halving in brackets that each send one trial to the top."""
-    return BracketedHalving(REDUCTION_FACTOR**ladder.top).build(ladder, trials)
+    return BracketsMachine(ladder, [Bracket(0, REDUCTION_FACTOR**ladder.top)], trials)
 
 
 def from_a_ninth(ladder: Ladder, trials: int) -> AshMachine:

@@ -38,7 +38,6 @@ from ashtune.core.jobs import Goal, Job, Result
 from ashtune.core.ladder import Ladder
 from ashtune.schedulers.adaptive import AdaptiveAsh
 from ashtune.schedulers.ash import Ash
-from ashtune.schedulers.brackets import BracketedHalving
 from ashtune.schedulers.cost_aware import CostAwareAsh
 from ashtune.schedulers.delayed import DelayedAsh
 from ashtune.schedulers.full import FullTraining
@@ -58,8 +57,7 @@ RANDOM, DEFAULT, ADAPTIVE = "random", "default", "adaptive"
 FAMILY_MARKS = (1.0, 2.0, 4.0, 8.0)
 FAMILY_FACTOR, FAMILY_WORKERS = 3, 8
 FAMILY = (
-    Ash(), AdaptiveAsh(), CostAwareAsh(), DelayedAsh(), StoppingAsh(), Pasha(), BracketedHalving(), Hyperband(),
-    AsyncHyperband(),
+    Ash(), AdaptiveAsh(), CostAwareAsh(), DelayedAsh(), StoppingAsh(), Pasha(), Hyperband(), AsyncHyperband(),
 )  # fmt: skip
 
 

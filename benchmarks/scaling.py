@@ -29,7 +29,7 @@ from ashtune.engines.simulated.workers import SimulatedEngine
 from ashtune.reports.figures.progress import BestSoFar
 from ashtune.reports.simulated import Simulated, simulated
 from ashtune.schedulers.ash import AshMachine
-from ashtune.schedulers.brackets import BracketedHalving
+from ashtune.schedulers.brackets import Bracket, BracketsMachine
 from ashtune.schedulers.protocol import Machine
 from ashtune.simulation import simulate
 from ashtune.simulation.curves import made_up
@@ -50,7 +50,7 @@ def run(job: tuple[str, int, float, float]) -> Simulated:
     """Simulate one study."""
     name, workers, length, decision = job
     models = 4 ** max(LADDER.top, math.ceil(math.log(workers, 4)))
-    scheduler: Machine = AshMachine(LADDER, None) if name == "ash" else BracketedHalving(models).build(LADDER, None)
+    scheduler: Machine = AshMachine(LADDER) if name == "ash" else BracketsMachine(LADDER, [Bracket(0, models)])
     curves = made_up(epoch_seconds=length / EPOCHS_A_JOB)
     until = (3 if workers == WORKERS[-1] else 6) * LADDER.rungs[-1] * length / EPOCHS_A_JOB
     crew = SimulatedEngine(curves.training(), workers=workers, driver=Driver(decision))

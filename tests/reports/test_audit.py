@@ -165,7 +165,6 @@ BY_RULES = [
     "ash:ahead=1:exponent=0.8",
     "delayed_ash",
     "pasha",
-    "brackets",
     "hyperband",
     "async_hyperband",
 ]
@@ -186,7 +185,7 @@ def test_another_rule_s_promotions_are_faults() -> None:
     ladder = Ladder(1, 27, 3)
     stopping, _ = audited(StoppingMachine(ladder, 60), "ash", ladder, 0, 5)
     assert unexplained(stopping), "of the first two results none may be promoted, and the stopping rule lets both go on"
-    brackets, _ = audited(HalvingMachine(ladder, 60), "brackets", ladder, 0, 5)
+    brackets, _ = audited(HalvingMachine(ladder, 60), "hyperband", ladder, 0, 5)
     assert unexplained(brackets), "the best of all are not the best of each bracket"
     early, _ = audited(AshMachine(ladder, 60), "stopping", ladder, 0, 5)
     assert unexplained(early), "some are promoted after others came, and the stopping rule decides at the own report"

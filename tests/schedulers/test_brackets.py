@@ -1,41 +1,22 @@
-"""Synchronous brackets against their oracle, and their rules one by one."""
+"""The brackets of Hyperband, rule by rule; ``test_hyperband.py`` holds them against their oracle."""
 
 import random
-from functools import partial
 
 import pytest
-from hypothesis import settings
 
-from ashtune.core.errors import SettingsError
 from ashtune.core.jobs import Job, Result, TrialId
 from ashtune.core.ladder import Ladder
-from ashtune.schedulers.brackets import BracketedHalving, BracketsMachine
-from ashtune.testing import oracles
-from ashtune.testing.schedulers import SETTINGS, check_scheduler
-
-FEW = settings(SETTINGS, max_examples=min(40, SETTINGS.max_examples), stateful_step_count=25)
+from ashtune.schedulers.brackets import Bracket, BracketsMachine
 
 
 def brackets(ladder: Ladder, models: int, trials: int | None = None) -> BracketsMachine:
-    return BracketedHalving(models).build(ladder, trials)
+    return BracketsMachine(ladder, [Bracket(0, models)], trials)
 
 
 def begin(scheduler: BracketsMachine, jobs: int) -> list[Job]:
     """Ask so many times."""
     given = [scheduler.next_job() for _ in range(jobs)]
     return [job for job in given if job is not None]
-
-
-@pytest.mark.parametrize("models", [1, 2, 5])
-def test_the_oldest_bracket_that_has_a_job_gives_it_in_any_order_of_workers(models: int) -> None:
-    check_scheduler(BracketedHalving(models), partial(oracles.brackets, lambda _: [(0, models)]), options=FEW)
-
-
-def test_by_default_a_bracket_has_as_many_trials_as_bring_one_to_the_top() -> None:
-    for ladder, models in ((Ladder(1, 64, 2), 64), (Ladder(1, 81, 3), 81), (Ladder.explicit([1, 5, 20]), 20)):
-        scheduler = BracketedHalving().build(ladder, None)
-        assert [scheduler.bracket(TrialId(trial)) for trial in (0, models - 1, models)] == [0, 0, 1]
-        assert scheduler.expected(models)[-1] == 1
 
 
 def test_a_second_bracket_opens_while_the_first_waits_and_what_the_first_then_gives_comes_before_it() -> None:
@@ -61,6 +42,16 @@ def test_a_withdrawn_trial_is_left_out_of_its_bracket_and_the_next_number_replac
     scheduler.withdraw(begin(scheduler, 1)[0])
     assert [job.trial for job in begin(scheduler, 9)] == [1, 2, 3, 4]
     assert [scheduler.bracket(TrialId(trial)) for trial in range(5)] == [0, 0, 1, 1, 2]
+
+
+def test_a_closed_rung_is_counted_again_without_a_trial_that_is_withdrawn_later() -> None:
+    scheduler = brackets(Ladder(1, 4, 2), 5)
+    for job in begin(scheduler, 5):
+        scheduler.record(Result.of(job, float(job.trial)))
+    first, second = begin(scheduler, 2)
+    assert (first, second) == (Job(TrialId(0), 1), Job(TrialId(1), 1))
+    scheduler.withdraw(first)
+    assert scheduler.next_job() == Job(TrialId(2), 1)
 
 
 def test_more_trials_open_the_rungs_of_the_last_bracket_again() -> None:
@@ -121,8 +112,3 @@ def test_a_straggler_that_is_withdrawn_lets_nobody_of_a_later_bracket_be_named_a
 
 def test_all_brackets_together_are_expected_to_train_their_quotas() -> None:
     assert brackets(Ladder(1, 9, 3), 9).expected(30) == [30, 10, 3]
-
-
-def test_a_bracket_without_models_is_refused() -> None:
-    with pytest.raises(SettingsError, match="models=0"):
-        BracketedHalving(0)

@@ -15,7 +15,6 @@ from ashtune.core.ladder import Ladder
 from ashtune.core.orders import Order
 from ashtune.schedulers.adaptive import AdaptiveAsh
 from ashtune.schedulers.ash import Ash
-from ashtune.schedulers.brackets import BracketedHalving
 from ashtune.schedulers.cost_aware import CostAwareAsh
 from ashtune.schedulers.delayed import DelayedAsh
 from ashtune.schedulers.full import FullTraining
@@ -43,7 +42,6 @@ SCHEDULERS: dict[str, tuple[Any, Any]] = {
     "stopping": (StoppingAsh(), oracles.stopping),
     "sh": (SuccessiveHalving(), oracles.sh),
     "full": (FullTraining(), oracles.full),
-    "brackets": (BracketedHalving(models=3), partial(oracles.brackets, lambda ladder: [(0, 3)])),
     "hyperband": (Hyperband(brackets=2), partial(oracles.brackets, two_brackets)),
     "default": (Ash(ahead=1, exponent=0.8), oracles.ash_by_default),
     "delayed_ash": (DelayedAsh(), oracles.delayed_ash),

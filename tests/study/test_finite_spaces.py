@@ -25,7 +25,6 @@ from ashtune.core.orders import Order, Pause, Train
 from ashtune.core.verdicts import orders_in
 from ashtune.schedulers.adaptive import AdaptiveAsh
 from ashtune.schedulers.ash import AshMachine
-from ashtune.schedulers.brackets import BracketedHalving
 from ashtune.schedulers.cost_aware import CostAwareAsh
 from ashtune.schedulers.delayed import DelayedAsh
 from ashtune.schedulers.full import FullMachine
@@ -50,7 +49,6 @@ SCHEDULERS: dict[str, Callable[[Ladder, int], Machine]] = {
     "full": FullMachine,
 }
 IN_BRACKETS: dict[str, Callable[[Ladder, int], Machine]] = {
-    "brackets": BracketedHalving().build,
     "hyperband": Hyperband().build,
     "delayed_ash": DelayedAsh().build,
     "cost_aware": CostAwareAsh().build,

@@ -91,7 +91,7 @@ class Halving(TypedDict, total=False):
             help='"ash" (promote as soon as possible), "delayed_ash" (never more than the quota), "pasha" '
             '(no higher than it takes to tell trials apart), "cost_aware" (a dear trial has to rank higher), '
             '"adaptive" (min_resource="auto"), "stopping" (go on or end at the rung), "sh" (synchronous successive '
-            'halving), "brackets" (the same in brackets), "hyperband", "async_hyperband" or "full" (no early stop); or '
+            'halving), "hyperband", "async_hyperband" or "full" (no early stop); or '
             "one with its options, as ``ashtune.Hyperband(brackets=4)`` (``hyperband:brackets=4``).",
             default="ash",
             parse=str,

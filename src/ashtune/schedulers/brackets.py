@@ -1,4 +1,4 @@
-"""Synchronous halving in brackets: where the rungs of one wait for their last models, another bracket opens.
+"""Synchronous halving in brackets, as in Hyperband: where one waits for the last models of a rung, another opens.
 
 Source: Falkner, Klein, Hutter, *BOHB*, ICML 2018, https://arxiv.org/abs/1807.01774, section 4.2; it is what
 Li et al., arXiv 1810.05934, compare asynchronous halving with.
@@ -9,24 +9,22 @@ Rule 2: the promoted trial of the oldest bracket trains next; if none waits, a n
 Rule 3: a rung closes when nothing more can come to it: the rung below is closed (of the lowest one, all trials of the
 bracket have started, or no more may start at all) and all results are there. Of its ``n`` trials that were not
 withdrawn the best ``floor(n / reduction_factor)`` go on; failures count in ``n`` and never go on. Where trials come
-later, as when the study gets more, the rung is open again, and closes again: who went on before stays promoted.
+later, as when the study gets more, or one that has a result is withdrawn later, the rung is counted again: who went on
+before stays promoted.
 """
 
 import math
 from bisect import bisect_right
 from collections.abc import Sequence
-from fractions import Fraction
 from heapq import heappop, heappush
 from itertools import accumulate
-from typing import Annotated
 
 import msgspec
-from msgspec import Meta
 
 from ashtune.core.jobs import Job, Key, Result, TrialId
 from ashtune.core.ladder import Ladder
 from ashtune.core.order import ranked
-from ashtune.schedulers.protocol import Budget, Machine, Rule, Scheduler
+from ashtune.schedulers.protocol import Budget, Machine
 
 
 class Bracket(msgspec.Struct, frozen=True):
@@ -34,41 +32,6 @@ class Bracket(msgspec.Struct, frozen=True):
 
     entry: int
     trials: int
-
-
-class BracketedHalving(Scheduler, frozen=True, tag="brackets"):
-    """Synchronous halving in brackets of the same size, as many as there is work for.
-
-    Args:
-        models: How many trials each bracket has; by default as many as it takes to bring one to the top.
-
-    Raises:
-        SettingsError: If a bracket would have no trials.
-
-    Example:
-        >>> def train(trial):
-        ...     for epoch in trial.epochs():
-        ...         trial.report(loss=trial["x"] / epoch)
-        >>> study = tune(
-        ...     train, {"x": (0.0, 1.0)}, metric="loss", mode="min", trials=8, max_resource=4,
-        ...     scheduler=BracketedHalving(models=4), quiet=True,
-        ... )
-        >>> sum(trial.resource == 4 for trial in study.trials)
-        2
-    """
-
-    rule = Rule.WHEN_PROMOTED
-
-    models: Annotated[int, Meta(ge=1)] | None = None
-
-    def build(self, ladder: Ladder, trials: int | None, seed: int = 0) -> "BracketsMachine":
-        """Return a new machine; it needs no seed."""
-        return BracketsMachine(ladder, [Bracket(0, self.models or enough_for_one(ladder, 0))], trials)
-
-
-def enough_for_one(ladder: Ladder, entry: int) -> int:
-    """Return how many trials have to enter at a rung to bring one to the top, rounding aside."""
-    return math.ceil(1 / math.prod(ladder.kept[entry:], start=Fraction(1)))
 
 
 class BracketsMachine(Machine):

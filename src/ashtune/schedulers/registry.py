@@ -3,7 +3,6 @@
 from ashtune.core.parts import Registry
 from ashtune.schedulers.adaptive import AdaptiveAsh
 from ashtune.schedulers.ash import Ash
-from ashtune.schedulers.brackets import BracketedHalving
 from ashtune.schedulers.cost_aware import CostAwareAsh
 from ashtune.schedulers.delayed import DelayedAsh
 from ashtune.schedulers.full import FullTraining
@@ -24,7 +23,6 @@ SCHEDULERS: Registry[Scheduler] = Registry(
         Pasha,
         StoppingAsh,
         SuccessiveHalving,
-        BracketedHalving,
         Hyperband,
         AsyncHyperband,
         FullTraining,

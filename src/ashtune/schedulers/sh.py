@@ -4,8 +4,9 @@ Source: Jamieson and Talwalkar, AISTATS 2016, https://arxiv.org/abs/1502.07943; 
 Li et al., arXiv 1810.05934. All models of a rung are trained, the best ``1/reduction_factor`` go on
 to more resource, and so on up the ladder. On several workers a rung is a barrier.
 
-Rule: the best ``floor(n / reduction_factor)`` of the ``n`` trials of a rung that were not withdrawn
-go on; failures count in ``n`` and never go on.
+Rule: when a rung closes, the best ``floor(n / reduction_factor)`` of its ``n`` trials that were not withdrawn go on;
+failures count in ``n`` and never go on. Nothing changes in a closed rung: a trial that is withdrawn later has no
+substitute.
 """
 
 import math
