@@ -587,12 +587,37 @@ def test_trials_wait_for_some_seconds_in_all_and_then_for_a_part_of_the_training
 
 
 def test_a_trial_waits_once_for_a_proposer_that_hangs(studied: Studied, monkeypatch: pytest.MonkeyPatch) -> None:
-    may_wait(monkeypatch, 0.05)
+    may_wait(monkeypatch, 5.0)
+    monkeypatch.setattr(proposals, "WAIT_SECONDS", 0.05)
     forever = threading.Event()
     studied.start(lambda: Scripted(lambda trial: forever.wait(SECONDS)), ahead=2)
     assert [studied.begin(trial) for trial in range(100)] == ["design, no proposal was ready"] * 100
     assert studied.proposals.waits == 1
     forever.set()
+
+
+def test_a_proposer_that_is_slow_to_begin_is_waited_for_longer_than_all_proposals_after_it(
+    studied: Studied, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    may_wait(monkeypatch, 0.01)
+    waits: list[float] = []
+
+    def wait_for_one(seconds: float) -> None:
+        waits.append(seconds)
+        Proposals._wait_for_one(studied.proposals, seconds)
+
+    monkeypatch.setattr(studied.proposals, "_wait_for_one", wait_for_one)
+    may_begin = threading.Event()
+
+    def slow_to_begin() -> Proposer:
+        assert may_begin.wait(SECONDS)
+        return Scripted(numbered)
+
+    studied.start(slow_to_begin, ahead=2)
+    threading.Timer(0.1, may_begin.set).start()
+    assert studied.begin(0) == "number 0"
+    assert studied.begin(1) in ("number 1", "design, no proposal was ready")
+    assert waits == [proposals.WAIT_SECONDS, 0.01]
 
 
 def test_a_fused_study_does_not_wait(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -311,6 +311,8 @@ class Proposals(Observer):
         if self._grouped_by:
             return 0.0
         left = FREE_WAIT_SECONDS + WAIT_SHARE * self._trained / options.workers - self.waited
+        if left > 0 and not self._has_begun:  # a busy machine may need long to start a process
+            return WAIT_SECONDS
         return max(0.0, min(left, WAIT_SECONDS))
 
     def _wait_for_one(self, seconds: float) -> None:
