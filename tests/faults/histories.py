@@ -26,7 +26,6 @@ from ashtune.driver.options import SessionOptions
 from ashtune.driver.session import Session, Surroundings
 from ashtune.engines.local.workers import LocalEngine, LocalWorkers
 from ashtune.schedulers.registry import SCHEDULERS
-from ashtune.search.mutation import Mutation
 from ashtune.search.registry import SEARCHES
 from ashtune.space.space import Space
 from ashtune.study import journal as journals
@@ -78,15 +77,7 @@ SPACES: dict[str, dict[str, Any]] = {
 }
 
 
-class Waiting(Mutation, frozen=True):
-    """Mutations that their trials wait for, so that a history is the same again."""
-
-    @property
-    def most_ahead(self) -> int:
-        return 0
-
-
-LEARNING = ("gp:first=2:ahead=0", "histories:Waiting:first=2")
+LEARNING = ("gp:first=2:ahead=0", "mutation:first=2")
 """Searches whose proposals their trials wait for."""
 REFUSES_A_NEW_FILE = frozenset(("no space", "no inode", "no descriptor", "read error"))
 

@@ -38,8 +38,8 @@ def train(trial: Any) -> None:
 
 def tuned(directory: Any, search: Any = Mutation(first=4, random_share=0.0), **given: Any) -> ashtune.Study:  # noqa: B008
     return ashtune.tune(
-        train, SPACE, metric="loss", mode="min", max_resource=4, workers=2, quiet=True, search=search,
-        directory=directory, **given,
+        train, SPACE, metric="loss", mode="min", max_resource=4, quiet=True, search=search, directory=directory,
+        **{"workers": 2, **given},
     )  # fmt: skip
 
 
@@ -51,13 +51,14 @@ def parents(trials: list[TrialStarted]) -> list[tuple[int, int]]:
     return [(each.trial, int(each.origin.split()[-1])) for each in trials if each.origin.startswith("mutation of")]
 
 
-@pytest.fixture
-def waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each trial waits for its mutation: proposals made ahead are ready in time only where the machine is idle."""
-    monkeypatch.setattr(Mutation, "most_ahead", property(lambda self: 0))
+def test_mutations_on_one_worker_are_the_same_again_with_the_same_seed(tmp_path: Path) -> None:
+    times = [tuned(tmp_path / name, trials=60, workers=1, seed=3) for name in "ab"]
+    of_each = [[(each.configuration, each.origin) for each in started(study.directory)] for study in times]
+    assert of_each[0] == of_each[1]
+    assert not any("no proposal" in origin for _, origin in of_each[0])
 
 
-def test_the_journal_says_of_each_trial_who_proposed_it(waiting: None, tmp_path: Path) -> None:
+def test_the_journal_says_of_each_trial_who_proposed_it(tmp_path: Path) -> None:
     study = tuned(tmp_path, trials=60, enqueue=[{"x": 0.9, "kind": "a"}])
     trials = started(tmp_path)
     assert trials[0].origin == "enqueued"
@@ -68,18 +69,10 @@ def test_the_journal_says_of_each_trial_who_proposed_it(waiting: None, tmp_path:
     assert StudyReader(study.directory).settings.search == {"kind": "mutation", "first": 4, "random_share": 0.0}
 
 
-class Awaited(Mutation, frozen=True):
-    """Each trial waits for its proposal."""
-
-    @property
-    def most_ahead(self) -> int:
-        return 0
-
-
 @pytest.mark.parametrize(
     ("search", "origin"),
     [
-        (Awaited(first=12, random_share=0.0), "mutation of 5"),
+        (Mutation(first=12, random_share=0.0), "mutation of 5"),
         (ashtune.GP(random_share=0.0, ahead=0), "gp, 12 results"),
         (ashtune.OptunaSearch(random_share=0.0, ahead=0), "TPESampler, 12 results"),
     ],
@@ -105,9 +98,7 @@ def learned(trials: list[TrialStarted]) -> list[TrialStarted]:
 
 
 @pytest.mark.parametrize("search", ["mutation:first=4:random_share=0", "gp:first=4:random_share=0:ahead=0"])
-def test_a_killed_study_goes_on_with_what_was_proposed_and_with_what_was_learned(
-    search: str, waiting: None, tmp_path: Path
-) -> None:
+def test_a_killed_study_goes_on_with_what_was_proposed_and_with_what_was_learned(search: str, tmp_path: Path) -> None:
     script = SCRIPT.format(tests=str(Path(__file__).parent), directory=str(tmp_path / "study"), search=search)
     directory, until = tmp_path / "study", time.monotonic() + SECONDS
     with subprocess.Popen([sys.executable, "-c", script]) as process:
