@@ -32,7 +32,7 @@ from ashtune.pickles import states
 from ashtune.study.checkpoints import END, MARK, Checkpoints, CheckpointWriter
 from ashtune.study.disk import Disk
 from ashtune.training.channel import Mailbox, Shutdown
-from ashtune.training.messages import Assignment, FromWorker, Setup, ToWorker
+from ashtune.training.messages import Assignment, Broken, FromWorker, Setup, ToWorker
 from ashtune.training.runner import TrialRunner
 
 SCRIPT = """
@@ -183,7 +183,7 @@ def model(value: float = 0.0) -> Any:
 
 
 def failure(sent: list[FromWorker]) -> str:
-    (failed,) = [message for message in sent if isinstance(message, JobFailed)]
+    (failed,) = [message for message in sent if isinstance(message, JobFailed | Broken)]
     return failed.reason
 
 
