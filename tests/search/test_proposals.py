@@ -581,9 +581,11 @@ def test_trials_wait_for_some_seconds_in_all_and_then_for_a_part_of_the_training
         study.finish(0, 1.0)
         study.finish(1, 1.0)
         assert study.begin(8) == "number 8"
+        study.finish(2, 1.0)
+        assert study.begin(9) == "design, no proposal was ready", "half a second is too short for a proposal"
     finally:
         study.proposals.close()
-    assert study.proposals.waited == 4.0
+    assert (study.proposals.waits, study.proposals.waited) == (4, 4.0)
 
 
 def test_a_trial_waits_once_for_a_proposer_that_hangs(studied: Studied, monkeypatch: pytest.MonkeyPatch) -> None:

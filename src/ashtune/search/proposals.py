@@ -127,6 +127,7 @@ class Proposals(Observer):
         self._has_no_proposer = False
         self._has_failed = False
         self._has_begun = False  # to propose
+        self._took = 0.0  # seconds, for the last proposal
         self._is_awaited = False
         self._is_late = False  # the trial that waited last has gone on without
         self._rests_until = 0.0
@@ -313,7 +314,7 @@ class Proposals(Observer):
         left = FREE_WAIT_SECONDS + WAIT_SHARE * self._trained / options.workers - self.waited
         if left > 0 and not self._has_begun:  # a busy machine may need long to start a process
             return WAIT_SECONDS
-        return max(0.0, min(left, WAIT_SECONDS))
+        return max(0.0, min(left, WAIT_SECONDS)) if left >= self._took else 0.0  # a shorter wait would be in vain
 
     def _wait_for_one(self, seconds: float) -> None:
         """Wait until a proposal is ready, under the lock."""
@@ -395,8 +396,10 @@ class Proposals(Observer):
                     with self._changed:
                         self._ready.append(proposal)
                         self._is_late = False
-                        self._rests_until = ended + rest * (ended - began) if self._has_begun else ended
-                        self._has_begun = True  # the first one started a process
+                        if self._has_begun:
+                            self._took = ended - began
+                        self._rests_until = ended + rest * self._took
+                        self._has_begun = True  # the first one started a process, and tells nothing of the next
                         self._changed.notify_all()
             proposer.close()  # one that was opened after the end has not been closed
         except BaseException as error:  # noqa: BLE001 - whatever a proposer raises, the study goes on
