@@ -126,6 +126,7 @@ class Proposals(Observer):
         self._is_closed = False
         self._has_no_proposer = False
         self._has_failed = False
+        self._is_idle = False  # the thread waits until it is told to go on
         self._has_begun = False  # to propose
         self._took = 0.0  # seconds, for the last proposal
         self._is_awaited = False
@@ -286,7 +287,8 @@ class Proposals(Observer):
             if not self._ready and (seconds := self._seconds_to_wait()) > 0:
                 self._wait_for_one(seconds)
             self._next = max(self._next, trial + 1)
-            self._changed.notify_all()
+            if self._is_idle:  # else it looks again by itself, and to wake it costs more than all the rest here
+                self._changed.notify_all()
             if not self._ready:
                 return self._has_no_proposer, None
             place = 0
@@ -413,7 +415,9 @@ class Proposals(Observer):
                 is_due = seconds is not None and seconds <= 0
                 if self._is_closed or self._news or is_due:
                     break
+                self._is_idle = seconds is None
                 self._changed.wait(seconds)
+                self._is_idle = False
             if self._is_closed:
                 return None
             return self._number_asked() if is_due else -1
