@@ -248,7 +248,7 @@ def test_reaching_the_target_stops_the_study_and_says_so() -> None:
     harness.session(trials=8, target=0.2)
     for worker in (2, 3):
         harness.controller.handle(WorkerJoined(0, WorkerId(worker)))
-    orders = harness.report(2, 0, 0, 0.1)
+    orders = harness.report(2, 0, 0, 0.2)  # exactly
     assert orders == [Release(WorkerId(2), TrialId(0)), Pause(WorkerId(3), TrialId(1))]
     assert harness.controller.stopping == "target loss=0.2 reached"
 
