@@ -42,6 +42,7 @@ python_display_short_literal_types = True
 nitpick_ignore_regex = [
     ("py:class", r"(collections\.abc|fractions|hypothesis|os|pathlib)\..*"),
     ("py:class", r"'\w+'"),  # a value of a Literal, which is no name
+    ("py:class", r"msgspec\.Meta|[gl][et]=.*"),  # the range of an option
     # Modules and classes that the text names and that are no part of the reference.
     ("py:(class|mod)", r"ashtune\.(analysis|driver|search|simulation|space|study|testing|training)\.\w.*"),
     ("py:(class|mod)", r"ashtune\.(core\.parts|engines\.(checkpoint_store|distributed|options))\b.*"),
