@@ -45,7 +45,7 @@ class Mutation(Search, frozen=True):
 
     @property
     def most_ahead(self) -> int:
-        """Each trial waits for its mutation, which takes no time: a study on one worker is the same again."""
+        """0: each trial waits for its mutation, which is quick, so a study on one worker is the same again."""
         return 0
 
     def build(self, space: Space, seed: int) -> Design:

@@ -1,12 +1,13 @@
 """Proposals of a search that learns: a thread of the driver asks the proposer, and the driver takes the answer.
 
-Rule 1: a new trial waits for its proposal while waiting is cheap (:meth:`Proposals._seconds_to_wait`). Beyond that,
-proposals are made ahead, and a trial that finds none ready gets one of the stand-in, or its place in the design.
+Rule 1: a new trial waits for its proposal while waiting is cheap: ``FREE_WAIT_SECONDS`` in all, and then a part of the
+time that the workers have trained. Beyond that, proposals are made ahead, and a trial that finds none ready gets one of
+the stand-in, or its place in the design.
 Rule 2: whatever the proposer raises, and a proposal that is no configuration of the space, drops the proposer with
 one line. The study goes on with its design.
 Rule 3: what a trial was given stands in the journal and is read from there. A resumed study tells a new proposer all
 that the journal holds, and never asks for those trials again.
-Rule 4: no configuration is proposed that was tried, up to the last digits of its floats: it is drawn again.
+Rule 4: a configuration that was tried is not proposed again. Floats that agree in twelve digits are the same.
 Rule 5: of the trials that are the design's in any case none is asked for, so that a process for the model is started
 only when its first proposal is due, and not beside the workers.
 Rule 6: proposals that are made ahead take a twentieth of the workers' time at most.
@@ -34,7 +35,7 @@ from ashtune.search.grouped import LONGEST_RUN
 from ashtune.search.guard import Guard
 from ashtune.search.origins import FAILED, HELD_BACK, NOT_READY, REPLACED
 from ashtune.search.protocol import Design, Proposal, Proposer, Search
-from ashtune.space.plain import hashable, identity, rounded
+from ashtune.space.plain import hashable, identity, rounded_identity
 from ashtune.space.space import Space
 
 ORIGIN_CHARACTERS = 100
@@ -44,7 +45,7 @@ SHARE = 0.05
 WAIT_SECONDS = 60.0
 """The longest that one trial waits. After that none waits until a proposal has come."""
 FREE_WAIT_SECONDS, WAIT_SHARE = 5.0, 0.2
-"""How long a study may wait for proposals: so many seconds in all, and this part of the time for which it trained."""
+"""How long a study may wait for proposals: these seconds, and this part of the time that each worker has trained."""
 MOST_ASKED = 6
 """How often a proposer is asked for one trial, where it proposes what was tried. Then a random draw takes its place."""
 
@@ -127,8 +128,8 @@ class Proposals(Observer):
         self._has_no_proposer = False
         self._has_failed = False
         self._is_idle = False  # the thread waits until it is told to go on
-        self._has_begun = False  # to propose
-        self._took = 0.0  # seconds, for the last proposal
+        self._has_proposed = False
+        self._proposal_seconds = 0.0  # seconds, for the last proposal
         self._is_awaited = False
         self._is_late = False  # the trial that waited last has gone on without
         self._rests_until = 0.0
@@ -267,8 +268,8 @@ class Proposals(Observer):
         return proposal
 
     def _key(self, configuration: Mapping[str, object]) -> object:
-        """Return what two configurations have in common if they are the same."""
-        return identity(configuration) if self._has_end else hash(rounded(configuration))
+        """Return a key that is equal for equal configurations."""
+        return identity(configuration) if self._has_end else hash(rounded_identity(configuration))
 
     def notes(self) -> str:
         """Say in one line that proposals are held back, if they are."""
@@ -287,7 +288,7 @@ class Proposals(Observer):
             if not self._ready and (seconds := self._seconds_to_wait()) > 0:
                 self._wait_for_one(seconds)
             self._next = max(self._next, trial + 1)
-            if self._is_idle:  # else it looks again by itself, and to wake it costs more than all the rest here
+            if self._is_idle:  # else it looks again by itself; waking it is slow
                 self._changed.notify_all()
             if not self._ready:
                 return self._has_no_proposer, None
@@ -314,13 +315,15 @@ class Proposals(Observer):
         if self._grouped_by:
             return 0.0
         left = FREE_WAIT_SECONDS + WAIT_SHARE * self._trained / options.workers - self.waited
-        if left > 0 and not self._has_begun:  # a busy machine may need long to start a process
+        if left > 0 and not self._has_proposed:  # a busy machine may need long to start a process
             return WAIT_SECONDS
-        return max(0.0, min(left, WAIT_SECONDS)) if left >= self._took else 0.0  # a shorter wait would be in vain
+        return (
+            max(0.0, min(left, WAIT_SECONDS)) if left >= self._proposal_seconds else 0.0
+        )  # a shorter wait would be in vain
 
     def _wait_for_one(self, seconds: float) -> None:
         """Wait until a proposal is ready, under the lock."""
-        began, was_begun = time.monotonic(), self._has_begun
+        began, was_begun = time.monotonic(), self._has_proposed
         self.waits += 1
         self._is_awaited = True
         self._changed.notify_all()
@@ -349,7 +352,7 @@ class Proposals(Observer):
                 result = self._standing_news.popleft()
                 if result.trial in self._options.known:
                     self._stand_in.observe(result, self._options.known[result.trial])
-            proposal = self._new(self._stand_in.propose, trial)
+            proposal = self._propose_new(self._stand_in.propose, trial)
         except Exception as error:  # noqa: BLE001 - whatever a stand-in raises, the study goes on
             self._drop_the_stand_in(error)
             return None
@@ -393,15 +396,15 @@ class Proposals(Observer):
                 self._tell(proposer, options.known)
                 if trial >= 0:
                     began = time.monotonic()
-                    proposal = self._new(lambda number: self._checked(proposer.propose(number)), trial)
+                    proposal = self._propose_new(lambda number: self._checked(proposer.propose(number)), trial)
                     ended = time.monotonic()
                     with self._changed:
                         self._ready.append(proposal)
                         self._is_late = False
-                        if self._has_begun:
-                            self._took = ended - began
-                        self._rests_until = ended + rest * self._took
-                        self._has_begun = True  # the first one started a process, and tells nothing of the next
+                        if self._has_proposed:
+                            self._proposal_seconds = ended - began
+                        self._rests_until = ended + rest * self._proposal_seconds
+                        self._has_proposed = True  # the first includes the start of a process
                         self._changed.notify_all()
             proposer.close()  # one that was opened after the end has not been closed
         except BaseException as error:  # noqa: BLE001 - whatever a proposer raises, the study goes on
@@ -425,7 +428,7 @@ class Proposals(Observer):
     def _seconds_until_due(self, ahead: int) -> float | None:
         """Say when the next proposal is to be made, 0 or less for now; None: not before something changes."""
         is_wanted = self._is_awaited or self._is_late  # late: no trial waits until one has come
-        most = min(ahead, not self._has_begun) if self._seconds_to_wait() > 0 else ahead
+        most = min(ahead, not self._has_proposed) if self._seconds_to_wait() > 0 else ahead
         if self._next + ahead < self._first_proposed or len(self._ready) >= most + is_wanted:
             return None
         return 0.0 if is_wanted else self._rests_until - time.monotonic()
@@ -444,7 +447,7 @@ class Proposals(Observer):
             else:
                 proposer.observe(news, known[news.trial])
 
-    def _new(self, propose: Callable[[int], Proposal | None], trial: int) -> Proposal | None:
+    def _propose_new(self, propose: Callable[[int], Proposal | None], trial: int) -> Proposal | None:
         """Ask for a proposal, and again where its configuration was tried before."""
         for _ in range(MOST_ASKED):
             proposal = propose(trial)

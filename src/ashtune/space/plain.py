@@ -75,10 +75,10 @@ def identity(configuration: Mapping[str, object]) -> object:
     return frozenset((name, hashable(value)) for name, value in configuration.items())
 
 
-def rounded(configuration: Mapping[str, object]) -> object:
-    """Return what :func:`identity` does, equal also for floats that differ after twelve digits alone.
+def rounded_identity(configuration: Mapping[str, object]) -> object:
+    """Return what :func:`identity` returns, of floats rounded to twelve digits.
 
-    A float that went to the unit cube and back may come back different in its last bits.
+    A float that is placed in the unit cube and taken back may differ in its last bits.
     """
     return frozenset(
         (name, float(f"{value:.12g}") if isinstance(value, float) else hashable(value))

@@ -18,7 +18,6 @@ from ashtune.dashboard.trial_sources import SORTS, SOURCES, source_of
 from ashtune.schedulers.protocol import Machine, Rule
 from ashtune.search.guard import Guard
 from ashtune.search.promotions import Promotions
-from ashtune.search.registry import SEARCHES
 from ashtune.study.factory import caution_of
 
 MOST_REASONS = 30
@@ -45,7 +44,7 @@ class NotesPart(Part):
         self._subject = subject
         self._tally = tally
         self._ladder = ladder
-        self._guard = Guard(subject.settings.seed) if _learns(subject) else None
+        self._guard = Guard(subject.settings.seed) if subject.learns else None
         self._compared: Guard | Promotions = self._guard or Promotions()
         self._caution = caution_of(subject.settings)
         self._sources: Counter[str] = Counter()
@@ -134,12 +133,6 @@ class NotesPart(Part):
         if not math.isnan(loss) and verdict.rung < self._subject.ladder.top:
             ran, results = self._subject.cursor.ran, self._results[verdict.rung]
             self._promotions.append(_Promotion(ran, verdict, results, loss))
-
-
-def _learns(subject: Subject) -> bool:
-    """Whether the study has a search that proposes: only then proposals are guarded."""
-    search = SEARCHES.known(subject.settings.search)
-    return not isinstance(search, str) and search.has_proposer
 
 
 class _Promotion:
