@@ -1,11 +1,11 @@
 """How many trials will have been trained to each rung in the end: one rule, before a study begins and while it runs.
 
-A trial goes on as soon as it is within the quota, and for good, so in the end more than the quota have gone on: the
-more, the better late trials are than early ones. Of ``n`` trials at a rung it is about ``quota / exponent + c (sqrt(n)
-- 1)``. The first part is the law of random draws, as ``quota(i) / i`` is the chance of the ``i``-th to be within the
-quota when it comes. ``c`` is 0.6 for random draws; where a search learns it is 2.3 times the share that is beyond the
-quota. What has gone on so far counts in a study that runs. The constants are from recorded studies of 30 to 300 trials;
-how often the range holds on others is in ``benchmarks/expected.py``.
+A trial is promoted as soon as it is within the quota, and stays promoted. So in the end more trials than the quota are
+promoted, and the more so, the better late trials are than early ones. Of ``n`` trials at a rung it is about
+``quota / exponent + c (sqrt(n) - 1)``. The first part is the law of random draws: trial ``i`` is within the quota when
+it comes with the chance ``quota(i) / i``. ``c`` is 0.6 for random draws; where a search learns it is 2.3 times the
+share that the quota leaves out. In a running study the promotions so far count too. The constants are from recorded
+studies of 30 to 300 trials; ``benchmarks/expected.py`` says how often the range holds on others.
 """
 
 import math
@@ -62,27 +62,27 @@ def expected(
     if scheduler.rule in AS_PLANNED:
         return [Expected(count, count, count) for count in counts]
     middle, reach = float(entering[0]), 0.0
-    found = [Expected(entering[0], entering[0], entering[0])]
+    ranges = [Expected(entering[0], entering[0], entering[0])]
     for number, new in enumerate(entering[1:]):
         trained, promoted = (rungs[number].trained, rungs[number].promoted) if rungs else (0, 0)
         quota = scheduler.quota_rule(ladder, number)
-        going_on = _GoingOn(trained, promoted, quota, learns=learns)
+        forecast = _PromotionForecast(trained, promoted, quota, learns=learns)
         here = max(middle, trained)
-        most = max(here, min(here + reach, found[-1].high))
-        middle = going_on.of(here) if counts[number + 1] > new or promoted else 0.0
-        further = going_on.of(most) - middle
+        most = max(here, min(here + reach, ranges[-1].high))
+        middle = forecast.of(here) if counts[number + 1] > new or promoted else 0.0
+        further = forecast.of(most) - middle
         spread = (SPREAD_WHERE_LEARNT if learns else SPREAD_OF_RANDOM) * (here - trained) ** POWER
         reach = math.sqrt(further**2 + spread**2 + 2 * CORRELATION * further * spread)
-        at_least = quota.of(found[-1].low) if scheduler.rule is Rule.SINCE_ITS_RESULT else promoted
+        at_least = quota.of(ranges[-1].low) if scheduler.rule is Rule.SINCE_ITS_RESULT else promoted
         low = min(middle, max(promoted, at_least, middle - reach))
         high = min(most, middle + reach) if quota.of(round(most)) else promoted
-        found.append(Expected(math.floor(low) + new, round(middle) + new, math.ceil(high) + new))
+        ranges.append(Expected(math.floor(low) + new, round(middle) + new, math.ceil(high) + new))
         middle += new
-    return found
+    return ranges
 
 
-class _GoingOn:
-    """How many trials go on from a rung.
+class _PromotionForecast:
+    """How many trials are promoted from a rung in the end.
 
     Args:
         trained: How many were trained to it so far.
@@ -96,7 +96,7 @@ class _GoingOn:
         self._trained, self._promoted, self._learns = trained, promoted, learns
 
     def of(self, total: float) -> float:
-        """Return how many go on of ``total`` trials that are trained there in the end."""
+        """Return how many are promoted if ``total`` trials are trained there in the end."""
         left, quota = total - self._trained, self._quota.of(round(total))
         if left <= 0 or not quota:
             return self._promoted

@@ -1,8 +1,8 @@
-"""What the trials have in common that came to nothing for one reason, and that no trial with a result has.
+"""Values shared by all trials that failed for one reason, and by no successful one.
 
-Rule: it is said of at least ``FEWEST`` such trials beside ``FEWEST_OTHERS`` with a result. Of fewer, one that has
-nothing to do with it would be named by chance: an end of a range, with 3 and 10 trials, in 1 study of 140. Two
-hyperparameters together are named where chance would name two in less than 1 study of ``UNLIKELY``.
+Rule: at least ``FEWEST`` trials failed for the reason, and ``FEWEST_OTHERS`` have a result. With 3 and 10 trials,
+chance names the end of a range in 1 study of 140; with fewer, more often. Two hyperparameters together are named only
+where chance would name two in less than 1 study of ``UNLIKELY``.
 """
 
 import math
@@ -29,13 +29,13 @@ MOST_NAMED = 3
 
 
 def in_common(ended: "Mask", others: "Mask", numbers: "Numbers", texts: "Texts") -> str:
-    """Return in words what is in common, as ``10 of 10 with width = 256 and layers = 3, 0 of 140 others``, or "".
+    """Return the shared values in words, as ``10 of 10 with width = 256 and layers = 3, 0 of 140 others``, or "".
 
     O(trials) for each hyperparameter, and for each pair of them where no single one tells the trials apart.
 
     Args:
-        ended: Which trials came to nothing.
-        others: Which have a result.
+        ended: Which trials failed for the reason.
+        others: Which trials have a result.
         numbers: Hyperparameters that are numbers: a value for each trial, NaN for none.
         texts: Those that are choices: a number for each trial that stands for one of the texts, -1 for none.
     """
@@ -44,9 +44,8 @@ def in_common(ended: "Mask", others: "Mask", numbers: "Numbers", texts: "Texts")
         return ""
     shared = [*_choices(ended, others, texts), *_ranges(ended, others, numbers)]
     named = [words for words, too in shared if not too.any()][:MOST_NAMED]
-    if not named and _is_unlikely(
-        count, rest, 3 * (count + rest) * len(numbers) + sum(len(t) for _, t in texts.values())
-    ):
+    conditions = 3 * (count + rest) * len(numbers) + sum(len(choices) for _, choices in texts.values())
+    if not named and _is_unlikely(count, rest, conditions):
         pairs = (pair for pair in combinations(shared, 2) if not (pair[0][1] & pair[1][1]).any())
         closest = min(pairs, key=lambda pair: int(pair[0][1].sum() + pair[1][1].sum()), default=())
         named = [words for words, _ in closest]
@@ -72,7 +71,7 @@ def columns_of(configurations: Iterable[Mapping[str, Any]]) -> "tuple[Numbers, T
 
 
 def _choices(ended: "Mask", others: "Mask", texts: "Texts") -> "Iterable[tuple[str, Mask]]":
-    """Yield the choices that all have which came to nothing, and which of the others have them too."""
+    """Yield each choice that all failed trials share, and which of the others have it too."""
     for name, (codes, choices) in texts.items():
         first = codes[ended][0]
         if first >= 0 and (codes[ended] == first).all():
@@ -80,10 +79,7 @@ def _choices(ended: "Mask", others: "Mask", texts: "Texts") -> "Iterable[tuple[s
 
 
 def _ranges(ended: "Mask", others: "Mask", numbers: "Numbers") -> "Iterable[tuple[str, Mask]]":
-    """Yield the values and ends of ranges that all have which came to nothing, and which of the others have them too.
-
-    A value that all have is named as such, and not as the end of a range.
-    """
+    """Yield each value, or end of a range, that all failed trials share, and which of the others have it too."""
     for name, column in numbers.items():
         own, rest = column[ended], column[others]
         low, high = own.min(), own.max()
@@ -97,6 +93,6 @@ def _ranges(ended: "Mask", others: "Mask", numbers: "Numbers") -> "Iterable[tupl
 
 
 def _is_unlikely(ended: int, others: int, conditions: int) -> bool:
-    """Whether two of so many conditions would hardly tell the trials apart by chance."""
+    """Whether chance would hardly find two of these conditions that tell the trials apart."""
     ways = math.lgamma(ended + others + 1) - math.lgamma(ended + 1) - math.lgamma(others + 1)
     return ways > math.log(UNLIKELY) + 2 * math.log(max(1, conditions))

@@ -166,7 +166,7 @@ class Trials(Observer, Sequence[TrialRecord]):
         return self._origins[trial] or self._design
 
     def in_common(self, reasons: Sequence[str]) -> list[str]:
-        """Return for each of some reasons in words what the trials have in common that came to nothing for it."""
+        """Return for each reason, in words, the values that only the trials that failed for it share. O(trials)."""
         import numpy as np
 
         known = {trial: without_numbers(reason) for trial, reason in self._reasons.items()}

@@ -296,8 +296,8 @@ def open_or_create(
                 f"study with `ashtune resume {path}`"
             )
         names = changed(version_before(journal), version or {})
-        if _is_in_vain(journal, there, has_changed=bool(names)):
-            _begin_anew(path, quiet=options["quiet"])
+        if _must_begin_anew(journal, there, has_changed=bool(names)):
+            _set_failed_study_aside(path, quiet=options["quiet"])
             ladder = None
         elif names:
             _refuse_changes(path, names)
@@ -308,7 +308,7 @@ def open_or_create(
     return ladder
 
 
-def _is_in_vain(journal: Path, settings: Settings, *, has_changed: bool) -> bool:
+def _must_begin_anew(journal: Path, settings: Settings, *, has_changed: bool) -> bool:
     """Whether a study has no result, and its training function has changed or the study has ended by itself."""
     if any(isinstance(event, JobFinished) for _, event in read_events(journal, only=b"job_finished")):
         return False
@@ -316,8 +316,8 @@ def _is_in_vain(journal: Path, settings: Settings, *, has_changed: bool) -> bool
     return replay(journal, controller, ()) > 0 and (has_changed or controller.is_complete or controller.gave_up)
 
 
-def _begin_anew(path: Path, *, quiet: bool) -> None:
-    """Move what failed into a folder of its own, a study that can be read, the journal last."""
+def _set_failed_study_aside(path: Path, *, quiet: bool) -> None:
+    """Move the journal and logs of a study without a result into a folder of their own, which can be read."""
     names = (path / f"failed-{number}" for number in count(1))
     place = next(name for name in names if not (name / journals.NAME).exists())
     try:

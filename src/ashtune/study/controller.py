@@ -8,9 +8,8 @@ Rule 2: a trial that its training function ended on purpose counts in its rung l
 quota, and is not trained again.
 Rule 3: a limit that the user set ends the search, and what is to be confirmed is trained after it. Whatever else stops
 a study stops that too. See :mod:`ashtune.study.confirmations`.
-Rule 4: in a study that is paused no job begins, and it stays open. What was running is given out again when it goes on,
-and a trial that was asked to break off and came to its rung first is let go of: the request may still be on its way.
-The start of a session ends a pause.
+Rule 4: in a paused study no job begins, and the study stays open. What was running is given out again when the study
+goes on. A trial may reach its rung before the pause request arrives; then it is released. A new session ends the pause.
 Rule 5: the best of each rung keep their checkpoints until others are better, whether or not they may still be promoted.
 See :mod:`ashtune.study.rung_bests`.
 """
@@ -103,7 +102,7 @@ class Controller:
         self._nothing_to_do = False
         self._started = 0  # trials that the scheduler has started
         self._bests = RungBests()
-        self._spent: set[TrialId] = set()  # among the best, else their checkpoints would have been discarded
+        self._kept_as_best: set[TrialId] = set()  # nobody trains them; their checkpoints go when others are better
         self._confirmations = Confirmations(self._bests)
         self._ends_search_only = False  # what it is stopping for
         self._is_searched = False  # the scheduler has nothing more to give, and nothing it gave runs
@@ -208,7 +207,7 @@ class Controller:
             case TrialsExtended(trials=trials):
                 self._allow(trials)
                 self._assignments.to_discard.clear()  # more trials may bring any of them within the quota
-                self._spent.clear()
+                self._kept_as_best.clear()
             case SessionStarted():
                 self._start_session(event)
             case _:
@@ -263,10 +262,12 @@ class Controller:
             self._be_patient(rung, losses[0])
         if event.stopped:
             self._ended_early.add(trial)
+        if result.is_failure:
+            return []
         orders: list[Followed] = []
-        for replaced in [] if result.is_failure else self._bests.arrive(trial, rung, result.key):
-            if replaced in self._spent:
-                self._spent.discard(replaced)
+        for replaced in self._bests.arrive(trial, rung, result.key):
+            if replaced in self._kept_as_best:
+                self._kept_as_best.discard(replaced)
                 orders += self._discard(replaced)
         return orders
 
@@ -310,7 +311,7 @@ class Controller:
     def _discard(self, trial: TrialId) -> list[Order]:
         """Discard the checkpoint of a trial that nobody trains any more; of one of the best when others are better."""
         if trial in self._bests:
-            self._spent.add(trial)
+            self._kept_as_best.add(trial)
             return []
         if trial in self._assignments.releasing:
             self._assignments.to_discard.add(trial)
@@ -354,7 +355,7 @@ class Controller:
         if job.trial not in self._confirmations.of:
             self._bests.withdraw(job.trial)
             if job.rung:
-                self._spent.clear()  # without its results any of them may be promoted after all
+                self._kept_as_best.clear()  # without its results any of them may be promoted after all
             self._withdraw_from_search(Job(self._confirmations.numbering.place(job.trial), job.rung))
         return [*self.checkpoints.remove(job.trial)]
 
@@ -389,7 +390,7 @@ class Controller:
         self._failures_allowed = math.inf if event.max_failures is None else event.max_failures
         self._confirmations.wanted = event.confirm
         self._bests.confirm(event.confirm.best if event.confirm else 1)
-        self._spent.clear()
+        self._kept_as_best.clear()
         self._is_paused = False
         self.stopping = ""
         self._ends_search_only = self._is_searched = False

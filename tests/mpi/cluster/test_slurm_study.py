@@ -122,8 +122,8 @@ def test_the_demo_on_five_tasks_has_four_workers_and_one_voice(slurm: Slurm, tmp
     assert ended.stdout.count("2. ASH: 24 configurations on 4 workers.") == 1, ended
     fused = ["fused"] if find_spec("jax") else []
     assert ended.stdout.count("kept in") == 1 + len(fused), ended
-    lines = ended.stderr.splitlines()  # now and then how far a study is, if it takes long
-    assert all(re.match(r"\[.*\] \d+ .*\btrials\b", line) for line in lines), ended
+    lines = ended.stderr.splitlines()  # now and then how far a study is, if it takes long, and where it is at its end
+    assert all(re.match(r"\[.*\] \d+ .*\btrials\b|complete; .*kept in ", line) for line in lines), ended
     assert len(set(lines)) == len(lines), "two voices"
     assert ended.left_behind == ()
     for study in ("sequential", "ash", *fused):
