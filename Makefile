@@ -63,13 +63,14 @@ test-cluster: $(VENV)/.test $(VENV_OPENMPI)/.test ## the tests that need SLURM, 
 	$(VENV_OPENMPI)/bin/python -m pytest -rs tests/mpi
 	$(VENV_OPENMPI)/bin/python -m pytest -rs tests/mpi/cluster/test_goes_on.py
 
-check: $(VENV)/.check ## ruff, mypy --strict, import contracts
+check: $(VENV)/.check ## ruff, mypy --strict, import contracts, the size of the code
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/mypy --strict --config-file= --disable-error-code import-untyped examples/*.py examples/slurm/*.py
-	$(BIN)/mypy --strict --config-file= packaging/dist_check.py packaging/fill_in.py docs/check_site.py
+	$(BIN)/mypy --strict --config-file= packaging/dist_check.py packaging/fill_in.py docs/check_site.py tools/budget.py
 	$(BIN)/lint-imports
+	$(BIN)/python tools/budget.py
 
 # Those that CI needs, for make --jobs: pip uses one core. What .check has installed is all that .test wants.
 environments: $(VENV)/.check $(VENV_INTEGRATIONS)/.test $(VENV_OPENMPI)/.test $(VENV_JUPYTER)/.installed $(VENV_DOCS)/.docs ## make every environment that CI needs
@@ -84,9 +85,10 @@ docs: $(VENV_DOCS)/.docs ## the site of the documents, in build/docs/html: guide
 dist-check: $(VENV_DOCS)/.docs ## build wheel and sdist, install each elsewhere, under each Python that is here, and try it
 	$(VENV_DOCS)/bin/python packaging/dist_check.py
 
-format: $(VENV)/.check ## let ruff format and mend what it can
+format: $(VENV)/.check ## let ruff format and mend what it can; lower the budget to today's numbers
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+	$(BIN)/python tools/budget.py --lower
 
 hooks: $(VENV)/.check ## let git run the checks before each commit
 	$(BIN)/pre-commit install
