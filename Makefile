@@ -68,7 +68,7 @@ check: $(VENV)/.check ## ruff, mypy --strict, import contracts, the size of the 
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/mypy --strict --config-file= --disable-error-code import-untyped examples/*.py examples/slurm/*.py
-	$(BIN)/mypy --strict --config-file= packaging/dist_check.py packaging/fill_in.py docs/check_site.py tools/budget.py
+	$(BIN)/mypy --strict --config-file= packaging/dist_check.py packaging/fill_in.py docs/check_site.py tools/budget.py tools/walks.py
 	$(BIN)/lint-imports
 	$(BIN)/python tools/budget.py
 
