@@ -182,14 +182,6 @@ def test_a_link_in_the_place_of_the_folder_is_not_followed(slow_study: SlowStudy
         assert list(elsewhere.iterdir()) == []
 
 
-def test_the_terminal_does_not_command(tmp_path: Path) -> None:
-    from commands import ashtune
-
-    done = ashtune(tmp_path, "watch", "--terminal", "--control", "study")
-    assert done.returncode == 2
-    assert "--terminal only shows" in done.stderr
-
-
 def test_a_refusal_is_json_where_that_is_wanted(page: Client) -> None:
     answer = page.post(PATH, PAUSE, X_Ashtune="", Accept="application/json")
     assert answer.status == 403

@@ -36,7 +36,6 @@ def add_to(parser: argparse.ArgumentParser) -> None:
         "--control", action="store_true",
         help="let the page pause, stop and change studies whose drivers were started with --control on this machine",
     )  # fmt: skip
-    parser.add_argument("--terminal", action="store_true", help="show one study in this terminal, in place of a page")
     parser.add_argument("--open", action="store_true", help="open it in the browser of this machine")
     parser.add_argument("--until-exit", type=int, metavar="PID", help="end when this process has ended")
 
@@ -48,7 +47,6 @@ def main(given: argparse.Namespace) -> int:
     from ashtune.core.errors import SettingsError
     from ashtune.dashboard.browser import OpenedInBrowser
     from ashtune.dashboard.liveness import is_process_alive
-    from ashtune.dashboard.terminal.start import show_in_terminal
     from ashtune.dashboard.watching import LivePage, collect_seldom
 
     if not 0 <= given.port <= MOST_PORT:
@@ -58,10 +56,6 @@ def main(given: argparse.Namespace) -> int:
     if given.socket is not None and given.open:
         raise SettingsError("--open wants a port, which browsers can reach; leave --socket out")
     directories = [check_directory(directory) for directory in given.directory]
-    if given.terminal and given.control:
-        raise SettingsError("--terminal only shows, and --control is for the page; leave one of them out")
-    if given.terminal:
-        return show_in_terminal(directories)
     page = LivePage(
         directories,
         port=given.port,
