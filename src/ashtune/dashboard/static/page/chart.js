@@ -1,10 +1,11 @@
 // Lines and points over two axes, drawn by uPlot: a vertical line and a text follow the pointer, dragging zooms.
 
-import uPlot from "../vendor/uplot/uPlot.esm.js";
 import { FONT, logTicks, roundTicks } from "./canvas.js";
 import { Tip } from "./figure.js";
 import { onTheme, token } from "./theme.js";
 import { isNumber, numberText, shortened, unitOfTime } from "./text.js";
+
+const { uPlot } = window; // of a script of its own: its authors' minified file is no module
 
 const REACH = 26;
 const steps = uPlot.paths.stepped({ align: 1 });
