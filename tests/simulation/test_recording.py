@@ -27,8 +27,7 @@ from ashtune.core.verdicts import Followed
 from ashtune.engines.simulated.workers import SimulatedEngine
 from ashtune.schedulers.ash import AshMachine
 from ashtune.simulation import simulate
-from ashtune.simulation.continuation import Continuations
-from ashtune.simulation.curves import continued, made_up
+from ashtune.simulation.curves import Continuations, continued, made_up
 from ashtune.simulation.recording import Recorder
 from ashtune.simulation.traces import Traces
 from ashtune.study.replay import Replay
@@ -81,7 +80,6 @@ def test_jobs_add_up_to_a_clock_and_go_on_at_their_last_rate() -> None:
     (trace,) = readers.traces().trials
     assert (trace.ends, trace.clock, trace.rate) == ([1, 2, 4], [3.0, 5.0, 11.0], 3.0)
     assert list(trace.losses) == [1.0, 0.5, 0.375, 0.25]  # epoch 3 was not reported: it lies between its neighbours
-    assert trace.reports() == ([1, 2, 4], [1.0, 0.5, 0.25])
 
 
 def test_a_trial_known_at_its_lowest_rung_goes_on_at_the_rate_at_which_others_did() -> None:

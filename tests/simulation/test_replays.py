@@ -1,6 +1,5 @@
 """A study's journal replayed as it was takes what the study took, whatever it was like."""
 
-import math
 from typing import Any
 
 import msgspec
@@ -17,8 +16,7 @@ from ashtune.engines.simulated.model import Stay
 from ashtune.engines.simulated.workers import SimulatedEngine
 from ashtune.schedulers.registry import SCHEDULERS
 from ashtune.simulation import simulate
-from ashtune.simulation.continuation import Continuations, fits
-from ashtune.simulation.curves import made_up
+from ashtune.simulation.curves import Continuations, made_up
 from ashtune.simulation.recording import Recorder
 from ashtune.simulation.traces import Traces
 from ashtune.simulation.whatif import Predictor
@@ -142,12 +140,6 @@ def test_a_trial_trained_again_after_its_worker_died_is_as_it_was_the_last_time(
     readers.take(finished(0, 0, 1, 9.0, seconds=3.0, worker=1))
     (trace,) = readers.traces().trials
     assert (trace.clock, trace.fails) == ([3.0], False)
-
-
-@pytest.mark.parametrize("resources", [(3, 6, 9, 12, 15, 18), (1, 3, 9, 27, 81, 243)])
-def test_a_law_is_found_in_reports_now_and_then(resources: tuple[int, ...]) -> None:
-    laws = fits([0.3 + resource**-0.5 for resource in resources], resources)
-    assert math.isclose(laws[0](1000), 0.3 + 1000**-0.5, rel_tol=1e-6)
 
 
 def test_before_its_first_report_a_trial_is_as_there_and_between_two_in_between() -> None:

@@ -135,8 +135,7 @@ def _check(given: argparse.Namespace) -> None:
 def _curves(given: argparse.Namespace) -> "tuple[LossCurves, Scheduler, Ladder]":
     """Return what is trained, by which scheduler, on which ladder: as given, or a study's own."""
     from ashtune.core.errors import SettingsError
-    from ashtune.simulation.continuation import Continuations
-    from ashtune.simulation.curves import continued, made_up
+    from ashtune.simulation.curves import Continuations, continued, made_up
 
     recorded = None
     if given.curves is None:

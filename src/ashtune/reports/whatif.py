@@ -82,8 +82,8 @@ def whatif_words(predictions: Sequence[Prediction], *, unit: str) -> list[str]:
     worst = max(predictions, key=lambda one: one.continued, default=None)
     if worst is not None and worst.continued >= LITTLE:
         sentences.append(
-            f"Up to {share_text(worst.continued)} of the {unit}s ({_named(worst)}) were never trained: those curves go "
-            "on by a law where their reports support one, else at their last value."
+            f"Up to {share_text(worst.continued)} of the {unit}s ({_named(worst)}) were never trained: those curves "
+            "stay at their last value, or in other replays go on as trials did that were trained for longer."
         )
     largest: dict[int, list[str]] = {}
     for series in _series(predictions).values():

@@ -1,7 +1,16 @@
-"""What simulated trials learn and how long it takes them: from traces, or made up."""
+"""What simulated trials learn and how long it takes them: from traces, or made up.
+
+Rule 1: what is known of a trial is never changed.
+Rule 2: beyond that, the likeliest course stays at the last value: a fitted law foretells no better (decision 51).
+Rule 3: a plausible course goes on as another trial of the study did, from where that one was known for longer.
+Rule 4: a metric that was never outside of 0 to 1 is taken for a share, and stays there.
+"""
 
 import math
+import random
+from bisect import bisect_right
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -9,8 +18,9 @@ import msgspec
 from ashtune.core.jobs import Goal, TrialId
 from ashtune.core.mixing import INCREMENT, scrambled
 from ashtune.engines.simulated.model import Training
-from ashtune.simulation.continuation import Continuations
-from ashtune.simulation.traces import Timing, Traces
+from ashtune.simulation.traces import Timing, Trace, Traces
+
+CACHED_TRIALS = 65_536
 
 
 class LossCurves(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,6 +59,61 @@ class LossCurves(msgspec.Struct, frozen=True, kw_only=True):
             "warmup_seconds": self.timing.warmup,
         }
         return Training(metrics=metrics, seconds=self.seconds, **{**given, **more})
+
+
+class Continuations:
+    """The courses of all trials beyond what is known.
+
+    Args:
+        traces: The trials.
+        seed: Decides which plausible courses are drawn.
+    """
+
+    def __init__(self, traces: Traces, seed: int = 0) -> None:
+        self._trials = traces.trials
+        self._low, self._high = _bounds(traces)
+        self._seed = seed
+        by_length = sorted(range(len(self._trials)), key=lambda trial: self._trials[trial].known)
+        self._by_length = [trial for trial in by_length if not self._trials[trial].fails]
+
+    def courses(self, draw: int) -> Callable[[int, int], float]:
+        """Return (trial, resource) -> loss: what is known, and beyond it one continuation a trial.
+
+        Args:
+            draw: 0 for the likeliest; others are plausible, each drawn anew for every trial.
+        """
+
+        @lru_cache(maxsize=CACHED_TRIALS)
+        def longer(trial: int) -> Trace | None:
+            return self._longer(trial, draw) if draw else None
+
+        def loss(trial: int, resource: int) -> float:
+            trace = self._trials[trial]
+            if resource <= trace.known:
+                return trace.losses[resource - 1]
+            if trace.fails:
+                return math.inf
+            last, change, other = trace.losses[-1] if trace.known else math.inf, 0.0, longer(trial)
+            if other is not None:
+                change = other.losses[min(resource, other.known) - 1] - other.losses[trace.known - 1]
+            return min(max(last + change if math.isfinite(change) else last, self._low), self._high)
+
+        return loss
+
+    def _longer(self, trial: int, draw: int) -> Trace | None:
+        """Draw a trial that is known for longer than another; none if there is no such trial."""
+        known = self._trials[trial].known
+        place = bisect_right(self._by_length, known, key=lambda number: self._trials[number].known)
+        if place == len(self._by_length) or known == 0:
+            return None
+        return self._trials[random.Random(f"{self._seed} {draw} {trial}").choice(self._by_length[place:])]
+
+
+def _bounds(traces: Traces) -> tuple[float, float]:
+    """Return between which losses a course stays: those of a share where the metric looks like one."""
+    share = (0.0, 1.0) if traces.goal.mode == "min" else (-1.0, 0.0)
+    known = (loss for trace in traces.trials for loss in trace.losses if math.isfinite(loss))
+    return share if all(share[0] <= loss <= share[1] for loss in known) else (-math.inf, math.inf)
 
 
 def continued(traces: Traces, continuations: Continuations, draw: int = 0) -> LossCurves:

@@ -269,7 +269,6 @@ class Recorder(Observer):
                 if not job.is_void
             },
             releases=trial.releases,
-            reported=sorted(trial.reports),
         )
 
     def _losses(self, reports: dict[int, dict[str, float | None]]) -> "array[float]":

@@ -49,7 +49,6 @@ class Trace(msgspec.Struct):
         fails: Whether it fails after what is known.
         jobs: (start, target) -> a job as it was, where it was.
         releases: Resource -> seconds that letting go of it there took, where they are known.
-        reported: The resources at which ``losses`` was reported; all of them if None. Others lie in between.
     """
 
     losses: "array[float]"
@@ -59,7 +58,6 @@ class Trace(msgspec.Struct):
     fails: bool = False
     jobs: dict[tuple[int, int], "JobTrace"] = msgspec.field(default_factory=dict)
     releases: dict[int, float] = msgspec.field(default_factory=dict)
-    reported: Sequence[int] | None = None
 
     @property
     def known(self) -> int:
@@ -85,12 +83,6 @@ class Trace(msgspec.Struct):
         """Return the seconds that pass before a job begins: as it was, or as before another from the same resource."""
         job = self.jobs.get((start, target)) or next((job for at, job in self.jobs.items() if at[0] == start), None)
         return usual if job is None else job.wait
-
-    def reports(self) -> tuple[Sequence[int], Sequence[float]]:
-        """Return the resources at which it reported, and its losses there."""
-        if self.reported is None:
-            return range(1, self.known + 1), self.losses
-        return self.reported, [self.losses[resource - 1] for resource in self.reported]
 
 
 class Timing(msgspec.Struct, frozen=True, kw_only=True):

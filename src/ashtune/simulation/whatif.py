@@ -1,7 +1,7 @@
 """What-if: a finished study's curves and timings, trained again in a simulation under other choices.
 
 Rule 1: the same trials in the same order. What was trained is known; what was not is continued
-(:mod:`ashtune.simulation.continuation`), and its share is said.
+(:mod:`ashtune.simulation.curves`), and its share is said.
 Rule 2: asynchronous halving is a game of chance with times. A prediction is the median over replays whose jobs take a
 little more or less, unless it is of the study as it was recorded, whose times are known.
 Rule 3: the same controller, schedulers and loop as everywhere; only time is virtual.
@@ -23,8 +23,7 @@ from ashtune.engines.simulated.model import Driver, Stay
 from ashtune.engines.simulated.workers import SimulatedEngine
 from ashtune.schedulers.protocol import Rule, Scheduler
 from ashtune.schedulers.registry import SCHEDULERS
-from ashtune.simulation.continuation import Continuations
-from ashtune.simulation.curves import continued
+from ashtune.simulation.curves import Continuations, continued
 from ashtune.simulation.prediction import Prediction, Span
 from ashtune.simulation.run import simulate
 from ashtune.simulation.traces import RecordedStudy, Traces
