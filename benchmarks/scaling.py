@@ -15,15 +15,17 @@ when the first trial is trained to the top; ``near``: when a result there is wit
 
 import math
 import sys
+import tempfile
 import time
 from multiprocessing import Pool
 from pathlib import Path
 from typing import Any
 
+import ashtune
 from ashtune.analysis.tally import Tally
+from ashtune.core.events import JobFinished, TrialReleased
 from ashtune.core.ladder import Ladder
 from ashtune.core.numbers import seconds_text
-from ashtune.driver.environment import measured_decision_seconds
 from ashtune.engines.simulated.model import Driver
 from ashtune.engines.simulated.workers import SimulatedEngine
 from ashtune.reports.figures.progress import BestSoFar
@@ -33,6 +35,7 @@ from ashtune.schedulers.brackets import Bracket, BracketsMachine
 from ashtune.schedulers.protocol import Machine
 from ashtune.simulation import simulate
 from ashtune.simulation.curves import made_up
+from ashtune.study.journal import NAME, read_events
 from table import show
 
 LADDER = Ladder(1, 256, 4)
@@ -46,8 +49,8 @@ def option(name: str, default: float) -> float:
     return float(sys.argv[sys.argv.index(name) + 1]) if name in sys.argv else default
 
 
-def run(job: tuple[str, int, float, float]) -> Simulated:
-    """Simulate one study."""
+def run(job: tuple[str, int, float, float]) -> tuple[Simulated, float]:
+    """Simulate one study; return it and how busy its driver was."""
     name, workers, length, decision = job
     models = 4 ** max(LADDER.top, math.ceil(math.log(workers, 4)))
     scheduler: Machine = AshMachine(LADDER) if name == "ash" else BracketsMachine(LADDER, [Bracket(0, models)])
@@ -57,15 +60,35 @@ def run(job: tuple[str, int, float, float]) -> Simulated:
     tally, progress = Tally(LADDER, curves.goal), BestSoFar(curves.goal)
     began = time.perf_counter()
     end = simulate(scheduler, crew, [tally, progress], until=until)
-    return simulated(
-        name,
-        workers,
-        tally,
-        progress,
-        wall_seconds=end,
-        driver_seconds=crew.driver_seconds,
-        real_seconds=time.perf_counter() - began,
-    )
+    study = simulated(name, workers, tally, progress, wall_seconds=end, real_seconds=time.perf_counter() - began)
+    return study, crew.driver_seconds / end
+
+
+def measured_decision_seconds() -> float:
+    """Return the processor time of the driver for one result, or one trial let go, in a study that trains nothing.
+
+    It is what more trials of the same study take more, so that its start is not in it.
+    """
+    _cost(1)  # imports
+    (few, few_decisions), (many, many_decisions) = _cost(300), _cost(2_000)
+    return max(0.0, many - few) / (many_decisions - few_decisions)
+
+
+def _cost(trials: int) -> tuple[float, int]:
+    """Return the driver's processor time for a study, and its decisions."""
+    with tempfile.TemporaryDirectory() as folder:
+        before, place = time.process_time(), Path(folder, "study")
+        ashtune.tune(
+            _train_nothing, {"x": (0.0, 1.0)}, metric="score", mode="min", trials=trials, max_resource=4,
+            search="random", workers=2, directory=place, quiet=True,
+        )  # fmt: skip
+        seconds = time.process_time() - before
+        return seconds, sum(isinstance(event, JobFinished | TrialReleased) for _, event in read_events(place / NAME))
+
+
+def _train_nothing(trial: ashtune.Trial) -> None:
+    for _ in trial.epochs():
+        trial.report(score=trial["x"])
 
 
 def write_figure(file: Path, found: list[tuple[float, Simulated]]) -> None:
@@ -94,9 +117,9 @@ def main() -> None:
     with Pool() as pool:
         found = pool.map(run, jobs, chunksize=1)
     rows: list[list[Any]] = []
-    for (name, workers, length, _), one in zip(jobs, found, strict=True):
+    for (name, workers, length, _), (one, driver_share) in zip(jobs, found, strict=True):
         rows.append([
-            f"{length:g} s", workers, name, f"{100 * one.utilisation:.1f} %", f"{100 * one.driver_share:.1f} %",
+            f"{length:g} s", workers, name, f"{100 * one.utilisation:.1f} %", f"{100 * driver_share:.1f} %",
             one.jobs, _time(one.first_seconds), _time(one.near_seconds), one.best,
         ])  # fmt: skip
     columns = ["jobs of", "workers", "scheduler", "utilisation", "driver busy", "jobs", "first", "near", "best"]
@@ -104,11 +127,12 @@ def main() -> None:
     print("Where the driver saturates: it decides on a result and on each trial let go, so a job costs it "
           f"{2e6 * decision:.0f} us at most. Workers it keeps busy at most, by length of their jobs:")  # fmt: skip
     print(", ".join(f"{length:g} s: {length / (2 * decision):,.0f}" for length in LENGTHS))
-    total = sum(one.jobs for one in found)
-    print(f"{total:,} jobs simulated in {sum(one.real_seconds for one in found):.0f} s of two processes")
+    studies = [one for one, _ in found]
+    print(f"{sum(one.jobs for one in studies):,} jobs simulated in {sum(one.real_seconds for one in studies):.0f} s "
+          "of two processes")  # fmt: skip
     if "--html" in sys.argv:
         write_figure(
-            Path(sys.argv[sys.argv.index("--html") + 1]), list(zip([job[2] for job in jobs], found, strict=True))
+            Path(sys.argv[sys.argv.index("--html") + 1]), list(zip([job[2] for job in jobs], studies, strict=True))
         )
 
 

@@ -218,6 +218,6 @@ def test_a_study_without_a_result_has_figures_that_say_so(tmp_path: Path) -> Non
 
 
 def test_a_what_if_that_no_choice_can_keep_says_so_in_its_figure(study: ashtune.Study) -> None:
-    figure = study.plot_whatif(deadline=1e-9, draws=0, decision=0)
+    figure = study.plot_whatif(deadline=1e-9, draws=0)
     assert not figure.data
     assert "no number of workers is done in" in figure.layout.annotations[0].text

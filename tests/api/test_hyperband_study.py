@@ -106,7 +106,7 @@ def test_plan_simulate_report_page_and_whatif_know_where_trials_enter(
     planned = msgspec.json.decode(capsys.readouterr().out)
     assert planned["scheduler"] == scheduler
     place = str(tmp_path / "s")
-    assert main(["simulate", *ladder, "--workers", "3", "--decision", "0", "--directory", place, "--json"]) == 0
+    assert main(["simulate", *ladder, "--workers", "3", "--directory", place, "--json"]) == 0
     simulated = msgspec.json.decode(capsys.readouterr().out)
     is_asynchronous = scheduler.startswith("async")
     trained = [rung["trials"] for rung in simulated["rungs"]]

@@ -107,10 +107,10 @@ def test_the_display_says_it(study: ashtune.Study) -> None:
 def test_plan_and_simulation_say_it(tmp_path: Path) -> None:
     options = ("--trials", "32", "--max-resource", "8", "--resource", "tree")
     says_trees(command(tmp_path, "plan", *options).stdout)
-    simulated = command(tmp_path, "simulate", *options, "--decision", "0", "--directory", "s")
+    simulated = command(tmp_path, "simulate", *options, "--directory", "s")
     says_trees(simulated.stdout)
     assert ashtune.Study.load(tmp_path / "s").unit == "tree"
-    again = command(tmp_path, "simulate", "s", "--decision", "0")
+    again = command(tmp_path, "simulate", "s")
     says_trees(again.stdout)
 
 

@@ -5,7 +5,6 @@ Both find a ``train.py`` and finished studies under the names that the pages use
 """
 
 import contextlib
-import functools
 import io
 import re
 import shlex
@@ -23,7 +22,6 @@ from sybil import Document, Example, Region, Sybil
 from sybil.parsers.markdown import CodeBlockParser
 
 import ashtune
-from ashtune.driver import environment
 
 ROOT = Path(__file__).resolve().parents[2]
 GUIDE = ROOT / "docs" / "guide"
@@ -84,7 +82,6 @@ NOT_RUN = {
 """Commands that are not run, by how they begin, and why not. The longest beginning counts."""
 RUN_ALL_THE_SAME = ("ashtune roofline --peak",)
 
-_measured_decision_seconds = functools.cache(environment.measured_decision_seconds)
 _COMMAND = re.compile(r"^    ((?:ashtune|make|pip|mpiexec|srun|sbatch|cd|ln|python) [^\n]*)$", re.MULTILINE)
 _FENCE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 
@@ -178,15 +175,11 @@ def _commands(document: Document) -> Iterator[Region]:
 
 @contextlib.contextmanager
 def as_a_reader(folder: Path) -> Iterator[ModuleType]:
-    """Stand in a folder, at a prompt of its own, with a smaller ``ashtune.tune``; the block gets its ``__main__``.
-
-    What a decision costs on this machine is measured once and not for each command.
-    """
+    """Stand in a folder, at a prompt of its own, with a smaller ``ashtune.tune``; the block gets its ``__main__``."""
     main = ModuleType("__main__")
     with (
         commands.as_a_process_of_its_own(folder, [], {}),
         mock.patch.object(ashtune, "tune", _smaller(ashtune.tune)),
-        mock.patch.object(environment, "measured_decision_seconds", _measured_decision_seconds),
     ):
         sys.path.insert(0, str(folder))
         before, sys.modules["__main__"] = sys.modules["__main__"], main

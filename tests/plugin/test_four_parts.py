@@ -122,7 +122,7 @@ def test_plan_and_whatif_know_an_installed_scheduler_by_its_name(place: Path, tm
     ladder = ["--trials", "16", "--max-resource", "4", "--scheduler", "patient"]
     done = python(tmp_path, "-m", "ashtune", "plan", *ladder, package=place)
     assert "patient, 16 trials" in done.stdout
-    simulate = ["simulate", *ladder, "--directory", "study", "--decision", "0"]
+    simulate = ["simulate", *ladder, "--directory", "study"]
     done = python(tmp_path, "-m", "ashtune", *simulate, package=place)
     assert done.returncode == 0, done.stderr
     done = python(tmp_path, "-m", "ashtune", "whatif", "study", "--workers", "2", package=place)

@@ -161,6 +161,6 @@ def test_a_simulation_tells_it_what_trials_report_between_rungs(monkeypatch: pyt
         record(machine, result)
 
     monkeypatch.setattr(PashaMachine, "record", heard)
-    assert main(["simulate", "--trials", "20", "--max-resource", "27", "--scheduler", "pasha", "--decision", "0"]) == 0
+    assert main(["simulate", "--trials", "20", "--max-resource", "27", "--scheduler", "pasha"]) == 0
     assert curves[0] == ()
     assert [resource for resource, _ in curves[1]] == [2]

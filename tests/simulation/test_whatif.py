@@ -160,12 +160,6 @@ def test_of_a_trial_that_fails_again_nothing_is_guessed() -> None:
     assert one.best == Predictor(known(8), draws=0).prediction(predictor.choice("full", LADDER, 1)).best
 
 
-def test_a_driver_that_needs_time_makes_many_workers_useless() -> None:
-    fast, slow = Predictor(known()), Predictor(known(), decision_seconds=5.0)
-    choice = fast.choice("ash", LADDER, 40)
-    assert slow.replayed(choice).wall > 2 * fast.replayed(choice).wall
-
-
 def test_more_trials_than_were_recorded_and_unknown_schedulers_are_refused() -> None:
     predictor = Predictor(known())
     with pytest.raises(SettingsError, match="the study has 40; give from 1 to that many"):

@@ -13,7 +13,6 @@ from ashtune.analysis.loading import StudyReader
 from ashtune.core.errors import SettingsError
 from ashtune.core.numbers import number_text, plural, seconds_text
 from ashtune.core.version import __version__
-from ashtune.driver.environment import measured_decision_seconds
 from ashtune.driver.options import WhatIfOptions
 from ashtune.reports.figures.axes import nothing
 from ashtune.reports.page import html
@@ -29,8 +28,6 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 WORKERS = (1, 2, 4, 8, 16, 32, 64)
-FEW = 64
-"""Up to this number of workers, jobs do not wait for the driver."""
 
 
 class WhatIf(msgspec.Struct, frozen=True, kw_only=True):
@@ -125,10 +122,8 @@ class _Asking:
         self._study = study
         self._asked = asked
         self._workers: Sequence[int] = asked["workers"] or WORKERS  # type: ignore[assignment]  # checked: a list
-        self._decision = self._decision_seconds()
         self._predictor = Predictor(
             traces_of(study),
-            decision_seconds=self._decision,
             draws=DRAWS if asked["draws"] is None else asked["draws"],
             seed=asked["seed"],
         )
@@ -235,24 +230,13 @@ class _Asking:
             words.append("That is every trial of the study: what more trials would find is not in its journal.")
         return predictions, words
 
-    def _decision_seconds(self) -> float:
-        """Return the seconds of a decision; 0 with few workers, whose recorded times have the driver's in them."""
-        if self._asked["decision"] is not None:
-            return self._asked["decision"]
-        if self._asked["deadline"] is None and max(self._workers) <= FEW:
-            return 0.0
-        return measured_decision_seconds()
-
     def _notes(self) -> list[str]:
         """Say what the predictions rest on."""
-        notes, recorded = [], self._predictor.traces.recorded
-        if recorded is not None and not recorded.is_smooth:
-            notes.append(
-                "The study was not recorded whole, in one go and one trial at a time (it still runs, was stopped, has "
-                "several sessions, lost workers, jobs broken off, configurations withdrawn or fused training), so no "
-                "line is the study itself."
-            )
-        if self._decision:
-            source = "as measured here" if self._asked["decision"] is None else "as given"
-            notes.append(f"The driver is taken to need {1e6 * self._decision:.3g} us a decision, {source}.")
-        return notes
+        recorded = self._predictor.traces.recorded
+        if recorded is None or recorded.is_smooth:
+            return []
+        return [
+            "The study was not recorded whole, in one go and one trial at a time (it still runs, was stopped, has "
+            "several sessions, lost workers, jobs broken off, configurations withdrawn or fused training), so no "
+            "line is the study itself."
+        ]

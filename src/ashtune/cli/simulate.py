@@ -52,7 +52,6 @@ def add_to(parser: argparse.ArgumentParser) -> None:
     )
     work.add_argument("--deaths", type=options.seconds, metavar="TIME", help="mean life of a worker (for ever)")
     work.add_argument("--replaced", type=options.seconds, metavar="TIME", help="after its death (never)")
-    work.add_argument("--decision", type=options.seconds, metavar="TIME", help="of the driver for each job (measured)")
     parser.add_argument("--until", type=options.seconds, metavar="TIME", help="stop then")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="decides curves, stragglers and deaths (0)")
     parser.add_argument("--directory", metavar="DIR", help="write the study's journal there, for `ashtune report`")
@@ -73,8 +72,7 @@ def main(given: argparse.Namespace) -> int:
     curves, scheduler, ladder = _curves(given)
     trials = _trials(given, scheduler, curves)
     machine = scheduler.build(ladder, 0, given.seed)  # the session's first event says how many trials
-    decision = _decision_seconds(given)
-    engine = _engine(given, curves, decision, has_curves=machine.reads_curves or given.directory is not None)
+    engine = _engine(given, curves, has_curves=machine.reads_curves or given.directory is not None)
     tally, progress = Tally(ladder, curves.goal), BestSoFar(curves.goal)
     began = time.perf_counter()
     limit: dict[str, Any] = {} if given.until is None else {"until": given.until}
@@ -86,7 +84,6 @@ def main(given: argparse.Namespace) -> int:
         tally,
         progress,
         wall_seconds=end,
-        driver_seconds=engine.driver_seconds,
         real_seconds=time.perf_counter() - began,
     )
     if given.json:
@@ -228,8 +225,8 @@ def _trials(given: argparse.Namespace, scheduler: "Scheduler", curves: "LossCurv
     return trials
 
 
-def _engine(given: argparse.Namespace, curves: "LossCurves", decision: float, *, has_curves: bool) -> "SimulatedEngine":
-    from ashtune.engines.simulated.model import Driver, Mortality, Stay, half_normal
+def _engine(given: argparse.Namespace, curves: "LossCurves", *, has_curves: bool) -> "SimulatedEngine":
+    from ashtune.engines.simulated.model import Mortality, Stay, half_normal
     from ashtune.engines.simulated.workers import SimulatedEngine
 
     start, late = curves.timing.start, given.late
@@ -245,17 +242,8 @@ def _engine(given: argparse.Namespace, curves: "LossCurves", decision: float, *,
         training,
         workers=[Stay(start(number) + late * number / given.workers) for number in range(given.workers)],
         seed=given.seed,
-        driver=Driver(decision),
         deaths=None if given.deaths is None else Mortality(given.deaths, given.replaced),
     )
-
-
-def _decision_seconds(given: argparse.Namespace) -> float:
-    if given.decision is not None:
-        return float(given.decision)
-    from ashtune.driver.environment import measured_decision_seconds
-
-    return measured_decision_seconds()
 
 
 def _ledger(

@@ -10,13 +10,13 @@ from decimal import Decimal
 from ashtune.core.confirm import SEEDS, Confirm
 from ashtune.core.plaintext import shown
 
-_SECONDS = {"": 1, "us": 1e-6, "ms": 1e-3, "s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
+_SECONDS = {"": 1, "ms": 1e-3, "s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
 _BYTES = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 
 
 def seconds(text: str) -> float:
     """Read a duration: 90, 90s, 15m, 2h, 1d."""
-    parts = re.fullmatch(r"([0-9]*\.?[0-9]+)\s*(us|ms|s|m|min|h|d|)", text.strip())
+    parts = re.fullmatch(r"([0-9]*\.?[0-9]+)\s*(ms|s|m|min|h|d|)", text.strip())
     if parts is None:
         raise ValueError(f"{shown(text)} is not a duration; give seconds, or as in 90s, 15m, 2h")
     return float(parts[1]) * _SECONDS[parts[2]]

@@ -1,5 +1,4 @@
-"""What a run was made with, so that a figure found later can be understood: machine, versions, command; and what
-a decision costs the driver here.
+"""What a run was made with, so that a figure found later can be understood: machine, versions, command.
 
 Rule: nothing secret. No environment variables; and of the command line no value of an option whose name sounds secret,
 and no program given with ``-c``.
@@ -20,10 +19,8 @@ from ashtune.analysis.loading import StudyReader
 from ashtune.core.events import PROGRAM, SessionStarted
 from ashtune.core.observer import Observer
 from ashtune.driver.observing import OBSERVERS
-from ashtune.engines.local.process import without_launcher
 from ashtune.engines.protocol import AUTO, Engine
 from ashtune.engines.registry import ENGINES
-from ashtune.performance.machine import child
 from ashtune.study.journal import read_events
 from ashtune.training.program import Program
 
@@ -32,8 +29,6 @@ LIBRARIES = (
     "lightgbm", "ConfigSpace", "msgspec", "mpi4py",
 )  # fmt: skip
 COMMAND_CHARACTERS = 500
-DECISIONS = "ashtune.api.driver_cost"
-"""The module that measures what a decision costs, run in a process of its own."""
 _SECRET = re.compile(
     r"(-+(?:[\w-]*[-_])?(?:token|secret|password|passwd|credentials?|key)(?:[-_][\w-]*)?)(?:(=)(.*))?", re.IGNORECASE
 )
@@ -136,17 +131,3 @@ def _versions() -> list[str]:
         with suppress(importlib.metadata.PackageNotFoundError):
             versions.append(f"{name} {importlib.metadata.version(name)}")
     return versions
-
-
-def measured_decision_seconds() -> float:
-    """Return the processor time of the driver for one result, or one trial let go. Takes some three seconds.
-
-    Events, journal, controller and messages are in it, as in any study with reports in each epoch on two workers of
-    this machine; what workers do themselves is theirs. It is what more trials of the same study take more, so that its
-    start is not in it. A process of its own measures: this one may be a rank of an MPI job.
-
-    Raises:
-        SettingsError: If that process fails.
-    """
-    printed = child(DECISIONS, environment=without_launcher(), remedy="give --decision, as in --decision 25us")
-    return float(printed)

@@ -4,7 +4,6 @@
 field here, or in :class:`~ashtune.engines.options.RunOptions` if it is for the engine, and a line where it is used.
 """
 
-import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
@@ -453,16 +452,6 @@ class WhatIfOptions(TypedDict, total=False):
             check=partial(check_whole, at_least=0),
             parse=int,
             metavar="N",
-        ),
-    ]
-    decision: Annotated[
-        float | None,
-        Option(
-            help="Seconds that the driver needs for each result; by default it is measured, where it matters.",
-            check=partial(check_number, above=-math.inf),
-            parse=parse.seconds,
-            metavar="TIME",
-            forms="as 25us",
         ),
     ]
 

@@ -1,4 +1,4 @@
-"""What a simulated study amounts to: its times, how busy workers and driver were, and its rungs."""
+"""What a simulated study amounts to: its times, how busy its workers were, and its rungs."""
 
 from typing import TYPE_CHECKING
 
@@ -20,7 +20,7 @@ class Simulated(msgspec.Struct, frozen=True, kw_only=True):
 
     Times are simulated seconds since its start: ``wall_seconds`` to its end, ``first_seconds`` until the first trial
     was trained to the top, ``near_seconds`` until a result at the top within 1 % of the best one there; None where
-    none is. ``driver_share`` is how busy the driver was; ``real_seconds`` what simulating it took.
+    none is. ``real_seconds`` is what simulating it took.
     """
 
     scheduler: str
@@ -30,7 +30,6 @@ class Simulated(msgspec.Struct, frozen=True, kw_only=True):
     epochs: int
     wall_seconds: float
     utilisation: float
-    driver_share: float
     first_seconds: float | None
     near_seconds: float | None
     metric: str
@@ -47,7 +46,6 @@ def simulated(
     progress: BestSoFar,
     *,
     wall_seconds: float,
-    driver_seconds: float,
     real_seconds: float,
 ) -> Simulated:
     """Return what two observers found of a simulated study.
@@ -58,7 +56,6 @@ def simulated(
         tally: Its counts.
         progress: Its best results.
         wall_seconds: When it ended.
-        driver_seconds: How long the driver was busy.
         real_seconds: What simulating it took.
     """
     at_the_top = progress.steps_at[tally.ladder.top] if len(progress.steps_at) > tally.ladder.top else []
@@ -75,7 +72,6 @@ def simulated(
         epochs=tally.epochs,
         wall_seconds=wall_seconds,
         utilisation=min(1.0, tally.training_seconds / presence) if presence > 0 else 0.0,
-        driver_share=driver_seconds / wall_seconds if wall_seconds > 0 else 0.0,
         first_seconds=at_the_top[0].seconds if at_the_top else None,
         near_seconds=near,
         metric=tally.goal.metric,
@@ -116,7 +112,6 @@ def _pairs(study: Simulated, unit: str) -> list[tuple[str, str]]:
     pairs = [
         ("wall time", seconds_text(study.wall_seconds)),
         ("workers training", share_text(study.utilisation)),
-        ("driver busy", share_text(study.driver_share)),
         (f"first trained to {unit} {top:,}", never if first is None else seconds_text(first)),
         ("within 1 % of the best there", never if near is None else seconds_text(near)),
     ]

@@ -4,7 +4,8 @@ Rule 1: the same trials in the same order. What was trained is known; what was n
 (:mod:`ashtune.simulation.curves`), and its share is said.
 Rule 2: asynchronous halving is a game of chance with times. A prediction is the median over replays whose jobs take a
 little more or less, unless it is of the study as it was recorded, whose times are known.
-Rule 3: the same controller, schedulers and loop as everywhere; only time is virtual.
+Rule 3: the same controller, schedulers and loop as everywhere; only time is virtual. A job has the driver's time that
+was recorded; that workers wait for a driver that is busy is not in it.
 """
 
 import math
@@ -19,7 +20,7 @@ from ashtune.core.errors import SettingsError
 from ashtune.core.events import Event, JobFinished
 from ashtune.core.ladder import Ladder, Reduction
 from ashtune.core.observer import Observer
-from ashtune.engines.simulated.model import Driver, Stay
+from ashtune.engines.simulated.model import Stay
 from ashtune.engines.simulated.workers import SimulatedEngine
 from ashtune.schedulers.protocol import Rule, Scheduler
 from ashtune.schedulers.registry import SCHEDULERS
@@ -72,7 +73,6 @@ class Predictor:
 
     Args:
         traces: Its trials.
-        decision_seconds: What each decision costs the driver.
         draws: Over how many replays, besides the likeliest, medians and spreads are taken.
         seed: Decides which.
 
@@ -80,9 +80,8 @@ class Predictor:
         SettingsError: From any method, if a number does not fit.
     """
 
-    def __init__(self, traces: Traces, *, decision_seconds: float = 0.0, draws: int = DRAWS, seed: int = 0) -> None:
+    def __init__(self, traces: Traces, *, draws: int = DRAWS, seed: int = 0) -> None:
         self.traces = traces
-        self._decision_seconds = decision_seconds
         self._draws = draws
         self._study_seed = 0 if traces.recorded is None else traces.recorded.seed
         self._continuations = Continuations(traces, seed)
@@ -198,9 +197,7 @@ class Predictor:
         machine = choice.scheduler.build(choice.ladder, choice.trials, self._study_seed)
         training = curves.training(stretch=_luck if draw else None, has_curves=machine.reads_curves)
         stays = [Stay(self.traces.timing.start(number)) for number in range(choice.workers)]
-        # Between its jobs the recorded study has its own driver's time already.
-        decision = 0.0 if self.is_as_recorded(choice) else self._decision_seconds
-        engine = SimulatedEngine(training, workers=stays, seed=draw, driver=Driver(decision))
+        engine = SimulatedEngine(training, workers=stays, seed=draw)
         tally, seen = Tally(choice.ladder, goal), _Seen(self.traces, choice.ladder.top)
         wall = simulate(machine, engine, [tally, seen], trials=choice.trials, goal=goal)
         return Replayed(
