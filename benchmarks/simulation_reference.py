@@ -1,6 +1,6 @@
 """Synchronous and asynchronous halving under stragglers and dropped jobs, against an independent reference's values.
 
-The set-up is that of Li et al., arXiv 1810.05934, appendix A.1, as ``ashtune.testing.stragglers`` has it: 25 workers,
+The set-up is that of Li et al., arXiv 1810.05934, appendix A.1, as ``stragglers.py`` has it: 25 workers,
 reduction factor 4, rungs 1 to 256. (a): configurations trained to 256 by t = 2000; (b): when the first of them was.
 The reference's values, mean and standard deviation of 25 repetitions, come from a simulator written for that purpose
 in plain Python. Ours: as many repetitions with seeds of its own; ``z`` is the difference of the means in standard
@@ -18,7 +18,7 @@ import time
 from multiprocessing import Pool
 from typing import Any
 
-from ashtune.testing.stragglers import run
+from stragglers import run
 from table import show
 
 HORIZON = 2000

@@ -1,4 +1,4 @@
-"""Halving under stragglers and dropped jobs once more, to check ``ashtune.testing.stragglers``: slow and plainly right.
+"""Halving under stragglers and dropped jobs once more, to check ``benchmarks/stragglers.py``: slow and plainly right.
 
 Source: Li et al., *A System for Massively Parallel Hyperparameter Tuning*, MLSys 2020, https://arxiv.org/abs/1810.05934,
 appendix A.1, with what it leaves open as an independent reference settled it: a rung closes when all its jobs ended;

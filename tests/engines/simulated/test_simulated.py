@@ -21,7 +21,7 @@ from ashtune.search.random import Random
 from ashtune.simulation import simulate
 from ashtune.space.space import Space
 from ashtune.study.configurations import Configurations
-from ashtune.testing.stragglers import run
+from stragglers import run
 
 
 class Seen(Observer):

@@ -11,7 +11,7 @@ from itertools import takewhile
 import pytest
 from plain_stragglers import trained
 
-from ashtune.testing.stragglers import run
+from stragglers import run
 
 SIGMAS = 4
 
