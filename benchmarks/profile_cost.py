@@ -1,9 +1,9 @@
 """What profiling costs: a study with and without, in turn, of a pure Python function and of a numpy function.
 
-cProfile and pyinstrument are both called at every call and return (the latter to see whether a millisecond is over),
-so what they cost depends on how short the functions are. Compared are the workers' own training seconds, which is
-what gets longer. The same configurations are trained each time, by one worker: on a shared machine two would disturb
-each other. Of the ratios of all rounds the median is given, and the lowest and highest.
+pyinstrument is called at every call and return, to see whether a millisecond is over, so what it costs depends on how
+short the functions are. Compared are the workers' own training seconds, which is what gets longer. The same
+configurations are trained each time, by one worker: on a shared machine two would disturb each other. Of the ratios of
+all rounds the median is given, and the lowest and highest.
 
 The pure Python function is stochastic gradient descent on lists, with a call or a generator's step about every
 200 ns, which is as bad as real code gets; the numpy function trains a layer of 128 by 128.
@@ -25,7 +25,7 @@ import ashtune
 from ashtune.analysis.loading import StudyReader
 from table import show
 
-HOW: tuple[tuple[str, bool | str], ...] = (("without", False), ("--profile", True), ("--profile flame", "flame"))
+HOW = (("without", False), ("--profile", True))
 
 
 def step(weights: list[float], inputs: list[float], target: float) -> list[float]:
@@ -55,7 +55,7 @@ def arrays(trial: Any) -> None:
         trial.report(score=float(weights.sum()) + epoch)
 
 
-def seconds(function: Callable[[Any], None], profile: bool | str) -> tuple[float, float]:
+def seconds(function: Callable[[Any], None], profile: bool) -> tuple[float, float]:
     """Return the training seconds of a study, and the share of them that its profile accounts for."""
     with tempfile.TemporaryDirectory() as directory:
         study = ashtune.tune(

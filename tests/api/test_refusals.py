@@ -149,7 +149,7 @@ def test_every_argument_is_accepted_or_refused_in_one_line_with_nothing_written(
         ({"isolate": "no"}, SettingsError, "isolate='no' is neither True nor False"),
         ({"metric": b"x"}, SettingsError, "metric=b'x' is not a name"),
         ({"metric": "n" * 201}, SettingsError, "has 201 characters"),
-        ({"profile": "flat"}, None, ""),
+        ({"profile": "flat"}, SettingsError, "profile='flat' is neither True nor False"),
         ({"checkpoint_limit": "1GB"}, None, ""),
         ({"trials": np.int64(3), "target": np.float32(0.5), "seed": np.uint8(3)}, None, ""),
         ({"space": {"lr": (1e-4, 1e-1, "log"), "n": (1, 100, "log"), "x": Float("x", (0, 1))}}, None, ""),
@@ -260,7 +260,7 @@ OPTIONS = [
     "--space", "--metric", "--mode", "--max-resource", "--min-resource", "--reduction-factor", "--rungs",
     "--trials", "--scheduler", "--search", "--grid-points", "--seed", "--time-limit", "--total-resource",
     "--target", "--max-failures", "--workers", "--threads", "--gpus-per-worker", "--trial-timeout", "--checkpoints",
-    "--checkpoint-limit", "--directory", "--profile",
+    "--checkpoint-limit", "--directory",
 ]  # fmt: skip
 WORDS = [
     "", "x", "-1", "0", "1", "2.5", "nan", "inf", "1e400", "9" * 30, "9" * 5000, "\x1b[31m", "a\nb", "\udcff",

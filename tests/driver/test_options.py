@@ -128,7 +128,7 @@ def test_an_engine_is_given_every_option_that_is_for_engines_checked(tmp_path: P
     with pytest.raises(SettingsError, match="asked"):
         tuned(tmp_path / "study", trials=2, engine=Asking(), threads=2, profile=True)
     assert {name: given[0][name] for name in options_of(RunOptions)} == {
-        **checked(RunOptions, {}), "quiet": True, "threads": 2, "profile": "flat"
+        **checked(RunOptions, {}), "quiet": True, "threads": 2, "profile": True
     }  # fmt: skip
 
 

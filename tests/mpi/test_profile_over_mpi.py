@@ -46,6 +46,5 @@ def test_the_profiles_of_all_ranks_are_in_the_drivers_directory(tmp_path: Path, 
     study = Study.load(tmp_path / "s")
     profile = study.profile()
     assert profile.workers == 2
-    assert [record.calls for record in profile.records if re.search(r":\d+ slow$", record.name)] == [
-        study.report_data()["epochs"]
-    ]
+    (slow,) = [record for record in profile.records if re.search(r":\d+ slow$", record.name)]
+    assert slow.seconds == pytest.approx(0.02 * study.report_data()["epochs"], rel=0.5)

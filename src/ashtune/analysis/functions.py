@@ -7,7 +7,7 @@ Rule: names come from a study that someone else may have made, so nothing but pr
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 
 from ashtune.core.events import (
@@ -22,18 +22,16 @@ from ashtune.core.events import (
 )
 from ashtune.core.jobs import WorkerId
 from ashtune.core.observer import Observer
-from ashtune.training.profiling.files import Function, WorkerProfile
+from ashtune.training.profiling.files import WorkerProfile
 
 _LIBRARY = re.compile(r".*/(?:site-packages|dist-packages|python3\.[0-9]+)/")
 _PACKAGE = f"{Path(__file__).parents[2]}/"
 
 
 class Totals:
-    """What all workers' calls of a function amount to. Calls are 0 where stacks were sampled."""
+    """The seconds of a function in all workers: its own, and with what it called."""
 
     def __init__(self) -> None:
-        self.calls = 0
-        self.primitive_calls = 0
         self.self_seconds = 0.0
         self.seconds = 0.0
 
@@ -43,41 +41,23 @@ def totals_of(profiles: Iterable[WorkerProfile]) -> dict[str, Totals]:
     here = f"{Path.cwd()}/"
     merged: dict[str, Totals] = defaultdict(Totals)
     for profile in profiles:
-        for function in (*profile.functions, *_sampled(profile)):
-            totals = merged[_name(function, here)]
-            totals.calls += function.calls
-            totals.primitive_calls += function.primitive_calls
-            totals.self_seconds += function.self_seconds
-            totals.seconds += function.seconds
+        names = [_name(frame, here) for frame in profile.frames]
+        for stack in profile.stacks:
+            for name in dict.fromkeys(names[place] for place in stack.frames):  # one that calls itself counts once
+                merged[name].seconds += stack.seconds
+            merged[names[stack.frames[-1]]].self_seconds += stack.seconds
     return merged
 
 
-def _sampled(profile: WorkerProfile) -> Iterator[Function]:
-    """Yield the seconds of functions in stacks: those of the last are its own, those of the others not."""
-    frames = [_function(frame) for frame in profile.frames]
-    for stack in profile.stacks:
-        last = stack.frames[-1]
-        for place in dict.fromkeys(stack.frames):  # a function that calls itself counts once
-            file, line, name = frames[place]
-            yield Function(file, line, name, 0, 0, stack.seconds if place == last else 0.0, stack.seconds)
-
-
-def _function(frame: str) -> tuple[str, int, str]:
+def _name(frame: str, here: str) -> str:
     """Return file, line and name from pyinstrument's word for a function."""
     identity, _, attributes = frame.partition("\x01")
     name, file, line = (*identity.split("\x00"), "", "")[:3]
     if file == "<built-in>":
-        return "", 0, f"<built-in {name}>"
+        return _printable(f"{{built-in {name}}}")
     of_class = f"{attributes[1:]}." if attributes.startswith("c") else ""
-    return file, int(line) if line.isdecimal() else 0, of_class + name
-
-
-def _name(function: Function, here: str) -> str:
-    if not function.file:
-        inner = function.name[1:-1] if function.name.startswith("<") else function.name
-        return _printable(f"{{{inner}}}")
-    file = function.file.removeprefix(here).removeprefix(_PACKAGE)
-    return _printable(f"{_LIBRARY.sub('', file)}:{function.line} {function.name}")
+    file = _LIBRARY.sub("", file.removeprefix(here).removeprefix(_PACKAGE))
+    return _printable(f"{file}:{line} {of_class}{name}")
 
 
 def _printable(text: str) -> str:

@@ -41,7 +41,7 @@ def add(
         elif option.parse is None:
             continue
         else:
-            more |= {"type": typed(option.parse), "metavar": option.metavar, **option.flag}
+            more |= {"type": typed(option.parse), "metavar": option.metavar}
         group.add_argument(flag, help=_help(option), **more)
 
 
@@ -80,4 +80,4 @@ def _help(option: "Option") -> str:
     words = option.help.replace("``", "").replace("%", "%%")
     words = words[0].lower() + words[1:].rstrip(".") if words[1:2].islower() else words.rstrip(".")
     words += f", {option.forms}" if option.forms else ""
-    return words if option.default in (None, ()) or option.is_flag or option.flag else f"{words} ({option.default})"
+    return words if option.default in (None, ()) or option.is_flag else f"{words} ({option.default})"

@@ -39,8 +39,7 @@ def show_profile(study: "Study", *, as_json: bool, stream: TextIO, top: int | No
     Raises:
         StudyError: If the study was not profiled.
     """
-    from ashtune.reports.page.flame import NAME
-    from ashtune.reports.profile import profile_view
+    from ashtune.reports.profile import FLAME, profile_view
     from ashtune.reports.terminal.text import show, show_json, write
 
     profile = study.profile()
@@ -48,8 +47,8 @@ def show_profile(study: "Study", *, as_json: bool, stream: TextIO, top: int | No
         show_json(profile, stream)
         return
     show(profile_view(profile, top), stream)
-    if (study.directory / NAME).exists():
-        write(f"flame graph: {study.directory / NAME}\n", stream)
+    if (study.directory / FLAME).exists():
+        write(f"flame graph: {study.directory / FLAME}\n", stream)
 
 
 def show_trial(study: "Study", number: int, *, as_json: bool, stream: TextIO) -> None:

@@ -34,7 +34,6 @@ class Option(msgspec.Struct, frozen=True, kw_only=True):
             but for flags.
         metavar: Its value in ``--help``.
         forms: For ``--help``: the forms that a command line takes; of a flag that is on, what ``--no-`` does.
-        flag: More arguments of ``ArgumentParser.add_argument``.
     """
 
     help: str
@@ -43,12 +42,11 @@ class Option(msgspec.Struct, frozen=True, kw_only=True):
     parse: Callable[[str], Any] | None = None
     metavar: str = ""
     forms: str = ""
-    flag: dict[str, Any] = {}
 
     @property
     def is_flag(self) -> bool:
         """Whether it is given or not, without a value."""
-        return isinstance(self.default, bool) and not self.flag
+        return isinstance(self.default, bool)
 
 
 COUNT: dict[str, Any] = {"check": check_whole, "parse": int, "metavar": "N"}

@@ -79,7 +79,7 @@ def open_engine(
         str(directory.resolve()),
         settings.seed,
         [entry for entry in sys.path if isinstance(entry, str) and visible(entry) == entry],
-        profile=str(options["profile"]),  # checked: a text
+        profile=options["profile"],
         places=0 if trials is None else -(-trials // workers),
         max_resource=max_resource,
     )

@@ -51,7 +51,6 @@ from ashtune.engines.loop import Drive
 from ashtune.engines.protocol import Engine, Workers
 from ashtune.engines.stop import GRACE_SECONDS, StopSwitch
 from ashtune.reports.best import why_no_result
-from ashtune.reports.page.flame import write_flame_graph
 from ashtune.reports.study_info import StudyInfo
 from ashtune.reports.terminal.live import display_for, in_a_notebook
 from ashtune.reports.terminal.text import show, write
@@ -404,7 +403,9 @@ class Session:
                     f"checkpoint_limit={limit} left no room for the model of the best trial, {best.trial}; "
                     f"study.train({best.trial}, {best.resource}) trains it again"
                 )
-        if self._options["profile"] == "flame":
+        if self._options["profile"]:
+            from ashtune.reports.profile import write_flame_graph
+
             write_flame_graph(self._directory)
 
     @contextmanager

@@ -13,25 +13,17 @@ from ashtune.engines.resources.shares import check_gpus_per_worker
 MOST_WORKERS = 100_000
 MOST_THREADS = 65_536
 CHECKPOINTS = ("files", "messages")
-PROFILES = ("flat", "flame")
 
 
-def check_profile(name: str, profile: bool | str) -> str:
-    """Return how training is to be profiled, "" for not at all, or refuse it.
+def check_profile(name: str, value: bool) -> bool:
+    """Return whether training is profiled, or refuse it.
 
     Raises:
-        SettingsError: If there is no such way, or its library is not installed.
+        SettingsError: If it is neither true nor false, or the library is not installed.
     """
-    if isinstance(profile, bool):
-        return "flat" if profile else ""
-    if not isinstance(profile, str) or profile not in PROFILES:
-        raise SettingsError(f"{name}={shown(profile)} is unknown; give True, or 'flame' for a flame graph")
-    if profile == "flame" and find_spec("pyinstrument") is None:
-        raise SettingsError(
-            f"{name}='flame' needs pyinstrument, which is not installed: pip install 'ashtune[profile]'; "
-            f"{name}=True needs nothing"
-        )
-    return profile
+    if check_flag(name, value) and find_spec("pyinstrument") is None:
+        raise SettingsError(f"{name}=True needs pyinstrument, which is not installed: pip install 'ashtune[profile]'")
+    return value
 
 
 def check_checkpoints(name: str, value: str) -> str:
@@ -43,13 +35,6 @@ def check_checkpoints(name: str, value: str) -> str:
     if check_name(name, value) not in CHECKPOINTS:
         raise SettingsError(f"{name}={shown(value)} is unknown; give one of {', '.join(CHECKPOINTS)}")
     return value
-
-
-def profiler(text: str) -> str:
-    """Read how to profile."""
-    if text not in PROFILES:
-        raise ValueError(f"{text!r} is not flat or flame; `--profile` alone is flat, and goes last")
-    return text
 
 
 class RunOptions(TypedDict, total=False):
@@ -108,14 +93,10 @@ class RunOptions(TypedDict, total=False):
     ]
     quiet: Annotated[bool, Option(help="Show nothing while it runs.", default=False, check=check_flag)]
     profile: Annotated[
-        bool | str,
+        bool,
         Option(
-            help="Profile training in every worker, for ``ashtune report --profile``: every call is timed; with "
-            '"flame" the stack is looked at once a millisecond, for a flame graph.',
+            help="Profile training in every worker, for ``ashtune report --profile`` and a flame graph.",
             default=False,
             check=check_profile,
-            parse=profiler,
-            metavar="flame",
-            flag={"nargs": "?", "const": "flat"},
         ),
     ]

@@ -1,8 +1,11 @@
-"""The profile of a study: where its training time went by function, all workers merged, in gprof's columns.
+"""The profile of a study: where its training time went by function, all workers merged, flat and as a flame graph.
 
-Source of the columns: Graham, Kessler, McKusick, *gprof: a call graph execution profiler*, SIGPLAN 1982.
+Source of the flat profile: Graham, Kessler, McKusick, *gprof: a call graph execution profiler*, SIGPLAN 1982. A sampler
+counts no calls, so there is the total time of a function in place of what one of its calls took.
 """
 
+import re
+import sys
 from collections.abc import Iterator, Sequence
 from html import escape
 from itertools import accumulate
@@ -11,15 +14,16 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from ashtune.analysis.functions import Totals, WorkingSeconds, totals_of
+from ashtune.analysis.functions import WorkingSeconds, totals_of
 from ashtune.analysis.loading import events_of
 from ashtune.core.errors import StudyError
 from ashtune.core.numbers import plural, seconds_text, share_text, shortened
 from ashtune.reports.page import html
 from ashtune.reports.sections import Section
 from ashtune.reports.tables import bare_table
+from ashtune.study.disk import DISK, write_new
 from ashtune.study.journal import NAME
-from ashtune.training.profiling.files import WorkerProfile, read_profiles
+from ashtune.training.profiling.files import FOLDER, WorkerProfile, read_profiles
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -27,21 +31,23 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 TOP = 15
+FLAME = f"{FOLDER}/flame.html"
+"""Where the flame graph is in the study's directory."""
+_FONT = re.compile(r"https://fonts\.googleapis\.com/[^\"]*")  # the page does without
+_OPENS_AS = ('{viewMode:"call-stack"}', '{viewMode:"timeline"}')
 
 
 class ProfileRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """One function. What it cost a call is None where the stack was sampled, as calls were not counted.
+    """One function.
 
     ``share`` is that of all self seconds; ``cumulative_seconds`` are the self seconds of this function and those
-    listed before it; ``total_ms`` includes what it called.
+    listed before it; ``seconds`` includes what it called.
     """
 
     share: float
     cumulative_seconds: float
     self_seconds: float
-    calls: int | None
-    self_ms: float | None
-    total_ms: float | None
+    seconds: float
     name: str
 
 
@@ -61,8 +67,6 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
 def profile_of(study: Path) -> Profile | None:
     """Read the profile of a study, None if it was not profiled. Nothing of the study is executed.
 
-    Calls that were counted in some sessions are not mixed with stacks sampled in others: these are left out.
-
     Raises:
         StudyError: If a worker's profile cannot be read.
     """
@@ -72,18 +76,13 @@ def profile_of(study: Path) -> Profile | None:
     working = WorkingSeconds()
     for event in events_of(study / NAME):
         working.event(event)
-    merged = [profile for profile in profiles if profile.functions] or profiles
-    records = flat_profile(merged)
-    problems = [f"worker {profile.worker}: {profile.problem}" for profile in merged if profile.problem]
-    if len(merged) < len(profiles):
-        left_out = plural(len(profiles) - len(merged), "worker")
-        problems.append(f"{left_out} of sessions whose stacks were sampled left out: see their flame graph")
+    records = flat_profile(profiles)
     return Profile(
         records=records,
-        workers=len(merged),
+        workers=len(profiles),
         seconds=records[-1].cumulative_seconds if records else 0.0,
-        worked_seconds=working.seconds_beside([profile.worker for profile in merged]),
-        problems=problems,
+        worked_seconds=working.seconds_beside([profile.worker for profile in profiles]),
+        problems=[f"worker {profile.worker}: {profile.problem}" for profile in profiles if profile.problem],
     )
 
 
@@ -105,21 +104,15 @@ def flat_profile(profiles: Sequence[WorkerProfile]) -> list[ProfileRecord]:
     whole = sum(totals.self_seconds for _, totals in functions)
     running = accumulate(totals.self_seconds for _, totals in functions)
     return [
-        _record(name, totals, whole, cumulative) for (name, totals), cumulative in zip(functions, running, strict=True)
+        ProfileRecord(
+            share=totals.self_seconds / whole if whole > 0 else 0.0,
+            cumulative_seconds=cumulative,
+            self_seconds=totals.self_seconds,
+            seconds=totals.seconds,
+            name=name,
+        )
+        for (name, totals), cumulative in zip(functions, running, strict=True)
     ]
-
-
-def _record(name: str, totals: Totals, whole: float, cumulative: float) -> ProfileRecord:
-    calls, primitive = totals.calls, totals.primitive_calls
-    return ProfileRecord(
-        share=totals.self_seconds / whole if whole > 0 else 0.0,
-        cumulative_seconds=cumulative,
-        self_seconds=totals.self_seconds,
-        calls=calls or None,
-        self_ms=1000 * totals.self_seconds / calls if calls else None,
-        total_ms=1000 * totals.seconds / primitive if primitive else None,
-        name=name,
-    )
 
 
 def profile_view(profile: Profile, top: int | None = TOP) -> "Group":
@@ -148,11 +141,11 @@ def profile_words(profile: Profile, top: int | None = TOP) -> list[str]:
 
 
 def profile_table(profile: Profile, top: int | None = TOP) -> "Table":
-    """Return the first functions, or all, as a table with gprof's columns."""
+    """Return the first functions, or all, as a table."""
     from rich.text import Text
 
     table = bare_table()
-    for header in ("%\ntime", "cumulative\nseconds", "self\nseconds", "\ncalls", "self\nms/call", "total\nms/call"):
+    for header in ("%\ntime", "cumulative\nseconds", "self\nseconds", "total\nseconds"):
         table.add_column(header, justify="right", no_wrap=True)
     table.add_column("\nname", overflow="fold")
     for record in profile.records[:top]:
@@ -160,9 +153,7 @@ def profile_table(profile: Profile, top: int | None = TOP) -> "Table":
             f"{100 * record.share:.1f}",
             f"{record.cumulative_seconds:,.3f}",
             f"{record.self_seconds:,.3f}",
-            "" if record.calls is None else f"{record.calls:,}",
-            "" if record.self_ms is None else f"{record.self_ms:,.4f}",
-            "" if record.total_ms is None else f"{record.total_ms:,.4f}",
+            f"{record.seconds:,.3f}",
             Text(record.name),
         )
     return table
@@ -194,8 +185,66 @@ def profile_figure(profile: Profile, top: int = TOP) -> "Figure":
 
 
 def _hover(record: ProfileRecord) -> str:
-    calls = "" if record.calls is None else f" in {plural(record.calls, 'call')}"
-    return f"{escape(record.name)}<br>{record.self_seconds:,.3f} s of its own{calls}, {share_text(record.share)}"
+    return f"{escape(record.name)}<br>{record.self_seconds:,.3f} s of its own, {share_text(record.share)}"
+
+
+def write_flame_graph(study: Path) -> Path | None:
+    """Write what the workers' samplers saw as a flame graph: one page, drawn by pyinstrument.
+
+    Args:
+        study: The study's directory.
+
+    Returns:
+        The page's path; None if nothing was sampled.
+
+    Raises:
+        StudyError: If a profile cannot be read or the page not be written.
+    """
+    profiles = [profile for profile in read_profiles(study) if profile.stacks]
+    if not profiles:
+        return None
+    path = study / FLAME
+    try:
+        write_new(DISK, str(path), flame_graph(profiles).encode())
+    except OSError as error:
+        raise StudyError(f"{path}: {error.strerror}; make room; what was found so far is kept") from None
+    return path
+
+
+def flame_graph(profiles: list[WorkerProfile]) -> str:
+    """Return the flame graph as a page that needs no network.
+
+    Equal stacks lie side by side, whenever and wherever they were seen, so that what pyinstrument calls a timeline is
+    a flame graph: width is time, and what calls lies on top of what it calls.
+    """
+    from pyinstrument.renderers import HTMLRenderer
+    from pyinstrument.session import Session
+
+    records = sorted(
+        ([_harmless(profile.frames[place]) for place in stack.frames], stack.seconds)
+        for profile in profiles
+        for stack in profile.stacks
+    )
+    session = Session(
+        frame_records=records,
+        start_time=min(profile.unix_time for profile in profiles),
+        duration=sum(seconds for _, seconds in records),
+        min_interval=0.001,
+        max_interval=0.001,
+        sample_count=sum(profile.samples for profile in profiles),
+        start_call_stack=[""],
+        target_description=f"training in {len(profiles)} worker{'s' * (len(profiles) > 1)}, merged",
+        cpu_time=sum(profile.cpu_seconds for profile in profiles),
+        sys_path=sys.path,
+        sys_prefixes=Session.current_sys_prefixes(),
+    )
+    page = HTMLRenderer(resample_interval=0).render(session).replace(*_OPENS_AS)  # its reader may switch
+    return _FONT.sub("data:text/css,", page)
+
+
+def _harmless(frame: str) -> str:
+    """Return a function's name such that it cannot end the page's script, in which it stands."""
+    return frame.replace("</", "< /").replace("<!", "< !")
 
 
 class ProfileSection(Section):

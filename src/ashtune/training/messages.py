@@ -29,7 +29,7 @@ class Setup(msgspec.Struct, frozen=True, tag=True):
     ``objective`` is the file that holds the training function, pickled by cloudpickle; ``path`` the
     driver's ``sys.path``, so that the same modules are found; ``progress_seconds`` the least time
     from one :class:`Progress` to the next; ``places`` the most jobs that a worker may ask for, 0 for any number, so
-    that each of them gets some; ``profile`` how training is profiled: "flat", "flame", or "", not at all;
+    that each of them gets some; ``profile`` whether training is profiled;
     ``max_resource`` the resource of the top rung, 0 if it is not known.
     """
 
@@ -40,7 +40,7 @@ class Setup(msgspec.Struct, frozen=True, tag=True):
     seed: int
     path: list[str]
     progress_seconds: float = 0.25
-    profile: str = ""
+    profile: bool = False
     places: int = 0
     max_resource: int = 0
 

@@ -42,7 +42,7 @@ NEEDS_PROCESSES = {
     "trial_timeout": "a thread cannot be ended",
     "gpus_per_worker": "all threads see the same GPUs",
     "threads": "all threads share one BLAS",
-    "profile": "the profilers watch a process",
+    "profile": "the profiler watches the thread in which it begins",
     "checkpoints": "all threads see the same directory",
 }
 """Options that this engine refuses, and why."""

@@ -1,1 +1,1 @@
-"""Profiles of what workers train: the files, the two profilers, and what switches them on and off."""
+"""Profiles of what workers train: their files, and the sampler that is on while a worker trains."""

@@ -1,7 +1,6 @@
 """What a worker's profile is, and its file in the study's directory.
 
-Rule: a study may come from someone else, so a profile is JSON, and reading it executes nothing. cProfile's own files
-are ``marshal``.
+Rule: a study may come from someone else, so a profile is JSON, and reading it executes nothing.
 """
 
 from collections.abc import Iterator
@@ -17,22 +16,6 @@ FOLDER = "profile"
 MOST_PROFILE_BYTES = 1 << 26
 
 
-class Function(msgspec.Struct, frozen=True, array_like=True):
-    """The calls of one function. ``file`` is empty for one that is built in.
-
-    ``primitive_calls`` are those from outside of itself; ``self_seconds`` exclude what it called, ``seconds`` include
-    it.
-    """
-
-    file: str
-    line: int
-    name: str
-    calls: int
-    primitive_calls: int
-    self_seconds: float
-    seconds: float
-
-
 class Stack(msgspec.Struct, frozen=True, array_like=True):
     """Seconds seen in one chain of calls, the outermost first: places in :attr:`WorkerProfile.frames`."""
 
@@ -41,15 +24,14 @@ class Stack(msgspec.Struct, frozen=True, array_like=True):
 
 
 class WorkerProfile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Where one worker's training time went: calls counted by cProfile, or stacks sampled by pyinstrument.
+    """Where one worker's training time went: the stacks that pyinstrument sampled.
 
-    ``frames`` are in pyinstrument's words; ``cpu_seconds`` and ``samples`` are known of sampled stacks only;
-    ``unix_time`` is when the first job began. ``problem`` says what is missing and why.
+    ``frames`` are in pyinstrument's words; ``unix_time`` is when the worker began. ``problem`` says what is missing
+    and why.
     """
 
     worker: WorkerId
     unix_time: float = 0.0
-    functions: list[Function] = []
     frames: list[str] = []
     stacks: list[Stack] = []
     samples: int = 0

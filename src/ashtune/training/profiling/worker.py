@@ -1,44 +1,120 @@
-"""Profiling in the worker: on while a job is trained, off while the driver is waited for, and written to a file.
+"""Profiling in the worker: its stack is sampled while it trains a job, and the stacks are written to a file.
 
 A worker is killed when the study closes while it trains, and leaves at once when it is shut down; so its file is
 written between two jobs, and once more when it is shut down.
+
+Rule 1: waiting for the driver is not training. It happens inside the training function, at a rung; its seconds count
+for no function.
+Rule 2: this module is imported only where a study is profiled.
 """
 
 import sys
 import time
+from collections import defaultdict
 from collections.abc import Callable
+from itertools import takewhile
 from pathlib import Path
-from types import TracebackType
+from types import FrameType, TracebackType
 
 import msgspec
 
-from ashtune.core.errors import ObjectiveError
-from ashtune.core.jobs import TrialId
+from ashtune.core.jobs import TrialId, WorkerId
 from ashtune.core.orders import Release
 from ashtune.training.channel import Channel, Mailbox, Shutdown
 from ashtune.training.messages import Assignment, FromWorker, Setup
 from ashtune.training.outcomes import NAMELESS
-from ashtune.training.profiling.files import write_profile
-from ashtune.training.profiling.profilers import CallCounter, Instrument, StackSampler
+from ashtune.training.profiling.files import Stack, WorkerProfile, write_profile
 
+SAMPLE_SECONDS = 0.001
 WRITE_SECONDS = 1.0
 WRITE_SHARE = 0.01
 """At most this share of the time goes into writing, however large the profile."""
 
-PROFILES_ITSELF = "the training function has a profiler of its own; of what ran under it calls are missing here"
+PROFILES_ITSELF = "the training function has a profiler of its own; what ran under it is missing here"
+_MEASURING = f"{Path(__file__).parent}/"
+
+
+class StackSampler:
+    """Looks at the stack of the thread that trains about once a millisecond, by pyinstrument.
+
+    What passes after the last look is lost. It is called at every call, to see whether it is time to look.
+
+    Args:
+        names: File name in the code -> what to call it.
+    """
+
+    def __init__(self, names: dict[str, str]) -> None:
+        from pyinstrument import Profiler
+
+        # "disabled": the training function may have one of its own beside it.
+        self._profiler = Profiler(interval=SAMPLE_SECONDS, async_mode="disabled")
+        self._names = names
+        self._seconds: dict[tuple[str, ...], float] = defaultdict(float)
+        self._words: dict[str, str] = {}
+        self._depth = 0
+        self._samples = 0
+        self._cpu_seconds = 0.0
+
+    def start(self, root: FrameType) -> None:
+        """Be on, for all that ``root`` calls from now on."""
+        frame: FrameType | None = root
+        self._depth = 1  # the thread
+        while frame is not None:
+            self._depth += 1
+            frame = frame.f_back
+        self._profiler.start()
+
+    def stop(self) -> None:
+        """Be off, and take what was seen."""
+        session = self._profiler.stop()
+        self._profiler.reset()  # it would add the next job to it
+        self._cpu_seconds += session.cpu_time
+        for stack, seconds in session.frame_records:
+            words = map(self._in_words, stack[self._depth :])
+            if below := tuple(takewhile(bool, words)):
+                self._seconds[below] += seconds
+                self._samples += 1
+
+    def go_on(self) -> None:
+        """Be on again, somewhere below the same root."""
+        self._profiler.start()
+
+    def profile(self, worker: WorkerId) -> WorkerProfile:
+        """Return the stacks seen so far; it has to be off. O(stacks)."""
+        places: dict[str, int] = {}
+        stacks = [
+            Stack([places.setdefault(frame, len(places)) for frame in stack], round(seconds, 6))
+            for stack, seconds in self._seconds.items()
+        ]
+        return WorkerProfile(
+            worker=worker, frames=list(places), stacks=stacks, samples=self._samples, cpu_seconds=self._cpu_seconds
+        )
+
+    def _in_words(self, frame: str) -> str:
+        """Return pyinstrument's name of a function, with its class but without the line it was in just then.
+
+        Nothing for one that only measures: the time belongs to who called it.
+        """
+        words = self._words.get(frame)
+        if words is None:
+            identity, *attributes = frame.split("\x01")
+            name, file, line = identity.split("\x00")
+            of_class = [f"\x01{attribute}" for attribute in attributes if attribute.startswith("c")]
+            words = f"{name}\x00{self._names.get(file, file)}\x00{line}{''.join(of_class)}"
+            self._words[frame] = words = "" if file.startswith(_MEASURING) else words
+        return words
 
 
 class Profiler:
     """What a worker does while this is entered is profiled, but for its waits.
 
     Args:
-        setup: What the driver said at the start; its ``profile`` is "flat" or "flame".
+        setup: What the driver said at the start.
         file: Where the training function stands; its code has forgotten that if it was sent by value.
     """
 
     def __init__(self, setup: Setup, file: str = "") -> None:
-        names = {NAMELESS: file} if file else {}
-        self._instrument: Instrument = StackSampler(names) if setup.profile == "flame" else CallCounter(names)
+        self._sampler = StackSampler({NAMELESS: file} if file else {})
         self._study = Path(setup.study)
         self._worker = setup.worker
         self._unix_time = time.time()
@@ -51,11 +127,7 @@ class Profiler:
         if sys.getprofile() is not None:
             self._problem = PROFILES_ITSELF
             return
-        try:
-            self._instrument.start(sys._getframe(1))
-        except ValueError:  # from Python 3.12 on one cProfile refuses to begin while another is on
-            self._problem = PROFILES_ITSELF
-            return
+        self._sampler.start(sys._getframe(1))
         self._is_on = True
         self._hook = sys.getprofile()
 
@@ -63,24 +135,20 @@ class Profiler:
         if self._is_on:
             self._look_for_another()
             self._is_on = False
-            self._instrument.stop()
+            self._sampler.stop()
         if isinstance(error, Shutdown):
             self.write()
-        elif isinstance(error, ValueError) and "profiling tool" in str(error):
-            raise ObjectiveError(
-                "the training function begins to profile while ashtune does; leave out profile=, or its own"
-            ) from error
 
     def begin_wait(self) -> None:
         """The wait for the driver's answer begins."""
         if self._is_on:
             self._look_for_another()
-            self._instrument.begin_wait()
+            self._sampler.stop()
 
     def end_wait(self) -> None:
         """It is over."""
         if self._is_on:
-            self._instrument.end_wait()
+            self._sampler.go_on()
             self._hook = sys.getprofile()
 
     def write_if_due(self) -> None:
@@ -91,7 +159,7 @@ class Profiler:
     def write(self) -> None:
         """Write the file. A disk that refuses costs the profile, not the study."""
         began = time.perf_counter()
-        profile = self._instrument.profile(self._worker)
+        profile = self._sampler.profile(self._worker)
         try:
             write_profile(
                 self._study, msgspec.structs.replace(profile, unix_time=self._unix_time, problem=self._problem)
