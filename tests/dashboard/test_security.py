@@ -23,7 +23,7 @@ from ashtune.core.jobs import Goal, TrialId, WorkerId
 from ashtune.core.ladder import Ladder
 from ashtune.dashboard import server
 from ashtune.dashboard.admission import Admission
-from ashtune.dashboard.page_files import TYPES, page_files
+from ashtune.dashboard.routes import TYPES, page_files
 from ashtune.dashboard.watching import LivePage
 from ashtune.space.space import Space
 from ashtune.study.journal import NAME, Journal, create
@@ -178,7 +178,7 @@ TRICKS = [
     "api/studies/0/importance/3",
     "api/studies/0",
     "api",
-    "page_files.py",
+    "routes.py",
     "__init__.py",
     "static",
     "vendor",

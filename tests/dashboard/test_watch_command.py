@@ -13,7 +13,7 @@ from commands import ashtune, refused
 from live_page import Client
 from ports import free_port
 
-from ashtune.dashboard.browser import OpenedInBrowser
+from ashtune.dashboard.watching import OpenedInBrowser
 from ashtune.driver import watching
 
 pytestmark = pytest.mark.timeout(180)

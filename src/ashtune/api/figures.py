@@ -97,7 +97,7 @@ class Figures:
         Raises:
             SettingsError: If plotly is not installed.
         """
-        from ashtune.reports.figures.rungs import rungs_figure
+        from ashtune.reports.figures.utilisation import rungs_figure
 
         return rungs_figure(self._reader.timeline, unit=self._unit)
 

@@ -1,4 +1,10 @@
-"""``ashtune roofline``: this machine's roofs, and a training step below them."""
+"""``ashtune roofline``: this machine's roofs, and a training step below them.
+
+    python -m ashtune.cli.roofline DIR CONFIGURATION
+
+counts and times epochs of a study's network, with the threads that it is given, and prints them as JSON: the command
+runs it in a process of its own. It runs the study's training function, which is a pickle.
+"""
 
 import argparse
 import os
@@ -114,7 +120,7 @@ def study_epochs(directory: Path) -> "Epochs":
     best = Study.load(directory).best
     sys.stderr.write(f"trying numbers of lanes for trial {best.trial}'s network, about 20 s ...\n")
     printed = child(
-        "ashtune.cli.epochs",
+        "ashtune.cli.roofline",
         directory.resolve(),
         msgspec.json.encode(best.config).decode(),
         environment=environment(1),
@@ -200,8 +206,7 @@ def _show(placed: "Placed") -> None:
     from ashtune.cli.showing import say
     from ashtune.driver.environment import processor
     from ashtune.reports.diagnosis import diagnosis
-    from ashtune.reports.figures.lanes import lanes_words
-    from ashtune.reports.roofline import machine_lines, placement_rows, roofs_table
+    from ashtune.reports.roofline import lanes_words, machine_lines, placement_rows, roofs_table
     from ashtune.reports.terminal.text import show
 
     if placed.machine.array_bytes:
@@ -229,3 +234,24 @@ def _write(file: Path, placed: "Placed") -> None:
     ]
     page = html.page("Roofline", [], sections, footer=f"ashtune {__version__}")
     html.write(page, file)
+
+
+def _print_epochs(directory: str, configuration: str) -> None:
+    from contextlib import redirect_stdout
+
+    import msgspec
+
+    from ashtune.study.objective_file import NAME
+    from ashtune.training.loading import load_objective
+
+    with redirect_stdout(sys.stderr):  # whatever the user's modules print
+        objective, _ = load_objective(Path(directory, NAME), as_main=True)
+        epochs = getattr(objective, "epochs", None)
+        if epochs is None:
+            sys.exit(f"{directory} does not tune a function made by ashtune.fused or ashtune.fused_torch")
+        counted = epochs(msgspec.json.decode(configuration))
+    sys.stdout.write(msgspec.json.encode(counted).decode())
+
+
+if __name__ == "__main__":
+    _print_epochs(*sys.argv[1:])

@@ -45,9 +45,8 @@ def main(given: argparse.Namespace) -> int:
     from ashtune.core import process
     from ashtune.core.checks import check_directory
     from ashtune.core.errors import SettingsError
-    from ashtune.dashboard.browser import OpenedInBrowser
     from ashtune.dashboard.liveness import is_process_alive
-    from ashtune.dashboard.watching import LivePage, collect_seldom
+    from ashtune.dashboard.watching import LivePage, OpenedInBrowser, collect_seldom
 
     if not 0 <= given.port <= MOST_PORT:
         raise SettingsError(f"--port {given.port} is none; give one from 1 to {MOST_PORT:,}, or leave it out")

@@ -29,9 +29,8 @@ from ashtune.core.plaintext import error_line, one_line
 from ashtune.dashboard.admission import Admission
 from ashtune.dashboard.control import Commands, checked_length
 from ashtune.dashboard.following import FollowedStudy, Message
-from ashtune.dashboard.page_files import PAGE, TYPES, PageFile
 from ashtune.dashboard.refusals import BadQuestion, Forbidden, NothingThere
-from ashtune.dashboard.routes import Routes, Stream, parameters_of
+from ashtune.dashboard.routes import PAGE, TYPES, PageFile, Routes, Stream, parameters_of
 
 LOOPBACK = "127.0.0.1"
 OWNER_ONLY = 0o600

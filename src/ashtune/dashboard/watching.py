@@ -1,7 +1,13 @@
-"""All of ``ashtune watch``: studies that are followed, answers that are worked out, and the server that shows both."""
+"""All of ``ashtune watch``: studies that are followed, answers that are worked out, the server that shows both, and the
+browser that opens it.
+"""
 
 import gc
+import os
+import sys
+import tempfile
 import time
+import webbrowser
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -10,9 +16,8 @@ from typing import Self
 from ashtune.dashboard.admission import Admission
 from ashtune.dashboard.control import Commands
 from ashtune.dashboard.following import FollowedStudy
-from ashtune.dashboard.page_files import page_files
 from ashtune.dashboard.questions import Questions
-from ashtune.dashboard.routes import Routes
+from ashtune.dashboard.routes import Routes, page_files
 from ashtune.dashboard.server import PageServer, Site
 
 LOOK_SECONDS = 0.5
@@ -78,6 +83,45 @@ class LivePage:
             study.close()
         self._questions.close()
         self._server.close()
+
+
+class OpenedInBrowser:
+    """Opens an address in the browser of this machine, without telling it to other users of the machine.
+
+    They see the arguments of every process, so the browser is given a file that only its owner can read, and that
+    leads to the address. The file is there within the ``with`` block.
+
+    Args:
+        address: Of the page.
+    """
+
+    def __init__(self, address: str) -> None:
+        self._address = address
+        self._file: Path | None = None
+
+    def __enter__(self) -> None:
+        try:
+            self._open()
+        except BaseException:  # Ctrl-C, too, while the browser starts
+            self._delete()
+            raise
+
+    def __exit__(self, *_: object) -> None:
+        self._delete()
+
+    def _open(self) -> None:
+        descriptor, name = tempfile.mkstemp(prefix="ashtune-watch-", suffix=".html")  # for its owner alone
+        self._file = Path(name)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(
+                f'<!doctype html><meta http-equiv="refresh" content="0;url={self._address}"><title>ashtune</title>'
+            )
+        if not webbrowser.open(self._file.as_uri()):
+            sys.stderr.write("there is no browser here; open the address yourself\n")
+
+    def _delete(self) -> None:
+        if self._file is not None:
+            self._file.unlink(missing_ok=True)
 
 
 def collect_seldom() -> None:

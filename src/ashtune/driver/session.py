@@ -19,13 +19,7 @@ import msgspec
 from ashtune.analysis.loading import Outcome
 from ashtune.analysis.tally import Tally
 from ashtune.core.errors import NoResultError, StudyError
-from ashtune.core.events import (
-    ConfigurationEnqueued,
-    Event,
-    SessionStarted,
-    TrialStarted,
-    WorkerJoined,
-)
+from ashtune.core.events import ConfigurationEnqueued, Event, SessionStarted, TrialStarted, WorkerJoined
 from ashtune.core.ladder import Ladder
 from ashtune.core.numbers import plural
 from ashtune.core.observer import Observer

@@ -1,4 +1,4 @@
-"""The roofline of a machine and of training steps: as text, as a figure, and as a section of the report."""
+"""The roofline of a machine and of training steps, and how many lanes a program has: as text, figures and a section."""
 
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from ashtune.core.errors import SettingsError
-from ashtune.core.numbers import bytes_text, number_text
+from ashtune.core.numbers import bytes_text, number_text, plural
 from ashtune.performance.caches import Cache
 from ashtune.performance.roofline import Placement, Roof, Roofs, place
 from ashtune.reports.diagnosis import diagnosis, percent_text, rate_text, side, size_text, time_text
 from ashtune.reports.figures import plots
 from ashtune.reports.figures.axes import label, log_ticks, significant
-from ashtune.reports.figures.lanes import lanes_figure, lanes_words
 from ashtune.reports.page import html
 from ashtune.reports.sections import Section
 from ashtune.reports.tables import bare_table
@@ -222,6 +221,52 @@ def _cache_text(cache: Cache) -> str:
 
 def _rate(flop_per_second: float) -> str:
     return f"{rate_text(flop_per_second / _GIGA)} Gflop/s"
+
+
+def lanes_words(sizing: Sizing) -> str:
+    """Say how many lanes were chosen and why."""
+    alone, chosen = sizing.seconds[1], sizing.seconds[sizing.lanes]
+    fits = sizing.cache_bytes // max(1, sizing.bytes_a_lane)
+    if sizing.lanes == 1:
+        gain = "no number of lanes that was tried is clearly faster than one model after another"
+    else:
+        ratio = f"{alone / chosen:.2g} times less"
+        gain = f"a lane's epoch takes {time_text(chosen)}, alone {time_text(alone)}: {ratio}"
+    return (
+        f"{plural(sizing.lanes, 'lane')}: {gain}. A lane takes {bytes_text(sizing.bytes_a_lane)} while it is trained, "
+        f"so about {fits:,} fit the second cache of {bytes_text(sizing.cache_bytes)}; "
+        f"{', '.join(f'{lanes:,}' for lanes in sorted(sizing.seconds))} were tried."
+    )
+
+
+def lanes_figure(sizing: Sizing) -> "Figure":
+    """Return what a lane's epoch took with each number of lanes."""
+    figure = plots.blank(x="lanes", y="milliseconds a lane's epoch")
+    tried = sorted(sizing.seconds)
+    figure.add_trace(
+        plots.go().Scatter(
+            x=tried,
+            y=[1000 * sizing.seconds[lanes] for lanes in tried],
+            mode="lines+markers",
+            line={"color": plots.BLUE},
+            hovertemplate="%{x} lanes: %{y:.3g} ms<extra></extra>",
+        )
+    )
+    figure.add_trace(
+        plots.go().Scatter(
+            x=[sizing.lanes],
+            y=[1000 * sizing.seconds[sizing.lanes]],
+            mode="markers+text",
+            marker={"color": plots.GREEN, "size": 11},
+            text=["chosen"],
+            textposition="bottom center",
+            hoverinfo="skip",
+        )
+    )
+    figure.update_layout(showlegend=False)
+    figure.update_xaxes(type="log", tickvals=tried)
+    figure.update_yaxes(rangemode="tozero")
+    return figure
 
 
 class RooflineSection(Section):

@@ -9,7 +9,7 @@ from ashtune.analysis.expected import Expected
 from ashtune.analysis.tally import Tally
 from ashtune.analysis.timeline_times import RungTimes, TimeShares, rung_times, time_shares
 from ashtune.core.numbers import plural, seconds_text, share_text
-from ashtune.reports.figures.rungs import rungs_figure
+from ashtune.reports.figures.utilisation import rungs_figure
 from ashtune.reports.page import html
 from ashtune.reports.sections import Section
 from ashtune.reports.tables import HEADING, bare_table, indented, line

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ashtune.reports.figures.lanes import lanes_figure, lanes_words
+from ashtune.reports.roofline import lanes_figure, lanes_words
 from ashtune.training.fused import dry_run
 from ashtune.training.fused.dry_run import Sizing, around, beyond, choose_lanes, fastest_of, worthwhile
 from ashtune.training.fused.jax.backend import JaxBackend

@@ -1,11 +1,11 @@
-"""What share of the workers did what, over time."""
+"""What the workers did: what share of them over time, and for how long by rung."""
 
 from typing import TYPE_CHECKING
 
 from ashtune.analysis.timeline import COMPILING, SAVING, Timeline, Work
-from ashtune.analysis.timeline_times import seconds_within, training_rows
+from ashtune.analysis.timeline_times import rung_times, seconds_within, training_rows
 from ashtune.reports.figures.axes import running_time, unit_of_time
-from ashtune.reports.figures.plots import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, blank
+from ashtune.reports.figures.plots import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, blank, go
 
 if TYPE_CHECKING:
     import numpy as np
@@ -59,6 +59,31 @@ def utilisation_figure(timeline: Timeline) -> "Figure":
             marker={"color": COLORS[name], "line": {"width": 0}},
             hovertemplate="%{y:.1%} at %{x:.3~g} " + unit,
         )
+    return figure
+
+
+def rungs_figure(timeline: Timeline, *, unit: str) -> "Figure":
+    """Return a bar for each rung, stacked of training, what of it failed, saving and waiting for the driver.
+
+    Args:
+        timeline: The observer.
+        unit: What the resource counts, in the singular.
+    """
+    records = rung_times(timeline)
+    figure = blank(x=f"trained to {unit}", y="seconds of all workers", barmode="stack")
+    for state in ("training", "failed", "saving", "driver"):
+        if state == "failed" and not any(record.failed for record in records):
+            continue
+        figure.add_trace(
+            go().Bar(
+                x=[f"{record.resource:,}" for record in records],
+                y=[getattr(record, state) for record in records],
+                name=STATES[state],
+                marker={"color": COLORS[state]},
+                hovertemplate=f"%{{y:.3~g}} s<extra>{STATES[state]}</extra>",
+            )
+        )
+    figure.update_xaxes(type="category")
     return figure
 
 

@@ -24,7 +24,7 @@ WORTH = 0.97
 
 
 class Sizing(msgspec.Struct, frozen=True, kw_only=True):
-    """A number of lanes and why; in words: :func:`ashtune.reports.figures.lanes.lanes_words`.
+    """A number of lanes and why; in words: :func:`ashtune.reports.roofline.lanes_words`.
 
     ``seconds`` is what a lane's epoch took with each number of lanes that was tried, ``bytes_a_lane`` what a lane more
     takes of memory while it is trained, ``cache_bytes`` the second cache of a core.

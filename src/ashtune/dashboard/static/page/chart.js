@@ -5,8 +5,7 @@ import { Tip } from "./figure.js";
 import { onTheme, token } from "./theme.js";
 import { isNumber, numberText, shortened, unitOfTime } from "./text.js";
 
-const { uPlot } = window; // of a script of its own: its authors' minified file is no module
-
+const { uPlot } = window; // a script of its own: its authors' minified file is no module
 const REACH = 26;
 const steps = uPlot.paths.stepped({ align: 1 });
 const lines = uPlot.paths.linear();
