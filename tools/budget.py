@@ -101,7 +101,7 @@ def measure() -> dict[str, float]:
         "src_lines": lines(python),
         "src_code_lines": code,
         "src_files": len(python),
-        "import_share": round(imports / code, 4),
+        "import_lines": imports,
         "tune_parameters": tune_parameters(),
         "class_names_with_two_meanings": sum(count > 1 for count in classes.values()),
         "public_names": public,
@@ -135,7 +135,7 @@ def complaints(measured: dict[str, float], before: Callable[[str], dict[str, flo
             yield f"{name} is {value:,}, the budget is {most[name]:,}; take something away, or raise it by a decision"
     for revision in ("HEAD", "HEAD^"):
         for name, value in before(revision).items():
-            if most[name] > value and name not in raised:
+            if most.get(name, 0) > value and name not in raised:
                 yield f"{name} rose from {value:,} to {most[name]:,} since {revision}; name the decision below [raised]"
 
 

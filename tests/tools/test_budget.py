@@ -17,14 +17,14 @@ def budget(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     tool = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(tool)
     (tmp_path / "tools").mkdir()
-    (tmp_path / "tools" / "budget.toml").write_text("[most]\nsrc_files = 10\nimport_share = 0.1\n[raised]\n")
+    (tmp_path / "tools" / "budget.toml").write_text("[most]\nsrc_files = 10\nimport_lines = 20\n[raised]\n")
     monkeypatch.setattr(tool, "ROOT", tmp_path)
     return tool
 
 
 def test_a_number_above_its_budget_is_refused(budget: ModuleType) -> None:
-    assert list(budget.complaints({"src_files": 10, "import_share": 0.1}, lambda _: {})) == []
-    (line,) = budget.complaints({"src_files": 11, "import_share": 0.1}, lambda _: {})
+    assert list(budget.complaints({"src_files": 10, "import_lines": 20}, lambda _: {})) == []
+    (line,) = budget.complaints({"src_files": 11, "import_lines": 20}, lambda _: {})
     assert line.startswith("src_files is 11, the budget is 10")
 
 
@@ -38,8 +38,8 @@ def test_a_budget_that_rose_wants_a_decision(budget: ModuleType) -> None:
 
 
 def test_the_budget_is_lowered_to_what_is_there_and_never_raised(budget: ModuleType) -> None:
-    budget.lower({"src_files": 8, "import_share": 0.2})
-    assert budget.read((budget.ROOT / budget.BUDGET).read_text())[0] == {"src_files": 8, "import_share": 0.1}
+    budget.lower({"src_files": 8, "import_lines": 30})
+    assert budget.read((budget.ROOT / budget.BUDGET).read_text())[0] == {"src_files": 8, "import_lines": 20}
 
 
 def test_only_code_is_counted_as_code(budget: ModuleType) -> None:
