@@ -38,8 +38,6 @@ from ashtune.core.jobs import Goal, Job, Result
 from ashtune.core.ladder import Ladder
 from ashtune.schedulers.adaptive import AdaptiveAsh
 from ashtune.schedulers.ash import Ash
-from ashtune.schedulers.cost_aware import CostAwareAsh
-from ashtune.schedulers.delayed import DelayedAsh
 from ashtune.schedulers.full import FullTraining
 from ashtune.schedulers.hyperband import AsyncHyperband, Hyperband
 from ashtune.schedulers.pasha import Pasha
@@ -56,9 +54,7 @@ LOWEST_SHARE = 81
 RANDOM, DEFAULT, ADAPTIVE = "random", "default", "adaptive"
 FAMILY_MARKS = (1.0, 2.0, 4.0, 8.0)
 FAMILY_FACTOR, FAMILY_WORKERS = 3, 8
-FAMILY = (
-    Ash(), AdaptiveAsh(), CostAwareAsh(), DelayedAsh(), StoppingAsh(), Pasha(), Hyperband(), AsyncHyperband(),
-)  # fmt: skip
+FAMILY = (Ash(), AdaptiveAsh(), StoppingAsh(), Pasha(), Hyperband(), AsyncHyperband())
 
 
 def pools(folder: Path) -> list[CurveSet]:
@@ -139,7 +135,7 @@ def course(machine: Machine, curves: CurveSet, *, workers: int, seed: int, marks
         reached[job.trial] = target
         loss = rows[row][target - 1]
         curve = tuple(zip(range(before + 1, target), rows[row][before : target - 1], strict=True))
-        machine.record(Result(job.trial, job.rung, target, (loss,), seconds, before, curve))
+        machine.record(Result(job.trial, job.rung, target, (loss,), seconds, curve))
         if loss < best:
             best = loss
             improved.append((now, loss))

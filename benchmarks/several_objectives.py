@@ -31,7 +31,6 @@ from ashtune.core.front import front_of
 from ashtune.core.jobs import Job, Result, TrialId
 from ashtune.core.ladder import Ladder
 from ashtune.schedulers.ash import Ash
-from ashtune.schedulers.delayed import DelayedAsh
 from ashtune.schedulers.protocol import Scheduler
 from ashtune.search.gp import GP
 from ashtune.search.mutation import Mutation
@@ -213,7 +212,6 @@ TUNERS: dict[str, Callable[[Task, int, float], Reports]] = {
     "ashtune gp": partial(ours, GP(price=0.0)),
     "ashtune mutation": partial(ours, Mutation()),
     "ashtune random": partial(ours, Random()),
-    "ashtune gp, delayed_ash": partial(ours, GP(price=0.0), scheduler=DelayedAsh()),
     "random, full trainings": partial(ours, Random(), is_full=True),
     "gp, full trainings": partial(ours, GP(price=0.0), is_full=True),
 }

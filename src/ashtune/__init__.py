@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from ashtune.core.confirm import Confirm
     from ashtune.core.enough import NotWorthIt
     from ashtune.schedulers.ash import Ash
-    from ashtune.schedulers.cost_aware import CostAwareAsh
     from ashtune.schedulers.hyperband import AsyncHyperband, Hyperband
     from ashtune.schedulers.pasha import Pasha
     from ashtune.search.gp import GP
@@ -37,7 +36,6 @@ __all__ = [
     "AshtuneError",
     "AsyncHyperband",
     "Confirm",
-    "CostAwareAsh",
     "Grid",
     "Hyperband",
     "InvalidConfiguration",
@@ -63,7 +61,6 @@ _HOMES = {
     "Answer": "ashtune.api.open_study",
     "Ash": "ashtune.schedulers.ash",
     "AsyncHyperband": "ashtune.schedulers.hyperband",
-    "CostAwareAsh": "ashtune.schedulers.cost_aware",
     "GP": "ashtune.search.gp",
     "Confirm": "ashtune.core.confirm",
     "Grid": "ashtune.search.grid",

@@ -51,7 +51,7 @@ def unexplained(study: ashtune.Study) -> list[int]:
     return [trial for record in audit.records() for trial in record.unexplained]
 
 
-@pytest.mark.parametrize("scheduler", ["ash", "delayed_ash", "stopping", "sh", "hyperband", "async_hyperband"])
+@pytest.mark.parametrize("scheduler", ["ash", "stopping", "sh", "hyperband", "async_hyperband"])
 @pytest.mark.parametrize("constraints", [None, {"size": "<= 0.5"}])
 @pytest.mark.parametrize("objectives", [{"metric": "latency", "mode": "min"}, TWO])
 def test_every_scheduler_takes_several_objectives_and_constraints(

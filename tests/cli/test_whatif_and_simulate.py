@@ -164,7 +164,7 @@ def test_a_study_in_two_sessions_is_no_line_of_its_own_what_if(home_after_a_run:
     [
         (["nowhere"], ["nowhere", "give the directory of a study"]),
         (["s", "--workers", "0"], ["'0' is not a list of whole numbers"]),
-        (["s", "--scheduler", "magic"], ["scheduler='magic' is unknown", "ash, adaptive, delayed_ash"]),
+        (["s", "--scheduler", "magic"], ["scheduler='magic' is unknown", "ash, adaptive, pasha"]),
         (["s", "--reduction-factor", "1"], ["reduction_factor=1 is not above 1"]),
         (["s", "--trials", "65"], ["trials=65", "the study has 64"]),
         (["s", "--trials", "0"], ["trials=0", "give from 1 to that many"]),

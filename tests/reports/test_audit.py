@@ -163,7 +163,6 @@ BY_RULES = [
     "stopping",
     "ash",
     "ash:ahead=1:exponent=0.8",
-    "delayed_ash",
     "pasha",
     "hyperband",
     "async_hyperband",
@@ -251,7 +250,7 @@ class Silent(Machine):
 
 @pytest.mark.parametrize(
     ("name", "is_shown"),
-    [("ash", True), ("ash:exponent=0.8", False), ("delayed_ash", False), ("adaptive", False), ("stopping", False)],
+    [("ash", True), ("ash:exponent=0.8", False), ("adaptive", False), ("stopping", False)],
 )
 def test_the_law_is_shown_where_the_scheduler_says_that_it_holds(name: str, is_shown: bool) -> None:
     ladder = Ladder(1, 9, 3)

@@ -42,7 +42,7 @@ def test_a_long_study_with_curves_that_cross_gives_the_jobs_of_the_oracle(seed: 
             (at, good[job.trial] / at + draws.gauss(0, 0.05)) for at in range(before + 1, ladder.rungs[job.rung] + 1)
         ]
         loss = curve.pop()[1]
-        machine.record(Result(job.trial, job.rung, ladder.rungs[job.rung], (loss,), 1.0, before, tuple(curve)))
+        machine.record(Result(job.trial, job.rung, ladder.rungs[job.rung], (loss,), 1.0, tuple(curve)))
         history.append(RecordedResult(job, loss, tuple(curve)))
     assert machine._epsilon > 0
 
@@ -56,7 +56,7 @@ def test_the_noise_of_a_rung_of_many_trials_is_that_of_the_first(monkeypatch: py
             swings = (1.0, -1.0, 1.0, 1.0)
             curve = [swing * apart for swing in swings]
             *reports, (resource, loss) = list(enumerate(curve, start=1))[part]
-            machine.record(Result(TrialId(trial), rung, resource, (loss,), 1.0, 0, tuple(reports)))
+            machine.record(Result(TrialId(trial), rung, resource, (loss,), 1.0, tuple(reports)))
     assert machine._epsilon == pytest.approx(0.4)
 
 
@@ -93,7 +93,7 @@ def test_the_noise_is_the_difference_of_curves_that_cross_and_cross_back() -> No
     for rung, part in ((0, slice(0, 1)), (1, slice(1, 4))):
         for trial, curve in curves.items():
             *reports, (resource, loss) = list(enumerate(curve, start=1))[part]
-            machine.record(Result(TrialId(trial), rung, resource, (loss,), 1.0, 0, tuple(reports)))
+            machine.record(Result(TrialId(trial), rung, resource, (loss,), 1.0, tuple(reports)))
     assert machine._epsilon == pytest.approx(0.3)
 
 
@@ -113,7 +113,7 @@ def studied(machine: AshMachine, noise: float, seed: int, workers: int = 4) -> t
         job = running.pop(0)
         start, end = rungs[job.rung - 1] if job.rung else 0, rungs[job.rung]
         curve = tuple((at, good[job.trial] + draws.gauss(0, noise)) for at in range(start + 1, end + 1))
-        machine.record(Result(job.trial, job.rung, end, (curve[-1][1],), 1.0, start, curve[:-1]))
+        machine.record(Result(job.trial, job.rung, end, (curve[-1][1],), 1.0, curve[:-1]))
         total, most = total + end - start, max(most, end)
 
 

@@ -14,7 +14,6 @@ from ashtune.core.jobs import Job, Key, Losses, Result, TrialId, as_one
 from ashtune.core.ladder import Ladder
 from ashtune.core.order import ranked
 from ashtune.schedulers.ash import Ash
-from ashtune.schedulers.delayed import DelayedAsh
 from ashtune.schedulers.protocol import Machine, Scheduler
 from ashtune.schedulers.quota import QuotaRule
 from ashtune.schedulers.ranking import ManyLosses
@@ -141,7 +140,6 @@ def test_a_rung_of_several_losses_promotes_the_best_of_those_within_its_quota(
     ("scheduler", "oracle"),
     [
         (Ash(), oracles.ash),
-        (DelayedAsh(), oracles.delayed_ash),
         (StoppingAsh(), oracles.stopping),
         (SuccessiveHalving(), oracles.sh),
     ],

@@ -152,7 +152,7 @@ def test_a_class_of_the_script_itself_is_refused() -> None:
         (lambda: ashtune.GP(price=9), "price=9 does not fit GP: Expected `float` <= 4.0"),
         (lambda: ashtune.GP(first=1.5), "first=1.5 does not fit GP: Expected `int`, got `float`"),
         (lambda: ashtune.Ash(exponent="0.8"), "exponent='0.8' does not fit Ash: Expected `float | None`, got `str`"),
-        (lambda: ashtune.CostAwareAsh(ahead=2), "ahead=2 does not fit CostAwareAsh: Expected `int` <= 1"),
+        (lambda: ashtune.Ash(ahead=2), "ahead=2 does not fit Ash: Expected `int` <= 1"),
         (lambda: ashtune.Hyperband("all"), "brackets='all' does not fit Hyperband: Expected `int | None`, got `str`"),
         (lambda: ashtune.Grid("many"), "points='many' does not fit Grid: Expected `int | dict | None`, got `str`"),
         (lambda: ashtune.OptunaSearch("TPESampler", 5), "options=5 does not fit OptunaSearch"),

@@ -15,8 +15,6 @@ from ashtune.core.ladder import Ladder
 from ashtune.core.orders import Order
 from ashtune.schedulers.adaptive import AdaptiveAsh
 from ashtune.schedulers.ash import Ash
-from ashtune.schedulers.cost_aware import CostAwareAsh
-from ashtune.schedulers.delayed import DelayedAsh
 from ashtune.schedulers.full import FullTraining
 from ashtune.schedulers.hyperband import AsyncHyperband, Hyperband, hyperband_brackets
 from ashtune.schedulers.pasha import Pasha
@@ -44,8 +42,6 @@ SCHEDULERS: dict[str, tuple[Any, Any]] = {
     "full": (FullTraining(), oracles.full),
     "hyperband": (Hyperband(brackets=2), partial(oracles.brackets, two_brackets)),
     "default": (Ash(ahead=1, exponent=0.8), oracles.ash_by_default),
-    "delayed_ash": (DelayedAsh(), oracles.delayed_ash),
-    "cost_aware": (CostAwareAsh(), oracles.cost_aware),
     "pasha": (Pasha(), partial(oracles.pasha, None)),
     "adaptive": (AdaptiveAsh(), oracles.adaptive),
     "async_hyperband": (AsyncHyperband(), partial(oracles.ash_entering, where_trials_enter)),

@@ -25,8 +25,6 @@ from ashtune.core.orders import Order, Pause, Train
 from ashtune.core.verdicts import orders_in
 from ashtune.schedulers.adaptive import AdaptiveAsh
 from ashtune.schedulers.ash import AshMachine
-from ashtune.schedulers.cost_aware import CostAwareAsh
-from ashtune.schedulers.delayed import DelayedAsh
 from ashtune.schedulers.full import FullMachine
 from ashtune.schedulers.hyperband import AsyncHyperband, Hyperband
 from ashtune.schedulers.pasha import Pasha
@@ -50,8 +48,6 @@ SCHEDULERS: dict[str, Callable[[Ladder, int], Machine]] = {
 }
 IN_BRACKETS: dict[str, Callable[[Ladder, int], Machine]] = {
     "hyperband": Hyperband().build,
-    "delayed_ash": DelayedAsh().build,
-    "cost_aware": CostAwareAsh().build,
     "pasha": Pasha().build,
     "adaptive": AdaptiveAsh().build,
     "async_hyperband": AsyncHyperband().build,

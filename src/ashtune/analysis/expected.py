@@ -27,7 +27,7 @@ CORRELATION = 0.5
 """Where more go on from a rung, more do from the next one too."""
 RECORDED = 100
 """How many trials at a rung say as much as the recorded studies do."""
-AS_PLANNED = (Rule.DELAYED, Rule.WHEN_PROMOTED, Rule.ALWAYS)
+AS_PLANNED = (Rule.WHEN_PROMOTED, Rule.ALWAYS)
 """Rules by which no trial goes on that is beyond the quota in the end."""
 
 

@@ -35,9 +35,9 @@ class Result(msgspec.Struct, frozen=True, gc=False):
     """What came of a job: a trial was trained to a rung.
 
     ``resource`` is what it was trained to, of a failure what it was to be trained to. ``losses`` has one for each
-    metric that counts, smaller is better; a failure has ``math.inf`` for each. ``seconds`` were spent on the job, from
-    the resource ``start`` on. ``curve`` has the losses that were reported on the way: (resource, loss), ``math.inf``
-    where one was not finite; of several losses the first; nothing for a scheduler that does not read them.
+    metric that counts, smaller is better; a failure has ``math.inf`` for each. ``seconds`` were spent on the job.
+    ``curve`` has the losses that were reported on the way: (resource, loss), ``math.inf`` where one was not finite; of
+    several losses the first; nothing for a scheduler that does not read them.
     ``violation`` is by how much it violates the constraints, 0 where it is feasible; None in a study without any.
     """
 
@@ -46,7 +46,6 @@ class Result(msgspec.Struct, frozen=True, gc=False):
     resource: int
     losses: Losses
     seconds: float
-    start: int = 0
     curve: tuple[tuple[int, float], ...] = ()
     violation: float | None = None
 

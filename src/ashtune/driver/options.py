@@ -87,8 +87,7 @@ class Halving(TypedDict, total=False):
     scheduler: Annotated[
         str | Scheduler,
         Option(
-            help='"ash" (promote as soon as possible), "delayed_ash" (never more than the quota), "pasha" '
-            '(no higher than it takes to tell trials apart), "cost_aware" (a dear trial has to rank higher), '
+            help='"ash" (promote as soon as possible), "pasha" (no higher than it takes to tell trials apart), '
             '"adaptive" (min_resource="auto"), "stopping" (go on or end at the rung), "sh" (synchronous successive '
             'halving), "hyperband", "async_hyperband" or "full" (no early stop); or '
             "one with its options, as ``ashtune.Hyperband(brackets=4)`` (``hyperband:brackets=4``).",

@@ -21,8 +21,6 @@ class Rule(StrEnum):
 
     SINCE_ITS_RESULT = "since its result"
     """At some moment from its result on: asynchronous promotion."""
-    DELAYED = "since its result, delayed"
-    """The same, and no more are promoted than the quota."""
     AT_ITS_RESULT = "at its result"
     """When its result arrived, or the quota was still 0: the trial goes on at once or never."""
     WHEN_PROMOTED = "when promoted"

@@ -3,8 +3,6 @@
 from ashtune.core.parts import Registry
 from ashtune.schedulers.adaptive import AdaptiveAsh
 from ashtune.schedulers.ash import Ash
-from ashtune.schedulers.cost_aware import CostAwareAsh
-from ashtune.schedulers.delayed import DelayedAsh
 from ashtune.schedulers.full import FullTraining
 from ashtune.schedulers.hyperband import AsyncHyperband, Hyperband
 from ashtune.schedulers.pasha import Pasha
@@ -18,8 +16,6 @@ SCHEDULERS: Registry[Scheduler] = Registry(
     (
         Ash,
         AdaptiveAsh,
-        DelayedAsh,
-        CostAwareAsh,
         Pasha,
         StoppingAsh,
         SuccessiveHalving,

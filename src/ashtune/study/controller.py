@@ -248,7 +248,7 @@ class Controller:
         trial, rung = event.trial, event.rung
         place = self._confirmations.numbering.place(trial)
         curve = self._losses(event.curve) if self._scheduler.reads_curves else ()
-        result = Result(place, rung, event.resource, losses, event.seconds, event.start, curve, violation)
+        result = Result(place, rung, event.resource, losses, event.seconds, curve, violation)
         self._scheduler.record(result)
         arrived = self._arrived
         if trial >= len(arrived):

@@ -31,16 +31,14 @@ class Given(msgspec.Struct, frozen=True):
 class RecordedResult(msgspec.Struct, frozen=True):
     """A job's result arrived; a loss of ``math.inf`` is a failure.
 
-    ``curve`` has the losses reported on the way, and ``seconds`` is what it took from the resource ``start`` on.
-    ``more`` are its other losses, if there are several, and ``violation`` is by how much it violates the constraints,
-    if there are any.
+    ``curve`` has the losses reported on the way, and ``seconds`` is what it took. ``more`` are its other losses, if
+    there are several, and ``violation`` is by how much it violates the constraints, if there are any.
     """
 
     job: Job
     loss: float
     curve: tuple[tuple[int, float], ...] = ()
     seconds: float = 0.0
-    start: int = 0
     more: tuple[float, ...] = ()
     violation: float | None = None
 
@@ -87,16 +85,6 @@ def ash(ladder: Ladder, trials: int | None, history: History) -> Job | None:
     """Return the job that ``get_job`` of Algorithm 2 gives, from the top rung down."""
     due = promotable(ladder, history)
     return due[0] if due else newborn(trials, history, rung=0)
-
-
-def delayed_ash(ladder: Ladder, trials: int | None, history: History) -> Job | None:
-    """Return the job of D-ASHA: a promotion of Algorithm 2, while fewer of the rung were promoted than its quota."""
-    now, gone = ladder_now(ladder, history), {fact.job.trial for fact in history if isinstance(fact, Withdrawn)}
-    for job in promotable(ladder, history):
-        promoted = {one.trial for one in _given(history) if one.rung == job.rung} - gone
-        if len(promoted) < floor_of(len(_ranked(history, job.rung - 1)), now.kept[job.rung - 1]):
-            return job
-    return newborn(trials, history, rung=0)
 
 
 def ash_by_default(ladder: Ladder, trials: int | None, history: History) -> Job | None:
@@ -218,26 +206,6 @@ def _best_entry(ladder: Ladder, history: History, passes: dict[TrialId, int], sa
         if squared >= best_score:
             best, best_score = entry, squared
     return best
-
-
-def cost_aware(ladder: Ladder, trials: int | None, history: History, quota: QuotaOf = floor_of) -> Job | None:
-    """Return the job where a trial goes on while rank times price is at most the quota times the middle price."""
-    now, given = ladder_now(ladder, history), _given(history)
-
-    def price(result: RecordedResult) -> int:
-        units = now.rungs[result.job.rung] - result.start
-        return max(1, math.floor(Fraction(round(result.seconds * 10**9), units)))
-
-    for rung in reversed(range(now.top)):
-        order = _ranked(history, rung)
-        finite = [result for result in order if not result.is_failure]
-        prices = sorted(price(result) for result in finite)
-        for rank, result in enumerate(finite, start=1):  # failures come last
-            goes_on = Job(result.job.trial, rung + 1)
-            most = quota(len(order), now.kept[rung]) * prices[(len(prices) - 1) // 2]
-            if goes_on not in given and rank * price(result) <= most:
-                return goes_on
-    return newborn(trials, history, rung=0)
 
 
 def pasha(epsilon: float | None, ladder: Ladder, trials: int | None, history: History) -> Job | None:

@@ -281,8 +281,8 @@ class AnyOrderOfWorkers(RuleBasedStateMachine):
         curve = tuple(zip(between, self.reports[at : at + 3], strict=False))
         more, violation = self._beside(job, loss)
         losses = (loss, *more)
-        self.scheduler.record(Result(job.trial, job.rung, resource, losses, seconds, start, curve, violation))
-        self.history.append(RecordedResult(job, loss, curve, seconds, start, more, violation))
+        self.scheduler.record(Result(job.trial, job.rung, resource, losses, seconds, curve, violation))
+        self.history.append(RecordedResult(job, loss, curve, seconds, more, violation))
 
     def _beside(self, job: Job, loss: float) -> tuple[tuple[float, ...], float | None]:
         """Return the other losses of a result and its violation, which follow from its first loss and its job."""
