@@ -894,7 +894,8 @@ def test_a_study_goes_on_with_the_same_parameters_and_data_only(library: Library
     assert not changed(versions[0], versions[1])
     assert changed(versions[0], versions[2])
     assert changed(versions[0], versions[3])
-    assert set(versions[0]) == {"python", library.name}, "a newer ashtune goes on as well"
+    parts = {name for name in versions[0] if not name.endswith(".py")}
+    assert parts == {library.name}, "a newer ashtune goes on as well"
 
 
 def test_without_the_library_it_is_said_what_to_install(library: Library) -> None:

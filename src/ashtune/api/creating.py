@@ -338,7 +338,8 @@ def _refuse_changes(path: Path, names: Sequence[str]) -> None:
     parts = one_line(", ".join(names[:PARTS_SHOWN])) + (", ..." if len(names) > PARTS_SHOWN else "")
     raise FunctionChanged(
         f"{path} was trained by another version of the training function: {parts} changed since; give another "
-        "directory, or accept_changes=True (--accept-changes) to go on with the function as it is now"
+        "directory, or accept_changes=True (--accept-changes) to go on with the function as it is now; a changed "
+        "comment counts too"
     )
 
 

@@ -339,7 +339,7 @@ class Storage(Place, total=False):
         bool,
         Option(
             help="Go on with a study in ``directory`` though the training function has changed since: trials trained "
-            "before and after are ranked together.",
+            "before and after are ranked together. A changed comment counts as a change.",
             default=False,
             check=check_flag,
         ),

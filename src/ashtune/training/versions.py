@@ -1,50 +1,51 @@
-"""Which version of a training function it is: a digest of each thing of the user's that it consists of.
+"""Which version of a training function it is: digests of its source and of the user's own files that are imported.
 
-It consists of itself, what its closure holds, and the functions, classes and values that these name, as long as they
-stand in the user's own files. Of what is installed only the names count.
+Of the file or notebook that a function stands in, the function counts, and the statements that define what it names.
+Each of the user's other files counts as a whole, if it is imported as the study begins. What is installed does not.
 
-Rule 1: equal for equal code, in any process: no line numbers, file names, comments or docstrings, no order of sets.
-Rule 2: bytecode differs between versions of Python, so only digests of the same one are compared.
-Rule 3: an object of an installed class counts by its class alone, an array of numpy by its numbers too. So a version
-notices what has changed; it does not prove that nothing has.
-Rule 4: a number or text that a module computes, as from the clock or the environment, counts by its computation.
+Rule 1: the text counts. So a changed comment is a change, and a value that a module computes, as from the clock, counts
+by its statement.
+Rule 2: what a closure, a ``functools.partial`` or an object to be called holds counts too: plain values and arrays of
+numpy as they are, functions by their source, any other object by its class, and one of a user's class by its state.
 """
 
-import dis
-import functools
+import ast
 import hashlib
-import marshal
+import inspect
+import linecache
 import sys
-from collections.abc import Callable, Iterator, Mapping, Set
-from enum import Enum
+import sysconfig
+import textwrap
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
+from contextlib import suppress
+from functools import partial
+from itertools import islice
 from pathlib import Path
-from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, ModuleType
+from types import CodeType, FunctionType, MethodType
 from typing import Any
 
 from ashtune.core.events import SessionStarted
 from ashtune.study.journal import read_events
-from ashtune.training.module_values import Computation, ModuleValues, is_plain
 from ashtune.training.objectives import HasVersionParts
 
-PYTHON = "python"
-MOST_PARTS = 100
+FILE = ".py"
+MOST_FILES = 100
 LONG = 10_000
-"""Items of a list that are looked at one by one."""
+"""Items of a container that are looked at."""
 LARGE_BYTES = 1 << 26
 
-_OF_NO_MATTER = {
-    "__module__", "__doc__", "__dict__", "__weakref__", "__qualname__", "__firstlineno__", "__static_attributes__",
-    "__annotations__", "__annotate_func__", "__annotations_cache__", "__abstractmethods__", "_abc_impl",
-    "__slotnames__", "__name__", "__file__", "__builtins__",
-}  # fmt: skip
-_SCHEMA = "__pydantic_core_schema__"
-"""What pydantic makes of the fields of a class, their defaults among them."""
-_REFERENCES = ("ref", "schema_ref")
 _PLAIN = (int, float, complex, str, bytes, bool, type(None), type(...))
-_MADE_OF_CODE = (FunctionType, type, CodeType, MethodType, functools.partial, property, functools.cached_property)
+_CODE = (FunctionType, type, MethodType, partial)
+_SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+_SCRIPT = ("__main__", "__mp_main__")
+"""Two names of one module, where multiprocessing is imported. Of a script, what the function names counts."""
 _INSTALLED = {"site-packages", "dist-packages"}
+_NOT_THE_USERS = (Path(sysconfig.get_path("stdlib")), Path(__file__).parents[1])
 
 Version = Mapping[str, str]
+_Definition = tuple[str, set[str]]
+"""The text of a statement, and the names that it reads."""
 
 
 def version_of(objective: Callable[..., Any]) -> dict[str, str]:
@@ -69,238 +70,179 @@ def version_before(journal: Path) -> dict[str, str]:
 
 
 def changed(before: Version, now: Version) -> list[str]:
-    """Return the names of the parts that differ; none if the two cannot be compared."""
-    if not before or not now or before.get(PYTHON) != now.get(PYTHON):
+    """Return the names of the parts that differ; none if one of the two is not known.
+
+    A file that only one of the two had imported is no difference: the statement that imports it is a part as well.
+    """
+    if not before or not now:
         return []
-    return sorted(name for name in before.keys() | now.keys() if before.get(name) != now.get(name))
+    names = [name for name in before.keys() | now.keys() if not name.endswith(FILE) or (name in before and name in now)]
+    return sorted(name for name in names if before.get(name) != now.get(name))
 
 
 class _Parts:
-    """The parts of a training function: it, and whatever of the user's it leads to by name."""
+    """The parts of a training function: it, and what it leads to by name in its own file."""
 
     def __init__(self, objective: Callable[..., Any]) -> None:
         inner = objective
         while not isinstance(inner, FunctionType | type) and hasattr(inner, "__wrapped__"):
             inner = inner.__wrapped__
         self._home = getattr(inner, "__module__", None) or type(inner).__module__
-        self._waiting: dict[str, Any] = {getattr(inner, "__name__", type(inner).__name__): objective}
-        self._digests: dict[int, bytes] = {}
-        self._kept: list[Any] = []  # so that no other object gets the same id
-        self._open: set[int] = set()
-        self._modules: dict[str, ModuleValues] = {}
-        self._seen: set[str] = set()
+        self._texts: dict[str, list[str]] = defaultdict(list)
+        self._seen: set[tuple[str, str]] = set()
+        self._of_files: dict[str, dict[str, list[_Definition]]] = {}
+        self._met: dict[int, tuple[int, Any]] = {}  # with the objects, so that no other one gets the same id
+        self._texts[getattr(inner, "__name__", type(inner).__name__)].append(self._text(objective))
 
     def version(self) -> dict[str, str]:
-        """Return the digest of each part."""
-        version: dict[str, str] = {PYTHON: ".".join(map(str, sys.version_info[:2]))}
-        while self._waiting and len(version) <= MOST_PARTS:
-            name = next(iter(self._waiting))
-            value = self._waiting.pop(name)
-            self._seen.add(name)
-            version[name] = self._digest(value, is_part=True).hex()[:12]
+        """Return the digest of each part, and of each file."""
+        version = {name: _digest("\n".join(texts).encode("utf-8", "replace")) for name, texts in self._texts.items()}
+        for name, file in islice(_imported_files(but={self._home, *_SCRIPT}), MOST_FILES):
+            with suppress(OSError):
+                version[name.replace(".", "/") + FILE] = _digest(file.read_bytes())
         return version
 
-    def _digest(self, value: Any, *, is_part: bool = False) -> bytes:
-        key = id(value)
-        if key in self._open and not is_part:
-            return b"again"
-        if (known := self._digests.get(key)) is not None:
-            return known
-        self._open.add(key)
-        hashed = hashlib.blake2b(digest_size=12)
-        for piece in self._pieces(value):
-            hashed.update(len(piece).to_bytes(8, "little") + piece)
-        self._open.discard(key)
-        self._kept.append(value)
-        self._digests[key] = hashed.digest()
-        return self._digests[key]
+    def _text(self, value: Any) -> str:
+        """Return what makes a value what it is."""
+        if type(value) in _PLAIN:
+            return repr(value)
+        if isinstance(value, dict | list | tuple | set | frozenset):
+            return self._of_container(value)
+        if id(value) in self._met:
+            return f"number {self._met[id(value)][0]}"
+        self._met[id(value)] = len(self._met), value
+        return self._of_code(value) if isinstance(value, _CODE) else self._of_object(value)
 
-    def _pieces(self, value: Any) -> Iterator[bytes]:
-        """Yield what makes a value what it is."""
-        kind = type(value)
-        yield f"{kind.__module__}.{kind.__qualname__}".replace(f"{self._home}.", "").encode()
-        if kind in _PLAIN:
-            yield repr(value).encode("utf-8", "surrogatepass")
-        elif isinstance(value, list | tuple | set | frozenset | dict):
-            yield from self._of_container(value)
-        elif isinstance(value, _MADE_OF_CODE):
-            yield from self._of_code_of_some_kind(value)
-        elif isinstance(value, staticmethod | classmethod):
-            yield self._digest(value.__func__)
-        elif isinstance(value, Enum):
-            yield value.name.encode()
-        elif isinstance(value, BuiltinFunctionType | ModuleType):
-            yield value.__name__.encode()
-        else:
-            yield from self._of_object(value)
+    def _of_container(self, value: Any) -> str:
+        if isinstance(value, dict):
+            value = [list(item) for item in value.items()]
+        texts = [self._text(item) for item in islice(value, LONG)]
+        return str(sorted(texts) if isinstance(value, set | frozenset) else texts)
 
-    def _of_container(self, value: Any) -> Iterator[bytes]:
+    def _of_code(self, value: Any) -> str:
         match value:
-            case list() | tuple() | dict() if len(value) > LONG:
-                yield _marshalled(value)
-            case list() | tuple():
-                yield from map(self._digest, value)
-            case set() | frozenset():
-                yield from sorted(map(self._digest, value))
-            case dict():
-                for name, item in value.items():
-                    yield self._digest(name)
-                    yield self._digest(item)
-
-    def _of_code_of_some_kind(self, value: Any) -> Iterator[bytes]:
-        match value:
-            case CodeType():
-                yield from self._of_code(value)
             case FunctionType():
-                yield from self._of_function(value)
+                held = list(_closure(value)) if value.__module__ == self._home else []
+                return self._source(value, [value.__code__.co_filename]) + self._text(held)
             case type():
-                yield from self._of_class(value)
+                module = getattr(sys.modules.get(value.__module__), "__file__", None) or ""
+                return self._source(value, [*(code.co_filename for code in _codes(value)), module])
             case MethodType():
-                yield self._digest(value.__func__)
-                yield self._digest(value.__self__)
-            case functools.partial():
-                yield from map(self._digest, (value.func, value.args, value.keywords))
-            case property():
-                yield from map(self._digest, (value.fget, value.fset, value.fdel))
-            case functools.cached_property():
-                yield self._digest(value.func)
+                return self._text([value.__func__, value.__self__])
+        return self._text([value.func, value.args, value.keywords])  # of a partial
 
-    def _of_object(self, value: Any) -> Iterator[bytes]:
-        if isinstance(value, HasVersionParts) and not isinstance(value, type):
-            yield self._digest(dict(value.version_parts()))
-            return
+    def _of_object(self, value: Any) -> str:
+        kind = type(value)
+        name = f"{kind.__module__}.{kind.__qualname__}".removeprefix(f"{self._home}.")
+        if isinstance(value, HasVersionParts):
+            return name + self._text(dict(value.version_parts()))
         if hasattr(value, "__wrapped__"):
-            yield self._digest(value.__wrapped__)
-        if type(value).__module__.partition(".")[0] == "numpy":
-            yield str((getattr(value, "dtype", ""), getattr(value, "shape", ""))).encode()
-            if hasattr(value, "tobytes") and not value.dtype.hasobject and value.nbytes <= LARGE_BYTES:
-                yield value.tobytes()
-        elif self._is_own(type(value).__module__) or type(value).__module__.startswith("ashtune."):
-            yield self._digest(type(value))
-            yield self._digest(value.__getstate__())
+            name += self._text(value.__wrapped__)
+        module = kind.__module__.partition(".")[0]
+        if module == "numpy" and hasattr(value, "tobytes"):
+            numbers = value.tobytes() if not value.dtype.hasobject and value.nbytes <= LARGE_BYTES else b""
+            return f"{name} {value.dtype} {value.shape} {_digest(numbers)}"
+        file = getattr(sys.modules.get(kind.__module__), "__file__", None)
+        if kind.__module__ == self._home or module == "ashtune" or (file and _is_the_users(file)):
+            name += self._text([kind, value.__getstate__()])
+        return name
 
-    def _of_class(self, value: type) -> Iterator[bytes]:
-        if not self._is_own(value.__module__):
-            yield f"{value.__module__}.{value.__qualname__}".encode()
-            return
-        yield from map(self._digest, value.__bases__)
-        for name, item in sorted(vars(value).items()):
-            if name not in _OF_NO_MATTER:
-                yield name.encode()
-                yield self._digest(_without_references(item) if name == _SCHEMA else item)
+    def _source(self, value: FunctionType | type, files: Iterable[str]) -> str:
+        """Return the source of a function or class of the training function's own file; the name of any other."""
+        file = next((file for file in files if linecache.getlines(file)), None)
+        name = value.__qualname__
+        if value.__module__ != self._home or file is None or not _is_the_users(file):
+            return f"{value.__module__}.{name}"
+        names = value.__globals__ if isinstance(value, FunctionType) else vars(sys.modules[value.__module__])
+        if name in self._definitions(file):
+            self._add({name}, file, names)
+            return name
+        try:
+            text = inspect.getsource(value)
+        except (OSError, TypeError):
+            return name
+        try:
+            read = _names_read(ast.parse(textwrap.dedent(text)))
+        except SyntaxError:  # the lines of a lambda are not always a statement
+            read = set(value.__code__.co_names) if isinstance(value, FunctionType) else set()
+        self._add(read, file, names)
+        return text
 
-    def _of_function(self, value: FunctionType) -> Iterator[bytes]:
-        if not self._is_own(value.__module__):
-            yield f"{value.__module__}.{value.__qualname__}".encode()
-            return
-        yield self._digest(value.__code__)
-        yield self._digest(value.__defaults__)
-        yield self._digest(value.__kwdefaults__)
-        for cell in value.__closure__ or ():
-            try:
-                yield self._digest(cell.cell_contents)
-            except ValueError:  # not filled yet
-                yield b"empty"
-        self._name_globals(set(_globals_of(value.__code__)), set(_names(value.__code__)), value.__globals__)
+    def _add(self, names: Iterable[str], file: str, module: Mapping[str, Any]) -> None:
+        """Let names of a file be parts: the statements that define them, or what another cell of a notebook defines."""
+        definitions = self._definitions(file)
+        for name in sorted(names):
+            if (file, name) in self._seen:
+                continue
+            self._seen.add((file, name))
+            for text, read in definitions.get(name, ()):
+                self._texts[name].append(text)
+                self._add(read, file, module)
+            if name not in definitions and isinstance(module.get(name, ast), (FunctionType, type, *_PLAIN)):
+                self._texts[name].append(self._text(module[name]))
 
-    def _name_globals(self, globals_read: Set[str], names: Set[str], module: Mapping[str, Any]) -> None:
-        """Let globals of a module be parts of their own; of the user's modules among them, what is in ``names``."""
-        for name in sorted(globals_read & module.keys() - _OF_NO_MATTER):
-            value = module[name]
-            if not isinstance(value, ModuleType):
-                self._add(module, name, value)
-            elif self._is_own(value.__name__):
-                for attribute in sorted(names & vars(value).keys() - _OF_NO_MATTER):
-                    if not isinstance(vars(value)[attribute], ModuleType):
-                        self._add(vars(value), attribute, vars(value)[attribute])
+    def _definitions(self, file: str) -> dict[str, list[_Definition]]:
+        """Return the statements of a file by the names that they define; nothing of a file that cannot be parsed."""
+        if file not in self._of_files:
+            lines, found = linecache.getlines(file), defaultdict[str, list[_Definition]](list)
+            with suppress(SyntaxError, ValueError, RecursionError):
+                for node in _statements(ast.parse("".join(lines))):
+                    first = min([node.lineno, *(each.lineno for each in getattr(node, "decorator_list", ()))])
+                    for name in _names_defined(node):
+                        found[name].append(("".join(lines[first - 1 : node.end_lineno]), _names_read(node)))
+            self._of_files[file] = dict(found)
+        return self._of_files[file]
 
-    def _add(self, namespace: Mapping[str, Any], name: str, value: Any) -> None:
-        module = namespace.get("__name__")
-        origin = getattr(value, "__module__", None) if isinstance(value, FunctionType | type) else module
-        if isinstance(value, FunctionType | type) and not self._is_own(origin):
-            return
-        full = name if origin == self._home else f"{origin}.{name}"
-        if full in self._waiting or full in self._seen:
-            return
-        if is_plain(value) and (computation := self._computation(namespace, name)) is not None:
-            self._waiting[full] = computation.text
-            names = computation.names - {name}
-            self._name_globals(names, names, namespace)
+
+def _digest(content: bytes) -> str:
+    return hashlib.blake2b(content, digest_size=6).hexdigest()
+
+
+def _codes(kind: type) -> Iterator[CodeType]:
+    return (each.__code__ for each in vars(kind).values() if isinstance(each, FunctionType))
+
+
+def _closure(function: FunctionType) -> Iterator[Any]:
+    for cell in function.__closure__ or ():
+        with suppress(ValueError):  # it is not filled yet
+            yield cell.cell_contents
+
+
+def _imported_files(*, but: Set[str]) -> Iterator[tuple[str, Path]]:
+    """Yield the user's modules and their files, by name."""
+    for name, module in sorted(sys.modules.copy().items()):
+        file = getattr(module, "__dict__", {}).get("__file__")
+        if name not in but and isinstance(file, str) and _is_the_users(file):
+            yield name, Path(file)
+
+
+def _is_the_users(file: str) -> bool:
+    """Whether a file is neither installed nor Python's nor ashtune's."""
+    path = Path(file)
+    return not (_INSTALLED & set(path.parts) or any(path.is_relative_to(folder) for folder in _NOT_THE_USERS))
+
+
+def _statements(tree: ast.AST) -> Iterator[ast.stmt]:
+    """Yield the statements of a module, and those in its ``if``, ``try``, ``for`` and ``with``."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, _SCOPES) or (isinstance(node, ast.stmt) and not hasattr(node, "body")):
+            yield node
         else:
-            self._waiting[full] = value
-
-    def _computation(self, namespace: Mapping[str, Any], name: str) -> Computation | None:
-        """Return how a module computes a value; ``None`` if the value stands in its file."""
-        file = namespace.get("__file__")
-        if not isinstance(file, str):
-            return None
-        if file not in self._modules:
-            self._modules[file] = ModuleValues(file)
-        return self._modules[file].computation_of(name)
-
-    def _of_code(self, code: CodeType) -> Iterator[bytes]:
-        counts = (code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount, code.co_flags)
-        yield repr((counts, code.co_varnames[: code.co_argcount + code.co_kwonlyargcount])).encode()
-        yield code.co_exceptiontable
-        instructions = [
-            instruction for instruction in dis.get_instructions(code) if instruction.opname != "EXTENDED_ARG"
-        ]
-        for at, instruction in enumerate(instructions):
-            yield instruction.opname.encode()
-            if instruction.opcode in dis.hasconst:
-                following = instructions[at + 1] if at + 1 < len(instructions) else instruction
-                if following.opname == "STORE_NAME" and following.argval in _OF_NO_MATTER:
-                    continue
-                yield self._digest(instruction.argval)
-            elif instruction.opcode in dis.hasname:
-                yield str(instruction.argrepr).encode()
-            else:
-                yield str(instruction.arg).encode()
-
-    def _is_own(self, name: Any) -> bool:
-        """Whether a module is one of the user's files, a notebook or a prompt."""
-        if name in (self._home, "__main__"):
-            return True
-        if not isinstance(name, str) or name.partition(".")[0] in {*sys.stdlib_module_names, "ashtune"}:
-            return False
-        file = getattr(sys.modules.get(name), "__file__", None)
-        return file is not None and not _INSTALLED & set(Path(file).parts)
+            yield from _statements(node)
 
 
-def _names(code: CodeType) -> Iterator[str]:
-    yield from code.co_names
-    for constant in code.co_consts:
-        if isinstance(constant, CodeType):
-            yield from _names(constant)
+def _names_defined(statement: ast.stmt) -> set[str]:
+    """Return the names that a statement defines."""
+    if isinstance(statement, _SCOPES):
+        return {statement.name}
+    nodes = list(ast.walk(statement))
+    imported = {node.asname or node.name.partition(".")[0] for node in nodes if isinstance(node, ast.alias)}
+    return imported | {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
 
 
-def _globals_of(code: CodeType) -> Iterator[str]:
-    """Yield what code reads of its module: ``trial.config`` is not the module's ``config``, which may come and go."""
-    for instruction in dis.get_instructions(code):
-        if instruction.opname in ("LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS"):
-            yield str(instruction.argval)
-    for constant in code.co_consts:
-        if isinstance(constant, CodeType):
-            yield from _globals_of(constant)
-
-
-def _marshalled(value: Any) -> bytes:
-    """Return a long value of plain ones as bytes, of anything else its length."""
-    try:
-        return marshal.dumps(value, 2)  # later versions write which objects are the same one
-    except ValueError:
-        return str(len(value)).encode()
-
-
-def _without_references(schema: Any) -> Any:
-    """Return a schema without the names in it that tell a class by its address, another one in each process."""
-    match schema:
-        case dict():
-            return {
-                name: _without_references(part)
-                for name, part in schema.items()
-                if not (name in _REFERENCES and isinstance(part, str))  # a field may have this name too
-            }
-        case list() | tuple():
-            return [_without_references(part) for part in schema]
-    return schema
+def _names_read(tree: ast.AST) -> set[str]:
+    """Return the names that are read and not set in a piece of code."""
+    nodes = list(ast.walk(tree))
+    names = [node for node in nodes if isinstance(node, ast.Name)]
+    own = {node.id for node in names if not isinstance(node.ctx, ast.Load)}
+    return {node.id for node in names} - own - {node.arg for node in nodes if isinstance(node, ast.arg)}
