@@ -28,7 +28,7 @@ from ashtune.core.errors import ObjectiveError, StudyError
 from ashtune.core.events import JobFailed, JobFinished, JobPaused, TrialReleased
 from ashtune.core.jobs import Goal, TrialId, WorkerId, derived_seed
 from ashtune.core.orders import Pause, Release
-from ashtune.pickles import states
+from ashtune.study import torch_states as states
 from ashtune.study.checkpoints import END, MARK, Checkpoints, CheckpointWriter
 from ashtune.study.disk import Disk
 from ashtune.training.channel import Mailbox, Shutdown

@@ -10,7 +10,7 @@ from typing import Any
 from ashtune.core import process
 from ashtune.core.errors import AshtuneError, ObjectiveError, SpaceError
 from ashtune.core.plaintext import error_line, shown
-from ashtune.pickles.arrival import FILE_PREFIX
+from ashtune.pickles.arrival import FILE
 
 _EXAMPLE = '{"rate": {"low": 1e-4, "high": 0.1, "log": true}, "width": [16, 32]}'
 
@@ -24,7 +24,7 @@ def load_function(place: str) -> Any:
     file, separator, name = place.rpartition(":")
     if not separator or not file:
         raise ObjectiveError(f"{place!r} names no function; give FILE:FUNCTION, as in train.py:train")
-    module = _load(Path(file))
+    module = _load(Path(file), FILE)
     function = getattr(module, name, None)
     if not callable(function):
         raise ObjectiveError(f"{file} has no function {name!r}; it has {_names(module)}")
@@ -47,7 +47,7 @@ def load_space(place: str, objective: str = "") -> Any:
     file = file or objective.rpartition(":")[0]
     if not file:
         raise SpaceError("a program says no search space; give --space FILE.json, or FILE.py:NAME")
-    space = getattr(_load(Path(file)), name, None)
+    space = getattr(_load(Path(file), f"ashtune_space_{Path(file).stem}"), name, None)
     if space is None:
         raise SpaceError(f"{file} has no {name!r}; name the search space with --space NAME, FILE:NAME or FILE.json")
     if not callable(space) or isinstance(space, dict):
@@ -94,17 +94,18 @@ def _hyperparameter(name: str, values: Any) -> Any:
     return (values["low"], values["high"], *(["log"] if values.get("log") else []))
 
 
-def _load(path: Path) -> ModuleType:
+def _load(path: Path, name: str) -> ModuleType:
     """Execute a file as a module, once; its functions then travel by value."""
+    import multiprocessing  # noqa: F401 - which gives the main module the name of such a file, when it is first imported
+
     try:
         path = path.resolve()
         is_file = path.is_file()
     except (OSError, RuntimeError) as error:  # a name too long, links in a circle
         raise ObjectiveError(f"{path} cannot be opened: {error}; give FILE:FUNCTION, as in train.py:train") from None
-    name = f"{FILE_PREFIX}{path.stem}"
-    loaded = sys.modules.get(name)
-    if loaded is not None and loaded.__file__ == str(path):
-        return loaded
+    for loaded in (sys.modules.get(FILE), sys.modules.get(name)):
+        if loaded is not None and getattr(loaded, "__file__", None) == str(path):
+            return loaded
     spec = spec_from_file_location(name, path)
     if spec is None or spec.loader is None or not is_file:
         raise ObjectiveError(f"{path} is not a Python file; give FILE:FUNCTION, as in train.py:train")

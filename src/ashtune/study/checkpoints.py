@@ -31,7 +31,7 @@ from typing import Any
 
 from ashtune.core.errors import CheckpointUnread, StudyError
 from ashtune.core.jobs import TrialId
-from ashtune.pickles import states
+from ashtune.study import torch_states
 from ashtune.study.disk import BUFFER_BYTES, DISK, PIECE_BYTES, Disk, OpenFile
 from ashtune.study.folders import copy_folder, delete, rename, sync_file, sync_tree, walk
 
@@ -411,8 +411,8 @@ def read_saved(file: "io.BufferedReader[Any]", size: int, unpickle: Callable[[An
     Raises:
         StudyError: If it is no pickle, and cannot be read as state dicts either.
     """
-    if file.peek(len(states.BEGINNING)).startswith(states.BEGINNING):
-        return states.load(file, size - END.size)
+    if file.peek(len(torch_states.BEGINNING)).startswith(torch_states.BEGINNING):
+        return torch_states.load(file, size - END.size)
     return unpickle(file)
 
 

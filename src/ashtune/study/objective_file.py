@@ -5,12 +5,16 @@ import inspect
 import os
 import pickle
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
+from types import CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
 
 from ashtune.core.errors import ObjectiveError, StudyError
 from ashtune.core.plaintext import shown
+from ashtune.pickles.arrival import is_of_a_script
 from ashtune.study.disk import DISK, Disk, write_new
 
 NAME = "objective.pickle"
@@ -43,10 +47,8 @@ def packed(objective: Callable[..., Any], *, quiet: bool = False) -> bytes:
 
 
 def _hint(objective: Callable[..., Any], size: int) -> str:
-    from ashtune.pickles.blame import largest
-
-    biggest = largest(objective)
-    what = "" if biggest is None else f", {biggest[1] / 1e6:,.0f} of them {biggest[0].where}"
+    sizes = [(_size(value), where) for where, value in _carried(objective, "", set())]
+    what = f", {max(sizes)[0] / 1e6:,.0f} of them {max(sizes)[1]}" if sizes else ""
     return (
         f"{name_of(objective)} carries {size / 1e6:,.0f} MB to every worker{what}; "
         "read data inside a function with functools.cache"
@@ -54,12 +56,64 @@ def _hint(objective: Callable[..., Any], size: int) -> str:
 
 
 def _refusal(objective: Callable[..., Any], error: Exception) -> str:
-    from ashtune.pickles.blame import culprit
-
     reason = " ".join(f"{type(error).__name__}: {error}".split())
-    blamed = culprit(objective)
-    what = "" if blamed is None else f"{blamed.where} is a {type(blamed.value).__name__}; "
+    refused = ((where, value) for where, value in _carried(objective, "", set()) if not _size(value))
+    what = next((f"{where} is a {type(value).__name__}; " for where, value in refused), "")
     return f"{name_of(objective)} cannot be sent to workers ({what}{reason}); create what it needs inside the function"
+
+
+def _size(value: Any) -> int:
+    """Return the bytes of a pickle; 0 if there can be none."""
+    from ashtune.pickles.pickler import dumps
+
+    try:
+        return len(dumps(value))
+    except Exception:  # noqa: BLE001 - pickling runs the objects' own code
+        return 0
+
+
+def _carried(value: Any, where: str, met: set[int]) -> Iterator[tuple[str, Any]]:
+    """Yield what is sent with a function, and where it was met; it looks into functions, classes and what is called."""
+    if id(value) in met or isinstance(value, ModuleType):
+        return
+    met.add(id(value))
+    inside = list(_inside(value))
+    if not inside and not callable(value):
+        yield where, value
+    for place, inner in inside:
+        yield from _carried(inner, place, met)
+
+
+def _inside(value: Any) -> Iterator[tuple[str, Any]]:
+    is_sent = is_of_a_script(getattr(value, "__module__", None))
+    match value:
+        case FunctionType():
+            name, names, cells = value.__qualname__, value.__globals__, value.__closure__ or ()
+            used = sorted(_names_in(value.__code__) & names.keys()) if is_sent else []
+            yield from ((f"the global {each!r} of {name}", names[each]) for each in used)
+            for variable, cell in zip(value.__code__.co_freevars, cells, strict=True):
+                with suppress(ValueError):  # it is not filled yet
+                    yield f"the variable {variable!r} of {name}", cell.cell_contents
+            for default in [*(value.__defaults__ or ()), *(value.__kwdefaults__ or {}).values()]:
+                yield f"a default value of {name}", default
+        case type():
+            for each, item in list(vars(value).items()) if is_sent else ():
+                if not each.startswith("__") or isinstance(item, FunctionType):
+                    yield f"{each!r} of the class {value.__name__}", item
+        case partial():
+            parts = (value.func, *value.args, *value.keywords.values())
+            yield from (("an argument of functools.partial", part) for part in parts)
+        case MethodType():
+            yield from (("a method", value.__func__), ("what a method is of", value.__self__))
+        case _ if hasattr(value, "__wrapped__"):
+            yield "a function that is wrapped", value.__wrapped__
+        case _ if callable(value) and hasattr(value, "__dict__"):
+            yield from ((f"{each!r} of the {type(value).__name__}", item) for each, item in vars(value).items())
+            yield "its class", type(value)
+
+
+def _names_in(code: CodeType) -> set[str]:
+    return {*code.co_names}.union(*(_names_in(each) for each in code.co_consts if isinstance(each, CodeType)))
 
 
 def keep(study: Path, pickled: bytes, disk: Disk = DISK) -> None:

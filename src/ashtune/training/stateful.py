@@ -62,7 +62,7 @@ class StatefulObjects:
         self._objects = objects
 
     def _restore(self, objects: Mapping[str, Any]) -> None:
-        from ashtune.pickles.states import States
+        from ashtune.study.torch_states import States
         from ashtune.training.random_states import set_random_states
         from ashtune.training.schedules import change_of_length
 
@@ -93,7 +93,7 @@ class StatefulObjects:
         """
         if not self._objects or self._is_saved or not self._job.may_save():
             return
-        from ashtune.pickles.states import States, check, dump
+        from ashtune.study.torch_states import States, check, dump
         from ashtune.training.random_states import random_states
 
         states = {name: _state_of(stateful) for name, stateful in self._objects.items()}
@@ -121,7 +121,7 @@ def _check(name: str, stateful: Any) -> None:
         import torch
     except ImportError:
         raise ObjectiveError("trial.checkpoint() needs PyTorch: pip install 'ashtune[torch]'") from None
-    from ashtune.pickles.states import check, check_version
+    from ashtune.study.torch_states import check, check_version
 
     check_version()
     is_state = isinstance(stateful, Mapping) and not hasattr(stateful, "state_dict")

@@ -76,7 +76,6 @@ FLAX = """
     import flax.linen as nn
     import jax
     import jax.numpy as jnp
-    import optax
     from flax.training import train_state
 
     class Net(nn.Module):
@@ -88,6 +87,10 @@ FLAX = """
 
     class MeanState(train_state.TrainState):
         mean: Any
+
+"""
+FLAX_STUDY = """
+    import optax
 
     def init(key, config):
         net = Net(config["width"])
@@ -192,10 +195,11 @@ STUDY = """
             workers=2, directory=os.environ["STUDY"], quiet=True,
         )
 """
+NETS = {"equinox": EQUINOX, "flax": FLAX}
+"""The module beside the script, where classes whose creation runs code have to stand."""
 SCRIPTS = {
-    "equinox": [EQUINOX, EQUINOX_STUDY, STUDY],
-    "equinox beside": ["from nets import *; from nets import Net, eqx, optax, jax", EQUINOX_STUDY, STUDY],
-    "flax": [FLAX, STUDY],
+    "equinox": ["from nets import *; from nets import Net, eqx, optax, jax", EQUINOX_STUDY, STUDY],
+    "flax": ["from nets import *; from nets import MeanState, Net, jax, jnp", FLAX_STUDY, STUDY],
     "flax.nnx": [NNX, STUDY],
     "haiku": [HAIKU, STUDY],
 }
@@ -208,7 +212,7 @@ def test_no_trial_fails_by_what_another_worker_has_compiled_or_saved(library: st
         if find_spec(needed) is None:
             pytest.skip(f"{needed} is not installed")
     study = tmp_path / "study"
-    (tmp_path / "nets.py").write_text(textwrap.dedent(EQUINOX))
+    (tmp_path / "nets.py").write_text(textwrap.dedent(NETS.get(library, "")))
     (tmp_path / "script.py").write_text("\n".join(textwrap.dedent(part) for part in SCRIPTS[library]))
     environment = {
         **os.environ,

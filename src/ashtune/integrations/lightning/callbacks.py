@@ -16,8 +16,8 @@ from typing import Any
 from ashtune.core.errors import ObjectiveError
 from ashtune.core.plaintext import error_line
 from ashtune.integrations.lightning.course import Answer, Ask
-from ashtune.pickles.states import no_weights, read_weights
 from ashtune.study.disk import DISK, OpenFile
+from ashtune.study.torch_states import no_weights, read_weights
 from ashtune.training.random_states import random_states, set_random_states
 from ashtune.training.schedules import change_of_length
 

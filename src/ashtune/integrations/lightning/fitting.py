@@ -17,7 +17,7 @@ from ashtune.core.errors import ObjectiveError
 from ashtune.core.plaintext import shown
 from ashtune.integrations.lightning.callbacks import CHECKPOINT, Fit
 from ashtune.integrations.lightning.course import Ask, Course, relayed
-from ashtune.pickles.states import check_version
+from ashtune.study.torch_states import check_version
 from ashtune.training.trial import Trial
 
 ROOTS = {"lightning.pytorch": "for_lightning", "pytorch_lightning": "for_pytorch_lightning"}

@@ -10,10 +10,13 @@ import io
 import re
 from collections import Counter, OrderedDict
 from collections.abc import Iterator, Mapping
-from typing import Any, BinaryIO, Protocol
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from ashtune.core.errors import ObjectiveError, StudyError
 from ashtune.core.plaintext import error_line, shown
+
+if TYPE_CHECKING:
+    from ashtune.pickles.pickler import Writable
 
 BEGINNING = b"PK\x03\x04"
 """How a file of PyTorch begins, which is a zip archive; no pickle does."""
@@ -33,17 +36,10 @@ class States(dict[str, Any]):
         self.random = random
 
 
-class Writable(Protocol):
-    """What can be written to."""
-
-    def write(self, data: Any) -> int:
-        """Write all of ``data``."""
-
-
 class _Stream:
     """Something that can be written to, as PyTorch wants it. It keeps the disk's first refusal: PyTorch loses it."""
 
-    def __init__(self, file: Writable) -> None:
+    def __init__(self, file: "Writable") -> None:
         self._file = file
         self.refused: OSError | None = None
 
@@ -59,7 +55,7 @@ class _Stream:
         """Nothing is held back here."""
 
 
-def dump(states: States, file: Writable) -> None:
+def dump(states: States, file: "Writable") -> None:
     """Write states: their tensors once, from where they are.
 
     Raises:
