@@ -4,7 +4,7 @@ import os
 import time
 from pathlib import Path
 
-from ashtune.engines.mpi.stale_memory import clear
+from ashtune.engines.mpi.start import delete_stale_memory
 
 OF_STEP_1_0 = "mpich_shm_eb421bf2_0"  # as MPICH 5.0.2 named it under srun
 
@@ -15,7 +15,7 @@ def test_only_what_the_same_step_left_before_this_process_was_started_is_deleted
         file.touch()
     for file in (ghost, another):
         os.utime(file, (0, time.time() - 3600))
-    clear({"PMI_JOBID": "1.0"}, tmp_path)
+    delete_stale_memory({"PMI_JOBID": "1.0"}, tmp_path)
     assert sorted(tmp_path.iterdir()) == sorted([own, another])
 
 
@@ -23,6 +23,6 @@ def test_nothing_is_deleted_under_another_launcher_or_where_there_is_no_shared_m
     ghost = tmp_path / OF_STEP_1_0
     ghost.touch()
     os.utime(ghost, (0, 0))
-    clear({"PMI_RANK": "0"}, tmp_path)
-    clear({"PMI_JOBID": "1.0"}, tmp_path / "nowhere")
+    delete_stale_memory({"PMI_RANK": "0"}, tmp_path)
+    delete_stale_memory({"PMI_JOBID": "1.0"}, tmp_path / "nowhere")
     assert ghost.exists()

@@ -12,11 +12,12 @@ import threading
 import time
 import warnings
 from collections.abc import Iterator, Mapping, MutableMapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any, NoReturn
 
 from ashtune.core.errors import StudyError
-from ashtune.engines.mpi import launcher, stale_memory
+from ashtune.engines.mpi import launcher
 from ashtune.engines.mpi.world import FAULT_TOLERANT, World
 
 REFUSAL_SECONDS = 1.0
@@ -26,6 +27,7 @@ AWAIT_SECONDS = 0.001
 HEAVY_YIELD = "MPIR_CVAR_ENABLE_HEAVY_YIELD"
 TIMER_SLACK_NANOSECONDS = 1_000_000
 _PR_SET_TIMERSLACK = 29
+SHARED_MEMORY = Path("/dev/shm")
 
 _world: World | None = None
 
@@ -188,7 +190,7 @@ def _load(launch: launcher.Launch) -> Any:
         raise
     if not MPI.Is_initialized():
         _refuse(launch, launcher.mismatch(launch, MPI.Get_library_version()))
-        stale_memory.clear(os.environ)
+        delete_stale_memory(os.environ)
         if FAULT_TOLERANT in os.environ:
             # Otherwise finalising waits for all ranks, which after a death never ends one time in ten (5.0.11).
             os.environ.setdefault("OMPI_MCA_async_mpi_finalize", "1")
@@ -204,3 +206,33 @@ def _refuse(launch: launcher.Launch, why: str) -> None:
         time.sleep(REFUSAL_SECONDS)  # some launchers end the others at once, rank 0 before it has said why
         sys.exit(2)
     raise StudyError(why)
+
+
+def delete_stale_memory(environment: Mapping[str, str], folder: Path = SHARED_MEMORY) -> None:
+    """Delete the shared memory that a killed SLURM step of this name has left. Before MPI is initialised, by each rank.
+
+    MPICH 5.0 has the ranks of a node meet in a file named after their job and step. A requeued job has the same number
+    again: its ranks would find each other's ghosts there, and hang in MPI_Init or crash. Seen under MPICH 5.0.2 and
+    Slurm 24.11, ``srun --mpi=pmi2``; mpiexec's names never come twice.
+    """
+    step = environment.get("PMI_JOBID")
+    if not step or not folder.is_dir():
+        return
+    for file in folder.glob(f"mpich_shm_{_hash(step):x}_*"):
+        with suppress(OSError):  # another rank was faster, or it is another user's
+            if file.stat().st_mtime < _own_start():  # all ranks of a node are there before the first of them runs
+                file.unlink()
+
+
+def _own_start() -> float:
+    """Return when this process was started, in seconds since the epoch."""
+    ticks = int(Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19])
+    return time.time() - time.clock_gettime(time.CLOCK_BOOTTIME) + ticks / os.sysconf("SC_CLK_TCK")
+
+
+def _hash(text: str) -> int:
+    """Return the 32-bit FNV-1a hash, http://www.isthe.com/chongo/tech/comp/fnv/."""
+    value = 2166136261
+    for byte in text.encode():
+        value = (value ^ byte) * 16777619 & 0xFFFFFFFF
+    return value
