@@ -14,8 +14,19 @@ from ashtune.core.errors import SettingsError
 from ashtune.core.plaintext import shown
 from ashtune.engines.resources import cores, shares
 from ashtune.engines.resources.cores import THREAD_VARIABLES
-from ashtune.engines.resources.gpus import CUDA, HIP, ROCR, device_files, devices_in, gpus_present, is_amd
-from ashtune.engines.resources.shares import Claim, check_gpus_per_worker, claim, environment_of
+from ashtune.engines.resources.shares import (
+    CUDA,
+    HIP,
+    ROCR,
+    Claim,
+    check_gpus_per_worker,
+    claim,
+    device_files,
+    devices_in,
+    environment_of,
+    gpus_present,
+    is_amd,
+)
 
 SHARES = [0.1, 1 / 7, 0.2, 0.25, 1 / 3, 0.5, 1.0, 2.0, 3.0, 8.0]
 FREE = Claim(cores=(0, 1, 2, 3), gpus=None)
