@@ -388,7 +388,7 @@ def test_a_schedule_is_that_of_the_top_rung_also_when_trained_again(tmp_path: Pa
 
 
 def test_random_generators_go_on_as_they_were() -> None:
-    from ashtune.training.random_states import random_states, set_random_states
+    from ashtune.training.stateful import random_states, set_random_states
 
     def drawn() -> tuple[float, ...]:
         return random.random(), np.random.rand(), np.random.normal(), torch.rand(1).item(), random.gauss(0, 1)
@@ -451,7 +451,7 @@ def test_a_file_that_somebody_has_altered_is_refused_in_one_line(content: bytes)
 
 @pytest.mark.parametrize("position", [-1, 625, 2**31 - 1, None, "1"])
 def test_random_states_that_are_none_are_refused(position: Any) -> None:
-    from ashtune.training.random_states import random_states, set_random_states
+    from ashtune.training.stateful import random_states, set_random_states
 
     altered = random_states()
     altered["numpy"]["state"]["pos"] = position

@@ -16,7 +16,7 @@ import numpy as np
 from ashtune.core.errors import ObjectiveError
 from ashtune.core.plaintext import shown
 from ashtune.integrations import ExtraMissing
-from ashtune.training.random_states import random_states, set_random_states
+from ashtune.training.stateful import random_states, set_random_states
 from ashtune.training.trial import Trial
 
 try:

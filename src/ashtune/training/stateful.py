@@ -6,13 +6,22 @@ reported in the loop it may have trained nothing, so they are saved when the fun
 Rule 2: of a trial that is not wanted again, or has failed, nothing is saved.
 """
 
+import random
+import sys
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from ashtune.core.errors import ObjectiveError
-from ashtune.core.plaintext import shown
+from ashtune.core.errors import ObjectiveError, StudyError
+from ashtune.core.plaintext import error_line, shown
 from ashtune.study.checkpoints import CheckpointWriter
 from ashtune.training.job import RunningJob
+
+WORDS = 624
+"""Of a Mersenne Twister. Numpy does not check the position in them, and would read beyond."""
+LENGTHS = ("T_max", "T_0", "step_size", "total_steps", "total_iters", "milestones", "_milestones")
+"""What PyTorch calls the length of a schedule of the learning rate."""
+INNER = "_schedulers"
+"""The states of the schedules that one is made of."""
 
 
 class Stateful(Protocol):
@@ -63,8 +72,6 @@ class StatefulObjects:
 
     def _restore(self, objects: Mapping[str, Any]) -> None:
         from ashtune.study.torch_states import States
-        from ashtune.training.random_states import set_random_states
-        from ashtune.training.schedules import change_of_length
 
         saved = self._checkpoint.restore(lambda _: None)  # a pickle would be executed, and is not ours
         trial = self._job.trial
@@ -94,7 +101,6 @@ class StatefulObjects:
         if not self._objects or self._is_saved or not self._job.may_save():
             return
         from ashtune.study.torch_states import States, check, dump
-        from ashtune.training.random_states import random_states
 
         states = {name: _state_of(stateful) for name, stateful in self._objects.items()}
         for name, state in states.items():
@@ -137,3 +143,94 @@ def _check(name: str, stateful: Any) -> None:
             "with trial.save, or report it"
         )
     check(_state_of(stateful), name)
+
+
+def random_states() -> dict[str, Any]:
+    """Return the states of the random generators that training draws from, as plain values and tensors.
+
+    They are those of Python, numpy and, if it is imported, PyTorch: of its CPU, and of the GPUs if they are in use. A
+    trial that goes on elsewhere draws what it would have drawn: the order of its batches, its dropout, its noise. The
+    generators are the process's: engine ``threads`` has one set for all of its trials.
+    """
+    import numpy as np
+
+    states = {"python": random.getstate(), "numpy": _plain(np.random.get_state(legacy=False))}
+    if (torch := sys.modules.get("torch")) is not None:
+        states["torch"] = torch.get_rng_state()
+        if torch.cuda.is_available() and torch.cuda.is_initialized():
+            states["cuda"] = torch.cuda.get_rng_state_all()
+    return states
+
+
+def set_random_states(states: Mapping[str, Any]) -> None:
+    """Let the generators go on from these states; GPUs that are not here any more are left out.
+
+    Raises:
+        StudyError: If they are none.
+    """
+    try:
+        _set(states)
+    except Exception as error:  # noqa: BLE001 - a file from elsewhere may hold anything
+        raise StudyError(
+            f"the checkpoint holds no states of random generators that could be set: {error_line(error)}"
+        ) from None
+
+
+def _set(states: Mapping[str, Any]) -> None:
+    import numpy as np
+
+    position = states["numpy"]["state"].get("pos", 0)
+    if not 0 <= position <= WORDS:
+        raise ValueError(f"numpy's is at {position} of {WORDS}")
+    random.setstate(states["python"])
+    np.random.set_state(states["numpy"])
+    if "torch" not in states:
+        return
+    import torch
+
+    torch.set_rng_state(states["torch"])
+    if torch.cuda.is_available():
+        for device, state in enumerate(states.get("cuda", ())[: torch.cuda.device_count()]):
+            torch.cuda.set_rng_state(state, device)
+
+
+def _plain(value: Any) -> Any:
+    import numpy as np
+
+    if isinstance(value, Mapping):
+        return {name: _plain(entry) for name, entry in value.items()}
+    return value.tolist() if isinstance(value, np.ndarray | np.generic) else value
+
+
+def change_of_length(saved: Any, made: Any) -> str:
+    """Return how a schedule was made otherwise than the one that was saved; nothing if its length is the same.
+
+    A state of ``torch.optim.lr_scheduler`` holds the length beside the position, so a schedule that takes it up has
+    the length of then, whatever it was made with.
+
+    Args:
+        saved: The state that was saved.
+        made: That of the schedule that is to take it up, or of any other object: it has no length then.
+    """
+    if not isinstance(saved, Mapping) or not isinstance(made, Mapping):
+        return ""
+    if "last_epoch" not in made and INNER not in made:  # a ChainedScheduler has no position of its own
+        return ""
+    for name in LENGTHS:
+        if name in saved and name in made and saved[name] != made[name]:
+            return (
+                f"was trained with a schedule of {name}={_length(saved[name])}, which cannot become one of "
+                f"{_length(made[name])}; make it as it was, or begin a new study, with warm_start if max_resource is "
+                "another"
+            )
+    inner = zip(_inner(saved), _inner(made), strict=False)
+    return next(filter(None, (change_of_length(*both) for both in inner)), "")
+
+
+def _inner(state: Mapping[str, Any]) -> list[Any]:
+    inner = state.get(INNER, [])
+    return inner if isinstance(inner, list) else []
+
+
+def _length(value: Any) -> Any:
+    return sorted(value) if isinstance(value, Mapping) else value

@@ -18,8 +18,7 @@ from ashtune.core.plaintext import error_line
 from ashtune.integrations.lightning.course import Answer, Ask
 from ashtune.study.disk import DISK, OpenFile
 from ashtune.study.torch_states import no_weights, read_weights
-from ashtune.training.random_states import random_states, set_random_states
-from ashtune.training.schedules import change_of_length
+from ashtune.training.stateful import change_of_length, random_states, set_random_states
 
 CHECKPOINT = "last.ckpt"
 """Lightning's own checkpoint, in the folder of the trial's."""
