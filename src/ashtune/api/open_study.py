@@ -22,6 +22,7 @@ from typing import Any, NoReturn, Unpack
 
 from ashtune.api.creating import hint, make_folder, open_or_create, place_for, wanted_study
 from ashtune.api.study import Study
+from ashtune.core import process
 from ashtune.core.checks import check_flag, check_seconds, check_whole
 from ashtune.core.errors import AshtuneError, CannotGoOn, SettingsError, StudyError, in_one_line
 from ashtune.core.events import Event, JobFinished, JobPaused, Progress, StopRequested, TrialReleased
@@ -34,7 +35,6 @@ from ashtune.driver.session import Session
 from ashtune.engines.loop import TICK_SECONDS, Drive
 from ashtune.engines.own_loop import AskedWorkers, DirectChannel, OwnLoopEngine, given_back
 from ashtune.study.lock import StudyLock
-from ashtune.training import forks
 from ashtune.training.channel import Mailbox
 from ashtune.training.messages import JobEvent
 from ashtune.training.outcomes import REASON_CHARACTERS, Outcomes
@@ -111,7 +111,7 @@ class OpenStudy:
         self._told: weakref.WeakSet[Trial] = weakref.WeakSet()
         self._broken = ""  # why no turn can be taken
         self._is_closed = False
-        self._process = forks.pid
+        self._process = process.pid
         atexit.register(self.close)
 
     @in_one_line
@@ -268,7 +268,7 @@ class OpenStudy:
         Raises:
             JournalError: If the disk refuses.
         """
-        if forks.pid != self._process:
+        if process.pid != self._process:
             return
         with self._changed:
             if self._is_closed:
@@ -370,7 +370,7 @@ class OpenStudy:
 
     def _check_process(self) -> None:
         """Refuse a process that was forked; it must not wait for a lock either, which nobody would open there."""
-        if forks.pid != self._process:
+        if process.pid != self._process:
             raise StudyError(f"{self.directory} is open in process {self._process}; a process forked from it may read")
 
     def _check_usable(self) -> None:

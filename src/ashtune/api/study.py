@@ -22,10 +22,10 @@ from ashtune.reports.figures.front import in_a_row
 from ashtune.reports.study_info import study_info
 from ashtune.space.space import Space
 from ashtune.study import objective_file as objectives
+from ashtune.study.factory import observed_study
 from ashtune.study.journal import read_events
 from ashtune.study.ladders import ladder_in_force
 from ashtune.study.lock import StudyLock
-from ashtune.study.observed import observed_study
 from ashtune.training.objectives import ChecksSpace
 from ashtune.training.versions import version_of
 

@@ -18,6 +18,7 @@ import msgspec
 
 from ashtune.analysis.loading import Outcome
 from ashtune.analysis.tally import Tally
+from ashtune.core import process
 from ashtune.core.errors import NoResultError, StudyError
 from ashtune.core.events import ConfigurationEnqueued, Event, SessionStarted, TrialStarted, WorkerJoined
 from ashtune.core.ladder import Ladder
@@ -56,12 +57,10 @@ from ashtune.study.checkpoints import Checkpoints
 from ashtune.study.commands import Inbox
 from ashtune.study.configurations import Configurations
 from ashtune.study.disk import DISK, Disk
-from ashtune.study.factory import build_configurations, build_controller, caution_of, scheduler_view
+from ashtune.study.factory import build_configurations, build_controller, caution_of, observed_study, scheduler_view
 from ashtune.study.journal import Journal
 from ashtune.study.ladders import ladder_in_force
-from ashtune.study.observed import observed_study
 from ashtune.study.replay import replay
-from ashtune.training import forks
 from ashtune.training.versions import changed
 
 
@@ -132,7 +131,7 @@ class Session:
         self._enough = Enough(settings.goal, self._ladder.top)
         self._caution = caution_of(settings)
         self._last_time = 0.0
-        self._process = forks.pid
+        self._process = process.pid
 
     def run(self) -> None:
         """Drive the study to its end, or until it is stopped.
@@ -385,7 +384,7 @@ class Session:
         A process that was forked from a loop of the user's own ends what is open when its interpreter ends. Workers,
         observers and the process of the search are not its own, and it could wait for them for ever.
         """
-        return forks.pid == self._process
+        return process.pid == self._process
 
     def _after_work(self) -> None:
         """Do what can be done once the journal is closed, as no one trains any more."""

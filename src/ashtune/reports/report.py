@@ -22,7 +22,7 @@ from ashtune.reports.rungs import rung_records
 from ashtune.reports.sections import ReportedStudy, Section
 from ashtune.reports.tables import HEADING, WARNING, line
 from ashtune.reports.terminal.text import as_text
-from ashtune.study.observed import observed_study
+from ashtune.study.factory import observed_study
 
 if TYPE_CHECKING:
     from rich.console import Group, RenderableType

@@ -1,10 +1,11 @@
-"""From the first line of a journal to the parts it names, and to the first line of a new one."""
+"""From the first line of a journal to its parts and to what observers are told, and to the first line of a new one."""
 
 import math
 import time
 from bisect import bisect_right
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -12,6 +13,7 @@ import msgspec
 from ashtune.core.errors import SettingsError, SpaceError
 from ashtune.core.jobs import Goal, Result, TrialId
 from ashtune.core.ladder import MOST_WHOLE, Ladder
+from ashtune.core.observer import ObservedStudy
 from ashtune.core.version import __version__
 from ashtune.schedulers.protocol import Machine, Scheduler
 from ashtune.schedulers.registry import SCHEDULERS
@@ -23,6 +25,7 @@ from ashtune.space.plain import identity
 from ashtune.space.space import Space
 from ashtune.study.configurations import Configurations
 from ashtune.study.controller import Controller
+from ashtune.study.course import names_of
 from ashtune.study.ladders import first_ladder
 from ashtune.study.settings import Settings
 
@@ -197,3 +200,24 @@ def _known(settings: Settings, space: Space) -> list[tuple[Result, dict[str, obj
 def _whole(size: int | None) -> int | None:
     """Return the size of a design, None where it is too large for a journal."""
     return size if size is not None and size <= MOST_WHOLE else None
+
+
+def observed_study(settings: Settings, ladder: Ladder, directory: Path) -> ObservedStudy:
+    """Return what observers are told of a study first.
+
+    Args:
+        settings: The first line of its journal.
+        ladder: The ladder in force.
+        directory: The study's.
+    """
+    return ObservedStudy(
+        name=settings.name,
+        directory=str(directory.absolute()),
+        created=settings.created,
+        goal=settings.goal,
+        ladder=ladder,
+        hyperparameters=tuple(names_of(settings.space)),
+        search=settings.search_name,
+        seed=settings.seed,
+        unit=settings.resource,
+    )

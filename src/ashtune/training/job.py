@@ -5,12 +5,12 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, NoReturn
 
+from ashtune.core import process
 from ashtune.core.errors import ObjectiveError
 from ashtune.core.events import JobFailed, JobFinished, JobPaused, Progress, TrialReleased, TrialWithdrawn
 from ashtune.core.jobs import TrialId, WorkerId
 from ashtune.core.orders import Release
 from ashtune.core.plaintext import shown
-from ashtune.training import forks
 from ashtune.training.channel import Mailbox
 from ashtune.training.messages import Assignment, FromWorker
 from ashtune.training.reports import Reports, listed
@@ -70,7 +70,7 @@ class RunningJob:
         self._has_ended_training = False  # it has reported, rightly or not, or returned
         self._loop: object = None
         self._lock = threading.RLock()
-        self._process = forks.pid
+        self._process = process.pid
         self._mailbox = mailbox
         self._clock = clock
         self._began = clock()
@@ -267,7 +267,7 @@ class RunningJob:
 
     def _check_may_speak(self) -> None:
         """Refuse whoever is not, or no longer, the training function of this trial."""
-        if forks.pid != self._process:
+        if process.pid != self._process:
             raise ObjectiveError("a process that the training function forked cannot use its trial: hand results back")
         if self._is_closed:
             raise ObjectiveError(f"trial {self.trial} has ended; a thread or a loop kept from it can do nothing more")

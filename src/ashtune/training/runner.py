@@ -14,10 +14,11 @@ from typing import Any, NamedTuple, NoReturn, Protocol, runtime_checkable
 
 import msgspec
 
+from ashtune.core import process
 from ashtune.core.errors import CheckpointUnread
 from ashtune.study.checkpoints import Checkpoints, CheckpointWriter
 from ashtune.study.disk import DISK, Disk
-from ashtune.training import current, forks
+from ashtune.training import current
 from ashtune.training.channel import Mailbox, Shutdown, Unsure
 from ashtune.training.job import RunningJob
 from ashtune.training.messages import Assignment, Setup
@@ -148,7 +149,7 @@ class TrialRunner:
 
         A process that it forked and that comes back from it goes no further.
         """
-        process, before = forks.pid, current.begin(trial)
+        own_pid, before = process.pid, current.begin(trial)
         try:
             try:
                 returned = self._objective(trial)
@@ -158,13 +159,13 @@ class TrialRunner:
                 objects.forget()
                 returned = self._objective(trial)
         except BaseException:
-            if forks.pid != process:
+            if process.pid != own_pid:
                 traceback.print_exc()
                 _leave(1)
             raise
         finally:
             current.end(before)
-        if forks.pid != process:
+        if process.pid != own_pid:
             _leave(0)
         objects.save()
         return returned
