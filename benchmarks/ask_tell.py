@@ -79,7 +79,7 @@ def seconds_of(loop: Callable[[ashtune.OpenStudy], None], folder: Path, **option
 
 def results_of(folder: Path) -> int:
     """Return how many results a study has."""
-    return sum(isinstance(event, JobFinished) for _, event in read_events(folder / NAME))
+    return sum(isinstance(event, JobFinished) for event in read_events(folder / NAME))
 
 
 def seconds_to_write(folder: Path) -> Seconds:

@@ -48,7 +48,7 @@ def main() -> None:
                 scheduler=scheduler, search="random", workers=WORKERS, directory=study, quiet=True,
             )  # fmt: skip
             joined, end, busy, epochs = 0.0, 0.0, 0.0, 0
-            for _, event in read_events(study / NAME):
+            for event in read_events(study / NAME):
                 if isinstance(event, WorkerJoined):
                     joined = joined or event.time
                 elif isinstance(event, JobFinished):

@@ -124,7 +124,7 @@ def measured(name: str, function: Any, trials: int) -> list[Any]:
         tally = StudyReader(study.directory).tally
         first = [
             event.time
-            for _, event in read_events(study.directory / NAME)
+            for event in read_events(study.directory / NAME)
             if isinstance(event, JobFinished) and (event.metrics["accuracy"] or 0) >= 0.97
         ]
     seconds = tally.wall_seconds

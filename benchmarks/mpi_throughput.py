@@ -42,7 +42,7 @@ def study(trials: int, *, isolate: bool) -> None:
             search="random", isolate=isolate,
         )  # fmt: skip
         jobs, joined, last = 0, 0.0, 0.0
-        for _, event in read_events(path / NAME):
+        for event in read_events(path / NAME):
             if isinstance(event, WorkerJoined) and not joined:
                 joined = event.time
             elif isinstance(event, JobFinished):

@@ -111,7 +111,7 @@ def measured(what: str, search: str, trials: int) -> dict[str, Any]:
         study = ashtune.tune(function, SPACE, trials=trials, directory=Path(folder, "study"), **common, **named)
         driver = time.process_time() - began
         joined, last, busy, jobs, sorts = 0.0, 0.0, 0.0, 0, Counter[Sort]()
-        for _, event in read_events(study.directory / NAME):
+        for event in read_events(study.directory / NAME):
             match event:
                 case WorkerJoined():
                     joined = joined or event.time

@@ -79,7 +79,7 @@ def right_images(search: str, within: Callable[[float, float], tuple[float, floa
             grid_points=dict.fromkeys(TUNED, POINTS) if search == "grid" else None,
         )  # fmt: skip
         right = np.full(TRIALS, -1)
-        for _, event in read_events(directory / NAME):
+        for event in read_events(directory / NAME):
             if isinstance(event, JobFinished):
                 right[event.trial] = round((event.metrics["accuracy"] or 0) * images())
     assert right.min() >= 0, "a trial has no result"

@@ -47,7 +47,7 @@ def ashtune_rate(trials: int) -> tuple[int, float]:
             search="random", directory=study, quiet=True,
         )  # fmt: skip
         jobs, joined, last = 0, 0.0, 0.0
-        for _, event in read_events(study / NAME):
+        for event in read_events(study / NAME):
             if isinstance(event, WorkerJoined) and not joined:
                 joined = event.time
             elif isinstance(event, JobFinished):

@@ -44,7 +44,8 @@ from ashtune.simulation.run import simulate
 from ashtune.space.space import Space
 from ashtune.study.configurations import Configurations
 from ashtune.study.factory import new_settings
-from ashtune.study.journal import NAME, Journal, create
+from ashtune.study.journal import NAME
+from ashtune.study.journal_writer import Journal, create
 from table import show
 
 SPACE = {"rate": (1e-4, 1.0, "log"), "momentum": (0.0, 0.99), "width": [16, 32, 64, 128], "kind": ["relu", "tanh"]}

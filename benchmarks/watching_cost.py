@@ -100,7 +100,7 @@ def run(how: str, trials: int) -> tuple[float, float]:
         share = (processor_seconds(page.pid) - used) / (WORKERS * (time.perf_counter() - began)) if page else 0.0
         joined = end = 0.0
         epochs = 0
-        for _, event in read_events(study / NAME):
+        for event in read_events(study / NAME):
             if isinstance(event, WorkerJoined):
                 joined = joined or event.time
             elif isinstance(event, JobFinished):

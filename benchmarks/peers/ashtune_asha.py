@@ -58,7 +58,7 @@ def search(options: Options) -> None:
     )  # fmt: skip
     reader = StudyReader(study.directory)
     began = time.clock_gettime(time.CLOCK_BOOTTIME) - (time.time() - reader.settings.created)
-    for _, event in read_events(study.directory / NAME):
+    for event in read_events(study.directory / NAME):
         if isinstance(event, JobFinished):
             for epoch, metrics in [*event.curve, (event.resource, event.metrics)]:
                 note(began + event.time, event.trial, epoch, metrics["accuracy"] or 0.0)

@@ -17,6 +17,7 @@ from ashtune.schedulers.ash import Ash
 from ashtune.search import Random, Space
 from ashtune.study import journal as journals
 from ashtune.study.factory import build_configurations, new_settings
+from ashtune.study.journal_writer import create
 from ashtune.training.profiling.files import path_of, read_profiles
 
 SPACE = Space.parse({"x": (0.0, 1.0), "kind": ["a", "b"]})
@@ -33,7 +34,7 @@ def study(directory: Path, **changes: Any) -> Study:
         search=Random(),
         seed=0,
     )
-    journals.create(directory / journals.NAME, msgspec.structs.replace(settings, **changes))
+    create(directory / journals.NAME, msgspec.structs.replace(settings, **changes))
     return Study.load(directory)
 
 

@@ -53,7 +53,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> ashtune.Study:
 
 def test_the_top_are_the_best_of_each_rung_from_the_highest_down(study: ashtune.Study) -> None:
     last: dict[int, tuple[int, float]] = {}
-    for _, event in read_events(study.directory / NAME):
+    for event in read_events(study.directory / NAME):
         if isinstance(event, JobFinished):
             last[event.trial] = (event.rung, event.metrics["score"] or -math.inf)
     ranked = sorted(last, key=lambda trial: (-last[trial][0], -last[trial][1]))

@@ -95,7 +95,7 @@ def tuned(directory: Path, bad: Any, **options: Any) -> ashtune.Study:
 
 
 def events(study: ashtune.Study) -> list[Any]:
-    return [event for _, event in read_events(study.directory / NAME)]
+    return list(read_events(study.directory / NAME))
 
 
 @pytest.mark.parametrize("bad", FATES, ids=lambda fate: fate.__name__.strip("_"))

@@ -132,7 +132,7 @@ def test_a_contour_is_of_the_names_given_and_else_of_the_most_important_ones(stu
 
 def test_a_contour_is_made_of_the_results_in_the_journal(study: ashtune.Study) -> None:
     figure = study.plot_contour("rate", "act")
-    events = (event for _, event in read_events(study.directory / NAME))
+    events = (event for event in read_events(study.directory / NAME))
     first = {event.trial for event in events if isinstance(event, JobFinished) and event.rung == 0}
     assert len(first) == 48
     assert "48 results at epoch 1" in figure.layout.xaxis.title.text

@@ -34,7 +34,7 @@ def tuned(directory: Path, scheduler: Scheduler, **options: Any) -> ashtune.Stud
 
 
 def finished(study: ashtune.Study) -> list[JobFinished]:
-    return [event for _, event in read_events(study.directory / NAME) if isinstance(event, JobFinished)]
+    return [event for event in read_events(study.directory / NAME) if isinstance(event, JobFinished)]
 
 
 def check(study: ashtune.Study, *, has_grown: bool = False) -> None:
@@ -42,7 +42,7 @@ def check(study: ashtune.Study, *, has_grown: bool = False) -> None:
     view = StudyReader(study.directory).scheduler
     rungs: dict[int, list[int]] = {}
     reached: dict[int, int] = {}
-    for _, event in read_events(study.directory / NAME):
+    for event in read_events(study.directory / NAME):
         if isinstance(event, JobFinished):
             before = rungs.setdefault(event.trial, [])
             assert event.rung == (before[-1] + 1 if before else view.entry(event.trial))
@@ -86,7 +86,7 @@ def test_a_killed_and_resumed_hyperband_has_the_trials_and_rungs_of_one_that_was
 def test_the_checkpoints_that_no_promotion_can_reach_are_gone_at_the_end(tmp_path: Path) -> None:
     for number, scheduler in enumerate(SCHEDULERS):
         study = tuned(tmp_path / str(number), scheduler)
-        saved = [event for _, event in read_events(study.directory / NAME) if isinstance(event, TrialReleased)]
+        saved = [event for event in read_events(study.directory / NAME) if isinstance(event, TrialReleased)]
         assert any(event.checkpoint for event in saved)
         top = {event.trial for event in finished(study) if event.rung == 2}
         left = {int(path.name.split(".")[0]) for path in (study.directory / "checkpoints").iterdir()}

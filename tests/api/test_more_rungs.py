@@ -87,7 +87,7 @@ def test_a_script_started_again_with_a_higher_max_resource_goes_on(tmp_path: Pat
     tuned(tmp_path)
     study = tuned(tmp_path, max_resource=16)
     assert study.best.resource == 16
-    sessions = len([event for _, event in read_events(study.directory / NAME) if isinstance(event, SessionStarted)])
+    sessions = len([event for event in read_events(study.directory / NAME) if isinstance(event, SessionStarted)])
     assert sessions == 2
     for max_resource in (16, 8, 4):  # what it was once is no other study
         again = tuned(tmp_path, max_resource=max_resource)

@@ -42,7 +42,7 @@ def works(trial: Any) -> None:
 
 
 def begun(directory: Path) -> int:
-    return sum(isinstance(event, TrialStarted) for _, event in read_events(directory / NAME))
+    return sum(isinstance(event, TrialStarted) for event in read_events(directory / NAME))
 
 
 @pytest.mark.parametrize(("train", "why"), [(fails, "with ValueError: no such file"), (is_nan, "loss is not finite")])
@@ -124,7 +124,7 @@ def test_failures_after_a_result_stop_nothing(tmp_path: Path) -> None:
 
     study = tuned(fails_later, tmp_path, trials=30, max_failures=5, workers=1)
     assert study.is_complete
-    assert sum(isinstance(event, JobFailed) for _, event in read_events(tmp_path / NAME)) == 29
+    assert sum(isinstance(event, JobFailed) for event in read_events(tmp_path / NAME)) == 29
 
 
 def test_a_changed_function_that_fails_stops_the_resumed_study_though_it_had_results(tmp_path: Path) -> None:
@@ -142,7 +142,7 @@ def test_max_failures_stays_as_it_was_when_a_study_is_resumed(tmp_path: Path) ->
         ashtune.Study.load(tmp_path).resume(quiet=True)
     with pytest.raises(NoResultError):
         ashtune.Study.load(tmp_path).resume(quiet=True, max_failures=7)
-    sessions = [event for _, event in read_events(tmp_path / NAME) if isinstance(event, SessionStarted)]
+    sessions = [event for event in read_events(tmp_path / NAME) if isinstance(event, SessionStarted)]
     assert [session.max_failures for session in sessions] == [3, 3, 7]
 
 
@@ -184,7 +184,7 @@ def test_a_finite_space_with_invalid_configurations_is_tried_whole_also_when_it_
         enqueue=[{"a": 2, "b": "y"}], workers=2, directory=tmp_path, quiet=True,
     )  # fmt: skip
     study = study.resume(trials=100, workers=3, quiet=True)
-    started = [event for _, event in read_events(tmp_path / NAME) if isinstance(event, TrialStarted)]
+    started = [event for event in read_events(tmp_path / NAME) if isinstance(event, TrialStarted)]
     assert len({str(event.configuration) for event in started}) == len(started) == 8
     assert study.is_complete
     assert study.best.config["a"] == 2

@@ -64,7 +64,7 @@ def to_the_end(study: OpenStudy) -> None:
 
 
 def events(directory: Path) -> list[Event]:
-    return [event for _, event in read_events(directory / NAME)]
+    return list(read_events(directory / NAME))
 
 
 def of_kind(directory: Path, kind: type[Any]) -> list[Any]:

@@ -74,4 +74,4 @@ def finished(study: Path) -> list[JobFinished]:
 
 
 def events(study: Path) -> list[object]:
-    return [event for _, event in read_events(study / NAME)] if (study / NAME).exists() else []
+    return list(read_events(study / NAME)) if (study / NAME).exists() else []

@@ -85,7 +85,7 @@ def test_a_grid_ends_with_its_last_point(tmp_path: Path) -> None:
 
 def test_training_is_never_repeated_where_it_is_saved(finished_study: Path) -> None:
     study = ashtune.Study.load(finished_study)
-    events = [event for _, event in read_events(study.directory / NAME)]
+    events = list(read_events(study.directory / NAME))
     epochs = sum(event.resource - event.start for event in events if isinstance(event, JobFinished))
     reached = study.dataframe().resource.sum()
     assert epochs == reached
@@ -158,7 +158,7 @@ def test_a_time_limit_pauses_and_resume_goes_on_where_it_was(tmp_path: Path, beg
     assert len(results(study)) == 4
     epochs = sum(
         event.resource - event.start
-        for _, event in read_events(study.directory / NAME)
+        for event in read_events(study.directory / NAME)
         if type(event).__name__ in ("JobFinished", "JobPaused")
     )
     assert epochs == 4 * 600

@@ -269,7 +269,7 @@ def tuned(directory: Path, function: Any = train, **given: Any) -> ashtune.Study
 
 
 def started(directory: Path) -> list[TrialStarted]:
-    return [event for _, event in read_events(directory / NAME) if isinstance(event, TrialStarted)]
+    return [event for event in read_events(directory / NAME) if isinstance(event, TrialStarted)]
 
 
 def test_the_search_knows_them_from_its_first_trial_on_and_they_are_no_trials(tmp_path: Path) -> None:

@@ -36,7 +36,7 @@ def tuned(directory: Path, train: Callable[..., Any], *, trials: int = 24, **opt
 
 
 def events(study: ashtune.Study) -> list[Any]:
-    return [event for _, event in read_events(study.directory / NAME)]
+    return list(read_events(study.directory / NAME))
 
 
 def by_alarm(seconds: float) -> None:

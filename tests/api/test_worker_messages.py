@@ -91,7 +91,7 @@ def train(trial: Any) -> None:
 
 
 def events_of(directory: Path) -> list[Event]:
-    return [event for _, event in read_events(directory / "journal.jsonl")]
+    return list(read_events(directory / "journal.jsonl"))
 
 
 def assert_each_result_is_there_once(directory: Path, trials: int = 8) -> list[Event]:

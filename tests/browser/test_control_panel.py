@@ -41,7 +41,7 @@ def study(tmp_path: Path) -> Iterator[SlowStudy]:
 
 def kinds(study: SlowStudy) -> list[type]:
     wanted = (ConfigurationEnqueued, StopRequested, StudyContinued, StudyPaused, TrialsExtended)
-    return [type(event) for _, event in read_events(study.directory / NAME) if isinstance(event, wanted)]
+    return [type(event) for event in read_events(study.directory / NAME) if isinstance(event, wanted)]
 
 
 def test_a_study_is_paused_changed_and_stopped_by_keyboard(browser: Browser, study: SlowStudy) -> None:

@@ -45,7 +45,7 @@ TRAIN = """
 
 
 def results(journal: Path) -> list[JobFinished]:
-    return [event for _, event in read_events(journal) if isinstance(event, JobFinished)]
+    return [event for event in read_events(journal) if isinstance(event, JobFinished)]
 
 
 def alive(pid: int) -> bool:
@@ -85,7 +85,7 @@ def test_nothing_finished_is_lost_or_trained_twice_and_no_worker_is_left_behind(
         now = results(journal)
         assert now[: len(before)] == before, "a finished result is gone"
         before = now
-        workers = [event.pid for _, event in read_events(journal) if isinstance(event, WorkerJoined)]
+        workers = [event.pid for event in read_events(journal) if isinstance(event, WorkerJoined)]
         give_up = time.monotonic() + 60
         while any(alive(pid) for pid in workers):
             assert time.monotonic() < give_up, f"workers left behind: {[pid for pid in workers if alive(pid)]}"
@@ -129,4 +129,4 @@ def test_a_driver_killed_while_the_best_are_confirmed_confirms_each_as_often_as_
 
 
 def started(study: Path) -> list[TrialStarted]:
-    return [event for _, event in read_events(study / NAME) if isinstance(event, TrialStarted)]
+    return [event for event in read_events(study / NAME) if isinstance(event, TrialStarted)]

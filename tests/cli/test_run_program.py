@@ -66,7 +66,7 @@ def test_a_study_of_a_program_that_is_killed_goes_on_where_it_was(home: Path) ->
 
 def results(home: Path) -> list[tuple[int, int]]:
     journal = home / "s" / NAME
-    events = [event for _, event in read_events(journal)] if journal.exists() else []
+    events = list(read_events(journal)) if journal.exists() else []
     return [(event.trial, event.rung) for event in events if isinstance(event, JobFinished)]
 
 

@@ -17,7 +17,8 @@ from ashtune.analysis.audit import Audit
 from ashtune.dashboard.messages import NAMES, Answer, Question
 from ashtune.dashboard.questions import AnswerProcess, Questions
 from ashtune.reports.audit_view import audit_findings
-from ashtune.study.journal import NAME, Journal, create, read_events, read_settings
+from ashtune.study.journal import NAME, read_events, read_settings
+from ashtune.study.journal_writer import Journal, create
 
 pytestmark = pytest.mark.timeout(240)
 SECONDS = 60.0
@@ -102,7 +103,7 @@ def test_slices_of_hyperparameters_whose_names_have_commas(study: ashtune.Study,
     journal = study.directory / NAME
     create(tmp_path / NAME, renamed(read_settings(journal)))
     with Journal(tmp_path / NAME) as copy:
-        for _, event in read_events(journal):
+        for event in read_events(journal):
             copy.add(renamed(event))
     with served(tmp_path) as client:
         with client.watch() as viewer:

@@ -10,7 +10,8 @@ import pytest
 from studies import tuned
 from study_picture import picture_of
 
-from ashtune.analysis.in_common import FEWEST, FEWEST_OTHERS, columns_of, in_common
+from ashtune.analysis.hyperparameters import Columns
+from ashtune.analysis.in_common import FEWEST, FEWEST_OTHERS, in_common
 from ashtune.dashboard.liveness import Standing
 from ashtune.reports.the_run import TRIALS_SHOWN
 
@@ -23,6 +24,16 @@ def said(ended: Any, column: Any, others: Any = None) -> str:
     """Return what is named, without the counts around it."""
     numbers, texts = ({}, {"kind": (column, ["a", "b"])}) if column.dtype == np.int32 else ({"rate": column}, {})
     return named(in_common(ended, ~ended if others is None else others, numbers, texts))
+
+
+def columns_of(rows: list[dict[str, Any]]) -> tuple[Any, Any]:
+    """Return configurations in columns."""
+    columns = Columns(())
+    columns.reach(len(rows))
+    for number, row in enumerate(rows):
+        columns.add(number, row)
+    numbers = {name: np.array(column) for name, column in columns.numbers.items()}
+    return numbers, {name: (np.array(column.codes), column.texts) for name, column in columns.texts.items()}
 
 
 def named(words: str) -> str:
@@ -72,7 +83,7 @@ def test_what_is_named_by_chance_is_rare() -> None:
     said = 0
     for _ in range(studies):
         rows = [
-            {f"x{place}": value for place, value in enumerate(draw.random(6))} | {"kind": "abc"[draw.integers(3)]}
+            {f"x{place}": x for place, x in enumerate(draw.random(6).tolist())} | {"kind": "abc"[draw.integers(3)]}
             for _ in range(40)
         ]
         ended = draw.permutation(40) < 6

@@ -10,6 +10,7 @@ from studies import tuned
 from study_picture import picture_of, unread_picture
 
 import ashtune
+from ashtune.analysis.hyperparameters import hyperparameters
 from ashtune.analysis.tally import Tally
 from ashtune.analysis.timeline_times import time_shares
 from ashtune.core.observer import Observer
@@ -18,10 +19,10 @@ from ashtune.dashboard.liveness import Standing
 from ashtune.dashboard.parts.curves import CurvesPart
 from ashtune.dashboard.parts.head import HeadPart
 from ashtune.dashboard.parts.part import Part
-from ashtune.dashboard.parts.space import hyperparameters
 from ashtune.dashboard.parts.workers import STRETCHES, Busyness
 from ashtune.space.space import Space
-from ashtune.study.journal import NAME, Journal, create, read_events, read_settings
+from ashtune.study.journal import NAME, read_events, read_settings
+from ashtune.study.journal_writer import Journal, create
 from ashtune.study.ladders import ladder_in_force
 
 pytestmark = pytest.mark.timeout(180)
@@ -278,7 +279,7 @@ def test_a_study_whose_scheduler_is_not_known_has_all_that_events_tell(study: as
     settings = read_settings(study.directory / NAME)
     create(tmp_path / NAME, msgspec.structs.replace(settings, scheduler={"kind": "not.installed:Scheduler"}))
     with Journal(tmp_path / NAME) as journal:
-        for _, event in read_events(study.directory / NAME):
+        for event in read_events(study.directory / NAME):
             journal.add(event)
     parts = parts_of(tmp_path)
     assert None not in parts.values()
@@ -294,7 +295,7 @@ def test_a_journal_of_other_rules_is_read_by_events_from_where_it_differs(study:
     settings = read_settings(study.directory / NAME)
     create(tmp_path / NAME, msgspec.structs.replace(settings, scheduler={"kind": "sh"}))
     with Journal(tmp_path / NAME) as journal:
-        for _, event in read_events(study.directory / NAME):
+        for event in read_events(study.directory / NAME):
             journal.add(event)
     picture = picture_of(tmp_path)
     assert not picture.knows_end

@@ -26,7 +26,8 @@ from ashtune.dashboard.admission import Admission
 from ashtune.dashboard.routes import TYPES, page_files
 from ashtune.dashboard.watching import LivePage
 from ashtune.space.space import Space
-from ashtune.study.journal import NAME, Journal, create
+from ashtune.study.journal import NAME
+from ashtune.study.journal_writer import Journal, create
 from ashtune.study.settings import Settings
 from ashtune.testing.sections import HOSTILE
 

@@ -11,15 +11,13 @@ from live_page import Client, served
 from studies import tuned
 
 import ashtune
-from ashtune.analysis.trials import TrialRecord
+from ashtune.analysis.hyperparameters import Hyperparameter
+from ashtune.analysis.trials import STATUSES, TrialRecord, Trials
 from ashtune.core.events import JobFinished, TrialStarted
-from ashtune.core.jobs import Goal, TrialId, WorkerId
+from ashtune.core.jobs import TrialId, WorkerId
 from ashtune.core.ladder import Ladder
-from ashtune.dashboard.parts.space import Hyperparameter
-from ashtune.dashboard.reading import Cursor
 from ashtune.dashboard.refusals import BadQuestion
-from ashtune.dashboard.trial_query import STATUSES, Query, read_query
-from ashtune.dashboard.trials import TrialColumns
+from ashtune.dashboard.trial_query import Query, Table, TrialTables, read_query
 from ashtune.search.origins import sort_of
 
 pytestmark = pytest.mark.timeout(180)
@@ -179,20 +177,30 @@ def test_a_parameter_that_is_none_is_refused_in_one_line(client: Client, query: 
     assert "\n" not in answer.json["error"]
 
 
+def trials_with(*hyperparameters: Hyperparameter) -> Trials:
+    return Trials(Ladder(1, 9, 3), hyperparameters=hyperparameters, metrics=("loss",))
+
+
+def start(trials: Trials, number: int, configuration: dict[str, Any], origin: str = "") -> None:
+    trials.event(TrialStarted(0.0, TrialId(number), configuration, origin))
+
+
+def table_of(trials: Trials, query: Query) -> Table:
+    return TrialTables(trials).table(query)
+
+
 def test_a_hyperparameter_named_like_another_column_has_a_column_of_its_own() -> None:
     names = ["value", "status", "loss", "x", "config.x", "config.value"]
-    hyperparameters = [Hyperparameter(name, "float", 0, 1) for name in names]
-    columns = TrialColumns(Ladder(1, 9, 3), Goal("loss", "min"), hyperparameters, Cursor())
-    takes = columns.takes()
+    trials = trials_with(*(Hyperparameter(name, "float", 0, 1) for name in names))
     for number in range(3):
-        configuration = dict.fromkeys(names, float(-number))
-        takes[TrialStarted](TrialStarted(0.0, TrialId(number), configuration))
-        takes[JobFinished](
+        start(trials, number, dict.fromkeys(names, float(-number)))
+        trials.event(
             JobFinished(
                 1.0, worker=WorkerId(0), trial=TrialId(number), rung=0, resource=1, metrics={"loss": number}, seconds=1
             )
         )
-    assert columns.columns == {
+    columns = table_of(trials, Query()).columns
+    assert columns == {
         "value": "config.value",
         "status": "config.status",
         "loss": "config.loss",
@@ -203,11 +211,11 @@ def test_a_hyperparameter_named_like_another_column_has_a_column_of_its_own() ->
 
     def found(**given: list[str]) -> list[int]:
         query = read_query(given)
-        return columns.copied(query).selected(query).trials
+        return table_of(trials, query).selected(query).trials
 
     for name in ("value", "loss"):
         assert found(sort=[name]) == [0, 1, 2]
-    for name in columns.columns.values():
+    for name in columns.values():
         assert found(sort=[name]) == [2, 1, 0]
         assert found(search=[f"{name}=-1"]) == [1]
     for name in names:
@@ -217,36 +225,29 @@ def test_a_hyperparameter_named_like_another_column_has_a_column_of_its_own() ->
 
 
 def test_a_trial_without_a_result_has_no_rung_to_compare() -> None:
-    columns = TrialColumns(Ladder(1, 9, 3), Goal("loss", "min"), [], Cursor())
-    columns.takes()[TrialStarted](TrialStarted(0.0, TrialId(0), {"x": 1}))
+    trials = trials_with()
+    start(trials, 0, {"x": 1})
     query = read_query({"search": ["rung<2"]})
-    assert columns.copied(query).selected(query).trials == []
+    assert table_of(trials, query).selected(query).trials == []
 
 
 def test_values_that_do_not_fit_their_hyperparameter_are_none() -> None:
-    columns = TrialColumns(
-        Ladder(1, 9, 3),
-        Goal("loss", "min"),
-        [Hyperparameter("rate", "float", 0, 1), Hyperparameter("kind", "choice", choices=["a"])],
-        Cursor(),
-    )
-    start = columns.takes()[TrialStarted]
-    start(TrialStarted(0.0, TrialId(0), {"rate": "fast", "kind": "new", "extra": 5}))
-    start(TrialStarted(0.0, TrialId(1), {"rate": True, "kind": [1, 2], "extra": "text"}))
-    start(TrialStarted(0.0, TrialId(4), {"rate": 2, "kind": "a", "other": True}))
-    table = columns.copied(read_query({"where": ["rate::", "kind::", "extra::"], "search": ["a"]}))
+    trials = trials_with(Hyperparameter("rate", "float", 0, 1), Hyperparameter("kind", "choice", choices=["a"]))
+    start(trials, 0, {"rate": "fast", "kind": "new", "extra": 5})
+    start(trials, 1, {"rate": True, "kind": [1, 2], "extra": "text"})
+    start(trials, 4, {"rate": 2, "kind": "a", "other": True})
+    table = table_of(trials, read_query({"where": ["rate::", "kind::", "extra::"], "search": ["a"]}))
     assert table.numbers["rate"].tolist()[4] == 2
     assert math.isnan(table.numbers["rate"][0])
     assert math.isnan(table.numbers["rate"][1])
     assert table.texts["kind"][1] == ["a", "new", "[1,2]"]
     assert table.texts["kind"][0].tolist() == [1, 2, -1, -1, 0]
     assert table.numbers["extra"].tolist()[0] == 5
-    assert list(columns.columns) == ["rate", "kind", "extra", "other"]
+    assert list(table.columns) == ["rate", "kind", "extra", "other"]
 
 
 def test_sources_are_those_of_the_origins() -> None:
-    columns = TrialColumns(Ladder(1, 9, 3), Goal("loss", "min"), [], Cursor())
-    start = columns.takes()[TrialStarted]
+    trials = trials_with()
     origins = [
         "",
         "random",
@@ -257,21 +258,24 @@ def test_sources_are_those_of_the_origins() -> None:
         "gp, 3 results, no proposal was ready",
     ]
     for number, origin in enumerate(origins):
-        start(TrialStarted(0.0, TrialId(number), {"x": 1}, origin))
-    sources = columns.copied(Query()).selected(Query(count=0)).sources
+        start(trials, number, {"x": 1}, origin)
+    sources = table_of(trials, Query()).selected(Query(count=0)).sources
     assert sources == {"model": 1, "mutation": 2, "random": 3, "enqueued": 1, "other": 0}
     assert len({sort_of(origin) for origin in origins}) == 5
 
 
-def test_columns_grow_by_many_and_show_those_that_are_there() -> None:
-    columns = TrialColumns(Ladder(1, 9, 3), Goal("loss", "min"), [Hyperparameter("rate", "float", 0, 1)], Cursor())
-    takes = columns.takes()
-    for number in (0, 1, 2, 5000, 3):
-        takes[TrialStarted](TrialStarted(0.0, TrialId(number), {"rate": 0.5}, "random"))
-    assert len(columns) == 5001
-    selected = columns.copied(Query(sort="rate")).selected(Query(sort="rate", count=10))
-    assert (selected.total, selected.trials[:5]) == (5001, [0, 1, 2, 3, 5000])
-    assert columns.start_line(5001) == -1
+def test_a_table_has_the_trials_that_started_since_the_last_one() -> None:
+    trials = trials_with(Hyperparameter("rate", "float", 0, 1))
+    tables = TrialTables(trials)
+    query = Query(sort="rate", count=10)
+    for number in (0, 1, 2, 5000):
+        start(trials, number, {"rate": 0.5}, "random")
+    selected = tables.table(query).selected(query)
+    assert (selected.total, selected.trials[:5]) == (5001, [0, 1, 2, 5000, 3])
+    for number, rate in ((3, 0.25), (5001, 0.125)):
+        start(trials, number, {"rate": rate}, "random")
+    selected = tables.table(query).selected(query)
+    assert (selected.total, selected.trials[:6]) == (5002, [5001, 3, 0, 1, 2, 5000])
 
 
 def test_a_value_that_is_long_is_shown_short(tmp_path: Path) -> None:

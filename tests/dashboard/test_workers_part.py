@@ -13,7 +13,7 @@ from ashtune.core.ladder import Ladder
 from ashtune.core.orders import Order, Release, Train
 from ashtune.dashboard.parts.part import Subject
 from ashtune.dashboard.parts.workers import WorkersPart
-from ashtune.dashboard.reading import Cursor
+from ashtune.dashboard.reading import Clock
 from ashtune.schedulers.view import SchedulerView
 from ashtune.study.settings import Settings
 
@@ -55,18 +55,16 @@ def test_the_shares_are_those_of_the_timeline_where_results_lay_waiting(seed: in
         ashtune="1", created=0.0, name="late", scheduler={"kind": "ash"}, search={"kind": "random"}, space={}, seed=0,
         goal=Goal("loss", "min"), rungs=rungs, kept=kept,
     )  # fmt: skip
-    cursor, timeline = Cursor(), Timeline(LADDER)
-    part = WorkersPart(Subject(settings, LADDER, SchedulerView("ash"), learns=False, cursor=cursor))
-    methods = part.takes()
+    clock, timeline = Clock(LADDER), Timeline(LADDER)
+    part = WorkersPart(Subject(settings, LADDER, SchedulerView("ash"), learns=False, clock=clock))
     for event, orders in told_late(seed, last):
-        timeline.event(event)
-        cursor.time = event.time
-        methods[type(event)](event)
+        for observer in (clock, timeline, part):
+            observer.event(event)
         for order in orders:
             timeline.followed(order)
-            methods[type(order)](order)
+            part.followed(order)
     expected = time_shares(timeline)
-    shares = part.value(cursor.ran)["shares"]
+    shares = part.value(clock.ran)["shares"]
     for name, seconds in (
         ("training", expected.trained), ("saving", expected.saving), ("driver", expected.driver),
         ("barrier", expected.barrier), ("tail", expected.tail), ("waiting", 0.0),

@@ -20,7 +20,7 @@ def page(tmp_path: Path) -> Page:
 
 def check(study: Path) -> None:
     """Compare the observer's file with the journal: who has a result above a rung was promoted from it."""
-    results = [event for _, event in read_events(study / NAME) if isinstance(event, JobFinished)]
+    results = [event for event in read_events(study / NAME) if isinstance(event, JobFinished)]
     promoted = Counter(event.rung - 1 for event in results if event.rung)
     assert json.loads((study / "promotions.json").read_text()) == {str(rung): count for rung, count in promoted.items()}
 

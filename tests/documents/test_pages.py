@@ -85,7 +85,7 @@ def test_the_page_on_own_loops_does_what_it_says(folder: Path) -> None:
     assert "'heat': " in printed(steps, 'directory="runs/oven")')
     assert printed(steps, "go_on=True").strip() == "True"
     assert printed(steps, "ask(wait=False)").strip() == "24"
-    results = [event for _, event in read_events(folder / "runs/oven-2" / NAME) if isinstance(event, JobFinished)]
+    results = [event for event in read_events(folder / "runs/oven-2" / NAME) if isinstance(event, JobFinished)]
     assert {event.resource for event in results} == {1, 3, 9}
     assert [at for at, _ in next(event.curve for event in results if event.resource == 9)] == [4, 5, 6, 7, 8]
 

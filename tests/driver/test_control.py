@@ -98,7 +98,7 @@ class Controlled(SlowStudy):
     def events(self) -> list[Event]:
         """Return what the journal holds."""
         path = self.directory / JOURNAL
-        return [event for _, event in read_events(path)] if path.exists() else []
+        return list(read_events(path)) if path.exists() else []
 
     def until(self, is_so: Callable[[list[Event]], bool]) -> list[Event]:
         """Wait until something is so of the events, and return them."""

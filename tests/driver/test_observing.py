@@ -107,7 +107,7 @@ class Raises(Everything):
 
 
 def journal_of(directory: Path) -> list[Event]:
-    return [event for _, event in read_events(directory / NAME)]
+    return list(read_events(directory / NAME))
 
 
 def test_an_observer_is_told_every_event_of_the_journal_in_its_order_in_a_thread_of_its_own(tmp_path: Path) -> None:

@@ -113,7 +113,7 @@ def test_the_most_failures_are_as_before_unless_they_are_given(tmp_path: Path) -
     tuned(tmp_path / "study", trials=1)
     tuned(tmp_path / "study", trials=2, max_failures=7)
     tuned(tmp_path / "study", trials=3)
-    sessions = [event for _, event in read_events(tmp_path / "study" / NAME) if isinstance(event, SessionStarted)]
+    sessions = [event for event in read_events(tmp_path / "study" / NAME) if isinstance(event, SessionStarted)]
     assert [session.max_failures for session in sessions] == [MAX_FAILURES, 7, 7]
 
 

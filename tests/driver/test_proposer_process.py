@@ -206,7 +206,7 @@ def helpers() -> list[int]:
 
 
 def origins(directory: Path) -> list[str]:
-    return [event.origin for _, event in read_events(directory / NAME) if isinstance(event, TrialStarted)]
+    return [event.origin for event in read_events(directory / NAME) if isinstance(event, TrialStarted)]
 
 
 def train(trial: ashtune.Trial) -> None:
@@ -272,7 +272,7 @@ def test_a_study_on_one_worker_that_waits_for_its_proposals_is_the_same_again(tm
             train, {"x": (0.0, 1.0), "y": (1, 9)}, metric="loss", mode="min", trials=16, max_resource=2, workers=1,
             search=ashtune.GP(first=4, ahead=0, price=0), directory=tmp_path / place, quiet=True,
         )  # fmt: skip
-        events = [event for _, event in read_events(tmp_path / place / NAME)]
+        events = list(read_events(tmp_path / place / NAME))
         journals.append([(one.configuration, one.origin) for one in events if isinstance(one, TrialStarted)])
     assert journals[0] == journals[1]
     assert {origin.split(",")[0] for _, origin in journals[0]} == {"random", "gp"}

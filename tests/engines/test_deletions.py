@@ -11,7 +11,7 @@ from ashtune.engines.local.workers import LocalEngine
 from ashtune.engines.own_loop import OwnLoopEngine
 from ashtune.engines.protocol import Engine
 from ashtune.engines.threads.workers import ThreadEngine
-from ashtune.study.journal import SYNC_SECONDS
+from ashtune.study.journal_writer import SYNC_SECONDS
 from ashtune.testing.workers import count, open_harness
 
 A, B, C = Discard(TrialId(1), 2), Discard(TrialId(2), 2), Discard(TrialId(1), 4)

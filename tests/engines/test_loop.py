@@ -16,7 +16,8 @@ from ashtune.schedulers.sh import HalvingMachine
 from ashtune.study import journal as journals
 from ashtune.study.configurations import Configurations
 from ashtune.study.controller import Controller
-from ashtune.study.journal import Journal, read_events
+from ashtune.study.journal import read_events
+from ashtune.study.journal_writer import Journal, create
 from ashtune.study.settings import Settings
 from ashtune.testing.workers import Numbered
 
@@ -41,7 +42,7 @@ class Inspector:
         return messages
 
     def carry_out(self, order: Order) -> None:
-        written = [event for _, event in read_events(self._path)]
+        written = list(read_events(self._path))
         assert self._last in written, "an order went out before its event was written"
         self.inspections += 1
         if isinstance(order, Train):
@@ -85,7 +86,7 @@ class AsksAtTheEnd:
 def run(path: Path, controller: Controller, inspector: Inspector, requests: Requests | None = None) -> None:
     """Drive a study from its beginning to its end."""
     rungs, kept = LADDER.to_record()
-    journals.create(
+    create(
         path,
         Settings(
             ashtune="0", created=0.0, name="t", goal=GOAL, scheduler={"kind": "ash"}, rungs=rungs, kept=kept, space={},

@@ -44,9 +44,9 @@ from ashtune.core.events import TrialStarted
 from ashtune.core.ladder import Ladder
 from ashtune.schedulers.registry import SCHEDULERS
 from ashtune.search import Grid, Random, Search, Space
-from ashtune.study import journal as journals
 from ashtune.study.factory import build_configurations, build_controller, new_settings
-from ashtune.study.journal import NAME, Journal, read_settings
+from ashtune.study.journal import NAME, read_settings
+from ashtune.study.journal_writer import Journal, create
 from ashtune.study.replay import replay
 
 SECONDS = 10.0
@@ -121,7 +121,7 @@ def _run(path: Path, scheduler: str, space: Space, search: Search, how: dict[str
         grouped_by=how.pop("grouped_by", ()), grouped_for=how.pop("grouped_for", None),
     )  # fmt: skip
     settings = msgspec.structs.replace(settings, created=1e9)
-    journals.create(path, settings)
+    create(path, settings)
     configurations = build_configurations(settings)
     study = MadeUpStudy(Ladder(1, 8, 2), 16, 3, seed=seed, **how)
     study.controller = build_controller(settings)

@@ -30,7 +30,7 @@ from ashtune.search.registry import SEARCHES
 from ashtune.space.space import Space
 from ashtune.study import journal as journals
 from ashtune.study.factory import new_settings
-from ashtune.study.journal import Journal
+from ashtune.study.journal_writer import Journal, create
 from ashtune.study.settings import Settings
 from ashtune.training.messages import Setup
 
@@ -205,7 +205,7 @@ class History:
         settings = settings_of(self.plan)
         self.world.at_rest(True)
         self.world.disk.make_folder(str(STUDY))
-        journals.create(
+        create(
             STUDY / journals.NAME, msgspec.structs.replace(settings, created=self.world.unix_time()), self.world.disk
         )
         self.world.disk.sync_folder("/")

@@ -55,7 +55,7 @@ def test_a_full_disk_fails_no_trial(tmp_path: Path, small_disk: Path, function: 
         function, {"x": (0.0, 1.0)}, metric="score", mode="max", trials=24, max_resource=8, workers=2,
         search="random", directory=directory, quiet=True,
     )  # fmt: skip
-    events = [event for _, event in read_events(directory / "journal.jsonl")]
+    events = list(read_events(directory / "journal.jsonl"))
     assert [event.reason for event in events if isinstance(event, JobFailed)] == []
     problems = [event.problem for event in events if isinstance(event, JobFinished | TrialReleased | JobPaused)]
     assert any("No space left" in problem for problem in problems), "the disk was to be full"

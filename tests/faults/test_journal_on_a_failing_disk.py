@@ -10,7 +10,8 @@ from simulated_disk import NO_SPACE, SYNC_ERROR, SimulatedDisk
 from ashtune.core.errors import JournalError
 from ashtune.core.events import Event, StopRequested
 from ashtune.study import journal as journals
-from ashtune.study.journal import TRIES, Journal, read_events
+from ashtune.study.journal import read_events
+from ashtune.study.journal_writer import TRIES, Journal, create
 
 STUDY = Path("/study")
 PATH = STUDY / journals.NAME
@@ -20,7 +21,7 @@ EVENTS: list[Event] = [StopRequested(float(number), f"event {number}") for numbe
 def disk_with_a_journal(seed: int) -> SimulatedDisk:
     disk = SimulatedDisk(Random(seed))
     disk.make_folder(str(STUDY))
-    journals.create(PATH, histories.settings_of(histories.plan_of(seed)), disk)
+    create(PATH, histories.settings_of(histories.plan_of(seed)), disk)
     disk.sync_folder("/")
     return disk
 
@@ -36,7 +37,7 @@ def write(journal: Journal, *events: Event) -> None:
 
 
 def events_of(disk: SimulatedDisk) -> list[Event]:
-    return [event for _, event in read_events(PATH, disk)]
+    return list(read_events(PATH, disk))
 
 
 @pytest.mark.parametrize("seed", range(20))

@@ -16,7 +16,8 @@ from ashtune.driver.session import Session, Surroundings
 from ashtune.engines import checkpoint_store
 from ashtune.engines.local.workers import LocalEngine
 from ashtune.study.disk import Disk
-from ashtune.study.journal import NAME, Journal
+from ashtune.study.journal import NAME
+from ashtune.study.journal_writer import Journal
 
 
 @pytest.fixture

@@ -58,7 +58,7 @@ def stopped_then_killed(script: str, folder: Path, **environment: str) -> None:
 def events(study: Path) -> list[Event]:
     """Return the events of a study, none before it has a journal."""
     journal = study / NAME
-    return [event for _, event in read_events(journal)] if journal.exists() else []
+    return list(read_events(journal)) if journal.exists() else []
 
 
 def finished(study: Path) -> list[JobFinished]:

@@ -973,7 +973,7 @@ def test_trials_of_a_study_that_was_killed_end_as_if_nothing_had_happened(
 
 def finished(study: Path) -> list[JobFinished]:
     journal = study / NAME
-    return [event for _, event in read_events(journal) if isinstance(event, JobFinished)] if journal.exists() else []
+    return [event for event in read_events(journal) if isinstance(event, JobFinished)] if journal.exists() else []
 
 
 def wait_until(condition: Callable[[], bool], seconds: float = 200) -> None:

@@ -113,7 +113,7 @@ def ended(folder: Path, *arguments: str, **environment: str) -> "subprocess.Comp
 
 def finished(study: Path) -> list[JobFinished]:
     journal = study / NAME
-    return [event for _, event in read_events(journal) if isinstance(event, JobFinished)] if journal.exists() else []
+    return [event for event in read_events(journal) if isinstance(event, JobFinished)] if journal.exists() else []
 
 
 def wait_until(condition: Callable[[], bool], seconds: float = 100) -> None:

@@ -847,7 +847,7 @@ def test_sigterm_leaves_no_data_in_the_temporary_folder(tmp_path: Path, n_jobs: 
 
 def finished(study: Path) -> list[JobFinished]:
     journal = study / NAME
-    return [event for _, event in read_events(journal) if isinstance(event, JobFinished)] if journal.exists() else []
+    return [event for event in read_events(journal) if isinstance(event, JobFinished)] if journal.exists() else []
 
 
 def wait_until(condition: Callable[[], bool], seconds: float = 100) -> None:

@@ -86,7 +86,7 @@ class Expected:
         self.created, self.name = settings.created, settings.name
         self.points: dict[int, dict[int, dict[str, float]]] = {}
         self.configurations: dict[int, dict[str, Any]] = {}
-        for _, event in read_events(directory / NAME):
+        for event in read_events(directory / NAME):
             if isinstance(event, TrialStarted):
                 self.configurations[event.trial] = event.configuration
                 self.points[event.trial] = {}

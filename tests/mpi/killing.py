@@ -106,7 +106,7 @@ class Tuned:
 
     def events(self) -> list[Event]:
         """What is in the journal by now."""
-        return [event for _, event in read_events(self.journal)] if self.journal.exists() else []
+        return list(read_events(self.journal)) if self.journal.exists() else []
 
     def results(self) -> list[JobFinished]:
         """The finished results in the journal by now."""

@@ -218,10 +218,10 @@ def run(study: Path, *command: str, checks: str = "names spawn", stdin: str = ""
 
 def assert_all_were_trained(study: Path) -> None:
     loaded = ashtune.Study.load(study)
-    failures = [(event.reason, event.traceback) for _, event in read_events(study / NAME) if hasattr(event, "reason")]
+    failures = [(event.reason, event.traceback) for event in read_events(study / NAME) if hasattr(event, "reason")]
     assert not failures, failures[0]
     assert len(loaded.dataframe()) == 8
-    problems = [event.problem for _, event in read_events(study / NAME) if getattr(event, "problem", "")]
+    problems = [event.problem for event in read_events(study / NAME) if getattr(event, "problem", "")]
     assert problems == []
     logs = "".join(log.read_text() for log in (study / "logs").iterdir())
     assert "the main part runs" not in logs

@@ -32,7 +32,8 @@ from ashtune.core.verdicts import Followed
 from ashtune.schedulers.ash import AshMachine
 from ashtune.schedulers.view import view_of
 from ashtune.study.controller import Controller
-from ashtune.study.journal import NAME, Journal, create
+from ashtune.study.journal import NAME
+from ashtune.study.journal_writer import Journal, create
 from ashtune.study.replay import Replay
 from ashtune.study.settings import Settings
 
@@ -52,8 +53,11 @@ def settings_of(ladder: Ladder, **changes: Any) -> Settings:
 
 
 def tell(observer: Observer, *events: Event) -> None:
-    """Tell an observer events, and what follows from them as far as events tell."""
-    Replay().tell(events, [observer])
+    """Tell an observer events of trials that started, and what follows from them as far as events tell."""
+    replay = Replay()
+    for trial in range(10 + len(events)):
+        replay.feed(TrialStarted(0.0, TrialId(trial), SPACE))
+    replay.tell(events, [observer])
 
 
 class MadeUpStudy:

@@ -15,7 +15,8 @@ from ashtune.core.events import Event, JobFailed, JobFinished, SessionStarted, T
 from ashtune.core.jobs import Goal
 from ashtune.core.ladder import Ladder
 from ashtune.space.space import Space
-from ashtune.study.journal import NAME, Journal, create
+from ashtune.study.journal import NAME
+from ashtune.study.journal_writer import Journal, create
 from ashtune.study.settings import Settings
 from ashtune.testing.sections import HOSTILE, Parts, strings_of
 

@@ -21,7 +21,8 @@ from ashtune.search.origins import Sort
 from ashtune.search.promotions import Promotions
 from ashtune.search.shares import Ratio
 from ashtune.study.factory import build_controller
-from ashtune.study.journal import NAME, Journal, create
+from ashtune.study.journal import NAME
+from ashtune.study.journal_writer import Journal, create
 
 LADDER = Ladder(1, 3, 3)
 

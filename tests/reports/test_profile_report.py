@@ -23,7 +23,7 @@ from ashtune.reports.profile import (
 )
 from ashtune.reports.terminal.text import as_text
 from ashtune.study.journal import NAME as JOURNAL
-from ashtune.study.journal import create
+from ashtune.study.journal_writer import create
 from ashtune.study.settings import Settings
 from ashtune.training.profiling.files import Stack, WorkerProfile, write_profile
 

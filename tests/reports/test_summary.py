@@ -10,7 +10,6 @@ import msgspec
 import pytest
 from made_up import ACCURACY, SPACE, MadeUpStudy, settings_of
 
-from ashtune.analysis import loading
 from ashtune.analysis.loading import Outcome, StudyReader
 from ashtune.analysis.tally import Tally
 from ashtune.api.study import Study
@@ -23,7 +22,9 @@ from ashtune.reports import report
 from ashtune.reports.sections import ReportedStudy
 from ashtune.reports.study_info import StudyInfo
 from ashtune.reports.terminal.text import as_text
-from ashtune.study.journal import NAME, Journal, create
+from ashtune.study import replay
+from ashtune.study.journal import NAME
+from ashtune.study.journal_writer import Journal, create
 
 LADDER = Ladder(1, 16, 2)
 SETTINGS = settings_of(LADDER)
@@ -173,13 +174,13 @@ def test_a_directory_without_a_journal_is_an_error_that_names_it(tmp_path: Path)
 def test_a_report_reads_the_journal_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     journal_of(tmp_path, MadeUpStudy(LADDER, 12, 3))
     reads: list[Path] = []
-    read_events = loading.read_events
+    read_events = replay.read_events
 
     def counted(path: Path, *args: Any, **more: Any) -> Any:
         reads.append(path)
         return read_events(path, *args, **more)
 
-    monkeypatch.setattr(loading, "read_events", counted)
+    monkeypatch.setattr(replay, "read_events", counted)
     for show in (Study.report, Study.report_data, lambda study: study.report_html(tmp_path / "page.html")):
         show(Study.load(tmp_path))
         assert reads.pop() and not reads

@@ -114,7 +114,7 @@ def test_the_origin_of_a_trial_is_what_the_journal_says_or_the_name_of_the_searc
     trials = Trials(LADDER, "sobol")
     origins = ["", "gp, 23 results", "enqueued", "random, no proposal was ready"]
     tell(trials, *(TrialStarted(0.0, TrialId(n), {"origin": n}, origin) for n, origin in enumerate(origins)))
-    tell(trials, finished(5, 0))  # of trial 4 the start was not written
+    trials.event(finished(5, 0))  # of trial 4 the start was not written
     assert [trial.origin for trial in trials] == ["sobol", *origins[1:], "sobol", "sobol"]
     frame = trials.dataframe()
     assert frame["origin"].tolist() == ["sobol", *origins[1:], "sobol", "sobol"]

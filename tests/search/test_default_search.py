@@ -76,7 +76,7 @@ def test_a_study_of_no_more_trials_than_are_random_starts_no_process_until_it_ha
         directory=tmp_path,
     )  # fmt: skip
     assert not opened
-    origins = [event.origin for _, event in read_events(tmp_path / NAME) if isinstance(event, TrialStarted)]
+    origins = [event.origin for event in read_events(tmp_path / NAME) if isinstance(event, TrialStarted)]
     assert origins == ["random"] * 10
     assert {trial.metrics["has_model"] for trial in study.trials} == {0.0}, "a worker imports no model"
     study.resume(trials=12, workers=1, quiet=True)

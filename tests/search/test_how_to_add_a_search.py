@@ -20,7 +20,7 @@ def page(tmp_path: Path) -> Page:
 
 
 def started(study: Path) -> list[TrialStarted]:
-    return [event for _, event in read_events(study / NAME) if isinstance(event, TrialStarted)]
+    return [event for event in read_events(study / NAME) if isinstance(event, TrialStarted)]
 
 
 def test_its_searches_pass_its_tests(page: Page) -> None:

@@ -348,7 +348,7 @@ def tuned(directory: Path, search: Any, **given: Any) -> ashtune.Study:
 
 
 def started(directory: Path) -> list[TrialStarted]:
-    return [event for _, event in read_events(directory / NAME) if isinstance(event, TrialStarted)]
+    return [event for event in read_events(directory / NAME) if isinstance(event, TrialStarted)]
 
 
 @pytest.mark.parametrize("sampler", [optuna.samplers.TPESampler(), samplers.Recording()], ids=["its own", "a user's"])

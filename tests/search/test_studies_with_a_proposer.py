@@ -44,7 +44,7 @@ def tuned(directory: Any, search: Any = Mutation(first=4, random_share=0.0), **g
 
 
 def started(directory: Path) -> list[TrialStarted]:
-    return [event for _, event in read_events(directory / NAME) if isinstance(event, TrialStarted)]
+    return [event for event in read_events(directory / NAME) if isinstance(event, TrialStarted)]
 
 
 def parents(trials: list[TrialStarted]) -> list[tuple[int, int]]:
@@ -123,7 +123,7 @@ def test_a_killed_study_goes_on_with_what_was_proposed_and_with_what_was_learned
     assert learned(new)
 
     sessions, known, best = 0, {}, {}
-    for _, event in read_events(directory / NAME):
+    for event in read_events(directory / NAME):
         sessions += isinstance(event, SessionStarted)
         if isinstance(event, TrialStarted):
             known[event.trial] = event.configuration

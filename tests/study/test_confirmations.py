@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from ashtune.core.confirm import Confirm
-from ashtune.core.errors import JournalError
 from ashtune.core.events import (
     Event,
     JobFailed,
@@ -18,7 +17,6 @@ from ashtune.core.events import (
     SessionStarted,
     StopRequested,
     TrialReleased,
-    TrialStarted,
     TrialWithdrawn,
     WorkerJoined,
     WorkerLost,
@@ -29,7 +27,6 @@ from ashtune.core.numbering import Numbering
 from ashtune.core.orders import Discard, Pause, Release, Train
 from ashtune.schedulers.ash import Ash, AshMachine
 from ashtune.study.controller import Controller
-from ashtune.study.course import Course
 
 GOAL = Goal("loss", "min")
 LADDER = Ladder(1, 9, 3)
@@ -346,11 +343,6 @@ def test_its_checkpoint_is_of_no_use_once_it_has_a_result() -> None:
     study.finish(trial)
     assert Discard(trial, 4) in study.events[-1][1]
     assert trial not in study.controller.checkpoints
-
-
-def test_a_journal_in_which_nobody_confirms_somebody_is_refused() -> None:
-    with pytest.raises(JournalError, match="trial 7 was never started"):
-        Course(LADDER).take(TrialStarted(0, TrialId(0), {"x": 1}, "confirms 7", TrialId(7)))
 
 
 def test_numbers_and_places_are_each_others_inverse() -> None:

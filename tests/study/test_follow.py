@@ -8,27 +8,17 @@ import textwrap
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from itertools import islice
 from pathlib import Path
 
 import pytest
 from thread_study import ThreadStudy
 
 from ashtune.core.errors import JournalError
-from ashtune.core.events import Event, SessionStarted, StopRequested
+from ashtune.core.events import Event, JobFinished, SessionStarted, StopRequested, WorkerJoined
 from ashtune.study import journal as journals
 from ashtune.study.disk import Disk
-from ashtune.study.journal import (
-    NAME,
-    Journal,
-    create,
-    events_at,
-    read_events,
-    read_many,
-    read_records,
-    read_settings,
-)
-from ashtune.study.journal_follower import Follower, follow
+from ashtune.study.journal import NAME, JournalReader, read_events, read_settings
+from ashtune.study.journal_writer import Journal, create
 
 pytestmark = pytest.mark.slow
 
@@ -45,35 +35,49 @@ def journal(study: ThreadStudy) -> Path:
 
 
 def events_of(path: Path) -> list[Event]:
-    return [event for _, event in read_events(path)]
+    return list(read_events(path))
+
+
+def new(reader: JournalReader) -> list[Event]:
+    """Return what a reader has not given yet."""
+    return [event for batch in reader.read() for event in batch.events]
+
+
+def records(path: Path) -> list[tuple[Event, int]]:
+    """Return the events of a journal, each with the byte at which its line begins."""
+    return [pair for batch in JournalReader(path).read() for pair in zip(*batch, strict=True)]
 
 
 def test_of_a_journal_that_is_whole_it_gives_all_events_and_then_nothing(journal: Path) -> None:
-    follower = Follower(journal)
-    assert list(follower.read()) == events_of(journal)
+    follower = JournalReader(journal)
+    assert new(follower) == events_of(journal)
     assert follower.position == journal.stat().st_size
-    assert list(follower.read()) == []
+    assert new(follower) == []
     assert follower.settings == read_settings(journal)
 
 
-def test_it_may_begin_at_any_line_and_go_on_from_where_another_one_stopped(journal: Path) -> None:
+def test_it_may_begin_at_any_line_and_go_on_from_where_another_one_stopped(
+    journal: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     events = events_of(journal)
-    for number, (_, position, _) in enumerate(read_records(journal)):
-        assert list(Follower(journal, position).read()) == events[number:]
-    first = Follower(journal)
-    some = list(islice(first.read(), 7))
-    assert some + list(Follower(journal, first.position).read()) == events
-    assert some + list(first.read()) == events
+    for number, (_, position) in enumerate(records(journal)):
+        assert new(JournalReader(journal, position)) == events[number:]
+    monkeypatch.setattr(journals, "BLOCK", 2000)
+    first = JournalReader(journal)
+    some = next(first.read()).events
+    assert 0 < len(some) < len(events)
+    assert some + new(JournalReader(journal, first.position)) == events
+    assert some + new(first) == events
 
 
 def test_where_no_line_begins_it_does_not_begin(journal: Path) -> None:
-    starts = {position for _, position, _ in read_records(journal)}
+    starts = {position for _, position in records(journal)}
     for position in range(min(starts) + 1, min(starts) + 400):
         if position not in starts:
             with pytest.raises(JournalError, match=f"no line begins at byte {position:,}"):
-                Follower(journal, position)
+                JournalReader(journal, position)
     with pytest.raises(JournalError, match="it ends at byte"):
-        Follower(journal, journal.stat().st_size + 1)
+        JournalReader(journal, journal.stat().st_size + 1)
 
 
 def test_a_torn_last_line_waits_until_it_is_whole(journal: Path, tmp_path: Path) -> None:
@@ -82,11 +86,11 @@ def test_a_torn_last_line_waits_until_it_is_whole(journal: Path, tmp_path: Path)
     start = whole.rindex(b"\n", 0, len(whole) - 1) + 1
     before = whole.rindex(b"\n", 0, start - 1) + 1
     copy.write_bytes(whole[:before])
-    follower = Follower(copy)
-    events = list(follower.read())
+    follower = JournalReader(copy)
+    events = new(follower)
     for end in range(before, len(whole) + 1):
         copy.write_bytes(whole[:end])
-        events += follower.read()
+        events += new(follower)
         assert follower.position == (len(whole) if end == len(whole) else start if end >= start else before)
     assert events == events_of(journal)
 
@@ -95,61 +99,64 @@ def test_an_altered_line_is_named_also_when_it_comes_while_following(journal: Pa
     lines = journal.read_bytes().splitlines(keepends=True)
     copy = tmp_path / "copy.jsonl"
     copy.write_bytes(b"".join(lines[:5]))
-    late = Follower(copy, len(b"".join(lines[:3])))
-    follower = Follower(copy)
-    assert len(list(follower.read())) == 4
+    late = JournalReader(copy, len(b"".join(lines[:3])))
+    follower = JournalReader(copy)
+    assert len(new(follower)) == 4
     copy.write_bytes(b"".join([*lines[:5], lines[6]]))
     for each in (late, follower):
         with pytest.raises(JournalError, match="line 6: a line here was altered"):
-            list(each.read())
+            new(each)
 
 
 def test_another_journal_in_its_place_is_refused(journal: Path, tmp_path: Path) -> None:
     copy = tmp_path / "copy.jsonl"
     copy.write_bytes(journal.read_bytes())
-    follower = Follower(copy)
-    list(follower.read())
+    follower = JournalReader(copy)
+    new(follower)
     copy.unlink()
     create(copy, read_settings(journal))
     with pytest.raises(JournalError, match="it is another journal"):
-        list(follower.read())
+        new(follower)
     copy.unlink()
     with pytest.raises(JournalError, match="No such file"):
-        list(follower.read())
+        new(follower)
 
 
 def test_a_journal_that_is_written_anew_under_its_name_is_followed_further(journal: Path) -> None:
-    follower = Follower(journal)
-    before = list(follower.read())
+    follower = JournalReader(journal)
+    before = new(follower)
     with Journal(journal, syncs_itself=False) as writer:
         inode = journal.stat().st_ino
         writer.add(StopRequested(1e6, "one"))
         writer.flush()
-        assert list(follower.read()) == [StopRequested(1e6, "one")]
+        assert new(follower) == [StopRequested(1e6, "one")]
         writer.add(StopRequested(2e6, "two"))
         writer.flush()
         writer._copy_over()
         assert journal.stat().st_ino != inode
-        assert list(follower.read()) == [StopRequested(2e6, "two")]
+        assert new(follower) == [StopRequested(2e6, "two")]
     with Journal(journal, syncs_itself=False) as writer:
         writer.add(StopRequested(3e6, "three"))
-    assert list(follower.read()) == [StopRequested(3e6, "three")]
+    assert new(follower) == [StopRequested(3e6, "three")]
     assert events_of(journal) == [*before, *map(StopRequested, (1e6, 2e6, 3e6), ("one", "two", "three"))]
 
 
-def test_it_yields_while_another_thread_writes_and_ends_when_it_is_over(journal: Path) -> None:
-    over = threading.Event()
-    got: list[Event] = []
+def test_it_gives_all_while_another_thread_writes(journal: Path) -> None:
     before = events_of(journal)
-    reader = threading.Thread(target=lambda: got.extend(follow(journal, is_over=over.is_set, seconds=0.001)))
-    reader.start()
-    with Journal(journal, syncs_itself=False) as writer:
-        for number in range(200):
-            writer.add(StopRequested(1e6 + number, "enough"))
-            if number % 3 == 0:
-                writer.flush()
-    over.set()
-    reader.join()
+
+    def write() -> None:
+        with Journal(journal, syncs_itself=False) as writer:
+            for number in range(200):
+                writer.add(StopRequested(1e6 + number, "enough"))
+                if number % 3 == 0:
+                    writer.flush()
+
+    reader, writing = JournalReader(journal), threading.Thread(target=write)
+    writing.start()
+    got = []
+    while writing.is_alive():
+        got += new(reader)
+    got += new(reader)
     assert got == events_of(journal)
     assert len(got) == len(before) + 200
 
@@ -195,18 +202,18 @@ def test_a_reader_in_another_process_sees_every_event_of_a_driver_that_is_killed
         yield driver
         driver.wait()
 
-    follower: Follower | None = None
+    follower: JournalReader | None = None
     got: list[Event] = []
     for number, driver in enumerate(drivers()):
         enough = 40 * (number + 1) if number < 2 else 1 << 30
         while driver.poll() is None and (len(got) < enough or sessions(got) <= number):
             if (directory / NAME).exists():
-                follower = follower or Follower(directory / NAME)
-                got += follower.read()
+                follower = follower or JournalReader(directory / NAME)
+                got += new(follower)
             time.sleep(0.002)
     assert follower is not None
     assert driver.returncode == 0
-    got += follower.read()
+    got += new(follower)
     assert got == events_of(directory / NAME)
     assert sessions(got) == 3
 
@@ -221,59 +228,60 @@ def test_a_file_that_cannot_be_read_any_more_is_an_error_of_the_journal(journal:
             return super().read_at(file, count, position)
 
     disk = Stale()
-    follower = Follower(journal, disk=disk)
+    follower = JournalReader(journal, disk=disk)
     disk.is_stale = True
     with pytest.raises(JournalError, match="read it anew"):
-        list(follower.read())
-
-
-def test_events_are_read_again_from_where_their_lines_begin(journal: Path) -> None:
-    records = list(read_records(journal))
-    chosen = [records[place] for place in (5, 0, len(records) - 1, 5)]
-    assert events_at(journal, [position for _, position, _ in chosen]) == [event for _, _, event in chosen]
-    assert events_at(journal, []) == []
-
-
-def test_where_no_line_begins_no_event_is_read(journal: Path) -> None:
-    positions = [position for _, position, _ in read_records(journal)]
-    for position in (0, positions[3] + 1, journal.stat().st_size, 1 << 50):
-        with pytest.raises(JournalError, match=f"no event begins at byte {position:,}"):
-            events_at(journal, [position])
+        new(follower)
 
 
 def test_an_event_longer_than_a_block_is_read_whole(tmp_path: Path, journal: Path) -> None:
     place = tmp_path / "long.jsonl"
     create(place, read_settings(journal))
+    event = StopRequested(1.0, reason="x" * 1_000_000)
     with Journal(place) as book:
-        book.add(StopRequested(1.0, reason="x" * 1_000_000))
-    [(_, position, event)] = read_records(place)
-    assert events_at(place, [position]) == [event]
+        book.add(event)
+    [(read, position)] = records(place)
+    assert read == event
+    assert new(JournalReader(place, position)) == [event]
 
 
-def test_many_events_at_a_time_are_the_same_with_the_same_places(
+def test_batches_of_any_size_have_the_same_events_at_the_same_places(
     journal: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    records = [(event, position) for _, position, event in read_records(journal)]
-    for size in (1 << 20, 2000, 700):
-        monkeypatch.setattr(journals, "MANY_BYTES", size)
-        many = list(read_many(journal))
-        assert [pair for lines in many for pair in zip(lines.events, lines.begins, strict=True)] == records
-        assert many[-1].end == journal.stat().st_size
+    whole = records(journal)
+    for size in (1 << 20, 2000, 700, 7):
+        monkeypatch.setattr(journals, "BLOCK", size)
+        reader = JournalReader(journal)
+        assert [pair for batch in reader.read() for pair in zip(*batch, strict=True)] == whole
+        assert reader.position == journal.stat().st_size
 
 
-def test_many_at_a_time_end_before_what_cannot_be_read(journal: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(journals, "MANY_BYTES", 2000)
+def test_what_is_before_a_line_that_cannot_be_read_is_given_and_then_it_is_named(journal: Path) -> None:
     data = journal.read_bytes()
     lines = data.splitlines(keepends=True)
-    place = len(b"".join(lines[:20]))
+    events = events_of(journal)
     altered = lines[20].replace(b'"time":', b'"time":1', 1)
     for worse in (altered, b"", lines[20] + lines[20], b"{}\n", lines[20][:-3]):
         journal.write_bytes(b"".join([*lines[:20], worse, *lines[21:]]))
-        ends = [many.end for many in read_many(journal)]
-        end = ends[-1] if ends else len(lines[0])
-        assert end <= place
-        follower = Follower(journal, end)
+        reader = JournalReader(journal)
+        got: list[Event] = []
         with pytest.raises(JournalError, match=r"line 2[12]"):
-            list(follower.read())
+            for batch in reader.read():
+                got += batch.events
+        assert got == events[: len(got)]
+        assert len(got) >= 19
+        late = JournalReader(journal, reader.position)
+        with pytest.raises(JournalError, match=r"line 2[12]"):
+            new(late)
     journal.write_bytes(data[:-5])
-    assert [many.end for many in read_many(journal)][-1] == len(data) - len(lines[-1])
+    assert events_of(journal) == events[:-1]
+
+
+def test_only_lines_that_hold_some_bytes_are_decoded(journal: Path) -> None:
+    mark = b"job_finished"
+    expected = [pair for pair in records(journal) if isinstance(pair[0], JobFinished)]
+    reader = JournalReader(journal, only=(mark,))
+    assert [pair for batch in reader.read() for pair in zip(*batch, strict=True)] == expected
+    assert reader.position == journal.stat().st_size
+    both = list(read_events(journal, only=(mark, b"worker_joined")))
+    assert both == [event for event in read_events(journal) if isinstance(event, JobFinished | WorkerJoined)]

@@ -20,10 +20,10 @@ from ashtune.core.events import Event, JobFinished, SessionStarted, StopRequeste
 from ashtune.core.jobs import TrialId, WorkerId
 from ashtune.space.space import Space
 from ashtune.study import journal as journals
+from ashtune.study import journal_writer
 from ashtune.study.disk import Disk
-from ashtune.study.journal import Journal, read_events, read_many, read_settings
-from ashtune.study.journal_follower import Follower
-from ashtune.study.journal_lines import BLOCK, CHECK_BYTES
+from ashtune.study.journal import BLOCK, CHECK_BYTES, JournalReader, read_events, read_settings
+from ashtune.study.journal_writer import Journal, create
 from ashtune.study.lock import StudyLock
 from ashtune.study.settings import FORMAT, Settings, differences
 
@@ -42,16 +42,16 @@ EVENTS = [*STARTED, RESULT, StopRequested(0.5, "Ctrl-C received")]
 def written(tmp_path: Path) -> Path:
     path = tmp_path / journals.NAME
     tmp_path.mkdir(exist_ok=True)
-    journals.create(path, settings())
+    create(path, settings())
     with Journal(path) as journal:
         for event in EVENTS:
             journal.add(event)
     return path
 
 
-def test_what_was_written_is_read_back_with_its_line_numbers(tmp_path: Path) -> None:
+def test_what_was_written_is_read_back(tmp_path: Path) -> None:
     path = written(tmp_path)
-    assert list(read_events(path)) == list(enumerate(EVENTS, start=2))
+    assert list(read_events(path)) == EVENTS
     assert differences(read_settings(path), settings()) == []
 
 
@@ -67,7 +67,7 @@ def test_a_last_line_torn_at_any_byte_is_dropped_and_cut_off_before_the_next_is_
     start_of_last = whole.rstrip(b"\n").rfind(b"\n") + 1
     for cut in range(start_of_last, len(whole)):
         path.write_bytes(whole[:cut])
-        assert [event for _, event in read_events(path)] == EVENTS[:-1]
+        assert list(read_events(path)) == EVENTS[:-1]
         with Journal(path) as journal:
             journal.add(EVENTS[-1])
         assert path.read_bytes() == whole
@@ -89,7 +89,7 @@ def test_every_prefix_of_whole_lines_is_a_journal_and_can_be_written_on(tmp_path
     whole = path.read_bytes()
     for kept in range(len(EVENTS)):
         damaged(path, lambda lines, kept=kept: lines[: 1 + kept])  # type: ignore[misc]
-        assert [event for _, event in read_events(path)] == EVENTS[:kept]
+        assert list(read_events(path)) == EVENTS[:kept]
         with Journal(path) as journal:
             for event in EVENTS[kept:]:
                 journal.add(event)
@@ -113,9 +113,8 @@ def test_a_line_that_ends_at_a_block_is_read_by_all_and_stays_when_the_journal_i
             journal.add(event)
         events.append(event)
         assert path.stat().st_size == max(end, journal.position)
-        assert [event for _, event in read_events(path)] == events
-        assert list(Follower(path).read()) == events
-        assert [event for lines in read_many(path) for event in lines.events] == events
+        assert list(read_events(path)) == events
+        assert [event for batch in JournalReader(path).read() for event in batch.events] == events
 
 
 @pytest.mark.parametrize(
@@ -148,7 +147,7 @@ def test_a_line_of_another_study_of_the_same_words_is_found_out(tmp_path: Path) 
     lines = path.read_bytes().splitlines(keepends=True)
     other = tmp_path / "other"
     other.mkdir()
-    journals.create(other / journals.NAME, msgspec.structs.replace(settings(), seed=1))
+    create(other / journals.NAME, msgspec.structs.replace(settings(), seed=1))
     (other / journals.NAME).write_bytes((other / journals.NAME).read_bytes() + b"".join(lines[1:]))
     with pytest.raises(JournalError, match="line 2"):
         list(read_events(other / journals.NAME))
@@ -184,16 +183,82 @@ def test_a_first_line_of_another_format_is_refused_with_the_version_that_reads_i
 def test_a_date_that_no_calendar_has_is_refused(tmp_path: Path) -> None:
     path = tmp_path / journals.NAME
     last = 253_402_300_799.0
-    journals.create(path, msgspec.structs.replace(settings(), created=last))
+    create(path, msgspec.structs.replace(settings(), created=last))
     time.localtime(read_settings(path).created)
     path.unlink()
-    journals.create(path, msgspec.structs.replace(settings(), created=1e18))
+    create(path, msgspec.structs.replace(settings(), created=1e18))
     with pytest.raises(JournalError, match=r"line 1: .* - at `\$.created`"):
         read_settings(path)
     with Journal(written(tmp_path / "other")) as journal:
         journal.add(SessionStarted(1.0, 1e18, "0", "here", 1))
     with pytest.raises(JournalError, match=r"line 7: .* - at `\$.unix_time`"):
         list(read_events(tmp_path / "other" / journals.NAME))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"rungs": ()},
+        {"rungs": (2, 1), "kept": ((1, 2),)},
+        {"rungs": (1, 1), "kept": ((1, 2),)},
+        {"rungs": (0, 1), "kept": ((1, 2),)},
+        {"rungs": (1, 2**63), "kept": ((1, 2),)},
+        {"rungs": tuple(range(1, 100_001)), "kept": ((1, 2),) * 99_999},
+        {"kept": ()},
+        {"kept": ((1, 0), (1, 2), (1, 2))},
+        {"kept": ((0, 1), (1, 2), (1, 2))},
+        {"kept": ((-1, -2), (1, 2), (1, 2))},
+        {"kept": ((3, 2), (1, 2), (1, 2))},
+        {"seed": -1},
+        {"created": -1.0},
+        {"checkpoint_limit": -1},
+    ],
+)
+def test_a_first_line_that_describes_no_study_is_refused(changes: dict[str, Any], tmp_path: Path) -> None:
+    path = tmp_path / journals.NAME
+    create(path, msgspec.structs.replace(settings(), **changes))
+    for read in (read_settings, lambda path: list(read_events(path))):
+        with pytest.raises(JournalError, match="line 1: ") as error:
+            read(path)
+        assert str(error.value).isprintable()
+
+
+def test_a_first_line_nested_without_end_is_refused(tmp_path: Path) -> None:
+    line = b'{"format":2,"ashtune":"0","space":' + b'{"a":' * 50_000 + b"}" * 50_001
+    path = tmp_path / journals.NAME
+    path.write_bytes(line + b"\n")
+    with pytest.raises(JournalError, match="line 1: "):
+        read_settings(path)
+
+
+@pytest.mark.parametrize("kind", ["fifo", "link", "endless link", "folder", "device"])
+def test_what_is_no_file_is_refused_at_once(kind: str, tmp_path: Path) -> None:
+    path = tmp_path / journals.NAME
+    match kind:
+        case "fifo":
+            os.mkfifo(path)
+        case "link":
+            path.symlink_to(written(tmp_path / "other"))
+        case "endless link":
+            path.symlink_to(path)
+        case "folder":
+            path.mkdir()
+        case "device":
+            path = Path("/dev/zero")
+    for use in (read_settings, Journal, lambda path: list(read_events(path))):
+        with pytest.raises(JournalError) as error:
+            use(path)
+        assert str(error.value).startswith(f"{path}: ")
+    assert not [thread for thread in threading.enumerate() if thread.name == "ashtune-journal-sync"]
+
+
+@pytest.mark.parametrize("end", [b"", b"\n", b'"}\n'])
+def test_a_line_without_end_is_refused_before_it_is_read(end: bytes, tmp_path: Path) -> None:
+    path = written(tmp_path)
+    with path.open("ab") as file:
+        file.write(b'{"event":"stop_requested","reason":"' + b"x" * 100_000_000 + end)
+    with pytest.raises(JournalError, match="line 7: longer than 16,777,216 bytes"):
+        list(read_events(path))
 
 
 def test_a_directory_without_a_study_is_refused_by_name(tmp_path: Path) -> None:
@@ -229,15 +294,15 @@ def test_of_two_spaces_the_first_thing_that_differs_is_named_with_both_values(
 def test_a_curve_too_long_for_a_line_is_thinned_and_the_result_stands(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(journals, "MOST_LINE_BYTES", 2_000)
+    monkeypatch.setattr(journal_writer, "MOST_LINE_BYTES", 2_000)
     path = tmp_path / journals.NAME
-    journals.create(path, settings())
+    create(path, settings())
     curve: list[tuple[int, dict[str, float | None]]] = [(number % 8 + 1, {"score": 0.5}) for number in range(1_000)]
     with Journal(path) as journal:
         for event in STARTED:
             journal.add(event)
         journal.add(msgspec.structs.replace(RESULT, curve=curve, rung=3, resource=8))
-    *_, (_, event) = read_events(path)
+    *_, event = read_events(path)
     assert isinstance(event, JobFinished)
     assert event.metrics == RESULT.metrics
     assert [*event.curve] == curve[15::16], "every second report was left out, four times"
@@ -246,10 +311,10 @@ def test_a_curve_too_long_for_a_line_is_thinned_and_the_result_stands(
 
 def test_an_event_that_no_line_can_hold_is_refused_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = written(tmp_path)
-    monkeypatch.setattr(journals, "MOST_LINE_BYTES", 2_000)
+    monkeypatch.setattr(journal_writer, "MOST_LINE_BYTES", 2_000)
     with Journal(path) as journal, pytest.raises(JournalError, match="longer than a line may be"):
         journal.add(StopRequested(1.0, "x" * 2_000))
-    assert [event for _, event in read_events(path)] == EVENTS
+    assert list(read_events(path)) == EVENTS
 
 
 class FullDisk(Disk):
@@ -320,10 +385,10 @@ def test_a_write_that_is_interrupted_is_not_written_again(is_whole: bool, tmp_pa
         with pytest.raises(JournalError, match="a write was interrupted; open the study again"):
             journal.flush()
     there = EVENTS + more[: 2 if is_whole else 1]
-    assert [event for _, event in read_events(path)] == there
+    assert list(read_events(path)) == there
     with Journal(path) as journal:
         journal.add(EVENTS[-1])
-    assert [event for _, event in read_events(path)] == [*there, EVENTS[-1]]
+    assert list(read_events(path)) == [*there, EVENTS[-1]]
 
 
 def test_a_process_that_is_forked_writes_nothing_of_what_its_parent_is_to_write(tmp_path: Path) -> None:
@@ -338,8 +403,8 @@ def test_a_process_that_is_forked_writes_nothing_of_what_its_parent_is_to_write(
             finally:
                 os._exit(status)
         assert os.waitpid(child, 0)[1] == 0
-        assert [event for _, event in read_events(path)] == EVENTS
-    assert [event for _, event in read_events(path)] == [*EVENTS, EVENTS[-1]]
+        assert list(read_events(path)) == EVENTS
+    assert list(read_events(path)) == [*EVENTS, EVENTS[-1]]
 
 
 def test_what_was_flushed_is_synced_once_by_who_syncs_it_and_at_the_end(tmp_path: Path) -> None:
@@ -397,7 +462,7 @@ def test_who_syncs_while_another_thread_is_at_it_goes_on_when_all_is_on_the_disk
 def test_a_journal_that_a_driver_killed_here_left_half_created_is_created_anew(tmp_path: Path) -> None:
     path = tmp_path / journals.NAME
     path.with_suffix(".new").symlink_to(tmp_path / "elsewhere")
-    journals.create(path, settings())
+    create(path, settings())
     assert read_settings(path).name == "test"
     assert [each.name for each in tmp_path.iterdir()] == [journals.NAME]
 
@@ -409,7 +474,7 @@ def test_a_journal_that_others_may_read_stays_so_when_it_is_opened(tmp_path: Pat
     path.with_name(f"{journals.NAME}.new").write_bytes(b"left by a driver that was killed")
     Journal(path).close()
     assert path.stat().st_mode & 0o777 == 0o640
-    assert list(read_events(path)) == list(enumerate(EVENTS, start=2))
+    assert list(read_events(path)) == EVENTS
     assert [each.name for each in tmp_path.iterdir()] == [journals.NAME]
 
 

@@ -11,7 +11,7 @@ import pytest
 from thread_study import LADDER, ThreadStudy
 
 from ashtune.core.events import JobFinished
-from ashtune.study.journal import Journal
+from ashtune.study.journal_writer import Journal
 
 pytestmark = pytest.mark.slow
 

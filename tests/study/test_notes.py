@@ -13,7 +13,8 @@ from ashtune.schedulers.registry import SCHEDULERS
 from ashtune.search.registry import SEARCHES
 from ashtune.space.space import Space
 from ashtune.study.factory import caution_of, new_settings
-from ashtune.study.journal import NAME, create
+from ashtune.study.journal import NAME
+from ashtune.study.journal_writer import create
 from ashtune.study.settings import Settings
 
 CAUTION = "where trials are judged is chosen as if all of them were random draws; proposals are more alike"

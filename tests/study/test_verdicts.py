@@ -4,7 +4,7 @@ from collections import Counter
 
 import pytest
 
-from ashtune.core.events import Event, JobFailed, JobFinished, SessionStarted, WorkerJoined, WorkerLost
+from ashtune.core.events import Event, JobFailed, JobFinished, SessionStarted, TrialStarted, WorkerJoined, WorkerLost
 from ashtune.core.jobs import TrialId, WorkerId
 from ashtune.core.ladder import Ladder
 from ashtune.core.observer import Observer
@@ -117,6 +117,7 @@ def test_a_scheduler_that_refuses_a_session_is_a_difference_and_reading_goes_on(
     events: list[Event] = [
         SessionStarted(0.0, 0.0, "0", "", 0, trials=3),
         *(WorkerJoined(0.0, WorkerId(worker)) for worker in range(3)),
+        *(TrialStarted(0.0, TrialId(trial), {"x": trial}) for trial in range(3)),
         *(
             JobFinished(1.0, worker=WorkerId(n), trial=TrialId(n), rung=0, resource=1, metrics={"loss": n}, seconds=1.0)
             for n in range(3)

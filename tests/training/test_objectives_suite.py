@@ -172,7 +172,7 @@ def tune(script: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 def assert_whole(study: Path, trials: int = TRIALS) -> None:
     """Every configuration was tried, no result is there twice, each promotion follows, and no epoch is missing."""
-    events = [event for _, event in read_events(study / NAME) if isinstance(event, JobFinished)]
+    events = [event for event in read_events(study / NAME) if isinstance(event, JobFinished)]
     counted = Counter((event.trial, event.rung) for event in events)
     assert set(counted.values()) == {1}
     assert {trial for trial, rung in counted if rung == 0} == set(range(trials))
@@ -262,8 +262,8 @@ def test_it_is_trained_by_the_ranks_of_an_mpi_job(kind: str, script: Path, tmp_p
 def results(study: Path) -> list[JobFinished]:
     if not (study / NAME).exists():
         return []
-    return [event for _, event in read_events(study / NAME) if isinstance(event, JobFinished)]
+    return [event for event in read_events(study / NAME) if isinstance(event, JobFinished)]
 
 
 def pids(study: Path) -> list[int]:
-    return [event.pid for _, event in read_events(study / NAME) if isinstance(event, WorkerJoined)]
+    return [event.pid for event in read_events(study / NAME) if isinstance(event, WorkerJoined)]

@@ -43,7 +43,7 @@ def failures(study: ashtune.Study) -> dict[int, str]:
 
 
 def results(folder: Path) -> list[JobFinished]:
-    return [event for _, event in read_events(folder / "study" / NAME) if isinstance(event, JobFinished)]
+    return [event for event in read_events(folder / "study" / NAME) if isinstance(event, JobFinished)]
 
 
 @pytest.mark.parametrize(

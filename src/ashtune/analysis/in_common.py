@@ -8,9 +8,7 @@ where chance would name two in less than 1 study of ``UNLIKELY``.
 import math
 from collections.abc import Iterable, Mapping
 from itertools import combinations
-from typing import TYPE_CHECKING, Any
-
-from ashtune.core.numbers import value_text
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import numpy as np
@@ -50,24 +48,6 @@ def in_common(ended: "Mask", others: "Mask", numbers: "Numbers", texts: "Texts")
         closest = min(pairs, key=lambda pair: int(pair[0][1].sum() + pair[1][1].sum()), default=())
         named = [words for words, _ in closest]
     return f"{count:,} of {count:,} with {' and '.join(named)}, 0 of {rest:,} others" if named else ""
-
-
-def columns_of(configurations: Iterable[Mapping[str, Any]]) -> "tuple[Numbers, Texts]":
-    """Return the hyperparameters of trials in columns: those that are numbers in all trials, and the others."""
-    import numpy as np
-
-    rows = list(configurations)
-    numbers: dict[str, Floats] = {}
-    texts: dict[str, tuple[Codes, list[str]]] = {}
-    for name in dict.fromkeys(name for row in rows for name in row):
-        values = [row.get(name) for row in rows]
-        if all(value is None or type(value) in (int, float) for value in values):
-            numbers[name] = np.array([math.nan if value is None else value for value in values], np.float64)
-        else:
-            places: dict[str, int] = {}
-            codes = [places.setdefault(value_text(row[name]), len(places)) if name in row else -1 for row in rows]
-            texts[name] = np.array(codes, np.int32), list(places)
-    return numbers, texts
 
 
 def _choices(ended: "Mask", others: "Mask", texts: "Texts") -> "Iterable[tuple[str, Mask]]":

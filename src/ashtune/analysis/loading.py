@@ -9,7 +9,7 @@ import msgspec
 from ashtune.analysis.results import Results
 from ashtune.analysis.tally import Tally
 from ashtune.analysis.timeline import Timeline
-from ashtune.analysis.trials import Trials
+from ashtune.analysis.trials import Trials, trials_of
 from ashtune.core.events import Event
 from ashtune.core.ladder import Ladder
 from ashtune.core.observer import Observer
@@ -83,7 +83,7 @@ class StudyReader:
 
     def events(self) -> Iterator[Event]:
         """Yield the events of the journal."""
-        return events_of(self.journal)
+        return read_events(self.journal)
 
     @property
     def tally(self) -> Tally:
@@ -119,8 +119,9 @@ class StudyReader:
             How the study ended.
         """
         view = scheduler_view(self.settings, first_ladder(self.settings))
-        replay = Replay(None if view.machine is None else build_controller(self.settings, view.machine))
-        replay.tell(self.events(), observers)
+        controller = None if view.machine is None else build_controller(self.settings, view.machine)
+        replay = Replay(controller, rungs=len(self.ladder.rungs))
+        replay.read(self.journal, observers)
         if view.machine is None:
             return Outcome(is_complete=False, is_known=False)
         stopped = "its journal was written under other rules" if replay.difference else replay.stopping
@@ -131,20 +132,11 @@ class StudyReader:
     def _loaded(self) -> tuple[Tally, Trials, Results]:
         """What needs no orders, so that no scheduler is asked."""
         goal = self.settings.goal
-        loaded = Tally(self.ladder, goal), Trials(self.ladder, self.settings.search_name), Results(goal)
-        Replay().tell(self.events(), loaded)
+        loaded = Tally(self.ladder, goal), trials_of(self.settings, self.ladder), Results(goal)
+        Replay(rungs=len(self.ladder.rungs)).read(self.journal, loaded)
         return loaded
 
     @cached_property
     def _replayed(self) -> tuple[Outcome, Timeline]:
         timeline = Timeline(self.ladder)
         return self.tell([timeline]), timeline
-
-
-def events_of(journal: Path) -> Iterator[Event]:
-    """Yield the events of a journal.
-
-    Raises:
-        JournalError: If a line other than a torn last one cannot be read.
-    """
-    return (event for _, event in read_events(journal))

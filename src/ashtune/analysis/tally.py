@@ -8,7 +8,7 @@ Only what runs where needs the orders.
 
 from array import array
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import assert_never
 
 import msgspec
@@ -138,50 +138,6 @@ class Tally(Observer):
                 self._start_session(event, before)
             case _:
                 assert_never(event)
-
-    def start_many(self, events: Sequence[TrialStarted]) -> None:
-        """Take in starts of trials of the search, all at once: several times as fast as one after another.
-
-        As :meth:`finish_many` and :meth:`release_many` it leaves the time to :meth:`tick`.
-        """
-        self.started += len(events)
-        self.sorts.update(sort_of(event.origin) for event in events)
-
-    def finish_many(self, events: Sequence[JobFinished], losses: Sequence[float]) -> None:
-        """Take in results of the search, all at once, where orders are not known.
-
-        Args:
-            events: In their order.
-            losses: The first loss of each.
-        """
-        rungs, arrived, is_plain = self.rungs, self._arrived, self.goal.is_plain
-        self._make_room(TrialId(max(event.trial for event in events)))
-        bars = [rung.bar for rung in rungs]
-        for event, loss in zip(events, losses, strict=True):
-            trial, number = event.trial, event.rung
-            rung = rungs[number]
-            rung.arrived += 1
-            rung.seconds += event.seconds
-            rung.epochs += event.resource - event.start
-            if arrived[trial] < 0:
-                self.tried += 1
-            elif not event.start:
-                self.retrained += 1
-            arrived[trial] = number
-            if event.checkpoint is not None or event.problem:
-                self._saved(event, number)
-            if event.stopped:
-                self.ended_early += 1
-            if loss <= bars[number] or not is_plain:
-                rung.add(event)
-                bars[number] = rung.bar
-
-    def release_many(self, events: Sequence[TrialReleased]) -> None:
-        """Take in that workers let go of trials, all at once, where orders are not known."""
-        for event in events:
-            self.saving_seconds += event.seconds
-            if event.checkpoint is not None or event.problem:
-                self._saved(event)
 
     def followed(self, what: Followed) -> None:
         """Take in a verdict or an order. O(1)."""

@@ -414,6 +414,8 @@ class Timeline(Observer):
             worker.releasing = order.trial
 
     def _join(self, worker: WorkerId) -> None:
+        if (before := self._workers.get(worker)) is not None:  # no driver has written that
+            self._depart(before, self.now, LOST)
         place = self._places.take(self.now)
         paused = self.now - self.wall_seconds
         self._workers[worker] = PresentWorker(worker, lane=self._joined, place=place, paused=paused, joined=self.now)

@@ -1,17 +1,19 @@
-"""The trials of a study, one record each: an observer; and tables of pandas.
+"""The table of a study's trials: an observer that keeps it in columns, about 300 bytes a trial; and tables of pandas.
 
-The records are kept in columns, about 300 bytes a trial, and built when they are asked for.
+A record of a trial is built when it is asked for, and so are the columns of hyperparameters, which only searches and
+comparisons of trials need.
 """
 
+import math
 from array import array
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 import msgspec
 
 from ashtune.analysis.counts import without_numbers
-from ashtune.analysis.in_common import FEWEST, columns_of, in_common
+from ashtune.analysis.hyperparameters import Columns, Hyperparameter, hyperparameters
+from ashtune.analysis.in_common import FEWEST, in_common
 from ashtune.core.errors import SettingsError
 from ashtune.core.events import (
     Event,
@@ -26,12 +28,13 @@ from ashtune.core.ladder import Ladder
 from ashtune.core.observer import Observer
 from ashtune.core.orders import Train
 from ashtune.core.verdicts import Followed, TrialFailed
+from ashtune.study.settings import Settings
 
 if TYPE_CHECKING:
     import pandas
 
 Status = Literal["running", "paused", "trained to the top", "failed", "withdrawn", "ended early"]
-_STATUSES: tuple[Status, ...] = ("running", "paused", "trained to the top", "failed", "withdrawn", "ended early")
+STATUSES: tuple[Status, ...] = ("running", "paused", "trained to the top", "failed", "withdrawn", "ended early")
 _RUNNING, _PAUSED, _AT_THE_TOP, _FAILED, _WITHDRAWN, _ENDED_EARLY = range(6)
 _NOTHING = b"\x80"  # an empty map in msgpack
 
@@ -71,49 +74,75 @@ class Trials(Observer, Sequence[TrialRecord]):
     Args:
         ladder: The rungs.
         design: The name of the search, which is the origin of trials that have their place in its design.
+        hyperparameters: What is known of them before any trial has started.
+        metrics: Those that are kept in columns too.
+
+    Attributes:
+        statuses: Places in :data:`STATUSES`.
+        origins: Where the configurations come from; nothing for those in the design.
+        rungs: The highest rung with a result, -1 for none.
+        resources: How far each trial is trained.
+        seconds: Its training in all.
+        values: Of each metric that is kept in a column, the values of the last results; NaN for none.
+        reasons: Why a trial failed or was withdrawn.
     """
 
-    def __init__(self, ladder: Ladder, design: str = "") -> None:
+    def __init__(
+        self,
+        ladder: Ladder,
+        design: str = "",
+        *,
+        hyperparameters: Sequence[Hyperparameter] = (),
+        metrics: Sequence[str] = (),
+    ) -> None:
         self._top = ladder.top
         self._design = design
-        self._origins: list[str] = []
         self._encode = msgspec.msgpack.Encoder().encode
         self._configurations: list[bytes] = []
         self._metrics: list[bytes] = []
-        self._status = bytearray()
-        self._rungs = array("h")
-        self._resources = array("q")
         self._result_resources = array("q")
-        self._seconds = array("d")
-        self._reasons: dict[TrialId, str] = {}
         self._confirms: dict[TrialId, TrialId] = {}
+        self._ended_for: dict[str, list[TrialId]] = {}  # reason, without its numbers -> trials
+        self._columns = Columns(hyperparameters)
+        self._in_columns = 0  # trials whose configurations are in the columns
+        self.statuses = bytearray()
+        self.origins: list[str] = []
+        self.rungs = array("h")
+        self.resources = array("q")
+        self.seconds = array("d")
+        self.values: dict[str, array[float]] = {name: array("d") for name in metrics}
+        self.reasons: dict[TrialId, str] = {}
 
     def __len__(self) -> int:
-        return len(self._status)
+        return len(self.statuses)
 
     def event(self, event: Event) -> None:
         """Take in one event. O(1)."""
         match event:
             case JobFinished(trial=trial, rung=rung):
                 self._trained(event)
-                self._rungs[trial] = rung
+                self.rungs[trial] = rung
                 self._result_resources[trial] = event.resource
                 self._metrics[trial] = self._encode(event.metrics)
-                self._status[trial] = _AT_THE_TOP if rung == self._top else _PAUSED
+                for name, column in self.values.items():
+                    value = event.metrics.get(name)
+                    column[trial] = math.nan if value is None else value
+                self.statuses[trial] = _AT_THE_TOP if rung == self._top else _PAUSED
                 if event.stopped:
-                    self._status[trial] = _ENDED_EARLY
+                    self.statuses[trial] = _ENDED_EARLY
             case TrialStarted(trial=trial, configuration=configuration, origin=origin):
                 self._grow(trial)
-                self._origins[trial] = origin
+                self.origins[trial] = origin
                 self._configurations[trial] = self._encode(configuration)
+                self._in_columns = min(trial, self._in_columns)
                 if event.confirms is not None:
                     self._confirms[trial] = event.confirms
             case JobPaused(trial=trial):
                 self._trained(event)
-                self._status[trial] = _PAUSED
+                self.statuses[trial] = _PAUSED
             case JobFailed(trial=trial, seconds=seconds):
                 self._grow(trial)
-                self._seconds[trial] += seconds
+                self.seconds[trial] += seconds
             case TrialWithdrawn(trial=trial, seconds=seconds, reason=reason):
                 self._end(trial, _WITHDRAWN, reason, seconds)
             case _:
@@ -122,8 +151,8 @@ class Trials(Observer, Sequence[TrialRecord]):
     def followed(self, what: Followed) -> None:
         """Take in who failed, and who is trained. O(1)."""
         if type(what) is Train:
-            self._grow(what.trial)
-            self._status[what.trial] = _RUNNING
+            if what.trial < len(self):  # else its start is still to come
+                self.statuses[what.trial] = _RUNNING
         elif type(what) is TrialFailed:
             self._end(what.trial, _FAILED, what.reason, 0.0)
 
@@ -138,17 +167,17 @@ class Trials(Observer, Sequence[TrialRecord]):
         return self._record(TrialId(numbers)) if isinstance(numbers, int) else [self[number] for number in numbers]
 
     def _record(self, trial: TrialId) -> TrialRecord:
-        rung = self._rungs[trial]
+        rung = self.rungs[trial]
         return TrialRecord(
             number=trial,
             configuration=self.configuration(trial),
-            status=_STATUSES[self._status[trial]],
+            status=STATUSES[self.statuses[trial]],
             rung=rung if rung >= 0 else None,
-            resource=self._resources[trial],
-            result_resource=(self._result_resources if rung >= 0 else self._resources)[trial],
+            resource=self.resources[trial],
+            result_resource=(self._result_resources if rung >= 0 else self.resources)[trial],
             metrics=msgspec.msgpack.decode(self._metrics[trial]),
-            seconds=self._seconds[trial],
-            reason=self._reasons.get(trial, ""),
+            seconds=self.seconds[trial],
+            reason=self.reasons.get(trial, ""),
             origin=self.origin(trial),
             confirms=self._confirms.get(trial),
         )
@@ -163,21 +192,41 @@ class Trials(Observer, Sequence[TrialRecord]):
 
     def origin(self, trial: TrialId) -> str:
         """Return in a few words where the configuration of a trial comes from."""
-        return self._origins[trial] or self._design
+        return self.origins[trial] or self._design
 
-    def in_common(self, reasons: Sequence[str]) -> list[str]:
-        """Return for each reason, in words, the values that only the trials that failed for it share. O(trials)."""
+    @property
+    def running(self) -> int:
+        """How many trials are on their way. Without orders a promoted trial counts as paused until it reports."""
+        return self.statuses.count(_RUNNING)
+
+    def columns(self) -> Columns:
+        """Return the hyperparameters in columns. O(trials that have started since they were asked for last)."""
+        self._columns.reach(len(self))
+        for trial in range(self._in_columns, len(self)):
+            self._columns.add(trial, self.configuration(TrialId(trial)))
+        self._in_columns = len(self)
+        return self._columns
+
+    def in_common(self, reason: str) -> str:
+        """Return in words what the trials that failed or were withdrawn for a reason have in common, "" for nothing.
+
+        O(trials) for each hyperparameter.
+        """
         import numpy as np
 
-        known = {trial: without_numbers(reason) for trial, reason in self._reasons.items()}
-        counts = Counter(known.values())
-        if max((counts[without_numbers(reason)] for reason in reasons), default=0) < FEWEST:
-            return [""] * len(reasons)
-        numbers, texts = columns_of(map(self.configuration, map(TrialId, range(len(self)))))
-        others = np.array([rung >= 0 and trial not in known for trial, rung in enumerate(self._rungs)], bool)
-        why = [known.get(TrialId(trial)) for trial in range(len(self))]
-        ended = (np.array([each == without_numbers(reason) for each in why], bool) for reason in reasons)
-        return [in_common(each, others, numbers, texts) for each in ended]
+        trials = self._ended_for.get(without_numbers(reason), [])
+        if len(trials) < FEWEST:
+            return ""
+        ended, others = np.zeros(len(self), bool), np.array(self.rungs) >= 0
+        ended[trials] = True
+        others[list(self.reasons)] = False
+        columns = self.columns()
+        return in_common(
+            ended,
+            others,
+            {name: np.array(column) for name, column in columns.numbers.items()},
+            {name: (np.array(column.codes), column.texts) for name, column in columns.texts.items()},
+        )
 
     def dataframe(self) -> "pandas.DataFrame":
         """Return one row a trial: number, status, rung, resource, hyperparameters, metrics, seconds, reason, origin.
@@ -213,27 +262,35 @@ class Trials(Observer, Sequence[TrialRecord]):
         return pandas.DataFrame(columns)
 
     def _grow(self, trial: TrialId) -> None:
-        missing = trial + 1 - len(self._status)
+        missing = trial + 1 - len(self.statuses)
         if missing > 0:
             self._configurations += [_NOTHING] * missing
             self._metrics += [_NOTHING] * missing
-            self._origins += [""] * missing
-            self._status += bytes(missing)
-            self._rungs.extend([-1] * missing)
-            self._resources.extend([0] * missing)
+            self.origins += [""] * missing
+            self.statuses += bytes(missing)
+            self.rungs.extend([-1] * missing)
+            self.resources.extend([0] * missing)
             self._result_resources.extend([0] * missing)
-            self._seconds.extend([0.0] * missing)
+            self.seconds.extend([0.0] * missing)
+            for column in self.values.values():
+                column.extend([math.nan] * missing)
 
     def _trained(self, event: JobFinished | JobPaused) -> None:
         self._grow(event.trial)
-        self._resources[event.trial] = event.resource
-        self._seconds[event.trial] += event.seconds
+        self.resources[event.trial] = event.resource
+        self.seconds[event.trial] += event.seconds
 
     def _end(self, trial: TrialId, status: int, reason: str, seconds: float) -> None:
         self._grow(trial)
-        self._status[trial] = status
-        self._reasons[trial] = reason
-        self._seconds[trial] += seconds
+        self.statuses[trial] = status
+        self.reasons[trial] = reason
+        self._ended_for.setdefault(without_numbers(reason), []).append(trial)
+        self.seconds[trial] += seconds
+
+
+def trials_of(settings: Settings, ladder: Ladder, metrics: Sequence[str] = ()) -> Trials:
+    """Return the table of a study, to be told it; see :class:`Trials`."""
+    return Trials(ladder, settings.search_name, hyperparameters=hyperparameters(settings.space), metrics=metrics)
 
 
 def curves_dataframe(events: Iterable[Event]) -> "pandas.DataFrame":

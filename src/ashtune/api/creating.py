@@ -35,6 +35,7 @@ from ashtune.study import objective_file as objectives
 from ashtune.study.disk import DISK, FOLDER_FOR_THE_OWNER
 from ashtune.study.factory import build_controller, new_settings
 from ashtune.study.journal import read_events
+from ashtune.study.journal_writer import create
 from ashtune.study.ladders import continued, first_ladder, ladder_in_force
 from ashtune.study.replay import replay
 from ashtune.study.settings import Settings, differences
@@ -304,13 +305,13 @@ def open_or_create(
     if pickled is not None:
         objectives.keep(path, pickled)
     if not journal.exists():
-        journals.create(journal, settings)
+        create(journal, settings)
     return ladder
 
 
 def _must_begin_anew(journal: Path, settings: Settings, *, has_changed: bool) -> bool:
     """Whether a study has no result, and its training function has changed or the study has ended by itself."""
-    if any(isinstance(event, JobFinished) for _, event in read_events(journal, only=b"job_finished")):
+    if any(isinstance(event, JobFinished) for event in read_events(journal, only=(b"job_finished",))):
         return False
     controller = build_controller(settings)
     return replay(journal, controller, ()) > 0 and (has_changed or controller.is_complete or controller.gave_up)

@@ -239,7 +239,7 @@ class Study:
             parts = printed_by(self.directory, number)
         except OSError as error:
             raise StudyError(f"{error.filename}: {error.strerror}") from None
-        for _, event in read_events(self._reader.journal, only=b"worker_lost"):
+        for event in read_events(self._reader.journal, only=(b"worker_lost",)):
             if isinstance(event, WorkerLost) and event.trial == number and event.last_words:
                 parts.append(unmarked(event.last_words + "\n"))
         return "".join(parts)
@@ -522,7 +522,7 @@ class Study:
     def _trials_asked(self, trials: int | None) -> int | None:
         """Return how many trials a session is to have: as given, or as the last one had; None for no end."""
         if trials is None:
-            for _, event in read_events(self._reader.journal, only=b"session_started"):
+            for event in read_events(self._reader.journal, only=(b"session_started",)):
                 trials = event.trials if isinstance(event, SessionStarted) else trials
         most = self._reader.settings.configurations
         return most if trials is None else trials if most is None else min(trials, most)

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 from typing import Any, Unpack
 
-from ashtune.analysis.loading import events_of
 from ashtune.api.creating import hint, make_folder, open_or_create, place_for, wanted_study
 from ashtune.api.study import Study
 from ashtune.core.errors import in_one_line
@@ -17,6 +16,7 @@ from ashtune.engines.protocol import AUTO
 from ashtune.engines.registry import choose_engine
 from ashtune.study import journal as journals
 from ashtune.study import objective_file as objectives
+from ashtune.study.journal import read_events
 from ashtune.study.lock import StudyLock
 from ashtune.training.versions import version_of
 
@@ -82,5 +82,5 @@ def tune(
         longer = open_or_create(path, wanted.settings, options, pickled=pickled, version=checked_version)
         Session(path, options, engine, longer, version=version, objective=objective).run()
     if not quiet:
-        hint(hints.of_the_results(wanted.settings.goal, events_of(path / journals.NAME)))
+        hint(hints.of_the_results(wanted.settings.goal, read_events(path / journals.NAME)))
     return Study.load(path)

@@ -23,7 +23,7 @@ from ashtune.core.plaintext import one_line, shown
 from ashtune.space.columns import Column
 from ashtune.space.plain import hashable, identity
 from ashtune.space.space import Space
-from ashtune.study.journal_lines import MOST_LINE_BYTES
+from ashtune.study.journal import MOST_LINE_BYTES
 
 MOST = 10_000
 """Results that a study keeps; of more the best."""

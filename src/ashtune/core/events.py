@@ -7,7 +7,7 @@ received the event; a worker leaves it at 0.
 Rule: a field is never renamed or reused; a journal written today must be read for years.
 """
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import msgspec
 
@@ -20,6 +20,15 @@ _Worker = Annotated[WorkerId, msgspec.Meta(ge=0, lt=1 << 31)]
 _Rung = Annotated[int, msgspec.Meta(ge=0, lt=1 << 15)]
 _Whole = Annotated[int, msgspec.Meta(ge=0, le=1 << 53)]
 _Seconds = Annotated[float, msgspec.Meta(ge=0, le=1e18)]
+MOST_PLACES = 1 << 18
+"""Jobs that a worker may take at a time."""
+_Places = Annotated[int, msgspec.Meta(ge=0, le=MOST_PLACES)]
+_Int = Annotated[int, msgspec.Meta(ge=-(1 << 63), le=(1 << 63) - 1)]
+if TYPE_CHECKING:
+    _Value: TypeAlias = Any
+else:
+    _Value = str | _Int | float | bool | list[Any] | None
+_Configuration = Annotated[dict[str, _Value], msgspec.Meta(min_length=1)]
 UnixSeconds = Annotated[float, msgspec.Meta(ge=0, le=253_402_300_799)]
 """Seconds since 1970, up to the end of the year 9999: what a calendar can show."""
 
@@ -87,7 +96,7 @@ class TrialStarted(_Fact, frozen=True):
     """
 
     trial: _Trial
-    configuration: dict[str, Any]
+    configuration: _Configuration
     origin: str = ""
     confirms: _Trial | None = None
 
@@ -184,7 +193,7 @@ class PlacesChanged(_Fact, frozen=True):
     """A worker takes so many jobs at a time from now on, as it trains them together. One is the rule."""
 
     worker: _Worker
-    places: _Whole
+    places: _Places
 
 
 class ProgramCompiled(_Fact, frozen=True, kw_only=True):
@@ -226,13 +235,13 @@ class TrialsExtended(_Fact, frozen=True):
 class ConfigurationEnqueued(_Fact, frozen=True):
     """The user wants a configuration tried: the next new trial has it, after those that were enqueued before."""
 
-    configuration: dict[str, Any]
+    configuration: _Configuration
 
 
 class WorkersChanged(_Fact, frozen=True):
     """The user wants so many workers until the end of the session."""
 
-    workers: _Whole
+    workers: _Places
 
 
 Event = (

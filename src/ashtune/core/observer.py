@@ -11,7 +11,6 @@ Rule 3: an observer that is about the search (``sees_confirmations = False``) is
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from functools import partial
 from os import PathLike, fspath
 from typing import Any, ClassVar, TypeVar
 
@@ -139,43 +138,45 @@ class Observers:
     """
 
     def __init__(self, observers: Sequence[Observer]) -> None:
-        self._filter = SearchFilter()
-        self._events = self._filtered(observers, "event")
-        self._followed = self._filtered(observers, "followed")
-        self._progress = self._filtered(observers, "progress")
+        self._filter = None if all(each.sees_confirmations for each in observers) else SearchFilter()
+        self._events = _methods(observers, "event")
+        self._followed = _methods(observers, "followed")
+        self._progress = _methods(observers, "progress")
         self._ticks = _methods(observers, "tick")
 
     def tell(self, event: Event, followed: Iterable[Followed]) -> None:
         """Tell them an event, and then what followed from it."""
-        for method in self._events:
-            method(event)
-        if self._followed:
-            for what in followed:
-                for method in self._followed:
-                    method(what)
+        self._tell(self._events, event)
+        for what in followed if self._followed else ():
+            self._tell(self._followed, what)
 
     def progress(self, progress: Progress) -> None:
         """Tell them a report between two rungs."""
-        for method in self._progress:
-            method(progress)
+        self._tell(self._progress, progress)
 
     def tick(self, now: float) -> None:
         """Tell them that a moment has passed."""
-        for method in self._ticks:
+        for method, _ in self._ticks:
             method(now)
 
-    def _filtered(self, observers: Sequence[Observer], name: str) -> list[Callable[[Any], None]]:
-        """Return a method of those observers that override it; those about the search are told what is of it."""
-        return [
-            method if method.__self__.sees_confirmations else partial(self._tell_of_the_search, method)
-            for method in _methods(observers, name)
-        ]
-
-    def _tell_of_the_search(self, method: Callable[[Any], None], what: Any) -> None:
-        if (left := self._filter(what)) is not None:
-            method(left)
+    def _tell(self, methods: "Sequence[_Method]", what: Any) -> None:
+        """Tell those about the search only what is of it."""
+        of_the_search = what if self._filter is None else self._filter(what)
+        for method, sees_confirmations in methods:
+            if sees_confirmations:
+                method(what)
+            elif of_the_search is not None:
+                method(of_the_search)
 
 
-def _methods(observers: Sequence[Observer], name: str) -> list[Any]:
+_Method = tuple[Callable[[Any], None], bool]
+"""A method of an observer, and whether that is told of trials that confirm others."""
+
+
+def _methods(observers: Sequence[Observer], name: str) -> list[_Method]:
     """Return a method of those observers that override it."""
-    return [getattr(each, name) for each in observers if getattr(type(each), name) is not getattr(Observer, name)]
+    return [
+        (getattr(each, name), each.sees_confirmations)
+        for each in observers
+        if getattr(type(each), name) is not getattr(Observer, name)
+    ]

@@ -3,9 +3,9 @@
 It is a process of its own and reads only: a study needs nothing for it, and does not notice it.
 
     following   one study: its journal read as it grows, its driver looked at (liveness), its parts made (picture)
-    reading     a journal read, and its events told to listeners; first_reading: a large one, quickly
+    reading     a journal read bit by bit, and its events told to observers
     parts/      what the page shows, a file each: facts in, plain numbers out
-    trials      every trial in columns, which trial_query filters, sorts and searches
+    trial_query trials filtered, sorted and searched in columns
     answers     what takes seconds to work out, in processes of their own (questions, answering)
     server      one page and its answers over HTTP, for those who know the address
 

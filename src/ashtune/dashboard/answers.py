@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from ashtune.analysis.audit import Audit
+from ashtune.analysis.hyperparameters import Hyperparameter, hyperparameters
 from ashtune.analysis.loading import StudyReader
 from ashtune.analysis.sampling import best_and_sampled
 from ashtune.core import parse
@@ -24,7 +25,6 @@ from ashtune.core.options import checked
 from ashtune.core.plaintext import one_line, shown
 from ashtune.dashboard.messages import NAMES
 from ashtune.dashboard.parts.part import short
-from ashtune.dashboard.parts.space import Hyperparameter, hyperparameters
 from ashtune.dashboard.refusals import BadQuestion, whole
 from ashtune.driver.options import WhatIfOptions
 from ashtune.reports.audit_view import audit_findings

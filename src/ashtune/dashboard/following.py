@@ -25,8 +25,7 @@ from ashtune.dashboard.messages import TrialQuestion, TrialStatus
 from ashtune.dashboard.picture import Picture, empty_parts
 from ashtune.dashboard.reading import LadderGrew
 from ashtune.dashboard.refusals import NothingThere
-from ashtune.dashboard.trial_query import Query
-from ashtune.dashboard.trials import rows_of
+from ashtune.dashboard.trial_query import REASON_CHARACTERS, Query, row_of
 from ashtune.study.disk import DISK
 from ashtune.study.journal import NAME, read_settings
 from ashtune.study.ladders import first_ladder
@@ -190,20 +189,20 @@ class FollowedStudy:
 
         Raises:
             BadQuestion: If the query does not fit the study.
-            JournalError: If the journal cannot be read.
             NothingThere: If there is no study.
         """
         with self._lock:
             picture = self._there()
-            table = picture.trials.copied(query)
+            table = picture.tables.table(query)
         selected = table.selected(query)
         with self._lock:
-            facts = [picture.trials.facts(trial) for trial in selected.trials]
+            records = [picture.trials[trial] for trial in selected.trials]
+        metric = picture.settings.goal.metric
         return {
             "total": selected.total,
             "matching": selected.matching,
             "columns": list(table.columns.values()),
-            "rows": rows_of(facts, picture.journal, picture.settings.search_name, table.columns),
+            "rows": [row_of(record, metric, table.columns) for record in records],
             "statuses": selected.statuses,
             "origins": selected.sources,
         }
@@ -231,12 +230,18 @@ class FollowedStudy:
             picture = self._there()
             if not 0 <= trial < len(picture.trials):
                 raise NothingThere(f"there is no trial {trial}; the study has {len(picture.trials):,}")
-            best, facts = picture.tally.best, picture.trials.facts(trial)
+            best, record = picture.tally.best, picture.trials[trial]
             return TrialQuestion(
                 directory=str(self.directory),
                 position=picture.position,
                 trial=trial,
-                status=TrialStatus(facts.status, facts.rung, facts.resource, facts.seconds, facts.reason),
+                status=TrialStatus(
+                    record.status,
+                    record.rung,
+                    record.resource,
+                    round(record.seconds, 3),
+                    one_line(record.reason, REASON_CHARACTERS),
+                ),
                 search=picture.settings.search_name,
                 best=None if best is None else int(best.trial),
                 pauses=picture.pauses,

@@ -8,18 +8,16 @@ through the controller, for workers, curves and reasons. From then on both readi
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import msgspec
 
 from ashtune.analysis.tally import Tally
-from ashtune.core.errors import AshtuneError, JournalError
-from ashtune.core.events import Event, TrialStarted
-from ashtune.core.jobs import TrialId
+from ashtune.analysis.trials import trials_of
+from ashtune.core.errors import AshtuneError
 from ashtune.core.ladder import Ladder
+from ashtune.core.observer import Observer
 from ashtune.core.plaintext import error_line
-from ashtune.core.verdicts import Followed
-from ashtune.dashboard.first_reading import FirstReading
 from ashtune.dashboard.liveness import Standing
 from ashtune.dashboard.parts.best import BestPart
 from ashtune.dashboard.parts.curves import CurvesPart
@@ -30,18 +28,19 @@ from ashtune.dashboard.parts.notes import NotesPart
 from ashtune.dashboard.parts.part import Part, Subject
 from ashtune.dashboard.parts.space import SpacePart
 from ashtune.dashboard.parts.workers import WorkersPart
-from ashtune.dashboard.reading import Batch, BatchListener, Cursor, Dispatcher, Listener, Method, Reading
-from ashtune.dashboard.trials import TrialColumns
+from ashtune.dashboard.reading import Clock, Reading
+from ashtune.dashboard.trial_query import TrialTables
 from ashtune.schedulers.view import SchedulerView
 from ashtune.search.registry import learns
 from ashtune.study.factory import build_controller, scheduler_view
-from ashtune.study.journal import events_at
 from ashtune.study.ladders import first_ladder
 from ashtune.study.replay import Replay
 from ashtune.study.settings import Settings
 
 LARGE_BYTES = 8 << 20
 """A journal of more bytes is read twice."""
+MOST_METRICS = 20
+"""Metrics that trials are sorted by: the first objectives and constraints."""
 COST_SHARE, READING_COST_SHARE = 0.05, 0.005
 """A part is made anew so seldom that it takes no more than this share of the time, less in the first reading."""
 PARTS: Mapping[str, type[Part]] = {
@@ -49,26 +48,6 @@ PARTS: Mapping[str, type[Part]] = {
     for kind in (HeadPart, LadderPart, BestPart, WorkersPart, CurvesPart, FailuresPart, NotesPart, SpacePart)
 }
 """All parts, by name."""
-
-
-class _Counts(BatchListener):
-    """Tells the tally all that it counts."""
-
-    def __init__(self, tally: Tally) -> None:
-        self._tally = tally
-
-    def takes(self) -> Mapping[type, Method]:
-        tally = self._tally
-        return {**dict.fromkeys(get_args(Event), tally.event), **dict.fromkeys(get_args(Followed), tally.followed)}
-
-    def take_batch(self, batch: Batch) -> None:
-        if batch.started:
-            self._tally.start_many(batch.started)
-        if batch.finished:
-            self._tally.finish_many(batch.finished, batch.losses)
-        if batch.released:
-            self._tally.release_many(batch.released)
-        self._tally.tick(batch.time)
 
 
 class Shown:
@@ -105,17 +84,19 @@ class Picture:
     def __init__(self, journal: Path, settings: Settings, ladder: Ladder, size: int, directory: str) -> None:
         self.journal = journal
         self.settings = settings
-        self._cursor = Cursor()
-        self._late_cursor = Cursor() if size > LARGE_BYTES else self._cursor
+        is_large = size > LARGE_BYTES
+        self._clock = Clock(ladder)
+        self._late_clock = Clock(ladder) if is_large else self._clock
         scheduler = scheduler_view(settings, ladder)
-        subject = Subject(settings, ladder, scheduler, learns(settings.search), self._cursor)
-        late_subject = msgspec.structs.replace(subject, cursor=self._late_cursor)
+        subject = Subject(settings, ladder, scheduler, learns(settings.search), self._clock)
+        late_subject = msgspec.structs.replace(subject, clock=self._late_clock)
         self.tally = Tally(ladder, settings.goal)
         self.workers = WorkersPart(late_subject)
         self.space = SpacePart(subject)
-        self.trials = TrialColumns(ladder, settings.goal, self.space.hyperparameters, self._cursor)
+        self.trials = trials_of(settings, ladder, settings.goal.metrics[:MOST_METRICS])
+        self.tables = TrialTables(self.trials)
         self.best = BestPart(subject)
-        self._head = HeadPart(subject, directory, self.tally, self.workers, self._origin)
+        self._head = HeadPart(subject, directory, self.tally, self.workers, self.trials.origin)
         rungs = LadderPart(subject, self.tally, self.workers)
         self._notes = NotesPart(late_subject, self.tally, rungs)
         curves = CurvesPart(late_subject)
@@ -128,17 +109,16 @@ class Picture:
         }  # fmt: skip
         self.shown = {name: Shown() for name in self._parts}
         self._machine = scheduler_view(settings, first_ladder(settings))
-        self._replay = _replay(settings, self._machine)
+        self._replay = _replay(settings, self._machine, len(ladder.rungs))
         self._has_controller = self._replay is not None
-        replay = self._replay or Replay()
-        quick: list[BatchListener] = [_Counts(self.tally), self.trials, rungs, self.best]
-        late: list[Listener] = [self.workers, curves, self._notes]
-        self._readings: list[FirstReading | Reading] = []
-        if self._late_cursor is not self._cursor:
-            self._readings.append(FirstReading(journal, settings.goal, quick, self._cursor, ladder=ladder))
+        from_events = Replay(rungs=len(ladder.rungs))
+        quick: list[Observer] = [self._clock, self.tally, self.trials, rungs, self.best]
+        late: list[Observer] = [self.workers, curves, self._notes]
+        if is_large:
+            told = [(from_events, quick), (self._replay or Replay(rungs=len(ladder.rungs)), [self._late_clock, *late])]
         else:
-            late = [*quick, *late]
-        self._readings.append(Reading(journal, Dispatcher(replay, late, self._late_cursor, ladder=ladder)))
+            told = [(self._replay or from_events, [*quick, *late])]
+        self._readings = [Reading(journal, replay, observers) for replay, observers in told]
         self.has_read_all = False
         """Whether the first reading has been at the end of the journal."""
         self.is_level = False
@@ -157,12 +137,12 @@ class Picture:
     @property
     def ran(self) -> float:
         """Seconds that the study had run at the last event."""
-        return self._cursor.ran
+        return self._clock.ran
 
     @property
     def pauses(self) -> list[tuple[float, float]]:
         """When each session began, and how long the study had not run by then."""
-        return self._cursor.pauses
+        return self._clock.pauses
 
     @property
     def knows_end(self) -> bool:
@@ -223,7 +203,7 @@ class Picture:
             now: In seconds of a steady clock.
         """
         self._notes.scheduler_notes = self._scheduler_notes()
-        late = ran if self.is_level else self._late_cursor.ran
+        late = ran if self.is_level else self._late_clock.ran
         for part in self._parts.values():
             if part is not self._head:
                 sequence = self._remake(part, late if part in (self.workers, self._notes) else ran, sequence, now)
@@ -258,23 +238,13 @@ class Picture:
         except Exception:  # noqa: BLE001 - of a scheduler of another package
             return ""
 
-    def _origin(self, trial: TrialId) -> str:
-        """Return where the configuration of a trial comes from, as its start in the journal says."""
-        line = self.trials.start_line(trial)
-        try:
-            [event] = events_at(self.journal, [line]) if line >= 0 else [None]
-        except JournalError:
-            return ""
-        origin = event.origin if isinstance(event, TrialStarted) and event.trial == trial else ""
-        return origin or self.settings.search_name
 
-
-def _replay(settings: Settings, view: SchedulerView) -> Replay | None:
+def _replay(settings: Settings, view: SchedulerView, rungs: int) -> Replay | None:
     """Return a replay through the study's controller; None where its scheduler or search is not known here."""
     if view.machine is None:
         return None
     try:
-        return Replay(build_controller(settings, view.machine))
+        return Replay(build_controller(settings, view.machine), rungs=rungs)
     except AshtuneError:
         return None
 

@@ -179,7 +179,7 @@ class _History:
 def _histories(journal: Path, trials: Set[TrialId], pauses: Pauses) -> Mapping[TrialId, _History]:
     """Return what the journal says of some trials. It is read once for all of them."""
     histories = {trial: _History() for trial in trials}
-    for _, event in read_events(journal, only=[b'"trial":%d,' % trial for trial in trials]):
+    for event in read_events(journal, only=[b'"trial":%d,' % trial for trial in trials]):
         if isinstance(event, _OfTrial) and event.trial is not None and event.trial in histories:
             histories[event.trial].add(event, _ran(event.time, pauses))
     return histories

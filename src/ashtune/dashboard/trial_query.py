@@ -1,6 +1,7 @@
-"""Which trials a viewer asks for: the query in an address, and the table of all trials that it is put to.
+"""Which trials a viewer asks for: the query in an address, the table of all trials that it is put to, and the answer.
 
-Rule 1: a table is a copy: a study is read on while it is searched.
+Rule 1: a table is a copy: a study is read on while it is searched. A thread that asks holds the study's lock while it
+copies columns, and not while it searches them. A query of 100,000 trials takes less than a tenth of a second.
 Rule 2: what a trial does not have comes last in either order.
 Rule 3: a hyperparameter named like another column, as ``value``, has the column ``config.value``. In a range its own
 name will do.
@@ -8,14 +9,19 @@ name will do.
 
 import math
 import re
+from array import array
 from collections.abc import Callable, Mapping, Sequence
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from ashtune.core.plaintext import shown
+from ashtune.analysis.trials import STATUSES, TrialRecord, Trials
+from ashtune.core.jobs import TrialId
+from ashtune.core.plaintext import one_line, shown
+from ashtune.dashboard.parts.part import short_value
 from ashtune.dashboard.refusals import BadQuestion, whole
-from ashtune.dashboard.trial_sources import SOURCES
+from ashtune.dashboard.trial_sources import SOURCES, source_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,7 +31,6 @@ if TYPE_CHECKING:
     Mask = npt.NDArray[np.bool_]
     Numbers = npt.NDArray[np.int64]
 
-STATUSES = ("running", "paused", "trained to the top", "failed", "withdrawn", "ended early")
 COLUMNS = ("number", "value", "rung", "resource", "seconds", "status")
 """The columns of every study."""
 OF_A_HYPERPARAMETER = "config."
@@ -33,6 +38,9 @@ OF_A_HYPERPARAMETER = "config."
 MOST_ROWS = 500
 MOST_WORDS = 20
 """In a search, each a comparison of all trials."""
+MOST_VALUES = 500
+"""Hyperparameters, and metrics of a row."""
+REASON_CHARACTERS = 200
 _COMPARISON = re.compile(r"(.+?)(<=|>=|<|>|=)(.+)", re.DOTALL)
 
 
@@ -125,15 +133,15 @@ class Selected(msgspec.Struct, frozen=True):
 class Table(msgspec.Struct, frozen=True):
     """Columns of all trials at a moment.
 
-    ``texts`` and ``reason`` are numbers and what these stand for, -1 for none. ``columns`` has for each hyperparameter
-    the name of its column.
+    ``texts`` are numbers and what these stand for, -1 for none; ``reasons`` are those of the trials that have one.
+    ``columns`` has for each hyperparameter the name of its column.
     """
 
     status: "npt.NDArray[np.uint8]"
     source: "npt.NDArray[np.uint8]"
     numbers: "dict[str, Any]"
     texts: "dict[str, tuple[Any, list[str]]]"
-    reason: "tuple[Any, list[str]] | None"
+    reasons: Mapping[TrialId, str]
     columns: Mapping[str, str]
 
     def selected(self, query: Query) -> Selected:
@@ -211,8 +219,9 @@ class Table(msgspec.Struct, frozen=True):
             mask[int(number)] = True
         mask |= _with_text(self.status.astype(np.int64), STATUSES, sought)
         mask |= _with_text(self.source.astype(np.int64), SOURCES, sought)
-        for codes, texts in (*self.texts.values(), *((self.reason,) if self.reason else ())):
+        for codes, texts in self.texts.values():
             mask |= _with_text(codes, texts, sought)
+        mask[[trial for trial, reason in self.reasons.items() if sought in reason.casefold()]] = True
         return mask
 
     def _comparing(self, name: str, sign: str, text: str) -> "Mask":
@@ -232,6 +241,95 @@ class Table(msgspec.Struct, frozen=True):
         }  # fmt: skip
         mask: Mask = compare[sign](column, number)
         return mask
+
+
+class _Places(dict[str, int]):
+    """The place in :data:`SOURCES` of each origin that was asked for."""
+
+    def __missing__(self, origin: str) -> int:
+        place = self[origin] = SOURCES.index(source_of(origin))
+        return place
+
+
+class TrialTables:
+    """Makes tables of a study's trials, of what a query compares.
+
+    Args:
+        trials: All of them, with the metrics that count in columns.
+    """
+
+    def __init__(self, trials: Trials) -> None:
+        self._trials = trials
+        self._places = _Places()
+
+    def table(self, query: Query) -> Table:
+        """Return a copy of the columns that a query compares. O(trials)."""
+        import numpy as np
+
+        def copy(column: "array[int] | array[float]") -> Any:
+            return np.array(memoryview(column))
+
+        trials, columns = self._trials, self._trials.columns()
+        names = column_names(columns.names, trials.values)
+        numbers: dict[str, array[int] | array[float]] = {
+            **{names[name]: column for name, column in columns.numbers.items()},
+            **trials.values,
+            "value": next(iter(trials.values.values())),
+            "seconds": trials.seconds, "rung": trials.rungs, "resource": trials.resources,
+        }  # fmt: skip
+        wanted = query.names | {names.get(each.name, each.name) for each in query.where}
+        return Table(
+            status=np.frombuffer(bytes(trials.statuses), np.uint8),
+            source=np.frombuffer(bytes(map(self._places.__getitem__, trials.origins)), np.uint8),
+            numbers={name: copy(numbers[name]) for name in wanted if name in numbers},
+            texts={
+                names[name]: (copy(column.codes), list(column.texts))
+                for name, column in columns.texts.items()
+                if names[name] in wanted or query.search
+            },
+            reasons=dict(trials.reasons) if query.search else {},
+            columns=names,
+        )
+
+
+def column_names(hyperparameters: Sequence[str], metrics: Mapping[str, Any]) -> dict[str, str]:
+    """Return the name of each hyperparameter's column: its own, unless another column has that name."""
+    return {name: _column_of(name, metrics) for name in hyperparameters}
+
+
+def _column_of(hyperparameter: str, metrics: Mapping[str, Any]) -> str:
+    bare = hyperparameter
+    while True:
+        if bare in COLUMNS or bare in metrics:
+            return OF_A_HYPERPARAMETER + hyperparameter
+        if not bare.startswith(OF_A_HYPERPARAMETER):  # else ``config.value`` may be the column of ``value``
+            return hyperparameter
+        bare = bare.removeprefix(OF_A_HYPERPARAMETER)
+
+
+def row_of(record: TrialRecord, metric: str, columns: Mapping[str, str]) -> dict[str, Any]:
+    """Return what is shown of a trial.
+
+    Args:
+        record: What is known of it.
+        metric: The first one.
+        columns: The names of the columns of the hyperparameters.
+    """
+    return {
+        "trial": record.number,
+        "status": record.status,
+        "rung": record.rung,
+        "resource": record.resource,
+        "value": record.metrics.get(metric),
+        "metrics": dict(islice(record.metrics.items(), MOST_VALUES)),
+        "seconds": round(record.seconds, 3),
+        "origin": one_line(record.origin, REASON_CHARACTERS),
+        "reason": one_line(record.reason, REASON_CHARACTERS),
+        "configuration": {
+            columns.get(name, name): short_value(value)
+            for name, value in islice(record.configuration.items(), MOST_VALUES)
+        },
+    }
 
 
 def _floats(codes: "Numbers | Floats") -> "Floats":

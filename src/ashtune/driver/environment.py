@@ -71,7 +71,7 @@ def names_of_parts(engine: Engine, observers: Iterable[Observer]) -> dict[str, s
 def missing_parts(study: StudyReader) -> list[str]:
     """Return which of the parts that the last session of a study brought are not installed here, one line each."""
     described: dict[str, str] = {}
-    for _, event in read_events(study.journal, only=b"session_started"):
+    for event in read_events(study.journal, only=(b"session_started",)):
         described = event.facts if isinstance(event, SessionStarted) else described
     observers = described.get("observers", "").split(", ")
     lines = [ENGINES.missing(described.get("engine", AUTO)), *(OBSERVERS.missing(name) for name in observers if name)]

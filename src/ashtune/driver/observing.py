@@ -31,7 +31,7 @@ from ashtune.observers import CsvLog
 from ashtune.reports.terminal.text import write
 from ashtune.study.controller import Controller
 from ashtune.study.disk import Disk
-from ashtune.study.journal import read_records
+from ashtune.study.journal import JournalReader
 from ashtune.study.replay import Replay
 
 FINISH_SECONDS = 10.0
@@ -253,9 +253,12 @@ def history_of(journal: Path, disk: Disk, new_controller: Callable[[], Controlle
 
     def past(begin: int, end: int) -> Iterator[Sequence[_Call]]:
         replay = Replay(new_controller())
-        for _, position, event in read_records(journal, disk, until=end):
-            followed = replay.feed(event)
-            yield [] if position < begin else [("event", event), *(("followed", what) for what in followed)]
+        for batch in JournalReader(journal, disk=disk).read():
+            for event, position in zip(*batch, strict=True):
+                if position >= end:
+                    return
+                followed = replay.feed(event)
+                yield [] if position < begin else [("event", event), *(("followed", what) for what in followed)]
 
     return past
 

@@ -58,7 +58,7 @@ from ashtune.study.commands import Inbox
 from ashtune.study.configurations import Configurations
 from ashtune.study.disk import DISK, Disk
 from ashtune.study.factory import build_configurations, build_controller, caution_of, observed_study, scheduler_view
-from ashtune.study.journal import Journal
+from ashtune.study.journal_writer import Journal
 from ashtune.study.ladders import ladder_in_force
 from ashtune.study.replay import replay
 from ashtune.training.versions import changed

@@ -16,7 +16,7 @@ from typing import Protocol
 from ashtune.core.jobs import TrialId
 from ashtune.core.orders import Discard
 from ashtune.study.checkpoints import Checkpoints
-from ashtune.study.journal import SYNC_SECONDS
+from ashtune.study.journal_writer import SYNC_SECONDS
 
 
 class CheckpointStore(Protocol):

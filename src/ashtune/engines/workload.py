@@ -16,6 +16,7 @@ import msgspec
 
 from ashtune.core.errors import AshtuneError, ObjectiveError
 from ashtune.core.events import (
+    MOST_PLACES,
     Curve,
     Event,
     JobFailed,
@@ -36,7 +37,6 @@ from ashtune.study.configurations import Configurations
 from ashtune.study.disk import append_to
 from ashtune.training.messages import Alone, Assignment, Broken, FromWorker, JobEvent
 
-MOST_PLACES = 1 << 20
 NO_CONFIGURATION = msgspec.Raw(b"\x80")  # an empty map in msgpack
 
 WorkerMessage = FromWorker | WorkerLost

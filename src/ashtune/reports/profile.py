@@ -15,14 +15,13 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from ashtune.analysis.functions import WorkingSeconds, totals_of
-from ashtune.analysis.loading import events_of
 from ashtune.core.errors import StudyError
 from ashtune.core.numbers import plural, seconds_text, share_text, shortened
 from ashtune.reports.page import html
 from ashtune.reports.sections import Section
 from ashtune.reports.tables import bare_table
 from ashtune.study.disk import DISK, write_new
-from ashtune.study.journal import NAME
+from ashtune.study.journal import NAME, read_events
 from ashtune.training.profiling.files import FOLDER, WorkerProfile, read_profiles
 
 if TYPE_CHECKING:
@@ -74,7 +73,7 @@ def profile_of(study: Path) -> Profile | None:
     if not profiles:
         return None
     working = WorkingSeconds()
-    for event in events_of(study / NAME):
+    for event in read_events(study / NAME):
         working.event(event)
     records = flat_profile(profiles)
     return Profile(

@@ -20,7 +20,7 @@ from ashtune.analysis.loading import Outcome
 from ashtune.analysis.results import Results
 from ashtune.analysis.tally import Tally
 from ashtune.analysis.timeline import Timeline
-from ashtune.analysis.trials import Trials
+from ashtune.analysis.trials import Trials, trials_of
 from ashtune.core.jobs import Goal, TrialId
 from ashtune.core.ladder import Ladder
 from ashtune.core.observer import Observer
@@ -101,7 +101,7 @@ class ReportedStudy:
     @cached_property
     def trials(self) -> Trials:
         """A record of each trial."""
-        return self._shared(Trials(self.ladder, self.settings.search_name))
+        return self._shared(trials_of(self.settings, self.ladder))
 
     @cached_property
     def timeline(self) -> Timeline:

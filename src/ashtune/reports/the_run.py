@@ -82,7 +82,7 @@ class TroubleSection(Section):
         """Return for each reason what its trials have in common; of a study that runs nobody has looked."""
         if self.study.is_live:
             return [""] * len(groups)
-        return self.study.trials.in_common([group.reason for group in groups])
+        return [self.study.trials.in_common(group.reason) for group in groups]
 
 
 class FactsSection(Section):

@@ -14,7 +14,7 @@ from ashtune.space.space import Space
 from ashtune.study import journal as journals
 from ashtune.study.disk import FOLDER_FOR_THE_OWNER
 from ashtune.study.factory import new_settings
-from ashtune.study.journal import Journal
+from ashtune.study.journal_writer import Journal, create
 
 
 @contextmanager
@@ -53,7 +53,7 @@ def new_journal(
         directory.mkdir(FOLDER_FOR_THE_OWNER, parents=True)
     except OSError as error:
         raise SettingsError(f"{directory}: {error.strerror}; give a directory that can be made") from None
-    journals.create(directory / journals.NAME, settings)
+    create(directory / journals.NAME, settings)
     try:
         with Journal(directory / journals.NAME) as journal:
             yield journal

@@ -25,9 +25,8 @@ from ashtune.space.plain import identity
 from ashtune.space.space import Space
 from ashtune.study.configurations import Configurations
 from ashtune.study.controller import Controller
-from ashtune.study.course import names_of
 from ashtune.study.ladders import first_ladder
-from ashtune.study.settings import Settings
+from ashtune.study.settings import Settings, names_of
 
 
 def new_settings(

@@ -13,8 +13,6 @@ from ashtune.study.disk import DISK, Disk
 from ashtune.study.journal import read_events, read_settings
 from ashtune.study.settings import Settings
 
-_MARK = b"session_started"
-
 
 def first_ladder(settings: Settings) -> Ladder:
     """Return the ladder that a study began with."""
@@ -28,7 +26,7 @@ def ladder_in_force(journal: Path, disk: Disk = DISK) -> Ladder:
         JournalError: If there is no journal, or it cannot be read.
     """
     ladder = first_ladder(read_settings(journal, disk))
-    for _, event in read_events(journal, disk, only=_MARK):
+    for event in read_events(journal, disk, only=(b"session_started",)):
         if isinstance(event, SessionStarted):
             ladder = next_ladder(ladder, event)
     return ladder

@@ -1,5 +1,6 @@
 """The settings of a study: what it is, as the first line of its journal says, and where two of them differ."""
 
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 import msgspec
@@ -50,6 +51,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     def search_name(self) -> str:
         """The name of the search, as "random"."""
         return str(self.search.get("kind", ""))
+
+
+def names_of(space: Mapping[str, Any]) -> Sequence[str]:
+    """Return the hyperparameters that the record of a space names; nothing if it names none."""
+    names = space.get("names")
+    return [name for name in names if isinstance(name, str)] if isinstance(names, list) else ()
 
 
 def differences(there: Settings, here: Settings) -> list[str]:

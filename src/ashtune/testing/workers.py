@@ -21,6 +21,7 @@ from ashtune.engines.protocol import Brief, Engine, Workers
 from ashtune.study import journal as journals
 from ashtune.study import objective_file as objectives
 from ashtune.study.configurations import Configurations
+from ashtune.study.journal_writer import create
 from ashtune.study.settings import Settings
 from ashtune.training.messages import Setup
 
@@ -110,7 +111,7 @@ def open_harness(
         search={}, seed=0,
     )  # fmt: skip
     if not (study / journals.NAME).exists():
-        journals.create(study / journals.NAME, settings)
+        create(study / journals.NAME, settings)
     configurations = Configurations(Numbered())
     brief = Brief(
         setup=Setup(WorkerId(first_worker), str(study / objectives.NAME), GOAL, str(study), 0, sys.path),

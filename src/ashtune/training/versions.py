@@ -63,7 +63,7 @@ def version_of(objective: Callable[..., Any]) -> dict[str, str]:
 def version_before(journal: Path) -> dict[str, str]:
     """Return the version of the function that a study's last session had; nothing if none is known."""
     version: dict[str, str] = {}
-    for _, event in read_events(journal, only=b"session_started"):
+    for event in read_events(journal, only=(b"session_started",)):
         if isinstance(event, SessionStarted) and event.objective:
             version = event.objective
     return version

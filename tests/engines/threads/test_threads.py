@@ -158,7 +158,7 @@ class ElasticEngine(ThreadEngine):
 
 def test_workers_join_and_leave_while_a_study_runs_and_no_trial_suffers(tmp_path: Path) -> None:
     study = tuned(tmp_path / "s", counts, engine=ElasticEngine(), trials=30, workers=2)
-    events = [event for _, event in read_events(tmp_path / "s" / NAME)]
+    events = list(read_events(tmp_path / "s" / NAME))
     joined = {event.worker for event in events if isinstance(event, WorkerJoined)}
     lost = [event for event in events if isinstance(event, WorkerLost)]
     assert len(joined) == 2 + 4 + 3
@@ -205,7 +205,7 @@ def test_a_study_whose_process_is_ended_goes_on_with_threads_by_the_command(
     done = subprocess.run(resume, capture_output=True, text=True, check=False, timeout=200)
     assert done.returncode == 0, done.stderr
     assert ashtune.Study.load(directory).is_complete
-    events = [event for _, event in read_events(directory / NAME)]
+    events = list(read_events(directory / NAME))
     assert not [event for event in events if isinstance(event, JobFailed)]
 
 
@@ -250,7 +250,7 @@ def test_the_command_goes_on_with_objects_of_the_script_however_it_was_started(c
     resume = [*COMMANDS[command], "resume", directory, "--engine", "threads", "--max-resource", "8", "--quiet"]
     done = subprocess.run(resume, capture_output=True, text=True, check=False, timeout=200)
     assert done.returncode == 0, done.stderr
-    events = [event for _, event in read_events(directory / NAME)]
+    events = list(read_events(directory / NAME))
     assert not [event for event in events if isinstance(event, JobFailed)]
     assert [event.metrics["right"] for event in events if isinstance(event, JobFinished) and event.start] != []
     assert all(event.metrics["right"] == 1.0 for event in events if isinstance(event, JobFinished))

@@ -65,7 +65,7 @@ def test_what_a_killed_worker_has_started_is_gone_and_the_study_goes_on(tmp_path
         ended = launch.wait()
     assert ended.status == 0, str(ended)
     assert ended.left_behind == ()
-    events = [event for _, event in read_events(tmp_path / "study" / NAME)]
+    events = list(read_events(tmp_path / "study" / NAME))
     (lost,) = [event for event in events if isinstance(event, WorkerLost)]
     assert (lost.trial, lost.reason) == (0, "killed by SIGKILL")
     assert {event.trial for event in events if isinstance(event, JobFinished)} == {0, 1, 2, 3}
@@ -77,7 +77,7 @@ def test_what_a_trial_over_its_time_has_started_is_gone_and_the_study_goes_on(tm
         ended = launch.wait()
     assert ended.status == 0, str(ended)
     assert ended.left_behind == ()
-    events = [event for _, event in read_events(tmp_path / "study" / NAME)]
+    events = list(read_events(tmp_path / "study" / NAME))
     assert [event.trial for event in events if isinstance(event, WorkerLost) and event.is_fatal] == [0]
     assert [event for event in events if isinstance(event, JobFailed)] == []
 
@@ -122,7 +122,7 @@ def test_a_workers_end_by_a_signal_is_told_as_that_signal(tmp_path: Path) -> Non
         (tmp_path / "go on").touch()
         ended = launch.wait()
     assert ended.status == 0, str(ended)
-    events = [event for _, event in read_events(tmp_path / "study" / NAME)]
+    events = list(read_events(tmp_path / "study" / NAME))
     (lost,) = [event for event in events if isinstance(event, WorkerLost)]
     assert lost.reason == "killed by SIGSEGV"
     assert "Segmentation fault" in lost.last_words

@@ -80,7 +80,7 @@ def wait_until(is_so: Callable[[], bool], job: SlurmJob | None = None, limit: fl
 
 
 def events(study: Path) -> list[Event]:
-    return [event for _, event in read_events(study / NAME)] if (study / NAME).exists() else []
+    return list(read_events(study / NAME)) if (study / NAME).exists() else []
 
 
 def of(kind: type, study: Path) -> list[Event]:

@@ -53,7 +53,7 @@ def assert_only_these_fail(study: Path, killers: list[int]) -> None:
     table = ashtune.Study.load(study).dataframe()
     assert sorted(table.number[table.status == "failed"]) == killers
     assert "trained to the top" in set(table.status)
-    lost = [event for _, event in read_events(study / NAME) if isinstance(event, WorkerLost)]
+    lost = [event for event in read_events(study / NAME) if isinstance(event, WorkerLost)]
     if 0 not in killers:  # the first may come before the worker has another
         assert any(event.trial is None for event in lost), "none died with several in hand"
     assert Counter(event.trial for event in lost if event.trial is not None) == dict.fromkeys(killers, 2)

@@ -223,7 +223,7 @@ def test_no_trial_fails_by_what_another_worker_has_compiled_or_saved(library: st
     command = [PYTHON, str(tmp_path / "script.py")]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    events = [event for _, event in read_events(study / NAME)]
+    events = list(read_events(study / NAME))
     assert [event.reason for event in events if hasattr(event, "reason")] == []
     assert [event.problem for event in events if getattr(event, "problem", "")] == []
     finished = [event for event in events if isinstance(event, JobFinished)]

@@ -4,9 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from ashtune.analysis.sampling import thinned
-from ashtune.core.events import JobFinished, JobPaused, SessionStarted, TrialWithdrawn
+from ashtune.core.events import Event, JobFinished
 from ashtune.dashboard.parts.part import Part, Subject, short, short_times
-from ashtune.dashboard.reading import Batch, BatchListener, Method
 from ashtune.reports.figures.progress import BestSoFar, Improvement
 
 MOST_STEPS = 90
@@ -14,7 +13,7 @@ MOST_RESULTS = 600
 _NOTHING: Mapping[str, Any] = {"values": {}, "trial": [], "rung": []}
 
 
-class BestPart(Part, BatchListener):
+class BestPart(Part):
     """How the best result came about.
 
     Args:
@@ -31,29 +30,16 @@ class BestPart(Part, BatchListener):
 
     def __init__(self, subject: Subject) -> None:
         self._goal = subject.goal
-        self._cursor = subject.cursor
         self.so_far = BestSoFar(subject.goal)
         self._every = 1
         self._seen = 0
         self._sample: list[tuple[float, float | None, int, int]] = []
 
-    def takes(self) -> Mapping[type, Method]:
-        """Return what it takes."""
-        return {
-            SessionStarted: self._start_session, JobFinished: self._finished, JobPaused: self.so_far.event,
-            TrialWithdrawn: self.so_far.event,
-        }  # fmt: skip
-
-    def take_batch(self, batch: Batch) -> None:
-        """Take in results."""
-        if not batch.finished:
-            return
-        self.so_far.finish_many(batch.finished, batch.losses)
-        time, away, before, place = self._cursor.time, self._cursor.away, self._seen, 0
-        while (place := place + self._until_next(before + place)) <= len(batch.finished):
-            self._seen, event = before + place - 1, batch.finished[place - 1]
-            self._consider(event, max(time, event.time) - away)
-        self._seen = before + len(batch.finished)
+    def event(self, event: Event) -> None:
+        """Take in one event. O(1)."""
+        self.so_far.event(event)
+        if type(event) is JobFinished:
+            self._consider(event)
 
     def value(self, ran: float) -> Mapping[str, Any]:
         """Return the steps, and the sample."""
@@ -88,19 +74,7 @@ class BestPart(Part, BatchListener):
             "rung": [step.rung for step in steps],
         }
 
-    def _start_session(self, event: SessionStarted) -> None:
-        self.so_far.tick(self._cursor.ended)
-        self.so_far.event(event)
-
-    def _finished(self, event: JobFinished) -> None:
-        self.so_far.event(event)
-        self._consider(event, self._cursor.ran)
-
-    def _until_next(self, seen: int) -> int:
-        """Return after how many more results, once ``seen`` were seen, one has its turn for the sample."""
-        return self._every - seen % self._every
-
-    def _consider(self, event: JobFinished, ran: float) -> None:
+    def _consider(self, event: JobFinished) -> None:
         """Take a result into the sample, if it is its turn."""
         self._seen += 1
         if self._seen % self._every:
@@ -111,7 +85,7 @@ class BestPart(Part, BatchListener):
             if self._seen % self._every:
                 return
         value = event.metrics.get(self._goal.metric)
-        self._sample.append((ran, value, event.rung, event.trial))
+        self._sample.append((self.so_far.seconds, value, event.rung, event.trial))
 
 
 def _thinned(steps: Sequence[Improvement]) -> list[Improvement]:

@@ -5,10 +5,9 @@ from typing import Any, ClassVar
 
 from ashtune.analysis.curves import Curve, Curves
 from ashtune.analysis.sampling import thinned
-from ashtune.core.events import JobFinished, JobPaused, TrialWithdrawn
-from ashtune.core.verdicts import TrialFailed
+from ashtune.core.events import Event
+from ashtune.core.verdicts import Followed
 from ashtune.dashboard.parts.part import Part, Subject, short
-from ashtune.dashboard.reading import Method
 
 MOST_CURVES = 30
 MOST_POINTS = 60
@@ -29,10 +28,13 @@ class CurvesPart(Part):
         self._metric = subject.goal.metric
         self._curves = Curves(subject.goal, most=MOST_CURVES)
 
-    def takes(self) -> Mapping[type, Method]:
-        """Return what it takes."""
-        event, followed = self._curves.event, self._curves.followed
-        return {JobFinished: event, JobPaused: event, TrialWithdrawn: event, TrialFailed: followed}
+    def event(self, event: Event) -> None:
+        """Take in one event. O(length of its curve)."""
+        self._curves.event(event)
+
+    def followed(self, what: Followed) -> None:
+        """Take in a failure. O(1)."""
+        self._curves.followed(what)
 
     def value(self, ran: float) -> Mapping[str, Any]:
         """Return the curves, the best last."""

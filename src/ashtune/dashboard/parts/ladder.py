@@ -7,11 +7,10 @@ from typing import Any, ClassVar
 
 from ashtune.analysis.expected import expected
 from ashtune.analysis.tally import Tally
-from ashtune.core.events import JobFinished
-from ashtune.core.verdicts import TrialFailed
+from ashtune.core.events import Event, JobFinished
+from ashtune.core.verdicts import Followed, TrialFailed
 from ashtune.dashboard.parts.part import Part, Subject, short
 from ashtune.dashboard.parts.workers import WorkersPart
-from ashtune.dashboard.reading import Batch, BatchListener, Method
 from ashtune.schedulers.protocol import Rule
 
 MOST_SHOWN = 60
@@ -20,7 +19,7 @@ FEW, MANY = 30, 300
 """Trials of which a quota is said that is no fixed part of them."""
 
 
-class LadderPart(Part, BatchListener):
+class LadderPart(Part):
     """Rungs, the lowest first.
 
     Args:
@@ -43,14 +42,15 @@ class LadderPart(Part, BatchListener):
         """Of each rung the first loss of its results, in the order in which they came; a failure is infinite."""
         self._quartiles: dict[int, tuple[int, list[float] | None]] = {}
 
-    def takes(self) -> Mapping[type, Method]:
-        """Return what it takes."""
-        return {JobFinished: self._finished, TrialFailed: self._failed}
+    def event(self, event: Event) -> None:
+        """Take in a result. O(1)."""
+        if type(event) is JobFinished:
+            self.losses[event.rung].append(self._goal.loss(event.metrics))
 
-    def take_batch(self, batch: Batch) -> None:
-        """Take in results."""
-        for event, loss in zip(batch.finished, batch.losses, strict=True):
-            self.losses[event.rung].append(loss)
+    def followed(self, what: Followed) -> None:
+        """Take in a failure. O(1)."""
+        if type(what) is TrialFailed:
+            self.losses[what.rung].append(math.inf)
 
     def value(self, ran: float) -> Mapping[str, Any]:
         """Return a record of each rung."""
@@ -83,12 +83,6 @@ class LadderPart(Part, BatchListener):
         import numpy as np
 
         return 1 + int(np.count_nonzero(np.array(self.losses[rung][:results]) < loss))
-
-    def _finished(self, event: JobFinished) -> None:
-        self.losses[event.rung].append(self._goal.loss(event.metrics))
-
-    def _failed(self, verdict: TrialFailed) -> None:
-        self.losses[verdict.rung].append(math.inf)
 
     def _quartiles_of(self, rung: int) -> list[float] | None:
         """Return the lower quartile, the median and the upper quartile of the metric at a rung. O(results)."""

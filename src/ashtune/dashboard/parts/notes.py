@@ -7,13 +7,12 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from ashtune.analysis.tally import Tally
-from ashtune.core.events import JobFinished, TrialStarted, TrialWithdrawn
+from ashtune.core.events import Event, JobFinished, TrialStarted
 from ashtune.core.jobs import TrialId
 from ashtune.core.plaintext import one_line
-from ashtune.core.verdicts import TrialFailed, TrialPromoted
+from ashtune.core.verdicts import Followed, TrialFailed, TrialPromoted
 from ashtune.dashboard.parts.ladder import LadderPart
 from ashtune.dashboard.parts.part import Part, Subject
-from ashtune.dashboard.reading import Method
 from ashtune.dashboard.trial_sources import SORTS, SOURCES, source_of
 from ashtune.schedulers.protocol import Machine, Rule
 from ashtune.search.guard import Guard
@@ -61,12 +60,23 @@ class NotesPart(Part):
         self.scheduler_notes = ""
         """What the scheduler says of itself now, if it can be asked."""
 
-    def takes(self) -> Mapping[type, Method]:
-        """Return what it takes."""
-        return {
-            TrialStarted: self._start, JobFinished: self._finished, TrialWithdrawn: self._compared.event,
-            TrialPromoted: self._promoted, TrialFailed: self._failed,
-        }  # fmt: skip
+    def event(self, event: Event) -> None:
+        """Take in one event. O(1)."""
+        self._compared.event(event)
+        if isinstance(event, JobFinished):
+            self._finished(event)
+        elif isinstance(event, TrialStarted):
+            self._sources[source_of(event.origin)] += 1
+            if event.origin:
+                self._starts.append((self._subject.clock.ran, event.trial, event.origin))
+
+    def followed(self, what: Followed) -> None:
+        """Take in who was promoted, and who failed. O(1)."""
+        self._compared.followed(what)
+        if isinstance(what, TrialPromoted):
+            self._promoted(what)
+        elif isinstance(what, TrialFailed):
+            self._results[what.rung] += 1
 
     def value(self, ran: float) -> Mapping[str, Any]:
         """Return the notes, and the latest reasons, oldest first."""
@@ -108,30 +118,18 @@ class NotesPart(Part):
         quota = subject.scheduler.quota_rule(subject.ladder, verdict.rung).of(promotion.results)
         return f"{went_on}: {_ordinal(place)} of {promotion.results:,}, quota {quota:,}"
 
-    def _start(self, event: TrialStarted) -> None:
-        self._compared.event(event)
-        self._sources[source_of(event.origin)] += 1
-        if event.origin:
-            self._starts.append((self._subject.cursor.ran, event.trial, event.origin))
-
     def _finished(self, event: JobFinished) -> None:
-        self._compared.event(event)
         self._results[event.rung] += 1
         missing = event.trial + 1 - len(self._losses)
         if missing > 0:
             self._losses.extend([math.nan] * missing)
         self._losses[event.trial] = self._subject.goal.loss(event.metrics)
 
-    def _failed(self, verdict: TrialFailed) -> None:
-        self._compared.followed(verdict)
-        self._results[verdict.rung] += 1
-
     def _promoted(self, verdict: TrialPromoted) -> None:
-        self._compared.followed(verdict)
         trial = verdict.trial
         loss = self._losses[trial] if trial < len(self._losses) else math.nan
         if not math.isnan(loss) and verdict.rung < self._subject.ladder.top:
-            ran, results = self._subject.cursor.ran, self._results[verdict.rung]
+            ran, results = self._subject.clock.ran, self._results[verdict.rung]
             self._promotions.append(_Promotion(ran, verdict, results, loss))
 
 

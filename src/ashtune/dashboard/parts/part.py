@@ -8,8 +8,9 @@ import msgspec
 
 from ashtune.core.jobs import Goal
 from ashtune.core.ladder import Ladder
+from ashtune.core.observer import Observer
 from ashtune.core.plaintext import one_line
-from ashtune.dashboard.reading import Cursor, Listener
+from ashtune.dashboard.reading import Clock
 from ashtune.schedulers.view import SchedulerView
 from ashtune.study.settings import Settings
 
@@ -21,14 +22,14 @@ class Subject(msgspec.Struct, frozen=True):
     """What a part knows of its study before any event.
 
     ``ladder`` is the one in force, ``scheduler`` what can be asked of the study's on it, ``learns`` whether its search
-    does. ``cursor`` is where the reading is that tells the part.
+    does. ``clock`` is told each event before the part.
     """
 
     settings: Settings
     ladder: Ladder
     scheduler: SchedulerView
     learns: bool
-    cursor: Cursor
+    clock: Clock
 
     @property
     def goal(self) -> Goal:
@@ -41,7 +42,7 @@ class Subject(msgspec.Struct, frozen=True):
         return self.settings.resource
 
 
-class Part(Listener):
+class Part(Observer):
     """The base class of all parts.
 
     A part is never asked while it is told something.

@@ -14,6 +14,7 @@ from heapq import heappop, heappush
 from typing import Any, ClassVar, NamedTuple
 
 from ashtune.core.events import (
+    Event,
     JobFailed,
     JobFinished,
     JobPaused,
@@ -27,8 +28,8 @@ from ashtune.core.events import (
 from ashtune.core.jobs import TrialId, WorkerId
 from ashtune.core.orders import Release, Train
 from ashtune.core.plaintext import one_line
+from ashtune.core.verdicts import Followed
 from ashtune.dashboard.parts.part import Part, Subject, short_times
-from ashtune.dashboard.reading import Method
 
 MOST_LANES = 64
 MOST_SPANS = 400
@@ -154,7 +155,7 @@ class WorkersPart(Part):
     }  # fmt: skip
 
     def __init__(self, subject: Subject) -> None:
-        self._cursor = subject.cursor
+        self._clock = subject.clock
         self._rungs = len(subject.ladder.rungs)
         self._present: dict[WorkerId, Lane] = {}
         self._lanes: list[Lane] = []
@@ -167,14 +168,30 @@ class WorkersPart(Part):
         self._knows_orders = False
         self._running = [0] * self._rungs
 
-    def takes(self) -> Mapping[type, Method]:
-        """Return what it takes."""
-        return {
-            WorkerJoined: self._join, WorkerLost: self._lose, SessionStarted: self._start_session,
-            JobFinished: self._ended, JobPaused: self._ended, JobFailed: self._ended, TrialWithdrawn: self._ended,
-            TrialReleased: self._released, ProgramCompiled: self._compiled,
-            Train: self._ordered, Release: self._release,
-        }  # fmt: skip
+    def event(self, event: Event) -> None:
+        """Take in one event. O(1)."""
+        match event:
+            case JobFinished() | JobPaused() | JobFailed() | TrialWithdrawn():
+                self._ended(event)
+            case TrialReleased():
+                self._released(event)
+            case WorkerJoined():
+                self._join(event)
+            case WorkerLost():
+                self._lose(event)
+            case SessionStarted():
+                self._start_session()
+            case ProgramCompiled():
+                self._compiled(event)
+            case _:
+                pass
+
+    def followed(self, what: Followed) -> None:
+        """Take in one order. O(1)."""
+        if type(what) is Train:
+            self._ordered(what)
+        elif type(what) is Release and (lane := self._present.get(what.worker)) is not None:
+            lane.releasing = what.trial
 
     @property
     def running(self) -> list[int] | None:
@@ -301,7 +318,7 @@ class WorkersPart(Part):
             self._running[rung] -= 1
         lane.jobs.clear()
 
-    def _start_session(self, _: SessionStarted) -> None:
+    def _start_session(self) -> None:
         for lane in list(self._present.values()):
             self._depart(lane, "cut off")
         self._count_presence()
@@ -328,13 +345,9 @@ class WorkersPart(Part):
         if (lane := self._present.get(order.worker)) is None:
             return
         if not lane.jobs:
-            lane.ordered = self._cursor.ran
+            lane.ordered = self._clock.ran
         lane.jobs[order.trial] = order.rung
         self._running[order.rung] += 1
-
-    def _release(self, order: Release) -> None:
-        if (lane := self._present.get(order.worker)) is not None:
-            lane.releasing = order.trial
 
     def _ended(self, event: _JobEnded) -> None:
         """A worker's job is over."""
@@ -364,7 +377,7 @@ class WorkersPart(Part):
         self, lane: Lane, seconds: float, ordered: float | None, what: tuple[int, int | None, int | None, str]
     ) -> None:
         """Keep the work that a worker has ended now, and what it waited for before."""
-        now, free, shares = self._cursor.ran, lane.free, self._shares
+        now, free, shares = self._clock.ran, lane.free, self._shares
         earliest = free if ordered is None else min(max(free, ordered), now)
         begin = min(max(now - seconds, earliest), now)
         if ordered is None:
@@ -404,7 +417,7 @@ class WorkersPart(Part):
 
     def _count_presence(self) -> float:
         """Count the workers' presence until now, before their number changes; return the time."""
-        now, past = self._cursor.ran, self._busyness
+        now, past = self._clock.ran, self._busyness
         past.add(past.present, self._counted_until, now, len(self._present))
         self._counted_until = now
         return now

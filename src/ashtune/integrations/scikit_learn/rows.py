@@ -46,7 +46,7 @@ class Rows:
         """Return all rows, by rung and then by trial."""
         configurations: dict[int, dict[str, Any]] = {}
         reached: dict[tuple[int, int], str] = {}  # and why it failed there
-        for _, event in read_events(Path(self._study.directory, NAME)):
+        for event in read_events(Path(self._study.directory, NAME)):
             match event:
                 case TrialStarted(trial=trial, configuration=configuration):
                     configurations[trial] = configuration

@@ -101,26 +101,6 @@ class BestSoFar(Observer):
         """A moment has passed."""
         self._now = max(self._now, now)
 
-    def finish_many(self, events: Sequence[JobFinished], losses: Sequence[float]) -> None:
-        """Take in results, all at once: several times as fast as one after another.
-
-        Args:
-            events: In their order.
-            losses: The first loss of each.
-        """
-        self._make_room(max(event.rung for event in events))
-        now, epochs, best = self._now, self.epochs, self._best
-        for event, loss in zip(events, losses, strict=True):
-            epochs += event.resource - event.start
-            now = max(now, event.time)
-            at_rung = best[event.rung]
-            if len(at_rung) == BEST_KEPT and loss >= at_rung[-1]:
-                self._results += 1
-            else:
-                self._now, self.epochs = now, epochs
-                self._compare(event)
-        self._now, self.epochs = now, epochs
-
     def _make_room(self, rung: int) -> None:
         while len(self.steps_at) <= rung:
             for lists in (self.steps_at, self._candidates, self._best):
