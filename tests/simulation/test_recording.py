@@ -48,6 +48,8 @@ class RecorderAndTimeline(Observer):
 
     def __init__(self) -> None:
         self.replay = Replay()
+        for trial in range(10):
+            self.replay.feed(TrialStarted(0.0, TrialId(trial), {"x": 1}))
         self.recorder, self.timeline = Recorder(GOAL, LADDER), Timeline(LADDER)
 
     def take(self, event: Event) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from ashtune.analysis.tally import Tally
 from ashtune.analysis.timeline import Timeline
-from ashtune.core.events import Event, JobFinished, JobPaused, SessionStarted, WorkerJoined, WorkerLost
+from ashtune.core.events import Event, JobFinished, JobPaused, SessionStarted, TrialStarted, WorkerJoined, WorkerLost
 from ashtune.core.jobs import Goal, TrialId, WorkerId
 from ashtune.core.ladder import Ladder
 from ashtune.core.observer import Observer
@@ -30,6 +30,8 @@ class Readers(Observer):
 
     def __init__(self) -> None:
         self.replay = Replay()
+        for trial in range(10):
+            self.replay.feed(TrialStarted(0.0, TrialId(trial), {"x": 1}))
         self.recorder, self.timeline, self.tally = Recorder(GOAL, LADDER), Timeline(LADDER), Tally(LADDER, GOAL)
 
     def take(self, event: Event) -> None:

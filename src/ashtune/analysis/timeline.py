@@ -22,7 +22,7 @@ from bisect import bisect_left
 from collections import deque
 from collections.abc import Sequence
 from heapq import heappop, heappush
-from typing import TYPE_CHECKING, Any, assert_never
+from typing import TYPE_CHECKING, Any, Protocol, assert_never
 
 import msgspec
 
@@ -136,8 +136,18 @@ class Work(msgspec.Struct, frozen=True):
         )
 
 
-class Rows:
-    """Rows in the order in which they ended."""
+class Rows(Protocol):
+    """Takes rows in the order in which they ended."""
+
+    def add(self, row: Row, worker: "PresentWorker", end: float, earlier: float) -> int:
+        """Take in work that a worker has ended at ``end``; return the number of its row.
+
+        ``earlier`` of its seconds lie in what counted as the driver's wait of the row ``worker.chain`` until now.
+        """
+
+
+class AllRows:
+    """Keeps all rows, in columns."""
 
     def __init__(self) -> None:
         self.lane, self.trial, self.epochs = array("q"), array("q"), array("q")
@@ -147,8 +157,10 @@ class Rows:
     def __len__(self) -> int:
         return len(self.lane)
 
-    def add(self, row: Row) -> None:
+    def add(self, row: Row, worker: "PresentWorker", end: float, earlier: float) -> int:
         """Append a row."""
+        if earlier:
+            self.driver[worker.chain] -= earlier
         self.lane.append(row.lane)
         self.trial.append(row.trial)
         self.rung.append(row.rung)
@@ -158,6 +170,7 @@ class Rows:
         self.barrier.append(row.barrier)
         self.driver.append(row.driver)
         self.seconds.append(row.seconds)
+        return len(self) - 1
 
     def work(self, more: Sequence[Row], lanes: Sequence[WorkerLane]) -> Work:
         """Return all as columns. O(n log n).
@@ -203,9 +216,9 @@ _ENDINGS: dict[type, int] = {JobFinished: RESULT, JobPaused: PAUSED, JobFailed: 
 class PresentWorker:
     """A worker that is there, and what it has in hand.
 
-    ``free`` is when its last work ended; ``jobs`` how many jobs it has in hand, the first of which was given to it at
-    the time ``ordered``, and the last of which is for ``trial`` on its way to the rung ``to``; ``chain`` the row since
-    which it worked without a wait.
+    ``free`` is when its last work ended; ``jobs`` are those that it has in hand (trial -> rung), the first of which was
+    given to it at the time ``ordered``; ``chain`` is the row since which it worked without a wait. Before that it
+    waited for the driver until ``waited_until``, for so many seconds as ``waited``.
     """
 
     __slots__ = (
@@ -220,8 +233,8 @@ class PresentWorker:
         "place",
         "releasing",
         "rung",
-        "to",
-        "trial",
+        "waited",
+        "waited_until",
         "worker",
     )
 
@@ -231,9 +244,9 @@ class PresentWorker:
         self.joined = self.free = joined
         self.rung = 0
         self.chain = -1
-        self.jobs = self.to = 0
+        self.waited, self.waited_until = 0.0, joined
+        self.jobs: dict[TrialId, int] = {}
         self.ordered = joined
-        self.trial = NO_TRIAL
         self.holds: TrialId | None = None
         self.releasing: TrialId | None = None
 
@@ -243,15 +256,15 @@ class PresentWorker:
             return Row(self.lane, self.releasing, self.rung, SAVING, ending, 0, 0.0, 0.0, time - self.free)
         if not self.jobs:
             return None
-        begin = min(max(self.free, self.ordered), time)
-        return Row(self.lane, self.trial, self.to, TRAINING, ending, 0, begin - self.free, 0.0, time - begin)
+        begin, (trial, rung) = min(max(self.free, self.ordered), time), next(reversed(self.jobs.items()))
+        return Row(self.lane, trial, rung, TRAINING, ending, 0, begin - self.free, 0.0, time - begin)
 
     def order(self, trial: TrialId, rung: int, time: float) -> None:
         """It was given a job."""
         if not self.jobs:
             self.ordered = time
-        self.jobs += 1
-        self.trial, self.to = trial, rung
+        self.jobs.pop(trial, None)
+        self.jobs[trial] = rung
 
     def stay(self, left: float, last: Row | None) -> WorkerLane:
         """Return the worker's stay until ``left``, when it had ``last`` in hand."""
@@ -325,9 +338,10 @@ class Timeline(Observer):
 
     Args:
         ladder: The rungs.
+        rows: What takes the work of the workers; None to keep all of it.
     """
 
-    def __init__(self, ladder: Ladder) -> None:
+    def __init__(self, ladder: Ladder, rows: Rows | None = None) -> None:
         self.ladder = ladder
         self.now = 0.0
         """Seconds since the study began, at the last event."""
@@ -335,8 +349,10 @@ class Timeline(Observer):
         self.knows_orders = False
         self.guessed = 0
         """Waits of which it is not known how much was for the driver and how much at a barrier."""
-        self._rows = Rows()
-        self._workers: dict[WorkerId, PresentWorker] = {}
+        self.workers: dict[WorkerId, PresentWorker] = {}
+        """Those that are there."""
+        self._kept = AllRows()
+        self._rows: Rows = self._kept if rows is None else rows
         self._past: dict[int, WorkerLane] = {}
         self._joined = 0
         self._places = Places()
@@ -359,13 +375,15 @@ class Timeline(Observer):
 
     def work(self) -> Work:
         """Return all that workers did until now. O(n log n)."""
-        stays, more = dict(self._past), []
-        for worker in self._workers.values():
-            row = worker.cut(self.now, CUT_OFF)
-            stays[worker.lane] = worker.stay(self.now, row)
-            if row is not None:
-                more.append(row)
-        return self._rows.work(more, [stays[lane] for lane in range(self._joined)])
+        more = [row for worker in self.workers.values() if (row := worker.cut(self.now, CUT_OFF)) is not None]
+        return self._kept.work(more, self.stays(self.now))
+
+    def stays(self, now: float) -> list[WorkerLane]:
+        """Return the stays of all workers until ``now``, in the order of joining. O(workers)."""
+        stays = dict(self._past)
+        for worker in self.workers.values():
+            stays[worker.lane] = worker.stay(now, worker.cut(now, CUT_OFF))
+        return [stays[lane] for lane in range(self._joined)]
 
     def event(self, event: Event) -> None:
         """Take in one event. O(log n)."""
@@ -401,35 +419,34 @@ class Timeline(Observer):
                 pass
             case _:
                 assert_never(event)
-        if self.now > before:
+        if self.now > before and not self.knows_orders:
             self._times.append(self.now)
 
     def followed(self, order: Followed) -> None:
         """Take in an order. O(1)."""
         self.knows_orders |= not isinstance(order, Verdict)
         if type(order) is Train:
-            if (worker := self._workers.get(order.worker)) is not None:
+            if (worker := self.workers.get(order.worker)) is not None:
                 worker.order(order.trial, order.rung, self.now)
-        elif type(order) is Release and (worker := self._workers.get(order.worker)) is not None:
+        elif type(order) is Release and (worker := self.workers.get(order.worker)) is not None:
             worker.releasing = order.trial
 
     def _join(self, worker: WorkerId) -> None:
-        if (before := self._workers.get(worker)) is not None:  # no driver has written that
+        if (before := self.workers.get(worker)) is not None:  # no driver has written that
             self._depart(before, self.now, LOST)
         place = self._places.take(self.now)
         paused = self.now - self.wall_seconds
-        self._workers[worker] = PresentWorker(worker, lane=self._joined, place=place, paused=paused, joined=self.now)
+        self.workers[worker] = PresentWorker(worker, lane=self._joined, place=place, paused=paused, joined=self.now)
         self._joined += 1
 
     def _ended(self, event: JobEnded, *, epochs: int = 0) -> None:
         """A worker's job is over."""
-        worker, trial = self._workers.get(event.worker), event.trial
+        worker, trial = self.workers.get(event.worker), event.trial
         if worker is None:
             return
         ordered = self._drawn.pop(trial, None)
-        if worker.jobs:
+        if worker.jobs.pop(trial, None) is not None:
             ordered = worker.ordered
-            worker.jobs -= 1
         if ordered is None and worker.holds == trial:
             ordered = worker.free  # it went on in place
         worker.rung = event.rung
@@ -438,14 +455,14 @@ class Timeline(Observer):
 
     def _released(self, event: TrialReleased) -> None:
         """A worker let go of its trial, and saved it or not."""
-        worker = self._workers.get(event.worker)
+        worker = self.workers.get(event.worker)
         if worker is not None:
             worker.holds = worker.releasing = None
             self._add(worker, event.trial, (SAVING, SAVED, 0), seconds=event.seconds, ordered=worker.free)
 
     def _compiled(self, event: ProgramCompiled) -> None:
         """A worker compiled a program; what it trained with it is still to be heard of."""
-        worker = self._workers.get(event.worker)
+        worker = self.workers.get(event.worker)
         if worker is not None:
             ordered = worker.ordered if worker.jobs else None
             self._add(worker, NO_TRIAL, (COMPILING, COMPILED, 0), seconds=event.seconds, ordered=ordered)
@@ -460,20 +477,21 @@ class Timeline(Observer):
         ordered: float | None,
     ) -> None:
         """Append the work that ended now, and what the worker waited for before it."""
-        now, free, rows = self.now, worker.free, self._rows
+        now, free = self.now, worker.free
         may_have_waited_here = ordered is None or ordered < free
         if ordered is None:
             ordered = self._guess(free, now - seconds)
         earliest = min(max(free, ordered), now)
         begin = min(max(now - seconds, earliest), now)
         worked = now - begin
-        if may_have_waited_here and worker.chain >= 0 and worked < seconds:
-            earlier = min(seconds - worked, rows.driver[worker.chain])
-            rows.driver[worker.chain] -= earlier
-            worked += earlier
-        elif begin > free or worker.chain < 0:
-            worker.chain = len(rows)
-        rows.add(Row(worker.lane, trial, worker.rung, *what, earliest - free, begin - earliest, worked))
+        has_waited_here = may_have_waited_here and worker.chain >= 0 and worked < seconds
+        earlier = min(seconds - worked, worker.waited) if has_waited_here else 0.0
+        row = Row(worker.lane, trial, worker.rung, *what, earliest - free, begin - earliest, worked + earlier)
+        number = self._rows.add(row, worker, now, earlier)
+        worker.waited -= earlier
+        worker.waited_until -= earlier
+        if not has_waited_here and (begin > free or worker.chain < 0):
+            worker.chain, worker.waited, worker.waited_until = number, begin - earliest, begin
         worker.free = now
 
     def _guess(self, free: float, begin: float) -> float:
@@ -485,12 +503,12 @@ class Timeline(Observer):
         return self._times[last]
 
     def _lose(self, event: WorkerLost) -> None:
-        worker = self._workers.get(event.worker)
+        worker = self.workers.get(event.worker)
         if worker is None:
             return
         trial = event.trial
         if trial is None:  # it had begun none of its jobs
-            worker.jobs = 0
+            worker.jobs.clear()
         else:
             worker.order(trial, event.rung, self._drawn.pop(trial, worker.free))
         self._depart(worker, self.now, LOST)
@@ -502,12 +520,12 @@ class Timeline(Observer):
     def _depart(self, worker: PresentWorker, time: float, ending: int) -> None:
         row = worker.cut(time, ending)
         if row is not None:
-            self._rows.add(row)
+            self._rows.add(row, worker, time, 0.0)
         self._past[worker.lane] = worker.stay(time, row)
-        del self._workers[worker.worker]
+        del self.workers[worker.worker]
 
     def _start_session(self, end_of_the_last: float) -> None:
-        for worker in list(self._workers.values()):
+        for worker in list(self.workers.values()):
             self._depart(worker, end_of_the_last, CUT_OFF)
             self._places.leave(worker.place)
         self._places.start_session(end_of_the_last, self.now)

@@ -1,32 +1,30 @@
 """The part ``workers``: what each worker did in the last while and does now, and how busy all were over time.
 
-It parts a worker's stay as the report's timeline does (:mod:`ashtune.analysis.timeline`), but keeps the last spans and
-sums only: the timeline keeps every job, of which a study may have millions.
+It is the report's timeline (:mod:`ashtune.analysis.timeline`), of which the last spans and sums are kept: a study may
+have millions of jobs.
 
-Rule 1: a worker does one thing after another, whatever the clocks say. A job began ``seconds`` before its event came,
-but not before its order, nor before the worker's last work ended.
-Rule 2: without orders nobody knows who trains now, nor for what a worker waited: then ``running`` is None.
+Rule: without orders nobody knows who trains now, nor for what a worker waited: then ``running`` is None.
 """
 
 from collections import deque
-from collections.abc import Mapping
-from heapq import heappop, heappush
+from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, NamedTuple
 
-from ashtune.core.events import (
-    Event,
-    JobFailed,
-    JobFinished,
-    JobPaused,
-    ProgramCompiled,
-    SessionStarted,
-    TrialReleased,
-    TrialWithdrawn,
-    WorkerJoined,
-    WorkerLost,
+from ashtune.analysis.timeline import (
+    COMPILED,
+    CUT_OFF,
+    FAILED,
+    LOST,
+    PAUSED,
+    RESULT,
+    SAVED,
+    TRAINING,
+    WITHDRAWN,
+    PresentWorker,
+    Row,
+    Timeline,
 )
-from ashtune.core.jobs import TrialId, WorkerId
-from ashtune.core.orders import Release, Train
+from ashtune.core.events import Event, SessionStarted, WorkerJoined, WorkerLost
 from ashtune.core.plaintext import one_line
 from ashtune.core.verdicts import Followed
 from ashtune.dashboard.parts.part import Part, Subject, short_times
@@ -36,9 +34,10 @@ MOST_SPANS = 400
 STRETCHES = 120
 """Most points of the utilisation over time."""
 HOST_CHARACTERS = 60
-TRAINING, SAVING, COMPILING = range(3)
-_ENDINGS = {JobFinished: "finished", JobPaused: "paused", JobFailed: "failed", TrialWithdrawn: "withdrawn"}
-_JobEnded = JobFinished | JobPaused | JobFailed | TrialWithdrawn
+_ENDINGS = {
+    RESULT: "finished", PAUSED: "paused", FAILED: "failed", WITHDRAWN: "withdrawn", LOST: "lost", CUT_OFF: "cut off",
+    SAVED: "saved", COMPILED: "compiled",
+}  # fmt: skip
 
 
 class Span(NamedTuple):
@@ -53,55 +52,50 @@ class Span(NamedTuple):
     ending: str
 
 
-class Lane:
-    """A worker, in its place among those that are there at a time.
+class Lane(NamedTuple):
+    """The last worker in a place, and its host."""
 
-    ``free`` is when its last work ended, ``jobs`` are those that it has in hand (trial -> rung), the first of which was
-    ordered at the time ``ordered``. ``holds`` is the trial that it has in memory after a result. From
-    ``wait_began`` to ``wait_ended`` is the wait since which it worked without another one.
-    """
-
-    __slots__ = (
-        "free", "holds", "host", "is_there", "jobs", "joined", "ordered", "place", "releasing", "rung", "wait_began",
-        "wait_ended", "waited_for_driver", "worker",
-    )  # fmt: skip
-
-    def __init__(self, worker: WorkerId, host: str, place: int, joined: float) -> None:
-        self.worker, self.host, self.place = worker, host, place
-        self.joined = self.free = self.ordered = joined
-        self.is_there = True
-        self.jobs: dict[TrialId, int] = {}
-        self.holds: TrialId | None = None
-        self.releasing: TrialId | None = None
-        self.rung = 0
-        self.wait_began = self.wait_ended = joined
-        self.waited_for_driver = True
-
-    def under_way(self, now: float) -> Span | None:
-        """Return what it does now, as if that ended now; None for nothing."""
-        if self.releasing is not None:
-            return Span(self.place, min(self.free, now), now, SAVING, self.rung, self.releasing, "running")
-        if not self.jobs:
-            return None
-        trial, rung = next(reversed(self.jobs.items()))
-        return Span(self.place, min(max(self.free, self.ordered), now), now, TRAINING, rung, trial, "running")
+    worker: PresentWorker
+    host: str
 
 
-class Shares:
-    """Seconds of all workers by what they did. ``waiting`` are waits of which it is not known for what."""
-
-    __slots__ = ("barrier", "by_kind", "driver", "tail", "waiting")
+class LastRows:
+    """Keeps the last spans of work, and sums of all: seconds by kind, and waits for the driver and at a barrier."""
 
     def __init__(self) -> None:
+        self.spans: deque[Span] = deque(maxlen=MOST_SPANS)
+        self.busyness = Busyness()
         self.by_kind = [0.0, 0.0, 0.0]
-        self.driver = self.barrier = self.tail = self.waiting = 0.0
+        self.driver = self.barrier = 0.0
 
-    def copied(self) -> "Shares":
-        """Return the same once more."""
-        copy = Shares()
-        copy.by_kind = list(self.by_kind)
-        copy.driver, copy.barrier, copy.tail, copy.waiting = self.driver, self.barrier, self.tail, self.waiting
-        return copy
+    def add(self, row: Row, worker: PresentWorker, end: float, earlier: float) -> int:
+        """Take in work that a worker has ended at ``end``; nobody asks for the number of its row."""
+        self.by_kind[row.kind] += row.seconds
+        self.driver += row.driver - earlier
+        self.barrier += row.barrier
+        span = span_of(row, worker, end, row.seconds - earlier)
+        if row.kind == TRAINING:
+            busyness, until = self.busyness, worker.waited_until - worker.paused
+            busyness.add(busyness.trained, span.begin, span.end)
+            busyness.add(busyness.trained, until - earlier, until)
+        if worker.place < MOST_LANES:
+            self.spans.append(span)
+        return 0
+
+
+def span_of(row: Row, worker: PresentWorker, end: float, seconds: float, ending: str = "") -> Span:
+    """Return the last seconds of a row, which ended at ``end``, as a span in the time that the study ran."""
+    end -= worker.paused
+    is_of_a_trial = row.trial >= 0
+    return Span(
+        worker.place,
+        end - seconds,
+        end,
+        row.kind,
+        row.rung if is_of_a_trial else None,
+        row.trial if is_of_a_trial else None,
+        ending or _ENDINGS[row.ending],
+    )
 
 
 class Busyness:
@@ -155,101 +149,107 @@ class WorkersPart(Part):
     }  # fmt: skip
 
     def __init__(self, subject: Subject) -> None:
-        self._clock = subject.clock
         self._rungs = len(subject.ladder.rungs)
-        self._present: dict[WorkerId, Lane] = {}
+        self._rows = LastRows()
+        self._timeline = Timeline(subject.ladder, self._rows)
         self._lanes: list[Lane] = []
-        self._free_places: list[int] = []
-        self._spans: deque[Span] = deque(maxlen=MOST_SPANS)
-        self._shares = Shares()
-        self._busyness = Busyness()
-        self._past_presence = 0.0
         self._counted_until = 0.0
-        self._knows_orders = False
-        self._running = [0] * self._rungs
+        self._has_lost_orders = False
 
     def event(self, event: Event) -> None:
-        """Take in one event. O(1)."""
-        match event:
-            case JobFinished() | JobPaused() | JobFailed() | TrialWithdrawn():
-                self._ended(event)
-            case TrialReleased():
-                self._released(event)
-            case WorkerJoined():
+        """Take in one event. O(log n)."""
+        timeline = self._timeline
+        if isinstance(event, WorkerJoined | WorkerLost | SessionStarted):
+            before = len(timeline.workers), timeline.wall_seconds
+            timeline.event(event)
+            self._count_presence(before[0], before[1] if type(event) is SessionStarted else timeline.wall_seconds)
+            if type(event) is WorkerJoined:
                 self._join(event)
-            case WorkerLost():
-                self._lose(event)
-            case SessionStarted():
-                self._start_session()
-            case ProgramCompiled():
-                self._compiled(event)
-            case _:
-                pass
+        else:
+            timeline.event(event)
 
     def followed(self, what: Followed) -> None:
         """Take in one order. O(1)."""
-        if type(what) is Train:
-            self._ordered(what)
-        elif type(what) is Release and (lane := self._present.get(what.worker)) is not None:
-            lane.releasing = what.trial
+        self._timeline.followed(what)
+
+    @property
+    def knows_orders(self) -> bool:
+        """Whether it is known who trains what."""
+        return self._timeline.knows_orders and not self._has_lost_orders
 
     @property
     def running(self) -> list[int] | None:
         """How many jobs run to each rung; None where nobody knows."""
-        return self._running if self._knows_orders else None
+        if not self.knows_orders:
+            return None
+        running = [0] * self._rungs
+        for worker in self._timeline.workers.values():
+            for rung in worker.jobs.values():
+                running[rung] += 1
+        return running
 
     @property
     def busy(self) -> int | None:
         """How many workers have something in hand; None where nobody knows."""
-        if not self._knows_orders:
+        if not self.knows_orders:
             return None
-        return sum(1 for lane in self._present.values() if lane.jobs or lane.releasing is not None)
+        return sum(1 for worker in self._timeline.workers.values() if worker.jobs or worker.releasing is not None)
 
     @property
     def there(self) -> int:
         """How many workers there are."""
-        return len(self._present)
+        return len(self._timeline.workers)
 
     def lose_orders(self) -> None:
         """From now on nobody knows who has which job."""
-        self._knows_orders = False
-        self._running = [0] * self._rungs
-        for lane in self._present.values():
-            lane.jobs.clear()
-            lane.releasing = None
+        self._has_lost_orders = True
+        for worker in self._timeline.workers.values():
+            worker.jobs.clear()
+            worker.releasing = None
 
     def utilisation(self, ran: float) -> float | None:
         """Return the share of the workers' presence that was spent in training; None before there is any."""
-        presence = self._presence(ran)
-        return min(1.0, self._shares_at(ran).by_kind[TRAINING] / presence) if presence > 0 else None
+        seconds, presence = self._seconds(ran)
+        return min(1.0, seconds["training"] / presence) if presence > 0 else None
 
     def value(self, ran: float) -> Mapping[str, Any]:
         """Return the lanes, the latest spans, and where the time went."""
-        lanes = self._lanes[:MOST_LANES]
-        now = [span for lane in lanes if lane.is_there and (span := lane.under_way(ran)) is not None]
-        spans = [*self._spans, *now][-MOST_SPANS:]
+        lanes, there = self._lanes[:MOST_LANES], self._timeline.workers
+        now = [span for span, _ in self._under_way(ran) if span.lane < MOST_LANES]
+        spans = [*self._rows.spans, *now][-MOST_SPANS:]
         columns = dict(zip(Span._fields, map(list, zip(*spans, strict=True)), strict=True)) if spans else {}
         columns |= {name: short_times(columns[name]) for name in ("begin", "end") if name in columns}
         return {
             "window": short_times([min((span.begin for span in spans), default=0.0), ran]),
             "lanes": [
-                {"worker": lane.worker, "host": lane.host, "place": lane.place, "is_there": lane.is_there}
-                for lane in lanes
+                {
+                    "worker": lane.worker.worker,
+                    "host": lane.host,
+                    "place": place,
+                    "is_there": there.get(lane.worker.worker) is lane.worker,
+                }
+                for place, lane in enumerate(lanes)
             ],
             "left_out": len(self._lanes) - len(lanes),
             "spans": {name: columns.get(name, []) for name in Span._fields},
             "utilisation": self._over_time(ran),
-            "shares": self._shares_of_presence(ran),
+            "shares": self._shares(ran),
         }
+
+    def _under_way(self, ran: float) -> Iterator[tuple[Span, float]]:
+        """Yield what each worker does now, as if that ended now, and what it waited before."""
+        for worker in self._timeline.workers.values():
+            now = max(ran + worker.paused, self._timeline.now)
+            if (row := worker.cut(now, CUT_OFF)) is not None:
+                yield span_of(row, worker, now, row.seconds, "running"), row.barrier
 
     def _over_time(self, ran: float) -> Mapping[str, Any]:
         """Return the share of the workers' presence that was spent in training, in each stretch of time."""
-        past = self._busyness
-        until_now = Busyness()
+        past, until_now = self._rows.busyness, Busyness()
         until_now.width, until_now.trained, until_now.present = past.width, list(past.trained), list(past.present)
-        until_now.add(until_now.present, self._counted_until, ran, len(self._present))
-        for lane in self._present.values():
-            if (span := lane.under_way(ran)) is not None and span.kind == TRAINING:
+        until_now.add(until_now.present, self._counted_until, ran, self.there)
+        for span, _ in self._under_way(ran):
+            if span.kind == TRAINING:
                 until_now.add(until_now.trained, span.begin, span.end)
         pairs = zip(until_now.trained, until_now.present, strict=True)
         shares = {place: min(1.0, busy / there) for place, (busy, there) in enumerate(pairs) if there > 0}
@@ -257,167 +257,40 @@ class WorkersPart(Part):
         times = [min((place + 0.5) * width, (place * width + ran) / 2) for place in shares]
         return {"time": short_times(times), "share": [round(share, 4) for share in shares.values()]}
 
-    def _shares_of_presence(self, ran: float) -> Mapping[str, float | None]:
-        shares, presence = self._shares_at(ran), self._presence(ran)
-        seconds: dict[str, float | None] = dict(zip(("training", "saving", "compiling"), shares.by_kind, strict=True))
-        seconds |= {"driver": shares.driver, "barrier": shares.barrier, "tail": shares.tail, "waiting": shares.waiting}
-        if not self._knows_orders:
-            seconds |= {"driver": None, "barrier": None, "tail": None}
+    def _shares(self, ran: float) -> Mapping[str, float | None]:
+        seconds, presence = self._seconds(ran)
+        waits = ("driver", "barrier", "tail")
+        shown: dict[str, float | None] = {**seconds, "waiting": 0.0}
+        if not self.knows_orders:
+            shown |= {**dict.fromkeys(waits), "waiting": sum(seconds[wait] for wait in waits)}
         return {
             name: None if value is None or presence <= 0 else round(min(1.0, value / presence), 4)
-            for name, value in seconds.items()
+            for name, value in shown.items()
         }
 
-    def _presence(self, ran: float) -> float:
-        return self._past_presence + sum(max(0.0, ran - lane.joined) for lane in self._present.values())
+    def _seconds(self, ran: float) -> tuple[dict[str, float], float]:
+        """Return the seconds of all workers until now by what they did, with what is under way; and their sum."""
+        rows, stays = self._rows, self._timeline.stays(max(ran + self._paused, self._timeline.now))
+        by_kind, barrier = list(rows.by_kind), rows.barrier
+        for span, waited in self._under_way(ran):
+            by_kind[span.kind] += span.end - span.begin
+            barrier += waited
+        seconds = dict(zip(("training", "saving", "compiling"), by_kind, strict=True))
+        seconds |= {"driver": rows.driver, "barrier": barrier, "tail": sum(stay.tail for stay in stays)}
+        return seconds, sum(stay.left - stay.joined for stay in stays)
 
-    def _shares_at(self, ran: float) -> Shares:
-        """Return where the time went until now, with what is under way."""
-        shares = self._shares.copied()
-        for lane in self._present.values():
-            if (span := lane.under_way(ran)) is not None:
-                shares.by_kind[span.kind] += span.end - span.begin
-                shares.barrier += max(0.0, span.begin - lane.free)
-            elif self._knows_orders:
-                shares.tail += max(0.0, ran - lane.free)
-            else:
-                shares.waiting += max(0.0, ran - lane.free)
-        return shares
+    @property
+    def _paused(self) -> float:
+        """Seconds in which the study did not run, until now."""
+        return self._timeline.now - self._timeline.wall_seconds
 
     def _join(self, event: WorkerJoined) -> None:
-        now = self._count_presence()
-        place = heappop(self._free_places) if self._free_places else len(self._lanes)
-        lane = Lane(event.worker, one_line(event.host, HOST_CHARACTERS), place, now)
-        self._present[event.worker] = lane
-        if place == len(self._lanes):
-            self._lanes.append(lane)
-        else:
-            self._lanes[place] = lane
+        worker = self._timeline.workers[event.worker]
+        lane = Lane(worker, one_line(event.host, HOST_CHARACTERS))
+        self._lanes[worker.place : worker.place + 1] = [lane]
 
-    def _lose(self, event: WorkerLost) -> None:
-        if (lane := self._present.get(event.worker)) is None:
-            return
-        if event.trial is None:  # it had begun none of its jobs
-            self._drop_jobs(lane)
-        else:
-            self._begin_lost(lane, event.trial, event.rung)
-        self._depart(lane, "lost")
-
-    def _begin_lost(self, lane: Lane, trial: TrialId, rung: int) -> None:
-        """Have a worker that is lost train the trial that was lost with it, whether or not its order is known."""
-        if not lane.jobs:
-            lane.ordered = lane.free
-        elif (given := lane.jobs.pop(trial, None)) is not None:
-            self._running[given] -= 1
-        lane.jobs[trial] = rung
-        self._running[rung] += 1
-
-    def _drop_jobs(self, lane: Lane) -> None:
-        """A worker has no job in hand any more."""
-        for rung in lane.jobs.values():
-            self._running[rung] -= 1
-        lane.jobs.clear()
-
-    def _start_session(self) -> None:
-        for lane in list(self._present.values()):
-            self._depart(lane, "cut off")
-        self._count_presence()
-
-    def _depart(self, lane: Lane, ending: str) -> None:
-        now = self._count_presence()
-        if (span := lane.under_way(now)) is not None:
-            if self._knows_orders:
-                self._shares.barrier += span.begin - lane.free
-            self._keep(span._replace(ending=ending))
-        elif self._knows_orders:
-            self._shares.tail += now - lane.free
-        else:
-            self._shares.waiting += now - lane.free
-        self._drop_jobs(lane)
-        lane.releasing = None
-        lane.is_there = False
-        self._past_presence += now - lane.joined
-        del self._present[lane.worker]
-        heappush(self._free_places, lane.place)
-
-    def _ordered(self, order: Train) -> None:
-        self._knows_orders = True
-        if (lane := self._present.get(order.worker)) is None:
-            return
-        if not lane.jobs:
-            lane.ordered = self._clock.ran
-        lane.jobs[order.trial] = order.rung
-        self._running[order.rung] += 1
-
-    def _ended(self, event: _JobEnded) -> None:
-        """A worker's job is over."""
-        if (lane := self._present.get(event.worker)) is None:
-            return
-        trial, rung = event.trial, event.rung
-        if (given := lane.jobs.pop(trial, None)) is not None:
-            self._running[given] -= 1
-            ordered: float | None = lane.ordered
-        else:
-            ordered = lane.free if lane.holds == trial else None
-        lane.rung = rung
-        lane.holds = trial if isinstance(event, JobFinished) and event.held else None
-        self._work(lane, event.seconds, ordered, (TRAINING, rung, trial, _ENDINGS[type(event)]))
-
-    def _released(self, event: TrialReleased) -> None:
-        if (lane := self._present.get(event.worker)) is not None:
-            lane.holds = lane.releasing = None
-            self._work(lane, event.seconds, lane.free, (SAVING, lane.rung, event.trial, "saved"))
-
-    def _compiled(self, event: ProgramCompiled) -> None:
-        if (lane := self._present.get(event.worker)) is not None:
-            ordered = lane.ordered if lane.jobs else None
-            self._work(lane, event.seconds, ordered, (COMPILING, None, None, "compiled"))
-
-    def _work(
-        self, lane: Lane, seconds: float, ordered: float | None, what: tuple[int, int | None, int | None, str]
-    ) -> None:
-        """Keep the work that a worker has ended now, and what it waited for before."""
-        now, free, shares = self._clock.ran, lane.free, self._shares
-        earliest = free if ordered is None else min(max(free, ordered), now)
-        begin = min(max(now - seconds, earliest), now)
-        if ordered is None:
-            shares.waiting += begin - free
-        else:
-            shares.barrier += earliest - free
-            shares.driver += begin - earliest
-        missing = seconds - (now - begin)
-        if missing > 0 and (ordered is None or ordered < free):
-            self._find_earlier(lane, missing, what[0])
-        elif begin > free:
-            lane.wait_began, lane.wait_ended, lane.waited_for_driver = earliest, begin, ordered is not None
-        kind, rung, trial, ending = what
-        self._keep(Span(lane.place, begin, now, kind, rung, trial, ending))
-        lane.free = now
-
-    def _find_earlier(self, lane: Lane, missing: float, kind: int) -> None:
-        """A result lay waiting at its worker: the job was under way in what counts as the wait before the last ones."""
-        end = lane.wait_ended
-        earlier = min(missing, end - lane.wait_began)
-        lane.wait_ended = end - earlier
-        self._shares.by_kind[kind] += earlier
-        if kind == TRAINING:
-            self._busyness.add(self._busyness.trained, end - earlier, end)
-        if lane.waited_for_driver:
-            self._shares.driver -= earlier
-        else:
-            self._shares.waiting -= earlier
-
-    def _keep(self, span: Span) -> None:
-        """Keep a span that is over."""
-        self._shares.by_kind[span.kind] += span.end - span.begin
-        if span.kind == TRAINING:
-            self._busyness.add(self._busyness.trained, span.begin, span.end)
-        if span.lane < MOST_LANES:
-            self._spans.append(span)
-
-    def _count_presence(self) -> float:
-        """Count the workers' presence until now, before their number changes; return the time."""
-        now, past = self._clock.ran, self._busyness
-        past.add(past.present, self._counted_until, now, len(self._present))
+    def _count_presence(self, workers: int, now: float) -> None:
+        """Count the presence of so many workers until now, when their number changes."""
+        past = self._rows.busyness
+        past.add(past.present, self._counted_until, now, workers)
         self._counted_until = now
-        return now
