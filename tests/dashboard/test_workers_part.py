@@ -13,7 +13,7 @@ from ashtune.core.ladder import Ladder
 from ashtune.core.orders import Order, Release, Train
 from ashtune.dashboard.parts.part import Subject
 from ashtune.dashboard.parts.workers import WorkersPart
-from ashtune.dashboard.reading import Clock
+from ashtune.dashboard.reading import StudyClock
 from ashtune.schedulers.view import SchedulerView
 from ashtune.study.settings import Settings
 
@@ -55,7 +55,7 @@ def test_the_shares_are_those_of_the_timeline_where_results_lay_waiting(seed: in
         ashtune="1", created=0.0, name="late", scheduler={"kind": "ash"}, search={"kind": "random"}, space={}, seed=0,
         goal=Goal("loss", "min"), rungs=rungs, kept=kept,
     )  # fmt: skip
-    clock, timeline = Clock(LADDER), Timeline(LADDER)
+    clock, timeline = StudyClock(LADDER), Timeline(LADDER)
     part = WorkersPart(Subject(settings, LADDER, SchedulerView("ash"), learns=False, clock=clock))
     for event, orders in told_late(seed, last):
         for observer in (clock, timeline, part):

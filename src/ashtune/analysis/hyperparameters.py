@@ -126,7 +126,7 @@ class Columns:
         self._count = 0
 
     def reach(self, count: int) -> None:
-        """Have room for so many trials."""
+        """Have room for ``count`` trials."""
         missing = count - self._count
         if missing > 0:
             self._count = count

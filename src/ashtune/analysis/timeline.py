@@ -136,7 +136,7 @@ class Work(msgspec.Struct, frozen=True):
         )
 
 
-class Rows(Protocol):
+class RowSink(Protocol):
     """Takes rows in the order in which they ended."""
 
     def add(self, row: Row, worker: "PresentWorker", end: float, earlier: float) -> int:
@@ -217,8 +217,8 @@ class PresentWorker:
     """A worker that is there, and what it has in hand.
 
     ``free`` is when its last work ended; ``jobs`` are those that it has in hand (trial -> rung), the first of which was
-    given to it at the time ``ordered``; ``chain`` is the row since which it worked without a wait. Before that it
-    waited for the driver until ``waited_until``, for so many seconds as ``waited``.
+    given to it at the time ``ordered``; ``chain`` is the row since which it worked without a wait. Before that row it
+    waited for the driver ``waited`` seconds, until ``waited_until``.
     """
 
     __slots__ = (
@@ -341,7 +341,7 @@ class Timeline(Observer):
         rows: What takes the work of the workers; None to keep all of it.
     """
 
-    def __init__(self, ladder: Ladder, rows: Rows | None = None) -> None:
+    def __init__(self, ladder: Ladder, rows: RowSink | None = None) -> None:
         self.ladder = ladder
         self.now = 0.0
         """Seconds since the study began, at the last event."""
@@ -352,7 +352,7 @@ class Timeline(Observer):
         self.workers: dict[WorkerId, PresentWorker] = {}
         """Those that are there."""
         self._kept = AllRows()
-        self._rows: Rows = self._kept if rows is None else rows
+        self._rows: RowSink = self._kept if rows is None else rows
         self._past: dict[int, WorkerLane] = {}
         self._joined = 0
         self._places = Places()

@@ -28,7 +28,7 @@ from ashtune.dashboard.parts.notes import NotesPart
 from ashtune.dashboard.parts.part import Part, Subject
 from ashtune.dashboard.parts.space import SpacePart
 from ashtune.dashboard.parts.workers import WorkersPart
-from ashtune.dashboard.reading import Clock, Reading
+from ashtune.dashboard.reading import Reading, StudyClock
 from ashtune.dashboard.trial_query import TrialTables
 from ashtune.schedulers.view import SchedulerView
 from ashtune.search.registry import learns
@@ -85,8 +85,8 @@ class Picture:
         self.journal = journal
         self.settings = settings
         is_large = size > LARGE_BYTES
-        self._clock = Clock(ladder)
-        self._late_clock = Clock(ladder) if is_large else self._clock
+        self._clock = StudyClock(ladder)
+        self._late_clock = StudyClock(ladder) if is_large else self._clock
         scheduler = scheduler_view(settings, ladder)
         subject = Subject(settings, ladder, scheduler, learns(settings.search), self._clock)
         late_subject = msgspec.structs.replace(subject, clock=self._late_clock)

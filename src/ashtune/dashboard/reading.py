@@ -1,4 +1,4 @@
-"""Reading a journal bit by bit: its events are told to observers, and between two bits whoever asks gets an answer.
+"""A journal is read bit by bit, and its events are told to observers: between two bits the page answers.
 
 Rule: nothing of the study is executed. Of its scheduler only a part that is installed here is asked.
 """
@@ -24,7 +24,7 @@ class LadderGrew(AshtuneError):  # noqa: N818 - it says what has happened
         self.ladder = ladder
 
 
-class Clock(Observer):
+class StudyClock(Observer):
     """How long a study had run at the last event: the time between its sessions does not count.
 
     Args:

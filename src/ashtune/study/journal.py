@@ -184,7 +184,7 @@ class JournalReader:
         return 1 + count + self._lines
 
     def _read_at(self, file: int, size: int, position: int) -> bytes:
-        """Return so many bytes, fewer at the end of the file."""
+        """Return ``size`` bytes, fewer at the end of the file."""
         parts = []
         try:
             while size and (part := self._disk.read_at(file, size, position)):

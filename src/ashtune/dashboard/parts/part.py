@@ -10,7 +10,7 @@ from ashtune.core.jobs import Goal
 from ashtune.core.ladder import Ladder
 from ashtune.core.observer import Observer
 from ashtune.core.plaintext import one_line
-from ashtune.dashboard.reading import Clock
+from ashtune.dashboard.reading import StudyClock
 from ashtune.schedulers.view import SchedulerView
 from ashtune.study.settings import Settings
 
@@ -29,7 +29,7 @@ class Subject(msgspec.Struct, frozen=True):
     ladder: Ladder
     scheduler: SchedulerView
     learns: bool
-    clock: Clock
+    clock: StudyClock
 
     @property
     def goal(self) -> Goal:

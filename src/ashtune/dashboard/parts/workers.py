@@ -40,7 +40,7 @@ _ENDINGS = {
 }  # fmt: skip
 
 
-class Span(NamedTuple):
+class LaneSpan(NamedTuple):
     """A stretch of work of a worker, in seconds that the study ran. A program that is compiled is of no trial."""
 
     lane: int
@@ -52,18 +52,11 @@ class Span(NamedTuple):
     ending: str
 
 
-class Lane(NamedTuple):
-    """The last worker in a place, and its host."""
-
-    worker: PresentWorker
-    host: str
-
-
 class LastRows:
     """Keeps the last spans of work, and sums of all: seconds by kind, and waits for the driver and at a barrier."""
 
     def __init__(self) -> None:
-        self.spans: deque[Span] = deque(maxlen=MOST_SPANS)
+        self.spans: deque[LaneSpan] = deque(maxlen=MOST_SPANS)
         self.busyness = Busyness()
         self.by_kind = [0.0, 0.0, 0.0]
         self.driver = self.barrier = 0.0
@@ -83,11 +76,11 @@ class LastRows:
         return 0
 
 
-def span_of(row: Row, worker: PresentWorker, end: float, seconds: float, ending: str = "") -> Span:
+def span_of(row: Row, worker: PresentWorker, end: float, seconds: float, ending: str = "") -> LaneSpan:
     """Return the last seconds of a row, which ended at ``end``, as a span in the time that the study ran."""
     end -= worker.paused
     is_of_a_trial = row.trial >= 0
-    return Span(
+    return LaneSpan(
         worker.place,
         end - seconds,
         end,
@@ -143,7 +136,7 @@ class WorkersPart(Part):
     name = "workers"
     empty: ClassVar[Mapping[str, Any]] = {
         "window": [0.0, 0.0], "lanes": [], "left_out": 0,
-        "spans": {name: [] for name in Span._fields},
+        "spans": {name: [] for name in LaneSpan._fields},
         "utilisation": {"time": [], "share": []},
         "shares": dict.fromkeys(("training", "saving", "compiling", "driver", "barrier", "tail", "waiting")),
     }  # fmt: skip
@@ -152,7 +145,7 @@ class WorkersPart(Part):
         self._rungs = len(subject.ladder.rungs)
         self._rows = LastRows()
         self._timeline = Timeline(subject.ladder, self._rows)
-        self._lanes: list[Lane] = []
+        self._lanes: list[tuple[PresentWorker, str]] = []  # by place: the last worker there, and its host
         self._counted_until = 0.0
         self._has_lost_orders = False
 
@@ -217,26 +210,21 @@ class WorkersPart(Part):
         lanes, there = self._lanes[:MOST_LANES], self._timeline.workers
         now = [span for span, _ in self._under_way(ran) if span.lane < MOST_LANES]
         spans = [*self._rows.spans, *now][-MOST_SPANS:]
-        columns = dict(zip(Span._fields, map(list, zip(*spans, strict=True)), strict=True)) if spans else {}
+        columns = dict(zip(LaneSpan._fields, map(list, zip(*spans, strict=True)), strict=True)) if spans else {}
         columns |= {name: short_times(columns[name]) for name in ("begin", "end") if name in columns}
         return {
             "window": short_times([min((span.begin for span in spans), default=0.0), ran]),
             "lanes": [
-                {
-                    "worker": lane.worker.worker,
-                    "host": lane.host,
-                    "place": place,
-                    "is_there": there.get(lane.worker.worker) is lane.worker,
-                }
-                for place, lane in enumerate(lanes)
+                {"worker": last.worker, "host": host, "place": place, "is_there": there.get(last.worker) is last}
+                for place, (last, host) in enumerate(lanes)
             ],
             "left_out": len(self._lanes) - len(lanes),
-            "spans": {name: columns.get(name, []) for name in Span._fields},
+            "spans": {name: columns.get(name, []) for name in LaneSpan._fields},
             "utilisation": self._over_time(ran),
             "shares": self._shares(ran),
         }
 
-    def _under_way(self, ran: float) -> Iterator[tuple[Span, float]]:
+    def _under_way(self, ran: float) -> Iterator[tuple[LaneSpan, float]]:
         """Yield what each worker does now, as if that ended now, and what it waited before."""
         for worker in self._timeline.workers.values():
             now = max(ran + worker.paused, self._timeline.now)
@@ -286,11 +274,10 @@ class WorkersPart(Part):
 
     def _join(self, event: WorkerJoined) -> None:
         worker = self._timeline.workers[event.worker]
-        lane = Lane(worker, one_line(event.host, HOST_CHARACTERS))
-        self._lanes[worker.place : worker.place + 1] = [lane]
+        self._lanes[worker.place : worker.place + 1] = [(worker, one_line(event.host, HOST_CHARACTERS))]
 
     def _count_presence(self, workers: int, now: float) -> None:
-        """Count the presence of so many workers until now, when their number changes."""
+        """Count the presence of workers until now, when their number changes."""
         past = self._rows.busyness
         past.add(past.present, self._counted_until, now, workers)
         self._counted_until = now
