@@ -83,7 +83,7 @@ def _cost(trials: int) -> tuple[float, int]:
             search="random", workers=2, directory=place, quiet=True,
         )  # fmt: skip
         seconds = time.process_time() - before
-        return seconds, sum(isinstance(event, JobFinished | TrialReleased) for _, event in read_events(place / NAME))
+        return seconds, sum(isinstance(event, JobFinished | TrialReleased) for event in read_events(place / NAME))
 
 
 def _train_nothing(trial: ashtune.Trial) -> None:
