@@ -101,11 +101,8 @@ def fused() -> Any:
 
 def space() -> dict[str, Any]:
     """Return the space of both."""
-    from ConfigSpace import Float
-
-    rate = Float("learning_rate", (1e-3, 1), log=True)
     return {
-        "learning_rate": rate,
+        "learning_rate": (1e-3, 1.0, "log"),
         "momentum": (0.0, 0.95),
         "weight_decay": [0.0],
         "width": [64, 128],

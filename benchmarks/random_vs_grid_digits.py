@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from ConfigSpace import Float, UniformFloatHyperparameter
 from numpy.typing import NDArray
 
 import ashtune
@@ -60,12 +59,12 @@ def ranges(within: Callable[[float, float], tuple[float, float]]) -> dict[str, A
     """Return the demo's ranges of the three, cut by ``within`` on the scale that they are searched on."""
     found: dict[str, Any] = {}
     for name in TUNED:
-        given = demo_space()[name]
-        if isinstance(given, UniformFloatHyperparameter):
-            low, high = within(math.log(given.lower), math.log(given.upper))
-            found[name] = Float(name, (math.exp(low), math.exp(high)), log=True)
+        low, high, *scale = demo_space()[name]
+        if scale:
+            ends_of_logarithm = within(math.log(low), math.log(high))
+            found[name] = (*map(math.exp, ends_of_logarithm), *scale)
         else:
-            found[name] = within(*given)
+            found[name] = within(low, high)
     return found
 
 

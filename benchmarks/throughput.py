@@ -1,6 +1,6 @@
 """Jobs a second end to end: two local workers and a training function that only returns a number.
 
-Everything is on: journal, configurations drawn by ConfigSpace, the tally. Beside it, in the same run, a bare
+Everything is on: journal, random configurations, the tally. Beside it, in the same run, a bare
 exchange of as many of the same messages with two processes over ``multiprocessing.Pipe``: as plain Python
 objects (``send`` and ``recv``: what one writes in ten lines), and as bytes that are ready-made and not looked
 at (``send_bytes``: what the transport alone could do).

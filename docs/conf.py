@@ -41,6 +41,7 @@ nitpicky = True
 python_display_short_literal_types = True
 nitpick_ignore_regex = [
     ("py:class", r"(collections\.abc|fractions|hypothesis|os|pathlib)\..*"),
+    ("py:class", r"(ConfigSpace\.)?ConfigurationSpace"),
     ("py:class", r"'\w+'"),  # a value of a Literal, which is no name
     ("py:class", r"msgspec\.Meta|[gl][et]=.*"),  # the range of an option
     # Modules and classes that the text names and that are no part of the reference.

@@ -40,10 +40,9 @@ def train(trial: ashtune.Trial) -> None:
 
 def space() -> dict[str, Any]:
     """Return the space that all tuners share."""
-    from ConfigSpace import Float
-
     floats = {
-        name: Float(name, (interval.low, interval.high), log=interval.log) for name, interval in INTERVALS.items()
+        name: (float(interval.low), float(interval.high), *(["log"] if interval.log else []))
+        for name, interval in INTERVALS.items()
     }
     return floats | CHOICES
 

@@ -18,7 +18,6 @@ class PyAshtune(PythonPackage):
     depends_on("py-hatchling", type="build")
 
     depends_on("py-msgspec@0.19:", type=("build", "run"))
-    depends_on("py-configspace@1.2:", type=("build", "run"))
     depends_on("py-numpy@1.26:", type=("build", "run"))
     depends_on("py-scipy@1.11:", type=("build", "run"))
     depends_on("py-cloudpickle@3.0:", type=("build", "run"))

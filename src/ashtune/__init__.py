@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from ashtune.search.grid import Grid
     from ashtune.search.mutation import Mutation
     from ashtune.search.optuna_search import OptunaSearch
+    from ashtune.space.parsing import Choice, Ordered, When
     from ashtune.space.priors import Prior
     from ashtune.training.current import current_trial
     from ashtune.training.fused.jax.objective import fused
@@ -35,6 +36,7 @@ __all__ = [
     "Ash",
     "AshtuneError",
     "AsyncHyperband",
+    "Choice",
     "Confirm",
     "Grid",
     "Hyperband",
@@ -44,11 +46,13 @@ __all__ = [
     "NotWorthIt",
     "OpenStudy",
     "OptunaSearch",
+    "Ordered",
     "Pasha",
     "Prior",
     "Program",
     "Study",
     "Trial",
+    "When",
     "__version__",
     "current_trial",
     "fused",
@@ -62,11 +66,13 @@ _HOMES = {
     "Ash": "ashtune.schedulers.ash",
     "AsyncHyperband": "ashtune.schedulers.hyperband",
     "GP": "ashtune.search.gp",
+    "Choice": "ashtune.space.parsing",
     "Confirm": "ashtune.core.confirm",
     "Grid": "ashtune.search.grid",
     "Hyperband": "ashtune.schedulers.hyperband",
     "Mutation": "ashtune.search.mutation",
     "OptunaSearch": "ashtune.search.optuna_search",
+    "Ordered": "ashtune.space.parsing",
     "Pasha": "ashtune.schedulers.pasha",
     "Prior": "ashtune.space.priors",
     "Program": "ashtune.training.program",
@@ -74,6 +80,7 @@ _HOMES = {
     "OpenStudy": "ashtune.api.open_study",
     "Study": "ashtune.api.study",
     "Trial": "ashtune.training.trial",
+    "When": "ashtune.space.parsing",
     "current_trial": "ashtune.training.current",
     "fused": "ashtune.training.fused.jax.objective",
     "fused_torch": "ashtune.training.fused.torch.objective",

@@ -187,7 +187,7 @@ def test_notes_say_why_trials_went_on_and_where_they_come_from(study: ashtune.St
     assert times == sorted(times)
 
 
-def test_the_space_is_what_configspace_reads_of_its_record(study: ashtune.Study, parts: dict[str, Any]) -> None:
+def test_the_part_of_the_space_says_what_the_space_does(study: ashtune.Study, parts: dict[str, Any]) -> None:
     space = Space.parse(SPACE)
     described = {each["name"]: each for each in parts["space"]["hyperparameters"]}
     assert list(described) == list(SPACE)
@@ -198,9 +198,9 @@ def test_the_space_is_what_configspace_reads_of_its_record(study: ashtune.Study,
         if column.choices is not None:
             assert described[name]["choices"] == list(column.choices)
         else:
-            assert described[name]["low"] == pytest.approx(column.hyperparameter.lower)
-            assert described[name]["high"] == pytest.approx(column.hyperparameter.upper)
-            assert described[name]["log"] == column.hyperparameter.log
+            assert described[name]["low"] == pytest.approx(column.low)
+            assert described[name]["high"] == pytest.approx(column.high)
+            assert described[name]["log"] == column.is_log
 
 
 @pytest.mark.parametrize(

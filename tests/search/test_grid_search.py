@@ -25,13 +25,13 @@ def test_the_last_hyperparameter_written_varies_fastest() -> None:
 @given(st.floats(1e-9, 1e3), st.floats(1.1, 1e6), st.integers(1, 9), st.booleans())
 def test_a_float_range_has_its_exact_ends_and_even_steps(low: float, width: float, points: int, log: bool) -> None:
     space = Space.parse({"x": Float("x", (low, low * width), log=log)})
-    bounds = space.columns["x"].hyperparameter
+    column = space.columns["x"]
     values = [c["x"] for c in everything(GridDesign(space, points))]
     assert len(values) == points
     assert values == sorted(values)
-    assert all(type(value) is float and bounds.lower <= value <= bounds.upper for value in values)
+    assert all(type(value) is float and column.low <= value <= column.high for value in values)
     if points > 1:
-        assert (values[0], values[-1]) == (bounds.lower, bounds.upper)
+        assert (values[0], values[-1]) == (column.low, column.high)
         steps = [b / a if log else b - a for a, b in itertools.pairwise(values)]
         assert max(steps) == pytest.approx(min(steps), rel=1e-6)
 

@@ -158,7 +158,7 @@ def test_long_ranges_of_integers_are_floats_and_short_ones_and_orders_integers()
         "widths": CategoricalDistribution([0, 1, 2]),
         "mixed": CategoricalDistribution([0, 1, 2, 3, 4]),
         "flags": CategoricalDistribution([0, 1]),
-        "numbers": CategoricalDistribution([0, 1]),
+        "numbers": IntDistribution(0, 1),
     } == samplers.DISTRIBUTIONS
     for proposal in proposals:
         assert proposal is not None

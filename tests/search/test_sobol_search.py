@@ -58,7 +58,7 @@ def test_the_first_powers_of_two_have_one_trial_in_each_equal_part_of_each_range
 
 
 def test_weights_and_shapes_of_priors_are_kept_to_within_one_trial() -> None:
-    space = {
+    space: dict[str, Any] = {
         "c": Categorical("c", ["a", "b", "z", "d"], weights=[4, 3, 0, 1]),
         "n": Integer("n", (1, 64), log=True),
         "normal": Float("normal", (0.0, 1.0), distribution=Normal(0.3, 0.2)),
@@ -67,12 +67,11 @@ def test_weights_and_shapes_of_priors_are_kept_to_within_one_trial() -> None:
     }
     trials = drawn(Sobol(), space, 512)
     assert Counter(c["c"] for c in trials) == {"a": 256, "b": 192, "d": 64}
-    # ConfigSpace cuts the log range into 64 equal steps: P(n <= 8) = log(1 + 8 * 63 / 64) / log 64.
+    # The range is cut into 64 equal steps, as by ConfigSpace: P(n <= 8) = log(1 + 8 * 63 / 64) / log 64.
     assert abs(sum(c["n"] <= 8 for c in trials) - 512 * math.log(1 + 8 * 63 / 64) / math.log(64)) <= 1
-    hyperparameters = Space.parse(space).columns
     for name in ("normal", "beta"):
         random = np.random.RandomState(0)
-        expected = hyperparameters[name].hyperparameter.sample_value(size=20_000, seed=random)
+        expected = space[name].sample_value(size=20_000, seed=random)
         ours = [c[name] for c in trials]
         assert statistics.fmean(ours) == pytest.approx(float(np.mean(expected)), abs=4 * float(np.std(expected)) / 141)
         assert statistics.stdev(ours) == pytest.approx(float(np.std(expected)), rel=0.03)

@@ -41,7 +41,7 @@ def test_a_bound_that_configspace_rounds_is_still_inside() -> None:
         (SPACE, [1], "[1] is no configuration; give a dict of lr, n, c, k"),
         (SPACE, GOOD | {"rl": 3}, "rl=3 is not in the space; it has lr, n, c, k"),
         (SPACE, {"lr": 0.5, "n": 3, "c": "a"}, "k is missing"),
-        (SPACE, GOOD | {"lr": 2.0}, "lr=2.0 is outside; give a value in 1e-04 .. 1"),
+        (SPACE, GOOD | {"lr": 2.0}, "lr=2.0 is outside; give a value in 0.0001 .. 1"),
         (SPACE, GOOD | {"lr": math.nan}, "lr=nan is outside"),
         (SPACE, GOOD | {"lr": "0.5"}, "lr='0.5' is outside"),
         (SPACE, GOOD | {"lr": True}, "lr=True is outside"),

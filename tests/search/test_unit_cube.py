@@ -31,9 +31,9 @@ def test_the_ends_of_the_unit_interval_are_the_ends_of_every_range() -> None:
     space = of_every_kind()
     low, high = space.at(np.array([[0.0] * len(space.names), [1.0] * len(space.names)]))
     for name in ("lr", "units", "momentum", "layers", "noise", "depth", "heads"):
-        bounds = space.columns[name].hyperparameter
-        assert (low[name], high[name]) == (pytest.approx(bounds.lower), pytest.approx(bounds.upper))
-        assert bounds.lower <= low[name] <= high[name] <= bounds.upper
+        column = space.columns[name]
+        assert (low[name], high[name]) == (pytest.approx(column.low), pytest.approx(column.high))
+        assert column.low <= low[name] <= high[name] <= column.high
     assert (low["act"], high["act"]) == ("relu", "tanh")
 
 

@@ -274,10 +274,10 @@ def test_differences_between_studies_are_said_in_words(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"width": [16, 32, 65]}, "space.width.choices = [16, 32, 64] and not [16, 32, 65]"),
+        ({"width": [16, 32, 65]}, "space.width.sequence = [16, 32, 64] and not [16, 32, 65]"),
         ({"rate": (1e-4, 0.5)}, "space.rate.upper = 1.0 and not 0.5"),
         ({"kind": ["a"]}, "space.names = ['rate', 'width'] and not ['rate', 'width', 'kind']"),
-        ({"width": (1, 64)}, "space.width.type = 'categorical' and not 'uniform_int'"),
+        ({"width": (1, 64)}, "space.width.type = 'ordinal' and not 'uniform_int'"),
     ],
 )
 def test_of_two_spaces_the_first_thing_that_differs_is_named_with_both_values(

@@ -49,10 +49,11 @@ PARTS_SHOWN = 5
 
 
 class Wanted(NamedTuple):
-    """A study that is asked for: its settings, and what is to be said of it, a line each."""
+    """A study that is asked for: its settings, what is to be said of it, a line each, and its pickled ``valid``."""
 
     settings: Settings
     lines: list[str]
+    valid: bytes | None
 
     def say(self) -> None:
         """Say on stderr what its user should know."""
@@ -99,7 +100,9 @@ def wanted_study(
             'give another, as scheduler="ash"'
         )
     trials = options["trials"]
-    parsed = Space.parse(space)
+    valid = options["valid"]
+    parsed = Space.parse(space, valid)
+    pickled = None if valid is None else objectives.packed(valid, quiet=True)
     if isinstance(objective, ChecksSpace):
         objective.check(parsed.names)
     enqueued = _enqueued(parsed, options["enqueue"])
@@ -140,7 +143,7 @@ def wanted_study(
     )
     guesses = hints.of_the_space(space) + hints.of_the_search(chosen, parsed) + hints.of_the_goal(goal)
     guesses += hints.of_the_trials(scheduler, ladder, trials, unit=options["resource"])
-    return Wanted(settings, lines + [f"hint: {line}" for line in guesses])
+    return Wanted(settings, lines + [f"hint: {line}" for line in guesses], pickled)
 
 
 def _enqueued(space: Space, enqueue: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -261,7 +264,7 @@ def _new_place(name: str) -> Path:
 
 def open_or_create(
     path: Path,
-    settings: Settings,
+    wanted: Wanted,
     options: TuneOptions,
     *,
     pickled: bytes | None = None,
@@ -271,7 +274,7 @@ def open_or_create(
 
     Args:
         path: The directory.
-        settings: What the study is to be.
+        wanted: What the study is to be.
         options: Checked.
         pickled: The training function, if there is one.
         version: Its version; a study that was trained by another is refused. Empty to take any.
@@ -282,7 +285,7 @@ def open_or_create(
     Raises:
         StudyError: If it holds another study, or the disk refuses.
     """
-    journal = path / journals.NAME
+    journal, settings = path / journals.NAME, wanted.settings
     ladder = None
     if journal.exists():
         there = journals.read_settings(journal)
@@ -304,6 +307,8 @@ def open_or_create(
             _refuse_changes(path, names)
     if pickled is not None:
         objectives.keep(path, pickled)
+    if wanted.valid is not None:
+        objectives.keep(path, wanted.valid, name=objectives.VALID)
     if not journal.exists():
         create(journal, settings)
     return ladder

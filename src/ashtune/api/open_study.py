@@ -564,7 +564,7 @@ def open_study(
     path = make_folder(path, is_new=directory is None)
     with ExitStack() as stack:
         stack.enter_context(StudyLock(path))
-        longer = open_or_create(path, wanted.settings, options)
+        longer = open_or_create(path, wanted, options)
         engine = OwnLoopEngine()
-        drive = stack.enter_context(Session(path, options, engine, longer).opened())
+        drive = stack.enter_context(Session(path, options, engine, longer, valid=options["valid"]).opened())
         return OpenStudy(path, drive, engine.workers, stack.pop_all(), quiet=options["quiet"])

@@ -20,6 +20,7 @@ from ashtune.core.plaintext import error_line, shown
 from ashtune.driver.options import ResumeOptions, WhatIfOptions
 from ashtune.reports.figures.front import in_a_row
 from ashtune.reports.study_info import study_info
+from ashtune.space.configspace import space_of_record
 from ashtune.space.space import Space
 from ashtune.study import objective_file as objectives
 from ashtune.study.factory import observed_study
@@ -31,6 +32,7 @@ from ashtune.training.versions import version_of
 
 if TYPE_CHECKING:
     import pandas
+    from ConfigSpace import ConfigurationSpace
     from plotly.graph_objects import Figure
 
     from ashtune.analysis.confirmed import Confirmed
@@ -109,6 +111,17 @@ class Study:
     def unit(self) -> str:
         """What the resource counts, in the singular: the argument ``resource`` of :func:`~ashtune.tune`."""
         return self._reader.settings.resource
+
+    @property
+    @in_one_line
+    def space(self) -> "ConfigurationSpace":
+        """The search space, for other tools that take one of ConfigSpace.
+
+        Raises:
+            SettingsError: If ConfigSpace is not installed: ``pip install 'ashtune[configspace]'``.
+            SpaceError: If ConfigSpace has no such space.
+        """
+        return space_of_record(self._reader.settings.space)
 
     @property
     @in_one_line

@@ -42,8 +42,9 @@ def tune(
 
     Args:
         objective: The training function; it is called with a :class:`~ashtune.Trial`.
-        space: A dict of hyperparameters (ranges, ``(low, high, "log")``, lists of choices, ConfigSpace ones) or a
-            ConfigurationSpace.
+        space: A dict of hyperparameters: ranges, ``(low, high, "log")``, lists of choices, constants,
+            :class:`~ashtune.When`, :class:`~ashtune.Ordered`, :class:`~ashtune.Choice`, :class:`~ashtune.Prior`; or a
+            ``ConfigurationSpace`` of ConfigSpace.
         metric: The reported metric that counts, or a list of several: then a rung promotes those that few others
             dominate, and ``study.front`` has those that no other does.
         mode: "max" or "min"; a list, with one for each metric, if there are several.
@@ -79,8 +80,9 @@ def tune(
     with StudyLock(path):
         version = version_of(objective)
         checked_version = {} if options["accept_changes"] else version
-        longer = open_or_create(path, wanted.settings, options, pickled=pickled, version=checked_version)
-        Session(path, options, engine, longer, version=version, objective=objective).run()
+        longer = open_or_create(path, wanted, options, pickled=pickled, version=checked_version)
+        session = Session(path, options, engine, longer, version=version, objective=objective, valid=options["valid"])
+        session.run()
     if not quiet:
         hint(hints.of_the_results(wanted.settings.goal, read_events(path / journals.NAME)))
     return Study.load(path)

@@ -129,8 +129,7 @@ def _check_columns(table: Source, space: Space, goal: Goal, constants: Mapping[s
     Raises:
         SettingsError: If it does.
     """
-    conditional = {name for name in space.names if space.configuration_space.parent_conditions_of[name]}
-    needed = [name for name in space.names if name not in constants and name not in conditional]
+    needed = [name for name in space.names if name not in constants and name not in space.rules.conditional]
     columns = one_line(", ".join(table.columns), COLUMNS_SHOWN)
     for name in needed if table.rows else ():
         if name not in table.hyperparameters:
@@ -160,9 +159,8 @@ def _result(row: Row, space: Space, goal: Goal, constants: Mapping[str, object],
         if value is not _MISSING:
             values[name] = value
     try:
-        inactive = space.rules.inactive(values)
-        configuration = space.check({name: value for name, value in values.items() if name not in inactive})
-    except (SpaceError, TypeError, ValueError) as error:  # a condition may compare a text with a number
+        configuration = space.check(space.rules.remove_inactive(values))
+    except (SpaceError, TypeError, LookupError) as error:  # a condition may compare a text with a number
         raise _LeftOut("outside of the space", _short(error)) from None
     return KnownResult(configuration, top if row.resource is None else _resource(row.resource), metrics)
 

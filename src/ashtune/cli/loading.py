@@ -62,36 +62,48 @@ def load_space(place: str, objective: str = "") -> Any:
 
 
 def _space_from_json(path: Path) -> Any:
-    from ConfigSpace import ConfigurationSpace
+    from ashtune.space.space import Space
 
     try:
         if not path.is_file():  # a pipe would be waited for
             raise SpaceError(f"--space {path}: no such file; give one with an object of hyperparameters")
         read = json.loads(path.read_bytes())
-        if isinstance(read, dict) and "hyperparameters" not in read:
-            return {name: _hyperparameter(name, values) for name, values in read.items()}
-        if not isinstance(read, dict):
-            raise SpaceError(f"--space {path}: it holds {shown(read)}; write an object, {_EXAMPLE}")
-        return ConfigurationSpace.from_serialized_dict(read)
-    except SpaceError:
-        raise
-    except Exception as error:  # noqa: BLE001 - ConfigSpace lets whatever its decoding meets through
-        raise SpaceError(
-            f"{path} is neither an object of hyperparameters nor a space written by ConfigSpace ({error}); write "
-            f"{_EXAMPLE}"
-        ) from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise SpaceError(f"--space {path} cannot be read ({error}); write {_EXAMPLE}") from None
+    if not isinstance(read, dict):
+        raise SpaceError(f"--space {path}: it holds {shown(read)}; write an object, {_EXAMPLE}")
+    if isinstance(listed := read.get("hyperparameters"), list):  # as ConfigSpace writes it
+        names = [entry.get("name") if isinstance(entry, dict) else None for entry in listed]
+        return Space.from_record({"names": names, "space": read})
+    return {name: _hyperparameter(name, values) for name, values in read.items()}
 
 
 def _hyperparameter(name: str, values: Any) -> Any:
-    """Return a hyperparameter of a .json file as ``tune`` takes it: a list of choices, or a range."""
-    if not isinstance(values, dict):
-        return values
-    if not {"low", "high"} <= values.keys() <= {"low", "high", "log"} or not isinstance(values.get("log", False), bool):
-        raise SpaceError(
-            f"{shown(name)} is {shown(values)}; write a list of choices, or a range as "
-            '{"low": 1e-4, "high": 0.1, "log": true}'
-        )
-    return (values["low"], values["high"], *(["log"] if values.get("log") else []))
+    """Return a hyperparameter of a .json file as ``tune`` takes it: a constant, a list of choices, or an object."""
+    from ashtune.space.parsing import Choice, Ordered, When
+
+    match values:
+        case {"low": low, "high": high, "log": bool(is_log), **rest} if not rest:
+            return (low, high, "log") if is_log else (low, high)
+        case {"low": low, "high": high, **rest} if not rest:
+            return low, high
+        case {"ordered": choices, **rest} if not rest:
+            return Ordered(choices)
+        case {"choice": choices, **rest} if not rest:
+            return Choice(choices)
+        case {"when": {**conditions}, "values": inner, **rest} if not rest:
+            inner = _hyperparameter(name, inner)
+            for parent, value in conditions.items():
+                inner = When(str(parent), value, inner)
+            return inner
+        case {}:
+            raise SpaceError(
+                f"{shown(name)} is {shown(values)}; write a list of choices, a range as "
+                '{"low": 1e-4, "high": 0.1, "log": true}, {"ordered": [...]}, {"choice": [...]}, or '
+                '{"when": {"solver": "sgd"}, "values": {"low": 0.0, "high": 1.0}}'
+            )
+        case _:
+            return values
 
 
 def _load(path: Path, name: str) -> ModuleType:

@@ -11,12 +11,10 @@ if TYPE_CHECKING:
 
 def space() -> dict[str, Any]:
     """Return the search space, as a user would write it."""
-    from ConfigSpace import Float
-
     return {
-        "learning_rate": Float("learning_rate", (1e-4, 1), log=True),
+        "learning_rate": (1e-4, 1.0, "log"),
         "momentum": (0.0, 0.99),
-        "weight_decay": Float("weight_decay", (1e-6, 1e-2), log=True),
+        "weight_decay": (1e-6, 1e-2, "log"),
         "width": [16, 32, 64, 128],
         "depth": [1, 2, 3],
         "batch_size": [16, 32, 64, 128],

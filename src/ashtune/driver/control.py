@@ -28,7 +28,6 @@ from ashtune.core.events import (
 from ashtune.core.numbers import plural
 from ashtune.engines.options import MOST_WORKERS
 from ashtune.engines.protocol import Resizable, Workers
-from ashtune.space.space import Space
 from ashtune.study.commands import (
     AddTrials,
     ChangeWorkers,
@@ -80,7 +79,6 @@ class Control:
         self._workers = workers
         self._count: int | None = count  # None where the machine had no room for as many as were wanted
         self._complain = complain
-        self._space: Space | None = None
 
     def take(self, now: float) -> Iterator["PendingCommand"]:
         """Yield what was asked since the last call and fits the study. Each is settled before the next is looked at."""
@@ -172,10 +170,7 @@ class Control:
 
     def _checked(self, configuration: dict[str, object]) -> dict[str, object]:
         """Return a configuration in plain values that a further trial can have."""
-        if self._space is None:
-            self._space = Space.from_record(self._settings.space)
-        checked = self._space.check(configuration)
-        self._configurations.check_enqueued(checked)
+        checked = self._configurations.check_enqueued(configuration)
         if self._controller.trials_left <= self._configurations.waiting:
             raise SettingsError(
                 f"no trial is left for it: all {self._tally.most_trials or self._tally.started:,} have begun or have a "

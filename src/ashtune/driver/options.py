@@ -5,7 +5,7 @@ field here, or in :class:`~ashtune.engines.options.RunOptions` if it is for the 
 """
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Annotated, Any, TypedDict, cast
 
@@ -98,6 +98,12 @@ class Halving(TypedDict, total=False):
     ]
 
 
+def _check_valid(name: str, value: Any) -> Any:
+    if not callable(value):
+        raise SettingsError(f"{name}={shown(value)} cannot be called; give a function of a configuration")
+    return value
+
+
 class Searching(TypedDict, total=False):
     """search."""
 
@@ -114,6 +120,14 @@ class Searching(TypedDict, total=False):
     grid_points: Annotated[
         int | Mapping[str, int] | None,
         Option(help="Points on continuous parameters of a grid: for all, or by name.", parse=int, metavar="N"),
+    ]
+    valid: Annotated[
+        Callable[[dict[str, Any]], Any] | None,
+        Option(
+            help="Says of a configuration whether it is valid, as ``lambda c: c['warmup'] < c['epochs']``; others are "
+            "drawn again.",
+            check=_check_valid,
+        ),
     ]
     enqueue: Annotated[
         Iterable[Mapping[str, Any]],

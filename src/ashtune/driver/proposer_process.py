@@ -8,6 +8,7 @@ Rule 4: what the model has started may outlive it, and hold its pipes open: that
 """
 
 import os
+import pickle
 import select
 import signal
 import subprocess
@@ -44,6 +45,7 @@ class Opening(msgspec.Struct, frozen=True):
     max_resource: int
     path: list[str]
     parent: int
+    valid: bytes = b""
 
 
 class Began(msgspec.Struct, frozen=True, tag=True, omit_defaults=True):
@@ -92,7 +94,12 @@ class ProposerProcess(Proposer):
 
     def __init__(self, search: Search, space: Space, seed: int, max_resource: int) -> None:
         path = [entry for entry in sys.path if isinstance(entry, str)]
-        opening = Opening(SEARCHES.record(search), space.to_record(), seed, max_resource, path, os.getpid())
+        valid = b""
+        if space.rules.valid is not None:
+            from ashtune.pickles.pickler import dumps
+
+            valid = dumps(space.rules.valid)
+        opening = Opening(SEARCHES.record(search), space.to_record(), seed, max_resource, path, os.getpid(), valid)
         self._write = FrameWriter()
         self._history = bytearray(self._write.frame(opening))
         self._described: set[TrialId] = set()  # whose configuration is in it
@@ -170,8 +177,9 @@ class ProposerProcess(Proposer):
 
     def _start(self) -> "subprocess.Popen[bytes]":
         self._sent = 0
+        # Not by -m: what `valid` needs of the user's script gets its place in __main__.
         self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", MODULE],
+            [sys.executable, "-P", "-c", f"from {MODULE} import main; main()"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -241,7 +249,7 @@ class _Server:
         self._configurations: dict[TrialId, bytes] = {}
         self._error = ""
         try:
-            self._space = Space.from_record(opening.space)
+            self._space = Space.from_record(opening.space, pickle.loads(opening.valid) if opening.valid else None)
             proposer = SEARCHES.read(opening.search).proposer(self._space, opening.seed, opening.max_resource)
             assert proposer is not None
             self._proposer = proposer
@@ -276,7 +284,3 @@ class _Server:
         if description:
             self._configurations[trial] = description
         return msgspec.msgpack.decode(self._configurations[trial], type=dict[str, Any])
-
-
-if __name__ == "__main__":
-    main()

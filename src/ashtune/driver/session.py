@@ -51,6 +51,7 @@ from ashtune.reports.terminal.live import display_for, in_a_notebook
 from ashtune.reports.terminal.text import show, write
 from ashtune.search.protocol import Proposer, Search
 from ashtune.search.registry import learns
+from ashtune.space.rules import Valid
 from ashtune.space.space import Space
 from ashtune.study import journal as journals
 from ashtune.study.checkpoints import Checkpoints
@@ -60,6 +61,7 @@ from ashtune.study.disk import DISK, Disk
 from ashtune.study.factory import build_configurations, build_controller, caution_of, observed_study, scheduler_view
 from ashtune.study.journal_writer import Journal
 from ashtune.study.ladders import ladder_in_force
+from ashtune.study.objective_file import read_valid
 from ashtune.study.replay import replay
 from ashtune.training.versions import changed
 
@@ -93,6 +95,7 @@ class Session:
         surroundings: Disk, clock and workers.
         version: Of the training function, if one was given: see :mod:`ashtune.training.versions`.
         objective: The training function, if one was given; else it is in the directory.
+        valid: Says which configurations are valid, if that was given; else it is in the directory, if there is one.
 
     Raises:
         JournalError: If there is no journal, or it cannot be replayed.
@@ -108,6 +111,7 @@ class Session:
         surroundings: Surroundings = THIS_MACHINE,
         version: dict[str, str] | None = None,
         objective: Callable[..., Any] | None = None,
+        valid: Valid | None = None,
     ) -> None:
         self._directory = directory.resolve()  # a training function or notebook may change the folder
         self._shown = str(directory)
@@ -118,7 +122,9 @@ class Session:
         self._checkpoints = Checkpoints(self._directory, surroundings.disk)
         self._settings = journals.read_settings(directory / journals.NAME, surroundings.disk)
         settings = self._settings
-        self._configurations = build_configurations(settings)
+        if settings.valid and valid is None:
+            valid = read_valid(directory)
+        self._configurations = build_configurations(settings, valid)
         proposals = self._configurations.proposals
         self._proposals = () if proposals is None else (proposals,)
         self._controller = build_controller(settings)
@@ -214,6 +220,8 @@ class Session:
         what = "" if has_trained else "; nothing was trained"
         if tally.origins:
             what += f"; {plural(tally.started, 'trial')}: {tally.origins}"
+        if (space := self._configurations.space) is not None and space.rules.refused:
+            what += f"; {space.rules.refused:,} of {plural(space.rules.asked, 'draw')} were not valid"
         where = f"kept in {self._shown}; `ashtune report {self._shown}` shows what was found"
         write(f"complete{what}; {where}\n", sys.stderr)
 

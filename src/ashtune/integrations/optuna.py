@@ -232,13 +232,10 @@ class _Axis:
         if column.choices is not None:
             kind, attributes = "CategoricalDistribution", {"choices": _labels(column.choices)}
         else:
-            hyperparameter = column.hyperparameter
-            number: type[int | float] = int if column.is_integer else float
-            self._low, self._high = number(hyperparameter.lower), number(hyperparameter.upper)
+            self._low, self._high = column.low, column.high
             kind = "IntDistribution" if column.is_integer else "FloatDistribution"
             step = 1 if column.is_integer else None
-            log = bool(hyperparameter.log)
-            attributes = {"step": step, "low": self._low, "high": self._high, "log": log}
+            attributes = {"step": step, "low": self._low, "high": self._high, "log": column.is_log}
         self.distribution = json.dumps({"name": kind, "attributes": attributes})
 
     def internal(self, value: Any) -> int | float:

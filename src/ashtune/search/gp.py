@@ -204,7 +204,7 @@ class GPProposer(Proposer):
                 continue
             [configuration] = self.space.at(point[None, :])
             place = self._point(configuration)  # it may have come back different
-            if not self._is_tried(place) and self.space.rules.forbidding(configuration) is None:
+            if not self._is_tried(place) and not self.space.rules.forbidding(configuration):
                 self.proposed.append(place)
                 return Proposal(configuration, f"gp, {results_text(len(self.losses), len(self.known))}")
         return None

@@ -117,13 +117,13 @@ def _axis(name: str, column: Column, points: int | None) -> Sequence[object]:
     everything = column.every_value()
     if everything is not None and (points is None or length(everything) <= points):
         return everything
-    low, high = column.hyperparameter.lower, column.hyperparameter.upper
+    low, high = column.low, column.high
     if points is None:
         raise SpaceError(
             f"{name}={low:g} .. {high:g} has no end of values; give grid_points={{{name!r}: 5}} for five, "
             "or grid_points=5 (--grid-points 5) for five of every range"
         )
-    values = _spaced(low, high, points, column.hyperparameter.log)
+    values = _spaced(low, high, points, column.is_log)
     return sorted({round(value) for value in values}) if column.is_integer else values
 
 

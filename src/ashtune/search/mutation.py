@@ -1,6 +1,7 @@
 """Search by mutation: the best configuration so far with some of its values changed."""
 
 from collections.abc import Mapping
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Annotated
 
 from msgspec import Meta
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 BLOCK = 64
+SPARE = 4
+"""So many others are drawn for each mutation that the space forbids. If all are forbidden, the trial is random."""
 
 
 class Mutation(Search, frozen=True):
@@ -120,12 +123,20 @@ class _Mutating(Proposer):
             if self._made_for != (self._best, block):
                 self._mutations, self._made_for = self._made([self._seed, block], BLOCK), (self._best, block)
             configuration = self._mutations[row]
-        if configuration is None or self._space.rules.forbidding(configuration) is not None:
-            return None
-        return Proposal(fresh(configuration), mutation_text(-self._best[2]))
+        return None if configuration is None else Proposal(fresh(configuration), mutation_text(-self._best[2]))
 
     def _made(self, seeds: list[int], trials: int) -> list[dict[str, object] | None]:
-        """Return mutations for some trials, None where a trial is to be random."""
+        """Return mutations for some trials, None where a trial is to be random. What is forbidden is drawn again."""
+        mutations, forbidding = self._drawn(seeds, trials), self._space.rules.forbidding
+        wrong = [place for place, one in enumerate(mutations) if one is not None and forbidding(one)]
+        spare = self._drawn([*seeds, 1], SPARE * len(wrong)) if wrong else []
+        right = [one for one in spare if one is not None and not forbidding(one)]
+        for place, one in zip_longest(wrong, right[: len(wrong)]):
+            mutations[place] = one
+        return mutations
+
+    def _drawn(self, seeds: list[int], trials: int) -> list[dict[str, object] | None]:
+        """Return mutations for some trials, None where a trial is to be random; they may be forbidden."""
         import numpy as np
 
         chance = np.random.default_rng(seeds)
@@ -135,21 +146,26 @@ class _Mutating(Proposer):
         for column, place in enumerate(places):
             if place is not None:
                 points[:, column] = place
-        is_category = np.array([column.is_category for column in self._space.columns.values()])
-        moved = stepped(points, self._options.step, is_category, chance)
+        columns = self._space.columns.values()
+        is_category = np.array([column.is_category for column in columns])
+        steps = np.array([max(self._options.step, column.spacing) for column in columns])  # to the next value at least
+        moved = stepped(points, steps, is_category, chance)
         reflected = np.clip(1.0 - abs(1.0 - abs(moved)), 0.0, 1.0)  # a bound is one value, and not to be tried again
         mutations = self._space.at(reflected)
         return [None if random else one for one, random in zip(mutations, is_random.tolist(), strict=True)]
 
 
 def stepped(
-    points: "NDArray[np.float64]", size: float, is_category: "NDArray[np.bool_]", chance: "np.random.Generator"
+    points: "NDArray[np.float64]",
+    size: "float | NDArray[np.float64]",
+    is_category: "NDArray[np.bool_]",
+    chance: "np.random.Generator",
 ) -> "NDArray[np.float64]":
     """Return points with about half of their coordinates changed, at least one; numbers may leave the unit cube.
 
     Args:
         points: Shape (n, d).
-        size: Standard deviation of a change.
+        size: Standard deviation of a change, of all coordinates or of each, shape (d,).
         is_category: Which coordinates are drawn anew where they change, shape (d,).
         chance: Where it is drawn from.
     """

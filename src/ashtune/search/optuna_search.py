@@ -153,7 +153,7 @@ class OptunaProposer(Proposer):
         self._search = search
         self._space = space
         self._seed = seed
-        self._axes = {name: _Axis(name, space.columns[name]) for name in space.configuration_space}
+        self._axes = {name: _Axis(name, space.columns[name]) for name in space.rules.parents_first}
         self._enough = max(LEAST_RESULTS, 2 * (sum(not axis.is_constant for axis in self._axes.values()) + 1))
         self.losses: dict[int, dict[TrialId, Any]] = {}
         self.running: set[TrialId] = set()
@@ -263,14 +263,14 @@ class OptunaProposer(Proposer):
         trial = study.ask()
         values: dict[str, object] = {}
         for name, axis in self._axes.items():  # parents come before their children
-            if name not in self._space.rules.inactive(values):
+            if self._space.rules.is_active(name, values):
                 values[name] = axis.asked(trial)
         notes = study.get_trials(deepcopy=False)[-1].system_attrs
         return {name: values[name] for name in self._space.names if name in values}, notes
 
     def _is_new(self, configuration: dict[str, object]) -> bool:
         is_known = identity(configuration) in self._tried or configuration in self._proposed
-        return not is_known and self._space.rules.forbidding(configuration) is None
+        return not (is_known or self._space.rules.forbidding(configuration))
 
 
 class _Axis:
@@ -300,8 +300,8 @@ class _Axis:
                 CategoricalDistribution(range(count)) if column.is_category else IntDistribution(0, count - 1)
             )
             return
-        self._low, self._high = column.hyperparameter.lower, column.hyperparameter.upper
-        is_log = bool(column.hyperparameter.log)
+        self._low, self._high = column.low, column.high
+        is_log = column.is_log
         if not column.is_integer:
             self.distribution = FloatDistribution(float(self._low), float(self._high), log=is_log)
         elif self._high - self._low < MOST_INTEGERS:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 BLOCK = 256
 _BLOCKS_KEPT = 4  # a resumed driver may ask for a few old trials among the new
-_EMPTY_BLOCKS = 1000  # a space whose clauses forbid all of these is refused rather than waited for
+_EMPTY_BLOCKS = 4  # a space that forbids the configurations of all of these is refused rather than waited for
 
 
 class DrawnDesign:
@@ -57,24 +57,28 @@ class DrawnDesign:
 
     @property
     def size(self) -> int | None:
-        """The number of distinct configurations of a small finite space; None otherwise."""
-        return None if self._lattice is None else len(self._members)
+        """The number of distinct configurations of a small finite space; None otherwise.
+
+        Raises:
+            SpaceError: If there is none, or hardly any.
+        """
+        if self._lattice is not None:
+            return len(self._members)
+        self._place(0)
+        return None
 
     def configuration(self, trial: int) -> dict[str, object]:
         """Return the configuration of one trial; see :class:`~ashtune.search.protocol.Design`.
 
         Raises:
-            SpaceError: If the space's clauses forbid nearly everything.
+            SpaceError: If nearly everything is forbidden.
         """
         refuse_outside(trial, self.size)
         if self._lattice is not None:
             while len(self._order) <= trial:
                 self._extend_order(self._lattice)
             return self._lattice.configuration(self._order[trial])
-        if not self._space.rules.has_clauses:
-            block, row = divmod(trial, BLOCK)
-        else:
-            block, row = self._place(trial)
+        block, row = self._place(trial)
         return fresh(self._block(block)[row])
 
     def find(self, configuration: Mapping[str, object]) -> int | None:
@@ -87,10 +91,12 @@ class DrawnDesign:
         configurations = self._space.at(self._points(block))
         if not self._space.rules.has_clauses:
             return configurations
-        return [each for each in configurations if self._space.rules.forbidding(each) is None]
+        return [each for each in configurations if not self._space.rules.forbidding(each)]
 
     def _place(self, trial: int) -> tuple[int, int]:
-        """Return the block of a trial, and its place there, where some points are left out."""
+        """Return the block of a trial, and its place there; points that are forbidden are left out."""
+        if not self._space.rules.has_clauses:
+            return divmod(trial, BLOCK)
         empty = 0
         while self._ends[-1] <= trial:
             count = len(self._block(len(self._ends) - 1))
@@ -98,7 +104,8 @@ class DrawnDesign:
             empty = 0 if count else empty + 1
             if empty == _EMPTY_BLOCKS:
                 raise SpaceError(
-                    f"the forbidden clauses left 0 of {_EMPTY_BLOCKS * BLOCK:,} draws; narrow the ranges, or use a grid"
+                    f"none of {_EMPTY_BLOCKS * BLOCK:,} draws was valid; narrow the ranges, or use a grid (valid and "
+                    "forbidden clauses rule configurations out)"
                 )
         block = bisect_right(self._ends, trial) - 1
         return block, trial - self._ends[block]
@@ -106,7 +113,9 @@ class DrawnDesign:
     @cached_property
     def _members(self) -> list[int]:
         assert self._lattice is not None
-        return self._lattice.members()
+        if not (members := self._lattice.members()):
+            raise SpaceError(f"none of the {self._lattice.volume:,} configurations is valid; widen the ranges")
+        return members
 
     @cached_property
     def _trials(self) -> dict[int, int]:

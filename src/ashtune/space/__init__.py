@@ -1,1 +1,1 @@
-"""The search space, on ConfigSpace."""
+"""The search space: hyperparameters with their ranges, conditions and forbidden combinations."""

@@ -1,55 +1,210 @@
 """One hyperparameter as a coordinate: between the unit interval and plain Python values.
 
 Every design gives points of the unit cube, one coordinate a hyperparameter, and an even spread there is the spread that
-ConfigSpace's hyperparameter asks for: logarithm, weights, normal or beta. ConfigSpace draws, but it has no such map,
-which a quasi-random sequence needs.
+the hyperparameter asks for: logarithm, weights, normal or beta.
 
-Choices are looked up here, because ConfigSpace keeps them in a numpy array, which turns ``[1, 2.5]`` into two floats.
+Rule: a hyperparameter is kept as ConfigSpace writes it as JSON. So one form is that of a study's journal, of a .json
+file and of what other tools read.
 """
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
-from ashtune.space.plain import hashable, plain
+import msgspec
+
+from ashtune.core.errors import SpaceError
+from ashtune.core.numbers import number_text
+from ashtune.core.plaintext import shown, visible
+from ashtune.space.plain import WIDEST, hashable, plain, plain_choices
 
 if TYPE_CHECKING:
     import numpy as np
-    from ConfigSpace.hyperparameters import Hyperparameter
     from numpy.typing import NDArray
 
     Coordinates: TypeAlias = NDArray[np.float64]
+
+MOST_NAME = 200
+DECIMALS = 13
+"""To so many ConfigSpace rounds the bounds of a range of floats."""
+LEAST_WEIGHT = 1e-9
+"""Of a normal distribution within its range."""
+
+
+class HyperparameterRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A hyperparameter in the record of a space. ``type`` says which of the others count; ``meta`` has its prior."""
+
+    name: str
+    type: Literal[
+        "uniform_float", "normal_float", "beta_float", "uniform_int", "normal_int", "beta_int", "categorical",
+        "ordinal", "constant",
+    ]  # fmt: skip
+    lower: int | float = 0
+    upper: int | float = 0
+    log: bool = False
+    mu: float = 0.0
+    sigma: float = 0.0
+    alpha: float = 0.0
+    beta: float = 0.0
+    choices: list[Any] = []
+    weights: list[float] | None = None
+    sequence: list[Any] = []
+    value: Any = None
+    meta: dict[str, Any] | None = None
+    default_value: Any = None  # not used
+    q: None = None  # the steps of a ConfigSpace before 1.0
+
+
+class Normal(NamedTuple):
+    """The normal distribution around a coordinate, cut at 0 and 1."""
+
+    middle: float
+    deviation: float
+
+    def part(self) -> tuple[float, float]:
+        """Return where it begins and ends in the whole distribution."""
+        from scipy.special import ndtr
+
+        return float(ndtr(-self.middle / self.deviation)), float(ndtr((1 - self.middle) / self.deviation))
+
+    def at(self, shares: "Coordinates") -> "Coordinates":
+        """Return even coordinates as ones that are distributed so."""
+        import numpy as np
+        from scipy.special import ndtri
+
+        low, high = self.part()
+        coordinates: Coordinates = np.clip(self.middle + self.deviation * ndtri(low + shares * (high - low)), 0.0, 1.0)
+        return coordinates
+
+    def share(self, coordinates: "Coordinates") -> "Coordinates":
+        """Return the inverse of :meth:`at`."""
+        import numpy as np
+        from scipy.special import ndtr
+
+        low, high = self.part()
+        shares: Coordinates = np.clip((ndtr((coordinates - self.middle) / self.deviation) - low) / (high - low), 0, 1)
+        return shares
+
+    def log_density(self, coordinates: "Coordinates") -> "Coordinates":
+        """Return the logarithm of its density, where an even one is 0."""
+        low, high = self.part()
+        scale = math.log(self.deviation * math.sqrt(2 * math.pi) * (high - low))
+        return -(((coordinates - self.middle) / self.deviation) ** 2) / 2 - scale
+
+
+class Beta(NamedTuple):
+    """The beta distribution of a coordinate."""
+
+    alpha: float
+    beta: float
+
+    def at(self, shares: "Coordinates") -> "Coordinates":
+        """Return even coordinates as ones that are distributed so."""
+        from scipy.special import betaincinv
+
+        coordinates: Coordinates = betaincinv(self.alpha, self.beta, shares)
+        return coordinates
+
+    def share(self, coordinates: "Coordinates") -> "Coordinates":
+        """Return the inverse of :meth:`at`."""
+        from scipy.special import betainc
+
+        shares: Coordinates = betainc(self.alpha, self.beta, coordinates)
+        return shares
 
 
 class Column:
     """Convert coordinates of one hyperparameter to plain values, and back.
 
+    Args:
+        hyperparameter: Of a record.
+
     Attributes:
-        hyperparameter: What ConfigSpace knows about it.
-        choices: Its values where it has a list of them (categorical, ordinal, constant); None for
-            a range of numbers.
+        name: Of the hyperparameter.
+        choices: Its values where it has a list of them; None for a range of numbers.
+        low: The lower end of a range of numbers, 0 without one.
+        high: The upper end.
+        is_log: Whether its logarithm is even.
         is_integer: Whether it is a range of integers.
         is_category: Whether its values have no order.
+        spacing: How far apart neighbouring values are, on average, as coordinates; 0 for floats.
+
+    Raises:
+        SpaceError: If there is no such hyperparameter.
     """
 
-    def __init__(self, hyperparameter: "Hyperparameter") -> None:
-        from ConfigSpace.hyperparameters import IntegerHyperparameter
+    def __init__(self, hyperparameter: HyperparameterRecord) -> None:
+        self.name, kind = hyperparameter.name, hyperparameter.type
+        check_name(self.name)
+        self.low: int | float = hyperparameter.lower
+        self.high: int | float = hyperparameter.upper
+        self.is_log = hyperparameter.log
+        self.is_integer = kind.endswith("_int")
+        self.is_category = kind == "categorical"
+        self.choices: list[object] | None = None
+        self._shape: Normal | Beta | None = None
+        self._shape_text = ""
+        if kind == "categorical":
+            self._list(hyperparameter.choices, hyperparameter.weights)
+        elif kind in ("ordinal", "constant"):
+            self._list(hyperparameter.sequence if kind == "ordinal" else [hyperparameter.value], None)
+        else:
+            self._check_range()
+            self.spacing = 1 / (self.high - self.low + 1) if self.is_integer else 0.0
+            if kind.startswith(("normal", "beta")):
+                self._bend(hyperparameter)
 
-        self.hyperparameter = hyperparameter
-        self.choices = _choices(hyperparameter)
-        self.is_integer = isinstance(hyperparameter, IntegerHyperparameter)
-        self.is_category = hasattr(hyperparameter, "choices")
-        if self.choices is not None:
-            self._positions = {hashable(choice): position for position, choice in enumerate(self.choices)}
-            weights = _weights(hyperparameter, len(self.choices))
-            total = math.fsum(weights)
-            self._ends = [math.fsum(weights[: position + 1]) / total for position in range(len(weights))]
+    def _list(self, choices: Sequence[object], weights: Sequence[float] | None) -> None:
+        self.choices = plain_choices(self.name, choices)
+        self.spacing = 1 / len(self.choices)
+        weights = self._weights = [1.0] * len(choices) if weights is None else list(weights)
+        total = math.fsum(weights)
+        if len(weights) != len(choices) or min(weights) < 0 or not 0 < total < math.inf:
+            raise SpaceError(
+                f"{self.name}: its {len(choices)} choices have weights={shown(weights)}; give one for each"
+            )
+        self._positions = {hashable(choice): position for position, choice in enumerate(self.choices)}
+        self._ends = [math.fsum(weights[: position + 1]) / total for position in range(len(weights))]
+
+    def _check_range(self) -> None:
+        low, high = self.low, self.high
+        what = f"{self.name}={shown((low, high))}"
+        if self.is_integer and not all(isinstance(end, int) and -WIDEST <= end < WIDEST for end in (low, high)):
+            raise SpaceError(f"{what} is no range of 64-bit integers; give two of these")
+        if not self.is_integer:
+            self.low, self.high = low, high = float(low), float(high)
+        if not low < high:
+            raise SpaceError(f"{what} is empty; give (low, high) with low < high, or the constant alone")
+        if not math.isfinite(high - low):
+            raise SpaceError(f"{what} is wider than any float; tune an exponent")
+        if self.is_log and low <= 0:
+            raise SpaceError(f"{what} has no logarithm at its low end; give one above 0, or leave out 'log'")
+
+    def _bend(self, given: HyperparameterRecord) -> None:
+        """Take in the normal or beta distribution of a range of numbers; ConfigSpace says what its numbers mean."""
+        if given.type.startswith("beta"):
+            self._shape_text = f", beta({given.alpha:g}, {given.beta:g})"
+            if not (1 <= given.alpha < math.inf and 1 <= given.beta < math.inf):
+                raise SpaceError(f"{self.name}={self} is no distribution; give two numbers from 1 on")
+            self._shape = Beta(given.alpha, given.beta)
             return
-        self._low, self._high = float(hyperparameter.lower), float(hyperparameter.upper)
-        self._is_log = bool(hyperparameter.log)
-        # Normal and beta ones are distributions of scipy over the unit interval.
-        has_shape = hasattr(hyperparameter, "mu") or hasattr(hyperparameter, "alpha")
-        self._distribution = hyperparameter._vector_dist.rv if has_shape else None
+        self._shape_text = f", normal({given.mu:g}, {given.sigma:g})"
+        low, high, middle, deviation = float(self.low), float(self.high), given.mu, given.sigma
+        if self.is_log and middle > 0 and deviation > 0:
+            deviation = abs(math.log(low + deviation))
+            low, high, middle = math.log(low), math.log(high), math.log(middle)
+        normal = Normal((middle - low) / (high - low), deviation / (high - low))
+        begin, end = normal.part() if normal.deviation > 0 else (0.0, 0.0)
+        if not end - begin > LEAST_WEIGHT:
+            raise SpaceError(f"{self.name}={self} has next to nothing in its range; give another distribution")
+        self._shape = normal
+
+    def __str__(self) -> str:
+        """Return what it can be, such as ``0.0001 .. 1, log`` or ``relu, tanh``."""
+        if self.choices is not None:
+            return (", " if self.is_category else " < ").join(str(choice) for choice in self.choices)
+        low, high = (str(end) if self.is_integer else number_text(end, 6) for end in (self.low, self.high))
+        return f"{low} .. {high}{', log' if self.is_log else ''}{self._shape_text}"
 
     def at(self, coordinates: "Coordinates") -> list[object]:
         """Return the values at coordinates of shape ``(n,)``, each in [0, 1]."""
@@ -59,14 +214,11 @@ class Column:
             last = len(self.choices) - 1
             positions = np.searchsorted(self._ends, coordinates, side="right")
             return [self.choices[min(position, last)] for position in positions.tolist()]
-        if self._distribution is not None:
-            coordinates = self._distribution.ppf(coordinates)
-        # A logarithm and its inverse may leave the range by the last bit.
-        numbers = np.clip(self._number(coordinates), self._low, self._high)
+        numbers = self._numbers(coordinates)
         if not self.is_integer:
             floats: list[object] = numbers.tolist()
             return floats
-        low, high = int(self._low), int(self._high)
+        low, high = int(self.low), int(self.high)
         return [min(low + int(part), high) for part in self._parts(numbers).tolist()]  # beyond 64 bits, too
 
     def place(self, value: object) -> float:
@@ -77,12 +229,16 @@ class Column:
             low, high = self.ends(value)
             return (low + high) / 2
         number = float(value)  # type: ignore[arg-type]  # a range has numbers
-        return float(self._middles(np.array([number - self._low if self.is_integer else number]))[0])
+        return float(self._middles(np.array([number - self.low if self.is_integer else number]))[0])
 
     def ends(self, choice: object) -> tuple[float, float]:
         """Return where the coordinates of a choice begin and end."""
-        position = self._positions[hashable(choice)]
+        position = self.position(choice)
         return self._ends[position - 1] if position else 0.0, self._ends[position]
+
+    def position(self, choice: object) -> int:
+        """Return the place of a choice among all."""
+        return self._positions[hashable(choice)]
 
     def snapped(self, coordinates: "Coordinates") -> "Coordinates":
         """Return for each coordinate the middle of those that have the same value; of a range of floats itself."""
@@ -95,9 +251,22 @@ class Column:
             return middles
         if not self.is_integer:
             return coordinates
-        inside = coordinates if self._distribution is None else self._distribution.ppf(coordinates)
-        parts = self._parts(np.clip(self._number(inside), self._low, self._high))
-        return self._middles(np.minimum(parts, self._high - self._low))
+        return self._middles(np.minimum(self._parts(self._numbers(coordinates)), float(self.high) - float(self.low)))
+
+    def _numbers(self, coordinates: "Coordinates") -> "Coordinates":
+        """Return the numbers of the range at coordinates, between integers too."""
+        import numpy as np
+
+        if self._shape is not None:
+            coordinates = self._shape.at(coordinates)
+        low, high = float(self.low), float(self.high)
+        if not self.is_log:
+            numbers = low + coordinates * (high - low)
+        else:
+            numbers = np.exp(math.log(low) + coordinates * (math.log(high) - math.log(low)))
+        # A logarithm and its inverse may leave the range by the last bit.
+        inside: Coordinates = np.clip(numbers, low, high)
+        return inside
 
     def _parts(self, numbers: "Coordinates") -> "Coordinates":
         """Return which integer each number stands for, counted from the lowest.
@@ -106,46 +275,64 @@ class Column:
         """
         import numpy as np
 
-        parts: Coordinates = np.floor((numbers - self._low) / (self._high - self._low) * (self._high - self._low + 1))
+        low, high = float(self.low), float(self.high)
+        parts: Coordinates = np.floor((numbers - low) / (high - low) * (high - low + 1))
         return parts
 
     def _middles(self, numbers: "Coordinates") -> "Coordinates":
         """Return the coordinates of floats, or of integers counted from the lowest."""
         import numpy as np
 
-        low, high = self._low, self._high
+        low, high = float(self.low), float(self.high)
         if self.is_integer:
             numbers = low + (numbers + 0.5) / (high - low + 1) * (high - low)
         numbers = np.clip(numbers, low, high)
-        inside = np.log(numbers / low) / math.log(high / low) if self._is_log else (numbers - low) / (high - low)
-        return inside if self._distribution is None else np.clip(self._distribution.cdf(inside), 0.0, 1.0)
+        if self.is_log:
+            inside = (np.log(numbers) - math.log(low)) / (math.log(high) - math.log(low))
+        else:
+            inside = (numbers - low) / (high - low)
+        return inside if self._shape is None else self._shape.share(inside)
 
     def every_value(self) -> Sequence[object] | None:
         """Return all values that can be drawn, in order, or None for floats. O(1) for integers."""
         if self.is_integer:
-            return range(self.hyperparameter.lower, self.hyperparameter.upper + 1)
+            return range(int(self.low), int(self.high) + 1)
         if self.choices is None:
             return None
-        weights = _weights(self.hyperparameter, len(self.choices))
-        return [choice for choice, weight in zip(self.choices, weights, strict=True) if weight > 0]
+        return [choice for choice, weight in zip(self.choices, self._weights, strict=True) if weight > 0]
 
-    def _number(self, fractions: "Coordinates") -> "Coordinates":
-        """Return numbers at fractions of the range, of its logarithm where it is log."""
-        import numpy as np
+    def member(self, value: object) -> object:
+        """Return the value of this hyperparameter that equals one that a user gave.
 
-        if not self._is_log:
-            return self._low + fractions * (self._high - self._low)
-        low = math.log(self._low)
-        numbers: Coordinates = np.exp(low + fractions * (math.log(self._high) - low))
-        return numbers
+        Raises:
+            SpaceError: If none does.
+        """
+        try:
+            given = plain(value)
+            if self.choices is not None:
+                return self.choices[self._positions[hashable(given)]]
+            if self.is_within(given):
+                return int(given) if self.is_integer else float(given)  # type: ignore[call-overload,arg-type]  # a number
+        except (SpaceError, KeyError):
+            pass
+        raise SpaceError(f"{self.name}={shown(value)} is outside; give a value in {self}")
+
+    def is_within(self, number: Any) -> bool:
+        """Return whether a value is a number in the range, or equals one of its ends as ConfigSpace rounds them."""
+        if isinstance(number, bool) or not isinstance(number, int | float):
+            return False
+        if self.is_integer:
+            return bool(self.low <= number <= self.high and number == math.floor(number))
+        return self.low <= number <= self.high or self.low <= round(number, DECIMALS) <= self.high
 
 
-def _weights(hyperparameter: "Hyperparameter", count: int) -> list[float]:
-    return [float(weight) for weight in getattr(hyperparameter, "weights", None) or [1.0] * count]
+def check_name(name: str) -> None:
+    """Refuse a name that cannot be shown.
 
-
-def _choices(hyperparameter: "Hyperparameter") -> list[object] | None:
-    for attribute in ("choices", "sequence"):
-        if hasattr(hyperparameter, attribute):
-            return [plain(choice) for choice in getattr(hyperparameter, attribute)]
-    return [plain(hyperparameter.value)] if hasattr(hyperparameter, "value") else None
+    Raises:
+        SpaceError: If it holds control characters, or is too long.
+    """
+    if visible(name) != name:
+        raise SpaceError(f"{shown(name)} cannot name a hyperparameter: it has control characters; give a plain name")
+    if not 0 < len(name) <= MOST_NAME:
+        raise SpaceError(f"{shown(name)} has {len(name):,} characters; name a hyperparameter with 1 to {MOST_NAME}")

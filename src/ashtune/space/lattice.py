@@ -32,7 +32,7 @@ class Lattice:
     def __init__(self, space: Space, axes: Mapping[str, Sequence[object]]) -> None:
         self._lengths = {name: length(values) for name, values in axes.items()}
         self.volume = math.prod(self._lengths.values())
-        self.is_constrained = space.rules.has_conditions or space.rules.has_clauses
+        self.is_constrained = bool(space.rules.conditional) or space.rules.has_clauses
         self._rules = space.rules
         self._axes = axes
 
@@ -43,9 +43,7 @@ class Lattice:
             point, digit = divmod(point, self._lengths[name])
             values.append(axis[digit])
         configuration = dict(zip(self._axes, reversed(values), strict=True))
-        for name in self._rules.inactive(configuration):
-            del configuration[name]
-        return fresh(configuration)
+        return fresh(self._rules.remove_inactive(configuration))
 
     def point(self, configuration: Mapping[str, object]) -> int | None:
         """Return the point of a configuration, the inverse of :meth:`configuration`; None if it is not here."""
@@ -66,11 +64,12 @@ class Lattice:
         return [point for point, values in enumerate(product(*self._axes.values())) if self._is_member(values)]
 
     def _is_member(self, values: tuple[object, ...]) -> bool:
-        configuration = dict(zip(self._axes, values, strict=True))
-        for name in self._rules.inactive(configuration):
-            if configuration.pop(name) != self._axes[name][0]:
-                return False
-        return self._rules.forbidding(configuration) is None
+        everything = dict(zip(self._axes, values, strict=True))
+        configuration = self._rules.remove_inactive(dict(everything))
+        inactive = everything.keys() - configuration.keys()
+        if any(everything[name] != self._axes[name][0] for name in inactive):
+            return False
+        return not self._rules.forbidding(configuration)
 
 
 def length(values: Sequence[object]) -> int:

@@ -11,7 +11,7 @@ from ashtune.core.errors import SpaceError
 from ashtune.core.plaintext import shown
 
 # msgspec refuses integers beyond 64 bits and writes a float that is not finite as null.
-_WIDEST = 2**63
+WIDEST = 2**63
 
 
 def plain(value: object) -> object:
@@ -33,7 +33,7 @@ def plain(value: object) -> object:
         return value
     if type(value) is str and value.encode(errors="ignore").decode() == value:  # no half of a surrogate pair
         return value
-    if type(value) is int and -_WIDEST <= value < _WIDEST:
+    if type(value) is int and -WIDEST <= value < WIDEST:
         return value
     if type(value) is float and math.isfinite(value):
         return value

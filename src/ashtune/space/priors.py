@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from ashtune.core.errors import SpaceError
-from ashtune.space.columns import Column
+from ashtune.space.columns import Column, Normal
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,7 +24,7 @@ DEVIATION = 0.15
 CHOICE_SHARE = 0.75
 """How many of the draws near it have the choice that is the prior."""
 META = "prior"
-"""Its name in the ``meta`` of a hyperparameter of ConfigSpace."""
+"""Its name in the ``meta`` of a hyperparameter."""
 
 
 class Prior(msgspec.Struct, frozen=True):
@@ -36,8 +36,7 @@ class Prior(msgspec.Struct, frozen=True):
     ``meta={"prior": 3e-3}``.
 
     Args:
-        values: As in a space without priors: ``(low, high)``, ``(low, high, "log")``, a list of choices, or a
-            hyperparameter of ConfigSpace.
+        values: As in a space without priors: ``(low, high)``, ``(low, high, "log")`` or a list of choices.
         at: The value.
 
     Example:
@@ -67,29 +66,29 @@ class Belief:
         value: The same.
 
     Raises:
-        SpaceError: If it is a choice of weight 0.
+        SpaceError: If it is no value of the hyperparameter, or a choice of weight 0.
     """
 
     def __init__(self, column: Column, value: object) -> None:
-        self.value = value
-        self._is_category = column.is_category
-        self._middle = column.place(value)
-        if self._is_category:
-            self._low, self._high = column.ends(value)
+        try:
+            self.value = column.member(value)
+        except SpaceError as error:
+            raise SpaceError(f"the prior of {column.name}: {error}") from None
+        self._near = None if column.is_category else Normal(column.place(self.value), DEVIATION)
+        if column.is_category:
+            self._low, self._high = column.ends(self.value)
             if self._low == self._high:
-                raise SpaceError(f"the prior {value!r} is a choice of weight 0; give another one")
+                raise SpaceError(
+                    f"the prior of {column.name}: {self.value!r} is a choice of weight 0; give another one"
+                )
             self._share = max(CHOICE_SHARE, self._high - self._low)
 
     def at(self, coordinates: "Coordinates") -> "Coordinates":
         """Return even coordinates in [0, 1] as ones that are distributed as this."""
         import numpy as np
-        from scipy.special import ndtr, ndtri
 
-        if not self._is_category:
-            low, high = ndtr(-self._middle / DEVIATION), ndtr((1 - self._middle) / DEVIATION)
-            near = self._middle + DEVIATION * ndtri(low + coordinates * (high - low))
-            normal: Coordinates = np.clip(near, 0.0, 1.0)
-            return normal
+        if self._near is not None:
+            return self._near.at(coordinates)
         weight = self._high - self._low
         inside = self._low + coordinates / self._share * weight
         outside = (coordinates - self._share) / max(1 - self._share, 1e-12) * (1 - weight)
@@ -100,13 +99,9 @@ class Belief:
     def log_density(self, coordinates: "Coordinates") -> "Coordinates":
         """Return the logarithm of its density at coordinates in [0, 1], where an even one is 0."""
         import numpy as np
-        from scipy.special import ndtr
 
-        if not self._is_category:
-            part = ndtr((1 - self._middle) / DEVIATION) - ndtr(-self._middle / DEVIATION)
-            scale = math.log(DEVIATION * math.sqrt(2 * math.pi) * part)
-            normal: Coordinates = -(((coordinates - self._middle) / DEVIATION) ** 2) / 2 - scale
-            return normal
+        if self._near is not None:
+            return self._near.log_density(coordinates)
         weight = self._high - self._low
         if weight == 1.0:
             return np.zeros_like(coordinates)

@@ -1,26 +1,42 @@
 """The search space: what a user gave, brought into one form when it is given.
 
-Whatever was given is written down and read back (:mod:`ashtune.space.record`) before it is used:
-a first run and a resumed one therefore draw from the same object by construction, and the user's
-own ConfigurationSpace is never touched.
+Whatever was given is made a record first, and the space of the record is used: a first run and a resumed one draw from
+the same space by construction, and the user's own ConfigurationSpace is never touched.
+
+Rule: reading a record executes nothing.
 """
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from ashtune.core.errors import SpaceError
-from ashtune.core.plaintext import shown
-from ashtune.space.checking import Rules, checked, value_in
-from ashtune.space.columns import Column
-from ashtune.space.describing import range_text, value_text, when
-from ashtune.space.parsing import space_of_mapping
+from ashtune.core.plaintext import error_line, shown
+from ashtune.space.columns import Column, HyperparameterRecord
+from ashtune.space.configspace import is_of_configspace, record_of_space
+from ashtune.space.parsing import record_of
 from ashtune.space.priors import META, SHARE, Belief
-from ashtune.space.record import read_record, record_of
+from ashtune.space.rules import Rules, Valid
 
 if TYPE_CHECKING:
     import numpy as np
-    from ConfigSpace import ConfigurationSpace
     from numpy.typing import NDArray
+
+
+class _Space(msgspec.Struct, frozen=True):
+    """What ConfigSpace writes as JSON."""
+
+    hyperparameters: list[HyperparameterRecord]
+    conditions: list[dict[str, Any]] = []
+    forbiddens: list[dict[str, Any]] = []
+
+
+class _Record(msgspec.Struct, frozen=True):
+    """A space in a journal, and its hyperparameters in the order in which the user wrote them."""
+
+    names: list[str]
+    space: _Space
 
 
 class Space:
@@ -28,33 +44,48 @@ class Space:
 
     Build one with :meth:`parse` or :meth:`from_record`.
 
+    Args:
+        record: What :meth:`to_record` returns.
+        valid: Says of a configuration, without what does not count in it, whether it is one; None if all are.
+
     Attributes:
-        configuration_space: The space as ConfigSpace sees it; hyperparameters sorted.
         names: The hyperparameters, in the order the user wrote them.
         columns: For each name, in that order, the map from the unit interval to plain Python values.
         rules: Its conditions and forbidden clauses.
         beliefs: Of each hyperparameter with a prior, where good values are believed to be.
 
     Raises:
-        SpaceError: If a prior is no value of its hyperparameter.
+        SpaceError: If something in the record does not fit.
     """
 
-    def __init__(self, configuration_space: "ConfigurationSpace", names: tuple[str, ...]) -> None:
-        self.configuration_space = configuration_space
-        self.names = names
-        self.columns = {name: Column(configuration_space[name]) for name in names}
-        self.rules = Rules(configuration_space)
-        self.beliefs = {name: belief for name in names if (belief := self._belief(name)) is not None}
+    def __init__(self, record: Mapping[str, Any], valid: Valid | None = None) -> None:
+        try:
+            read = msgspec.convert(record, _Record)
+        except msgspec.MsgspecError as error:
+            raise SpaceError(str(error)) from None
+        given = {hyperparameter.name: hyperparameter for hyperparameter in read.space.hyperparameters}
+        if sorted(read.names) != sorted(each.name for each in read.space.hyperparameters) or len(given) < len(
+            read.names
+        ):
+            raise SpaceError(f"it names {shown(read.names)} where its space has {shown(list(given))}; it was altered")
+        self._record = dict(record)
+        self.names = tuple(read.names)
+        self.columns = {name: Column(given[name]) for name in self.names}
+        self.rules = Rules(self.columns, read.space.conditions, read.space.forbiddens, valid)
+        metas = {name: given[name].meta or {} for name in self.names}
+        self.beliefs = {
+            name: Belief(self.columns[name], meta[META]) for name, meta in metas.items() if META in meta
+        }  # fmt: skip
 
     @classmethod
-    def parse(cls, space: object) -> "Space":
+    def parse(cls, space: object, valid: Valid | None = None) -> "Space":
         """Build a space from what a user gives.
 
         Args:
-            space: A dict by name of ``(low, high)`` ranges, lists of choices, constants, ConfigSpace
-                hyperparameters and any of these with a :class:`~ashtune.space.priors.Prior`, or a
-                ``ConfigSpace.ConfigurationSpace``, or a Space. A tuple among the choices reaches the training function
-                as a list (see :mod:`ashtune.space.plain`).
+            space: A dict as :func:`~ashtune.space.parsing.record_of` takes it, a ``ConfigSpace.ConfigurationSpace``, or
+                a Space. A tuple among the choices reaches the training function as a list (see
+                :mod:`ashtune.space.plain`).
+            valid: As for the class.
 
         Raises:
             SpaceError: If it is something else, empty, or a name or value in it does not fit.
@@ -63,33 +94,36 @@ class Space:
             >>> Space.parse({"layers": (1, 8), "activation": ["relu", "tanh"]}).names
             ('layers', 'activation')
         """
-        from ConfigSpace import ConfigurationSpace
-
         if isinstance(space, Space):
-            return space
-        if isinstance(space, ConfigurationSpace):
-            if not len(space):
-                raise SpaceError("the ConfigurationSpace is empty; add a hyperparameter, such as Float('lr', (0, 1))")
-            return cls.from_record(record_of(space, list(space)))
+            return space if valid is None else cls(space.to_record(), valid)
         if isinstance(space, Mapping):
-            return cls.from_record(record_of(space_of_mapping(space), list(space)))
+            return cls(record_of_space(space) if is_of_configspace(space) else record_of(space), valid)
         raise SpaceError(
             f"{shown(space)} is no search space; give a dict such as {{'lr': (1e-4, 1.0), 'depth': (1, 9)}}, "
             "or a ConfigSpace.ConfigurationSpace"
         )
 
     @classmethod
-    def from_record(cls, record: Mapping[str, object]) -> "Space":
+    def from_record(cls, record: Mapping[str, Any], valid: Valid | None = None) -> "Space":
         """Read a space that :meth:`to_record` wrote; nothing in the record is executed.
+
+        Args:
+            record: As it was written, or as ConfigSpace writes it under ``space``.
+            valid: As for the class.
 
         Raises:
             SpaceError: If this is not such a record.
         """
-        return cls(*read_record(record))
+        try:
+            return cls(record, valid)
+        except SpaceError as error:
+            raise SpaceError(f"the record of the space cannot be read: {error}") from None
+        except (AttributeError, LookupError, TypeError, ValueError, ArithmeticError, RecursionError) as error:
+            raise SpaceError(f"the record of the space cannot be read: {error_line(error)}") from None
 
-    def to_record(self) -> dict[str, object]:
-        """Return the space as nested dicts and lists that JSON can keep."""
-        return record_of(self.configuration_space, self.names)
+    def to_record(self) -> dict[str, Any]:
+        """Return the space as nested dicts and lists that JSON can keep; they are not to be changed."""
+        return self._record
 
     def check(self, configuration: Mapping[str, object]) -> dict[str, object]:
         """Return a configuration that a user wrote as plain Python values, in the order of ``names``.
@@ -98,7 +132,28 @@ class Space:
             SpaceError: If a name is unknown or missing, a value is outside its range or inactive, or a
                 forbidden clause rules the configuration out.
         """
-        return checked(configuration, self.configuration_space, self.columns, self.rules)
+        if not isinstance(configuration, Mapping):
+            raise SpaceError(f"{shown(configuration)} is no configuration; give a dict of {', '.join(self.names)}")
+        for name, value in configuration.items():
+            if name not in self.columns:
+                raise SpaceError(f"{name}={shown(value)} is not in the space; it has {', '.join(self.names)}")
+        values = {
+            name: column.member(configuration[name]) for name, column in self.columns.items() if name in configuration
+        }
+        for name in self.rules.parents_first:
+            is_active = self.rules.is_active(name, values)
+            if is_active and name not in values:
+                raise SpaceError(
+                    f"{name} is missing in {shown(dict(configuration))}; give it a value in {self.columns[name]}"
+                )
+            if not is_active and name in values:
+                raise SpaceError(
+                    f"{name}={shown(values[name])} is inactive here; leave it out, for it counts only if "
+                    f"{self.rules.conditions_text(name)}"
+                )
+        if rule := self.rules.forbidding(values):
+            raise SpaceError(f"{shown(dict(configuration))} is ruled out by {rule!r}; change one of these values")
+        return values
 
     def at(self, points: "NDArray[np.float64]") -> list[dict[str, object]]:
         """Return the configurations at points of the unit cube; inactive hyperparameters are left out.
@@ -111,10 +166,9 @@ class Space:
         """
         columns = [column.at(points[:, place]) for place, column in enumerate(self.columns.values())]
         configurations = [dict(zip(self.names, values, strict=True)) for values in zip(*columns, strict=True)]
-        if self.rules.has_conditions:
+        if self.rules.conditional:
             for configuration in configurations:
-                for name in self.rules.inactive(configuration):
-                    del configuration[name]
+                self.rules.remove_inactive(configuration)
         return configurations
 
     @property
@@ -157,15 +211,6 @@ class Space:
                 logarithms += self.beliefs[name].log_density(points[:, place])
         return logarithms
 
-    def _belief(self, name: str) -> Belief | None:
-        meta = self.configuration_space[name].meta
-        if not isinstance(meta, dict) or META not in meta:
-            return None
-        try:
-            return Belief(self.columns[name], value_in(name, self.columns[name], meta[META]))
-        except SpaceError as error:
-            raise SpaceError(f"the prior of {name}: {error}") from None
-
     def place(self, configuration: Mapping[str, object]) -> list[float | None]:
         """Return the point of a configuration of this space: a coordinate for each of ``names``, None where inactive.
 
@@ -187,15 +232,7 @@ class Space:
 
         middles = [column.snapped(points[:, place]) for place, column in enumerate(self.columns.values())]
         snapped = np.stack(middles, axis=1)
-        if self.rules.has_conditions:
+        if self.rules.conditional:
             for row, configuration in zip(snapped, self.at(points), strict=True):
                 row[[name not in configuration for name in self.names]] = 0.5
         return snapped
-
-    def describe(self) -> list[tuple[str, str]]:
-        """Return each hyperparameter's name and range in words, such as ``("lr", "1e-04 .. 1, log")``."""
-        described = []
-        for name, column in self.columns.items():
-            prior = f", prior {value_text(self.beliefs[name].value)}" if name in self.beliefs else ""
-            described.append((name, range_text(column) + prior + when(self.configuration_space, name)))
-        return described

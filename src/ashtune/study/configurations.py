@@ -21,6 +21,7 @@ from ashtune.search.origins import ENQUEUED
 from ashtune.search.proposals import Proposals
 from ashtune.search.protocol import Design, Proposal
 from ashtune.space.plain import identity
+from ashtune.space.space import Space
 
 
 class Configurations:
@@ -28,12 +29,16 @@ class Configurations:
 
     Args:
         design: Where new configurations come from.
+        space: What a configuration that is enqueued has to be one of; without, it is taken as it is.
         proposals: Of a search that sees results; they come before the design's.
         enqueued: How many of the first trials have configurations that the user gave.
     """
 
-    def __init__(self, design: Design, *, proposals: Proposals | None = None, enqueued: int = 0) -> None:
+    def __init__(
+        self, design: Design, *, space: Space | None = None, proposals: Proposals | None = None, enqueued: int = 0
+    ) -> None:
         self._design = design
+        self.space = space
         self._enqueued = enqueued
         self.proposals = proposals
         self._encoded: dict[TrialId, bytes] = {}
@@ -65,17 +70,19 @@ class Configurations:
         if self.proposals is not None:
             self.proposals.tried(configuration)
 
-    def check_enqueued(self, configuration: Mapping[str, Any]) -> None:
-        """Refuse a configuration that no further trial can have. O(trials) where there is an end of configurations.
+    def check_enqueued(self, configuration: dict[str, Any]) -> dict[str, Any]:
+        """Return a configuration in plain values, if a further trial can have it.
 
-        Args:
-            configuration: As :meth:`Space.check` returns it.
+        O(trials) where there is an end of configurations.
 
         Raises:
+            SpaceError: If it is none of the space.
             SettingsError: If each is tried once, and this one was, or is none of the design's.
         """
+        if self.space is not None:
+            configuration = self.space.check(configuration)
         if self._design.size is None:
-            return
+            return configuration
         wanted = identity(configuration)
         if any(identity(each) == wanted for each in (*self._waiting, *map(self.__getitem__, self._encoded))):
             raise SettingsError(
@@ -90,6 +97,7 @@ class Configurations:
                 f"{shown(dict(configuration))} is none of the {self._design.size:,} configurations of this search; "
                 "give one of them"
             )
+        return configuration
 
     def enqueue(self, configuration: dict[str, Any]) -> None:
         """Let a new trial have a configuration, after those that were enqueued before."""

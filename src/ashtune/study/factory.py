@@ -22,6 +22,7 @@ from ashtune.search.proposals import Proposals
 from ashtune.search.protocol import Design, Search
 from ashtune.search.registry import SEARCHES, design_of
 from ashtune.space.plain import identity
+from ashtune.space.rules import Valid
 from ashtune.space.space import Space
 from ashtune.study.configurations import Configurations
 from ashtune.study.controller import Controller
@@ -55,6 +56,7 @@ def new_settings(
         rungs=rungs,
         kept=kept,
         space=space.to_record(),
+        valid=space.rules.valid is not None,
         search=SEARCHES.record(search),
         seed=seed,
         **more,
@@ -63,7 +65,7 @@ def new_settings(
         again = msgspec.json.decode(msgspec.json.encode(settings), type=Settings)
         read_back = SCHEDULERS.read(again.scheduler)
         build_controller(again, read_back.build(first_ladder(again), 0, again.seed))
-        size = _whole(_search(again)[2].size)
+        size = _whole(_search(again, space.rules.valid)[2].size)
     except (msgspec.MsgspecError, TypeError, ValueError, OverflowError, RecursionError) as error:
         raise SettingsError(f"the study cannot be written down ({type(error).__name__}: {error})") from None
     return msgspec.structs.replace(settings, configurations=size)
@@ -130,13 +132,17 @@ def caution_of(settings: Settings) -> str:
     )
 
 
-def build_configurations(settings: Settings) -> Configurations:
+def build_configurations(settings: Settings, valid: Valid | None = None) -> Configurations:
     """Return the configurations of a study, none yet: what was enqueued, then those of its search.
+
+    Args:
+        settings: What the study is.
+        valid: The user's function that says which configurations are valid, if there is one.
 
     Raises:
         SettingsError: If its search is not installed here, or the journal's first line describes none.
     """
-    search, space, design = _search(settings)
+    search, space, design = _search(settings, valid)
     size = _whole(design.size)
     if settings.configurations != size:
         raise SettingsError(
@@ -147,20 +153,20 @@ def build_configurations(settings: Settings) -> Configurations:
     if search.has_proposer:
         proposals = Proposals(
             search, space, design, goal=settings.goal, seed=settings.seed, grouped_by=settings.grouped_by,
-            known=_known(settings, space),
+            known=_known(settings),
         )  # fmt: skip
-    return Configurations(design, proposals=proposals, enqueued=len(settings.enqueued))
+    return Configurations(design, space=space, proposals=proposals, enqueued=len(settings.enqueued))
 
 
-def _search(settings: Settings) -> tuple[Search, Space, Design]:
+def _search(settings: Settings, valid: Valid | None) -> tuple[Search, Space, Design]:
     try:
         search = SEARCHES.read(settings.search)
-        space = Space.from_record(settings.space)
+        space, written = Space.from_record(settings.space, valid), Space.from_record(settings.space)
         design = design_of(
             search,
             space,
             settings.seed,
-            enqueued=[space.check(configuration) for configuration in settings.enqueued],
+            enqueued=[written.check(configuration) for configuration in settings.enqueued],
             grouped_by=settings.grouped_by,
             trials=settings.grouped_for,
         )
@@ -172,7 +178,7 @@ def _search(settings: Settings) -> tuple[Search, Space, Design]:
     return search, space, design
 
 
-def _known(settings: Settings, space: Space) -> list[tuple[Result, dict[str, object]]]:
+def _known(settings: Settings) -> list[tuple[Result, dict[str, object]]]:
     """Return the results from before with their configurations, as a search is told of them.
 
     One counts at the highest rung that its resource reaches, of the rungs that the study began with.
@@ -180,7 +186,7 @@ def _known(settings: Settings, space: Space) -> list[tuple[Result, dict[str, obj
     Raises:
         SettingsError: If one is no result of this study's space and metrics.
     """
-    ladder, numbers = first_ladder(settings), dict[object, TrialId]()
+    space, ladder, numbers = Space.from_record(settings.space), first_ladder(settings), dict[object, TrialId]()
     known = []
     for each in settings.known:
         try:

@@ -13,11 +13,13 @@ from types import CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
 
 from ashtune.core.errors import ObjectiveError, StudyError
-from ashtune.core.plaintext import shown
+from ashtune.core.plaintext import error_line, shown
 from ashtune.pickles.arrival import is_of_a_script
 from ashtune.study.disk import DISK, Disk, write_new
 
 NAME = "objective.pickle"
+VALID = "valid.pickle"
+"""The user's function that says which configurations are valid, kept in the same way."""
 LARGE_BYTES = 64_000_000
 
 
@@ -116,13 +118,13 @@ def _names_in(code: CodeType) -> set[str]:
     return {*code.co_names}.union(*(_names_in(each) for each in code.co_consts if isinstance(each, CodeType)))
 
 
-def keep(study: Path, pickled: bytes, disk: Disk = DISK) -> None:
-    """Put the training function into the study's directory, where its workers find it.
+def keep(study: Path, pickled: bytes, disk: Disk = DISK, name: str = NAME) -> None:
+    """Put the training function into the study's directory, where its workers find it, or another function.
 
     Raises:
         StudyError: If the disk refuses.
     """
-    path = study / NAME
+    path = study / name
     try:
         write_new(disk, str(path), pickled)
     except OSError as error:
@@ -143,6 +145,23 @@ def check(study: Path, disk: Disk = DISK) -> None:
         raise StudyError(
             f"{path}: {reason}; give the training function again: `ashtune resume {study} train.py:train`"
         ) from None
+
+
+def read_valid(study: Path) -> Callable[[dict[str, Any]], Any]:
+    """Return the function that says which configurations of a study are valid. The file is a pickle, and executed.
+
+    Raises:
+        StudyError: If it cannot be read.
+    """
+    from ashtune.pickles.arrival import looked_at
+
+    try:
+        valid: Callable[[dict[str, Any]], Any] = looked_at(study / VALID)[0]
+    except Exception as error:  # noqa: BLE001 - unpickling runs the objects' own code
+        raise StudyError(
+            f"{study / VALID} cannot be read ({error_line(error)}); go on by tune(valid=..., directory=...)"
+        ) from None
+    return valid
 
 
 def name_of(objective: Callable[..., Any]) -> str:

@@ -24,7 +24,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ``enqueued`` the configurations that come first, ``configurations`` how many there are in all (None: no end).
     ``known`` are results from before that its search knows, and no trials. Trials that share the hyperparameters
     ``grouped_by`` come in runs, whose length depends on ``grouped_for``, the number of trials at first. ``resource`` is
-    what it counts, in the singular. ``simulated``: nothing was trained, and there is nothing to resume.
+    what it counts, in the singular. ``valid``: a function of the user's says which configurations are valid; it is not
+    needed to read the study. ``simulated``: nothing was trained, and there is nothing to resume.
     """
 
     format: int = FORMAT
@@ -36,6 +37,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     rungs: tuple[int, ...]
     kept: tuple[tuple[int, int], ...]
     space: dict[str, Any]
+    valid: bool = False
     search: dict[str, Any]
     enqueued: list[dict[str, Any]] = []
     known: list[KnownResult] = []

@@ -152,11 +152,7 @@ def _of_range(key: str, name: str, sweep: Any, line: str) -> Dimension:
         raise SpaceError(f"{line} is empty; give one from low to high, as range(1,9) for 1 to 8")
     if len(values) > MOST_VALUES:
         raise SpaceError(f"{line} has more than {MOST_VALUES:,} values; give interval(low,high), or a larger step")
-    if len(values) == 1:
-        return Dimension(key, name, values, values)
-    from ConfigSpace.hyperparameters import OrdinalHyperparameter  # which imports scipy.stats: a second
-
-    return Dimension(key, name, OrdinalHyperparameter(name, values), (values[0], values[-1]))
+    return Dimension(key, name, values, (values[0], values[-1]))
 
 
 def _of_choices(key: str, name: str, elements: Sequence[Any]) -> Dimension:

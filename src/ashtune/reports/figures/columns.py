@@ -15,7 +15,6 @@ from ashtune.core.plaintext import shown
 from ashtune.space.columns import Column
 from ashtune.space.space import Space
 
-ROUNDING = 1e-9
 SPREAD = 0.18
 """How far from its choice, in choices, a point stands at most."""
 
@@ -71,7 +70,7 @@ def numbers(space: Mapping[str, object], configuration: Configuration, trials: I
             name,
             values[name],
             labels=() if column.choices is None else [value_text(choice) for choice in column.choices],
-            is_log=bool(getattr(column.hyperparameter, "log", False)),
+            is_log=column.is_log,
         )
         for name, column in columns.items()
     ]
@@ -94,15 +93,6 @@ def spread_places(column: Numbers, trials: Sequence[TrialId], *, salt: int = 0) 
 def _number(name: str, column: Column, value: Any, trial: TrialId) -> float:
     if column.choices is not None:
         return float(column.choices.index(value)) if value in column.choices else math.nan
-    if not _is_within(column.hyperparameter, value):
+    if not column.is_within(value):
         raise SpaceError(f"trial {trial} of the journal has {name}={shown(value)}, which its space cannot have")
     return float(value)
-
-
-def _is_within(hyperparameter: Any, value: Any) -> bool:
-    """Whether a value lies in a range of numbers, whose bounds ConfigSpace has rounded to 13 decimals."""
-    if not isinstance(value, int | float):
-        return False
-    low, high = float(hyperparameter.lower), float(hyperparameter.upper)
-    is_near = low - abs(low) * ROUNDING <= value <= high + abs(high) * ROUNDING
-    return is_near or low <= round(value, 13) <= high

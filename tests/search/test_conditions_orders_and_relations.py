@@ -1,0 +1,199 @@
+"""Conditions, orders and relations as a user writes them: what is drawn, what is near, and what is valid."""
+
+import json
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import ashtune
+from ashtune import Choice, Ordered, When
+from ashtune.cli.loading import load_space
+from ashtune.core.errors import SpaceError, StudyError
+from ashtune.core.events import TrialStarted
+from ashtune.search import GridDesign, Random, Sobol, Space
+from ashtune.search.gp import GP
+from ashtune.search.mutation import stepped
+from ashtune.study.journal import NAME, read_events
+from ashtune.study.objective_file import VALID
+from ashtune.testing.searches import check_design, check_proposer
+
+NESTED = {
+    "momentum": When("nesterov", True, (0.0, 1.0)),
+    "nesterov": When("solver", ["sgd", "rmsprop"], [True, False]),
+    "solver": ["sgd", "adam", "rmsprop"],
+    "beta": When("solver", "adam", When("amsgrad", False, (0.8, 1.0))),
+    "amsgrad": [True, False],
+    "pad": When("shape", (64, 64), (1, 4)),
+    "shape": [(64, 64), (128,)],
+}
+SIZES = [16, 32, 64, 128]
+WORDS = ["small", "base", "large"]
+
+
+def drawn(space: Any, count: int, valid: Any = None) -> list[dict[str, Any]]:
+    design = Random().build(Space.parse(space, valid), 0)
+    return [design.configuration(trial) for trial in range(count)]
+
+
+def test_a_hyperparameter_counts_where_all_of_its_conditions_hold() -> None:
+    for each in drawn(NESTED, 500):
+        is_nested = each["solver"] != "adam"
+        assert ("nesterov" in each) == is_nested
+        assert ("momentum" in each) == (is_nested and each["nesterov"])
+        assert ("beta" in each) == (each["solver"] == "adam" and not each["amsgrad"])
+        assert ("pad" in each) == (each["shape"] == [64, 64])
+
+
+@pytest.mark.parametrize("search", [Random(), Sobol()])
+def test_conditions_suit_designs_and_the_model(search: Any) -> None:
+    check_design(search, NESTED)
+    check_proposer(GP(first=4), NESTED, trials=20)
+
+
+def test_a_json_file_has_conditions_and_orders_too(tmp_path: Path) -> None:
+    (file := tmp_path / "space.json").write_text(
+        json.dumps(
+            {
+                "solver": ["sgd", "adam"],
+                "nesterov": {"when": {"solver": "sgd"}, "values": [True, False]},
+                "momentum": {"when": {"solver": ["sgd"], "nesterov": True}, "values": {"low": 0.0, "high": 1.0}},
+                "size": {"ordered": WORDS},
+                "fold": {"choice": [1, 2, 3]},
+            }
+        )
+    )
+    assert (
+        Space.parse(load_space(str(file))).to_record()
+        == Space.parse(
+            {
+                "solver": ["sgd", "adam"],
+                "nesterov": When("solver", "sgd", [True, False]),
+                "momentum": When("nesterov", True, When("solver", ["sgd"], (0.0, 1.0))),
+                "size": Ordered(WORDS),
+                "fold": Choice([1, 2, 3]),
+            }
+        ).to_record()
+    )
+
+
+@pytest.mark.parametrize(
+    ("values", "is_ordered"),
+    [
+        (SIZES, True), ([0.0, 0.5], True), ([1, 2.5], True), (Ordered(WORDS), True), (WORDS, False),
+        ([64, 16, 32], False), (Choice(SIZES), False), ([True, False], False), ([None, 1, 2], False),
+        ([[1], [2]], False), ([1], False),
+    ],
+)  # fmt: skip
+def test_ascending_numbers_and_what_is_said_to_be_ordered_have_an_order(values: Any, is_ordered: bool) -> None:
+    assert Space.parse({"x": values}).columns["x"].is_category is not is_ordered
+
+
+def test_neighbours_in_an_order_are_nearer_than_others() -> None:
+    for values, choices in ((SIZES, SIZES), (Ordered(WORDS), WORDS)):
+        places = [Space.parse({"x": values}).place({"x": choice})[0] or 0.0 for choice in choices]
+        assert [high - low for low, high in pairwise(places)] == pytest.approx([1 / len(places)] * (len(places) - 1))
+
+
+@pytest.mark.parametrize("values", [SIZES, [0.1, 0.5], Ordered(WORDS), (1, 3)])
+def test_a_mutation_of_few_values_often_comes_to_a_neighbour(values: Any) -> None:
+    space = Space.parse({"x": values})
+    [column] = space.columns.values()
+    every, first = column.every_value(), column.every_value()[0]  # type: ignore[index]
+    points = np.full((2000, 1), space.place({"x": first})[0])
+    moved = stepped(points, np.array([max(0.15, column.spacing)]), np.array([False]), np.random.default_rng(0))
+    found = [each["x"] for each in space.at(np.clip(abs(moved), 0, 1))]
+    counts = [found.count(value) for value in every]  # type: ignore[union-attr]
+    assert counts[1] > 400
+    assert counts == sorted(counts, reverse=True)
+
+
+def is_valid(configuration: dict[str, Any]) -> bool:
+    return bool(configuration["warmup"] < configuration["epochs"])
+
+
+RELATED = {"warmup": (1, 1000), "epochs": (1, 1000), "rate": (0.0, 1.0)}
+FINITE = {"warmup": (1, 6), "epochs": (1, 6)}
+
+
+@pytest.mark.parametrize("search", [Random(), Sobol(), ashtune.Grid(points=4), GP(first=4), ashtune.Mutation(first=4)])
+@pytest.mark.parametrize("space", [RELATED, FINITE], ids=["endless", "finite"])
+def test_only_valid_configurations_are_given(search: Any, space: Any) -> None:
+    parsed = Space.parse(space, is_valid)
+    check_design(search, parsed)
+    if search.has_proposer and space is RELATED:
+        check_proposer(search, parsed, trials=20)
+    design = search.build(parsed, 0)
+    assert all(is_valid(design.configuration(trial)) for trial in range(min(100, design.size or 100)))
+    assert 0 < parsed.rules.refused < parsed.rules.asked
+
+
+def test_a_finite_space_has_all_valid_configurations_once() -> None:
+    for design in (Random().build(Space.parse(FINITE, is_valid), 0), GridDesign(Space.parse(FINITE, is_valid))):
+        assert design.size == 15
+        assert len({tuple(design.configuration(trial).values()) for trial in range(15)}) == 15
+
+
+@pytest.mark.parametrize("space", [RELATED, FINITE])
+def test_a_space_without_valid_configurations_is_refused_in_one_line(space: Any) -> None:
+    with pytest.raises(SpaceError, match=r"^none of (1,024 draws was|the 36 configurations is) valid; "):
+        Random().build(Space.parse(space, lambda _: False), 0).size  # noqa: B018 - it counts
+
+
+def test_a_function_that_raises_is_named_with_the_configuration() -> None:
+    space = {"a": ["x", "y"], "b": When("a", "x", (0.0, 1.0)), "c": (0.0, 1.0)}
+    with pytest.raises(SpaceError, match=r"^valid raised KeyError: 'b' for \{'a': 'y', 'c': .*absent") as refusal:
+        drawn(space, 10, lambda configuration: configuration["b"] < configuration["c"])
+    assert "\n" not in str(refusal.value)
+
+
+def test_what_the_function_does_to_a_configuration_changes_none() -> None:
+    def altering(configuration: dict[str, Any]) -> bool:
+        configuration["widths"].append("!")
+        return not configuration.pop("x") < 0.5
+
+    each = drawn({"widths": [[1, 2], [3]], "x": (0.0, 1.0)}, 20, altering)
+    assert all(one["widths"] in ([1, 2], [3]) and one["x"] >= 0.5 for one in each)
+
+
+def train(trial: Any) -> None:
+    assert trial["warmup"] < trial["epochs"]
+    trial.report(loss=trial["rate"])
+
+
+def tuned(directory: Path, **options: Any) -> ashtune.Study:
+    options = {"trials": 12, "workers": 1, "max_resource": 1, "metric": "loss", "mode": "min", **options}
+    return ashtune.tune(train, RELATED, directory=directory, **options)
+
+
+def configurations(directory: Path) -> list[dict[str, Any]]:
+    return [event.configuration for _, event in read_events(directory / NAME) if isinstance(event, TrialStarted)]
+
+
+@pytest.mark.slow
+def test_a_study_has_valid_configurations_only_and_says_how_many_draws_were_not(tmp_path: Path, capfd: Any) -> None:
+    tuned(tmp_path / "s", search="random", valid=is_valid)
+    assert " draws were not valid; kept in " in capfd.readouterr().err
+    assert all(map(is_valid, configurations(tmp_path / "s")))
+    with pytest.raises(SpaceError, match="is ruled out by 'valid'"):
+        tuned(tmp_path / "t", valid=is_valid, enqueue=[{"warmup": 9, "epochs": 3, "rate": 0.5}])
+    with pytest.raises(StudyError, match="valid = True and not False"):
+        tuned(tmp_path / "s", search="random")
+
+
+@pytest.mark.slow
+def test_a_resumed_study_and_the_model_in_its_own_process_know_the_function(tmp_path: Path) -> None:
+    limit = 300
+    search = ashtune.GP(first=4, random_share=0.0, ahead=0)
+    tuned(tmp_path, search=search, valid=lambda c: c["warmup"] + limit < c["epochs"], quiet=True)
+    study = ashtune.Study.load(tmp_path).resume(trials=20, workers=1, quiet=True)
+    trials = [event for _, event in read_events(tmp_path / NAME) if isinstance(event, TrialStarted)]
+    assert all(each.configuration["warmup"] + limit < each.configuration["epochs"] for each in trials)
+    assert len(trials) == 20
+    assert sum(each.origin.startswith("gp") for each in trials[12:]) >= 6
+    (tmp_path / VALID).unlink()
+    assert len(ashtune.Study.load(study.directory).trials) == 20
+    with pytest.raises(StudyError, match=r"valid.pickle cannot be read"):
+        study.resume(trials=24, workers=1, quiet=True)
