@@ -156,7 +156,7 @@ def _search(search: str | Search, points: int | Mapping[str, int] | None) -> Sea
     """Return the search with its options; its design says what does not fit the space."""
     if any(kind.__module__.startswith("optuna.") for kind in type(search).__mro__):
         raise SettingsError(
-            f"search={shown(search)} is a sampler of Optuna; give it as search=ashtune.OptunaSearch(sampler)"
+            f"search={shown(search)} is a sampler of Optuna; give its class as search=ashtune.OptunaSearch(TPESampler)"
         )
     chosen = SEARCHES.given(search)
     if points is None:

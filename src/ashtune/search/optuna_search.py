@@ -8,13 +8,17 @@ Rule 1: a proposal is pure in the seed, the trial's number and what was observed
 Rule 2: a sampler sees a study of finished trials with one loss each, and of running ones; nothing is ever pruned.
 Several losses become one, with other weights for each trial (``scalarisation.py``).
 Rule 3: this module imports Optuna in the process that proposes, and in the driver to see that the sampler can be made.
+Rule 4: a sampler is kept as its class and options. Nothing is pickled, so nothing that a journal holds is executed.
 """
 
 import heapq
 import math
 import random
+import re
+import warnings
 from collections import deque
 from collections.abc import Mapping
+from importlib import import_module
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 from msgspec import Meta
@@ -22,8 +26,7 @@ from msgspec.structs import force_setattr
 
 from ashtune.core.errors import SettingsError
 from ashtune.core.jobs import Job, Result, TrialId
-from ashtune.core.plaintext import shown
-from ashtune.search import optuna_sampler
+from ashtune.core.plaintext import error_line, shown
 from ashtune.search.mutation import Mutation
 from ashtune.search.origins import results_text
 from ashtune.search.protocol import Design, Proposal, Proposer, Search
@@ -38,7 +41,7 @@ if TYPE_CHECKING:
     from optuna.samplers import BaseSampler
     from optuna.trial import FrozenTrial, Trial, TrialState
 
-    Sampler: TypeAlias = str | BaseSampler
+    Sampler: TypeAlias = str | type[BaseSampler]
 else:
     Sampler = str  # as a journal holds it
 
@@ -51,6 +54,8 @@ long and propose nothing better."""
 REDRAWS = 10
 OURS = {"TPESampler": {"multivariate": True, "group": True, "constant_liar": True}}
 """The options of a sampler that is named without any."""
+_NOT_LEARNING = {"BruteForceSampler": "grid", "GridSampler": "grid", "QMCSampler": "sobol", "RandomSampler": "random"}
+"""These go through the space without a look at results; ashtune has searches that do so."""
 
 
 class OptunaSearch(Search, frozen=True, tag="optuna"):
@@ -61,22 +66,19 @@ class OptunaSearch(Search, frozen=True, tag="optuna"):
     number.
 
     Args:
-        sampler: One of Optuna's or your own, or the name of its class: ``"TPESampler"``, ``"module:Class"``. It is kept
-            as a name and options, so it has to be one that plain options make. By default TPE, all hyperparameters
-            together (``multivariate=True, group=True, constant_liar=True``).
-        options: Of a sampler that is given by name, as a dict, without a seed.
+        sampler: The class of one of Optuna's samplers or of your own, or its name: ``"TPESampler"``,
+            ``"module:Class"``. By default TPE, all hyperparameters together (``multivariate=True, group=True,
+            constant_liar=True``).
+        options: What the class is called with, beside the seed: a dict of plain values.
         random_share: Part of the trials that is random.
         ahead: How many proposals are made ahead of their trials. With 0 each trial waits for its own.
 
     Raises:
-        SettingsError: If there is no such sampler, it is one that plain options do not make, or an option is out of its
-            range.
+        SettingsError: If there is no such class, or an option is out of its range.
 
     Example:
         >>> OptunaSearch("GPSampler", {"deterministic_objective": True}).most_ahead
         2
-
-        ``OptunaSearch(optuna.samplers.GPSampler(deterministic_objective=True))`` is the same.
     """
 
     design_origin = "random"
@@ -88,14 +90,21 @@ class OptunaSearch(Search, frozen=True, tag="optuna"):
     ahead: Annotated[int, Meta(ge=0)] = 2
 
     def __post_init__(self) -> None:
-        if not isinstance(self.sampler, str):
-            if self.options is not None:
-                raise SettingsError(f"options={shown(self.options)} are of a sampler's name; give them to the sampler")
-            name, options = optuna_sampler.recorded(self.sampler)
-            force_setattr(self, "sampler", name)
-            force_setattr(self, "options", options)
+        if isinstance(self.sampler, type):
+            force_setattr(self, "sampler", _name(self.sampler))
+        elif not isinstance(self.sampler, str):
+            raise SettingsError(
+                f"sampler={shown(self.sampler)} is no class; give that and its options, as "
+                "OptunaSearch(optuna.samplers.GPSampler, {'deterministic_objective': True})"
+            )
         super().__post_init__()
-        optuna_sampler.check_name(str(self.sampler))
+        name = str(self.sampler)
+        if not re.fullmatch(r"([\w.]+:)?[\w.]+", name):
+            raise SettingsError(f"sampler={shown(name)} names no class; give 'TPESampler', or 'module:Class'")
+        if name in _NOT_LEARNING:
+            raise SettingsError(
+                f"sampler={name!r} does not look at results; give search={_NOT_LEARNING[name]!r}, which does the same"
+            )
         if "seed" in (self.options or {}):
             raise SettingsError("the sampler's seed follows from the study's; give tune(seed=...), and none in options")
 
@@ -109,9 +118,26 @@ class OptunaSearch(Search, frozen=True, tag="optuna"):
         return Random().build(space, seed)
 
     def made(self, seed: int) -> "BaseSampler":
-        """Return a new sampler; see :func:`ashtune.search.optuna_sampler.made`."""
+        """Return a new sampler.
+
+        Args:
+            seed: From 0 to ``2**32 - 1``.
+
+        Raises:
+            SettingsError: If Optuna is not installed, there is no such sampler, or it cannot be made so.
+        """
         name = str(self.sampler)
-        return optuna_sampler.made(name, OURS.get(name, {}) if self.options is None else self.options, seed)
+        kind, options = _class(name), OURS.get(name, {}) if self.options is None else self.options
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # many options of Optuna are called experimental
+                sampler: BaseSampler = kind(**options, seed=seed)
+        except Exception as error:  # noqa: BLE001 - whatever another's class raises
+            raise SettingsError(
+                f"{shown(f'{name}(**{options})')} cannot be made ({error_line(error)}); give options of {name}, which "
+                "has to take a seed"
+            ) from None
+        return sampler
 
     def stand_in(self, space: Space, seed: int) -> Proposer:
         """Return what proposes while no proposal is ready: half of those trials are a mutation of the best."""
@@ -130,6 +156,40 @@ class OptunaSearch(Search, frozen=True, tag="optuna"):
     def proposer(self, space: Space, seed: int, max_resource: int) -> Proposer:
         """Return a proposer that has seen nothing yet."""
         return OptunaProposer(self, space, seed)
+
+
+def _name(kind: type) -> str:
+    """Return the name of a class, by which another process finds it."""
+    if kind.__module__.startswith("optuna.samplers"):
+        return kind.__name__
+    if kind.__module__ == "__main__" or "<" in kind.__qualname__:
+        raise SettingsError(
+            f"sampler={kind.__qualname__}: a resumed study could not import this class; define it at the top of a "
+            "module that can be imported, not in the script itself"
+        )
+    return f"{kind.__module__}:{kind.__qualname__}"
+
+
+def _class(name: str) -> Any:
+    try:
+        import optuna
+    except ImportError:
+        raise SettingsError(
+            "search='optuna' needs Optuna, which is not installed: pip install 'ashtune[optuna]'"
+        ) from None
+    module, _, place = name.rpartition(":")
+    try:
+        kind: Any = import_module(module) if module else optuna.samplers
+        for part in place.split("."):
+            kind = getattr(kind, part)
+    except Exception as error:  # noqa: BLE001 - whatever importing another's module raises
+        raise SettingsError(
+            f"sampler={shown(name)} is not there ({error_line(error)}); give the name of a class in "
+            "optuna.samplers, or 'module:Class'"
+        ) from None
+    if not (isinstance(kind, type) and issubclass(kind, optuna.samplers.BaseSampler)):
+        raise SettingsError(f"sampler={shown(name)} is no sampler of Optuna; derive its class from BaseSampler")
+    return kind
 
 
 class OptunaProposer(Proposer):
