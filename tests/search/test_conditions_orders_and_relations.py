@@ -1,6 +1,7 @@
 """Conditions, orders and relations as a user writes them: what is drawn, what is near, and what is valid."""
 
 import json
+import sys
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 import ashtune
 from ashtune import Choice, Ordered, When
 from ashtune.cli.loading import load_space
-from ashtune.core.errors import SpaceError, StudyError
+from ashtune.core.errors import SettingsError, SpaceError, StudyError
 from ashtune.core.events import TrialStarted
 from ashtune.search import GridDesign, Random, Sobol, Space
 from ashtune.search.gp import GP
@@ -173,14 +174,20 @@ def configurations(directory: Path) -> list[dict[str, Any]]:
 
 
 @pytest.mark.slow
-def test_a_study_has_valid_configurations_only_and_says_how_many_draws_were_not(tmp_path: Path, capfd: Any) -> None:
-    tuned(tmp_path / "s", search="random", valid=is_valid)
+def test_a_study_has_valid_configurations_only_and_says_how_many_draws_were_not(
+    tmp_path: Path, capfd: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = tuned(tmp_path / "s", search="random", valid=is_valid)
     assert " draws were not valid; kept in " in capfd.readouterr().err
     assert all(map(is_valid, configurations(tmp_path / "s")))
     with pytest.raises(SpaceError, match="is ruled out by 'valid'"):
         tuned(tmp_path / "t", valid=is_valid, enqueue=[{"warmup": 9, "epochs": 3, "rate": 0.5}])
     with pytest.raises(StudyError, match="valid = True and not False"):
         tuned(tmp_path / "s", search="random")
+    assert sorted(study.space) == sorted(RELATED)
+    monkeypatch.setitem(sys.modules, "ConfigSpace", None)
+    with pytest.raises(SettingsError, match=r"pip install 'ashtune\[configspace\]'$"):
+        study.space  # noqa: B018 - it imports
 
 
 @pytest.mark.slow

@@ -102,7 +102,7 @@ class Widget:
         ({"x": [{"a": 1}]}, "x: the choice {'a': 1} cannot be kept"),
         ({"x": ["\ud800"]}, "x: the choice '\\ud800' cannot be kept"),
         ({"x": Ordered("ab")}, "x=Ordered(choices='ab') is no list of choices"),
-        ({"x": When("y", 1, (0, 1))}, "a condition looks at 'y', which is not in the space; it has x"),
+        ({"x": When("y", 1, (0, 1))}, "a condition names 'y', which is not in the space; it has x"),
         ({"y": ["a", "b"], "x": When("y", "c", (0, 1))}, "y='c' is outside; give a value in a, b"),
         ({"y": When("x", 1, [1, 2]), "x": When("y", 1, [1, 2])}, "conditions form a circle: "),
         ({"x": When("x", 1, [1, 2])}, "conditions form a circle: "),

@@ -78,6 +78,15 @@ def test_a_record_through_json_gives_the_same_draws_names_words_and_record(make:
     assert [repr(first.configuration(i)) for i in trials] == [repr(second.configuration(i)) for i in trials]
 
 
+def test_all_that_configspace_writes_is_read_as_in_journals_from_before() -> None:
+    theirs = conditional()
+    written = json.loads(json.dumps(theirs.to_serialized_dict()))
+    assert {"python_module_version", "default_value"} <= written.keys() | written["hyperparameters"][0].keys()
+    ours, read = Space.parse(theirs), Space.from_record({"names": list(theirs), "space": written})
+    first, second = Random().build(ours, 5), Random().build(read, 5)
+    assert [first.configuration(i) for i in range(300)] == [second.configuration(i) for i in range(300)]
+
+
 def test_values_that_a_clause_forbids_are_written_in_one_order_whatever_that_of_their_set_is() -> None:
     def record(names: list[object], numbers: list[object]) -> object:
         space = ConfigurationSpace({"n": (0, 20), "c": ["z", "y", "x"]})

@@ -26,7 +26,7 @@ from ashtune.training.program import Program
 
 LIBRARIES = (
     "numpy", "scipy", "scikit-learn", "torch", "jax", "jaxlib", "tensorflow", "keras", "lightning", "xgboost",
-    "lightgbm", "ConfigSpace", "msgspec", "mpi4py",
+    "lightgbm", "msgspec", "mpi4py",
 )  # fmt: skip
 COMMAND_CHARACTERS = 500
 _SECRET = re.compile(

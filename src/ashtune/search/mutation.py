@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 BLOCK = 64
 SPARE = 4
-"""So many others are drawn for each mutation that the space forbids. If all are forbidden, the trial is random."""
+"""Others that are drawn for each mutation that the space forbids. If all are forbidden, the trial is random."""
 
 
 class Mutation(Search, frozen=True):

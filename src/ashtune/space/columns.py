@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 MOST_NAME = 200
 DECIMALS = 13
-"""To so many ConfigSpace rounds the bounds of a range of floats."""
+"""To which ConfigSpace rounds the bounds of floats."""
 LEAST_WEIGHT = 1e-9
 """Of a normal distribution within its range."""
 
@@ -182,22 +182,19 @@ class Column:
 
     def _bend(self, given: HyperparameterRecord) -> None:
         """Take in the normal or beta distribution of a range of numbers; ConfigSpace says what its numbers mean."""
-        if given.type.startswith("beta"):
-            self._shape_text = f", beta({given.alpha:g}, {given.beta:g})"
-            if not (1 <= given.alpha < math.inf and 1 <= given.beta < math.inf):
-                raise SpaceError(f"{self.name}={self} is no distribution; give two numbers from 1 on")
-            self._shape = Beta(given.alpha, given.beta)
-            return
-        self._shape_text = f", normal({given.mu:g}, {given.sigma:g})"
         low, high, middle, deviation = float(self.low), float(self.high), given.mu, given.sigma
-        if self.is_log and middle > 0 and deviation > 0:
-            deviation = abs(math.log(low + deviation))
-            low, high, middle = math.log(low), math.log(high), math.log(middle)
-        normal = Normal((middle - low) / (high - low), deviation / (high - low))
-        begin, end = normal.part() if normal.deviation > 0 else (0.0, 0.0)
-        if not end - begin > LEAST_WEIGHT:
+        if given.type.startswith("beta"):
+            self._shape, has_weight = Beta(given.alpha, given.beta), 1 <= min(given.alpha, given.beta) < math.inf
+            self._shape_text = f", beta({given.alpha:g}, {given.beta:g})"
+        else:
+            if self.is_log and middle > 0 and deviation > 0:
+                deviation = abs(math.log(low + deviation))
+                low, high, middle = math.log(low), math.log(high), math.log(middle)
+            self._shape = normal = Normal((middle - low) / (high - low), deviation / (high - low))
+            has_weight = normal.deviation > 0 and normal.part()[1] - normal.part()[0] > LEAST_WEIGHT
+            self._shape_text = f", normal({given.mu:g}, {given.sigma:g})"
+        if not has_weight:
             raise SpaceError(f"{self.name}={self} has next to nothing in its range; give another distribution")
-        self._shape = normal
 
     def __str__(self) -> str:
         """Return what it can be, such as ``0.0001 .. 1, log`` or ``relu, tanh``."""

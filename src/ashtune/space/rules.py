@@ -63,10 +63,7 @@ class Rules:
         self._columns = columns
         self._conditions: dict[str, list[Condition]] = {}
         for condition in conditions:
-            child = condition["child"]
-            if child not in columns:
-                raise SpaceError(f"{shown(child)} has a condition and is not in the space; it has {', '.join(columns)}")
-            self._conditions.setdefault(child, []).append(self._rule(condition))
+            self._conditions.setdefault(self._column(condition, "child").name, []).append(self._rule(condition))
         self._clauses = [self._rule(clause) for clause in forbiddens]
         parents = {
             name: [parent for rule in self._conditions.get(name, ()) for parent in rule.names] for name in columns
@@ -155,8 +152,7 @@ class Rules:
     def _column(self, record: Record, key: str) -> Column:
         if record[key] not in self._columns:
             raise SpaceError(
-                f"a condition looks at {shown(record[key])}, which is not in the space; it has "
-                f"{', '.join(self._columns)}"
+                f"a condition names {shown(record[key])}, which is not in the space; it has {', '.join(self._columns)}"
             )
         return self._columns[record[key]]
 
