@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 BLOCK = 64
-SPARE = 4
+SPARE = 2
 """Others that are drawn for each mutation that the space forbids. If all are forbidden, the trial is random."""
 
 

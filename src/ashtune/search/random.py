@@ -64,7 +64,8 @@ class DrawnDesign:
         """
         if self._lattice is not None:
             return len(self._members)
-        self._place(0)
+        if self._space.rules.has_clauses:
+            self._place(0)
         return None
 
     def configuration(self, trial: int) -> dict[str, object]:
@@ -78,7 +79,7 @@ class DrawnDesign:
             while len(self._order) <= trial:
                 self._extend_order(self._lattice)
             return self._lattice.configuration(self._order[trial])
-        block, row = self._place(trial)
+        block, row = self._place(trial) if self._space.rules.has_clauses else divmod(trial, BLOCK)
         return fresh(self._block(block)[row])
 
     def find(self, configuration: Mapping[str, object]) -> int | None:
@@ -95,8 +96,6 @@ class DrawnDesign:
 
     def _place(self, trial: int) -> tuple[int, int]:
         """Return the block of a trial, and its place there; points that are forbidden are left out."""
-        if not self._space.rules.has_clauses:
-            return divmod(trial, BLOCK)
         empty = 0
         while self._ends[-1] <= trial:
             count = len(self._block(len(self._ends) - 1))

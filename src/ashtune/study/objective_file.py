@@ -156,6 +156,7 @@ def read_valid(study: Path) -> Callable[[dict[str, Any]], Any]:
     from ashtune.pickles.arrival import looked_at
 
     try:
+        DISK.close(DISK.open(str(study / VALID), os.O_RDONLY))  # a link or a pipe is refused
         valid: Callable[[dict[str, Any]], Any] = looked_at(study / VALID)[0]
     except Exception as error:  # noqa: BLE001 - unpickling runs the objects' own code
         raise StudyError(
