@@ -76,8 +76,8 @@ class Widget:
 @pytest.mark.parametrize(
     ("given", "says"),
     [
-        ({}, "{} is empty"),
-        (ConfigurationSpace(), "ConfigurationSpace is empty"),
+        ({}, "the space is empty"),
+        (ConfigurationSpace(), "the space is empty"),
         (7, "7 is no search space"),
         (None, "None is no search space"),
         (["a"], "['a'] is no search space"),
@@ -86,7 +86,7 @@ class Widget:
         ({"x": (1.0, 0.5)}, "x=(1.0, 0.5) is empty"),
         ({"x": (math.nan, 1.0)}, "x=(nan, 1.0) is no range"),
         ({"x": (0.0, math.inf)}, "x=(0.0, inf) is no range"),
-        ({"x": (-1e308, 1e308)}, "x=(-1e+308, 1e+308) is wider than any float"),
+        ({"x": (-1e308, 1e308)}, "x=(-1e+308, 1e+308) is empty, or wider than any float"),
         ({"x": (0.0, 1.0, "log")}, "x=(0.0, 1.0) has no logarithm"),
         ({"x": (0, 2**70)}, "x=(0, 1180591620717411303424) is no range"),
         ({"x": (1, 2, 3)}, "x=(1, 2, 3) is no range"),

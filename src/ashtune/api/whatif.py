@@ -21,7 +21,7 @@ from ashtune.reports.whatif import AsRecorded, whatif_figure, whatif_table, what
 from ashtune.schedulers.protocol import Rule, Scheduler
 from ashtune.simulation.prediction import Prediction
 from ashtune.simulation.recording import traces_of
-from ashtune.simulation.whatif import DRAWS, Choice, Predictor, ladders
+from ashtune.simulation.whatif import DRAWS, Choices, Predictor, ladders
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -150,7 +150,7 @@ class _Asking:
             cores_per_worker=None if asked["budget"] is None else asked["cores_per_worker"] or 1,
         )
 
-    def _choices(self) -> list[Choice]:
+    def _choices(self) -> list[Choices]:
         """Return the schedulers and ladders asked for, each with one worker."""
         recorded, factors = self._study.ladder, self._asked["reduction_factor"]
         chosen = [recorded] if factors is None else ladders(recorded, factors)  # type: ignore[arg-type]  # a list
@@ -170,7 +170,7 @@ class _Asking:
             raise SettingsError(f"{self._study.scheduler.missing}; give another: scheduler='ash', or --scheduler ash")
         return [own]
 
-    def _on(self, choice: Choice, workers: int) -> Choice:
+    def _on(self, choice: Choices, workers: int) -> Choices:
         return self._predictor.choice(choice.scheduler, choice.ladder, workers, choice.trials)
 
     def _all(self) -> tuple[list[Prediction], list[str]]:

@@ -98,12 +98,6 @@ class Halving(TypedDict, total=False):
     ]
 
 
-def _check_valid(name: str, value: Any) -> Any:
-    if not callable(value):
-        raise SettingsError(f"{name}={shown(value)} cannot be called; give a function of a configuration")
-    return value
-
-
 class Searching(TypedDict, total=False):
     """search."""
 
@@ -126,7 +120,6 @@ class Searching(TypedDict, total=False):
         Option(
             help="Says of a configuration whether it is valid, as ``lambda c: c['warmup'] < c['epochs']``; others are "
             "drawn again.",
-            check=_check_valid,
         ),
     ]
     enqueue: Annotated[

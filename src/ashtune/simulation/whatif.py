@@ -40,7 +40,7 @@ PARTS = 16
 """So many parts of all trials are tried for a budget before what lies between is halved."""
 
 
-class Choice(msgspec.Struct, frozen=True):
+class Choices(msgspec.Struct, frozen=True):
     """What may be chosen: a scheduler, a ladder, how many workers and how many of the recorded trials."""
 
     scheduler: Scheduler
@@ -85,9 +85,9 @@ class Predictor:
         self._draws = draws
         self._study_seed = 0 if traces.recorded is None else traces.recorded.seed
         self._continuations = Continuations(traces, seed)
-        self._known: dict[tuple[Choice, int], Replayed] = {}
+        self._known: dict[tuple[Choices, int], Replayed] = {}
 
-    def choice(self, scheduler: Scheduler | str, ladder: Ladder, workers: int, trials: int | None = None) -> Choice:
+    def choice(self, scheduler: Scheduler | str, ladder: Ladder, workers: int, trials: int | None = None) -> Choices:
         """Return a choice, checked."""
         scheduler = SCHEDULERS.given(scheduler)
         there = len(self.traces.trials)
@@ -96,24 +96,24 @@ class Predictor:
                 f"trials={trials:,} cannot be predicted: the study has {there:,}; give from 1 to that many"
             )
         factor = "1" if scheduler.rule is Rule.ALWAYS else _factor_text(ladder)
-        return Choice(scheduler, ladder, factor, workers, trials or there)
+        return Choices(scheduler, ladder, factor, workers, trials or there)
 
-    def replayed(self, choice: Choice, draw: int = 0) -> Replayed:
+    def replayed(self, choice: Choices, draw: int = 0) -> Replayed:
         """Simulate a study with one continuation of its curves: 0 is the likeliest."""
         if (choice, draw) not in self._known:
             self._known[choice, draw] = self._replay(choice, draw)
         return self._known[choice, draw]
 
-    def is_as_recorded(self, choice: Choice) -> bool:
+    def is_as_recorded(self, choice: Choices) -> bool:
         """Whether a choice is that of the recorded study, whose replay is the study itself: nothing of it is luck."""
         same = RecordedStudy(choice.scheduler, choice.ladder, choice.workers, is_smooth=True, seed=self._study_seed)
         return self.traces.recorded == same and choice.trials == len(self.traces.trials)
 
-    def wall_seconds(self, choice: Choice) -> float:
+    def wall_seconds(self, choice: Choices) -> float:
         """Return the wall time of a choice: the median of its replays; as recorded, that of the one without luck."""
         return median(one.wall for one in self._replays(choice))
 
-    def prediction(self, choice: Choice) -> Prediction:
+    def prediction(self, choice: Choices) -> Prediction:
         """Return what a choice would have taken, with its spread: each figure is the median over the replays."""
         replays = self._replays(choice)
         walls = [one.wall for one in replays]
@@ -139,7 +139,7 @@ class Predictor:
             is_as_recorded=self.is_as_recorded(choice),
         )
 
-    def fewest_workers(self, choice: Choice, deadline: float) -> Choice | None:
+    def fewest_workers(self, choice: Choices, deadline: float) -> Choices | None:
         """Return about the fewest workers that are done in ``deadline`` seconds; None if no number tried is.
 
         More workers are not always faster: what they promote by then differs. So powers of 2 and 1.5 times those are
@@ -163,7 +163,7 @@ class Predictor:
             fewest = better[0]
         return _with(choice, workers=fewest)
 
-    def most_trials(self, choice: Choice, worker_seconds: float) -> Choice | None:
+    def most_trials(self, choice: Choices, worker_seconds: float) -> Choices | None:
         """Return about the most of the recorded trials that all workers' time suffices for; None for none.
 
         More trials do not always take longer, so sixteenths of them, powers of 2 and 1.5 times those are tried from
@@ -185,14 +185,14 @@ class Predictor:
         most = _least(enough + 1, too_many, lambda trials: trials == too_many or not is_affordable(trials)) - 1
         return _with(choice, trials=most) if most else None
 
-    def _is_done(self, choice: Choice, workers: int, deadline: float) -> bool:
+    def _is_done(self, choice: Choices, workers: int, deadline: float) -> bool:
         return self.wall_seconds(_with(choice, workers=workers)) <= deadline
 
-    def _replays(self, choice: Choice) -> list[Replayed]:
+    def _replays(self, choice: Choices) -> list[Replayed]:
         draws = 0 if self.is_as_recorded(choice) else self._draws
         return [self.replayed(choice, draw) for draw in range(draws + 1)]
 
-    def _replay(self, choice: Choice, draw: int) -> Replayed:
+    def _replay(self, choice: Choices, draw: int) -> Replayed:
         curves, goal = continued(self.traces, self._continuations, draw), self.traces.goal
         machine = choice.scheduler.build(choice.ladder, choice.trials, self._study_seed)
         training = curves.training(stretch=_luck if draw else None, has_curves=machine.reads_curves)
@@ -240,8 +240,8 @@ def _factor_text(ladder: Ladder) -> str:
     return f"{factors.pop():g}" if len(factors) == 1 else f"{min(factors):.2g}-{max(factors):.2g}"
 
 
-def _with(choice: Choice, *, workers: int | None = None, trials: int | None = None) -> Choice:
-    return Choice(
+def _with(choice: Choices, *, workers: int | None = None, trials: int | None = None) -> Choices:
+    return Choices(
         choice.scheduler,
         choice.ladder,
         choice.reduction_factor,

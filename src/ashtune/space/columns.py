@@ -92,7 +92,7 @@ class Normal(NamedTuple):
         return -(((coordinates - self.middle) / self.deviation) ** 2) / 2 - scale
 
 
-class Beta(NamedTuple):
+class _Beta(NamedTuple):
     """The beta distribution of a coordinate."""
 
     alpha: float
@@ -135,14 +135,17 @@ class Column:
 
     def __init__(self, hyperparameter: HyperparameterRecord) -> None:
         self.name, kind = hyperparameter.name, hyperparameter.type
-        check_name(self.name)
+        if visible(self.name) != self.name or not 0 < len(self.name) <= MOST_NAME:
+            raise SpaceError(
+                f"{shown(self.name)} cannot name a hyperparameter; give up to {MOST_NAME} plain characters"
+            )
         self.low: int | float = hyperparameter.lower
         self.high: int | float = hyperparameter.upper
         self.is_log = hyperparameter.log
         self.is_integer = kind.endswith("_int")
         self.is_category = kind == "categorical"
         self.choices: list[object] | None = None
-        self._shape: Normal | Beta | None = None
+        self._shape: Normal | _Beta | None = None
         self._shape_text = ""
         if kind == "categorical":
             self._list(hyperparameter.choices, hyperparameter.weights)
@@ -173,10 +176,8 @@ class Column:
             raise SpaceError(f"{what} is no range of 64-bit integers; give two of these")
         if not self.is_integer:
             self.low, self.high = low, high = float(low), float(high)
-        if not low < high:
-            raise SpaceError(f"{what} is empty; give (low, high) with low < high, or the constant alone")
-        if not math.isfinite(high - low):
-            raise SpaceError(f"{what} is wider than any float; tune an exponent")
+        if not (low < high and math.isfinite(high - low)):
+            raise SpaceError(f"{what} is empty, or wider than any float; give (low, high) with low < high")
         if self.is_log and low <= 0:
             raise SpaceError(f"{what} has no logarithm at its low end; give one above 0, or leave out 'log'")
 
@@ -184,7 +185,7 @@ class Column:
         """Take in the normal or beta distribution of a range of numbers; ConfigSpace says what its numbers mean."""
         low, high, middle, deviation = float(self.low), float(self.high), given.mu, given.sigma
         if given.type.startswith("beta"):
-            self._shape, has_weight = Beta(given.alpha, given.beta), 1 <= min(given.alpha, given.beta) < math.inf
+            self._shape, has_weight = _Beta(given.alpha, given.beta), 1 <= min(given.alpha, given.beta) < math.inf
             self._shape_text = f", beta({given.alpha:g}, {given.beta:g})"
         else:
             if self.is_log and middle > 0 and deviation > 0:
@@ -321,15 +322,3 @@ class Column:
         if self.is_integer:
             return bool(self.low <= number <= self.high and number == math.floor(number))
         return self.low <= number <= self.high or self.low <= round(number, DECIMALS) <= self.high
-
-
-def check_name(name: str) -> None:
-    """Refuse a name that cannot be shown.
-
-    Raises:
-        SpaceError: If it holds control characters, or is too long.
-    """
-    if visible(name) != name:
-        raise SpaceError(f"{shown(name)} cannot name a hyperparameter: it has control characters; give a plain name")
-    if not 0 < len(name) <= MOST_NAME:
-        raise SpaceError(f"{shown(name)} has {len(name):,} characters; name a hyperparameter with 1 to {MOST_NAME}")

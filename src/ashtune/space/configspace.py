@@ -29,10 +29,8 @@ def record_of_space(space: "ConfigurationSpace") -> dict[str, Any]:
     """Return the record of a ConfigurationSpace: its JSON, of whose ``meta``, which may hold anything, the prior stays.
 
     Raises:
-        SpaceError: If it is empty, or a choice or a hyperparameter's type cannot be written.
+        SpaceError: If a choice or a hyperparameter's type cannot be written.
     """
-    if not len(space):
-        raise SpaceError("the ConfigurationSpace is empty; add a hyperparameter, such as Float('lr', (0, 1))")
     try:
         written = space.to_serialized_dict()
     except Exception as error:  # noqa: BLE001 - ConfigSpace raises what its writing meets

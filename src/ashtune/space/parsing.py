@@ -13,7 +13,7 @@ import msgspec
 from ashtune.core.errors import SpaceError
 from ashtune.core.plaintext import shown
 from ashtune.space.configspace import is_of_configspace, record_of_one
-from ashtune.space.plain import plain
+from ashtune.space.plain import plain, plain_choices
 from ashtune.space.priors import META, Prior
 
 # Dots, colons, slashes and dashes are common in names such as "optimizer:lr".
@@ -83,10 +83,8 @@ def record_of(mapping: Mapping[object, object]) -> dict[str, Any]:
             :class:`When` of one of these.
 
     Raises:
-        SpaceError: If the dict is empty, or a name or value does not fit.
+        SpaceError: If a name or value does not fit.
     """
-    if not mapping:
-        raise SpaceError("the space {} is empty; give at least one hyperparameter, such as lr=(1e-4, 1.0)")
     entries, conditions = [], list[dict[str, Any]]()
     for name, given in mapping.items():
         if not isinstance(name, str) or not _NAME.fullmatch(name):
@@ -100,7 +98,7 @@ def record_of(mapping: Mapping[object, object]) -> dict[str, Any]:
             elif prior:
                 raise SpaceError(f"{name}={shown(given)} has two priors; give one")
             else:
-                prior = {"meta": {META: _plain(name, values.at)}}
+                prior = {"meta": {META: plain(values.at)}}
             values = values.values
         entries.append({"name": name, **_entry(name, values), **prior})
         conditions += own if len(own) < 2 else [{"type": "AND", "child": name, "conditions": own}]
@@ -108,9 +106,9 @@ def record_of(mapping: Mapping[object, object]) -> dict[str, Any]:
 
 
 def _condition(child: str, when: When) -> dict[str, Any]:
-    value = _plain(child, when.value)
+    value = plain(when.value)
     kind = {"type": "IN", "values": value} if isinstance(when.value, list) else {"type": "EQ", "value": value}
-    return {"child": child, "parent": when.name, **kind}
+    return {"child": child, "parent": str(when.name), **kind}
 
 
 def _entry(name: str, values: object) -> dict[str, Any]:
@@ -121,7 +119,7 @@ def _entry(name: str, values: object) -> dict[str, Any]:
         listed = values if isinstance(values, list) else values.choices
         if not isinstance(listed, list | tuple):
             raise SpaceError(f"{name}={shown(values)} is no list of choices; give [...]")
-        choices = _plain(name, list(listed))
+        choices = plain_choices(name, listed)
         if isinstance(values, Ordered) or (isinstance(values, list) and _is_ascending(choices)):
             return {"type": "ordinal", "sequence": choices}
         return {"type": "categorical", "choices": choices}
@@ -133,15 +131,6 @@ def _entry(name: str, values: object) -> dict[str, Any]:
         raise SpaceError(
             f"{name}={shown(values)} is no range; give (low, high), a list of choices or a constant"
         ) from None
-
-
-def _plain(name: str, value: object) -> Any:
-    try:
-        if isinstance(value, list):
-            return [plain(part) for part in value]
-        return plain(value)
-    except SpaceError as error:
-        raise SpaceError(f"{name}: the choice {error}") from None
 
 
 def _is_ascending(choices: list[Any]) -> bool:

@@ -22,7 +22,7 @@ _COMPARISONS: dict[str, tuple[str, Callable[[Any, Any], bool]]] = {
 }  # fmt: skip
 
 
-class Condition(NamedTuple):
+class _Condition(NamedTuple):
     """What holds for some configurations, in words, and the hyperparameters that it looks at."""
 
     holds: Callable[[Mapping[str, Any]], bool]
@@ -61,7 +61,7 @@ class Rules:
         from graphlib import CycleError, TopologicalSorter
 
         self._columns = columns
-        self._conditions: dict[str, list[Condition]] = {}
+        self._conditions: dict[str, list[_Condition]] = {}
         for condition in conditions:
             self._conditions.setdefault(self._column(condition, "child").name, []).append(self._rule(condition))
         self._clauses = [self._rule(clause) for clause in forbiddens]
@@ -123,14 +123,14 @@ class Rules:
         """Return where a hyperparameter counts, as ``a == 'x' and b > 2``."""
         return " and ".join(rule.text for rule in self._conditions[name])
 
-    def _rule(self, record: Record) -> Condition:
+    def _rule(self, record: Record) -> _Condition:
         kind = str(record["type"])
         if kind in ("AND", "OR"):
             parts = [self._rule(part) for part in record["conditions" if "conditions" in record else "clauses"]]
             every, joint = (all, " and ") if kind == "AND" else (any, " or ")
             names = [name for part in parts for name in part.names]
             text = f"({joint.join(part.text for part in parts)})"
-            return Condition(lambda values: every(part.holds(values) for part in parts), text, names)
+            return _Condition(lambda values: every(part.holds(values) for part in parts), text, names)
         if kind.startswith("RELATION"):
             left, right = self._column(record, "left"), self._column(record, "right")
             return _relation(left, right, kind.removeprefix("RELATION_"))
@@ -138,16 +138,16 @@ class Rules:
         name = column.name
         if kind == "IN":
             several = [column.member(value) for value in record["values"]]
-            return Condition(lambda values: name in values and values[name] in several, f"{name} in {several}", [name])
+            return _Condition(lambda values: name in values and values[name] in several, f"{name} in {several}", [name])
         sign, compare = _COMPARISONS["EQ" if kind == "EQUALS" else kind.removeprefix("CLAUSE_")]
         wanted = column.member(record["value"])
         text = f"{name} {sign} {wanted!r}"
         if compare in (operator.eq, operator.ne) or column.choices is None:
-            return Condition(lambda values: name in values and compare(values[name], wanted), text, [name])
+            return _Condition(lambda values: name in values and compare(values[name], wanted), text, [name])
         if column.is_category:
             raise SpaceError(f"{text}: the values of {name} have no order; give ordered ones, or compare with ==")
         place = column.position(wanted)
-        return Condition(lambda values: name in values and compare(column.position(values[name]), place), text, [name])
+        return _Condition(lambda values: name in values and compare(column.position(values[name]), place), text, [name])
 
     def _column(self, record: Record, key: str) -> Column:
         if record[key] not in self._columns:
@@ -157,7 +157,7 @@ class Rules:
         return self._columns[record[key]]
 
 
-def _relation(left: Column, right: Column, kind: str) -> Condition:
+def _relation(left: Column, right: Column, kind: str) -> _Condition:
     """Return a comparison of two hyperparameters, by their values."""
     sign, compare = _COMPARISONS[kind]
     one, other = left.name, right.name
@@ -167,6 +167,6 @@ def _relation(left: Column, right: Column, kind: str) -> Condition:
             compare(low, high)
     except TypeError:
         raise SpaceError(f"{text}: the values of these two have no common order") from None
-    return Condition(
+    return _Condition(
         lambda values: one in values and other in values and compare(values[one], values[other]), text, [one, other]
     )

@@ -59,10 +59,9 @@ class Space:
     """
 
     def __init__(self, record: Mapping[str, Any], valid: Valid | None = None) -> None:
-        try:
-            read = msgspec.convert(record, _Record)
-        except msgspec.MsgspecError as error:
-            raise SpaceError(str(error)) from None
+        read = msgspec.convert(record, _Record)
+        if not read.names:
+            raise SpaceError("the space is empty; give at least one hyperparameter, such as lr=(1e-4, 1.0)")
         given = {hyperparameter.name: hyperparameter for hyperparameter in read.space.hyperparameters}
         if sorted(read.names) != sorted(each.name for each in read.space.hyperparameters) or len(given) < len(
             read.names
@@ -116,10 +115,12 @@ class Space:
         """
         try:
             return cls(record, valid)
-        except SpaceError as error:
-            raise SpaceError(f"the record of the space cannot be read: {error}") from None
-        except (AttributeError, LookupError, TypeError, ValueError, ArithmeticError, RecursionError) as error:
-            raise SpaceError(f"the record of the space cannot be read: {error_line(error)}") from None
+        except (
+            SpaceError, msgspec.MsgspecError, AttributeError, LookupError, TypeError, ValueError, ArithmeticError,
+            RecursionError,
+        ) as error:  # fmt: skip
+            why = str(error) if isinstance(error, SpaceError) else error_line(error)
+            raise SpaceError(f"the record of the space cannot be read: {why}") from None
 
     def to_record(self) -> dict[str, Any]:
         """Return the space as nested dicts and lists that JSON can keep; they are not to be changed."""

@@ -35,7 +35,7 @@ def packed(objective: Callable[..., Any], *, quiet: bool = False) -> bytes:
         ObjectiveError: If it is not callable, or refers to something that cannot be pickled.
     """
     if not callable(objective):
-        raise ObjectiveError(f"the training function is {shown(objective)}, which cannot be called; give a function")
+        raise ObjectiveError(f"{shown(objective)} cannot be called; give a function")
     from ashtune.pickles.pickler import dumps
 
     try:
