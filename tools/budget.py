@@ -145,7 +145,7 @@ def lower(measured: dict[str, float]) -> None:
     most, _ = read(text)
     for name, value in measured.items():
         if value < most[name]:
-            text = re.sub(rf"^{name} = .*$", f"{name} = {value}", text, flags=re.MULTILINE)
+            text = re.sub(rf"^{name} = .*$", f"{name} = {value}", text, count=1, flags=re.MULTILINE)
     (ROOT / BUDGET).write_text(text)
 
 

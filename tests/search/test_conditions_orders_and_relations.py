@@ -170,7 +170,7 @@ def tuned(directory: Path, **options: Any) -> ashtune.Study:
 
 
 def configurations(directory: Path) -> list[dict[str, Any]]:
-    return [event.configuration for _, event in read_events(directory / NAME) if isinstance(event, TrialStarted)]
+    return [event.configuration for event in read_events(directory / NAME) if isinstance(event, TrialStarted)]
 
 
 @pytest.mark.slow
@@ -196,7 +196,7 @@ def test_a_resumed_study_and_the_model_in_its_own_process_know_the_function(tmp_
     search = ashtune.GP(first=4, random_share=0.0, ahead=0)
     tuned(tmp_path, search=search, valid=lambda c: c["warmup"] + limit < c["epochs"], quiet=True)
     study = ashtune.Study.load(tmp_path).resume(trials=20, workers=1, quiet=True)
-    trials = [event for _, event in read_events(tmp_path / NAME) if isinstance(event, TrialStarted)]
+    trials = [event for event in read_events(tmp_path / NAME) if isinstance(event, TrialStarted)]
     assert all(each.configuration["warmup"] + limit < each.configuration["epochs"] for each in trials)
     assert len(trials) == 20
     assert sum(each.origin.startswith("gp") for each in trials[12:]) >= 6

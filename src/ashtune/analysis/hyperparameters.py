@@ -1,8 +1,7 @@
 """The hyperparameters of a study: what its journal's record says of them, and their values in columns.
 
-The record is read without the library that wrote it: ConfigSpace takes half a second to import, and only a name, a
-range and a scale are wanted. What the record says is not believed: a value of another type than it should have is left
-out. So it is with the values of trials: one of another type than its hyperparameter has is none.
+What the record says is not believed: a value of another type than it should have is left out. So it is with the values
+of trials: one of another type than its hyperparameter has is none.
 """
 
 import math
