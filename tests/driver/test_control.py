@@ -32,6 +32,7 @@ from ashtune.core.events import (
     WorkerLost,
     WorkersChanged,
 )
+from ashtune.study import commands
 from ashtune.study.commands import (
     MOST_BYTES,
     NAME,
@@ -439,6 +440,23 @@ def test_a_command_that_lies_there_when_the_session_ends_is_refused(tmp_path: Pa
     sender.join()
     (why,) = refusals
     assert why.startswith("the session ended before this was looked at; resume the study with --control")
+
+
+def test_the_answer_to_a_command_that_can_no_longer_be_taken_back_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits = iter([0.0, SECONDS])
+
+    def wait(folder: int, name: str, seconds: float) -> Any:
+        answer = wait_for_answer(folder, name, next(waits))
+        for taken, _ in inbox.take():
+            inbox.answer(taken, "it is too late")
+        return answer
+
+    wait_for_answer = commands._waited_for
+    monkeypatch.setattr(commands, "_waited_for", wait)
+    with Inbox(tmp_path) as inbox, pytest.raises(StudyError, match="it is too late"):
+        send(tmp_path, StopStudy())
 
 
 def lies(folder: Path, number: int) -> str:

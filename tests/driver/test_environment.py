@@ -1,13 +1,14 @@
 """What a journal says of the run: nothing secret, nothing that cannot be written."""
 
 import os
+import platform
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from ashtune.driver.environment import command, environment
+from ashtune.driver.environment import command, environment, processor
 from ashtune.study.journal import NAME
 
 
@@ -15,6 +16,21 @@ def test_machine_versions_and_command_are_known() -> None:
     described = environment()
     assert {"command", "processor", "cores", "system", "python", "libraries"} <= set(described)
     assert "numpy" in described["libraries"]
+
+
+def test_the_processor_is_that_of_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Path, "read_text", lambda *_, **__: "processor\t: 0\nmodel name\t: Fast One\n")
+    assert processor() == "Fast One"
+    monkeypatch.setattr(Path, "read_text", lambda *_, **__: "Hardware\t: some\n")
+    monkeypatch.setattr(platform, "machine", lambda: "aarch64")
+    for known, shown in (("", "aarch64"), ("arm", "arm")):
+        monkeypatch.setattr(platform, "processor", lambda known=known: known)
+        assert processor() == shown
+
+
+def test_where_no_system_says_which_cores_may_be_used_all_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(os, "sched_getaffinity", raising=False)
+    assert environment()["cores"] == str(os.cpu_count())
 
 
 @pytest.mark.parametrize(

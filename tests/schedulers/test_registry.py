@@ -29,7 +29,8 @@ class Eager(Scheduler, frozen=True):
         return AshMachine(ladder, trials)
 
 class Other:
-    pass
+    class Inner(Eager, frozen=True):
+        pass
 """
 
 
@@ -110,6 +111,8 @@ def test_a_scheduler_of_a_users_module_is_given_as_a_value_or_as_text(module: st
     assert SCHEDULERS.read(SCHEDULERS.record(named)) == named
     assert SCHEDULERS.record(by_text) == {"kind": f"{module}:Eager", "share": 0.25}
     assert SCHEDULERS.text(by_text) == f"{module}:Eager:share=0.25"
+    inner = sys.modules[module].Other.Inner()
+    assert SCHEDULERS.read(SCHEDULERS.record(inner)) == inner
     with pytest.raises(SettingsError, match="Other"):
         SCHEDULERS.given(f"{module}:Other")
     with pytest.raises(SettingsError, match="share"):

@@ -17,7 +17,7 @@ from simulated_disk import NO_INODE, NO_SPACE, READ_ERROR, SHORT_WRITE, SYNC_ERR
 from ashtune.core.errors import CheckpointUnread, StudyError
 from ashtune.core.jobs import TrialId
 from ashtune.study.checkpoints import Checkpoints, CheckpointWriter
-from ashtune.study.disk import DISK, Disk
+from ashtune.study.disk import DISK, PIECE_BYTES, Disk
 from ashtune.study.folders import copy_folder, delete
 
 TRIAL = TrialId(5)
@@ -112,8 +112,11 @@ def test_the_sweep_deletes_names_of_our_own_form_only(tmp_path: Path) -> None:
     others = ["notes.txt", "5", "5.2.bak", "data.5", "model-5.2", "5.2 ", "-5.2", "\u0665.2"]
     for name in (*ours, *others, "6.4"):
         (folder / name).write_text("x")
-    (folder / "5.by-3.unfinished.d").mkdir()
-    Checkpoints(tmp_path).sweep({TrialId(6): 4})
+    (folder / "5.by-3.unfinished.d" / "deep" / "deeper").mkdir(parents=True)
+    checkpoints, wanted = Checkpoints(tmp_path), {TrialId(6): 4}
+    assert checkpoints.has_unwanted(wanted)
+    checkpoints.sweep(wanted)
+    assert not checkpoints.has_unwanted(wanted)
     assert sorted(entry.name for entry in folder.iterdir()) == sorted([*others, "6.4"])
 
 
@@ -263,6 +266,13 @@ def test_a_folder_that_is_not_what_was_written_counts_as_none(tmp_path: Path, ki
     assert again.problem
     assert list(again.directory().iterdir()) == []
     again.abandon()
+
+
+@pytest.mark.parametrize("size", [0, 1, PIECE_BYTES + 1])
+def test_a_checkpoint_of_any_size_is_whole(tmp_path: Path, size: int) -> None:
+    one = writer(tmp_path)
+    one.save(b"w" * size, dump=lambda state, file: file.write(state))
+    assert writer(tmp_path, 2, size=one.commit(2)).exists
 
 
 def test_what_raises_as_it_is_unpickled_is_the_users_to_see(tmp_path: Path) -> None:

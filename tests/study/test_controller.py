@@ -552,6 +552,16 @@ def test_over_the_limit_the_least_promising_checkpoint_goes_first() -> None:
     assert harness.controller.checkpoints.total_bytes <= 25
 
 
+def test_a_checkpoint_that_no_job_goes_on_from_any_more_is_the_first_to_go() -> None:
+    index = CheckpointIndex(limit=20)
+    for trial, loss in enumerate([0.1, 0.9]):
+        assert index.put(TrialId(trial), worker=WorkerId(0), resource=1, size=10, rung=0, loss=loss) == []
+    index.use(TrialId(0))
+    index.end_use(TrialId(0))
+    orders = index.put(TrialId(2), worker=WorkerId(0), resource=1, size=10, rung=0, loss=0.5)
+    assert orders == [Discard(TrialId(0), 1)]
+
+
 def test_a_result_that_is_not_finite_never_goes_on() -> None:
     harness = ControllerHarness(trials=2)
     harness.report(0, 0, 0, math.nan)

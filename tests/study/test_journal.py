@@ -17,7 +17,7 @@ from thread_study import ThreadStudy, settings
 
 from ashtune.core.errors import JournalError, StudyError
 from ashtune.core.events import Event, JobFinished, SessionStarted, StopRequested, TrialStarted, WorkerJoined
-from ashtune.core.jobs import TrialId, WorkerId
+from ashtune.core.jobs import Goal, TrialId, WorkerId
 from ashtune.space.space import Space
 from ashtune.study import journal as journals
 from ashtune.study import journal_writer
@@ -53,6 +53,13 @@ def test_what_was_written_is_read_back(tmp_path: Path) -> None:
     path = written(tmp_path)
     assert list(read_events(path)) == EVENTS
     assert differences(read_settings(path), settings()) == []
+
+
+def test_studies_differ_in_what_they_are_and_not_in_their_names_dates_and_versions() -> None:
+    other = msgspec.structs.replace(settings(), ashtune="1", created=1.0, name="other")
+    assert differences(settings(), other) == []
+    other = msgspec.structs.replace(settings(), goal=Goal("loss", "min"), seed=7)
+    assert differences(settings(), other) == ["goal = score (max) and not loss (min)", "seed = 0 and not 7"]
 
 
 def test_every_line_is_json_that_any_program_reads(tmp_path: Path) -> None:

@@ -74,3 +74,12 @@ def test_a_full_disk_takes_the_holder_s_name_and_not_the_lock(tmp_path: Path) ->
 
     with StudyLock(tmp_path, Full()), pytest.raises(StudyError, match="is being driven by another process"):
         StudyLock(tmp_path)
+
+
+def test_where_there_are_no_locks_it_says_what_to_do(tmp_path: Path) -> None:
+    class NoLocks(Disk):
+        def lock(self, file: int) -> None:
+            raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    with pytest.raises(StudyError, match="choose a directory on a file system with locks"):
+        StudyLock(tmp_path, NoLocks())
