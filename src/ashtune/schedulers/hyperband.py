@@ -122,7 +122,7 @@ class AsyncHyperbandMachine(AshMachine):
         self._enters_above = True
         self._ends = list(accumulate(bracket.trials for bracket in brackets))
         self._seed = seed
-        self._counted: tuple[int, list[int]] = (0, [])
+        self._counted = (0, [0])
 
     def entry(self, trial: TrialId) -> int:
         """Return the rung at which a trial enters."""
@@ -141,7 +141,7 @@ class AsyncHyperbandMachine(AshMachine):
                 ends = [trials * end // self._ends[-1] for end in self._ends]
                 counts = [end - before for before, end in pairwise([0, *ends])]
             self._counted = (trials, counts)
-        counts = self._counted[1] or [0]
+        counts = self._counted[1]
         return counts + [0] * (len(self.ladder.rungs) - len(counts))
 
     def expected(self, trials: int) -> list[int]:

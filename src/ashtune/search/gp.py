@@ -123,7 +123,7 @@ class GPProposer(Proposer):
         points: Of all trials in the unit cube, 0.5 where a hyperparameter is inactive.
         losses: Of each trial with a result, by resource; of several losses, or under constraints, their key.
         paces: The logarithm of the seconds that a unit of resource took, in a trial's first job.
-        running: The trials that train.
+        running: The trials that train and have no result yet.
         proposed: Points that were proposed and have not started.
         known: The numbers of the configurations with results from before the study, which are below 0.
     """
@@ -150,7 +150,8 @@ class GPProposer(Proposer):
 
     def started(self, job: Job, configuration: Mapping[str, object]) -> None:
         """A trial trains."""
-        self.running.add(job.trial)
+        if job.trial not in self.losses:
+            self.running.add(job.trial)
         self._place(job.trial, configuration)
         if self.points[job.trial] in self.proposed:
             self.proposed.remove(self.points[job.trial])
@@ -374,8 +375,7 @@ class _View:
         model = GaussianProcess(seen.rows, values, np.array(is_category), kernel)
         means = model.predict(_at_the_top(seen.points))[0]
         best = np.array([means.min()])
-        unknown = sorted(trial for trial in known.running if trial not in known.losses)
-        training = [known.points[trial] for trial in unknown[-MOST_NEWEST:]]
+        training = [known.points[trial] for trial in sorted(known.running)[-MOST_NEWEST:]]
         if waiting := [*training, *known.proposed]:
             at = _at_the_top(np.array(waiting))
             drawn = model.draw(at, chance.standard_normal((len(at), DRAWS)))
