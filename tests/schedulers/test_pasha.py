@@ -62,7 +62,7 @@ def test_the_noise_of_a_rung_of_many_trials_is_that_of_the_first(monkeypatch: py
 
 def open_after(below: Sequence[float], above: Sequence[float], epsilon: float) -> int:
     """Return the open rung once trials have these losses at the lowest two rungs."""
-    machine = PashaMachine(LADDER, epsilon=epsilon)
+    machine = Pasha(epsilon).build(LADDER, None)
     for rung, losses in enumerate([below, above]):
         for trial, loss in enumerate(losses):
             machine.record(Result.of(Job(TrialId(trial), rung), loss))

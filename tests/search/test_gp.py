@@ -84,6 +84,20 @@ def test_at_its_own_rows_the_mean_is_that_of_distances_by_differences(weight: fl
     np.testing.assert_allclose(ours.predict(rows)[0], expected, atol=1e-5)
 
 
+def test_equal_rows_without_noise_have_a_process() -> None:
+    """Their covariance is singular but for what is added to its diagonal."""
+    rows, values = data(20, 3)
+    rows[10:], values[10:] = rows[:10], values[:10]
+    process = GaussianProcess(rows, values, np.zeros(3, bool), Kernel(np.ones(3), 1.0, 0.0))
+    np.testing.assert_allclose(process.predict(rows)[0], values, atol=1e-4)
+
+
+def test_the_noise_of_values_without_any_stays_within_the_bounds_of_the_fit() -> None:
+    rows = np.linspace(0, 1, 12)[:, None]
+    values = (rows[:, 0] - 0.5) / rows[:, 0].std()
+    assert Kernel.fitted(rows, values, np.zeros(1, bool)).noise == pytest.approx(math.exp(-12))
+
+
 def test_values_drawn_together_have_the_covariance_of_scikit_learn() -> None:
     """A draw is the mean and a root of the covariance times normal numbers; those of the unit matrix give the root."""
     kernels = pytest.importorskip("sklearn.gaussian_process.kernels")
@@ -293,9 +307,20 @@ def test_trials_that_train_are_not_proposed_again_side_by_side() -> None:
     for trial in range(12, 20):
         proposal = proposer.propose(trial)
         assert proposal is not None
+        assert proposal.origin == "gp, 12 results"
         proposer.started(Job(TrialId(trial), 0), proposal.configuration)
         proposed.append(proposal.configuration["x"])
     assert len(set(proposed)) == 8
+
+
+def test_a_trial_runs_until_it_has_its_first_result() -> None:
+    proposer = GP().proposer(Space.parse({"x": (0.0, 1.0)}), 0, 9)
+    assert isinstance(proposer, GPProposer)
+    proposer.started(Job(TrialId(0), 0), {"x": 0.5})
+    assert proposer.running == {0}
+    proposer.observe(Result(TrialId(0), 0, 3, (1.0,), 1.0), {"x": 0.5})
+    proposer.started(Job(TrialId(0), 1), {"x": 0.5})
+    assert proposer.running == set()
 
 
 def test_what_was_tried_is_never_proposed_and_where_nothing_is_left_the_trial_is_left_to_the_design() -> None:
@@ -448,6 +473,16 @@ def test_a_trial_that_fails_at_a_high_rung_is_not_among_the_best_for_it() -> Non
     for trial in range(100, 150):
         proposer.observe(Result(TrialId(trial), 1, 0, (math.inf,), 0.0), {"x": trial / 200})
     assert proposer.shown() == [*range(40), *range(160, 200)]
+
+
+def test_of_several_losses_a_trial_counts_at_its_highest_rung_in_whatever_order_results_come() -> None:
+    proposer = GP().proposer(Space.parse({"x": (0.0, 1.0)}), 0, 27)
+    assert isinstance(proposer, GPProposer)
+    for rung, resource in ((2, 27), (0, 3)):
+        proposer.know(Result(TrialId(-1), rung, resource, (999.0, 999.0), 1.0), {"x": 0.999})
+    for trial in range(80):
+        proposer.observe(Result(TrialId(trial), 0, 3, (float(trial), float(trial)), 1.0), {"x": trial / 100})
+    assert proposer.shown() == [-1, *range(39), *range(40, 80)]
 
 
 @pytest.mark.parametrize("options", [{"first": 0}, {"random_share": 1.5}, {"ahead": -1}, {"price": -1.0}])

@@ -47,6 +47,17 @@ def test_it_passes_the_suite(space: Any) -> None:
     check_proposer(OptunaSearch(), space, trials=36)
 
 
+def test_its_stand_in_follows_from_the_seed() -> None:
+    def proposed(seed: int) -> list[object]:
+        space = Space.parse(SPACE)
+        stand_in, design = OptunaSearch().stand_in(space, seed), Random().build(space, 0)
+        for trial in range(20):
+            stand_in.observe(Result(TrialId(trial), 0, 1, (float(trial),), 1.0), design.configuration(trial))
+        return [stand_in.propose(trial) for trial in range(20, 40)]
+
+    assert proposed(1) == proposed(1) != proposed(2)
+
+
 class Played:
     """A study on three rungs: what happened, and the proposer that it was told to."""
 

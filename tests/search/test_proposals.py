@@ -530,6 +530,22 @@ def test_close_does_not_wait_for_a_proposer_that_hangs(studied: Studied) -> None
     assert not studied.lines, "what it says after the end is nobody's business"
 
 
+def test_close_waits_for_a_proposal_that_takes_less_than_a_second(studied: Studied) -> None:
+    is_closed = threading.Event()
+
+    class Closed(Scripted):
+        def close(self) -> None:
+            is_closed.set()
+
+    proposer = Closed(lambda trial: is_closed.wait(SECONDS) and time.sleep(0.05))
+    studied.start(lambda: proposer, ahead=1)
+    with proposer.is_asked:
+        assert proposer.is_asked.wait_for(lambda: proposer.asked, SECONDS)
+    studied.proposals.close()
+    assert studied.proposals._thread is not None
+    assert not studied.proposals._thread.is_alive()
+
+
 def test_a_proposer_that_is_opened_after_the_end_is_closed(studied: Studied) -> None:
     is_closed, may_open = threading.Event(), threading.Event()
 

@@ -44,6 +44,12 @@ def test_the_range_is_that_of_the_highest_resource_with_enough_results() -> None
     assert values[6:] == pytest.approx([(0.5 + AUGMENTED) * i / 4 for i in range(5)])
 
 
+def test_too_few_results_at_the_highest_resource_give_no_range() -> None:
+    low, high = [(0.0, float(i), 10.0 * i) for i in range(5)], [(0.0, 100.0 + i, float(i)) for i in range(4)]
+    values = scalarised(np.array(low + high), np.array([0.5, 0.5]), np.array([0.0] * 5 + [1.0] * 4))
+    assert values[:5] == pytest.approx([(0.5 + AUGMENTED) * i / 4 for i in range(5)])
+
+
 @settings(deadline=None)
 @given(losses, st.lists(st.sampled_from([0.0, 0.0, 0.5, 2.0]), min_size=20, max_size=20), st.integers(0, 99))
 def test_the_least_is_dominated_by_none_and_what_violates_more_is_worse(
