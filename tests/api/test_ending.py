@@ -1,14 +1,17 @@
 """``patience=`` and ``stop_when=``: a search ends when nothing better comes, says so, and goes on when asked."""
 
 import json
+import time
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
 import ashtune
 from ashtune.cli.main import main
 from ashtune.core.errors import SettingsError
+from ashtune.engines import slurm
+from ashtune.engines.threads.workers import ThreadEngine
 from ashtune.study.journal import NAME
 from fixtures.studies import sessions, tuned
 
@@ -67,6 +70,12 @@ def test_an_hour_is_longer_than_a_small_study(tmp_path: Path) -> None:
     assert full(tmp_path, stop_when="not_worth_it").is_complete
 
 
+def test_a_target_that_was_reached_stays_so_when_the_study_is_resumed(tmp_path: Path) -> None:
+    study = full(tmp_path, target=1.0)
+    assert study.stopped == "target score=1 reached"
+    assert len(study.resume(workers=1, quiet=True).trials) == len(study.trials) < 30
+
+
 @pytest.mark.parametrize("name", ["patience", "stop_when"])
 def test_several_metrics_have_no_one_best(name: str, tmp_path: Path) -> None:
     value = 5 if name == "patience" else "not_worth_it"
@@ -111,9 +120,31 @@ def test_a_study_that_is_complete_says_where_it_is_kept_and_that_nothing_was_tra
 ) -> None:
     kept = f"kept in {tmp_path / 'study'}; `ashtune report {tmp_path / 'study'}` shows what was found\n"
     full(tmp_path, quiet=False)
-    assert capsys.readouterr().err.endswith(f"complete; {kept}"), "a slow machine has lines of progress before"
+    said = capsys.readouterr().err
+    assert said.endswith(f"complete; {kept}"), "a slow machine has lines of progress before"
+    assert "left no room" not in said
     study = full(tmp_path, quiet=False)
     assert capsys.readouterr().err == f"complete; nothing was trained; {kept}"
     full(tmp_path)
     study.resume(workers=1, quiet=True)
     assert capsys.readouterr().err == ""
+
+
+class Leaving(ThreadEngine):
+    """Threads, and with which exit status the program ended."""
+
+    statuses: ClassVar[list[int]] = []
+
+    def leave(self, status: int) -> None:
+        self.statuses.append(status)
+
+
+def test_a_script_whose_slurm_job_is_about_to_end_ends_with_the_status_that_means_try_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(slurm.END_TIME, str(time.time() + 600.0))
+    for name in ("LEAST_PAUSE_SECONDS", "MOST_PAUSE_SECONDS"):
+        monkeypatch.setattr(slurm, name, 600.0)
+    with pytest.raises(SystemExit) as ended:
+        full(tmp_path, rungs=[10**5], trials=1, engine=Leaving())
+    assert Leaving.statuses == [ended.value.code] == [slurm.TRY_AGAIN]

@@ -238,3 +238,11 @@ def test_a_page_that_does_not_end_as_it_is_told_is_killed(tmp_path: Path, monkey
         finally:
             process.kill()
             process.wait()
+
+
+def test_a_page_that_cannot_be_started_is_none_and_says_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "no-python"))
+    watching.Page(tmp_path).say_where()
+    assert capsys.readouterr().err == "no live page: No such file or directory; the study goes on\n"

@@ -89,6 +89,8 @@ def test_time_between_two_sessions_does_not_count() -> None:
     first = [result(place, 1.0) for place in range(10)]
     session = SessionStarted(10_000, 0, "", "", 0)
     assert not told(NotWorthIt(0.5, per=60), *first, session, result(10_001, 1.0)).reason()
+    session, later = SessionStarted(40, 0, "", "", 0), [result(place, 1.0) for place in range(41, 101)]
+    assert told(NotWorthIt(0.5, per=60), *first, session, *later).reason(), "9 and 60 seconds"
 
 
 def test_what_is_worth_it_is_the_noise_of_the_last_reports() -> None:

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from ashtune.driver.environment import command, environment, processor
+from ashtune.driver.environment import command, environment, names_of_parts, processor
+from ashtune.engines.local.workers import LocalEngine
+from ashtune.observers import CsvLog
 from ashtune.study.journal import NAME
 
 
@@ -31,6 +33,12 @@ def test_the_processor_is_that_of_the_machine(monkeypatch: pytest.MonkeyPatch) -
 def test_where_no_system_says_which_cores_may_be_used_all_count(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(os, "sched_getaffinity", raising=False)
     assert environment()["cores"] == str(os.cpu_count())
+
+
+def test_a_session_s_parts_have_the_names_by_which_they_are_given() -> None:
+    assert names_of_parts(LocalEngine(), []) == {"engine": "local"}
+    observers = [CsvLog("one.csv"), CsvLog("two.csv")]
+    assert names_of_parts(LocalEngine(), observers) == {"engine": "local", "observers": "csv, csv"}
 
 
 @pytest.mark.parametrize(

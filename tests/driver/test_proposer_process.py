@@ -95,6 +95,12 @@ def test_what_the_proposer_raises_over_a_result_is_raised_here_with_the_next_pro
         proposer.propose(0)
 
 
+def test_a_result_of_a_trial_that_it_did_not_see_start_has_its_configuration(proposer: ProposerProcess) -> None:
+    for trial in range(2):
+        proposer.observe(Result(TrialId(trial), 0, 9, (1.0,), 1.0), {"x": 0.5})
+    assert origin(proposer)[0] == "messages 2"
+
+
 def test_a_search_that_cannot_make_its_proposer_says_why() -> None:
     made = ProposerProcess(Counting(), Space.parse({"x": (0.0, 1.0)}), 0, -1)
     with pytest.raises(StudyError, match=r"^ValueError: no rung has -1$"):

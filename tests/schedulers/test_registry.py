@@ -4,6 +4,7 @@ import sys
 from collections.abc import Iterator
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec
+from importlib.metadata import EntryPoint
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -13,6 +14,7 @@ import pytest
 import ashtune
 from ashtune.core.errors import SettingsError
 from ashtune.core.ladder import Ladder
+from ashtune.core.parts import Names
 from ashtune.schedulers.protocol import Rule, Scheduler
 from ashtune.schedulers.registry import SCHEDULERS
 from ashtune.schedulers.view import view_of
@@ -63,6 +65,17 @@ def test_a_scheduler_that_cannot_be_built_is_one_line_for_readers(
     assert "ValueError: two" in view.missing
     assert view.missing.isprintable()
     sys.modules.pop("that_fails")
+
+
+def test_a_name_that_is_unknown_is_refused_with_what_it_should_be() -> None:
+    with pytest.raises(SettingsError, match="engine 'treads' is unknown; did you mean 'threads'"):
+        Names("engine", {"threads": Scheduler}, "no.such_group").made("treads")
+
+
+@pytest.mark.parametrize("record", [{}, {"kind": 5}, {"kind": ""}, {"kind": "x" * 10_000}])
+def test_a_record_without_a_name_is_refused(record: dict[str, Any]) -> None:
+    with pytest.raises(SettingsError, match="names no scheduler"):
+        SCHEDULERS.check(record)
 
 
 def test_a_lazy_module_is_not_asked_for_what_a_journal_names(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -129,13 +142,16 @@ def test_a_module_that_is_not_found_is_named_with_what_to_do() -> None:
     assert SCHEDULERS.missing_of({"kind": "nowhere:Eager"}).endswith(": add the folder of its module to PYTHONPATH")
 
 
-def test_reading_imports_no_module_that_a_record_names(module: str) -> None:
+def test_reading_imports_no_module_that_a_record_names(module: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    entry = EntryPoint("other", f"{module}:Eager", "group")
+    monkeypatch.setattr(type(SCHEDULERS), "_entry_points", lambda self: [entry])
     record = {"kind": f"{module}:Eager", "share": 0.25}
     ladder = Ladder(1, 4, 2)
     view = view_of(record, ladder, ladder, 0)
     assert module not in sys.modules
     assert (view.name, view.rule, view.expected(9)) == (f"{module}:Eager:share=0.25", Rule.UNKNOWN, None)
     assert "does not import" in view.missing
+    assert type(SCHEDULERS.known({"kind": "other"})).__name__ == "Eager"
     assert type(SCHEDULERS.read(record)).__name__ == "Eager"
     assert view_of(record, ladder, ladder, 0).rule is Rule.SINCE_ITS_RESULT
 

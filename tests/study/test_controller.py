@@ -541,6 +541,10 @@ def test_a_failed_trial_that_is_the_best_of_no_rung_keeps_no_checkpoint() -> Non
     assert Discard(TrialId(0), 1) in failed_at_rung_1(harness, 1, 0)
 
 
+def test_before_its_first_session_no_trial_may_be_started() -> None:
+    assert Controller(AshMachine(Ladder(1, 1), 0), GOAL).trials_left == 0
+
+
 def test_over_the_limit_the_least_promising_checkpoint_goes_first() -> None:
     harness = ControllerHarness(trials=100, checkpoint_limit=25)
     orders = []

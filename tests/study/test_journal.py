@@ -22,7 +22,7 @@ from ashtune.space.space import Space
 from ashtune.study import journal as journals
 from ashtune.study import journal_writer
 from ashtune.study.disk import Disk
-from ashtune.study.journal import BLOCK, CHECK_BYTES, JournalReader, read_events, read_settings
+from ashtune.study.journal import BLOCK, CHECK_BYTES, MOST_LINE_BYTES, JournalReader, read_events, read_settings
 from ashtune.study.journal_writer import Journal, create
 from ashtune.study.lock import StudyLock
 from ashtune.study.settings import FORMAT, Settings, differences
@@ -77,6 +77,14 @@ def test_a_last_line_torn_at_any_byte_is_dropped_and_cut_off_before_the_next_is_
         assert list(read_events(path)) == EVENTS[:-1]
         with Journal(path) as journal:
             journal.add(EVENTS[-1])
+        assert path.read_bytes() == whole
+
+
+def test_a_torn_line_of_many_blocks_is_cut_off(tmp_path: Path) -> None:
+    path = written(tmp_path)
+    whole = path.read_bytes()
+    path.write_bytes(whole + b"x" * (MOST_LINE_BYTES // 2))
+    with Journal(path):
         assert path.read_bytes() == whole
 
 
@@ -185,6 +193,14 @@ def test_a_first_line_of_another_format_is_refused_with_the_version_that_reads_i
         for read in (read_settings, lambda path: list(read_events(path))):
             with pytest.raises(JournalError, match=rf"format={number}, this ashtune reads {FORMAT}; use ashtune 0"):
                 read(path)
+
+
+def test_what_a_file_says_is_shown_on_one_line_and_cut(tmp_path: Path) -> None:
+    path = tmp_path / journals.NAME
+    create(path, msgspec.structs.replace(settings(), format=99, ashtune="\x1b[31m" + "x" * 200))
+    with pytest.raises(JournalError) as error:
+        read_settings(path)
+    assert str(error.value).endswith("; use ashtune \\x1b[31m" + "x" * 115 + "...")
 
 
 def test_a_date_that_no_calendar_has_is_refused(tmp_path: Path) -> None:

@@ -35,7 +35,8 @@ def test_a_choice_that_takes_trials_for_alike_is_cautioned_where_they_are_propos
     tmp_path: Path, scheduler: str, search: str, is_cautioned: bool
 ) -> None:
     settings = settings_of(scheduler, search)
-    assert caution_of(settings).startswith(CAUTION) == is_cautioned
+    caution = caution_of(settings)
+    assert caution.startswith(CAUTION) if is_cautioned else caution == ""
     create(tmp_path / NAME, settings)
     assert (CAUTION in StudyReader(tmp_path).outcome.notes) == is_cautioned
 

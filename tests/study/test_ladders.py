@@ -1,0 +1,28 @@
+"""Which ladder a study goes on with that is asked for again."""
+
+import pytest
+
+from ashtune.core.ladder import Ladder
+from ashtune.study.ladders import continued
+
+FIRST = Ladder(1, 5, 2)
+LATER = FIRST.lengthened(12)
+
+
+@pytest.mark.parametrize(
+    ("now", "wanted", "rungs"),
+    [
+        (FIRST, FIRST, (1, 2, 4, 5)),
+        (FIRST, FIRST.lengthened(16), (1, 2, 4, 5, 10, 16)),
+        (FIRST, Ladder(1, 16, 2), (1, 2, 4, 5, 10, 16)),  # its own rungs, and not 8
+        (LATER, FIRST, (1, 2, 4, 5, 10, 12)),
+        (LATER, FIRST.lengthened(16), (1, 2, 4, 5, 10, 12, 16)),
+        (FIRST, Ladder(1, 4, 2), None),  # a lower top
+        (FIRST, Ladder(2, 10, 2), None),  # other rungs
+        (FIRST, Ladder(1, 16, 3), None),
+        (LATER, Ladder.from_record(((1, 2, 4, 5), ((1, 3), (1, 3), (1, 3)))), None),  # others of its trials go on
+    ],
+)
+def test_rungs_below_stay_and_those_above_are_added(now: Ladder, wanted: Ladder, rungs: tuple[int, ...] | None) -> None:
+    ladder = continued(FIRST, now, wanted)
+    assert (None if ladder is None else ladder.rungs) == rungs
