@@ -93,7 +93,7 @@ def _train_nothing(trial: ashtune.Trial) -> None:
 
 def write_figure(file: Path, found: list[tuple[float, Simulated]]) -> None:
     """Write utilisation by number of workers as a page."""
-    from ashtune.reports.figures.plots import CATEGORIES, blank, go
+    from ashtune.reports.looks import CATEGORIES, blank, go
     from ashtune.reports.page import html
 
     figure = blank(x="workers", y="utilisation", height=420)

@@ -38,11 +38,10 @@ EXTRA = "scikit-learn"
 SMALLER = {"trials=64": "trials=8", "max_resource=32": "max_resource=4, workers=2"}
 NEEDED = (
     *("py.typed", "SKILL.md", "reports/page/page.css", "reports/page/page.js"),
-    *("dashboard/static/index.html", "dashboard/static/vendor/uplot/uPlot.iife.min.js"),
-    "dashboard/static/vendor/uplot/LICENSE",
+    *("dashboard/static/index.html", "dashboard/static/app.js"),
 )
 """Files of the package that no import would miss."""
-LICENSES = ("LICENSE", "src/ashtune/dashboard/static/vendor/uplot/LICENSE")
+LICENSES = ("LICENSE",)
 PIP = ("-m", "pip", "--quiet", "--disable-pip-version-check")
 
 

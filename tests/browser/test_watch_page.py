@@ -326,33 +326,6 @@ def test_the_table_is_searched_sorted_and_filtered(still: Page) -> None:
     wait_for_column(7, "(optimizer) => optimizer === 'adam'")
 
 
-@pytest.mark.parametrize(
-    ("weights", "text"),
-    [
-        ([("rate", 0.8, 0.1), ("width", 0.1, 0.05)], "Far ahead of all others."),
-        ([("rate", 0.8, 0.5), ("width", 0.1, 0.3)], "Then width."),
-        ([("rate", 0.8, 0.01), ("width", 0.5, 0.01)], "Then width."),
-        ([("rate", 0.8, 0.1)], "It is the only one that varies."),
-    ],
-)
-def test_a_hyperparameter_is_far_ahead_only_if_the_error_bars_part(
-    still: Page, weights: list[tuple[str, float, float]], text: str
-) -> None:
-    answer = {
-        "weights": [{"name": name, "weight": weight, "error": error} for name, weight, error in weights],
-        "explained": 0.7, "is_meaningful": True, "results": 60, "text": "", "among_best": "",
-    }  # fmt: skip
-    card = still.page.evaluate(
-        """async (answer) => {
-            const { whatMatters } = await import(new URL("study/answers.js", document.baseURI));
-            return whatMatters({}, { answer, refusal: "" });
-        }""",
-        answer,
-    )
-    assert card["word"] == "rate"
-    assert card["text"].startswith(text)
-
-
 def test_the_curve_of_a_chosen_trial_is_added_and_removed(still: Page) -> None:
     still.show("trials")
     number = still.text("#trials tbody a")
@@ -364,17 +337,27 @@ def test_the_curve_of_a_chosen_trial_is_added_and_removed(still: Page) -> None:
     still.page.wait_for_selector(f"#curves .legend >> text='trial {number}'", state="detached")
 
 
-def test_the_axis_of_curves_begins_where_they_begin_below_the_lowest_rung(still: Page) -> None:
-    low, high, ticks = still.page.evaluate(
-        """async () => {
-            const { resourceAxis } = await import(new URL("page/chart.js", document.baseURI));
-            const axis = resourceAxis([9, 27], "epoch", [{ resource: [3, 6, 9] }, { resource: [2, 4, 9, 27] }]);
-            return [axis.low, axis.high, axis.ticks.map(([at]) => at)];
-        }"""
-    )
-    assert 0 < low < 2
-    assert high > 27
-    assert ticks == [2, 9, 27]
+def test_a_figure_tells_the_nearest_trial_opens_it_by_a_click_and_is_zoomed_by_dragging(still: Page) -> None:
+    still.show_down_to("curves")
+    still.page.locator("#curves canvas").scroll_into_view_if_needed()
+    box = still.page.locator("#curves canvas").bounding_box()
+    assert box is not None
+    mouse, left, top = still.page.mouse, box["x"] + box["width"] / 2, box["y"] + 20
+    mouse.move(0, 0)
+    still.remember("curves")
+    mouse.move(left, top)
+    mouse.down()
+    mouse.move(left + 150, top)
+    mouse.up()
+    mouse.move(0, 0)
+    still.wait_for_another_sight("curves")
+    mouse.dblclick(left, top)
+    mouse.move(0, 0)
+    still.wait("remembered.curves === seenIn('curves')")
+    mouse.move(box["x"] + box["width"] - 65, box["y"] + 25)  # where the best curve ends
+    still.page.wait_for_selector("#curves .tip >> text=trial", state="visible")
+    mouse.click(box["x"] + box["width"] - 65, box["y"] + 25)
+    still.page.wait_for_selector(".trial .part")
 
 
 def test_the_number_that_is_typed_while_a_curve_is_added_stays(still: Page) -> None:
@@ -449,7 +432,7 @@ def test_brushed_lines_are_counted_and_listed_in_the_table(still: Page) -> None:
     still.page.wait_for_selector("#parallel [role=status] >> text=within the ranges")
     still.page.click("#parallel >> text=Clear all ranges")
     still.page.click("#parallel summary >> text=Ranges by sliders")
-    still.page.locator("#parallel input[aria-label='momentum, from']").fill("0.5")
+    still.page.locator("#parallel").get_by_label("momentum, from").fill("0.5")
     still.page.click("#parallel >> text=List them in the table")
     still.page.wait_for_selector("#trials .chips >> text=momentum from")
 

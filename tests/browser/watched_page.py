@@ -29,12 +29,12 @@ DESK = {"width": 1280, "height": 900}
 TALL = {"width": 1280, "height": 9000}
 """All sections are on the screen at once."""
 VIEWS = {
-    "ladder": ".ladder .stays[width]:not([width='0'])",
+    "ladder": "canvas",
     "best": "canvas",
     "workers": ".plot[aria-label] canvas",
     "curves": "canvas",
     "trials": "tbody tr",
-    "importance": ".bars li",
+    "importance": "canvas",
     "slices": "canvas",
     "parallel": ".plot[aria-label] canvas",
     "contour": ".plot[aria-label] canvas",

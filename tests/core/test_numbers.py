@@ -44,7 +44,7 @@ def test_sizes_shares_and_numbers_are_short() -> None:
         "50.0 GB",
     ]
     assert [share_text(s) for s in (0.0, 0.001, 0.98, 0.999, 1.0)] == ["0 %", "<1 %", "98 %", "99 %", "100 %"]
-    assert [number_text(n) for n in (0.98658, 1.2e-5, None)] == ["0.9866", "1.2e-05", "none"]
+    assert [number_text(n) for n in (0.98658, 1.2e-5, None)] == ["0.9866", "1.2e-5", "none"]
     assert [plural(n, "trial") for n in (1, 2, 1000)] == ["1 trial", "2 trials", "1,000 trials"]
 
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from ashtune.core.jobs import Goal
 from ashtune.reports.figures.axes import log_ticks, metric_axis, metric_view
-from ashtune.reports.figures.plots import blank
+from ashtune.reports.looks import blank
 
 LOSS, ACCURACY = Goal("loss", "min"), Goal("accuracy", "max")
 DECAYING = [10.0 ** (-place / 10) for place in range(40)]  # from 1 to 1e-4, as many in each decade

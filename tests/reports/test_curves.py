@@ -178,7 +178,7 @@ def test_long_curves_are_thinned_to_what_a_page_can_carry_with_both_ends() -> No
 
 @pytest.mark.parametrize("rungs", [0, 5])
 def test_colours_are_those_of_the_ladder_where_it_is_known(rungs: int) -> None:
-    from ashtune.reports.figures.plots import rung_colors
+    from ashtune.reports.looks import rung_colors
 
     figure = curves_figure(folded([result(0, 0, {1: 0.5}), result(0, 1, {2: 0.4}, start=1)]), rungs=rungs, unit="epoch")
     assert figure.data[0].line.color == rung_colors(rungs or 2)[1]

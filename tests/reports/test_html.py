@@ -5,7 +5,7 @@ import re
 
 from rich.table import Table
 
-from ashtune.reports.figures.plots import blank, go
+from ashtune.reports.looks import blank, go
 from ashtune.reports.page import html
 
 EVIL = "</script><script>alert(1)</script><img src=x onerror=alert(2)>"

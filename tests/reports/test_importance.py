@@ -17,7 +17,7 @@ from ashtune.core.events import JobFailed, JobFinished
 from ashtune.core.jobs import TrialId, WorkerId
 from ashtune.reports.figures import importance as module
 from ashtune.reports.figures.importance import BARS, Importance, Weight, importance, importance_figure
-from ashtune.reports.figures.plots import BLUE, GREY
+from ashtune.reports.looks import BLUE, GREY
 from ashtune.space.space import Space
 
 pytestmark = pytest.mark.slow

@@ -34,7 +34,7 @@ def test_the_parts_of_a_bar_are_the_trials_of_its_rung() -> None:
     tally, study = tally_of(81, trouble=0.2)
     figure = ladder_figure(tally, study.expected(81), unit="epoch")
     bars = bars_of(figure)
-    assert list(bars) == ["promoted, or at the top", "not promoted", "failed"]
+    assert list(bars) == ["promoted, or at the top", "paused", "failed"]
     assert [sum(parts) for parts in zip(*bars.values(), strict=True)] == [rung.trained for rung in tally.rungs]
     assert bars["promoted, or at the top"][:-1] == [rung.promoted for rung in tally.rungs[:-1]]
     assert bars["promoted, or at the top"][-1] == tally.rungs[-1].arrived

@@ -20,7 +20,7 @@ from ashtune.reports.terminal.text import as_text
 LADDER = Ladder(1, 8, 2)
 MODULE = """
 from ashtune.observers import Observer
-from ashtune.reports.figures.plots import blank
+from ashtune.reports.looks import blank
 from ashtune.reports.page import html
 from ashtune.reports.sections import Section
 

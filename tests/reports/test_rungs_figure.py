@@ -15,7 +15,7 @@ def test_the_bars_are_all_seconds_that_belong_to_a_rung() -> None:
     for kind, what in study:
         (timeline.event if kind == "event" else timeline.followed)(what)  # type: ignore[operator]
     figure, shares = rungs_figure(timeline, unit="epoch"), time_shares(timeline)
-    names = ["training", "training that failed", "letting go and saving", "waiting for the driver"]
+    names = ["training", "training that failed", "saving", "waiting for the driver"]
     assert [bar.name for bar in figure.data] == names
     seconds = [shares.training, shares.failed, shares.saving, shares.driver]
     assert [sum(bar.y) for bar in figure.data] == pytest.approx(seconds)

@@ -13,8 +13,8 @@ from ashtune.analysis.results import Results
 from ashtune.core.events import JobFailed
 from ashtune.core.jobs import TrialId, WorkerId
 from ashtune.reports.figures.columns import SPREAD
-from ashtune.reports.figures.plots import HEIGHT, rung_colors
 from ashtune.reports.figures.slices import PANELS, POINTS, Slices
+from ashtune.reports.looks import HEIGHT, rung_colors
 from ashtune.space.space import Space
 
 

@@ -375,7 +375,10 @@ def test_compiling_is_a_stretch_of_its_own_and_no_wait_for_the_driver() -> None:
     assert sum(rung.training for rung in rung_times(timeline)) == 1.0
     (line,) = [line for line in as_text(time_shares_table(timeline)).splitlines() if line.startswith("compiling")]
     assert line.split()[-2:] == ["62", "%"]
-    assert [trace.name for trace in timeline_figure(timeline, unit="epoch").data] == ["to epoch 1", "compiling"]
+    assert [trace.name for trace in timeline_figure(timeline, unit="epoch").data] == [
+        "to epoch 1",
+        "compiling programs",
+    ]
     assert "compiling programs" in [trace.name for trace in utilisation_figure(timeline).data]
     plain = timeline_of([BEGAN, WorkerJoined(1.0, W), train(W, A), finished(2.0, W, A, 0, 0.5)])
     assert "compiling" not in as_text(time_shares_table(plain))
@@ -452,7 +455,7 @@ def test_a_worker_lost_before_it_began_its_job_was_idle() -> None:
 def test_a_study_that_nobody_joined_has_a_view_of_its_own() -> None:
     timeline = timeline_of([BEGAN, SessionStarted(5.0, 1e9, "1.0", "laptop", 1)])
     assert time_findings(timeline) == ["no worker was there for any time"]
-    assert "idle tail" in as_text(time_shares_table(timeline))
+    assert "idle at the end" in as_text(time_shares_table(timeline))
     assert not timeline_figure(timeline, unit="epoch").data
     assert not utilisation_figure(timeline).data
 
@@ -499,7 +502,10 @@ def test_the_figure_has_a_bar_for_each_stretch_of_work() -> None:
     timeline = timeline_of(what for _, what in study)
     work = timeline.work()
     figure = timeline_figure(timeline, unit="epoch")
-    assert [trace.name for trace in figure.data] == ["to epoch 1", "to epoch 2", "to epoch 4", "saving"]
+    assert [trace.name for trace in figure.data] == [
+        *(f"to epoch {resource}{end}" for resource in (1, 2, 4) for end in ("", ", failed")),
+        "saving",
+    ]
     assert sum(len(trace.x) for trace in figure.data) == len(work.lane)
     assert sum(sum(trace.x) for trace in figure.data) == pytest.approx(work.seconds.sum(), abs=1e-6)
     assert {name for trace in figure.data for name in trace.y} <= {
@@ -537,7 +543,7 @@ def test_the_utilisation_figure_stacks_up_to_everyone_who_is_there() -> None:
     assert [trace.name for trace in figure.data][:3] == [
         "training",
         "training that failed",
-        "letting go and saving",
+        "saving",
     ]
     sums = np.sum([trace.y for trace in figure.data], axis=0)
     assert sums == pytest.approx(np.where(sums > 0.5, 1.0, 0.0), abs=1e-6)

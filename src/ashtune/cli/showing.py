@@ -89,7 +89,7 @@ def check_page(file: str | None) -> None:
     if not file:
         return
     from ashtune.core.errors import SettingsError
-    from ashtune.reports.figures.plots import go
+    from ashtune.reports.looks import go
 
     go()
     if Path(file).is_dir():

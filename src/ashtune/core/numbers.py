@@ -1,6 +1,7 @@
 """Numbers as people read them: seconds, bytes, counts, metrics, configurations.
 
-Rule: plain ASCII, so that every terminal and log can show it.
+Rule 1: plain ASCII, so that every terminal and log can show it.
+Rule 2: the page writes them in the same way (``dashboard/static/page/text.js``); tests/javascript compares both.
 """
 
 import math
@@ -10,6 +11,8 @@ from typing import Any
 from ashtune.core.jobs import Goal, Metrics
 from ashtune.core.plaintext import visible
 
+MOST_WHOLE = 1e7
+"""Whole numbers from here on are written with a power of ten."""
 _BYTES = ("bytes", "kB", "MB", "GB", "TB", "PB")
 
 
@@ -48,10 +51,14 @@ def share_text(share: float) -> str:
 
 
 def number_text(value: float | None, digits: int = 4) -> str:
-    """Return a metric or a hyperparameter in few characters: ``0.9866``, ``1.2e-05``."""
+    """Return a metric or a hyperparameter in few characters: ``0.9866``, ``1.2e-5``, ``12,000``."""
     if value is None:
         return "none"
-    return f"{value:.{digits}g}"
+    text = f"{value:.{digits}g}"
+    rounded = float(text)
+    if rounded.is_integer() and abs(value) < MOST_WHOLE:
+        return f"{value if float(value).is_integer() else rounded:,.0f}"
+    return text.replace("e+", "e").replace("e0", "e").replace("e-0", "e-")
 
 
 def result_text(goal: Goal, metrics: Metrics, digits: int = 4, equals: str = " = ") -> str:

@@ -20,6 +20,7 @@ from ashtune.dashboard.messages import NAMES, Answer, Question
 from ashtune.dashboard.questions import Questions
 from ashtune.dashboard.refusals import BadQuestion, NothingThere, whole
 from ashtune.dashboard.trial_query import read_query
+from ashtune.reports import looks
 
 FOLDER = "static"
 PAGE = "index.html"
@@ -49,7 +50,11 @@ class PageFile(msgspec.Struct, frozen=True):
 
 def page_files() -> dict[str, PageFile]:
     """Return the files of the page by their paths below it, with slashes."""
-    return dict(_walk(files(__package__).joinpath(FOLDER), ""))
+    made = {"looks.js": (looks.script(), TYPES[".js"]), "looks.css": (looks.style(), TYPES[".css"])}
+    return {
+        **dict(_walk(files(__package__).joinpath(FOLDER), "")),
+        **{path: PageFile(text.encode(), kind) for path, (text, kind) in made.items()},
+    }
 
 
 def _walk(folder: Traversable, path: str) -> Iterator[tuple[str, PageFile]]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from ashtune.analysis.audit import Audit, RungAudit
 from ashtune.analysis.expected import Expected
 from ashtune.core.numbers import number_text, plural
-from ashtune.reports.figures.plots import BLUE, GREEN, GREY, ORANGE, RED, blank, go
+from ashtune.reports.looks import BLUE, GREEN, GREY, ORANGE, RED, blank, go
 from ashtune.reports.page import html
 from ashtune.reports.sections import ReportedStudy, Section
 from ashtune.reports.tables import bare_table

@@ -15,7 +15,7 @@ from ashtune.core.observer import ObservedStudy, Observer
 from ashtune.core.plaintext import error_line
 from ashtune.core.verdicts import Followed
 from ashtune.core.version import __version__
-from ashtune.reports.figures.plots import go
+from ashtune.reports.looks import go
 from ashtune.reports.page import html
 from ashtune.reports.registry import sections
 from ashtune.reports.rungs import rung_records

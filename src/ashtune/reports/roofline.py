@@ -11,8 +11,8 @@ from ashtune.core.errors import SettingsError
 from ashtune.core.numbers import bytes_text, number_text, plural
 from ashtune.performance.caches import Cache
 from ashtune.performance.roofline import Placement, Roof, Roofs, place
+from ashtune.reports import looks
 from ashtune.reports.diagnosis import diagnosis, percent_text, rate_text, side, size_text, time_text
-from ashtune.reports.figures import plots
 from ashtune.reports.figures.axes import label, log_ticks, significant
 from ashtune.reports.page import html
 from ashtune.reports.sections import Section
@@ -32,7 +32,7 @@ _GIGA = 1e9
 _BUSY = 0.5
 _ROOM = 8.0
 """How many times farther than the outermost ridge or step the figure goes on each side."""
-_POINTS = (plots.RED, plots.GREEN, plots.PURPLE)
+_POINTS = (looks.RED, looks.GREEN, looks.PURPLE)
 
 
 class Placed(msgspec.Struct, frozen=True, kw_only=True):
@@ -157,7 +157,7 @@ def roofline_figure(placed: Placed) -> "Figure":
     ridges = [roof.ridge for roof in placed.machine.roofs]
     intensities = ridges + [placement.intensity for placement in placed.placements]
     low, high = min(intensities) / _ROOM, max(intensities) * _ROOM
-    figure = plots.blank(x="operational intensity, flop/byte", y="Gflop/s", height=460)
+    figure = looks.blank(x="operational intensity, flop/byte", y="Gflop/s", height=460)
     for roof in placed.machine.roofs:
         _draw_roof(figure, roof, low, high, is_all=roof.cores != 1)
     for number, placement in enumerate(placed.placements):
@@ -185,7 +185,7 @@ def _draw_roof(figure: "Figure", roof: Roof, low: float, high: float, *, is_all:
         mode="lines",
         name=roof.name,
         line={
-            "color": plots.BLUE if is_all else plots.ORANGE,
+            "color": looks.BLUE if is_all else looks.ORANGE,
             "width": 3 if is_all else 2,
             "dash": "dash" if roof.dtype == "float64" else "solid",
         },
@@ -241,23 +241,23 @@ def lanes_words(sizing: Sizing) -> str:
 
 def lanes_figure(sizing: Sizing) -> "Figure":
     """Return what a lane's epoch took with each number of lanes."""
-    figure = plots.blank(x="lanes", y="milliseconds a lane's epoch")
+    figure = looks.blank(x="lanes", y="milliseconds a lane's epoch")
     tried = sorted(sizing.seconds)
     figure.add_trace(
-        plots.go().Scatter(
+        looks.go().Scatter(
             x=tried,
             y=[1000 * sizing.seconds[lanes] for lanes in tried],
             mode="lines+markers",
-            line={"color": plots.BLUE},
+            line={"color": looks.BLUE},
             hovertemplate="%{x} lanes: %{y:.3g} ms<extra></extra>",
         )
     )
     figure.add_trace(
-        plots.go().Scatter(
+        looks.go().Scatter(
             x=[sizing.lanes],
             y=[1000 * sizing.seconds[sizing.lanes]],
             mode="markers+text",
-            marker={"color": plots.GREEN, "size": 11},
+            marker={"color": looks.GREEN, "size": 11},
             text=["chosen"],
             textposition="bottom center",
             hoverinfo="skip",

@@ -7,7 +7,8 @@ from ashtune.analysis.timeline import Timeline
 from ashtune.analysis.timeline_times import TimeShares, decision_latency, rung_times, time_shares, worker_times
 from ashtune.core.numbers import number_text, plural, seconds_text, share_text
 from ashtune.reports.figures.timeline import timeline_figure
-from ashtune.reports.figures.utilisation import STATES, utilisation_figure
+from ashtune.reports.figures.utilisation import utilisation_figure
+from ashtune.reports.looks import STATES
 from ashtune.reports.page import html
 from ashtune.reports.sections import Section
 from ashtune.reports.tables import bare_table
@@ -23,11 +24,11 @@ def time_shares_table(timeline: Timeline) -> "Table":
     table.add_column("workers' time", f"{plural(shares.workers, 'worker')}, in all")
     table.add_column("time", _short_text(shares.presence), justify="right")
     table.add_column("share", share_text(1.0 if shares.presence > 0 else 0.0), justify="right")
-    for name, words in STATES.items():
-        seconds = getattr(shares, name)
-        if name in ("compiling", "failed") and not seconds:
+    for name, look in STATES.items():
+        seconds = getattr(shares, name, 0.0)
+        if name in ("compiling", "failed", "waiting") and not seconds:
             continue  # of no concern where nothing is compiled, or fails
-        table.add_row(words, _short_text(seconds), share_text(shares.share(seconds)))
+        table.add_row(look.name, _short_text(seconds), share_text(shares.share(seconds)))
     return table
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 
 from ashtune.core.numbers import number_text, plural, seconds_text, share_text
-from ashtune.reports.figures.plots import CATEGORIES, GREY, RED, blank, go
+from ashtune.reports.looks import CATEGORIES, GREY, RED, blank, go
 from ashtune.reports.tables import bare_table
 from ashtune.simulation.prediction import Prediction, Span
 

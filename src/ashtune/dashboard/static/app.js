@@ -1,6 +1,6 @@
 // The page of `ashtune watch`: one study at a time, its sections, and the page of one trial at #trial/NUMBER.
 
-import { element, set, setText } from "./page/dom.js";
+import { byId, element, fillOptions, set, setText } from "./page/dom.js";
 import { switchThemesBy } from "./page/theme.js";
 import { ask, lineOf } from "./study/ask.js";
 import { namesOf } from "./study/names.js";
@@ -45,8 +45,8 @@ const VIEWS = [
 ];
 const AGAIN = 2000;
 
-const page = document.getElementById("page");
-const connection = document.getElementById("connection");
+const page = byId("page");
+const connection = byId("connection");
 
 /** Ask for the list of studies until the server answers. */
 async function listOfStudies() {
@@ -78,13 +78,13 @@ function chosenOf(studies) {
   const asked = Number(new URLSearchParams(location.search).get("study") ?? 0);
   const shown = studies.find((each) => each.id === asked) ?? studies[0];
   const names = namesOf(studies);
-  const label = document.getElementById("studies");
-  const select = label.querySelector("select");
-  select.replaceChildren(
-    ...studies.map((each) =>
-      element("option", { value: each.id, text: names.get(each.id), selected: each === shown }),
-    ),
+  const label = byId("studies");
+  const select = /** @type {HTMLSelectElement} */ (label.querySelector("select"));
+  fillOptions(
+    select,
+    studies.map(({ id }) => [String(id), names.get(id)]),
   );
+  select.value = String(shown.id);
   select.addEventListener("change", () => {
     location.search = `?study=${encodeURIComponent(select.value)}`;
   });
@@ -98,7 +98,7 @@ function makeNavigation(sections) {
       .filter((each) => each.short)
       .map((each) => [each.id, element("a", { href: `#${each.id}`, text: each.short })]),
   );
-  document.getElementById("nav").replaceChildren(...links.values());
+  byId("nav").replaceChildren(...links.values());
   const inView = new Set();
   const observer = new IntersectionObserver(
     (entries) => {
@@ -149,9 +149,9 @@ class Router {
   }
 }
 
-switchThemesBy(document.getElementById("theme"));
+switchThemesBy(byId("theme"));
 const { studies, version } = await listOfStudies();
-setText(document.getElementById("version"), `ashtune ${version}`);
+setText(byId("version"), `ashtune ${version}`);
 if (studies.length) {
   const study = new Study(chosenOf(studies));
   const sections = VIEWS.map((view) => view(study));

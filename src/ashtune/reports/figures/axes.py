@@ -19,7 +19,7 @@ from ashtune.analysis.sampling import thinned
 from ashtune.core.jobs import Goal, Mode, TrialId
 from ashtune.core.numbers import number_text, shortened
 from ashtune.reports.figures.columns import Numbers
-from ashtune.reports.figures.plots import blank
+from ashtune.reports.looks import blank
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -240,6 +240,8 @@ def running_time(unit: str, sessions: int) -> str:
 
 def unit_of_time(seconds: float) -> tuple[float, str]:
     """Return the unit that a study's time is best told in: its seconds and its name."""
-    if seconds < 600:
+    if seconds < 180:
         return 1.0, "seconds"
-    return (60.0, "minutes") if seconds < 3 * 3600 else (3600.0, "hours")
+    if seconds < 3 * 3600:
+        return 60.0, "minutes"
+    return (3600.0, "hours") if seconds < 72 * 3600 else (86400.0, "days")

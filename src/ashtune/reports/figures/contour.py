@@ -41,7 +41,7 @@ from ashtune.reports.figures.axes import (
     value_label,
 )
 from ashtune.reports.figures.columns import Configuration, Numbers, numbers, spread_places
-from ashtune.reports.figures.plots import INK, ORANGE, blank, go
+from ashtune.reports.looks import BLUE, DARK, GREY, INK, ORANGE, PALE, blank, faded, go
 
 if TYPE_CHECKING:
     import numpy as np
@@ -65,8 +65,8 @@ NEAR = 2.0
 """A place is known if some result is at most so many widths away."""
 MOST_CELLS = 48
 """Cells of two axes of choices, up to which each has its value written in it."""
-_UPPER, _CARD, _ON_CARD = 0.34, "rgba(255,255,255,0.85)", "#1d2733"
-_SCALE = ((0.0, "rgba(63,127,209,0.06)"), (0.5, "rgba(63,127,209,0.45)"), (1.0, "rgba(63,127,209,1)"))
+_UPPER, _CARD, _ON_CARD = 0.34, faded(PALE, 0.85), DARK
+_SCALE = ((0.0, faded(BLUE, 0.06)), (0.5, faded(BLUE, 0.45)), (1.0, faded(BLUE, 1)))
 """From the worst to the best: the worst is hardly to be told from the paper, light or dark."""
 
 
@@ -270,7 +270,7 @@ def _levels(drawn: Contour, goal: Goal) -> Any:
     if drawn.x.labels or drawn.y.labels:
         return go().Heatmap(**common, xgap=3 if drawn.x.labels else 0, ygap=3 if drawn.y.labels else 0)
     levels = {"coloring": "heatmap", "showlabels": False}
-    line = {"width": 1, "color": "rgba(128,128,128,0.5)"}
+    line = {"width": 1, "color": faded(GREY, 0.5)}
     return go().Contour(**common, connectgaps=False, ncontours=9, contours=levels, line=line)
 
 

@@ -17,7 +17,7 @@ from ashtune.core.jobs import Goal, TrialId
 from ashtune.core.numbers import number_text, plural, shortened
 from ashtune.reports.figures.axes import View, label, log_ticks, metric_view, nothing, significant, small
 from ashtune.reports.figures.columns import Configuration, Numbers, numbers
-from ashtune.reports.figures.plots import BLUE, GREEN, GREY, ORANGE, RED, blank, go
+from ashtune.reports.looks import PLACES, blank, go
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -28,7 +28,6 @@ TICKS = 12
 """Most ticks of an axis of choices."""
 STRAIGHT = 40
 """Labels of more characters, all axes together, are slanted, or they would run into each other."""
-_SCALE = ((0.0, GREY), (0.35, GREY), (0.55, BLUE), (0.72, GREEN), (0.86, ORANGE), (1.0, RED))
 OFF = 0.12
 """Where inactive hyperparameters stand: so far below the axis' least value, as a share of its span."""
 SPREAD = 0.12
@@ -164,11 +163,11 @@ def _result_axis(values: Sequence[float], seen: View | None, goal: Goal) -> dict
 
 
 def _colors(places: Sequence[int], total: int) -> dict[str, Any]:
-    """Return the lines' colours: red for the first place, then by its logarithm down to grey for the last."""
+    """Return the lines' colours: by the logarithm of the place, from the top of the scale to grey."""
     ticks = [10**power for power in range(len(str(total)))]
     return {
         "color": [significant(-math.log10(place)) for place in places],
-        "colorscale": _SCALE,
+        "colorscale": list(PLACES),
         "cmin": -math.log10(max(total, 10)),
         "cmax": 0,
         "showscale": True,

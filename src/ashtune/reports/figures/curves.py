@@ -20,7 +20,7 @@ from ashtune.reports.figures.axes import (
     significant,
     trial_label,
 )
-from ashtune.reports.figures.plots import GREY, blank, go, rung_colors
+from ashtune.reports.looks import GREY, blank, go, rung_colors
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure

@@ -9,7 +9,7 @@ from ashtune.core.errors import SettingsError
 from ashtune.core.jobs import Goal
 from ashtune.core.numbers import result_text
 from ashtune.reports.figures.axes import label
-from ashtune.reports.figures.plots import BLUE, GREY, ORANGE, RED, blank, go
+from ashtune.reports.looks import BLUE, GREY, ORANGE, RED, blank, go
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure

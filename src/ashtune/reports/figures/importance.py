@@ -29,7 +29,7 @@ from ashtune.core.jobs import TrialId
 from ashtune.core.numbers import plural, shortened
 from ashtune.reports.figures.axes import label, nothing, remark, significant, view
 from ashtune.reports.figures.columns import Configuration, Numbers, numbers
-from ashtune.reports.figures.plots import BLUE, GREY, blank, go
+from ashtune.reports.looks import BLUE, GREY, blank, go
 from ashtune.space.space import Space
 
 if TYPE_CHECKING:

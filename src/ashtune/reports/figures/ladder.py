@@ -12,14 +12,12 @@ from ashtune.analysis.expected import Expected
 from ashtune.analysis.tally import Tally
 from ashtune.core.numbers import number_text
 from ashtune.reports.figures.axes import label, nothing
-from ashtune.reports.figures.plots import BLUE, GREEN, ORANGE, RED, blank, go
+from ashtune.reports.looks import DARK, TRIALS, blank, faded, go, mark
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
 _BAR = 0.56
-_BAND = "rgba(63,166,107,0.2)"
-_DARK = "#1d2733"
 _ROOM = 1.42
 """How many times as long as the longest bar the axis is, so that the words beside it have room."""
 _TALL, _LOW, _MOST_TALL = 62, 34, 10
@@ -46,13 +44,13 @@ def ladder_figure(tally: Tally, expected: Sequence[Expected] | None = None, *, u
         if below.promoted:
             figure.add_trace(_band(number, below.promoted, _length(above)))
     top = rungs[-1]
-    parts = (
-        ("promoted, or at the top", GREEN, [rung.arrived if rung is top else rung.promoted for rung in rungs]),
-        ("not promoted", BLUE, [0 if rung is top else rung.paused for rung in rungs]),
-        ("running", ORANGE, [rung.running for rung in rungs]),
-        ("failed", RED, [rung.failed for rung in rungs]),
-    )
-    for name, color, counts in parts:
+    parts = {
+        "promoted": [rung.arrived if rung is top else rung.promoted for rung in rungs],
+        "paused": [0 if rung is top else rung.paused for rung in rungs],
+        "failed": [rung.failed for rung in rungs],
+        "running": [rung.running for rung in rungs],
+    }
+    for part, counts in parts.items():
         if any(counts):
             figure.add_trace(
                 go().Bar(
@@ -60,8 +58,8 @@ def ladder_figure(tally: Tally, expected: Sequence[Expected] | None = None, *, u
                     x=counts,
                     y=list(range(len(rungs))),
                     width=_BAR,
-                    name=name,
-                    marker={"color": color, "line": {"width": 0}},
+                    name=TRIALS[part].name + (", or at the top" if part == "promoted" else ""),
+                    marker=mark(TRIALS[part]),
                     hovertemplate="%{x:,}<extra>%{fullData.name}</extra>",
                 )
             )
@@ -94,7 +92,7 @@ def _band(rung: int, promoted: int, trained: int) -> Any:
         y=[low, low, high, high],
         mode="lines",
         fill="toself",
-        fillcolor=_BAND,
+        fillcolor=faded(TRIALS["promoted"].color, 0.2),
         line={"width": 0},
         hoverinfo="skip",
         showlegend=False,
@@ -109,13 +107,13 @@ def _expected(expected: Sequence[Expected]) -> Any:
         error_x={
             "array": [each.high - each.middle for each in expected],
             "arrayminus": [each.middle - each.low for each in expected],
-            "color": _DARK,
+            "color": DARK,
         },
         text=[each.text for each in expected],
         y=list(range(len(expected))),
         mode="markers",
         name="expected",
-        marker={"symbol": "diamond-tall", "size": 24, "color": "white", "line": {"width": 2, "color": _DARK}},
+        marker={"symbol": "diamond-tall", "size": 24, "color": "white", "line": {"width": 2, "color": DARK}},
         cliponaxis=False,
         hovertemplate="%{text}<extra>expected</extra>",
     )

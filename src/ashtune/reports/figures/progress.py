@@ -27,7 +27,7 @@ from ashtune.reports.figures.axes import (
     significant,
     trial_label,
 )
-from ashtune.reports.figures.plots import BLUE, ORANGE, blank, go
+from ashtune.reports.looks import BLUE, ORANGE, blank, go
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure

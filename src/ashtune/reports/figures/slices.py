@@ -29,7 +29,7 @@ from ashtune.reports.figures.axes import (
     value_label,
 )
 from ashtune.reports.figures.columns import Configuration, Numbers, numbers, spread_places
-from ashtune.reports.figures.plots import GREY, HEIGHT, blank, go, rung_colors
+from ashtune.reports.looks import GREY, HEIGHT, blank, go, rung_colors
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure

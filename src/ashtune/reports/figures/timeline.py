@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from ashtune.analysis.timeline import COMPILING, ENDINGS, RESULT, SAVING, TRAINING, Timeline, Work
-from ashtune.analysis.timeline_times import seconds_within
+from ashtune.analysis.timeline_times import seconds_within, training_rows
 from ashtune.core.numbers import plural, seconds_text
 from ashtune.reports.figures.axes import running_time, unit_of_time
-from ashtune.reports.figures.plots import BLUE, GREY, PURPLE, blank, rung_colors
+from ashtune.reports.looks import BLUE, GREY, STATES, Look, blank, faded, mark, rung_colors
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -35,15 +35,18 @@ def timeline_figure(timeline: Timeline, *, unit: str) -> "Figure":
     scale, time_unit = unit_of_time(timeline.wall_seconds)
     figure = _lanes(names, running_time(time_unit, timeline.sessions))
     colors = rung_colors(len(timeline.ladder.rungs))
+    training, in_vain = training_rows(work)
     kinds = [
-        (f"to {unit} {resource:,}", color, (work.kind == TRAINING) & (work.rung == rung))
+        (title, Look(f"to {unit} {resource:,}", color, pattern), rows & (work.rung == rung))
         for rung, (resource, color) in enumerate(zip(timeline.ladder.rungs, colors, strict=True))
+        for title, pattern, rows in (
+            (f"to {unit} {resource:,}", "", training),
+            (f"to {unit} {resource:,}, failed", STATES["failed"].pattern, in_vain),
+        )
     ]
-    for name, color, chosen in [
-        *kinds,
-        ("saving", GREY, work.kind == SAVING),
-        ("compiling", PURPLE, work.kind == COMPILING),
-    ]:
+    for kind, state in ((SAVING, "saving"), (COMPILING, "compiling")):
+        kinds.append((STATES[state].name, STATES[state], work.kind == kind))
+    for title, look, chosen in kinds:
         if not chosen.any():
             continue
         figure.add_bar(
@@ -51,9 +54,9 @@ def timeline_figure(timeline: Timeline, *, unit: str) -> "Figure":
             base=(work.begin[chosen] / scale).tolist(),
             x=((work.end - work.begin)[chosen] / scale).tolist(),
             y=[names[place] for place in work.place[work.lane[chosen]]],
-            name=name,
-            marker={"color": color, "line": {"width": 0}},
-            customdata=_hover_texts(work, chosen, name, unit),
+            name=title,
+            marker=mark(look),
+            customdata=_hover_texts(work, chosen, look.name, unit),
             hovertemplate="%{customdata}<extra></extra>",
         )
     return figure
@@ -86,7 +89,7 @@ def _busy_map(work: Work, places: int, now: float, sessions: int) -> "Figure":
         y=names,
         zmin=0,
         zmax=1,
-        colorscale=[[0, "rgba(128,128,128,0.15)"], [1, BLUE]],
+        colorscale=[[0, faded(GREY, 0.15)], [1, BLUE]],
         colorbar={"title": {"text": "trained"}, "tickformat": ".0%"},
         hovertemplate="%{y}: trained %{z:.0%} of the time at %{x:.3~g} " + time_unit + "<extra></extra>",
     )

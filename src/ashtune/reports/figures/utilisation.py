@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from ashtune.analysis.timeline import COMPILING, SAVING, Timeline, Work
 from ashtune.analysis.timeline_times import rung_times, seconds_within, training_rows
 from ashtune.reports.figures.axes import running_time, unit_of_time
-from ashtune.reports.figures.plots import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, blank, go
+from ashtune.reports.looks import STATES, blank, go, mark
 
 if TYPE_CHECKING:
     import numpy as np
@@ -15,21 +15,6 @@ if TYPE_CHECKING:
     Floats = npt.NDArray[np.float64]
 
 STRETCHES = 160
-STATES = {
-    "training": "training",
-    "failed": "training that failed",
-    "saving": "letting go and saving",
-    "compiling": "compiling programs",
-    "driver": "waiting for the driver",
-    "barrier": "waiting for other trials",
-    "tail": "idle tail",
-}
-FAILED_TRAINING = "#7a2e3a"
-"""Darker than any colour of a wait."""
-COLORS = {
-    "training": BLUE, "failed": FAILED_TRAINING, "saving": GREEN, "compiling": PURPLE, "driver": ORANGE,
-    "barrier": RED, "tail": GREY,
-}  # fmt: skip
 
 
 def utilisation_figure(timeline: Timeline) -> "Figure":
@@ -55,8 +40,8 @@ def utilisation_figure(timeline: Timeline) -> "Figure":
             x=((edges[:-1] + edges[1:]) / 2 / scale).tolist(),
             y=share.tolist(),
             width=(edges[1] - edges[0]) / scale,
-            name=STATES[name],
-            marker={"color": COLORS[name], "line": {"width": 0}},
+            name=STATES[name].name,
+            marker=mark(STATES[name]),
             hovertemplate="%{y:.1%} at %{x:.3~g} " + unit,
         )
     return figure
@@ -78,9 +63,9 @@ def rungs_figure(timeline: Timeline, *, unit: str) -> "Figure":
             go().Bar(
                 x=[f"{record.resource:,}" for record in records],
                 y=[getattr(record, state) for record in records],
-                name=STATES[state],
-                marker={"color": COLORS[state]},
-                hovertemplate=f"%{{y:.3~g}} s<extra>{STATES[state]}</extra>",
+                name=STATES[state].name,
+                marker=mark(STATES[state]),
+                hovertemplate=f"%{{y:.3~g}} s<extra>{STATES[state].name}</extra>",
             )
         )
     figure.update_xaxes(type="category")

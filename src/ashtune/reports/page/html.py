@@ -16,7 +16,7 @@ import msgspec
 
 from ashtune.core.errors import SettingsError
 from ashtune.core.plaintext import visible
-from ashtune.reports.figures.plots import go
+from ashtune.reports.looks import go, style
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -121,7 +121,7 @@ def page(title: str, head: Iterable[Block], sections: Sequence[PageSection], *, 
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{escaped(title)}</title><style>{_resource('page.css')}</style></head><body>"
+        f"<title>{escaped(title)}</title><style>{style()}{_resource('page.css')}</style></head><body>"
         f"<h1>{escaped(title)}</h1>{top.html}<nav>{links}</nav>{body}"
         f"<footer>{escaped(footer)}</footer>"
         f'<script type="application/json" id="figures">{{{figures}}}</script>'

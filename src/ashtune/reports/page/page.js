@@ -1,40 +1,27 @@
 // Draws the figures, and paints their paper and ink as the page's: light or dark, also when it changes.
-(function () {
-  "use strict";
-  var figures = JSON.parse(document.getElementById("figures").textContent);
-
-  function ink() {
-    var style = getComputedStyle(document.documentElement);
-    var read = function (name) { return style.getPropertyValue(name).trim(); };
-    return { text: read("--ink"), grid: read("--grid"), quiet: read("--quiet") };
-  }
-
-  function painted(layout) {
-    var colors = ink();
-    layout.modebar = { bgcolor: "rgba(0,0,0,0)", color: colors.quiet, activecolor: colors.text };
-    layout.font = Object.assign({}, layout.font, { color: colors.text });
-    Object.keys(layout).forEach(function (name) {
-      if (/^[xy]axis[0-9]*$/.test(name)) {
-        layout[name] = Object.assign({}, layout[name], {
-          gridcolor: colors.grid, zerolinecolor: colors.grid, linecolor: colors.grid
-        });
-      }
-    });
-    return layout;
-  }
-
-  var settings = {
-    responsive: true, displaylogo: false, modeBarButtons: [["toImage", "resetScale2d"]],
-    displayModeBar: matchMedia("(hover: hover)").matches ? "hover" : false
+{
+  const at = (id) => /** @type {any} */ (document.getElementById(id));
+  const figures = JSON.parse(at("figures").textContent);
+  const settings = {
+    responsive: true,
+    displaylogo: false,
+    modeBarButtons: [["toImage", "resetScale2d"]],
+    displayModeBar: matchMedia("(hover: hover)").matches ? "hover" : false,
   };
-  Object.keys(figures).forEach(function (name) {
-    var place = document.getElementById(name);
-    Plotly.newPlot(place, figures[name].data, painted(figures[name].layout), settings);
+
+  const paint = (layout) => {
+    const style = getComputedStyle(document.documentElement);
+    const [ink, grid, quiet] = ["--ink", "--grid", "--quiet"].map((name) => style.getPropertyValue(name).trim());
+    layout.modebar = { bgcolor: "transparent", color: quiet, activecolor: ink };
+    layout.font = { ...layout.font, color: ink };
+    for (const name of Object.keys(layout).filter((each) => /^[xy]axis[0-9]*$/.test(each)))
+      layout[name] = { ...layout[name], gridcolor: grid, zerolinecolor: grid, linecolor: grid };
+    return layout;
+  };
+
+  for (const [name, { data, layout }] of Object.entries(figures))
+    Plotly.newPlot(at(name), data, paint(layout), settings);
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
+    for (const name of Object.keys(figures)) Plotly.react(at(name), at(name).data, paint(at(name).layout), settings);
   });
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", function () {
-    Object.keys(figures).forEach(function (name) {
-      var place = document.getElementById(name);
-      Plotly.react(place, place.data, painted(place.layout), settings);
-    });
-  });
-})();
+}

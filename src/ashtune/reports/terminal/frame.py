@@ -20,13 +20,14 @@ from ashtune.analysis.estimate import estimate
 from ashtune.analysis.tally import Tally
 from ashtune.core.numbers import bytes_text, configuration_text, plural, result_text, seconds_text, share_text
 from ashtune.core.plaintext import visible
+from ashtune.reports.looks import TRIALS, Look
 from ashtune.reports.study_info import StudyInfo
 
 WIDEST, NARROW = 120, 56
 WORKERS_SHOWN = 16
 LOW_UTILISATION, SECONDS_BEFORE_A_WARNING = 0.9, 5.0
 QUIET, STRONG, WARNING = "bright_black", "bold", "yellow"
-RUNNING, PAUSED, PROMOTED, FAILED = "cyan", "bright_blue", "green", "red"
+PROMOTED, PAUSED, FAILED, RUNNING = (TRIALS[name].style for name in ("promoted", "paused", "failed", "running"))
 
 
 class Frame:
@@ -75,7 +76,7 @@ class Frame:
         if judged.share is None:
             yield words
             return
-        bar = _Bar(1, (judged.share, PROMOTED)), Text(f"{share_text(judged.share):>5}", STRONG)
+        bar = _Bar(1, (judged.share, TRIALS["promoted"])), Text(f"{share_text(judged.share):>5}", STRONG)
         yield from (_row(*bar), words) if width < NARROW else (_row(*bar, words),)
 
     def _ladder(self, width: int) -> Iterator[Table]:
@@ -85,8 +86,8 @@ class Frame:
         bars = []
         for rung, wanted in zip(rungs, [each.middle for each in expected] or [0] * len(rungs), strict=True):
             on = rung.arrived if rung is rungs[0] else rung.promoted
-            parts = (on, PROMOTED), (rung.arrived - on, PAUSED), (rung.failed, FAILED), (rung.running, RUNNING)
-            bars.append(_Bar(wanted, *parts))
+            counts = on, rung.arrived - on, rung.failed, rung.running
+            bars.append(_Bar(wanted, *zip(counts, TRIALS.values(), strict=True)))
         columns: Iterable[
             tuple[str, str, int, Sequence[int | str | None]]
         ] = (  # from which width on there is room for each
@@ -157,7 +158,7 @@ class Frame:
             who.append(f"{number:>{wide[0]}}" + (f"  trial {trial:>{wide[1]}}" if trial >= 0 else ""))
             now, target = worker.resource, worker.target
             if worker.state == "training":
-                doing.append(_Bar(target - worker.start, (now - worker.start, RUNNING)))
+                doing.append(_Bar(target - worker.start, (now - worker.start, TRIALS["running"])))
                 how_far.append(f"{unit} {now:>{wide[2]},} of {target:<{wide[2]},}")
             else:
                 doing.append(Text(worker.state, PAUSED if worker.state == "saving" else WARNING))
@@ -170,26 +171,26 @@ class Frame:
 
 
 class _Bar:
-    """A bar of several colours, as wide as its column; those of rich have one. It is read without colours too.
+    """A bar of several colours and glyphs, as wide as its column; those of rich have one.
 
     Args:
         whole: What all of it stands for; parts whose sum is larger fill it.
-        parts: How much has which colour. What is not 0 shows, where there is room.
+        parts: How much has which look. What is not 0 shows, where there is room.
     """
 
-    def __init__(self, whole: float, *parts: tuple[float, str]) -> None:
+    def __init__(self, whole: float, *parts: tuple[float, Look]) -> None:
         self._whole = max(whole, sum(part for part, _ in parts)) or 1
         self._parts = parts
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        done, to_do = ("=", "-") if options.ascii_only else ("━", "─")
         width, total, drawn = options.max_width, 0.0, 0
-        for part, style in self._parts:
+        for part, look in self._parts:
             total += part
             end = min(width, max(round(width * total / self._whole), drawn + (part > 0)))
-            yield Segment(done * (end - drawn), console.get_style(style))
+            glyph = look.plain if options.ascii_only else look.glyph
+            yield Segment(glyph * (end - drawn), console.get_style(look.style))
             drawn = end
-        yield Segment(to_do * (width - drawn), console.get_style(QUIET))
+        yield Segment(("-" if options.ascii_only else "─") * (width - drawn), console.get_style(QUIET))
         yield Segment.line()
 
 

@@ -12,17 +12,13 @@ import msgspec
 
 from ashtune.core.errors import SettingsError
 from ashtune.core.plaintext import shown, visible
+from ashtune.reports.looks import NOTEBOOK_COLORS
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
     from rich.segment import Segment
 
 PLAIN_WIDTH = 100
-_COLORS = {
-    "red": "#d4505f", "green": "#2f8f58", "yellow": "#a8741a", "bright_blue": "#3f7fd1", "cyan": "#1f8a96",
-    "bright_black": "#7a828c",
-}  # fmt: skip
-"""Colours of views in a notebook: of a middle lightness, so that they can be read on light and on dark paper."""
 _FONT = "Menlo, Consolas, 'DejaVu Sans Mono', monospace"
 
 
@@ -94,7 +90,7 @@ def _as_span(segment: "Segment") -> str:
     text, style = escape(segment.text), segment.style
     if style is None:
         return text
-    color = "" if style.color is None or style.color.is_default else _COLORS.get(style.color.name, "")
+    color = "" if style.color is None or style.color.is_default else NOTEBOOK_COLORS.get(style.color.name, "")
     rules = [f"color: {color}"] * bool(color) + ["font-weight: bold"] * bool(style.bold)
     return f'<span style="{"; ".join(rules)}">{text}</span>' if rules else text
 

@@ -2,34 +2,30 @@
 
 import { visible } from "./text.js";
 
-const SVG = "http://www.w3.org/2000/svg";
-
 /**
  * Return an element.
  *
- * `attributes`: "text" is its text, "onclick" and the like are listeners; null, undefined and false are left out.
- * Children that are null, undefined, false or empty are left out too.
+ * `attributes`: "text" is its text, "onclick" and the like are listeners. Attributes and children that are null,
+ * undefined or false are left out, and empty texts.
+ *
+ * @template {keyof HTMLElementTagNameMap} Name
+ * @param {Name} name
+ * @returns {HTMLElementTagNameMap[Name]}
  */
 export function element(name, attributes = {}, ...children) {
-  return filled(document.createElement(name), attributes, children);
-}
-
-/** Return an element of SVG; see `element`. */
-export function svg(name, attributes = {}, ...children) {
-  return filled(document.createElementNS(SVG, name), attributes, children);
-}
-
-function filled(made, attributes, children) {
+  const made = document.createElement(name);
   set(made, attributes);
   made.append(...present(children));
   return made;
 }
 
 function present(children) {
-  return children
-    .flat()
-    .filter((child) => child !== null && child !== undefined && child !== false && child !== "")
-    .map((child) => (typeof child === "string" ? visible(child) : child));
+  const there = children.flat(2).filter((child) => !isLeftOut(child) && child !== "");
+  return there.map((child) => (typeof child === "string" ? visible(child) : child));
+}
+
+function isLeftOut(value) {
+  return value === null || value === undefined || value === false;
 }
 
 /** Set attributes of an element that is there; those that are null, undefined or false are removed. */
@@ -37,20 +33,30 @@ export function set(made, attributes) {
   for (const [name, value] of Object.entries(attributes)) {
     if (name === "text") setText(made, value);
     else if (name.startsWith("on")) made.addEventListener(name.slice(2), value);
-    else if (value === null || value === undefined || value === false) made.removeAttribute(name);
-    else made.setAttribute(name, value === true ? "" : String(value));
+    else if (isLeftOut(value)) made.removeAttribute(name);
+    else if (made.getAttribute(name) !== String(value)) made.setAttribute(name, value === true ? "" : String(value));
   }
 }
 
 /** Set the text of an element, if it is another one: a screen reader is not told the same again. */
 export function setText(made, text) {
-  const words = text === null || text === undefined ? "" : visible(String(text));
+  const words = isLeftOut(text) ? "" : visible(String(text));
   if (made.textContent !== words) made.textContent = words;
+}
+
+/** Return an element of index.html. @returns {HTMLElement} */
+export function byId(id) {
+  return /** @type {HTMLElement} */ (document.getElementById(id));
 }
 
 /** Return a link to the page of a trial. */
 export function trialLink(trial, text = `trial ${trial}`) {
   return element("a", { href: `#trial/${encodeURIComponent(trial)}`, "data-key": `trial ${trial}`, text });
+}
+
+/** Open the page of a trial, if there is one. */
+export function openTrial(trial) {
+  if (Number.isInteger(trial)) location.hash = `#trial/${trial}`;
 }
 
 /**
@@ -59,8 +65,7 @@ export function trialLink(trial, text = `trial ${trial}`) {
  * same `data-key`.
  */
 export function replaceChildren(parent, ...children) {
-  const keyed = [...parent.querySelectorAll("[data-key]")];
-  const states = keyed.map((each) => ({
+  const states = [...parent.querySelectorAll("[data-key]")].map((each) => ({
     key: each.dataset.key,
     isOpen: each.open,
     top: each.scrollTop,
@@ -68,10 +73,8 @@ export function replaceChildren(parent, ...children) {
     isFocused: each === document.activeElement,
   }));
   parent.replaceChildren(...present(children));
-  for (const { key, isOpen, top, left, isFocused } of states.filter(
-    (each) => each.isOpen || each.top || each.left || each.isFocused,
-  )) {
-    const now = parent.querySelector(`[data-key="${CSS.escape(key)}"]`);
+  for (const { key, isOpen, top, left, isFocused } of states) {
+    const now = (isOpen || top || left || isFocused) && parent.querySelector(`[data-key="${CSS.escape(key)}"]`);
     if (!now) continue;
     if (isOpen) now.open = true;
     if (isFocused) now.focus({ preventScroll: true });
@@ -80,33 +83,85 @@ export function replaceChildren(parent, ...children) {
 }
 
 /**
- * Return a table that scrolls in itself.
+ * Return a table that scrolls in itself, by keyboard too. Its first column is text.
  *
- * @param columns Each `{title, text}`: whether its cells are left-aligned text.
- * @param rows Each a list of cells: texts or elements.
+ * @param label What it is a table of.
+ * @param columns The titles of its columns, as texts or as elements `th`.
+ * @param rows Each a list of cells: texts, or elements of which some may be `td` or `th`.
+ * @param {Record<string, string>} attributes Of the table.
  */
-export function table(label, columns, rows) {
-  const head = columns.map((column) =>
-    element("th", { scope: "col", class: column.text && "text", text: column.title }),
+export function table(label, columns, rows, attributes = {}) {
+  const isCell = (value) => value instanceof HTMLTableCellElement;
+  const heads = columns.map((title) => (isCell(title) ? title : element("th", { scope: "col", text: title })));
+  const body = rows.map((row) =>
+    element(
+      "tr",
+      {},
+      row.map((value) => (isCell(value) ? value : element("td", {}, value))),
+    ),
   );
-  const cell = (value, place) => element("td", { class: columns[place].text && "text" }, value);
-  const body = rows.map((row) => element("tr", {}, row.map(cell)));
-  return scrolling(
-    label,
-    element("table", {}, element("thead", {}, element("tr", {}, head)), element("tbody", {}, body)),
-  );
-}
-
-/** Return a box that scrolls sideways, by keyboard too. */
-export function scrolling(label, ...children) {
   return element(
     "div",
     { class: "table", role: "region", "aria-label": label, "data-key": `table ${label}`, tabindex: 0 },
-    ...children,
+    element("table", attributes, element("thead", {}, element("tr", {}, heads)), element("tbody", {}, body)),
   );
 }
 
-/** Open the page of a trial, if there is one. */
-export function openTrial(trial) {
-  if (Number.isInteger(trial)) location.hash = `#trial/${trial}`;
+/** Return a button. */
+export function button(text, onclick, attributes = {}) {
+  return element("button", { type: "button", text, onclick, ...attributes });
+}
+
+/** Return a form of some fields and a button that submits it. */
+export function form(fields, action, submit) {
+  const onsubmit = (event) => {
+    event.preventDefault();
+    submit();
+  };
+  const attributes = { class: "choice", autocomplete: "off", onsubmit };
+  return element("form", attributes, fields, element("button", { type: "submit", text: action }));
+}
+
+/** Return a field for a whole number, with its label. */
+export function numberField(id, title, attributes) {
+  const input = element("input", { id, type: "number", step: 1, required: true, ...attributes });
+  return { input, fields: [element("label", { for: id, text: title }), input] };
+}
+
+/** Put options into a select, if they are others than before. Return whether they were. @param options Values and texts. */
+export function fillOptions(select, options) {
+  const shown = JSON.stringify(options);
+  if (select.dataset.shown === shown) return false;
+  const { value } = select;
+  select.dataset.shown = shown;
+  select.replaceChildren(...options.map(([each, text]) => element("option", { value: each, text })));
+  if (options.some(([each]) => each === value)) select.value = value;
+  return true;
+}
+
+/**
+ * Return a slider: its element, its input, and a function that sets it.
+ *
+ * @param id Of its input. @param title Its label. @param attributes Of its input, as `max`.
+ * @param text Returns the text at a number. @param changed Called with the number that is chosen.
+ */
+export function slider(id, title, attributes, text, changed) {
+  const output = element("output", { for: id });
+  const input = element("input", { id, type: "range", min: 0, value: 0, ...attributes });
+  const show = () => {
+    const words = text(Number(input.value));
+    set(input, { "aria-valuetext": words });
+    setText(output, words);
+  };
+  input.addEventListener("input", () => {
+    show();
+    changed(Number(input.value));
+  });
+  show();
+  const place = element("div", { class: "slider" }, element("label", { for: id, text: title }), input, output);
+  const setValue = (value) => {
+    if (document.activeElement !== input) input.value = value;
+    show();
+  };
+  return { element: place, input, set: setValue };
 }

@@ -1,6 +1,8 @@
 // The frame of a figure: its title, its legend, the place to draw in, and its data as a table for who cannot see it.
 
-import { element, replaceChildren, setText, table } from "./dom.js";
+import { element, replaceChildren, set, setText, table } from "./dom.js";
+import { Plot } from "./plot.js";
+import { fillOf, STROKES } from "./theme.js";
 import { countText } from "./text.js";
 
 const ROWS = 200;
@@ -8,6 +10,8 @@ const ROWS = 200;
 export class Figure {
   /** @param title Above the figure; it may be empty. */
   constructor(title = "") {
+    /** @type {Plot | null} */
+    this._drawn = null;
     this.plot = element("div", { class: "plot", role: "img" });
     this._title = title;
     this._caption = element("span", { class: "caption quiet" });
@@ -26,9 +30,17 @@ export class Figure {
     );
   }
 
+  /** Draw series over two axes, and name in the legend those that have a label; see `Plot.draw`. */
+  draw(series, x, y, height = 290) {
+    this._drawn ??= new Plot(this.plot);
+    this._drawn.draw(series, x, y, height);
+    const named = series.filter(({ label }) => label);
+    this.legend(named.map(({ color, label, kind }) => [color, label, kind === "points" ? "dot" : "line"]));
+  }
+
   /** Say in words what the figure shows, for screen readers. */
   describe(words) {
-    if (this.plot.getAttribute("aria-label") !== words) this.plot.setAttribute("aria-label", words);
+    set(this.plot, { "aria-label": words });
   }
 
   /** Set the remark beside the title. */
@@ -36,15 +48,20 @@ export class Figure {
     setText(this._caption, text);
   }
 
-  /** Set the legend; see `Legend.show`. */
+  /** Set the legend; see `Legend.show`. @param {LegendEntry[]} entries */
   legend(entries) {
     this._legend.show(entries);
   }
 
-  /** Say what the table holds. @param rows Returns `[columns, rows]`; called while the table is open. */
+  /** Say what the table holds. @param rows Returns the titles of its columns, and its rows; called while it is open. */
   data(rows) {
     this._rows = rows;
     this._fill();
+  }
+
+  /** End it, when it is removed. */
+  destroy() {
+    this._drawn?.destroy();
   }
 
   _fill() {
@@ -64,7 +81,7 @@ export class Legend {
     this._shown = "";
   }
 
-  /** @param entries Triples of a colour, a name, and perhaps a shape: "line", "pale", "ghost" or "stripes". */
+  /** @param {LegendEntry[]} entries */
   show(entries) {
     const shown = JSON.stringify(entries);
     if (shown === this._shown) return;
@@ -73,36 +90,11 @@ export class Legend {
     replaceChildren(
       this.element,
       entries.map(([color, name, shape = "dot"]) => {
-        const mark = element("i", { class: shape, "aria-hidden": "true" });
-        mark.style.setProperty("--color", color);
+        const mark = element("i", { class: shape in STROKES ? "pattern" : shape, "aria-hidden": "true" });
+        mark.style.setProperty("--color", color.startsWith("--") ? `var(${color})` : color);
+        if (shape in STROKES) mark.style.background = fillOf(color, shape);
         return element("li", {}, mark, name);
       }),
     );
-  }
-}
-
-/** A small text that follows the pointer over a figure. */
-export class Tip {
-  constructor(place) {
-    this._place = place;
-    this._box = element("div", { class: "tip", hidden: true, "aria-hidden": "true" });
-    place.append(this._box);
-  }
-
-  /** Show lines at a point of the place, in pixels. */
-  show(x, y, lines) {
-    replaceChildren(
-      this._box,
-      lines.filter(Boolean).map((line, number) => element(number ? "span" : "b", { text: line })),
-    );
-    this._box.hidden = false;
-    const { width, height } = this._box.getBoundingClientRect();
-    const left = Math.min(Math.max(0, x + 14), Math.max(0, this._place.clientWidth - width - 2));
-    const top = y - height - 10 < 0 ? y + 16 : y - height - 10;
-    this._box.style.transform = `translate(${Math.round(left)}px, ${Math.round(top)}px)`;
-  }
-
-  hide() {
-    this._box.hidden = true;
   }
 }

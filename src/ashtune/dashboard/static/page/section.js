@@ -42,7 +42,7 @@ export class Section {
     );
     new IntersectionObserver(
       (entries) => {
-        this.isNear = entries.at(-1).isIntersecting; // several may have come at once, the latest last
+        this.isNear = entries[entries.length - 1].isIntersecting; // several may have come at once, the latest last
         if (this.isNear) for (const listener of this._seen) listener();
       },
       { rootMargin: NEAR },
@@ -97,6 +97,7 @@ export class Section {
    * @returns A function that asks at once if the question has become another one.
    */
   askWhenSeen(study, question, draw, { every = EVERY, refuse = (line) => this.say(line) } = {}) {
+    /** @type {{ address: string, position: number | null, at: number }} */
     let last = { address: "", position: null, at: -Infinity };
     let isAsking = false;
     const consider = async () => {
@@ -110,10 +111,11 @@ export class Section {
       this.element.setAttribute("aria-busy", "true");
       const isNew = address !== last.address;
       const patience = setTimeout(() => this.element.classList.toggle("asking", isNew), SOON);
-      last = { address, position: study.position, at: performance.now() };
+      const { position } = study;
+      last = { address, position, at: performance.now() };
       try {
         const answer = await study.ask(...asked);
-        last.position = Math.min(last.position, answer.position ?? last.position); // an older answer: asked again
+        last.position = Math.min(position, answer.position ?? position); // an older answer: asked again
         refuse("");
         draw(answer, asked);
       } catch (problem) {

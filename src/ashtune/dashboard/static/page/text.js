@@ -24,12 +24,12 @@ function two(number) {
   return String(number).padStart(2, "0");
 }
 
-/** Return the unit for an axis of time up to `seconds`, as `[seconds in it, its name in the plural]`. */
+/** Return the unit for an axis of time up to `seconds`: the seconds in it, and its name in the plural. */
 export function unitOfTime(seconds) {
-  if (seconds < 180) return [1, "seconds"];
-  if (seconds < 3 * 3600) return [60, "minutes"];
-  if (seconds < 72 * 3600) return [3600, "hours"];
-  return [86400, "days"];
+  if (seconds < 180) return { unit: 1, name: "seconds" };
+  if (seconds < 3 * 3600) return { unit: 60, name: "minutes" };
+  if (seconds < 72 * 3600) return { unit: 3600, name: "hours" };
+  return { unit: 86400, name: "days" };
 }
 
 /** Return a size in powers of 1000: `812 bytes`, `1.2 MB`. */
@@ -55,14 +55,9 @@ export function shareText(share) {
 /** Return a metric or a hyperparameter in few characters: `0.9866`, `1.2e-5`, `12,000`. */
 export function numberText(value, digits = 4) {
   if (!isNumber(value)) return "none";
-  if (Number.isInteger(value) && Math.abs(value) < 1e7) return countText(value);
-  const size = Math.abs(value);
-  if (size < 1e-4 || size >= 1e6)
-    return value
-      .toExponential(digits - 1)
-      .replace(/\.?0+e/, "e")
-      .replace("e+", "e");
-  return String(Number(value.toPrecision(digits)));
+  const [rounded, size] = [Number(value.toPrecision(digits)), Math.abs(value)];
+  if (Number.isInteger(rounded) && size < 1e7) return countText(Number.isInteger(value) ? value : rounded);
+  return Math.abs(rounded) < 1e-4 || size >= 1e7 ? rounded.toExponential().replace("e+", "e") : String(rounded);
 }
 
 /** Return a whole number with commas. */
@@ -112,7 +107,7 @@ export function capital(text) {
   return text ? text[0].toUpperCase() + text.slice(1) : "";
 }
 
-/** Return whether a value is a finite number. */
+/** Return whether a value is a finite number. @returns {value is number} */
 export function isNumber(value) {
   return typeof value === "number" && Number.isFinite(value);
 }

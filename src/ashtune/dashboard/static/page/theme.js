@@ -1,29 +1,27 @@
-// The colours: light or dark, as the system has it or as the reader chooses; and those of rungs and categories.
+// The colours: light or dark, as the system has it or as the reader chooses; those of rungs, and patterns.
 //
-// Rule: colour never says anything alone: names, positions or texts say it too.
+// They are those of the report and the terminal: `looks.js` is made by ashtune.reports.looks.
+// Rule: colour never says anything alone: patterns, names, positions or texts say it too.
 
+import { GREY, SCALE } from "../looks.js";
 import { set } from "./dom.js";
+import { isNumber } from "./text.js";
 
-const RAMP = ["#4262c9", "#2f8fc4", "#2aa39a", "#6bb04f", "#d9a62e", "#e27a35", "#cf4a5c"];
 const THEMES = ["system", "light", "dark"];
 const KEPT_AS = "ashtune theme";
-const listeners = new Set();
-let tokens = new Map();
-
-/** The colours of things without an order. */
-export const CATEGORIES = ["#3f7fd1", "#e08a2c", "#3fa66b", "#8f6fc9", "#d4505f", "#8a94a3"];
-
-/** What share of their time the workers did what: a colour and a name for each. */
-export const STATES = {
-  training: ["#3f7fd1", "training"],
-  failed: ["#7a2e3a", "training that failed"],
-  saving: ["#3fa66b", "saving"],
-  compiling: ["#8f6fc9", "compiling programs"],
-  driver: ["#e08a2c", "waiting for the driver"],
-  barrier: ["#d4505f", "waiting for other trials"],
-  waiting: ["#e08a2c", "waiting"],
-  tail: ["#8a94a3", "idle at the end"],
+/** Patterns by the names that plotly has for them, as strokes on a tile. */
+export const STROKES = {
+  "/": "M-2 2L2-2M0 8L8 0M6 10L10 6",
+  "\\": "M-2 6L2 10M0 0L8 8M6-2L10 2",
+  x: "M0 0L8 8M8 0L0 8",
+  ".": "M2 2h1v1h-1zM6 6h1v1h-1z",
+  "-": "M0 2H8M0 6H8",
+  "|": "M2 0V8M6 0V8",
 };
+const TILE = 8;
+const listeners = new Set();
+const tiles = new Map();
+let tokens = new Map();
 
 /** Return the value of a custom property of the page, as `token("--ink")`. */
 export function token(name) {
@@ -31,17 +29,24 @@ export function token(name) {
   return tokens.get(name);
 }
 
-/** Return the colour of rung `rung` of `count`, from blue for the lowest to red for the top. */
-export function rungColor(rung, count) {
-  if (rung === null || rung === undefined) return CATEGORIES[5];
-  return colorOn(RAMP, count > 1 ? rung / (count - 1) : 1 / (RAMP.length - 1));
+/** Return the colour of a mark; see `Color`. @param {Color} color */
+export function colorOf(color, point = 0) {
+  const name = typeof color === "function" ? color(point) : color;
+  return name.startsWith("--") ? token(name) : name;
 }
 
-/** Return the colour at a share of the way through a ramp, whose colours are evenly spaced. */
-export function colorOn(ramp, share) {
-  const place = Math.max(0, Math.min(1, share)) * (ramp.length - 1);
-  const low = Math.min(ramp.length - 2, Math.floor(place));
-  return mixed(ramp[low], ramp[low + 1], place - low);
+/** Return the colour of rung `rung` of `count`, the lowest of which is 0. @returns {string} */
+export function rungColor(rung, count) {
+  return isNumber(rung) ? colorOn(SCALE, count > 1 ? rung / (count - 1) : 0) : GREY;
+}
+
+/** Return the colour at a share of the way through a scale, whose colours are evenly spaced. */
+export function colorOn(scale, share) {
+  const place = Math.max(0, Math.min(1, share)) * (scale.length - 1);
+  const low = Math.min(scale.length - 2, Math.floor(place));
+  const [from, to] = [channels(scale[low]), channels(scale[low + 1])];
+  const mixed = from.map((part, number) => Math.round(part + (place - low) * (to[number] - part)));
+  return `#${mixed.map((part) => part.toString(16).padStart(2, "0")).join("")}`;
 }
 
 /** Return the red, green and blue of a colour, which is given as `#rrggbb`. */
@@ -49,16 +54,33 @@ export function channels(color) {
   return [1, 3, 5].map((at) => parseInt(color.slice(at, at + 2), 16));
 }
 
-/** Return the colour between two, both as `#rrggbb`. */
-export function mixed(from, to, share) {
-  const [a, b] = [channels(from), channels(to)];
-  return `#${a
-    .map((part, place) =>
-      Math.round(part + share * (b[place] - part))
-        .toString(16)
-        .padStart(2, "0"),
-    )
-    .join("")}`;
+/** Return what a shape on a canvas is filled with. */
+export function patternOf(context, color, pattern) {
+  return pattern ? context.createPattern(tileOf(color, pattern), "repeat") : color;
+}
+
+/** Return what a mark of the page is filled with, as CSS has it. */
+export function fillOf(color, pattern) {
+  return pattern in STROKES ? `url(${tileOf(color, pattern).toDataURL()})` : color;
+}
+
+function tileOf(color, pattern) {
+  const key = `${color} ${pattern}`;
+  if (!tiles.has(key)) tiles.set(key, newTile(color, pattern));
+  return tiles.get(key);
+}
+
+function newTile(color, pattern) {
+  const tile = document.createElement("canvas");
+  [tile.width, tile.height] = [TILE, TILE];
+  const context = /** @type {CanvasRenderingContext2D} */ (tile.getContext("2d"));
+  context.fillStyle = context.strokeStyle = color;
+  context.globalAlpha = 0.4;
+  context.fillRect(0, 0, TILE, TILE);
+  context.globalAlpha = 1;
+  context.lineWidth = 2;
+  context.stroke(new Path2D(STROKES[pattern]));
+  return tile;
 }
 
 /** Call a function whenever the colours have changed. Return a function that ends this. */
@@ -69,7 +91,7 @@ export function onTheme(listener) {
 
 /** Let a button go through the themes: as the system has it, light, dark. */
 export function switchThemesBy(button) {
-  let theme = kept();
+  let theme = keptTheme();
   const show = () => {
     document.documentElement.dataset.theme = theme;
     set(button, {
@@ -81,7 +103,7 @@ export function switchThemesBy(button) {
   };
   button.addEventListener("click", () => {
     theme = THEMES[(THEMES.indexOf(theme) + 1) % THEMES.length];
-    keep(theme);
+    keepTheme(theme);
     show();
   });
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", changed);
@@ -93,16 +115,15 @@ function changed() {
   for (const listener of listeners) listener();
 }
 
-function kept() {
+function keptTheme() {
   try {
-    const theme = localStorage.getItem(KEPT_AS);
-    return THEMES.includes(theme) ? theme : "system";
+    return THEMES.find((each) => each === localStorage.getItem(KEPT_AS)) ?? "system";
   } catch {
     return "system"; // a browser may refuse to keep anything
   }
 }
 
-function keep(theme) {
+function keepTheme(theme) {
   try {
     localStorage.setItem(KEPT_AS, theme);
   } catch {

@@ -1,8 +1,6 @@
 // The five questions of a reader, answered in a word and a sentence each, from the parts of a study.
-//
-// An answer is `{mood, word, text}`: its mood is "good", "fair", "bad" or "none", which colours it.
 
-import { STATES } from "../page/theme.js";
+import { STATES } from "../looks.js";
 import {
   capital,
   countText,
@@ -24,46 +22,35 @@ const HALF_BUSY = 0.6;
 /** A hyperparameter is named beside the first if it has at least this part of its importance, or may be as important. */
 const NEAR_THE_FIRST = 0.15;
 const MANY_FAILED = 0.1;
-const UNKNOWN = "none";
 
-/** Is it getting better? */
+/** @param {ReaderAnswer["mood"]} mood @returns {ReaderAnswer} */
+function answer(mood, word, text) {
+  return { mood, word, text };
+}
+
+/** Is it getting better? @param {Parts} parts */
 export function isBetter({ head, best }) {
   const metric = head.objectives[0]?.metric;
   const steps = stepsOf(best, metric);
-  if (!steps.length)
-    return {
-      mood: UNKNOWN,
-      word: "No result yet",
-      text: head.state === "running" ? "The first trials are training." : "",
-    };
-  const since =
-    steps[
-      Math.max(
-        0,
-        steps.findLastIndex(([, value], place) => place > 0 && value !== steps[place - 1][1]),
-      )
-    ][0];
+  if (!steps.length) return answer("none", "No result yet", isAtWork(head) ? "The first trials are training." : "");
+  const moved = steps.findLastIndex(([, value], place) => place > 0 && value !== steps[place - 1][1]);
+  const [since] = steps[Math.max(0, moved)];
   const now = Math.max(head.now, since);
-  const last = steps.at(-1)[1];
-  const first = best.over_time.values[metric].find(isNumber);
-  if (!isAtWork(head)) {
-    return {
-      mood: "good",
-      word: `${capital(metric)} ${numberText(last)}`,
-      text: `Reached after ${secondsText(since)}; the first result was ${numberText(first)}.`,
-    };
-  }
-  const before = steps.findLast(([at]) => at <= now * (1 - LATELY))?.[1];
-  if (now - since > LATELY * now) {
-    const text = `${capital(metric)} ${numberText(last)} for the last ${secondsText(now - since)}.`;
-    return now - since > LONG_AGO * now
-      ? { mood: "fair", word: "Not lately", text }
-      : { mood: "fair", word: "Slowly", text };
-  }
-  const text = isNumber(before)
-    ? `${capital(metric)} went from ${numberText(before)} to ${numberText(last)} in the last quarter of the time.`
-    : `${capital(metric)} ${numberText(last)}, the best for ${secondsText(now - since)}.`;
-  return { mood: "good", word: "Yes", text };
+  const [first, last] = [best.over_time.values[metric].find(isNumber), steps[steps.length - 1][1]];
+  const value = `${capital(metric)} ${numberText(last)}`;
+  if (!isAtWork(head))
+    return answer("good", value, `Reached after ${secondsText(since)}; the first result was ${numberText(first)}.`);
+  if (now - since > LATELY * now)
+    return answer(
+      "fair",
+      now - since > LONG_AGO * now ? "Not lately" : "Slowly",
+      `${value} for the last ${secondsText(now - since)}.`,
+    );
+  const before = steps.findLast(([at]) => at <= now * (1 - LATELY));
+  const text = before
+    ? `${capital(metric)} went from ${numberText(before[1])} to ${numberText(last)} in the last quarter of the time.`
+    : `${value}, the best for ${secondsText(now - since)}.`;
+  return answer("good", "Yes", text);
 }
 
 /** Return the best so far at the highest rung with results, where the study's best is: pairs of time and value. */
@@ -72,112 +59,92 @@ function stepsOf({ over_time: any, over_time_at_highest: highest }, metric) {
   return time.map((at, place) => [at, values[metric]?.[place]]).filter(([, value]) => isNumber(value));
 }
 
-/** Are my workers busy? */
+/** Are my workers busy? @param {Parts} parts */
 export function areBusy({ head, workers }) {
-  if (!isNumber(head.utilisation))
-    return { mood: UNKNOWN, word: "Not known yet", text: "No worker has trained so far." };
+  if (!isNumber(head.utilisation)) return answer("none", "Not known yet", "No worker has trained so far.");
   const share = shareText(head.utilisation);
-  const losses = Object.entries(workers.shares).filter(
-    ([name, part]) => name !== "training" && isNumber(part) && part >= 0.01,
-  );
-  losses.sort(([, a], [, b]) => b - a);
-  const rest = losses.slice(0, 2).map(([name, part]) => `${STATES[name]?.[1] ?? name} ${shareText(part)}`);
-  const lost = rest.length ? `The rest: ${listed(rest)}.` : "";
+  const losses = Object.entries(workers.shares)
+    .filter(([name, part]) => name !== "training" && isNumber(part) && part >= 0.01)
+    .sort(([, a], [, b]) => Number(b) - Number(a))
+    .slice(0, 2)
+    .map(([name, part]) => `${STATES[name].name} ${shareText(part)}`);
+  const lost = losses.length ? `The rest: ${listed(losses)}.` : "";
   const mood = head.utilisation >= BUSY ? "good" : head.utilisation >= HALF_BUSY ? "fair" : "bad";
-  if (!isAtWork(head))
-    return { mood, word: `They were, ${share}`, text: `Of their time they trained ${share}. ${lost}` };
+  if (!isAtWork(head)) return answer(mood, `They were, ${share}`, `Of their time they trained ${share}. ${lost}`);
   const now = isNumber(head.busy) ? `${countText(head.busy)} of ${countText(head.workers)} at work now. ` : "";
-  return { mood, word: `${{ good: "Yes", fair: "Mostly", bad: "Hardly" }[mood]}, ${share}`, text: `${now}${lost}` };
+  return answer(mood, `${{ good: "Yes", fair: "Mostly", bad: "Hardly" }[mood]}, ${share}`, `${now}${lost}`);
 }
 
-/** Which hyperparameter matters? @param importance The answer to the question of that name, and why there is none. */
-export function whatMatters({ head }, { answer, refusal }) {
-  if (answer === null && refusal) return { mood: UNKNOWN, word: "Not known", text: `${capital(refusal)}.` };
-  if (answer === null)
-    return {
-      mood: UNKNOWN,
-      word: head?.best ? "Being computed" : "Not known yet",
-      text: head?.best ? "A forest learns from the trials." : "It takes some twenty results.",
-    };
-  const weights = answer.weights.filter(({ weight }) => isNumber(weight) && weight > 0);
-  if (!weights.length) return { mood: UNKNOWN, word: "Not known yet", text: `${capital(answer.text)}.` };
-  const explained = shareText(Math.max(0, answer.explained ?? 0));
-  if (!answer.is_meaningful)
-    return {
-      mood: "fair",
-      word: "None that shows",
-      text: `A forest explains ${explained} of the differences between trials.`,
-    };
-  const [first, ...rest] = weights;
+/**
+ * Which hyperparameter matters?
+ *
+ * @param {Parts} parts
+ * @param {{ answer: Answers["importance"] | null, refusal: string }} known What is known of it, and why no more is.
+ */
+export function whatMatters({ head }, { answer: importance, refusal }) {
+  if (importance === null && refusal) return answer("none", "Not known", `${capital(refusal)}.`);
+  if (importance === null)
+    return head?.best
+      ? answer("none", "Being computed", "A forest learns from the trials.")
+      : answer("none", "Not known yet", "It takes some twenty results.");
+  const [first, ...rest] = importance.weights.filter(({ weight }) => Number(weight) > 0);
+  if (!first) return answer("none", "Not known yet", `${capital(importance.text)}.`);
+  const explained = `A forest explains ${shareText(Math.max(0, importance.explained ?? 0))} of the differences between`;
+  if (!importance.is_meaningful) return answer("fair", "None that shows", `${explained} trials.`);
+  const [weight, error] = [Number(first.weight), first.error ?? 0];
+  const mayBeFirst = (other) =>
+    other.weight > NEAR_THE_FIRST * weight || other.weight + (other.error ?? 0) >= weight - error;
   const others = rest
-    .filter(
-      ({ weight, error }) =>
-        weight > NEAR_THE_FIRST * first.weight || weight + (error ?? 0) >= first.weight - (first.error ?? 0),
-    )
+    .filter(mayBeFirst)
     .slice(0, 2)
     .map(({ name }) => shortened(name, 28));
-  const alone = answer.weights.length > 1 ? "Far ahead of all others." : "It is the only one that varies.";
+  const alone = importance.weights.length > 1 ? "Far ahead of all others." : "It is the only one that varies.";
   const then = others.length ? `Then ${listed(others)}.` : alone;
-  return {
-    mood: "good",
-    word: shortened(first.name, 28),
-    text: `${then} A forest explains ${explained} of the differences between ${plural(answer.results, "trial")}.`,
-  };
+  return answer("good", shortened(first.name, 28), `${then} ${explained} ${plural(importance.results, "trial")}.`);
 }
 
-/** Why did these fail? */
+/** Why did these fail? @param {Parts} parts */
 export function whyFailed({ head, failures }) {
-  if (!failures.groups.length)
-    return {
-      mood: "good",
-      word: "None failed",
-      text: head.tried ? `${plural(head.tried, "trial")} tried so far.` : "No trial has ended yet.",
-    };
   const place = ({ kind }) => (head.failed && kind === "failed" ? 0 : 1);
   const [first, ...rest] = [...failures.groups].sort((a, b) => place(a) - place(b) || b.count - a.count);
-  const other = { withdrawn: "withdrawn", lost: "lost with a worker" }[first.kind] ?? "failed";
+  if (!first)
+    return answer(
+      "good",
+      "None failed",
+      head.tried ? `${plural(head.tried, "trial")} tried so far.` : "No trial has ended yet.",
+    );
   const word = head.failed
     ? `${countText(head.failed)} of ${countText(head.tried)} failed`
-    : `${countText(first.count)} ${other}`;
+    : `${countText(first.count)} ${first.kind === "lost" ? "lost with a worker" : first.kind}`;
+  const reason = first.in_common
+    ? `${first.in_common}: ${shortened(first.reason, 70)}`
+    : `${countText(first.count)} × ${shortened(first.reason, 90)}`;
   const more = rest.length ? `; and ${plural(rest.length, "other reason")}` : "";
-  return {
-    mood: head.failed > MANY_FAILED * head.tried ? "bad" : "fair",
-    word,
-    text: first.in_common
-      ? `${first.in_common}: ${shortened(first.reason, 70)}${more}`
-      : `${countText(first.count)} × ${shortened(first.reason, 90)}${more}`,
-  };
+  return answer(head.failed > MANY_FAILED * head.tried ? "bad" : "fair", word, `${reason}${more}`);
 }
 
-/** How long still? */
+/** How long still? @param {Parts} parts */
 export function howLong({ head }) {
   const done = head.trials_wanted
     ? `${countText(head.tried)} of ${plural(head.trials_wanted, "trial")} tried.`
     : `${plural(head.tried, "trial")} tried.`;
-  const ran = secondsText(head.wall_seconds);
-  const goOn = `Go on with: ashtune resume ${head.directory}`;
+  const ended = `After ${secondsText(head.wall_seconds)}. ${done} Go on with: ashtune resume ${head.directory}`;
   switch (head.state) {
     case "complete":
-      return { mood: "good", word: "It is complete", text: `It took ${ran}. ${done}` };
+      return answer("good", "It is complete", `It took ${secondsText(head.wall_seconds)}. ${done}`);
     case "stopped":
-      return { mood: "fair", word: "It was stopped", text: `After ${ran}. ${done} ${goOn}` };
+      return answer("fair", "It was stopped", ended);
     case "died":
-      return { mood: "bad", word: "It died", text: `After ${ran}. ${done} ${goOn}` };
+      return answer("bad", "It died", ended);
     case "quiet":
-      return {
-        mood: "fair",
-        word: "Not known",
-        text: `No news for ${secondsText(head.driver.quiet_seconds ?? 0)}. ${done}`,
-      };
+      return answer("fair", "Not known", `No news for ${secondsText(head.driver.quiet_seconds)}. ${done}`);
     case "missing":
     case "unreadable":
-      return { mood: UNKNOWN, word: "Not known", text: capital(head.state_text) };
-    default:
-      break;
+      return answer("none", "Not known", capital(head.state_text));
   }
-  if (isNumber(head.remaining.seconds))
-    return { mood: "good", word: `About ${roughSecondsText(head.remaining.seconds)}`, text: done };
-  return { mood: UNKNOWN, word: head.trials_wanted ? "Too early to tell" : "It is open", text: done };
+  const { seconds } = head.remaining;
+  if (isNumber(seconds)) return answer("good", `About ${roughSecondsText(seconds)}`, done);
+  return answer("none", head.trials_wanted ? "Too early to tell" : "It is open", done);
 }
 
 function isAtWork({ state }) {

@@ -1,7 +1,7 @@
 // Questions to the server.
 
 /** What the server refuses to answer, in one line. */
-export class Refusal extends Error {}
+class Refusal extends Error {}
 
 /**
  * Ask the server.
@@ -10,12 +10,21 @@ export class Refusal extends Error {}
  * @param parameters Pairs of name and value for the query.
  * @throws Refusal With the server's line, or one that says that it cannot be reached.
  */
-export async function ask(path, parameters = []) {
+export function ask(path, parameters = []) {
   const query = new URLSearchParams(parameters).toString();
+  return answerOf(query ? `${path}?${query}` : path, { headers: { Accept: "application/json" } });
+}
+
+/** Send JSON to the server. @throws Refusal As `ask`. */
+export function post(path, body) {
+  const headers = { Accept: "application/json", "Content-Type": "application/json", "X-Ashtune": "1" };
+  return answerOf(path, { method: "POST", headers, body: JSON.stringify(body) });
+}
+
+async function answerOf(address, options) {
   let answer;
   try {
-    const response = await fetch(query ? `${path}?${query}` : path, { headers: { Accept: "application/json" } });
-    answer = await response.json();
+    answer = await (await fetch(address, options)).json();
   } catch {
     throw new Refusal("no answer from ashtune watch");
   }

@@ -30,31 +30,19 @@ export function audit(study) {
   section.askWhenSeen(
     study,
     () => (study.parts.head?.best ? ["audit", []] : null),
-    ({ text, rungs, notes }) => {
-      replaceChildren(
-        words,
-        [...text, ...(notes ?? [])].map((sentence) =>
-          element("p", { class: sentence.startsWith("FAULT") && "bad", text: sentence }),
-        ),
-      );
-      const columns = COLUMNS.filter(([name]) => rungs.some((rung) => shown(name, rung[name])));
-      const head = columns.map(([name, title]) => ({ title: name === "resource" ? `to ${study.unit}` : title }));
-      replaceChildren(
-        place,
-        rungs.length
-          ? table(
-              "Audit by rung",
-              head,
-              rungs.map((rung) => columns.map(([name]) => shown(name, rung[name]))),
-            )
-          : null,
-      );
+    (/** @type {Answers["audit"]} */ { text, rungs, notes }) => {
+      const paragraph = (sentence) => element("p", { class: sentence.startsWith("FAULT") && "bad", text: sentence });
+      replaceChildren(words, [...text, ...notes].map(paragraph));
+      const columns = COLUMNS.filter(([name]) => rungs.some((rung) => textOf(name, rung[name])));
+      const titles = columns.map(([name, title]) => (name === "resource" ? `to ${study.unit}` : title));
+      const rows = rungs.map((rung) => columns.map(([name]) => textOf(name, rung[name])));
+      replaceChildren(place, rows.length > 0 && table("Audit by rung", titles, rows));
     },
   );
   return section;
 }
 
-function shown(name, value) {
+function textOf(name, value) {
   if (name === "expected") return value ?? "";
   if (!isNumber(value)) return "";
   return name === "law" || name === "correlation" ? numberText(value, 3) : countText(value);

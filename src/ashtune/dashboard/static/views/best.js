@@ -1,18 +1,20 @@
 // The best value so far, over time and over what was trained, with the results that it comes from.
 
-import { Chart, metricAxis, timeAxis } from "../page/chart.js";
+import { CATEGORIES } from "../looks.js";
+import { metricAxis, numberAxis, timeAxis } from "../page/axis.js";
 import { element, openTrial } from "../page/dom.js";
 import { Figure } from "../page/figure.js";
-import { metricRange } from "../page/range.js";
 import { Section } from "../page/section.js";
-import { rungColor } from "../page/theme.js";
 import { countText, isNumber, numberText, secondsText } from "../page/text.js";
-import { rungLegend } from "./rungs.js";
+import { pointsByRung } from "./rungs.js";
 
 /** The best results crowd at one end of the axis: this share of all may be left out to tell them apart. */
 const WORST = 0.5;
-const ANY = ["--accent", "best at any rung", "line"];
-const HIGHEST = ["#d4505f", "best at the highest rung", "line"];
+/** Which steps, their colour and their name. */
+const LINES = [
+  ["_at_highest", CATEGORIES[1], "best at the highest rung"],
+  ["", CATEGORIES[0], "best at any rung"],
+];
 
 export function best(study) {
   const section = new Section(
@@ -21,128 +23,77 @@ export function best(study) {
     "The best result so far. Each point is a result, in the colour of its rung.",
     "Best so far",
   );
-  const [overTime, overResource] = [new Figure("Over time"), new Figure("Over what was trained")];
-  const charts = [new Chart(overTime.plot), new Chart(overResource.plot)];
-  section.body.append(element("div", { class: "pair" }, overTime.element, overResource.element));
-  section.drawWhenSeen(study, ["best", "head", "ladder"], (parts) =>
-    drawBest(parts, parts.head.objectives[0], [overTime, overResource], charts),
-  );
+  const figures = [new Figure("Over time"), new Figure("Over what was trained")];
+  section.body.append(element("div", { class: "pair" }, ...figures.map((each) => each.element)));
+  section.drawWhenSeen(study, ["best", "head", "ladder"], (parts) => drawBest(parts, figures));
   return section;
 }
 
-function drawBest({ best: part, head, ladder }, { metric, mode }, figures, [overTime, overResource]) {
-  const rungs = ladder.rungs.length;
+/** @param {Parts} parts @param {Figure[]} figures */
+function drawBest({ best: part, head, ladder }, figures) {
+  const [overTime, overResource] = figures;
+  const [goal] = head.objectives;
+  const { metric } = goal;
+  const { time, value, rung, trial } = part.results;
   const values = part.over_time.values[metric] ?? [];
-  const range = metricRange([...values, ...part.results.value], mode, WORST);
-  const y = metricAxis(range, metric);
-  const [now, trained] = [Math.max(head.now ?? 0, 0.01), Math.max(head.epochs ?? 0, 1)];
+  const [now, trained] = [Math.max(head.now, 0.01), Math.max(head.epochs, 1)];
   const resource = (at) => `${countText(at)} ${head.unit}s trained`;
-  const steps = (name, at, text, end, [color, label]) =>
-    upTo(
-      {
-        kind: "step",
-        color,
-        width: 2.5,
-        x: part[name][at],
-        y: part[name].values[metric] ?? [],
-        ...toTrial(part[name], metric, at, text, label),
-      },
-      end,
-    );
+  const y = metricAxis([...values, ...value], goal, WORST);
+  const points = pointsByRung(ladder.rungs, head.unit, { x: time, y: value, rung, trial }, (at) => [
+    `${metric} ${numberText(value[at])}`,
+    `trial ${trial[at]} at rung ${rung[at]}`,
+    secondsText(time[at]),
+  ]);
   overTime.draw(
-    [
-      ...byRung(part.results, rungs, metric),
-      steps("over_time_at_highest", "time", secondsText, now, HIGHEST),
-      steps("over_time", "time", secondsText, now, ANY),
-    ],
+    [...points, ...LINES.map((line) => stepsOf(part, "over_time", "time", metric, now, secondsText, line))],
     timeAxis(now, "since the study began"),
     y,
   );
+  overTime.caption(y.beyond ? `${countText(y.beyond)} worse results are outside of the view` : "");
   const first = Math.max(1, part.over_resource.resource[0] ?? 1);
+  const late = values.slice(Math.floor(values.length / 3)); // the first steps are far from the best
   overResource.draw(
-    [
-      steps("over_resource_at_highest", "resource", resource, trained, HIGHEST),
-      steps("over_resource", "resource", resource, trained, ANY),
-    ],
-    {
-      isLog: true,
-      low: first,
-      high: Math.max(trained, 1.1 * first),
-      label: `${head.unit}s trained, all trials together`,
-    },
-    metricAxis(metricRange(latest(values, part.over_resource_at_highest.values[metric] ?? []), mode), metric),
+    LINES.map((line) => stepsOf(part, "over_resource", "resource", metric, trained, resource, line)),
+    numberAxis(`${head.unit}s trained, all trials together`, first, Math.max(trained, 1.1 * first), true),
+    metricAxis([...late, ...(part.over_resource_at_highest.values[metric] ?? [])], goal),
   );
   for (const figure of figures)
     figure.describe(
       `Best ${metric}: ${numberText(values.find(isNumber))} at first, ${numberText(values.findLast(isNumber))} now.`,
     );
-  figures[0].caption(range.beyond ? `${countText(range.beyond)} worse results are outside of the view` : "");
-  figures[0].legend(rungLegend(ladder.rungs, head.unit));
-  figures[1].legend([["var(--accent)", ...ANY.slice(1)], HIGHEST]);
-  figures[0].data(() => stepsTable(part.over_time, "time", metric, secondsText));
-  figures[1].data(() => stepsTable(part.over_resource, "resource", metric, countText));
+  overTime.data(() => stepsTable(part.over_time, "time", metric, secondsText));
+  overResource.data(() => stepsTable(part.over_resource, "resource", metric, countText));
 }
 
-/** Return the values of the later steps: the first ones are far from the best, and would press all others flat. */
-function latest(values, highest) {
-  return [...values.slice(Math.floor(values.length / 3)), ...highest];
-}
-
-/** Let a line of steps go on to `end` at its last value. */
-function upTo(series, end) {
-  const at = series.x.at(-1);
-  return at === undefined || at >= end
-    ? series
-    : { ...series, x: [...series.x, end], y: [...series.y, series.y.at(-1)] };
-}
-
-function toTrial(of, metric, at, text, label) {
-  const place = (point) => Math.min(point, of.trial.length - 1);
+/** Return a line of the best so far, which goes on to `end` at its last value. @param {string[]} line @returns {Series} */
+function stepsOf(part, name, at, metric, end, text, line) {
+  const [where, color, label] = line;
+  const of = part[`${name}${where}`];
+  const y = of.values[metric] ?? [];
+  const goesOn = of[at].length > 0 && of[at].at(-1) < end;
+  const step = (point) => Math.min(point, of.trial.length - 1);
   return {
+    kind: "step",
+    color,
+    label,
+    width: 2.5,
+    x: goesOn ? [...of[at], end] : of[at],
+    y: goesOn ? [...y, y.at(-1)] : y,
     tip: (point) => [
-      `${metric} ${numberText(of.values[metric][place(point)])}`,
-      `${label}: trial ${of.trial[place(point)]}`,
-      text(of[at][place(point)]),
+      `${metric} ${numberText(y[step(point)])}`,
+      `${label}: trial ${of.trial[step(point)]}`,
+      text(of[at][step(point)]),
     ],
-    pick: (point) => openTrial(of.trial[place(point)]),
+    pick: (point) => openTrial(of.trial[step(point)]),
   };
-}
-
-/** Return a series of points for each rung. */
-function byRung(results, rungs, metric) {
-  const series = Array.from({ length: rungs }, (_, rung) => ({
-    kind: "points",
-    color: rungColor(rung, rungs),
-    size: 5,
-    alpha: 0.65,
-    x: [],
-    y: [],
-    trial: [],
-  }));
-  results.value.forEach((value, at) => {
-    const of = series[results.rung[at]];
-    if (!of) return;
-    of.x.push(results.time[at]);
-    of.y.push(value);
-    of.trial.push(results.trial[at]);
-  });
-  for (const [rung, of] of series.entries()) {
-    of.tip = (at) => [
-      `${metric} ${numberText(of.y[at])}`,
-      `trial ${of.trial[at]} at rung ${rung}`,
-      secondsText(of.x[at]),
-    ];
-    of.pick = (at) => openTrial(of.trial[at]);
-  }
-  return series;
 }
 
 function stepsTable(of, at, metric, text) {
   const rows = of[at].map((each, place) => [
     text(each),
     numberText(of.values[metric]?.[place]),
-    String(of.trial[place] ?? ""),
-    String(of.rung[place] ?? ""),
+    String(of.trial[place]),
+    String(of.rung[place]),
   ]);
-  return [[{ title: at }, { title: metric }, { title: "trial" }, { title: "rung" }], rows];
+  return [[at, metric, "trial", "rung"], rows];
 }

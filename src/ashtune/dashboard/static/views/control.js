@@ -1,28 +1,27 @@
 // Commands to the driver: pause, stop, more trials, other workers, a configuration to try. It is there only where the
 // study was started with --control, on the machine of this page.
 
-import { element, replaceChildren, set, setText } from "../page/dom.js";
+import { button, byId, element, form, numberField, replaceChildren, setText } from "../page/dom.js";
 import { Section } from "../page/section.js";
-import { isNumber, plural, valueText } from "../page/text.js";
-import { lineOf, Refusal } from "../study/ask.js";
+import { plural, valueText } from "../page/text.js";
+import { lineOf, post } from "../study/ask.js";
 
 const MORE_TRIALS = 10;
 const NATURE = "This page reads the study's journal; only what you send under Control changes the study.";
 
 export function control(study) {
   const section = new Section("control", "Control", "", "");
-  const sender = new Sender(study);
-  const enqueuing = new Enqueuing(study, sender);
+  const sender = newSender(study);
   section.body.append(
     element("div", { class: "controls" }, pauseButton(study, sender), stopButtons(sender)),
     moreTrials(sender),
     otherWorkers(study, sender),
-    enqueuing.element,
+    ownConfiguration(study, sender),
     sender.element,
   );
   section.element.hidden = true;
   section.element.classList.remove("blank");
-  const nature = document.getElementById("nature");
+  const nature = byId("nature");
   const natureBefore = nature.textContent;
   study.on(["head"], ({ head }) => {
     section.element.hidden = !head.control;
@@ -31,220 +30,159 @@ export function control(study) {
   return section;
 }
 
-/** Sends one command at a time, and says what came of it. */
-class Sender {
-  constructor(study) {
-    this._study = study;
-    this._isBusy = false;
-    this._done = element("p", { class: "quiet", role: "status" });
-    this._refused = element("p", { class: "bad", role: "alert" });
-    this.element = element("div", {}, this._done, this._refused);
-  }
-
-  /** Send a command; `done` is what to say if it was taken. Return whether it was. */
-  async send(command, done) {
-    if (this._isBusy) {
-      setText(this._refused, "Not sent: the driver has not answered the last command yet. Try again.");
-      return false;
+/** Return what sends one command at a time, and the place where it says what came of it. */
+function newSender(study) {
+  const done = element("p", { class: "quiet", role: "status" });
+  const refused = element("p", { class: "bad", role: "alert" });
+  let isBusy = false;
+  /** Send a command; `words` are what to say if it was taken. */
+  const send = async (command, words) => {
+    if (isBusy) {
+      setText(refused, "Not sent: the driver has not answered the last command yet. Try again.");
+      return;
     }
-    this._isBusy = true;
-    setText(this._done, "Asking the driver …");
-    setText(this._refused, "");
+    isBusy = true;
+    setText(done, "Asking the driver …");
+    setText(refused, "");
     try {
-      await post(`api/studies/${this._study.number}/control`, command);
-      setText(this._done, done);
-      return true;
+      await post(`api/studies/${study.number}/control`, command);
+      setText(done, words);
     } catch (problem) {
-      setText(this._done, "");
-      setText(this._refused, `Refused: ${lineOf(problem)}`);
-      return false;
+      setText(done, "");
+      setText(refused, `Refused: ${lineOf(problem)}`);
     } finally {
-      this._isBusy = false;
+      isBusy = false;
     }
-  }
-}
-
-/** Send JSON to the server. @throws Refusal With the server's line, or one that says that it cannot be reached. */
-async function post(path, body) {
-  let answer;
-  try {
-    const response = await fetch(path, {
-      method: "POST",
-      headers: { Accept: "application/json", "Content-Type": "application/json", "X-Ashtune": "1" },
-      body: JSON.stringify(body),
-    });
-    answer = await response.json();
-  } catch {
-    throw new Refusal("no answer from ashtune watch");
-  }
-  if (answer.error) throw new Refusal(answer.error);
+  };
+  return { send, element: element("div", {}, done, refused) };
 }
 
 function pauseButton(study, sender) {
-  const button = element("button", { type: "button", text: "Pause" });
-  button.addEventListener("click", () =>
+  const pause = button("Pause", () =>
     study.parts.head?.paused
       ? sender.send({ command: "continue" }, "The study goes on.")
       : sender.send({ command: "pause" }, "Paused: no job begins, and what runs is broken off and saved."),
   );
-  study.on(["head"], ({ head }) => setText(button, head.paused ? "Continue" : "Pause"));
-  return button;
+  study.on(["head"], ({ head }) => setText(pause, head.paused ? "Continue" : "Pause"));
+  return pause;
 }
 
 /** A button that asks once more before the study is stopped. */
 function stopButtons(sender) {
-  const stop = element("button", { type: "button", text: "Stop …" });
-  const really = element("button", { type: "button", text: "Stop the study" });
-  const not = element("button", { type: "button", text: "Do not stop" });
-  const question = element("span", { text: "Stop the study? It can be resumed later." });
-  const asking = element("span", { class: "choice", role: "group", "aria-label": "Stop the study?", hidden: true });
-  asking.append(question, really, not);
   const ask = (isAsked) => {
     [stop.hidden, asking.hidden] = [isAsked, !isAsked];
     (isAsked ? not : stop).focus();
   };
-  stop.addEventListener("click", () => ask(true));
-  not.addEventListener("click", () => ask(false));
-  asking.addEventListener("keydown", (event) => event.key === "Escape" && ask(false));
-  really.addEventListener("click", () => {
+  const stop = button("Stop …", () => ask(true));
+  const not = button("Do not stop", () => ask(false));
+  const really = button("Stop the study", () => {
     ask(false);
     sender.send({ command: "stop" }, "The study stops; ashtune resume goes on with it.");
   });
+  const onkeydown = (event) => event.key === "Escape" && ask(false);
+  const asking = element(
+    "span",
+    { class: "choice", role: "group", "aria-label": "Stop the study?", hidden: true, onkeydown },
+    element("span", { text: "Stop the study? It can be resumed later." }),
+    really,
+    not,
+  );
   return element("span", {}, stop, asking);
 }
 
 function moreTrials(sender) {
-  const input = numberInput("control-trials", MORE_TRIALS);
-  return form("More trials", input, "Add", () => {
+  const { input, fields } = numberField("control-trials", "More trials", { value: MORE_TRIALS, min: 1 });
+  return form(fields, "Add", () => {
     const trials = Number(input.value);
-    return sender.send({ command: "extend", trials }, `${plural(trials, "trial")} more may be started.`);
+    sender.send({ command: "extend", trials }, `${plural(trials, "trial")} more may be started.`);
   });
 }
 
 function otherWorkers(study, sender) {
-  const input = numberInput("control-workers", "");
+  const { input, fields } = numberField("control-workers", "Workers", { min: 1 });
   let isTyped = false; // once it is, it is the user's, also while it is empty
   input.addEventListener("input", () => {
     isTyped = true;
   });
   study.on(["head"], ({ head }) => {
-    if (!isTyped && isNumber(head.workers) && head.workers) input.value = head.workers;
+    if (!isTyped && head.workers) input.value = head.workers;
   });
-  return form("Workers", input, "Change", () => {
+  return form(fields, "Change", () => {
     const workers = Number(input.value);
-    return sender.send({ command: "workers", workers }, `${plural(workers, "worker")} from now on, as jobs end.`);
+    sender.send({ command: "workers", workers }, `${plural(workers, "worker")} from now on, as jobs end.`);
   });
 }
 
 /** The form of a configuration that the next new trial is to have. It begins as the best one so far. */
-class Enqueuing {
-  constructor(study, sender) {
-    this._study = study;
-    this._sender = sender;
-    this._fields = [];
-    this._list = element("div", { class: "fields" });
-    const fill = element("button", { type: "button", text: "As the best so far" });
-    fill.addEventListener("click", () => this._fill());
-    const form = element(
-      "form",
-      { autocomplete: "off" },
-      element("p", { class: "quiet", text: "A field that is left empty is a hyperparameter that is not active." }),
-      this._list,
-      element("div", { class: "choice" }, element("button", { type: "submit", text: "Enqueue" }), fill),
-    );
-    form.addEventListener("submit", (event) => {
-      event.preventDefault();
-      this._send();
-    });
-    this.element = element("details", {}, element("summary", { text: "Try a configuration of your own" }), form);
-    this.element.addEventListener("toggle", () => this.element.open && !this._fields.length && this._begin());
-  }
-
-  async _begin() {
-    const { space } = this._study.parts;
-    this._fields = (space?.hyperparameters ?? []).map((each, place) => new Field(each, `control-value-${place}`));
-    replaceChildren(
-      this._list,
-      this._fields.filter((field) => field.element).map((field) => field.element),
-    );
-    await this._fill();
-  }
-
+function ownConfiguration(study, sender) {
+  const list = element("div", { class: "fields" });
+  /** @type {ReturnType<typeof newField>[]} */
+  let fields = [];
   /** Fill the fields from the best trial so far. What is typed until its configuration is here stays. */
-  async _fill() {
-    const before = new Map(this._fields.map((field) => [field, field.value]));
-    const best = this._study.parts.head?.best;
+  const fill = async () => {
+    const before = new Map(fields.map((field) => [field, field.value()]));
+    const best = study.parts.head?.best;
     if (!best) return;
     try {
-      const { configuration } = await this._study.ask(`trials/${best.trial}`);
+      const { configuration } = await study.ask(`trials/${best.trial}`);
       const values = new Map(configuration.map(({ name, value }) => [name, value]));
-      for (const field of this._fields) if (field.value === before.get(field)) field.value = values.get(field.name);
+      for (const field of fields) if (field.value() === before.get(field)) field.fill(values.get(field.name));
     } catch (problem) {
       lineOf(problem); // a refusal leaves the fields as they are
     }
-  }
-
-  _send() {
-    const given = this._fields.map((field) => [field.name, field.value]).filter(([, value]) => value !== undefined);
+  };
+  const begin = () => {
+    if (!details.open || fields.length) return;
+    fields = study.parts.space.hyperparameters.map((each, place) => newField(each, `control-value-${place}`));
+    replaceChildren(
+      list,
+      fields.map((field) => field.element),
+    );
+    fill();
+  };
+  const send = () => {
+    const given = fields.map((field) => [field.name, field.value()]).filter(([, value]) => value !== undefined);
     const command = { command: "enqueue", configuration: Object.fromEntries(given) };
-    this._sender.send(command, "The next new trial has this configuration.");
-  }
-}
-
-/** The field of one hyperparameter; its value is undefined where it is empty. A constant has no field. */
-class Field {
-  constructor({ name, type, low, high, choices }, id) {
-    this.name = name;
-    this._choices = choices;
-    this._kind = type === "float" || type === "integer" ? "number" : choices.length ? "choice" : "text";
-    if (type === "constant" && choices.length) {
-      this._constant = choices[0];
-      return;
-    }
-    if (this._kind === "choice") {
-      const options = choices.map((choice, place) => element("option", { value: place, text: valueText(choice) }));
-      this._input = element("select", { id }, element("option", { value: "", text: "" }), options);
-    } else {
-      this._input = element("input", { id, type: this._kind === "number" ? "number" : "text" });
-      if (this._kind === "number") set(this._input, { step: type === "integer" ? 1 : "any", min: low, max: high });
-    }
-    this.element = element("div", { class: "field" }, element("label", { for: id, text: name }), this._input);
-  }
-
-  get value() {
-    if (!this._input) return this._constant;
-    const text = this._input.value;
-    if (text === "") return undefined;
-    if (this._kind === "text") return text;
-    return this._kind === "choice" ? this._choices[Number(text)] : Number(text);
-  }
-
-  set value(value) {
-    if (!this._input) return;
-    if (this._kind === "choice") {
-      const place = this._choices.findIndex((choice) => JSON.stringify(choice) === JSON.stringify(value));
-      this._input.value = place < 0 ? "" : place;
-    } else this._input.value = value ?? "";
-  }
-}
-
-/** A field for a whole number of at least 1. */
-function numberInput(id, value) {
-  return element("input", { id, type: "number", value, min: 1, step: 1, required: true });
-}
-
-/** A form of one number and a button. */
-function form(title, input, action, submit) {
-  const made = element(
-    "form",
-    { class: "choice", autocomplete: "off" },
-    element("label", { for: input.id, text: title }),
-    input,
-    element("button", { type: "submit", text: action }),
+    sender.send(command, "The next new trial has this configuration.");
+  };
+  const details = element(
+    "details",
+    { ontoggle: begin },
+    element("summary", { text: "Try a configuration of your own" }),
+    element("p", { class: "quiet", text: "A field that is left empty is a hyperparameter that is not active." }),
+    form([list], "Enqueue", send),
+    button("As the best so far", fill),
   );
-  made.addEventListener("submit", (event) => {
-    event.preventDefault();
-    submit();
-  });
-  return made;
+  return details;
+}
+
+/**
+ * Return the field of one hyperparameter, its value (undefined where it is empty), and what fills it. A constant has no
+ * field.
+ *
+ * @param {Hyperparameter} hyperparameter
+ */
+function newField({ name, type, low, high, choices }, id) {
+  if (type === "constant" && choices.length) return { name, element: null, value: () => choices[0], fill: () => {} };
+  const isNumber = type === "float" || type === "integer";
+  const options = ["", ...choices].map((choice, place) =>
+    element("option", { value: place ? place - 1 : "", text: place ? valueText(choice) : "" }),
+  );
+  const input = choices.length
+    ? element("select", { id }, options)
+    : element("input", {
+        id,
+        ...(isNumber ? { type: "number", step: type === "integer" ? 1 : "any", min: low, max: high } : {}),
+      });
+  const read = (text) => (choices.length ? choices[Number(text)] : isNumber ? Number(text) : text);
+  const placeOf = (value) => choices.findIndex((choice) => JSON.stringify(choice) === JSON.stringify(value));
+  return {
+    name,
+    element: element("div", { class: "field" }, element("label", { for: id, text: name }), input),
+    value: () => (input.value === "" ? undefined : read(input.value)),
+    fill: (value) => {
+      const place = placeOf(value);
+      input.value = String((choices.length ? (place < 0 ? "" : place) : value) ?? "");
+    },
+  };
 }

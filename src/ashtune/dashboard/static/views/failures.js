@@ -3,6 +3,7 @@
 import { element, replaceChildren, trialLink } from "../page/dom.js";
 import { Section } from "../page/section.js";
 import { countText, isNumber, plural } from "../page/text.js";
+import { preformatted } from "./trial.js";
 import { stateMark } from "./trials.js";
 
 export function failures(study) {
@@ -49,13 +50,7 @@ function groupOf({ kind, reason, count, trial, rung, traceback, in_common: share
         "details",
         { "data-key": key },
         element("summary", { "data-key": `summary ${key}`, text: "Traceback" }),
-        element("pre", {
-          "data-key": `traceback ${key}`,
-          tabindex: 0,
-          role: "region",
-          "aria-label": "Traceback",
-          text: traceback,
-        }),
+        preformatted(traceback, "Traceback", `traceback ${key}`),
       ),
   );
 }

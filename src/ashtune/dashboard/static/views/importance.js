@@ -1,7 +1,8 @@
 // Which hyperparameters mattered: a bar for each, with how far it may be off.
 
+import { namedAxis, numberAxis } from "../page/axis.js";
+import { element, setText } from "../page/dom.js";
 import { Figure } from "../page/figure.js";
-import { element, replaceChildren, setText } from "../page/dom.js";
 import { Section } from "../page/section.js";
 import { capital, isNumber, numberText, shortened } from "../page/text.js";
 
@@ -15,26 +16,18 @@ export function importance(study) {
     "Importance",
   );
   const figure = new Figure();
-  const list = element("ol", { class: "bars" });
   const words = element("p", { class: "quiet" });
-  figure.plot.append(list);
   section.body.append(words, figure.element);
   section.askWhenSeen(
     study,
     () => (study.parts.head?.best ? ["importance", []] : null),
-    (answer) => {
+    (/** @type {Answers["importance"]} */ answer) => {
       const sentences = [answer.text, answer.among_best].filter(Boolean);
       setText(words, sentences.map((each) => `${capital(each)}.`).join(" "));
-      drawBars(list, answer);
       figure.element.hidden = !answer.weights.length;
-      figure.describe(
-        `Importance: ${answer.weights
-          .slice(0, BARS)
-          .map(({ name, weight }) => `${name} ${numberText(weight, 2)}`)
-          .join(", ")}.`,
-      );
+      drawBars(figure, answer.weights.slice(0, BARS), answer.is_meaningful);
       figure.data(() => [
-        ["hyperparameter", "importance", "standard deviation"].map((title, place) => ({ title, text: !place })),
+        ["hyperparameter", "importance", "standard deviation"],
         answer.weights.map(({ name, weight, error }) => [
           shortened(name, 60),
           numberText(weight, 3),
@@ -46,24 +39,22 @@ export function importance(study) {
   return section;
 }
 
-function drawBars(list, { weights, is_meaningful: isMeaningful }) {
-  const shown = weights.slice(0, BARS);
-  const most = Math.max(1e-9, ...shown.map(({ weight, error }) => weight + (error ?? 0)));
-  const percent = (value) => `${Math.max(0, Math.min(100, (100 * value) / most))}%`;
-  replaceChildren(
-    list,
-    shown.map(({ name, weight, error }) => {
-      const [bar, whisker] = [element("i", { class: isMeaningful ? null : "faint" }), element("em")];
-      bar.style.width = percent(weight);
-      whisker.style.left = percent(weight - (error ?? 0));
-      whisker.style.width = `calc(${percent(weight + (error ?? 0))} - ${percent(weight - (error ?? 0))})`;
-      return element(
-        "li",
-        {},
-        element("span", { class: "name", title: name, text: shortened(name, 28) }),
-        element("span", { class: "track" }, bar, whisker),
-        element("span", { class: "number", text: isNumber(weight) ? Math.max(0, weight).toFixed(2) : "" }),
-      );
-    }),
+/** @param {Figure} figure @param {Weight[]} shown */
+function drawBars(figure, shown, isMeaningful) {
+  const weights = shown.map(({ weight }) => Math.max(0, weight ?? 0));
+  const [low, high] = [-1, 1].map((sign) => shown.map(({ weight, error }) => (weight ?? 0) + sign * (error ?? 0)));
+  const [y, names] = [[...shown.keys()], shown.map(({ name }) => name)];
+  const text = (at) => `${names[at]} ${numberText(shown[at].weight, 2)}`;
+  const x = low.map((end) => Math.max(0, end));
+  figure.draw(
+    [
+      { kind: "bars", x: y.map(() => 0), end: weights, y, thick: 18, color: isMeaningful ? "--accent" : "--quiet" },
+      { kind: "frames", x, end: high, y, thick: 8, color: "--ink" },
+      { kind: "texts", x, y, color: "--ink", lines: (at) => [weights[at].toFixed(2)] },
+    ],
+    numberAxis("", 0, 1.15 * Math.max(1e-9, ...high)),
+    { ...namedAxis("", names), low: shown.length - 0.5, high: -0.5 },
+    34 + 26 * shown.length,
   );
+  figure.describe(`Importance: ${y.map(text).join(", ")}.`);
 }

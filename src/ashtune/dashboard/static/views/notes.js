@@ -11,9 +11,7 @@ export function notes(study) {
     "What the scheduler and the search say of their choices, and the latest of them.",
     "Notes",
   );
-  const [scheduler, search] = [element("p"), element("p")];
-  const sources = element("div");
-  const feed = element("ol", { class: "history", tabindex: 0, "aria-label": "The latest choices" });
+  const [scheduler, search, sources, feed] = [element("p"), element("p"), element("div"), element("div")];
   section.body.append(
     element(
       "div",
@@ -23,29 +21,26 @@ export function notes(study) {
     ),
   );
   section.drawWhenSeen(study, ["notes"], ({ notes: part }) => {
-    setText(scheduler, part.scheduler ? `Scheduler: ${part.scheduler}` : "");
-    setText(search, part.search ? `Search: ${part.search}` : "");
-    const rows = Object.entries(part.sources).filter(([, count]) => count > 0);
-    const columns = [{ title: "proposed by", text: true }, { title: "trials" }, { title: "went on" }];
-    const went = (name) => (isNumber(part.promoted_share[name]) ? shareText(part.promoted_share[name]) : "");
-    replaceChildren(
-      sources,
-      rows.length
-        ? table(
-            "Where configurations come from",
-            columns,
-            rows.map(([name, count]) => [capital(name), countText(count), went(name)]),
-          )
-        : null,
-    );
-    replaceChildren(
-      feed,
-      [...part.why]
-        .reverse()
-        .map(({ time, text }) =>
-          element("li", {}, element("span", { class: "quiet", text: secondsText(time) }), ` ${text}`),
-        ),
-    );
+    setText(scheduler, part.scheduler && `Scheduler: ${part.scheduler}`);
+    setText(search, part.search && `Search: ${part.search}`);
+    const share = (name) => part.promoted_share[name];
+    const rows = Object.entries(part.sources)
+      .filter(([, count]) => count > 0)
+      .map(([name, count]) => [capital(name), countText(count), isNumber(share(name)) ? shareText(share(name)) : ""]);
+    const columns = ["proposed by", "trials", "went on"];
+    replaceChildren(sources, rows.length > 0 && table("Where configurations come from", columns, rows));
+    replaceChildren(feed, historyList("The latest choices", [...part.why].reverse()));
   });
   return section;
+}
+
+/** Return a list of what happened when, which scrolls in itself. @param {{ time: number, text: string }[]} steps */
+export function historyList(label, steps) {
+  return element(
+    "ol",
+    { class: "history", tabindex: 0, "aria-label": label, "data-key": `history ${label}` },
+    steps.map(({ time, text }) =>
+      element("li", {}, element("span", { class: "quiet", text: secondsText(time) }), ` ${text}`),
+    ),
+  );
 }

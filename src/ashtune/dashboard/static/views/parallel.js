@@ -3,7 +3,7 @@
 // The axes can be brushed: only lines within all ranges stay in colour. By pointer a range is drawn along an axis; by
 // keyboard its two ends are sliders below.
 
-import { element, replaceChildren, set, setText, trialLink } from "../page/dom.js";
+import { button, element, replaceChildren, set, setText, trialLink } from "../page/dom.js";
 import { Figure } from "../page/figure.js";
 import { Section } from "../page/section.js";
 import { countText, numberText, plural } from "../page/text.js";
@@ -17,19 +17,18 @@ export function parallel(study) {
   const section = new Section(
     "parallel",
     "All hyperparameters at once",
-    "A line is a trial, the best in red. Draw along an axis to keep only the lines that pass there.",
+    "A line is a trial, the best the brightest. Draw along an axis to keep only the lines that pass there.",
     "Parallel",
   );
   const figure = new Figure();
   set(figure.plot, { class: "plot wide", tabindex: 0 });
   const coordinates = new Coordinates(figure.plot, () => say());
   const count = element("p", { class: "quiet", role: "status" });
-  const best = element("p", {});
-  const clear = element("button", { text: "Clear all ranges", onclick: () => coordinates.clear() });
-  const list = element("button", {
-    text: "List them in the table",
-    onclick: () => dispatchEvent(new CustomEvent(FILTER, { detail: coordinates.ranges() })),
-  });
+  const best = element("p");
+  const clear = button("Clear all ranges", () => coordinates.clear());
+  const list = button("List them in the table", () =>
+    dispatchEvent(new CustomEvent(FILTER, { detail: coordinates.ranges() })),
+  );
   const sliders = element("div", { class: "sliders" });
   section.body.append(
     figure.element,
@@ -40,26 +39,16 @@ export function parallel(study) {
   );
 
   const say = () => {
-    const { trials } = coordinates;
+    const { trials, isBrushed, values } = coordinates;
     const within = coordinates.within();
+    const all = plural(trials.length, "trial");
     setText(
       count,
-      coordinates.isBrushed
-        ? `${countText(within.length)} of ${plural(trials.length, "trial")} within the ranges`
-        : `${plural(trials.length, "trial")}, the best and a sample`,
+      isBrushed ? `${countText(within.length)} of ${all} within the ranges` : `${all}, the best and a sample`,
     );
-    replaceChildren(
-      best,
-      within.length ? "The best of them: " : "",
-      within
-        .slice(0, NAMED)
-        .flatMap((at, number) => [
-          number ? ", " : "",
-          trialLink(trials[at]),
-          ` (${numberText(coordinates.values[at])})`,
-        ]),
-    );
-    clear.disabled = list.disabled = !coordinates.isBrushed;
+    const named = within.slice(0, NAMED).map((at) => [trialLink(trials[at]), ` (${numberText(values[at])}) `]);
+    replaceChildren(best, within.length > 0 && "The best of them: ", ...named);
+    clear.disabled = list.disabled = !isBrushed;
     coordinates.showIn(sliders);
   };
   section.askWhenSeen(

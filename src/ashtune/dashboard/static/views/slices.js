@@ -1,17 +1,16 @@
 // The result over each hyperparameter: a small figure each, its points in the colours of their rungs.
 
-import { Chart, metricAxis } from "../page/chart.js";
-import { element, openTrial, setText } from "../page/dom.js";
+import { hyperparameterAxis, metricAxis, padded, scattered } from "../page/axis.js";
+import { button, element, setText } from "../page/dom.js";
 import { Figure, Legend } from "../page/figure.js";
-import { metricRange, scattered } from "../page/range.js";
 import { Section } from "../page/section.js";
-import { rungColor } from "../page/theme.js";
-import { isNumber, numberText, plural, shortened, valueText } from "../page/text.js";
-import { rungLegend } from "./rungs.js";
+import { isNumber, numberText, plural, shortened } from "../page/text.js";
+import { pointsByRung, rungLegend } from "./rungs.js";
 
 const FIRST = 6;
 /** A question has at most a hundred parameters, and nobody looks at more figures. */
 const MOST = 60;
+const HEIGHT = 220;
 const JITTER = 0.16;
 /** The best results crowd at one end of the axis: so large a share may lie on its other edge, to tell them apart. */
 const WORST = 0.4;
@@ -24,33 +23,34 @@ export function slices(study) {
   );
   const place = element("div", { class: "panels" });
   const legend = new Legend();
-  const more = element("button", { hidden: true, onclick: () => showAll() });
+  const more = button("", () => showAll(), { hidden: true });
   section.body.append(legend.element, place, more);
-  const panels = new Map();
+  /** @type {Map<string, Figure>} */
+  const figures = new Map();
   let count = FIRST;
 
   const names = () => byImportance(study).slice(0, MOST);
   const question = () =>
     study.parts.head?.best && names().length
-      ? ["slices", names().slice(0, count).map((name) => ["name", name])]
+      ? [
+          "slices",
+          names()
+            .slice(0, count)
+            .map((name) => ["name", name]),
+        ]
       : null;
-  const consider = section.askWhenSeen(study, question, (answer) => {
-    const rungs = study.parts.ladder.rungs;
+  const consider = section.askWhenSeen(study, question, (/** @type {Answers["slices"]} */ { panels }) => {
+    const { rungs } = study.parts.ladder;
     legend.show(rungLegend(rungs, study.unit));
-    const range = metricRange(
-      answer.panels.flatMap((panel) => panel.y),
-      study.objective.mode,
-      WORST,
-    );
-    for (const panel of answer.panels) {
-      if (!panels.has(panel.name)) {
-        const figure = new Figure(shortened(panel.name, 40));
-        panels.set(panel.name, { figure, chart: new Chart(figure.plot, 190) });
-      }
-      drawPanel(panels.get(panel.name), panel, answer.metric, range, rungs.length);
-    }
-    const shown = answer.panels.map((panel) => panels.get(panel.name).figure.element);
+    const values = panels.flatMap((panel) => panel.y);
+    const y = metricAxis(values, study.objective, WORST);
+    const shown = panels.map((panel) => {
+      const figure = figures.get(panel.name) ?? new Figure(shortened(panel.name, 40));
+      figures.set(panel.name, figure);
+      return figure.element;
+    });
     if (shown.some((each, number) => place.children[number] !== each)) place.replaceChildren(...shown);
+    for (const panel of panels) drawPanel(figures.get(panel.name), panel, y, rungs, study);
     more.hidden = names().length <= count;
     setText(more, `Show ${plural(names().length, "hyperparameter")}`);
   });
@@ -63,68 +63,33 @@ export function slices(study) {
 }
 
 /** Return the names of the hyperparameters that vary, the most important first where that is known. */
-function byImportance({ names, important }) {
+export function byImportance({ names, important }) {
   const place = (name) => (important.includes(name) ? important.indexOf(name) : important.length + names.indexOf(name));
   return [...names].sort((a, b) => place(a) - place(b));
 }
 
-function drawPanel({ figure, chart }, panel, metric, range, rungs) {
-  const isNamed = panel.choices.length > 0;
-  const points = Array.from({ length: rungs }, (_, rung) => ({
-    kind: "points",
-    color: rungColor(rung, rungs),
-    size: 5,
-    alpha: 0.6,
-    x: [],
-    y: [],
-    at: [],
-  }));
-  panel.x.forEach((x, at) => {
-    const of = points[panel.rung[at]];
-    if (!of || !isNumber(x)) return;
-    of.x.push(isNamed ? x + JITTER * scattered(panel.trial[at]) : x);
-    of.y.push(isNumber(panel.y[at]) ? Math.max(range.low, Math.min(range.high, panel.y[at])) : null);
-    of.at.push(at);
-  });
-  const text = (at) => (isNamed ? valueText(panel.choices[panel.x[at]]) : numberText(panel.x[at]));
-  for (const of of points) {
-    of.tip = (point) => [
-      `${metric} ${numberText(panel.y[of.at[point]])}`,
-      `${shortened(panel.name, 24)} ${text(of.at[point])}`,
-      `trial ${panel.trial[of.at[point]]}`,
-    ];
-    of.pick = (point) => openTrial(panel.trial[of.at[point]]);
-  }
-  chart.draw(points, isNamed ? namedAxis(panel.choices) : valueAxis(panel), metricAxis(range, ""));
-  figure.caption(range.beyond ? "worse results lie on the edge" : "");
+/** @param {Answers["slices"]["panels"][0]} panel @param {ReturnType<typeof metricAxis>} y */
+function drawPanel(figure, panel, y, rungs, { unit, objective: { metric } }) {
+  const axis = hyperparameterAxis(panel);
+  const { rung, trial } = panel;
+  const text = (at) => axis.text(panel.x[at]);
+  const points = {
+    x: panel.x.map((x, at) => (axis.choices && isNumber(x) ? x + JITTER * scattered(trial[at]) : x)),
+    y: panel.y.map((value) => (isNumber(value) ? Math.max(y.low, Math.min(y.high, value)) : null)),
+    rung,
+    trial,
+  };
+  const series = pointsByRung(rungs, unit, points, (at) => [
+    `${metric} ${numberText(panel.y[at])}`,
+    `${shortened(panel.name, 24)} ${text(at)}`,
+    `trial ${trial[at]}`,
+  ]);
+  figure.draw(series, { ...padded(axis), label: "" }, { ...y, label: "" }, HEIGHT);
+  figure.legend([]); // one for all figures is above them
+  figure.caption(y.beyond ? "worse results lie on the edge" : "");
   figure.describe(`${metric} over ${panel.name}: ${plural(panel.x.length, "result")}.`);
   figure.data(() => [
-    [panel.name, metric, "rung", "trial"].map((title) => ({ title: shortened(title, 30) })),
-    panel.x.map((x, at) => [
-      isNumber(x) ? text(at) : "not active",
-      numberText(panel.y[at]),
-      String(panel.rung[at]),
-      String(panel.trial[at]),
-    ]),
+    [shortened(panel.name, 30), shortened(metric, 30), "rung", "trial"],
+    rung.map((each, at) => [text(at), numberText(panel.y[at]), String(each), String(trial[at])]),
   ]);
-}
-
-function namedAxis(choices) {
-  return {
-    low: -0.5,
-    high: choices.length - 0.5,
-    ticks: choices.map((choice, place) => [place, shortened(valueText(choice), 12)]),
-    label: "",
-  };
-}
-
-function valueAxis({ x, log: isLog }) {
-  const values = x.filter(isNumber);
-  const [low, high] = values.length ? [Math.min(...values), Math.max(...values)] : [0, 1];
-  if (isLog && low > 0) {
-    const room = (high / low) ** 0.04 || 1.1;
-    return { isLog: true, low: low / room, high: high * Math.max(room, 1.001), label: "" };
-  }
-  const room = 0.06 * (high - low || Math.abs(high) || 1);
-  return { low: low - room, high: high + room, label: "" };
 }

@@ -1,6 +1,6 @@
 // What is looked at first: the state of the study, its best value, and the time left.
 
-import { element, replaceChildren, set, setText, svg, trialLink } from "../page/dom.js";
+import { element, replaceChildren, set, setText, trialLink } from "../page/dom.js";
 import {
   capital,
   countText,
@@ -12,18 +12,18 @@ import {
   shareText,
 } from "../page/text.js";
 
-const WORDS = {
-  reading: "Reading the journal",
-  running: "Running",
-  complete: "Complete",
-  stopped: "Stopped",
-  died: "Died",
-  quiet: "Quiet",
-  missing: "No study yet",
-  unreadable: "Unreadable",
+/** The names of a study's states, and what each means for a reader, which colours it. */
+const STATES = {
+  reading: { name: "Reading the journal", mood: "none" },
+  running: { name: "Running", mood: "good" },
+  complete: { name: "Complete", mood: "good" },
+  stopped: { name: "Stopped", mood: "fair" },
+  died: { name: "Died", mood: "bad" },
+  quiet: { name: "Quiet", mood: "fair" },
+  missing: { name: "No study yet", mood: "none" },
+  unreadable: { name: "Unreadable", mood: "bad" },
 };
-/** What the state means for a reader: its colour and its sign, beside the word. */
-const MOODS = { running: "good", complete: "good", stopped: "fair", died: "bad", quiet: "fair", unreadable: "bad" };
+const OVER = ["complete", "stopped", "died", "missing", "unreadable"];
 
 export function summary(study) {
   const state = tile("state", "State");
@@ -31,19 +31,9 @@ export function summary(study) {
   const left = tile("time-left", "Time left");
   const name = element("h1", { text: "…" });
   const about = element("p", { class: "about quiet" });
-  const spark = svg(
-    "svg",
-    { class: "spark", viewBox: "0 0 100 28", preserveAspectRatio: "none", "aria-hidden": "true" },
-    svg("path"),
-  );
-  const bar = element(
-    "div",
-    { class: "progress", role: "progressbar", "aria-label": "Trials tried", "aria-valuemin": 0, "aria-valuemax": 100 },
-    element("i"),
-  );
+  const bar = element("progress", { "aria-label": "Trials tried", max: 1 });
+  left.value.after(bar);
   set(state.value, { role: "status" });
-  best.extra.append(spark);
-  left.extra.append(bar);
   const root = element(
     "section",
     { id: "summary", tabindex: -1, "aria-label": "Summary" },
@@ -52,132 +42,96 @@ export function summary(study) {
     element("div", { class: "tiles" }, state.element, best.element, left.element),
   );
   const show = ({ head }) => {
-    setText(name, head.name || head.directory);
-    setText(about, [head.scheduler, head.search, goalText(head), head.directory].filter(Boolean).join(" · "));
+    const goals = head.objectives.map(({ metric, mode }) => `${metric} (${mode})`).join(", ");
+    const title = head.name || head.directory;
+    setText(name, title);
+    setText(about, joined(head.scheduler, head.search, goals, head.directory));
     if (!location.hash.startsWith("#trial/"))
-      document.title = [
-        head.best ? numberText(bestValue(head)) : null,
-        WORDS[head.state].toLowerCase(),
-        head.name || head.directory,
-      ]
-        .filter(Boolean)
-        .join(" · ");
+      document.title = joined(head.best && numberText(bestValue(head)), STATES[head.state].name.toLowerCase(), title);
     showState(state, head);
     showBest(best, head);
     showLeft(left, bar, head);
   };
   const lack = () => {
     state.element.dataset.mood = "none";
-    setText(state.value, "Not known");
-    setText(state.detail, "The server could not make out how this study stands.");
-    setText(state.more, "");
+    state.say("Not known", "The server could not make out how this study stands.");
   };
   study.on(["head"], show, lack);
-  study.on(["best", "head"], ({ best: steps, head }) => drawSpark(spark, steps, head));
   setInterval(() => {
-    if (study.parts.head?.state === "running") showTime(state, study.parts.head, study.sinceHeard);
+    if (study.parts.head?.state === "running") setText(state.more, timeText(study.parts.head, study.sinceHeard));
   }, 1000);
   return { id: "summary", short: "", element: root };
 }
 
+/** Return the texts that are there, in one. */
+function joined(...texts) {
+  return texts.filter(Boolean).join(" · ");
+}
+
+/** A large value with two lines below it. */
 function tile(kind, title) {
   const value = element("b", { class: "value" });
   const detail = element("p", { class: "detail" });
   const more = element("p", { class: "detail quiet" });
-  const extra = element("div", { class: "extra" });
-  const root = element("div", { class: `tile ${kind}` }, element("h2", { text: title }), value, extra, detail, more);
-  return { element: root, value, detail, more, extra };
+  const root = element("div", { class: `tile ${kind}` }, element("h2", { text: title }), value, detail, more);
+  const say = (short, words, others = "") => {
+    setText(value, short);
+    setText(detail, words);
+    setText(more, others);
+  };
+  return { element: root, value, detail, more, say };
 }
 
+/** @param {HeadPart} head */
 function showState(state, head) {
-  state.element.dataset.mood = MOODS[head.state] ?? "none";
-  setText(
-    state.value,
-    head.state === "reading" && isNumber(head.is_reading)
-      ? `${WORDS.reading}: ${shareText(head.is_reading)}`
-      : head.paused
-        ? "Paused"
-        : WORDS[head.state],
-  );
+  const { name, mood } = STATES[head.state];
   const words = capital(head.state_text);
-  setText(state.detail, words === WORDS[head.state] ? "" : words);
-  showTime(state, head, 0);
+  const value = head.state === "reading" ? `${name}: ${shareText(head.is_reading)}` : head.paused ? "Paused" : name;
+  state.element.dataset.mood = mood;
+  state.say(value, words === name ? "" : words, timeText(head, 0));
 }
 
-function showTime(state, head, more) {
-  const parts = [`ran for ${secondsText(head.wall_seconds + (head.state === "running" ? more : 0))}`];
-  if (head.state === "running" && isNumber(head.workers) && isNumber(head.busy))
-    parts.push(`${countText(head.busy)} of ${plural(head.workers, "worker")} busy`);
-  if (head.sessions > 1) parts.push(plural(head.sessions, "session"));
-  setText(state.more, parts.join(" · "));
+/** @param {HeadPart} head @param more Seconds that have gone by since it was sent. */
+function timeText({ state, wall_seconds: seconds, workers, busy, sessions }, more) {
+  const isRunning = state === "running";
+  return joined(
+    `ran for ${secondsText(seconds + (isRunning ? more : 0))}`,
+    isRunning && isNumber(busy) && `${countText(busy)} of ${plural(workers, "worker")} busy`,
+    sessions > 1 && plural(sessions, "session"),
+  );
 }
 
-/** Return the value of the best trial in the first objective. */
-function bestValue(head) {
-  return head.best?.metrics?.[head.objectives[0]?.metric] ?? null;
+/** Return the value of the best trial in the first objective. @param {HeadPart} head */
+function bestValue({ best, objectives }) {
+  return best?.metrics[objectives[0]?.metric];
 }
 
-function goalText(head) {
-  return head.objectives.map(({ metric, mode }) => `${metric} (${mode})`).join(", ");
-}
-
-function showBest(best, head) {
+/** @param {HeadPart} head */
+function showBest(tileOfBest, head) {
   if (!head.best) {
-    setText(best.value, "none yet");
-    setText(best.detail, head.tried ? "No trial has a finite result" : "The first trials are training");
-    setText(best.more, "");
+    tileOfBest.say("none yet", head.tried ? "No trial has a finite result" : "The first trials are training");
     return;
   }
   const { trial, resource, metrics, origin } = head.best;
-  setText(best.value, numberText(bestValue(head)));
-  const others = head.objectives.slice(1).map(({ metric }) => `${metric} ${numberText(metrics[metric])}`);
-  const words = `${[head.objectives[0].metric, ...others].join(", ")} at ${plural(resource, head.unit)}`;
-  if (best.shown !== `${words} ${trial}`) replaceChildren(best.detail, `${words}, `, trialLink(trial));
-  best.shown = `${words} ${trial}`;
-  setText(best.more, origin ? `proposed by: ${origin}` : "");
+  const [first, ...others] = head.objectives.map(({ metric }) => metric);
+  const names = [first, ...others.map((metric) => `${metric} ${numberText(metrics[metric])}`)];
+  setText(tileOfBest.value, numberText(bestValue(head)));
+  replaceChildren(tileOfBest.detail, `${names.join(", ")} at ${plural(resource, head.unit)}, `, trialLink(trial));
+  setText(tileOfBest.more, origin && `proposed by: ${origin}`);
 }
 
-function showLeft(left, bar, head) {
-  const { done, seconds } = head.remaining;
-  const isOver = ["complete", "stopped", "died", "missing", "unreadable"].includes(head.state);
-  setText(
-    left.value,
-    isNumber(seconds) && !isOver
-      ? `about ${roughSecondsText(seconds)}`
-      : isOver
-        ? head.state === "complete"
-          ? "done"
-          : "stands still"
-        : "open",
+function showLeft(left, bar, { state, remaining, epochs, unit, failed, withdrawn, tried, trials_wanted: wanted }) {
+  const open = isNumber(remaining.seconds) ? `about ${roughSecondsText(remaining.seconds)}` : "open";
+  const over = state === "complete" ? "done" : "stands still";
+  left.say(
+    OVER.includes(state) ? over : open,
+    capital(remaining.done),
+    joined(
+      `${countText(epochs)} ${unit}s trained`,
+      failed > 0 && `${countText(failed)} failed`,
+      withdrawn > 0 && `${countText(withdrawn)} withdrawn`,
+    ),
   );
-  setText(left.detail, capital(done));
-  const wanted = head.trials_wanted;
-  const parts = [`${countText(head.epochs)} ${head.unit}s trained`];
-  if (head.failed) parts.push(`${countText(head.failed)} failed`);
-  if (head.withdrawn) parts.push(`${countText(head.withdrawn)} withdrawn`);
-  setText(left.more, parts.join(" · "));
   bar.hidden = !wanted;
-  const share = wanted ? Math.min(1, head.tried / wanted) : 0;
-  bar.setAttribute("aria-valuenow", Math.round(100 * share));
-  bar.firstElementChild.style.width = `${100 * share}%`;
-}
-
-function drawSpark(spark, best, head) {
-  const { time, values } = best.over_time;
-  const steps = values[head.objectives[0]?.metric] ?? [];
-  const points = time.map((at, number) => [at, steps[number]]).filter(([, value]) => isNumber(value));
-  if (points.length < 2) {
-    spark.firstElementChild.setAttribute("d", "");
-    return;
-  }
-  const from = Math.max(0.1, points[0][0]);
-  const to = Math.max(head.now, points.at(-1)[0], 1.1 * from);
-  const late = points.slice(Math.floor(points.length / 3)).map(([, value]) => value); // the first are far from the best
-  const [low, high] = [Math.min(...late), Math.max(...late)];
-  const x = (at) => (100 * Math.log(Math.max(at, from) / from)) / Math.log(to / from); // most steps come early
-  const y = (value) => 26 - (24 * (Math.max(low, Math.min(high, value)) - low)) / (high - low || 1);
-  const path = points.map(([at, value], number) =>
-    number ? `H${x(at).toFixed(2)}V${y(value).toFixed(2)}` : `M${x(at).toFixed(2)} ${y(value).toFixed(2)}`,
-  );
-  spark.firstElementChild.setAttribute("d", `${path.join("")}H100`);
+  bar.value = wanted ? tried / wanted : 0;
 }

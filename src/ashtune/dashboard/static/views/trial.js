@@ -1,10 +1,8 @@
 // The page of one trial: its curve and its configuration beside the best, its log, what became of it.
 
-import { lineOf } from "../study/ask.js";
-import { Chart, metricAxis, resourceAxis } from "../page/chart.js";
+import { metricAxis, resourceAxis } from "../page/axis.js";
 import { element, replaceChildren, setText, table } from "../page/dom.js";
 import { Figure } from "../page/figure.js";
-import { metricRange } from "../page/range.js";
 import {
   bytesText,
   capital,
@@ -15,6 +13,8 @@ import {
   shortened,
   valueText,
 } from "../page/text.js";
+import { lineOf } from "../study/ask.js";
+import { historyList } from "./notes.js";
 import { stateMark } from "./trials.js";
 
 const EVERY = 2000;
@@ -29,7 +29,8 @@ export class TrialPage {
     this._remark = element("p", { class: "remark quiet", role: "status" });
     this._curves = element("div", { class: "pair" });
     this._rest = element("div");
-    this._charts = new Map();
+    /** @type {Map<string, Figure>} */
+    this._figures = new Map();
     this._shown = "";
     this._back = element("a", { text: "↑ back to the study" });
     this._previous = element("a", { text: "← the one before" });
@@ -58,11 +59,9 @@ export class TrialPage {
     this._previous.hidden = trial === 0;
     this._next.href = `#trial/${trial + 1}`;
     this._next.hidden = true;
-    replaceChildren(this._about);
-    replaceChildren(this._rest);
-    replaceChildren(this._curves);
-    for (const { chart } of this._charts.values()) chart.destroy();
-    this._charts.clear();
+    for (const each of [this._about, this._rest, this._curves]) replaceChildren(each);
+    for (const figure of this._figures.values()) figure.destroy();
+    this._figures.clear();
     this._shown = "";
     this._ask();
     this._title.focus({ preventScroll: true });
@@ -94,83 +93,78 @@ export class TrialPage {
     }
   }
 
+  /** @param {TrialAnswer} answer */
   _draw(answer) {
     const shown = JSON.stringify(answer);
     if (shown === this._shown) return;
     this._shown = shown;
-    const { head } = this._study.parts;
-    const unit = head?.unit ?? "epoch";
-    document.title = `trial ${answer.trial} · ${head?.name ?? ""}`;
+    const { unit, parts } = this._study;
+    document.title = `trial ${answer.trial} · ${parts.head?.name ?? ""}`;
     const words = [
       isNumber(answer.rung) ? `rung ${answer.rung}` : "no result yet",
       `${countText(answer.resource)} ${unit}s trained`,
-      ...Object.entries(answer.metrics ?? {}).map(([name, value]) => `${name} ${numberText(value)}`),
-      isNumber(answer.seconds) ? secondsText(answer.seconds) : "",
-      answer.origin ? `proposed by: ${answer.origin}` : "",
-    ].filter(Boolean);
-    replaceChildren(this._about, stateMark(answer.status), ` · ${words.join(" · ")}`);
-    this._next.hidden = !(answer.trial < head?.started - 1);
-    this._drawCurves(answer, head);
+      ...Object.entries(answer.metrics).map(([name, value]) => `${name} ${numberText(value)}`),
+      isNumber(answer.seconds) && secondsText(answer.seconds),
+      answer.origin && `proposed by: ${answer.origin}`,
+    ];
+    replaceChildren(this._about, stateMark(answer.status), ` · ${words.filter(Boolean).join(" · ")}`);
+    this._next.hidden = !(answer.trial < parts.head?.started - 1);
+    for (const [metric, own] of Object.entries(answer.curve))
+      if (own.resource.length) this._drawCurve(metric, own, answer.best_curve[metric], answer.trial);
     replaceChildren(
       this._rest,
       answer.reason && part("Why", element("p", { class: "bad", text: answer.reason })),
-      answer.traceback && part("Traceback", pre(answer.traceback, "Traceback")),
-      part("Configuration", configurationTable(answer.configuration, head?.best?.trial === answer.trial)),
+      answer.traceback && part("Traceback", preformatted(answer.traceback, "Traceback")),
+      part("Configuration", configurationTable(answer.configuration, parts.head?.best?.trial === answer.trial)),
       element(
         "div",
         { class: "pair" },
-        part("What happened", historyList(answer.history)),
+        part("What happened", historyList("What happened", answer.history)),
         part("Checkpoints", checkpointsTable(answer.checkpoints, unit)),
       ),
       part(
         "What it printed",
-        answer.log ? pre(answer.log, "Log", answer.log_is_cut) : element("p", { class: "quiet", text: "nothing" }),
+        answer.log_is_cut && element("p", { class: "quiet", text: "the end of it:" }),
+        answer.log ? preformatted(answer.log, "Log") : element("p", { class: "quiet", text: "nothing" }),
       ),
     );
   }
 
-  _drawCurves({ trial, curve, best_curve: bestCurve }, head) {
-    const { resources } = this._study;
-    for (const [metric, own] of Object.entries(curve)) {
-      if (!own.resource.length) continue;
-      if (!this._charts.has(metric)) {
-        const figure = new Figure(capital(metric));
-        this._curves.append(figure.element);
-        this._charts.set(metric, { figure, chart: new Chart(figure.plot, 240) });
-      }
-      const { figure, chart } = this._charts.get(metric);
-      const best = bestCurve?.[metric] ?? { resource: [], value: [] };
-      const mode = head?.objectives.find((each) => each.metric === metric)?.mode ?? "min";
-      const line = (of, color, width, name) => ({
-        kind: "line",
-        color,
-        width,
-        x: of.resource,
-        y: of.value,
-        tip: (at) => [name, `${numberText(of.value[at])} at ${countText(of.resource[at])}`],
-      });
-      const dots = { ...line(own, "--accent", 2, `trial ${trial}`), kind: "points", size: 6, alpha: 1 };
-      chart.draw(
-        [line(best, "--quiet", 2, "the best"), line(own, "--accent", 2.5, `trial ${trial}`), dots],
-        resourceAxis(resources, head?.unit ?? "epoch", [own, bestCurve?.[metric] ?? own]),
-        metricAxis(metricRange([...own.value, ...best.value], mode), metric),
-      );
-      figure.legend([
-        ["var(--accent)", `trial ${trial}`, "line"],
-        ["var(--quiet)", "the best", "line"],
-      ]);
-      const [last, lastOfBest] = [own, best].map(({ value }) => numberText(value.findLast(isNumber)));
-      figure.describe(`${capital(metric)} of trial ${trial}: ${last} at last; of the best: ${lastOfBest}.`);
-      figure.data(() => {
-        const others = new Map(best.resource.map((at, place) => [at, best.value[place]]));
-        const rows = own.resource.map((at, place) => [
-          countText(at),
-          numberText(own.value[place]),
-          others.has(at) ? numberText(others.get(at)) : "",
-        ]);
-        return [[{ title: head?.unit ?? "epoch" }, { title: `trial ${trial}` }, { title: "the best" }], rows];
-      });
-    }
+  /** @param {string} metric @param {Curve} own @param {Curve | undefined} ofBest @param {number} trial */
+  _drawCurve(metric, own, ofBest, trial) {
+    const best = ofBest ?? { resource: [], value: [] };
+    const { resources, unit, parts } = this._study;
+    const figure = this._figures.get(metric) ?? new Figure(capital(metric));
+    this._figures.set(metric, figure);
+    if (!figure.element.isConnected) this._curves.append(figure.element);
+    const mode = parts.head?.objectives.find((each) => each.metric === metric)?.mode ?? "min";
+    const curve = ({ resource, value }, kind, color, label) => ({
+      kind,
+      color,
+      label: kind === "line" && label,
+      size: 6,
+      alpha: 1,
+      x: resource,
+      y: value,
+      tip: (at) => [label, `${numberText(value[at])} at ${countText(resource[at])}`],
+    });
+    figure.draw(
+      [
+        curve(best, "line", "--quiet", "the best"),
+        curve(own, "line", "--accent", `trial ${trial}`),
+        curve(own, "points", "--accent", `trial ${trial}`),
+      ],
+      resourceAxis(resources, unit, [own, best]),
+      metricAxis([...own.value, ...best.value], { metric, mode }, 0), // all of it
+      270,
+    );
+    const [last, lastOfBest] = [own, best].map(({ value }) => numberText(value.findLast(isNumber)));
+    figure.describe(`${capital(metric)} of trial ${trial}: ${last} at last; of the best: ${lastOfBest}.`);
+    const others = new Map(best.resource.map((at, place) => [at, numberText(best.value[place])]));
+    figure.data(() => [
+      [unit, `trial ${trial}`, "the best"],
+      own.resource.map((at, place) => [countText(at), numberText(own.value[place]), others.get(at) ?? ""]),
+    ]);
   }
 }
 
@@ -178,36 +172,23 @@ function part(title, ...children) {
   return element("section", { class: "part" }, element("h2", { text: title }), ...children);
 }
 
-function pre(text, label, isCut = false) {
-  return element(
-    "div",
-    {},
-    isCut && element("p", { class: "quiet", text: "the end of it:" }),
-    element("pre", { tabindex: 0, role: "region", "aria-label": label, "data-key": label, text }),
-  );
+/** Return a text of several lines that scrolls in itself. @param key What it is of, where there are several. */
+export function preformatted(text, label, key = label) {
+  return element("pre", { tabindex: 0, role: "region", "aria-label": label, "data-key": key, text });
 }
 
 function configurationTable(configuration, isBest) {
-  const columns = [
-    { title: "hyperparameter", text: true },
-    { title: "value" },
-    ...(isBest ? [] : [{ title: "of the best" }]),
-  ];
+  const short = (value) => shortened(valueText(value), 60);
   const rows = configuration.map(({ name, value, best_value: best }) => {
-    const isOther = JSON.stringify(value) !== JSON.stringify(best);
-    const own = element(isOther && !isBest ? "b" : "span", { text: shortened(valueText(value), 60) });
-    return [shortened(name, 60), own, ...(isBest ? [] : [shortened(valueText(best), 60)])];
+    const isOther = !isBest && JSON.stringify(value) !== JSON.stringify(best);
+    return [shortened(name, 60), element(isOther ? "b" : "span", { text: short(value) }), short(best)];
   });
-  return table("Configuration", columns, rows);
-}
-
-function historyList(history) {
-  return element(
-    "ol",
-    { class: "history", tabindex: 0, "aria-label": "What happened", "data-key": "history" },
-    history.map(({ time, text }) =>
-      element("li", {}, element("span", { class: "quiet", text: secondsText(time) }), ` ${text}`),
-    ),
+  const columns = ["hyperparameter", "value", "of the best"];
+  const count = isBest ? 2 : 3;
+  return table(
+    "Configuration",
+    columns.slice(0, count),
+    rows.map((row) => row.slice(0, count)),
   );
 }
 
@@ -215,7 +196,7 @@ function checkpointsTable(checkpoints, unit) {
   if (!checkpoints.length) return element("p", { class: "quiet", text: "none is kept" });
   return table(
     "Checkpoints",
-    [{ title: unit }, { title: "size" }],
+    [unit, "size"],
     checkpoints.map(({ resource, bytes }) => [countText(resource), bytesText(bytes)]),
   );
 }

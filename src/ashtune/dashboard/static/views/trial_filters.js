@@ -1,15 +1,14 @@
 // The controls above the table of trials: a search field, filters, and ranges of hyperparameters and of the value.
 
-import { element, replaceChildren } from "../page/dom.js";
+import { button, element, fillOptions, form, replaceChildren } from "../page/dom.js";
 import { capital, numberText, plural, shortened, valueText } from "../page/text.js";
 
-const STATUSES = ["running", "paused", "trained to the top", "failed", "withdrawn", "ended early"];
-const ORIGINS = ["model", "mutation", "random", "enqueued", "other"];
 /** After so many milliseconds without a key the search begins. */
 const PAUSE = 250;
 
-/** The search field, the filters, and the form for a range of a hyperparameter or of the value. */
+/** The search field, the filters, the form for a range of a hyperparameter or of the value, and the ranges that are set. */
 export class Filters {
+  /** @param asked What is asked of the server; it is changed here. @param change Called after that. */
   constructor(study, asked, change) {
     this._study = study;
     this._asked = asked;
@@ -24,17 +23,13 @@ export class Filters {
         wait = setTimeout(() => this._set("search", search.value.trim()), PAUSE);
       },
     });
-    this._status = this._select(
-      "status",
-      "any state",
-      STATUSES.map((each) => [each, each]),
-    );
-    this._rung = this._select("rung", "any rung", []);
-    this._origin = this._select(
-      "origin",
-      "any origin",
-      ORIGINS.map((each) => [each, each]),
-    );
+    const select = (name) => {
+      const made = element("select", { "aria-label": capital(name), onchange: () => this._set(name, made.value) });
+      return made;
+    };
+    this._status = select("status");
+    this._rung = select("rung");
+    this._origin = select("origin");
     this._name = element("select", {
       "aria-label": "Hyperparameter or metric of the range",
       onchange: () => this._offerValues(),
@@ -42,42 +37,49 @@ export class Filters {
     this._low = element("input", { type: "number", step: "any", placeholder: "from", "aria-label": "From" });
     this._high = element("input", { type: "number", step: "any", placeholder: "to", "aria-label": "To" });
     this._choice = element("select", { "aria-label": "Choice", hidden: true });
-    const range = element(
-      "form",
-      { class: "choice", onsubmit: (event) => this._add(event) },
-      this._name,
-      this._low,
-      this._high,
-      this._choice,
-      element("button", { text: "Add range" }),
-    );
+    const range = form([this._name, this._low, this._high, this._choice], "Add range", () => this._add());
     this.element = element("div", { class: "controls" }, search, this._status, this._rung, this._origin, range);
+    this.chips = element("ul", { class: "chips" });
   }
 
   /** Offer the rungs and hyperparameters, once they are known. */
   offer() {
-    const { space, ladder, head } = this._study.parts;
-    fillOptions(this._rung, [
-      ["", "any rung"],
-      ...ladder.rungs.map((rung, number) => [String(number), `rung ${number}: ${plural(rung.resource, head.unit)}`]),
+    const { ladder, head } = this._study.parts;
+    const rungs = ladder.rungs.map(({ resource }, rung) => [
+      String(rung),
+      `rung ${rung}: ${plural(resource, head.unit)}`,
     ]);
-    const names = [
-      ...head.objectives.map(({ metric }) => metric),
-      ...space.hyperparameters.filter(({ type }) => type !== "constant").map(({ name }) => name),
-    ];
-    if (
-      fillOptions(
-        this._name,
-        names.map((name) => [name, shortened(name, 40)]),
-      )
-    )
-      this._offerValues();
+    fillOptions(this._rung, [["", "any rung"], ...rungs]);
+    const names = [...head.objectives.map(({ metric }) => metric), ...this._study.names];
+    const options = names.map((name) => [name, shortened(name, 40)]);
+    if (fillOptions(this._name, options)) this._offerValues();
   }
 
-  _select(name, any, options) {
-    const select = element("select", { "aria-label": capital(name), onchange: () => this._set(name, select.value) });
-    fillOptions(select, [["", any], ...options]);
-    return select;
+  /** Offer the states and the origins that the server has names for. @param {Answers["trials"]} answer */
+  offerKinds({ statuses, origins }) {
+    for (const [select, any, kinds] of [
+      [this._status, "any state", statuses],
+      [this._origin, "any origin", origins],
+    ])
+      fillOptions(select, [["", any], ...Object.keys(kinds).map((each) => [each, each])]);
+  }
+
+  /** Show the ranges that are set, each with a button that removes it. */
+  showChips() {
+    const chip = (range) => {
+      const remove = () => {
+        this._asked.where = this._asked.where.filter((each) => each !== range);
+        this._change();
+      };
+      const attributes = {
+        class: "plain",
+        "aria-label": `Remove the range of ${shortened(range.name, 40)}`,
+        "data-key": `where ${range.name}`,
+      };
+      const words = `${shortened(range.name, 30)} ${rangeText(range, this._choicesOf(range.name))} `;
+      return element("li", {}, words, button("×", remove, attributes));
+    };
+    replaceChildren(this.chips, this._asked.where.map(chip));
   }
 
   _set(name, value) {
@@ -87,78 +89,36 @@ export class Filters {
   }
 
   _offerValues() {
-    const choices = choicesOf(this._study, this._name.value);
-    fillOptions(
-      this._choice,
-      (choices ?? []).map((choice, place) => [String(place), shortened(valueText(choice), 40)]),
-    );
+    const choices = this._choicesOf(this._name.value);
+    const options = (choices ?? []).map((choice, place) => [String(place), shortened(valueText(choice), 40)]);
+    fillOptions(this._choice, options);
     this._choice.hidden = choices === null;
     this._low.hidden = this._high.hidden = choices !== null;
   }
 
-  _add(event) {
-    event.preventDefault();
+  _add() {
     const name = this._name.value;
-    const [low, high] = this._choice.hidden
-      ? [this._low.value, this._high.value]
-      : [this._choice.value, this._choice.value];
+    const [from, to] = this._choice.hidden ? [this._low, this._high] : [this._choice, this._choice];
+    const [low, high] = [from.value, to.value];
     if (low === "" && high === "") return;
     this._asked.where = [...this._asked.where.filter((each) => each.name !== name), { name, low, high }];
     this._low.value = this._high.value = "";
     this._change();
   }
+
+  /** Return the choices of a hyperparameter, or null if it has none. */
+  _choicesOf(name) {
+    const of = this._study.parts.space?.hyperparameters.find((each) => each.name === name);
+    return of && ["choice", "ordinal"].includes(of.type) ? of.choices : null;
+  }
 }
 
-/** Return the choices of a hyperparameter, or null if it has none. */
-function choicesOf(study, name) {
-  const hyperparameter = study.parts.space?.hyperparameters.find((each) => each.name === name);
-  return hyperparameter && ["choice", "ordinal"].includes(hyperparameter.type) ? hyperparameter.choices : null;
-}
-
-/** Put options into a select, if they are others than before. Return whether they were. */
-function fillOptions(select, options) {
-  const shown = JSON.stringify(options);
-  if (select.dataset.shown === shown) return false;
-  const { value } = select;
-  select.dataset.shown = shown;
-  select.replaceChildren(...options.map(([each, text]) => element("option", { value: each, text })));
-  if (options.some(([each]) => each === value)) select.value = value;
-  return true;
-}
-
-/** Show the ranges that are set, each with a button that removes it. */
-export function showChips(chips, asked, study, change) {
-  replaceChildren(
-    chips,
-    asked.where.map((range) => {
-      const { name, low, high } = range;
-      const choices = choicesOf(study, name);
-      const words = choices
-        ? listedChoices(choices, low, high)
-        : [low === "" ? "" : `from ${numberText(Number(low))}`, high === "" ? "" : `to ${numberText(Number(high))}`]
-            .filter(Boolean)
-            .join(" ");
-      const remove = () => {
-        asked.where = asked.where.filter((each) => each !== range);
-        change();
-      };
-      return element(
-        "li",
-        {},
-        `${shortened(name, 30)} ${words} `,
-        element("button", {
-          class: "plain",
-          "aria-label": `Remove the range of ${shortened(name, 40)}`,
-          "data-key": `where ${name}`,
-          text: "×",
-          onclick: remove,
-        }),
-      );
-    }),
-  );
-}
-
-function listedChoices(choices, low, high) {
-  const within = choices.slice(Math.ceil(Number(low)), high === "" ? undefined : Math.floor(Number(high)) + 1);
-  return shortened(within.map(valueText).join(" or "), 40);
+/** Return a range in words: of choices their names, of which it has the places. */
+export function rangeText({ low, high }, choices) {
+  if (choices) {
+    const within = choices.slice(Math.ceil(Number(low)), high === "" ? undefined : Math.floor(Number(high)) + 1);
+    return shortened(within.map(valueText).join(" or "), 40);
+  }
+  const ends = [low !== "" && `from ${numberText(Number(low))}`, high !== "" && `to ${numberText(Number(high))}`];
+  return ends.filter(Boolean).join(" ");
 }

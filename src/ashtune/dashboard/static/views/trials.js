@@ -1,9 +1,9 @@
 // The table of trials. The server searches, sorts and filters; the page has one leaf of it at a time.
 
-import { element, replaceChildren, scrolling, set, setText, trialLink } from "../page/dom.js";
+import { button, element, replaceChildren, setText, table, trialLink } from "../page/dom.js";
 import { Section } from "../page/section.js";
 import { countText, isNumber, numberText, plural, secondsText, shortened, valueText } from "../page/text.js";
-import { Filters, showChips } from "./trial_filters.js";
+import { Filters } from "./trial_filters.js";
 
 const COUNT = 25;
 /** The table may be asked for again after so many milliseconds: it costs the server little. */
@@ -16,17 +16,17 @@ export function trials(study) {
   const asked = { search: "", sort: "value", order: "", status: "", rung: "", origin: "", where: [], offset: 0 };
   const place = element("div");
   const count = element("p", { class: "quiet", role: "status" });
-  const chips = element("ul", { class: "chips" });
   const pages = element("div", { class: "pages" });
   const controls = new Filters(study, asked, () => change({}));
-  section.body.append(controls.element, chips, count, place, pages);
+  section.body.append(controls.element, controls.chips, count, place, pages);
 
   const question = () =>
     study.parts.head?.tried || study.parts.head?.running ? ["trials", parametersOf(asked, study)] : null;
   const consider = section.askWhenSeen(
     study,
     question,
-    (answer) => {
+    (/** @type {Answers["trials"]} */ answer) => {
+      controls.offerKinds(answer);
       setText(count, countOf(answer, asked));
       replaceChildren(
         place,
@@ -38,13 +38,12 @@ export function trials(study) {
   );
   const change = (changes, isTurn = false) => {
     Object.assign(asked, changes, isTurn ? {} : { offset: 0 });
-    showChips(chips, asked, study, () => change({}));
+    controls.showChips();
     consider();
   };
   study.on(["space", "ladder", "head"], () => controls.offer());
-  addEventListener(FILTER, ({ detail }) => {
-    asked.where = detail;
-    change({});
+  addEventListener(FILTER, (event) => {
+    change({ where: /** @type {CustomEvent} */ (event).detail });
     section.element.scrollIntoView();
     section.element.focus({ preventScroll: true });
   });
@@ -55,11 +54,11 @@ function firstOrder(name, study) {
   return name === "value" && study.objective.mode === "max" ? "desc" : "asc"; // the best, and the first, come first
 }
 
-function parametersOf(asked, study) {
-  const order = asked.order || firstOrder(asked.sort, study);
+/** Return what is asked as the parameters of the address. */
+export function parametersOf(asked, study) {
   const parameters = [
     ["sort", asked.sort],
-    ["order", order],
+    ["order", asked.order || firstOrder(asked.sort, study)],
     ["offset", asked.offset],
     ["count", COUNT],
   ];
@@ -76,57 +75,48 @@ function countOf({ total, matching }, { offset }) {
   return `${countText(offset + 1)} to ${countText(last)} of ${of}`;
 }
 
+/** @param {Answers["trials"]} answer */
 function trialsTable({ columns, rows }, asked, study, sort) {
-  const { metric } = study.objective;
-  const fixed = [
-    ["number", "trial"],
-    ["status", "state"],
-    ["value", metric],
-    ["resource", `${study.unit}s`],
-    ["seconds", "time"],
-  ];
   const order = asked.order || firstOrder(asked.sort, study);
-  const heads = [...fixed, ...columns.map((name) => [name, name])].map(([name, title]) => {
+  const head = (name, title = name) => {
     const isSorted = asked.sort === name;
     const next = !isSorted ? firstOrder(name, study) : order === "asc" ? "desc" : "asc";
-    const arrow = isSorted ? (order === "asc" ? " ↑" : " ↓") : "";
+    const arrow = element("span", { "aria-hidden": "true", text: isSorted && (order === "asc" ? " ↑" : " ↓") });
     return element(
       "th",
       {
         scope: "col",
         class: name === "status" && "text",
-        "aria-sort": isSorted ? (order === "asc" ? "ascending" : "descending") : null,
+        "aria-sort": isSorted && (order === "asc" ? "ascending" : "descending"),
       },
       element(
         "button",
         { class: "plain", "data-key": `sort ${name}`, onclick: () => sort(name, next) },
         shortened(title, 24),
-        element("span", { "aria-hidden": "true", text: arrow }),
+        arrow,
       ),
     );
-  });
+  };
   const best = study.parts.head?.best?.trial;
-  const body = rows.map((row) =>
-    element(
-      "tr",
-      { class: row.trial === best && "bold" },
-      element("th", { scope: "row" }, trialLink(row.trial, String(row.trial))),
-      element("td", { class: "state" }, stateMark(row.status), row.reason && ` ${shortened(row.reason, 60)}`),
-      element("td", { text: row.value === null ? "" : numberText(row.value) }),
-      element("td", { text: countText(row.resource) }),
-      element("td", { text: isNumber(row.seconds) ? secondsText(row.seconds) : "" }),
-      columns.map((name) => element("td", { text: valueOf(row, name) })),
+  const heads = [
+    head("number", "trial"),
+    head("status", "state"),
+    head("value", study.objective.metric),
+    head("resource", `${study.unit}s`),
+    head("seconds", "time"),
+    ...columns.map((name) => head(name)),
+  ];
+  const cells = rows.map((row) => [
+    element("th", { scope: "row", class: row.trial === best && "bold" }, trialLink(row.trial, String(row.trial))),
+    element("td", { class: "state" }, stateMark(row.status), row.reason && ` ${shortened(row.reason, 60)}`),
+    row.value === null ? "" : numberText(row.value),
+    countText(row.resource),
+    isNumber(row.seconds) ? secondsText(row.seconds) : "",
+    ...columns.map((name) =>
+      Object.hasOwn(row.configuration, name) ? shortened(valueText(row.configuration[name]), 24) : "",
     ),
-  );
-  return scrolling(
-    "Trials",
-    element("table", { class: "trials" }, element("thead", {}, element("tr", {}, heads)), element("tbody", {}, body)),
-  );
-}
-
-/** Return the value of a hyperparameter in a row, nothing where it is not active. */
-function valueOf({ configuration }, name) {
-  return Object.hasOwn(configuration, name) ? shortened(valueText(configuration[name]), 24) : "";
+  ]);
+  return table("Trials", heads, cells, { class: "trials" });
 }
 
 /** Return a state as a word with a mark in its colour. */
@@ -134,22 +124,17 @@ export function stateMark(status, text = status) {
   return element("span", { class: "mark-of-state", "data-state": status, text });
 }
 
-function turnPages(pages, { matching }, asked, turn) {
+function turnPages(pages, { matching }, { offset }, turn) {
   const last = Math.max(0, Math.floor((matching - 1) / COUNT) * COUNT);
-  const button = (text, offset, isOff) => {
-    const made = element("button", { text, "data-key": `page ${text}`, onclick: () => turn(offset) });
-    set(made, { disabled: isOff });
-    return made;
-  };
+  const turner = (text, to, disabled) => button(text, () => turn(to), { "data-key": `page ${text}`, disabled });
   pages.hidden = matching <= COUNT;
-  const { offset } = asked;
   const hadFocus = pages.contains(document.activeElement);
   replaceChildren(
     pages,
-    button("First", 0, !offset),
-    button("Previous", Math.max(0, offset - COUNT), !offset),
-    button("Next", offset + COUNT, offset >= last),
-    button("Last", last, offset >= last),
+    turner("First", 0, !offset),
+    turner("Previous", Math.max(0, offset - COUNT), !offset),
+    turner("Next", offset + COUNT, offset >= last),
+    turner("Last", last, offset >= last),
   );
   // What is off at an end cannot keep the focus: the other direction takes it.
   if (hadFocus && !pages.contains(document.activeElement))

@@ -1,10 +1,10 @@
 // What the study would have taken under other choices: sliders for workers, reduction factor and deadline.
 
-import { Chart, timeAxis } from "../page/chart.js";
-import { element, replaceChildren, setText } from "../page/dom.js";
+import { CATEGORIES } from "../looks.js";
+import { numberAxis, timeAxis } from "../page/axis.js";
+import { element, replaceChildren, setText, slider } from "../page/dom.js";
 import { Figure } from "../page/figure.js";
 import { Section } from "../page/section.js";
-import { CATEGORIES } from "../page/theme.js";
 import { countText, listed, numberText, plural, roughSecondsText, secondsText, shareText } from "../page/text.js";
 
 const WORKERS = [1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256];
@@ -21,38 +21,31 @@ export function whatif(study) {
     "What this study would have taken under other choices, trained again in virtual time from its journal.",
     "What if",
   );
+  /** @type {Record<"workers" | "factor" | "deadline", number | null>} */
   const chosen = { workers: null, factor: null, deadline: null };
   const figure = new Figure("Wall time by number of workers");
-  const chart = new Chart(figure.plot, 240);
   const words = element("div", { class: "quiet" });
   const first = element("p", { class: "prediction", role: "status" });
   const predictions = new Predictions();
 
   let wait = 0;
-  const change = (name, value) => {
-    chosen[name] = value;
-    show();
-    clearTimeout(wait);
-    wait = setTimeout(() => consider(), WAIT);
-  };
-  const workers = slider(
-    "Workers",
-    WORKERS.map((count) => [count, countText(count)]),
-    (value) => change("workers", value),
-  );
-  const factor = slider(
-    "Reduction factor",
-    FACTORS.map((each) => [each, String(each)]),
-    (value) => change("factor", value),
-  );
-  const deadline = slider(
-    "Deadline",
-    DEADLINES.map((seconds) => [seconds, seconds === null ? "none" : roughSecondsText(seconds)]),
-    (value) => {
-      workers.input.disabled = value !== null; // a deadline asks how many workers it takes
-      change("deadline", value);
-    },
-  );
+  const choice = (name, title, values, text) =>
+    slider(
+      `slider-${title.toLowerCase().replaceAll(" ", "-")}`,
+      title,
+      { max: values.length - 1 },
+      (place) => text(values[place]),
+      (place) => {
+        chosen[name] = values[place];
+        workers.input.disabled = chosen.deadline !== null; // a deadline asks how many workers it takes
+        show();
+        clearTimeout(wait);
+        wait = setTimeout(consider, WAIT);
+      },
+    );
+  const workers = choice("workers", "Workers", WORKERS, countText);
+  const factor = choice("factor", "Reduction factor", FACTORS, String);
+  const deadline = choice("deadline", "Deadline", DEADLINES, (at) => (at === null ? "none" : roughSecondsText(at)));
   section.body.append(
     element("div", { class: "sliders" }, workers.element, factor.element, deadline.element),
     first,
@@ -61,18 +54,17 @@ export function whatif(study) {
   );
 
   study.on(["workers", "ladder"], () => {
-    const there = lanesOf(study);
+    const [there, own] = [lanesOf(study), Math.round((study.resources[1] ?? 1) / study.resources[0])];
     if (chosen.workers !== null || !there || !study.isThere) return;
-    chosen.workers = WORKERS.find((count) => count >= there) ?? WORKERS.at(-1);
-    chosen.factor =
-      FACTORS.find((each) => each >= Math.round((study.resources[1] ?? 1) / study.resources[0])) ?? FACTORS.at(-1);
-    workers.set(chosen.workers);
-    factor.set(chosen.factor);
+    const reach = (values, least) => Math.max(0, values.indexOf(values.find((each) => each >= least) ?? values.at(-1)));
+    workers.set(reach(WORKERS, there));
+    factor.set(reach(FACTORS, own));
+    [chosen.workers, chosen.factor] = [WORKERS[reach(WORKERS, there)], FACTORS[reach(FACTORS, own)]];
   });
   const show = () => {
     const mine = predictions.of(chosen.factor, chosen.workers);
     if (chosen.deadline === null) setText(first, mine ? predictionText(mine, study) : "");
-    drawTimes(chart, figure, predictions.all(chosen.factor), mine, study);
+    drawTimes(figure, predictions.all(chosen.factor), mine, study.objective);
   };
   /** What is asked next: the choice itself, then the numbers of workers around it, as each takes seconds. */
   const question = () => {
@@ -83,7 +75,7 @@ export function whatif(study) {
     const next = [chosen.workers, ...around].find((count) => !predictions.of(chosen.factor, count)) ?? chosen.workers;
     return ["whatif", [["workers", String(next)], factors]];
   };
-  const consider = section.askWhenSeen(study, question, (answer, [, given]) => {
+  const consider = section.askWhenSeen(study, question, (/** @type {Answers["whatif"]} */ answer, [, given]) => {
     const asked = Object.fromEntries(given); // the sliders may stand elsewhere by now
     predictions.add(answer.predictions, asked.reduction_factor, study.position);
     replaceChildren(
@@ -97,7 +89,7 @@ export function whatif(study) {
 }
 
 /** The predictions so far, by reduction factor and number of workers. Old ones of a study that grows are forgotten. */
-class Predictions {
+export class Predictions {
   constructor() {
     this._known = new Map();
   }
@@ -122,31 +114,6 @@ function lanesOf({ parts: { workers } }) {
   return workers ? workers.lanes.length + workers.left_out : 0;
 }
 
-/** Return a slider over a list of values: its element, its input, and a function that sets it. */
-function slider(title, values, changed) {
-  const id = `slider-${title.toLowerCase().replaceAll(" ", "-")}`;
-  const output = element("output", { for: id });
-  const input = element("input", { id, type: "range", min: 0, max: values.length - 1, step: 1, value: 0 });
-  const show = () => {
-    const [, text] = values[Number(input.value)];
-    input.setAttribute("aria-valuetext", text);
-    setText(output, text);
-  };
-  input.addEventListener("input", () => {
-    show();
-    changed(values[Number(input.value)][0]);
-  });
-  show();
-  return {
-    input,
-    element: element("div", { class: "slider" }, element("label", { for: id, text: title }), input, output),
-    set: (value) => {
-      input.value = values.findIndex(([each]) => each === value);
-      show();
-    },
-  };
-}
-
 function predictionText({ workers, wall_seconds: wall, utilisation, best, reduction_factor: factor }, study) {
   const may = wall.low < wall.high ? `, perhaps ${secondsText(wall.low)} to ${secondsText(wall.high)}` : "";
   const parts = [`${secondsText(wall.likely)} in all${may}`, `workers busy ${shareText(utilisation)}`];
@@ -154,55 +121,38 @@ function predictionText({ workers, wall_seconds: wall, utilisation, best, reduct
   return `On ${plural(workers, "worker")} with reduction factor ${factor}: ${listed(parts)}.`;
 }
 
-function drawTimes(chart, figure, predictions, mine, study) {
+/** @param {Figure} figure @param {Prediction[]} predictions @param {Prediction | undefined} mine @param {Goal} goal */
+function drawTimes(figure, predictions, mine, { metric }) {
   if (!predictions.length) return;
   const of = [...predictions].sort((a, b) => a.workers - b.workers);
   const [x, y] = [of.map((one) => one.workers), of.map((one) => one.wall_seconds.likely)];
+  const [color, most] = [CATEGORIES[0], Math.max(...of.map((one) => one.wall_seconds.high))];
   const tip = (at) => [
     `${plural(x[at], "worker")}: ${secondsText(y[at])}`,
     `${secondsText(of[at].wall_seconds.low)} to ${secondsText(of[at].wall_seconds.high)}`,
   ];
-  const chosen = mine
-    ? [{ kind: "points", color: "--bad", size: 12, alpha: 0.9, x: [mine.workers], y: [mine.wall_seconds.likely] }]
-    : [];
-  const most = Math.max(...of.map((one) => one.wall_seconds.high));
-  chart.draw(
+  figure.draw(
     [
-      { kind: "line", color: CATEGORIES[0], width: 2, x, y },
-      { kind: "points", color: CATEGORIES[0], size: 7, alpha: 1, x, y, tip },
-      ...chosen,
+      { kind: "line", color, x, y },
+      { kind: "points", color, size: 7, alpha: 1, x, y, tip },
+      ...(mine ? [{ kind: "points", color: "--bad", size: 12, x: [mine.workers], y: [mine.wall_seconds.likely] }] : []),
     ],
-    {
-      isLog: true,
-      low: 0.85 * x[0],
-      high: 1.18 * x.at(-1),
-      ticks: x.map((count) => [count, countText(count)]),
-      label: "workers",
-    },
+    { ...numberAxis("workers", 0.85 * x[0], 1.18 * (x.at(-1) ?? 1), true), ticks: x },
     timeAxis(1.1 * most, "wall time"),
   );
   const times = of.map((one) => `${one.workers}: ${secondsText(one.wall_seconds.likely)}`);
   figure.describe(`Wall time by number of workers: ${times.join(", ")}.`);
   figure.data(() => [
-    [
-      "scheduler",
-      "reduction factor",
-      "workers",
-      "wall time",
-      "or from",
-      "to",
-      "busy",
-      `best ${study.objective.metric}`,
-    ].map((title, place) => ({ title, text: !place })),
-    of.map((one) => [
-      one.scheduler,
-      String(one.reduction_factor),
-      countText(one.workers),
-      secondsText(one.wall_seconds.likely),
-      secondsText(one.wall_seconds.low),
-      secondsText(one.wall_seconds.high),
-      shareText(one.utilisation),
-      one.best ? numberText(one.best.likely) : "",
+    ["scheduler", "reduction factor", "workers", "wall time", "or from", "to", "busy", `best ${metric}`],
+    of.map(({ scheduler, reduction_factor: factor, workers, wall_seconds: wall, utilisation, best }) => [
+      scheduler,
+      String(factor),
+      countText(workers),
+      secondsText(wall.likely),
+      secondsText(wall.low),
+      secondsText(wall.high),
+      shareText(utilisation),
+      best ? numberText(best.likely) : "",
     ]),
   ]);
 }
