@@ -14,6 +14,10 @@ SITE := build/docs
 INSTALL := -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 PIP := $(BIN)/python $(INSTALL)
 
+# What checks the live page's scripts, where npm is there.
+JAVASCRIPT := tools/javascript
+NPM := $(shell command -v npm)
+
 PEERS := optuna ray syne_tune
 
 FAST := tests/core tests/schedulers tests/search tests/study tests/reports
@@ -63,13 +67,19 @@ test-cluster: $(VENV)/.test $(VENV_OPENMPI)/.test ## the tests that need SLURM, 
 	$(VENV_OPENMPI)/bin/python -m pytest -rs tests/mpi
 	$(VENV_OPENMPI)/bin/python -m pytest -rs tests/mpi/cluster/test_goes_on.py
 
-check: $(VENV)/.check ## ruff, mypy --strict, import contracts, the size of the code
+check: $(VENV)/.check $(if $(NPM),$(JAVASCRIPT)/node_modules/.installed) ## ruff, mypy --strict, import contracts, the page's scripts, the size of the code
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/mypy --strict --config-file= --disable-error-code import-untyped examples/*.py examples/slurm/*.py
 	$(BIN)/mypy --strict --config-file= packaging/dist_check.py packaging/fill_in.py docs/check_site.py tools/budget.py tools/walks.py
 	$(BIN)/lint-imports
+ifdef NPM
+	$(JAVASCRIPT)/node_modules/.bin/eslint --config $(JAVASCRIPT)/eslint.config.js src tests/javascript $(JAVASCRIPT)
+	$(JAVASCRIPT)/node_modules/.bin/tsc --project $(JAVASCRIPT)
+else
+	@echo "no npm here: the page's scripts are not checked"
+endif
 	$(BIN)/python tools/budget.py
 
 # Those that CI needs, for make --jobs: pip uses one core. What .check has installed is all that .test wants.
@@ -151,9 +161,13 @@ $(VENV)/.check: $(BIN)/python pyproject.toml constraints.txt
 	$(PIP) --editable '.[test,check]'
 	touch $(VENV)/.test $@
 
+$(JAVASCRIPT)/node_modules/.installed: $(JAVASCRIPT)/package.json
+	npm install --prefix $(JAVASCRIPT) --no-package-lock --no-audit --no-fund --loglevel=error
+	touch $@
+
 $(VENV_DOCS)/.docs: $(VENV_DOCS)/bin/python pyproject.toml constraints.txt
 	$(VENV_DOCS)/bin/python $(INSTALL) --editable '.[docs,release]'
 	touch $@
 
 clean: ## remove environments, caches and what was built
-	rm -rf $(VENV) $(VENV_OPENMPI) $(VENV_INTEGRATIONS) $(VENV_JUPYTER) $(VENV_DOCS) .venv-peers-* dist build docs/generated .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache mutants
+	rm -rf $(JAVASCRIPT)/node_modules $(VENV) $(VENV_OPENMPI) $(VENV_INTEGRATIONS) $(VENV_JUPYTER) $(VENV_DOCS) .venv-peers-* dist build docs/generated .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache mutants

@@ -1,0 +1,85 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { areBusy, howLong, isBetter, whatMatters, whyFailed } from "./study/answers.js";
+
+const HEAD = {
+  state: "running",
+  now: 100,
+  wall_seconds: 100,
+  objectives: [{ metric: "loss", mode: "min" }],
+  tried: 20,
+  failed: 0,
+  workers: 4,
+  busy: 3,
+  utilisation: 0.9,
+  trials_wanted: 40,
+  remaining: { seconds: 100 },
+  driver: { quiet_seconds: 200 },
+  directory: "runs/digits",
+};
+const steps = (time, loss) => ({ time, values: { loss } });
+const best = (time, loss) => ({ over_time: steps(time, loss), over_time_at_highest: { time: [], values: {} } });
+
+test("a study gets better if its best value moved in the last quarter of the time", () => {
+  assert.equal(isBetter({ head: HEAD, best: best([10, 90], [0.5, 0.3]) }).word, "Yes");
+  assert.equal(isBetter({ head: HEAD, best: best([10, 60], [0.5, 0.3]) }).word, "Slowly");
+  assert.equal(isBetter({ head: HEAD, best: best([10, 20], [0.5, 0.3]) }).word, "Not lately");
+  assert.equal(isBetter({ head: HEAD, best: best([], []) }).word, "No result yet");
+});
+
+test("the first result of the highest rung is no progress over lower ones", () => {
+  const both = { over_time: steps([1, 2, 3], [0.9, 0.5, 0.1]), over_time_at_highest: steps([95], [0.4]) };
+  assert.match(isBetter({ head: HEAD, best: both }).text, /^Loss 0\.4/);
+});
+
+test("workers are busy, mostly or hardly, and the largest losses are named", () => {
+  const shares = { training: 0.9, driver: 0.02, saving: 0.05, tail: null };
+  const answer = areBusy({ head: HEAD, workers: { shares } });
+  assert.deepEqual([answer.mood, answer.word], ["good", "Yes, 90 %"]);
+  assert.equal(answer.text, "3 of 4 at work now. The rest: saving 5 % and waiting for the driver 2 %.");
+  assert.equal(areBusy({ head: { ...HEAD, utilisation: 0.7 }, workers: { shares } }).word, "Mostly, 70 %");
+  assert.equal(areBusy({ head: { ...HEAD, utilisation: 0.2 }, workers: { shares } }).mood, "bad");
+  assert.equal(areBusy({ head: { ...HEAD, utilisation: null }, workers: { shares } }).mood, "none");
+});
+
+const learned = (...weights) => ({
+  weights: weights.map(([name, weight, error]) => ({ name, weight, error })),
+  explained: 0.7,
+  is_meaningful: true,
+  results: 60,
+  text: "",
+  among_best: "",
+});
+
+test("a hyperparameter is far ahead only if the error bars part", () => {
+  const text = (...weights) => whatMatters({}, { answer: learned(...weights), refusal: "" }).text;
+  assert.match(text(["rate", 0.8, 0.1], ["width", 0.1, 0.05]), /^Far ahead of all others\./);
+  assert.match(text(["rate", 0.8, 0.5], ["width", 0.1, 0.3]), /^Then width\./);
+  assert.match(text(["rate", 0.8, 0.01], ["width", 0.5, 0.01]), /^Then width\./);
+  assert.match(text(["rate", 0.8, 0.1]), /^It is the only one that varies\./);
+});
+
+test("no hyperparameter is named where the forest says nothing", () => {
+  const answer = { ...learned(["rate", 0.8, 0.1]), is_meaningful: false };
+  assert.equal(whatMatters({}, { answer, refusal: "" }).word, "None that shows");
+  assert.equal(whatMatters({ head: HEAD }, { answer: null, refusal: "no scikit-learn" }).text, "No scikit-learn.");
+});
+
+test("the reason of most failed trials is said before what was withdrawn", () => {
+  const group = (kind, count, reason) => ({ kind, count, reason, in_common: "" });
+  const groups = [group("withdrawn", 9, "too large"), group("failed", 1, "a typo"), group("failed", 2, "not finite")];
+  const answer = whyFailed({ head: { ...HEAD, failed: 2 }, failures: { groups } });
+  assert.deepEqual(
+    [answer.mood, answer.word, answer.text],
+    ["fair", "2 of 20 failed", "2 × not finite; and 2 other reasons"],
+  );
+  assert.equal(whyFailed({ head: { ...HEAD, failed: 3 }, failures: { groups } }).mood, "bad");
+  assert.equal(whyFailed({ head: HEAD, failures: { groups: [] } }).word, "None failed");
+});
+
+test("the time left is an estimate while the study runs, and what it took after that", () => {
+  assert.deepEqual(howLong({ head: HEAD }), { mood: "good", word: "About 2 min", text: "20 of 40 trials tried." });
+  assert.equal(howLong({ head: { ...HEAD, state: "complete" } }).text, "It took 1 min 40 s. 20 of 40 trials tried.");
+  assert.match(howLong({ head: { ...HEAD, state: "died" } }).text, /ashtune resume runs\/digits$/);
+  assert.equal(howLong({ head: { ...HEAD, remaining: { seconds: null } } }).word, "Too early to tell");
+});

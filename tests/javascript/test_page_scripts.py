@@ -1,0 +1,103 @@
+"""The live page's own scripts, as they are served: their unit tests by node's test runner, and what they share with
+Python: texts of numbers, colours, and the messages.
+"""
+
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ashtune.core.numbers import bytes_text, number_text, seconds_text, share_text
+from ashtune.dashboard.parts.best import BestPart
+from ashtune.dashboard.parts.curves import CurvesPart
+from ashtune.dashboard.parts.failures import FailuresPart
+from ashtune.dashboard.parts.head import HeadPart
+from ashtune.dashboard.parts.ladder import LadderPart
+from ashtune.dashboard.parts.notes import NotesPart
+from ashtune.dashboard.parts.space import SpacePart
+from ashtune.dashboard.parts.workers import WorkersPart
+from ashtune.dashboard.routes import page_files
+from ashtune.reports import looks
+from ashtune.reports.figures.axes import unit_of_time
+
+HERE = Path(__file__).parent
+NODE = shutil.which("node")
+STATIC = HERE.parents[1] / "src" / "ashtune" / "dashboard" / "static"
+TESTS = sorted(HERE.glob("*.test.js"))
+PARTS = (HeadPart, LadderPart, BestPart, WorkersPart, CurvesPart, FailuresPart, NotesPart, SpacePart)
+NUMBERS = [
+    sign * digits * 10.0**power
+    for sign in (1, -1)
+    for digits in (1, 1.2, 1.23456789, 9.99949, 9.9996)
+    for power in range(-8, 9)
+]
+SECONDS = [0, 0.004, 0.42, 0.994, 0.996, 9.94, 9.96, 42, 59.4, 59.6, 242, 3599, 3600, 11_100, 172_799, 172_800, 1e6]
+SHARES = [0, 1e-9, 0.004, 0.126, 0.994, 0.999999, 1]
+SIZES = [0, 812, 999, 1_000, 1_240, 99_400, 99_600, 999_600, 5e9, 2e12]
+TEXTS = """
+    import * as text from "./page/text.js";
+    import { rungColor } from "./page/theme.js";
+    const asked = JSON.parse(process.argv[1]);
+    const answers = {
+        numbers: asked.numbers.map((each) => text.numberText(each)),
+        seconds: asked.seconds.map(text.secondsText),
+        units: asked.seconds.map(text.unitOfTime).map(Object.values),
+        shares: asked.shares.map(text.shareText),
+        sizes: asked.sizes.map(text.bytesText),
+        colors: [1, 2, 3, 5, 8].map((count) => [...Array(count).keys()].map((rung) => rungColor(rung, count))),
+    };
+    console.log(JSON.stringify(answers));
+"""
+needs_node = pytest.mark.skipif(NODE is None, reason="no node here: the page's scripts are not tested")
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Path:
+    """A folder with the files of the page, as they are served, and their tests."""
+    for path, file in page_files().items():
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_bytes(file.data)
+    for test in TESTS:
+        shutil.copy(test, tmp_path)
+    (tmp_path / "package.json").write_text('{"type": "module"}')
+    return tmp_path
+
+
+def node(*arguments: str, folder: Path) -> str:
+    """Run node and return what it printed."""
+    assert NODE is not None
+    done = subprocess.run([NODE, *arguments], cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@needs_node
+@pytest.mark.parametrize("test", TESTS, ids=lambda path: path.name)
+def test_unit_tests_pass(test: Path, served: Path) -> None:
+    node("--test", "--test-reporter=spec", test.name, folder=served)
+
+
+@needs_node
+def test_numbers_times_and_colours_are_the_same_on_the_page_and_in_python(served: Path) -> None:
+    asked = {"numbers": NUMBERS, "seconds": SECONDS, "shares": SHARES, "sizes": SIZES}
+    texts: dict[str, Any] = json.loads(
+        node("--input-type=module", "--eval", TEXTS, "--", json.dumps(asked), folder=served)
+    )
+    assert dict(zip(NUMBERS, texts["numbers"], strict=True)) == {each: number_text(each) for each in NUMBERS}
+    assert texts["seconds"] == [seconds_text(each) for each in SECONDS]
+    assert texts["units"] == [list(unit_of_time(each)) for each in SECONDS]
+    assert texts["shares"] == [share_text(each) for each in SHARES]
+    assert texts["sizes"] == [bytes_text(each) for each in SIZES]
+    assert texts["colors"] == [list(looks.rung_colors(count)) for count in (1, 2, 3, 5, 8)]
+
+
+@pytest.mark.parametrize("part", PARTS, ids=lambda part: part.name)
+def test_the_type_of_a_part_has_the_fields_that_the_server_sends(part: Any) -> None:
+    types = (STATIC / "types.d.ts").read_text()
+    match = re.search(rf"interface {part.__name__} {{\n(.*?)\n}}", types, re.DOTALL)
+    assert match is not None
+    assert re.findall(r"^  (\w+)\??:", match[1], re.MULTILINE) == list(part.empty)
