@@ -15,6 +15,7 @@ import studies
 import ashtune
 from ashtune.core.errors import AshtuneError, SettingsError, SpaceError, StudyError
 from ashtune.core.events import JobFinished
+from ashtune.core.numbers import number_text
 from ashtune.study.journal import NAME, read_events
 
 SPACE = {"x": (0.0, 1.0), "kind": ["<b>", "plain"]}
@@ -165,7 +166,7 @@ def test_a_number_is_that_trial_and_a_dict_any_configuration(study: ashtune.Stud
     assert study.train(3, 2).trial == 3
     again = study.train({"x": 0.25, "kind": "plain"}, 3)
     assert (again.config, again.metrics["score"]) == ({"x": 0.25, "kind": "plain"}, 0.75)
-    seed = f"{again.metrics['seed']:.4g}"
+    seed = number_text(again.metrics["seed"])
     assert str(again) == f"trial {again.trial} at 3: score=0.75, seed={seed}; x=0.25, kind=plain", "one line"
 
 
