@@ -45,7 +45,8 @@ def study(train: Any, space: dict[str, Any], seed: int, models: int, *, schedule
     """Tune: sequentially on one worker, or by ASH on two."""
     return ashtune.tune(
         train, space, metric="accuracy", mode="max", trials=models, max_resource=64, scheduler=scheduler, seed=seed,
-        workers=1 if scheduler == "sh" else 2, threads=1, search="random", directory=place, quiet=True,
+        engine=ashtune.Local(workers=1 if scheduler == "sh" else 2, threads=1), search="random", directory=place,
+        quiet=True,
     )  # fmt: skip
 
 

@@ -25,7 +25,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="ashtune-") as folder:
         study = ashtune.tune(
             lanes.objective(), lanes.space(), metric="accuracy", mode="max", trials=trials, max_resource=64, workers=2,
-            threads=1, quiet=True, directory=Path(folder, "study"),
+            engine=ashtune.Local(threads=1), quiet=True, directory=Path(folder, "study"),
         )  # fmt: skip
         driver, worker = (
             resource.getrusage(who).ru_maxrss / 1e3 for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)

@@ -115,8 +115,8 @@ def measured(name: str, function: Any, trials: int) -> list[Any]:
     with tempfile.TemporaryDirectory(prefix="ashtune-") as folder:
         os.environ["XDG_CACHE_HOME"] = folder
         study = ashtune.tune(
-            function, space(), metric="accuracy", mode="max", trials=trials, max_resource=TOP, workers=2, threads=1,
-            quiet=True, directory=Path(folder, "study"),
+            function, space(), metric="accuracy", mode="max", trials=trials, max_resource=TOP, workers=2,
+            engine=ashtune.Local(threads=1), quiet=True, directory=Path(folder, "study"),
         )  # fmt: skip
         tally = StudyReader(study.directory).tally
         first = [

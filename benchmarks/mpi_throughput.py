@@ -39,7 +39,7 @@ def study(trials: int, *, isolate: bool) -> None:
         path = Path(directory, "study")
         ashtune.tune(
             train, SPACE, metric="score", mode="max", trials=trials, max_resource=64, directory=path, quiet=True,
-            search="random", isolate=isolate,
+            search="random", engine=ashtune.MPI(isolate=isolate),
         )  # fmt: skip
         jobs, joined, last = 0, 0.0, 0.0
         for event in read_events(path / NAME):

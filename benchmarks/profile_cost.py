@@ -60,7 +60,7 @@ def seconds(function: Callable[[Any], None], profile: bool) -> tuple[float, floa
     with tempfile.TemporaryDirectory() as directory:
         study = ashtune.tune(
             function, {"x": (0.0, 1.0)}, metric="score", mode="max", trials=8, max_resource=4, scheduler="full",
-            workers=1, threads=1, directory=Path(directory, "study"), quiet=True, profile=profile,
+            engine=ashtune.Local(workers=1, threads=1, profile=profile), directory=Path(directory, "study"), quiet=True,
         )  # fmt: skip
         found = study.profile() if profile else None
         trained = StudyReader(study.directory).tally.training_seconds

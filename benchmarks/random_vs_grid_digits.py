@@ -74,8 +74,8 @@ def right_images(search: str, within: Callable[[float, float], tuple[float, floa
         directory = Path(folder, "study")
         ashtune.tune(
             train, ranges(within) | FIXED | {"weights": seed}, metric="accuracy", mode="max", seed=seed,
-            trials=TRIALS, rungs=[EPOCHS], scheduler="full", search=search, directory=directory, quiet=True,
-            grid_points=dict.fromkeys(TUNED, POINTS) if search == "grid" else None,
+            trials=TRIALS, max_resource=EPOCHS, min_resource=EPOCHS, scheduler="full", directory=directory, quiet=True,
+            search=ashtune.Grid(points=dict.fromkeys(TUNED, POINTS)) if search == "grid" else search,
         )  # fmt: skip
         right = np.full(TRIALS, -1)
         for event in read_events(directory / NAME):

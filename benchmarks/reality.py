@@ -63,8 +63,7 @@ def run(function: Callable[..., Any], space: Any, workers: int, seed: int, **mor
         mode="max",
         search="random",
         seed=seed,
-        workers=workers,
-        threads=1,
+        engine=ashtune.Local(workers=workers, threads=1),
         quiet=True,
         **more,
     )

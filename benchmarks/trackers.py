@@ -59,8 +59,8 @@ def copies(trials: int, names: Sequence[str]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         study = Path(folder, "study")
         ashtune.tune(
-            train, SPACE, metric="loss", mode="min", trials=trials, rungs=[1, 3, 9], workers=2, search="random",
-            directory=study, quiet=True,
+            train, SPACE, metric="loss", mode="min", trials=trials, min_resource=1, max_resource=9, workers=2,
+            search="random", directory=study, quiet=True,
         )  # fmt: skip
         for name in names:
             out = Path(folder, name, "results.csv" if name == "csv" else "mlflow.db" if name == "mlflow" else "")
@@ -111,8 +111,8 @@ def hangs(repeat: int = 2) -> None:
                 tracker, study = kind(), Path(folder, "study")
                 began = time.perf_counter()
                 ashtune.tune(
-                    sleep, SPACE, metric="loss", mode="min", trials=SLEEPING_TRIALS, rungs=[1, 3], workers=2,
-                    search="random", directory=study, quiet=True, observers=[tracker],
+                    sleep, SPACE, metric="loss", mode="min", trials=SLEEPING_TRIALS, min_resource=1,
+                    max_resource=3, workers=2, search="random", directory=study, quiet=True, observers=[tracker],
                 )  # fmt: skip
                 seconds[kind] = time.perf_counter() - began
                 assert tracker.hung == kind.hang

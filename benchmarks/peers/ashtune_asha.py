@@ -52,7 +52,7 @@ def search(options: Options) -> None:
     function = lanes.objective() if FUSED else train
     study = ashtune.tune(
         function, space(), metric="accuracy", mode="max", trials=options.trials, max_resource=MAX_EPOCHS,
-        search="random", seed=options.seed, workers=WORKERS, threads=1, quiet=True,
+        search="random", seed=options.seed, workers=WORKERS, engine=ashtune.Local(threads=1), quiet=True,
         directory=options.directory / "study",
     )  # fmt: skip
     reader = StudyReader(study.directory)

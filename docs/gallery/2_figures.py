@@ -71,4 +71,5 @@ study.plot_whatif(workers=[1, 2, 4, 8])
 
 # %%
 # ``study.report_html("page.html")`` writes the report with its figures as one page. ``study.plot_roofline()`` draws
-# what ``ashtune roofline --keep DIR`` measured, ``study.plot_profile()`` a study that ran with ``profile=True``.
+# what ``ashtune roofline --keep DIR`` measured, ``study.plot_profile()`` a study that ran with
+# ``engine=ashtune.Auto(profile=True)``.

@@ -1,7 +1,7 @@
 """Hyperparameter tuning by asynchronous sequential halving, on every core.
 
-Here is what a script that tunes needs. Schedulers and searches without options are given by name, as in
-``scheduler="ash"``; whoever writes parts takes the protocols from their packages, as ``ashtune.schedulers.protocol``.
+Here is what a script that tunes needs. A scheduler or a search without options has a name, as in ``scheduler="ash"``.
+The protocols of parts are in their packages, as ``ashtune.schedulers.protocol``.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from ashtune.api.tuning import tune
     from ashtune.core.confirm import Confirm
     from ashtune.core.enough import NotWorthIt
+    from ashtune.driver.options import Stop
+    from ashtune.engines.options import MPI, Auto, Local
     from ashtune.schedulers.ash import Ash
     from ashtune.schedulers.hyperband import AsyncHyperband, Hyperband
     from ashtune.schedulers.pasha import Pasha
@@ -32,15 +34,18 @@ if TYPE_CHECKING:
 
 __all__ = [
     "GP",
+    "MPI",
     "Answer",
     "Ash",
     "AshtuneError",
     "AsyncHyperband",
+    "Auto",
     "Choice",
     "Confirm",
     "Grid",
     "Hyperband",
     "InvalidConfiguration",
+    "Local",
     "Mutation",
     "NoResultError",
     "NotWorthIt",
@@ -50,6 +55,7 @@ __all__ = [
     "Pasha",
     "Prior",
     "Program",
+    "Stop",
     "Study",
     "Trial",
     "When",
@@ -65,11 +71,14 @@ _HOMES = {
     "Answer": "ashtune.api.open_study",
     "Ash": "ashtune.schedulers.ash",
     "AsyncHyperband": "ashtune.schedulers.hyperband",
+    "Auto": "ashtune.engines.options",
     "GP": "ashtune.search.gp",
     "Choice": "ashtune.space.parsing",
     "Confirm": "ashtune.core.confirm",
     "Grid": "ashtune.search.grid",
     "Hyperband": "ashtune.schedulers.hyperband",
+    "Local": "ashtune.engines.options",
+    "MPI": "ashtune.engines.options",
     "Mutation": "ashtune.search.mutation",
     "OptunaSearch": "ashtune.search.optuna_search",
     "Ordered": "ashtune.space.parsing",
@@ -78,6 +87,7 @@ _HOMES = {
     "Program": "ashtune.training.program",
     "NotWorthIt": "ashtune.core.enough",
     "OpenStudy": "ashtune.api.open_study",
+    "Stop": "ashtune.driver.options",
     "Study": "ashtune.api.study",
     "Trial": "ashtune.training.trial",
     "When": "ashtune.space.parsing",

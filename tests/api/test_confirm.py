@@ -92,7 +92,7 @@ def test_the_search_goes_on_after_it_with_the_configurations_that_it_would_have_
 def test_a_limit_ends_the_search_and_the_best_are_confirmed(tmp_path: Path) -> None:
     study = tuned(tmp_path, noisy, confirm=2, target=0.0, **OPTIONS)
     assert study.stopped == "target score=0 reached"
-    study = tuned(tmp_path / "b", noisy, confirm=2, total_resource=6, **OPTIONS)
+    study = tuned(tmp_path / "b", noisy, confirm=2, stop=ashtune.Stop(total_resource=6), **OPTIONS)
     assert study.stopped == "total_resource=6 used"
     assert any(trial.confirms is not None for trial in study.trials)
 

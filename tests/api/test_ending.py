@@ -1,4 +1,4 @@
-"""``patience=`` and ``stop_when=``: a search ends when nothing better comes, says so, and goes on when asked."""
+"""``patience`` and ``stop_when``: a search ends when nothing better comes, says so, and goes on when asked."""
 
 import json
 import time
@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import pytest
 
 import ashtune
+from ashtune import Stop
 from ashtune.cli.main import main
 from ashtune.core.errors import SettingsError
 from ashtune.engines import slurm
@@ -15,7 +16,7 @@ from ashtune.engines.threads.workers import ThreadEngine
 from ashtune.study.journal import NAME
 from fixtures.studies import sessions, tuned
 
-OPTIONS: dict[str, Any] = {"rungs": [2], "trials": 30, "workers": 1, "search": "random"}
+OPTIONS: dict[str, Any] = {"max_resource": 2, "min_resource": 2, "trials": 30, "workers": 1, "search": "random"}
 
 
 def same(trial: Any) -> None:
@@ -25,12 +26,11 @@ def same(trial: Any) -> None:
 
 
 def full(tmp_path: Path, **more: Any) -> ashtune.Study:
-    settings = {**OPTIONS, "max_resource": None, "min_resource": None, "reduction_factor": None, **more}
-    return tuned(tmp_path, same, **settings)
+    return tuned(tmp_path, same, **{**OPTIONS, "reduction_factor": None, **more})
 
 
 def test_the_search_ends_after_so_many_results_at_the_top_that_are_no_better(tmp_path: Path) -> None:
-    study = full(tmp_path, patience=5)
+    study = full(tmp_path, stop=Stop(patience=5))
     assert study.stopped == "patience=5: 5 results at the top rung brought no better one"
     assert not study.is_complete
     first = next(trial.number for trial in study.trials if trial.status == "trained to the top")
@@ -38,23 +38,23 @@ def test_the_search_ends_after_so_many_results_at_the_top_that_are_no_better(tmp
 
 
 def test_it_stays_so_when_the_study_is_resumed_and_goes_on_with_more_patience(tmp_path: Path) -> None:
-    study = full(tmp_path, patience=5)
+    study = full(tmp_path, stop=Stop(patience=5))
     again = study.resume(workers=1, quiet=True)
     assert len(again.trials) == len(study.trials)
     assert again.stopped == study.stopped
-    more = again.resume(patience=9, workers=1, quiet=True)
+    more = again.resume(stop=Stop(patience=9), workers=1, quiet=True)
     assert more.stopped.startswith("patience=9: 9 results")
     assert len(more.trials) == len(study.trials) + 4
-    assert more.resume(patience=100, workers=1, quiet=True).is_complete
+    assert more.resume(stop=Stop(patience=100), workers=1, quiet=True).is_complete
 
 
 def test_patience_alone_ends_a_study(tmp_path: Path) -> None:
-    assert full(tmp_path, patience=3, trials=None).stopped.startswith("patience=3")
+    assert full(tmp_path, stop=Stop(patience=3), trials=None).stopped.startswith("patience=3")
 
 
 def test_what_is_not_worth_it_ends_and_the_winner_is_still_confirmed(tmp_path: Path) -> None:
     enough = ashtune.NotWorthIt(gain=0.1, per=1e-6)
-    study = full(tmp_path, stop_when=enough, confirm=1, trials=None, total_resource=10**6)
+    study = full(tmp_path, stop=Stop(stop_when=enough, total_resource=10**6), confirm=1, trials=None)
     assert study.stopped.startswith("not worth it: ")
     assert study.confirmed.mean == 1.0
     journal = (study.directory / NAME).read_text()
@@ -62,12 +62,12 @@ def test_what_is_not_worth_it_ends_and_the_winner_is_still_confirmed(tmp_path: P
     assert '"ends_search":true' in journal
     more = len(study.trials) + 5
     patient = ashtune.NotWorthIt(gain=0.1, per="10d")
-    assert study.resume(stop_when=patient, trials=more, workers=1, quiet=True).is_complete
+    assert study.resume(stop=Stop(stop_when=patient), trials=more, workers=1, quiet=True).is_complete
     assert sessions(study) == 2
 
 
 def test_an_hour_is_longer_than_a_small_study(tmp_path: Path) -> None:
-    assert full(tmp_path, stop_when="not_worth_it").is_complete
+    assert full(tmp_path, stop=Stop(stop_when="not_worth_it")).is_complete
 
 
 def test_a_target_that_was_reached_stays_so_when_the_study_is_resumed(tmp_path: Path) -> None:
@@ -80,13 +80,13 @@ def test_a_target_that_was_reached_stays_so_when_the_study_is_resumed(tmp_path: 
 def test_several_metrics_have_no_one_best(name: str, tmp_path: Path) -> None:
     value = 5 if name == "patience" else "not_worth_it"
     with pytest.raises(SettingsError, match=f"{name}=.* compares results by one metric"):
-        full(tmp_path, metric=["score", "cost"], mode=["max", "min"], **{name: value})
+        full(tmp_path, metric=["score", "cost"], mode=["max", "min"], stop=Stop(**{name: value}))
 
 
 @pytest.mark.parametrize("given", [{"patience": 0}, {"patience": 1.5}, {"stop_when": "soon"}, {"stop_when": 5}])
 def test_what_cannot_be_meant_is_refused_in_one_line(given: dict[str, Any], tmp_path: Path) -> None:
     with pytest.raises(SettingsError) as refused:
-        full(tmp_path, **given)
+        full(tmp_path, stop=Stop(**given))
     assert "\n" not in str(refused.value)
     assert str(refused.value).startswith(next(iter(given)))
 

@@ -100,7 +100,7 @@ def events(study: ashtune.Study) -> list[Any]:
 
 @pytest.mark.parametrize("bad", FATES, ids=lambda fate: fate.__name__.strip("_"))
 def test_a_bad_trial_fails_alone_and_is_said_why(bad: Any, tmp_path: Path) -> None:
-    study = tuned(tmp_path, bad, trial_timeout=TIMEOUT)
+    study = tuned(tmp_path, bad, engine=ashtune.Local(trial_timeout=TIMEOUT))
     table = study.dataframe().set_index("number")
     assert set(table.index[table.status == "failed"]) == set(BAD)
     for trial in BAD:
@@ -211,7 +211,7 @@ def test_a_hang_while_saving_is_ended_and_blames_no_other_trial(tmp_path: Path) 
 
     study = ashtune.tune(
         train, {"x": (0.0, 1.0)}, metric="score", mode="max", trials=TRIALS, max_resource=8, workers=2,
-        search="random", directory=tmp_path / "s", quiet=True, trial_timeout=TIMEOUT,
+        search="random", directory=tmp_path / "s", quiet=True, engine=ashtune.Local(trial_timeout=TIMEOUT),
     )  # fmt: skip
     assert set(study.dataframe().status) <= {"paused", "trained to the top"}
     assert study.is_complete

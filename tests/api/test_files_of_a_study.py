@@ -32,7 +32,7 @@ def tuned(directory: Path, **options: Any) -> ashtune.Study:
 def test_files_and_folders_of_a_study_are_their_owners_alone_whatever_the_umask(tmp_path: Path) -> None:
     before = os.umask(0)
     try:
-        tuned(tmp_path / "s", profile=True)
+        tuned(tmp_path / "s", engine=ashtune.Local(profile=True))
     finally:
         os.umask(before)
     modes = {entry.relative_to(tmp_path): entry.lstat().st_mode for entry in tmp_path.rglob("*")}
@@ -92,10 +92,10 @@ def test_a_file_in_the_place_of_the_checkpoints_is_refused_in_one_line(tmp_path:
 
 
 def test_a_checkpoint_that_is_cut_is_trained_again_and_the_study_says_so(tmp_path: Path) -> None:
-    study = tuned(tmp_path / "s", total_resource=2)
+    study = tuned(tmp_path / "s", stop=ashtune.Stop(total_resource=2))
     for path in (tmp_path / "s" / "checkpoints").iterdir():
         path.write_bytes(path.read_bytes()[:-1])
-    study.resume(total_resource=1_000, quiet=True, workers=1)
+    study.resume(stop=ashtune.Stop(total_resource=1_000), quiet=True, workers=1)
     notes = list(StudyReader(tmp_path / "s").tally.notes())
     assert any("checkpoint not read: " in note and "trained again from the start" in note for note in notes), notes
     assert not StudyReader(tmp_path / "s").tally.failures.total

@@ -63,9 +63,9 @@ def check(study: ashtune.Study, *, has_grown: bool = False) -> None:
 
 @pytest.mark.parametrize("scheduler", SCHEDULERS)
 def test_it_is_stopped_and_goes_on_and_gets_more_trials_and_more_rungs(scheduler: Scheduler, tmp_path: Path) -> None:
-    study = tuned(tmp_path / "s", scheduler, total_resource=30)
+    study = tuned(tmp_path / "s", scheduler, stop=ashtune.Stop(total_resource=30))
     assert not study.report_data()["is_complete"]
-    study = study.resume(total_resource=10_000, workers=2, quiet=True, engine="threads")
+    study = study.resume(stop=ashtune.Stop(total_resource=10_000), workers=2, quiet=True, engine="threads")
     check(study)
     study = study.resume(trials=2 * ROUND, workers=2, quiet=True, engine="threads")
     check(study, has_grown=True)
@@ -76,8 +76,8 @@ def test_it_is_stopped_and_goes_on_and_gets_more_trials_and_more_rungs(scheduler
 
 def test_a_killed_and_resumed_hyperband_has_the_trials_and_rungs_of_one_that_was_not(tmp_path: Path) -> None:
     whole = tuned(tmp_path / "1", ashtune.Hyperband(), workers=1)
-    parts = tuned(tmp_path / "2", ashtune.Hyperband(), workers=1, total_resource=25)
-    parts = parts.resume(total_resource=10_000, workers=1, quiet=True, engine="threads")
+    parts = tuned(tmp_path / "2", ashtune.Hyperband(), workers=1, stop=ashtune.Stop(total_resource=25))
+    parts = parts.resume(stop=ashtune.Stop(total_resource=10_000), workers=1, quiet=True, engine="threads")
     results = [{(event.trial, event.rung, event.metrics["score"]) for event in finished(one)} for one in (whole, parts)]
     assert results[0] == results[1]
     assert [sum(rung == number for _, rung, _ in results[0]) for number in range(3)] == [9, 3 + 5, 1 + 1 + 3]

@@ -110,8 +110,8 @@ def test_rungs_that_the_user_did_not_choose_stay_when_the_script_asks_for_more(
 
 
 def test_rungs_that_were_given_one_by_one_get_more_above(tmp_path: Path) -> None:
-    tuned(tmp_path, max_resource=None, rungs=[1, 3])
-    study = tuned(tmp_path, max_resource=None, rungs=[1, 3, 5, 9])
+    tuned(tmp_path, max_resource=None, scheduler=ashtune.Ash(rungs=[1, 3]))
+    study = tuned(tmp_path, max_resource=None, scheduler=ashtune.Ash(rungs=[1, 3, 5, 9]))
     assert study.rungs == (1, 3, 5, 9)
     assert study.is_complete
 
@@ -139,9 +139,9 @@ def test_a_lower_max_resource_is_refused_in_one_line_and_nothing_is_written(tmp_
 
 
 def test_a_study_stopped_after_rungs_were_added_goes_on_with_them(tmp_path: Path) -> None:
-    stopped = resumed(tuned(tmp_path, scheduler="full"), max_resource=16, total_resource=100)
+    stopped = resumed(tuned(tmp_path, scheduler="full"), max_resource=16, stop=ashtune.Stop(total_resource=100))
     assert not stopped.is_complete
-    study = resumed(stopped, total_resource=10_000)
+    study = resumed(stopped, stop=ashtune.Stop(total_resource=10_000))
     assert study.is_complete
     assert study.rungs == (1, 2, 4, 8, 16)
     assert sorted(event.trial for event in finished(study) if event.resource == 16) == list(range(16))
@@ -163,9 +163,9 @@ def test_every_view_of_the_study_knows_the_rungs_that_were_added(scheduler: str,
 
 @pytest.mark.parametrize("scheduler", SCHEDULERS)
 def test_jobs_that_were_broken_off_below_are_finished_and_go_on(scheduler: str, tmp_path: Path) -> None:
-    stopped = tuned(tmp_path, scheduler=scheduler, total_resource=16)
+    stopped = tuned(tmp_path, scheduler=scheduler, stop=ashtune.Stop(total_resource=16))
     assert not stopped.is_complete
-    study = resumed(stopped, max_resource=16, total_resource=10_000)
+    study = resumed(stopped, max_resource=16, stop=ashtune.Stop(total_resource=10_000))
     assert study.is_complete
     assert study.best.resource == 16
     assert {event.trial for event in finished(study)} == set(range(16))

@@ -60,7 +60,7 @@ def test_a_study_whose_first_twenty_trials_fail_stops_and_tune_says_why(train: A
 
 def test_a_mended_function_goes_on_with_the_study_that_had_stopped(tmp_path: Path) -> None:
     with pytest.raises(NoResultError):
-        tuned(fails, tmp_path, max_failures=3)
+        tuned(fails, tmp_path, stop=ashtune.Stop(max_failures=3))
     study = ashtune.Study.load(tmp_path).resume(works, trials=40, quiet=True)
     assert study.is_complete
     assert study.best.metrics["loss"] < 0.5
@@ -72,7 +72,7 @@ def test_a_mended_function_begins_a_study_without_a_result_anew_and_says_so(
 ) -> None:
     for number in (1, 2):
         with pytest.raises(NoResultError, match="tune again: the study begins anew"):
-            tuned(fails, tmp_path, trials=30, max_failures=21)
+            tuned(fails, tmp_path, trials=30, stop=ashtune.Stop(max_failures=21))
         assert [path.name for path in tmp_path.glob("failed-*")] == ["failed-1"][: number - 1]
     capfd.readouterr()
     study = tuned(works, tmp_path, trials=30, quiet=False)
@@ -97,7 +97,7 @@ def test_a_study_that_was_stopped_before_its_first_result_begins_anew_only_with_
     def reports_once(trial: Any) -> dict[str, float]:
         return {"loss": trial["x"]}
 
-    options = {"workers": 1, "rungs": [10**9], "max_resource": None}
+    options = {"workers": 1, "min_resource": 10**9, "max_resource": 10**9}
     tuned(fails_first, tmp_path, time_limit=0.5, **options)
     tuned(fails_first, tmp_path, time_limit=0.5, **options)
     assert not (tmp_path / "failed-1").exists()
@@ -122,7 +122,7 @@ def test_failures_after_a_result_stop_nothing(tmp_path: Path) -> None:
             raise ValueError("later")
         works(trial)
 
-    study = tuned(fails_later, tmp_path, trials=30, max_failures=5, workers=1)
+    study = tuned(fails_later, tmp_path, trials=30, stop=ashtune.Stop(max_failures=5), workers=1)
     assert study.is_complete
     assert sum(isinstance(event, JobFailed) for event in read_events(tmp_path / NAME)) == 29
 
@@ -137,11 +137,11 @@ def test_a_changed_function_that_fails_stops_the_resumed_study_though_it_had_res
 
 def test_max_failures_stays_as_it_was_when_a_study_is_resumed(tmp_path: Path) -> None:
     with pytest.raises(NoResultError):
-        tuned(fails, tmp_path, max_failures=3)
+        tuned(fails, tmp_path, stop=ashtune.Stop(max_failures=3))
     with pytest.raises(NoResultError):
         ashtune.Study.load(tmp_path).resume(quiet=True)
     with pytest.raises(NoResultError):
-        ashtune.Study.load(tmp_path).resume(quiet=True, max_failures=7)
+        ashtune.Study.load(tmp_path).resume(quiet=True, stop=ashtune.Stop(max_failures=7))
     sessions = [event for event in read_events(tmp_path / NAME) if isinstance(event, SessionStarted)]
     assert [session.max_failures for session in sessions] == [3, 3, 7]
 
@@ -165,7 +165,7 @@ def test_a_time_limit_before_the_first_result_is_no_error(tmp_path: Path) -> Non
             time.sleep(0.05)
             trial.report(loss=1.0)
 
-    study = tuned(waits, tmp_path, time_limit=0.4, min_resource=4, max_resource=10**6, rungs=None)
+    study = tuned(waits, tmp_path, time_limit=0.4, min_resource=4, max_resource=10**6)
     assert "time limit" in study.stopped
 
 
@@ -192,7 +192,7 @@ def test_a_finite_space_with_invalid_configurations_is_tried_whole_also_when_it_
 
 def test_the_report_of_failures_alone_begins_with_why_and_shows_no_empty_figure(tmp_path: Path) -> None:
     with pytest.raises(NoResultError):
-        tuned(fails, tmp_path / "study", max_failures=3)
+        tuned(fails, tmp_path / "study", stop=ashtune.Stop(max_failures=3))
     study = ashtune.Study.load(tmp_path / "study")
     printed, page = io.StringIO(), tmp_path / "page.html"
     study.report(printed)

@@ -15,7 +15,7 @@ from commands import ashtune
 from joined import all_join
 from studies import finished, tuned
 
-from ashtune import Study, Trial, tune
+from ashtune import Local, Study, Trial, tune
 from ashtune.analysis.loading import StudyReader
 from ashtune.core.errors import SettingsError, StudyError
 from ashtune.reports.profile import FLAME, Profile, ProfileRecord, write_flame_graph
@@ -93,7 +93,7 @@ def test_ctrl_c_breaks_off_the_flame_graph(tmp_path: Path, monkeypatch: pytest.M
 
     monkeypatch.setattr("ashtune.reports.profile.write_flame_graph", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        tuned(tmp_path, trials=2, max_resource=1, workers=1, profile=True)
+        tuned(tmp_path, trials=2, max_resource=1, workers=1, engine=Local(profile=True))
     assert not (tmp_path / "study" / FLAME).exists(), "it was not broken off"
 
 
@@ -142,5 +142,5 @@ def test_a_profile_without_pyinstrument_is_refused_before_anything_starts(
     with pytest.raises(SettingsError, match=r"pip install 'ashtune\[profile\]'"):
         tune(
             print, {"x": (0.0, 1.0)}, metric="s", mode="max", trials=1, max_resource=1, directory=tmp_path / "s",
-            profile=True,
+            engine=Local(profile=True),
         )  # fmt: skip

@@ -59,11 +59,16 @@ ODD: list[Any] = [
     np.float64(0.5), np.array([1, 2]), np.nan, Fraction(3, 2), Path("p"), lambda: 1, iter([1]), in_itself, range(3), 1j,
 ]  # fmt: skip
 PARAMETERS = [
-    "objective", "space", "metric", "mode", "trials", "max_resource", "min_resource", "reduction_factor", "rungs",
-    "scheduler", "search", "grid_points", "enqueue", "seed", "time_limit", "total_resource", "target",
-    "max_failures", "trial_timeout", "checkpoint_limit", "workers", "threads", "gpus_per_worker", "isolate",
-    "checkpoints", "directory", "quiet", "profile",
+    "objective", "space", "metric", "mode", "trials", "max_resource", "min_resource", "reduction_factor", "scheduler",
+    "search", "enqueue", "seed", "time_limit", "target", "stop", "checkpoint_limit", "workers", "directory", "quiet",
 ]  # fmt: skip
+HELD = {
+    "stop": (ashtune.Stop, ["total_resource", "max_failures", "patience", "stop_when"]),
+    "engine": (ashtune.Auto, ["trial_timeout", "threads", "gpus_per_worker", "isolate", "checkpoints", "profile"]),
+    "scheduler": (ashtune.Ash, ["rungs", "max_resource", "min_resource", "reduction_factor"]),
+    "search": (ashtune.Grid, ["points"]),
+}
+"""Options that are held by a value: by argument its class and their names."""
 GIVEN = {
     "objective": train, "space": {"x": (0.0, 1.0)}, "metric": "loss", "mode": "min", "trials": 2, "max_resource": 4,
     "workers": 1, "quiet": True,
@@ -97,16 +102,22 @@ def check_message(error: AshtuneError) -> None:
     assert message.isprintable(), message
 
 
-@pytest.mark.parametrize("name", PARAMETERS)
-def test_every_argument_is_accepted_or_refused_in_one_line_with_nothing_written(name: str, empty: Path) -> None:
+@pytest.mark.parametrize(
+    ("argument", "name"),
+    [
+        *((name, "") for name in PARAMETERS),
+        *((argument, name) for argument, (_, names) in HELD.items() for name in names),
+    ],
+)
+def test_every_argument_is_accepted_or_refused_in_one_line_with_nothing_written(
+    argument: str, name: str, empty: Path
+) -> None:
     for value in ODD:
-        given: dict[str, Any] = {name: value}
-        if name == "rungs" and value is not None:
-            given["max_resource"] = None
-        if name == "grid_points" and value is not None:
-            given["search"] = "grid"
         there = sorted(empty.rglob("*"))
         try:
+            given: dict[str, Any] = {argument: HELD[argument][0](**{name: value}) if name else value}
+            if name in ("rungs", "max_resource"):
+                given["max_resource"] = None
             tuned(**given)
         except Reached:
             for journal in empty.rglob(NAME):  # what stands can be read
@@ -122,9 +133,22 @@ def test_every_argument_is_accepted_or_refused_in_one_line_with_nothing_written(
         ({"enqueue": 5}, SettingsError, "enqueue=5 is no list of configurations; give enqueue=[{...}, {...}]"),
         ({"enqueue": {"x": 0.5}}, SettingsError, "enqueue={'x': 0.5} is no list of configurations"),
         ({"enqueue": [{"y": 1}]}, SpaceError, "y=1 is not in the space"),
-        ({"rungs": 5, "max_resource": None}, LadderError, "rungs=5 is no list of resources"),
-        ({"rungs": [1, "2"], "max_resource": None}, LadderError, "rungs[1]='2' is not a whole number"),
-        ({"rungs": range(1, 5000), "max_resource": None}, LadderError, "1,001 rungs or more are too many"),
+        (
+            {"scheduler": ashtune.Ash(rungs=list(range(1, 5000))), "max_resource": None},
+            LadderError,
+            "1,001 rungs or more are too many",
+        ),
+        (
+            {"scheduler": ashtune.Ash(max_resource=9)},
+            SettingsError,
+            "max_resource=4 and scheduler=Ash(max_resource=9) are both given; give one of them",
+        ),
+        (
+            {"engine": ashtune.Local(workers=2)},
+            SettingsError,
+            "workers=1 and engine=Local(workers=2) are both given; give one of them",
+        ),
+        ({"stop": 20}, SettingsError, "stop=20 holds no rules; give them as in stop=ashtune.Stop(patience=20)"),
         ({"directory": b".."}, SettingsError, "directory=b'..' is not the name of a folder"),
         ({"directory": 5}, SettingsError, "directory=5 is not the name of a folder"),
         ({"directory": "a\nb"}, SettingsError, r"directory='a\nb' has characters that are not text"),
@@ -144,12 +168,19 @@ def test_every_argument_is_accepted_or_refused_in_one_line_with_nothing_written(
         ({"reduction_factor": 1.001, "max_resource": 10**9}, LadderError, "1,001 rungs or more are too many"),
         ({"workers": 10**9}, SettingsError, "workers=1000000000 is too large"),
         ({"workers": 90_000, "trials": 10**6}, SettingsError, "workers=90,000 are too many processes"),
-        ({"gpus_per_worker": 0.3}, SettingsError, "gpus_per_worker=0.3 is neither"),
-        ({"grid_points": 5}, SettingsError, "grid_points=5 is for a grid"),
-        ({"isolate": "no"}, SettingsError, "isolate='no' is neither True nor False"),
+        ({"engine": ashtune.Local(gpus_per_worker=0.3)}, SettingsError, "gpus_per_worker=0.3 is neither"),
+        (
+            {"engine": ashtune.Auto(isolate="no")},  # type: ignore[arg-type] # it is what is refused
+            SettingsError,
+            "isolate='no' is neither True nor False",
+        ),
         ({"metric": b"x"}, SettingsError, "metric=b'x' is not a name"),
         ({"metric": "n" * 201}, SettingsError, "has 201 characters"),
-        ({"profile": "flat"}, SettingsError, "profile='flat' is neither True nor False"),
+        (
+            {"engine": ashtune.Local(profile="flat")},  # type: ignore[arg-type] # it is what is refused
+            SettingsError,
+            "profile='flat' is neither True nor False",
+        ),
         ({"checkpoint_limit": "1GB"}, None, ""),
         ({"trials": np.int64(3), "target": np.float32(0.5), "seed": np.uint8(3)}, None, ""),
         ({"space": {"lr": (1e-4, 1e-1, "log"), "n": (1, 100, "log"), "x": Float("x", (0, 1))}}, None, ""),
@@ -177,12 +208,11 @@ def test_what_is_refused_is_said_with_its_value_and_what_would_do(
 
 def test_a_size_is_kept_as_bytes_and_numbers_as_pythons_own(empty: Path) -> None:
     with pytest.raises(Reached):
-        tuned(checkpoint_limit="1.5 GB", seed=np.int64(7), search="grid", grid_points={"x": np.int64(3)})
+        tuned(checkpoint_limit="1.5 GB", seed=np.int64(7))
     [journal] = empty.rglob(NAME)
     settings = read_settings(journal)
     assert settings.checkpoint_limit == 1_500_000_000
     assert settings.seed == 7
-    assert settings.search["points"] == {"x": 3}
 
 
 def test_a_grid_too_large_for_a_journal_to_count_needs_a_limit(empty: Path) -> None:
@@ -258,7 +288,7 @@ def test_a_refusal_shows_the_users_line_and_one_of_ours(empty: Path) -> None:
 SCRIPT = "space = {'x': (0.0, 1.0)}\ndef train(trial):\n    trial.report(loss=1.0)\n"
 OPTIONS = [
     "--space", "--metric", "--mode", "--max-resource", "--min-resource", "--reduction-factor", "--rungs",
-    "--trials", "--scheduler", "--search", "--grid-points", "--seed", "--time-limit", "--total-resource",
+    "--trials", "--scheduler", "--search", "--seed", "--time-limit", "--total-resource",
     "--target", "--max-failures", "--workers", "--threads", "--gpus-per-worker", "--trial-timeout", "--checkpoints",
     "--checkpoint-limit", "--directory",
 ]  # fmt: skip
@@ -277,8 +307,6 @@ def test_every_option_is_accepted_or_refused_in_one_line_with_status_2(
     if option != "--rungs":
         run += ["--max-resource", "4"]
     for word in WORDS:
-        if option == "--grid-points":
-            run += ["--search", "grid"]
         there = {path for path in empty.rglob("*") if "__pycache__" not in path.parts}
         try:
             status = main([*run, option, word])
@@ -340,7 +368,11 @@ def test_the_options_of_resume_are_refused_as_those_of_run(tmp_path: Path, capsy
         assert main(["resume", str(study.directory), *given]) == 2
         captured = capsys.readouterr()
         assert captured.err.count("\n") == 1
-    for wrong in ({"trials": "5"}, {"time_limit": -1}, {"isolate": 3}, {"quiet": None}, {"profile": 7}):
+    flag: Any = 3
+    for wrong in (
+        {"trials": "5"}, {"time_limit": -1}, {"engine": ashtune.Auto(isolate=flag)}, {"quiet": None},
+        {"engine": ashtune.Auto(profile=flag)},
+    ):  # fmt: skip
         with pytest.raises(AshtuneError) as refusal:
             study.resume(**wrong)  # type: ignore[arg-type]
         check_message(refusal.value)

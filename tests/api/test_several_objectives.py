@@ -90,11 +90,11 @@ def test_a_scheduler_for_one_loss_refuses_several(tmp_path: Path) -> None:
 
 
 def test_weights_say_which_of_the_front_is_the_best(tmp_path: Path) -> None:
-    accurate = tuned(tmp_path / "a", weights={"accuracy": 1.0}, **TWO).best
-    quick = tuned(tmp_path / "b", weights={"latency": 1.0}, workers=1, **TWO).best
+    accurate = tuned(tmp_path / "a", **(TWO | {"metric": {"accuracy": 1.0, "latency": 0.0}})).best
+    quick = tuned(tmp_path / "b", workers=1, **(TWO | {"metric": {"accuracy": 0.0, "latency": 1.0}})).best
     assert accurate.config["x"] > quick.config["x"]
     with pytest.raises(StudyError, match="where goal = accuracy"):
-        tuned(tmp_path / "a", weights={"latency": 1.0}, **TWO)
+        tuned(tmp_path / "a", **(TWO | {"metric": {"accuracy": 0.0, "latency": 1.0}}))
 
 
 def test_a_study_stops_when_one_result_has_reached_all_its_targets_and_goes_on_with_others(tmp_path: Path) -> None:

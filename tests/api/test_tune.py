@@ -79,7 +79,7 @@ def test_enqueued_configurations_come_first(tmp_path: Path) -> None:
 
 def test_a_grid_ends_with_its_last_point(tmp_path: Path) -> None:
     space = {"x": (0.0, 1.0), "kind": ["a", "b"]}
-    study = tuned(tmp_path, space=space, search="grid", grid_points=3, trials=None)
+    study = tuned(tmp_path, space=space, search=ashtune.Grid(points=3), trials=None)
     assert len(study.dataframe()) == 6
 
 
@@ -171,7 +171,7 @@ def test_a_target_stops_the_study(tmp_path: Path) -> None:
 
 
 def test_the_total_resource_stops_the_study(tmp_path: Path) -> None:
-    study = tuned(tmp_path, trials=None, total_resource=50)
+    study = tuned(tmp_path, trials=None, stop=ashtune.Stop(total_resource=50))
     assert 50 <= StudyReader(study.directory).tally.epochs < 80
 
 
@@ -239,7 +239,8 @@ def test_a_signal_pauses_the_study_and_the_script_ends_by_it(number: int, status
     assert lines.endswith("\n")
     before = results(ashtune.Study.load(study))
     assert f"go on with: ashtune resume {study}" in " ".join(errors.split()), "a long line is broken at a space"
-    after = results(ashtune.Study.load(study).resume(quiet=True, total_resource=len(before) * 4 + 50))
+    more = ashtune.Stop(total_resource=len(before) * 4 + 50)
+    after = results(ashtune.Study.load(study).resume(quiet=True, stop=more))
     assert after[: len(before)] == before
     assert len(after) == len(set(after))
 
@@ -265,7 +266,7 @@ def test_bad_arguments_are_refused_by_name_and_value_before_anything_is_created(
     refuse(SettingsError, "never end", tmp_path, trials=None)
     refuse(SettingsError, "trials=256", tmp_path, trials=None, scheduler="sh", time_limit=1)
     refuse(SettingsError, "max_resource is missing", tmp_path, max_resource=None)
-    refuse(SettingsError, "both given", tmp_path, rungs=[1, 2])
+    refuse(SettingsError, "both given", tmp_path, scheduler=ashtune.Ash(rungs=[1, 2]))
     refuse(SettingsError, "seed=-1", tmp_path, seed=-1)
     refuse(LadderError, "min_resource=10 is above max_resource=4", tmp_path, min_resource=10, max_resource=4)
     refuse(LadderError, "reduction_factor=1", tmp_path, reduction_factor=1)

@@ -315,7 +315,7 @@ def test_mutation_and_the_samplers_of_optuna_know_them_too(search: Any, origin: 
 
 def test_one_counts_at_the_highest_rung_that_it_reaches(tmp_path: Path) -> None:
     rows = [row | {"resource": at} for row, at in zip(results(6), [1, 3, 8, 9, 26, 500], strict=True)]
-    tuned(tmp_path, warm_start=rows, trials=1, rungs=[3, 9, 27], max_resource=None)
+    tuned(tmp_path, warm_start=rows, trials=1, min_resource=3, max_resource=27, reduction_factor=3)
     proposals = build_configurations(read_settings(tmp_path / NAME)).proposals
     assert proposals is not None
     told = [result for result, _ in proposals._known]

@@ -181,7 +181,7 @@ def test_training_that_stops_itself_is_ended_at_its_trial_timeout(tmp_path: Path
 
     study = ashtune.tune(
         stops, {"x": (0.0, 1.0)}, metric="loss", mode="min", trials=8, max_resource=2, workers=2, quiet=True,
-        trial_timeout=8.0, directory=tmp_path / "study",
+        engine=ashtune.Local(trial_timeout=8.0), directory=tmp_path / "study",
     )  # fmt: skip
     (lost,) = [event for event in events_of(study.directory) if isinstance(event, WorkerLost)]
     assert (lost.trial, lost.reason) == (SPOILT, "over its trial_timeout of 8 s")

@@ -33,7 +33,8 @@ def train(trial: Any) -> None:
 def figures(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """Every figure of a study, by the method that returns it."""
     two = {"metric": ["score", "size"], "mode": ["max", "min"]}
-    study = tuned(tmp_path_factory.mktemp("images"), train, SPACE, trials=48, max_resource=4, profile=True)
+    profiled = ashtune.Local(profile=True)
+    study = tuned(tmp_path_factory.mktemp("images"), train, SPACE, trials=48, max_resource=4, engine=profiled)
     keep(Placed(machine=Roofs(roofs=[Roof(peak=80e9, bandwidth=20e9)])), study.directory)
     names = {name for name in dir(ashtune.Study) if name.startswith("plot_")} - {"plot_front", "plot_whatif"}
     drawn = {name: getattr(study, name)() for name in sorted(names)}

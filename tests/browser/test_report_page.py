@@ -18,8 +18,9 @@ pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here: apt-
 def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("report")
     study = ashtune.tune(
-        objective.train, objective.space(), metric="accuracy", mode="max", trials=256, max_resource=16, threads=1,
-        search="random", directory=folder / "study", quiet=True, profile=True,
+        objective.train, objective.space(), metric="accuracy", mode="max", trials=256, max_resource=16,
+        search="random", directory=folder / "study", quiet=True,
+        engine=ashtune.Local(threads=1, profile=True),
     )  # fmt: skip
     study.report_html(folder / "report.html")
     return folder / "report.html"

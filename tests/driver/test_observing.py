@@ -43,7 +43,9 @@ def train(trial: Any) -> None:
 def tuned(directory: Path, *observers: Observer, **more: Any) -> ashtune.Study:
     settings: dict[str, Any] = {
         "trials": 8,
-        "rungs": [1, 2, 4],
+        "min_resource": 1,
+        "max_resource": 4,
+        "reduction_factor": 2,
         "workers": 2,
         "quiet": True,
         "engine": "threads",
@@ -138,10 +140,10 @@ def test_live_and_from_the_journal_an_observer_is_told_the_same(tmp_path: Path) 
 
 def test_the_second_session_is_told_from_where_the_first_one_ended_or_from_where_it_wants(tmp_path: Path) -> None:
     first = Everything()
-    tuned(tmp_path / "s", first, total_resource=6)
+    tuned(tmp_path / "s", first, stop=ashtune.Stop(total_resource=6))
     size = (tmp_path / "s" / NAME).stat().st_size
     new, whole, late = Everything(), Everything(0), Everything(size)
-    tuned(tmp_path / "s", new, whole, late, total_resource=1000)
+    tuned(tmp_path / "s", new, whole, late, stop=ashtune.Stop(total_resource=1000))
     assert new.positions == whole.positions == late.positions == [size]
     assert first.positions == [journal_line_end(tmp_path / "s")]
     assert isinstance(new.events[0], SessionStarted)
@@ -542,17 +544,17 @@ def assert_holds_every_result_once(directory: Path, path: Path | None = None) ->
 
 
 def test_the_table_has_a_row_for_each_result_and_a_second_session_adds_to_it(tmp_path: Path) -> None:
-    tuned(tmp_path / "s", CsvLog(), total_resource=6)
+    tuned(tmp_path / "s", CsvLog(), stop=ashtune.Stop(total_resource=6))
     assert_holds_every_result_once(tmp_path / "s")
     first = (tmp_path / "s" / "results.csv").read_bytes()
-    tuned(tmp_path / "s", CsvLog(), total_resource=1000)
+    tuned(tmp_path / "s", CsvLog(), stop=ashtune.Stop(total_resource=1000))
     assert_holds_every_result_once(tmp_path / "s")
     assert (tmp_path / "s" / "results.csv").read_bytes().startswith(first)
 
 
 def test_a_table_that_begins_late_or_was_torn_is_made_whole(tmp_path: Path) -> None:
-    tuned(tmp_path / "s", total_resource=6)
-    tuned(tmp_path / "s", CsvLog(tmp_path / "t.csv"), total_resource=12)
+    tuned(tmp_path / "s", stop=ashtune.Stop(total_resource=6))
+    tuned(tmp_path / "s", CsvLog(tmp_path / "t.csv"), stop=ashtune.Stop(total_resource=12))
     assert_holds_every_result_once(tmp_path / "s", tmp_path / "t.csv")
     whole = (tmp_path / "t.csv").read_bytes()
     for size in range(0, len(whole), 7):
@@ -620,9 +622,9 @@ def test_a_long_past_is_written_a_part_at_a_time(tmp_path: Path, monkeypatch: py
 
 
 def test_a_study_that_was_moved_goes_on_with_its_table(tmp_path: Path) -> None:
-    tuned(tmp_path / "s", CsvLog(tmp_path / "t.csv"), total_resource=6)
+    tuned(tmp_path / "s", CsvLog(tmp_path / "t.csv"), stop=ashtune.Stop(total_resource=6))
     (tmp_path / "s").rename(tmp_path / "moved")
-    tuned(tmp_path / "moved", CsvLog(tmp_path / "t.csv"), total_resource=1000)
+    tuned(tmp_path / "moved", CsvLog(tmp_path / "t.csv"), stop=ashtune.Stop(total_resource=1000))
     assert_holds_every_result_once(tmp_path / "moved", tmp_path / "t.csv")
 
 

@@ -116,8 +116,8 @@ SCRIPT = """
     if __name__ == "__main__":
         study = ashtune.tune(
             train, {"x": (0.0, 1.0)}, metric="score", mode="max", trials=PLAN["trials"], max_resource=PLAN["top"],
-            scheduler=PLAN["scheduler"], trial_timeout=PLAN["timeout"], directory=PLAN["directory"], quiet=True,
-            workers=PLAN["workers"], seed=PLAN["seed"],
+            scheduler=PLAN["scheduler"], engine=ashtune.Auto(trial_timeout=PLAN["timeout"], workers=PLAN["workers"]),
+            directory=PLAN["directory"], quiet=True, seed=PLAN["seed"],
         )
         best = study.best
         told = None if best is None else [best.trial, best.rung, best.metrics["score"]]

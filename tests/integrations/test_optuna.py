@@ -191,8 +191,8 @@ def fails_after_a_rung(trial: Any) -> None:
 
 def test_a_best_trial_that_failed_later_is_complete(tmp_path: Path) -> None:
     study = ashtune.tune(
-        fails_after_a_rung, {"x": (0.0, 1.0)}, metric="loss", mode="min", trials=9, rungs=[1, 3], workers=1,
-        search="random", engine="threads", quiet=True, directory=tmp_path / "s",
+        fails_after_a_rung, {"x": (0.0, 1.0)}, metric="loss", mode="min", trials=9, min_resource=1, max_resource=3,
+        workers=1, search="random", engine="threads", quiet=True, directory=tmp_path / "s",
     )  # fmt: skip
     assert study.trials[study.best.trial].status == "failed", "the test is about such a one"
     theirs = exported(study, tmp_path)
@@ -285,7 +285,7 @@ def test_under_constraints_the_best_is_the_best_that_is_feasible(tmp_path: Path)
 def test_of_a_study_that_stopped_early_those_that_came_farthest_are_complete(tmp_path: Path) -> None:
     study = ashtune.tune(
         train, SPACE, metric="loss", mode="min", trials=200, min_resource=1, max_resource=27, reduction_factor=3,
-        search="random", workers=1, engine="threads", quiet=True, total_resource=12, scheduler="sh",
+        search="random", workers=1, engine="threads", quiet=True, stop=ashtune.Stop(total_resource=12), scheduler="sh",
         directory=tmp_path / "s",
     )  # fmt: skip
     assert not study.is_complete

@@ -38,8 +38,8 @@ SCRIPT = """
     if __name__ == "__main__":
         name, directory, trials = sys.argv[1:]
         ashtune.tune(train, {"x": (0.0, 1.0), "kind": ["plain", "fancy"], "deep": (1, 9)}, metric="loss", mode="min",
-                     trials=int(trials), rungs=[1, 3, 9], workers=2, search="random", directory=directory, quiet=True,
-                     observers=[name])
+                     trials=int(trials), min_resource=1, max_resource=9, workers=2, search="random",
+                     directory=directory, quiet=True, observers=[name])
 """
 TRIALS = 24
 HELD_FROM = 16

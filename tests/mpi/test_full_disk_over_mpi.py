@@ -25,7 +25,7 @@ SCRIPT = """
 
     ashtune.tune(
         train, {"x": (0.0, 1.0)}, metric="score", mode="max", trials=24, max_resource=8, directory=sys.argv[1],
-        checkpoints="messages", search="random",
+        engine=ashtune.MPI(checkpoints="messages"), search="random",
     )
 """
 

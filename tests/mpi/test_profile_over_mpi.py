@@ -31,7 +31,7 @@ SCRIPT = (
 
     ashtune.tune(
         train, {"x": (0.0, 1.0)}, metric="score", mode="max", trials=60, max_resource=4, directory=sys.argv[1],
-        quiet=True, search="random", profile=True, **eval(sys.argv[2])
+        quiet=True, search="random", engine=ashtune.MPI(profile=True, **eval(sys.argv[2]))
     )
 """
 )

@@ -17,7 +17,7 @@ SCRIPT = """
 
     ashtune.tune(
         objective.train, objective.space(), metric="accuracy", mode="max", trials=48, max_resource=16, seed=3,
-        search="random", threads=1, directory=sys.argv[1], workers=int(sys.argv[2]), quiet=True,
+        search="random", engine=ashtune.Auto(threads=1), directory=sys.argv[1], workers=int(sys.argv[2]), quiet=True,
     )
 """
 OF_THE_RUN = ("time", "unix_time", "seconds", "pid", "host", "created", "facts", "crc")

@@ -192,7 +192,7 @@ RUN = """
         print("the main part runs")
         ashtune.tune(
             train, {"width": (0.0, 1.0)}, metric="loss", mode="min", trials=8, max_resource=4, workers=2,
-            directory=os.environ["STUDY"], quiet=True, isolate=os.environ.get("ISOLATE") != "0",
+            directory=os.environ["STUDY"], quiet=True, engine=ashtune.Auto(isolate=os.environ.get("ISOLATE") != "0"),
         )
         assert type(pickle.loads(pickle.dumps(Model(1)))) is Model
 """

@@ -100,15 +100,15 @@ def test_a_trial_outside_the_grid_is_an_index_error(trial: int) -> None:
 @pytest.mark.parametrize(
     ("points", "says"),
     [
-        (None, "x=0 .. 1 has no end of values; give grid_points={'x': 5}"),
-        ({"n": 2}, "x=0 .. 1 has no end of values; give grid_points={'x': 5}"),
+        (None, "x=0 .. 1 has no end of values; give search=ashtune.Grid(points={'x': 5})"),
+        ({"n": 2}, "x=0 .. 1 has no end of values; give search=ashtune.Grid(points={'x': 5})"),
         (0, "points=0 does not fit; give an integer"),
         (2.5, "points=2.5 does not fit"),
         (True, "points=True does not fit"),
         ({"x": 0}, "points of x=0 does not fit"),
         ({"x": 10**9}, "points of x=1000000000 does not fit"),
-        ({"y": 3}, "grid_points={'y': 3} names no range of numbers; those of this space are ['x', 'n']"),
-        ({"x": 3, "c": 3}, "grid_points={'c': 3} names no range"),
+        ({"y": 3}, "points={'y': 3} names no range of numbers; those of this space are ['x', 'n']"),
+        ({"x": 3, "c": 3}, "points={'c': 3} names no range"),
     ],
 )
 def test_points_that_do_not_fit_are_refused_on_one_line(points: object, says: str) -> None:

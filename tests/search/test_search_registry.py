@@ -166,13 +166,3 @@ def test_reading_a_study_imports_no_module_that_it_names(installed: Path, tmp_pa
     assert SEARCHES.check(record) == "corner_search:Needy"
     assert SEARCHES.missing_of(record) == ""
     assert "corner_search" not in sys.modules
-
-
-def test_grid_points_are_the_points_of_a_grid_given_as_a_value(tmp_path: Path) -> None:
-    tuned(tmp_path / "one", "grid", grid_points=2)
-    tuned(tmp_path / "two", ashtune.Grid(points=2))
-    by_name, by_value = (StudyReader(tmp_path / name).settings for name in ("one", "two"))
-    assert by_name.search == by_value.search == {"kind": "grid", "points": 2}
-    assert by_name.configurations == 4
-    with pytest.raises(SettingsError, match="grid_points=2 is for a grid"):
-        tuned(tmp_path / "three", "random", grid_points=2)

@@ -104,8 +104,10 @@ FUNCTIONS = """
 
 
     def tune(kind, directory, space=space, **more):
-        given = dict(metric="loss", mode="min", trials=200, rungs=[1, 2, 4, 8, 16], workers=2, quiet=True, **more)
-        return ashtune.tune(functions[kind](), space, search="random", directory=directory, **given)
+        given = dict(metric="loss", mode="min", trials=200, min_resource=1, max_resource=16, reduction_factor=2, **more)
+        return ashtune.tune(
+            functions[kind](), space, search="random", workers=2, quiet=True, directory=directory, **given
+        )
 
 
     # The driver begins when both workers have joined, and after so many results it rests until there is a file "go on".
@@ -192,9 +194,9 @@ def assert_whole(study: Path, trials: int = TRIALS) -> None:
 def test_a_study_that_is_stopped_pauses_its_trials_and_goes_on(
     kind: str, paced: None, tune: Any, tmp_path: Path
 ) -> None:
-    study = tune(kind, tmp_path / "s", total_resource=300)
+    study = tune(kind, tmp_path / "s", stop=ashtune.Stop(total_resource=300))
     assert StudyReader(study.directory).tally.epochs < 400
-    ashtune.Study.load(tmp_path / "s").resume(total_resource=10**6, workers=2, quiet=True)
+    ashtune.Study.load(tmp_path / "s").resume(stop=ashtune.Stop(total_resource=10**6), workers=2, quiet=True)
     assert_whole(tmp_path / "s")
 
 

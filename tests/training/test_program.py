@@ -204,7 +204,7 @@ def test_a_file_of_results_without_the_studys_metric_is_answered_in_its_own_word
 
 def test_a_study_whose_program_only_fails_says_that_it_begins_anew(tmp_path: Path) -> None:
     with pytest.raises(ashtune.NoResultError, match="mend that, then tune again: the study begins anew"):
-        tuned(tmp_path, "raise SystemExit(1)", max_failures=2)
+        tuned(tmp_path, "raise SystemExit(1)", stop=ashtune.Stop(max_failures=2))
 
 
 def test_each_number_that_a_float_may_be_is_one_and_what_is_not_finite_fails_the_trial(tmp_path: Path) -> None:
@@ -335,7 +335,7 @@ def test_what_goes_on_printing_in_the_background_does_not_hold_the_trial(tmp_pat
         subprocess.Popen([sys.executable, "-c", talk])
         print("loss=1")
     """
-    study = tuned(tmp_path, code, trials=1, trial_timeout=20.0)
+    study = tuned(tmp_path, code, trials=1, engine=ashtune.Local(trial_timeout=20.0))
     assert study.best.metrics == {"loss": 1.0}
 
 
@@ -448,7 +448,7 @@ def test_a_program_that_waits_dies_with_its_worker_when_its_time_is_over(tmp_pat
             time.sleep(600)
         print("loss=1")
     """
-    study = tuned(tmp_path, code, trial_timeout=15.0)
+    study = tuned(tmp_path, code, engine=ashtune.Local(trial_timeout=15.0))
     assert set(failures(study)) == {0}
     assert is_gone((tmp_path / "pid-0").read_text())
 

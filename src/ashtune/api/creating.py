@@ -19,14 +19,13 @@ from ashtune.core.errors import FunctionChanged, ObjectiveError, SettingsError, 
 from ashtune.core.events import JobFinished
 from ashtune.core.jobs import Goal, Mode
 from ashtune.core.known import KnownResult
-from ashtune.core.ladder import MOST_WHOLE, Ladder, whole_number
+from ashtune.core.ladder import MOST_WHOLE, Ladder
 from ashtune.core.numbers import plural
 from ashtune.core.plaintext import one_line, shown
 from ashtune.driver import hints
 from ashtune.driver.goal import check_one_metric, goal_of, target_of
 from ashtune.driver.options import TuneOptions, chosen_halving, will_end
 from ashtune.reports.terminal.text import write
-from ashtune.search.grid import Grid
 from ashtune.search.protocol import Search
 from ashtune.search.registry import SEARCHES, design_of
 from ashtune.space.space import Space
@@ -109,12 +108,12 @@ def wanted_study(
     grouped_by: tuple[str, ...] = tuple(getattr(objective, "grouped_by", ()))
     # Lanes of one program share hyperparameters and start together: two proposals ahead are too few for them.
     by_default = "random" if grouped_by else scheduler.default_search
-    chosen = _search(by_default if options["search"] is None else options["search"], options["grid_points"])
+    chosen = _search(by_default if options["search"] is None else options["search"])
     size = design_of(chosen, parsed, options["seed"], enqueued=enqueued).size
     is_endless = size is None or size > MOST_WHOLE
     if is_endless and not will_end(options):
         raise SettingsError(
-            "the study would never end; give trials=, time_limit=, total_resource=, target= or patience="
+            "the study would never end; give trials=, time_limit= or target=, or stop=ashtune.Stop(patience=20)"
         )
     if scheduler.needs_trials and trials is None and is_endless:
         raise SettingsError(f"scheduler={shown(options['scheduler'])} halves a known number of trials; give trials=256")
@@ -152,20 +151,13 @@ def _enqueued(space: Space, enqueue: Iterable[Mapping[str, Any]]) -> list[dict[s
     return [space.check(configuration) for configuration in enqueue]
 
 
-def _search(search: str | Search, points: int | Mapping[str, int] | None) -> Search:
+def _search(search: str | Search) -> Search:
     """Return the search with its options; its design says what does not fit the space."""
     if any(kind.__module__.startswith("optuna.") for kind in type(search).__mro__):
         raise SettingsError(
             f"search={shown(search)} is a sampler of Optuna; give its class as search=ashtune.OptunaSearch(TPESampler)"
         )
-    chosen = SEARCHES.given(search)
-    if points is None:
-        return chosen
-    if not isinstance(chosen, Grid):
-        raise SettingsError(f"grid_points={shown(points)} is for a grid; add search='grid', or leave it out")
-    if isinstance(points, Mapping):
-        return Grid(points={name: whole_number(count) or count for name, count in points.items()})
-    return Grid(points=whole_number(points) or points)
+    return SEARCHES.given(search)
 
 
 def _known(

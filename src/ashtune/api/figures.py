@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, Unpack
 from ashtune.analysis.loading import StudyReader
 from ashtune.core.errors import SettingsError, StudyError
 from ashtune.core.jobs import TrialId
-from ashtune.core.options import checked, takes
+from ashtune.core.options import checked
 from ashtune.core.plaintext import shown
 from ashtune.driver.options import WhatIfOptions
 from ashtune.reports.study_info import study_info
@@ -197,12 +197,11 @@ class Figures:
         reader.tell([audit])
         return audit_figure(audit, study_info(reader).expected(reader.tally), unit=self._unit)
 
-    @takes(WhatIfOptions)
     def plot_whatif(self, **given: Unpack[WhatIfOptions]) -> "Figure":
         """Return what the study would have taken under other choices: the figure of :meth:`~ashtune.Study.whatif`.
 
         Args:
-            {options}
+            given: The arguments of :meth:`~ashtune.Study.whatif`.
 
         Raises:
             SettingsError: If the options do not fit together, or the study; or plotly is not installed.

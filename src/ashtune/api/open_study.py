@@ -15,7 +15,7 @@ import enum
 import os
 import threading
 import weakref
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, NoReturn, Unpack
@@ -24,16 +24,21 @@ from ashtune.api.creating import hint, make_folder, open_or_create, place_for, w
 from ashtune.api.study import Study
 from ashtune.core import process
 from ashtune.core.checks import check_flag, check_seconds, check_whole
+from ashtune.core.confirm import Confirm
 from ashtune.core.errors import AshtuneError, CannotGoOn, SettingsError, StudyError, in_one_line
 from ashtune.core.events import Event, JobFinished, JobPaused, Progress, StopRequested, TrialReleased
 from ashtune.core.jobs import Mode, TrialId
+from ashtune.core.ladder import Reduction
 from ashtune.core.numbers import plural, seconds_text
-from ashtune.core.options import checked, takes
+from ashtune.core.observer import Observer
+from ashtune.core.options import checked
 from ashtune.core.plaintext import error_line, one_line, shown
-from ashtune.driver.options import OpenOptions, TuneOptions
+from ashtune.driver.options import Stop, TuneOptions, flat
 from ashtune.driver.session import Session
 from ashtune.engines.loop import TICK_SECONDS, Drive
 from ashtune.engines.own_loop import AskedWorkers, DirectChannel, OwnLoopEngine, given_back
+from ashtune.schedulers.protocol import Scheduler
+from ashtune.search.protocol import Search
 from ashtune.study.lock import StudyLock
 from ashtune.training.channel import Mailbox
 from ashtune.training.messages import JobEvent
@@ -519,13 +524,33 @@ def _checked_seconds(asked: _AskedTrial, seconds: float) -> float:
 
 
 @in_one_line
-@takes(OpenOptions)
 def open_study(
     space: Any,
     *,
-    metric: str | Sequence[str],
+    metric: str | Sequence[str] | Mapping[str, float],
     mode: Mode | Sequence[Mode],
-    **given: Unpack[OpenOptions],
+    trials: int | None = None,
+    max_resource: int | None = None,
+    min_resource: int | str | None = None,
+    reduction_factor: Reduction | None = None,
+    resource: str = "epoch",
+    time_limit: float | str | None = None,
+    target: float | dict[str, float] | None = None,
+    stop: Stop | None = None,
+    constraints: Mapping[str, str] | None = None,
+    scheduler: str | Scheduler = "ash",
+    search: str | Search | None = None,
+    valid: Callable[[dict[str, Any]], Any] | None = None,
+    enqueue: Iterable[Mapping[str, Any]] = (),
+    warm_start: Any = None,
+    seed: int = 0,
+    confirm: int | Confirm | None = None,
+    workers: int | None = None,
+    observers: Sequence[Observer | str] = (),
+    watch: bool = False,
+    quiet: bool = False,
+    directory: str | os.PathLike[str] | None = None,
+    checkpoint_limit: int | str | None = None,
 ) -> OpenStudy:
     """Open a study for a loop of your own, which asks for trials and tells their results.
 
@@ -534,11 +559,13 @@ def open_study(
     :func:`~ashtune.tune`: the directory is that of a study, and one that holds the same study already is continued.
     What ``trial.restore()`` reads there is a pickle: open only studies whose origin you trust.
 
+    The arguments that are not named here are those of :func:`~ashtune.tune`.
+
     Args:
         space: A dict of hyperparameters, as for :func:`~ashtune.tune`, or a ConfigurationSpace.
-        metric: The metric that counts, or a list of several.
-        mode: "max" or "min"; a list, with one for each metric, if there are several.
-        {options}
+        workers: How many trials will be out at a time, 1 by default: how long a trial may wait for its proposal
+            depends on it. More may be asked for.
+        quiet: Print no hints, and show no progress in a notebook.
 
     Returns:
         The study, which holds its directory until it is closed.
@@ -553,7 +580,18 @@ def open_study(
         >>> study.read().is_complete
         True
     """
-    checked(OpenOptions, given)  # it has fewer than a study that trains by itself
+    check_flag("watch", watch)
+    return _open(**flat(locals()))
+
+
+def _open(
+    space: Any,
+    *,
+    metric: str | Sequence[str],
+    mode: Mode | Sequence[Mode],
+    **given: Unpack[TuneOptions],
+) -> OpenStudy:
+    """Open a study, with all options by their own names."""
     options = checked(TuneOptions, given)
     directory = options["directory"]
     path = place_for(directory, "study")

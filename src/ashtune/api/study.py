@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TextIO, Unpack, cast
+from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, TextIO, cast
 
 from ashtune.analysis.counts import BestResult
 from ashtune.analysis.loading import StudyReader
@@ -13,11 +13,12 @@ from ashtune.api.best import Best, Front, Top, trial_number
 from ashtune.api.figures import Figures
 from ashtune.core.checks import check_directory, check_whole
 from ashtune.core.errors import AshtuneError, StudyError, in_one_line
-from ashtune.core.events import SessionStarted, WorkerLost
+from ashtune.core.events import WorkerLost
 from ashtune.core.jobs import Mode, TrialId
-from ashtune.core.options import checked, takes
+from ashtune.core.ladder import Reduction
+from ashtune.core.options import checked
 from ashtune.core.plaintext import error_line, shown
-from ashtune.driver.options import ResumeOptions, WhatIfOptions
+from ashtune.driver.options import WhatIfOptions, flat
 from ashtune.reports.figures.front import in_a_row
 from ashtune.reports.study_info import study_info
 from ashtune.space.configspace import space_of_record
@@ -25,10 +26,6 @@ from ashtune.space.space import Space
 from ashtune.study import objective_file as objectives
 from ashtune.study.factory import observed_study
 from ashtune.study.journal import read_events
-from ashtune.study.ladders import ladder_in_force
-from ashtune.study.lock import StudyLock
-from ashtune.training.objectives import ChecksSpace
-from ashtune.training.versions import version_of
 
 if TYPE_CHECKING:
     import pandas
@@ -39,8 +36,14 @@ if TYPE_CHECKING:
     from ashtune.analysis.trials import TrialRecord
     from ashtune.api.again import Trained
     from ashtune.api.whatif import WhatIf
+    from ashtune.core.confirm import Confirm
+    from ashtune.core.observer import Observer
+    from ashtune.driver.options import Stop
+    from ashtune.engines.options import Local
+    from ashtune.engines.protocol import Engine
     from ashtune.reports.profile import Profile
     from ashtune.reports.sections import ReportedStudy
+    from ashtune.schedulers.protocol import Scheduler
     from ashtune.simulation.traces import Traces
 
 
@@ -439,15 +442,34 @@ class Study:
         return read_profile(self.directory)
 
     @in_one_line
-    @takes(WhatIfOptions)
-    def whatif(self, **given: Unpack[WhatIfOptions]) -> "WhatIf":
+    def whatif(
+        self,
+        *,
+        workers: int | Sequence[int] | None = None,
+        reduction_factor: Reduction | Sequence[Reduction] | None = None,
+        scheduler: "str | Scheduler | Sequence[str | Scheduler] | None" = None,
+        trials: int | None = None,
+        deadline: float | str | None = None,
+        budget: float | None = None,
+        cores_per_worker: int | None = None,
+        draws: int | None = None,
+        seed: int = 0,
+    ) -> "WhatIf":
         """Return what the study would have taken under other choices: its curves and timings, replayed in virtual time.
 
         Nothing is trained, and nothing of the directory is executed. Each choice takes some milliseconds a trial and
         draw.
 
         Args:
-            {options}
+            workers: Numbers of workers, 1 to 64 by default.
+            reduction_factor: Reduction factors, between the study's lowest rung and its top; its own rungs by default.
+            scheduler: Schedulers, as those of ``tune``; its own by default.
+            trials: Only the first trials of the study.
+            deadline: Seconds, or a time as "2h": asks for the fewest workers that are done by then.
+            budget: Core-hours: asks for their best use.
+            cores_per_worker: Cores of each worker, for ``budget``; 1 by default.
+            draws: Replays that a spread is over, 10 by default.
+            seed: Decides which replays are drawn.
 
         Returns:
             The predictions, and what they rest on.
@@ -461,6 +483,7 @@ class Study:
             >>> one.workers, eight.workers, eight.wall_seconds.likely <= one.wall_seconds.likely
             (1, 8, True)
         """
+        given = {name: value for name, value in locals().items() if name != "self"}
         from ashtune.api.whatif import what_if
 
         return what_if(self._reader, checked(WhatIfOptions, given))
@@ -477,20 +500,34 @@ class Study:
         return traces_of(self._reader)
 
     @in_one_line
-    @takes(ResumeOptions)
     def resume(
         self,
         objective: Callable[..., Any] | None = None,
-        **given: Unpack[ResumeOptions],
+        *,
+        trials: int | None = None,
+        max_resource: int | None = None,
+        time_limit: float | str | None = None,
+        target: float | dict[str, float] | None = None,
+        stop: "Stop | None" = None,
+        confirm: "int | Confirm | None" = None,
+        engine: "str | Engine | Local" = "auto",
+        workers: int | None = None,
+        observers: "Sequence[Observer | str]" = (),
+        watch: bool | Literal["control"] = False,
+        quiet: bool = False,
     ) -> "Study":
         """Continue the study.
 
         This loads the training function and the checkpoints kept in the directory, which are pickles:
         resume only studies whose origin you trust.
 
+        The arguments that are not named here are those of :func:`~ashtune.tune`. When the search ends is as it was for
+        the study before, but for what is given.
+
         Args:
             objective: The training function if it has changed; by default as it was.
-            {options}
+            max_resource: Resource of the top rung, if higher than before: there are more rungs above, and the best of
+                those that finished at the old top rung go on.
 
         Returns:
             The study, read again.
@@ -500,45 +537,11 @@ class Study:
             NoResultError: If the study ended without a result of any trial; what happened is kept.
             KeyboardInterrupt: After Ctrl-C, when everything is kept.
         """
-        from ashtune.driver.engines import check_engine
-        from ashtune.driver.goal import check_one_metric, target_of
-        from ashtune.driver.session import Session
-        from ashtune.engines.protocol import AUTO
-        from ashtune.engines.registry import choose_engine
+        given = flat({name: value for name, value in locals().items() if name not in ("self", "objective")})
+        from ashtune.api.resuming import resume_study
 
-        engine = choose_engine(given.get("engine", AUTO), workers_given=given.get("workers") is not None)
-        if self._reader.settings.simulated:
-            raise StudyError(
-                f"{self.directory} was simulated, so there is nothing to train on; simulate it again with "
-                "`ashtune simulate`, and other options"
-            )
-        options = checked(ResumeOptions, given)
-        options["target"] = target_of(self._reader.settings.goal, options["target"])
-        for option in ("confirm", "patience", "stop_when"):
-            check_one_metric(self._reader.settings.goal, option, given.get(option))
-        check_engine(engine, options, self._trials_asked(options["trials"]))
-        if isinstance(objective, ChecksSpace):
-            objective.check(Space.from_record(self._reader.settings.space).names)
-        pickled = None if objective is None else objectives.packed(objective, quiet=options["quiet"])
-        with StudyLock(self.directory):
-            ladder = ladder_in_force(self._reader.journal)
-            if options["max_resource"] is not None:
-                ladder = ladder.lengthened(options["max_resource"])
-            if pickled is None:
-                objectives.check(self.directory)
-            else:
-                objectives.keep(self.directory, pickled)
-            version = None if objective is None else version_of(objective)
-            Session(self.directory, options, engine, ladder, version=version, objective=objective).run()
+        resume_study(self._reader, objective, **given)
         return Study.load(self.directory)
-
-    def _trials_asked(self, trials: int | None) -> int | None:
-        """Return how many trials a session is to have: as given, or as the last one had; None for no end."""
-        if trials is None:
-            for event in read_events(self._reader.journal, only=(b"session_started",)):
-                trials = event.trials if isinstance(event, SessionStarted) else trials
-        most = self._reader.settings.configurations
-        return most if trials is None else trials if most is None else min(trials, most)
 
     def __repr__(self) -> str:
         return f"Study({str(self.directory)!r})"

@@ -1,19 +1,26 @@
 """``tune``: the whole of ashtune as one function."""
 
-from collections.abc import Callable, Sequence
-from typing import Any, Unpack
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Literal, Unpack
 
 from ashtune.api.creating import hint, make_folder, open_or_create, place_for, wanted_study
 from ashtune.api.study import Study
+from ashtune.core.confirm import Confirm
 from ashtune.core.errors import in_one_line
 from ashtune.core.jobs import Mode
-from ashtune.core.options import checked, takes
+from ashtune.core.ladder import Reduction
+from ashtune.core.observer import Observer
+from ashtune.core.options import checked
 from ashtune.driver import hints
 from ashtune.driver.engines import check_engine
-from ashtune.driver.options import TuneOptions
+from ashtune.driver.options import Stop, TuneOptions, flat
 from ashtune.driver.session import Session
-from ashtune.engines.protocol import AUTO
+from ashtune.engines.options import Local
+from ashtune.engines.protocol import AUTO, Engine
 from ashtune.engines.registry import choose_engine
+from ashtune.schedulers.protocol import Scheduler
+from ashtune.search.protocol import Search
 from ashtune.study import journal as journals
 from ashtune.study import objective_file as objectives
 from ashtune.study.journal import read_events
@@ -22,14 +29,36 @@ from ashtune.training.versions import version_of
 
 
 @in_one_line
-@takes(TuneOptions)
 def tune(
     objective: Callable[..., Any],
     space: Any,
     *,
-    metric: str | Sequence[str],
+    metric: str | Sequence[str] | Mapping[str, float],
     mode: Mode | Sequence[Mode],
-    **given: Unpack[TuneOptions],
+    trials: int | None = None,
+    max_resource: int | None = None,
+    min_resource: int | str | None = None,
+    reduction_factor: Reduction | None = None,
+    resource: str = "epoch",
+    time_limit: float | str | None = None,
+    target: float | dict[str, float] | None = None,
+    stop: Stop | None = None,
+    constraints: Mapping[str, str] | None = None,
+    scheduler: str | Scheduler = "ash",
+    search: str | Search | None = None,
+    valid: Callable[[dict[str, Any]], Any] | None = None,
+    enqueue: Iterable[Mapping[str, Any]] = (),
+    warm_start: Any = None,
+    seed: int = 0,
+    confirm: int | Confirm | None = None,
+    engine: str | Engine | Local = AUTO,
+    workers: int | None = None,
+    observers: Sequence[Observer | str] = (),
+    watch: bool | Literal["control"] = False,
+    quiet: bool = False,
+    directory: str | os.PathLike[str] | None = None,
+    checkpoint_limit: int | str | None = None,
+    accept_changes: bool = False,
 ) -> Study:
     """Tune a training function on every core of this machine, or on every rank of an MPI job.
 
@@ -46,9 +75,56 @@ def tune(
             :class:`~ashtune.When`, :class:`~ashtune.Ordered`, :class:`~ashtune.Choice`, :class:`~ashtune.Prior`; or a
             ``ConfigurationSpace`` of ConfigSpace.
         metric: The reported metric that counts, or a list of several: then a rung promotes those that few others
-            dominate, and ``study.front`` has those that no other does.
+            dominate, and ``study.front`` has those that no other does. ``study.best`` is the knee of the front; a dict
+            says how much each metric counts for it, as ``{"accuracy": 0.7, "latency": 0.3}``.
         mode: "max" or "min"; a list, with one for each metric, if there are several.
-        {options}
+        trials: How many configurations to try in all.
+        max_resource: Resource of the top rung: the most that one trial is trained.
+        min_resource: Resource of the lowest rung, or "auto": "ash" chooses from the results where trials are judged
+            first. By default "ash" and "stopping" begin at a ninth of ``max_resource`` or above, the others at 1.
+        reduction_factor: Of ``n`` trials in a rung ``floor(n / reduction_factor)`` go on; by default 3 for the
+            asynchronous schedulers and 2 for the others.
+        resource: What the resource counts, in the singular: "epoch", "tree", "step", "sample"; so say all tables and
+            figures.
+        time_limit: Seconds, or a time as "10m", after which running trials are paused; the study can be resumed.
+        target: Value of the metric at which it stops; with several metrics, values by name, all of them to be reached
+            by one result.
+        stop: The rare rules by which a search ends, as ``ashtune.Stop(patience=20)``.
+        constraints: Bounds on reported metrics by name, as ``{"latency": "<= 5"}``: results that violate one rank after
+            all that do not.
+        scheduler: "ash" (promote as soon as possible), "pasha" (no higher than it takes to tell trials apart),
+            "adaptive" (min_resource="auto"), "stopping" (go on or end at the rung), "sh" (synchronous successive
+            halving), "hyperband", "async_hyperband" or "full" (no early stop); or one with its options, as
+            ``ashtune.Hyperband(brackets=4)`` (``hyperband:brackets=4``). It may hold the rungs, as
+            ``ashtune.Ash(rungs=[1, 5, 20])``.
+        search: "gp" (learns from the results), "random", "mutation" (of the best), "optuna" (its TPE, or another of its
+            samplers), "sobol" (quasi-random) or "grid", or one with options, as ``ashtune.Grid(points=5)``; by default
+            "gp", but "random" with the scheduler "sh" and where many models are trained as one program.
+        valid: Says of a configuration whether it is valid, as ``lambda c: c['warmup'] < c['epochs']``; others are drawn
+            again.
+        enqueue: Configurations to try first; the search of a finite space does not give them again.
+        warm_start: Results from before that the search knows from its first proposal on, and that are no trials: a
+            DataFrame, list of dicts or csv file with a column for each hyperparameter and metric, and ``resource`` if
+            not all were trained to the top; the directory of a study; or a study of Optuna.
+        seed: Decides the configurations drawn.
+        confirm: When the search has ended, also by a limit, the best configurations are trained once more from the
+            beginning with other seeds, and the winner is named by its mean: 5, or
+            ``ashtune.Confirm(best=5, seeds=3)``.
+        engine: "auto" (the ranks of an MPI launch, else processes on this machine), "local", "mpi", "threads" (of this
+            process, for functions that release the interpreter lock or wait for something else; nothing isolates or
+            ends them), the name of an installed one, or an engine itself. With options it is ``ashtune.Auto(...)``,
+            ``ashtune.Local(gpus_per_worker=1)`` or ``ashtune.MPI(...)``.
+        workers: Processes, all cores by default; under MPI the most ranks to use, all by default.
+        observers: Told what happens while the study runs, each in a thread of its own, as
+            ``ashtune.observers.CsvLog()``, or its name, "csv".
+        watch: Show a live page of the study, by ``ashtune watch`` in a process of its own, and print its address; it
+            ends with the process that started it. With "control" the page can also pause and stop the study, add
+            trials, change the number of workers and enqueue configurations.
+        quiet: Show nothing while it runs.
+        directory: Where the study is kept; by default a new one under ``runs``.
+        checkpoint_limit: Most bytes of checkpoints, as a number or as "20GB"; the least promising go first.
+        accept_changes: Go on with a study in ``directory`` though the training function has changed since: trials
+            trained before and after are ranked together. A changed comment counts as a change.
 
     Returns:
         The study, complete or stopped.
@@ -66,6 +142,18 @@ def tune(
         >>> abs(study.best.config["x"] - 0.5) < 0.5
         True
     """
+    return run_study(**flat(locals()))
+
+
+def run_study(
+    objective: Callable[..., Any],
+    space: Any,
+    *,
+    metric: str | Sequence[str],
+    mode: Mode | Sequence[Mode],
+    **given: Unpack[TuneOptions],
+) -> Study:
+    """Tune, with all options by the names that they have on the command line: see :func:`tune`."""
     engine = choose_engine(given.get("engine", AUTO), workers_given=given.get("workers") is not None)
     options = checked(TuneOptions, given)
     quiet = options["quiet"]

@@ -87,7 +87,7 @@ def _say(runs: "Sequence[Run]", sequential: "Sequence[Run]", base: Path, unit: s
 def _series(given: argparse.Namespace, base: Path) -> "tuple[Sequence[Run], Sequence[Run]]":
     """Tune with each number of models, sequentially and, where asked, in parallel; return all runs and those first."""
     from ashtune.analysis.loading import StudyReader
-    from ashtune.api.tuning import tune
+    from ashtune.api.tuning import run_study
     from ashtune.reports.figures.baseline import run_of
 
     objective, space, goal = _what(given)
@@ -112,7 +112,7 @@ def _series(given: argparse.Namespace, base: Path) -> "tuple[Sequence[Run], Sequ
             place = base / f"{scheduler}-{models}"
             there = " (there already: what is complete is not run again)" if place.exists() else ""
             sys.stderr.write(f"{models:,} models by {scheduler} ...{there}\n")
-            study = tune(objective, space, scheduler=scheduler, trials=models, directory=place, **common, **means)
+            study = run_study(objective, space, scheduler=scheduler, trials=models, directory=place, **common, **means)
             reader = StudyReader(study.directory)
             runs.append(run_of(scheduler, reader.tally, reader.timeline))
         sequential.append(runs[-len(ways)])

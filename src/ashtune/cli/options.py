@@ -3,6 +3,8 @@
 import argparse
 from collections.abc import Callable
 from functools import wraps
+from inspect import getdoc
+from re import MULTILINE, findall
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -30,6 +32,7 @@ def add(
     """
     from ashtune.core.options import options_of
 
+    said = documented(kind)
     group = parser.add_argument_group(title or str(kind.__doc__).partition(".")[0])
     for name, (_, option) in options_of(kind).items():
         if names and name not in names:
@@ -42,7 +45,7 @@ def add(
             continue
         else:
             more |= {"type": typed(option.parse), "metavar": option.metavar}
-        group.add_argument(flag, help=_help(option), **more)
+        group.add_argument(flag, help=_help(option, option.help or said.get(name, name)), **more)
 
 
 def given(kind: Callable[..., Any], arguments: argparse.Namespace) -> dict[str, Any]:
@@ -74,10 +77,26 @@ def seconds(text: str) -> float:
     return float(typed(parse.seconds)(text))
 
 
-def _help(option: "Option") -> str:
+def documented(kind: Callable[..., Any]) -> dict[str, str]:
+    """Return what the docstrings of the functions and values that take options of a kind say of each."""
+    from ashtune.api.study import Study
+    from ashtune.api.tuning import tune
+    from ashtune.driver.options import ResumeOptions, Stop, WhatIfOptions
+    from ashtune.engines.options import MPI, Local
+    from ashtune.schedulers.protocol import Scheduler
+
+    takers = [Study.whatif] if kind is WhatIfOptions else [tune, Stop, Local, MPI, Scheduler]
+    said: dict[str, str] = {}
+    for taker in [Study.resume, *takers] if kind is ResumeOptions else takers:
+        for name, text in findall(r"^    (\w+): (.+(?:\n {8}.+)*)", getdoc(taker) or "", MULTILINE):
+            said.setdefault(name, " ".join(text.split()))
+    return said
+
+
+def _help(option: "Option", words: str) -> str:
     if option.default is True:
         return option.forms
-    words = option.help.replace("``", "").replace("%", "%%")
+    words = words.replace("``", "").replace("%", "%%")
     words = words[0].lower() + words[1:].rstrip(".") if words[1:2].islower() else words.rstrip(".")
     words += f", {option.forms}" if option.forms else ""
     return words if option.default in (None, ()) or option.is_flag else f"{words} ({option.default})"

@@ -30,17 +30,21 @@ def add_to(parser: argparse.ArgumentParser) -> None:
 
 def main(given: argparse.Namespace) -> int:
     """Continue, and print what was found."""
+    from ashtune.analysis.loading import StudyReader
+    from ashtune.api.resuming import resume_study
     from ashtune.api.study import Study
     from ashtune.cli import options
     from ashtune.cli.loading import load_function
     from ashtune.cli.showing import show_profile, show_study, trained_study
     from ashtune.driver.options import ResumeOptions
 
-    study = trained_study(
-        Study.load(given.directory).resume,
-        objective=load_function(given.objective) if given.objective else None,
-        **options.given(ResumeOptions, given),
-    )
+    def resume() -> Study:
+        directory = Study.load(given.directory).directory
+        function = load_function(given.objective) if given.objective else None
+        resume_study(StudyReader(directory), function, **options.given(ResumeOptions, given))
+        return Study.load(directory)
+
+    study = trained_study(resume)
     status = show_study(study, as_json=given.json, stream=sys.stdout)
     if "profile" in given and not given.json:
         sys.stdout.write("\n")

@@ -38,14 +38,14 @@ def add_to(parser: argparse.ArgumentParser) -> None:
 
 def main(given: argparse.Namespace) -> int:
     """Tune, and print what was found."""
-    from ashtune.api.tuning import tune
+    from ashtune.api.tuning import run_study
     from ashtune.cli import options
     from ashtune.cli.showing import show_profile, show_study, trained_study
     from ashtune.driver.options import TuneOptions
 
     objective, space = _objective_and_space(given)
     study = trained_study(
-        tune,
+        run_study,
         objective,
         space,
         metric=given.metric,

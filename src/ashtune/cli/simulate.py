@@ -157,8 +157,7 @@ def _halving(
     from ashtune.core.errors import SettingsError
     from ashtune.core.ladder import Ladder
     from ashtune.core.options import checked
-    from ashtune.driver.options import Halving, chosen_halving
-    from ashtune.schedulers.registry import SCHEDULERS
+    from ashtune.driver.options import Halving, chosen_halving, scheduler_alone
 
     low, high, factor = given.min_resource, given.max_resource, given.reduction_factor
     if given.rungs is not None:
@@ -170,7 +169,7 @@ def _halving(
     if given.rungs is not None or recorded is None:
         halving = {name: value for name, value in options.given(Halving, given).items() if value is not None}
         return chosen_halving(checked(Halving, halving | {"scheduler": scheduler}))
-    chosen = SCHEDULERS.given(scheduler)
+    chosen = scheduler_alone("scheduler", scheduler)
     if low is None and high is None and factor is None:
         return chosen, recorded
     if factor is None and len(set(recorded.kept)) > 1:

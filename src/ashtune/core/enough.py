@@ -24,7 +24,7 @@ class NotWorthIt(msgspec.Struct, frozen=True):
         ...         trial.report(loss=trial["x"] / epoch)
         >>> study = tune(
         ...     train, {"x": (0.0, 1.0)}, metric="loss", mode="min", trials=8, max_resource=2, quiet=True,
-        ...     stop_when=NotWorthIt(gain=0.001, per="1h"),
+        ...     stop=Stop(stop_when=NotWorthIt(gain=0.001, per="1h")),
         ... )
         >>> study.stopped
         ''

@@ -1,24 +1,21 @@
 """What an option of a study is: its type, its default, its check and its help, defined once.
 
-Options of one kind are the fields of a ``TypedDict``, each annotated with an :class:`Option`. Functions take them as
-keyword arguments, commands as ``--name``.
+Options of one kind are the fields of a ``TypedDict``, each annotated with an :class:`Option`. Commands take them as
+``--name``, functions as keyword arguments or in a value that holds several, as ``stop=Stop(patience=20)``.
 """
 
-import inspect
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from functools import cache, wraps
-from typing import Any, TypeVar, cast, get_type_hints
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+from typing import Any, TypeVar, get_type_hints
 
 import msgspec
 
 from ashtune.core import parse
 from ashtune.core.checks import check_seconds, check_whole
 from ashtune.core.errors import SettingsError
-from ashtune.core.nearest import nearest
 from ashtune.core.plaintext import one_line
 
 Check = Callable[[str, Any], Any]
-F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")
 
 
@@ -26,7 +23,7 @@ class Option(msgspec.Struct, frozen=True, kw_only=True):
     """What belongs to an option beside its name and type.
 
     Args:
-        help: For the docstring and for ``--help``: one sentence.
+        help: For ``--help``, where it is not what the docstring of the function or value that takes the option says.
         default: ``None`` stands for "not given".
         check: Takes its name and its value; returns the value in its plain form, or raises ``SettingsError``. It is
             not asked about ``None``, if that is the default. Without a check others refuse what does not fit.
@@ -36,7 +33,7 @@ class Option(msgspec.Struct, frozen=True, kw_only=True):
         forms: For ``--help``: the forms that a command line takes; of a flag that is on, what ``--no-`` does.
     """
 
-    help: str
+    help: str = ""
     default: Any = None
     check: Check | None = None
     parse: Callable[[str], Any] | None = None
@@ -80,16 +77,10 @@ def checked(kind: Callable[..., T], given: Mapping[str, Any]) -> T:
         SettingsError: In one line, if one is unknown or not what it should be.
     """
     known = options_of(kind)
-    _refuse_unknown(given, known)
-    return kind(**{name: _value(name, option, given) for name, (_, option) in known.items()})
-
-
-def _refuse_unknown(given: Iterable[str], known: Collection[str]) -> None:
     for name in given:
         if name not in known:
-            near = nearest(name, known)
-            hint = f"did you mean {near}=?" if near else f"there are {', '.join(known)}"
-            raise SettingsError(f"{one_line(name, 60)}= is no option here; {hint}")
+            raise SettingsError(f"{one_line(name, 60)}= is no option here; there are {', '.join(known)}")
+    return kind(**{name: _value(name, option, given) for name, (_, option) in known.items()})
 
 
 def _value(name: str, option: Option, given: Mapping[str, Any]) -> Any:
@@ -97,33 +88,3 @@ def _value(name: str, option: Option, given: Mapping[str, Any]) -> Any:
     if option.check is None or (value is None and option.default is None):
         return value
     return option.check(name, value)
-
-
-def takes(kind: Callable[..., Any]) -> Callable[[F], F]:
-    """Make a function with ``**options`` say in its signature and its docstring which there are, and refuse others.
-
-    One that is unknown is refused before one that is missing: of ``direction=`` in place of ``mode=`` it says so.
-    The docstring has the line ``{options}`` in its list of arguments.
-    """
-
-    def say(function: F) -> F:
-        own = inspect.signature(function)
-        parameters = [each for each in own.parameters.values() if each.kind is not inspect.Parameter.VAR_KEYWORD]
-        parameters += [
-            inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=option.default, annotation=type_)
-            for name, (type_, option) in options_of(kind).items()
-        ]
-        names = [each.name for each in parameters if each.name != "self"]
-
-        @wraps(function)
-        def call(*args: Any, **given: Any) -> Any:
-            _refuse_unknown(given, names)
-            return function(*args, **given)
-
-        call.__signature__ = own.replace(parameters=parameters)  # type: ignore[attr-defined]  # inspect reads it
-        if function.__doc__:
-            lines = [f"{name}: {option.help}" for name, (_, option) in options_of(kind).items()]
-            call.__doc__ = function.__doc__.replace("{options}", "\n        ".join(lines))
-        return cast("F", call)
-
-    return say

@@ -26,7 +26,13 @@ MOST_NAME = 200
 
 
 class Part(
-    msgspec.Struct, frozen=True, tag_field="kind", tag=str.lower, omit_defaults=True, forbid_unknown_fields=True
+    msgspec.Struct,
+    frozen=True,
+    tag_field="kind",
+    tag=str.lower,
+    omit_defaults=True,
+    forbid_unknown_fields=True,
+    repr_omit_defaults=True,
 ):
     """A part of a study as a value. Its tag is the name of its class in small letters, unless it gives another.
 

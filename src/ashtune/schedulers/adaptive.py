@@ -37,7 +37,7 @@ class AdaptiveAsh(Scheduler, frozen=True, tag="adaptive"):
     rule = Rule.UNKNOWN  # it depends on all results before a trial started
     takes_trials_for_alike = True
     ranks_one_loss = True
-    reduction_factor = 3
+    default_reduction_factor = 3
     least_share = LOWEST_SHARE
 
     def build(self, ladder: Ladder, trials: int | None, seed: int = 0) -> "AdaptiveMachine":

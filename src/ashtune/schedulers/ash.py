@@ -47,7 +47,7 @@ class Ash(Scheduler, frozen=True):
         [100, 26, 7]
     """
 
-    reduction_factor = 3
+    default_reduction_factor = 3
     least_share = LEAST_SHARE
 
     ahead: Annotated[int, Meta(ge=0, le=1)] | None = None

@@ -98,7 +98,7 @@ class AsyncHyperband(Scheduler, frozen=True, tag="async_hyperband"):
         True
     """
 
-    reduction_factor = 3
+    default_reduction_factor = 3
 
     brackets: Annotated[int, Meta(ge=1)] | None = None
 

@@ -59,7 +59,7 @@ class Pasha(Scheduler, frozen=True):
     """
 
     ranks_one_loss = True
-    reduction_factor = 3
+    default_reduction_factor = 3
 
     epsilon: Annotated[float, Meta(ge=0, le=1e308)] | None = None
 

@@ -7,8 +7,11 @@ Rule: both are pure: no clock, no random number, no file. The same calls give th
 """
 
 import math
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import ClassVar, Protocol
+
+import msgspec
 
 from ashtune.core.jobs import Job, Result, TrialId
 from ashtune.core.ladder import Ladder
@@ -112,10 +115,16 @@ class Machine(Protocol):
         return ""
 
 
-class Scheduler(Part, frozen=True):
+class Scheduler(Part, frozen=True, kw_only=True):
     """A scheduler with its options: a value. Each kind is a class of its own with fields for its options.
 
     An option is a number, a text, a list or None: what JSON can hold. Its default is what the name alone means.
+
+    Args:
+        max_resource: As of :func:`~ashtune.tune`, like the two that follow.
+        min_resource: A number, or "auto".
+        reduction_factor: A number.
+        rungs: The rungs themselves, in place of the three above.
     """
 
     rule: ClassVar[Rule] = Rule.SINCE_ITS_RESULT
@@ -124,8 +133,8 @@ class Scheduler(Part, frozen=True):
     """Whether it decides as if late trials were like early ones, as random draws are and proposals are not."""
     needs_trials: ClassVar[bool] = False
     """Whether the number of trials has to be known before the study starts."""
-    reduction_factor: ClassVar[int] = 2
-    """What it is where the user gives none."""
+    default_reduction_factor: ClassVar[int] = 2
+    """The reduction factor where the user gives none."""
     default_search: ClassVar[str] = "gp"
     """The search where the user names none."""
     ranks_one_loss: ClassVar[bool] = False
@@ -133,6 +142,15 @@ class Scheduler(Part, frozen=True):
     least_share: ClassVar[int | None] = None
     """Where the user names no lowest rung, it has at least this part of the top rung's resource: 9 for a ninth; None:
     it has resource 1."""
+
+    max_resource: int | None = None
+    min_resource: int | str | None = None
+    reduction_factor: float | None = None
+    rungs: Sequence[int] | None = None
+
+    def without_rungs(self) -> "Scheduler":
+        """Return the scheduler as the journal has it, which keeps the rungs beside it."""
+        return msgspec.structs.replace(self, **dict.fromkeys(Scheduler.__struct_fields__))
 
     def where_rungs_are_chosen(self) -> "Scheduler":
         """Return the scheduler as it is where the user names no lowest rung: itself by default."""

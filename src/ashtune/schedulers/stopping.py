@@ -22,7 +22,7 @@ class StoppingAsh(Scheduler, frozen=True, tag="stopping"):
     """Let a trial go on at its rung or end it there; nothing is resumed later."""
 
     rule = Rule.AT_ITS_RESULT
-    reduction_factor = 3
+    default_reduction_factor = 3
     least_share = LEAST_SHARE
 
     def build(self, ladder: Ladder, trials: int | None, seed: int = 0) -> "StoppingMachine":

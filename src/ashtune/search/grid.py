@@ -101,7 +101,7 @@ def _points_by_name(space: Space, points: int | Mapping[str, int] | None) -> dic
     for name, count in points.items():
         if name not in ranges:
             raise SpaceError(
-                f"grid_points={{{name!r}: {shown(count)}}} names no range of numbers; those of this space are {ranges}"
+                f"points={{{name!r}: {shown(count)}}} names no range of numbers; those of this space are {ranges}"
             )
     return {name: _count(f"points of {name}", count) for name, count in points.items()}
 
@@ -120,8 +120,8 @@ def _axis(name: str, column: Column, points: int | None) -> Sequence[object]:
     low, high = column.low, column.high
     if points is None:
         raise SpaceError(
-            f"{name}={low:g} .. {high:g} has no end of values; give grid_points={{{name!r}: 5}} for five, "
-            "or grid_points=5 (--grid-points 5) for five of every range"
+            f"{name}={low:g} .. {high:g} has no end of values; give search=ashtune.Grid(points={{{name!r}: 5}}) for "
+            "five, or points=5 (--search grid:points=5) for five of every range"
         )
     values = _spaced(low, high, points, column.is_log)
     return sorted({round(value) for value in values}) if column.is_integer else values

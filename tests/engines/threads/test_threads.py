@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 import ashtune
+from ashtune.api.tuning import run_study
 from ashtune.core.errors import ObjectiveError, SettingsError, StudyError
 from ashtune.core.events import Event, JobFailed, JobFinished, WorkerJoined, WorkerLost
 from ashtune.engines.protocol import Brief
@@ -108,7 +109,10 @@ def test_what_only_processes_have_is_refused_in_one_line_before_anything_is_crea
     option: str, value: Any, tmp_path: Path
 ) -> None:
     with pytest.raises(SettingsError, match=f"{option}=.* needs processes") as refusal:
-        tuned(tmp_path / "s", counts, **{option: value})
+        run_study(
+            counts, SPACE, metric="score", mode="max", trials=2, max_resource=4, engine="threads",
+            directory=tmp_path / "s", **{option: value},  # type: ignore[typeddict-item]
+        )  # fmt: skip
     assert "\n" not in str(refusal.value)
     assert not (tmp_path / "s").exists()
 

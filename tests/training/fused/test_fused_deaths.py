@@ -78,7 +78,8 @@ def test_nor_does_any_other_fail_at_the_ranks_of_an_mpi_job(tmp_path: Path) -> N
 
 def test_a_pack_that_takes_too_long_is_trained_one_by_one(tmp_path: Path) -> None:
     began = time.monotonic()
-    study = tuned(tmp_path / "s", [{"sleeps": int(trial == 2)} for trial in range(8)], trial_timeout=6.0)
+    first = [{"sleeps": int(trial == 2)} for trial in range(8)]
+    study = tuned(tmp_path / "s", first, engine=ashtune.Local(trial_timeout=6.0))
     table = study.dataframe()
     assert list(table.number[table.status == "failed"]) == [2]
     assert time.monotonic() - began < 200

@@ -96,10 +96,10 @@ def test_with_a_fixed_number_of_lanes_a_worker_that_was_stopped_reports_what_two
     tmp_path: Path, of_four_lanes: ashtune.Study
 ) -> None:
     two = reports(of_four_lanes)
-    before = reports(tuned(tmp_path / "one", objective(lanes=4), workers=1, total_resource=15))
+    before = reports(tuned(tmp_path / "one", objective(lanes=4), workers=1, stop=ashtune.Stop(total_resource=15)))
     assert 15 <= len(before) < len(two)
     assert list((tmp_path / "one" / "checkpoints").iterdir())
-    study = ashtune.Study.load(tmp_path / "one").resume(total_resource=1000, workers=1, quiet=True)
+    study = ashtune.Study.load(tmp_path / "one").resume(stop=ashtune.Stop(total_resource=1000), workers=1, quiet=True)
     one = reports(study)
     assert before.items() <= one.items()
     assert StudyReader(study.directory).tally.failures.total == 0

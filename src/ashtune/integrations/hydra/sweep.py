@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ashtune.api.study import Study
-from ashtune.api.tuning import tune
+from ashtune.api.tuning import run_study
 from ashtune.core.errors import SettingsError
 from ashtune.core.numbers import number_text
 from ashtune.core.options import checked, options_of
@@ -89,7 +89,8 @@ class Sweep:
         folder = Path(str(self._config.hydra.sweep.dir))
         directory = folder.absolute() / self._named("directory", "study")  # a job may change the folder that it is in
         self._keep_config(folder, directory)
-        study = tune(job, swept.space, metric=metric, mode=self._named("mode", "min"), directory=directory, **options)
+        mode = self._named("mode", "min")
+        study = run_study(job, swept.space, metric=metric, mode=mode, directory=directory, **options)
         self._write_best(folder / RESULTS, study, swept)
         return study
 

@@ -41,6 +41,7 @@ from ashtune.api.tuning import tune
 from ashtune.core.errors import AshtuneError, FunctionChanged, NoResultError, StudyError
 from ashtune.core.ladder import Ladder
 from ashtune.core.observer import Observer
+from ashtune.driver.options import Stop
 from ashtune.engines.mpi.start import start_mpi
 from ashtune.integrations.scikit_learn.callbacks import Tasks
 from ashtune.integrations.scikit_learn.parameters import Parameters
@@ -343,8 +344,8 @@ class AshSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no ty
                 objective, parameters.space, metric=objective.metric, mode="max", trials=candidates,
                 max_resource=self.max_resources_, reduction_factor=self.factor, resource=resource.unit,
                 seed=self.seed_, search=self.search, time_limit=self.time_limit,
-                directory=self.directory_, quiet=not self.verbose, max_failures=candidates + 1, observers=observers,
-                **more,
+                directory=self.directory_, quiet=not self.verbose, stop=Stop(max_failures=candidates + 1),
+                observers=observers, **more,
             )  # fmt: skip
         except NoResultError:
             pass  # said below, as scikit-learn does

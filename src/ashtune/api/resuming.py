@@ -1,0 +1,73 @@
+"""``Study.resume`` and ``ashtune resume``: a study that is there goes on."""
+
+from collections.abc import Callable
+from typing import Any, Unpack
+
+from ashtune.analysis.loading import StudyReader
+from ashtune.core.errors import StudyError
+from ashtune.core.events import SessionStarted
+from ashtune.core.options import checked
+from ashtune.driver.engines import check_engine
+from ashtune.driver.goal import check_one_metric, target_of
+from ashtune.driver.options import ResumeOptions
+from ashtune.driver.session import Session
+from ashtune.engines.protocol import AUTO
+from ashtune.engines.registry import choose_engine
+from ashtune.space.space import Space
+from ashtune.study import objective_file as objectives
+from ashtune.study.journal import read_events
+from ashtune.study.ladders import ladder_in_force
+from ashtune.study.lock import StudyLock
+from ashtune.training.objectives import ChecksSpace
+from ashtune.training.versions import version_of
+
+
+def resume_study(
+    study: StudyReader, objective: Callable[..., Any] | None = None, **given: Unpack[ResumeOptions]
+) -> None:
+    """Continue a study, with all options by the names that they have on the command line.
+
+    Args:
+        study: The study as it was read.
+        objective: The training function if it has changed; by default as it was.
+        given: See :meth:`~ashtune.Study.resume`.
+
+    Raises:
+        AshtuneError: In one line, for whatever cannot be used.
+        NoResultError: If the study ended without a result of any trial.
+        KeyboardInterrupt: After Ctrl-C.
+    """
+    engine = choose_engine(given.get("engine", AUTO), workers_given=given.get("workers") is not None)
+    settings, directory = study.settings, study.directory
+    if settings.simulated:
+        raise StudyError(
+            f"{directory} was simulated, so there is nothing to train on; simulate it again with "
+            "`ashtune simulate`, and other options"
+        )
+    options = checked(ResumeOptions, given)
+    options["target"] = target_of(settings.goal, options["target"])
+    for option in ("confirm", "patience", "stop_when"):
+        check_one_metric(settings.goal, option, given.get(option))
+    check_engine(engine, options, _trials_asked(study, options["trials"]))
+    if isinstance(objective, ChecksSpace):
+        objective.check(Space.from_record(settings.space).names)
+    pickled = None if objective is None else objectives.packed(objective, quiet=options["quiet"])
+    with StudyLock(directory):
+        ladder = ladder_in_force(study.journal)
+        if options["max_resource"] is not None:
+            ladder = ladder.lengthened(options["max_resource"])
+        if pickled is None:
+            objectives.check(directory)
+        else:
+            objectives.keep(directory, pickled)
+        version = None if objective is None else version_of(objective)
+        Session(directory, options, engine, ladder, version=version, objective=objective).run()
+
+
+def _trials_asked(study: StudyReader, trials: int | None) -> int | None:
+    """Return how many trials a session is to have: as given, or as the last one had; None for no end."""
+    if trials is None:
+        for event in read_events(study.journal, only=(b"session_started",)):
+            trials = event.trials if isinstance(event, SessionStarted) else trials
+    most = study.settings.configurations
+    return most if trials is None else trials if most is None else min(trials, most)
