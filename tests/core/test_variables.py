@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from ashtune.core.variables import environment_now
-from ashtune.engines.local.process import without_launcher
+from ashtune.processes.child import without_launcher
 
 
 class Changing(UserDict[str, str]):

@@ -125,7 +125,7 @@ def test_one_that_hangs_ends_when_it_is_closed(proposer: ProposerProcess) -> Non
     asked = threading.Thread(target=proposer.propose, args=(4,), daemon=True)
     asked.start()
     end = time.monotonic() + SECONDS
-    while not proposer._asking.locked():
+    while not proposer._process._asking.locked():
         assert time.monotonic() < end, "it was not asked"
         time.sleep(0.01)
     proposer.close()

@@ -20,7 +20,7 @@ from simulated_disk import FAULTS, SimulatedDisk
 
 from ashtune.core.events import JobFailed, JobFinished, TrialReleased, WorkerJoined
 from ashtune.core.jobs import WorkerId
-from ashtune.engines.worker.frames import FrameReader, FrameWriter
+from ashtune.processes.frames import FrameReader, FrameWriter
 from ashtune.training.channel import Mailbox, Shutdown, Unsure
 from ashtune.training.messages import Assignment, FromWorker, Setup, ToWorker
 from ashtune.training.runner import TrialRunner

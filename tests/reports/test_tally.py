@@ -324,7 +324,7 @@ def test_reasons_that_differ_in_a_number_are_one_but_signals_and_numbers_of_the_
     reasons += [
         f"ObjectiveError: the loop over trial.epochs() ended at {epoch} of 9; call trial.stop()" for epoch in (3, 1)
     ]
-    reasons += [f"ObjectiveError: python ended with status {status}" for status in (1, 2)]
+    reasons += [f"ObjectiveError: python left with exit status {status}" for status in (1, 2)]
     reasons += [f"ValueError: trial {trial} with error 700" for trial in (3, 12)] + ["ValueError: trial 3 with error 2"]
     tally = after(*(JobFailed(1.0, trial=TrialId(i), reason=r, **fail) for i, r in enumerate(reasons)))
     assert {g.trial: g.count for g in tally.failures.groups()} == {

@@ -15,8 +15,8 @@ import pytest
 from ashtune.core.errors import StudyError
 from ashtune.core.jobs import Goal, TrialId, WorkerId
 from ashtune.core.orders import Release
-from ashtune.engines.worker.frames import FrameWriter
 from ashtune.engines.worker.serve import StreamChannel
+from ashtune.processes.frames import FrameWriter
 from ashtune.training.channel import Shutdown
 from ashtune.training.messages import Assignment, Setup
 from ashtune.training.outcomes import NAMELESS

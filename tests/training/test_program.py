@@ -3,13 +3,11 @@
 import io
 import os
 import re
-import select
 import subprocess
 import sys
 import textwrap
 import time
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -18,6 +16,7 @@ import ashtune
 from ashtune.analysis.loading import StudyReader
 from ashtune.core.errors import ObjectiveError, StudyError
 from ashtune.core.events import JobFinished
+from ashtune.processes.child import ChildProcess
 from ashtune.study.journal import NAME, read_events
 from ashtune.training import program as programs
 from ashtune.training.program import Printed, Program, _lines
@@ -224,7 +223,7 @@ def test_each_number_that_a_float_may_be_is_one_and_what_is_not_finite_fails_the
         ("import os; open(os.environ['ASHTUNE_RESULT'], 'w').write('[]')", "write an object of metrics"),
         (
             "import sys; print('so far loss=1'); sys.exit('out of luck')",
-            "ended with status 1; it said last: out of luck",
+            "left with exit status 1; it said last: out of luck",
         ),
         ("import os; os.kill(os.getpid(), 9)", "was killed by SIGKILL"),
         ("import os; open(os.environ['ASHTUNE_RESULT'], 'w').write('{')", "is not JSON"),
@@ -342,27 +341,21 @@ def test_what_goes_on_printing_in_the_background_does_not_hold_the_trial(tmp_pat
 def test_what_a_program_says_last_counts_if_it_ends_right_after_a_second_of_silence(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    class SilentAtFirst:
-        """Hears nothing in its first look. Before that returns, the program says its result and ends."""
+    process = ChildProcess(["sh", "-c", "read word; echo loss=1"], os.environ, stdin=subprocess.PIPE)
+    looks = [process.read_output]
 
-        def __init__(self) -> None:
-            self._poll = select.poll()
-            self.register = self._poll.register
+    def hears_nothing_in_its_first_look(seconds: float, most: int) -> bytes | None:
+        """Before the first look returns, the program says its result and ends."""
+        if len(looks) > 1:
+            return looks[0](seconds, most)
+        looks.append(process.read_output)
+        process.write(b"go\n")
+        process.wait()
+        return None
 
-        def poll(self, milliseconds: float) -> list[tuple[int, int]]:
-            if process.returncode is not None:
-                return self._poll.poll(milliseconds)
-            assert process.stdin is not None
-            process.stdin.write(b"go\n")
-            process.stdin.close()
-            process.wait()
-            return []
-
-    constants = {"POLLIN": select.POLLIN, "POLLHUP": select.POLLHUP}
-    monkeypatch.setattr(programs, "select", SimpleNamespace(poll=SilentAtFirst, **constants))
-    command = ["sh", "-c", "read word; echo loss=1"]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
-        assert list(programs._lines(process)) == ["loss=1\n"]
+    monkeypatch.setattr(process, "read_output", hears_nothing_in_its_first_look)
+    assert list(programs._lines(process)) == ["loss=1\n"]
+    process.end()
 
 
 def test_the_users_variables_reach_the_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -402,8 +395,9 @@ def test_any_bytes_may_be_printed(tmp_path: Path) -> None:
 )
 def test_a_long_line_is_broken_between_two_words(word: str, between: str) -> None:
     code = f"import sys; sys.stdout.buffer.write({word + between!r}.encode() * 60_000)"
-    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as process:
-        lines = [line.removesuffix("\n") for line in _lines(process)]
+    process = ChildProcess([sys.executable, "-c", code], os.environ)
+    lines = [line.removesuffix("\n") for line in _lines(process)]
+    process.end()
     assert len(lines) > 1, "the test is about such a one"
     assert "".join(lines) == (word + between) * 60_000
     assert {each for line in lines for each in line.split(between)} == {word, ""}

@@ -4,7 +4,6 @@ Rule: whatever a question does to this process (as a study made to exhaust it), 
 """
 
 import os
-import sys
 from pathlib import Path
 
 import msgspec
@@ -13,9 +12,11 @@ from ashtune.core.errors import AshtuneError
 from ashtune.core.jobs import TrialId
 from ashtune.core.plaintext import error_line
 from ashtune.dashboard.answers import ANSWERS, StudyCache
-from ashtune.dashboard.messages import Answer, Question, TrialQuestion, read_frame, write_frame
+from ashtune.dashboard.messages import Answer, Question, TrialQuestion
 from ashtune.dashboard.refusals import BadQuestion
 from ashtune.dashboard.trial_page import trial_page
+from ashtune.processes.child import serve
+from ashtune.processes.frames import FrameWriter
 
 NICE = 10
 LARGE = 200_000
@@ -50,13 +51,6 @@ def answer(question: Question | TrialQuestion, cache: StudyCache) -> Answer:
 
 def main() -> None:
     """Answer until nobody asks."""
-    answers = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # whatever a library prints is no answer
     os.nice(NICE)
-    cache = StudyCache()
-    while (frame := read_frame(sys.stdin.buffer)) is not None:
-        write_frame(answers, answer(_questions.decode(frame), cache))
-
-
-if __name__ == "__main__":
-    main()
+    cache, write = StudyCache(), FrameWriter()
+    serve(lambda body: write.frame(answer(_questions.decode(body), cache)))

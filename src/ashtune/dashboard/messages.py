@@ -1,11 +1,6 @@
-"""What the page's server and the processes that work answers out send each other: frames through pipes.
+"""What the page's server and the processes that work answers out send each other."""
 
-A frame is its length in four bytes and a message in msgpack.
-"""
-
-import struct
 from collections.abc import Sequence
-from typing import IO
 
 import msgspec
 
@@ -14,11 +9,9 @@ PROCESS = f"{__package__}.answering"
 WHAT_IF = "whatif"
 NAMES = ("importance", "slices", "parallel", "contour", "audit", WHAT_IF)
 """The questions about a whole study."""
-MOST_BYTES = 1 << 28
 
 Pauses = Sequence[tuple[float, float]]
 """When each session of a study began, and how many seconds the study had not run by then."""
-_LENGTH = struct.Struct(">I")
 
 
 class Question(msgspec.Struct, frozen=True, tag=True):
@@ -61,31 +54,3 @@ class Answer(msgspec.Struct, frozen=True):
     json: bytes = b""
     refusal: str = ""
     is_bad: bool = False
-
-
-def read_frame(stream: IO[bytes]) -> bytes | None:
-    """Return the next message; None at the end.
-
-    Raises:
-        ValueError: If it is no frame.
-        OSError: If it cannot be read.
-    """
-    head = stream.read(_LENGTH.size)
-    if len(head) < _LENGTH.size:
-        return None
-    (length,) = _LENGTH.unpack(head)
-    if length > MOST_BYTES:
-        raise ValueError(f"a frame of {length:,} bytes")
-    body = stream.read(length)
-    return body if len(body) == length else None
-
-
-def write_frame(stream: IO[bytes], message: object) -> None:
-    """Write a message.
-
-    Raises:
-        OSError: If nobody reads it.
-    """
-    body = msgspec.msgpack.encode(message)
-    stream.write(_LENGTH.pack(len(body)) + body)
-    stream.flush()

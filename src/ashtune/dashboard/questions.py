@@ -8,21 +8,19 @@ Rule 4: whoever asks waits as long as one answer may take and no longer, whateve
 worked out all the same, for the next who asks; a question that has waited so long for its turn is dropped.
 """
 
-import os
-import subprocess
-import sys
 import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import Future
-from contextlib import suppress
 
 import msgspec
 
 from ashtune.core.plaintext import error_line
-from ashtune.dashboard.messages import PROCESS, WHAT_IF, Answer, Question, TrialQuestion, read_frame, write_frame
-from ashtune.engines.local.process import python_path
+from ashtune.dashboard.messages import PROCESS, WHAT_IF, Answer, Question, TrialQuestion
+from ashtune.engines.resources.cores import THREAD_VARIABLES
+from ashtune.processes.child import AnsweringChild
+from ashtune.processes.frames import FrameWriter
 
 STALE_SECONDS = 10.0
 MOST_SECONDS = 120.0
@@ -43,79 +41,24 @@ class AnswerProcess:
 
     def __init__(self, seconds: float = MOST_SECONDS) -> None:
         self._seconds = seconds
-        self._lock = threading.Lock()
-        self._process: subprocess.Popen[bytes] | None = None
-        self._is_closed = False
+        self._child = AnsweringChild(PROCESS, dict.fromkeys(THREAD_VARIABLES, "1"))
 
     def ask(self, question: Question | TrialQuestion) -> Answer:
         """Return the answer; what goes wrong is a refusal. Others that ask meanwhile wait for their turn."""
-        if not self._lock.acquire(timeout=self._seconds):
-            return Answer(refusal=f"what was asked before this takes longer than {self._seconds:g} s; ask again")
+        frame = FrameWriter().frame(question)
         try:
-            return self._ask(question)
-        finally:
-            self._lock.release()
+            body = self._child.ask(lambda _: frame, self._seconds)
+        except TimeoutError as error:
+            return Answer(refusal=str(error))
+        if body is not None:
+            return _answers.decode(body)
+        if self._child.is_closed:
+            return Answer(refusal="ashtune watch is ending")
+        return Answer(refusal="the process that works this out has ended, perhaps for want of memory")
 
     def close(self) -> None:
         """End the process, whatever it does."""
-        self._is_closed = True
-        if (process := self._process) is not None:
-            with suppress(OSError):
-                process.kill()
-        with self._lock:
-            self._end()
-
-    def _ask(self, question: Question | TrialQuestion) -> Answer:
-        if self._is_closed:
-            return Answer(refusal="ashtune watch is ending")
-        process = self._running()
-        if self._is_closed:  # while the process was started
-            self._end()
-            return Answer(refusal="ashtune watch is ending")
-        assert process.stdin is not None and process.stdout is not None, "both are pipes"
-        watch = threading.Timer(self._seconds, process.kill)
-        began = time.monotonic()  # before the watch runs: what it breaks off took as long
-        watch.start()
-        try:
-            write_frame(process.stdin, question)
-            frame = read_frame(process.stdout)
-        except (OSError, ValueError):
-            frame = None
-        finally:
-            watch.cancel()
-        if frame is not None:
-            return _answers.decode(frame)
-        self._end()
-        if time.monotonic() - began >= self._seconds:
-            return Answer(refusal=f"this takes longer than {self._seconds:g} s, and was broken off")
-        return Answer(refusal="the process that works this out has ended, perhaps for want of memory")
-
-    def _running(self) -> "subprocess.Popen[bytes]":
-        """Return the process, a new one if there is none."""
-        if self._process is not None and self._process.poll() is not None:
-            self._end()
-        if self._process is None:
-            threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
-            self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", PROCESS],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-                start_new_session=True,  # Ctrl-C is for the page's own process
-                env={**os.environ, **threads, "PYTHONPATH": python_path()},
-            )
-        return self._process
-
-    def _end(self) -> None:
-        if (process := self._process) is not None:
-            self._process = None
-            for pipe in (process.stdin, process.stdout):
-                if pipe is not None:
-                    with suppress(OSError):
-                        pipe.close()
-            with suppress(OSError):
-                process.kill()
-            process.wait()
+        self._child.close()
 
 
 class _Remembered(msgspec.Struct, frozen=True):

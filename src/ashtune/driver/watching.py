@@ -6,23 +6,19 @@ Rule 2: whatever goes wrong with the page costs one line on stderr, never the st
 """
 
 import os
-import select
 import socket
 import subprocess
 import sys
-from contextlib import suppress
 from pathlib import Path
 
 from ashtune.core.plaintext import one_line
-from ashtune.engines.local.process import python_path, without_launcher
+from ashtune.processes.child import ChildProcess, module_command, module_environment
 from ashtune.reports.terminal.live import in_a_notebook
 from ashtune.reports.terminal.text import show_link, write
 
 START_SECONDS = 30.0
 _ENDING_SECONDS = 2.0
-"""For the page's own way to its end. After so long it is killed."""
-_KILLED_SECONDS = 10.0
-"""For the end of what was killed, which a dead file system can hold up."""
+"""For the page's own way to its end. After that it is killed."""
 
 _pages: dict[tuple[Path, bool], "Page"] = {}
 
@@ -40,25 +36,17 @@ class Page:
         self._address = ""
         self._problem = ""
         more = ["--control"] if control else []
-        command = ["-P", "-m", "ashtune", "watch", "--until-exit", str(self._owner), *more, "--", str(directory)]
-        self._process: subprocess.Popen[str] | None = None
+        command = module_command("ashtune", "watch", "--until-exit", self._owner, *more, "--", directory)
+        self._process: ChildProcess | None = None
         try:
-            self._process = subprocess.Popen(
-                [sys.executable, *command],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-                start_new_session=True,  # Ctrl-C is for the study
-                env={**without_launcher(), "PYTHONPATH": python_path()},
-            )
+            self._process = ChildProcess(command, module_environment(), stderr=subprocess.STDOUT)
         except OSError as error:
             self._problem = str(error.strerror)
 
     @property
     def is_there(self) -> bool:
         """Whether its process runs, and is one of this process: a fork has none."""
-        return self._owner == os.getpid() and self._process is not None and self._process.poll() is None
+        return self._owner == os.getpid() and self._process is not None and not self._process.is_dead
 
     def say_where(self) -> None:
         """Print its address on stderr, which takes up to a second after its start; or why there is none.
@@ -77,23 +65,14 @@ class Page:
 
     def end(self) -> None:
         """End its process, if it is one of this process: first as it wants to, then by a kill."""
-        process = self._process
-        if process is None or self._owner != os.getpid():
-            return
-        for end, seconds in ((process.terminate, _ENDING_SECONDS), (process.kill, _KILLED_SECONDS)):
-            with suppress(OSError):
-                end()
-            with suppress(subprocess.TimeoutExpired):
-                process.wait(seconds)
-                return
+        if self._process is not None and self._owner == os.getpid():
+            self._process.terminate()
+            self._process.end(_ENDING_SECONDS)
 
     def _read_address(self) -> None:
-        process = self._process
-        assert process is not None and process.stdout is not None, "it was started with a pipe"
-        poll = select.poll()
-        poll.register(process.stdout, select.POLLIN)
-        line = process.stdout.readline().strip() if poll.poll(1000 * START_SECONDS) else ""
-        process.stdout.close()
+        assert self._process is not None, "else there is a problem"
+        line = self._process.read_line(START_SECONDS)
+        self._process.hang_up()
         if line.startswith("http://"):
             self._address = line
         else:

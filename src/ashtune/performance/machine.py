@@ -8,12 +8,10 @@ Rule: child processes measure; in the caller nothing is loaded and no thread is 
 
 import os
 import subprocess
-import sys
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from itertools import pairwise
-from typing import IO
 
 import msgspec
 
@@ -21,6 +19,7 @@ from ashtune.core.errors import SettingsError
 from ashtune.performance.caches import Cache, caches
 from ashtune.performance.probe import Passes, Peak
 from ashtune.performance.roofline import Roof, Roofs
+from ashtune.processes.child import ChildProcess, module_command
 
 SECONDS = 0.5
 """For each measurement: the bandwidth and, in two types of number, the peak, of one core and of all."""
@@ -169,33 +168,26 @@ def _triads(count: int, size: int, environment: Mapping[str, str], seconds: floa
             for _ in range(count)
         ]
         for process in processes:
-            _pipe(process.stdout).readline()  # it is ready
+            process.read_line(_TIMEOUT)  # it is ready
         for process in processes:
             with suppress(BrokenPipeError):  # it has died; _result says of what
-                _pipe(process.stdin).write("go\n")
-                _pipe(process.stdin).flush()
+                process.write(b"go\n")
         return [msgspec.json.decode(_result(process), type=Passes) for process in processes]
 
 
 @contextmanager
-def _started(module: str, *arguments: object, environment: Mapping[str, str]) -> Iterator["subprocess.Popen[str]"]:
-    command = [sys.executable, "-P", "-m", module, *map(str, arguments)]
+def _started(module: str, *arguments: object, environment: Mapping[str, str]) -> Iterator[ChildProcess]:
     pipe = subprocess.PIPE
-    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, env=environment, text=True) as process:
-        try:
-            yield process
-        finally:
-            process.kill()  # it has ended, unless something else went wrong
+    process = ChildProcess(module_command(module, *arguments), environment, stdin=pipe, stderr=pipe)
+    try:
+        yield process
+    finally:
+        process.end()  # it has ended, unless something else went wrong
 
 
-def _result(process: "subprocess.Popen[str]", refusal: str = ROOFS_REFUSAL, remedy: str = ROOFS_REMEDY) -> str:
-    printed, complained = process.communicate(timeout=_TIMEOUT)
-    if process.returncode != 0:
-        last = (complained.strip().splitlines() or [f"status {process.returncode}"])[-1]
+def _result(process: ChildProcess, refusal: str = ROOFS_REFUSAL, remedy: str = ROOFS_REMEDY) -> str:
+    status, printed, complained = process.result(_TIMEOUT)
+    if status != 0:
+        last = (complained.strip().splitlines() or [f"status {status}"])[-1]
         raise SettingsError(f"{refusal} ({last}); {remedy}")
     return printed
-
-
-def _pipe(stream: IO[str] | None) -> IO[str]:
-    assert stream is not None, "the process was started with pipes"
-    return stream

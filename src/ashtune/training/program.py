@@ -13,7 +13,6 @@ import json
 import math
 import os
 import re
-import select
 import signal
 import subprocess
 import sys
@@ -31,6 +30,7 @@ import msgspec
 from ashtune.core.errors import ObjectiveError, ProgramFailed
 from ashtune.core.plaintext import one_line, shown
 from ashtune.core.variables import environment_now
+from ashtune.processes.child import ChildProcess
 from ashtune.study.disk import read_whole
 from ashtune.study.scratch import temporary_folder
 from ashtune.training.reports import MetricMissing, listed
@@ -59,7 +59,7 @@ _NUMBER = r"[-+]?(?i:(?:\d+(?:\.\d*)?|\.\d+)(?:e[-+]?\d+)?|nan|inf(?:inity)?)"
 _COLOUR = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 _BREAK = re.compile(rb".*(?:[\s;]|,(?=[^\d]))", re.DOTALL)
 """Up to the last place between two words; behind a comma only if it is none of a number."""
-_running: set["subprocess.Popen[bytes]"] = set()
+_running: set[ChildProcess] = set()
 
 
 @dataclass(frozen=True)
@@ -210,10 +210,8 @@ class Program:
         """
         try:
             with _deaf():
-                process = subprocess.Popen(
-                    arguments, cwd=self.folder, env={"PYTHONUNBUFFERED": "1", **environment_now(), **environment},
-                    stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, process_group=0,
-                )  # fmt: skip
+                variables = {"PYTHONUNBUFFERED": "1", **environment_now(), **environment}
+                process = ChildProcess(arguments, variables, stderr=subprocess.STDOUT, folder=self.folder)
         except (OSError, ValueError) as error:
             raise ObjectiveError(f"{shown(arguments[0])} cannot be started: {error}") from None
         _running.add(process)
@@ -225,10 +223,11 @@ class Program:
                 printed.add(line)
             status = process.wait()
         finally:
-            _kill(process)
+            how = process.end()
+            _running.discard(process)
         if status:
             words = one_line(last, LAST_WORDS) or "nothing"
-            raise ProgramFailed(f"{self.__name__} {_end(status)}; it said last: {words}")
+            raise ProgramFailed(f"{self.__name__} {'was ' if status < 0 else ''}{how}; it said last: {words}")
 
 
 class Printed:
@@ -306,24 +305,19 @@ def _deaf() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _lines(process: "subprocess.Popen[bytes]") -> Iterator[str]:
+def _lines(process: ChildProcess) -> Iterator[str]:
     """Yield the lines of a program's output, until it has ended and there are no more.
 
     What it has started may hold its output open, and go on printing: then they end a moment after it.
     """
-    assert process.stdout is not None
-    file, rest = process.stdout.fileno(), b""
-    poll = select.poll()
-    poll.register(file, select.POLLIN | select.POLLHUP)
-    until = math.inf
+    rest, until = b"", math.inf
     while time.monotonic() < until:
-        if until == math.inf and process.poll() is not None:  # what it has said by now is taken by one read below
+        if until == math.inf and process.is_dead:  # what it has said by now is taken by one read below
             until = time.monotonic() + LEFT_OPEN_SECONDS
-        if not poll.poll(LEFT_OPEN_SECONDS * 1000):
-            if until < math.inf:  # it had ended before this look; else it may have spoken, and ended, since
-                break
+        part = process.read_output(LEFT_OPEN_SECONDS, LONGEST_LINE)
+        if part is None and until == math.inf:  # if it has ended, then after this look
             continue
-        if not (part := os.read(file, LONGEST_LINE)):
+        if not part:
             break
         *lines, rest = (rest + part).split(b"\n")
         if len(rest) > LONGEST_LINE:
@@ -343,31 +337,11 @@ def _print(line: str) -> None:
         sys.stdout.write(line.encode(encoding, "backslashreplace").decode(encoding))
 
 
-def _kill(process: "subprocess.Popen[bytes]") -> None:
-    """End a program and what it has left in its group."""
-    with suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-    if process.stdout is not None:
-        process.stdout.close()
-    _running.discard(process)
-
-
 @atexit.register
 def _kill_all() -> None:
     """End the programs of threads that are not waited for."""
     for process in list(_running):
-        with suppress(ProcessLookupError, PermissionError):
-            os.killpg(process.pid, signal.SIGKILL)
-
-
-def _end(status: int) -> str:
-    """Return how a process ended, in words."""
-    if status > 0:
-        return f"ended with status {status}"
-    with suppress(ValueError):
-        return f"was killed by {signal.Signals(-status).name}"
-    return f"was killed by signal {-status}"
+        process.kill()
 
 
 def _check_metrics(reports: Sequence[Mapping[str, Any]], needed: Sequence[str]) -> None:

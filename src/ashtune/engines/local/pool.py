@@ -23,8 +23,8 @@ from ashtune.core.jobs import WorkerId
 from ashtune.core.orders import Pause, Release
 from ashtune.engines.awake import AwakeClock
 from ashtune.engines.local.process import SHUTDOWN_SECONDS, Host, WorkerProcess
-from ashtune.engines.worker.frames import FrameReader, FrameWriter
 from ashtune.engines.workload import WorkerMessage, Workload, Workloads
+from ashtune.processes.frames import FrameReader, FrameWriter
 from ashtune.training.messages import Assignment, Broken, FromWorker, Setup
 
 FAILED_STARTS_ALLOWED = 2
@@ -179,7 +179,7 @@ class ProcessPool:
     def close(self) -> None:
         """Shut the idle down, kill the busy, leave no process behind."""
         for worker in self._workers.values():
-            worker.process.close_connection()
+            worker.process.hang_up()
             if worker.training_since is not None or not worker.has_joined:
                 worker.process.kill()
         deadline = self._host.now() + SHUTDOWN_SECONDS
@@ -310,7 +310,7 @@ class ProcessPool:
         self._host.forget(worker.process)
         del self._workers[worker.number]
         self._workloads.lose(worker.number)
-        worker.process.close_connection()
+        worker.process.hang_up()
         self._dismissed.append((worker.process, self._awake.seconds + SHUTDOWN_SECONDS))
         self._fill_place(worker)
         return WorkerLost(time=0, worker=worker.number, reason="dismissed, as fewer were wanted", is_dismissed=True)

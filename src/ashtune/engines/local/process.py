@@ -4,33 +4,25 @@ import os
 import select
 import signal
 import socket
-import subprocess
-import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 from ashtune.core.jobs import WorkerId
-from ashtune.core.variables import environment_now
 from ashtune.engines.stop import SIGNALS
 from ashtune.engines.worker import guardian
 from ashtune.engines.worker.environment import set_aside
-from ashtune.engines.worker.frames import read_some
+from ashtune.processes.child import ChildProcess, module_command, module_environment
+from ashtune.processes.frames import read_some
 from ashtune.study.disk import DISK, append_to, folder_of_a_study
 
 SHUTDOWN_SECONDS = 2.0
 LAST_WORDS_BYTES = 1 << 16
 SEND_AGAIN_SECONDS = 0.05
-LAUNCHER_PREFIXES = (
-    "PMI_", "PMIX_", "OMPI_", "PRTE_", "HYDI_", "HYDRA_", "MPI_LOCAL", "MPIEXEC_", "PALS_", "SLURM_STEP",
-)  # fmt: skip
-LAUNCHER_VARIABLES = (
-    "SLURM_NTASKS", "SLURM_NPROCS", "SLURM_PROCID", "SLURM_LOCALID", "SLURM_NTASKS_PER_NODE", "SLURM_TASKS_PER_NODE",
-)  # fmt: skip
 
 
-class WorkerProcess:
+class WorkerProcess(ChildProcess):
     """A child process in a session of its own, so that Ctrl-C reaches the driver alone.
 
     On Linux the child is the worker's guardian and the worker is the child's child; elsewhere it is the worker.
@@ -45,25 +37,17 @@ class WorkerProcess:
         self.worker = worker
         self.log = log
         self._socket, theirs = socket.socketpair()
-        path = python_path()
         with append_to(log) as output, theirs, _signals_held_back():
-            self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", guardian.MODULE, str(theirs.fileno()), str(os.getpid())],
-                stdin=subprocess.DEVNULL,
+            super().__init__(
+                module_command(guardian.MODULE, theirs.fileno(), os.getpid()),
+                {**module_environment(), **environment, **set_aside(), "PYTHONUNBUFFERED": "1"},
                 stdout=output,
                 stderr=output,
                 pass_fds=[theirs.fileno()],
-                start_new_session=True,
-                env={**without_launcher(), **environment, **set_aside(), "PYTHONPATH": path, "PYTHONUNBUFFERED": "1"},
             )
         self._socket.setblocking(False)
         self._unsent = bytearray()
         self.file = self._socket.fileno()
-
-    @property
-    def is_dead(self) -> bool:
-        """Whether the process has ended."""
-        return self._process.poll() is not None
 
     @property
     def has_more(self) -> bool:
@@ -71,11 +55,6 @@ class WorkerProcess:
         poll = select.poll()  # select() itself refuses file descriptors above 1,023
         poll.register(self.file, select.POLLIN)
         return bool(poll.poll(0))
-
-    @property
-    def pid(self) -> int:
-        """The number of the child process."""
-        return self._process.pid
 
     def send(self, frame: bytes) -> bool:
         """Send a frame after what is left of those before it; return whether the worker has taken all.
@@ -118,33 +97,15 @@ class WorkerProcess:
             self._process.send_signal(guardian.end_signal())
             self._process.send_signal(signal.SIGCONT)  # it may have been stopped with all of the session
         else:
-            with suppress(ProcessLookupError):
-                os.killpg(self._process.pid, signal.SIGKILL)
+            super().kill()
 
-    def close_connection(self) -> None:
+    def hang_up(self) -> None:
         """Close the connection: an idle worker leaves by itself."""
         self._socket.close()
 
     def end(self, seconds: float = SHUTDOWN_SECONDS) -> str:
-        """Make sure the process is gone, killed after some seconds; return how it ended, in words."""
-        try:
-            code = self._process.wait(seconds)
-        except subprocess.TimeoutExpired:
-            self.kill()
-            code = self._killed()
-        self.kill()  # what the training function may have started, where no guardian has done it
-        self._socket.close()
-        if code < 0:
-            return f"killed by {_signal_name(-code)}"
-        return f"left with exit status {code}"
-
-    def _killed(self) -> int:
-        """Return the exit status of a process that was killed."""
-        try:
-            return self._process.wait(guardian.END_SECONDS + SHUTDOWN_SECONDS)
-        except subprocess.TimeoutExpired:  # a guardian that cannot run, as where a debugger holds it
-            self._process.kill()
-            return self._process.wait()
+        """Make sure that it is gone, killed after some seconds; return how it ended, in words."""
+        return super().end(seconds)
 
     def last_words(self, lines: int = 40) -> str:
         """Return the end of its log."""
@@ -210,30 +171,3 @@ def _signals_held_back() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def python_path() -> str:
-    """Return ``PYTHONPATH`` for a process that has to find this package: the folders of this process, then its own."""
-    package = sys.modules[__name__.partition(".")[0]]
-    own = str(Path(package.__path__[0]).parent)
-    inherited = os.environ.get("PYTHONPATH")
-    return os.pathsep.join([inherited, own] if inherited else [own])
-
-
-def without_launcher() -> dict[str, str]:
-    """Return the environment without what says that this process is one rank of many: the worker is none.
-
-    A library that asks, as MPI or a trainer for many nodes does, would take it for the rank.
-    """
-    return {
-        name: value
-        for name, value in environment_now().items()
-        if not name.startswith(LAUNCHER_PREFIXES) and name not in LAUNCHER_VARIABLES
-    }
-
-
-def _signal_name(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return f"signal {number}"

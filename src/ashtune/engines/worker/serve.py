@@ -23,7 +23,7 @@ from ashtune.core.orders import Pause, Release
 from ashtune.core.plaintext import error_line, visible
 from ashtune.engines.stop import SIGNALS
 from ashtune.engines.worker import environment
-from ashtune.engines.worker.frames import READ_BYTES, FrameReader, FrameWriter, read_some, write_all
+from ashtune.processes.frames import READ_BYTES, FrameReader, FrameWriter, read_some, write_all
 from ashtune.training.channel import Channel, Mailbox, Shutdown, Unsure
 from ashtune.training.loading import load_objective
 from ashtune.training.messages import Assignment, Broken, FromWorker, Setup, ToWorker

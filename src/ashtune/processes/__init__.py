@@ -1,0 +1,1 @@
+"""Child processes, and the messages that this process and a child send each other."""
