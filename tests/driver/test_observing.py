@@ -235,7 +235,7 @@ def test_an_observer_that_is_too_far_behind_is_dropped(
     thread.tick(1.0)
     slow.go.set()
     thread.end()
-    thread.finish(observing.AwakeDeadline(SECONDS))
+    thread.finish(observing.AwakeClock(time.monotonic(), SECONDS))
     assert capfd.readouterr().err == "observer Slow is dropped, the study goes on: it is 11 events behind\n"
     assert slow.events == []
 

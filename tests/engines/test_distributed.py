@@ -9,6 +9,7 @@ from ashtune.core.errors import ObjectiveError, StudyError
 from ashtune.core.events import WorkerJoined, WorkerLost
 from ashtune.core.jobs import TrialId, WorkerId
 from ashtune.core.orders import Pause, Release, Train
+from ashtune.engines import distributed
 from ashtune.engines.distributed import Closed, Content, DistributedWorkers, Unable
 from ashtune.study.configurations import Configurations
 from ashtune.testing.workers import Numbered
@@ -82,6 +83,22 @@ def test_a_study_ends_when_the_last_peer_that_can_train_is_lost(how: str, link: 
     assert [lost.worker for lost in waited(workers)] == [1]
     with pytest.raises(StudyError, match="peer 0 has no memory; no worker is left to train"):
         waited(workers)
+
+
+def test_a_peer_that_is_silent_is_lost_and_one_that_speaks_is_not(
+    link: Listed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr(distributed.time, "monotonic", lambda: now[0])
+    workers = DistributedWorkers(link, tmp_path, Configurations(Numbered()), [0, 1], silence_allowed=10.0)
+    link.arrived += [(peer, WorkerJoined(0, WorkerId(peer), 1, "here")) for peer in (0, 1)]
+    lost = []
+    for _ in range(60):
+        now[0] += 0.5
+        link.arrived.append((1, None))
+        lost += [event for event in workers.wait(0.0) if isinstance(event, WorkerLost)]
+    assert [(event.worker, event.reason) for event in lost] == [(0, "peer 0 is lost: silent for 10 s")]
+    assert 10.0 < lost[0].time < 12.0
 
 
 @pytest.mark.parametrize("leaves", [False, True])

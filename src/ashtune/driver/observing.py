@@ -64,23 +64,6 @@ _in_use: list["ObserverThread"] = []
 _in_use_lock = threading.Lock()
 
 
-class AwakeDeadline:
-    """A moment so many seconds from now, of which only those count in which this process runs.
-
-    Args:
-        seconds: How many.
-    """
-
-    def __init__(self, seconds: float) -> None:
-        self.seconds = seconds
-        self._clock = AwakeClock(time.monotonic())
-
-    @property
-    def has_passed(self) -> bool:
-        """Whether it has. To be asked at least once a second."""
-        return self._clock.look(time.monotonic()) > self.seconds
-
-
 class ObserverThread(Observer):
     """An observer of a user, told in a thread of its own what happens.
 
@@ -167,18 +150,18 @@ class ObserverThread(Observer):
         """
         if not self._wait_until_begun(is_hurried):
             return
-        steps, deadline = self._past_steps, AwakeDeadline(limit)
+        steps, awake = self._past_steps, AwakeClock(time.monotonic(), limit)
         while not self._is_past_over.wait(POLL_SECONDS) and not is_hurried():
             if self._past_steps != steps:
-                steps, deadline = self._past_steps, AwakeDeadline(limit)
-            elif deadline.has_passed:
+                steps, awake = self._past_steps, AwakeClock(time.monotonic(), limit)
+            elif awake.is_over(time.monotonic()):
                 self._drop(f"it has taken in nothing of the past for {limit:g} s")
 
     def _wait_until_begun(self, is_hurried: Callable[[], bool]) -> bool:
         """Wait until the observer's ``begin`` has returned, and return whether it has."""
-        deadline = AwakeDeadline(BEGIN_SECONDS)
+        awake = AwakeClock(time.monotonic(), BEGIN_SECONDS)
         while not self._has_begun.wait(POLL_SECONDS) and not self._is_past_over.is_set() and not is_hurried():
-            if deadline.has_passed:
+            if awake.is_over(time.monotonic()):
                 self._drop(f"it has not begun within {BEGIN_SECONDS:g} s")
         return self._has_begun.is_set()
 
@@ -187,12 +170,12 @@ class ObserverThread(Observer):
         if self._thread.ident is not None:
             self._thread.join()
 
-    def finish(self, deadline: AwakeDeadline) -> None:
-        """Wait for the observer to end, until the deadline; then it is dropped."""
-        while self._thread.is_alive() and not deadline.has_passed:
+    def finish(self, awake: AwakeClock) -> None:
+        """Wait for the observer to end, until the time is up; then it is dropped."""
+        while self._thread.is_alive() and not awake.is_over(time.monotonic()):
             self._thread.join(POLL_SECONDS)
         if self._thread.is_alive() and not self._is_dropped:
-            self._drop(f"it has not ended within {deadline.seconds:g} s")
+            self._drop(f"it has not ended within {awake.limit:g} s")
 
     def _work(self) -> None:
         try:
@@ -292,9 +275,9 @@ def finish_all(
         thread.end()
     for thread in threads:
         thread.catch_up(is_hurried, limit)
-    deadline = AwakeDeadline(limit)
+    awake = AwakeClock(time.monotonic(), limit)
     for thread in threads:
-        thread.finish(deadline)
+        thread.finish(awake)
 
 
 def check_observers(observers: object) -> tuple[Observer, ...]:

@@ -1,10 +1,10 @@
-"""Time in which this process ran, and who was silent in it.
+"""Time in which this process ran.
 
 A driver that was suspended, by Ctrl-Z, a batch system, a frozen container or the lid of a laptop, has heard nobody in
 that time. It must count against nobody: silence counts only while one was listening.
 """
 
-from collections.abc import Iterable
+import math
 
 LONGEST_TURN = 1.0
 
@@ -14,10 +14,12 @@ class AwakeClock:
 
     Args:
         now: The time, by a clock of the caller's.
+        limit: Seconds after which the time is up.
     """
 
-    def __init__(self, now: float) -> None:
+    def __init__(self, now: float, limit: float = math.inf) -> None:
         self._now = now
+        self.limit = limit
         self.seconds = 0.0
 
     def look(self, now: float, *, slept: float = 0.0) -> float:
@@ -31,35 +33,10 @@ class AwakeClock:
         self._now = now
         return self.seconds
 
+    def is_over(self, now: float) -> bool:
+        """Look, and return whether the time is up."""
+        return self.look(now) > self.limit
 
-class FailureDetector:
-    """The silence of some peers, in seconds of listening.
-
-    Args:
-        peers: Who is listened to.
-        limit: Seconds of silence after which a peer is given up for lost.
-        now: The time, by a clock of the caller's.
-    """
-
-    def __init__(self, peers: Iterable[int], limit: float, now: float) -> None:
-        self._limit = limit
-        self._clock = AwakeClock(now)
-        self._heard = dict.fromkeys(peers, 0.0)
-
-    def heard(self, peer: int) -> None:
-        """A peer has sent something."""
-        if peer in self._heard:
-            self._heard[peer] = self._clock.seconds
-
-    def listen_to(self, peer: int) -> None:
-        """Listen to another peer as well."""
-        self._heard[peer] = self._clock.seconds
-
-    def forget(self, peer: int) -> None:
-        """Do not listen to a peer any more."""
-        self._heard.pop(peer, None)
-
-    def silent(self, now: float) -> list[int]:
-        """Return the peers that have been silent for too long. To be called at least once a second."""
-        listened = self._clock.look(now)
-        return [peer for peer, heard in self._heard.items() if listened - heard > self._limit]
+    def restart(self) -> None:
+        """Count from 0 again."""
+        self.seconds = 0.0

@@ -22,7 +22,7 @@ from ashtune.core.errors import ObjectiveError, StudyError
 from ashtune.core.events import Event, JobFinished, JobPaused, Progress, TrialReleased, WorkerJoined, WorkerLost
 from ashtune.core.jobs import WorkerId
 from ashtune.core.orders import Discard, Order, Pause, Release, Train
-from ashtune.engines.awake import FailureDetector
+from ashtune.engines.awake import AwakeClock
 from ashtune.engines.checkpoint_store import CheckpointStore, DeferredDeletions, SharedDirectory
 from ashtune.engines.workload import Collector, WorkerMessage, Workloads, assignment_of
 from ashtune.study.configurations import Configurations
@@ -139,7 +139,8 @@ class DistributedWorkers:
         self._unable: set[int] = set()
         self._why_unable = ""
         self._early: list[Event] = []  # events that did not come from a peer
-        self._detector = FailureDetector(peers, silence_allowed or 0.0, time.monotonic())
+        self._awake = AwakeClock(time.monotonic())
+        self._heard = dict.fromkeys(peers, 0.0)  # when each peer has sent something, by that clock
         if not self._peers:
             raise StudyError(nobody_left)
         folder_of_a_study(study / "logs")
@@ -151,7 +152,7 @@ class DistributedWorkers:
     def add(self, peer: int) -> None:
         """Another peer takes part from now on: its worker may join."""
         self._peers.add(peer)
-        self._detector.listen_to(peer)
+        self._heard[peer] = self._awake.seconds
 
     def remove(self, peer: int, reason: str) -> None:
         """A peer takes part no longer: its worker is lost, and its job goes to another."""
@@ -231,9 +232,9 @@ class DistributedWorkers:
             self._give_up(peer)
 
     def _take(self, peer: int, content: Content, events: list[Event]) -> None:
-        self._detector.heard(peer)
         if peer not in self._peers:
             return  # given up for lost
+        self._heard[peer] = self._awake.seconds
         match content:
             case None:
                 pass
@@ -300,9 +301,10 @@ class DistributedWorkers:
         Raises:
             AshtuneError: If no peer is left that can train, and all events are handled.
         """
-        if self._silence_allowed is not None:
-            for peer in self._detector.silent(time.monotonic()):
-                self._lose(peer, f"silent for {self._silence_allowed:g} s", events)
+        if (allowed := self._silence_allowed) is not None:
+            now = self._awake.look(time.monotonic())
+            for peer in [peer for peer, heard in self._heard.items() if now - heard > allowed]:
+                self._lose(peer, f"silent for {allowed:g} s", events)
         for peer in sorted(self._link.failed & self._peers):
             self._lose(peer, f"{self._link.transport} says that it is dead", events)
         if self._peers <= self._unable and not events:
@@ -343,7 +345,7 @@ class DistributedWorkers:
         )
 
     def _give_up(self, peer: int) -> None:
-        self._detector.forget(peer)
+        self._heard.pop(peer, None)
         self._link.give_up(peer)
 
 

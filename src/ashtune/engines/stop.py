@@ -82,8 +82,8 @@ class StopSwitch:
         The first question starts the clock, which counts the time in which this process runs: it is asked several times
         a second.
         """
-        self._awake = self._awake or AwakeClock(now)
-        return self.signals.count(signal.SIGINT) > 1 or self._awake.look(now) > self._grace
+        self._awake = self._awake or AwakeClock(now, self._grace)
+        return self.signals.count(signal.SIGINT) > 1 or self._awake.is_over(now)
 
     @property
     def ends_at(self) -> float:

@@ -16,7 +16,7 @@ from ashtune.engines.checkpoint_store import CheckpointStore, SharedDirectory
 from ashtune.engines.distributed import Content, DistributedWorkers, Malformed
 from ashtune.engines.mpi.files import CheckpointLocations, ChunkError, FileReceiver, FileSender
 from ashtune.engines.mpi.messages import Closing, EndOfLaunch, Envelope, FromRank, Opening
-from ashtune.engines.mpi.transport import CHUNK, ENVELOPE, Arrived, PacedPolling, chunk_decoder
+from ashtune.engines.mpi.transport import CHUNK, ENVELOPE, Arrived, Polling, chunk_decoder
 from ashtune.engines.mpi.world import World
 from ashtune.engines.options import RunOptions
 from ashtune.engines.protocol import Brief, Workers
@@ -48,7 +48,7 @@ class RankLink:
         self.store: CheckpointStore = in_messages if opening.carries_checkpoints else SharedDirectory(study)
         self._envelope = msgspec.msgpack.Decoder(Envelope[FromRank])
         self._chunk = chunk_decoder()
-        self._polling = PacedPolling(LONGEST_SLEEP)
+        self._polling = Polling(LONGEST_SLEEP)
         self._first_worker = opening.setup.worker
         self._place_of = {rank: place for place, rank in enumerate(ranks)}
         self._open(opening)

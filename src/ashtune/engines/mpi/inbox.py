@@ -8,10 +8,10 @@ from typing import NoReturn
 
 import msgspec
 
-from ashtune.engines.awake import FailureDetector
+from ashtune.engines.awake import AwakeClock
 from ashtune.engines.mpi.files import FROM_THE_DRIVER, FileReceiver
 from ashtune.engines.mpi.messages import DRIVER, Closing, EndOfLaunch, Envelope, Opening, ToRank, WithinStudy
-from ashtune.engines.mpi.transport import CHUNK, ENVELOPE, HEARTBEAT, AnswerBackoff, chunk_decoder
+from ashtune.engines.mpi.transport import CHUNK, ENVELOPE, HEARTBEAT, Polling, chunk_decoder
 from ashtune.engines.mpi.world import World
 from ashtune.study.scratch import ScratchDirectory
 
@@ -38,16 +38,16 @@ class DriverMonitor:
     def rest(self) -> None:
         """No study is under way: the driver hears nothing, and may say nothing for long."""
         self._is_at_work = False
-        self._detector = FailureDetector([DRIVER], SILENCE_AT_REST, time.monotonic())
+        self._silence = AwakeClock(time.monotonic(), SILENCE_AT_REST)
 
     def work(self) -> None:
         """A study begins."""
         self._is_at_work = True
-        self._detector = FailureDetector([DRIVER], self._world.silence_allowed, time.monotonic())
+        self._silence = AwakeClock(time.monotonic(), self._world.silence_allowed)
 
     def heard(self) -> None:
         """The driver has said something."""
-        self._detector.heard(DRIVER)
+        self._silence.restart()
 
     def look(self) -> None:
         """Show life, and see whether the driver does."""
@@ -57,7 +57,7 @@ class DriverMonitor:
             self._world.transport.heartbeat(DRIVER)
         if now >= self._next_liveness_check:
             self._next_liveness_check = now + LIVENESS_CHECK_SECONDS
-            is_silent = self._detector.silent(now) and self._world.heartbeat.is_possible
+            is_silent = self._silence.is_over(now) and self._world.heartbeat.is_possible
             # Where no thread may send, heartbeats come only during a study.
             if is_silent or DRIVER in self._world.transport.failed:
                 self._leave()
@@ -87,7 +87,7 @@ class Inbox:
         self._transport = world.transport
         self._envelope = msgspec.msgpack.Decoder(Envelope[ToRank])
         self._chunk = chunk_decoder()
-        self._backoff = AnswerBackoff(LONGEST_SLEEP)
+        self._polling = Polling(LONGEST_SLEEP, is_for_an_answer=True)
         self._messages: list[ToRank] = []
         self._receiver: tuple[Path, FileReceiver] | None = None
 
@@ -99,7 +99,7 @@ class Inbox:
             self._monitor.heard()
         for _, kind, body in arrived:
             if kind != HEARTBEAT:  # a sign of life is not what one waits for
-                self._backoff.heard()
+                self._polling.heard()
             if kind == ENVELOPE:
                 messages += self._envelope.decode(body).messages
             elif kind == CHUNK:
@@ -133,11 +133,11 @@ class Inbox:
 
     def rest(self, at_most: float = LONGEST_SLEEP) -> None:
         """Sleep for a moment that suits the traffic."""
-        self._backoff.rest(at_most)
+        self._polling.rest(at_most)
 
     def expect_an_answer(self) -> None:
         """Something has been said to the driver: the wait for its answer begins now."""
-        self._backoff.heard()
+        self._polling.heard()
 
     def wait_for_the_end(self) -> None:
         """Take no notice of anything until the study is over."""

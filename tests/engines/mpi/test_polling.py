@@ -5,7 +5,7 @@ import math
 import pytest
 
 from ashtune.engines.mpi import transport
-from ashtune.engines.mpi.transport import SHORTEST_SLEEP, WAKE_SECONDS, AnswerBackoff, PacedPolling
+from ashtune.engines.mpi.transport import SHORTEST_SLEEP, WAKE_SECONDS, Polling
 
 
 @pytest.fixture
@@ -16,8 +16,8 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 
 @pytest.mark.parametrize("gap", [0.003, 0.09, 0.4])
-def test_paced_polling_sleeps_where_waking_and_waiting_cost_least_together(clock: list[float], gap: float) -> None:
-    polling = PacedPolling(longest=0.01)
+def test_a_driver_sleeps_where_waking_and_waiting_cost_least_together(clock: list[float], gap: float) -> None:
+    polling = Polling(longest=0.01)
     for _ in range(200):
         clock[0] += gap
         polling.heard()
@@ -30,8 +30,8 @@ def test_paced_polling_sleeps_where_waking_and_waiting_cost_least_together(clock
     assert pause == pytest.approx(math.sqrt(2 * gap * WAKE_SECONDS), rel=1e-3)
 
 
-def test_paced_polling_never_sleeps_longer_than_the_longest(clock: list[float]) -> None:
-    polling = PacedPolling(longest=0.01)
+def test_a_driver_never_sleeps_longer_than_the_longest(clock: list[float]) -> None:
+    polling = Polling(longest=0.01)
     clock[0] += 3600
     assert polling.pause() == pytest.approx(0.01)
     polling.heard()
@@ -40,7 +40,7 @@ def test_paced_polling_never_sleeps_longer_than_the_longest(clock: list[float]) 
 
 
 def test_dense_traffic_is_looked_at_at_once(clock: list[float]) -> None:
-    polling = PacedPolling(longest=0.01)
+    polling = Polling(longest=0.01)
     for _ in range(50):
         clock[0] += 0.00005
         polling.heard()
@@ -49,8 +49,8 @@ def test_dense_traffic_is_looked_at_at_once(clock: list[float]) -> None:
     assert polling.pause() >= SHORTEST_SLEEP
 
 
-def test_answer_backoff_sleeps_a_share_of_the_time_waited(clock: list[float]) -> None:
-    waiting = AnswerBackoff(longest=0.02)
+def test_a_rank_sleeps_a_share_of_the_time_waited(clock: list[float]) -> None:
+    waiting = Polling(longest=0.02, is_for_an_answer=True)
     clock[0] += 0.5
     assert waiting.pause() == pytest.approx(0.01)
     clock[0] += 10
