@@ -28,7 +28,7 @@ from typing import Any
 
 import numpy as np
 
-from ashtune.analysis.confirmed import LEVEL
+from ashtune.analysis.confirm import LEVEL
 from ashtune.analysis.tally import Tally
 from ashtune.core.confirm import Confirm
 from ashtune.core.jobs import TrialId

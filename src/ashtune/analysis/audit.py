@@ -19,10 +19,10 @@ from typing import Any
 
 import msgspec
 
+from ashtune.core.confirm import Numbering
 from ashtune.core.events import Event, JobFinished, JobPaused, TrialStarted, TrialWithdrawn
 from ashtune.core.jobs import Goal, Key, Losses, Metrics, TrialId, as_one
 from ashtune.core.ladder import Ladder
-from ashtune.core.numbering import Numbering
 from ashtune.core.observer import Observer
 from ashtune.core.order import ranked
 from ashtune.core.orders import Train

@@ -13,7 +13,7 @@ from typing import assert_never
 
 import msgspec
 
-from ashtune.analysis.confirmed import Confirmations, Confirmed
+from ashtune.analysis.confirm import Confirmations, Confirmed
 from ashtune.analysis.counts import BestResult, Reasons, RungTally, WorkerCounts, WorkerTally
 from ashtune.core.confirm import Confirm
 from ashtune.core.events import (

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from ConfigSpace import ConfigurationSpace
     from plotly.graph_objects import Figure
 
-    from ashtune.analysis.confirmed import Confirmed
+    from ashtune.analysis.confirm import Confirmed
     from ashtune.analysis.trials import TrialRecord
     from ashtune.api.again import Trained
     from ashtune.api.whatif import WhatIf

@@ -10,7 +10,7 @@ from ashtune.core.parts import entry_points
 from ashtune.core.plaintext import error_line, one_line, shown
 from ashtune.reports.audit_view import AuditSection
 from ashtune.reports.best import BestSection, CurvesSection, ProgressSection
-from ashtune.reports.confirmed import ConfirmedSection
+from ashtune.reports.confirm import ConfirmedSection
 from ashtune.reports.cost import CostSection
 from ashtune.reports.front import FrontSection
 from ashtune.reports.hyperparameters import HyperparametersSection

@@ -13,9 +13,9 @@ from typing import Any
 
 import msgspec
 
+from ashtune.core.confirm import Numbering
 from ashtune.core.errors import SettingsError
 from ashtune.core.jobs import TrialId
-from ashtune.core.numbering import Numbering
 from ashtune.core.plaintext import shown
 from ashtune.search.origins import ENQUEUED
 from ashtune.search.proposals import Proposals

@@ -7,7 +7,7 @@ Rule 1: a result counts from its report on, whether or not its checkpoint is sav
 Rule 2: a trial that its training function ended on purpose counts in its rung like any other; it may come within the
 quota, and is not trained again.
 Rule 3: a limit that the user set ends the search, and what is to be confirmed is trained after it. Whatever else stops
-a study stops that too. See :mod:`ashtune.study.confirmations`.
+a study stops that too. See :mod:`ashtune.core.confirm`.
 Rule 4: in a paused study no job begins, and the study stays open. What was running is given out again when the study
 goes on. A trial may reach its rung before the pause request arrives; then it is released. A new session ends the pause.
 Rule 5: the best of each rung keep their checkpoints until others are better, whether or not they may still be promoted.
@@ -18,6 +18,7 @@ import math
 from array import array
 from typing import assert_never
 
+from ashtune.core.confirm import Confirming
 from ashtune.core.errors import JournalError, LadderError
 from ashtune.core.events import (
     ConfigurationEnqueued,
@@ -48,7 +49,6 @@ from ashtune.core.verdicts import Followed, TrialFailed, TrialPromoted
 from ashtune.schedulers.protocol import Machine
 from ashtune.study.assignments import Assigned, Assignments, Holding
 from ashtune.study.checkpoint_index import CheckpointIndex
-from ashtune.study.confirmations import Confirmations
 from ashtune.study.rung_bests import RungBests
 
 REMARKS = (TrialStarted, ProgramCompiled, ConfigurationEnqueued, WorkersChanged)
@@ -103,7 +103,7 @@ class Controller:
         self._started = 0  # trials that the scheduler has started
         self._bests = RungBests()
         self._kept_as_best: set[TrialId] = set()  # nobody trains them; their checkpoints go when others are better
-        self._confirmations = Confirmations(self._bests)
+        self._confirmations = Confirming(lambda: self._bests.highest)
         self._ends_search_only = False  # what it is stopping for
         self._is_searched = False  # the scheduler has nothing more to give, and nothing it gave runs
         self._is_paused = False

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from ashtune.core.confirm import Confirm
+from ashtune.core.confirm import Confirm, Numbering
 from ashtune.core.events import (
     Event,
     JobFailed,
@@ -23,7 +23,6 @@ from ashtune.core.events import (
 )
 from ashtune.core.jobs import Goal, Job, Result, TrialId, WorkerId
 from ashtune.core.ladder import Ladder
-from ashtune.core.numbering import Numbering
 from ashtune.core.orders import Discard, Pause, Release, Train
 from ashtune.schedulers.ash import Ash, AshMachine
 from ashtune.study.controller import Controller

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from ashtune.analysis.confirmed import Confirmed
+from ashtune.analysis.confirm import Confirmed
 from ashtune.core.numbers import number_text, plural, seconds_text
 from ashtune.reports.page import html
 from ashtune.reports.sections import Section

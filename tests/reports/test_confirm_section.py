@@ -6,7 +6,7 @@ from statistics import fmean
 
 import pytest
 
-from ashtune.analysis.confirmed import Confirmations, interval, t_quantile
+from ashtune.analysis.confirm import Confirmations, interval, t_quantile
 from ashtune.analysis.counts import BestResult
 from ashtune.core.confirm import Confirm
 from ashtune.core.events import JobFinished
