@@ -42,10 +42,10 @@ def module_command(module: str, *arguments: object) -> list[str]:
 
 def module_environment() -> dict[str, str]:
     """Return the environment for a module of this package."""
-    return {**without_launcher(), "PYTHONPATH": python_path()}
+    return {**without_launcher(), "PYTHONPATH": _python_path()}
 
 
-def python_path() -> str:
+def _python_path() -> str:
     """Return ``PYTHONPATH`` for a process that has to find this package: the folders of this process, then its own."""
     package = sys.modules[__name__.partition(".")[0]]
     own = str(Path(package.__path__[0]).parent)
@@ -144,11 +144,11 @@ class ChildProcess:
         """Wait for its end, and return its status; below 0 it is the signal that has killed it."""
         return self._process.wait()
 
-    def exchange(self, message: bytes, seconds: float) -> bytes:
-        """Send a message, and return the body of the frame that answers it.
+    def exchange(self, message: bytes, seconds: float) -> bytes | None:
+        """Send a message, and return the body of the frame that answers it; None if it has ended.
 
         Raises:
-            EOFError, ConnectionError: If it has ended, whatever still holds its pipes open.
+            EOFError, ConnectionError: If it has ended, too.
             TimeoutError: If it takes longer.
         """
         assert self._process.stdin is not None and self._process.stdout is not None, "it was started with pipes"
@@ -161,14 +161,14 @@ class ChildProcess:
         while (left := until - time.monotonic()) > 0:
             ready = dict(poll.poll(min(left, LOOK_SECONDS) * 1000))
             if not ready and self.is_dead:
-                raise EOFError
+                return None
             if hears in ready:
                 del unsent[: os.write(hears, unsent)]
                 if not unsent:
                     poll.unregister(hears)
             if says in ready and (bodies := reader.take(read_some(says))):
                 return bodies[0]
-        raise TimeoutError
+        raise TimeoutError(f"this takes longer than {seconds:g} s, and was broken off")
 
     def terminate(self) -> None:
         """Ask it to end."""
@@ -240,16 +240,16 @@ class AnsweringChild:
         """
         if not self._asking.acquire(timeout=seconds):
             raise TimeoutError(f"what was asked before this takes longer than {seconds:g} s; ask again")
+        body = None
         try:
-            return self._answer(message, seconds)
-        except TimeoutError:
-            self._end()
-            raise TimeoutError(f"this takes longer than {seconds:g} s, and was broken off") from None
+            body = self._answer(message, seconds)
         except (ConnectionError, EOFError, EngineError):
-            self._end()
-            return None
+            pass
         finally:
+            if body is None:
+                self._end()
             self._asking.release()
+        return body
 
     def close(self) -> None:
         """End the child; an answer under way comes to nothing."""
@@ -259,7 +259,7 @@ class AnsweringChild:
         with self._asking:
             self._end()
 
-    def _answer(self, message: Callable[[bool], bytes], seconds: float) -> bytes:
+    def _answer(self, message: Callable[[bool], bytes], seconds: float) -> bytes | None:
         child, is_new = self._child, False
         if not self.is_closed and (child is None or child.is_dead):
             self._end()
@@ -268,7 +268,7 @@ class AnsweringChild:
             command = [sys.executable, "-P", "-c", f"from {self._module} import main; main()"]
             child = self._child = ChildProcess(command, environment, stdin=subprocess.PIPE)
         if child is None or self.is_closed:  # it may have been closed before there was a child to kill
-            raise EOFError
+            return None
         return child.exchange(message(is_new), seconds)
 
     def _end(self) -> None:

@@ -10,9 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ashtune.core.jobs import WorkerId
+from ashtune.core.variables import variables_set_aside
 from ashtune.engines.stop import SIGNALS
 from ashtune.engines.worker import guardian
-from ashtune.engines.worker.environment import set_aside
 from ashtune.processes.child import ChildProcess, module_command, module_environment
 from ashtune.processes.frames import read_some
 from ashtune.study.disk import DISK, append_to, folder_of_a_study
@@ -40,7 +40,7 @@ class WorkerProcess(ChildProcess):
         with append_to(log) as output, theirs, _signals_held_back():
             super().__init__(
                 module_command(guardian.MODULE, theirs.fileno(), os.getpid()),
-                {**module_environment(), **environment, **set_aside(), "PYTHONUNBUFFERED": "1"},
+                {**module_environment(), **environment, **variables_set_aside(), "PYTHONUNBUFFERED": "1"},
                 stdout=output,
                 stderr=output,
                 pass_fds=[theirs.fileno()],

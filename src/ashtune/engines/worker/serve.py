@@ -21,8 +21,8 @@ import msgspec
 from ashtune.core.events import WorkerJoined
 from ashtune.core.orders import Pause, Release
 from ashtune.core.plaintext import error_line, visible
+from ashtune.core.variables import restore_variables
 from ashtune.engines.stop import SIGNALS
-from ashtune.engines.worker import environment
 from ashtune.processes.frames import READ_BYTES, FrameReader, FrameWriter, read_some, write_all
 from ashtune.training.channel import Channel, Mailbox, Shutdown, Unsure
 from ashtune.training.loading import load_objective
@@ -171,7 +171,7 @@ def main(file: int, parent: int) -> None:
         signal.signal(number, lambda *_: None)  # a batch system sends them to every process; the driver decides
     signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)  # they were held back while this process started
     os.register_at_fork(after_in_child=_stop_as_usual)
-    environment.restore()
+    restore_variables()
     faulthandler.enable()
     try:
         serve(StreamChannel(file))
