@@ -16,6 +16,7 @@ import pytest
 from ConfigSpace import Float
 
 import ashtune
+from ashtune import Ash, Auto, Local
 from ashtune.api import tuning
 from ashtune.cli.main import main
 from ashtune.core.errors import AshtuneError, LadderError, SettingsError, SpaceError
@@ -62,10 +63,11 @@ PARAMETERS = [
     "objective", "space", "metric", "mode", "trials", "max_resource", "min_resource", "reduction_factor", "scheduler",
     "search", "enqueue", "seed", "time_limit", "target", "stop", "checkpoint_limit", "workers", "directory", "quiet",
 ]  # fmt: skip
+NO_FLAG: Any = 3
 HELD = {
     "stop": (ashtune.Stop, ["total_resource", "max_failures", "patience", "stop_when"]),
-    "engine": (ashtune.Auto, ["trial_timeout", "threads", "gpus_per_worker", "isolate", "checkpoints", "profile"]),
-    "scheduler": (ashtune.Ash, ["rungs", "max_resource", "min_resource", "reduction_factor"]),
+    "engine": (Auto, ["trial_timeout", "threads", "gpus_per_worker", "isolate", "checkpoints", "profile"]),
+    "scheduler": (Ash, ["rungs", "max_resource", "min_resource", "reduction_factor"]),
     "search": (ashtune.Grid, ["points"]),
 }
 """Options that are held by a value: by argument its class and their names."""
@@ -133,21 +135,13 @@ def test_every_argument_is_accepted_or_refused_in_one_line_with_nothing_written(
         ({"enqueue": 5}, SettingsError, "enqueue=5 is no list of configurations; give enqueue=[{...}, {...}]"),
         ({"enqueue": {"x": 0.5}}, SettingsError, "enqueue={'x': 0.5} is no list of configurations"),
         ({"enqueue": [{"y": 1}]}, SpaceError, "y=1 is not in the space"),
+        ({"scheduler": Ash(rungs=list(range(1, 5000))), "max_resource": None}, LadderError, "1,001 rungs or more are"),
         (
-            {"scheduler": ashtune.Ash(rungs=list(range(1, 5000))), "max_resource": None},
-            LadderError,
-            "1,001 rungs or more are too many",
-        ),
-        (
-            {"scheduler": ashtune.Ash(max_resource=9)},
+            {"scheduler": Ash(max_resource=9)},
             SettingsError,
-            "max_resource=4 and scheduler=Ash(max_resource=9) are both given; give one of them",
+            "max_resource=4 and scheduler=Ash(max_resource=9) are both",
         ),
-        (
-            {"engine": ashtune.Local(workers=2)},
-            SettingsError,
-            "workers=1 and engine=Local(workers=2) are both given; give one of them",
-        ),
+        ({"engine": Local(workers=2)}, SettingsError, "workers=1 and engine=Local(workers=2) are both given; give one"),
         ({"stop": 20}, SettingsError, "stop=20 holds no rules; give them as in stop=ashtune.Stop(patience=20)"),
         ({"directory": b".."}, SettingsError, "directory=b'..' is not the name of a folder"),
         ({"directory": 5}, SettingsError, "directory=5 is not the name of a folder"),
@@ -168,19 +162,11 @@ def test_every_argument_is_accepted_or_refused_in_one_line_with_nothing_written(
         ({"reduction_factor": 1.001, "max_resource": 10**9}, LadderError, "1,001 rungs or more are too many"),
         ({"workers": 10**9}, SettingsError, "workers=1000000000 is too large"),
         ({"workers": 90_000, "trials": 10**6}, SettingsError, "workers=90,000 are too many processes"),
-        ({"engine": ashtune.Local(gpus_per_worker=0.3)}, SettingsError, "gpus_per_worker=0.3 is neither"),
-        (
-            {"engine": ashtune.Auto(isolate="no")},  # type: ignore[arg-type] # it is what is refused
-            SettingsError,
-            "isolate='no' is neither True nor False",
-        ),
+        ({"engine": Local(gpus_per_worker=0.3)}, SettingsError, "gpus_per_worker=0.3 is neither"),
+        ({"engine": Auto(isolate=NO_FLAG)}, SettingsError, "isolate=3 is neither True nor False"),
         ({"metric": b"x"}, SettingsError, "metric=b'x' is not a name"),
         ({"metric": "n" * 201}, SettingsError, "has 201 characters"),
-        (
-            {"engine": ashtune.Local(profile="flat")},  # type: ignore[arg-type] # it is what is refused
-            SettingsError,
-            "profile='flat' is neither True nor False",
-        ),
+        ({"engine": Local(profile=NO_FLAG)}, SettingsError, "profile=3 is neither True nor False"),
         ({"checkpoint_limit": "1GB"}, None, ""),
         ({"trials": np.int64(3), "target": np.float32(0.5), "seed": np.uint8(3)}, None, ""),
         ({"space": {"lr": (1e-4, 1e-1, "log"), "n": (1, 100, "log"), "x": Float("x", (0, 1))}}, None, ""),
@@ -368,11 +354,7 @@ def test_the_options_of_resume_are_refused_as_those_of_run(tmp_path: Path, capsy
         assert main(["resume", str(study.directory), *given]) == 2
         captured = capsys.readouterr()
         assert captured.err.count("\n") == 1
-    flag: Any = 3
-    for wrong in (
-        {"trials": "5"}, {"time_limit": -1}, {"engine": ashtune.Auto(isolate=flag)}, {"quiet": None},
-        {"engine": ashtune.Auto(profile=flag)},
-    ):  # fmt: skip
+    for wrong in ({"trials": "5"}, {"time_limit": -1}, {"quiet": None}, {"engine": Auto(isolate=NO_FLAG)}):
         with pytest.raises(AshtuneError) as refusal:
             study.resume(**wrong)  # type: ignore[arg-type]
         check_message(refusal.value)
