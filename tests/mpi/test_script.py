@@ -36,12 +36,12 @@ SCRIPT = (
     more = eval(sys.argv[2])
     first = ashtune.tune(
         train, space, metric="loss", mode="min", trials=40, max_resource=8, directory=sys.argv[1] + "/first",
-        search="random", engine=ashtune.MPI(**more)
+        search="random", engine=ashtune.Auto(**more)
     )
     print("after the first", first.best.trial)
     second = ashtune.tune(
         number, space, metric="loss", mode="min", trials=20, max_resource=1, directory=sys.argv[1] + "/second",
-        search="random", engine=ashtune.MPI(**more)
+        search="random", engine=ashtune.Auto(**more)
     )
     print("after the second", second.best.trial)
     sys.exit(int(sys.argv[3]))
