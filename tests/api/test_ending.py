@@ -146,5 +146,5 @@ def test_a_script_whose_slurm_job_is_about_to_end_ends_with_the_status_that_mean
     for name in ("LEAST_PAUSE_SECONDS", "MOST_PAUSE_SECONDS"):
         monkeypatch.setattr(slurm, name, 600.0)
     with pytest.raises(SystemExit) as ended:
-        full(tmp_path, rungs=[10**5], trials=1, engine=Leaving())
+        full(tmp_path, scheduler=ashtune.Ash(rungs=[10**5]), max_resource=None, trials=1, engine=Leaving())
     assert Leaving.statuses == [ended.value.code] == [slurm.TRY_AGAIN]

@@ -278,7 +278,7 @@ class Process(greenlet):
         self.world.driver_step()
         self._die("killed by SIGKILL")
 
-    def close_connection(self) -> None:
+    def hang_up(self) -> None:
         self._is_hung_up = True
         if self._waits_for_message:
             self._waits_for_message = False

@@ -293,7 +293,7 @@ def test_overrides_are_read_as_a_space_and_back(tmp_path: Path) -> None:
         "f": [9, 1, 4], "g": ["True", "null", "'x y'", "[1,2]", "u"], "model": ["large", "small"], "j": ["2.5", "x"],
         "db:two": ["one", "other"], "k": [3.0], "l": (2, 4), "m": [7, 8],
     }  # fmt: skip
-    assert list(space["e"].sequence) == [0.0, 0.25, 0.5, 0.75]
+    assert space["e"] == [0.0, 0.25, 0.5, 0.75]
     Space.parse(space)
     configuration = {
         "n": 1, "a": 1.5, "b": 1.5e-05, "c": 3, "d": 8, "e": 0.25, "f": 4, "g": "'x y'", "model": "large", "j": "2.5",

@@ -80,6 +80,14 @@ def changed(before: Version, now: Version) -> list[str]:
     return sorted(name for name in names if before.get(name) != now.get(name))
 
 
+def _source_of(value: Any) -> str:
+    """Return the source of a function or class, "" where it cannot be read."""
+    try:
+        return inspect.getsource(value)
+    except (OSError, TypeError):
+        return ""
+
+
 class _Parts:
     """The parts of a training function: it, and what it leads to by name in its own file."""
 
@@ -151,15 +159,16 @@ class _Parts:
         """Return the source of a function or class of the training function's own file; the name of any other."""
         file = next((file for file in files if linecache.getlines(file)), None)
         name = value.__qualname__
-        if value.__module__ != self._home or file is None or not _is_the_users(file):
+        if file is None or not _is_the_users(file):
             return f"{value.__module__}.{name}"
+        if value.__module__ not in (self._home, *_SCRIPT):  # its file counts as a whole, but has many without a name
+            return f"{value.__module__}.{name}" + (_source_of(value) if "<" in name else "")
         names = value.__globals__ if isinstance(value, FunctionType) else vars(sys.modules[value.__module__])
         if name in self._definitions(file):
             self._add({name}, file, names)
             return name
-        try:
-            text = inspect.getsource(value)
-        except (OSError, TypeError):
+        text = _source_of(value)
+        if not text:
             return name
         try:
             read = _names_read(ast.parse(textwrap.dedent(text)))
