@@ -24,8 +24,7 @@ from ashtune.api import warm_start
 from ashtune.api.warm_start import known_results
 from ashtune.core.errors import JournalError, SettingsError
 from ashtune.core.events import TrialStarted
-from ashtune.core.jobs import Constraint, Goal, Objective, Result, TrialId
-from ashtune.core.known import KnownResult
+from ashtune.core.jobs import Constraint, Goal, KnownResult, Objective, Result, TrialId
 from ashtune.search.gp import GP
 from ashtune.search.mutation import Mutation
 from ashtune.search.random import Random

@@ -17,8 +17,7 @@ from ashtune.core import process
 from ashtune.core.checks import MOST_NAME
 from ashtune.core.errors import FunctionChanged, ObjectiveError, SettingsError, StudyError
 from ashtune.core.events import JobFinished
-from ashtune.core.jobs import Goal, Mode
-from ashtune.core.known import KnownResult
+from ashtune.core.jobs import Goal, KnownResult, Mode
 from ashtune.core.ladder import MOST_WHOLE, Ladder
 from ashtune.core.numbers import plural
 from ashtune.core.plaintext import one_line, shown

@@ -15,8 +15,7 @@ import msgspec
 
 from ashtune.api.warm_sources import Row, Source, read_source
 from ashtune.core.errors import SettingsError, SpaceError
-from ashtune.core.jobs import Goal
-from ashtune.core.known import KnownResult
+from ashtune.core.jobs import Goal, KnownResult
 from ashtune.core.ladder import MOST_WHOLE
 from ashtune.core.numbers import plural
 from ashtune.core.plaintext import one_line, shown

@@ -5,7 +5,7 @@ import math
 import struct
 import sys
 from collections.abc import Mapping
-from typing import Literal, NewType
+from typing import Annotated, Any, Literal, NewType
 
 import msgspec
 
@@ -182,3 +182,11 @@ class Goal(Objective, frozen=True, omit_defaults=True):
         return ", ".join(words) + (
             f", weights {', '.join(f'{each:g}' for each in self.weights)}" if self.weights else ""
         )
+
+
+class KnownResult(msgspec.Struct, frozen=True, gc=False):
+    """The finite metrics that a configuration had at a resource before the study: no trial of it."""
+
+    configuration: dict[str, Any]
+    resource: Annotated[int, msgspec.Meta(ge=1, le=1 << 53)]
+    metrics: dict[str, float]

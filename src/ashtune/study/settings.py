@@ -6,8 +6,7 @@ from typing import Annotated, Any
 import msgspec
 
 from ashtune.core.events import UnixSeconds
-from ashtune.core.jobs import Goal
-from ashtune.core.known import KnownResult
+from ashtune.core.jobs import Goal, KnownResult
 from ashtune.core.parts import as_text
 
 FORMAT = 2

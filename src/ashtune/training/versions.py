@@ -167,8 +167,7 @@ class _Parts:
         if name in self._definitions(file):
             self._add({name}, file, names)
             return name
-        text = _source_of(value)
-        if not text:
+        if not (text := _source_of(value)):
             return name
         try:
             read = _names_read(ast.parse(textwrap.dedent(text)))
