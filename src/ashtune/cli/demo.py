@@ -28,7 +28,7 @@ def main(given: argparse.Namespace) -> int:
     """Run the studies and compare them."""
     from pathlib import Path
 
-    from ashtune.api.tuning import tune
+    from ashtune import Auto, tune
     from ashtune.cli.showing import say, show_study
     from ashtune.core.numbers import plural
     from ashtune.demo import digits, lanes, objective
@@ -44,7 +44,7 @@ def main(given: argparse.Namespace) -> int:
         "max_resource": 64,
         "reduction_factor": 2,
         "search": "random",  # all studies draw alike, so that what differs is how they train
-        "threads": 1,
+        "engine": Auto(threads=1),
         "seed": given.seed,
         "quiet": given.quiet,
     }
