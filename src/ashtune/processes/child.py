@@ -175,7 +175,7 @@ class ChildProcess:
         self._process.terminate()
 
     def kill(self) -> None:
-        """End it and what it has started, as far as that is of its session."""
+        """Ask it, and what it has started in its session, to end."""
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, signal.SIGKILL)
 
