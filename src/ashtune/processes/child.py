@@ -175,7 +175,7 @@ class ChildProcess:
         self._process.terminate()
 
     def kill(self) -> None:
-        """Ask it, and what it has started in its session, to end."""
+        """Kill it and what it has started in its session."""
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, signal.SIGKILL)
 
