@@ -55,7 +55,8 @@ def settings_of(ladder: Ladder, **changes: Any) -> Settings:
 def tell(observer: Observer, *events: Event) -> None:
     """Tell an observer events of trials that started, and what follows from them as far as events tell."""
     replay = Replay()
-    for trial in range(1 + max((getattr(event, "trial", 0) for event in events), default=0)):
+    trials = {event.trial for event in events if getattr(event, "trial", None) is not None}
+    for trial in range(1 + max(trials, default=0)):
         replay.feed(TrialStarted(0.0, TrialId(trial), SPACE))
     replay.tell(events, [observer])
 
