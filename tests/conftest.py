@@ -26,14 +26,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
     """A folder with a ``train.py``."""
-    from commands import with_train_file
+    from tests.helpers.commands import with_train_file
 
     return with_train_file(tmp_path)
 
 
 @pytest.fixture(scope="session")
 def _home_after_a_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from commands import RUN, ashtune, with_train_file
+    from tests.helpers.commands import RUN, ashtune, with_train_file
 
     folder = with_train_file(tmp_path_factory.mktemp("run"))
     done = ashtune(folder, "run", "train.py:train", *RUN, "--directory", "s", "--quiet")
@@ -50,7 +50,7 @@ def home_after_a_run(_home_after_a_run: Path, tmp_path: Path) -> Path:
 @pytest.fixture(scope="session")
 def finished_study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The directory of a small study (``studies.tuned``) that has ended. It is shared: read it only."""
-    from studies import tuned
+    from tests.helpers.studies import tuned
 
     return tuned(tmp_path_factory.mktemp("finished")).directory
 

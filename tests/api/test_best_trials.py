@@ -10,13 +10,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-import studies
 
 import ashtune
 from ashtune.core.errors import AshtuneError, SettingsError, SpaceError, StudyError
 from ashtune.core.events import JobFinished
 from ashtune.core.numbers import number_text
 from ashtune.study.journal import NAME, read_events
+from tests.helpers import studies
 
 SPACE = {"x": (0.0, 1.0), "kind": ["<b>", "plain"]}
 

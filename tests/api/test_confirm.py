@@ -12,7 +12,7 @@ import ashtune
 from ashtune.cli.main import main
 from ashtune.core.errors import SettingsError, StudyError
 from ashtune.core.events import TrialStarted
-from fixtures.studies import events, tuned
+from tests.helpers.studies import events, tuned
 
 OPTIONS: dict[str, Any] = {"max_resource": 2, "trials": 12, "search": "random"}
 

@@ -14,7 +14,7 @@ from ashtune.core.errors import SettingsError
 from ashtune.engines import slurm
 from ashtune.engines.threads.workers import ThreadEngine
 from ashtune.study.journal import NAME
-from fixtures.studies import sessions, tuned
+from tests.helpers.studies import sessions, tuned
 
 OPTIONS: dict[str, Any] = {"max_resource": 2, "min_resource": 2, "trials": 30, "workers": 1, "search": "random"}
 

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 from plotly.graph_objects import Figure
-from studies import tuned
 
 import ashtune
 from ashtune.core.errors import AshtuneError, SettingsError, StudyError
@@ -19,6 +18,7 @@ from ashtune.performance.roofline import Roof, Roofs
 from ashtune.reports.figures import importance as module
 from ashtune.reports.roofline import Placed, keep
 from ashtune.study.journal import NAME, read_events
+from tests.helpers.studies import tuned
 
 SPACE = {"rate": (1e-3, 1.0, "log"), "width": [16, 32, 64], "act": ["relu", "tanh"]}
 FOR_EVERY_STUDY = (

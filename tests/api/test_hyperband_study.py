@@ -5,7 +5,6 @@ from typing import Any
 
 import msgspec
 import pytest
-from studies import train
 
 import ashtune
 from ashtune.analysis.loading import StudyReader
@@ -13,6 +12,7 @@ from ashtune.cli.main import main
 from ashtune.core.events import JobFinished, JobPaused, TrialReleased
 from ashtune.schedulers.protocol import Rule, Scheduler
 from ashtune.study.journal import NAME, read_events
+from tests.helpers.studies import train
 
 SCHEDULERS = [ashtune.Hyperband(), ashtune.AsyncHyperband()]
 ROUND = 9 + 5 + 3

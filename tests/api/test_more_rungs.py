@@ -6,10 +6,7 @@ Who goes on does not depend on what trains: threads of this process do, in place
 from pathlib import Path
 from typing import Any
 
-import commands
 import pytest
-import studies
-from studies import finished
 
 import ashtune
 from ashtune.analysis.loading import StudyReader
@@ -19,6 +16,8 @@ from ashtune.core.jobs import Job
 from ashtune.core.ladder import Ladder
 from ashtune.study.journal import NAME, read_events
 from ashtune.testing.oracles import RecordedResult, promotable, unexplained_results
+from tests.helpers import commands, studies
+from tests.helpers.studies import finished
 
 SCHEDULERS = ["ash", "stopping", "sh", "full"]
 

@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from notebooks import executed
 
 import ashtune
 from ashtune.study.journal import NAME
 from ashtune.testing.sections import Parts
+from tests.helpers.notebooks import executed
 
 TRAIN = """
 import ashtune

@@ -18,8 +18,6 @@ from typing import Any
 
 import msgspec
 import pytest
-from commands import ashtune as command
-from studies import SPACE, finished, results, train, tuned
 
 import ashtune
 from ashtune import Answer, OpenStudy
@@ -38,6 +36,8 @@ from ashtune.core.events import (
 from ashtune.engines import own_loop
 from ashtune.study.checkpoints import CheckpointWriter
 from ashtune.study.journal import NAME, read_events
+from tests.helpers.commands import ashtune as command
+from tests.helpers.studies import SPACE, finished, results, train, tuned
 
 OPTIONS: dict[str, Any] = {
     "metric": "score", "mode": "max", "trials": 16, "max_resource": 8, "min_resource": 1, "reduction_factor": 2,

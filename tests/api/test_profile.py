@@ -11,15 +11,15 @@ import textwrap
 from pathlib import Path
 
 import pytest
-from commands import ashtune
-from joined import all_join
-from studies import finished, tuned
 
 from ashtune import Local, Study, Trial, tune
 from ashtune.analysis.loading import StudyReader
 from ashtune.core.errors import SettingsError, StudyError
 from ashtune.reports.profile import FLAME, Profile, ProfileRecord, write_flame_graph
 from ashtune.training.profiling.worker import SAMPLE_SECONDS
+from tests.helpers.commands import ashtune
+from tests.helpers.joined import all_join
+from tests.helpers.studies import finished, tuned
 
 TRAIN = """
     from time import perf_counter

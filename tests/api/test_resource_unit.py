@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from commands import ashtune as command
 
 import ashtune
 from ashtune.analysis.loading import StudyReader
@@ -16,6 +15,7 @@ from ashtune.reports.terminal.frame import Frame
 from ashtune.reports.terminal.live import progress_line
 from ashtune.reports.terminal.text import as_text
 from ashtune.study.journal import NAME, read_settings
+from tests.helpers.commands import ashtune as command
 
 
 def boosted(trial: ashtune.Trial) -> None:

@@ -10,11 +10,11 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from killing import until
-from launching import PYTHON, Launch, launched
 
 from ashtune.core.events import JobFailed, JobFinished, TrialStarted, WorkerJoined, WorkerLost
 from ashtune.study.journal import NAME, read_events
+from tests.helpers.killing import until
+from tests.helpers.launching import PYTHON, Launch, launched
 
 pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="finds processes in /proc"),

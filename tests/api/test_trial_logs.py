@@ -5,14 +5,13 @@ import os
 from pathlib import Path
 from typing import Any
 
-import commands
 import pytest
-import studies
 
 import ashtune
 from ashtune.core.errors import StudyError
 from ashtune.core.jobs import TrialId
 from ashtune.training.printed import printed_by
+from tests.helpers import commands, studies
 
 
 def talks(trial: Any) -> None:

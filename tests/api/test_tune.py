@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from studies import results, sessions, tuned
 
 import ashtune
 from ashtune.analysis.loading import StudyReader
@@ -20,6 +19,7 @@ from ashtune.core.errors import JournalError, LadderError, ObjectiveError, Setti
 from ashtune.core.events import JobFinished, TrialReleased
 from ashtune.engines.stop import StopSwitch
 from ashtune.study.journal import NAME, read_events
+from tests.helpers.studies import results, sessions, tuned
 
 
 def test_a_scheduler_is_given_as_a_value_or_by_its_name_and_means_the_same_study(tmp_path: Path) -> None:

@@ -14,8 +14,6 @@ from typing import Any
 
 import msgspec
 import pytest
-from commands import RUN
-from commands import ashtune as command
 from ConfigSpace import ConfigurationSpace, EqualsCondition
 
 import ashtune
@@ -31,6 +29,9 @@ from ashtune.search.random import Random
 from ashtune.space.space import Space
 from ashtune.study.factory import build_configurations
 from ashtune.study.journal import NAME, read_events, read_settings
+from tests import ROOT
+from tests.helpers.commands import RUN
+from tests.helpers.commands import ashtune as command
 
 LOSS = Goal("loss", "min")
 SPACE = {"x": (0.0, 1.0), "rate": (1e-4, 1.0, "log"), "layers": (1, 8), "kind": ["a", "b"], "fixed": 3}
@@ -388,10 +389,8 @@ def test_the_reports_say_how_many_there_were(tmp_path: Path, capsys: pytest.Capt
 
 
 SCRIPT = """
-import sys
-sys.path[:0] = {tests!r}
-import test_warm_start as here
 from pathlib import Path
+from tests.api import test_warm_start as here
 
 if __name__ == "__main__":
     here.tuned(Path({directory!r}), here.slow, warm_start=here.results(), trials=14)
@@ -402,10 +401,9 @@ if __name__ == "__main__":
 def test_a_study_that_was_killed_goes_on_as_if_it_had_not_been_and_proposes_nothing_twice(tmp_path: Path) -> None:
     whole = tuned(tmp_path / "whole", slow, warm_start=results(), trials=14)
     directory = tmp_path / "killed"
-    here = Path(__file__).parent
-    script = SCRIPT.format(tests=[str(here), str(here.parent / "fixtures")], directory=str(directory))
+    script = SCRIPT.format(directory=str(directory))
     until = time.monotonic() + 200
-    with subprocess.Popen([sys.executable, "-c", script], env=os.environ | {"WITHOUT_END": "1"}) as process:
+    with subprocess.Popen([sys.executable, "-c", script], cwd=ROOT, env=os.environ | {"WITHOUT_END": "1"}) as process:
         try:
             while not (directory / NAME).exists() or len(started(directory)) < 5:
                 assert process.poll() is None

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
-from chromium import CHROMIUM
+
+from tests.helpers.chromium import CHROMIUM
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from ports import free_port
+from tests.helpers.ports import free_port
 
 HOST = "hub.localhost"
 """A name that leads to this machine, that browsers trust like localhost, and that ``ashtune watch`` must be told of."""

@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from chromium import CHROMIUM
-from live_page import SlowStudy, patient_commands
 from playwright.sync_api import Browser
-from watched_page import PHONE, Page
 
 from ashtune.core.events import ConfigurationEnqueued, StopRequested, StudyContinued, StudyPaused, TrialsExtended
 from ashtune.dashboard.watching import LivePage
 from ashtune.study.journal import NAME, read_events
+from tests.browser.watched_page import PHONE, Page
+from tests.helpers.chromium import CHROMIUM
+from tests.helpers.live_page import SlowStudy, patient_commands
 
 pytestmark = [
     pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here: apt-get install chromium"),

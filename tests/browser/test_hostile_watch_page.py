@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from chromium import CHROMIUM
-from watched_page import DESK, PHONE, Page, watched
 
 import ashtune
 from ashtune.testing.sections import HOSTILE
+from tests.browser.watched_page import DESK, PHONE, Page, watched
+from tests.helpers.chromium import CHROMIUM
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser

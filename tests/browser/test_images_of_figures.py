@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from chromium import CHROMIUM
-from studies import tuned
 
 import ashtune
 from ashtune.performance.roofline import Roof, Roofs
 from ashtune.reports.roofline import Placed, keep
+from tests.helpers.chromium import CHROMIUM
+from tests.helpers.studies import tuned
 
 pytest.importorskip("kaleido", reason="kaleido is not installed: pip install 'ashtune[test]'")
 pytestmark = [

@@ -6,10 +6,10 @@ import re
 from pathlib import Path
 
 import pytest
-from chromium import CHROMIUM, Visit
 
 import ashtune
 from ashtune.demo import objective
+from tests.helpers.chromium import CHROMIUM, Visit
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here: apt-get install chromium")
 

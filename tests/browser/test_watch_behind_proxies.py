@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from chromium import CHROMIUM
-from proxies import HOST, JUPYTER, NGINX, SECRET, jupyter, nginx, port_of
-from watched_page import Page, RunningStudy, watched
+
+from tests.browser.proxies import HOST, JUPYTER, NGINX, SECRET, jupyter, nginx, port_of
+from tests.browser.watched_page import Page, RunningStudy, watched
+from tests.helpers.chromium import CHROMIUM
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from chromium import CHROMIUM
-from watched_page import DESK, PHONE, TALL, VIEWS, Line, Page, RunningStudy, watched
 
 from ashtune.dashboard.parts.failures import FailuresPart
 from ashtune.dashboard.watching import LivePage
+from tests.browser.watched_page import DESK, PHONE, TALL, VIEWS, Line, Page, RunningStudy, watched
+from tests.helpers.chromium import CHROMIUM
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Route

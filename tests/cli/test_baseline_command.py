@@ -5,9 +5,9 @@ import re
 from pathlib import Path
 
 import pytest
-from commands import ashtune, refused
 
 from ashtune.analysis.loading import StudyReader
+from tests.helpers.commands import ashtune, refused
 
 SERIES = ("train.py:train", "--metric", "score", "--mode", "max", "--max-resource", "8", "--directory", "b")
 

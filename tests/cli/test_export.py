@@ -6,10 +6,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from commands import ashtune, refused
-from studies import finished
 
 from ashtune.api.study import Study
+from tests.helpers.commands import ashtune, refused
+from tests.helpers.studies import finished
 
 
 def test_a_study_is_copied_to_a_table_and_a_second_time_nothing_is_added(study_copy: Path) -> None:

@@ -9,10 +9,10 @@ import time
 from pathlib import Path
 
 import pytest
-from commands import ashtune, refused
 
 from ashtune.core.events import JobFinished
 from ashtune.study.journal import NAME, read_events
+from tests.helpers.commands import ashtune, refused
 
 OPTIONS = ["--metric", "loss", "--mode", "min", "--trials", "12", "--max-resource", "9", "--workers", "2", "--quiet"]
 PROGRAM = """

@@ -7,9 +7,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from commands import RUN, ashtune, ashtune_process, refused
 
 from ashtune.study.journal import NAME
+from tests.helpers.commands import RUN, ashtune, ashtune_process, refused
 
 FUSED_TRAIN = """\
 import ashtune

@@ -7,7 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from commands import ashtune
+
+from tests.helpers.commands import ashtune
 
 COMMAND = [sys.executable, "-m", "ashtune"]
 TRAIN = """

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from commands import ashtune, refused
 
 from ashtune import Study
 from ashtune.analysis.loading import StudyReader
 from ashtune.study.journal import NAME
+from tests.helpers.commands import ashtune, refused
 
 SIMULATE = ("--max-resource", "16", "--min-resource", "1", "--reduction-factor", "2")
 

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from live_page import Client, SlowStudy, served
+
+from tests.helpers.live_page import Client, SlowStudy, served
 
 
 @pytest.fixture(scope="session")

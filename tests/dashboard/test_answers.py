@@ -9,8 +9,6 @@ from typing import Any
 
 import msgspec
 import pytest
-from live_page import Client, served
-from studies import tuned
 
 import ashtune
 from ashtune.analysis.audit import Audit
@@ -19,6 +17,8 @@ from ashtune.dashboard.questions import AnswerProcess, Questions
 from ashtune.reports.audit_view import audit_findings
 from ashtune.study.journal import NAME, read_events, read_settings
 from ashtune.study.journal_writer import Journal, create
+from tests.helpers.live_page import Client, served
+from tests.helpers.studies import tuned
 
 pytestmark = pytest.mark.timeout(240)
 SECONDS = 60.0

@@ -5,10 +5,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from live_page import TOKEN, Client, SlowStudy, served
 
 from ashtune.study.commands import MOST_BYTES, NAME
 from ashtune.study.journal import NAME as JOURNAL
+from tests.helpers.live_page import TOKEN, Client, SlowStudy, served
 
 pytestmark = pytest.mark.timeout(180)
 

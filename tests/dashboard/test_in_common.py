@@ -7,13 +7,13 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
-from studies import tuned
-from study_picture import picture_of
 
 from ashtune.analysis.hyperparameters import Columns
 from ashtune.analysis.in_common import FEWEST, FEWEST_OTHERS, in_common
 from ashtune.dashboard.liveness import Standing
 from ashtune.reports.the_run import TRIALS_SHOWN
+from tests.dashboard.study_picture import picture_of
+from tests.helpers.studies import tuned
 
 TRIALS = 40
 NUMBER = np.arange(TRIALS)

@@ -5,8 +5,6 @@ from typing import Any
 
 import msgspec
 import pytest
-from studies import tuned
-from study_picture import picture_of
 
 import ashtune
 from ashtune.analysis.trials import STATUSES
@@ -26,6 +24,8 @@ from ashtune.simulation.simulated_journal import new_journal
 from ashtune.study.journal import NAME
 from ashtune.study.journal_writer import Journal, create
 from ashtune.study.settings import Settings
+from tests.dashboard.study_picture import picture_of
+from tests.helpers.studies import tuned
 
 pytestmark = pytest.mark.timeout(180)
 STANDING = Standing("running", "")

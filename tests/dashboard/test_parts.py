@@ -6,8 +6,6 @@ from typing import Any
 
 import msgspec
 import pytest
-from studies import tuned
-from study_picture import picture_of, unread_picture
 
 import ashtune
 from ashtune.analysis.hyperparameters import hyperparameters
@@ -24,6 +22,8 @@ from ashtune.space.space import Space
 from ashtune.study.journal import NAME, read_events, read_settings
 from ashtune.study.journal_writer import Journal, create
 from ashtune.study.ladders import ladder_in_force
+from tests.dashboard.study_picture import picture_of, unread_picture
+from tests.helpers.studies import tuned
 
 pytestmark = pytest.mark.timeout(180)
 STANDING = Standing("complete", "complete", share_read=1.0, share_caught_up=1.0)

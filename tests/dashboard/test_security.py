@@ -15,7 +15,6 @@ from urllib.parse import quote, urlsplit
 
 import msgspec
 import pytest
-from live_page import TOKEN, Client, served
 
 from ashtune.core.errors import SettingsError
 from ashtune.core.events import JobFailed, JobFinished, SessionStarted, TrialStarted, WorkerJoined, WorkerLost
@@ -30,6 +29,7 @@ from ashtune.study.journal import NAME
 from ashtune.study.journal_writer import Journal, create
 from ashtune.study.settings import Settings
 from ashtune.testing.sections import HOSTILE
+from tests.helpers.live_page import TOKEN, Client, served
 
 pytestmark = pytest.mark.timeout(180)
 

@@ -7,12 +7,12 @@ import threading
 from pathlib import Path
 
 import pytest
-from live_page import served
-from studies import tuned
 
 from ashtune.dashboard import following
 from ashtune.study import journal
 from ashtune.study.disk import Disk
+from tests.helpers.live_page import served
+from tests.helpers.studies import tuned
 
 pytestmark = pytest.mark.timeout(180)
 

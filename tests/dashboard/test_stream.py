@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from live_page import Client, SlowStudy, served
 
 from ashtune.dashboard import following
 from ashtune.dashboard.following import FollowedStudy
@@ -15,6 +14,7 @@ from ashtune.dashboard.picture import PARTS
 from ashtune.dashboard.server import FAREWELLS, MOST_STREAMS
 from ashtune.dashboard.watching import LivePage
 from ashtune.study.journal import NAME
+from tests.helpers.live_page import Client, SlowStudy, served
 
 pytestmark = pytest.mark.timeout(180)
 

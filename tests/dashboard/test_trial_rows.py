@@ -7,8 +7,6 @@ from typing import Any
 from urllib.parse import urlencode
 
 import pytest
-from live_page import Client, served
-from studies import tuned
 
 import ashtune
 from ashtune.analysis.hyperparameters import Hyperparameter
@@ -19,6 +17,8 @@ from ashtune.core.ladder import Ladder
 from ashtune.dashboard.refusals import BadQuestion
 from ashtune.dashboard.trial_query import Query, Table, TrialTables, read_query
 from ashtune.search.origins import sort_of
+from tests.helpers.live_page import Client, served
+from tests.helpers.studies import tuned
 
 pytestmark = pytest.mark.timeout(180)
 SPACE = {"x": (0.0, 1.0), "width": (1, 9), "kind": ["relu", "tanh", 3]}

@@ -9,12 +9,12 @@ import textwrap
 from pathlib import Path
 
 import pytest
-from commands import ashtune, refused
-from live_page import Client
-from ports import free_port
 
 from ashtune.dashboard.watching import OpenedInBrowser
 from ashtune.driver import watching
+from tests.helpers.commands import ashtune, refused
+from tests.helpers.live_page import Client
+from tests.helpers.ports import free_port
 
 pytestmark = pytest.mark.timeout(180)
 TUNE = """

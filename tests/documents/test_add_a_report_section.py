@@ -4,7 +4,8 @@ import json
 from pathlib import Path
 
 import pytest
-from how_to import Page
+
+from tests.helpers.how_to import Page
 
 SIMULATE = ("simulate", "--trials", "16", "--rungs", "1,2,4", "--workers", "2", "--directory", "study")
 

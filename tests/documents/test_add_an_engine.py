@@ -3,7 +3,8 @@
 import textwrap
 
 import pytest
-from how_to import Page
+
+from tests.helpers.how_to import Page
 
 pytestmark = pytest.mark.timeout(400)
 STUDY = """

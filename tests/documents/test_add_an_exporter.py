@@ -3,10 +3,10 @@
 from pathlib import Path
 
 import pytest
-from how_to import Page
-from studies import finished, tuned
 
 import ashtune
+from tests.helpers.how_to import Page
+from tests.helpers.studies import finished, tuned
 
 
 @pytest.fixture

@@ -5,10 +5,10 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from how_to import Page
 
 from ashtune.core.events import JobFinished
 from ashtune.study.journal import NAME, read_events
+from tests.helpers.how_to import Page
 
 
 @pytest.fixture

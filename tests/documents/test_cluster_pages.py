@@ -9,11 +9,11 @@ import sys
 import textwrap
 from pathlib import Path
 
-import pages
 import pytest
-from launching import FAMILY, FAMILY_VARIABLES, Ended, launched
 
 import ashtune
+from tests.helpers import pages
+from tests.helpers.launching import FAMILY, FAMILY_VARIABLES, Ended, launched
 
 CLUSTERS = pages.GUIDE / "clusters"
 SCRIPT = re.compile(r"^```bash\n(#!/bin/bash\n.*?)^```$", re.MULTILINE | re.DOTALL)

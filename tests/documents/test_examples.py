@@ -8,9 +8,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pages
 import pytest
-from commands import ashtune
+
+from tests.helpers import pages
+from tests.helpers.commands import ashtune
 
 EXAMPLES = pages.ROOT / "examples"
 

@@ -9,11 +9,11 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-import pages
 import pytest
 import yaml
 
 from ashtune.core.version import __version__
+from tests.helpers import pages
 
 PACKAGING = pages.ROOT / "packaging"
 PYPROJECT = tomllib.loads((pages.ROOT / "pyproject.toml").read_text())

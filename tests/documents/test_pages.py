@@ -5,15 +5,14 @@ import re
 import shutil
 from pathlib import Path
 
-import commands
-import pages
 import pytest
-from notebooks import executed
-from pages import INTEGRATION_PAGES, PAGES, PageStep
 
 import ashtune
 from ashtune.core.events import JobFinished
 from ashtune.study.journal import NAME, read_events
+from tests.helpers import commands, pages
+from tests.helpers.notebooks import executed
+from tests.helpers.pages import INTEGRATION_PAGES, PAGES, PageStep
 
 pytestmark = pytest.mark.timeout(300)
 

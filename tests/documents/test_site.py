@@ -9,12 +9,12 @@ import re
 from pathlib import Path
 from typing import get_args
 
-import pages
 import pytest
 
 import ashtune
 from ashtune import observers
 from ashtune.testing import oracles
+from tests.helpers import pages
 
 DOCS = pages.ROOT / "docs"
 REFERENCE = "\n".join(page.read_text() for page in sorted((DOCS / "reference").glob("*.rst")))

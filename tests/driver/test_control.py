@@ -12,8 +12,6 @@ from typing import Any
 
 import msgspec
 import pytest
-from commands import ashtune_process
-from live_page import SlowStudy
 
 from ashtune.analysis.tally import Tally
 from ashtune.core.errors import StudyError
@@ -51,6 +49,8 @@ from ashtune.study.journal import NAME as JOURNAL
 from ashtune.study.journal import read_events, read_settings
 from ashtune.study.ladders import first_ladder
 from ashtune.study.replay import Replay
+from tests.helpers.commands import ashtune_process
+from tests.helpers.live_page import SlowStudy
 
 SECONDS = 60.0
 LOOK_SECONDS = 0.05

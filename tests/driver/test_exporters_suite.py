@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from studies import tuned
 
 from ashtune.core.observer import Exporter, ObservedStudy
 from ashtune.core.parts import Names
@@ -16,6 +15,7 @@ from ashtune.integrations.tracking import StudySummary, TrackedTrial, Tracker, w
 from ashtune.observers import CsvLog
 from ashtune.testing.exporters import Exported, ExporterSuite
 from ashtune.testing.observers import GOAL, LADDER, History, Observed, ObserverSuite
+from tests.helpers.studies import tuned
 
 COPIES: dict[str, dict[str, Any]] = {}
 """What trackers keep here, by folder."""

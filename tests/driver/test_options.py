@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from commands import ashtune as command
 
 import ashtune
 from ashtune.api.tuning import run_study
@@ -19,6 +18,7 @@ from ashtune.engines.local.workers import LocalEngine
 from ashtune.engines.options import RunOptions
 from ashtune.schedulers.protocol import Scheduler
 from ashtune.study.journal import NAME, read_events
+from tests.helpers.commands import ashtune as command
 
 TAKERS: list[tuple[Callable[..., Any], Any]] = [
     (ashtune.tune, TuneOptions),

@@ -20,10 +20,10 @@ from ashtune.core.observer import Observer
 from ashtune.driver.proposer_process import MODULE, ProposerProcess
 from ashtune.space.space import Space
 from ashtune.study.journal import NAME, read_events
+from tests import ROOT
+from tests.driver.proposers_for_tests import Counting, Hanging
 
 pytestmark = pytest.mark.slow
-sys.path.insert(0, str(Path(__file__).parent))
-from proposers_for_tests import Counting, Hanging  # noqa: E402 - its module has to be importable by name
 
 SECONDS = 60.0
 
@@ -175,17 +175,16 @@ def test_one_that_dies_is_started_anew_though_what_its_model_has_started_lives(
 
 
 def test_it_ends_with_a_driver_that_is_killed() -> None:
-    code = f"""
-import sys
-sys.path.insert(0, {str(Path(__file__).parent)!r})
-from proposers_for_tests import Counting
+    code = """
+from tests import ROOT
+from tests.driver.proposers_for_tests import Counting
 from ashtune.driver.proposer_process import ProposerProcess
 from ashtune.space.space import Space
-made = ProposerProcess(Counting(), Space.parse({{"x": (0.0, 1.0)}}), 0, 27)
+made = ProposerProcess(Counting(), Space.parse({"x": (0.0, 1.0)}), 0, 27)
 print(made.propose(0).origin.split(", ")[1], flush=True)
 made.propose(4)
 """
-    driver = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    driver = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, text=True)
     assert driver.stdout is not None
     process = int(driver.stdout.readline())
     driver.kill()

@@ -1,4 +1,4 @@
-"""Real studies under real faults, mixed at random: ``python tests/faults/chaos.py --local 40 --mpi 20 --seed 0``.
+"""Real studies under real faults, mixed at random: ``python -m tests.faults.chaos --local 40 --mpi 20 --seed 0``.
 
 Each study is a script that is started again after each death until it is complete. Meanwhile a seed decides what is
 done to it: SIGKILL of the driver, a worker, a rank or what training has started; SIGSTOP and SIGCONT of the driver, a
@@ -27,11 +27,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-HERE = Path(__file__).parent
-sys.path[:0] = [str(HERE), str(HERE.parent / "mpi")]
-
-from chaos_oracle import Oracle, whole_lines  # noqa: E402 - they lie beside this script
-from launching import FAMILY, FAMILY_VARIABLES, PYTHON, Launch, launched, mpiexec_words  # noqa: E402
+from tests.faults.chaos_oracle import Oracle, whole_lines
+from tests.helpers.launching import FAMILY, FAMILY_VARIABLES, PYTHON, Launch, launched, mpiexec_words
 
 LIMIT = 240.0  # seconds for one study with all its starts
 GONE_SECONDS = 60.0  # for what should be gone in one or two; the machine may be busy

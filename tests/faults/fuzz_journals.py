@@ -3,8 +3,8 @@
 Real journals, written by the real controller of made-up studies, are damaged with and without their check values put
 right again. Each is then read by every call in a process of its own limits: 10 seconds and 500 MB.
 
-    python tests/faults/fuzz_journals.py --inputs 20000 --seed 1
-    python tests/faults/fuzz_journals.py --seed 1 --only 4711       shows one input again
+    python -m tests.faults.fuzz_journals --inputs 20000 --seed 1
+    python -m tests.faults.fuzz_journals --seed 1 --only 4711       shows one input again
 
 The seed and the number of an input decide it.
 """
@@ -35,10 +35,6 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "reports"))
-
-from made_up import ACCURACY, MadeUpStudy
-
 from ashtune.core.errors import AshtuneError, JournalError, StudyError
 from ashtune.core.events import TrialStarted
 from ashtune.core.ladder import Ladder
@@ -48,6 +44,7 @@ from ashtune.study.factory import build_configurations, build_controller, new_se
 from ashtune.study.journal import NAME, read_settings
 from ashtune.study.journal_writer import Journal, create
 from ashtune.study.replay import replay
+from tests.helpers.made_up import ACCURACY, MadeUpStudy
 
 SECONDS = 10.0
 """Of processor time: this machine may be busy with other things."""
@@ -673,7 +670,7 @@ def fuzz(
             mutation, what, outcome, why = all_judges[place].answer()
             counts[mutation, outcome] += 1
             if outcome == "defect":
-                again = f"python tests/faults/fuzz_journals.py --seed {seed} --only {number}"
+                again = f"python -m tests.faults.fuzz_journals --seed {seed} --only {number}"
                 defects.append(f"{again}\n    {mutation}: {what}: {why}")
                 say(defects[-1])
             if counts.total() % 1_000 == 0:

@@ -14,8 +14,6 @@ from random import Random
 from typing import Any
 
 import msgspec
-import oracle
-from simulated_world import Alarm, Endless, Host, Killed, World
 
 from ashtune.core.confirm import Confirm
 from ashtune.core.errors import AshtuneError, InvalidConfiguration, NoResultError
@@ -33,6 +31,8 @@ from ashtune.study.factory import new_settings
 from ashtune.study.journal_writer import Journal, create
 from ashtune.study.settings import Settings
 from ashtune.training.messages import Setup
+from tests.faults import oracle
+from tests.faults.simulated_world import Alarm, Endless, Host, Killed, World
 
 STUDY = Path("/study")
 GOAL = Goal("loss", "min")

@@ -1,4 +1,4 @@
-"""Power losses for real: ``python tests/faults/power_loss.py [STUDIES] [LOSSES]``.
+"""Power losses for real: ``python -m tests.faults.power_loss [STUDIES] [LOSSES]``.
 
 A study of two local workers writes to an ext4 file system on a loop device. At random moments the device is taken as
 it is, which is what a power loss leaves: the file that the device is made of lies on a file system of its own, which is

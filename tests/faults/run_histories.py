@@ -1,8 +1,8 @@
 """Run many histories, say what was injected how often, and of one that fails the shortest command that shows it.
 
-python tests/faults/run_histories.py --histories 100000          # all cores
-python tests/faults/run_histories.py --seed 4711                 # one of them, with its traceback
-python tests/faults/run_histories.py --seed 4711 --without "no space" --trials 3
+python -m tests.faults.run_histories --histories 100000          # all cores
+python -m tests.faults.run_histories --seed 4711                 # one of them, with its traceback
+python -m tests.faults.run_histories --seed 4711 --without "no space" --trials 3
 """
 
 import argparse
@@ -16,7 +16,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
 
-import histories
+from tests.faults import histories
 
 BLOCK = 50
 FAILURES_SHOWN = 5
@@ -137,7 +137,7 @@ def shrunk(seed: int) -> dict[str, Any]:
 
 def command(narrowed: dict[str, Any]) -> str:
     """Return the command that runs a history so narrowed."""
-    words = ["python", "tests/faults/run_histories.py"]
+    words = ["python", "-m", "tests.faults.run_histories"]
     for name, value in narrowed.items():
         for one in value if isinstance(value, tuple) else (value,):
             words += [f"--{name}", f'"{one}"' if isinstance(one, str) else str(one)]

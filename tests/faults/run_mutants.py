@@ -1,7 +1,7 @@
 """Break the code on purpose, once for each patch in ``mutants/``, and see whether the simulated histories find it.
 
-python tests/faults/run_mutants.py                    # all of them, and how many histories it took
-python tests/faults/run_mutants.py forgets-to-sync    # these
+python -m tests.faults.run_mutants                    # all of them, and how many histories it took
+python -m tests.faults.run_mutants forgets-to-sync    # these
 """
 
 import os
@@ -13,6 +13,7 @@ import tempfile
 from pathlib import Path
 
 import ashtune
+from tests import ROOT
 
 MUTANTS = Path(__file__).parent / "mutants"
 MOST_HISTORIES, BLOCK = 4_000, 100
@@ -41,8 +42,9 @@ def caught(name: str, *, first: int | None = None) -> tuple[int, str] | None:
         blocks = [*range(0, MOST_HISTORIES, BLOCK)]
         for start in blocks if first is None else [first, *blocks]:
             completed = subprocess.run(
-                [sys.executable, __file__, "--block", str(start)],
-                env={**os.environ, "PYTHONPATH": os.pathsep.join([str(source), str(MUTANTS.parent)])},
+                [sys.executable, "-m", "tests.faults.run_mutants", "--block", str(start)],
+                cwd=ROOT,
+                env={**os.environ, "PYTHONPATH": str(source)},
                 capture_output=True,
                 text=True,
                 check=False,
@@ -66,7 +68,7 @@ def known_seed(name: str) -> int | None:
 
 def run_block(first: int) -> int:
     """Run a block of histories with the code as it is; print the first that fails."""
-    import run_histories
+    from tests.faults import run_histories
 
     for seed in range(first, first + BLOCK):
         if (error := run_histories.error_of(seed)) is not None:

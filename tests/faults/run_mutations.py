@@ -1,7 +1,7 @@
 """Change single expressions of the code by mutmut, a sample by seed, and say by package how many the tests notice.
 
-python tests/faults/run_mutations.py                     # 400 of them
-python tests/faults/run_mutations.py --mutants 20        # the first of these
+python -m tests.faults.run_mutations                     # 400 of them
+python -m tests.faults.run_mutations --mutants 20        # the first of these
 mutmut show NAME                                         # what one of them changes
 
 What was noticed is not tried again, so a run that was stopped goes on. What `equal_mutants.toml` lists cannot be

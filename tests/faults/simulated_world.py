@@ -16,7 +16,6 @@ from typing import Any
 
 import msgspec
 from greenlet import getcurrent, greenlet
-from simulated_disk import FAULTS, SimulatedDisk
 
 from ashtune.core.events import JobFailed, JobFinished, TrialReleased, WorkerJoined
 from ashtune.core.jobs import WorkerId
@@ -24,6 +23,7 @@ from ashtune.processes.frames import FrameReader, FrameWriter
 from ashtune.training.channel import Mailbox, Shutdown, Unsure
 from ashtune.training.messages import Assignment, FromWorker, Setup, ToWorker
 from ashtune.training.runner import TrialRunner
+from tests.helpers.simulated_disk import FAULTS, SimulatedDisk
 
 MOST_STEPS = 60_000
 STEP_SECONDS = 2e-6

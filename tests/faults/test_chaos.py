@@ -1,9 +1,10 @@
-"""A few studies of ``chaos.py``; more are run by hand: ``python tests/faults/chaos.py --local 40 --mpi 20``."""
+"""A few studies of ``chaos.py``; more are run by hand: ``python -m tests.faults.chaos --local 40 --mpi 20``."""
 
 import sys
 
 import pytest
-from chaos import run, table
+
+from tests.faults.chaos import run, table
 
 pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="finds processes in /proc"),

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from chaos_oracle import Oracle, score
+
+from tests.faults.chaos_oracle import Oracle, score
 
 Events = list[dict[str, Any]]
 

@@ -5,9 +5,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from fuzz_journals import Base, Input, bases, chained, fuzz, judge, table, text_of, without_check
 
 from ashtune.study.journal import NAME
+from tests.faults.fuzz_journals import Base, Input, bases, chained, fuzz, judge, table, text_of, without_check
 
 INPUTS = 150
 BOUNDS = [0, 2**53 + 1, 2**62, 2**63 - 1, 2**64, 10**400, 5e-324, 1e308]

@@ -6,9 +6,9 @@
 from functools import cache
 from typing import Any
 
-import histories
 import pytest
-import run_histories
+
+from tests.faults import histories, run_histories
 
 HISTORIES, BLOCK = 500, 50
 

@@ -3,15 +3,15 @@
 from pathlib import Path
 from random import Random
 
-import histories
 import pytest
-from simulated_disk import NO_SPACE, SYNC_ERROR, SimulatedDisk
 
 from ashtune.core.errors import JournalError
 from ashtune.core.events import Event, StopRequested
 from ashtune.study import journal as journals
 from ashtune.study.journal import read_events
 from ashtune.study.journal_writer import TRIES, Journal, create
+from tests.faults import histories
+from tests.helpers.simulated_disk import NO_SPACE, SYNC_ERROR, SimulatedDisk
 
 STUDY = Path("/study")
 PATH = STUDY / journals.NAME

@@ -6,8 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fuzz_journals import bases
-from studies import tuned
 
 from ashtune.core.errors import JournalError
 from ashtune.core.options import checked
@@ -18,6 +16,8 @@ from ashtune.engines.local.workers import LocalEngine
 from ashtune.study.disk import Disk
 from ashtune.study.journal import NAME
 from ashtune.study.journal_writer import Journal
+from tests.faults.fuzz_journals import bases
+from tests.helpers.studies import tuned
 
 
 @pytest.fixture

@@ -1,7 +1,8 @@
 """The simulated histories find what they are made to find: code that is broken on purpose does not get past them."""
 
 import pytest
-import run_mutants
+
+from tests.faults import run_mutants
 
 
 def test_there_are_at_least_ten_mutants() -> None:

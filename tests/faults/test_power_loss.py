@@ -4,7 +4,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from power_loss import NoDevice, lose_power
+
+from tests.faults.power_loss import NoDevice, lose_power
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 

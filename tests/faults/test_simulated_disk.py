@@ -10,7 +10,9 @@ from random import Random
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from simulated_disk import (
+
+from ashtune.study.disk import LINUX, Disk
+from tests.helpers.simulated_disk import (
     FAULTS,
     NO_DESCRIPTOR,
     NO_INODE,
@@ -21,8 +23,6 @@ from simulated_disk import (
     SYNC_ERROR,
     SimulatedDisk,
 )
-
-from ashtune.study.disk import LINUX, Disk
 
 PATHS = ("a", "b", "f", "g", "f/a", "f/b", "g/a", "f/f", "f/f/a", "l", "f/l", "l/a", "a/b")
 FLAGS = (

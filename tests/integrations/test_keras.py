@@ -8,8 +8,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import pieces
 import pytest
+
+from tests.integrations import pieces
 
 pytestmark = [
     pytest.mark.skipif(find_spec("keras") is None, reason="Keras is not installed"), pytest.mark.timeout(600)

@@ -8,8 +8,9 @@ from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
-import curves
 import pytest
+
+from tests.helpers import curves
 
 pytest.importorskip("lightning", reason="Lightning is not installed")
 pytest.importorskip("torch", reason="PyTorch is not installed")

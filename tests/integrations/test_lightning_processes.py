@@ -9,8 +9,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import curves
 import pytest
+
+from tests.helpers import curves
 
 pytest.importorskip("lightning", reason="Lightning is not installed")
 

@@ -16,10 +16,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from chromium import CHROMIUM, QUIET
-from commands import ashtune as command
 from ConfigSpace import Categorical, ConfigurationSpace, EqualsCondition, Float, Integer, OrdinalHyperparameter
-from ports import free_port
 
 import ashtune
 from ashtune.analysis.loading import StudyReader
@@ -28,6 +25,9 @@ from ashtune.core.errors import StudyError
 from ashtune.integrations import optuna as ours
 from ashtune.space.space import Space
 from ashtune.study.journal import NAME, read_settings
+from tests.helpers.chromium import CHROMIUM, QUIET
+from tests.helpers.commands import ashtune as command
+from tests.helpers.ports import free_port
 
 optuna = pytest.importorskip("optuna")
 pytestmark = pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")

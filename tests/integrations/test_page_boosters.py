@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
-import pages
 import pytest
+
+from tests.helpers import pages
 
 for _library in ("xgboost", "lightgbm", "catboost", "sklearn"):
     pytest.importorskip(_library, reason=f"{_library} is not installed")

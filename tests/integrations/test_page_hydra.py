@@ -6,10 +6,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pages
 import pytest
 
 import ashtune
+from tests.helpers import pages
 
 PAGE = pages.ROOT / "docs" / "guide" / "integrations" / "hydra.md"
 

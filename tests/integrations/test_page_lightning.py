@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
-import pages
 import pytest
+
+from tests.helpers import pages
 
 
 @pytest.mark.filterwarnings("ignore")  # Lightning's own

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-import pages
+from tests.helpers import pages
 
 
 def test_the_page_on_scikit_learn_does_what_it_says(tmp_path: Path) -> None:

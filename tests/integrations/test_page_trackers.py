@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
-import pages
 import pytest
+
+from tests.helpers import pages
 
 pytestmark = [
     pytest.mark.timeout(300),

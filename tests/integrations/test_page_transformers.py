@@ -3,8 +3,9 @@
 from importlib.util import find_spec
 from pathlib import Path
 
-import pages
 import pytest
+
+from tests.helpers import pages
 
 
 @pytest.mark.slow

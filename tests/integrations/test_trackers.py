@@ -15,8 +15,6 @@ from typing import Any
 
 import msgspec
 import pytest
-from commands import ashtune, refused
-from tracked import Expected, killed_and_resumed
 
 from ashtune.api.study import Study
 from ashtune.core.jobs import Goal
@@ -29,6 +27,8 @@ from ashtune.integrations.trackio import TrackioTracker
 from ashtune.integrations.wandb import WandbTracker
 from ashtune.testing.exporters import Exported, ExporterSuite
 from ashtune.testing.observers import GOAL, LADDER, History, Step
+from tests.helpers.commands import ashtune, refused
+from tests.integrations.tracked import Expected, killed_and_resumed
 
 pytestmark = [
     pytest.mark.timeout(300),

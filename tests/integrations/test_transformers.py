@@ -8,12 +8,12 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import pieces
 import pytest
 
 import ashtune
 from ashtune.core.errors import ObjectiveError
 from ashtune.integrations.launched import LaunchedTrial
+from tests.integrations import pieces
 
 pytestmark = [
     pytest.mark.skipif(find_spec("transformers") is None, reason="transformers is not installed"),

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from launching import FAMILY, PYTHON, mpiexec
+
+from tests.helpers.launching import FAMILY, PYTHON, mpiexec
 
 pytestmark = pytest.mark.skipif(FAMILY is None, reason="no MPI is installed in this environment")
 

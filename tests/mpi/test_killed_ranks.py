@@ -12,12 +12,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
-from killing import Tuned, kill, rank_of, ranks, until
-from launching import FAMILY, PYTHON, mpiexec, mpiexec_launched
-from starting import KINDS, TRAIN, are_running, started, wait_until_gone
 
 import ashtune
 from ashtune.core.events import JobFinished, SessionStarted, WorkerJoined
+from tests.helpers.killing import Tuned, kill, rank_of, ranks, until
+from tests.helpers.launching import FAMILY, PYTHON, mpiexec, mpiexec_launched
+from tests.helpers.starting import KINDS, TRAIN, are_running, started, wait_until_gone
 
 pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="finds processes in /proc"),

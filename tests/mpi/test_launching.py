@@ -4,7 +4,8 @@ import sys
 import time
 
 import pytest
-from launching import FAMILY, PYTHON, TookTooLongError, launched, mpiexec, mpiexec_launched
+
+from tests.helpers.launching import FAMILY, PYTHON, TookTooLongError, launched, mpiexec, mpiexec_launched
 
 pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="finds processes in /proc"),

@@ -5,10 +5,10 @@ import textwrap
 from pathlib import Path
 
 import pytest
-from launching import FAMILY, PYTHON, mpiexec
-from together import TOGETHER, together
 
 from ashtune.api.study import Study
+from tests.helpers.launching import FAMILY, PYTHON, mpiexec
+from tests.helpers.together import TOGETHER, together
 
 pytestmark = pytest.mark.skipif(FAMILY is None, reason="no MPI is installed in this environment")
 

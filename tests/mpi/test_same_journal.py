@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from launching import FAMILY, PYTHON, mpiexec, run
+
+from tests.helpers.launching import FAMILY, PYTHON, mpiexec, run
 
 pytestmark = pytest.mark.skipif(FAMILY is None, reason="no MPI is installed in this environment")
 

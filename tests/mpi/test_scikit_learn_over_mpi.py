@@ -5,8 +5,9 @@ import textwrap
 from pathlib import Path
 
 import pytest
-from launching import FAMILY, PYTHON, mpiexec
-from together import TOGETHER, together
+
+from tests.helpers.launching import FAMILY, PYTHON, mpiexec
+from tests.helpers.together import TOGETHER, together
 
 pytest.importorskip("sklearn", minversion="1.9", reason="scikit-learn is not installed")
 pytestmark = pytest.mark.skipif(FAMILY is None, reason="no MPI is installed in this environment")

@@ -5,8 +5,9 @@ import textwrap
 from pathlib import Path
 
 import pytest
-from launching import FAMILY, PYTHON, mpiexec, run
-from together import TOGETHER, together
+
+from tests.helpers.launching import FAMILY, PYTHON, mpiexec, run
+from tests.helpers.together import TOGETHER, together
 
 pytestmark = pytest.mark.skipif(FAMILY is None, reason="no MPI is installed in this environment")
 

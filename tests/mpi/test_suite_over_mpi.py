@@ -3,7 +3,8 @@
 from pathlib import Path
 
 import pytest
-from launching import FAMILY, PYTHON, mpiexec
+
+from tests.helpers.launching import FAMILY, PYTHON, mpiexec
 
 RUN_SUITE = str(Path(__file__).with_name("inside") / "run_suite.py")
 

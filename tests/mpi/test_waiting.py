@@ -5,7 +5,8 @@ import textwrap
 from pathlib import Path
 
 import pytest
-from launching import FAMILY, PYTHON, mpiexec
+
+from tests.helpers.launching import FAMILY, PYTHON, mpiexec
 
 pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="how long a sleep may take is set by Linux's prctl"),

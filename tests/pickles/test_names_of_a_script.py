@@ -6,10 +6,10 @@ import textwrap
 from pathlib import Path
 
 import pytest
-from launching import FAMILY, PYTHON, mpiexec
 
 import ashtune
 from ashtune.study.journal import NAME, read_events
+from tests.helpers.launching import FAMILY, PYTHON, mpiexec
 
 SCRIPT = '''
     """A script that defines what a training function may need; tests start it in many ways."""

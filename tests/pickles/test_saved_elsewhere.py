@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from launching import PYTHON
 
 import ashtune
 from ashtune.pickles.arrival import load
 from ashtune.study.objective_file import NAME
 from ashtune.training.loading import load_objective
+from tests.helpers.launching import PYTHON
 
 SCRIPT = """
     import functools

@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from launching import PYTHON
 
 from ashtune.core.errors import ObjectiveError
 from ashtune.study import objective_file as objectives
+from tests.helpers.launching import PYTHON
 
 SCRIPT = """
     import functools

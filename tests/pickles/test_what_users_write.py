@@ -6,8 +6,9 @@ import textwrap
 from pathlib import Path
 
 import pytest
-from launching import PYTHON
-from notebooks import executed
+
+from tests.helpers.launching import PYTHON
+from tests.helpers.notebooks import executed
 
 CODE = """
     import dataclasses

@@ -4,7 +4,7 @@ import shutil
 import tomllib
 from pathlib import Path
 
-from how_to import files_of
+from tests.helpers.how_to import files_of
 
 PACKAGE = Path(__file__).parent / "package"
 FROM_PAGES = {"add-a-search": "walking.py", "add-an-observer": "promotions.py", "add-an-engine": "pipes.py"}

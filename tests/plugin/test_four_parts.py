@@ -10,7 +10,8 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from installed import install
+
+from tests.plugin.installed import install
 
 pytestmark = pytest.mark.timeout(400)
 SCRIPT = """

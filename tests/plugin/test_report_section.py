@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from installed import install
 
 from ashtune.api.study import Study
 from ashtune.core.numbers import plural
 from ashtune.testing.sections import check_section
+from tests.plugin.installed import install
 
 
 @pytest.fixture

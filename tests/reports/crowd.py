@@ -5,6 +5,9 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
 
+from ConfigSpace import Float
+
+from ashtune.analysis.results import Results
 from ashtune.core.events import Event, JobFinished, SessionStarted
 from ashtune.core.jobs import Goal, TrialId, WorkerId
 
@@ -12,6 +15,17 @@ LOSS = Goal("loss", "min")
 RUNGS = (1, 4, 16, 64)
 MANY = 100_000
 CROWD_SPACE: dict[str, Any] = {"depth": (1, 12), "activation": ["relu", "tanh", "gelu"], "momentum": (0.0, 0.99)}
+SPACE: dict[str, Any] = {
+    "rate": Float("rate", (1e-4, 1.0), log=True),
+    "momentum": (0.0, 1.0),
+    "act": ["relu", "tanh", "gelu"],
+    "k": [7],
+}
+THREE: list[dict[str, Any]] = [
+    {"rate": 1e-3, "momentum": 0.5, "act": "tanh", "k": 7},
+    {"rate": 0.1, "momentum": 0.25, "act": "relu", "k": 7},
+    {"rate": 1e-2, "momentum": 0.0, "act": "gelu", "k": 7},
+]
 
 
 def crowd_configuration(trial: int) -> dict[str, Any]:
@@ -49,3 +63,22 @@ def _jobs() -> Iterator[JobFinished]:
             )
         ranked = sorted(trials, key=lambda trial: crowd_loss(trial, resource))
         trials, start = sorted(ranked[: len(ranked) // 4]), resource
+
+
+def results_of(losses: list[float], rungs: list[int] | None = None, goal: Goal = LOSS) -> Results:
+    """Return the results of trials by their losses, each up to its rung."""
+    results = Results(goal)
+    for trial, loss in enumerate(losses):
+        for rung in range((rungs or [0] * len(losses))[trial] + 1):
+            results.event(
+                JobFinished(
+                    1.0,
+                    worker=WorkerId(0),
+                    trial=TrialId(trial),
+                    rung=rung,
+                    resource=3**rung,
+                    metrics={goal.metric: loss},
+                    seconds=1,
+                )
+            )
+    return results

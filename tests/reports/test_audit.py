@@ -6,7 +6,6 @@ import random
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from made_up import ACCURACY, MadeUpStudy, tell
 from scipy import stats
 
 from ashtune.analysis.audit import Audit, false_promotions, rank_correlation
@@ -24,6 +23,7 @@ from ashtune.schedulers.stopping import StoppingMachine
 from ashtune.schedulers.view import SchedulerView, view_of
 from ashtune.testing import oracles
 from ashtune.testing.oracles import Fact, Given, RecordedResult, Withdrawn
+from tests.helpers.made_up import ACCURACY, MadeUpStudy, tell
 
 LOSS = Goal("loss", "min")
 SIZE = Objective("size", "max")

@@ -6,9 +6,6 @@ from typing import Any
 
 import pytest
 from ConfigSpace import ConfigurationSpace, EqualsCondition, Float
-from crowd import CROWD_SPACE, LOSS, MANY, crowd, crowd_configuration
-from made_up import tell
-from test_coordinates import results_of
 
 from ashtune.analysis.results import Results
 from ashtune.core.events import JobFailed, JobFinished
@@ -25,6 +22,8 @@ from ashtune.reports.figures.contour import (
     contour_figure,
 )
 from ashtune.space.space import Space
+from tests.helpers.made_up import tell
+from tests.reports.crowd import CROWD_SPACE, LOSS, MANY, crowd, crowd_configuration, results_of
 
 SPACE = {"rate": Float("rate", (1e-4, 1.0), log=True), "momentum": (0.0, 1.0), "act": ["relu", "tanh"], "k": [7]}
 

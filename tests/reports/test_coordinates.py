@@ -5,33 +5,24 @@ from typing import Any
 
 import pytest
 from ConfigSpace import ConfigurationSpace, EqualsCondition, Float
-from crowd import CROWD_SPACE, LOSS, MANY, crowd, crowd_configuration, crowd_loss
 
 from ashtune.analysis.results import Results
 from ashtune.core.errors import SpaceError
-from ashtune.core.events import JobFinished
-from ashtune.core.jobs import Goal, TrialId, WorkerId
+from ashtune.core.jobs import Goal, TrialId
 from ashtune.reports.figures.columns import numbers
 from ashtune.reports.figures.coordinates import LINES, OFF, SPREAD, TICKS, coordinates_figure
 from ashtune.space.space import Space
-
-
-def results_of(losses: list[float], rungs: list[int] | None = None, goal: Goal = LOSS) -> Results:
-    results = Results(goal)
-    for trial, loss in enumerate(losses):
-        for rung in range((rungs or [0] * len(losses))[trial] + 1):
-            results.event(
-                JobFinished(
-                    1.0,
-                    worker=WorkerId(0),
-                    trial=TrialId(trial),
-                    rung=rung,
-                    resource=3**rung,
-                    metrics={goal.metric: loss},
-                    seconds=1,
-                )
-            )
-    return results
+from tests.reports.crowd import (
+    CROWD_SPACE,
+    LOSS,
+    MANY,
+    SPACE,
+    THREE,
+    crowd,
+    crowd_configuration,
+    crowd_loss,
+    results_of,
+)
 
 
 def drawn(results: Results, configurations: list[dict[str, Any]], space: object, **options: Any) -> Any:
@@ -42,19 +33,6 @@ def drawn(results: Results, configurations: list[dict[str, Any]], space: object,
 
 def axes_of(figure: Any) -> dict[str, Any]:
     return {axis.label: axis for axis in figure.data[0].dimensions}
-
-
-SPACE = {
-    "rate": Float("rate", (1e-4, 1.0), log=True),
-    "momentum": (0.0, 1.0),
-    "act": ["relu", "tanh", "gelu"],
-    "k": [7],
-}
-THREE = [
-    {"rate": 1e-3, "momentum": 0.5, "act": "tanh", "k": 7},
-    {"rate": 0.1, "momentum": 0.25, "act": "relu", "k": 7},
-    {"rate": 1e-2, "momentum": 0.0, "act": "gelu", "k": 7},
-]
 
 
 def test_numbers_logarithms_choices_rungs_and_results_each_have_their_axis() -> None:

@@ -2,8 +2,6 @@
 
 from typing import Any
 
-from made_up import settings_of, tell
-
 from ashtune.core.events import Event, JobFailed, JobFinished, TrialStarted
 from ashtune.core.jobs import TrialId, WorkerId
 from ashtune.core.ladder import Ladder
@@ -11,6 +9,7 @@ from ashtune.reports.cost import CostSection
 from ashtune.reports.sections import ReportedStudy
 from ashtune.reports.study_info import StudyInfo
 from ashtune.schedulers.view import SchedulerView
+from tests.helpers.made_up import settings_of, tell
 
 LADDER = Ladder(1, 4, 2)
 

@@ -4,10 +4,8 @@ import math
 from typing import Any
 
 import pytest
-from crowd import LOSS, MANY, RUNGS, crowd, crowd_loss
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from made_up import ACCURACY, MadeUpStudy
 
 from ashtune.analysis.curves import MOST, Curves
 from ashtune.analysis.sampling import scattered
@@ -16,6 +14,8 @@ from ashtune.core.events import Event, JobFinished, JobPaused
 from ashtune.core.jobs import Goal, TrialId, WorkerId
 from ashtune.core.ladder import Ladder
 from ashtune.reports.figures.curves import POINTS, curves_figure
+from tests.helpers.made_up import ACCURACY, MadeUpStudy
+from tests.reports.crowd import LOSS, MANY, RUNGS, crowd, crowd_loss
 
 LADDER = Ladder(1, 9, 3)
 W = WorkerId(0)

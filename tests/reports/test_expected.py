@@ -4,12 +4,12 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from made_up import ACCURACY
 
 from ashtune.analysis.counts import RungTally
 from ashtune.analysis.expected import Expected, expected
 from ashtune.core.ladder import Ladder
 from ashtune.schedulers.view import SchedulerView, view_of
+from tests.helpers.made_up import ACCURACY
 
 LADDER = Ladder.from_above(27, 3, 9)
 DEFAULT = view_of({"kind": "ash", "ahead": 1, "exponent": 0.8}, LADDER, LADDER, 0)

@@ -5,7 +5,6 @@ from typing import Any
 
 import msgspec
 import pytest
-from made_up import ACCURACY, SPACE, MadeUpStudy, settings_of
 
 from ashtune.analysis.loading import Outcome
 from ashtune.analysis.tally import Tally
@@ -15,6 +14,7 @@ from ashtune.reports.page import html
 from ashtune.reports.sections import ReportedStudy, Section
 from ashtune.reports.study_info import StudyInfo
 from ashtune.testing.sections import Parts, check_section
+from tests.helpers.made_up import ACCURACY, SPACE, MadeUpStudy, settings_of
 
 LADDER = Ladder(1, 16, 2)
 COMPLETE = Outcome()

@@ -1,5 +1,6 @@
 """The pages of a study whose names, values and exceptions are made to break them."""
 
+import html
 import json
 import re
 from pathlib import Path
@@ -7,7 +8,6 @@ from typing import Any
 
 import msgspec
 import pytest
-from made_up import MadeUpStudy
 
 from ashtune.api.study import Study
 from ashtune.cli.main import main
@@ -19,6 +19,8 @@ from ashtune.study.journal import NAME
 from ashtune.study.journal_writer import Journal, create
 from ashtune.study.settings import Settings
 from ashtune.testing.sections import HOSTILE, Parts, strings_of
+from tests.helpers.chromium import CHROMIUM, Visit
+from tests.helpers.made_up import MadeUpStudy
 
 GOAL = Goal(HOSTILE, "max")
 SPACE = {"x": ["plain", HOSTILE], "y": (0.0, 1.0)}
@@ -92,3 +94,18 @@ def test_in_the_figures_nothing_hostile_is_markup_or_invisible(pages: dict[str, 
     for text in strings:
         assert not re.search("<(script|img|b>\u202e)", text), text
         assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]", text), text
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here: apt-get install chromium")
+@pytest.mark.parametrize("name", ["report", "whatif"])
+def test_a_browser_runs_nothing_of_a_hostile_study_and_draws_its_figures(
+    pages: dict[str, Path], name: str, tmp_path: Path
+) -> None:
+    ask = (
+        "document.title = [document.pwned, document.scripts.length, document.querySelectorAll('img').length,"
+        "document.querySelectorAll('.figure .main-svg').length > 0].join();"
+    )
+    visit = Visit(pages[name], tmp_path, script=ask)
+    assert visit.complaints == []
+    title = html.unescape(re.findall("<title>(.*?)</title>", visit.dom)[0])
+    assert title == f",{EXPECTED_SCRIPTS + 1},0,true", "the fourth script is this test's question"

@@ -8,8 +8,6 @@ from typing import Any
 
 import pytest
 from ConfigSpace import ConfigurationSpace, EqualsCondition, Float
-from crowd import CROWD_SPACE, LOSS, MANY, crowd, crowd_configuration
-from made_up import tell
 
 from ashtune.analysis.results import Results
 from ashtune.core.errors import SettingsError
@@ -19,6 +17,8 @@ from ashtune.reports.figures import importance as module
 from ashtune.reports.figures.importance import BARS, Importance, Weight, importance, importance_figure
 from ashtune.reports.looks import BLUE, GREY
 from ashtune.space.space import Space
+from tests.helpers.made_up import tell
+from tests.reports.crowd import CROWD_SPACE, LOSS, MANY, crowd, crowd_configuration
 
 pytestmark = pytest.mark.slow
 

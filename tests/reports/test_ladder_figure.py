@@ -4,12 +4,12 @@ import itertools
 from typing import Any
 
 import pytest
-from made_up import ACCURACY, MadeUpStudy
 
 from ashtune.analysis.tally import Tally
 from ashtune.core.jobs import Goal
 from ashtune.core.ladder import Ladder
 from ashtune.reports.figures.ladder import ladder_figure
+from tests.helpers.made_up import ACCURACY, MadeUpStudy
 
 LADDER = Ladder(1, 27, 3)
 

@@ -12,7 +12,6 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from made_up import ACCURACY, MadeUpStudy, tell
 from rich.cells import cell_len
 from rich.console import Console
 
@@ -28,6 +27,7 @@ from ashtune.reports.terminal.live import Display, LiveDisplay, PlainDisplay, di
 from ashtune.reports.terminal.text import Visible
 from ashtune.schedulers.view import view_of
 from ashtune.search.origins import Sort
+from tests.helpers.made_up import ACCURACY, MadeUpStudy, tell
 
 LADDER = Ladder(1, 64, 2)
 GLYPHS = {look.glyph for look in TRIALS.values()}

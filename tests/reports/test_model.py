@@ -8,7 +8,6 @@ from typing import Any
 
 import msgspec
 import pytest
-from made_up import settings_of
 from scipy.stats import fisher_exact
 
 from ashtune.api.study import Study
@@ -23,6 +22,7 @@ from ashtune.search.shares import Ratio
 from ashtune.study.factory import build_controller
 from ashtune.study.journal import NAME
 from ashtune.study.journal_writer import Journal, create
+from tests.helpers.made_up import settings_of
 
 LADDER = Ladder(1, 3, 3)
 

@@ -4,16 +4,16 @@ import math
 from typing import Any
 
 import pytest
-from crowd import LOSS, crowd
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from made_up import ACCURACY, MadeUpStudy
 
 from ashtune.analysis.tally import Tally
 from ashtune.core.events import Event, JobFinished, JobPaused, SessionStarted, TrialWithdrawn
 from ashtune.core.jobs import Goal, TrialId, WorkerId
 from ashtune.core.ladder import Ladder
 from ashtune.reports.figures.progress import STEPS_SHOWN, BestSoFar, best_over_resource_figure, best_over_time_figure
+from tests.helpers.made_up import ACCURACY, MadeUpStudy
+from tests.reports.crowd import LOSS, crowd
 
 LADDER = Ladder(1, 9, 3)
 

@@ -5,7 +5,6 @@ import re
 from pathlib import Path
 
 import pytest
-from made_up import MadeUpStudy, write_journal
 
 from ashtune.analysis.loading import Outcome, StudyReader
 from ashtune.analysis.timeline import Timeline
@@ -16,6 +15,7 @@ from ashtune.reports.report import summary
 from ashtune.reports.sections import ReportedStudy
 from ashtune.reports.study_info import study_info
 from ashtune.reports.terminal.text import as_text
+from tests.helpers.made_up import MadeUpStudy, write_journal
 
 LADDER = Ladder(1, 8, 2)
 MODULE = """

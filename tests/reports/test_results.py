@@ -3,10 +3,8 @@
 import math
 from typing import Any
 
-from crowd import CROWD_SPACE
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from made_up import ACCURACY, MadeUpStudy, tell
 
 from ashtune.analysis.results import Results
 from ashtune.analysis.trials import Trials
@@ -15,6 +13,8 @@ from ashtune.core.jobs import Goal, TrialId, WorkerId
 from ashtune.core.ladder import Ladder
 from ashtune.reports.figures.columns import numbers
 from ashtune.space.space import Space
+from tests.helpers.made_up import ACCURACY, MadeUpStudy, tell
+from tests.reports.crowd import CROWD_SPACE
 
 LADDER = Ladder(1, 9, 3)
 W = WorkerId(0)

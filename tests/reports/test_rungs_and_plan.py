@@ -6,7 +6,6 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from made_up import ACCURACY, MadeUpStudy
 
 from ashtune.analysis.tally import Tally
 from ashtune.core.events import ProgramCompiled
@@ -16,6 +15,7 @@ from ashtune.reports.plan import plan, plan_view
 from ashtune.reports.rungs import rung_records, rung_table, time_line
 from ashtune.reports.terminal.text import as_text
 from ashtune.schedulers.view import view_of
+from tests.helpers.made_up import ACCURACY, MadeUpStudy
 
 
 def tally_of(study: MadeUpStudy) -> Tally:

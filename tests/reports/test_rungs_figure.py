@@ -1,12 +1,12 @@
 """Time by rung of one study as a figure."""
 
 import pytest
-from made_up import MadeUpStudy
 
 from ashtune.analysis.timeline import Timeline
 from ashtune.analysis.timeline_times import time_shares
 from ashtune.core.ladder import Ladder
 from ashtune.reports.figures.utilisation import rungs_figure
+from tests.helpers.made_up import MadeUpStudy
 
 
 def test_the_bars_are_all_seconds_that_belong_to_a_rung() -> None:

@@ -5,9 +5,6 @@ from typing import Any
 
 import pytest
 from ConfigSpace import ConfigurationSpace, EqualsCondition, Float
-from crowd import CROWD_SPACE, LOSS, MANY, crowd, crowd_configuration
-from made_up import tell
-from test_coordinates import SPACE, THREE, results_of
 
 from ashtune.analysis.results import Results
 from ashtune.core.events import JobFailed
@@ -16,6 +13,8 @@ from ashtune.reports.figures.columns import SPREAD
 from ashtune.reports.figures.slices import PANELS, POINTS, Slices
 from ashtune.reports.looks import HEIGHT, rung_colors
 from ashtune.space.space import Space
+from tests.helpers.made_up import tell
+from tests.reports.crowd import CROWD_SPACE, LOSS, MANY, SPACE, THREE, crowd, crowd_configuration, results_of
 
 
 def slices_of(results: Results, configurations: list[dict[str, Any]], space: object, **options: Any) -> Slices:

@@ -8,7 +8,6 @@ from typing import Any
 
 import msgspec
 import pytest
-from made_up import ACCURACY, SPACE, MadeUpStudy, settings_of
 
 from ashtune.analysis.loading import Outcome, StudyReader
 from ashtune.analysis.tally import Tally
@@ -25,6 +24,7 @@ from ashtune.reports.terminal.text import as_text
 from ashtune.study import replay
 from ashtune.study.journal import NAME
 from ashtune.study.journal_writer import Journal, create
+from tests.helpers.made_up import ACCURACY, SPACE, MadeUpStudy, settings_of
 
 LADDER = Ladder(1, 16, 2)
 SETTINGS = settings_of(LADDER)

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from made_up import ACCURACY, MadeUpStudy, Notice, tell
 
 from ashtune.analysis.tally import Tally
 from ashtune.core.events import (
@@ -27,6 +26,7 @@ from ashtune.core.jobs import Goal, TrialId, WorkerId
 from ashtune.core.ladder import Ladder
 from ashtune.core.orders import Release, Train
 from ashtune.core.verdicts import TrialPromoted
+from tests.helpers.made_up import ACCURACY, MadeUpStudy, Notice, tell
 
 LADDER = Ladder(1, 8, 2)
 W, T = WorkerId(0), TrialId(0)

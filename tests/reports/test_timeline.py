@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from made_up import MadeUpStudy, Notice
 
 from ashtune.analysis.timeline import CUT_OFF, ENDINGS, LOST, SAVING, TRAINING, Timeline, Work
 from ashtune.analysis.timeline_times import (
@@ -42,6 +41,7 @@ from ashtune.reports.figures.timeline import MOST_BARS, timeline_figure
 from ashtune.reports.figures.utilisation import utilisation_figure
 from ashtune.reports.terminal.text import as_text
 from ashtune.reports.timeline_view import rung_times_table, time_findings, time_shares_table
+from tests.helpers.made_up import MadeUpStudy, Notice
 
 LADDER = Ladder(1, 4, 2)
 W, V = WorkerId(0), WorkerId(1)

@@ -5,7 +5,6 @@ import sys
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from made_up import MadeUpStudy, tell
 
 from ashtune.analysis.trials import Trials, curves_dataframe
 from ashtune.core.errors import SettingsError
@@ -21,6 +20,7 @@ from ashtune.core.events import (
 from ashtune.core.jobs import TrialId, WorkerId
 from ashtune.core.ladder import Ladder
 from ashtune.core.orders import Train
+from tests.helpers.made_up import MadeUpStudy, tell
 
 LADDER = Ladder(1, 4, 2)
 W = WorkerId(0)

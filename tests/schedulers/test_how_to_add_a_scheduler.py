@@ -3,10 +3,10 @@
 from pathlib import Path
 
 import pytest
-from how_to import Page
 
 import ashtune
 from ashtune.analysis.loading import StudyReader
+from tests.helpers.how_to import Page
 
 pytestmark = pytest.mark.slow
 

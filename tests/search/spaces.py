@@ -9,12 +9,17 @@ from ConfigSpace import (
     Float,
     ForbiddenAndConjunction,
     ForbiddenEqualsClause,
+    ForbiddenGreaterThanEqualsClause,
+    ForbiddenInClause,
     ForbiddenLessThanEqualsClause,
+    ForbiddenLessThanRelation,
+    ForbiddenOrConjunction,
     GreaterThanCondition,
     InCondition,
     Integer,
     Normal,
     NormalIntegerHyperparameter,
+    OrConjunction,
     OrdinalHyperparameter,
 )
 
@@ -111,3 +116,15 @@ def fits_conditional(configuration: dict[str, object]) -> bool:
     if layers > 2:
         active.add("dropout")
     return set(configuration) == active and not (opt == "none" and layers <= 4)
+
+
+def with_every_clause() -> Space:
+    space = ConfigurationSpace({"a": (0, 9), "b": (0, 9), "c": [(1, 2), (3, 4)], "d": (0.0, 1.0)})
+    space.add(OrdinalHyperparameter("o", ["s", "m", "l"]))
+    space.add(
+        OrConjunction(EqualsCondition(space["d"], space["c"], (1, 2)), InCondition(space["d"], space["a"], [7, 8])),
+        ForbiddenLessThanRelation(space["a"], space["b"]),
+        ForbiddenOrConjunction(ForbiddenEqualsClause(space["a"], 9), ForbiddenInClause(space["b"], [5, 6])),
+        ForbiddenGreaterThanEqualsClause(space["o"], "l"),
+    )
+    return Space.parse(space)

@@ -4,10 +4,10 @@ from collections.abc import Callable
 
 import pytest
 from ConfigSpace import Integer
-from spaces import conditional, finite_conditional, of_every_kind
 
 from ashtune.search import Design, Enqueued, Grid, Grouped, Random, Search, Sobol, Space
 from ashtune.testing.searches import check_design, check_sequence
+from tests.search.spaces import conditional, finite_conditional, of_every_kind
 
 SEARCHES = [Random(), Sobol(), Grid(points=2)]
 SPACES: list[Callable[[], object]] = [

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from spaces import conditional, finite_conditional, of_every_kind
 from threadpoolctl import threadpool_limits
 
 from ashtune.core.errors import SettingsError
@@ -17,6 +16,7 @@ from ashtune.search.mutation import Mutation
 from ashtune.search.random import Random
 from ashtune.space.space import Space
 from ashtune.testing.searches import check_proposer
+from tests.search.spaces import conditional, finite_conditional, of_every_kind
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 SPACE = {"x": (0.0, 1.0), "y": (1e-4, 1.0, "log"), "n": (1, 64), "kind": ["a", "b", "c"]}

@@ -6,10 +6,10 @@ import pytest
 from ConfigSpace import ConfigurationSpace, EqualsCondition, Float, GreaterThanCondition, Integer
 from hypothesis import given
 from hypothesis import strategies as st
-from spaces import PLAIN, conditional, finite_conditional, fits_conditional, of_every_kind
 
 from ashtune.core.errors import SpaceError
 from ashtune.search import GridDesign, Space
+from tests.search.spaces import PLAIN, conditional, finite_conditional, fits_conditional, of_every_kind
 
 
 def everything(grid: GridDesign) -> list[dict[str, object]]:

@@ -3,11 +3,11 @@
 from pathlib import Path
 
 import pytest
-from how_to import Page
 
 from ashtune.analysis.loading import StudyReader
 from ashtune.core.events import TrialStarted
 from ashtune.study.journal import NAME, read_events
+from tests.helpers.how_to import Page
 
 pytestmark = pytest.mark.slow
 

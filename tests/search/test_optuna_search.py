@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from spaces import conditional, finite_conditional, of_every_kind
 
 import ashtune
 from ashtune.core.errors import SettingsError
@@ -22,13 +21,14 @@ from ashtune.search.registry import SEARCHES
 from ashtune.space.space import Space
 from ashtune.study.journal import NAME, read_events
 from ashtune.testing.searches import check_proposer
+from tests.search.spaces import conditional, finite_conditional, of_every_kind
 
 optuna = pytest.importorskip("optuna")
-import samplers_for_tests as samplers  # noqa: E402 - it imports Optuna
+from tests.search import samplers_for_tests as samplers  # noqa: E402 - it imports Optuna
 
 pytestmark = pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
 SPACE = {"x": (0.0, 1.0), "y": (1e-4, 1.0, "log"), "n": (1, 64), "kind": ["a", "b", "c"]}
-RECORDING = "samplers_for_tests:Recording"
+RECORDING = "tests.search.samplers_for_tests:Recording"
 
 
 @pytest.mark.slow
@@ -301,7 +301,7 @@ def test_what_cannot_be_is_refused_with_its_value(arguments: list[Any], says: st
         (OptunaSearch("random:Random"), "'random:Random' is no sampler of Optuna"),
         (OptunaSearch("TPESampler", {"gamma": len}), "cannot be written down"),
         (OptunaSearch("TPESampler", {"candidates": 5}), "cannot be made .*unexpected keyword argument 'candidates'"),
-        (OptunaSearch("samplers_for_tests:Seedless"), "has to take a seed"),
+        (OptunaSearch("tests.search.samplers_for_tests:Seedless"), "has to take a seed"),
     ],
 )
 def test_a_sampler_that_cannot_be_made_refuses_the_study_before_anything_is_written(
@@ -383,8 +383,7 @@ def test_a_resumed_study_asks_the_same_sampler_which_knows_all_results_and_what_
 
 @pytest.mark.slow
 def test_a_sampler_that_raises_costs_its_proposals_only(tmp_path: Path, capfd: Any, monkeypatch: Any) -> None:
-    monkeypatch.syspath_prepend(str(Path(__file__).parent))
-    study = tuned(tmp_path, OptunaSearch("samplers_for_tests:Raising", random_share=0.0, ahead=0))
+    study = tuned(tmp_path, OptunaSearch("tests.search.samplers_for_tests:Raising", random_share=0.0, ahead=0))
     assert study.is_complete
     origins = [one.origin for one in started(tmp_path)]
     assert len(origins) == 24

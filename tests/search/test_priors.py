@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 import pytest
 from ConfigSpace import Categorical, ConfigurationSpace, EqualsCondition, Float
-from spaces import with_priors
 
 import ashtune
 from ashtune.core.errors import SpaceError
@@ -16,6 +15,7 @@ from ashtune.search.gp import BELIEF, GP, GPProposer, _View
 from ashtune.search.grid import Grid
 from ashtune.space.priors import CHOICE_SHARE, DEVIATION, SHARE, Prior
 from ashtune.testing.searches import check_design, check_proposer
+from tests.search.spaces import with_priors
 
 DRAWS = 20_000
 FIVE_SIGMA = 5 * math.sqrt(0.25 / DRAWS)

@@ -9,7 +9,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from spaces import conditional, finite_conditional, of_every_kind
 
 from ashtune.core.events import JobFinished, TrialStarted, TrialWithdrawn
 from ashtune.core.jobs import Constraint, Goal, Job, Result, TrialId, WorkerId
@@ -21,6 +20,7 @@ from ashtune.search.mutation import Mutation
 from ashtune.search.proposals import Proposals
 from ashtune.study.configurations import Configurations
 from ashtune.testing.searches import check_proposer
+from tests.search.spaces import conditional, finite_conditional, of_every_kind
 
 SPACE = Space.parse({"x": (0.0, 1.0)})
 GOAL = Goal("score", "max")

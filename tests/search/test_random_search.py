@@ -19,11 +19,11 @@ from ConfigSpace import (
 )
 from hypothesis import given
 from hypothesis import strategies as st
-from spaces import PLAIN, conditional, finite_conditional, fits_conditional, of_every_kind
 
 from ashtune.core.errors import SettingsError, SpaceError
 from ashtune.search import Random, Space
 from ashtune.search.random import BLOCK
+from tests.search.spaces import PLAIN, conditional, finite_conditional, fits_conditional, of_every_kind
 
 ENDLESS = of_every_kind()
 FINITE = Space.parse(finite_conditional())

@@ -19,13 +19,13 @@ from ConfigSpace import (
     Normal,
 )
 from scipy.stats import qmc
-from spaces import conditional, fits_conditional
 
 import ashtune
 from ashtune.analysis.loading import StudyReader
 from ashtune.core.errors import SettingsError
 from ashtune.search import Random, Search, Sobol, Space
 from ashtune.search.random import BLOCK
+from tests.search.spaces import conditional, fits_conditional
 
 SQUARE = Space.parse({"x": (0.0, 1.0), "y": (0.0, 1.0), "z": (0.0, 1.0)})
 

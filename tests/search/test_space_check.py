@@ -4,10 +4,10 @@ import math
 
 import numpy as np
 import pytest
-from spaces import conditional, of_every_kind
 
 from ashtune.core.errors import SpaceError
 from ashtune.search import Enqueued, GridDesign, Grouped, Random, Space
+from tests.search.spaces import conditional, of_every_kind
 
 SPACE = Space.parse({"lr": (1e-4, 1.0), "n": (1, 8), "c": [None, "a", (1, 2), 3], "k": 9})
 GOOD = {"lr": 0.5, "n": 3, "c": "a", "k": 9}

@@ -7,11 +7,11 @@ import sys
 import numpy as np
 import pytest
 from ConfigSpace import ConfigurationSpace, Constant, Float
-from spaces import conditional, of_every_kind
 
 from ashtune.core.errors import SpaceError
 from ashtune.search import Random, Space
 from ashtune.space.parsing import Ordered, When
+from tests.search.spaces import conditional, of_every_kind
 
 
 def test_the_names_keep_the_order_of_the_dict() -> None:

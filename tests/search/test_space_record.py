@@ -5,39 +5,16 @@ from collections.abc import Callable
 from itertools import product
 
 import pytest
-from ConfigSpace import (
-    ConfigurationSpace,
-    EqualsCondition,
-    ForbiddenEqualsClause,
-    ForbiddenGreaterThanEqualsClause,
-    ForbiddenInClause,
-    ForbiddenLessThanRelation,
-    ForbiddenOrConjunction,
-    InCondition,
-    OrConjunction,
-    OrdinalHyperparameter,
-)
+from ConfigSpace import ConfigurationSpace, ForbiddenInClause, ForbiddenOrConjunction
 from hypothesis import given
 from hypothesis import strategies as st
-from spaces import conditional, finite_conditional, of_every_kind, with_priors
 
 from ashtune.core.errors import SpaceError
 from ashtune.search import Random, Space
 from ashtune.space.configspace import space_of_record
 from ashtune.space.parsing import Choice, Ordered, When
 from ashtune.space.priors import Prior
-
-
-def with_every_clause() -> Space:
-    space = ConfigurationSpace({"a": (0, 9), "b": (0, 9), "c": [(1, 2), (3, 4)], "d": (0.0, 1.0)})
-    space.add(OrdinalHyperparameter("o", ["s", "m", "l"]))
-    space.add(
-        OrConjunction(EqualsCondition(space["d"], space["c"], (1, 2)), InCondition(space["d"], space["a"], [7, 8])),
-        ForbiddenLessThanRelation(space["a"], space["b"]),
-        ForbiddenOrConjunction(ForbiddenEqualsClause(space["a"], 9), ForbiddenInClause(space["b"], [5, 6])),
-        ForbiddenGreaterThanEqualsClause(space["o"], "l"),
-    )
-    return Space.parse(space)
+from tests.search.spaces import conditional, finite_conditional, of_every_kind, with_every_clause, with_priors
 
 
 def with_our_own_conditions() -> Space:

@@ -15,13 +15,12 @@ from ashtune.core.events import JobFinished, SessionStarted, TrialStarted
 from ashtune.search.mutation import Mutation
 from ashtune.search.protocol import Proposal, Proposer
 from ashtune.study.journal import NAME, read_events
+from tests import ROOT
 
 pytestmark = pytest.mark.slow
 SPACE = {"x": (0.0, 1.0), "kind": ["a", "b"]}
 SCRIPT = """
-import sys
-sys.path.insert(0, {tests!r})
-import test_studies_with_a_proposer as here
+from tests.search import test_studies_with_a_proposer as here
 
 if __name__ == "__main__":
     here.tuned({directory!r}, trials=100_000, search={search!r})
@@ -99,9 +98,9 @@ def learned(trials: list[TrialStarted]) -> list[TrialStarted]:
 
 @pytest.mark.parametrize("search", ["mutation:first=4:random_share=0", "gp:first=4:random_share=0:ahead=0"])
 def test_a_killed_study_goes_on_with_what_was_proposed_and_with_what_was_learned(search: str, tmp_path: Path) -> None:
-    script = SCRIPT.format(tests=str(Path(__file__).parent), directory=str(tmp_path / "study"), search=search)
+    script = SCRIPT.format(directory=str(tmp_path / "study"), search=search)
     directory, until = tmp_path / "study", time.monotonic() + SECONDS
-    with subprocess.Popen([sys.executable, "-c", script]) as process:
+    with subprocess.Popen([sys.executable, "-c", script], cwd=ROOT) as process:
         try:
             while not (directory / NAME).exists() or len(learned(started(directory))) < 10:
                 assert process.poll() is None

@@ -5,9 +5,9 @@ import random
 import numpy as np
 import pytest
 from ConfigSpace import UniformIntegerHyperparameter
-from spaces import conditional, of_every_kind
 
 from ashtune.search import Random, Space
+from tests.search.spaces import conditional, of_every_kind, with_every_clause
 
 
 def same(one: object, other: object) -> bool:
@@ -46,8 +46,6 @@ def test_every_integer_of_a_range_has_an_equal_part_of_the_unit_interval() -> No
 
 
 def test_a_condition_on_a_choice_that_is_a_list_is_met() -> None:
-    from test_space_record import with_every_clause
-
     space = with_every_clause()
     design = Random().build(space, 0)
     drawn = [design.configuration(trial) for trial in range(500)]

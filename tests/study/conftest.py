@@ -1,3 +1,3 @@
-from thread_study import study
+from tests.helpers.thread_study import study
 
 __all__ = ["study"]

@@ -5,7 +5,6 @@ from functools import partial
 from typing import Any
 
 import pytest
-from controller_machine import SETTINGS, AnyStudy
 from hypothesis import Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
@@ -25,6 +24,7 @@ from ashtune.study.assignments import Assignments, Deaths
 from ashtune.study.checkpoint_index import CheckpointIndex, Saved
 from ashtune.study.controller import Controller
 from ashtune.testing import oracles
+from tests.study.controller_machine import SETTINGS, AnyStudy
 
 
 def two_brackets(ladder: Ladder) -> list[tuple[int, int]]:

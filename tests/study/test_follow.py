@@ -11,7 +11,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
-from thread_study import ThreadStudy
 
 from ashtune.core.errors import JournalError
 from ashtune.core.events import Event, JobFinished, SessionStarted, StopRequested, WorkerJoined
@@ -19,6 +18,7 @@ from ashtune.study import journal as journals
 from ashtune.study.disk import Disk
 from ashtune.study.journal import NAME, JournalReader, read_events, read_settings
 from ashtune.study.journal_writer import Journal, create
+from tests.helpers.thread_study import ThreadStudy
 
 pytestmark = pytest.mark.slow
 

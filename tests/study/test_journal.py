@@ -13,7 +13,6 @@ from typing import Any
 
 import msgspec
 import pytest
-from thread_study import ThreadStudy, settings
 
 from ashtune.core.errors import JournalError, StudyError
 from ashtune.core.events import Event, JobFinished, SessionStarted, StopRequested, TrialStarted, WorkerJoined
@@ -26,6 +25,7 @@ from ashtune.study.journal import BLOCK, CHECK_BYTES, MOST_LINE_BYTES, JournalRe
 from ashtune.study.journal_writer import Journal, create
 from ashtune.study.lock import StudyLock
 from ashtune.study.settings import FORMAT, Settings, differences
+from tests.helpers.thread_study import ThreadStudy, settings
 
 STARTED: list[Event] = [
     SessionStarted(0.0, 0.0, "0", "here", 1, trials=2),

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from thread_study import LADDER, ThreadStudy
 
 from ashtune.core.events import JobFinished
 from ashtune.study.journal_writer import Journal
+from tests.helpers.thread_study import LADDER, ThreadStudy
 
 pytestmark = pytest.mark.slow
 

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from launching import FAMILY, PYTHON, mpiexec
 
 import ashtune
 from ashtune.analysis.loading import StudyReader
@@ -21,6 +20,7 @@ from ashtune.core.jobs import Job
 from ashtune.core.ladder import Ladder
 from ashtune.study.journal import NAME, read_events
 from ashtune.testing.oracles import RecordedResult, unexplained_results
+from tests.helpers.launching import FAMILY, PYTHON, mpiexec
 
 TRIALS, TOP = 200, 16
 FUNCTIONS = """

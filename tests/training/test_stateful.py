@@ -15,10 +15,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import curves
 import msgspec
 import numpy as np
 import pytest
+
+from tests.helpers import curves
 
 pytest.importorskip("torch", reason="PyTorch is not installed")
 import torch

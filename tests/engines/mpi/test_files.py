@@ -7,11 +7,11 @@ from random import Random
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from simulated_disk import SimulatedDisk
 
 from ashtune.core.errors import StudyError
 from ashtune.engines.mpi.files import FROM_THE_DRIVER, PIECE_BYTES, ChunkError, FileReceiver, FileSender
 from ashtune.engines.mpi.messages import Chunk
+from tests.helpers.simulated_disk import SimulatedDisk
 
 
 @pytest.fixture

@@ -9,9 +9,9 @@ import statistics
 from itertools import takewhile
 
 import pytest
-from plain_stragglers import trained
 
 from stragglers import run
+from tests.engines.simulated.plain_stragglers import trained
 
 SIGMAS = 4
 

@@ -10,12 +10,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from killing import until
-from launching import PYTHON, Launch, launched
-from starting import KINDS, TRAIN, are_running, started, wait_until_gone
 
 from ashtune.core.events import JobFailed, JobFinished, WorkerLost
 from ashtune.study.journal import NAME, read_events
+from tests.helpers.killing import until
+from tests.helpers.launching import PYTHON, Launch, launched
+from tests.helpers.starting import KINDS, TRAIN, are_running, started, wait_until_gone
 
 pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="guardians and /proc are Linux's"),

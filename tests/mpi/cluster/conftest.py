@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 
 import pytest
-from namespace_hosts import Hosts, why_there_are_none
-from one_node_slurm import Slurm, why_there_is_none
+
+from tests.mpi.cluster.namespace_hosts import Hosts, why_there_are_none
+from tests.mpi.cluster.one_node_slurm import Slurm, why_there_is_none
 
 
 @pytest.fixture(scope="session")

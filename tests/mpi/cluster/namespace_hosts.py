@@ -9,7 +9,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from launching import FAMILY, FAMILY_VARIABLES, LIMIT, Ended, Launch, clean_environment, launched, mpiexec_words
+from tests.helpers.launching import (
+    FAMILY,
+    FAMILY_VARIABLES,
+    LIMIT,
+    Ended,
+    Launch,
+    clean_environment,
+    launched,
+    mpiexec_words,
+)
 
 HERE = Path(__file__).parent
 

@@ -18,7 +18,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from launching import LIMIT, clean_environment
+from tests.helpers.launching import LIMIT, clean_environment
 
 HERE = Path(__file__).parent
 COMMANDS = ("munged", "slurmctld", "slurmd", "srun", "sbatch", "scontrol", "scancel", "sinfo")

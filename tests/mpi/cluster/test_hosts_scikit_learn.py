@@ -5,9 +5,10 @@ import textwrap
 from pathlib import Path
 
 import pytest
-from launching import FAMILY, PYTHON
-from namespace_hosts import Hosts
-from together import TOGETHER, together
+
+from tests.helpers.launching import FAMILY, PYTHON
+from tests.helpers.together import TOGETHER, together
+from tests.mpi.cluster.namespace_hosts import Hosts
 
 pytest.importorskip("sklearn", minversion="1.9", reason="scikit-learn is not installed")
 pytestmark = pytest.mark.skipif(FAMILY != "mpich", reason="hosts are tried with MPICH's mpiexec: install its wheel")

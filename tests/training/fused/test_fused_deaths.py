@@ -1,16 +1,12 @@
 """Workers that die with several trials in hand: the one to blame fails, and no other."""
 
-import os
 import time
 from collections import Counter
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-import launching
 import pytest
-from launching import FAMILY, PYTHON, mpiexec
-from toy_lanes import ToyBackend
 
 import ashtune
 from ashtune.core.events import WorkerLost
@@ -18,6 +14,9 @@ from ashtune.study.journal import NAME, read_events
 from ashtune.training.channel import Mailbox
 from ashtune.training.fused.runner import FusedRunner
 from ashtune.training.messages import Setup
+from tests import ROOT
+from tests.helpers.launching import FAMILY, PYTHON, mpiexec
+from tests.training.fused.toy_lanes import ToyBackend
 
 
 class Toy:
@@ -68,10 +67,11 @@ def test_only_who_kills_when_alone_fails(tmp_path: Path, killers: list[int]) -> 
 @pytest.mark.skipif(FAMILY is None, reason="no MPI is installed in this environment")
 def test_nor_does_any_other_fail_at_the_ranks_of_an_mpi_job(tmp_path: Path) -> None:
     killers = [2, 9, 15]
-    script = f"from test_fused_deaths import Path, tuned_with; tuned_with(Path({str(tmp_path / 's')!r}), {killers})"
-    folders = [str(Path(__file__).parent), str(Path(launching.__file__).parent)]
-    (tmp_path / "script.py").write_text(script)
-    ended = mpiexec(3, PYTHON, str(tmp_path / "script.py"), variables={"PYTHONPATH": os.pathsep.join(folders)})
+    (tmp_path / "script.py").write_text(
+        "from tests.training.fused.test_fused_deaths import Path, tuned_with\n"
+        f"tuned_with(Path({str(tmp_path / 's')!r}), {killers})\n"
+    )
+    ended = mpiexec(3, PYTHON, str(tmp_path / "script.py"), variables={"PYTHONPATH": str(ROOT)})
     assert ended.status == 0, str(ended)
     assert_only_these_fail(tmp_path / "s", killers)
 

@@ -8,14 +8,14 @@ from collections import defaultdict
 from importlib.util import find_spec
 from pathlib import Path
 
-import joined
 import pytest
-from launching import PYTHON
 
 import ashtune
 from ashtune.core.events import JobFinished
 from ashtune.study.journal import NAME, read_events
 from ashtune.training.fused.protocol import PROGRAMS_FOLDER
+from tests import ROOT
+from tests.helpers.launching import PYTHON
 
 pytest.importorskip("jax", reason="JAX is not installed")
 EQUINOX = """
@@ -181,8 +181,8 @@ STUDY = """
 
     import ashtune
 
-    sys.path.append(os.environ["FIXTURES"])
-    from joined import all_join
+    sys.path.append(os.environ["ROOT"])
+    from tests.helpers.joined import all_join
 
     x = np.random.default_rng(0).normal(size=(120, 4)).astype("float32")
     y = np.tanh(x @ np.array([1.0, -2.0, 0.5, 0.0], "float32"))
@@ -217,7 +217,7 @@ def test_no_trial_fails_by_what_another_worker_has_compiled_or_saved(library: st
     environment = {
         **os.environ,
         "STUDY": str(study),
-        "FIXTURES": str(Path(joined.__file__).parent),
+        "ROOT": str(ROOT),
         "XDG_CACHE_HOME": str(tmp_path / "cache"),
     }
     command = [PYTHON, str(tmp_path / "script.py")]

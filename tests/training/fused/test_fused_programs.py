@@ -4,12 +4,12 @@ import random
 from typing import Any
 
 import pytest
-from toy_lanes import ToyBackend
 
 from ashtune.core.jobs import TrialId
 from ashtune.training.fused.programs import QUICK_COMPILING, Learnt, Shape, powers
 from ashtune.training.fused.protocol import MOST_EPOCHS, Variant
 from ashtune.training.fused.state_store import RecentStates
+from tests.training.fused.toy_lanes import ToyBackend
 
 
 def shape(most: int, *, turns: int = 1, is_fixed: bool = False, learnt: Learnt | None = None, **more: Any) -> Shape:

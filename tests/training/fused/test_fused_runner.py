@@ -8,7 +8,6 @@ from typing import Any
 
 import msgspec
 import pytest
-from toy_lanes import ToyBackend, ToyClock
 
 from ashtune.core.events import JobFailed, JobFinished, JobPaused, PlacesChanged, ProgramCompiled, TrialReleased
 from ashtune.core.jobs import Goal, TrialId, WorkerId
@@ -16,6 +15,7 @@ from ashtune.core.orders import Pause, Release
 from ashtune.training.channel import Mailbox, Shutdown
 from ashtune.training.fused.runner import FusedRunner
 from ashtune.training.messages import Assignment, Broken, FromWorker, Setup, ToWorker
+from tests.training.fused.toy_lanes import ToyBackend, ToyClock
 
 ME = WorkerId(7)
 

@@ -15,6 +15,7 @@ import ashtune
 from ashtune.analysis.loading import StudyReader
 from ashtune.core.errors import SettingsError
 from ashtune.training.fused.torch.backend import ROUNDING_VARIABLE
+from tests import ROOT
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 nn = torch.nn
@@ -74,7 +75,7 @@ def test_a_lane_comes_out_the_same_to_the_last_bit_at_whatever_place_it_has() ->
     code = (
         "from ashtune.training.fused.torch.backend import TorchBackend, round_alike; round_alike()\n"
         "from ashtune.training.fused.protocol import Variant\n"
-        "from test_fused_torch_study import objective\n"
+        "from tests.training.fused.test_fused_torch_study import objective\n"
         "program = TorchBackend(objective()._recipe, 0).program((('width', 9),), Variant(4))\n"
         "lanes, bits = [{'learning_rate': 0.1 / n, 'momentum': 0.5} for n in range(1, 5)], set()\n"
         "for place in range(4):\n"
@@ -85,7 +86,7 @@ def test_a_lane_comes_out_the_same_to_the_last_bit_at_whatever_place_it_has() ->
         "print(len(bits))"
     )
     environment = {name: value for name, value in os.environ.items() if name != ROUNDING_VARIABLE}
-    environment |= {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parent)}
+    environment |= {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
     completed = subprocess.run(
         [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
     )

@@ -17,13 +17,13 @@ from types import ModuleType
 from typing import Any, NamedTuple
 from unittest import mock
 
-import commands
 from sybil import Document, Example, Region, Sybil
 from sybil.parsers.markdown import CodeBlockParser
 
 import ashtune
+from tests import ROOT
+from tests.helpers import commands
 
-ROOT = Path(__file__).resolve().parents[2]
 GUIDE = ROOT / "docs" / "guide"
 FOLDERS_RUN_HERE = ("coming-from", "clusters")
 """Folders of the guide whose pages need no library but those of the test environment."""

@@ -9,8 +9,6 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 
-from launching import PYTHON, Launch
-
 import ashtune
 from ashtune.analysis.loading import StudyReader
 from ashtune.core.events import Event, JobFinished, TrialStarted, WorkerJoined, WorkerLost
@@ -18,6 +16,7 @@ from ashtune.core.jobs import Job
 from ashtune.core.ladder import Ladder
 from ashtune.study.journal import NAME, read_events
 from ashtune.testing.oracles import RecordedResult, unexplained_results
+from tests.helpers.launching import PYTHON, Launch
 
 TRIALS, MAX_RESOURCE = 400, 16
 RANK_VARIABLES = (b"PMI_RANK=", b"OMPI_COMM_WORLD_RANK=")

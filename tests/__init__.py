@@ -1,0 +1,6 @@
+"""The tests, run by pytest from the repository's root. ``helpers`` holds what several folders of them use."""
+
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+"""The repository. A script in a process of its own imports ``tests`` with this on its path."""
