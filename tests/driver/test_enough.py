@@ -122,7 +122,7 @@ BAD = [NotWorthIt(*values) for values in ((-1, 1), (math.nan, 1), (1, "x"), (1, 
 
 @pytest.mark.parametrize("value", [1, "worth", None, *BAD])
 def test_what_cannot_be_meant_is_refused_in_one_line(value: object) -> None:
-    with pytest.raises(SettingsError, match="stop_when") as refused:
+    with pytest.raises(SettingsError) as refused:
         check_enough("stop_when", value)
     assert "\n" not in str(refused.value)
 

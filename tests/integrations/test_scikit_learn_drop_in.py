@@ -123,7 +123,7 @@ def test_a_directory_is_not_continued_with_another_lambda(iris: tuple[Any, Any],
     search = AshSearchCV(Weighted(random_state=0), {"min_samples_leaf": [1, 2]}, **options)
     for _ in range(2):
         search.fit(*iris, weigh=lambda y: np.ones(len(y)))
-    with pytest.raises(ashtune.AshtuneError, match="another search"):
+    with pytest.raises(ashtune.AshtuneError):
         search.fit(*iris, weigh=lambda y: np.ones(len(y)) + y)
 
 

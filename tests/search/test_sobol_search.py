@@ -120,7 +120,7 @@ def test_seeds_give_other_sequences_and_one_seed_the_same() -> None:
     first = [drawn(Sobol(), SQUARE, 1, seed)[0]["x"] for seed in (0, 1, 2, 2**32, 2**62)]
     assert len(set(first)) == len(first)
     assert drawn(Sobol(), SQUARE, 5, 7) == drawn(Sobol(), SQUARE, 5, 7)
-    with pytest.raises(SettingsError, match="seed=-1 does not seed"):
+    with pytest.raises(SettingsError):
         Sobol().build(SQUARE, -1)
 
 

