@@ -44,10 +44,6 @@ def proxied(finished_study: Path) -> Iterator[Client]:
 ASKED = ("", "index.html", "api/studies", "api/studies/0/trials", "api/studies/0/importance", "api/studies/0/events")
 
 
-def of_page(answer: Any) -> bool:
-    return b"studies" in answer.body or answer.status == 200
-
-
 @pytest.mark.parametrize("path", ASKED)
 @pytest.mark.parametrize(
     "token", ["", "wrong", TOKEN[:-1], TOKEN + "x", TOKEN.upper(), quote(TOKEN[:3]) + "%2d" + TOKEN[4:]]

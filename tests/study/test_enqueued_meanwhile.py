@@ -18,7 +18,6 @@ SPACE = Space.parse({"a": [1, 2, 3, 4], "b": ["x", "y"]})
 ENDLESS = Space.parse({"a": (0.0, 1.0)})
 ALL = [{"a": a, "b": b} for a in (1, 2, 3, 4) for b in ("x", "y")]
 FIRST = [{"a": 2, "b": "y"}, {"a": 4, "b": "x"}]
-Started = tuple[int, dict[str, Any], str]
 
 
 def design_for(kind: str, first: Sequence[dict[str, Any]] = (), *, grouped: bool = False) -> Design:
