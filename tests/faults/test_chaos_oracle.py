@@ -124,30 +124,8 @@ def test_what_is_wrong_in_a_study_is_named(tmp_path: Path, spoil: Callable[[Even
     assert any(expected in complaint for complaint in complaints(tmp_path, events))
 
 
-def test_another_best_than_the_journals_is_named(tmp_path: Path) -> None:
-    assert complaints(tmp_path, right(), best=(2, 1, 2.5)) != []
-
-
-@pytest.mark.parametrize("scheduler", ["sh", "stopping", "full"])
-def test_the_rules_of_one_scheduler_are_not_anothers(tmp_path: Path, scheduler: str) -> None:
-    assert complaints(tmp_path, right(), scheduler) != []
-
-
 def test_a_line_that_was_changed_is_named(tmp_path: Path) -> None:
     assert complaints(tmp_path, right()) == []
     journal = tmp_path / "journal.jsonl"
     journal.write_bytes(journal.read_bytes().replace(b"0.9", b"0.8"))
     assert any("check value" in complaint for complaint in Oracle(tmp_path, 4, (3, 1, 3.3), ("-",)).complaints())
-
-
-def test_a_checkpoint_that_the_journal_does_not_name_is_named(tmp_path: Path) -> None:
-    (tmp_path / "checkpoints").mkdir()
-    (tmp_path / "checkpoints" / "0.2").touch()
-    assert any("checkpoint 0.2" in complaint for complaint in complaints(tmp_path, right()))
-
-
-def test_a_checkpoint_that_a_lost_worker_could_not_tell_of_may_be_there(tmp_path: Path) -> None:
-    (tmp_path / "checkpoints").mkdir()
-    (tmp_path / "checkpoints" / "2.2").touch()
-    events = [*right()[:-1], {"event": "worker_lost", "worker": 0, "reason": "killed"}]
-    assert complaints(tmp_path, events) == []

@@ -11,15 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ashtune.study.disk import LINUX, Disk
+from ashtune.study.disk import Disk
 from tests.helpers.simulated_disk import (
     FAULTS,
-    NO_DESCRIPTOR,
-    NO_INODE,
-    NO_SPACE,
-    READ_ERROR,
-    SHORT_WRITE,
-    SLOW_SYNC,
     SYNC_ERROR,
     SimulatedDisk,
 )
@@ -199,52 +193,6 @@ def test_a_power_loss_takes_the_last_names_of_a_folder_and_none_that_was_synced(
     assert safe <= len(left) <= safe + more
 
 
-@settings(max_examples=200)
-@given(st.integers(0, 2**32))
-def test_a_rename_without_a_sync_is_done_or_not_and_between_folders_in_both_or_in_none(seed: int) -> None:
-    disk = SimulatedDisk(Random(seed))
-    disk.make_folder("/f")
-    file = disk.open("/new", os.O_WRONLY | os.O_CREAT)
-    disk.write(file, b"all of it")
-    disk.sync(file)
-    disk.sync_folder("/")
-    disk.rename("/new", "/f/final")
-    disk.power_loss()
-    assert disk.tree() in ({"/f": None, "/new": b"all of it"}, {"/f": None, "/f/final": b"all of it"})
-
-
-def test_a_killed_process_loses_its_files_and_locks_and_nothing_that_was_written() -> None:
-    disk = SimulatedDisk(Random(0))
-    disk.process = "driver"
-    file = disk.open("/lock", os.O_RDWR | os.O_CREAT)
-    disk.lock(file)
-    disk.write(file, b"process 1")
-    disk.process = "other"
-    other = disk.open("/lock", os.O_RDWR)
-    with pytest.raises(BlockingIOError):
-        disk.lock(other)
-    disk.process_kill("driver")
-    disk.lock(other)
-    assert disk.read(other, 99) == b"process 1"
-    with pytest.raises(OSError, match="Bad file descriptor"):
-        disk.write(file, b"!")
-
-
-def test_each_planned_fault_is_met_once_at_the_first_call_that_it_fits_and_counted() -> None:
-    slow = []
-    plan = dict(enumerate(FAULTS))
-    disk = SimulatedDisk(Random(1), plan=plan, slow=lambda: slow.append(1))
-    for _ in range(20):
-        for attempt in (_write_something, _read_something, lambda disk: disk.make_folder("/f")):
-            try:
-                attempt(disk)
-            except OSError as refused:
-                assert refused.errno in (errno.ENOSPC, errno.EIO, errno.EMFILE, errno.EEXIST)
-    met = {fault.partition(" at ")[0] for fault in disk.injected}
-    assert met == {NO_SPACE, NO_INODE, READ_ERROR, SYNC_ERROR, SLOW_SYNC, SHORT_WRITE, NO_DESCRIPTOR}
-    assert slow == [1]
-
-
 def _write_something(disk: SimulatedDisk) -> None:
     file = disk.open("/a", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     try:
@@ -260,20 +208,6 @@ def _read_something(disk: SimulatedDisk) -> None:
         disk.read(file, 9)
     finally:
         disk.close(file)
-
-
-def test_a_full_disk_takes_a_part_of_a_write_and_refuses_the_next_until_something_is_deleted() -> None:
-    disk = SimulatedDisk(Random(0), bytes_in_all=10, inodes_in_all=3)
-    file = disk.open("/a", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-    assert disk.write(file, b"x" * 16) == 10
-    with pytest.raises(OSError, match="No space"):
-        disk.write(file, b"x")
-    disk.make_folder("/f")
-    with pytest.raises(OSError, match="No space"):
-        disk.make_folder("/g")
-    disk.truncate(file, 4)
-    assert disk.write(file, b"xx") == 2
-    assert disk.injected == {f"{NO_SPACE} at write": 2, f"{NO_INODE} at make_folder": 1}
 
 
 def test_after_a_failed_sync_pages_may_be_lost_although_the_next_sync_succeeds() -> None:
@@ -318,14 +252,3 @@ def test_no_call_of_the_real_disk_waits_for_a_pipe_or_opens_a_device(tmp_path: P
     with pytest.raises(OSError, match=r"not a regular file|No such device"):
         Disk().open(str(tmp_path / "pipe"), os.O_WRONLY)
     assert time.monotonic() - began < 60
-
-
-@pytest.mark.skipif(not LINUX, reason="elsewhere there is no /proc")
-def test_a_folder_whose_sync_fails_is_told_from_one_that_has_none() -> None:
-    assert Disk().sync_folder(tempfile.gettempdir())
-    file = os.open("/proc", os.O_RDONLY)
-    with pytest.raises(OSError, match="Invalid argument"):
-        os.fsync(file)
-    os.close(file)
-    assert Disk().sync_folder("/proc")
-    assert not SimulatedDisk(Random(0), plan={0: SYNC_ERROR}).sync_folder("/")
