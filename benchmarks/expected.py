@@ -24,7 +24,7 @@ from ashtune.core.observer import Observer
 from ashtune.core.verdicts import Followed
 from ashtune.schedulers.ash import Ash
 from ashtune.schedulers.protocol import Rule
-from ashtune.schedulers.view import SchedulerView
+from ashtune.schedulers.registry import SchedulerView
 from ashtune.search.registry import SEARCHES
 from quality import surrogate, toy
 from quality.virtual import GOAL, rungs_of, study

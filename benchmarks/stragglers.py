@@ -12,6 +12,7 @@ configurations to the top).
 import math
 import random
 from collections.abc import Callable, Sequence
+from heapq import heappush
 
 import msgspec
 
@@ -125,7 +126,18 @@ class Patient(Machine):
         if loss < math.inf:
             self._inner.record(result)
         else:
-            self._inner.take_back(job, self._losses[job.trial] if job.rung else loss)
+            self._take_back(job)
+
+    def _take_back(self, job: Job) -> None:
+        """Put a job back that was dropped: last of its bracket; or its promotion is decided anew."""
+        inner = self._inner
+        if isinstance(inner, BracketsMachine):
+            inner._wait(inner.bracket(job.trial), job)
+        elif job.rung:  # of a dropped job in the lowest rung, a new trial takes the place
+            below = inner._rungs[job.rung - 1]
+            below.promoted.discard(job.trial)
+            heappush(below.candidates, (self._losses[job.trial], job.trial))
+            inner._highest = max(inner._highest, job.rung - 1)
 
     def withdraw(self, job: Job, *, replace: bool = True) -> None:
         """Leave it to the one that decides."""

@@ -237,4 +237,4 @@ def study(
 
 def rungs_of(top: int) -> Ladder:
     """Return the rungs that ashtune chooses where only ``max_resource`` is given."""
-    return Ladder.from_above(top, Ash.reduction_factor, Ash.least_share or 1)
+    return Ladder.from_above(top, Ash.default_reduction_factor, Ash.least_share or 1)

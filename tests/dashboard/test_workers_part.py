@@ -14,7 +14,7 @@ from ashtune.core.orders import Order, Release, Train
 from ashtune.dashboard.parts.part import Subject
 from ashtune.dashboard.parts.workers import WorkersPart
 from ashtune.dashboard.reading import StudyClock
-from ashtune.schedulers.view import SchedulerView
+from ashtune.schedulers.registry import SchedulerView
 from ashtune.study.settings import Settings
 
 LADDER = Ladder(1, 4, 2)

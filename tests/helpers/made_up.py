@@ -30,7 +30,7 @@ from ashtune.core.observer import Observer
 from ashtune.core.orders import Pause, Release, Train
 from ashtune.core.verdicts import Followed
 from ashtune.schedulers.ash import AshMachine
-from ashtune.schedulers.view import view_of
+from ashtune.schedulers.registry import view_of
 from ashtune.study.controller import Controller
 from ashtune.study.journal import NAME
 from ashtune.study.journal_writer import Journal, create

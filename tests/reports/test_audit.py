@@ -17,10 +17,9 @@ from ashtune.reports.audit_view import audit_figure, audit_findings, audit_table
 from ashtune.reports.terminal.text import as_text
 from ashtune.schedulers.ash import AshMachine
 from ashtune.schedulers.protocol import Machine, Scheduler
-from ashtune.schedulers.registry import SCHEDULERS
+from ashtune.schedulers.registry import SCHEDULERS, SchedulerView, view_of
 from ashtune.schedulers.sh import HalvingMachine
 from ashtune.schedulers.stopping import StoppingMachine
-from ashtune.schedulers.view import SchedulerView, view_of
 from ashtune.testing import oracles
 from ashtune.testing.oracles import Fact, Given, RecordedResult, Withdrawn
 from tests.helpers.made_up import ACCURACY, MadeUpStudy, tell

@@ -8,7 +8,7 @@ from ashtune.core.ladder import Ladder
 from ashtune.reports.cost import CostSection
 from ashtune.reports.sections import ReportedStudy
 from ashtune.reports.study_info import StudyInfo
-from ashtune.schedulers.view import SchedulerView
+from ashtune.schedulers.registry import SchedulerView
 from tests.helpers.made_up import settings_of, tell
 
 LADDER = Ladder(1, 4, 2)

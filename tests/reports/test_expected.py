@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from ashtune.analysis.counts import RungTally
 from ashtune.analysis.expected import Expected, expected
 from ashtune.core.ladder import Ladder
-from ashtune.schedulers.view import SchedulerView, view_of
+from ashtune.schedulers.registry import SchedulerView, view_of
 from tests.helpers.made_up import ACCURACY
 
 LADDER = Ladder.from_above(27, 3, 9)

@@ -25,7 +25,7 @@ from ashtune.reports.study_info import StudyInfo
 from ashtune.reports.terminal.frame import Frame
 from ashtune.reports.terminal.live import Display, LiveDisplay, PlainDisplay, display_for, progress_line
 from ashtune.reports.terminal.text import Visible
-from ashtune.schedulers.view import view_of
+from ashtune.schedulers.registry import view_of
 from ashtune.search.origins import Sort
 from tests.helpers.made_up import ACCURACY, MadeUpStudy, tell
 

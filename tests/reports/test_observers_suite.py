@@ -19,7 +19,7 @@ from ashtune.core.orders import Train
 from ashtune.core.verdicts import Followed, TrialFailed
 from ashtune.observers import CsvLog
 from ashtune.reports.figures.progress import BestSoFar
-from ashtune.schedulers.view import view_of
+from ashtune.schedulers.registry import view_of
 from ashtune.testing.observers import GOAL, LADDER, SEEDS, History, Observed, ObserverSuite
 
 

@@ -14,7 +14,7 @@ from ashtune.core.ladder import Ladder
 from ashtune.reports.plan import plan, plan_view
 from ashtune.reports.rungs import rung_records, rung_table, time_line
 from ashtune.reports.terminal.text import as_text
-from ashtune.schedulers.view import view_of
+from ashtune.schedulers.registry import view_of
 from tests.helpers.made_up import ACCURACY, MadeUpStudy
 
 

@@ -14,8 +14,7 @@ from ashtune.core.jobs import Job, Result, TrialId
 from ashtune.core.ladder import Ladder
 from ashtune.schedulers import ranking as rung_module
 from ashtune.schedulers.ash import AshMachine
-from ashtune.schedulers.quota import QuotaRule
-from ashtune.schedulers.ranking import Entry, OneLoss
+from ashtune.schedulers.ranking import Entry, OneLoss, QuotaRule
 from ashtune.testing import oracles
 from ashtune.testing.oracles import Fact, Given, RecordedResult
 from ashtune.testing.schedulers import LADDERS, check_scheduler
@@ -219,18 +218,6 @@ def test_endless_trials_go_on_when_nothing_can_be_promoted() -> None:
 
 def history_of(*results: tuple[int, int, float]) -> list[Fact]:
     return [RecordedResult(Job(TrialId(trial), rung), loss) for trial, rung, loss in results]
-
-
-def test_a_journal_of_right_promotions_is_valid_and_one_promotion_too_early_is_not() -> None:
-    ladder = Ladder(1, 2, 2)
-    promotion = Given(Job(TrialId(0), 1))
-    two = history_of((0, 0, 1.0), (1, 0, 2.0))
-    assert oracles.valid_promotions(ladder, [*two, promotion, promotion])  # a lost job given again is none
-    assert not oracles.valid_promotions(ladder, [two[0], promotion, two[1]])
-    assert not oracles.valid_promotions(ladder, [*two, Given(Job(TrialId(1), 1))])
-    assert not oracles.valid_promotions(ladder, [*history_of((0, 0, math.inf), (1, 0, math.inf)), promotion])
-    [sentence] = oracles.broken_promotions(ladder, [*two, Given(Job(TrialId(1), 1))])
-    assert "trial 1 was given to rung 1" in sentence
 
 
 def test_a_result_is_explained_by_any_moment_since_its_trial_arrived_below() -> None:

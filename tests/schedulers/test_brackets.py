@@ -74,16 +74,6 @@ def test_fewer_trials_than_a_bracket_has_begun_with_close_its_rung() -> None:
     assert begin(scheduler, 2) == [Job(TrialId(0), 1)]
 
 
-def test_a_job_that_came_to_nothing_is_given_again_after_the_others_of_its_bracket() -> None:
-    scheduler = brackets(Ladder(1, 2, 2), 4)
-    jobs = begin(scheduler, 4)
-    scheduler.take_back(jobs[0])
-    assert begin(scheduler, 1) == [jobs[0]]
-    for job in jobs:
-        scheduler.record(Result.of(job, float(job.trial)))
-    assert [job.trial for job in begin(scheduler, 3)] == [0, 1, 4]
-
-
 @pytest.mark.parametrize("seed", range(20))
 def test_whoever_is_left_behind_is_named_hopeless_once_and_nobody_else(seed: int) -> None:
     chance = random.Random(seed)

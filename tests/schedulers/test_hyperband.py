@@ -12,7 +12,7 @@ from ashtune.core.ladder import Ladder
 from ashtune.reports.plan import plan
 from ashtune.schedulers.hyperband import AsyncHyperband, Hyperband, hyperband_brackets
 from ashtune.schedulers.protocol import Machine, Scheduler
-from ashtune.schedulers.view import SchedulerView
+from ashtune.schedulers.registry import SchedulerView
 from ashtune.testing import oracles
 from ashtune.testing.schedulers import SETTINGS, check_scheduler
 

@@ -8,7 +8,7 @@ from ashtune.core.errors import SettingsError
 from ashtune.core.jobs import Result
 from ashtune.core.ladder import Ladder
 from ashtune.schedulers.ash import Ash
-from ashtune.schedulers.quota import QuotaRule
+from ashtune.schedulers.ranking import QuotaRule
 from ashtune.schedulers.registry import SCHEDULERS
 from ashtune.testing import oracles
 from ashtune.testing.schedulers import check_scheduler

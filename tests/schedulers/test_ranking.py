@@ -15,8 +15,7 @@ from ashtune.core.ladder import Ladder
 from ashtune.core.order import ranked
 from ashtune.schedulers.ash import Ash
 from ashtune.schedulers.protocol import Machine, Scheduler
-from ashtune.schedulers.quota import QuotaRule
-from ashtune.schedulers.ranking import ManyLosses
+from ashtune.schedulers.ranking import ManyLosses, QuotaRule
 from ashtune.schedulers.sh import SuccessiveHalving
 from ashtune.schedulers.stopping import StoppingAsh
 from ashtune.testing import oracles

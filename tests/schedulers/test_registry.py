@@ -16,8 +16,7 @@ from ashtune.core.errors import SettingsError
 from ashtune.core.ladder import Ladder
 from ashtune.core.parts import Names
 from ashtune.schedulers.protocol import Rule, Scheduler
-from ashtune.schedulers.registry import SCHEDULERS
-from ashtune.schedulers.view import view_of
+from ashtune.schedulers.registry import SCHEDULERS, view_of
 
 MODULE = """
 from ashtune.schedulers.protocol import Scheduler

@@ -28,8 +28,8 @@ from ashtune.core.order import ranked
 from ashtune.core.orders import Train
 from ashtune.core.verdicts import Followed, TrialFailed
 from ashtune.schedulers.protocol import Rule
-from ashtune.schedulers.quota import QuotaRule
-from ashtune.schedulers.view import SchedulerView
+from ashtune.schedulers.ranking import QuotaRule
+from ashtune.schedulers.registry import SchedulerView
 from ashtune.search.origins import PROPOSED, sort_of
 
 _AS_IT_COMES = (Rule.ALWAYS, Rule.UNKNOWN)

@@ -14,7 +14,7 @@ from ashtune.analysis.counts import RungTally
 from ashtune.analysis.expected import expected
 from ashtune.analysis.tally import Tally
 from ashtune.core.numbers import plural, seconds_text
-from ashtune.schedulers.view import SchedulerView
+from ashtune.schedulers.registry import SchedulerView
 
 JOBS_TO_JUDGE_BY = 3
 

@@ -16,8 +16,8 @@ import msgspec
 from ashtune.analysis.counts import RungTally
 from ashtune.core.ladder import Ladder
 from ashtune.schedulers.protocol import Rule
-from ashtune.schedulers.quota import QuotaRule
-from ashtune.schedulers.view import SchedulerView
+from ashtune.schedulers.ranking import QuotaRule
+from ashtune.schedulers.registry import SchedulerView
 
 MORE_WHERE_LEARNT, MORE_OF_RANDOM = 2.3, 0.6
 """``c``, the first of the share that is beyond the quota."""

@@ -14,7 +14,7 @@ from ashtune.core.events import Event
 from ashtune.core.ladder import Ladder
 from ashtune.core.observer import Observer
 from ashtune.core.plaintext import one_line
-from ashtune.schedulers.view import SchedulerView
+from ashtune.schedulers.registry import SchedulerView
 from ashtune.search.registry import SEARCHES
 from ashtune.study.factory import build_controller, caution_of, scheduler_view
 from ashtune.study.journal import NAME, read_events, read_settings

@@ -23,8 +23,7 @@ def main(given: argparse.Namespace) -> int:
     from ashtune.driver.options import Halving, chosen_halving
     from ashtune.reports.plan import plan, plan_view
     from ashtune.reports.terminal.text import show, show_json
-    from ashtune.schedulers.registry import SCHEDULERS
-    from ashtune.schedulers.view import SchedulerView
+    from ashtune.schedulers.registry import SCHEDULERS, SchedulerView
 
     if given.trials is None:
         raise SettingsError("trials is missing: how many configurations to plan for; give --trials 256")

@@ -30,7 +30,7 @@ from ashtune.dashboard.parts.space import SpacePart
 from ashtune.dashboard.parts.workers import WorkersPart
 from ashtune.dashboard.reading import Reading, StudyClock
 from ashtune.dashboard.trial_query import TrialTables
-from ashtune.schedulers.view import SchedulerView
+from ashtune.schedulers.registry import SchedulerView
 from ashtune.search.registry import learns
 from ashtune.study.factory import build_controller, scheduler_view
 from ashtune.study.ladders import first_ladder

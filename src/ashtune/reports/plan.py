@@ -10,7 +10,7 @@ from ashtune.core.errors import SettingsError
 from ashtune.core.ladder import Ladder
 from ashtune.core.numbers import plural
 from ashtune.reports.tables import bare_table
-from ashtune.schedulers.view import SchedulerView
+from ashtune.schedulers.registry import SchedulerView
 
 if TYPE_CHECKING:
     from rich.console import Group, RenderableType

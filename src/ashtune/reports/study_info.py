@@ -11,7 +11,7 @@ from ashtune.analysis.loading import StudyReader
 from ashtune.analysis.tally import Tally
 from ashtune.core.jobs import TrialId
 from ashtune.core.plaintext import one_line
-from ashtune.schedulers.view import SchedulerView
+from ashtune.schedulers.registry import SchedulerView
 from ashtune.search.registry import learns
 
 

@@ -19,8 +19,7 @@ from msgspec import Meta
 from ashtune.core.jobs import Job, Result, TrialId
 from ashtune.core.ladder import Ladder
 from ashtune.schedulers.protocol import Budget, Machine, Scheduler
-from ashtune.schedulers.quota import QuotaRule
-from ashtune.schedulers.ranking import OneLoss, Ranking, entry_of, ranking_by
+from ashtune.schedulers.ranking import OneLoss, QuotaRule, Ranking, entry_of, ranking_by
 
 AHEAD, EXPONENT, LEAST_SHARE = 1, 0.8, 9
 """Where the user names no lowest rung: measured, see ``docs/decisions/0028-where-trials-enter.md``."""
@@ -77,7 +76,7 @@ class AshMachine(Machine):
     Args:
         ladder: The rungs.
         trials: How many trials may be started; None for no end.
-        ahead: See :class:`~ashtune.schedulers.quota.QuotaRule`.
+        ahead: See :class:`~ashtune.schedulers.ranking.QuotaRule`.
         exponent: See there.
     """
 
@@ -133,7 +132,7 @@ class AshMachine(Machine):
             self._entered[number] += 1
             self._prospects.look_at_all()
         is_plain = count == 1 and result.violation is None
-        entry = (losses[0], result.trial) if is_plain else entry_of(result)
+        entry: Any = (losses[0], result.trial) if is_plain else entry_of(result)
         if number < len(self._rungs):
             rung = self._rungs[number]
             rung.add(entry)
@@ -148,19 +147,6 @@ class AshMachine(Machine):
         self._losses = losses
         self._rungs = [self._ranking(rung) for rung in range(self.ladder.top)]
         self._prospects = Prospects(self._rungs, self._entered)
-
-    def take_back(self, job: Job, loss: float) -> None:
-        """Put a job back that came to nothing: whether its trial is promoted is decided anew. O(log n).
-
-        A study gives the same job again instead; this is what Li et al.'s set-up of dropped jobs is compared under.
-
-        Args:
-            job: The job. One of the rung at which its trial enters is forgotten: a new trial takes its place.
-            loss: Of its trial at the rung that it was promoted from.
-        """
-        if job.rung > self.entry(job.trial):
-            self._rungs[job.rung - 1].take_back((loss, job.trial))
-            self._highest = max(self._highest, job.rung - 1)
 
     def withdraw(self, job: Job, *, replace: bool = True) -> None:
         """Take the trial out of the rungs it reached; a new trial may replace it. O(n log n) if any."""

@@ -80,10 +80,6 @@ class BracketsMachine(Machine):
         rung.is_changed = True
         self._settle(result.job)
 
-    def take_back(self, job: Job, loss: float = math.inf) -> None:
-        """Put a job back that came to nothing: it is the last of its bracket to be given again. O(log n)."""
-        self._wait(self.bracket(job.trial), job)
-
     def withdraw(self, job: Job, *, replace: bool = True) -> None:
         """Leave the trial out of its bracket; the one that replaces it has the next number. O(n log n)."""
         self._budget.withdraw(replace=replace)
@@ -219,23 +215,23 @@ class _OpenBracket:
         self.entry = bracket.entry
         self._trials = bracket.trials
         self.started = 0
-        self.rungs = [_Rung() for _ in ladder.rungs[bracket.entry :]]
+        self.rungs = [_BracketRung() for _ in ladder.rungs[bracket.entry :]]
 
     @property
     def is_full(self) -> bool:
         """Whether all its trials have started."""
         return self.started == self._trials
 
-    def rung(self, number: int) -> "_Rung":
+    def rung(self, number: int) -> "_BracketRung":
         """Return a rung by its number on the ladder."""
         return self.rungs[number - self.entry]
 
     def lengthen(self, ladder: Ladder) -> None:
         """Add rungs above."""
-        self.rungs += [_Rung() for _ in ladder.rungs[self.entry + len(self.rungs) :]]
+        self.rungs += [_BracketRung() for _ in ladder.rungs[self.entry + len(self.rungs) :]]
 
 
-class _Rung:
+class _BracketRung:
     """The results of a bracket at a rung; ``awaited`` jobs are given out, or wait to be, and have none yet."""
 
     __slots__ = ("awaited", "is_changed", "left_behind", "promoted", "results")

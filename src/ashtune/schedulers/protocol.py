@@ -16,7 +16,7 @@ import msgspec
 from ashtune.core.jobs import Job, Result, TrialId
 from ashtune.core.ladder import Ladder
 from ashtune.core.parts import Part
-from ashtune.schedulers.quota import QuotaRule
+from ashtune.schedulers.ranking import QuotaRule
 
 
 class Rule(StrEnum):

@@ -1,13 +1,16 @@
-"""The ranking of one rung, split at its quota: whatever decides a promotion stands here.
+"""The ranking of one rung, and its quota, which says how many of the trials there may go on.
 
 Source: Li et al., MLSys 2020, https://arxiv.org/abs/1810.05934, Algorithm 2: of the ``n`` trials
-that arrived in a rung, promoted ones included, the best ``floor(n / reduction_factor)`` may go on (``quota.py``).
+that arrived in a rung, promoted ones included, the best ``floor(n / reduction_factor)`` may go on. The two changes of
+the quota, one result counted in advance and a slower growth, are measured in
+``docs/decisions/0028-where-trials-enter.md``.
 Several losses and constraints: ``core/order.py``, as Schmucker, Donini, Zafar, Salinas, Archambeau, *Multi-objective
 Asynchronous Successive Halving*, 2021, https://arxiv.org/abs/2106.12639, rank a rung.
 
 Rule 1: ranks compare (loss, trial), so ties go to the earlier trial, also those in one front with equal distances.
 Rule 2: failures (a loss of inf) count in ``n``, rank last and are never promoted.
 Rule 3: results that violate the constraints equally are ranked among themselves as feasible ones are.
+Rule 4: a quota is computed without logarithm or float, so that a study is replayed with the same quotas on any machine.
 Cost: with one loss (:class:`OneLoss`) O(log n) an arrival or a promotion, and O(n log n) to withdraw a trial, which is
 rare; with constraints as well, as violation and loss are one number. With several losses (:class:`ManyLosses`) a
 promotion that follows an arrival costs O(n log n) for two, and O(m n^2) at worst for ``m``.
@@ -16,14 +19,13 @@ promotion that follows an arrival costs O(n log n) for two, and O(m n^2) at wors
 import math
 import sys
 from bisect import insort
-from collections.abc import Callable
+from fractions import Fraction
 from heapq import heappop, heappush
 from itertools import islice
-from typing import Any, Protocol
+from typing import Any, TypeAlias
 
 from ashtune.core.jobs import Key, Result, TrialId, as_one
 from ashtune.core.order import in_order
-from ashtune.schedulers.quota import QuotaRule
 
 Entry = tuple[float, TrialId]
 
@@ -31,6 +33,56 @@ _BEFORE_ALL: Entry = (-math.inf, TrialId(-1))
 _AFTER_ALL: Entry = (math.inf, TrialId(sys.maxsize))
 _NEAR = 16
 _WIDEST = 64
+
+
+class QuotaRule:
+    """From the number of results of a rung to its quota.
+
+    With ``N = n + ahead`` and the reduction factor ``f = 1 / kept`` it is the largest whole number that is at most
+    ``N / f`` and at most ``f (N / f^2)^exponent``: the same from the start if the exponent is 1, and from ``f^2``
+    results on less if it is smaller.
+
+    Args:
+        kept: The fraction that goes on, between 0 and 1.
+        ahead: How many results are counted before they are there: 0, or 1, so that the best goes on earlier.
+        exponent: From 1/2 to 1; of a small denominator, as whole numbers are raised to it.
+    """
+
+    __slots__ = ("_part", "_power", "_root", "_whole", "ahead", "exponent", "kept")
+
+    def __init__(self, kept: Fraction, ahead: int = 0, exponent: Fraction = Fraction(1)) -> None:
+        self.kept, self.ahead, self.exponent = kept, ahead, exponent
+        # A scheduler asks at every growth of a quota, and fractions are slow.
+        self._part, self._whole = kept.numerator, kept.denominator
+        self._power, self._root = exponent.numerator, exponent.denominator
+
+    def of(self, arrived: int) -> int:
+        """Return the quota of so many results."""
+        counted, power, root = arrived + self.ahead, self._power, self._root
+        quota = counted * self._part // self._whole
+        if power == root:
+            return quota
+        weight = 2 * power - root
+        return min(quota, _root(counted**power * self._part**weight // self._whole**weight, root))
+
+    def grows_at(self, quota: int) -> int:
+        """Return the number of results with which the quota is larger than ``quota``."""
+        part, whole, power, root = self._part, self._whole, self._power, self._root
+        counted = -(-(quota + 1) * whole // part)
+        if power != root:
+            weight = 2 * power - root
+            counted = max(counted, _root(-(-((quota + 1) ** root) * whole**weight // part**weight) - 1, power) + 1)
+        return counted - self.ahead
+
+
+def _root(number: int, degree: int) -> int:
+    """Return the whole part of a root. Newton's steps from above, each of whole numbers."""
+    if number < 2:
+        return number
+    root = 1 << -(-number.bit_length() // degree)
+    while (lower := ((degree - 1) * root + number // root ** (degree - 1)) // degree) < root:
+        root = lower
+    return root
 
 
 class OneLoss:
@@ -58,9 +110,9 @@ class OneLoss:
     def __init__(self, rule: QuotaRule) -> None:
         self.rule = rule
         self._next_growth = rule.grows_at
-        self.arrived: list[Entry] = []
+        self.arrived: list[Any] = []
         self.promoted: set[TrialId] = set()
-        self.candidates: list[Entry] = []
+        self.candidates: list[Any] = []
         """A heap of those that came within the quota. Some may have been promoted, or pushed out again."""
         self._rank()
 
@@ -121,20 +173,16 @@ class OneLoss:
         """Return the best trial within the quota that has not been promoted; it is now."""
         while self.candidates:
             entry = heappop(self.candidates)
-            trial = entry[1]
+            trial: TrialId = entry[1]
             if trial not in self.promoted and self.is_within_quota(entry):
                 self.promoted.add(trial)
                 return trial
         return None
 
-    def take_back(self, entry: Entry) -> None:
-        """A promotion did not come about; the trial may be promoted again, if it still is within the quota then."""
-        self.promoted.discard(entry[1])
-        heappush(self.candidates, entry)
-
     def is_within_quota(self, entry: Entry) -> bool:
         """Say whether an entry of this rung is among its best ``quota``."""
-        return entry <= self._window[self.quota - len(self._better)]
+        last = self._window[self.quota - len(self._better)]
+        return entry <= last
 
     def remove(self, trial: TrialId) -> None:
         """Forget a trial that was withdrawn, as if it had never arrived."""
@@ -148,9 +196,9 @@ class ManyLosses:
 
     def __init__(self, rule: QuotaRule) -> None:
         self.rule = rule
-        self.arrived: list[tuple[Key, TrialId]] = []
+        self.arrived: list[Any] = []
         self.promoted: set[TrialId] = set()
-        self.candidates: list[tuple[Key, TrialId]] = []
+        self.candidates: list[Any] = []
         """Not empty while somebody may be promotable."""
         self._best: set[TrialId] | None = None
         self._in_order: list[TrialId] = []
@@ -176,11 +224,6 @@ class ManyLosses:
         self.candidates = []
         return None
 
-    def take_back(self, entry: tuple[Key, TrialId]) -> None:
-        """A promotion did not come about; the trial may be promoted again, if it still is within the quota then."""
-        self.promoted.discard(entry[1])
-        self.candidates = [entry]
-
     def is_within_quota(self, entry: tuple[Key, TrialId]) -> bool:
         """Say whether an entry of this rung is among its best ``quota``."""
         return entry[1] in self._rank()
@@ -201,41 +244,16 @@ class ManyLosses:
 
 
 def entry_of(result: Result) -> Any:
-    """Return a result as the ranking by so many losses takes it."""
+    """Return a result as its ranking takes it."""
     losses = result.losses
     if len(losses) > 1:
         return result.key, result.trial
     return as_one(result.violation, losses[0]), result.trial
 
 
-def ranking_by(losses: int) -> "Callable[[QuotaRule], Ranking]":
-    """Return what ranks a rung by so many losses."""
+Ranking: TypeAlias = OneLoss | ManyLosses
+
+
+def ranking_by(losses: int) -> type[Ranking]:
+    """Return the class that ranks a rung by this number of losses."""
     return OneLoss if losses == 1 else ManyLosses
-
-
-class Ranking(Protocol):
-    """What :class:`OneLoss` and :class:`ManyLosses` have in common. An entry is what :func:`entry_of` returns."""
-
-    rule: QuotaRule
-    arrived: list[Any]
-    promoted: set[TrialId]
-    candidates: list[Any]
-
-    @property
-    def quota(self) -> int:
-        """How many of those that arrived may go on."""
-
-    def add(self, entry: Any) -> None:
-        """Take in a trial that was trained to this rung."""
-
-    def promote(self) -> TrialId | None:
-        """Return the best trial within the quota that has not been promoted; it is now."""
-
-    def take_back(self, entry: Any) -> None:
-        """A promotion did not come about."""
-
-    def is_within_quota(self, entry: Any) -> bool:
-        """Say whether an entry of this rung is among its best ``quota``."""
-
-    def remove(self, trial: TrialId) -> None:
-        """Forget a trial that was withdrawn."""

@@ -63,21 +63,11 @@ class HalvingMachine(Machine):
         self._running += 1
         return Job(trial, self._rung)
 
-    @property
-    def is_done(self) -> bool:
-        """Whether nothing is left to train or to wait for."""
-        return not (self._running or self._to_give or (self._rung == 0 and self._budget.is_open))
-
     def record(self, result: Result) -> None:
         """Take in a result; the last of a rung opens the next. O(1), and O(n log n) a rung with one loss."""
         self._results.append((result.key, result.trial))
         self._running -= 1
         self._close_if_done()
-
-    def take_back(self, job: Job) -> None:
-        """Put a job back that came to nothing: it is the last of its rung to be given again."""
-        self._running -= 1
-        self._to_give.append(job.trial)
 
     def withdraw(self, job: Job, *, replace: bool = True) -> None:
         """Leave the trial out of its rung; in the lowest rung a new one replaces it."""

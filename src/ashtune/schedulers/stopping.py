@@ -14,8 +14,7 @@ from ashtune.core.jobs import Job, Result, TrialId
 from ashtune.core.ladder import Ladder
 from ashtune.schedulers.ash import LEAST_SHARE
 from ashtune.schedulers.protocol import Budget, Machine, Rule, Scheduler
-from ashtune.schedulers.quota import QuotaRule
-from ashtune.schedulers.ranking import OneLoss, Ranking, entry_of, ranking_by
+from ashtune.schedulers.ranking import OneLoss, QuotaRule, Ranking, entry_of, ranking_by
 
 
 class StoppingAsh(Scheduler, frozen=True, tag="stopping"):

@@ -16,8 +16,7 @@ from ashtune.core.ladder import MOST_WHOLE, Ladder
 from ashtune.core.observer import ObservedStudy
 from ashtune.core.version import __version__
 from ashtune.schedulers.protocol import Machine, Scheduler
-from ashtune.schedulers.registry import SCHEDULERS
-from ashtune.schedulers.view import SchedulerView, view_of
+from ashtune.schedulers.registry import SCHEDULERS, SchedulerView, view_of
 from ashtune.search.proposals import Proposals
 from ashtune.search.protocol import Design, Search
 from ashtune.search.registry import SEARCHES, design_of

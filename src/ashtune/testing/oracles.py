@@ -409,35 +409,6 @@ def full(ladder: Ladder, trials: int | None, history: History) -> Job | None:
     return newborn(trials, history, rung=now.top)
 
 
-def broken_promotions(ladder: Ladder, history: History) -> list[str]:
-    """Return what is wrong with the promotions of an asynchronous study, a sentence each.
-
-    A trial may be given above the lowest rung only while it is among the best ``floor(n * kept)`` of
-    the ``n`` results that the rung below has at that moment, and is not a failure. A job that is given
-    again, because its worker was lost, is no new promotion.
-    """
-    wrong = []
-    ladder = ladder_now(ladder, history)
-    for moment, fact in enumerate(history):
-        if not isinstance(fact, Given) or fact.job.rung == 0:
-            continue
-        past, below = history[:moment], fact.job.rung - 1
-        if fact.job in _given(past):
-            continue  # lost and given again
-        best = [result.job.trial for result in _within_quota(ladder, past, below) if not result.is_failure]
-        if fact.job.trial not in best:
-            wrong.append(
-                f"fact {moment}: trial {fact.job.trial} was given to rung {fact.job.rung}, but of the "
-                f"{len(_ranked(past, below))} results of rung {below} only trials {best} may go on"
-            )
-    return wrong
-
-
-def valid_promotions(ladder: Ladder, history: History) -> bool:
-    """Say whether every promotion was within the quota at the time it was given."""
-    return not broken_promotions(ladder, history)
-
-
 def unexplained_results(ladder: Ladder, results: Sequence[RecordedResult]) -> list[str]:
     """Return the results that no promotion explains, a sentence each; for journals without orders.
 

@@ -37,7 +37,7 @@ from ashtune.reports.page import html
 from ashtune.reports.sections import ReportedStudy, Section
 from ashtune.reports.study_info import StudyInfo
 from ashtune.reports.terminal.text import as_text
-from ashtune.schedulers.view import SchedulerView, view_of
+from ashtune.schedulers.registry import SchedulerView, view_of
 from ashtune.space.space import Space
 from ashtune.study.replay import Replay
 from ashtune.study.settings import Settings

@@ -11,7 +11,7 @@ from ashtune.core.ladder import Ladder
 from ashtune.core.observer import Observer
 from ashtune.core.plaintext import one_line
 from ashtune.dashboard.reading import StudyClock
-from ashtune.schedulers.view import SchedulerView
+from ashtune.schedulers.registry import SchedulerView
 from ashtune.study.settings import Settings
 
 DIGITS = 6
