@@ -266,49 +266,6 @@ def test_a_ranking_goes_on_as_if_it_had_never_stopped_unless_it_draws(
     assert np.allclose(one, other, rtol=1e-3, atol=1e-3) == is_the_same
 
 
-def positions(rows: int) -> dict[str, Any]:
-    return {"position": np.arange(rows) % 20}
-
-
-@pytest.mark.parametrize(
-    ("name", "params", "data", "words"),
-    [
-        ("lightgbm", {"objective": "lambdarank"}, positions(400), "the training data have a position, and LightGBM"),
-        ("xgboost", {"objective": "rank:ndcg", "lambdarank_unbiased": True}, {}, "lambdarank_unbiased=1: XGBoost"),
-    ],
-)
-def test_a_ranking_that_learns_what_is_not_saved_is_refused(
-    tmp_path: Path, *, name: str, params: dict[str, Any], data: dict[str, Any], words: str
-) -> None:
-    """Trained by the library in two pieces, its booster is another."""
-    pytest.importorskip(name)
-    train = {**queries(name, train_rows), **data}
-    objective = ALL[name].module.booster_objective({**OF_RANKINGS[name], **params}, train, queries(name, valid_rows))
-    training = Training(objective, tmp_path, "ndcg@3", "max").to(9)
-    assert not training.results
-    assert words in training.failures[0].reason
-    assert not np.allclose(*(in_pieces(name, {**OF_RANKINGS[name], **params}, train, at) for at in (0, 7)), rtol=1e-3)
-
-
-def in_pieces(name: str, params: dict[str, Any], data: dict[str, Any], at: int) -> Any:
-    """Return the predictions of a booster of 20 rounds that the library itself has taken up after some of them."""
-    library = ALL[name].library
-    make = library.DMatrix if name == "xgboost" else functools.partial(library.Dataset, params={"verbosity": -1})
-    params, before, goes_on = {**params, "verbosity": -1 if name == "lightgbm" else 1}, None, {}
-    if at:
-        before = library.train(params, make(**data), at)
-        goes_on = {"xgb_model" if name == "xgboost" else "init_model": before}
-    return ALL[name].predict(library.train(params, make(**data), 20 - at, **goes_on), valid_rows()[0], None)
-
-
-def test_positions_that_nothing_is_learnt_of_are_taken(tmp_path: Path) -> None:
-    pytest.importorskip("lightgbm")
-    train = {**queries("lightgbm", train_rows), **positions(400)}
-    params = {"objective": "regression", "metric": "l2"}
-    objective = ALL["lightgbm"].module.booster_objective(params, train, queries("lightgbm", valid_rows))
-    assert Training(objective, tmp_path, "l2").to(3).results
-
-
 def test_rows_would_be_drawn_again_without_seeds(tmp_path: Path) -> None:
     """What the integrations are for: boosters that the library itself continues are others."""
     xgboost = pytest.importorskip("xgboost")
@@ -379,38 +336,18 @@ def test_a_study_that_is_after_the_worst_of_a_metric_is_refused(
     assert words in reason
 
 
-@pytest.mark.parametrize(
-    ("name", "params", "asked", "words"),
-    [
-        ("xgboost", {}, "mae", "the study's metric 'mae' is not evaluated, but 'rmse' is; have 'mae' evaluated"),
-        ("lightgbm", {}, "rmse", "the study's metric 'rmse' is not evaluated, but 'l2' is"),
-        ("catboost", {}, "MAE", "the study's metric 'MAE' is not evaluated, but 'RMSE' is"),
-        ("lightgbm", {}, "mse", ""),
-        ("xgboost", {}, "loss", ""),
-        ("catboost", {"eval_metric": "Quantile:alpha=0.3"}, "Quantile", ""),
-    ],
-)
-def test_a_metric_of_the_library_is_not_reported_under_the_name_of_another(
-    tmp_path: Path, *, name: str, params: dict[str, Any], asked: str, words: str
-) -> None:
-    pytest.importorskip(name)
-    metric = params.get("eval_metric")  # two are evaluated there
-    objective = ALL[name].module.booster_objective({**ALL[name].fixed, **params}, train_rows, valid_rows, metric=metric)
-    training = Training(objective, tmp_path, asked).to(3)
-    assert [words in failure.reason for failure in training.failures] == ([True] if words else [])
-    assert bool(training.results) == (not words)
+def test_a_metric_is_not_reported_under_the_name_of_another(library: Library, tmp_path: Path) -> None:
+    asked = {"xgboost": "mae", "lightgbm": "rmse", "catboost": "MAE"}[library.name]
+    training = Training(objective_of(library), tmp_path, asked).to(3)
+    assert not training.results
+    assert f"'{asked}' of" in training.failures[0].reason
+    assert f"is not evaluated, but '{library.metric} of" in training.failures[0].reason
 
 
 def test_what_is_named_is_reported_under_any_name(library: Library, tmp_path: Path) -> None:
     asked = {"xgboost": "mae", "lightgbm": "l1", "catboost": "MAE"}[library.name]
     objective = library.module.booster_objective(library.fixed, train_rows, valid_rows, metric=library.metric)
     assert Training(objective, tmp_path, asked).to(3).results
-
-
-def test_a_metric_that_is_reported_as_another_is_named_where_its_direction_is_refused(tmp_path: Path) -> None:
-    pytest.importorskip("xgboost")
-    training = Training(objective_of(ALL["xgboost"]), tmp_path, "accuracy", "max").to(3)
-    assert "rmse, which is what is reported as 'accuracy', is better the lower it is" in training.failures[0].reason
 
 
 def test_parameters_that_are_none_are_refused_before_the_study(library: Library) -> None:
@@ -423,12 +360,12 @@ def test_a_parameter_that_lightgbm_does_not_know_is_refused_before_the_study(tmp
     """LightGBM passes over it in silence, and all trials are the same."""
     pytest.importorskip("lightgbm")
     options: dict[str, Any] = {"metric": "l2", "mode": "min", "trials": 2, "max_resource": 9, "quiet": True}
-    for fixed, space, words in (
-        ({}, {"learning_rte": (0.1, 0.5)}, "'learning_rte' is in the space, .*; did you mean 'learning_rate'"),
-        ({"num_leafs": 9}, {"shrinkage_rate": (0.1, 0.5)}, "'num_leafs' is in params, .*; did you mean 'num_leaf'"),
+    for fixed, space, wrong in (
+        ({}, {"learning_rte": (0.1, 0.5)}, "learning_rte"),
+        ({"num_leafs": 9}, {"shrinkage_rate": (0.1, 0.5)}, "num_leafs"),
     ):
         objective = ALL["lightgbm"].module.booster_objective(fixed, train_rows, valid_rows)
-        with pytest.raises(ObjectiveError, match=words):
+        with pytest.raises(ObjectiveError, match=f"no parameter '{wrong}'"):
             ashtune.tune(objective, space, directory=tmp_path / "s", **options)
         assert not (tmp_path / "s").exists()
 
@@ -646,15 +583,6 @@ def test_what_a_dataset_keeps_of_a_trial_is_not_the_next_ones(tmp_path: Path) ->
     assert Training(objective, tmp_path / "after", "l2").to(10).values == alone.values != few.values
 
 
-@pytest.mark.parametrize("name", ["init_score", "free_raw_data", "reference"])
-def test_data_with_what_would_be_lost_at_a_rung_are_refused(tmp_path: Path, name: str) -> None:
-    pytest.importorskip("lightgbm")
-    library = ALL["lightgbm"]
-    data = dict(zip(("data", "label"), train_rows(), strict=True)) | {name: None}
-    training = Training(library.module.booster_objective({}, data, valid_rows), tmp_path, "l2").to(9)
-    assert f"{name!r} is in dtrain" in training.failures[0].reason
-
-
 def test_an_init_score_that_would_be_lost_at_a_rung_is_refused_in_the_users_own_training(tmp_path: Path) -> None:
     lightgbm = pytest.importorskip("lightgbm")
     x, y = train_rows()
@@ -699,20 +627,16 @@ def forgets_catboost(trial: Any) -> None:
         ("lightgbm", {"num_boost_round": 5}, "ended after 5 rounds of 9: give num_boost_round"),
         ("catboost", {"params": {"iterations": 5}}, "the loop over trial.epochs() ended at 6 of 9"),
         ("xgboost", {"early_stopping_rounds": 1, "params": {"eta": 3.0}}, "no early stopping"),
-        ("lightgbm", {"params": {"early_stopping_rounds": 1}}, "and no early stopping of the library's own"),
+        ("lightgbm", {"params": {"early_stopping_rounds": 1}}, "the loop over trial.epochs() ended at"),
         ("lightgbm", {"params": {"learning_rate": 3.0}, "callbacks": "early"}, "the loop over trial.epochs() ended at"),
         ("catboost", {"early_stopping_rounds": 1, "params": {"learning_rate": 3.0}}, "the loop over trial.epochs() en"),
         ("catboost", {"params": {"metric_period": 5}}, "RMSE has 1 values after 2 rounds"),
-        (
-            "catboost", {"eval_set": [valid_rows(), train_rows()], "which": {"data": "validation_0"}},
-            "CatBoost cuts the model by the last data, 'validation_1'",
-        ),
         ("xgboost", {"evals": []}, "no data are evaluated, so there is nothing to report; give evals="),
         ("lightgbm", {"valid_sets": None}, "no data are evaluated, so there is nothing to report; give valid_sets="),
         ("catboost", {"eval_set": None}, "no data are evaluated, so there is nothing to report; give eval_set="),
-        ("xgboost", {"which": {"metric": "mae"}}, "metric='mae' is none of 'rmse'"),
-        ("xgboost", {"which": {"data": "test"}}, "data='test' is none of what is evaluated: 'valid'"),
-        ("xgboost", {"params": {"eval_metric": ["mae", "logloss"]}}, "metric 'rmse' is none of 'mae', 'logloss'"),
+        ("xgboost", {"which": {"metric": "mae"}}, "'mae' of 'valid' is not evaluated, but 'rmse of valid'"),
+        ("xgboost", {"which": {"data": "test"}}, "'rmse' of 'test' is not evaluated, but 'rmse of valid'"),
+        ("xgboost", {"params": {"eval_metric": ["mae", "logloss"]}}, "but 'mae of valid', 'logloss of valid'"),
         ("lightgbm", {"params": {"bagging_fraction": 0.5, "bagging_freq": 1}, "callbacks": "alone"}, "seeds(trial)"),
         ("lightgbm", {"params": {"extra_trees": True}, "callbacks": "alone"}, "extra_trees=1 would draw the same"),
     ],
@@ -835,23 +759,6 @@ def test_what_is_no_training_function_is_refused_before_the_study(library: Libra
     with pytest.raises(ashtune.AshtuneError):
         ashtune.tune(module.booster_objective({}, *data), {"iterations": (1, 9)}, directory=tmp_path / "s", **options)
     assert not (tmp_path / "s" / NAME).exists()
-
-
-@pytest.mark.parametrize(
-    ("name", "option", "words"),
-    [
-        ("xgboost", "callbacks", "booster_objective gives it itself"), ("xgboost", "evals", "gives it itself"),
-        ("lightgbm", "valid_sets", "gives it itself"), ("lightgbm", "init_model", "gives it itself"),
-        ("catboost", "eval_set", "gives it itself"), ("catboost", "snapshot_file", "gives it itself"),
-        ("xgboost", "fevall", "the library takes obj, maximize, evals_result, custom_metric"),
-        ("lightgbm", "fevall", "the library takes feval, keep_training_booster"),
-        ("catboost", "fevall", "the library takes cat_features"),
-    ],
-)  # fmt: skip
-def test_an_option_that_training_would_not_take_is_refused_before_the_study(name: str, option: str, words: str) -> None:
-    pytest.importorskip(name)
-    with pytest.raises(ObjectiveError):
-        ALL[name].module.booster_objective({}, train_rows, valid_rows, **{option: None})
 
 
 def test_a_snapshot_that_trials_would_share_is_refused() -> None:

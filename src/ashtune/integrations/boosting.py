@@ -12,7 +12,6 @@ import math
 import os
 import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
-from inspect import signature
 from typing import Any
 
 from ashtune.core.errors import ObjectiveError
@@ -41,38 +40,82 @@ Data = Sequence[Any] | Mapping[str, Any] | Callable[[], Any]
 
 
 class Rounds:
-    """The rounds of a trial, while its training function runs.
+    """The rounds of a trial, while its training function runs, and which value of a round is reported.
+
+    Args:
+        trial: The trial.
+        metric: Which metric is reported; by default the one with the name of the study's.
+        data: Of which data set; by default of the last one that is evaluated.
 
     Attributes:
+        metric: The name of the metric that is reported.
+        data: The name of its data set, from :meth:`choose` on.
+        has_best: Whether the first rounds of a model are what the model was then. Else, as with DART, which changes
+            earlier trees, each value is reported as it is.
         number: The round that has begun last, from 1.
         best: The best value so far, None before any.
         best_round: Its round.
         is_over: Whether no round follows: the trial is at its rung and not promoted at once, or the study stops.
 
-    Args:
-        trial: The trial.
-        has_best: Whether the first rounds of a model are what the model was then. Else, as with DART, which changes
-            earlier trees, each value is reported as it is.
-
     Raises:
         ObjectiveError: If the study is after several metrics.
     """
 
-    def __init__(self, trial: Trial, *, has_best: bool = True) -> None:
+    def __init__(self, trial: Trial, *, metric: str | None = None, data: str | None = None) -> None:
         if len(trial.metrics) > 1:
             raise ObjectiveError(
                 f"the study needs {listed(dict.fromkeys(trial.metrics))}; the callback reports one metric, so give "
                 "tune one"
             )
-        self._trial = trial
-        self._epochs = trial.epochs()
-        self._is_higher_better = trial.mode == "max"
-        self._has_best = has_best
-        self._start, self._every, self._target = 0, 1, -1
+        self.trial = trial
+        self.metric = trial.metric if metric is None else metric
+        self.data = data
+        self.has_best = True
         self.number = 0
         self.best: float | None = None
         self.best_round = 0
         self.is_over = False
+        self._epochs = trial.epochs()
+        self._start, self._every, self._target = 0, 1, -1
+
+    def choose(self, evaluations: Evaluations, how: str) -> None:
+        """Settle whose values are reported, when the first evaluations are there.
+
+        Args:
+            evaluations: What is evaluated in a round.
+            how: How data to evaluate are given.
+
+        Raises:
+            MetricMissing: If it is not evaluated.
+        """
+        if not evaluations:
+            raise MetricMissing(f"no data are evaluated, so there is nothing to report; give {how}")
+        self.data = list(evaluations)[-1] if self.data is None else self.data
+        if self.metric not in evaluations.get(self.data, ()):
+            found = listed(f"{metric} of {data}" for data, metrics in evaluations.items() for metric in metrics)
+            raise MetricMissing(
+                f"{shown(self.metric)} of {shown(self.data)} is not evaluated, but {found}; give the library its "
+                "parameter for metrics, or callback(trial, metric=...) the name of one that is"
+            )
+
+    def check_direction(self, library: str, *, is_higher_better: bool) -> None:
+        """Refuse a study that is after the worst value of the metric, as its library sees it.
+
+        Raises:
+            ObjectiveError: If it is.
+        """
+        mode = self.trial.mode
+        if is_higher_better != (mode == "max"):
+            better, right = ("higher", "max") if is_higher_better else ("lower", "min")
+            raise ObjectiveError(
+                f"mode={mode!r}: {library} says that {self.metric} is better the {better} it is; "
+                f"give tune mode={right!r}"
+            )
+
+    def value(self, evaluations: Evaluations) -> Any:
+        """Return what has been evaluated of the metric that is reported."""
+        assert self.data is not None, "it is chosen at the first round"
+        return evaluations[self.data][self.metric]
 
     def next(self) -> bool:
         """Begin the next round, of the next rung if the trial is promoted at once; return False if none follows."""
@@ -80,8 +123,8 @@ class Rounds:
         if number is None:
             self.is_over = True
             return False
-        if self._trial.target != self._target:
-            self._start, self._target = number - 1, self._trial.target
+        if self.trial.target != self._target:
+            self._start, self._target = number - 1, self.trial.target
             self._every = math.ceil((self._target - self._start) / REPORTS)
         self.number = number
         return True
@@ -90,17 +133,17 @@ class Rounds:
         """Take in what the round has reached; report the best so far if it is time to."""
         self.note(self.number, value)
         if self.number == self._target or (self.number - self._start) % self._every == 0:
-            self._trial.report({self._trial.metric: self.best, BEST_ROUND: self.best_round})
+            self.trial.report({self.trial.metric: self.best, BEST_ROUND: self.best_round})
 
     def note(self, number: int, value: float) -> None:
         """Take in what a round has reached, one before the last rung too, and report nothing."""
-        if not self._has_best or self._improves(value):
+        if not self.has_best or self._improves(value):
             self.best, self.best_round = float(value), number
 
     def _improves(self, value: float) -> bool:
         if self.best is None or math.isnan(self.best):
             return True
-        return value > self.best if self._is_higher_better else value < self.best
+        return value > self.best if self.trial.mode == "max" else value < self.best
 
     def check_over(self, how: str) -> None:
         """Refuse a training that has ended by itself.
@@ -113,71 +156,6 @@ class Rounds:
                 f"training ended after {self.number - 1} rounds of {self._target}: give {how} of at least the study's "
                 "max_resource, and no early stopping of the library's own: the study says when to stop"
             )
-
-
-def chosen(
-    evaluations: Evaluations, trial: Trial, *, data: str | None, metric: str | None, how: str,
-    main_name: Callable[[str], str | None],
-) -> tuple[str, str]:  # fmt: skip
-    """Return which data set and which metric are reported.
-
-    The data set is the last one. The metric is the only one, or the one with the name of the study's metric. The only
-    one may have another name, as "loss", but not that of another metric of the library.
-
-    Args:
-        evaluations: What is evaluated in a round.
-        trial: The trial.
-        data: A data set that the user has named.
-        metric: A metric that the user has named.
-        how: How data to evaluate are given.
-        main_name: Name of a metric -> its main name if the library has such a metric, else None.
-
-    Raises:
-        MetricMissing: If there is none, or no single one.
-    """
-    if not evaluations:
-        raise MetricMissing(f"no data are evaluated, so there is nothing to report; give {how}")
-    name = data if data is not None else list(evaluations)[-1]
-    if name not in evaluations:
-        raise MetricMissing(f"data={shown(name)} is none of what is evaluated: {listed(evaluations)}")
-    metrics = evaluations[name]
-    wanted = metric if metric is not None else trial.metric if trial.metric in metrics else None
-    if wanted is None and len(metrics) == 1:
-        wanted = next(iter(metrics))
-        if (asked_for := main_name(trial.metric)) is not None and asked_for != main_name(wanted):
-            raise MetricMissing(
-                f"the study's metric {trial.metric!r} is not evaluated, but {wanted!r} is; have {trial.metric!r} "
-                f"evaluated by the library's parameter for metrics, or give metric={wanted!r} to report that under "
-                "this name"
-            )
-    if wanted is None or wanted not in metrics:
-        asked = f"metric={shown(metric)}" if metric is not None else f"the study's metric {trial.metric!r}"
-        raise MetricMissing(f"{asked} is none of {listed(metrics)}; give callback(trial, metric=...) one of them")
-    return name, wanted
-
-
-def check_direction(
-    metric: str, trial: Trial, *, is_higher_better: bool, library: str, otherwise: str = ""
-) -> None:  # fmt: skip
-    """Refuse a study that is after the worst value of a metric, as its library sees it.
-
-    Args:
-        metric: The metric.
-        trial: The trial, whose mode is the study's.
-        is_higher_better: What the library says of it.
-        library: The library.
-        otherwise: What else would do.
-
-    Raises:
-        ObjectiveError: If it is.
-    """
-    if is_higher_better != (trial.mode == "max"):
-        better, right = ("higher", "max") if is_higher_better else ("lower", "min")
-        name = metric if metric == trial.metric else f"{metric}, which is what is reported as {trial.metric!r},"
-        raise ObjectiveError(
-            f"mode={trial.mode!r}: {library} says that {name} is better the {better} it is; give tune mode={right!r}"
-            f"{otherwise}"
-        )
 
 
 def seed_of(seed: int, number: int) -> int:
@@ -207,16 +185,14 @@ class BoosterObjective:
         dvalid: What is evaluated.
         metric: Which metric is reported.
         options: What the library's training is given besides.
-        train: The library's training, whose arguments the options are.
-        own: Of these, those that it is given here.
 
     Raises:
-        ObjectiveError: If data are of no kind that can be sent, or options are not for the user to give.
+        ObjectiveError: If data are of no kind that can be sent, or the number of rounds is among the parameters.
     """
 
     def __init__(
         self, name: str, params: Mapping[str, Any], dtrain: Data, dvalid: Data,
-        *, metric: str | None, options: Mapping[str, Any], train: Callable[..., Any], own: Collection[str],
+        *, metric: str | None, options: Mapping[str, Any],
     ) -> None:  # fmt: skip
         if not isinstance(params, Mapping):
             raise ObjectiveError(
@@ -226,8 +202,10 @@ class BoosterObjective:
         self.params, self.metric, self.options = dict(params), metric, dict(options)
         self._check_rounds(self.params, "params")
         self._check_rounds(self.options, "options")
-        _check_options(self.options, train, own)
-        self._sources = _source("dtrain", dtrain), _source("dvalid", dvalid)
+        self._sources = dtrain, dvalid
+        for source in self._sources:
+            if not callable(source):
+                as_arguments(source)
         self._own = threading.local()
 
     def check(self, names: Sequence[str]) -> None:
@@ -300,40 +278,8 @@ def with_synonyms(names: Collection[str], synonyms: Collection[Collection[str]])
     return given.union(*(group for group in synonyms if not given.isdisjoint(group)))
 
 
-def _check_options(options: Collection[str], train: Callable[..., Any], own: Collection[str]) -> None:
-    """Refuse options that a library's training is given already, or does not take.
-
-    Raises:
-        ObjectiveError: If there is one.
-    """
-    free = [name for name in signature(train).parameters if name not in own and name not in ROUND_NAMES]
-    for name in options:
-        if name in own:
-            raise ObjectiveError(
-                f"{name!r} is in options; booster_objective gives it itself: leave it out, or write a training "
-                "function of your own with callback(trial)"
-            )
-        if name not in free:
-            raise ObjectiveError(f"{name!r} is in options; the library takes {', '.join(free)}")
-
-
-def _source(name: str, data: Any) -> Data:
-    """Return data of a kind that can be sent to workers.
-
-    Raises:
-        ObjectiveError: If they are not.
-    """
-    if callable(data) or isinstance(data, Mapping) or (isinstance(data, tuple | list) and len(data) == 2):
-        given: Data = data
-        return given
-    raise ObjectiveError(
-        f"{name} is {shown(data)}; give arrays (X, y), a dict with the library's names for them, or a function that "
-        "returns one of these and is called once in each worker"
-    )
-
-
-def as_arguments(data: Any, first: str, second: str) -> dict[str, Any]:
-    """Return data as arguments of the library's own class: of a pair, by these two names.
+def as_arguments(data: Any) -> dict[str, Any]:
+    """Return data as arguments of the library's own class: of a pair, "data" and "label".
 
     Raises:
         ObjectiveError: If they are no pair and no dict.
@@ -341,5 +287,8 @@ def as_arguments(data: Any, first: str, second: str) -> dict[str, Any]:
     if isinstance(data, Mapping):
         return dict(data)
     if isinstance(data, tuple | list) and len(data) == 2:
-        return {first: data[0], second: data[1]}
-    raise ObjectiveError(f"the function that reads the data returned {shown(data)}; return arrays (X, y), or a dict")
+        return {"data": data[0], "label": data[1]}
+    raise ObjectiveError(
+        f"the data are {shown(data)}; give arrays (X, y), a dict with the library's names for them, or a function that "
+        "returns one of these and is called once in each worker"
+    )

@@ -20,15 +20,12 @@ except ImportError:
     raise ExtraMissing("catboost", "catboost") from None
 
 from ashtune.core.errors import ObjectiveError
-from ashtune.core.plaintext import shown
 from ashtune.integrations.boosting import (
     ENDLESS,
     BoosterObjective,
     Data,
     Rounds,
     as_arguments,
-    check_direction,
-    chosen,
     threads,
     with_synonyms,
 )
@@ -51,9 +48,12 @@ LEARNING_RATE = 0.03
 """CatBoost's, where it does not choose one by the number of rounds."""
 LEARN = "learn"
 EVAL_SET = "eval_set=(X, y)"
-OF_SNAPSHOTS = ("save_snapshot", "snapshot_file")
-GIVEN = ("self", "X", "y", "eval_set", "init_model", "callbacks", *OF_SNAPSHOTS)
-"""Arguments of ``fit`` that ``booster_objective`` gives."""
+REFUSED = {
+    "save_snapshot": "each trial has a snapshot of its own",
+    "snapshot_file": "each trial has a snapshot of its own",
+    "use_best_model": "the best round is reported, so the model is cut there",
+}
+"""Parameters that ``booster_objective`` does not take, and why."""
 
 
 def snapshot(trial: Trial) -> dict[str, Any]:
@@ -69,7 +69,7 @@ def snapshot(trial: Trial) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def callback(trial: Trial, *, metric: str | None = None, data: str | None = None) -> Any:
+def callback(trial: Trial, *, metric: str | None = None) -> Any:
     """Return a callback that has a model trained to the trial's rung and reports it.
 
     With the arguments of :func:`snapshot` it goes on from the last rung. Give as many ``iterations`` as
@@ -78,9 +78,8 @@ def callback(trial: Trial, *, metric: str | None = None, data: str | None = None
 
     Args:
         trial: The trial.
-        metric: Which metric is reported, as "RMSE"; by default the only one, or the one with the name of the study's.
-        data: Of which data, as CatBoost calls them: "validation", of several the last, as "validation_1". Others are
-            refused, as the model is cut by the last.
+        metric: Which metric is reported, as "RMSE"; by default the one with the name of the study's. Of several data
+            to evaluate it is that of the last, by which CatBoost cuts the model.
 
     Example:
         >>> def train(trial):
@@ -91,15 +90,13 @@ def callback(trial: Trial, *, metric: str | None = None, data: str | None = None
         >>> space = {"eta": (0.01, 0.5, "log")}
         >>> study = tune(train, space, metric="RMSE", mode="min", trials=8, max_resource=27, quiet=True)
     """
-    return _Callback(trial, metric, data)
+    return _CatBoostCallback(trial, metric)
 
 
-class _Callback:
-    def __init__(self, trial: Trial, metric: str | None, data: str | None) -> None:
-        self._trial, self._metric, self._data = trial, metric, data
-        self._rounds: Rounds | None = None
-        self._which = "", ""
-        self._trained = 0
+class _CatBoostCallback:
+    def __init__(self, trial: Trial, metric: str | None) -> None:
+        self._rounds = Rounds(trial, metric=metric)
+        self._trained = -1  # rounds; -1 before the first call
         self.error: BaseException | None = None
         """What was raised here. CatBoost raises an error of its own for it, with a traceback for a text."""
 
@@ -117,53 +114,44 @@ class _Callback:
         Raises:
             ObjectiveError: If rounds were left.
         """
-        if self._rounds is not None:
+        if self._trained >= 0:
             self._rounds.check_over("iterations")
 
     def _goes_on(self, metrics: Mapping[str, Mapping[str, Sequence[float]]]) -> bool:
-        if self._rounds is None:
-            self._rounds = self._begun(metrics)
-            if not self._rounds.next():
+        rounds = self._rounds
+        if self._trained < 0:
+            self._begin(metrics)
+            if not rounds.next():
                 return False
         else:
             self._trained += 1
-        data, metric = self._which
-        values = metrics[data][metric]
+        values = rounds.value(metrics)
         if len(values) != self._trained:
             raise ObjectiveError(
-                f"{metric} has {len(values)} values after {self._trained} rounds, and the study needs one of each: "
-                "leave metric_period out"
+                f"{rounds.metric} has {len(values)} values after {self._trained} rounds, and the study needs one of "
+                "each: leave metric_period out"
             )
-        while self._rounds.number <= len(values):  # one ahead where the study stopped before the first round of a rung
-            self._rounds.report(values[self._rounds.number - 1])
-            if not self._rounds.next():
+        while rounds.number <= len(values):  # one ahead where the study stopped before the first round of a rung
+            rounds.report(values[rounds.number - 1])
+            if not rounds.next():
                 return False
         return True
 
-    def _begun(self, metrics: Mapping[str, Mapping[str, Sequence[float]]]) -> Rounds:
+    def _begin(self, metrics: Mapping[str, Mapping[str, Sequence[float]]]) -> None:
         """Look where the model stands: the values of all its rounds are there, of those before the last rung too."""
-        evaluated = {name: values for name, values in metrics.items() if name != LEARN}
-        self._which = data, metric = chosen(
-            evaluated, self._trial, data=self._data, metric=self._metric, how=EVAL_SET, main_name=_main_name
-        )
-        if data != (last := list(evaluated)[-1]):
-            raise ObjectiveError(
-                f"data={shown(data)}: CatBoost cuts the model by the last data, {shown(last)}; "
-                "let those that count be the last"
-            )
-        if (is_higher_better := _is_higher_better(metric)) is not None:
-            check_direction(metric, self._trial, is_higher_better=is_higher_better, library="CatBoost")
-        values, start = metrics[data][metric], self._trial.start
+        rounds, start = self._rounds, self._rounds.trial.start
+        rounds.choose({name: values for name, values in metrics.items() if name != LEARN}, EVAL_SET)
+        if (is_higher_better := _is_higher_better(rounds.metric)) is not None:
+            rounds.check_direction("CatBoost", is_higher_better=is_higher_better)
+        values = rounds.value(metrics)
         self._trained = len(values)
         if len(values) <= start:
             raise ObjectiveError(
-                f"the model has {len(values) - 1} rounds where trial {self._trial.number} goes on from {start}; "
+                f"the model has {len(values) - 1} rounds where trial {rounds.trial.number} goes on from {start}; "
                 "give its class the arguments snapshot(trial)"
             )
-        rounds = Rounds(self._trial)
         for number, value in enumerate(values[:start], 1):
             rounds.note(number, value)
-        return rounds
 
 
 class _Described(BuiltinMetric):  # type: ignore[misc]  # CatBoost's types are not followed, see pyproject.toml
@@ -184,11 +172,6 @@ def _is_higher_better(metric: str) -> bool | None:
     return bool(is_higher) if is_higher != is_lower else None  # of CtrFactor it says neither
 
 
-def _main_name(metric: str) -> str | None:
-    """Return the name of one of CatBoost's own metrics without its parameters, None of another."""
-    return metric.partition(":")[0] if _is_higher_better(metric) is not None else None
-
-
 def booster_objective(
     params: Mapping[str, Any], dtrain: Data, dvalid: Data, *, metric: str | None = None, **options: Any
 ) -> BoosterObjective:
@@ -201,12 +184,12 @@ def booster_objective(
         dtrain: What is trained on: arrays ``(X, y)``, a dict of the arguments of ``Pool``, or a function that is called
             once in each worker and returns one of these or a ``Pool``.
         dvalid: The same, of what is evaluated.
-        metric: Which metric is reported; by default the only one, or the one with the name of the study's.
+        metric: Which metric is reported; by default the one with the name of the study's.
         options: Of ``fit``.
 
     Raises:
         ObjectiveError: If data are of no such kind, parameters say how many rounds there are,
-            an option is not one of the library, or the model is not to be cut at its best round.
+            or the model is not to be cut at its best round.
 
     Example:
         >>> objective = booster_objective({"loss_function": "RMSE"}, (X[:400], y[:400]), (X[400:], y[400:]))
@@ -216,16 +199,9 @@ def booster_objective(
         >>> study.best.load().tree_count_ <= 27
         True
     """
-    objective = _CatBoost(
-        "catboost", params, dtrain, dvalid, metric=metric, options=options, train=catboost.CatBoost.fit, own=GIVEN
-    )
-    for given in (params, options):
-        if given.get("use_best_model", True) is False:
-            raise ObjectiveError(
-                "use_best_model=False: the best round is reported, so the model is cut there; leave it out"
-            )
-    if found := sorted(params.keys() & set(OF_SNAPSHOTS)):
-        raise ObjectiveError(f"{found[0]!r} is in params; each trial has a snapshot of its own: leave it out")
+    objective = _CatBoost("catboost", params, dtrain, dvalid, metric=metric, options=options)
+    for name in {*params, *options} & REFUSED.keys():
+        raise ObjectiveError(f"{name!r} is given; {REFUSED[name]}: leave it out")
     return objective
 
 
@@ -268,4 +244,4 @@ def _custom(parameters: Mapping[str, Any]) -> list[str]:
 def _pool(data: Any) -> Any:
     if isinstance(data, catboost.Pool):
         return data
-    return catboost.Pool(**{"thread_count": threads(), **as_arguments(data, "data", "label")})
+    return catboost.Pool(**{"thread_count": threads(), **as_arguments(data)})

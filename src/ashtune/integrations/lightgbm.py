@@ -14,7 +14,6 @@ drawn follows the rounds, and ``best_iteration`` the trees.
 
 import re
 from collections.abc import Collection, Mapping, Sequence
-from difflib import get_close_matches
 from typing import Any
 
 from ashtune.integrations import ExtraMissing
@@ -32,8 +31,6 @@ from ashtune.integrations.boosting import (
     Data,
     Rounds,
     as_arguments,
-    check_direction,
-    chosen,
     seed_of,
     threads,
 )
@@ -50,28 +47,6 @@ THREAD_NAMES = ("num_threads", "num_thread", "nthread", "nthreads", "n_jobs")
 NEARLY = 1e-9
 """A part by which a fraction changes for a moment; LightGBM reads fewer digits than a float has."""
 VALID_SETS = "valid_sets=[dvalid]"
-GIVEN = ("params", "train_set", "valid_sets", "valid_names", "init_model", "callbacks")
-"""Arguments of ``train`` that ``booster_objective`` gives."""
-NOT_IN_DATA = {
-    "init_score": "a booster that goes on begins with its own predictions",
-    "free_raw_data": "booster_objective says when rows are kept",
-    "reference": "that of dvalid is dtrain",
-}
-"""Arguments of ``Dataset`` that are refused, and why."""
-METRIC_ALIASES = {
-    "mean_absolute_error": "l1", "mae": "l1", "regression_l1": "l1", "mean_squared_error": "l2", "mse": "l2",
-    "regression_l2": "l2", "regression": "l2", "root_mean_squared_error": "rmse", "l2_root": "rmse",
-    "mean_absolute_percentage_error": "mape", "mean_average_precision": "map", "lambdarank": "ndcg",
-    "rank_xendcg": "ndcg", "xendcg": "ndcg", "binary": "binary_logloss", "multiclass": "multi_logloss",
-    "softmax": "multi_logloss", "xentropy": "cross_entropy", "xentlambda": "cross_entropy_lambda",
-    "kldiv": "kullback_leibler",
-}  # fmt: skip
-"""Other names of LightGBM's own metrics."""
-METRICS = frozenset({
-    *METRIC_ALIASES.values(), "auc", "auc_mu", "average_precision", "binary_error", "fair", "gamma", "gamma_deviance",
-    "huber", "multi_error", "poisson", "quantile", "tweedie",
-})  # fmt: skip
-"""LightGBM's own metrics, by the names that it reports them under."""
 SEEDED = "_ashtune_seeds"
 """The attribute by which a booster is known to have seeds for each round."""
 BEST = "_ashtune_best_round"
@@ -89,11 +64,11 @@ def callback(trial: Trial, *, metric: str | None = None, data: str | None = None
 
     With ``init_model=restored(trial)`` it goes on from the last rung. Give as many rounds as ``max_resource`` or more;
     the callback ends the training. Where rows or columns are drawn, give :func:`seeds` too. The objective
-    ``rank_xendcg`` draws the same again after each rung; ``lambdarank`` draws nothing, and is refused a ``position``.
+    ``rank_xendcg`` draws the same again after each rung.
 
     Args:
         trial: The trial.
-        metric: Which metric is reported, as "l2"; by default the only one, or the one with the name of the study's.
+        metric: Which metric is reported, as "l2"; by default the one with the name of the study's.
         data: Of which data in ``valid_sets``, by name; by default of the last.
 
     Example:
@@ -106,7 +81,7 @@ def callback(trial: Trial, *, metric: str | None = None, data: str | None = None
         >>> space = {"eta": (0.01, 0.5, "log")}
         >>> study = tune(train, space, metric="l2", mode="min", trials=8, max_resource=27, quiet=True)
     """
-    return _Callback(trial, metric, data)
+    return _LightGBMCallback(trial, metric, data)
 
 
 def seeds(trial: Trial) -> Any:
@@ -118,47 +93,40 @@ def seeds(trial: Trial) -> Any:
     return _Seeds(trial)
 
 
-class _Callback:
+class _LightGBMCallback:
     def __init__(self, trial: Trial, metric: str | None, data: str | None) -> None:
         self.order, self.before_iteration = 25, False  # after what LightGBM records, before what it stops by
-        self._trial, self._metric, self._data = trial, metric, data
-        self._rounds: Rounds | None = None
-        self._which = "", ""
-        self._has_best = True
+        self._trial = trial
+        self._rounds = Rounds(trial, metric=metric, data=data)
+        self._is_begun = False
         self._best_trees = 0
 
     def __call__(self, env: Any) -> None:
         """Report a round; end the training if it was the last."""
+        rounds = self._rounds
         evaluations: dict[str, dict[str, float]] = {}
         for name, metric, value, *_ in env.evaluation_result_list or ():
             evaluations.setdefault(name, {})[metric] = value
-        if self._rounds is None:
-            self._rounds = self._begun(env, evaluations)
-            if not self._rounds.next():  # the study stops; the round is of no use
+        if not self._is_begun:
+            self._is_begun = True
+            self._begin(env, evaluations)
+            if not rounds.next():  # the study stops; the round is of no use
                 if (saved := self._trial.restore()) is not None:
                     self._trial.save(saved)
                 raise EarlyStopException(env.iteration, env.evaluation_result_list)
-        data, metric = self._which
-        self._rounds.report(evaluations[data][metric])
-        if self._rounds.best_round == self._rounds.number:
+        rounds.report(rounds.value(evaluations))
+        if rounds.best_round == rounds.number:
             self._best_trees = env.model.current_iteration()
-        if self._rounds.next():
+        if rounds.next():
             if env.iteration + 1 == env.end_iteration:
-                self._rounds.check_over("num_boost_round, or n_estimators")
+                rounds.check_over("num_boost_round, or n_estimators")
             return
         self._save(env.model)
         raise EarlyStopException(self._best_trees - 1, env.evaluation_result_list)
 
-    def _begun(self, env: Any, evaluations: Mapping[str, Mapping[str, float]]) -> Rounds:
+    def _begin(self, env: Any, evaluations: Mapping[str, Mapping[str, float]]) -> None:
         """Look where the booster stands."""
-        if not isinstance(env.model, lightgbm.Booster):
-            raise ObjectiveError("lightgbm.cv cannot go on from a rung; train with lightgbm.train")
-        if (env.params.get("early_stopping_round") or 0) > 0:
-            raise ObjectiveError(
-                f"early_stopping_round={env.params['early_stopping_round']}: give no parameter of the rounds but "
-                "num_boost_round, and no early stopping of the library's own: the study says when to stop"
-            )
-        start = self._trial.start
+        rounds, start = self._rounds, self._trial.start
         saved = self._trial.restore() if start else None
         trees = saved.current_iteration() if saved is not None else 0
         if env.begin_iteration != trees:
@@ -171,49 +139,30 @@ class _Callback:
                 "the training data have an init_score, yours or what a booster that went on has left in this Dataset: "
                 "a booster that goes on begins with its own predictions; leave it out, and make a Dataset for each call"
             )
-        self._which = data, metric = chosen(
-            evaluations, self._trial, data=self._data, metric=self._metric, how=VALID_SETS, main_name=_main_name
-        )
-        is_higher_better = next(each[3] for each in env.evaluation_result_list if (each[0], each[1]) == (data, metric))
-        check_direction(
-            metric, self._trial, is_higher_better=is_higher_better, library="LightGBM",
-            otherwise=", or have your feval say otherwise",
-        )  # fmt: skip
+        rounds.choose(evaluations, VALID_SETS)
+        chosen = rounds.data, rounds.metric
+        is_higher_better = next(each[3] for each in env.evaluation_result_list if (each[0], each[1]) == chosen)
+        rounds.check_direction("LightGBM", is_higher_better=is_higher_better)
         settings = _settings(env.model)
-        if settings["objective"] == "lambdarank" and env.model.train_set.get_position() is not None:
-            raise ObjectiveError(
-                "the training data have a position, and LightGBM does not save what lambdarank learns of positions: "
-                "a booster that goes on from a rung would learn it anew; leave position out"
-            )
-        self._has_best = settings["boosting"] != "dart"
+        rounds.has_best = settings["boosting"] != "dart"
         drawn = _drawn(settings)
         if drawn and not hasattr(env.model, SEEDED):
             raise ObjectiveError(
                 f"{drawn[0]}={settings[drawn[0]]} would draw the same again after each rung; "
                 "give callbacks=[callback(trial), seeds(trial)]"
             )
-        rounds = Rounds(self._trial, has_best=self._has_best)
-        if saved is not None and self._has_best:
+        if saved is not None and rounds.has_best:
             self._best_trees = saved.best_iteration
-            rounds.note(getattr(saved, BEST, saved.best_iteration), saved.best_score[data][metric])
-        return rounds
+            rounds.note(getattr(saved, BEST, saved.best_iteration), rounds.value(saved.best_score))
 
     def _save(self, model: Any) -> None:
-        assert self._rounds is not None
+        rounds = self._rounds
         booster = lightgbm.Booster(model_str=model.model_to_string(num_iteration=-1))  # without the data
-        if self._has_best:
-            data, metric = self._which
+        if rounds.has_best:
             booster.best_iteration = self._best_trees
-            setattr(booster, BEST, self._rounds.best_round)
-            booster.best_score = {data: {metric: self._rounds.best}}
+            setattr(booster, BEST, rounds.best_round)
+            booster.best_score = {rounds.data: {rounds.metric: rounds.best}}
         self._trial.save(booster)
-
-
-def _main_name(metric: str) -> str | None:
-    """Return the main name of one of LightGBM's own metrics, None of another."""
-    name = metric.partition("@")[0]
-    name = METRIC_ALIASES.get(name, name)
-    return name if name in METRICS else None
 
 
 class _Seeds:
@@ -265,14 +214,6 @@ def _drawn(settings: Mapping[str, str]) -> list[str]:
     return [*drawn, *(["extra_trees"] if settings["extra_trees"] == "1" else [])]
 
 
-def _known() -> set[str]:
-    """Return the names of all parameters of LightGBM."""
-    from lightgbm.basic import _ConfigAliases  # the library has no public list
-
-    every: Mapping[str, Collection[str]] = _ConfigAliases._get_all_param_aliases()
-    return set(every).union(*every.values())
-
-
 def booster_objective(
     params: Mapping[str, Any], dtrain: Data, dvalid: Data, *, metric: str | None = None, **options: Any
 ) -> BoosterObjective:
@@ -285,12 +226,11 @@ def booster_objective(
         dtrain: What is trained on: arrays ``(X, y)``, a dict of the arguments of ``Dataset``, or a function that is
             called once in each worker and returns one of these.
         dvalid: The same, of what is evaluated.
-        metric: Which metric is reported; by default the only one, or the one with the name of the study's.
+        metric: Which metric is reported; by default the one with the name of the study's.
         options: Of ``lightgbm.train``: ``feval``.
 
     Raises:
-        ObjectiveError: If data are of no such kind, parameters say how many rounds there are,
-            or an option is not one of the library.
+        ObjectiveError: If data are of no such kind, or parameters say how many rounds there are.
 
     Example:
         >>> objective = booster_objective({"objective": "regression"}, (X[:400], y[:400]), (X[400:], y[400:]))
@@ -300,24 +240,13 @@ def booster_objective(
         >>> study.best.load().num_trees()
         27
     """
-    return _LightGBM(
-        "lightgbm", params, dtrain, dvalid, metric=metric, options=options, train=lightgbm.train, own=GIVEN
-    )
+    return _LightGBM("lightgbm", params, dtrain, dvalid, metric=metric, options=options)
 
 
 class _LightGBM(BoosterObjective):
     def prepared(self, train: Any, valid: Any) -> tuple[Any, Any]:
-        """Return both as the arguments of ``Dataset``.
-
-        Raises:
-            ObjectiveError: If there are some among them that cannot be given.
-        """
-        both = {"dtrain": as_arguments(train, "data", "label"), "dvalid": as_arguments(valid, "data", "label")}
-        for where, arguments in both.items():
-            for name, reason in NOT_IN_DATA.items():
-                if name in arguments:
-                    raise ObjectiveError(f"{name!r} is in {where}: {reason}; leave it out")
-        return both["dtrain"], both["dvalid"]
+        """Return both as the arguments of ``Dataset``."""
+        return as_arguments(train), as_arguments(valid)
 
     def check(self, names: Sequence[str]) -> None:
         """Refuse names that LightGBM would pass over in silence, in the space and among what is fixed.
@@ -326,13 +255,13 @@ class _LightGBM(BoosterObjective):
             ObjectiveError: If there is one, or the number of rounds is a hyperparameter.
         """
         super().check(names)
-        known = _known()
-        for where, given in (("the space", names), ("params", self.params)):
-            for name in given:
-                if name not in known:
-                    near = get_close_matches(name, known, 1)
-                    hint = f"did you mean {near[0]!r}?" if near else "leave it out"
-                    raise ObjectiveError(f"{name!r} is in {where}, and LightGBM has no parameter of this name; {hint}")
+        from lightgbm.basic import _ConfigAliases  # the library has no public list
+
+        every: Mapping[str, Collection[str]] = _ConfigAliases._get_all_param_aliases()
+        known = set(every).union(*every.values())
+        for name in (*names, *self.params):
+            if name not in known:
+                raise ObjectiveError(f"LightGBM has no parameter {name!r}; its documentation lists those it has")
 
     @staticmethod
     def same_names(names: Collection[str]) -> Collection[str]:

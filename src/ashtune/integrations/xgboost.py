@@ -26,8 +26,6 @@ from ashtune.integrations.boosting import (
     Data,
     Rounds,
     as_arguments,
-    check_direction,
-    chosen,
     seed_of,
     threads,
     with_synonyms,
@@ -51,8 +49,6 @@ LOWER_IS_BETTER = frozenset({
 })  # fmt: skip
 """XGBoost's own metrics, of which it says nowhere which way they are better. Some have a parameter, as ``ndcg@3-``."""
 EVALS = "evals=[(dvalid, 'valid')]"
-GIVEN = ("params", "dtrain", "evals", "verbose_eval", "xgb_model", "callbacks")
-"""Arguments of ``train`` that ``booster_objective`` gives."""
 
 
 def restored(trial: Trial) -> Any:
@@ -68,7 +64,7 @@ def callback(trial: Trial, *, metric: str | None = None, data: str | None = None
 
     Args:
         trial: The trial.
-        metric: Which metric is reported, as "rmse"; by default the only one, or the one with the name of the study's.
+        metric: Which metric is reported, as "rmse"; by default the one with the name of the study's.
         data: Of which data in ``evals``; by default of the last.
 
     Example:
@@ -81,23 +77,19 @@ def callback(trial: Trial, *, metric: str | None = None, data: str | None = None
         >>> space = {"eta": (0.01, 0.5, "log")}
         >>> study = tune(train, space, metric="rmse", mode="min", trials=8, max_resource=27, quiet=True)
     """
-    return _Callback(trial, metric, data)
+    return _XGBoostCallback(trial, metric, data)
 
 
-class _Callback(TrainingCallback):  # type: ignore[misc]  # XGBoost's types are not followed, see pyproject.toml
+class _XGBoostCallback(TrainingCallback):  # type: ignore[misc]  # its types are not followed, see pyproject.toml
     def __init__(self, trial: Trial, metric: str | None, data: str | None) -> None:
         super().__init__()
-        self._trial, self._metric, self._data = trial, metric, data
-        self._rounds: Rounds
-        self._which: tuple[str, str] | None = None
+        self._trial = trial
+        self._rounds = Rounds(trial, metric=metric, data=data)
         self._seed = 0
-        self._has_draws = self._is_begun = False
-        self._has_best = True
+        self._has_draws = self._is_begun = self._is_chosen = False
 
     def before_training(self, model: Any) -> Any:
         """Look where the booster stands."""
-        if not isinstance(model, xgboost.Booster):
-            raise ObjectiveError("xgboost.cv cannot go on from a rung; train with xgboost.train")
         trained, start = model.num_boosted_rounds(), self._trial.start
         if trained != start:
             raise ObjectiveError(
@@ -105,17 +97,11 @@ class _Callback(TrainingCallback):  # type: ignore[misc]  # XGBoost's types are 
                 "give xgb_model=restored(trial)"
             )
         settings = json.loads(model.save_config())["learner"]
-        if "1" in _found(settings["objective"], "lambdarank_unbiased"):
-            raise ObjectiveError(
-                "lambdarank_unbiased=1: XGBoost does not save all that it learns of positions, so a booster that goes "
-                "on from a rung would differ from one that is trained through; leave it out"
-            )
         self._seed = int(settings["generic_param"]["seed"])
         name = settings["gradient_booster"]["name"]
-        self._has_best = name == "gbtree"
+        self._rounds.has_best = name == "gbtree"
         self._has_draws = name == "dart" or any(_is_drawn(settings, each) for each in DRAWN)
-        self._rounds = Rounds(self._trial, has_best=self._has_best)
-        if start and self._has_best and (score := model.attr("best_score")) is not None:
+        if start and self._rounds.has_best and (score := model.attr("best_score")) is not None:
             self._rounds.note(int(model.attr("best_iteration")) + 1, float(score))
         return model
 
@@ -132,38 +118,31 @@ class _Callback(TrainingCallback):  # type: ignore[misc]  # XGBoost's types are 
 
     def after_iteration(self, model: Any, epoch: int, evals_log: Any) -> bool:
         """Report a round; return True if it was the last."""
-        if self._which is None:
-            self._which = chosen(
-                evals_log, self._trial, data=self._data, metric=self._metric, how=EVALS, main_name=_main_name
-            )
-            _check_direction(model, self._which[1], self._trial)
-        data, metric = self._which
-        self._rounds.report(evals_log[data][metric][-1])
+        if not self._is_chosen:
+            self._is_chosen = True
+            self._rounds.choose(evals_log, EVALS)
+            self._check_direction(model)
+        self._rounds.report(self._rounds.value(evals_log)[-1])
         return not self._rounds.next()
 
     def after_training(self, model: Any) -> Any:
         """Save the booster."""
-        self._rounds.check_over("num_boost_round, or n_estimators")
+        rounds = self._rounds
+        rounds.check_over("num_boost_round, or n_estimators")
         if self._has_draws:
             model.set_param({"seed": self._seed})
-        if self._has_best and self._rounds.best is not None:
-            model.set_attr(best_iteration=str(self._rounds.best_round - 1), best_score=repr(self._rounds.best))
-        if self._rounds.number or self._trial.start:
+        if rounds.has_best and rounds.best is not None:
+            model.set_attr(best_iteration=str(rounds.best_round - 1), best_score=repr(rounds.best))
+        if rounds.number or self._trial.start:
             self._trial.save(model)
         return model
 
-
-def _main_name(metric: str) -> str | None:
-    """Return the main name of one of XGBoost's own metrics, None of another."""
-    name = metric.partition("@")[0].removesuffix("-")
-    return name if name in HIGHER_IS_BETTER | LOWER_IS_BETTER else None
-
-
-def _check_direction(model: Any, metric: str, trial: Trial) -> None:
-    """Refuse a study that is after the worst value of one of XGBoost's own metrics."""
-    own = {each["name"] for each in json.loads(model.save_config())["learner"].get("metrics", ())}
-    if metric in own and (name := _main_name(metric)) is not None:
-        check_direction(metric, trial, is_higher_better=name in HIGHER_IS_BETTER, library="XGBoost")
+    def _check_direction(self, model: Any) -> None:
+        """Refuse a study that is after the worst value of one of XGBoost's own metrics."""
+        own = {each["name"] for each in json.loads(model.save_config())["learner"].get("metrics", ())}
+        name = self._rounds.metric.partition("@")[0].removesuffix("-")
+        if self._rounds.metric in own and name in HIGHER_IS_BETTER | LOWER_IS_BETTER:
+            self._rounds.check_direction("XGBoost", is_higher_better=name in HIGHER_IS_BETTER)
 
 
 def _is_drawn(settings: Mapping[str, Any], name: str) -> bool:
@@ -191,12 +170,11 @@ def booster_objective(
         dtrain: What is trained on: arrays ``(X, y)``, a dict of the arguments of ``DMatrix``, or a function that is
             called once in each worker and returns one of these or a ``DMatrix``.
         dvalid: The same, of what is evaluated.
-        metric: Which metric is reported; by default the only one, or the one with the name of the study's.
+        metric: Which metric is reported; by default the one with the name of the study's.
         options: Of ``xgboost.train``: ``obj``, ``custom_metric``.
 
     Raises:
-        ObjectiveError: If data are of no such kind, parameters say how many rounds there are,
-            or an option is not one of the library.
+        ObjectiveError: If data are of no such kind, or parameters say how many rounds there are.
 
     Example:
         >>> objective = booster_objective({"objective": "reg:squarederror"}, (X[:400], y[:400]), (X[400:], y[400:]))
@@ -206,7 +184,7 @@ def booster_objective(
         >>> study.best.load().num_boosted_rounds()
         27
     """
-    return _XGBoost("xgboost", params, dtrain, dvalid, metric=metric, options=options, train=xgboost.train, own=GIVEN)
+    return _XGBoost("xgboost", params, dtrain, dvalid, metric=metric, options=options)
 
 
 class _XGBoost(BoosterObjective):
@@ -232,4 +210,4 @@ class _XGBoost(BoosterObjective):
 def _matrix(data: Any) -> Any:
     if isinstance(data, xgboost.DMatrix):
         return data
-    return xgboost.DMatrix(**{"nthread": threads(), **as_arguments(data, "data", "label")})
+    return xgboost.DMatrix(**{"nthread": threads(), **as_arguments(data)})
