@@ -23,7 +23,7 @@ SCRIPT = """
     import numpy as np
 
     import ashtune
-    from ashtune.integrations.keras import TrialCallback, load_state
+    from ashtune.integrations.keras import KerasCallback, load_state
 
     TOP, STEPS = 4, 3
     random = np.random.default_rng(0)
@@ -76,7 +76,7 @@ SCRIPT = """
     def train(trial):
         with open("calls", "a") as calls:
             print(trial.number, trial.start, file=calls)
-        fit(build(trial.config, trial.number), Disturbance(), TrialCallback(trial), start=trial.start)
+        fit(build(trial.config, trial.number), Disturbance(), KerasCallback(trial), start=trial.start)
 
 
     def tried(objective, *resources):
@@ -99,7 +99,7 @@ SCRIPT = """
                              callbacks=list(callbacks)).history
 
         def train(trial):
-            loaded(build(trial.config, 0), TrialCallback(trial), start=trial.start)
+            loaded(build(trial.config, 0), KerasCallback(trial), start=trial.start)
 
         with tempfile.TemporaryDirectory() as folder:
             study.train({"rate": 0.01}, 2, objective=train, directory=folder)
@@ -138,7 +138,7 @@ SCRIPT = """
             return fit(model, *callbacks, start=start)
 
         def train(trial):
-            fitted(TrialCallback(trial), start=trial.start)
+            fitted(KerasCallback(trial), start=trial.start)
 
         with tempfile.TemporaryDirectory() as folder:
             study.train({"rate": 0.01}, 2, objective=train, directory=folder)
@@ -153,32 +153,32 @@ SCRIPT = """
 
     def mistakes():
         def forgets_the_start(trial):
-            fit(build(trial.config, 0), TrialCallback(trial))
+            fit(build(trial.config, 0), KerasCallback(trial))
 
         def ends_too_early(trial):
-            fit(build(trial.config, 0), TrialCallback(trial), epochs=1)
+            fit(build(trial.config, 0), KerasCallback(trial), epochs=1)
 
         def begins_at_the_end(trial):
-            fit(build(trial.config, 0), TrialCallback(trial), start=trial.start, epochs=1)
+            fit(build(trial.config, 0), KerasCallback(trial), start=trial.start, epochs=1)
 
         def builds_another(trial):
-            fit(build(trial.config, 0, 8 + trial.start), TrialCallback(trial), start=trial.start)
+            fit(build(trial.config, 0, 8 + trial.start), KerasCallback(trial), start=trial.start)
 
         def does_not_validate(trial):
-            fit(build(trial.config, 0), TrialCallback(trial), start=trial.start, held_out=None)
+            fit(build(trial.config, 0), KerasCallback(trial), start=trial.start, held_out=None)
 
         def saves_itself(trial):
-            fit(build(trial.config, 0), TrialCallback(trial), start=trial.start)
+            fit(build(trial.config, 0), KerasCallback(trial), start=trial.start)
             trial.save("weights")
 
         def stops_before(trial):
-            fit(build(trial.config, 0), Early(), TrialCallback(trial), start=trial.start)
+            fit(build(trial.config, 0), Early(), KerasCallback(trial), start=trial.start)
 
         def stops_behind(trial):
-            fit(build(trial.config, 0), TrialCallback(trial), Early(), start=trial.start)
+            fit(build(trial.config, 0), KerasCallback(trial), Early(), start=trial.start)
 
         def ends_at_the_rung(trial):
-            fit(build(trial.config, 0), TrialCallback(trial), start=trial.start, epochs=trial.target)
+            fit(build(trial.config, 0), KerasCallback(trial), start=trial.start, epochs=trial.target)
 
         def averages(trial, *callbacks):
             model = build(trial.config, 0)
@@ -186,10 +186,10 @@ SCRIPT = """
             fit(model, *callbacks, start=trial.start)
 
         def swaps_behind(trial):
-            averages(trial, TrialCallback(trial), keras.callbacks.SwapEMAWeights(swap_on_epoch=True))
+            averages(trial, KerasCallback(trial), keras.callbacks.SwapEMAWeights(swap_on_epoch=True))
 
         def swaps_to_evaluate(trial):
-            averages(trial, keras.callbacks.SwapEMAWeights(), TrialCallback(trial))
+            averages(trial, keras.callbacks.SwapEMAWeights(), KerasCallback(trial))
 
         return {
             "forgets the start": tried(forgets_the_start, 1, 2), "ends too early": tried(ends_too_early, 2),
@@ -296,7 +296,7 @@ EXPECTED = {
     "begins at the end": "fit ends at epoch 1 where trial 6 is to be trained to 2",
     "builds another": "the model has the shape",
     "does not validate": "reports 'loss', and not 'val_loss'",
-    "saves itself": "trial 6 saved 'str', which is no state of TrialCallback",
+    "saves itself": "trial 6 saved 'str', which is no state of KerasCallback",
     "stops before": 2,
     "stops behind": 2,
     "ends at the rung": 3,

@@ -25,7 +25,7 @@ COMMON = """
 
     from transformers import BertConfig, BertForSequenceClassification, Trainer, TrainingArguments, set_seed
 
-    from ashtune.integrations.transformers import TrialCallback
+    from ashtune.integrations.transformers import TransformersCallback
 
     TOP = 4
     dice = random.Random(0)
@@ -94,12 +94,12 @@ SCRIPT = (
     def train(trial):
         with open("calls", "a") as calls:
             print(trial.number, trial.start, file=calls)
-        callback = TrialCallback(trial)
+        callback = TransformersCallback(trial)
         trained(trial.config, trial.number, trial.checkpoint_dir, [Disturbance(), callback], callback.checkpoint)
 
 
     def train_by_steps(trial):
-        callback = TrialCallback(trial)
+        callback = TransformersCallback(trial)
         arguments = {**BY_STEPS, "save_strategy": "steps", "save_steps": 2}
         trained(trial.config, trial.number, trial.checkpoint_dir, [callback], callback.checkpoint, **arguments)
         if trial.target == TOP:
@@ -140,23 +140,23 @@ SCRIPT = (
     def mistakes():
         def with_arguments(**arguments):
             def train(trial):
-                callback = TrialCallback(trial)
+                callback = TransformersCallback(trial)
                 trained(trial.config, 0, trial.checkpoint_dir, [callback], callback.checkpoint, **arguments)
             return train
 
         def with_callbacks(*callbacks, **arguments):
             def train(trial):
-                own = TrialCallback(trial)
+                own = TransformersCallback(trial)
                 all_of_them = [own if callback is None else callback for callback in callbacks]
                 trained(trial.config, 0, trial.checkpoint_dir, all_of_them, own.checkpoint, **arguments)
             return train
 
         def saves_elsewhere(trial):
             with tempfile.TemporaryDirectory() as folder:
-                trained(trial.config, 0, folder, [TrialCallback(trial)])
+                trained(trial.config, 0, folder, [TransformersCallback(trial)])
 
         def forgets_the_checkpoint(trial):
-            trained(trial.config, 0, trial.checkpoint_dir, [TrialCallback(trial)])
+            trained(trial.config, 0, trial.checkpoint_dir, [TransformersCallback(trial)])
 
         class Endless(torch.utils.data.IterableDataset):
             def __iter__(self):
@@ -186,7 +186,7 @@ SCRIPT = (
     def with_data_sets():
         def train(trial):
             held_out = {"first": texts[48:64], "second": texts[64:], "third": texts[48:]}
-            trained(trial.config, 0, trial.checkpoint_dir, [TrialCallback(trial)], held_out=held_out)
+            trained(trial.config, 0, trial.checkpoint_dir, [TransformersCallback(trial)], held_out=held_out)
 
         return ashtune.tune(
             train, {"rate": (1e-3, 1e-1)}, metric="eval_second_loss", mode="min", trials=1, max_resource=2,
@@ -325,7 +325,7 @@ RANK = (
 
 
     trial = LaunchedTrial()
-    callback = TrialCallback(trial)
+    callback = TransformersCallback(trial)
     trainer = trained(trial.config, 0, trial.checkpoint_dir, [callback], callback.checkpoint, **ARGUMENTS)
     assert trainer.args.world_size == 2
     if trial.target == 2:

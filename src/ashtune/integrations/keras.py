@@ -1,4 +1,4 @@
-"""Keras 3 in a training function: :class:`TrialCallback` for ``model.fit``, on any backend.
+"""Keras 3 in a training function: :class:`KerasCallback` for ``model.fit``, on any backend.
 
 Rule 1: a trial that is trained in pieces has the curve of one ``fit``. Weights, the optimizer with its step, the seeds
 of layers and the random generators that shuffle arrays are taken up as they were left.
@@ -30,7 +30,7 @@ VARIABLES, OPTIMIZER, RANDOM, OTHERS, PLACES = "variables", "optimizer", "random
 """What a trial saves: a dict with the first three keys, and with OTHERS if its model has more optimizers."""
 
 
-class TrialCallback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no types
+class KerasCallback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no types
     """Train a trial by ``fit``: take it up, report each epoch, end at the rung, save.
 
     Give it as the last of ``callbacks``, but before ``SwapEMAWeights(swap_on_epoch=True)``, with
@@ -46,7 +46,7 @@ class TrialCallback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ha
         ...     keras.utils.set_random_seed(trial.seed)
         ...     model = keras.Sequential([keras.layers.Input((4,)), keras.layers.Dense(1)])
         ...     model.compile(keras.optimizers.SGD(trial["rate"]), "mse")
-        ...     model.fit(x, y, initial_epoch=trial.start, epochs=27, callbacks=[TrialCallback(trial)])
+        ...     model.fit(x, y, initial_epoch=trial.start, epochs=27, callbacks=[KerasCallback(trial)])
         >>> study = tune(train, {"rate": (1e-3, 0.1, "log")}, metric="loss", mode="min", trials=16, max_resource=27)
     """
 
@@ -63,13 +63,12 @@ class TrialCallback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ha
         Raises:
             ObjectiveError: If it is of another model.
         """
-        del logs
         state = self._trial.restore()
         if self._trial.start:
             if not isinstance(state, Mapping) or state.keys() - {OTHERS} != {VARIABLES, OPTIMIZER, RANDOM}:
                 raise ObjectiveError(
                     f"trial {self._trial.number} saved {shown(type(state).__name__)}, which is no state of "
-                    "TrialCallback; leave saving to it"
+                    "KerasCallback; leave saving to it"
                 )
             load_state(self.model, state)
             _assign(self.model.optimizer.variables, state[OPTIMIZER], "optimizer")
@@ -87,7 +86,6 @@ class TrialCallback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ha
         Raises:
             ObjectiveError: If not.
         """
-        del logs
         if not self._is_over and epoch + 1 != self._epoch:
             raise ObjectiveError(
                 f"fit trains epoch {epoch + 1} where trial {self._trial.number} is at epoch {self._epoch}; "
@@ -123,7 +121,6 @@ class TrialCallback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ha
         Raises:
             ObjectiveError: If the trial has no result of this rung.
         """
-        del logs
         if self._is_over:
             return
         self._is_over = True
@@ -132,7 +129,7 @@ class TrialCallback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ha
         if self._epoch == self._trial.start + 1:
             raise ObjectiveError(
                 f"another callback ended fit after trial {self._trial.number} was promoted at epoch "
-                f"{self._trial.start}; give TrialCallback as the last of callbacks, which sees that in time"
+                f"{self._trial.start}; give KerasCallback as the last of callbacks, which sees that in time"
             )
         self._trial.stop()
         self._save()

@@ -1,7 +1,7 @@
 """The trial of a program that ``ashtune run ... -- PROGRAM`` has started, as each of its processes sees it.
 
-For a launcher of ranks, as ``torchrun``: a training function that trains by a ``TrialCallback`` takes this one in
-place of a :class:`~ashtune.Trial`.
+For a launcher of ranks, as ``torchrun``: a training function with a ``TransformersCallback`` takes this one in place of
+a :class:`~ashtune.Trial`.
 
 Rule 1: every rank knows how far to train, so all end at the same epoch, and none waits for another's decision.
 Rule 2: rank 0 alone reports.

@@ -1,4 +1,4 @@
-"""The Trainer of Hugging Face in a training function: :class:`TrialCallback`.
+"""The Trainer of Hugging Face in a training function: :class:`TransformersCallback`.
 
 Rule 1: a unit of the resource is one evaluation: an epoch with ``eval_strategy="epoch"``, ``eval_steps`` steps with
 ``"steps"``.
@@ -32,7 +32,7 @@ NO_METRICS = ("_runtime", "_per_second")
 """How entries of the logs end that say how fast it was. They are not reported unless the study asks for them."""
 
 
-class TrialCallback(TrainerCallback):  # type: ignore[misc]  # transformers has no types here
+class TransformersCallback(TrainerCallback):  # type: ignore[misc]  # transformers has no types here
     """Train a trial by a Trainer: check where it begins, report each evaluation, end at the rung, save.
 
     Give it as the last of ``callbacks``, with ``output_dir=trial.checkpoint_dir`` in the arguments, and train with
@@ -45,7 +45,7 @@ class TrialCallback(TrainerCallback):  # type: ignore[misc]  # transformers has 
 
     Example:
         >>> def train(trial):
-        ...     callback = TrialCallback(trial)
+        ...     callback = TransformersCallback(trial)
         ...     arguments = TrainingArguments(
         ...         output_dir=trial.checkpoint_dir, num_train_epochs=27, eval_strategy="epoch", save_strategy="no",
         ...         learning_rate=trial["rate"], seed=trial.seed,
@@ -106,7 +106,6 @@ class TrialCallback(TrainerCallback):  # type: ignore[misc]  # transformers has 
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Mapping[str, Any], **kwargs: Any) -> None:
         """Take in what is logged."""
-        del args, state, control, kwargs
         if self._is_training:
             self._logged.update(logs)
 
@@ -118,7 +117,6 @@ class TrialCallback(TrainerCallback):  # type: ignore[misc]  # transformers has 
         Raises:
             ObjectiveError: If training ends before the rung.
         """
-        del args, kwargs
         if not self._is_training or self._is_over:
             return control
         if state.global_step == self._step:  # eval_on_start, or another data set after those that the study asks for
@@ -144,29 +142,22 @@ class TrialCallback(TrainerCallback):  # type: ignore[misc]  # transformers has 
             control.should_save = control.should_save or self._trial.needs_checkpoint
         return control
 
-    def on_epoch_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """See that the last evaluation was reported."""
-        del args, state, control, kwargs
-        self._check_is_reported()
-
     def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """See that the last evaluation was reported."""
-        del args, state, control, kwargs
         self._check_is_reported()
+
+    on_epoch_begin = on_step_begin
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> Any:
         """Have nothing more evaluated or saved of a trial that has ended."""
-        del args, state, kwargs
-        return self._without_more(control)
+        if self._is_over:  # where the study stopped at the beginning, a step has been trained that does not count
+            control.should_evaluate = control.should_save = False
+        return control
 
-    def on_epoch_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> Any:
-        """Have nothing more evaluated or saved of a trial that has ended."""
-        del args, state, kwargs
-        return self._without_more(control)
+    on_epoch_end = on_step_end
 
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Delete the checkpoints before the one that the trial goes on from."""
-        del control, kwargs
         if not self._is_over:
             return
         # With save_total_limit=1 the Trainer ends by keeping the best checkpoint alone: it would look for one that is
@@ -183,7 +174,6 @@ class TrialCallback(TrainerCallback):  # type: ignore[misc]  # transformers has 
         Raises:
             ObjectiveError: If the trial has no result of this rung.
         """
-        del args, control, kwargs
         self._check_is_reported()
         self._is_training = False
         if self._is_over:
@@ -195,14 +185,9 @@ class TrialCallback(TrainerCallback):  # type: ignore[misc]  # transformers has 
         if self._unit == self._trial.start + 1:
             raise ObjectiveError(
                 f"another callback ended training after trial {self._trial.number} was promoted at "
-                f"{self._trial.start}; give TrialCallback as the last of callbacks, which sees that in time"
+                f"{self._trial.start}; give TransformersCallback as the last of callbacks, which sees that in time"
             )
         self._trial.stop()
-
-    def _without_more(self, control: Any) -> Any:
-        if self._is_over:  # where the study stopped at the beginning, a step has been trained that does not count
-            control.should_evaluate = control.should_save = False
-        return control
 
     def _go_on(self) -> None:
         """Ask whether the trial goes on."""
@@ -230,44 +215,31 @@ class TrialCallback(TrainerCallback):  # type: ignore[misc]  # transformers has 
     def _check_arguments(self, args: Any) -> None:
         """Refuse arguments with which the state of a trial would be lost, or its units counted wrongly."""
         folder = self._trial.checkpoint_dir
-        is_alone = "a Trial is of one process; start several by ashtune run ... -- torchrun, with a LaunchedTrial"
-        for is_wrong, words, remedy in (
+        one_process = "a Trial is of one process; start several by ashtune run ... -- torchrun, with a LaunchedTrial"
+        last_state = "a trial goes on from its last state; leave it out"
+        unit = "an evaluation is a unit of the resource"
+        strategy = shown(str(args.eval_strategy.value))
+        for is_wrong, setting, why in (
             (
-                Path(args.output_dir).resolve() != folder.resolve(),
-                f"output_dir={shown(args.output_dir)}",
+                Path(args.output_dir).resolve() != folder.resolve(), f"output_dir={shown(args.output_dir)}",
                 "give output_dir=trial.checkpoint_dir, which is kept",
             ),
             (
-                args.eval_strategy not in ("epoch", "steps"),
-                f"eval_strategy={shown(str(args.eval_strategy.value))}",
-                "an evaluation is a unit of the resource; give 'epoch', or 'steps' and eval_steps",
+                args.eval_strategy not in ("epoch", "steps"), f"eval_strategy={strategy}",
+                f"{unit}; give 'epoch', or 'steps' and eval_steps",
             ),
+            (bool(args.eval_delay), f"eval_delay={args.eval_delay}", f"{unit}; leave it out"),
+            (args.save_strategy == "best", "save_strategy='best'", last_state),
+            (args.load_best_model_at_end, "load_best_model_at_end=True", last_state),
             (
-                bool(args.eval_delay),
-                f"eval_delay={shown(args.eval_delay)}",
-                "an evaluation is a unit of the resource; leave it out",
-            ),
-            (
-                args.save_strategy == "best",
-                "save_strategy='best'",
-                "a trial goes on from its last state; give 'no'",
-            ),
-            (
-                args.load_best_model_at_end,
-                "load_best_model_at_end=True",
-                "a trial goes on from its last state; leave it out",
-            ),
-            (
-                args.restore_callback_states_from_checkpoint,
-                "restore_callback_states_from_checkpoint=True",
-                "the Trainer puts the callbacks that it restores behind TrialCallback, which has to be the last; "
-                "leave it out",
+                args.restore_callback_states_from_checkpoint, "restore_callback_states_from_checkpoint=True",
+                "restored callbacks would stand behind TransformersCallback, which has to be the last; leave it out",
             ),
             (args.save_only_model, "save_only_model=True", "a trial goes on with its optimizer; leave it out"),
-            (args.world_size > 1 and isinstance(self._trial, Trial), f"{args.world_size} processes", is_alone),
-        ):
+            (args.world_size > 1 and isinstance(self._trial, Trial), f"{args.world_size} processes", one_process),
+        ):  # fmt: skip
             if is_wrong:
-                raise ObjectiveError(f"the Trainer has {words}; {remedy}")
+                raise ObjectiveError(f"the Trainer has {setting}; {why}")
 
     def _check_begins(self, args: Any, state: Any) -> None:
         is_by_steps = args.eval_strategy == "steps"

@@ -1,0 +1,253 @@
+"""PyTorch Lightning in a training function: :func:`fit` in place of ``trainer.fit``.
+
+Trainers of both import roots, ``lightning.pytorch`` and ``pytorch_lightning``; neither is imported here.
+
+Rule 1: ``max_epochs`` is that of the study's top rung at every rung, so that a schedule of the learning rate is the
+same in all of them; the fit is ended at the rung by ``should_stop``.
+Rule 2: what would train another number of epochs, or start this script again, is refused before anything is trained.
+Rule 3: only the process of the trial speaks with the study. Processes that Lightning starts ask that one, over a pipe.
+Rule 4: rank 0 asks, and the other ranks hear the answer: all of them end at the same epoch.
+"""
+
+import importlib
+import multiprocessing
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from ashtune.core.errors import ObjectiveError
+from ashtune.core.plaintext import error_line, shown
+from ashtune.integrations.lightning_callbacks import CHECKPOINT, Ask, Fit, Metrics, StudyAnswer, callbacks_of
+from ashtune.study.torch_states import check_version
+from ashtune.training.trial import Trial
+
+ROOTS = ("lightning.pytorch", "pytorch_lightning")
+"""Import roots of Lightning, whose objects do not mix."""
+PORT = "MASTER_PORT"
+
+__all__ = ["fit"]
+
+
+def fit(
+    trial: Trial,
+    trainer: Any,
+    model: Any,
+    train_dataloaders: Any = None,
+    val_dataloaders: Any = None,
+    *,
+    datamodule: Any = None,
+    weights_only: bool = True,
+) -> None:
+    """Train a trial by a Trainer: take it up, report each epoch, end at its rung, save it.
+
+    In place of ``trainer.fit(model, ...)``. Epochs and steps count on from where the trial was left, and random
+    generators go on. All that was logged is reported under its name, as ``val_loss``, in epochs that are validated. A
+    callback that ends training, as ``EarlyStopping``, ends the trial: its last report is its result.
+
+    Args:
+        trial: The trial.
+        trainer: A new Trainer of ``lightning.pytorch`` or ``pytorch_lightning``. Unless it has a greater
+            ``max_epochs``, it gets the study's top resource.
+        model: The LightningModule.
+        train_dataloaders: As for ``trainer.fit``.
+        val_dataloaders: As for ``trainer.fit``.
+        datamodule: As for ``trainer.fit``.
+        weights_only: Whether its checkpoints may hold nothing but weights and plain values, so that nothing in them is
+            executed when they are read.
+
+    Raises:
+        ObjectiveError: If the Trainer is set so that the trial could not be trained to its rung.
+        StudyError: If this PyTorch executes what it reads as weights only.
+        Exception: What ``trainer.fit`` raises.
+
+    Example:
+        >>> def train(trial):
+        ...     trainer = Trainer(logger=False, enable_checkpointing=False, enable_progress_bar=False)
+        ...     fit(trial, trainer, Model(trial.config), train_dataloaders=batches, val_dataloaders=others)
+        >>> study = tune(train, space, metric="val_loss", mode="min", trials=64, max_resource=27)
+    """
+    root = _root_of(trainer)
+    _check(trainer, trial)
+    if weights_only:
+        check_version()
+    folder = trial.checkpoint_dir
+    if trial.start:
+        _check_files(folder)
+    if trainer.max_epochs is None:
+        trainer.fit_loop.max_epochs = trial.max_resource
+    with _asking(trial, trainer, root) as ask, _own_port():
+        this = Fit(ask, folder, trial.start, weights_only=weights_only)
+        first, last = (callback(this) for callback in callbacks_of(root))
+        trainer.callbacks = [first, *trainer.callbacks, last]
+        try:
+            trainer.fit(
+                model, train_dataloaders, val_dataloaders, datamodule,
+                ckpt_path=str(folder / CHECKPOINT) if trial.start else None, weights_only=weights_only,
+            )  # fmt: skip
+        finally:
+            trainer.callbacks = [callback for callback in trainer.callbacks if callback not in (first, last)]
+
+
+def _root_of(trainer: Any) -> str:
+    """Return the import root of a Trainer."""
+    for kind in type(trainer).__mro__:
+        for root in ROOTS:
+            if kind.__name__ == "Trainer" and kind.__module__.startswith(f"{root}."):
+                return root
+    raise ObjectiveError(f"{shown(trainer)} is no Trainer of {' or '.join(ROOTS)}; call fit(trial, trainer, model)")
+
+
+def _check(trainer: Any, trial: Trial) -> None:
+    """Refuse a Trainer that would train another number of epochs than the trial's, or on other data."""
+    most, every = trainer.max_epochs, trainer.reload_dataloaders_every_n_epochs
+    timers = [each for each in trainer.callbacks if hasattr(each, "time_remaining")]  # Timer, which max_time adds
+    how_far = (
+        f"the study says how far to train; leave it out: max_epochs is then {trial.max_resource}, that of the top "
+        "rung, so that schedules of the learning rate end there in every job"
+    )
+    for is_wrong, setting, why in (
+        (bool(trainer.fast_dev_run), f"fast_dev_run={trainer.fast_dev_run}", how_far),
+        (most is not None and most != -1 and most < trial.max_resource, f"max_epochs={most}", how_far),
+        (trainer.max_steps != -1, f"max_steps={trainer.max_steps}", how_far),
+        (bool(trainer.min_epochs), f"min_epochs={trainer.min_epochs}", how_far),
+        (bool(trainer.min_steps), f"min_steps={trainer.min_steps}", how_far),
+        (
+            trainer.check_val_every_n_epoch is None, "check_val_every_n_epoch=None",
+            "it validates by batches, and the study compares epochs; give a number of epochs",
+        ),
+        (
+            bool(every), f"reload_dataloaders_every_n_epochs={every}",
+            "it counts from where a trial was taken up, so its data would be others; leave it out, and let a sampler "
+            "choose those of an epoch: Lightning calls its set_epoch",
+        ),
+        (
+            any(timer.time_remaining() is not None for timer in timers), "max_time=...",
+            "it ends training in the middle of an epoch; leave it out, and give tune time_limit= or trial_timeout=",
+        ),
+    ):  # fmt: skip
+        if is_wrong:
+            raise ObjectiveError(f"Trainer({setting}): {why}")
+
+
+def _check_files(folder: Path) -> None:
+    """Refuse a folder without a checkpoint, or with links or devices in the places of its files."""
+    for path in (*folder.glob("random-*.pt"), folder / CHECKPOINT):
+        if path.is_symlink() or not (path.is_file() or path.is_dir()):
+            raise ObjectiveError(f"{path} is missing, or no file of its own; leave saving to fit")
+
+
+@contextmanager
+def _asking(trial: Trial, trainer: Any, root: str) -> Iterator[Ask]:
+    """Provide what asks the study, in this process or in those that the Trainer starts.
+
+    Raises:
+        ObjectiveError: If each of its processes would run this script.
+    """
+    launcher, course = trainer.strategy.launcher, Course(trial)
+    launchers = importlib.import_module(f"{root}.strategies.launchers")
+    if isinstance(launcher, launchers._MultiProcessingLauncher):  # of ddp_spawn, ddp_fork and ddp_notebook
+        with relayed(course) as relay:
+            yield relay
+    elif trainer.world_size == 1:
+        yield course
+    else:
+        raise ObjectiveError(
+            f"Trainer(devices={trainer.num_devices}) has this script run in each of {trainer.world_size} processes, "
+            'which would tune in each; give Trainer strategy="ddp_spawn" or "ddp_fork"'
+        )
+
+
+@contextmanager
+def _own_port() -> Iterator[None]:
+    """Let each fit choose the port at which its processes meet: Lightning keeps the first in the environment."""
+    before = os.environ.get(PORT)
+    try:
+        yield
+    finally:
+        os.environ.pop(PORT, None)
+        if before is not None:
+            os.environ[PORT] = before
+
+
+class Course:
+    """The epochs of a trial, in its own process.
+
+    Args:
+        trial: The trial.
+    """
+
+    def __init__(self, trial: Trial) -> None:
+        self._trial = trial
+        self._epochs = trial.epochs()
+
+    def __call__(self, metrics: Metrics | None, is_ended: bool) -> StudyAnswer:
+        """Report, and ask whether the trial goes on.
+
+        Raises:
+            ObjectiveError: If the report cannot be counted.
+        """
+        if metrics is not None:
+            self._trial.report(metrics)
+        if is_ended:
+            self._trial.stop()
+        goes_on = next(self._epochs, None) is not None
+        return StudyAnswer(goes_on, self._trial.target, self._trial.needs_checkpoint)
+
+
+class PipedCourse:
+    """Asks from another process. It is sent to those that Lightning starts.
+
+    Args:
+        connection: This end of the pipe.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def __call__(self, metrics: Metrics | None, is_ended: bool) -> StudyAnswer:
+        """Ask.
+
+        Raises:
+            ObjectiveError: What the trial's process raised.
+        """
+        self._connection.send((metrics, is_ended))
+        answer = self._connection.recv()
+        if isinstance(answer, str):
+            raise ObjectiveError(answer)
+        return StudyAnswer(*answer)
+
+
+@contextmanager
+def relayed(course: Course) -> Iterator[PipedCourse]:
+    """StudyAnswer the questions of other processes from a thread, as long as this lasts.
+
+    What the study refused is raised here once more, as it was, in place of what has become of it on its way.
+    """
+    here, there = multiprocessing.Pipe()
+    refused: list[BaseException] = []
+    thread = threading.Thread(target=_answer, args=(here, course, refused), daemon=True)
+    thread.start()
+    try:
+        yield PipedCourse(there)
+    except Exception:
+        if refused:
+            raise refused[0] from None
+        raise
+    finally:
+        there.send(None)
+        thread.join()
+        here.close()
+        there.close()
+
+
+def _answer(here: Connection, course: Course, refused: list[BaseException]) -> None:
+    while (question := here.recv()) is not None:
+        try:
+            here.send(tuple(course(*question)))
+        except BaseException as error:  # noqa: BLE001 - it is raised again where the training function is
+            refused.append(error)
+            here.send(error_line(error))
