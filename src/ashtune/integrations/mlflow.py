@@ -84,8 +84,7 @@ class MLflowTracker(Tracker):
             folder = Path(self.place).absolute().parent
             folder.mkdir(parents=True, exist_ok=True)
             self.place = f"sqlite:///{Path(self.place).absolute()}"
-        self._names: dict[tuple[str, str], str] = {}
-        self._runs: dict[str, _Run] = {}
+        self._runs: dict[str, _MLflowRun] = {}
         name = f"{_name(self.study.name)}-{self.key}"
         self._is_file = self.place.startswith("sqlite:")
         with _quiet("alembic", "mlflow.store.db.utils"):  # they name each table of a new database
@@ -131,9 +130,9 @@ class MLflowTracker(Tracker):
         if summary.best is not None:
             tags |= {f"{BEST}trial": summary.best.number, f"{BEST}resource": summary.resource}
             for name, value in summary.metrics.items():
-                tags[f"{BEST}metric.{self._name_of('metric', name)}"] = value
+                tags[f"{BEST}metric.{_name(name)}"] = value
             for name, chosen in summary.best.configuration.items():
-                tags[f"{BEST}config.{self._name_of('param', name)}"] = str(chosen)  # None is a value, too
+                tags[f"{BEST}config.{_name(name)}"] = str(chosen)  # None is a value, too
         own = self._tags(tags)
         for batch in _batches(own, MOST_NAMED):
             self._client.log_batch(run.id, tags=batch)
@@ -153,14 +152,14 @@ class MLflowTracker(Tracker):
             for run in page:
                 info, tags = run.info, run.data.tags
                 if (trial := tags.get("ashtune.trial")) is not None:
-                    self._runs[trial] = _Run(info.run_id, tags.get("ashtune.digest", ""), info.status)
+                    self._runs[trial] = _MLflowRun(info.run_id, tags.get("ashtune.digest", ""), info.status)
                     self._runs[trial].is_deleted = info.lifecycle_stage == "deleted"
             if not (token := page.token):
                 return
 
     def _create(self, trial: str, name: str, began: float, tags: Mapping[str, str]) -> None:
         run = self._client.create_run(self._experiment, _milliseconds(began), {"ashtune.trial": trial, **tags}, name)
-        self._runs[trial] = _Run(run.info.run_id, "", "RUNNING")
+        self._runs[trial] = _MLflowRun(run.info.run_id, "", "RUNNING")
 
     def _add(self, trials: Sequence[TrackedTrial]) -> None:
         """Add whole runs to the SQLite file, all of them or none."""
@@ -172,9 +171,9 @@ class MLflowTracker(Tracker):
         runs = {}
         for trial in trials:
             run_id = blake2b(f"{self.key}/{trial.number}".encode(), digest_size=16).hexdigest()
-            run = runs[str(trial.number)] = _Run(run_id, _digest(trial), STATUS[trial.state])
+            run = runs[str(trial.number)] = _MLflowRun(run_id, _digest(trial), STATUS[trial.state])
             rows[SqlRun].append(self._row_of(run, trial))
-            own = {"ashtune.trial": trial.number, PARENT: self._runs["study"].id, "mlflow.runName": trial.name}
+            own = {PARENT: self._runs["study"].id, "mlflow.runName": trial.name}
             for table, named in ((SqlTag, self._tags(own | _own(trial))), (SqlParam, self._params(trial))):
                 rows[table] += [{"key": each.key, "value": each.value, "run_uuid": run_id} for each in named]
             metrics = [_row_of_metric(metric, run_id) for metric in self._metrics(trial.points)]
@@ -190,7 +189,7 @@ class MLflowTracker(Tracker):
             engine.dispose()
         self._runs |= runs
 
-    def _row_of(self, run: "_Run", trial: TrackedTrial) -> dict[str, Any]:
+    def _row_of(self, run: "_MLflowRun", trial: TrackedTrial) -> dict[str, Any]:
         """Return what MLflow would write of a new run."""
         return {
             "run_uuid": run.id,
@@ -208,7 +207,7 @@ class MLflowTracker(Tracker):
             "experiment_id": int(self._experiment),
         }
 
-    def _log(self, run: "_Run", trial: TrackedTrial) -> None:
+    def _log(self, run: "_MLflowRun", trial: TrackedTrial) -> None:
         """Write what is new of a trial through the client, at last the digest, and then the status."""
         # Of a run that is whole, parameters and points are there; of another, what is logged again is dropped.
         params, tags = [] if run.digest else self._params(trial), self._tags(_own(trial))
@@ -227,38 +226,22 @@ class MLflowTracker(Tracker):
     def _params(self, trial: TrackedTrial) -> list[Any]:
         from mlflow.entities import Param
 
-        return [
-            Param(self._name_of("param", name), str(value)[:MOST_VALUE]) for name, value in trial.configuration.items()
-        ]
+        return [Param(_name(name), str(value)[:MOST_VALUE]) for name, value in trial.configuration.items()]
 
     def _metrics(self, points: Sequence[Point]) -> Iterator[Any]:
         from mlflow.entities import Metric
 
         for point in points:
             for name, value in point.metrics.items():
-                yield Metric(self._name_of("metric", name), value, _milliseconds(point.time), point.resource)
+                yield Metric(_name(name), value, _milliseconds(point.time), point.resource)
 
     def _tags(self, tags: Mapping[str, object]) -> list[Any]:
         from mlflow.entities import RunTag
 
-        return [
-            RunTag(self._name_of("tag", name), str(value)[:MOST_VALUE])
-            for name, value in tags.items()
-            if value is not None
-        ]
-
-    def _name_of(self, kind: str, name: str) -> str:
-        """Return a name as MLflow takes it; of two that would be the same, the second one gets a number."""
-        if (kind, name) not in self._names:
-            taken = {own for (other, _), own in self._names.items() if other == kind}
-            own, count = _name(name), 2
-            while own in taken:
-                own, count = f"{_name(name)}_{count}", count + 1
-            self._names[kind, name] = own
-        return self._names[kind, name]
+        return [RunTag(_name(name), str(value)[:MOST_VALUE]) for name, value in tags.items()]
 
 
-class _Run:
+class _MLflowRun:
     """A run that is there.
 
     Args:
@@ -295,14 +278,7 @@ def _digest(trial: TrackedTrial) -> str:
 
 def _own(trial: TrackedTrial) -> dict[str, object]:
     """Return the tags of a trial's run."""
-    return {
-        "ashtune.state": trial.state,
-        "ashtune.origin": trial.origin,
-        "ashtune.seed": trial.seed,
-        "ashtune.reason": trial.reason,
-        "ashtune.confirms": trial.confirms,
-        "ashtune.digest": _digest(trial),
-    }
+    return {f"ashtune.{name}": value for name, value in trial.facts.items()} | {"ashtune.digest": _digest(trial)}
 
 
 def _row_of_metric(metric: Any, run_id: str) -> dict[str, Any]:

@@ -8,33 +8,31 @@ study's best trial or above, even if it goes on from there, or failed later; one
 was withdrawn has failed.
 Rule 2: a value is written as Optuna would: a category by its place in the list, numbers as they are; an inactive
 hyperparameter is left out.
-Rule 3: at most the best ``MOST`` trials, since the dashboard fetches all of them at a time, and ``MOST_POINTS`` points
-of their curves. Trials that confirm others are left out: they are not part of the search.
+Rule 3: at most the best ``MOST`` trials, since the dashboard fetches all of them at a time. Trials that confirm others
+are left out: they are not part of the search.
 """
 
 import json
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from ashtune.analysis.loading import StudyReader
 from ashtune.analysis.trials import TrialRecord
 from ashtune.core.errors import StudyError
-from ashtune.core.events import Event, JobFailed, JobFinished, JobPaused, TrialStarted, TrialWithdrawn, WorkerLost
 from ashtune.core.jobs import Goal, TrialId
-from ashtune.core.observer import Exporter, ObservedStudy
+from ashtune.core.parts import as_text
 from ashtune.core.version import __version__
+from ashtune.integrations.tracking import StudySummary, TrackedTrial, Tracker
 from ashtune.space.columns import Column
 from ashtune.space.space import Space
 from ashtune.study.copies import place_in, replace_file
+from ashtune.study.journal import NAME, read_settings
+from ashtune.study.settings import Settings
 
 MOST = 10_000
 """Trials. The dashboard takes 5 s to fetch so many."""
-MOST_POINTS = 200_000
-LEAST_POINTS = 20
-"""Of one curve, if all together have too many."""
 LATEST = 253_402_300_799.0
 """The end of the year 9999, in seconds since 1970: an altered journal may go beyond what a calendar has."""
 WRITER = {"worker_id": "ashtune"}
@@ -45,52 +43,116 @@ _DIRECTIONS = {"min": 1, "max": 2}
 _ATTRIBUTES = ("trial", "status", "rung", "resource", "seconds", "origin", "reason")
 
 
-def export(study: StudyReader, file: Path, *, name: str = "") -> int:
-    """Write a study, be it done, stopped or running, as a journal file of Optuna. O(trials and reports).
+class OptunaLog(Tracker):
+    """Keeps a study as a journal file of Optuna: by default ``optuna.log`` in the study's directory.
+
+    The file is written when the session ends, with all trials, or the best of very many.
 
     Args:
-        study: Read from its directory; nothing of that is executed.
-        file: Where to. One with this study, written from here and by nobody else since, is replaced.
-        name: Of the study in Optuna; by default its own.
-
-    Returns:
-        How many trials were written.
-
-    Raises:
-        StudyError: If the file cannot be written, or is another one.
-        JournalError: If the study cannot be read.
+        out: The file. One with this study, written from here and by nobody else since, is replaced.
     """
-    _refuse_others(file, study.settings.created)
-    records = list(_records(study, name))
-    try:
-        replace_file(file, b"".join(_line(record) for record in records))
-    except OSError as error:
-        raise StudyError(f"{file}: {error.strerror}; give a file that can be written") from None
-    return sum(record["op_code"] == _CREATE_TRIAL for record in records)
+
+    def open(self) -> None:
+        """Refuse a file of others or of another study, before anything else."""
+        self.place = self.out or str(place_in(self.study.directory, "optuna.log"))
+        _refuse_others(Path(self.place), self.study.created)
+
+    def write(self, trials: Sequence[TrackedTrial]) -> None:
+        """Nothing is written before the end."""
+
+    def close(self, summary: StudySummary) -> None:
+        """Write the file. O(trials and reports).
+
+        Raises:
+            StudyError: If it cannot be written.
+        """
+        del summary
+        try:
+            replace_file(Path(self.place), b"".join(map(_line, self._records())))
+        except OSError as error:
+            raise StudyError(f"{self.place}: {error.strerror}; give a file that can be written") from None
+
+    def _records(self) -> Iterator[dict[str, Any]]:
+        """Yield the records of a journal file, in their order."""
+        settings = read_settings(Path(self.study.directory, NAME))
+        goal = settings.goal
+        directions = [_DIRECTIONS[each.mode] for each in goal.objectives]
+        yield {"op_code": _CREATE_STUDY, "study_name": settings.name, "directions": directions}
+        metrics = [each.metric for each in goal.objectives]
+        yield {"op_code": _STUDY_SYSTEM_ATTRIBUTE, "study_id": 0, "system_attr": {"study:metric_names": metrics}}
+        chosen = self._chosen()
+        for attribute, value in self._attributes(settings, len(chosen)).items():
+            yield _attribute_of_the_study(attribute, value)
+        axes = {name: StoredAxis(column) for name, column in Space.from_record(settings.space).columns.items()}
+        best = self._tally.best
+        complete_from = math.inf if best is None else best.rung
+        for number in chosen:
+            record, trial = self._trials[number], self._trial(number)
+            is_complete = record.rung is not None and record.rung >= complete_from
+            outcome = _outcome(record, goal, is_complete=is_complete)
+            times = {"datetime_start": _moment(trial.began)}
+            if outcome["state"] != _RUNNING:
+                times["datetime_complete"] = _moment(trial.ended)
+            reports = [] if goal.others else [point for point in trial.points if goal.metric in point.metrics]
+            yield {
+                "op_code": _CREATE_TRIAL,
+                "study_id": 0,
+                **times,
+                **outcome,
+                "distributions": {each: axes[each].distribution for each in record.configuration},
+                "params": {each: axes[each].internal(value) for each, value in record.configuration.items()},
+                "user_attrs": _attributes(record, goal),
+                "system_attrs": _constraints(record, goal),
+                "intermediate_values": {str(each.resource): each.metrics[goal.metric] for each in reports},
+            }
+
+    def _chosen(self) -> list[TrialId]:
+        """Return the trials to write, in their order: all, or the best and then the others by number."""
+        searched = [record.number for record in self._trials if record.confirms is None]
+        if len(searched) > MOST:
+            best = [trial for _, _, trial in self._results.standings()[:MOST]]
+            has_place = set(best)
+            best += [trial for trial in searched if trial not in has_place][: MOST - len(best)]
+            searched = sorted(best)
+        return searched
+
+    def _attributes(self, settings: Settings, written: int) -> dict[str, Any]:
+        """Return what Optuna has no place for, as attributes of the study."""
+        attributes: dict[str, Any] = {
+            "written by": f"ashtune {__version__}",
+            "created": settings.created,
+            "search": settings.search_name,
+            "scheduler": as_text(settings.scheduler),
+            "resource": settings.resource,
+            "rungs": list(self.study.ladder.rungs),
+            "seed": settings.seed,
+            "trials": len(self._trials),
+        }
+        if written < len(self._trials):
+            attributes["trials written"] = written
+        if settings.known:
+            attributes["results from before"] = len(settings.known)
+        if self._tally.best is not None:
+            attributes["best trial"] = self._tally.best.trial
+        if (confirmed := self._tally.confirmed) is not None:
+            attributes["confirmed"] = {"trial": confirmed.trial, "mean": confirmed.mean}
+        return attributes
 
 
 def _refuse_others(file: Path, created: float) -> None:
     """Refuse to replace a file that another program has written, or has written into, or that has another study."""
     mark, own = json.dumps(WRITER)[1:-1].encode(), _line(_attribute_of_the_study("created", created))
-    is_empty, has_study = True, False
     try:
-        with file.open("rb") as lines:
-            for line in lines:
-                if mark not in line:
-                    break
-                is_empty, has_study = False, has_study or line == own
-            else:
-                if is_empty or has_study:
-                    return
-                raise StudyError(f"{file} holds another study; give another file, or delete it")
+        lines = file.read_bytes().splitlines(keepends=True)
     except FileNotFoundError:
         return
     except OSError as error:
         raise StudyError(f"{file}: {error.strerror}; give a file that can be written") from None
-    raise StudyError(
-        f"{file} is not this study alone: another program has written there, as a dashboard does with notes; give "
-        "another file, or delete it"
-    )
+    if lines and not (own in lines and all(mark in line for line in lines)):
+        raise StudyError(
+            f"{file} is not this study alone: it holds another one, or another program has written there, as a "
+            "dashboard does with notes; give another file, or delete it"
+        )
 
 
 def _line(record: Mapping[str, Any]) -> bytes:
@@ -99,75 +161,6 @@ def _line(record: Mapping[str, Any]) -> bytes:
 
 def _attribute_of_the_study(name: str, value: object) -> dict[str, Any]:
     return {"op_code": _STUDY_USER_ATTRIBUTE, "study_id": 0, "user_attr": {name: value}}
-
-
-def _records(study: StudyReader, name: str) -> Iterator[dict[str, Any]]:
-    """Yield the records of a journal file, in their order."""
-    settings, goal = study.settings, study.settings.goal
-    yield {
-        "op_code": _CREATE_STUDY,
-        "study_name": name or settings.name,
-        "directions": [_DIRECTIONS[each.mode] for each in goal.objectives],
-    }
-    metrics = [each.metric for each in goal.objectives]
-    yield {"op_code": _STUDY_SYSTEM_ATTRIBUTE, "study_id": 0, "system_attr": {"study:metric_names": metrics}}
-    chosen = _chosen(study)
-    for attribute, value in _of_the_study(study, len(chosen)).items():
-        yield _attribute_of_the_study(attribute, value)
-    axes = {column_name: _Axis(column) for column_name, column in Space.from_record(settings.space).columns.items()}
-    courses = _courses(study.events(), chosen, goal)
-    best = study.tally.best
-    complete_from = math.inf if best is None else best.rung
-    for trial in chosen:
-        record, course = study.trials[trial], courses[trial]
-        is_complete = record.rung is not None and record.rung >= complete_from
-        outcome = _outcome(record, goal, is_complete=is_complete)
-        yield {
-            "op_code": _CREATE_TRIAL,
-            "study_id": 0,
-            **course.times(settings.created, is_over=outcome["state"] != _RUNNING),
-            **outcome,
-            "distributions": {each: axes[each].distribution for each in record.configuration},
-            "params": {each: axes[each].internal(value) for each, value in record.configuration.items()},
-            "user_attrs": _attributes(record, goal),
-            "system_attrs": _constraints(record, goal),
-            "intermediate_values": {str(at): value for at, value in sorted(course.curve.items())},
-        }
-
-
-def _chosen(study: StudyReader) -> list[TrialId]:
-    """Return the trials to write, in their order: all, or the best and then the others by number."""
-    searched = [record.number for record in study.trials if record.confirms is None]
-    if len(searched) > MOST:
-        best = [trial for _, _, trial in study.results.standings()[:MOST]]
-        has_place = set(best)
-        best += [trial for trial in searched if trial not in has_place][: MOST - len(best)]
-        searched = sorted(best)
-    return searched
-
-
-def _of_the_study(study: StudyReader, written: int) -> dict[str, Any]:
-    """Return what Optuna has no place for, as attributes of the study."""
-    settings, tally = study.settings, study.tally
-    attributes: dict[str, Any] = {
-        "written by": f"ashtune {__version__}",
-        "created": settings.created,
-        "search": settings.search_name,
-        "scheduler": study.scheduler.name,
-        "resource": settings.resource,
-        "rungs": list(study.ladder.rungs),
-        "seed": settings.seed,
-        "trials": len(study.trials),
-    }
-    if written < len(study.trials):
-        attributes["trials written"] = written
-    if settings.known:
-        attributes["results from before"] = len(settings.known)
-    if tally.best is not None:
-        attributes["best trial"] = tally.best.trial
-    if (confirmed := tally.confirmed) is not None:
-        attributes["confirmed"] = {"trial": confirmed.trial, "mean": confirmed.mean}
-    return attributes
 
 
 def _outcome(record: TrialRecord, goal: Goal, *, is_complete: bool) -> dict[str, Any]:
@@ -216,7 +209,7 @@ def _constraints(record: TrialRecord, goal: Goal) -> dict[str, Any]:
     return {"constraints": violations} if math.inf not in violations else {}
 
 
-class _Axis:
+class StoredAxis:
     """A hyperparameter as Optuna's storage has it.
 
     Args:
@@ -259,87 +252,5 @@ def _labels(choices: Sequence[object]) -> list[object]:
     return labels
 
 
-class _Course:
-    """When a trial began and ended, in seconds since the study did, and what it reported by resource."""
-
-    __slots__ = ("began", "curve", "ended")
-
-    def __init__(self) -> None:
-        self.began: float | None = None
-        self.ended: float | None = None
-        self.curve: dict[int, float] = {}
-
-    def times(self, created: float, *, is_over: bool) -> dict[str, str | None]:
-        """Return the moments as Optuna writes them."""
-        times = {"datetime_start": None if self.began is None else _moment(created + self.began)}
-        if is_over and self.ended is not None:
-            times["datetime_complete"] = _moment(created + self.ended)
-        return times
-
-    def add(self, event: JobFinished | JobPaused, metric: str) -> None:
-        """Take in what was reported on the way to a resource."""
-        reports: list[tuple[int, Mapping[str, float | None]]] = list(event.curve)
-        if isinstance(event, JobFinished):
-            reports.append((event.resource, event.metrics))
-        for resource, metrics in reports:
-            if metric in metrics:
-                value = metrics[metric]
-                self.curve[resource] = math.nan if value is None else value
-
-    def thin(self, most: int) -> None:
-        """Leave out points, evenly, if there are more. The last one stays."""
-        points = sorted(self.curve.items(), reverse=True)
-        if len(points) > most:
-            self.curve = dict(points[:: math.ceil(len(points) / most)])
-
-
 def _moment(unix_time: float) -> str:
     return datetime.fromtimestamp(min(unix_time, LATEST), UTC).isoformat(timespec="microseconds")
-
-
-def _courses(events: Iterable[Event], trials: Sequence[TrialId], goal: Goal) -> dict[TrialId, _Course]:
-    """Return the courses of some trials. A stretch that was trained twice is there as it came out the last time.
-
-    With several objectives there are no curves: Optuna reports one value.
-    """
-    courses = {trial: _Course() for trial in trials}
-    for event in events:
-        match event:
-            case TrialStarted(trial=trial) if trial in courses:
-                courses[TrialId(trial)].began = event.time
-            case JobFinished(trial=trial) | JobPaused(trial=trial) if trial in courses:
-                courses[TrialId(trial)].ended = event.time
-                if not goal.others:
-                    courses[TrialId(trial)].add(event, goal.metric)
-            case JobFailed(trial=trial) | TrialWithdrawn(trial=trial) if trial in courses:
-                courses[TrialId(trial)].ended = event.time
-            case WorkerLost(trial=int(trial)) if trial in courses:
-                courses[TrialId(trial)].ended = event.time
-            case _:
-                pass
-    if sum(len(course.curve) for course in courses.values()) > MOST_POINTS:
-        most = max(LEAST_POINTS, MOST_POINTS // len(courses))
-        for course in courses.values():
-            course.thin(most)
-    return courses
-
-
-class OptunaLog(Exporter):
-    """Keeps a study as a journal file of Optuna: by default ``optuna.log`` in the study's directory.
-
-    It reads the study's journal itself, when it is told all: as an observer, when the session ends.
-
-    Args:
-        out: The file.
-    """
-
-    def begin(self, study: ObservedStudy, position: int) -> int:
-        """Refuse a file of others or of another study, before anything else."""
-        self._directory = Path(study.directory)
-        self.place = self.out or str(place_in(self._directory, "optuna.log"))
-        _refuse_others(Path(self.place), study.created)
-        return position
-
-    def end(self) -> None:
-        """Write the file."""
-        export(StudyReader(self._directory), Path(self.place))

@@ -165,7 +165,7 @@ def _events_of(trial: TrackedTrial, shown: Mapping[str, bool | float | str], row
 
 def _hyperparameters(trial: TrackedTrial) -> dict[str, bool | float | str]:
     """Return what the table of HParams shows of a trial: of values that it has no type for, their text."""
-    own: dict[str, object] = {"ashtune.state": trial.state, "ashtune.origin": trial.origin, "ashtune.seed": trial.seed}
+    own = {f"ashtune.{name}": trial.facts[name] for name in ("state", "origin", "seed")}
     values = with_own(trial.configuration, own)
     return {
         name: value if isinstance(value, bool | int | float | str) else str(value) for name, value in values.items()

@@ -14,7 +14,7 @@ from hashlib import blake2b
 from importlib.util import find_spec
 from itertools import islice
 from os import PathLike
-from typing import ClassVar, Literal, NamedTuple, TypeVar
+from typing import Any, ClassVar, Literal, NamedTuple, TypeVar
 
 import msgspec
 
@@ -70,6 +70,13 @@ class TrackedTrial(msgspec.Struct, frozen=True, kw_only=True):
         return f"trial {self.number}"
 
     @property
+    def facts(self) -> dict[str, Any]:
+        """What a tracker says of it beside its hyperparameters."""
+        facts = {"trial": self.number, "state": self.state, "origin": self.origin, "seed": self.seed}
+        more = {"reason": self.reason or None, "confirms": self.confirms}
+        return facts | {name: value for name, value in more.items() if value is not None}
+
+    @property
     def digest(self) -> str:
         """A digest of all of it: two trials with the same one are written alike. O(points)."""
         return digest_of(self)
@@ -90,7 +97,7 @@ class StudySummary(msgspec.Struct, frozen=True, kw_only=True):
     metrics: dict[str, float] = {}
 
 
-class _Course(msgspec.Struct):
+class ReportsOfTrial(msgspec.Struct):
     """What is collected of a trial beside its record."""
 
     began: float
@@ -111,15 +118,16 @@ class Tracker(Exporter):
         ExtraMissing: If the tool's library is not installed.
     """
 
-    module: ClassVar[str]
-    """The name by which the tool's library is imported: when a study begins, and not before."""
-    extra: ClassVar[str]
+    module: ClassVar[str] = ""
+    """The name by which the tool's library is imported, if any: when a study begins, and not before."""
+    extra: ClassVar[str] = ""
     """The extra of ashtune that installs it."""
     most_changed: ClassVar[int] = 100
     """So many changed trials are written at a tick, while a study runs: the others wait for the next one."""
 
     def __init__(self, out: str | PathLike[str] | None = None) -> None:
-        require(self.module, self.extra)
+        if self.module:
+            require(self.module, self.extra)
         super().__init__(out)
 
     def open(self) -> None:
@@ -146,7 +154,7 @@ class Tracker(Exporter):
         self._tally = Tally(study.ladder, study.goal)
         self._results = Results(study.goal)
         self._of_the_search = SearchFilter()
-        self._courses: dict[TrialId, _Course] = {}
+        self._reports_of: dict[TrialId, ReportsOfTrial] = {}
         self._changed: dict[TrialId, None] = {}
         self._now = 0.0
         self.open()
@@ -165,8 +173,8 @@ class Tracker(Exporter):
             return
         now = self.study.created + event.time
         if isinstance(event, TrialStarted):
-            self._courses[trial] = _Course(now, now)
-        if (course := self._courses.get(trial)) is None:
+            self._reports_of[trial] = ReportsOfTrial(now, now)
+        if (course := self._reports_of.get(trial)) is None:
             return
         course.ended = now
         if isinstance(event, JobFinished | JobPaused):
@@ -179,7 +187,7 @@ class Tracker(Exporter):
         self._tally.followed(what)
         if (own := self._of_the_search(what)) is not None:
             self._results.followed(own)
-        if isinstance(what, Train | TrialFailed) and what.trial in self._courses:
+        if isinstance(what, Train | TrialFailed) and what.trial in self._reports_of:
             self._changed[what.trial] = None
 
     def tick(self, now: float) -> None:
@@ -194,13 +202,13 @@ class Tracker(Exporter):
         """Write the rest, and what the study has found."""
         self._flush(len(self._changed))
         self.close(self._summary())
-        self._courses.clear()
+        self._reports_of.clear()
 
     def top(self, count: int) -> list[TrackedTrial]:
         """Return the best trials, the best first: the order of ``Study.top``. O(trials log trials)."""
         return [self._trial(trial) for _, _, trial in self._results.standings()[:count]]
 
-    def _add_points(self, course: _Course, event: JobFinished | JobPaused, now: float) -> None:
+    def _add_points(self, course: ReportsOfTrial, event: JobFinished | JobPaused, now: float) -> None:
         done = course.points[-1].resource if course.points else 0
         length = max(1, event.resource - event.start)
         for resource, metrics in _reports(event):
@@ -220,7 +228,7 @@ class Tracker(Exporter):
             self._written = time.monotonic()
 
     def _trial(self, number: TrialId) -> TrackedTrial:
-        record, course = self._trials[number], self._courses[number]
+        record, course = self._trials[number], self._reports_of[number]
         return TrackedTrial(
             number=number,
             configuration=record.configuration,
@@ -237,7 +245,7 @@ class Tracker(Exporter):
     def _summary(self) -> StudySummary:
         best, tally = self._tally.best, self._tally
         summary = StudySummary(trials=tally.started, failed=tally.failures.total, ended=self.study.created + self._now)
-        if best is None or best.trial not in self._courses:
+        if best is None or best.trial not in self._reports_of:
             return summary
         return msgspec.structs.replace(
             summary, best=self._trial(best.trial), resource=best.resource, metrics=_finite(best.metrics)

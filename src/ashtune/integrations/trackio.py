@@ -53,19 +53,16 @@ class TrackioTracker(Tracker):
         name = "".join(c for c in self.study.name if c.isalnum() or c in "-_")
         self._project = f"{short_name(name)}-{self.key}"
         self.place = str(self._storage.get_project_db_path(self._project))
-        self._runs: dict[str, _Run] = {}
+        self._runs: dict[str, _TrackioRun] = {}
         for configuration in self._storage.get_all_run_configs(self._project).values():
             own = configuration.get("ashtune", {})
             if isinstance(own, Mapping) and "digest" in own:
-                self._runs[str(own.get("trial"))] = _Run(str(own["digest"]), int(own.get("points", 0)))
+                self._runs[str(own.get("trial"))] = _TrackioRun(str(own["digest"]), int(own.get("points", 0)))
 
     def write(self, trials: Sequence[TrackedTrial]) -> None:
         """Write what is new of trials."""
         for trial in trials:
-            own = {"trial": trial.number, "state": trial.state, "origin": trial.origin, "seed": trial.seed}
-            own |= {"reason": trial.reason} if trial.reason else {}
-            own |= {} if trial.confirms is None else {"confirms": trial.confirms}
-            self._put(str(trial.number), trial.name, trial, own)
+            self._put(str(trial.number), trial.name, trial, trial.facts)
 
     def close(self, summary: StudySummary) -> None:
         """Write what the study has found."""
@@ -76,7 +73,7 @@ class TrackioTracker(Tracker):
             self._put("study", "study", study, own)
 
     def _put(self, number: str, name: str, trial: TrackedTrial, own: dict[str, Any]) -> None:
-        run, digest = self._runs.get(number, _Run("", 0)), digest_of(trial, own)
+        run, digest = self._runs.get(number, _TrackioRun("", 0)), digest_of(trial, own)
         if run.digest == digest:
             return
         # A run without a row is not shown. Of one without a new point, the last one goes again, which Trackio drops.
@@ -99,10 +96,10 @@ class TrackioTracker(Tracker):
                 },
             ),
         )
-        self._runs[number] = _Run(digest, len(trial.points))
+        self._runs[number] = _TrackioRun(digest, len(trial.points))
 
 
-class _Run(NamedTuple):
+class _TrackioRun(NamedTuple):
     """A run that is there: a digest of its trial, and how many points of it."""
 
     digest: str

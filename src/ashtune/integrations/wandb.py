@@ -78,7 +78,7 @@ class WandbTracker(Tracker):
         for trial in trials:
             if trial.state != "running" or not self.is_live:
                 kind = "trial" if trial.confirms is None else "confirmation"
-                self._put(trial, str(trial.number), trial.name, kind, _own(trial))
+                self._put(trial, str(trial.number), trial.name, kind, trial.facts)
 
     def close(self, summary: StudySummary) -> None:
         """Write what the study has found."""
@@ -118,16 +118,6 @@ class WandbTracker(Tracker):
         run.finish(exit_code=int(trial.state == "failed"))
         replace_file(folder / NOTE, json.dumps({"digest": digest}).encode())
         self._digests[run_id], self._folders[run_id] = digest, folder
-
-
-def _own(trial: TrackedTrial) -> dict[str, Any]:
-    """Return what a run's configuration says of its trial beside the hyperparameters."""
-    own = {"trial": trial.number, "state": trial.state, "origin": trial.origin, "seed": trial.seed}
-    return own | {
-        name: value
-        for name, value in (("reason", trial.reason), ("confirms", trial.confirms))
-        if value not in ("", None)
-    }
 
 
 def _settings() -> Any:

@@ -20,8 +20,7 @@ from ashtune.core.plaintext import shown
 from ashtune.driver.options import TuneOptions, chosen_halving
 from ashtune.engines.protocol import AUTO
 from ashtune.engines.registry import choose_engine
-from ashtune.integrations.hydra.job import Job
-from ashtune.integrations.hydra.overrides import Swept, read
+from ashtune.integrations.hydra.job import HydraJob, Swept, read
 from ashtune.study.disk import DISK, write_new
 from ashtune.study.journal import NAME
 
@@ -85,7 +84,7 @@ class Sweep:
         _, ladder = chosen_halving(checked(TuneOptions, options))
         metric = self._named("metric", "loss")
         swept, composed = self._composed(arguments)
-        job = Job(self._task, self._config, self._context, swept, composed=composed, top=ladder.rungs[-1])
+        job = HydraJob(self._task, self._config, self._context, swept, composed=composed, top=ladder.rungs[-1])
         folder = Path(str(self._config.hydra.sweep.dir))
         directory = folder.absolute() / self._named("directory", "study")  # a job may change the folder that it is in
         self._keep_config(folder, directory)

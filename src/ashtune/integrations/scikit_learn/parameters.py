@@ -81,13 +81,9 @@ def _dimension(name: str, values: Any) -> tuple[Any, Callable[[Any], Any]]:
         )
     choices = list(values)
     if isinstance(values, tuple) and len(values) == 2 and all(map(_is_number, values)):
-        low, high = values
-        range_ = (
-            f"randint({low}, {high} + 1)" if {type(low), type(high)} == {int} else f"uniform({low}, {high} - {low})"
-        )
         raise ValueError(
-            f"Parameter {name!r} has the tuple {values!r}; give the list {choices!r} for these two values, or "
-            f"scipy.stats.{range_} for the range"
+            f"Parameter {name!r} has the tuple {values!r}; give the list {choices!r} for these two values, or a "
+            "distribution of scipy.stats for the range"
         )
     if not choices:
         raise ValueError(f"Parameter {name!r} has no values to choose from")

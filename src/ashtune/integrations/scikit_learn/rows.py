@@ -12,7 +12,7 @@ from ashtune.integrations.scikit_learn.validated import read_rows
 from ashtune.study.journal import NAME, read_events
 
 
-class Row(NamedTuple):
+class CandidateRow(NamedTuple):
     """A candidate at a rung.
 
     Args:
@@ -42,7 +42,7 @@ class Rows:
         self._error_score = np.nan if error_score == "raise" else error_score
         self._kinds = ("test_scores", "train_scores") if has_train_scores else ("test_scores",)
 
-    def read(self) -> list[Row]:
+    def read(self) -> list[CandidateRow]:
         """Return all rows, by rung and then by trial."""
         configurations: dict[int, dict[str, Any]] = {}
         reached: dict[tuple[int, int], str] = {}  # and why it failed there
@@ -61,7 +61,9 @@ class Rows:
             if record.status == "failed" and (next_rung, record.number) not in reached:
                 reached[next_rung, record.number] = record.reason
         return [
-            Row(rung, configurations[trial], self._with_splits(trial, self._study.rungs[rung], reached[rung, trial]))
+            CandidateRow(
+                rung, configurations[trial], self._with_splits(trial, self._study.rungs[rung], reached[rung, trial])
+            )
             for rung, trial in sorted(reached)
         ]
 

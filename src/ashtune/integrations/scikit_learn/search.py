@@ -8,18 +8,15 @@ Rule 3: the rows are read from the study's journal, so that a fit that was kille
 Rule 4: the data are written once and mapped into the memory of each worker.
 """
 
-import functools
-import inspect
 import math
 import numbers
 import os
 import time
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, ClassVar, ParamSpec
+from typing import Any, ClassVar
 
 from ashtune.integrations import ExtraMissing
 
@@ -65,25 +62,6 @@ from ashtune.study.scratch import ScratchDirectory
 CANDIDATES = 64
 ENOUGH_FOR_THREE_RUNGS = 5
 """Of fewer candidates none would come to the top of three rungs."""
-
-
-P = ParamSpec("P")
-
-
-def _refusing_unknown(init: Callable[P, None]) -> Callable[P, None]:
-    """Let an unknown argument be refused with what may have been meant; scikit-learn wants no ``**unknown``."""
-    known = list(inspect.signature(init).parameters)[1:]
-
-    @functools.wraps(init)
-    def checked(*given: P.args, **named: P.kwargs) -> None:
-        for name in named:
-            if name not in known:
-                near = ["n_candidates"] if name == "n_iter" else get_close_matches(name, known, 1)
-                hint = f"did you mean {near[0]}=?" if near else f"there are {', '.join(known)}"
-                raise TypeError(f"AshSearchCV has no {name}=; {hint}")
-        init(*given, **named)
-
-    return checked
 
 
 class AshSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no types
@@ -155,7 +133,6 @@ class AshSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no ty
     }  # fmt: skip
     _parameter_constraints.pop("pre_dispatch")
 
-    @_refusing_unknown
     def __init__(
         self, estimator: Any, param_distributions: Any, *, resource: str = "auto", n_candidates: int | str = CANDIDATES,
         factor: int = 3, min_resources: int | str = "auto", max_resources: int | str = "auto", cv: Any = None,
