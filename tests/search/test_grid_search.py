@@ -102,18 +102,18 @@ def test_a_trial_outside_the_grid_is_an_index_error(trial: int) -> None:
     [
         (None, "x=0 .. 1 has no end of values; give search=ashtune.Grid(points={'x': 5})"),
         ({"n": 2}, "x=0 .. 1 has no end of values; give search=ashtune.Grid(points={'x': 5})"),
-        (0, "points=0 does not fit; give an integer"),
-        (2.5, "points=2.5 does not fit"),
-        (True, "points=True does not fit"),
-        ({"x": 0}, "points of x=0 does not fit"),
-        ({"x": 10**9}, "points of x=1000000000 does not fit"),
+        (0, "points=0 does not fit Grid"),
+        (2.5, "points=2.5 does not fit Grid"),
+        (True, "points=True does not fit Grid"),
+        ({"x": 0}, "points={'x': 0} does not fit Grid"),
+        ({"x": 10**9}, "points={'x': 1000000000} does not fit Grid"),
         ({"y": 3}, "points={'y': 3} names no range of numbers; those of this space are ['x', 'n']"),
         ({"x": 3, "c": 3}, "points={'c': 3} names no range"),
     ],
 )
 def test_points_that_do_not_fit_are_refused_on_one_line(points: object, says: str) -> None:
-    with pytest.raises(SpaceError) as refusal:
-        GridDesign(Space.parse({"x": (0.0, 1.0), "n": (1, 4), "c": ["a", "b"]}), points)
+    with pytest.raises(AshtuneError) as refusal:
+        Grid(points=points).build(Space.parse({"x": (0.0, 1.0), "n": (1, 4), "c": ["a", "b"]}), 0)  # type: ignore[arg-type]
     assert says in str(refusal.value)
     assert "\n" not in str(refusal.value)
 

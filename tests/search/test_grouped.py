@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from ashtune.search import GridDesign, Grouped, Random, Space
-from ashtune.search.grouped import BLOCK, LONGEST_RUN
+from ashtune.search.arranged import BLOCK, LONGEST_RUN
 
 SPACE = Space.parse({"rate": (0.0, 1.0), "width": [16, 32, 64], "names": [["a", "b"], ["c"]]})
 KIND = ("width", "names")

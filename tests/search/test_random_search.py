@@ -20,7 +20,7 @@ from ConfigSpace import (
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ashtune.core.errors import SettingsError, SpaceError
+from ashtune.core.errors import SpaceError
 from ashtune.search import Random, Space
 from ashtune.search.random import BLOCK
 from tests.search.spaces import PLAIN, conditional, finite_conditional, fits_conditional, of_every_kind
@@ -172,12 +172,6 @@ def test_a_finite_space_keeps_to_weights_and_to_the_log_scale() -> None:
     expected = math.log(1 + 8 * 63 / 64) / math.log(64)
     assert abs(low - expected) < 4 * math.sqrt(expected * (1 - expected) / 400)
     assert Random().build(space, 0).size == 128, "a choice of weight 0 is no member"
-
-
-@pytest.mark.parametrize("seed", [-1, 1.5, None, True, "7"])
-def test_a_seed_that_is_no_natural_number_is_refused(seed: object) -> None:
-    with pytest.raises(SettingsError):
-        Random().build(ENDLESS, seed)
 
 
 def test_seeds_and_blocks_all_give_different_trials() -> None:

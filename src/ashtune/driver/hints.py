@@ -14,7 +14,7 @@ from ashtune.reports.plan import too_few_trials
 from ashtune.schedulers.protocol import Scheduler
 from ashtune.search.grid import Grid
 from ashtune.search.protocol import Search
-from ashtune.search.sobol import Sobol
+from ashtune.search.random import Sobol
 from ashtune.space.space import Space
 
 RATIO = 5

@@ -7,12 +7,10 @@ start fast.
 Rule 3: only plain Python values leave this package: None, bool, int, float, str and lists of these.
 """
 
-from ashtune.search.enqueued import Enqueued
+from ashtune.search.arranged import Enqueued, Grouped
 from ashtune.search.grid import Grid, GridDesign
-from ashtune.search.grouped import Grouped
 from ashtune.search.protocol import Design, Proposal, Proposer, Search
-from ashtune.search.random import DrawnDesign, Random
-from ashtune.search.sobol import Sobol
+from ashtune.search.random import DrawnDesign, Random, Sobol
 from ashtune.space.space import Space
 
 __all__ = [

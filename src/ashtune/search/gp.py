@@ -145,7 +145,7 @@ class GPProposer(Proposer):
         self.proposed: deque[tuple[float, ...]] = deque(maxlen=max(1, options.ahead))
         self.is_category = [column.is_category for column in space.columns.values()]
         self._results, self._refit_at = 0, FEWEST_RESULTS
-        self._fitted_to: _Seen | None = None
+        self._fitted_to: _ShownResults | None = None
         self._kernels: _Kernels | None = None  # of it, once they are asked for
 
     def started(self, job: Job, configuration: Mapping[str, object]) -> None:
@@ -162,7 +162,7 @@ class GPProposer(Proposer):
         self._results += 1
         if self._results >= self._refit_at:
             self._refit_at = self._results + min(max(1, self._results // REFITS), LATEST_REFIT)
-            self._fitted_to, self._kernels = _Seen.of(self), None
+            self._fitted_to, self._kernels = _ShownResults.of(self), None
 
     def know(self, result: Result, configuration: Mapping[str, object]) -> None:
         """Take in a result from before the study."""
@@ -281,7 +281,7 @@ class _Kernels(NamedTuple):
     paces: "Kernel | None" = None
 
 
-class _Seen(NamedTuple):
+class _ShownResults(NamedTuple):
     """What the processes see of a study.
 
     Args:
@@ -299,7 +299,7 @@ class _Seen(NamedTuple):
     paces: "Array"
 
     @classmethod
-    def of(cls, known: GPProposer) -> "_Seen":
+    def of(cls, known: GPProposer) -> "_ShownResults":
         """Return what is known now."""
         import numpy as np
 
@@ -363,7 +363,7 @@ class _View:
 
         from ashtune.search.gaussian_process import GaussianProcess
 
-        seen, kernels = _Seen.of(known), known.kernels()
+        seen, kernels = _ShownResults.of(known), known.kernels()
         losses = seen.losses
         if losses.ndim > 1:
             losses = scalarised(losses, weights_for(known.seed, trial, losses.shape[1] - 1), seen.rows[:, -1])

@@ -2,6 +2,9 @@
 
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
+from typing import Annotated, TypeAlias
+
+from msgspec import Meta
 
 from ashtune.core.errors import SpaceError
 from ashtune.core.plaintext import shown
@@ -10,7 +13,7 @@ from ashtune.space.columns import Column
 from ashtune.space.lattice import LARGEST_ENUMERATED, Lattice, length
 from ashtune.space.space import Space
 
-_MOST_POINTS = 1_000_000
+Points: TypeAlias = Annotated[int, Meta(ge=1, le=1_000_000)]
 
 
 class Grid(Search, frozen=True):
@@ -28,7 +31,7 @@ class Grid(Search, frozen=True):
         [0.0, 0.25, 0.5, 0.75, 1.0]
     """
 
-    points: int | dict[str, int] | None = None
+    points: Points | dict[str, Points] | None = None
 
     def build(self, space: Space, seed: int) -> "GridDesign":
         """Return the design; see :class:`~ashtune.search.protocol.Search`. The seed changes nothing."""
@@ -97,19 +100,13 @@ def _points_by_name(space: Space, points: int | Mapping[str, int] | None) -> dic
     if points is None:
         return {}
     if not isinstance(points, Mapping):
-        return {name: _count("points", points) for name in ranges}
+        return dict.fromkeys(ranges, points)
     for name, count in points.items():
         if name not in ranges:
             raise SpaceError(
                 f"points={{{name!r}: {shown(count)}}} names no range of numbers; those of this space are {ranges}"
             )
-    return {name: _count(f"points of {name}", count) for name, count in points.items()}
-
-
-def _count(what: str, count: object) -> int:
-    if isinstance(count, bool) or not isinstance(count, int) or not 1 <= count <= _MOST_POINTS:
-        raise SpaceError(f"{what}={shown(count)} does not fit; give an integer of 1 to {_MOST_POINTS:,}")
-    return count
+    return dict(points)
 
 
 def _axis(name: str, column: Column, points: int | None) -> Sequence[object]:

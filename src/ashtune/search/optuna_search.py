@@ -213,7 +213,7 @@ class OptunaProposer(Proposer):
         self._search = search
         self._space = space
         self._seed = seed
-        self._axes = {name: _Axis(name, space.columns[name]) for name in space.rules.parents_first}
+        self._axes = {name: SampledAxis(name, space.columns[name]) for name in space.rules.parents_first}
         self._enough = max(LEAST_RESULTS, 2 * (sum(not axis.is_constant for axis in self._axes.values()) + 1))
         self.losses: dict[int, dict[TrialId, Any]] = {}
         self.running: set[TrialId] = set()
@@ -333,7 +333,7 @@ class OptunaProposer(Proposer):
         return not (is_known or self._space.rules.forbidding(configuration))
 
 
-class _Axis:
+class SampledAxis:
     """A hyperparameter as a sampler sees it: choices by their places, long ranges of integers as floats.
 
     Args:

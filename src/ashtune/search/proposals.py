@@ -31,7 +31,7 @@ from ashtune.core.observer import Observer
 from ashtune.core.orders import Train
 from ashtune.core.plaintext import error_line, one_line
 from ashtune.core.verdicts import Followed, TrialFailed
-from ashtune.search.grouped import LONGEST_RUN
+from ashtune.search.arranged import LONGEST_RUN
 from ashtune.search.guard import Guard
 from ashtune.search.origins import FAILED, HELD_BACK, NOT_READY, REPLACED
 from ashtune.search.protocol import Design, Proposal, Proposer, Search
@@ -50,7 +50,7 @@ MOST_ASKED = 6
 """How often a proposer is asked for one trial, where it proposes what was tried. Then a random draw takes its place."""
 
 
-class Known(Protocol):
+class StartedConfigurations(Protocol):
     """The configurations of all trials that have one: :class:`~ashtune.study.configurations.Configurations`."""
 
     def __contains__(self, trial: TrialId) -> bool:
@@ -65,7 +65,7 @@ class _Options(msgspec.Struct, frozen=True, kw_only=True):
 
     ahead: int
     workers: int
-    known: Known
+    known: StartedConfigurations
     complain: Callable[[str], None]
     open_proposer: Callable[[], Proposer | None]
 
@@ -144,7 +144,7 @@ class Proposals(Observer):
 
     def start(
         self,
-        known: Known,
+        known: StartedConfigurations,
         *,
         workers: int,
         trials: int | None,
@@ -437,7 +437,7 @@ class Proposals(Observer):
         """Return the trial that the next proposal is for."""
         return max(self._next, self._first_proposed) + len(self._ready)
 
-    def _tell(self, proposer: Proposer, known: Known) -> None:
+    def _tell(self, proposer: Proposer, known: StartedConfigurations) -> None:
         while self._news:
             news = self._news.popleft()
             if news.trial not in known:

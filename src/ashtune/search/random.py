@@ -1,4 +1,4 @@
-"""Random search, and all designs that are drawn: a sequence of points in the unit cube, mapped to configurations.
+"""Random and quasi-random search: a sequence of points in the unit cube, mapped to configurations.
 
 The points come in blocks, because many cost little more than one. Block ``b`` is a pure function of the seed and ``b``.
 
@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, TypeAlias
 
-from ashtune.core.errors import SettingsError, SpaceError
+from ashtune.core.errors import SpaceError
 from ashtune.search.protocol import Search, refuse_outside
 from ashtune.space.lattice import LARGEST_ENUMERATED, Lattice
 from ashtune.space.plain import fresh
@@ -166,12 +166,7 @@ class Random(Search, frozen=True):
     """
 
     def build(self, space: Space, seed: int) -> DrawnDesign:
-        """Return the design; see :class:`~ashtune.search.protocol.Search`.
-
-        Raises:
-            SettingsError: If the seed is negative or not an integer.
-        """
-        check_seed(seed)
+        """Return the design; see :class:`~ashtune.search.protocol.Search`."""
 
         def points(block: int) -> "Points":
             import numpy as np
@@ -185,11 +180,39 @@ class Random(Search, frozen=True):
         return DrawnDesign(space, points)
 
 
-def check_seed(seed: int) -> None:
-    """Refuse a seed that seeds no generator.
+class Sobol(Search, frozen=True):
+    """Trials follow a scrambled Sobol sequence: the first ``2**k`` of them are spread evenly over the space.
 
-    Raises:
-        SettingsError: If it is negative or not an integer.
+    Source: Sobol, *On the distribution of points in a cube*, USSR Comput. Math. Math. Phys. 7(4), 1967; scrambled after
+    Matousek, *On the L2-discrepancy for anchored boxes*, J. Complexity 14(4), 1998, as in ``scipy.stats.qmc.Sobol``.
+    Conditions and forbidden clauses are kept to; a finite space is tried once.
+
+    Example:
+        >>> design = Sobol().build(Space.parse({"x": (0.0, 1.0)}), seed=0)
+        >>> sorted(int(design.configuration(trial)["x"] * 8) for trial in range(8))
+        [0, 1, 2, 3, 4, 5, 6, 7]
     """
-    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
-        raise SettingsError(f"seed={seed!r} does not seed a generator; give an integer of at least 0")
+
+    def build(self, space: Space, seed: int) -> DrawnDesign:
+        """Return the design; see :class:`~ashtune.search.protocol.Search`."""
+        return DrawnDesign(space, _Sequence(len(space.names), seed).block)
+
+
+class _Sequence:
+    """A scrambled sequence in blocks, any of which can be had without those before."""
+
+    def __init__(self, width: int, seed: int) -> None:
+        import numpy as np
+        from scipy.stats import qmc
+
+        self._sequence = qmc.Sobol(width, scramble=True, seed=np.random.default_rng(seed))
+
+    def block(self, block: int) -> "Points":
+        """Return a block, shape ``(BLOCK, width)``. O(trials before it), 0.1 us each, unless it is the next one."""
+        sequence = self._sequence
+        if sequence.num_generated > block * BLOCK:
+            sequence.reset()
+        if sequence.num_generated < block * BLOCK:
+            sequence.fast_forward(block * BLOCK - sequence.num_generated)
+        points: Points = sequence.random(BLOCK)
+        return points

@@ -5,15 +5,13 @@ from typing import Any
 
 from ashtune.core.errors import SettingsError
 from ashtune.core.parts import Registry
-from ashtune.search.enqueued import Enqueued
+from ashtune.search.arranged import Enqueued, Grouped
 from ashtune.search.gp import GP
 from ashtune.search.grid import Grid
-from ashtune.search.grouped import Grouped
 from ashtune.search.mutation import Mutation
 from ashtune.search.optuna_search import OptunaSearch
 from ashtune.search.protocol import Design, Search
-from ashtune.search.random import Random
-from ashtune.search.sobol import Sobol
+from ashtune.search.random import Random, Sobol
 from ashtune.space.space import Space
 
 SEARCHES: Registry[Search] = Registry(

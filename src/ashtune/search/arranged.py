@@ -1,26 +1,76 @@
-"""Configurations in an order in which those that can be trained together come together.
+"""Designs around another design: the user's configurations first, and runs of trials that can be trained together.
 
 A fused program trains trials as lanes only if they share its static hyperparameters. So a search's configurations are
 drawn some way ahead and given out in runs that share theirs.
 
-Rule 1: nothing is drawn that would not have been, and nothing is left out: only the order changes, within a block.
+Rule 1: a run changes the order within a block, and nothing else: each drawn configuration is given out once.
 Rule 2: the fewer trials a study has for each kind, the shorter a run is, so that it has some of all.
-Rule 3: which run comes next is decided by the first configuration that has not had its turn, not by what suits: so that
-a study that ends in the middle of a block has had each kind about as often as it was drawn.
+Rule 3: the first configuration that has not had its turn decides which run comes next. So a study that ends in the
+middle of a block has had each kind about as often as it was drawn.
 Rule 4: the order is part of the file format, as the draws are.
 """
 
-from collections.abc import Mapping
-from functools import lru_cache
+from collections.abc import Mapping, Sequence
+from functools import cached_property, lru_cache
 
 from ashtune.search.protocol import Design, refuse_outside
-from ashtune.space.plain import hashable
+from ashtune.space.plain import fresh, hashable
 
 BLOCK = 1024
 LONGEST_RUN = 32
 RUNS_OF_A_KIND = 4
 """At least so many each kind has, if it is drawn as often as the others."""
 _BLOCKS_KEPT = 4
+
+
+class Enqueued:
+    """Give some configurations first, then those of a search.
+
+    A search that ends does not give them again: a finite space is tried once.
+
+    Args:
+        first: Configurations as :meth:`Space.check` returns them.
+        then: The search whose trials follow the last of them.
+    """
+
+    def __init__(self, first: Sequence[dict[str, object]], then: Design) -> None:
+        self._first = [fresh(configuration) for configuration in first]
+        self._then = then
+
+    @property
+    def size(self) -> int | None:
+        """The number of trials, both together; None when the search never ends."""
+        if self._then.size is None:
+            return None
+        return len(self._first) + self._then.size - len(self._left_out)
+
+    def configuration(self, trial: int) -> dict[str, object]:
+        """Return the configuration of one trial; see :class:`~ashtune.search.protocol.Design`."""
+        refuse_outside(trial, self.size)
+        if trial < len(self._first):
+            return fresh(self._first[trial])
+        number = trial - len(self._first)
+        for left_out in self._left_out:
+            number += left_out <= number
+        return self._then.configuration(number)
+
+    @cached_property
+    def _left_out(self) -> list[int]:
+        """Those of the search's trials that were given first, ascending."""
+        numbers = (self._then.find(configuration) for configuration in self._first)
+        return sorted({number for number in numbers if number is not None})
+
+    def find(self, configuration: Mapping[str, object]) -> int | None:
+        """Return the trial that has a configuration; see :class:`~ashtune.search.protocol.Design`."""
+        if self.size is None:
+            return None
+        for trial, first in enumerate(self._first):
+            if configuration == first:
+                return trial
+        number = self._then.find(configuration)
+        if number is None:
+            return None
+        return len(self._first) + number - sum(left_out < number for left_out in self._left_out)
 
 
 class Grouped:
