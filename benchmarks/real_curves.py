@@ -50,10 +50,9 @@ from ashtune.core.orders import Order
 from ashtune.engines.simulated.model import Training
 from ashtune.engines.simulated.workers import SimulatedEngine
 from ashtune.schedulers.ash import AshMachine
-from ashtune.schedulers.brackets import Bracket, BracketsMachine
+from ashtune.schedulers.brackets import Bracket, BracketsMachine, SuccessiveHalving
 from ashtune.schedulers.full import FullMachine
 from ashtune.schedulers.protocol import Budget, Machine
-from ashtune.schedulers.sh import HalvingMachine
 from ashtune.schedulers.stopping import StoppingMachine
 from ashtune.simulation import simulate
 from curve_sets import CurveSet, load
@@ -130,7 +129,7 @@ METHODS: dict[str, Callable[[Ladder, int], Machine]] = {
     "ASH": AshMachine,
     "ASH from 1/9": from_a_ninth,
     "Stopping": StoppingMachine,
-    "SH": HalvingMachine,
+    "SH": SuccessiveHalving().build,
     "SH brackets": brackets,
     "Random": FullMachine,
     "One epoch": OneEpoch,

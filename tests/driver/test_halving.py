@@ -10,8 +10,8 @@ from ashtune.core.options import checked
 from ashtune.driver.options import Halving, chosen_halving
 from ashtune.schedulers.adaptive import AdaptiveAsh
 from ashtune.schedulers.ash import Ash
+from ashtune.schedulers.brackets import SuccessiveHalving
 from ashtune.schedulers.protocol import Scheduler
-from ashtune.schedulers.sh import SuccessiveHalving
 from ashtune.schedulers.stopping import StoppingAsh
 
 

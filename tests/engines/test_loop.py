@@ -12,7 +12,7 @@ from ashtune.core.orders import Order, Train
 from ashtune.engines.loop import Drive, Request, Requests
 from ashtune.engines.stop import StopSwitch
 from ashtune.schedulers.ash import AshMachine
-from ashtune.schedulers.sh import HalvingMachine
+from ashtune.schedulers.brackets import SuccessiveHalving
 from ashtune.study import journal as journals
 from ashtune.study.configurations import Configurations
 from ashtune.study.controller import Controller
@@ -119,6 +119,6 @@ def test_every_event_is_in_the_file_before_an_order_follows_from_it(tmp_path: Pa
 
 def test_a_study_that_is_complete_ends_whatever_is_asked_of_it_at_that_moment(tmp_path: Path) -> None:
     path = tmp_path / journals.NAME
-    controller = Controller(HalvingMachine(LADDER, TRIALS), GOAL)
+    controller = Controller(SuccessiveHalving().build(LADDER, TRIALS), GOAL)
     run(path, controller, Inspector(path), AsksAtTheEnd(controller))
     assert controller.is_complete

@@ -16,9 +16,9 @@ from ashtune.core.orders import Train
 from ashtune.reports.audit_view import audit_figure, audit_findings, audit_table
 from ashtune.reports.terminal.text import as_text
 from ashtune.schedulers.ash import AshMachine
+from ashtune.schedulers.brackets import SuccessiveHalving
 from ashtune.schedulers.protocol import Machine, Scheduler
 from ashtune.schedulers.registry import SCHEDULERS, SchedulerView, view_of
-from ashtune.schedulers.sh import HalvingMachine
 from ashtune.schedulers.stopping import StoppingMachine
 from ashtune.testing import oracles
 from ashtune.testing.oracles import Fact, Given, RecordedResult, Withdrawn
@@ -183,7 +183,7 @@ def test_another_rule_s_promotions_are_faults() -> None:
     ladder = Ladder(1, 27, 3)
     stopping, _ = audited(StoppingMachine(ladder, 60), "ash", ladder, 0, 5)
     assert unexplained(stopping), "of the first two results none may be promoted, and the stopping rule lets both go on"
-    brackets, _ = audited(HalvingMachine(ladder, 60), "hyperband", ladder, 0, 5)
+    brackets, _ = audited(SuccessiveHalving().build(ladder, 60), "hyperband", ladder, 0, 5)
     assert unexplained(brackets), "the best of all are not the best of each bracket"
     early, _ = audited(AshMachine(ladder, 60), "stopping", ladder, 0, 5)
     assert unexplained(early), "some are promoted after others came, and the stopping rule decides at the own report"

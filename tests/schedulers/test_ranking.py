@@ -14,9 +14,9 @@ from ashtune.core.jobs import Job, Key, Losses, Result, TrialId, as_one
 from ashtune.core.ladder import Ladder
 from ashtune.core.order import ranked
 from ashtune.schedulers.ash import Ash
+from ashtune.schedulers.brackets import SuccessiveHalving
 from ashtune.schedulers.protocol import Machine, Scheduler
 from ashtune.schedulers.ranking import ManyLosses, QuotaRule
-from ashtune.schedulers.sh import SuccessiveHalving
 from ashtune.schedulers.stopping import StoppingAsh
 from ashtune.testing import oracles
 from ashtune.testing.oracles import RecordedResult

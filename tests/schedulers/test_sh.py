@@ -2,17 +2,15 @@
 
 import math
 
-import pytest
-
-from ashtune.core.errors import SettingsError
 from ashtune.core.jobs import Job, Result, TrialId
 from ashtune.core.ladder import Ladder
-from ashtune.schedulers.sh import HalvingMachine
+from ashtune.schedulers.brackets import SuccessiveHalving
+from ashtune.schedulers.protocol import Machine
 from ashtune.testing import oracles
 from ashtune.testing.schedulers import BUDGETS, check_scheduler
 
 
-def jobs_of(scheduler: HalvingMachine) -> list[Job]:
+def jobs_of(scheduler: Machine) -> list[Job]:
     """Ask until there is nothing to give."""
     jobs = []
     while (job := scheduler.next_job()) is not None:
@@ -22,11 +20,11 @@ def jobs_of(scheduler: HalvingMachine) -> list[Job]:
 
 def test_successive_halving_gives_the_jobs_of_algorithm_1_in_any_order_of_workers() -> None:
     known = [trials for trials in BUDGETS if trials is not None]
-    check_scheduler(HalvingMachine, oracles.sh, budgets=known)
+    check_scheduler(SuccessiveHalving(), oracles.sh, budgets=known)
 
 
 def test_a_finished_rung_of_nine_promotes_exactly_its_best_three_and_they_exactly_one() -> None:
-    scheduler = HalvingMachine(Ladder(1, 9, 3), 9)
+    scheduler = SuccessiveHalving().build(Ladder(1, 9, 3), 9)
     loss_of = [5.0, 3.0, 8.0, 1.0, 9.0, 2.0, 7.0, 4.0, 6.0]
     rungs = []
     while jobs := jobs_of(scheduler):
@@ -37,7 +35,7 @@ def test_a_finished_rung_of_nine_promotes_exactly_its_best_three_and_they_exactl
 
 
 def test_nothing_is_given_while_a_rung_waits_for_its_last_result() -> None:
-    scheduler = HalvingMachine(Ladder(1, 9, 3), 3)
+    scheduler = SuccessiveHalving().build(Ladder(1, 9, 3), 3)
     jobs = jobs_of(scheduler)
     for job in jobs[:-1]:
         scheduler.record(Result.of(job, 1.0))
@@ -47,7 +45,7 @@ def test_nothing_is_given_while_a_rung_waits_for_its_last_result() -> None:
 
 
 def test_the_withdrawal_of_the_last_running_trial_closes_the_rung() -> None:
-    scheduler = HalvingMachine(Ladder(1, 2, 2), 3)
+    scheduler = SuccessiveHalving().build(Ladder(1, 2, 2), 3)
     jobs = jobs_of(scheduler)
     scheduler.record(Result.of(jobs[0], 2.0))
     scheduler.record(Result.of(jobs[1], 1.0))
@@ -56,7 +54,7 @@ def test_the_withdrawal_of_the_last_running_trial_closes_the_rung() -> None:
 
 
 def test_lowering_the_number_of_trials_to_those_that_are_done_closes_the_rung() -> None:
-    scheduler = HalvingMachine(Ladder(1, 2, 2), 8)
+    scheduler = SuccessiveHalving().build(Ladder(1, 2, 2), 8)
     for _ in range(2):
         job = scheduler.next_job()
         assert job is not None
@@ -66,7 +64,7 @@ def test_lowering_the_number_of_trials_to_those_that_are_done_closes_the_rung() 
 
 
 def test_a_first_rung_without_any_result_stays_open_for_more_trials() -> None:
-    scheduler = HalvingMachine(Ladder(1, 2, 2), 2)
+    scheduler = SuccessiveHalving().build(Ladder(1, 2, 2), 2)
     for job in jobs_of(scheduler):
         scheduler.withdraw(job, replace=False)
     scheduler.extend(4)
@@ -74,23 +72,8 @@ def test_a_first_rung_without_any_result_stays_open_for_more_trials() -> None:
 
 
 def test_failures_count_in_the_quota_and_never_go_on() -> None:
-    scheduler = HalvingMachine(Ladder(1, 2, 2), 4)
+    scheduler = SuccessiveHalving().build(Ladder(1, 2, 2), 4)
     for job in jobs_of(scheduler):
         scheduler.record(Result.of(job, 1.0 if job.trial == 3 else math.inf))
     assert jobs_of(scheduler) == [Job(TrialId(3), 1)]
     assert scheduler.hopeless() == [0, 1, 2]
-
-
-def test_the_number_of_trials_must_be_known() -> None:
-    with pytest.raises(SettingsError, match="trials=None"):
-        HalvingMachine(Ladder(1, 9, 3), None)
-
-
-@pytest.mark.parametrize("trials", [None, 12])
-def test_another_number_of_trials_is_refused_once_the_first_rung_has_closed(trials: int | None) -> None:
-    scheduler = HalvingMachine(Ladder(1, 9, 3), 3)
-    for job in jobs_of(scheduler):
-        scheduler.record(Result.of(job, 1.0))
-    with pytest.raises(SettingsError, match=f"trials={trials}"):
-        scheduler.extend(trials)
-    scheduler.extend(3)  # what it has is no change

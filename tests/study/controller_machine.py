@@ -76,8 +76,6 @@ class AnyStudy(RuleBasedStateMachine):
 
     make: ClassVar[Callable[[Ladder, Goal, int | None], Controller]]
     oracle: ClassVar[Oracle]
-    may_extend: ClassVar[bool] = True
-    """Whether the number of trials may be another in a later session."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -114,8 +112,6 @@ class AnyStudy(RuleBasedStateMachine):
         limit=st.sampled_from([None, None, 25]),
     )  # fmt: skip
     def a_study_begins(self, ladder: Ladder, trials: int | None, limit: int | None) -> None:
-        if not type(self).may_extend:
-            trials = 8 if trials is None else trials
         self.first_ladder = self.ladder = ladder
         self.trials = trials
         self.limit = limit
@@ -261,7 +257,7 @@ class AnyStudy(RuleBasedStateMachine):
         self.paused = False
         self._take(StudyContinued(0.0))
 
-    @precondition(lambda self: self.trials is not None and not self.stopping and type(self).may_extend)
+    @precondition(lambda self: self.trials is not None and not self.stopping)
     @rule(more=st.integers(1, 6))
     def the_user_adds_trials(self, more: int) -> None:
         self.trials += more
@@ -292,7 +288,7 @@ class AnyStudy(RuleBasedStateMachine):
         if is_higher and 0 < self.ladder.top < MOST_RUNGS:
             self.ladder = longer(self.ladder)
             self.at_the_top.clear()
-        if self.trials is not None and type(self).may_extend:
+        if self.trials is not None:
             self.trials += more
         self._start(self.trials, total, aim, limits)
 

@@ -14,10 +14,10 @@ from ashtune.core.ladder import Ladder
 from ashtune.core.orders import Order
 from ashtune.schedulers.adaptive import AdaptiveAsh
 from ashtune.schedulers.ash import Ash
+from ashtune.schedulers.brackets import SuccessiveHalving
 from ashtune.schedulers.full import FullTraining
 from ashtune.schedulers.hyperband import AsyncHyperband, Hyperband, hyperband_brackets
 from ashtune.schedulers.pasha import Pasha
-from ashtune.schedulers.sh import SuccessiveHalving
 from ashtune.schedulers.stopping import StoppingAsh
 from ashtune.study import controller
 from ashtune.study.assignments import Assignments, Deaths
@@ -54,7 +54,7 @@ def machine(scheduler: str) -> type[AnyStudy]:
     def made(ladder: Ladder, goal: Goal, limit: int | None) -> Controller:
         return Controller(value.build(ladder, 0), goal, checkpoint_limit=limit)
 
-    described = {"make": staticmethod(made), "oracle": staticmethod(oracle), "may_extend": scheduler != "sh"}
+    described = {"make": staticmethod(made), "oracle": staticmethod(oracle)}
     return type("AnyStudyHere", (AnyStudy,), described)
 
 

@@ -28,8 +28,8 @@ from ashtune.core.ladder import Ladder
 from ashtune.core.orders import Discard, Order, Pause, Release, Train
 from ashtune.core.verdicts import orders_in
 from ashtune.schedulers.ash import AshMachine
+from ashtune.schedulers.brackets import SuccessiveHalving
 from ashtune.schedulers.protocol import Machine
-from ashtune.schedulers.sh import HalvingMachine
 from ashtune.schedulers.stopping import StoppingMachine
 from ashtune.study.checkpoint_index import CheckpointIndex
 from ashtune.study.controller import WITHDRAWN_IN_A_ROW, Controller
@@ -324,7 +324,7 @@ def test_a_study_whose_every_configuration_is_invalid_ends_in_each_session() -> 
 
 
 def test_at_a_barrier_workers_wait_and_the_last_result_employs_them_all() -> None:
-    harness = ControllerHarness(HalvingMachine(Ladder(1, 4, 2), 0), trials=4, workers=4)
+    harness = ControllerHarness(SuccessiveHalving().build(Ladder(1, 4, 2), 0), trials=4, workers=4)
     for trial in range(3):
         assert harness.report(trial, trial, 0, float(trial), held=False) == []
     orders = harness.report(3, 3, 0, 3.0, held=False)
@@ -333,7 +333,7 @@ def test_at_a_barrier_workers_wait_and_the_last_result_employs_them_all() -> Non
 
 def at_a_barrier(losses: list[float], *, lost: int | None = None) -> list[Order]:
     """Four trials saved by a worker each, all of them idle; return the orders of the last result."""
-    harness = ControllerHarness(HalvingMachine(Ladder(1, 4, 2), 0), trials=4, workers=4)
+    harness = ControllerHarness(SuccessiveHalving().build(Ladder(1, 4, 2), 0), trials=4, workers=4)
     for trial in range(3):
         harness.report(trial, trial, 0, losses[trial], held=False, checkpoint=10)
     if lost is not None:
@@ -476,7 +476,7 @@ def next_thing(floors: list[Floor], draw: random.Random, moment: int) -> Callabl
     return lambda floor: floor.join(1000 * moment)
 
 
-@pytest.mark.parametrize("build", [AshMachine, StoppingMachine, HalvingMachine])
+@pytest.mark.parametrize("build", [AshMachine, StoppingMachine, SuccessiveHalving().build])
 @pytest.mark.parametrize("limit", [None, 60])
 def test_who_resumes_a_trial_never_changes_which_trial_is_next(
     build: Callable[[Ladder, int], Machine], limit: int | None
@@ -677,7 +677,7 @@ def test_a_trial_ended_on_purpose_counts_in_its_rung_and_is_not_promoted() -> No
     assert harness.controller.is_complete
 
 
-@pytest.mark.parametrize("make", [AshMachine, StoppingMachine, HalvingMachine])
+@pytest.mark.parametrize("make", [AshMachine, StoppingMachine, SuccessiveHalving().build])
 def test_a_study_whose_every_trial_ends_on_purpose_is_complete(make: Callable[..., Machine]) -> None:
     harness = ControllerHarness(make(Ladder(1, 4, 2), 4), trials=4)
     for trial in range(4):
@@ -687,7 +687,7 @@ def test_a_study_whose_every_trial_ends_on_purpose_is_complete(make: Callable[..
 
 
 def test_a_rung_that_waits_for_a_trial_ended_on_purpose_closes_without_it() -> None:
-    harness = ControllerHarness(HalvingMachine(Ladder(1, 4, 2), 4), trials=4)
+    harness = ControllerHarness(SuccessiveHalving().build(Ladder(1, 4, 2), 4), trials=4)
     for trial in range(4):
         orders = harness.report(0, trial, 0, float(trial), held=False, stopped=trial == 1)
     assert orders == [Train(WorkerId(0), TrialId(0), 1, 0, 2)]
@@ -696,7 +696,7 @@ def test_a_rung_that_waits_for_a_trial_ended_on_purpose_closes_without_it() -> N
 
 
 def test_a_rung_whose_last_trial_ended_on_purpose_closes_and_the_best_of_the_others_goes_on() -> None:
-    harness = ControllerHarness(HalvingMachine(Ladder(1, 4, 2), 8), trials=8)
+    harness = ControllerHarness(SuccessiveHalving().build(Ladder(1, 4, 2), 8), trials=8)
     for trial in range(8):
         harness.report(0, trial, 0, float(trial), held=False, stopped=trial == 3)
     for trial in range(3):

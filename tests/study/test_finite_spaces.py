@@ -25,11 +25,11 @@ from ashtune.core.orders import Order, Pause, Train
 from ashtune.core.verdicts import orders_in
 from ashtune.schedulers.adaptive import AdaptiveAsh
 from ashtune.schedulers.ash import AshMachine
+from ashtune.schedulers.brackets import SuccessiveHalving
 from ashtune.schedulers.full import FullMachine
 from ashtune.schedulers.hyperband import AsyncHyperband, Hyperband
 from ashtune.schedulers.pasha import Pasha
 from ashtune.schedulers.protocol import Machine
-from ashtune.schedulers.sh import HalvingMachine
 from ashtune.schedulers.stopping import StoppingMachine
 from ashtune.search import Design, Space
 from ashtune.search.registry import SEARCHES, design_of
@@ -43,7 +43,7 @@ ENQUEUED = [{"a": 2, "b": "y"}, {"a": 4, "b": "x"}]
 SCHEDULERS: dict[str, Callable[[Ladder, int], Machine]] = {
     "ash": AshMachine,
     "stopping": StoppingMachine,
-    "sh": HalvingMachine,
+    "sh": SuccessiveHalving().build,
     "full": FullMachine,
 }
 IN_BRACKETS: dict[str, Callable[[Ladder, int], Machine]] = {

@@ -15,8 +15,8 @@ from ashtune.core.jobs import Constraint, Goal, Objective, TrialId, WorkerId
 from ashtune.core.ladder import Ladder
 from ashtune.core.orders import Train
 from ashtune.schedulers.ash import Ash
+from ashtune.schedulers.brackets import SuccessiveHalving
 from ashtune.schedulers.hyperband import Hyperband
-from ashtune.schedulers.sh import SuccessiveHalving
 from ashtune.schedulers.stopping import StoppingAsh
 from ashtune.study.controller import Controller
 from ashtune.study.rung_bests import RungBests

@@ -4,6 +4,7 @@ from collections import Counter
 
 import pytest
 
+from ashtune.core.errors import SettingsError
 from ashtune.core.events import Event, JobFailed, JobFinished, SessionStarted, TrialStarted, WorkerJoined, WorkerLost
 from ashtune.core.jobs import TrialId, WorkerId
 from ashtune.core.ladder import Ladder
@@ -12,7 +13,6 @@ from ashtune.core.verdicts import Followed, TrialFailed, TrialPromoted, Verdict
 from ashtune.engines.simulated.model import Mortality, Training
 from ashtune.engines.simulated.workers import SimulatedEngine
 from ashtune.schedulers.ash import AshMachine
-from ashtune.schedulers.sh import HalvingMachine
 from ashtune.simulation.run import LOSS, simulate
 from ashtune.study.controller import Controller
 from ashtune.study.replay import Replay
@@ -112,8 +112,17 @@ def test_failures_and_promotions_are_those_of_a_recount() -> None:
     assert set(promoted) == above | {(trial, rung) for trial, rung in failed if rung}
 
 
+class Refusing(AshMachine):
+    """Takes no other number of trials than its first."""
+
+    def extend(self, trials: int | None) -> None:
+        if self._budget.started:
+            raise SettingsError(f"trials={trials} comes too late")
+        super().extend(trials)
+
+
 def test_a_scheduler_that_refuses_a_session_is_a_difference_and_reading_goes_on() -> None:
-    replay = Replay(Controller(HalvingMachine(Ladder(1, 3, 3), 0), LOSS))
+    replay = Replay(Controller(Refusing(Ladder(1, 3, 3), 0), LOSS))
     events: list[Event] = [
         SessionStarted(0.0, 0.0, "0", "", 0, trials=3),
         *(WorkerJoined(0.0, WorkerId(worker)) for worker in range(3)),

@@ -28,7 +28,7 @@ PRIOR_WEIGHT = 2
 TRUSTED = Fraction(4, 5)
 """The part of the good trials that a rung from the safe one on is believed to promote, before there is evidence."""
 ELITE = 5
-"""One in so many of those that reached a rung counts as good there."""
+"""One in ``ELITE`` of those that reached a rung counts as good there."""
 
 
 class AdaptiveAsh(Scheduler, frozen=True, tag="adaptive"):
@@ -41,7 +41,6 @@ class AdaptiveAsh(Scheduler, frozen=True, tag="adaptive"):
     least_share = LOWEST_SHARE
 
     def build(self, ladder: Ladder, trials: int | None, seed: int = 0) -> "AdaptiveMachine":
-        """Return a new machine; it needs no seed."""
         return AdaptiveMachine(ladder, trials)
 
 
@@ -72,7 +71,6 @@ class AdaptiveMachine(AshMachine):
         return job
 
     def record(self, result: Result) -> None:
-        """Take in a result. O(log n)."""
         super().record(result)
         trial, rung = result.trial, result.rung
         self._losses_at[rung][trial] = result.losses[0]
@@ -81,7 +79,6 @@ class AdaptiveMachine(AshMachine):
             self._going_on.append(Job(trial, rung + 1))
 
     def withdraw(self, job: Job, *, replace: bool = True) -> None:
-        """Take the trial out of the rungs it reached."""
         super().withdraw(job, replace=replace)
         for losses in self._losses_at:
             losses.pop(job.trial, None)

@@ -61,7 +61,6 @@ class Ash(Scheduler, frozen=True):
         )
 
     def build(self, ladder: Ladder, trials: int | None, seed: int = 0) -> "AshMachine":
-        """Return a new machine; it needs no seed."""
         return AshMachine(ladder, trials, ahead=self.ahead or 0, exponent=self.exact_exponent)
 
     @property
@@ -164,7 +163,6 @@ class AshMachine(Machine):
         """Nothing follows: the trial stays among the promoted, and never arrives above."""
 
     def extend(self, trials: int | None) -> None:
-        """Raise the number of trials."""
         self._budget.extend(trials)
         self._prospects.reset()
 
@@ -250,7 +248,7 @@ class Prospects:
         self._lowest, self._highest = 0, len(self._levels) - 1
 
     def arrived_in(self, number: int) -> None:
-        """A result arrived in a rung; the next sweep looks at it, and at those above as far as that changes them."""
+        """A result arrived in a rung; the next sweep looks at it, and at those above until one stays as it was."""
         self._lowest = min(self._lowest, number)
         self._highest = max(self._highest, number)
 

@@ -1,7 +1,9 @@
-"""Synchronous halving in brackets, as in Hyperband: where one waits for the last models of a rung, another opens.
+"""Synchronous halving: in one bracket, the sequential baseline; or in several, as in Hyperband.
 
-Source: Falkner, Klein, Hutter, *BOHB*, ICML 2018, https://arxiv.org/abs/1807.01774, section 4.2; it is what
-Li et al., arXiv 1810.05934, compare asynchronous halving with.
+Source: Jamieson and Talwalkar, AISTATS 2016, https://arxiv.org/abs/1502.07943; Algorithm 1 of Li et al., arXiv
+1810.05934: all models of a rung are trained, the best ``1/reduction_factor`` go on to more resource, and so on up the
+ladder. On several workers a rung is a barrier. In brackets another one opens where one waits for the last models of a
+rung: Falkner, Klein, Hutter, *BOHB*, ICML 2018, https://arxiv.org/abs/1807.01774, section 4.2.
 
 Rule 1: a trial's bracket follows from its number: the first bracket has the first trials, and so on. A trial is
 compared with those of its bracket only.
@@ -14,6 +16,7 @@ before stays promoted.
 """
 
 import math
+import sys
 from bisect import bisect_right
 from collections.abc import Sequence
 from heapq import heappop, heappush
@@ -24,7 +27,18 @@ import msgspec
 from ashtune.core.jobs import Job, Key, Result, TrialId
 from ashtune.core.ladder import Ladder
 from ashtune.core.order import ranked
-from ashtune.schedulers.protocol import Budget, Machine
+from ashtune.schedulers.protocol import Budget, Machine, Rule, Scheduler
+
+
+class SuccessiveHalving(Scheduler, frozen=True, tag="sh"):
+    """Train all trials of a rung, then the best of them further."""
+
+    rule = Rule.WHEN_PROMOTED
+    needs_trials = True
+    default_search = "random"  # all trials start before one goes on
+
+    def build(self, ladder: Ladder, trials: int | None, seed: int = 0) -> "BracketsMachine":
+        return BracketsMachine(ladder, [Bracket(0, sys.maxsize)], trials)
 
 
 class Bracket(msgspec.Struct, frozen=True):
@@ -90,7 +104,7 @@ class BracketsMachine(Machine):
                 rung.promoted.discard(job.trial)
                 rung.is_changed = True
         self._forget_names(bracket)
-        if not self._brackets[-1].is_full:  # whoever replaces it may belong to the last one
+        if not self._brackets[-1].is_full:  # the one that replaces it may belong to the last one
             self._forget_names(self._brackets[-1])
         self._settle(job)
         self._close(len(self._brackets) - 1)
@@ -134,7 +148,6 @@ class BracketsMachine(Machine):
         return named
 
     def entry(self, trial: TrialId) -> int:
-        """Return the rung at which a trial enters."""
         return self._round[self.bracket(trial) % len(self._round)].entry
 
     def bracket(self, trial: TrialId) -> int:
@@ -160,7 +173,7 @@ class BracketsMachine(Machine):
         return counts
 
     def _sizes(self, trials: int) -> list[tuple[Bracket, int, int]]:
-        """Return (bracket, how many trials it has, how many such brackets there are) for so many trials."""
+        """Return (bracket, how many trials it has, how many such brackets there are) for a number of trials."""
         rounds, rest = divmod(trials, self._ends[-1])
         sizes = [(bracket, bracket.trials, rounds) for bracket in self._round]
         for bracket in self._round:

@@ -13,7 +13,6 @@ class FullTraining(Scheduler, frozen=True, tag="full"):
     rule = Rule.ALWAYS
 
     def build(self, ladder: Ladder, trials: int | None, seed: int = 0) -> "FullMachine":
-        """Return a new machine; it needs no seed."""
         return FullMachine(ladder, trials)
 
 
@@ -51,7 +50,6 @@ class FullMachine(Machine):
         """Nothing is promoted here."""
 
     def extend(self, trials: int | None) -> None:
-        """Raise the number of trials."""
         self._budget.extend(trials)
 
     def lengthen(self, ladder: Ladder) -> None:

@@ -73,7 +73,6 @@ class Hyperband(Scheduler, frozen=True):
     brackets: Annotated[int, Meta(ge=1)] | None = None
 
     def build(self, ladder: Ladder, trials: int | None, seed: int = 0) -> BracketsMachine:
-        """Return a new machine; it needs no seed."""
         return BracketsMachine(ladder, hyperband_brackets(ladder, self.brackets), trials)
 
 
@@ -125,7 +124,6 @@ class AsyncHyperbandMachine(AshMachine):
         self._counted = (0, [0])
 
     def entry(self, trial: TrialId) -> int:
-        """Return the rung at which a trial enters."""
         return bisect_right(self._ends, mixed(self._seed, trial) * self._ends[-1] >> 64)
 
     def entering(self, trials: int) -> list[int]:

@@ -38,7 +38,7 @@ MOST_PAIRED = 256
 class Pasha(Scheduler, frozen=True):
     """Promote as ``Ash`` does, up to a rung that rises while the order of the trials still changes there.
 
-    What a study ends with has been trained as far as it took to tell the trials apart: train the best one on.
+    A study trains its trials only until they can be told apart: train the best one on.
 
     Args:
         epsilon: The difference of losses up to which two trials count as equal; by default it follows from the curves.
@@ -64,7 +64,6 @@ class Pasha(Scheduler, frozen=True):
     epsilon: Annotated[float, Meta(ge=0, le=1e308)] | None = None
 
     def build(self, ladder: Ladder, trials: int | None, seed: int = 0) -> "PashaMachine":
-        """Return a new machine; it needs no seed."""
         return PashaMachine(ladder, trials, self.epsilon)
 
 
@@ -107,7 +106,6 @@ class PashaMachine(AshMachine):
         return None if is_closed_above else rung.promote()
 
     def withdraw(self, job: Job, *, replace: bool = True) -> None:
-        """Take the trial out of the rungs it reached."""
         super().withdraw(job, replace=replace)
         for losses in self._losses_at:
             losses.pop(job.trial, None)

@@ -67,7 +67,7 @@ class Machine(Protocol):
     def lengthen(self, ladder: Ladder) -> None:
         """Go on with a ladder that has more rungs above; the trials that finished at the old top rung are as any other.
 
-        Whoever has a result there counts in the next promotions from it, as if there had been a rung above from the
+        A trial with a result there counts in the next promotions from it, as if there had been a rung above from the
         beginning.
         """
 

@@ -57,7 +57,7 @@ class QuotaRule:
         self._power, self._root = exponent.numerator, exponent.denominator
 
     def of(self, arrived: int) -> int:
-        """Return the quota of so many results."""
+        """Return the quota of a number of results."""
         counted, power, root = arrived + self.ahead, self._power, self._root
         quota = counted * self._part // self._whole
         if power == root:

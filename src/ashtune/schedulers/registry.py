@@ -12,12 +12,12 @@ from ashtune.core.parts import Registry, as_text
 from ashtune.core.plaintext import error_line
 from ashtune.schedulers.adaptive import AdaptiveAsh
 from ashtune.schedulers.ash import Ash
+from ashtune.schedulers.brackets import SuccessiveHalving
 from ashtune.schedulers.full import FullTraining
 from ashtune.schedulers.hyperband import AsyncHyperband, Hyperband
 from ashtune.schedulers.pasha import Pasha
 from ashtune.schedulers.protocol import Machine, Rule, Scheduler
 from ashtune.schedulers.ranking import QuotaRule
-from ashtune.schedulers.sh import SuccessiveHalving
 from ashtune.schedulers.stopping import StoppingAsh
 
 SCHEDULERS: Registry[Scheduler] = Registry(
@@ -49,7 +49,6 @@ class SchedulerView(msgspec.Struct, frozen=True):
         return 0 if self.machine is None else self.machine.entry(trial)
 
     def bracket(self, trial: TrialId) -> int:
-        """Return the bracket of a trial."""
         return 0 if self.machine is None else self.machine.bracket(trial)
 
     def expected(self, trials: int) -> Sequence[int] | None:

@@ -25,7 +25,6 @@ class StoppingAsh(Scheduler, frozen=True, tag="stopping"):
     least_share = LEAST_SHARE
 
     def build(self, ladder: Ladder, trials: int | None, seed: int = 0) -> "StoppingMachine":
-        """Return a new machine; it needs no seed."""
         return StoppingMachine(ladder, trials)
 
 
@@ -79,7 +78,6 @@ class StoppingMachine(Machine):
         """Nothing follows: the trial never arrives above."""
 
     def extend(self, trials: int | None) -> None:
-        """Raise the number of trials."""
         self._budget.extend(trials)
 
     def lengthen(self, ladder: Ladder) -> None:
@@ -96,7 +94,6 @@ class StoppingMachine(Machine):
             self.record(result)
 
     def hopeless(self) -> list[TrialId]:
-        """Return the trials that were stopped."""
         stopped, self._stopped = self._stopped, []
         return stopped
 

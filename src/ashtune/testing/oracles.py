@@ -73,6 +73,9 @@ class Lengthened(msgspec.Struct, frozen=True):
     ladder: Ladder
 
 
+MOST_TRIALS = 10_000
+"""Of a study that is compared with :func:`sh`."""
+
 Fact = Given | RecordedResult | Withdrawn | PassedOver | Extended | Lengthened
 History = Sequence[Fact]
 Oracle = Callable[[Ladder, int | None, History], Job | None]
@@ -298,35 +301,6 @@ def _goes_on(ladder: Ladder, history: History, fact: RecordedResult) -> bool:
     return not fact.is_failure and (too_few_peers or fact in best)
 
 
-def sh(ladder: Ladder, trials: int | None, history: History) -> Job | None:
-    """Return the next job of the one rung that is open, in the order of the ranks in the rung below."""
-    rung = 0
-    entered: list[TrialId] = []
-    for moment in range(1, len(history) + 1):
-        past = history[:moment]
-        now = ladder_now(ladder, past)
-        if rung < now.top and _is_closed(trials, past, rung, entered):
-            entered = [fact.job.trial for fact in _within_quota(now, past, rung) if not fact.is_failure]
-            rung += 1
-    if rung == 0:
-        return newborn(trials, history, rung=0)
-    given = _given(history)
-    waiting = [Job(trial, rung) for trial in entered if Job(trial, rung) not in given]
-    return waiting[0] if waiting else None
-
-
-def _is_closed(trials: int | None, history: History, rung: int, entered: list[TrialId]) -> bool:
-    """Say whether nothing more can come to a rung: it has results, and awaits neither job nor trial."""
-    given = _given(history)
-    if rung == 0:
-        all_given = newborn(trials, history, rung=0) is None
-    else:
-        all_given = all(Job(trial, rung) in given for trial in entered)
-    settled = {fact.job for fact in history if isinstance(fact, RecordedResult | Withdrawn | PassedOver)}
-    all_settled = all(job in settled for job in given if job.rung == rung)
-    return all_given and all_settled and bool(_ranked(history, rung))
-
-
 def ash_entering(
     entry_on: Callable[[Ladder], Callable[[TrialId], int]], ladder: Ladder, trials: int | None, history: History
 ) -> Job | None:
@@ -348,11 +322,12 @@ def brackets(
         history: What has happened.
     """
     sizes = round_on(ladder)
-    homes = [(number, entry) for number, (entry, size) in enumerate(sizes) for _ in range(size)]
+    in_all = sum(size for _, size in sizes)
 
     def home(trial: TrialId) -> tuple[int, int]:
-        number, entry = homes[trial % len(homes)]
-        return trial // len(homes) * len(sizes) + number, entry
+        place = trial % in_all
+        number = next(number for number in range(len(sizes)) if place < sum(size for _, size in sizes[: number + 1]))
+        return trial // in_all * len(sizes) + number, sizes[number][0]
 
     of_all: list[Fact] = []
     of_bracket: dict[int, list[Fact]] = {}  # and what is of all, in its place
@@ -377,6 +352,11 @@ def brackets(
     waiting = [job for _, jobs in sorted(due.items()) for job in jobs if job not in given]
     new = newborn(trials, history, rung=0)
     return waiting[0] if waiting else new and Job(new.trial, home(new.trial)[1])
+
+
+def sh(ladder: Ladder, trials: int | None, history: History) -> Job | None:
+    """Return the job of Algorithm 1: of one bracket, to which all trials belong."""
+    return brackets(lambda _: [(0, MOST_TRIALS)], ladder, trials, history)
 
 
 def _promoted_in_bracket(ladder: Ladder, history: History, due: Sequence[Job]) -> list[Job]:

@@ -315,7 +315,7 @@ class AnyOrderOfWorkers(RuleBasedStateMachine):
                 case Given(job):
                     earlier = [job_before for job_before in seen if job_before.trial == job.trial]
                     if earlier:
-                        before = earlier[-1].rung  # one that finished goes on as far as the scheduler likes
+                        before = earlier[-1].rung  # one that finished goes on to any rung
                         follows = job.rung > before if before in self.tops else job.rung == before + 1
                         assert follows, f"{job} follows {earlier}"
                         assert losses.get(earlier[-1], math.inf) < math.inf, f"{job} follows no finite result"

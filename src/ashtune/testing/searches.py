@@ -122,7 +122,7 @@ def check_proposer(search: Search, space: object, *, trials: int = 60) -> None:
 def _proposed(search: Search, space: Space, seed: int, trials: int, known: int = 0) -> list[Proposal | None]:
     """Play a study on a ladder of three rungs: each trial has a result, a failure or none, and the better go on.
 
-    Before it so many configurations have a result, at one of the rungs.
+    Before it ``known`` configurations have a result, at one of the rungs.
     """
     chance = random.Random(seed)
     design, proposer = search.build(space, seed), search.proposer(space, seed, MAX_RESOURCE)
