@@ -431,11 +431,11 @@ def test_a_round_that_is_no_number_fails_the_trial(library: Library, tmp_path: P
 def own_xgboost(trial: Any, **more: Any) -> None:
     import xgboost
 
-    from ashtune.integrations.xgboost import callback, restored
+    from ashtune.integrations.xgboost import callback
 
     settings: dict[str, Any] = {
         "num_boost_round": 1000, "evals": [(xgboost.DMatrix(*valid_rows()), "valid")], "verbose_eval": False,
-        "xgb_model": restored(trial), "callbacks": [callback(trial, **more.pop("which", {}))],
+        "xgb_model": trial.restore(), "callbacks": [callback(trial, **more.pop("which", {}))],
     }  # fmt: skip
     params = {**ALL["xgboost"].fixed, **more.pop("params", {})}
     xgboost.train(params, xgboost.DMatrix(*train_rows()), **{**settings, **more})
@@ -444,10 +444,10 @@ def own_xgboost(trial: Any, **more: Any) -> None:
 def own_lightgbm(trial: Any, **more: Any) -> None:
     import lightgbm
 
-    from ashtune.integrations.lightgbm import callback, restored, seeds
+    from ashtune.integrations.lightgbm import callback, seeds
 
     settings: dict[str, Any] = {
-        "num_boost_round": 1000, "valid_sets": [lightgbm.Dataset(*valid_rows())], "init_model": restored(trial),
+        "num_boost_round": 1000, "valid_sets": [lightgbm.Dataset(*valid_rows())], "init_model": trial.restore(),
         "callbacks": [callback(trial, **more.pop("which", {})), seeds(trial)],
     }  # fmt: skip
     params = {**ALL["lightgbm"].fixed, "verbosity": -1, **more.pop("params", {})}
@@ -488,12 +488,12 @@ def test_classifiers_of_the_libraries_for_scikit_learn_take_the_same_callback(tm
 
     def by_xgb(trial: Any) -> None:
         model = xgboost.XGBClassifier(n_estimators=1000, max_depth=3, callbacks=[extreme.callback(trial)])
-        model.fit(x, labels, eval_set=[(x_valid, valid_labels)], xgb_model=extreme.restored(trial), verbose=False)
+        model.fit(x, labels, eval_set=[(x_valid, valid_labels)], xgb_model=trial.restore(), verbose=False)
 
     def by_lgbm(trial: Any) -> None:
         model = lightgbm.LGBMClassifier(n_estimators=1000, max_depth=3, n_jobs=1, verbosity=-1)
         model.fit(
-            x, labels, eval_X=x_valid, eval_y=valid_labels, init_model=light.restored(trial),
+            x, labels, eval_X=x_valid, eval_y=valid_labels, init_model=trial.restore(),
             callbacks=[light.callback(trial), light.seeds(trial)],
         )  # fmt: skip
 
@@ -594,7 +594,7 @@ def test_an_init_score_that_would_be_lost_at_a_rung_is_refused_in_the_users_own_
         params = {**ALL["lightgbm"].fixed, "verbosity": -1}
         valid = lightgbm.Dataset(*valid_rows(), reference=data[name], free_raw_data=False)
         lightgbm.train(
-            params, data[name], 1000, valid_sets=[valid], init_model=module.restored(trial),
+            params, data[name], 1000, valid_sets=[valid], init_model=trial.restore(),
             callbacks=[module.callback(trial)],
         )  # fmt: skip
 

@@ -5,7 +5,7 @@ import signal
 import textwrap
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -19,8 +19,7 @@ import torch
 import ashtune
 from ashtune.core.errors import ObjectiveError
 from ashtune.core.jobs import derived_seed
-from ashtune.integrations.lightning import Course, fit
-from ashtune.training.reports import MetricMissing
+from ashtune.integrations.lightning import fit
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Lightning's hints on workers of loaders and short epochs
 
@@ -401,12 +400,6 @@ def test_a_used_trainer_is_refused(tmp_path: Path, learn: ModuleType) -> None:
     with pytest.raises(ObjectiveError):
         fit(trial, trainer, *learn.made({"rate": 0.1}, 0))
     assert trainer.callbacks == [], "ours are gone again"
-
-
-def test_where_nothing_is_logged_it_is_said_where_to() -> None:
-    trial: Any = SimpleNamespace(epochs=lambda: iter(()), metric="accuracy")
-    with pytest.raises(MetricMissing):
-        Course(trial)({}, is_ended=False)
 
 
 def test_a_metric_that_is_not_logged_is_named_with_those_that_are(tmp_path: Path, learn: ModuleType) -> None:

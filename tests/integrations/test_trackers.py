@@ -73,7 +73,7 @@ def of_mlflow(uri: str, study: str) -> tuple[dict[int, Shown], int]:
         assert int(tags["ashtune.trial"]) not in shown, "a trial has one run"
         shown[int(tags["ashtune.trial"])] = Shown(
             run.data.params, by_resource(points), tags["ashtune.state"], tags["ashtune.origin"],
-            int(tags["ashtune.seed"]), tags["ashtune.reason"],
+            int(tags["ashtune.seed"]), tags.get("ashtune.reason", ""),
         )  # fmt: skip
         statuses = {"paused": "FINISHED", "completed": "FINISHED", "failed": "FAILED", "withdrawn": "KILLED",
                     "ended early": "FINISHED", "running": "RUNNING"}  # fmt: skip

@@ -92,7 +92,8 @@ class Rounds:
             raise MetricMissing(f"no data are evaluated, so there is nothing to report; give {how}")
         self.data = list(evaluations)[-1] if self.data is None else self.data
         if self.metric not in evaluations.get(self.data, ()):
-            found = listed(f"{metric} of {data}" for data, metrics in evaluations.items() for metric in metrics)
+            there = [f"{metric} of {data}" for data, metrics in evaluations.items() for metric in metrics]
+            found = listed(dict.fromkeys(there))
             raise MetricMissing(
                 f"{shown(self.metric)} of {shown(self.data)} is not evaluated, but {found}; give the library its "
                 "parameter for metrics, or callback(trial, metric=...) the name of one that is"
@@ -250,13 +251,13 @@ class BoosterObjective:
         raise NotImplementedError
 
     def data(self) -> tuple[Any, Any]:
-        """Return what is trained on and what is evaluated, as :meth:`prepared` returns it; once in each thread."""
+        """Return what is trained on and what is evaluated, as :meth:`prepare` returns it; once in each thread."""
         if not hasattr(self._own, "data"):
-            self._own.data = self.prepared(*(source() if callable(source) else source for source in self._sources))
+            self._own.data = self.prepare(*(source() if callable(source) else source for source in self._sources))
         data: tuple[Any, Any] = self._own.data
         return data
 
-    def prepared(self, train: Any, valid: Any) -> tuple[Any, Any]:
+    def prepare(self, train: Any, valid: Any) -> tuple[Any, Any]:
         """Return the data as the library trains on them."""
         raise NotImplementedError
 

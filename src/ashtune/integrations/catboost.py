@@ -11,15 +11,8 @@ Rule 3: CatBoost's own learning rate follows from the number of rounds, which is
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from ashtune.integrations import ExtraMissing
-
-try:
-    import catboost
-    from catboost.metrics import BuiltinMetric
-except ImportError:
-    raise ExtraMissing("catboost", "catboost") from None
-
 from ashtune.core.errors import ObjectiveError
+from ashtune.integrations import needs_extra
 from ashtune.integrations.boosting import (
     ENDLESS,
     BoosterObjective,
@@ -30,6 +23,10 @@ from ashtune.integrations.boosting import (
     with_synonyms,
 )
 from ashtune.training.trial import Trial
+
+with needs_extra("catboost"):
+    import catboost
+    from catboost.metrics import BuiltinMetric
 
 __all__ = ["booster_objective", "callback", "snapshot", "threads"]
 
@@ -206,17 +203,15 @@ def booster_objective(
 
 
 class _CatBoost(BoosterObjective):
-    def prepared(self, train: Any, valid: Any) -> tuple[Any, Any]:
+    def prepare(self, train: Any, valid: Any) -> tuple[Any, Any]:
         """Return both as ``Pool``."""
         return _pool(train), _pool(valid)
 
     @staticmethod
     def same_names(names: Collection[str]) -> Collection[str]:
-        """Return names of parameters, and all other names that CatBoost has for these."""
         return with_synonyms(names, SYNONYMS)
 
     def __call__(self, trial: Trial) -> None:
-        """Train a model to its rung."""
         dtrain, dvalid = self.data()
         parameters = self.parameters(trial, {"logging_level": "Silent"}, THREAD_NAMES)
         if not parameters.keys() & set(RATE_NAMES):

@@ -15,16 +15,12 @@ import numpy as np
 
 from ashtune.core.errors import ObjectiveError
 from ashtune.core.plaintext import shown
-from ashtune.integrations import ExtraMissing
+from ashtune.integrations import needs_extra
 from ashtune.training.stateful import random_states, set_random_states
 from ashtune.training.trial import Trial
 
-try:
+with needs_extra("keras"):
     import keras
-except ModuleNotFoundError as error:
-    if error.name != "keras":  # of a backend: Keras says which
-        raise
-    raise ExtraMissing("keras", "keras") from None
 
 VARIABLES, OPTIMIZER, RANDOM, OTHERS, PLACES = "variables", "optimizer", "random", "others", "places"
 """What a trial saves: a dict with the first three keys, and with OTHERS if its model has more optimizers."""
@@ -199,11 +195,7 @@ def _places(model: Any, optimizer: Any) -> list[int]:
 
 
 def _load_others(model: Any, saved: Mapping[str, Any]) -> None:
-    """Give the further optimizers of a model their states: Keras builds them at their first step only.
-
-    Raises:
-        ObjectiveError: If they are others than those that were saved.
-    """
+    """Give the further optimizers of a model their states: Keras builds them at their first step only."""
     others = _other_optimizers(model)
     if others.keys() != saved.keys():
         raise ObjectiveError(
@@ -217,11 +209,7 @@ def _load_others(model: Any, saved: Mapping[str, Any]) -> None:
 
 
 def _assign(variables: Sequence[Any], values: Sequence[Any], what: str) -> None:
-    """Assign values to variables, each in its place.
-
-    Raises:
-        ObjectiveError: If their numbers or shapes differ.
-    """
+    """Assign values to variables, each in its place."""
     shapes = [tuple(variable.shape) for variable in variables]
     saved = [np.shape(value) for value in values]
     if shapes != saved:

@@ -16,15 +16,8 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from ashtune.integrations import ExtraMissing
-
-try:
-    import lightgbm
-    from lightgbm.callback import EarlyStopException
-except ImportError:
-    raise ExtraMissing("lightgbm", "lightgbm") from None
-
 from ashtune.core.errors import ObjectiveError
+from ashtune.integrations import needs_extra
 from ashtune.integrations.boosting import (
     ENDLESS,
     BoosterObjective,
@@ -36,7 +29,11 @@ from ashtune.integrations.boosting import (
 )
 from ashtune.training.trial import Trial
 
-__all__ = ["booster_objective", "callback", "restored", "seeds", "threads"]
+with needs_extra("lightgbm"):
+    import lightgbm
+    from lightgbm.callback import EarlyStopException
+
+__all__ = ["booster_objective", "callback", "seeds", "threads"]
 
 ROWS = ("bagging_fraction", "pos_bagging_fraction", "neg_bagging_fraction")
 COLUMNS = ("feature_fraction", "feature_fraction_bynode")
@@ -54,15 +51,10 @@ BEST = "_ashtune_best_round"
 _PARAMETER = re.compile(r"^\[(\w+): (.*)\]$", re.MULTILINE)
 
 
-def restored(trial: Trial) -> Any:
-    """Return the booster of the last rung, for ``init_model``; None for a new trial."""
-    return trial.restore()
-
-
 def callback(trial: Trial, *, metric: str | None = None, data: str | None = None) -> Any:
     """Return a callback that has a booster trained to the trial's rung, reports it and saves it.
 
-    With ``init_model=restored(trial)`` it goes on from the last rung. Give as many rounds as ``max_resource`` or more;
+    With ``init_model=trial.restore()`` it goes on from the last rung. Give as many rounds as ``max_resource`` or more;
     the callback ends the training. Where rows or columns are drawn, give :func:`seeds` too. The objective
     ``rank_xendcg`` draws the same again after each rung.
 
@@ -76,7 +68,7 @@ def callback(trial: Trial, *, metric: str | None = None, data: str | None = None
         ...     dtrain, dvalid = load()
         ...     lightgbm.train(
         ...         trial.config, dtrain, 1_000, valid_sets=[dvalid],
-        ...         init_model=restored(trial), callbacks=[callback(trial), seeds(trial)],
+        ...         init_model=trial.restore(), callbacks=[callback(trial), seeds(trial)],
         ...     )
         >>> space = {"eta": (0.01, 0.5, "log")}
         >>> study = tune(train, space, metric="l2", mode="min", trials=8, max_resource=27, quiet=True)
@@ -132,7 +124,7 @@ class _LightGBMCallback:
         if env.begin_iteration != trees:
             raise ObjectiveError(
                 f"the booster begins with {env.begin_iteration} trees where trial {self._trial.number} goes on from "
-                f"{start} with {trees}; give init_model=restored(trial)"
+                f"{start} with {trees}; give init_model=trial.restore()"
             )
         if not start and env.model.train_set.get_init_score() is not None:
             raise ObjectiveError(
@@ -145,7 +137,7 @@ class _LightGBMCallback:
         rounds.check_direction("LightGBM", is_higher_better=is_higher_better)
         settings = _settings(env.model)
         rounds.has_best = settings["boosting"] != "dart"
-        drawn = _drawn(settings)
+        drawn = _drawing(settings)
         if drawn and not hasattr(env.model, SEEDED):
             raise ObjectiveError(
                 f"{drawn[0]}={settings[drawn[0]]} would draw the same again after each rung; "
@@ -184,7 +176,7 @@ class _Seeds:
         if not self._settings:
             setattr(env.model, SEEDED, True)
             self._settings = _settings(env.model)
-            self._drawn = _drawn(self._settings)
+            self._drawn = _drawing(self._settings)
         number = self._start + env.iteration - env.begin_iteration
         trees = env.model.current_iteration() - env.begin_iteration
         names = {SEED_OF[name] for name in self._drawn if name not in ROWS}
@@ -207,7 +199,7 @@ def _settings(model: Any) -> dict[str, str]:
     return dict(_PARAMETER.findall(model.model_to_string(num_iteration=1)))
 
 
-def _drawn(settings: Mapping[str, str]) -> list[str]:
+def _drawing(settings: Mapping[str, str]) -> list[str]:
     """Return the parameters that draw something."""
     has_rows = int(settings["bagging_freq"]) > 0
     drawn = [name for name in (*ROWS, *COLUMNS) if float(settings[name]) < 1 and (has_rows or name not in ROWS)]
@@ -244,7 +236,7 @@ def booster_objective(
 
 
 class _LightGBM(BoosterObjective):
-    def prepared(self, train: Any, valid: Any) -> tuple[Any, Any]:
+    def prepare(self, train: Any, valid: Any) -> tuple[Any, Any]:
         """Return both as the arguments of ``Dataset``."""
         return as_arguments(train), as_arguments(valid)
 
@@ -265,16 +257,14 @@ class _LightGBM(BoosterObjective):
 
     @staticmethod
     def same_names(names: Collection[str]) -> Collection[str]:
-        """Return names of parameters, and all other names that LightGBM has for these."""
         from lightgbm.basic import _ConfigAliases  # the library has no public list
 
         aliases: set[str] = _ConfigAliases.get_by_alias(*names)
         return aliases
 
     def __call__(self, trial: Trial) -> None:
-        """Train a booster to its rung."""
         parameters = self.parameters(trial, {"verbosity": -1, "feature_pre_filter": False}, THREAD_NAMES)
-        before = restored(trial)
+        before = trial.restore()
         dtrain, dvalid = self._of_new_trials(frozenset(parameters)) if before is None else self._datasets()
         lightgbm.train(
             parameters, dtrain, ENDLESS, valid_sets=[dvalid], valid_names=["valid"], init_model=before,

@@ -142,15 +142,11 @@ def _check_files(folder: Path) -> None:
 
 @contextmanager
 def _asking(trial: Trial, trainer: Any, root: str) -> Iterator[Ask]:
-    """Provide what asks the study, in this process or in those that the Trainer starts.
-
-    Raises:
-        ObjectiveError: If each of its processes would run this script.
-    """
+    """Provide what asks the study, in this process or in those that the Trainer starts."""
     launcher, course = trainer.strategy.launcher, Course(trial)
     launchers = importlib.import_module(f"{root}.strategies.launchers")
     if isinstance(launcher, launchers._MultiProcessingLauncher):  # of ddp_spawn, ddp_fork and ddp_notebook
-        with relayed(course) as relay:
+        with answer_from_a_thread(course) as relay:
             yield relay
     elif trainer.world_size == 1:
         yield course
@@ -222,8 +218,8 @@ class PipedCourse:
 
 
 @contextmanager
-def relayed(course: Course) -> Iterator[PipedCourse]:
-    """StudyAnswer the questions of other processes from a thread, as long as this lasts.
+def answer_from_a_thread(course: Course) -> Iterator[PipedCourse]:
+    """Answer the questions of other processes from a thread, as long as this lasts.
 
     What the study refused is raised here once more, as it was, in place of what has become of it on its way.
     """

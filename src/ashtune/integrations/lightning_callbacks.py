@@ -94,7 +94,7 @@ def callbacks_of(root: str) -> tuple[type, type]:
     return first, type("LastCallback", (LastCallback, library.Checkpoint), {"_root": root})
 
 
-def _unpickled(root: str, place: int, state: dict[str, Any]) -> Any:
+def _unpickle(root: str, place: int, state: dict[str, Any]) -> Any:
     kind = callbacks_of(root)[place]
     callback = kind.__new__(kind)
     vars(callback).update(state)
@@ -112,7 +112,7 @@ class FirstCallback:
         self._schedules: list[Any] = []
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _unpickled, (self._root, 0, vars(self))
+        return _unpickle, (self._root, 0, vars(self))
 
     def setup(self, trainer: Any, pl_module: Any, stage: str) -> None:
         """Note what SIGTERM does before Lightning takes it over."""
@@ -187,7 +187,7 @@ class LastCallback:
         self._reported_to = 0
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _unpickled, (self._root, 1, vars(self))
+        return _unpickle, (self._root, 1, vars(self))
 
     def on_train_start(self, trainer: Any, pl_module: Any) -> None:
         """Ask for the first epoch."""

@@ -107,7 +107,6 @@ class MLflowTracker(Tracker):
             self._client.update_run(self._runs["study"].id, "RUNNING")
 
     def write(self, trials: Sequence[TrackedTrial]) -> None:
-        """Write what is new of trials."""
         new = [trial for trial in trials if str(trial.number) not in self._runs]
         for batch in _batches(new, MOST_NEW):
             if self._is_file:
@@ -122,7 +121,6 @@ class MLflowTracker(Tracker):
                 self._log(run, trial)
 
     def close(self, summary: StudySummary) -> None:
-        """Write what the study has found."""
         run = self._runs["study"]
         if run.is_deleted:
             return
@@ -304,11 +302,7 @@ def _name(name: str) -> str:
 
 
 def _own_place(directory: str) -> str:
-    """Return the SQLite file in a study's directory.
-
-    Raises:
-        StudyError: If it, or a file that SQLite keeps beside it, is a link or no regular file.
-    """
+    """Return the SQLite file in a study's directory."""
     for beside in ("-journal", "-wal", "-shm"):
         place_in(directory, f"mlflow.db{beside}")
     return str(place_in(directory, "mlflow.db"))

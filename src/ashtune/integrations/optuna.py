@@ -32,7 +32,7 @@ from ashtune.study.journal import NAME, read_settings
 from ashtune.study.settings import Settings
 
 MOST = 10_000
-"""Trials. The dashboard takes 5 s to fetch so many."""
+"""Trials, which the dashboard takes 5 s to fetch."""
 LATEST = 253_402_300_799.0
 """The end of the year 9999, in seconds since 1970: an altered journal may go beyond what a calendar has."""
 WRITER = {"worker_id": "ashtune"}
@@ -80,7 +80,7 @@ class OptunaLog(Tracker):
         yield {"op_code": _CREATE_STUDY, "study_name": settings.name, "directions": directions}
         metrics = [each.metric for each in goal.objectives]
         yield {"op_code": _STUDY_SYSTEM_ATTRIBUTE, "study_id": 0, "system_attr": {"study:metric_names": metrics}}
-        chosen = self._chosen()
+        chosen = self._choose()
         for attribute, value in self._attributes(settings, len(chosen)).items():
             yield _attribute_of_the_study(attribute, value)
         axes = {name: StoredAxis(column) for name, column in Space.from_record(settings.space).columns.items()}
@@ -106,7 +106,7 @@ class OptunaLog(Tracker):
                 "intermediate_values": {str(each.resource): each.metrics[goal.metric] for each in reports},
             }
 
-    def _chosen(self) -> list[TrialId]:
+    def _choose(self) -> list[TrialId]:
         """Return the trials to write, in their order: all, or the best and then the others by number."""
         searched = [record.number for record in self._trials if record.confirms is None]
         if len(searched) > MOST:

@@ -123,7 +123,7 @@ class Tracker(Exporter):
     extra: ClassVar[str] = ""
     """The extra of ashtune that installs it."""
     most_changed: ClassVar[int] = 100
-    """So many changed trials are written at a tick, while a study runs: the others wait for the next one."""
+    """The most changed trials that are written at a tick, while a study runs: the others wait for the next one."""
 
     def __init__(self, out: str | PathLike[str] | None = None) -> None:
         if self.module:
@@ -142,7 +142,7 @@ class Tracker(Exporter):
         raise NotImplementedError
 
     def close(self, summary: StudySummary) -> None:
-        """Write what the study has found so far, and let go of the place."""
+        """Write what the study has found so far, and close the place."""
         raise NotImplementedError
 
     def begin(self, study: ObservedStudy, position: int) -> int:

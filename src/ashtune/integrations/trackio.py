@@ -9,19 +9,15 @@ Source: https://huggingface.co/docs/trackio
 """
 
 import os
-import sys
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
 from ashtune.core.errors import SettingsError
 from ashtune.integrations.tracking import Point, StudySummary, TrackedTrial, Tracker, digest_of, short_name, with_own
-
-if TYPE_CHECKING:
-    from trackio.sqlite_storage import SQLiteStorage
 
 FOLDER = "TRACKIO_DIR"
 
@@ -49,7 +45,14 @@ class TrackioTracker(Tracker):
 
     def open(self) -> None:
         """Find out which runs are there."""
-        self._storage = _storage(self.out)
+        if self.out is not None:
+            os.environ[FOLDER] = str(Path(self.out).absolute())
+        from trackio.sqlite_storage import SQLiteStorage
+        from trackio.utils import TRACKIO_DIR
+
+        if self.out is not None and Path(self.out).absolute() != Path(TRACKIO_DIR).absolute():
+            raise SettingsError(f"out={self.out}: Trackio uses {TRACKIO_DIR} in this process already; leave out= out")
+        self._storage: type[Any] = SQLiteStorage
         name = "".join(c for c in self.study.name if c.isalnum() or c in "-_")
         self._project = f"{short_name(name)}-{self.key}"
         self.place = str(self._storage.get_project_db_path(self._project))
@@ -60,12 +63,10 @@ class TrackioTracker(Tracker):
                 self._runs[str(own.get("trial"))] = _TrackioRun(str(own["digest"]), int(own.get("points", 0)))
 
     def write(self, trials: Sequence[TrackedTrial]) -> None:
-        """Write what is new of trials."""
         for trial in trials:
             self._put(str(trial.number), trial.name, trial, trial.facts)
 
     def close(self, summary: StudySummary) -> None:
-        """Write what the study has found."""
         if summary.best is not None:
             own = {"trial": "study", "trials": summary.trials, "failed": summary.failed, "best": summary.best.number}
             own |= {"resource": summary.resource, "metrics": summary.metrics}
@@ -83,7 +84,7 @@ class TrackioTracker(Tracker):
             project=self._project,
             run=name,
             run_id=identity,
-            metrics_list=[_renamed(point.metrics) for point in points],
+            metrics_list=[_rename(point.metrics) for point in points],
             steps=[point.resource for point in points],
             timestamps=[_time(point.time) for point in points],
             log_ids=[f"{identity}-{point.resource}" for point in points],
@@ -106,30 +107,7 @@ class _TrackioRun(NamedTuple):
     points: int
 
 
-def _storage(out: str | None) -> "type[SQLiteStorage]":
-    """Return Trackio's storage in a folder, by default its own.
-
-    Raises:
-        SettingsError: If Trackio uses another folder in this process already.
-    """
-    before = os.environ.get(FOLDER)
-    if out is not None and "trackio" not in sys.modules:
-        os.environ[FOLDER] = str(Path(out).absolute())
-    try:
-        from trackio.sqlite_storage import SQLiteStorage
-        from trackio.utils import TRACKIO_DIR
-    finally:
-        if before is None:
-            os.environ.pop(FOLDER, None)
-        else:
-            os.environ[FOLDER] = before
-    if out is not None and Path(out).absolute() != Path(TRACKIO_DIR).absolute():
-        raise SettingsError(f"out={out}: Trackio uses {TRACKIO_DIR} in this process already; set {FOLDER}={out} before")
-    storage: type[SQLiteStorage] = SQLiteStorage
-    return storage
-
-
-def _renamed(metrics: Mapping[str, float]) -> dict[str, float]:
+def _rename(metrics: Mapping[str, float]) -> dict[str, float]:
     """Return metrics, renamed as Trackio does where a name is that of one of its columns, as ``step``."""
     from trackio.utils import RESERVED_KEYS
 

@@ -16,17 +16,13 @@ import numpy as np
 
 from ashtune.core.errors import ObjectiveError
 from ashtune.core.plaintext import shown
-from ashtune.integrations import ExtraMissing
+from ashtune.integrations import needs_extra
 from ashtune.integrations.launched import LaunchedTrial
 from ashtune.training.trial import Trial
 
-try:
+with needs_extra("transformers"):
     from transformers import TrainerCallback
     from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, get_last_checkpoint, has_length
-except ModuleNotFoundError as error:
-    if error.name != "transformers":
-        raise
-    raise ExtraMissing("transformers", "transformers") from None
 
 NO_METRICS = ("_runtime", "_per_second")
 """How entries of the logs end that say how fast it was. They are not reported unless the study asks for them."""

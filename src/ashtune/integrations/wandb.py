@@ -81,7 +81,6 @@ class WandbTracker(Tracker):
                 self._put(trial, str(trial.number), trial.name, kind, trial.facts)
 
     def close(self, summary: StudySummary) -> None:
-        """Write what the study has found."""
         if summary.best is None:
             return
         own = {"trials": summary.trials, "failed": summary.failed, "best": summary.best.number}

@@ -11,15 +11,8 @@ import json
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
-from ashtune.integrations import ExtraMissing
-
-try:
-    import xgboost
-    from xgboost.callback import TrainingCallback
-except ImportError:
-    raise ExtraMissing("xgboost", "xgboost") from None
-
 from ashtune.core.errors import ObjectiveError
+from ashtune.integrations import needs_extra
 from ashtune.integrations.boosting import (
     ENDLESS,
     BoosterObjective,
@@ -32,7 +25,11 @@ from ashtune.integrations.boosting import (
 )
 from ashtune.training.trial import Trial
 
-__all__ = ["booster_objective", "callback", "restored", "threads"]
+with needs_extra("xgboost"):
+    import xgboost
+    from xgboost.callback import TrainingCallback
+
+__all__ = ["booster_objective", "callback", "threads"]
 
 DRAWN = ("subsample", "colsample_bytree", "colsample_bylevel", "colsample_bynode")
 """Parameters of which less than 1 is a draw."""
@@ -51,15 +48,10 @@ LOWER_IS_BETTER = frozenset({
 EVALS = "evals=[(dvalid, 'valid')]"
 
 
-def restored(trial: Trial) -> Any:
-    """Return the booster of the last rung, for ``xgb_model``; None for a new trial."""
-    return trial.restore()
-
-
 def callback(trial: Trial, *, metric: str | None = None, data: str | None = None) -> Any:
     """Return a callback that has a booster trained to the trial's rung, reports it and saves it.
 
-    With ``xgb_model=restored(trial)`` it goes on from the last rung. Give as many rounds as ``max_resource`` or more;
+    With ``xgb_model=trial.restore()`` it goes on from the last rung. Give as many rounds as ``max_resource`` or more;
     the callback ends the training.
 
     Args:
@@ -72,7 +64,7 @@ def callback(trial: Trial, *, metric: str | None = None, data: str | None = None
         ...     dtrain, dvalid = load()
         ...     xgboost.train(
         ...         trial.config, dtrain, 1_000, evals=[(dvalid, "valid")], verbose_eval=False,
-        ...         xgb_model=restored(trial), callbacks=[callback(trial)],
+        ...         xgb_model=trial.restore(), callbacks=[callback(trial)],
         ...     )
         >>> space = {"eta": (0.01, 0.5, "log")}
         >>> study = tune(train, space, metric="rmse", mode="min", trials=8, max_resource=27, quiet=True)
@@ -94,7 +86,7 @@ class _XGBoostCallback(TrainingCallback):  # type: ignore[misc]  # its types are
         if trained != start:
             raise ObjectiveError(
                 f"the booster has {trained} rounds where trial {self._trial.number} goes on from {start}; "
-                "give xgb_model=restored(trial)"
+                "give xgb_model=trial.restore()"
             )
         settings = json.loads(model.save_config())["learner"]
         self._seed = int(settings["generic_param"]["seed"])
@@ -146,16 +138,16 @@ class _XGBoostCallback(TrainingCallback):  # type: ignore[misc]  # its types are
 
 
 def _is_drawn(settings: Mapping[str, Any], name: str) -> bool:
-    return any(float(value) < 1 for value in _found(settings, name))
+    return any(float(value) < 1 for value in _values_of(settings, name))
 
 
-def _found(settings: Any, name: str) -> Iterator[Any]:
+def _values_of(settings: Any, name: str) -> Iterator[Any]:
     """Yield the values of all parameters of a name."""
     for key, value in settings.items() if isinstance(settings, Mapping) else enumerate(settings):
         if key == name:
             yield value
         elif isinstance(value, Mapping | list):
-            yield from _found(value, name)
+            yield from _values_of(value, name)
 
 
 def booster_objective(
@@ -188,21 +180,19 @@ def booster_objective(
 
 
 class _XGBoost(BoosterObjective):
-    def prepared(self, train: Any, valid: Any) -> tuple[Any, Any]:
+    def prepare(self, train: Any, valid: Any) -> tuple[Any, Any]:
         """Return both as ``DMatrix``."""
         return _matrix(train), _matrix(valid)
 
     @staticmethod
     def same_names(names: Collection[str]) -> Collection[str]:
-        """Return names of parameters, and all other names that XGBoost has for these."""
         return with_synonyms(names, SYNONYMS)
 
     def __call__(self, trial: Trial) -> None:
-        """Train a booster to its rung."""
         dtrain, dvalid = self.data()
         xgboost.train(
             self.parameters(trial, {"verbosity": 1}, THREAD_NAMES), dtrain, ENDLESS, evals=[(dvalid, "valid")],
-            verbose_eval=False, xgb_model=restored(trial), callbacks=[callback(trial, metric=self.metric)],
+            verbose_eval=False, xgb_model=trial.restore(), callbacks=[callback(trial, metric=self.metric)],
             **self.options,
         )  # fmt: skip
 

@@ -72,5 +72,5 @@ class AshtuneSweeper(Sweeper):  # type: ignore[misc]  # Hydra's types are not fo
         overrides: Sequence[str] = arguments
         try:
             return Sweep(self._settings, self._task, self.config, self.hydra_context).run(overrides)
-        except AshtuneError as error:
+        except (AshtuneError, OSError) as error:
             raise CompactHydraException(str(error)) from None

@@ -151,19 +151,16 @@ def _ranged(low: Any, high: Any, tags: set[str]) -> tuple[Any, ...]:
 
 def _of_range(key: str, name: str, sweep: Any, line: str) -> Dimension:
     """Return the dimension of ``range(start,stop,step)``: whole numbers, or numbers at a distance."""
-    if sweep.step == 0:
-        raise SpaceError(f"{line} has a step of 0; give another, or leave it out")
-    numbers = sweep.range()
+    numbers = sweep.range() if sweep.step else ()
     if isinstance(numbers, range) and len(numbers) > 1 and abs(numbers.step) == 1:
         low, high = sorted((numbers[0], numbers[-1]))
         return Dimension(key, name, _ranged(low, high, sweep.tags), (low, high))
     if "log" in sweep.tags:
         raise SpaceError(f"{line}: log is for steps of 1; give tag(log,interval(low,high)), or leave log out")
     values = sorted(islice(numbers, MOST_VALUES + 1))
-    if not values:
-        raise SpaceError(f"{line} is empty; give one from low to high, as range(1,9) for 1 to 8")
-    if len(values) > MOST_VALUES:
-        raise SpaceError(f"{line} has more than {MOST_VALUES:,} values; give interval(low,high), or a larger step")
+    if not 0 < len(values) <= MOST_VALUES:
+        how_many = f"more than {MOST_VALUES:,}" if values else "no"
+        raise SpaceError(f"{line} has {how_many} values; give range(1,9) for 1 to 8, or interval(low,high)")
     return Dimension(key, name, values, (values[0], values[-1]))
 
 

@@ -74,6 +74,7 @@ class Sweep:
 
         Raises:
             AshtuneError: In one line, for whatever cannot be used.
+            OSError: If the folder of the sweep cannot be written.
         """
         options = self._options()
         self._refuse_launcher()
@@ -94,11 +95,7 @@ class Sweep:
         return study
 
     def _options(self) -> dict[str, Any]:
-        """Return the options of ``tune``; text is read as on a command line, as ``2h``.
-
-        Raises:
-            SettingsError: If one cannot be read.
-        """
+        """Return the options of ``tune``; text is read as on a command line, as ``2h``."""
         given = {name: value for name, value in self._settings.items() if name not in OF_THE_SWEEP}
         known = options_of(TuneOptions)
         for name, value in given.items():
@@ -126,11 +123,7 @@ class Sweep:
             )
 
     def _composed(self, arguments: Sequence[str]) -> tuple[Swept, list["DictConfig"]]:
-        """Return what is searched over, and configs with all of its values in lists and ends of ranges.
-
-        Raises:
-            SettingsError: If Hydra refuses an override.
-        """
+        """Return what is searched over, and configs with all of its values in lists and ends of ranges."""
         from hydra.errors import HydraException
         from omegaconf.errors import OmegaConfBaseException
 
@@ -147,14 +140,9 @@ class Sweep:
         """Write the config of a new sweep, as Hydra's own sweepers do."""
         from omegaconf import OmegaConf
 
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            if not (study / NAME).exists():
-                OmegaConf.save(self._config, folder / MULTIRUN)
-        except OSError as error:
-            raise SettingsError(
-                f"hydra.sweep.dir: {folder}: {error.strerror}; give a folder that can be written"
-            ) from None
+        folder.mkdir(parents=True, exist_ok=True)
+        if not (study / NAME).exists():
+            OmegaConf.save(self._config, folder / MULTIRUN)
 
     def _write_best(self, path: Path, study: Study, swept: Swept) -> None:
         from omegaconf import OmegaConf
@@ -169,7 +157,4 @@ class Sweep:
         result = f"{study.metric}={number_text(value, 6)} of trial {best.trial} at {study.unit} {best.resource}"
         log.info(f"Best: {result}: {pairs}")
         text = OmegaConf.to_yaml(OmegaConf.create(results))
-        try:
-            write_new(DISK, str(path), text.encode(), is_synced=False)
-        except OSError as error:
-            raise SettingsError(f"{path}: {error.strerror}; the results are in {study.directory}") from None
+        write_new(DISK, str(path), text.encode(), is_synced=False)

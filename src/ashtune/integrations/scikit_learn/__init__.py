@@ -2,6 +2,8 @@
 
 from typing import TYPE_CHECKING, Any
 
+from ashtune.integrations import needs_extra
+
 if TYPE_CHECKING:
     from ashtune.integrations.scikit_learn.search import AshSearchCV
 
@@ -12,6 +14,7 @@ def __getattr__(name: str) -> Any:
     """Import the search where it is first used: a worker needs only what fits and scores."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from ashtune.integrations.scikit_learn import search
+    with needs_extra("scikit-learn", "sklearn"):
+        from ashtune.integrations.scikit_learn import search
 
     return getattr(search, name)

@@ -18,20 +18,15 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, ClassVar
 
-from ashtune.integrations import ExtraMissing
-
-try:
-    import joblib
-    import numpy as np
-    from sklearn.base import _fit_context, clone, is_classifier
-    from sklearn.model_selection._search import BaseSearchCV
-    from sklearn.model_selection._split import check_cv
-    from sklearn.model_selection._validation import _insert_error_scores, _warn_or_raise_about_fit_failures
-    from sklearn.utils import check_random_state
-    from sklearn.utils._param_validation import Interval, StrOptions
-    from sklearn.utils.validation import _check_method_params, _is_arraylike, _num_samples, indexable
-except ImportError:
-    raise ExtraMissing("scikit-learn", "scikit-learn") from None
+import joblib
+import numpy as np
+from sklearn.base import _fit_context, clone, is_classifier
+from sklearn.model_selection._search import BaseSearchCV
+from sklearn.model_selection._split import check_cv
+from sklearn.model_selection._validation import _insert_error_scores, _warn_or_raise_about_fit_failures
+from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import _check_method_params, _is_arraylike, _num_samples, indexable
 
 from ashtune.api.study import Study
 from ashtune.api.tuning import tune
@@ -78,7 +73,7 @@ class AshSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no ty
             the data), "folds" (of the cross-validation), or "auto": ``partial_fit`` if there is ``max_iter`` too, else
             ``n_estimators`` or ``max_iter`` with ``warm_start``, else samples.
         n_candidates: How many are tried, at most.
-        factor: The best of so many go on.
+        factor: One candidate in ``factor`` goes on, the best.
         min_resources: At the lowest rung; by default a ninth of the top one, or more where there are few candidates;
             "smallest" and "exhaust" as in scikit-learn.
         max_resources: At the top rung; "auto": all samples or folds, or what the estimator has as its parameter.
@@ -190,8 +185,8 @@ class AshSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no ty
             classes = y if is_classifier(self.estimator) and np.ndim(y) == 1 else None
             splits = [(in_order(train, classes, self.seed_), test) for train, test in splits]
         folder, in_use = self._folder()
-        parted = [_parted(given, _num_samples(X)) for given in (routed.estimator.fit, routed.scorer.score)]
-        by_row, others = zip(*parted, strict=True)
+        by_kind = [_split_by_row(given, _num_samples(X)) for given in (routed.estimator.fit, routed.scorer.score)]
+        by_row, others = zip(*by_kind, strict=True)
         with in_use:
             digest = write_data(folder, (X, y, *by_row))
             objective = Validated(
@@ -210,12 +205,7 @@ class AshSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no ty
         return self
 
     def _splits(self, X: Any, y: Any, given: Mapping[str, Any]) -> list[tuple[Any, Any]]:
-        """Return (train, test) of each split, as indices; a splitter may give masks, too.
-
-        Raises:
-            IndexError: If one does not fit the rows.
-            ValueError: If there are none, or not as many as the splitter says.
-        """
+        """Return (train, test) of each split, as indices; a splitter may give masks, too."""
         split = check_cv(self.cv, y, classifier=is_classifier(self.estimator))
         rows = np.arange(_num_samples(X))
         splits = [(rows[np.asarray(train)], rows[np.asarray(test)]) for train, test in split.split(X, y, **given)]
@@ -230,11 +220,7 @@ class AshSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no ty
         return splits
 
     def _set_resources(self, resource: Resource, parameters: Parameters, X: Any, y: Any) -> None:
-        """Settle how many candidates there are, and between which resources.
-
-        Raises:
-            ValueError: If they do not go together.
-        """
+        """Settle how many candidates there are, and between which resources."""
         self.max_resources_ = top = (
             top_of(resource, self.estimator, X, self.n_splits_)
             if self.max_resources == "auto" else int(self.max_resources)
@@ -342,11 +328,7 @@ class AshSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no ty
             raise cloudpickle.loads(raised.read_bytes())
 
     def _read(self, parameters: Parameters, resource: Resource, refit_metric: Any) -> None:
-        """Take the rows of ``cv_results_`` from the journal, and the best of them.
-
-        Raises:
-            ValueError: If all fits failed.
-        """
+        """Take the rows of ``cv_results_`` from the journal, and the best of them."""
         study = self.study_
         rungs = study.rungs
         candidates, out, more = [], [], []
@@ -402,7 +384,7 @@ class AshSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no ty
         return int(np.argmax(np.where(there & (results["iter"] == last), scores, -np.inf)))
 
     def _refit(self, resource: Resource, X: Any, y: Any, fit: Mapping[str, Any], tasks: Tasks) -> None:
-        """Fit the best on all data, as far as it was trained."""
+        """Fit the best on all data, to the resource of its rung."""
         self.best_estimator_ = clone(clone(self.estimator).set_params(**clone(self.best_params_, safe=False)))
         with tasks.refit(self.best_estimator_):
             began = time.time()
@@ -416,7 +398,7 @@ class AshSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no ty
             self.feature_names_in_ = self.best_estimator_.feature_names_in_
 
 
-def _parted(parameters: Mapping[str, Any], rows: int) -> tuple[dict[str, Any], dict[str, Any]]:
+def _split_by_row(parameters: Mapping[str, Any], rows: int) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the parameters with a value for each row, and the others."""
     by_row = {
         name: value for name, value in parameters.items() if _is_arraylike(value) and _num_samples(value) == rows

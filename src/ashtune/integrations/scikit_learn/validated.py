@@ -106,7 +106,9 @@ class Validated:
             if self._resource.is_resumed and rows[split]["fit_error"] is None:
                 estimators[split] = estimator
         write_rows(self._folder, trial.number, target, rows)
-        trial.report({self.metric: float(np.mean([self._counted(row["test_scores"]) for row in rows.values()]))})
+        trial.report(
+            {self.metric: float(np.mean([self._main_score(row["test_scores"]) for row in rows.values()]))}
+        )
         if self._resource.is_resumed or is_by_folds:
             try:
                 trial.save((estimators, rows if is_by_folds else {}))
@@ -122,7 +124,7 @@ class Validated:
         except Exception as error:  # noqa: BLE001 - it is raised in the process that called fit
             self._stop_with(error)
 
-    def _counted(self, scores: Any) -> float:
+    def _main_score(self, scores: Any) -> float:
         """Return the score that counts, of one or several."""
         if isinstance(scores, Mapping):
             return float(scores[self.metric] if self.metric in scores else next(iter(scores.values())))
