@@ -116,7 +116,7 @@ def test_every_trial_is_there_with_its_parameters_its_state_and_its_value(tuned:
 
 def test_the_best_trial_and_its_parameters_are_the_same(tuned: ashtune.Study, tmp_path: Path) -> None:
     study = exported(tuned, tmp_path)
-    assert study.study_name == tuned.name
+    assert study.study_name == StudyReader(tuned.directory).settings.name
     assert study.best_trial.number == tuned.best.trial == study.user_attrs["best trial"]
     assert study.best_params == as_optuna_has_it(tuned.best.config)
     assert study.best_value == tuned.best.metrics["loss"]

@@ -290,7 +290,7 @@ def test_of_several_data_sets_those_up_to_the_studys_metric_are_reported(outcome
 
 EXPECTED = {
     "saves elsewhere": "which is kept",
-    "forgets the checkpoint": "begins at epoch 0 where trial 6 goes on from epoch 1; call trainer.train(resume_from",
+    "forgets the checkpoint": "begins at epoch 0 where trial 6 goes on from epoch 1; give output_dir",
     "does not evaluate": "the Trainer has eval_strategy='no'",
     "keeps the best": "the Trainer has load_best_model_at_end=True",
     "saves the model only": "the Trainer has save_only_model=True",

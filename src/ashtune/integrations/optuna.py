@@ -66,7 +66,6 @@ class OptunaLog(Tracker):
         Raises:
             StudyError: If it cannot be written.
         """
-        del summary
         try:
             replace_file(Path(self.place), b"".join(map(_line, self._records())))
         except OSError as error:
@@ -108,7 +107,8 @@ class OptunaLog(Tracker):
 
     def _choose(self) -> list[TrialId]:
         """Return the trials to write, in their order: all, or the best and then the others by number."""
-        searched = [record.number for record in self._trials if record.confirms is None]
+        begun = [record for record in self._trials if record.number in self._reports_of]
+        searched = [record.number for record in begun if record.confirms is None]
         if len(searched) > MOST:
             best = [trial for _, _, trial in self._results.standings()[:MOST]]
             has_place = set(best)

@@ -62,20 +62,8 @@ class TransformersCallback(TrainerCallback):  # type: ignore[misc]  # transforme
 
     @property
     def checkpoint(self) -> str | None:
-        """Where training begins: the folder of a checkpoint, None for a new trial.
-
-        Raises:
-            ObjectiveError: If the trial has left none.
-        """
-        folder = self._trial.checkpoint_dir
-        if not self._trial.start:
-            return None
-        found: str | None = get_last_checkpoint(str(folder))
-        if found is None:
-            raise ObjectiveError(
-                f"trial {self._trial.number} left no checkpoint of the Trainer in {folder}; give TrainingArguments "
-                "output_dir=trial.checkpoint_dir"
-            )
+        """Where training begins: the folder of a checkpoint, None for a new trial."""
+        found: str | None = get_last_checkpoint(str(self._trial.checkpoint_dir)) if self._trial.start else None
         return found
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> Any:
@@ -84,13 +72,7 @@ class TransformersCallback(TrainerCallback):  # type: ignore[misc]  # transforme
         Raises:
             ObjectiveError: If it is not, or begins elsewhere than the trial.
         """
-        self._check_arguments(args)
-        data = kwargs.get("train_dataloader")
-        if data is not None and args.eval_strategy == "epoch" and not has_length(data):
-            raise ObjectiveError(
-                "the data to train on have no length, so the Trainer cannot go on from an epoch; give "
-                "eval_strategy='steps', eval_steps and max_steps"
-            )
+        self._check_arguments(args, kwargs.get("train_dataloader"))
         self._check_begins(args, state)
         self._logged, self._step = {}, state.global_step
         self._is_training, self._is_over, self._is_short = True, False, False
@@ -208,7 +190,7 @@ class TransformersCallback(TrainerCallback):  # type: ignore[misc]  # transforme
                 "num_train_epochs or max_steps of the study's max_resource"
             )
 
-    def _check_arguments(self, args: Any) -> None:
+    def _check_arguments(self, args: Any, data: Any) -> None:
         """Refuse arguments with which the state of a trial would be lost, or its units counted wrongly."""
         folder = self._trial.checkpoint_dir
         one_process = "a Trial is of one process; start several by ashtune run ... -- torchrun, with a LaunchedTrial"
@@ -231,6 +213,10 @@ class TransformersCallback(TrainerCallback):  # type: ignore[misc]  # transforme
                 args.restore_callback_states_from_checkpoint, "restore_callback_states_from_checkpoint=True",
                 "restored callbacks would stand behind TransformersCallback, which has to be the last; leave it out",
             ),
+            (
+                data is not None and args.eval_strategy == "epoch" and not has_length(data), "data without a length",
+                "it cannot go on from an epoch; give eval_strategy='steps', eval_steps and max_steps",
+            ),
             (args.save_only_model, "save_only_model=True", "a trial goes on with its optimizer; leave it out"),
             (args.world_size > 1 and isinstance(self._trial, Trial), f"{args.world_size} processes", one_process),
         ):  # fmt: skip
@@ -245,7 +231,8 @@ class TransformersCallback(TrainerCallback):  # type: ignore[misc]  # transforme
             unit = "step" if is_by_steps else "epoch"
             raise ObjectiveError(
                 f"the Trainer begins at {unit} {begins:g} where trial {self._trial.number} goes on from {unit} "
-                f"{expected}; call trainer.train(resume_from_checkpoint=callback.checkpoint)"
+                f"{expected}; give output_dir=trial.checkpoint_dir, and "
+                "trainer.train(resume_from_checkpoint=callback.checkpoint)"
             )
 
 

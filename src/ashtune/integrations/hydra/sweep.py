@@ -32,8 +32,6 @@ RESULTS, MULTIRUN = "optimization_results.yaml", "multirun.yaml"
 BASIC_LAUNCHER = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
 OF_THE_SWEEP = ("params", "options", "directory", "metric", "mode")
 """Settings that are no options of ``tune``, or not as they are."""
-MAPPINGS = {"params": "{lr: 'interval(1e-4,1e-1)'}", "options": "{patience: 20}"}
-"""Settings that are mappings, and what they may be."""
 
 log = logging.getLogger(__name__)
 
@@ -46,9 +44,6 @@ class Sweep:
         task: What ``@hydra.main`` decorates.
         config: Of the sweep, with the overrides that are no ranges.
         context: What composes configs, and what is called back.
-
-    Raises:
-        SettingsError: If ``params`` or ``options`` are no mappings, as where they are null.
     """
 
     def __init__(
@@ -57,10 +52,6 @@ class Sweep:
         from omegaconf import OmegaConf
 
         given: Any = OmegaConf.to_container(OmegaConf.create(dict(settings)), resolve=True)
-        for name, example in MAPPINGS.items():
-            if not isinstance(given[name], dict):
-                value = "null" if given[name] is None else shown(given[name])
-                raise SettingsError(f"hydra.sweeper.{name} is {value}; give a mapping, as {example}, or leave it out")
         self._settings: dict[str, Any] = {**given, **given["options"]}
         self._task, self._config, self._context = task, config, context
 

@@ -1,6 +1,7 @@
 """The rows of ``cv_results_``: one candidate at one rung, from the journal of a study and the files of its splits."""
 
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,59 +27,41 @@ class CandidateRow(NamedTuple):
     splits: list[dict[str, Any]]
 
 
-class Rows:
-    """Reads rows.
+def candidate_rows(study: Study, splits: int, error_score: Any, kinds: Sequence[str]) -> list[CandidateRow]:
+    """Return a row for each candidate and rung, by rung and then by trial.
 
     Args:
         study: Whose.
         splits: Their number.
         error_score: What a fit that fails counts.
-        has_train_scores: Whether training data were scored.
+        kinds: "test_scores", and "train_scores" if training data were scored.
     """
+    configurations: dict[int, dict[str, Any]] = {}
+    reached: dict[tuple[int, int], str] = {}  # and why it failed there
+    for event in read_events(Path(study.directory, NAME)):
+        match event:
+            case TrialStarted(trial=trial, configuration=configuration):
+                configurations[trial] = configuration
+            case JobFinished(trial=trial, rung=rung):
+                reached[rung, trial] = ""
+            case JobFailed(trial=trial, rung=rung, reason=reason, traceback=text):
+                reached[rung, trial] = text or reason
+            case _:
+                pass
+    for record in study.trials:  # a trial whose worker died has no event of its own
+        next_rung = 0 if record.rung is None else record.rung + 1
+        if record.status == "failed" and (next_rung, record.number) not in reached:
+            reached[next_rung, record.number] = record.reason
 
-    def __init__(self, study: Study, splits: int, error_score: Any, *, has_train_scores: bool) -> None:
-        self._study = study
-        self._splits = splits
-        self._error_score = np.nan if error_score == "raise" else error_score
-        self._kinds = ("test_scores", "train_scores") if has_train_scores else ("test_scores",)
-
-    def read(self) -> list[CandidateRow]:
-        """Return all rows, by rung and then by trial."""
-        configurations: dict[int, dict[str, Any]] = {}
-        reached: dict[tuple[int, int], str] = {}  # and why it failed there
-        for event in read_events(Path(self._study.directory, NAME)):
-            match event:
-                case TrialStarted(trial=trial, configuration=configuration):
-                    configurations[trial] = configuration
-                case JobFinished(trial=trial, rung=rung):
-                    reached[rung, trial] = ""
-                case JobFailed(trial=trial, rung=rung, reason=reason, traceback=text):
-                    reached[rung, trial] = text or reason
-                case _:
-                    pass
-        for record in self._study.trials:  # a trial whose worker died has no event of its own
-            next_rung = 0 if record.rung is None else record.rung + 1
-            if record.status == "failed" and (next_rung, record.number) not in reached:
-                reached[next_rung, record.number] = record.reason
-        return [
-            CandidateRow(
-                rung, configurations[trial], self._with_splits(trial, self._study.rungs[rung], reached[rung, trial])
-            )
-            for rung, trial in sorted(reached)
-        ]
-
-    def _with_splits(self, trial: int, resource: int, why: str) -> list[dict[str, Any]]:
-        """Return the splits; one that was left out has the mean of the others, which leaves the mean as it is."""
-        rows = read_rows(str(self._study.directory), trial, resource)
+    def splits_of(trial: int, rung: int) -> list[dict[str, Any]]:
+        rows = read_rows(str(study.directory), trial, study.rungs[rung])
         if not rows:
-            failed = dict.fromkeys(self._kinds, self._error_score)
-            return [{"fit_time": np.nan, "score_time": np.nan, **failed, "fit_error": why}] * self._splits
-        left_out = {"fit_error": None} | {name: _mean([row[name] for row in rows.values()]) for name in self._numbers}
-        return [rows.get(split, left_out) for split in range(self._splits)]
+            failed = {"fit_time": np.nan, "score_time": np.nan, **dict.fromkeys(kinds, error_score)}
+            return [{**failed, "fit_error": reached[rung, trial]}] * splits
+        means = {name: _mean([row[name] for row in rows.values()]) for name in ("fit_time", "score_time", *kinds)}
+        return [rows.get(split, {"fit_error": None, **means}) for split in range(splits)]  # the mean stays as it is
 
-    @property
-    def _numbers(self) -> tuple[str, ...]:
-        return ("fit_time", "score_time", *self._kinds)
+    return [CandidateRow(rung, configurations[trial], splits_of(trial, rung)) for rung, trial in sorted(reached)]
 
 
 def _mean(values: list[Any]) -> Any:

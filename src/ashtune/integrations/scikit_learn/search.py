@@ -47,7 +47,7 @@ from ashtune.integrations.scikit_learn.resources import (
     resource_of,
     top_of,
 )
-from ashtune.integrations.scikit_learn.rows import Rows, leave_out
+from ashtune.integrations.scikit_learn.rows import candidate_rows, leave_out
 from ashtune.integrations.scikit_learn.validated import RAISED, Validated, read_data, write_data
 from ashtune.schedulers.ash import LEAST_SHARE, Ash
 from ashtune.schedulers.registry import SCHEDULERS
@@ -332,8 +332,9 @@ class AshSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no ty
         study = self.study_
         rungs = study.rungs
         candidates, out, more = [], [], []
-        rows = Rows(study, self.n_splits_, self.error_score, has_train_scores=self.return_train_score)
-        for row in rows.read():
+        error_score = np.nan if self.error_score == "raise" else self.error_score
+        kinds = ("test_scores", "train_scores") if self.return_train_score else ("test_scores",)
+        for row in candidate_rows(study, self.n_splits_, error_score, kinds):
             own = parameters.read(row.configuration)
             if resource.parameter is not None:
                 own[resource.parameter] = rungs[row.rung]
@@ -342,7 +343,6 @@ class AshSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no ty
             more.append((row.rung, rungs[row.rung]))
         if not out:
             raise ValueError("No fits were performed. Did the time limit end before the first?")
-        error_score = np.nan if self.error_score == "raise" else self.error_score
         _warn_or_raise_about_fit_failures(out, error_score)
         _insert_error_scores(out, error_score)
         iterations, resources = zip(*more, strict=True)

@@ -106,9 +106,7 @@ class Validated:
             if self._resource.is_resumed and rows[split]["fit_error"] is None:
                 estimators[split] = estimator
         write_rows(self._folder, trial.number, target, rows)
-        trial.report(
-            {self.metric: float(np.mean([self._main_score(row["test_scores"]) for row in rows.values()]))}
-        )
+        trial.report({self.metric: float(np.mean([self._main_score(row["test_scores"]) for row in rows.values()]))})
         if self._resource.is_resumed or is_by_folds:
             try:
                 trial.save((estimators, rows if is_by_folds else {}))
