@@ -44,7 +44,7 @@ def r2(function: Any, kind: Any, seed: int) -> float:
     losses = function(np.array(places), chance)
     losses = (losses - losses[:SEEN].mean()) / losses[:SEEN].std()
     is_category = np.array([column.is_category for column in space.columns.values()])
-    kernel = Kernel.fitted(points[:SEEN], losses[:SEEN], is_category)
+    kernel = Kernel.fit(points[:SEEN], losses[:SEEN], is_category)
     predicted, _ = GaussianProcess(points[:SEEN], losses[:SEEN], is_category, kernel).predict(points[SEEN:])
     return float(1 - ((losses[SEEN:] - predicted) ** 2).mean() / losses[SEEN:].var())
 

@@ -16,7 +16,7 @@ from ashtune.core.errors import SettingsError, SpaceError, StudyError
 from ashtune.core.events import TrialStarted
 from ashtune.search import GridDesign, Random, Sobol, Space
 from ashtune.search.gp import GP
-from ashtune.search.mutation import stepped
+from ashtune.search.mutation import take_steps
 from ashtune.study.journal import NAME, read_events
 from ashtune.study.objective_file import VALID
 from ashtune.testing.searches import check_design, check_proposer
@@ -104,7 +104,7 @@ def test_a_mutation_of_few_values_often_comes_to_a_neighbour(values: Any) -> Non
     [column] = space.columns.values()
     every, first = column.every_value(), column.every_value()[0]  # type: ignore[index]
     points = np.full((2000, 1), space.place({"x": first})[0])
-    moved = stepped(points, np.array([max(0.15, column.spacing)]), np.array([False]), np.random.default_rng(0))
+    moved = take_steps(points, np.array([max(0.15, column.spacing)]), np.array([False]), np.random.default_rng(0))
     found = [each["x"] for each in space.at(np.clip(abs(moved), 0, 1))]
     counts = [found.count(value) for value in every]  # type: ignore[union-attr]
     assert counts[1] > 400

@@ -95,7 +95,7 @@ def test_equal_rows_without_noise_have_a_process() -> None:
 def test_the_noise_of_values_without_any_stays_within_the_bounds_of_the_fit() -> None:
     rows = np.linspace(0, 1, 12)[:, None]
     values = (rows[:, 0] - 0.5) / rows[:, 0].std()
-    assert Kernel.fitted(rows, values, np.zeros(1, bool)).noise == pytest.approx(math.exp(-12))
+    assert Kernel.fit(rows, values, np.zeros(1, bool)).noise == pytest.approx(math.exp(-12))
 
 
 def test_values_drawn_together_have_the_covariance_of_scikit_learn() -> None:
@@ -131,7 +131,7 @@ def test_the_gradient_of_the_fit_is_that_of_differences() -> None:
 
 def test_values_drawn_for_several_rows_have_the_posterior_of_each() -> None:
     rows, values = data(20, 3)
-    process = GaussianProcess(rows, values, np.zeros(3, bool), Kernel.fitted(rows, values, np.zeros(3, bool)))
+    process = GaussianProcess(rows, values, np.zeros(3, bool), Kernel.fit(rows, values, np.zeros(3, bool)))
     at = np.random.default_rng(2).random((4, 3))
     drawn = process.draw(at, np.random.default_rng(3).standard_normal((4, 20_000)))
     mean, deviation = process.predict(at)
@@ -141,7 +141,7 @@ def test_values_drawn_for_several_rows_have_the_posterior_of_each() -> None:
 
 def test_after_more_values_each_world_has_the_posterior_of_a_process_with_all_of_them() -> None:
     rows, values = data(20, 3)
-    kernel = Kernel.fitted(rows[:15], values[:15], np.zeros(3, bool))
+    kernel = Kernel.fit(rows[:15], values[:15], np.zeros(3, bool))
     process = GaussianProcess(rows[:15], values[:15], np.zeros(3, bool), kernel)
     worlds = np.stack([values[15:], -values[15:]], axis=1)
     after = process.with_values(rows[15:], worlds)
@@ -389,7 +389,7 @@ def test_a_study_of_thousands_of_trials_is_seen_through_eighty() -> None:
     for trial in range(3_000):
         x = trial * 0.618 % 1
         proposer.observe(Result(TrialId(trial), 0, 9, ((x - 0.5) ** 2,), 1.0), {"x": x})
-    assert len(proposer.shown()) <= 80
+    assert len(proposer.shown_trials()) <= 80
 
 
 def test_the_trials_that_it_sees_are_those_of_the_rule_recomputed_over_all_results() -> None:
@@ -410,7 +410,7 @@ def test_the_trials_that_it_sees_are_those_of_the_rule_recomputed_over_all_resul
             standing[trial] = min(standing.get(trial, (0, math.inf)), (-rung, loss))
         best = sorted(standing, key=lambda one: (*standing[one], one))[:40]
         expected = sorted(reached) if len(reached) <= 80 else sorted({*best, *sorted(reached)[-40:]})
-        assert proposer.shown() == expected
+        assert proposer.shown_trials() == expected
 
 
 def told(proposer: GPProposer, results: int, ask_until: int = 0) -> GPProposer:
@@ -441,10 +441,10 @@ def test_the_kernels_are_those_of_the_last_moment_at_which_they_are_fitted(resul
     proposer = told(GPProposer(GP(), space, 0, 9), results)
     moment = max(moments(results))
     then = told(GPProposer(GP(), space, 0, 9), moment)
-    rows, losses = then.rows(then.shown())
+    rows, losses = then.rows(then.shown_trials())
     clipped_losses = np.minimum(losses, np.median(losses) + 2 * (np.median(losses) - losses.min()))
     values = (clipped_losses - clipped_losses.mean()) / clipped_losses.std()
-    expected = Kernel.fitted(rows, values, np.zeros(3, bool))
+    expected = Kernel.fit(rows, values, np.zeros(3, bool))
     fitted = proposer.kernels().losses
     assert fitted is not None
     np.testing.assert_allclose(fitted.weights, expected.weights)
@@ -472,7 +472,7 @@ def test_a_trial_that_fails_at_a_high_rung_is_not_among_the_best_for_it() -> Non
         proposer.observe(Result(TrialId(trial), 0, 9, (float(trial),), 1.0), {"x": trial / 200})
     for trial in range(100, 150):
         proposer.observe(Result(TrialId(trial), 1, 0, (math.inf,), 0.0), {"x": trial / 200})
-    assert proposer.shown() == [*range(40), *range(160, 200)]
+    assert proposer.shown_trials() == [*range(40), *range(160, 200)]
 
 
 def test_of_several_losses_a_trial_counts_at_its_highest_rung_in_whatever_order_results_come() -> None:
@@ -482,7 +482,7 @@ def test_of_several_losses_a_trial_counts_at_its_highest_rung_in_whatever_order_
         proposer.know(Result(TrialId(-1), rung, resource, (999.0, 999.0), 1.0), {"x": 0.999})
     for trial in range(80):
         proposer.observe(Result(TrialId(trial), 0, 3, (float(trial), float(trial)), 1.0), {"x": trial / 100})
-    assert proposer.shown() == [-1, *range(39), *range(40, 80)]
+    assert proposer.shown_trials() == [-1, *range(39), *range(40, 80)]
 
 
 @pytest.mark.parametrize("options", [{"first": 0}, {"random_share": 1.5}, {"ahead": -1}, {"price": -1.0}])

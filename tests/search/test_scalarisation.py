@@ -14,7 +14,7 @@ from ashtune.core.jobs import Job, Result, TrialId
 from ashtune.search.gp import GP, GPProposer
 from ashtune.search.mutation import Mutation
 from ashtune.search.optuna_search import OptunaSearch
-from ashtune.search.scalarisation import AUGMENTED, scalarised, weights_for
+from ashtune.search.scalarisation import AUGMENTED, scalarise, weights_for
 from ashtune.space.space import Space
 
 SPACE = {"x": (0.0, 1.0), "y": (0.0, 1.0)}
@@ -34,19 +34,19 @@ def test_it_is_the_augmented_tchebycheff_function_of_losses_scaled_to_their_rang
     keys = np.array([(0.0, 1.0, 30.0), (0.0, 2.0, 20.0), (0.0, 3.0, 10.0), (math.inf, math.inf, math.inf)])
     weights = np.array([0.25, 0.75])
     expected = [max(w) + AUGMENTED * sum(w) for w in ([0.0, 0.75], [0.125, 0.375], [0.25, 0.0])]
-    assert scalarised(keys, weights)[:3] == pytest.approx(expected)
-    assert scalarised(keys, weights)[3] == math.inf
+    assert scalarise(keys, weights)[:3] == pytest.approx(expected)
+    assert scalarise(keys, weights)[3] == math.inf
 
 
 def test_the_range_is_that_of_the_highest_resource_with_enough_results() -> None:
     low, high = [(0.0, 100.0 + i, float(i)) for i in range(6)], [(0.0, float(i), 10.0 * i) for i in range(5)]
-    values = scalarised(np.array(low + high), np.array([0.5, 0.5]), np.array([0.0] * 6 + [1.0] * 5))
+    values = scalarise(np.array(low + high), np.array([0.5, 0.5]), np.array([0.0] * 6 + [1.0] * 5))
     assert values[6:] == pytest.approx([(0.5 + AUGMENTED) * i / 4 for i in range(5)])
 
 
 def test_too_few_results_at_the_highest_resource_give_no_range() -> None:
     low, high = [(0.0, float(i), 10.0 * i) for i in range(5)], [(0.0, 100.0 + i, float(i)) for i in range(4)]
-    values = scalarised(np.array(low + high), np.array([0.5, 0.5]), np.array([0.0] * 5 + [1.0] * 4))
+    values = scalarise(np.array(low + high), np.array([0.5, 0.5]), np.array([0.0] * 5 + [1.0] * 4))
     assert values[:5] == pytest.approx([(0.5 + AUGMENTED) * i / 4 for i in range(5)])
 
 
@@ -56,7 +56,7 @@ def test_the_least_is_dominated_by_none_and_what_violates_more_is_worse(
     given: list[tuple[float, float]], violations: list[float], trial: int
 ) -> None:
     keys = np.array([(violation, *pair) for violation, pair in zip(violations, given, strict=False)])
-    values = scalarised(keys, weights_for(0, trial, 2))
+    values = scalarise(keys, weights_for(0, trial, 2))
     order = np.argsort(values, kind="stable")
     assert keys[order, 0].tolist() == sorted(keys[:, 0].tolist())
     feasible = [(tuple(key[1:]), value) for key, value in zip(keys[order], values[order], strict=True) if not key[0]]

@@ -19,7 +19,7 @@ from ashtune.space.plain import fresh, hashable
 BLOCK = 1024
 LONGEST_RUN = 32
 RUNS_OF_A_KIND = 4
-"""At least so many each kind has, if it is drawn as often as the others."""
+"""The fewest runs that a kind has, if it is drawn as often as the others."""
 _BLOCKS_KEPT = 4
 
 
@@ -45,7 +45,6 @@ class Enqueued:
         return len(self._first) + self._then.size - len(self._left_out)
 
     def configuration(self, trial: int) -> dict[str, object]:
-        """Return the configuration of one trial; see :class:`~ashtune.search.protocol.Design`."""
         refuse_outside(trial, self.size)
         if trial < len(self._first):
             return fresh(self._first[trial])
@@ -61,7 +60,6 @@ class Enqueued:
         return sorted({number for number in numbers if number is not None})
 
     def find(self, configuration: Mapping[str, object]) -> int | None:
-        """Return the trial that has a configuration; see :class:`~ashtune.search.protocol.Design`."""
         if self.size is None:
             return None
         for trial, first in enumerate(self._first):
@@ -86,7 +84,7 @@ class Grouped:
         self._search = search
         self._names = names
         self._trials = trials
-        self._order = lru_cache(maxsize=_BLOCKS_KEPT)(self._ordered)
+        self._order = lru_cache(maxsize=_BLOCKS_KEPT)(self._order_block)
 
     @property
     def size(self) -> int | None:
@@ -94,20 +92,18 @@ class Grouped:
         return self._search.size
 
     def configuration(self, trial: int) -> dict[str, object]:
-        """Return the configuration of one trial; see :class:`~ashtune.search.protocol.Design`."""
         refuse_outside(trial, self.size)
         block, place = divmod(trial, BLOCK)
         return self._search.configuration(self._order(block)[place])
 
     def find(self, configuration: Mapping[str, object]) -> int | None:
-        """Return the trial that has a configuration; see :class:`~ashtune.search.protocol.Design`."""
         number = self._search.find(configuration)
         if number is None:
             return None
         block = number // BLOCK
         return block * BLOCK + self._order(block).index(number)
 
-    def _ordered(self, block: int) -> list[int]:
+    def _order_block(self, block: int) -> list[int]:
         """Return the numbers of a block's configurations in the order in which they are given out."""
         begin = block * BLOCK
         end = begin + BLOCK if self.size is None else min(begin + BLOCK, self.size)

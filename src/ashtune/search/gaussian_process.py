@@ -40,7 +40,7 @@ class Kernel(NamedTuple):
     noise: float
 
     @classmethod
-    def fitted(cls, rows: "Array", values: "Array", is_category: "NDArray[np.bool_]") -> "Kernel":
+    def fit(cls, rows: "Array", values: "Array", is_category: "NDArray[np.bool_]") -> "Kernel":
         """Return the most probable numbers, given some values.
 
         Args:

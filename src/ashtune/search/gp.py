@@ -28,11 +28,11 @@ from msgspec import Meta
 
 from ashtune.core.jobs import Job, Key, Result, TrialId, as_one
 from ashtune.core.order import ranked
-from ashtune.search.mutation import Mutation, stepped
+from ashtune.search.mutation import Mutation, take_steps
 from ashtune.search.origins import results_text
 from ashtune.search.protocol import Design, Proposal, Proposer, Search
 from ashtune.search.random import Random
-from ashtune.search.scalarisation import clipped, scalarised, weights_for
+from ashtune.search.scalarisation import clip_outliers, scalarise, weights_for
 from ashtune.space.space import Space
 
 if TYPE_CHECKING:
@@ -100,11 +100,9 @@ class GP(Search, frozen=True):
 
     @property
     def first_proposed(self) -> int:
-        """The random trials at the beginning."""
         return self.first
 
     def proposer(self, space: Space, seed: int, max_resource: int) -> Proposer:
-        """Return a proposer that has seen nothing yet."""
         return GPProposer(self, space, seed, max_resource)
 
 
@@ -149,7 +147,6 @@ class GPProposer(Proposer):
         self._kernels: _Kernels | None = None  # of it, once they are asked for
 
     def started(self, job: Job, configuration: Mapping[str, object]) -> None:
-        """A trial trains."""
         if job.trial not in self.losses:
             self.running.add(job.trial)
         self._place(job.trial, configuration)
@@ -157,7 +154,6 @@ class GPProposer(Proposer):
             self.proposed.remove(self.points[job.trial])
 
     def observe(self, result: Result, configuration: Mapping[str, object]) -> None:
-        """Take in a result."""
         self._note(result, configuration)
         self._results += 1
         if self._results >= self._refit_at:
@@ -165,7 +161,6 @@ class GPProposer(Proposer):
             self._fitted_to, self._kernels = _ShownResults.of(self), None
 
     def know(self, result: Result, configuration: Mapping[str, object]) -> None:
-        """Take in a result from before the study."""
         self.known.add(result.trial)
         self.observe(result, configuration)
 
@@ -200,7 +195,7 @@ class GPProposer(Proposer):
         view = _View.of(self, chance, trial)
         if view is None:
             return None
-        for point in _searched(self.space, view, chance):
+        for point in _search_points(self.space, view, chance):
             if self._is_tried(tuple(point.tolist())):
                 continue
             [configuration] = self.space.at(point[None, :])
@@ -250,7 +245,7 @@ class GPProposer(Proposer):
     def _point(self, configuration: Mapping[str, object]) -> tuple[float, ...]:
         return tuple(0.5 if place is None else round(place, DIGITS) for place in self.space.place(configuration))
 
-    def shown(self) -> list[TrialId]:
+    def shown_trials(self) -> list[TrialId]:
         """Return the trials that the process sees, however many there are."""
         if len(self.losses) <= MOST_BEST + MOST_NEWEST:
             return sorted(self.losses)
@@ -303,7 +298,7 @@ class _ShownResults(NamedTuple):
         """Return what is known now."""
         import numpy as np
 
-        shown = known.shown()
+        shown = known.shown_trials()
         priced = [trial for trial in shown if trial in known.paces]
         return cls(
             np.array([known.points[trial] for trial in shown]),
@@ -314,24 +309,24 @@ class _ShownResults(NamedTuple):
 
     def kernels(self, is_category: list[bool], *, has_price: bool) -> _Kernels:
         """Fit them; that of the paces if they count."""
-        losses = _standardized(clipped(self.losses)) if self.losses.ndim == 1 else None
+        losses = _standardize(clip_outliers(self.losses)) if self.losses.ndim == 1 else None
         paces = self.standard_paces() if has_price else None
         return _Kernels(
-            None if losses is None else _fitted(self.rows, losses, [*is_category, False]),
-            None if paces is None else _fitted(self.priced, paces, is_category),
+            None if losses is None else _fit_kernel(self.rows, losses, [*is_category, False]),
+            None if paces is None else _fit_kernel(self.priced, paces, is_category),
         )
 
     def standard_paces(self) -> "Array | None":
         """Return the paces, standardized; None where they tell nothing."""
-        return _standardized(self.paces) if len(self.paces) >= FEWEST_RESULTS else None
+        return _standardize(self.paces) if len(self.paces) >= FEWEST_RESULTS else None
 
 
-def _fitted(rows: "Array", values: "Array", is_category: list[bool]) -> "Kernel":
+def _fit_kernel(rows: "Array", values: "Array", is_category: list[bool]) -> "Kernel":
     import numpy as np
 
     from ashtune.search.gaussian_process import Kernel
 
-    return Kernel.fitted(rows, values, np.array(is_category))
+    return Kernel.fit(rows, values, np.array(is_category))
 
 
 class _View:
@@ -366,12 +361,12 @@ class _View:
         seen, kernels = _ShownResults.of(known), known.kernels()
         losses = seen.losses
         if losses.ndim > 1:
-            losses = scalarised(losses, weights_for(known.seed, trial, losses.shape[1] - 1), seen.rows[:, -1])
-        values = _standardized(clipped(losses))
+            losses = scalarise(losses, weights_for(known.seed, trial, losses.shape[1] - 1), seen.rows[:, -1])
+        values = _standardize(clip_outliers(losses))
         if values is None:
             return None
         is_category = [*known.is_category, False]
-        kernel = kernels.losses or _fitted(seen.rows, values, is_category)
+        kernel = kernels.losses or _fit_kernel(seen.rows, values, is_category)
         model = GaussianProcess(seen.rows, values, np.array(is_category), kernel)
         means = model.predict(_at_the_top(seen.points))[0]
         best = np.array([means.min()])
@@ -382,7 +377,7 @@ class _View:
             model, best = model.with_values(at, drawn), np.minimum(best, drawn.min(axis=0))
         price, exponent = None, known.options.price
         if exponent and (paces := seen.standard_paces()) is not None:
-            kernel = kernels.paces or _fitted(seen.priced, paces, known.is_category)
+            kernel = kernels.paces or _fit_kernel(seen.priced, paces, known.is_category)
             price = GaussianProcess(seen.priced, paces, np.array(known.is_category), kernel)
         return cls(
             model, best, price=price, price_scale=exponent * float(seen.paces.std()) if price else 0.0,
@@ -404,7 +399,7 @@ class _View:
         return score + self._belief * self._space.log_belief(points)
 
 
-def _searched(space: Space, view: _View, chance: "np.random.Generator") -> "Array":
+def _search_points(space: Space, view: _View, chance: "np.random.Generator") -> "Array":
     """Return points of distinct configurations that a short search ends with, the best first."""
     import numpy as np
 
@@ -414,7 +409,7 @@ def _searched(space: Space, view: _View, chance: "np.random.Generator") -> "Arra
     for turn in range(ROUNDS):
         best = np.argsort(-scores, kind="stable")[:CENTRES]
         centres = np.concatenate([points[best], view.centres])
-        new = stepped(np.resize(centres, (STEPS, len(is_category))), STEP / 2**turn, is_category, chance)
+        new = take_steps(np.resize(centres, (STEPS, len(is_category))), STEP / 2**turn, is_category, chance)
         new = space.snapped(np.clip(new, 0.0, 1.0))
         points, scores = np.concatenate([points, new]), np.concatenate([scores, view.score(new)])
     order = np.argsort(-scores, kind="stable")
@@ -431,7 +426,7 @@ def _at_the_top(points: "Array") -> "Array":
     return np.concatenate([points, np.ones((len(points), 1))], axis=1)
 
 
-def _standardized(values: "Array") -> "Array | None":
+def _standardize(values: "Array") -> "Array | None":
     """Return values of mean 0 and variance 1; None if they are all equal, or not finite."""
     import numpy as np
 

@@ -34,7 +34,6 @@ class Grid(Search, frozen=True):
     points: Points | dict[str, Points] | None = None
 
     def build(self, space: Space, seed: int) -> "GridDesign":
-        """Return the design; see :class:`~ashtune.search.protocol.Search`. The seed changes nothing."""
         return GridDesign(space, self.points)
 
 
@@ -81,12 +80,10 @@ class GridDesign:
         return self._lattice.volume if self._members is None else len(self._members)
 
     def configuration(self, trial: int) -> dict[str, object]:
-        """Return the configuration of one trial; see :class:`~ashtune.search.protocol.Design`."""
         refuse_outside(trial, self.size)
         return self._lattice.configuration(trial if self._members is None else self._members[trial])
 
     def find(self, configuration: Mapping[str, object]) -> int | None:
-        """Return the trial that has a configuration; see :class:`~ashtune.search.protocol.Design`."""
         point = self._lattice.point(configuration)
         if point is None or self._members is None:
             return point
@@ -120,11 +117,11 @@ def _axis(name: str, column: Column, points: int | None) -> Sequence[object]:
             f"{name}={low:g} .. {high:g} has no end of values; give search=ashtune.Grid(points={{{name!r}: 5}}) for "
             "five, or points=5 (--search grid:points=5) for five of every range"
         )
-    values = _spaced(low, high, points, column.is_log)
+    values = _even_values(low, high, points, column.is_log)
     return sorted({round(value) for value in values}) if column.is_integer else values
 
 
-def _spaced(low: float, high: float, points: int, is_log: bool) -> list[float]:
+def _even_values(low: float, high: float, points: int, is_log: bool) -> list[float]:
     """Return evenly spaced floats, the ends exact."""
     import numpy as np
 

@@ -11,7 +11,7 @@ from ashtune.core.jobs import Key, Result, as_one
 from ashtune.search.origins import mutation_text
 from ashtune.search.protocol import Design, Proposal, Proposer, Search
 from ashtune.search.random import Random
-from ashtune.search.scalarisation import scalarised, weights_for
+from ashtune.search.scalarisation import scalarise, weights_for
 from ashtune.space.plain import fresh
 from ashtune.space.space import Space
 
@@ -52,11 +52,9 @@ class Mutation(Search, frozen=True):
         return 0
 
     def build(self, space: Space, seed: int) -> Design:
-        """Return random draws."""
         return Random().build(space, seed)
 
     def proposer(self, space: Space, seed: int, max_resource: int) -> Proposer:
-        """Return a proposer."""
         return _Mutating(self, space, seed)
 
 
@@ -104,7 +102,7 @@ class _Mutating(Proposer):
         import numpy as np
 
         keys = np.array([key for key, _, _ in self._front])
-        values = scalarised(keys, weights_for(self._seed, trial, keys.shape[1] - 1))
+        values = scalarise(keys, weights_for(self._seed, trial, keys.shape[1] - 1))
         _, parent, self._configuration = self._front[int(np.argmin(values))]
         self._best = (self._rung, 0.0, -parent)
 
@@ -118,24 +116,24 @@ class _Mutating(Proposer):
         block, row = divmod(trial, BLOCK)
         self._asked = (trial, self._asked[1] + 1 if trial == self._asked[0] else 1)
         if self._asked[1] > 1:
-            [configuration] = self._made([self._seed, *self._asked], 1)
+            [configuration] = self._make([self._seed, *self._asked], 1)
         else:
             if self._made_for != (self._best, block):
-                self._mutations, self._made_for = self._made([self._seed, block], BLOCK), (self._best, block)
+                self._mutations, self._made_for = self._make([self._seed, block], BLOCK), (self._best, block)
             configuration = self._mutations[row]
         return None if configuration is None else Proposal(fresh(configuration), mutation_text(-self._best[2]))
 
-    def _made(self, seeds: list[int], trials: int) -> list[dict[str, object] | None]:
+    def _make(self, seeds: list[int], trials: int) -> list[dict[str, object] | None]:
         """Return mutations for some trials, None where a trial is to be random. What is forbidden is drawn again."""
-        mutations, forbidding = self._drawn(seeds, trials), self._space.rules.forbidding
+        mutations, forbidding = self._draw(seeds, trials), self._space.rules.forbidding
         wrong = [place for place, one in enumerate(mutations) if one is not None and forbidding(one)]
-        spare = self._drawn([*seeds, 1], SPARE * len(wrong)) if wrong else []
+        spare = self._draw([*seeds, 1], SPARE * len(wrong)) if wrong else []
         right = [one for one in spare if one is not None and not forbidding(one)]
         for place, one in zip_longest(wrong, right[: len(wrong)]):
             mutations[place] = one
         return mutations
 
-    def _drawn(self, seeds: list[int], trials: int) -> list[dict[str, object] | None]:
+    def _draw(self, seeds: list[int], trials: int) -> list[dict[str, object] | None]:
         """Return mutations for some trials, None where a trial is to be random; they may be forbidden."""
         import numpy as np
 
@@ -149,13 +147,13 @@ class _Mutating(Proposer):
         columns = self._space.columns.values()
         is_category = np.array([column.is_category for column in columns])
         steps = np.array([max(self._options.step, column.spacing) for column in columns])  # to the next value at least
-        moved = stepped(points, steps, is_category, chance)
+        moved = take_steps(points, steps, is_category, chance)
         reflected = np.clip(1.0 - abs(1.0 - abs(moved)), 0.0, 1.0)  # a bound is one value, and not to be tried again
         mutations = self._space.at(reflected)
         return [None if random else one for one, random in zip(mutations, is_random.tolist(), strict=True)]
 
 
-def stepped(
+def take_steps(
     points: "NDArray[np.float64]",
     size: "float | NDArray[np.float64]",
     is_category: "NDArray[np.bool_]",

@@ -14,7 +14,6 @@ Rule 4: a sampler is kept as its class and options. Nothing is pickled, so nothi
 import heapq
 import math
 import random
-import re
 import warnings
 from collections import deque
 from collections.abc import Mapping
@@ -31,7 +30,7 @@ from ashtune.search.mutation import Mutation
 from ashtune.search.origins import results_text
 from ashtune.search.protocol import Design, Proposal, Proposer, Search
 from ashtune.search.random import Random
-from ashtune.search.scalarisation import scalarised, weights_for
+from ashtune.search.scalarisation import scalarise, weights_for
 from ashtune.space.columns import Column
 from ashtune.space.plain import fresh, identity
 from ashtune.space.space import Space
@@ -54,8 +53,6 @@ long and propose nothing better."""
 REDRAWS = 10
 OURS = {"TPESampler": {"multivariate": True, "group": True, "constant_liar": True}}
 """The options of a sampler that is named without any."""
-_NOT_LEARNING = {"BruteForceSampler": "grid", "GridSampler": "grid", "QMCSampler": "sobol", "RandomSampler": "random"}
-"""These go through the space without a look at results; ashtune has searches that do so."""
 
 
 class OptunaSearch(Search, frozen=True, tag="optuna"):
@@ -92,21 +89,7 @@ class OptunaSearch(Search, frozen=True, tag="optuna"):
     def __post_init__(self) -> None:
         if isinstance(self.sampler, type):
             force_setattr(self, "sampler", _name(self.sampler))
-        elif not isinstance(self.sampler, str):
-            raise SettingsError(
-                f"sampler={shown(self.sampler)} is no class; give that and its options, as "
-                "OptunaSearch(optuna.samplers.GPSampler, {'deterministic_objective': True})"
-            )
         super().__post_init__()
-        name = str(self.sampler)
-        if not re.fullmatch(r"([\w.]+:)?[\w.]+", name):
-            raise SettingsError(f"sampler={shown(name)} names no class; give 'TPESampler', or 'module:Class'")
-        if name in _NOT_LEARNING:
-            raise SettingsError(
-                f"sampler={name!r} does not look at results; give search={_NOT_LEARNING[name]!r}, which does the same"
-            )
-        if "seed" in (self.options or {}):
-            raise SettingsError("the sampler's seed follows from the study's; give tune(seed=...), and none in options")
 
     def build(self, space: Space, seed: int) -> Design:
         """Return random draws, for the trials without a proposal.
@@ -114,10 +97,10 @@ class OptunaSearch(Search, frozen=True, tag="optuna"):
         Raises:
             SettingsError: If Optuna is not installed, or the sampler cannot be made.
         """
-        self.made(0)
+        self.new_sampler(0)
         return Random().build(space, seed)
 
-    def made(self, seed: int) -> "BaseSampler":
+    def new_sampler(self, seed: int) -> "BaseSampler":
         """Return a new sampler.
 
         Args:
@@ -154,7 +137,6 @@ class OptunaSearch(Search, frozen=True, tag="optuna"):
         return LEAST_RESULTS
 
     def proposer(self, space: Space, seed: int, max_resource: int) -> Proposer:
-        """Return a proposer that has seen nothing yet."""
         return OptunaProposer(self, space, seed)
 
 
@@ -182,13 +164,13 @@ def _class(name: str) -> Any:
         kind: Any = import_module(module) if module else optuna.samplers
         for part in place.split("."):
             kind = getattr(kind, part)
+        if not issubclass(kind, optuna.samplers.BaseSampler):
+            raise TypeError("it is not derived from BaseSampler")
     except Exception as error:  # noqa: BLE001 - whatever importing another's module raises
         raise SettingsError(
-            f"sampler={shown(name)} is not there ({error_line(error)}); give the name of a class in "
+            f"sampler={shown(name)} is no sampler of Optuna ({error_line(error)}); give the name of a class in "
             "optuna.samplers, or 'module:Class'"
         ) from None
-    if not (isinstance(kind, type) and issubclass(kind, optuna.samplers.BaseSampler)):
-        raise SettingsError(f"sampler={shown(name)} is no sampler of Optuna; derive its class from BaseSampler")
     return kind
 
 
@@ -224,7 +206,6 @@ class OptunaProposer(Proposer):
         self._notes: dict[object, dict[str, Any]] = {}  # what a sampler wrote down beside a trial that it proposed
 
     def started(self, job: Job, configuration: Mapping[str, object]) -> None:
-        """A trial trains."""
         if self._is_seen(configuration):
             self.running.add(job.trial)
         self._place(job.trial, configuration)
@@ -232,7 +213,6 @@ class OptunaProposer(Proposer):
             self._proposed.remove(dict(configuration))
 
     def observe(self, result: Result, configuration: Mapping[str, object]) -> None:
-        """Take in a result."""
         self.running.discard(result.trial)
         self._place(result.trial, configuration)
         if self._is_seen(configuration):
@@ -240,7 +220,6 @@ class OptunaProposer(Proposer):
             self.losses.setdefault(result.rung, {})[result.trial] = result.losses[0] if is_plain else result.key
 
     def know(self, result: Result, configuration: Mapping[str, object]) -> None:
-        """Take in a result from before the study."""
         self.known.add(result.trial)
         self.observe(result, configuration)
 
@@ -250,9 +229,9 @@ class OptunaProposer(Proposer):
         rung = max((rung for rung, losses in self.losses.items() if len(losses) >= self._enough), default=None)
         if rung is None or chance.random() < self._search.random_share:
             return None
-        trials = self._shown(self._scalars(rung, trial))
+        trials = self._visible_trials(self._scalars(rung, trial))
         for _ in range(1 + REDRAWS if trials else 0):
-            configuration, notes = self._asked(trials, chance.getrandbits(32))
+            configuration, notes = self._ask(trials, chance.getrandbits(32))
             if self._is_new(configuration):
                 self._proposed.append(configuration)
                 if notes:
@@ -279,10 +258,10 @@ class OptunaProposer(Proposer):
         if not isinstance(next(iter(losses.values())), tuple):
             return losses
         keys = np.array(list(losses.values()))
-        values = scalarised(keys, weights_for(self._seed, trial, keys.shape[1] - 1))
+        values = scalarise(keys, weights_for(self._seed, trial, keys.shape[1] - 1))
         return dict(zip(losses, values.tolist(), strict=True))
 
-    def _shown(self, losses: Mapping[TrialId, float]) -> "list[FrozenTrial]":
+    def _visible_trials(self, losses: Mapping[TrialId, float]) -> "list[FrozenTrial]":
         """Return what the sampler sees of a rung, finished trials first; nothing if all of them failed."""
         from optuna.trial import TrialState
 
@@ -309,22 +288,22 @@ class OptunaProposer(Proposer):
         return create_trial(
             state=state,
             value=loss,
-            params={name: axis.shown(configuration[name]) for name, axis in varied.items()},
+            params={name: axis.to_optuna(configuration[name]) for name, axis in varied.items()},
             distributions={name: axis.distribution for name, axis in varied.items()},
             system_attrs=self._notes.get(identity(configuration)),
         )
 
-    def _asked(self, trials: "list[FrozenTrial]", seed: int) -> tuple[dict[str, object], dict[str, Any]]:
+    def _ask(self, trials: "list[FrozenTrial]", seed: int) -> tuple[dict[str, object], dict[str, Any]]:
         """Return what a new sampler proposes that sees some trials, and what it wrote down beside it."""
         import optuna
 
-        study = optuna.create_study(sampler=self._search.made(seed))
+        study = optuna.create_study(sampler=self._search.new_sampler(seed))
         study.add_trials(trials)
         trial = study.ask()
         values: dict[str, object] = {}
         for name, axis in self._axes.items():  # parents come before their children
             if self._space.rules.is_active(name, values):
-                values[name] = axis.asked(trial)
+                values[name] = axis.ask(trial)
         notes = study.get_trials(deepcopy=False)[-1].system_attrs
         return {name: values[name] for name in self._space.names if name in values}, notes
 
@@ -373,13 +352,13 @@ class SampledAxis:
         """Whether a value of the hyperparameter is one here."""
         return self._choices is None or value in self._choices
 
-    def shown(self, value: Any) -> Any:
+    def to_optuna(self, value: Any) -> Any:
         """Return a value as the sampler sees it."""
         if self._choices is not None:
             return self._choices.index(value)
         return min(max(value, self._low), self._high)  # a bound is rounded, a value that equals it may not be
 
-    def asked(self, trial: "Trial") -> object:
+    def ask(self, trial: "Trial") -> object:
         """Return what the sampler says of it."""
         from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 

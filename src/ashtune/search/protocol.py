@@ -65,7 +65,7 @@ class Proposer:
     """
 
     def started(self, job: Job, configuration: Mapping[str, object]) -> None:
-        """A job began, whoever proposed its trial. It may begin again, as when its worker was lost. Does nothing here.
+        """A job began, of any trial. It may begin again, as when its worker was lost. Does nothing here.
 
         Args:
             job: The trial and the rung that it is on its way to.

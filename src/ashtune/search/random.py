@@ -53,7 +53,7 @@ class DrawnDesign:
         self._next_block = 0
         self._ends = [0]  # where clauses forbid: the trials in the first blocks, together
         # Memory must not grow with the trials: a block is drawn again when it is asked for again.
-        self._block = lru_cache(maxsize=_BLOCKS_KEPT)(self._allowed)
+        self._block = lru_cache(maxsize=_BLOCKS_KEPT)(self._valid_configurations)
 
     @property
     def size(self) -> int | None:
@@ -83,11 +83,10 @@ class DrawnDesign:
         return fresh(self._block(block)[row])
 
     def find(self, configuration: Mapping[str, object]) -> int | None:
-        """Return the trial that has a configuration; see :class:`~ashtune.search.protocol.Design`."""
         point = None if self._lattice is None else self._lattice.point(configuration)
         return None if point is None else self._trials.get(point)
 
-    def _allowed(self, block: int) -> list[dict[str, object]]:
+    def _valid_configurations(self, block: int) -> list[dict[str, object]]:
         """Return the configurations at the points of a block, without those that are forbidden."""
         configurations = self._space.at(self._points(block))
         if not self._space.rules.has_clauses:
@@ -130,7 +129,7 @@ class DrawnDesign:
         third of evenly weighted members.
         """
         if self._next_block * BLOCK < lattice.volume:
-            new = [lattice.point(configuration) for configuration in self._allowed(self._next_block)]
+            new = [lattice.point(configuration) for configuration in self._valid_configurations(self._next_block)]
             self._next_block += 1
         else:
             left = [point for point in self._members if point not in self._had]
@@ -166,8 +165,6 @@ class Random(Search, frozen=True):
     """
 
     def build(self, space: Space, seed: int) -> DrawnDesign:
-        """Return the design; see :class:`~ashtune.search.protocol.Search`."""
-
         def points(block: int) -> "Points":
             import numpy as np
 
@@ -194,7 +191,6 @@ class Sobol(Search, frozen=True):
     """
 
     def build(self, space: Space, seed: int) -> DrawnDesign:
-        """Return the design; see :class:`~ashtune.search.protocol.Search`."""
         return DrawnDesign(space, _Sequence(len(space.names), seed).block)
 
 

@@ -28,13 +28,13 @@ FARTHEST = 1e6
 
 
 def weights_for(seed: int, trial: int, losses: int) -> "Array":
-    """Return the weights of so many losses for one trial, shape (m,)."""
+    """Return the weights of ``losses`` losses for one trial, shape (m,)."""
     import numpy as np
 
     return np.random.default_rng([seed, trial, 2]).dirichlet(np.ones(losses))
 
 
-def scalarised(keys: "Array", weights: "Array", resources: "Array | None" = None) -> "Array":
+def scalarise(keys: "Array", weights: "Array", resources: "Array | None" = None) -> "Array":
     """Return one number for each result, smaller is better.
 
     Args:
@@ -58,7 +58,7 @@ def scalarised(keys: "Array", weights: "Array", resources: "Array | None" = None
             if (is_finite & (resources == resource)).sum() >= ENOUGH:
                 is_reference = is_finite & (resources == resource)
                 break
-    reference = clipped(losses[is_reference])
+    reference = clip_outliers(losses[is_reference])
     low, high = reference.min(axis=0), reference.max(axis=0)
     with np.errstate(over="ignore"):  # where the range is next to nothing
         scaled = (losses[is_finite] - low) / np.where(high > low, high - low, 1.0)
@@ -71,7 +71,7 @@ def scalarised(keys: "Array", weights: "Array", resources: "Array | None" = None
     return values
 
 
-def clipped(values: "Array") -> "Array":
+def clip_outliers(values: "Array") -> "Array":
     """Return values no further above the median than ``CLIP`` times the distance from the best to it, by column.
 
     Where half of them are as good as the best, that would make all equal: what is not finite counts as the worst then.
@@ -82,7 +82,7 @@ def clipped(values: "Array") -> "Array":
     import numpy as np
 
     if values.ndim > 1:
-        return np.column_stack([clipped(column) for column in values.T])
+        return np.column_stack([clip_outliers(column) for column in values.T])
     finite = values[np.isfinite(values)]
     if not len(finite):
         return values
