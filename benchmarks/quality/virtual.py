@@ -79,7 +79,7 @@ class ProposalsInVirtualTime(Proposals):
         if self._next + self._ahead <= self._search.first_proposed:
             self._free = self._now
 
-    def _taken(self, trial: int) -> tuple[bool, Proposal | None]:
+    def _take_ready(self, trial: int) -> tuple[bool, Proposal | None]:
         """Take the next of what is ready; say whether anything was."""
         self._next = trial + 1
         if self._helper is None:
@@ -113,7 +113,7 @@ class ProposalsInVirtualTime(Proposals):
         assert self._options is not None
         began = time.process_time()
         self._tell(self._helper, self._options.known)
-        proposal = self._checked(self._helper.propose(trial))
+        proposal = self._check(self._helper.propose(trial))
         self.seconds.append(time.process_time() - began)
         return proposal, self.seconds[-1] if self._is_charged else 0.0
 

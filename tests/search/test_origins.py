@@ -2,7 +2,7 @@
 
 import pytest
 
-from ashtune.search.origins import FAILED, HELD_BACK, NOT_READY, REPLACED, Sort, sort_of
+from ashtune.search.origins import FAILED, NOT_READY, REPLACED, Sort, sort_of
 
 
 @pytest.mark.parametrize(
@@ -13,7 +13,6 @@ from ashtune.search.origins import FAILED, HELD_BACK, NOT_READY, REPLACED, Sort,
         ("design", Sort.RANDOM),
         (f"random{NOT_READY}", Sort.RANDOM),
         (f"design{REPLACED}", Sort.RANDOM),
-        (f"random{HELD_BACK}", Sort.RANDOM),
         (f"random{FAILED}", Sort.RANDOM),
         ("gp, 23 results", Sort.MODEL),
         ("TPESampler, 9 results", Sort.MODEL),

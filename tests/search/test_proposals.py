@@ -284,24 +284,6 @@ def test_results_from_before_are_told_before_anything_else_and_take_the_place_of
     assert scripted.news[:4] == known
 
 
-def test_while_proposals_are_held_back_half_of_the_trials_are_of_the_design_and_no_proposal_is_lost() -> None:
-    study = Studied()
-    study.start(lambda: Scripted(numbered), ahead=2)
-    study.proposals._guard.alarms.append((0, None))
-    origins = []
-    for trial in range(40):
-        study.waits(2)
-        origins.append(study.begin(trial))
-    study.proposals.close()
-    held = [trial for trial, origin in enumerate(origins) if origin == "design, proposals are held back"]
-    assert 10 < len(held) < 30
-    assert all(study.configurations[TrialId(trial)] == study.design.configuration(trial) for trial in held)
-    proposed = [int(origin.split()[-1]) for trial, origin in enumerate(origins) if trial not in held]
-    assert len(proposed) == 40 - len(held)
-    assert proposed == sorted(set(proposed))
-    assert study.proposals.notes().startswith("from trial 0 on half are random")
-
-
 def test_a_resumed_study_asks_for_trials_that_were_not_tried(studied: Studied) -> None:
     for trial in range(50):
         studied.proposals.event(TrialStarted(0.0, TrialId(trial), {"x": 0.5}))

@@ -13,7 +13,6 @@ import ashtune
 from ashtune.analysis.loading import StudyReader
 from ashtune.core.events import JobFinished, SessionStarted, TrialStarted
 from ashtune.search.mutation import Mutation
-from ashtune.search.protocol import Proposal, Proposer
 from ashtune.study.journal import NAME, read_events
 from tests import ROOT
 
@@ -164,52 +163,3 @@ def test_a_study_whose_proposer_fails_ends_as_if_it_had_none_and_says_so_once(tm
     assert lines == ["search Unlucky proposes nothing more, new trials follow its design: ZeroDivisionError: the fifth"]
     assert {each.origin for each in started(tmp_path)[-10:]} == {"random, the proposer had failed"}
     assert study.report_data()["sections"]["model"]["proposer_had_failed"] >= 10
-
-
-class Adversary(Mutation, frozen=True):
-    """Proposes the worst there is, and leaves every tenth trial to chance."""
-
-    def proposer(self, space: Any, seed: int, max_resource: int) -> Any:
-        return _Worst()
-
-    @property
-    def most_ahead(self) -> int:
-        return 0
-
-
-class _Worst(Proposer):
-    def observe(self, result: Any, configuration: Any) -> None:
-        """It learns nothing."""
-
-    def propose(self, trial: int) -> Proposal | None:
-        return None if trial % 10 == 0 else Proposal({"x": 1 - 0.1 * (trial * 0.618 % 1), "kind": "b"}, "worst")
-
-
-def quick(trial: Any) -> None:
-    for epoch in trial.epochs():
-        trial.report(loss=(trial["x"] - 0.3) ** 2 + (trial["kind"] == "b") + 1 / epoch)
-
-
-def test_proposals_of_the_worst_are_held_back_also_after_a_resume_and_all_that_shows_the_study_says_so(
-    tmp_path: Path,
-) -> None:
-    def tuned(trials: int) -> ashtune.Study:
-        return ashtune.tune(
-            quick, SPACE, metric="loss", mode="min", min_resource=1, max_resource=9, workers=2, engine="threads",
-            quiet=True, search=Adversary(), trials=trials, directory=tmp_path,
-        )  # fmt: skip
-
-    before = tuned(200).report_data()["sections"]["model"]
-    [alarm] = before["alarms"]
-    assert 40 < alarm["from"] < 180
-    assert alarm["to"] is None
-    study = tuned(340)
-    after = study.report_data()["sections"]["model"]
-    assert after["alarms"] == before["alarms"], "a resumed study is guarded as it was"
-    origins = [each.origin for each in study.trials]
-    held = [number for number, origin in enumerate(origins) if origin == "random, proposals are held back"]
-    assert len(held) == after["held_back"]
-    assert min(held) >= alarm["from"]
-    assert 50 < sum(number >= 200 for number in held) < 90, "half of 140"
-    assert after["comparisons"][0]["verdict"] == "harmed"
-    assert study.best.origin.startswith("random")

@@ -536,8 +536,7 @@ class Session:
 
     def _notes(self) -> str:
         """What the scheduler and the search say of themselves."""
-        proposals = [proposals.notes() for proposals in self._proposals]
-        return "; ".join(filter(None, [*proposals, self._controller.notes(), self._caution]))
+        return "; ".join(filter(None, [self._controller.notes(), self._caution]))
 
 
 def _complain(line: str) -> None:

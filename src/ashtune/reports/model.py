@@ -1,6 +1,6 @@
 """Did the model help? Proposals beside the random draws of the same study: who was promoted, and what that says.
 
-The comparison is :mod:`ashtune.search.promotions`, its test :mod:`ashtune.search.shares`.
+The comparison and its test are in :mod:`ashtune.search.promotions`.
 """
 
 from collections import Counter
@@ -13,14 +13,11 @@ import msgspec
 from ashtune.core.events import Event, TrialStarted
 from ashtune.core.numbers import number_text, plural, share_text
 from ashtune.core.observer import Observer
-from ashtune.core.verdicts import Followed
 from ashtune.reports.page import html
 from ashtune.reports.sections import ReportedStudy, Section
-from ashtune.reports.tables import HEADING, QUIET, WARNING, bare_table, indented, line
-from ashtune.search.guard import Guard
-from ashtune.search.origins import FAILED, HELD_BACK, NOT_READY, REPLACED, Sort
-from ashtune.search.promotions import Promotions
-from ashtune.search.shares import Ratio, chances, ratio_of
+from ashtune.reports.tables import HEADING, QUIET, bare_table, indented, line
+from ashtune.search.origins import FAILED, NOT_READY, REPLACED, Sort
+from ashtune.search.promotions import Promotions, Ratio, chances, ratio_of
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -33,7 +30,7 @@ COMPARED: Mapping[str, tuple[Sort, ...]] = {
     "mutations of the best": (Sort.MUTATION, Sort.STANDING_IN),
 }
 
-_REMARKS = (NOT_READY, REPLACED, FAILED, HELD_BACK)
+_REMARKS = (NOT_READY, REPLACED, FAILED)
 
 Verdict = Literal["helped", "harmed", "no difference", "too few"]
 
@@ -107,20 +104,15 @@ def compared(promotions: Promotions, what: str, sorts: Collection[Sort]) -> Comp
     return Comparison(what, shares(proposed), shares(drawn), ratio_of(stretches), chance, verdict)
 
 
-class _Guarded(Observer):
-    """The guard as it was, and how often which remark of origins was made."""
+class _Remarks(Observer):
+    """Counts how often each remark stands behind an origin."""
 
-    def __init__(self, seed: int) -> None:
-        self.guard = Guard(seed)
-        self.remarks: Counter[str] = Counter()
+    def __init__(self) -> None:
+        self.counts: Counter[str] = Counter()
 
     def event(self, event: Event) -> None:
-        self.guard.event(event)
         if isinstance(event, TrialStarted):
-            self.remarks.update(remark for remark in _REMARKS if event.origin.endswith(remark))
-
-    def followed(self, what: Followed) -> None:
-        self.guard.followed(what)
+            self.counts.update(remark for remark in _REMARKS if event.origin.endswith(remark))
 
 
 class ModelSection(Section):
@@ -132,23 +124,22 @@ class ModelSection(Section):
 
     def __init__(self, study: ReportedStudy) -> None:
         super().__init__(study)
-        self._guarded = self.observe(_Guarded(study.settings.seed))
+        self._promotions = self.observe(Promotions())
+        self._remarked = self.observe(_Remarks())
 
     @cached_property
     def _comparisons(self) -> list[Comparison]:
-        promotions = self._guarded.guard.promotions
-        each = (compared(promotions, what, sorts) for what, sorts in COMPARED.items())
+        each = (compared(self._promotions, what, sorts) for what, sorts in COMPARED.items())
         return [comparison for comparison in each if comparison is not None]
 
     @property
     def _has_model(self) -> bool:
-        return bool(self._comparisons) or bool(self._guarded.remarks)
+        return bool(self._comparisons) or bool(self._remarked.counts)
 
     def blocks(self) -> Iterator[html.Block]:
         if not self._has_model:
             return
         yield html.words(*(comparison.sentence() for comparison in self._comparisons))
-        yield html.words(*self._alarms(), style="bad")
         if self._comparisons:
             yield html.table(self._table())
             yield html.words(
@@ -166,35 +157,23 @@ class ModelSection(Section):
         for comparison in self._comparisons:
             yield indented(line(comparison.sentence()))
             yield indented(line(comparison.counts(), QUIET))
-        for sentence in self._alarms():
-            yield indented(line(sentence, WARNING))
         for sentence in self._remarks():
             yield indented(line(sentence))
 
     def data(self) -> Mapping[str, Any]:
         if not self._has_model:
             return {}
-        remarks = self._guarded.remarks
+        remarks = self._remarked.counts
         return {
             "comparisons": msgspec.to_builtins(self._comparisons),
             "no_proposal_in_time": remarks[NOT_READY],
             "proposals_replaced": remarks[REPLACED],
             "proposer_had_failed": remarks[FAILED],
-            "held_back": remarks[HELD_BACK],
-            "alarms": [{"from": begin, "to": end} for begin, end in self._guarded.guard.alarms],
         }
-
-    def _alarms(self) -> list[str]:
-        """Say from where to where proposals were held back."""
-        return [
-            f"From trial {begin:,} {f'to {end - 1:,}' if end else 'on'} half are random: random draws were promoted "
-            "more often than proposals until then."
-            for begin, end in self._guarded.guard.alarms
-        ]
 
     def _remarks(self) -> list[str]:
         """Say where trials come from, and how often there was no proposal that could be used."""
-        late, replaced, failed = (self._guarded.remarks[remark] for remark in (NOT_READY, REPLACED, FAILED))
+        late, replaced, failed = (self._remarked.counts[remark] for remark in (NOT_READY, REPLACED, FAILED))
         origins = self.study.tally.origins
         sentences = [f"Of {plural(self.study.tally.started, 'trial')}: {origins}."] if origins else []
         if late:

@@ -10,7 +10,6 @@ DESIGNS = ("random", "design")
 NOT_READY = ", no proposal was ready"
 REPLACED = ", the proposal was tried before"
 FAILED = ", the proposer had failed"
-HELD_BACK = ", proposals are held back"
 _MUTATION, _CONFIRMATION = "mutation of ", "confirms "
 
 

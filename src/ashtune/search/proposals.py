@@ -11,9 +11,8 @@ Rule 4: a configuration that was tried is not proposed again. Floats that agree 
 Rule 5: of the trials that are the design's in any case none is asked for, so that a process for the model is started
 only when its first proposal is due, and not beside the workers.
 Rule 6: proposals that are made ahead take a twentieth of the workers' time at most.
-Rule 7: while the proposals of this study do worse than its random draws, half of its trials are left to the design.
-Rule 8: results from before the study stand in the journal's first line. A new proposer is told of them before anything
-else, and there are so many fewer trials that are the design's in any case.
+Rule 7: results from before the study stand in the journal's first line. A new proposer is told of them before anything
+else, and each stands for one of the trials that are the design's in any case.
 """
 
 import threading
@@ -32,8 +31,7 @@ from ashtune.core.orders import Train
 from ashtune.core.plaintext import error_line, one_line
 from ashtune.core.verdicts import Followed, TrialFailed
 from ashtune.search.arranged import LONGEST_RUN
-from ashtune.search.guard import Guard
-from ashtune.search.origins import FAILED, HELD_BACK, NOT_READY, REPLACED
+from ashtune.search.origins import FAILED, NOT_READY, REPLACED
 from ashtune.search.protocol import Design, Proposal, Proposer, Search
 from ashtune.space.plain import hashable, identity, rounded_identity
 from ashtune.space.space import Space
@@ -117,7 +115,6 @@ class Proposals(Observer):
         self._has_end = design.size is not None
         self._tried: set[object] = set()  # configurations; where there is no end of them, hashes, which are small
         self._number = 0  # of the design; all before were tried
-        self._guard = Guard(seed)
         self._run: tuple[object, int] = (None, 0)
         self._changed = threading.Condition()
         # These belong to both threads, under the lock:
@@ -156,7 +153,7 @@ class Proposals(Observer):
 
         Args:
             known: Configurations by trial.
-            workers: Of the session: so many proposals are made ahead, at most.
+            workers: Of the session: the most proposals that are made ahead.
             trials: Of the study, None for no end: if all are left to the design, nothing is started.
             max_resource: Of the top rung.
             complain: Called with one line if the proposer is dropped.
@@ -199,7 +196,6 @@ class Proposals(Observer):
 
     def event(self, event: Event) -> None:
         """Note what the proposer has to be told. The thread is not woken for it: that would take the interpreter."""
-        self._guard.event(event)
         if self._is_closed:
             return
         match event:
@@ -224,7 +220,6 @@ class Proposals(Observer):
 
     def followed(self, what: Followed) -> None:
         """Note which trial failed, and which job begins; of a new trial, as soon as its configuration is known."""
-        self._guard.followed(what)
         if self._is_closed:
             return
         match what:
@@ -255,25 +250,19 @@ class Proposals(Observer):
         """Return the configuration of the next trial: a proposal that is ready, or that of the design."""
         if trial < self._first_proposed:
             self._leave_to_design(trial)
-            return self._drawn(trial, "")
-        if self._guard.holds_back(trial):
-            return self._drawn(trial, HELD_BACK)
-        is_ready, proposal = self._taken(trial)
+            return self._draw(trial, "")
+        is_ready, proposal = self._take_ready(trial)
         if not (is_ready or self._is_closed):
             proposal = self._stand_in_for(trial)
         if proposal is None:
-            return self._drawn(trial, "" if is_ready else FAILED if self._has_failed else NOT_READY)
+            return self._draw(trial, "" if is_ready else FAILED if self._has_failed else NOT_READY)
         if self._key(proposal.configuration) in self._tried:
-            return self._drawn(trial, REPLACED if is_ready else NOT_READY)
+            return self._draw(trial, REPLACED if is_ready else NOT_READY)
         return proposal
 
     def _key(self, configuration: Mapping[str, object]) -> object:
         """Return a key that is equal for equal configurations."""
         return identity(configuration) if self._has_end else hash(rounded_identity(configuration))
-
-    def notes(self) -> str:
-        """Say in one line that proposals are held back, if they are."""
-        return self._guard.note()
 
     def _leave_to_design(self, trial: int) -> None:
         """Note that a trial is not asked for; the thread is woken where the first proposal is due."""
@@ -281,7 +270,7 @@ class Proposals(Observer):
             self._next = max(self._next, trial + 1)
             self._changed.notify_all()
 
-    def _taken(self, trial: int) -> tuple[bool, Proposal | None]:
+    def _take_ready(self, trial: int) -> tuple[bool, Proposal | None]:
         """Take the next of what is ready; say whether anything was."""
         with self._changed:
             self._next = max(self._next, trial)
@@ -371,7 +360,7 @@ class Proposals(Observer):
             return None
         return tuple(hashable(proposal.configuration.get(name)) for name in self._grouped_by)
 
-    def _drawn(self, trial: int, why: str) -> Proposal:
+    def _draw(self, trial: int, why: str) -> Proposal:
         """Return the trial's configuration in the design; in a space with an end, the first that was not tried."""
         if not self._has_end:
             return Proposal(self._design.configuration(trial), self._search.design_origin + why)
@@ -396,7 +385,7 @@ class Proposals(Observer):
                 self._tell(proposer, options.known)
                 if trial >= 0:
                     began = time.monotonic()
-                    proposal = self._propose_new(lambda number: self._checked(proposer.propose(number)), trial)
+                    proposal = self._propose_new(lambda number: self._check(proposer.propose(number)), trial)
                     ended = time.monotonic()
                     with self._changed:
                         self._ready.append(proposal)
@@ -455,7 +444,7 @@ class Proposals(Observer):
                 break
         return proposal
 
-    def _checked(self, proposal: Proposal | None) -> Proposal | None:
+    def _check(self, proposal: Proposal | None) -> Proposal | None:
         """Return a proposal in plain values."""
         if proposal is None:
             return None

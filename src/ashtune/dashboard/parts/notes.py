@@ -15,7 +15,6 @@ from ashtune.dashboard.parts.ladder import LadderPart
 from ashtune.dashboard.parts.part import Part, Subject
 from ashtune.dashboard.trial_sources import SORTS, SOURCES, source_of
 from ashtune.schedulers.protocol import Machine, Rule
-from ashtune.search.guard import Guard
 from ashtune.search.promotions import Promotions
 from ashtune.study.factory import caution_of
 
@@ -43,8 +42,7 @@ class NotesPart(Part):
         self._subject = subject
         self._tally = tally
         self._ladder = ladder
-        self._guard = Guard(subject.settings.seed) if subject.learns else None
-        self._compared: Guard | Promotions = self._guard or Promotions()
+        self._compared = Promotions()
         self._caution = caution_of(subject.settings)
         self._sources: Counter[str] = Counter()
         self._results = [0] * len(subject.ladder.rungs)
@@ -80,7 +78,7 @@ class NotesPart(Part):
 
     def value(self, ran: float) -> Mapping[str, Any]:
         """Return the notes, and the latest reasons, oldest first."""
-        shares = (self._compared.promotions if isinstance(self._compared, Guard) else self._compared).shares()
+        shares = self._compared.shares()
         promoted: dict[str, float | None] = {}
         for name, sorts in SORTS.items():
             judged = sum(shares[sort][0] for sort in sorts)
@@ -94,10 +92,7 @@ class NotesPart(Part):
         }
 
     def _search_text(self) -> str:
-        words = [
-            self._subject.settings.search_name, self._tally.origins, self._guard.note() if self._guard else "",
-        ]  # fmt: skip
-        return "; ".join(filter(None, words))
+        return "; ".join(filter(None, [self._subject.settings.search_name, self._tally.origins]))
 
     def _why(self) -> list[Mapping[str, Any]]:
         starts = [

@@ -1,0 +1,150 @@
+"""Proposals and random draws compared in stretches: against scipy's test, all permutations, and the formulas."""
+
+import math
+from itertools import combinations, product
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import fisher_exact
+
+from ashtune.core.events import Event, JobFinished, TrialStarted, TrialWithdrawn
+from ashtune.core.jobs import TrialId
+from ashtune.core.verdicts import TrialFailed, TrialPromoted
+from ashtune.search.origins import Sort
+from ashtune.search.promotions import STRETCH, Promotions, Stretch, chances, ratio_of
+
+MODEL = (Sort.MODEL,)
+
+
+def start(trial: int, origin: str) -> TrialStarted:
+    return TrialStarted(0.0, TrialId(trial), {"x": 0.5}, origin)
+
+
+def finish(trial: int, rung: int = 0) -> JobFinished:
+    return JobFinished(0.0, worker=0, trial=trial, rung=rung, resource=1, metrics={"loss": 1.0}, seconds=1.0)  # type: ignore[arg-type]
+
+
+def tell(observer: Any, *whats: Event | TrialPromoted | TrialFailed) -> None:
+    for what in whats:
+        (observer.followed if isinstance(what, TrialPromoted | TrialFailed) else observer.event)(what)
+
+
+def test_random_trials_before_the_first_proposal_enqueued_and_withdrawn_ones_are_not_compared() -> None:
+    promotions = Promotions()
+    origins = [
+        "random",
+        "enqueued",
+        "random",
+        "gp, 3 results",
+        "random",
+        "mutation of 3",
+        "gp, 4 results",
+        "confirms 3",
+    ]
+    tell(promotions, *(start(trial, origin) for trial, origin in enumerate(origins)))
+    tell(promotions, *(finish(trial) for trial in range(8)), start(8, "gp, 9 results"))  # trial 8 still trains
+    assert promotions.compared(MODEL) == [[3, 4, 6]]
+    assert promotions.compared((Sort.MODEL, Sort.MUTATION)) == [[3, 4, 5, 6]]
+    tell(promotions, TrialWithdrawn(0.0, worker=0, trial=6, rung=1, seconds=0.0))  # type: ignore[arg-type]
+    assert promotions.compared(MODEL) == [[3, 4]]
+
+
+def test_a_failure_was_not_promoted_and_a_failure_after_a_promotion_was() -> None:
+    promotions = Promotions()
+    tell(promotions, *(start(trial, "gp, 3 results") for trial in range(3)), start(3, "random"))
+    tell(promotions, TrialFailed(TrialId(0), 0, "no"), finish(1), TrialPromoted(TrialId(1), 0, 1))
+    tell(promotions, TrialFailed(TrialId(1), 1, "no"), finish(2), finish(3), TrialPromoted(TrialId(3), 0, 1))
+    assert promotions.stretches(MODEL) == [Stretch(proposed=3, proposed_promoted=1, random=1, random_promoted=1)]
+    assert list(promotions.failed) == [True, False, False, False]
+
+
+def test_trials_that_entered_at_different_rungs_are_not_compared() -> None:
+    promotions = Promotions()
+    for trial in range(60):
+        tell(promotions, start(trial, "random" if trial % 10 == 5 else "gp, 3 results"), finish(trial, trial % 2))
+    assert promotions.compared(MODEL) == [
+        list(range(0, 2 * STRETCH, 2)), list(range(1, 2 * STRETCH, 2)), list(range(40, 60, 2)), list(range(41, 60, 2)),
+    ]  # fmt: skip
+
+
+def test_shares_of_each_sort_count_trials_once_and_those_that_went_on() -> None:
+    promotions = Promotions()
+    assert set(promotions.shares().values()) == {(0, 0)}
+    for trial, origin in enumerate(["random", "gp, 9 results", "gp, 9 results", "random", "mutation of 1"]):
+        tell(promotions, start(trial, origin))
+    tell(promotions, finish(0), finish(1), TrialPromoted(TrialId(1), 0, 1), finish(1, rung=1), finish(2))
+    tell(promotions, TrialFailed(TrialId(4), 0, "no"))
+    shares = promotions.shares()
+    assert shares[Sort.RANDOM] == (1, 0)
+    assert shares[Sort.MODEL] == (2, 1)
+    assert shares[Sort.MUTATION] == (1, 0)
+    assert shares[Sort.OTHER] == (0, 0)
+
+
+stretches = st.builds(
+    lambda proposed, random, a, b: Stretch(proposed, round(a * proposed), random, round(b * random)),
+    st.integers(0, 18), st.integers(0, 6), st.floats(0, 1), st.floats(0, 1),
+)  # fmt: skip
+
+
+def of_all_permutations(tables: list[Stretch]) -> tuple[float, float]:
+    """Return the two probabilities by going through all choices of the random ones in each stretch."""
+    here = sum(each.random_promoted for each in tables)
+    choices = []
+    for each in tables:
+        both = each.proposed_promoted + each.random_promoted
+        outcomes = [1] * both + [0] * (each.trials - both)
+        choices.append([sum(chosen) for chosen in combinations(outcomes, each.random)])
+    sums = [sum(one) for one in product(*choices)]
+    return sum(one >= here for one in sums) / len(sums), sum(one <= here for one in sums) / len(sums)
+
+
+@given(stretches)
+def test_of_one_stretch_it_is_fishers_test(stretch: Stretch) -> None:
+    table = [
+        [stretch.random_promoted, stretch.random - stretch.random_promoted],
+        [stretch.proposed_promoted, stretch.proposed - stretch.proposed_promoted],
+    ]
+    ours = chances([stretch])
+    assert ours.as_many == pytest.approx(fisher_exact(table, "greater").pvalue)
+    assert ours.as_few == pytest.approx(fisher_exact(table, "less").pvalue)
+
+
+def test_of_several_stretches_it_is_the_share_of_all_permutations() -> None:
+    tables = [Stretch(4, 1, 2, 2), Stretch(5, 1, 1, 0), Stretch(3, 0, 3, 2)]
+    assert (chances(tables).as_many, chances(tables).as_few) == pytest.approx(of_all_permutations(tables))
+    assert chances(tables).fewest == pytest.approx(3 / 15 * 5 / 6 * 4 / 20)
+
+
+@given(st.lists(stretches, max_size=30))
+def test_the_two_chances_overlap_in_what_happened_and_an_empty_stretch_changes_nothing(tables: list[Stretch]) -> None:
+    ours = chances(tables)
+    assert 1 - 1e-9 <= ours.as_many + ours.as_few <= 2
+    assert chances([*tables, Stretch(0, 0, 0, 0), Stretch(7, 3, 0, 0)]) == ours
+
+
+def test_of_thousands_of_stretches_it_is_the_normal_distribution() -> None:
+    tables = [Stretch(18, 6, 2, 1)] * 3000
+    one = 2 * 7 / 20, 2 * (7 / 20) * (13 / 20) * (18 / 19)  # mean and variance of a hypergeometric number
+    sigmas = (3000 - 0.5 - 3000 * one[0]) / math.sqrt(3000 * one[1])
+    assert chances(tables).as_many == pytest.approx(math.erfc(sigmas / math.sqrt(2)) / 2, rel=0.3)
+
+
+def test_the_ratio_and_its_interval_are_those_of_the_papers() -> None:
+    """One table: the ratio of the shares, and the logarithm's variance 1/a - 1/n1 + 1/c - 1/n0."""
+    ratio = ratio_of([Stretch(200, 80, 20, 4)])
+    assert ratio is not None
+    assert ratio.ratio == pytest.approx(2.0)
+    width = math.exp(1.959964 * math.sqrt(1 / 80 - 1 / 200 + 1 / 4 - 1 / 20))
+    assert (ratio.low, ratio.high) == pytest.approx((2 / width, 2 * width))
+    assert ratio_of([Stretch(20, 5, 2, 0)]) is None
+    assert ratio_of([]) is None
+
+
+def test_a_ratio_of_stretches_with_different_shares_is_not_that_of_the_sums() -> None:
+    """Simpson's paradox: in each stretch the two are equal, of all together they are not."""
+    tables = [Stretch(18, 9, 2, 1), Stretch(2, 0, 18, 0), Stretch(10, 1, 10, 1)]
+    ratio = ratio_of(tables)
+    assert ratio is not None and ratio.ratio == pytest.approx(1.0)
