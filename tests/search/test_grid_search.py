@@ -7,8 +7,8 @@ from ConfigSpace import ConfigurationSpace, EqualsCondition, Float, GreaterThanC
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ashtune.core.errors import SpaceError
-from ashtune.search import GridDesign, Space
+from ashtune.core.errors import AshtuneError, SpaceError
+from ashtune.search import Grid, GridDesign, Space
 from tests.search.spaces import PLAIN, conditional, finite_conditional, fits_conditional, of_every_kind
 
 

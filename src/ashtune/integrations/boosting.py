@@ -81,10 +81,6 @@ class Rounds:
     def choose(self, evaluations: Evaluations, how: str) -> None:
         """Settle whose values are reported, when the first evaluations are there.
 
-        Args:
-            evaluations: What is evaluated in a round.
-            how: How data to evaluate are given.
-
         Raises:
             MetricMissing: If it is not evaluated.
         """
@@ -230,13 +226,7 @@ class BoosterObjective:
             )
 
     def parameters(self, trial: Trial, defaults: Mapping[str, Any], thread_names: Collection[str]) -> dict[str, Any]:
-        """Return the parameters of a trial: defaults, over them the fixed ones, over them the hyperparameters.
-
-        Args:
-            trial: The trial.
-            defaults: What is so unless the user says otherwise.
-            thread_names: What the library calls the number of threads, its first name first.
-        """
+        """Return the parameters of a trial: defaults, over them the fixed ones, over them the hyperparameters."""
         parameters: dict[str, Any] = {}
         for given in (defaults, self.params, trial.config):
             covered = self.same_names(given)  # under another name too: the library would take either, or neither

@@ -13,15 +13,7 @@ from typing import Any
 
 from ashtune.core.errors import ObjectiveError
 from ashtune.integrations import needs_extra
-from ashtune.integrations.boosting import (
-    ENDLESS,
-    BoosterObjective,
-    Data,
-    Rounds,
-    as_arguments,
-    threads,
-    with_synonyms,
-)
+from ashtune.integrations.boosting import ENDLESS, BoosterObjective, Data, Rounds, as_arguments, threads, with_synonyms
 from ashtune.training.trial import Trial
 
 with needs_extra("catboost"):

@@ -18,15 +18,7 @@ from typing import Any
 
 from ashtune.core.errors import ObjectiveError
 from ashtune.integrations import needs_extra
-from ashtune.integrations.boosting import (
-    ENDLESS,
-    BoosterObjective,
-    Data,
-    Rounds,
-    as_arguments,
-    seed_of,
-    threads,
-)
+from ashtune.integrations.boosting import ENDLESS, BoosterObjective, Data, Rounds, as_arguments, seed_of, threads
 from ashtune.training.trial import Trial
 
 with needs_extra("lightgbm"):

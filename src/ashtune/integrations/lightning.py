@@ -170,11 +170,7 @@ def _own_port() -> Iterator[None]:
 
 
 class Course:
-    """The epochs of a trial, in its own process.
-
-    Args:
-        trial: The trial.
-    """
+    """The epochs of a trial, in its own process."""
 
     def __init__(self, trial: Trial) -> None:
         self._trial = trial
@@ -195,11 +191,7 @@ class Course:
 
 
 class PipedCourse:
-    """Asks from another process. It is sent to those that Lightning starts.
-
-    Args:
-        connection: This end of the pipe.
-    """
+    """Asks from another process. It is sent to those that Lightning starts."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection

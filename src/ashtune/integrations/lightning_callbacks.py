@@ -87,7 +87,7 @@ class Fit:
 
 
 @cache
-def callbacks_of(root: str) -> tuple[type, type]:
+def callbacks_of(root: str) -> tuple[Any, Any]:
     """Return the first and the last callback for Trainers of an import root, whose objects do not mix."""
     library = import_module(f"{root}.callbacks")
     first = type("FirstCallback", (FirstCallback, library.Callback), {"_root": root})

@@ -240,13 +240,7 @@ class MLflowTracker(Tracker):
 
 
 class _MLflowRun:
-    """A run that is there.
-
-    Args:
-        run: Its id in MLflow.
-        digest: How many points of its trial it holds, and a digest of the trial; "" if it is not whole.
-        status: MLflow's word for its state.
-    """
+    """A run that is there. Its digest begins with the number of its points, and is "" if it is not whole."""
 
     __slots__ = ("digest", "id", "is_deleted", "points", "status")
 

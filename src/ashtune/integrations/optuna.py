@@ -212,9 +212,6 @@ def _constraints(record: TrialRecord, goal: Goal) -> dict[str, Any]:
 class StoredAxis:
     """A hyperparameter as Optuna's storage has it.
 
-    Args:
-        column: Its values.
-
     Attributes:
         distribution: In JSON. Choices of a type that Optuna does not keep are there as text.
     """

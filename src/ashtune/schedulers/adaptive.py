@@ -45,12 +45,7 @@ class AdaptiveAsh(Scheduler, frozen=True, tag="adaptive"):
 
 
 class AdaptiveMachine(AshMachine):
-    """Gives the jobs of ``Ash`` to trials that have a free pass up to a rung.
-
-    Args:
-        ladder: The rungs.
-        trials: How many trials may be started; None for no end.
-    """
+    """Gives the jobs of ``Ash`` to trials that have a free pass up to a rung."""
 
     def __init__(self, ladder: Ladder, trials: int | None = None) -> None:
         super().__init__(ladder, trials, ahead=AHEAD, exponent=Fraction(EXPONENT).limit_denominator(MOST_DENOMINATOR))

@@ -70,14 +70,7 @@ class Ash(Scheduler, frozen=True):
 
 
 class AshMachine(Machine):
-    """Gives the jobs of ``get_job``.
-
-    Args:
-        ladder: The rungs.
-        trials: How many trials may be started; None for no end.
-        ahead: See :class:`~ashtune.schedulers.ranking.QuotaRule`.
-        exponent: See there.
-    """
+    """Gives the jobs of ``get_job``."""
 
     def __init__(
         self, ladder: Ladder, trials: int | None = None, *, ahead: int = 0, exponent: Fraction = Fraction(1)

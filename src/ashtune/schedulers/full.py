@@ -17,12 +17,7 @@ class FullTraining(Scheduler, frozen=True, tag="full"):
 
 
 class FullMachine(Machine):
-    """Gives every trial to the top rung.
-
-    Args:
-        ladder: Only its top rung is used.
-        trials: How many trials may be started; None for no end.
-    """
+    """Gives every trial to the top rung."""
 
     def __init__(self, ladder: Ladder, trials: int | None = None) -> None:
         self.ladder = ladder

@@ -107,14 +107,7 @@ class AsyncHyperband(Scheduler, frozen=True, tag="async_hyperband"):
 
 
 class AsyncHyperbandMachine(AshMachine):
-    """Gives the jobs of ``Ash`` to trials that enter at the rung drawn for them.
-
-    Args:
-        ladder: The rungs.
-        brackets: Where trials enter, and in which proportions.
-        trials: How many trials may be started; None for no end.
-        seed: Decides, with a trial's number, at which rung it enters.
-    """
+    """Gives the jobs of ``Ash`` to trials that enter at the rung drawn for them."""
 
     def __init__(self, ladder: Ladder, brackets: list[Bracket], trials: int | None, seed: int) -> None:
         super().__init__(ladder, trials)

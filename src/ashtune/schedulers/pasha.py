@@ -68,13 +68,7 @@ class Pasha(Scheduler, frozen=True):
 
 
 class PashaMachine(AshMachine):
-    """Gives the jobs of ``Ash`` up to the rung that is open.
-
-    Args:
-        ladder: The rungs.
-        trials: How many trials may be started; None for no end.
-        epsilon: The difference that counts as none; None: it follows from the curves.
-    """
+    """Gives the jobs of ``Ash`` up to the rung that is open."""
 
     reads_curves = True
 

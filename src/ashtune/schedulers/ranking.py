@@ -181,8 +181,8 @@ class OneLoss:
 
     def is_within_quota(self, entry: Entry) -> bool:
         """Say whether an entry of this rung is among its best ``quota``."""
-        last = self._window[self.quota - len(self._better)]
-        return entry <= last
+        is_within: bool = entry <= self._window[self.quota - len(self._better)]
+        return is_within
 
     def remove(self, trial: TrialId) -> None:
         """Forget a trial that was withdrawn, as if it had never arrived."""

@@ -29,12 +29,7 @@ class StoppingAsh(Scheduler, frozen=True, tag="stopping"):
 
 
 class StoppingMachine(Machine):
-    """Decides once for each result.
-
-    Args:
-        ladder: The rungs.
-        trials: How many trials may be started; None for no end.
-    """
+    """Decides once for each result."""
 
     def __init__(self, ladder: Ladder, trials: int | None = None) -> None:
         self.ladder = ladder

@@ -109,12 +109,6 @@ class GP(Search, frozen=True):
 class GPProposer(Proposer):
     """Proposes where the expected improvement is largest for the time.
 
-    Args:
-        options: The search.
-        space: Where configurations come from.
-        seed: The study's.
-        max_resource: Of the top rung.
-
     Attributes:
         options: What was given.
         seed: The study's.

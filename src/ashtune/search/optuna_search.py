@@ -103,9 +103,6 @@ class OptunaSearch(Search, frozen=True, tag="optuna"):
     def new_sampler(self, seed: int) -> "BaseSampler":
         """Return a new sampler.
 
-        Args:
-            seed: From 0 to ``2**32 - 1``.
-
         Raises:
             SettingsError: If Optuna is not installed, there is no such sampler, or it cannot be made so.
         """
@@ -176,11 +173,6 @@ def _class(name: str) -> Any:
 
 class OptunaProposer(Proposer):
     """Proposes what a sampler does that sees one rung.
-
-    Args:
-        search: Its options.
-        space: Where configurations come from.
-        seed: The study's.
 
     Attributes:
         losses: By rung and trial, infinite for a failure; of several losses, or under constraints, their key.
@@ -314,10 +306,6 @@ class OptunaProposer(Proposer):
 
 class SampledAxis:
     """A hyperparameter as a sampler sees it: choices by their places, long ranges of integers as floats.
-
-    Args:
-        name: The hyperparameter.
-        column: Its values.
 
     Attributes:
         is_constant: Whether it has one value, so that the sampler does not see it.

@@ -212,14 +212,7 @@ def _best_entry(ladder: Ladder, history: History, passes: dict[TrialId, int], sa
 
 
 def pasha(epsilon: float | None, ladder: Ladder, trials: int | None, history: History) -> Job | None:
-    """Return the job of PASHA: a promotion of Algorithm 2 up to the rung that is open, else a new trial.
-
-    Args:
-        epsilon: The difference of losses that counts as none; None: it follows from the curves.
-        ladder: The ladder at first.
-        trials: The number of trials at first.
-        history: What has happened.
-    """
+    """Return the job of PASHA: a promotion of Algorithm 2 up to the rung that is open, else a new trial."""
     top, noise = min(1, ladder.top), epsilon or 0.0
     for moment, fact in enumerate(history, start=1):
         past, now = history[:moment], ladder_now(ladder, history[:moment])
@@ -360,13 +353,7 @@ def sh(ladder: Ladder, trials: int | None, history: History) -> Job | None:
 
 
 def _promoted_in_bracket(ladder: Ladder, history: History, due: Sequence[Job]) -> list[Job]:
-    """Return whom a bracket promotes now: of each rung to which nothing more can come, those within its quota.
-
-    Args:
-        ladder: The ladder at first.
-        history: Of this bracket; no new trial can come to it.
-        due: The promotions that it decided on before.
-    """
+    """Return whom a bracket promotes now: of each rung to which nothing more can come, those within its quota."""
     now = ladder_now(ladder, history)
     settled = {fact.job for fact in history if isinstance(fact, RecordedResult | Withdrawn | PassedOver)}
     new: list[Job] = []
@@ -428,8 +415,7 @@ def ranked(results: Sequence[RecordedResult]) -> list[RecordedResult]:
     """
     if not any(result.more for result in results):
         return sorted(
-            results,
-            key=lambda result: (result.is_failure, result.violation or 0.0, result.loss, result.job.trial),
+            results, key=lambda result: (result.is_failure, result.violation or 0.0, result.loss, result.job.trial)
         )
     left = sorted(results, key=lambda result: result.job.trial)
     order: list[RecordedResult] = []

@@ -46,12 +46,7 @@ class Numbered:
 
 
 class EngineHarness:
-    """Workers with the little that a test needs around them.
-
-    Args:
-        workers: The engine under test.
-        configurations: Those that the engine was given.
-    """
+    """Workers with the little that a test needs around them."""
 
     def __init__(self, workers: Workers, configurations: Configurations) -> None:
         self.workers = workers

@@ -59,11 +59,7 @@ class Dimension(msgspec.Struct, frozen=True):
 
 
 class Swept:
-    """The overrides of a sweep: those that are searched over, and those that are the same in every job.
-
-    Args:
-        overrides: As they were given, in their order.
-    """
+    """The overrides of a sweep: those that are searched over, and those that are the same in every job."""
 
     def __init__(self, overrides: Sequence[str | Dimension]) -> None:
         self._overrides = overrides
@@ -190,16 +186,7 @@ ENVIRONMENT = (
 
 
 class HydraJob:
-    """Runs the task of a Hydra program, as its launchers do.
-
-    Args:
-        task: What ``@hydra.main`` decorates.
-        config: Of the sweep.
-        context: What composes configs, and what is called back.
-        swept: The overrides of a configuration.
-        composed: Configs of the sweep: a study is not continued with others.
-        top: The most that a trial is trained.
-    """
+    """Runs the task of a Hydra program, as its launchers do."""
 
     def __init__(
         self, task: Callable[..., Any], config: "DictConfig", context: "HydraContext", swept: Swept,

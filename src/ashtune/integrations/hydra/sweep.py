@@ -37,14 +37,7 @@ log = logging.getLogger(__name__)
 
 
 class Sweep:
-    """One sweep.
-
-    Args:
-        settings: The config of the sweeper.
-        task: What ``@hydra.main`` decorates.
-        config: Of the sweep, with the overrides that are no ranges.
-        context: What composes configs, and what is called back.
-    """
+    """One sweep."""
 
     def __init__(
         self, settings: Mapping[str, Any], task: Callable[..., Any], config: "DictConfig", context: "HydraContext"
@@ -59,9 +52,6 @@ class Sweep:
         """Run its study to the end, or on from where it was, and write down the best.
 
         Under MPI, ranks other than 0 do not return.
-
-        Args:
-            arguments: The overrides of the command line.
 
         Raises:
             AshtuneError: In one line, for whatever cannot be used.

@@ -18,14 +18,7 @@ from ashtune.core.verdicts import Followed, TrialFailed
 
 
 class Tasks:
-    """Begins the task "fit" of a search.
-
-    Args:
-        search: A search of scikit-learn.
-        X: As it was given to ``fit``.
-        y: As it was given to ``fit``.
-        params: As they were given to ``fit``.
-    """
+    """Begins the task "fit" of a search."""
 
     def __init__(self, search: Any, X: Any, y: Any, params: Mapping[str, Any]) -> None:
         self._search = search
@@ -36,11 +29,7 @@ class Tasks:
 
     @contextmanager
     def search(self, candidates: int) -> Iterator[list[Observer]]:
-        """Enter the task "search"; it yields who has to be told what happens in the study.
-
-        Args:
-            candidates: Their number, at most.
-        """
+        """Enter the task "search"; it yields who has to be told what happens in the study."""
         task = self._fit.subcontext("search", max_subtasks=None, sequential_subtasks=False)
         task.call_on_fit_task_begin(estimator=self._search)
         yield [_Evaluations(self._search, task, candidates)] if hasattr(self._search, "_skl_callbacks") else []

@@ -86,9 +86,6 @@ class PartialFit(Resource):
 
     Each pass has an order of the rows of its own, as in ``fit``. From a ``random_state`` that is a number,
     ``partial_fit`` would draw the same order again: it is given a generator, which goes on with the estimator.
-
-    Args:
-        classes: Of a classifier, None of others.
     """
 
     is_resumed = True

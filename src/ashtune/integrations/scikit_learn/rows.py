@@ -28,14 +28,7 @@ class CandidateRow(NamedTuple):
 
 
 def candidate_rows(study: Study, splits: int, error_score: Any, kinds: Sequence[str]) -> list[CandidateRow]:
-    """Return a row for each candidate and rung, by rung and then by trial.
-
-    Args:
-        study: Whose.
-        splits: Their number.
-        error_score: What a fit that fails counts.
-        kinds: "test_scores", and "train_scores" if training data were scored.
-    """
+    """Return a row for each candidate and rung, by rung and then by trial."""
     configurations: dict[int, dict[str, Any]] = {}
     reached: dict[tuple[int, int], str] = {}  # and why it failed there
     for event in read_events(Path(study.directory, NAME)):

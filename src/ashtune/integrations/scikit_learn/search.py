@@ -278,13 +278,6 @@ class AshSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no ty
     ) -> None:  # fmt: skip
         """Run the study.
 
-        Args:
-            objective: The training function.
-            parameters: With the space.
-            resource: What candidates get more of.
-            observers: Who is told what happens.
-            has_ranks: Whether this is an MPI job.
-
         Raises:
             AshtuneError: If the study cannot be run.
             Exception: What a fit raised, with ``error_score="raise"``.

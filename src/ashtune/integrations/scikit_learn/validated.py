@@ -37,19 +37,7 @@ DATA, ROWS, RAISED = "data-{}.joblib", "rows", "raised.pickle"
 class Validated:
     """Fits a candidate on each split and scores it.
 
-    Args:
-        estimator: Unfitted.
-        parameters: Makes candidates of configurations.
-        resource: What they get more of.
-        splits: (train, test), as indices; of samples in an order whose beginnings are used.
-        scorer: Of one score, or of several by name.
-        metric: The score that counts.
-        folder: With the data.
-        digest: Of the data, so that a study is not continued with others.
-        metadata: What fit and what scorers are given that has no value for each row: it may be a function of a script.
-        meaning: A digest of what else a score depends on, for the same reason.
-        error_score: What a fit that fails counts, or "raise".
-        returns_train_score: Whether training data are scored too.
+    ``digest`` is that of the data, ``meaning`` one of what else a score depends on: a study is not continued with others.
     """
 
     def __init__(
