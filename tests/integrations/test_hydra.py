@@ -23,8 +23,8 @@ from omegaconf import DictConfig, OmegaConf
 import ashtune
 from ashtune.core.errors import AshtuneError, SpaceError
 from ashtune.core.events import JobFinished
-from ashtune.integrations.hydra.job import Swept, read
-from ashtune.integrations.hydra.sweep import Sweep
+from ashtune.integrations.hydra import Sweep
+from ashtune.integrations.hydra_job import Swept, read
 from ashtune.space.space import Space
 from ashtune.study.journal import NAME, read_events
 

@@ -67,7 +67,7 @@ class AshtuneSweeper(Sweeper):  # type: ignore[misc]  # Hydra's types are not fo
             CompactHydraException: For whatever cannot be used; Hydra prints its one line and leaves with status 1.
         """
         from ashtune.core.errors import AshtuneError
-        from ashtune.integrations.hydra.sweep import Sweep
+        from ashtune.integrations.hydra import Sweep
 
         overrides: Sequence[str] = arguments
         try:

@@ -22,7 +22,7 @@ class Parameters:
 
     Raises:
         TypeError: If something is neither.
-        ValueError: If there is nothing to choose from, or it may mean two things.
+        ValueError: If it may mean two things.
     """
 
     def __init__(self, given: Any) -> None:
@@ -34,8 +34,6 @@ class Parameters:
             for name, values in grid.items():
                 self.space[self._place(place, name)], readers[name] = _dimension(name, values)
             self._readers.append(readers)
-        if not self.space:
-            raise ValueError(f"param_distributions={given!r} is empty; name a parameter, as in {{'alpha': [0.1, 1.0]}}")
         if len(self._grids) > 1:
             self.space["grid"] = list(range(len(self._grids)))
 
@@ -85,8 +83,6 @@ def _dimension(name: str, values: Any) -> tuple[Any, Callable[[Any], Any]]:
             f"Parameter {name!r} has the tuple {values!r}; give the list {choices!r} for these two values, or a "
             "distribution of scipy.stats for the range"
         )
-    if not choices:
-        raise ValueError(f"Parameter {name!r} has no values to choose from")
     if len(choices) == 1:
         return [0], choices.__getitem__
     kinds = {type(choice) for choice in choices}

@@ -37,7 +37,8 @@ DATA, ROWS, RAISED = "data-{}.joblib", "rows", "raised.pickle"
 class Validated:
     """Fits a candidate on each split and scores it.
 
-    ``digest`` is that of the data, ``meaning`` one of what else a score depends on: a study is not continued with others.
+    ``digest`` is that of the data, ``meaning`` one of what else a score depends on: a study is continued with the same
+    ones only.
     """
 
     def __init__(

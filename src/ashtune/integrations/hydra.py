@@ -20,7 +20,7 @@ from ashtune.core.plaintext import shown
 from ashtune.driver.options import TuneOptions, chosen_halving
 from ashtune.engines.protocol import AUTO
 from ashtune.engines.registry import choose_engine
-from ashtune.integrations.hydra.job import HydraJob, Swept, read
+from ashtune.integrations.hydra_job import HydraJob, Swept, read
 from ashtune.study.disk import DISK, write_new
 from ashtune.study.journal import NAME
 

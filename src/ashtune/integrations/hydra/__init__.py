@@ -1,1 +1,0 @@
-"""Sweeps of Hydra: what is behind ``hydra/sweeper: ashtune``. Hydra finds the sweeper in ``hydra_plugins``."""
