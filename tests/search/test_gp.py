@@ -404,7 +404,7 @@ def test_the_trials_that_it_sees_are_those_of_the_rule_recomputed_over_all_resul
         trial = int(draws.integers(400))
         rung = reached[trial] = reached.get(trial, -1) + 1
         loss = math.inf if draws.random() < 0.1 else round(float(draws.random()), 2)
-        resource = 0 if loss == math.inf else 3 ** min(rung, 3)
+        resource = 0 if loss == math.inf else 3**rung
         proposer.observe(Result(TrialId(trial), rung, resource, (loss,), 1.0), {"x": trial / 400})
         if loss < math.inf:
             standing[trial] = min(standing.get(trial, (0, math.inf)), (-rung, loss))

@@ -19,14 +19,15 @@ What was measured, and which constants made no difference, is in ``docs/decision
 """
 
 import math
-from bisect import insort
 from collections import deque
 from collections.abc import Mapping, Sequence
+from heapq import nlargest
+from itertools import islice
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 from msgspec import Meta
 
-from ashtune.core.jobs import Job, Key, Result, TrialId, as_one
+from ashtune.core.jobs import Job, Key, Result, TrialId
 from ashtune.core.order import ranked
 from ashtune.search.mutation import Mutation, take_steps
 from ashtune.search.origins import results_text
@@ -128,9 +129,6 @@ class GPProposer(Proposer):
         self.points: dict[TrialId, tuple[float, ...]] = {}
         self._tried: set[tuple[float, ...]] = set()  # the same points, to look one up
         self.losses: dict[TrialId, dict[int, Any]] = {}
-        self._best: list[tuple[int, float, TrialId]] = []  # by finite results: minus the rung, the loss; ascending
-        self._several: dict[TrialId, tuple[int, Key]] = {}  # of the best by several losses: the rung, and their key
-        self._newest: list[TrialId] = []  # of those with results, ascending
         self.paces: dict[TrialId, float] = {}
         self.running: set[TrialId] = set()
         self.known: set[TrialId] = set()
@@ -164,18 +162,7 @@ class GPProposer(Proposer):
         self._place(trial, configuration)
         if trial not in self.losses and not result.is_failure and result.seconds > 0 and result.resource > 0:
             self.paces[trial] = math.log(result.seconds / result.resource)
-        if trial not in self.losses:
-            insort(self._newest, trial)
-            del self._newest[:-MOST_NEWEST]
         self.losses.setdefault(trial, {})[result.resource] = result.losses[0] if is_plain else result.key
-        if result.is_failure:
-            return
-        if len(result.losses) > 1:
-            self._note_one_of_several(result)
-        else:
-            loss = as_one(result.violation, result.losses[0])
-            standing = min([(-result.rung, loss, trial), *(one for one in self._best if one[-1] == trial)])
-            self._best = sorted([standing, *(one for one in self._best if one[-1] != trial)])[:MOST_BEST]
 
     def propose(self, trial: int) -> Proposal | None:
         """Return the best of the points that a short search finds; None where the trial is to be random."""
@@ -240,27 +227,17 @@ class GPProposer(Proposer):
         return tuple(0.5 if place is None else round(place, DIGITS) for place in self.space.place(configuration))
 
     def shown_trials(self) -> list[TrialId]:
-        """Return the trials that the process sees, however many there are."""
+        """Return the trials that the process sees: all, or the newest and the best of the highest rungs. O(n log n)."""
         if len(self.losses) <= MOST_BEST + MOST_NEWEST:
             return sorted(self.losses)
-        best = self._best_of_several()[:MOST_BEST] if self._several else [trial for _, _, trial in self._best]
-        return sorted({*best, *self._newest})
-
-    def _note_one_of_several(self, result: Result) -> None:
-        """Keep a result by several losses if it is among the best; amortised O(n log n) for each ``MOST_BEST``."""
-        rung = self._several.get(result.trial, (0, ()))[0]
-        if result.rung >= rung:
-            self._several[result.trial] = result.rung, result.key
-        if len(self._several) > 2 * MOST_BEST:
-            best = self._best_of_several()[:MOST_BEST]
-            self._several = {trial: self._several[trial] for trial in best}
-
-    def _best_of_several(self) -> list[TrialId]:
-        """Return trials by their highest rungs, and by rank among those of the same."""
-        by_rung: dict[int, list[tuple[Key, TrialId]]] = {}
-        for trial, (rung, key) in self._several.items():
-            by_rung.setdefault(rung, []).append((key, trial))
-        return [trial for rung in sorted(by_rung, reverse=True) for _, trial in ranked(by_rung[rung])]
+        by_resource: dict[int, list[tuple[Key, TrialId]]] = {}
+        for trial, losses in self.losses.items():
+            keys = {at: loss if isinstance(loss, tuple) else (loss,) for at, loss in losses.items()}
+            if finite := [at for at, key in keys.items() if max(key) < math.inf]:
+                by_resource.setdefault(max(finite), []).append((keys[max(finite)], trial))
+        in_order = (ranked(by_resource[resource]) for resource in sorted(by_resource, reverse=True))
+        best = islice((trial for rung in in_order for _, trial in rung), MOST_BEST)
+        return sorted({*best, *nlargest(MOST_NEWEST, self.losses)})
 
 
 class _Kernels(NamedTuple):
