@@ -13,8 +13,8 @@ from ashtune.core.errors import AshtuneError, NoResultError, SettingsError, Stud
 from ashtune.core.events import JobFinished
 from ashtune.core.jobs import Job
 from ashtune.schedulers.registry import SCHEDULERS
-from ashtune.testing import oracles
 from ashtune.testing.oracles import RecordedResult
+from tests.helpers import oracles
 
 SPACE = {"x": (0.0, 1.0), "y": (0.0, 1.0)}
 TWO: dict[str, Any] = {"metric": ["accuracy", "latency"], "mode": ["max", "min"]}

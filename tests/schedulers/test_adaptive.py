@@ -7,9 +7,9 @@ from hypothesis import settings
 from ashtune.core.jobs import Job, Result
 from ashtune.core.ladder import Ladder
 from ashtune.schedulers.adaptive import AdaptiveAsh, AdaptiveMachine, cost_of_entry, safe_rung
-from ashtune.testing import oracles
 from ashtune.testing.oracles import Fact, Given, RecordedResult
 from ashtune.testing.schedulers import SETTINGS, check_scheduler
+from tests.helpers import oracles
 
 LADDER = Ladder(1, 81, 3)
 

@@ -3,8 +3,8 @@
 from ashtune.core.jobs import Job, Result, TrialId
 from ashtune.core.ladder import Ladder
 from ashtune.schedulers.full import FullMachine
-from ashtune.testing import oracles
 from ashtune.testing.schedulers import check_scheduler
+from tests.helpers import oracles
 
 
 def test_full_training_gives_every_trial_all_the_resource_in_any_order_of_workers() -> None:

@@ -13,8 +13,8 @@ from ashtune.reports.plan import plan
 from ashtune.schedulers.hyperband import AsyncHyperband, Hyperband, hyperband_brackets
 from ashtune.schedulers.protocol import Machine, Scheduler
 from ashtune.schedulers.registry import SchedulerView
-from ashtune.testing import oracles
 from ashtune.testing.schedulers import SETTINGS, check_scheduler
+from tests.helpers import oracles
 
 FEW = settings(SETTINGS, max_examples=min(40, SETTINGS.max_examples), stateful_step_count=25)
 SMALL = (Ladder(1, 4, 2), Ladder(1, 9, 3), Ladder.explicit([1, 3, 4]), Ladder(7, 7))

@@ -15,9 +15,9 @@ from ashtune.core.ladder import Ladder
 from ashtune.schedulers import pasha
 from ashtune.schedulers.ash import AshMachine
 from ashtune.schedulers.pasha import Pasha, PashaMachine
-from ashtune.testing import oracles
 from ashtune.testing.oracles import Fact, Given, RecordedResult
 from ashtune.testing.schedulers import SETTINGS, check_scheduler
+from tests.helpers import oracles
 
 LADDER = Ladder(1, 81, 3)
 Curve = Sequence[float]

@@ -10,8 +10,8 @@ from ashtune.core.ladder import Ladder
 from ashtune.schedulers.ash import Ash
 from ashtune.schedulers.ranking import QuotaRule
 from ashtune.schedulers.registry import SCHEDULERS
-from ashtune.testing import oracles
 from ashtune.testing.schedulers import check_scheduler
+from tests.helpers import oracles
 
 FRACTIONS = [Fraction(1, 2), Fraction(1, 3), Fraction(1, 4), Fraction(2, 3), Fraction(10, 11)]
 DEFAULT = Ash().where_rungs_are_chosen()

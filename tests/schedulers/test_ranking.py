@@ -18,9 +18,10 @@ from ashtune.schedulers.brackets import SuccessiveHalving
 from ashtune.schedulers.protocol import Machine, Scheduler
 from ashtune.schedulers.ranking import ManyLosses, QuotaRule
 from ashtune.schedulers.stopping import StoppingAsh
-from ashtune.testing import oracles
-from ashtune.testing.oracles import RecordedResult
+from ashtune.testing.oracles import Oracle, RecordedResult, ash
+from ashtune.testing.oracles import ranked as ranked_plainly
 from ashtune.testing.schedulers import SETTINGS, check_scheduler
+from tests.helpers import oracles
 
 Entries = Sequence[tuple[Key, TrialId]]
 
@@ -38,7 +39,7 @@ def numbered(keys: Sequence[Key]) -> Entries:
 
 def by_brute_force(entries: Entries) -> list[TrialId]:
     facts = [RecordedResult(Job(trial, 0), key[1], more=key[2:], violation=key[0]) for key, trial in entries]
-    return [fact.job.trial for fact in oracles.ranked(facts)]
+    return [fact.job.trial for fact in ranked_plainly(facts)]
 
 
 @pytest.mark.parametrize("violation", [None, violations])
@@ -138,13 +139,13 @@ def test_a_rung_of_several_losses_promotes_the_best_of_those_within_its_quota(
 @pytest.mark.parametrize(
     ("scheduler", "oracle"),
     [
-        (Ash(), oracles.ash),
+        (Ash(), ash),
         (StoppingAsh(), oracles.stopping),
         (SuccessiveHalving(), oracles.sh),
     ],
 )
 def test_schedulers_do_as_their_oracles_by_several_losses_and_under_constraints(
-    scheduler: Scheduler, oracle: oracles.Oracle, losses: int, has_constraints: bool
+    scheduler: Scheduler, oracle: Oracle, losses: int, has_constraints: bool
 ) -> None:
     check_scheduler(
         scheduler,

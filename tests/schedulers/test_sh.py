@@ -6,8 +6,8 @@ from ashtune.core.jobs import Job, Result, TrialId
 from ashtune.core.ladder import Ladder
 from ashtune.schedulers.brackets import SuccessiveHalving
 from ashtune.schedulers.protocol import Machine
-from ashtune.testing import oracles
 from ashtune.testing.schedulers import BUDGETS, check_scheduler
+from tests.helpers import oracles
 
 
 def jobs_of(scheduler: Machine) -> list[Job]:

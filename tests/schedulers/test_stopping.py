@@ -8,8 +8,8 @@ from ashtune.core.jobs import Job, Result, TrialId
 from ashtune.core.ladder import Ladder
 from ashtune.schedulers import ranking as rung_module
 from ashtune.schedulers.stopping import StoppingMachine
-from ashtune.testing import oracles
 from ashtune.testing.schedulers import check_scheduler
+from tests.helpers import oracles
 
 
 def begin(scheduler: StoppingMachine, trials: int) -> list[Job]:

@@ -23,7 +23,8 @@ from ashtune.study import controller
 from ashtune.study.assignments import Assignments, Deaths
 from ashtune.study.checkpoint_index import CheckpointIndex, Saved
 from ashtune.study.controller import Controller
-from ashtune.testing import oracles
+from ashtune.testing.oracles import ash
+from tests.helpers import oracles
 from tests.study.controller_machine import SETTINGS, AnyStudy
 
 
@@ -36,7 +37,7 @@ def where_trials_enter(ladder: Ladder) -> Callable[[TrialId], int]:
 
 
 SCHEDULERS: dict[str, tuple[Any, Any]] = {
-    "ash": (Ash(), oracles.ash),
+    "ash": (Ash(), ash),
     "stopping": (StoppingAsh(), oracles.stopping),
     "sh": (SuccessiveHalving(), oracles.sh),
     "full": (FullTraining(), oracles.full),
