@@ -23,7 +23,7 @@ from time import perf_counter
 import numpy as np
 
 from ashtune.cli.roofline import demo_step, environment
-from ashtune.engines.resources.cores import available_cores
+from ashtune.engines.resources import available_cores
 from ashtune.performance.machine import measure
 from ashtune.performance.roofline import Roof, Roofs, place
 from ashtune.reports.diagnosis import diagnosis

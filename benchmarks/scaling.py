@@ -26,7 +26,7 @@ from ashtune.analysis.tally import Tally
 from ashtune.core.events import JobFinished, TrialReleased
 from ashtune.core.ladder import Ladder
 from ashtune.core.numbers import seconds_text
-from ashtune.engines.simulated.model import Driver
+from ashtune.engines.simulated.model import DriverCost
 from ashtune.engines.simulated.workers import SimulatedEngine
 from ashtune.reports.figures.progress import BestSoFar
 from ashtune.reports.simulated import Simulated, simulated
@@ -56,7 +56,7 @@ def run(job: tuple[str, int, float, float]) -> tuple[Simulated, float]:
     scheduler: Machine = AshMachine(LADDER) if name == "ash" else BracketsMachine(LADDER, [Bracket(0, models)])
     curves = made_up(epoch_seconds=length / EPOCHS_A_JOB)
     until = (3 if workers == WORKERS[-1] else 6) * LADDER.rungs[-1] * length / EPOCHS_A_JOB
-    crew = SimulatedEngine(curves.training(), workers=workers, driver=Driver(decision))
+    crew = SimulatedEngine(curves.training(), workers=workers, driver=DriverCost(decision))
     tally, progress = Tally(LADDER, curves.goal), BestSoFar(curves.goal)
     began = time.perf_counter()
     end = simulate(scheduler, crew, [tally, progress], until=until)

@@ -22,7 +22,7 @@ from ashtune.core.observer import Exporter, ObservedStudy, Observer
 from ashtune.core.orders import Order
 from ashtune.core.plaintext import visible
 from ashtune.core.verdicts import TrialFailed, TrialPromoted, Verdict
-from ashtune.study.copies import place_in, replace_file
+from ashtune.study.folders import place_in, replace_file
 
 __all__ = [
     "CsvLog",

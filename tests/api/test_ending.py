@@ -11,8 +11,8 @@ import ashtune
 from ashtune import Stop
 from ashtune.cli.main import main
 from ashtune.core.errors import SettingsError
-from ashtune.engines import slurm
-from ashtune.engines.threads.workers import ThreadEngine
+from ashtune.engines import stop
+from ashtune.engines.threads import ThreadEngine
 from ashtune.study.journal import NAME
 from tests.helpers.studies import sessions, tuned
 
@@ -142,9 +142,9 @@ class Leaving(ThreadEngine):
 def test_a_script_whose_slurm_job_is_about_to_end_ends_with_the_status_that_means_try_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv(slurm.END_TIME, str(time.time() + 600.0))
+    monkeypatch.setenv(stop.SLURM_END_TIME, str(time.time() + 600.0))
     for name in ("LEAST_PAUSE_SECONDS", "MOST_PAUSE_SECONDS"):
-        monkeypatch.setattr(slurm, name, 600.0)
+        monkeypatch.setattr(stop, name, 600.0)
     with pytest.raises(SystemExit) as ended:
         full(tmp_path, scheduler=ashtune.Ash(rungs=[10**5]), max_resource=None, trials=1, engine=Leaving())
-    assert Leaving.statuses == [ended.value.code] == [slurm.TRY_AGAIN]
+    assert Leaving.statuses == [ended.value.code] == [stop.TRY_AGAIN]

@@ -3,8 +3,7 @@
 from pathlib import Path
 
 from ashtune.dashboard.picture import Picture
-from ashtune.study.journal import NAME, read_settings
-from ashtune.study.ladders import ladder_in_force
+from ashtune.study.journal import NAME, ladder_in_force, read_settings
 
 
 def unread_picture(directory: Path) -> Picture:

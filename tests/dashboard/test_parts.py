@@ -19,9 +19,8 @@ from ashtune.dashboard.parts.head import HeadPart
 from ashtune.dashboard.parts.part import Part
 from ashtune.dashboard.parts.workers import STRETCHES, Busyness
 from ashtune.space.space import Space
-from ashtune.study.journal import NAME, read_events, read_settings
+from ashtune.study.journal import NAME, ladder_in_force, read_events, read_settings
 from ashtune.study.journal_writer import Journal, create
-from ashtune.study.ladders import ladder_in_force
 from tests.dashboard.study_picture import picture_of, unread_picture
 from tests.helpers.studies import tuned
 

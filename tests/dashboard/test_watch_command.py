@@ -203,9 +203,9 @@ def test_a_page_that_cannot_start_costs_a_line_and_not_the_study(tmp_path: Path)
     (never / "__init__.py").touch()
     (never / "__main__.py").write_text("import time; time.sleep(600)")
     patches = f"""
-        import ashtune.driver.watching
-        ashtune.driver.watching.START_SECONDS = 0.0
-        ashtune.driver.watching.python_path = lambda: {str(never.parent)!r}
+        import ashtune.driver.control
+        ashtune.driver.control.START_SECONDS = 0.0
+        ashtune.driver.control.python_path = lambda: {str(never.parent)!r}
     """
     script = tmp_path / "tune.py"
     script.write_text(

@@ -37,9 +37,9 @@ from ashtune.study.commands import (
     AddTrials,
     ChangeWorkers,
     Command,
+    CommandFolder,
     ContinueStudy,
     EnqueueConfiguration,
-    Inbox,
     PauseStudy,
     StopStudy,
     send,
@@ -47,8 +47,8 @@ from ashtune.study.commands import (
 from ashtune.study.factory import build_controller
 from ashtune.study.journal import NAME as JOURNAL
 from ashtune.study.journal import read_events, read_settings
-from ashtune.study.ladders import first_ladder
 from ashtune.study.replay import Replay
+from ashtune.study.settings import first_ladder
 from tests.helpers.commands import ashtune_process
 from tests.helpers.live_page import SlowStudy
 
@@ -405,19 +405,19 @@ def test_a_link_or_a_folder_of_others_in_its_place_is_refused_and_left_alone(stu
     folder.unlink()
     folder.write_text("a file")
     with pytest.raises(StudyError):
-        Inbox(study.directory)
+        CommandFolder(study.directory)
     folder.unlink()
     folder.mkdir()
     folder.chmod(0o770)
     with pytest.raises(StudyError):
-        Inbox(study.directory)
+        CommandFolder(study.directory)
     assert (elsewhere / "precious").read_text() == "mine"
     assert len(study.events()) == count
 
 
 def test_a_folder_that_has_its_group_from_the_one_above_is_the_users_own(tmp_path: Path) -> None:
     tmp_path.chmod(0o2700)
-    with Inbox(tmp_path):
+    with CommandFolder(tmp_path):
         assert stat.S_IMODE((tmp_path / NAME).stat().st_mode) & 0o777 == 0o700
 
 
@@ -430,7 +430,7 @@ def test_a_command_that_lies_there_when_the_session_ends_is_refused(tmp_path: Pa
         except StudyError as error:
             refusals.append(str(error))
 
-    with Inbox(tmp_path):
+    with CommandFolder(tmp_path):
         sender = threading.Thread(target=ask)
         sender.start()
         end = time.monotonic() + SECONDS
@@ -455,7 +455,7 @@ def test_the_answer_to_a_command_that_can_no_longer_be_taken_back_is_waited_for(
 
     wait_for_answer = commands._waited_for
     monkeypatch.setattr(commands, "_waited_for", wait)
-    with Inbox(tmp_path) as inbox, pytest.raises(StudyError):
+    with CommandFolder(tmp_path) as inbox, pytest.raises(StudyError):
         send(tmp_path, StopStudy())
 
 
@@ -471,7 +471,7 @@ def test_a_command_that_lies_there_when_the_session_begins_is_refused(tmp_path: 
     folder.mkdir(0o700)
     (folder / "x.unfinished").touch()
     early = lies(folder, 1)
-    with Inbox(tmp_path) as inbox:
+    with CommandFolder(tmp_path) as inbox:
         assert list(inbox.take()) == []
         assert [path.name for path in folder.iterdir()] == [f"{early}.answer"]
         answer = json.loads((folder / f"{early}.answer").read_bytes())
@@ -481,7 +481,7 @@ def test_a_command_that_lies_there_when_the_session_begins_is_refused(tmp_path: 
 def test_a_command_that_comes_while_others_are_refused_at_the_end_is_refused_too(tmp_path: Path) -> None:
     folder = tmp_path / NAME
 
-    class Crossed(Inbox):
+    class Crossed(CommandFolder):
         """While it answers the first command, another one comes."""
 
         late = ""

@@ -62,9 +62,9 @@ def test_a_number_of_workers_that_was_refused_late_can_be_asked_for_again(refusa
 
     def hear() -> list[object]:
         pending = list(control.take(1.0))
-        for each in pending:
-            each.accept()
-        return [each.event for each in pending]
+        for name, event in pending:
+            control.accept(name, event)
+        return [event for _, event in pending]
 
     assert hear() == [WorkersChanged(1.0, WANTED)]
     assert inbox.answers == [str(refusal)]

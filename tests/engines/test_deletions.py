@@ -10,7 +10,7 @@ from ashtune.engines.checkpoint_store import WAIT_SECONDS, DeferredDeletions
 from ashtune.engines.local.workers import LocalEngine
 from ashtune.engines.own_loop import OwnLoopEngine
 from ashtune.engines.protocol import Engine
-from ashtune.engines.threads.workers import ThreadEngine
+from ashtune.engines.threads import ThreadEngine
 from ashtune.study.journal_writer import SYNC_SECONDS
 from ashtune.testing.workers import count, open_harness
 

@@ -7,7 +7,7 @@ import pytest
 from ashtune.core.errors import SettingsError
 from ashtune.engines.local.workers import LocalEngine
 from ashtune.engines.registry import choose_engine
-from ashtune.engines.threads.workers import ThreadEngine
+from ashtune.engines.threads import ThreadEngine
 
 
 @pytest.mark.parametrize("engine", [LocalEngine, ThreadEngine])

@@ -9,7 +9,7 @@ from ashtune.core.events import Event, JobFinished, SessionStarted, TrialsExtend
 from ashtune.core.jobs import Goal, WorkerId
 from ashtune.core.ladder import Ladder
 from ashtune.core.orders import Order, Train
-from ashtune.engines.loop import Drive, Request, Requests
+from ashtune.engines.loop import Drive, Requests
 from ashtune.engines.stop import StopSwitch
 from ashtune.schedulers.ash import AshMachine
 from ashtune.schedulers.brackets import SuccessiveHalving
@@ -60,27 +60,21 @@ class Inspector:
         pass
 
 
-class MoreTrials:
-    """A request for more trials that must not be looked at; left to it, successive halving refuses it for ever."""
-
-    event = TrialsExtended(0.0, TRIALS + 1)
-
-    def accept(self) -> None:
-        raise AssertionError("it comes too late")
-
-    def refuse(self, why: str) -> None:
-        raise AssertionError(f"it comes too late, and is answered {why}")
-
-
 class AsksAtTheEnd:
-    """Asks for more trials as soon as the study is complete."""
+    """Asks for more trials as soon as the study is complete; asked, successive halving refuses them for ever."""
 
     def __init__(self, controller: Controller) -> None:
         self._controller = controller
 
-    def take(self, now: float) -> Iterator[Request]:
+    def take(self, now: float) -> Iterator[tuple[str, Event]]:
         if self._controller.is_complete:
-            yield MoreTrials()
+            yield "more", TrialsExtended(0.0, TRIALS + 1)
+
+    def accept(self, name: str, event: Event) -> None:
+        raise AssertionError("it comes too late")
+
+    def refuse(self, name: str, why: str) -> None:
+        raise AssertionError(f"it comes too late, and is answered {why}")
 
 
 def run(path: Path, controller: Controller, inspector: Inspector, requests: Requests | None = None) -> None:

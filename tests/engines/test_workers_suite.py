@@ -13,7 +13,7 @@ from ashtune.engines.protocol import Workers
 from ashtune.engines.simulated.model import Training
 from ashtune.engines.simulated.workers import SimulatedEngine
 from ashtune.engines.stop import SIGNALS
-from ashtune.engines.threads.workers import ThreadEngine
+from ashtune.engines.threads import ThreadEngine
 from ashtune.testing.trainers import TrainersSuite
 from ashtune.testing.workers import EngineHarness, MakeHarness, WorkersSuite, count, open_harness
 

@@ -3,7 +3,7 @@
 import pytest
 
 from ashtune.core.ladder import Ladder
-from ashtune.study.ladders import continued
+from ashtune.study.settings import continued
 
 FIRST = Ladder(1, 5, 2)
 LATER = FIRST.lengthened(12)

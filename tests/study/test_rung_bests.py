@@ -18,8 +18,8 @@ from ashtune.schedulers.ash import Ash
 from ashtune.schedulers.brackets import SuccessiveHalving
 from ashtune.schedulers.hyperband import Hyperband
 from ashtune.schedulers.stopping import StoppingAsh
+from ashtune.study.checkpoint_index import RungBests
 from ashtune.study.controller import Controller
-from ashtune.study.rung_bests import RungBests
 
 GOALS = {
     "one objective": Goal("loss", "min"),

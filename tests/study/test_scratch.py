@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from ashtune.study.scratch import ScratchDirectory, temporary_folder
+from ashtune.study.folders import ScratchDirectory, temporary_folder
 
 SCRIPT = """
 import signal
 from pathlib import Path
-from ashtune.study.scratch import temporary_folder
+from ashtune.study.folders import temporary_folder
 
 with temporary_folder() as folder:
     Path(folder, "data").write_text("secret")
@@ -84,6 +84,6 @@ def test_a_folder_that_another_process_deletes_at_the_same_time_is_no_error(
         left.rmdir()
         return False
 
-    monkeypatch.setattr("ashtune.study.scratch._lives", lives)
+    monkeypatch.setattr("ashtune.study.folders._lives", lives)
     with temporary_folder() as folder:
         assert list(temporary.iterdir()) == [folder]

@@ -17,9 +17,9 @@ from ashtune.core.plaintext import one_line
 from ashtune.schedulers.registry import SchedulerView
 from ashtune.search.registry import SEARCHES
 from ashtune.study.factory import build_controller, caution_of, scheduler_view
-from ashtune.study.journal import NAME, read_events, read_settings
-from ashtune.study.ladders import first_ladder, ladder_in_force
+from ashtune.study.journal import NAME, ladder_in_force, read_events, read_settings
 from ashtune.study.replay import Replay
+from ashtune.study.settings import first_ladder
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):

@@ -17,7 +17,7 @@ from ashtune.core.jobs import TrialId, WorkerId
 from ashtune.core.orders import Release
 from ashtune.core.plaintext import error_line
 from ashtune.study import objective_file as objectives
-from ashtune.study.scratch import temporary_folder
+from ashtune.study.folders import temporary_folder
 from ashtune.study.settings import Settings
 from ashtune.training.channel import Mailbox, Shutdown
 from ashtune.training.loading import load_objective

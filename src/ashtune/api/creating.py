@@ -32,11 +32,10 @@ from ashtune.study import journal as journals
 from ashtune.study import objective_file as objectives
 from ashtune.study.disk import DISK, FOLDER_FOR_THE_OWNER
 from ashtune.study.factory import build_controller, new_settings
-from ashtune.study.journal import read_events
+from ashtune.study.journal import ladder_in_force, read_events
 from ashtune.study.journal_writer import create
-from ashtune.study.ladders import continued, first_ladder, ladder_in_force
 from ashtune.study.replay import replay
-from ashtune.study.settings import Settings, differences
+from ashtune.study.settings import Settings, continued, differences, first_ladder
 from ashtune.training import printed
 from ashtune.training.objectives import ChecksSpace
 from ashtune.training.runner import HasRunner

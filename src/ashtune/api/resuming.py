@@ -15,8 +15,7 @@ from ashtune.engines.protocol import AUTO
 from ashtune.engines.registry import choose_engine
 from ashtune.space.space import Space
 from ashtune.study import objective_file as objectives
-from ashtune.study.journal import read_events
-from ashtune.study.ladders import ladder_in_force
+from ashtune.study.journal import ladder_in_force, read_events
 from ashtune.study.lock import StudyLock
 from ashtune.training.objectives import ChecksSpace
 from ashtune.training.versions import version_of

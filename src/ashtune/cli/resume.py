@@ -7,7 +7,7 @@ import sys
 def add_to(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     from ashtune.cli import options
-    from ashtune.driver.options import Controlling, Ending, ResumeOptions, Running, Watching
+    from ashtune.driver.options import Controlling, Ending, ResumeOptions, Watching, WorkerOptions
 
     parser.epilog = (
         "Resuming runs the training function and loads the checkpoints kept in DIR, which are pickles: "
@@ -22,7 +22,7 @@ def add_to(parser: argparse.ArgumentParser) -> None:
     )
     options.add(parser, ResumeOptions, "max_resource", title="halving")
     options.add(parser, Ending)
-    options.add(parser, Running)
+    options.add(parser, WorkerOptions)
     options.add(parser, Watching)
     options.add(parser, Controlling)
     parser.add_argument("--json", action="store_true", help="print the result as JSON")

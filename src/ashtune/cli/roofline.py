@@ -93,7 +93,7 @@ def main(given: argparse.Namespace) -> int:
 
 def measured() -> "Roofs":
     """Measure this machine."""
-    from ashtune.engines.resources.cores import available_cores
+    from ashtune.engines.resources import available_cores
     from ashtune.performance.machine import measure
 
     return measure(available_cores(), environment)
@@ -132,7 +132,7 @@ def study_epochs(directory: Path) -> "Epochs":
 
 def environment(threads: int) -> Mapping[str, str]:
     """Return the environment of a process that may use so many threads."""
-    from ashtune.engines.resources.cores import thread_variables
+    from ashtune.engines.resources import thread_variables
 
     return {**os.environ, **thread_variables(threads, threads, os.environ)}
 

@@ -9,7 +9,16 @@ def add_to(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     from ashtune.cli import options
     from ashtune.core import parse
-    from ashtune.driver.options import Controlling, Ending, Halving, Preferring, Running, Searching, Storage, Watching
+    from ashtune.driver.options import (
+        Controlling,
+        Ending,
+        Halving,
+        Preferring,
+        Searching,
+        Storage,
+        Watching,
+        WorkerOptions,
+    )
 
     parser.add_argument(
         "objective", metavar="FILE:FUNCTION", nargs="?",
@@ -31,7 +40,7 @@ def add_to(parser: argparse.ArgumentParser) -> None:
         "--mode", required=True, type=parse.one_or_more, metavar="MODE",
         help="which way is better, min or max; one for each metric, as max,min",
     )  # fmt: skip
-    for kind in (Halving, Searching, Preferring, Ending, Running, Watching, Controlling, Storage):
+    for kind in (Halving, Searching, Preferring, Ending, WorkerOptions, Watching, Controlling, Storage):
         options.add(parser, kind)
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
 

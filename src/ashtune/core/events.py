@@ -56,7 +56,7 @@ class SessionStarted(_Fact, frozen=True):
     are no better; ``stop_when``: what it has to be worth. ``confirm``: which configurations are trained once more when
     the search has ended.
     ``facts`` says what it runs on and with, in words for a person: see :mod:`ashtune.driver.environment`. ``rungs`` and
-    ``kept`` are the record of the ladder from now on, where it got more rungs above: see :mod:`ashtune.study.ladders`.
+    ``kept`` are the record of the ladder from now on, where it got more rungs above: see :mod:`ashtune.study.settings`.
     ``objective`` is the version of the training function: see :mod:`ashtune.training.versions`. ``control``: the driver
     listens to commands: see :mod:`ashtune.study.commands`.
     """

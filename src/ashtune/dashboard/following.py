@@ -28,8 +28,7 @@ from ashtune.dashboard.refusals import NothingThere
 from ashtune.dashboard.trial_query import REASON_CHARACTERS, Query, row_of
 from ashtune.study.disk import DISK
 from ashtune.study.journal import NAME, read_settings
-from ashtune.study.ladders import first_ladder
-from ashtune.study.settings import Settings
+from ashtune.study.settings import Settings, first_ladder
 
 POLL_SECONDS = 0.5
 """From one look at a journal to the next. A file system between hosts tells nobody that a file has grown."""

@@ -33,9 +33,8 @@ from ashtune.dashboard.trial_query import TrialTables
 from ashtune.schedulers.registry import SchedulerView
 from ashtune.search.registry import learns
 from ashtune.study.factory import build_controller, scheduler_view
-from ashtune.study.ladders import first_ladder
 from ashtune.study.replay import Replay
-from ashtune.study.settings import Settings
+from ashtune.study.settings import Settings, first_ladder
 
 LARGE_BYTES = 8 << 20
 """A journal of more bytes is read twice."""

@@ -18,7 +18,7 @@ import msgspec
 
 from ashtune.core.plaintext import error_line
 from ashtune.dashboard.messages import PROCESS, WHAT_IF, Answer, Question, TrialQuestion
-from ashtune.engines.resources.cores import THREAD_VARIABLES
+from ashtune.engines.resources import THREAD_VARIABLES
 from ashtune.processes.child import AnsweringChild
 from ashtune.processes.frames import FrameWriter
 

@@ -1,17 +1,22 @@
-"""What the user asks of a study that runs: commands become events, if they fit the study as it is now.
+"""The live page of a study that is driven here, and what the user asks of the study from it.
+
+The page is ``ashtune watch`` in a process of its own, which ends a moment after this process, not with the study: in a
+notebook one looks at it when the study is done. Whatever goes wrong with it costs one line on stderr.
 
 A command is checked here, then taken by the controller and written to the journal as any other event, and answered. So
-a resumed study knows of it: more trials are allowed, and what was enqueued and not begun is tried; a pause and another
-number of workers end with the session.
+a resumed study knows of it; a pause and another number of workers end with the session.
 
-Rule 1: a command that is refused leaves nothing behind but one line, for whoever sent it and on stderr.
+Rule 1: a command that is refused leaves nothing behind but one line, for its sender and on stderr.
 Rule 2: a command that is fulfilled already, as to pause what is paused, is answered and is no event.
 """
 
+import os
+import socket
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import assert_never
-
-import msgspec
 
 from ashtune.analysis.tally import Tally
 from ashtune.core.checks import check_whole
@@ -26,15 +31,19 @@ from ashtune.core.events import (
     WorkersChanged,
 )
 from ashtune.core.numbers import plural
+from ashtune.core.plaintext import one_line
 from ashtune.engines.options import MOST_WORKERS
 from ashtune.engines.protocol import Resizable, Workers
+from ashtune.processes.child import ChildProcess, module_command, module_environment
+from ashtune.reports.terminal.live import in_a_notebook
+from ashtune.reports.terminal.text import show_link, write
 from ashtune.study.commands import (
     AddTrials,
     ChangeWorkers,
     Command,
+    CommandFolder,
     ContinueStudy,
     EnqueueConfiguration,
-    Inbox,
     PauseStudy,
     StopStudy,
 )
@@ -43,6 +52,11 @@ from ashtune.study.controller import Controller
 from ashtune.study.settings import Settings
 
 STOPPED = "asked for on the live page"
+START_SECONDS = 30.0
+_ENDING_SECONDS = 2.0
+"""For the page's own way to its end. After that it is killed."""
+
+_pages: dict[tuple[Path, bool], "Page"] = {}
 
 
 class Control:
@@ -61,7 +75,7 @@ class Control:
 
     def __init__(
         self,
-        inbox: Inbox,
+        inbox: CommandFolder,
         *,
         settings: Settings,
         tally: Tally,
@@ -80,8 +94,8 @@ class Control:
         self._count: int | None = count  # None where the machine had no room for as many as were wanted
         self._complain = complain
 
-    def take(self, now: float) -> Iterator["PendingCommand"]:
-        """Yield what was asked since the last call and fits the study. Each is settled before the next is looked at."""
+    def take(self, now: float) -> Iterator[tuple[str, Event]]:
+        """Yield what was asked since the last call and fits the study: its name, and what it is in the journal."""
         for name, command in self._inbox.take():
             try:
                 event = self._event(command, now)
@@ -91,7 +105,7 @@ class Control:
             if event is None:
                 self._inbox.answer(name)
             else:
-                yield PendingCommand(self, name, event)
+                yield name, event
 
     def accept(self, name: str, event: Event) -> None:
         """Do what does not follow from an event by itself, and answer the command."""
@@ -179,17 +193,65 @@ class Control:
         return checked
 
 
-class PendingCommand(msgspec.Struct, frozen=True):
-    """A command that fits the study as it is now: see :class:`~ashtune.engines.loop.Request`."""
+class Page:
+    """A page of one study, which is being started.
 
-    control: Control
-    name: str
-    event: Event
+    Args:
+        directory: The study's.
+        control: Whether commands may be sent from it.
+    """
 
-    def accept(self) -> None:
-        """It is in the journal."""
-        self.control.accept(self.name, self.event)
+    def __init__(self, directory: Path, *, control: bool = False) -> None:
+        self._owner = os.getpid()
+        self._address = ""
+        self._problem = ""
+        more = ["--control"] if control else []
+        command = module_command("ashtune", "watch", "--until-exit", self._owner, *more, "--", directory)
+        self._process: ChildProcess | None = None
+        try:
+            self._process = ChildProcess(command, module_environment(), stderr=subprocess.STDOUT)
+        except OSError as error:
+            self._problem = str(error.strerror)
 
-    def refuse(self, why: str) -> None:
-        """The scheduler does not take it."""
-        self.control.refuse(self.name, why)
+    @property
+    def is_there(self) -> bool:
+        """Whether its process runs, and is one of this process: a fork has none."""
+        return self._owner == os.getpid() and self._process is not None and not self._process.is_dead
+
+    def say_where(self) -> None:
+        """Print its address on stderr, which takes up to a second after its start; or why there is none.
+
+        In a notebook the address is a link in the cell.
+        """
+        if not self._address and not self._problem:
+            self._read_address()
+        if self._address and in_a_notebook():
+            show_link("live page", self._address)
+        elif self._address:
+            host, port = one_line(socket.gethostname(), 100), self._address.split("/")[2].rpartition(":")[2]
+            write(f"live page: {self._address} (elsewhere: ssh -L {port}:127.0.0.1:{port} {host})\n", sys.stderr)
+        else:
+            write(f"no live page: {self._problem}; the study goes on\n", sys.stderr)
+
+    def end(self) -> None:
+        """End its process, if it is one of this process: first as it wants to, then by a kill."""
+        if self._process is not None and self._owner == os.getpid():
+            self._process.terminate()
+            self._process.end(_ENDING_SECONDS)
+
+    def _read_address(self) -> None:
+        assert self._process is not None, "else there is a problem"
+        line = self._process.read_line(START_SECONDS)
+        self._process.hang_up()
+        if line.startswith("http://"):
+            self._address = line
+        else:
+            self._problem = one_line(line) or f"it did not start within {START_SECONDS:g} s"
+            self.end()
+
+
+def page_of(directory: Path, *, control: bool = False) -> Page:
+    """Return the page of a study, that is there or is started now: one for each study that this process drives."""
+    if (page := _pages.get((directory, control))) is None or not page.is_there:
+        page = _pages[directory, control] = Page(directory, control=control)
+    return page

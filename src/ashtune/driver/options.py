@@ -114,7 +114,7 @@ class EngineOption(TypedDict, total=False):
     engine: Annotated[str | Engine, Option(default=AUTO, parse=str, metavar="NAME")]
 
 
-class Running(EngineOption, RunOptions, total=False):
+class WorkerOptions(EngineOption, RunOptions, total=False):
     """running."""
 
 
@@ -155,7 +155,7 @@ class Controlling(TypedDict, total=False):
     ]
 
 
-class SessionOptions(Ending, Running, Watching, Controlling, total=False):
+class SessionOptions(Ending, WorkerOptions, Watching, Controlling, total=False):
     """What every session on a study takes."""
 
 

@@ -17,7 +17,7 @@ import msgspec
 from ashtune.core.errors import StudyError
 from ashtune.core.jobs import Job, Result, TrialId
 from ashtune.core.plaintext import error_line
-from ashtune.engines.resources.cores import THREAD_VARIABLES
+from ashtune.engines.resources import THREAD_VARIABLES
 from ashtune.engines.worker.serve import die_with_parent
 from ashtune.processes.child import AnsweringChild, serve
 from ashtune.processes.frames import FrameWriter
@@ -28,7 +28,7 @@ from ashtune.space.space import Space
 MODULE = "ashtune.driver.proposer_process"
 
 
-class Opening(msgspec.Struct, frozen=True, tag=True):
+class ProposerSetup(msgspec.Struct, frozen=True, tag=True):
     """The first message to the process: what its proposer is made of."""
 
     search: dict[str, Any]
@@ -40,34 +40,28 @@ class Opening(msgspec.Struct, frozen=True, tag=True):
     valid: bytes = b""
 
 
-class Began(msgspec.Struct, frozen=True, tag=True, omit_defaults=True):
+class JobBegan(msgspec.Struct, frozen=True, tag=True, omit_defaults=True):
     """A job began. The configuration is in the first message of its trial only, in msgpack."""
 
     job: Job
     configuration: bytes = b""
 
 
-class Ended(msgspec.Struct, frozen=True, tag=True, omit_defaults=True):
-    """A job came to a result."""
+class ResultCame(msgspec.Struct, frozen=True, tag=True, omit_defaults=True):
+    """A job came to a result, or one is known from before the study."""
 
     result: Result
     configuration: bytes = b""
+    is_from_before: bool = False
 
 
-class Known(msgspec.Struct, frozen=True, tag=True, omit_defaults=True):
-    """A result from before the study."""
-
-    result: Result
-    configuration: bytes = b""
-
-
-class Wanted(msgspec.Struct, frozen=True, tag=True):
-    """A configuration is wanted for a trial; the answer is an :class:`Answer`."""
+class ProposalRequest(msgspec.Struct, frozen=True, tag=True):
+    """A configuration is wanted for a trial; the answer is a :class:`ProposerAnswer`."""
 
     trial: int
 
 
-class Answer(msgspec.Struct, frozen=True):
+class ProposerAnswer(msgspec.Struct, frozen=True):
     """What the proposer returned, or the error that it raised, in one line."""
 
     proposal: Proposal | None = None
@@ -91,24 +85,25 @@ class ProposerProcess(Proposer):
             from ashtune.pickles.pickler import dumps
 
             valid = dumps(space.rules.valid)
-        opening = Opening(SEARCHES.record(search), space.to_record(), seed, max_resource, path, os.getpid(), valid)
+        setup = ProposerSetup(SEARCHES.record(search), space.to_record(), seed, max_resource, path, os.getpid(), valid)
         self._write = FrameWriter()
-        self._history = bytearray(self._write.frame(opening))
+        self._history = bytearray(self._write.frame(setup))
         self._described: set[TrialId] = set()  # whose configuration is in it
         self._sent = 0  # bytes of it, to the process that runs
         self._process = AnsweringChild(MODULE, dict.fromkeys(THREAD_VARIABLES, "1"))
 
     def started(self, job: Job, configuration: Mapping[str, object]) -> None:
         """Keep it for the process."""
-        self._history += self._write.frame(Began(job, self._description(job.trial, configuration)))
+        self._history += self._write.frame(JobBegan(job, self._description(job.trial, configuration)))
 
     def observe(self, result: Result, configuration: Mapping[str, object]) -> None:
         """Keep it for the process."""
-        self._history += self._write.frame(Ended(result, self._description(result.trial, configuration)))
+        self._history += self._write.frame(ResultCame(result, self._description(result.trial, configuration)))
 
     def know(self, result: Result, configuration: Mapping[str, object]) -> None:
         """Keep it for the process."""
-        self._history += self._write.frame(Known(result, self._description(result.trial, configuration)))
+        description = self._description(result.trial, configuration)
+        self._history += self._write.frame(ResultCame(result, description, is_from_before=True))
 
     def propose(self, trial: int) -> Proposal | None:
         """Ask the process; start it first, or anew.
@@ -119,11 +114,11 @@ class ProposerProcess(Proposer):
 
         def unsent(is_new: bool) -> bytes:
             begin, self._sent = 0 if is_new else self._sent, len(self._history)
-            return bytes(self._history[begin:]) + self._write.frame(Wanted(trial))
+            return bytes(self._history[begin:]) + self._write.frame(ProposalRequest(trial))
 
         for _ in range(2):
             if (body := self._process.ask(unsent)) is not None:
-                answer = msgspec.msgpack.decode(body, type=Answer)
+                answer = msgspec.msgpack.decode(body, type=ProposerAnswer)
                 if answer.error:
                     raise StudyError(answer.error)
                 return answer.proposal
@@ -132,7 +127,7 @@ class ProposerProcess(Proposer):
         raise StudyError("its process died twice while it made one proposal")
 
     def close(self) -> None:
-        """End the process; a proposal under way comes to nothing."""
+        """End the process; a proposal under way is lost."""
         self._process.close()
 
     def _description(self, trial: TrialId, configuration: Mapping[str, object]) -> bytes:
@@ -142,16 +137,16 @@ class ProposerProcess(Proposer):
         return msgspec.msgpack.encode(dict(configuration))
 
 
-Message = Opening | Began | Ended | Known | Wanted
+Message = ProposerSetup | JobBegan | ResultCame | ProposalRequest
 
 
 def main() -> None:
     """Serve the driver until it closes the pipe."""
-    server = _Server()
+    server = _ProposerServer()
     serve(lambda body: server.take(msgspec.msgpack.decode(body, type=Message)))
 
 
-class _Server:
+class _ProposerServer:
     """The process's side. Once anything of the proposer has raised, that error is every answer."""
 
     def __init__(self) -> None:
@@ -159,11 +154,11 @@ class _Server:
         self._configurations: dict[TrialId, bytes] = {}
         self._error = ""
 
-    def _open(self, opening: Opening) -> None:
-        die_with_parent(opening.parent)
-        sys.path += [entry for entry in opening.path if entry not in sys.path]
-        self._space = Space.from_record(opening.space, pickle.loads(opening.valid) if opening.valid else None)
-        proposer = SEARCHES.read(opening.search).proposer(self._space, opening.seed, opening.max_resource)
+    def _set_up(self, setup: ProposerSetup) -> None:
+        die_with_parent(setup.parent)
+        sys.path += [entry for entry in setup.path if entry not in sys.path]
+        self._space = Space.from_record(setup.space, pickle.loads(setup.valid) if setup.valid else None)
+        proposer = SEARCHES.read(setup.search).proposer(self._space, setup.seed, setup.max_resource)
         assert proposer is not None
         self._proposer = proposer
 
@@ -171,26 +166,25 @@ class _Server:
         """Take in a message; return the frame of its answer, nothing if it needs none."""
         if not self._error:
             try:
-                return self._passed_on(message)
+                return self._pass_on(message)
             except Exception as error:  # noqa: BLE001 - whatever a model raises
                 self._error = error_line(error)
-        return self._write.frame(Answer(error=self._error)) if isinstance(message, Wanted) else b""
+        return self._write.frame(ProposerAnswer(error=self._error)) if isinstance(message, ProposalRequest) else b""
 
-    def _passed_on(self, message: Message) -> bytes:
+    def _pass_on(self, message: Message) -> bytes:
         match message:
-            case Opening():
-                self._open(message)
-            case Began(job, description):
+            case ProposerSetup():
+                self._set_up(message)
+            case JobBegan(job, description):
                 self._proposer.started(job, self._configuration(job.trial, description))
-            case Ended(result, description):
-                self._proposer.observe(result, self._configuration(result.trial, description))
-            case Known(result, description):
-                self._proposer.know(result, self._configuration(result.trial, description))
-            case Wanted(trial):
+            case ResultCame(result, description, is_from_before):
+                hear = self._proposer.know if is_from_before else self._proposer.observe
+                hear(result, self._configuration(result.trial, description))
+            case ProposalRequest(trial):
                 proposal = self._proposer.propose(trial)
                 if proposal is not None:  # in plain values, as numbers of numpy cannot be sent
                     proposal = Proposal(self._space.check(proposal.configuration), proposal.origin)
-                return self._write.frame(Answer(proposal))
+                return self._write.frame(ProposerAnswer(proposal))
         return b""
 
     def _configuration(self, trial: TrialId, description: bytes) -> dict[str, Any]:

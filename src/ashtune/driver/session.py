@@ -26,7 +26,7 @@ from ashtune.core.numbers import plural
 from ashtune.core.observer import Observer
 from ashtune.core.verdicts import Followed
 from ashtune.core.version import __version__
-from ashtune.driver.control import Control
+from ashtune.driver.control import Control, Page, page_of
 from ashtune.driver.engines import open_engine, worker_count
 from ashtune.driver.enough import Enough, check_enough
 from ashtune.driver.environment import environment, names_of_parts, program_of
@@ -40,11 +40,9 @@ from ashtune.driver.observing import (
 )
 from ashtune.driver.options import MAX_FAILURES, SessionOptions
 from ashtune.driver.proposer_process import ProposerProcess
-from ashtune.driver.watching import Page, page_of
-from ashtune.engines import slurm
 from ashtune.engines.loop import Drive
 from ashtune.engines.protocol import Engine, Workers
-from ashtune.engines.stop import GRACE_SECONDS, StopSwitch
+from ashtune.engines.stop import GRACE_SECONDS, SLURM_ENDS, TRY_AGAIN, StopSwitch, time_in_slurm
 from ashtune.reports.best import why_no_result
 from ashtune.reports.study_info import StudyInfo
 from ashtune.reports.terminal.live import display_for, in_a_notebook
@@ -55,12 +53,12 @@ from ashtune.space.rules import Valid
 from ashtune.space.space import Space
 from ashtune.study import journal as journals
 from ashtune.study.checkpoints import Checkpoints
-from ashtune.study.commands import Inbox
+from ashtune.study.commands import CommandFolder
 from ashtune.study.configurations import Configurations
 from ashtune.study.disk import DISK, Disk
 from ashtune.study.factory import build_configurations, build_controller, caution_of, observed_study, scheduler_view
+from ashtune.study.journal import ladder_in_force
 from ashtune.study.journal_writer import Journal
-from ashtune.study.ladders import ladder_in_force
 from ashtune.study.objective_file import read_valid
 from ashtune.study.replay import replay
 from ashtune.training.versions import changed
@@ -173,7 +171,7 @@ class Session:
             self._refuse_to_end_with_nothing()
         if self._tally.best is None and self._tally.failures.total:
             write(f"no trial has a result yet; {why_no_result(self._tally)}\n", sys.stderr)
-        is_cut_short = not self._controller.is_complete and self._controller.stopping == slurm.REASON
+        is_cut_short = not self._controller.is_complete and self._controller.stopping == SLURM_ENDS
         if session.rungs and self._controller.is_complete and not self._options["quiet"]:
             self._say_if_nobody_went_on()
         if self._controller.is_complete:
@@ -183,7 +181,7 @@ class Session:
         if stop.signals and not (self._controller.is_complete and stop.signals[0] == signal.SIGUSR1):
             self._obey(stop.signals[0])
         if is_cut_short:
-            self._exit(slurm.TRY_AGAIN)
+            self._exit(TRY_AGAIN)
 
     def _refuse_to_end_with_nothing(self) -> None:
         """Raise an error if the study has ended by itself, and nothing but failures came of it."""
@@ -200,7 +198,7 @@ class Session:
     def _obey(self, number: int) -> None:
         """End the script as the signal wants; among ranks without dying by it, which would look like a crash."""
         if number == signal.SIGUSR1:
-            self._exit(slurm.TRY_AGAIN)
+            self._exit(TRY_AGAIN)
         if number == signal.SIGTERM and self._engine.must_exit:
             self._exit(128 + number)
         signal.raise_signal(number)
@@ -342,7 +340,7 @@ class Session:
 
     @contextmanager
     def _at_work(
-        self, session: SessionStarted, stop: StopSwitch, inbox: Inbox | None = None, *, quiet: bool
+        self, session: SessionStarted, stop: StopSwitch, inbox: CommandFolder | None = None, *, quiet: bool
     ) -> Iterator[Drive]:
         """Open all that a session works with, and close it in the order that loses nothing."""
         options, settings, surroundings = self._options, self._settings, self._surroundings
@@ -383,7 +381,7 @@ class Session:
                         is_safe = journal.sync()  # before the last checkpoints are deleted, which follows from it
                         workers.close(deletes=is_safe)
                     finally:
-                        finish_all(threads, lambda: bool(stop.signals) or self._controller.stopping == slurm.REASON)
+                        finish_all(threads, lambda: bool(stop.signals) or self._controller.stopping == SLURM_ENDS)
 
     @property
     def _is_own_process(self) -> bool:
@@ -433,19 +431,19 @@ class Session:
         return page_of(self._directory, control=self._options["control"])
 
     @contextmanager
-    def _listening(self) -> Iterator[Inbox | None]:
+    def _listening(self) -> Iterator[CommandFolder | None]:
         """Take commands, if the user asked for it."""
         if not self._options["control"]:
             yield None
             return
-        inbox = Inbox(self._directory)
+        inbox = CommandFolder(self._directory)
         try:
             yield inbox
         finally:
             if self._is_own_process:
                 inbox.close()
 
-    def _control(self, inbox: Inbox, workers: Workers, count: int) -> Control:
+    def _control(self, inbox: CommandFolder, workers: Workers, count: int) -> Control:
         return Control(
             inbox,
             settings=self._settings,
@@ -505,16 +503,11 @@ class Session:
         given = self._options["time_limit"]
         assert not isinstance(given, str), "it was checked"
         own = math.inf if given is None else given
-        unix_now = self._surroundings.unix_time()
-        limit, left = slurm.time_limit(os.environ, unix_now), slurm.time_left(os.environ, unix_now)
-        if limit is None or left is None:
-            return StopSwitch(search_until=now + own, enough=self._enough.reason)
-        pause = slurm.pause_before(left)
-        grace = pause if limit < own else min(GRACE_SECONDS, pause)
+        limit, pause = time_in_slurm(os.environ, self._surroundings.unix_time()) or (math.inf, math.inf)
         return StopSwitch(
             now + limit,
-            grace=grace,
-            at_deadline=slurm.REASON,
+            grace=pause if limit < own else min(GRACE_SECONDS, pause),
+            at_deadline=SLURM_ENDS,
             search_until=now + own,
             enough=self._enough.reason,
         )

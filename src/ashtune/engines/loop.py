@@ -27,25 +27,20 @@ class Ledger(Protocol):
         """Have what was taken in where a kill does not reach it."""
 
 
-class Request(Protocol):
-    """Something that the user asks of a study that runs, and that fits it as it is now."""
-
-    @property
-    def event(self) -> Event:
-        """What it is in the journal."""
-
-    def accept(self) -> None:
-        """The event is in the journal, and what follows from it is ordered."""
-
-    def refuse(self, why: str) -> None:
-        """The scheduler does not take it; nothing has changed."""
-
-
 class Requests(Protocol):
     """What the user asks of a study that runs: a :class:`~ashtune.driver.control.Control`."""
 
-    def take(self, now: float) -> Iterator[Request]:
-        """Yield what was asked since the last call. Each is accepted or refused before the next is looked at."""
+    def take(self, now: float) -> Iterator[tuple[str, Event]]:
+        """Yield what was asked since the last call and fits the study, by name: what it is in the journal.
+
+        Each is accepted or refused before the next is looked at.
+        """
+
+    def accept(self, name: str, event: Event) -> None:
+        """The event is in the journal, and what follows from it is ordered."""
+
+    def refuse(self, name: str, why: str) -> None:
+        """The scheduler does not take it; nothing has changed."""
 
 
 class Drive:
@@ -144,13 +139,13 @@ class Drive:
         self._observers.tick(now)
 
     def _hear(self, requests: Requests, now: float) -> None:
-        for request in requests.take(now):
+        for name, event in requests.take(now):
             try:
-                self._take([request.event])
+                self._take([event])
             except SettingsError as error:  # nothing of it is written
-                request.refuse(str(error))
+                requests.refuse(name, str(error))
             else:
-                request.accept()
+                requests.accept(name, event)
 
     def _take(self, events: Sequence[Event]) -> None:
         journal, handle = self._journal, self.controller.handle

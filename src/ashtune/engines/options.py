@@ -13,7 +13,7 @@ from ashtune.core.checks import check_flag, check_name, check_whole
 from ashtune.core.errors import SettingsError
 from ashtune.core.options import TIME, Option
 from ashtune.core.plaintext import shown
-from ashtune.engines.resources.shares import check_gpus_per_worker
+from ashtune.engines.resources import check_gpus_per_worker
 
 MOST_WORKERS = 100_000
 MOST_THREADS = 65_536

@@ -11,7 +11,7 @@ from ashtune.engines.local.workers import LocalEngine
 from ashtune.engines.mpi import start
 from ashtune.engines.mpi.driver import MpiEngine
 from ashtune.engines.protocol import AUTO, Engine
-from ashtune.engines.threads.workers import ThreadEngine
+from ashtune.engines.threads import ThreadEngine
 
 ENGINES: Names[Engine] = Names(
     "engine",

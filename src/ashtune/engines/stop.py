@@ -1,9 +1,12 @@
-"""When a study has to stop: Ctrl-C, a signal of the batch system, the end of its job; and when its search ends."""
+"""When a study has to stop: Ctrl-C, a signal, the end of its SLURM job; and when its search ends.
+
+Source: sbatch(1), *output environment variables* and ``--signal``; sysexits.h.
+"""
 
 import math
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from types import FrameType
 from typing import Any
 
@@ -110,3 +113,43 @@ class StopSwitch:
 
 def _name(number: int) -> str:
     return "Ctrl-C" if number == signal.SIGINT else signal.Signals(number).name
+
+
+TRY_AGAIN = 75
+"""Exit status (EX_TEMPFAIL) of a run that the batch system's signal or time limit stopped; it can be resumed."""
+
+SLURM_ENDS = "the SLURM job is about to end"
+SLURM_END_TIME = "SLURM_JOB_END_TIME"
+UNLIMITED_SECONDS = 183 * 24 * 3600.0
+"""SLURM lets a job without a time limit end 365 days after its start; nobody's limit is half of that."""
+
+LEAST_PAUSE_SECONDS = 10.0
+MOST_PAUSE_SECONDS = 120.0
+LEAST_LIMIT_SECONDS = 0.001
+
+
+def time_in_slurm(environment: Mapping[str, str], unix_now: float) -> tuple[float, float] | None:
+    """Return how long a study may run inside this SLURM job, and how long its trials then have to be saved.
+
+    The latter is a tenth of the time left, at least 10 s, at most 120 s, and never more than the time left.
+
+    Args:
+        environment: As ``os.environ``.
+        unix_now: The time, in seconds since 1970.
+
+    Returns:
+        Seconds. None if there is no such job, its time is unlimited, or its end cannot be read or has passed: SLURM
+        does not correct the variable when a job is given more time, and a study that believed it would train nothing.
+
+    Example:
+        >>> time_in_slurm({"SLURM_JOB_END_TIME": "1700003600"}, 1_700_000_000)
+        (3480.0, 120.0)
+    """
+    try:
+        left = float(environment.get(SLURM_END_TIME, "")) - unix_now
+    except ValueError:
+        return None
+    if not 0 < left <= UNLIMITED_SECONDS:
+        return None
+    pause = min(left, MOST_PAUSE_SECONDS, max(LEAST_PAUSE_SECONDS, left / 10))
+    return max(LEAST_LIMIT_SECONDS, left - pause), pause

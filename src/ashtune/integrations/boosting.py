@@ -17,7 +17,7 @@ from typing import Any
 from ashtune.core.errors import ObjectiveError
 from ashtune.core.jobs import derived_seed
 from ashtune.core.plaintext import shown
-from ashtune.engines.resources.cores import available_cores
+from ashtune.engines.resources import available_cores
 from ashtune.training.reports import MetricMissing, listed
 from ashtune.training.trial import Trial
 

@@ -24,7 +24,7 @@ from typing import Any
 
 from ashtune.core.errors import StudyError
 from ashtune.integrations.tracking import Point, State, StudySummary, TrackedTrial, Tracker
-from ashtune.study.copies import place_in
+from ashtune.study.folders import place_in
 
 STATUS: dict[State, str] = {
     "running": "RUNNING",

@@ -27,7 +27,7 @@ from ashtune.core.version import __version__
 from ashtune.integrations.tracking import StudySummary, TrackedTrial, Tracker
 from ashtune.space.columns import Column
 from ashtune.space.space import Space
-from ashtune.study.copies import place_in, replace_file
+from ashtune.study.folders import place_in, replace_file
 from ashtune.study.journal import NAME, read_settings
 from ashtune.study.settings import Settings
 

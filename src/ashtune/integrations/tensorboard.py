@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from ashtune.core.checks import check_whole
 from ashtune.integrations.tracking import StudySummary, TrackedTrial, Tracker, digest_of, short_name, with_own
-from ashtune.study.copies import place_in, replace_file
+from ashtune.study.folders import place_in, replace_file
 
 if TYPE_CHECKING:
     from tensorboard.compat.proto.event_pb2 import Event

@@ -21,8 +21,8 @@ from typing import Any
 import msgspec
 
 from ashtune.integrations.tracking import Point, StudySummary, TrackedTrial, Tracker, digest_of, with_own
-from ashtune.study.copies import place_in, replace_file
 from ashtune.study.disk import read_whole
+from ashtune.study.folders import place_in, replace_file
 
 NOTE = "ashtune.json"
 """The note in the folder of a run that is whole: a digest of its trial."""

@@ -99,7 +99,7 @@ def read_command(data: bytes) -> Command:
         raise StudyError(f"no command ({error}); send one of {', '.join(NAMES)} as JSON") from None
 
 
-class Inbox:
+class CommandFolder:
     """The driver's end of the folder, from its construction, which empties it, to :meth:`close`.
 
     A command that lies there already is deleted and refused.

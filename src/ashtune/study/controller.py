@@ -11,7 +11,7 @@ a study stops that too. See :mod:`ashtune.core.confirm`.
 Rule 4: in a paused study no job begins, and the study stays open. What was running is given out again when the study
 goes on. A trial may reach its rung before the pause request arrives; then it is released. A new session ends the pause.
 Rule 5: the best of each rung keep their checkpoints until others are better, whether or not they may still be promoted.
-See :mod:`ashtune.study.rung_bests`.
+See :mod:`ashtune.study.checkpoint_index`.
 """
 
 import math
@@ -19,7 +19,7 @@ from array import array
 from typing import assert_never
 
 from ashtune.core.confirm import Confirming
-from ashtune.core.errors import JournalError, LadderError
+from ashtune.core.errors import JournalError
 from ashtune.core.events import (
     ConfigurationEnqueued,
     Curve,
@@ -42,14 +42,13 @@ from ashtune.core.events import (
     WorkersChanged,
 )
 from ashtune.core.jobs import Goal, Job, Losses, Result, TrialId, WorkerId, as_one
-from ashtune.core.ladder import Ladder
 from ashtune.core.numbers import plural
 from ashtune.core.orders import Order, Pause, Release, Train
 from ashtune.core.verdicts import Followed, TrialFailed, TrialPromoted
 from ashtune.schedulers.protocol import Machine
 from ashtune.study.assignments import Assigned, Assignments, Holding
-from ashtune.study.checkpoint_index import CheckpointIndex
-from ashtune.study.rung_bests import RungBests
+from ashtune.study.checkpoint_index import CheckpointIndex, RungBests
+from ashtune.study.settings import next_ladder
 
 REMARKS = (TrialStarted, ProgramCompiled, ConfigurationEnqueued, WorkersChanged)
 """Events after which nobody has to be given anything."""
@@ -546,20 +545,3 @@ class Controller:
         """Let a worker go on with the trial that it holds."""
         self._assignments.go_on(job, holding.worker)
         return Train(holding.worker, job.trial, job.rung, self._rungs[holding.rung], self._rungs[job.rung], True)
-
-
-def next_ladder(before: Ladder, session: SessionStarted) -> Ladder:
-    """Return the ladder from the start of a session on.
-
-    Raises:
-        JournalError: If it does not have the rungs there were, with others above.
-    """
-    if not session.rungs:
-        return before
-    try:
-        after = Ladder.from_record((session.rungs, session.kept))
-    except LadderError as error:
-        raise JournalError(f"the ladder of a session is none: {error}") from None
-    if not before.is_start_of(after):
-        raise JournalError(f"the ladder becomes {after}, and was {before}: rungs may only be added above")
-    return after

@@ -25,8 +25,7 @@ from ashtune.space.rules import Valid
 from ashtune.space.space import Space
 from ashtune.study.configurations import Configurations
 from ashtune.study.controller import Controller
-from ashtune.study.ladders import first_ladder
-from ashtune.study.settings import Settings, names_of
+from ashtune.study.settings import Settings, first_ladder, names_of
 
 
 def new_settings(

@@ -1,13 +1,21 @@
-"""Files and folders on the disk of a study: walked, copied, synced, deleted. No link is followed.
+"""Files and folders: walked, copied, synced, deleted; copies of a study; a process's folder for temporary files.
 
-Paths are strings, as in ``checkpoints.py``: a study of short trials has thousands of small files.
+Paths are strings, as in ``checkpoints.py``: a study of short trials has thousands of small files. No link is followed.
+A study's directory may be someone else's, so no copy is written through a link there; a place that the user names may
+be a link.
 """
 
 import os
+import signal
+import tempfile
+import threading
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import FrameType
 
-from ashtune.study.disk import PIECE_BYTES, Disk, OpenFile, Status
+from ashtune.core.errors import StudyError
+from ashtune.study.disk import DISK, PIECE_BYTES, Disk, OpenFile, Status, write_new
 
 
 def walk(disk: Disk, folder: str) -> Iterator[tuple[str, Status]]:
@@ -100,3 +108,117 @@ def rename(disk: Disk, path: str, final: str) -> None:
     except OSError:
         delete(disk, final)
         disk.rename(path, final)
+
+
+class ScratchDirectory:
+    """A process's own folder among the machine's temporary files: at most one at a time.
+
+    It is made when it is needed. A process that is killed cannot delete its folder; the next one on the same machine
+    does.
+    """
+
+    def __init__(self) -> None:
+        self._folder: Path | None = None
+        self._process = os.getpid()
+
+    def folder(self) -> Path:
+        """Return the folder."""
+        if self._folder is None:
+            ours = f"ashtune-{os.uname().nodename}-"
+            _delete_those_of_the_dead(ours)
+            self._folder = Path(tempfile.mkdtemp(prefix=f"{ours}{os.getpid()}-"))
+        return self._folder
+
+    def delete(self) -> None:
+        """Delete the folder; a fork of its process does not."""
+        if self._folder is not None and self._process == os.getpid():
+            delete(DISK, str(self._folder))
+            self._folder = None
+
+    @contextmanager
+    def deleted_at_sigterm(self) -> Iterator[None]:
+        """Let SIGTERM delete the folder before it ends the process, unless it is handled otherwise."""
+
+        def end(number: int, frame: FrameType | None) -> None:
+            del frame
+            self.delete()
+            signal.signal(number, signal.SIG_DFL)
+            signal.raise_signal(number)
+
+        is_main = threading.current_thread() is threading.main_thread()
+        if not is_main or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
+            yield
+            return
+        signal.signal(signal.SIGTERM, end)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+@contextmanager
+def temporary_folder() -> Iterator[Path]:
+    """Make a folder that is gone after the ``with`` block."""
+    scratch = ScratchDirectory()
+    try:
+        with scratch.deleted_at_sigterm():
+            yield scratch.folder()
+    finally:
+        scratch.delete()
+
+
+def _delete_those_of_the_dead(prefix: str) -> None:
+    for folder in Path(tempfile.gettempdir()).glob(f"{prefix}*"):
+        pid = folder.name.removeprefix(prefix).partition("-")[0]
+        with suppress(FileNotFoundError):
+            if pid.isdecimal() and not _lives(int(pid)) and folder.lstat().st_uid == os.geteuid():
+                delete(DISK, str(folder))  # another user's stays
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
+
+
+FOR_ALL = 0o666
+"""Less the umask: who may read a copy is for the user to say."""
+
+MARK = "new"
+"""Behind the name that a file has until it is whole."""
+
+
+def place_in(directory: str | Path, name: str, *, is_folder: bool = False) -> Path:
+    """Return the place of a copy in a study's directory, or in a folder of one.
+
+    Args:
+        directory: Where it is.
+        name: Of the file, or of the folder.
+        is_folder: Whether it is a folder.
+
+    Raises:
+        StudyError: If something else stands there, as a link. Nothing is read or written.
+    """
+    path = Path(directory, name)
+    try:
+        status = DISK.status(str(path))
+    except FileNotFoundError:
+        return path
+    if not (status.is_folder if is_folder else status.is_file):
+        what = "a link" if status.is_link else f"no {'folder' if is_folder else 'regular file'}"
+        raise StudyError(f"{path} is {what}, and no copy is written there; delete it, or name another place")
+    return path
+
+
+def replace_file(path: Path, data: bytes) -> None:
+    """Have a file of a copy hold ``data``, whole or not at all. A link is replaced, and not followed."""
+    try:
+        write_new(DISK, str(path), data, mark=MARK, mode=FOR_ALL, is_synced=False)
+    except OSError:
+        with suppress(OSError):
+            DISK.unlink(f"{path}.{MARK}")
+        raise

@@ -27,10 +27,10 @@ from zlib import crc32
 import msgspec
 
 from ashtune.core.errors import JournalError, LadderError
-from ashtune.core.events import Event
+from ashtune.core.events import Event, SessionStarted
 from ashtune.core.ladder import Ladder
 from ashtune.study.disk import DISK, Disk
-from ashtune.study.settings import FORMAT, MOST_SHOWN, Settings
+from ashtune.study.settings import FORMAT, MOST_SHOWN, Settings, first_ladder, next_ladder
 
 NAME = "journal.jsonl"
 MOST_LINE_BYTES = 1 << 24
@@ -220,6 +220,19 @@ def read_events(path: Path, disk: Disk = DISK, *, only: Sequence[bytes] = ()) ->
         JournalError: If a line other than a torn last one cannot be read.
     """
     return chain.from_iterable(batch.events for batch in JournalReader(path, disk=disk, only=only).read())
+
+
+def ladder_in_force(journal: Path, disk: Disk = DISK) -> Ladder:
+    """Return the ladder as a study's last session has it.
+
+    Raises:
+        JournalError: If there is no journal, or it cannot be read.
+    """
+    ladder = first_ladder(read_settings(journal, disk))
+    for event in read_events(journal, disk, only=(b"session_started",)):
+        if isinstance(event, SessionStarted):
+            ladder = next_ladder(ladder, event)
+    return ladder
 
 
 def reason_of(error: OSError | ValueError) -> str:

@@ -1,12 +1,18 @@
-"""The settings of a study: what it is, as the first line of its journal says, and where two of them differ."""
+"""The settings of a study: what it is, as the first line of its journal says, where two differ, and its ladder.
+
+Rule: sessions may add rungs above. A rung that was there stays, with its number and what goes on from it, so whatever
+happened before means the same on the longer ladder, which may be taken for the whole of a journal.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 import msgspec
 
-from ashtune.core.events import UnixSeconds
+from ashtune.core.errors import JournalError, LadderError
+from ashtune.core.events import SessionStarted, UnixSeconds
 from ashtune.core.jobs import Goal, KnownResult
+from ashtune.core.ladder import Ladder
 from ashtune.core.parts import as_text
 
 FORMAT = 2
@@ -18,7 +24,7 @@ MOST_SHOWN = 60
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """What a study is: the first line of its journal, never changed after.
 
-    ``rungs`` and ``kept`` are the record of the ladder at first (a session may add rungs above: see ``ladders.py``),
+    ``rungs`` and ``kept`` are the record of the ladder at first (a session may add rungs above),
     ``space`` the search space's, ``scheduler`` and ``search`` those of these parts (:mod:`ashtune.core.parts`),
     ``enqueued`` the configurations that come first, ``configurations`` how many there are in all (None: no end).
     ``known`` are results from before that its search knows, and no trials. Trials that share the hyperparameters
@@ -108,3 +114,45 @@ def _short(value: object) -> str:
         value = as_text(value)
     text = str(value) if isinstance(value, Goal) else repr(value)
     return text if len(text) <= MOST_SHOWN else text[: MOST_SHOWN - 3] + "..."
+
+
+def first_ladder(settings: Settings) -> Ladder:
+    """Return the ladder that a study began with."""
+    return Ladder.from_record((settings.rungs, settings.kept))
+
+
+def next_ladder(before: Ladder, session: SessionStarted) -> Ladder:
+    """Return the ladder from the start of a session on.
+
+    Raises:
+        JournalError: If it does not have the rungs there were, with others above.
+    """
+    if not session.rungs:
+        return before
+    try:
+        after = Ladder.from_record((session.rungs, session.kept))
+    except LadderError as error:
+        raise JournalError(f"the ladder of a session is none: {error}") from None
+    if not before.is_start_of(after):
+        raise JournalError(f"the ladder becomes {after}, and was {before}: rungs may only be added above")
+    return after
+
+
+def continued(first: Ladder, now: Ladder, wanted: Ladder) -> Ladder | None:
+    """Return the ladder with which a study goes on that is asked for again with the ``wanted`` one.
+
+    Args:
+        first: The ladder that it began with.
+        now: The one in force.
+        wanted: Below the first ladder's top it must have the same rungs.
+
+    Returns:
+        The one in force, with the rungs above it that are wanted, or None if it cannot be meant.
+    """
+    top, low = first.rungs[-1], first.top
+    same = wanted.rungs[:low] == first.rungs[:low] and wanted.kept[:low] == first.kept[:low]
+    if not same or wanted.rungs[-1] < top:
+        return None
+    if now.is_start_of(wanted):
+        return wanted
+    return now if wanted.rungs[-1] <= now.rungs[-1] else now.lengthened(wanted.rungs[-1])

@@ -36,7 +36,7 @@ class States(dict[str, Any]):
         self.random = random
 
 
-class _Stream:
+class _WatchedFile:
     """Something that can be written to, as PyTorch wants it. It keeps the disk's first refusal: PyTorch loses it."""
 
     def __init__(self, file: "Writable") -> None:
@@ -63,7 +63,7 @@ def dump(states: States, file: "Writable") -> None:
     """
     import torch
 
-    stream = _Stream(file)
+    stream = _WatchedFile(file)
     try:
         torch.save({STATES: dict(states), RANDOM: states.random}, stream)
     except Exception:

@@ -32,7 +32,7 @@ from ashtune.core.plaintext import one_line, shown
 from ashtune.core.variables import environment_now
 from ashtune.processes.child import ChildProcess
 from ashtune.study.disk import read_whole
-from ashtune.study.scratch import temporary_folder
+from ashtune.study.folders import temporary_folder
 from ashtune.training.reports import MetricMissing, listed
 from ashtune.training.trial import Trial
 

@@ -14,7 +14,7 @@ from ashtune.core.jobs import TrialId, WorkerId
 from ashtune.core.ladder import Ladder
 from ashtune.core.observer import Observer
 from ashtune.core.orders import Pause, Train
-from ashtune.engines.simulated.model import Driver, Mortality, Stay, Training
+from ashtune.engines.simulated.model import DriverCost, Mortality, Stay, Training
 from ashtune.engines.simulated.workers import SimulatedEngine, SimulatedWorkers
 from ashtune.schedulers.ash import AshMachine
 from ashtune.search.random import Random
@@ -124,7 +124,7 @@ def jobs_of(workers: SimulatedEngine, trials: int, ladder: Ladder | None = None)
 def test_results_that_come_while_the_driver_is_busy_wait_in_its_queue() -> None:
     """Three workers join at 0 and are told at 3; their jobs end together at 13 and are decided on by 16."""
     training = Training(metrics=metrics, seconds=lambda trial, start, target: 10.0)
-    workers = SimulatedEngine(training, workers=3, driver=Driver(decision_seconds=1.0))
+    workers = SimulatedEngine(training, workers=3, driver=DriverCost(decision_seconds=1.0))
     events, end = jobs_of(workers, 6)
     finished = [event.time for event in events if isinstance(event, JobFinished)]
     assert finished[:3] == [13.0, 13.0, 13.0]
@@ -137,7 +137,7 @@ def test_results_that_come_while_the_driver_is_busy_wait_in_its_queue() -> None:
 
 def test_a_driver_that_is_too_slow_bounds_the_jobs_a_second() -> None:
     training = Training(metrics=metrics, seconds=lambda trial, start, target: 0.001)
-    workers = SimulatedEngine(training, workers=100, driver=Driver(decision_seconds=0.01))
+    workers = SimulatedEngine(training, workers=100, driver=DriverCost(decision_seconds=0.01))
     _, end = jobs_of(workers, 1000)
     decisions = 100 + 1000 + 1000  # joining, results, trials let go
     assert end == pytest.approx(decisions * 0.01, rel=0.01)

@@ -18,7 +18,7 @@ from ashtune.cli.demo import FUSED_TIMES
 from ashtune.core import jobs as rungs
 from ashtune.core.events import Event, JobFailed, JobFinished, JobPaused, SessionStarted, StopRequested, WorkerLost
 from ashtune.core.ladder import Ladder
-from ashtune.engines.slurm import REASON, TRY_AGAIN
+from ashtune.engines.stop import SLURM_ENDS, TRY_AGAIN
 from ashtune.study.journal import NAME, read_events
 from ashtune.testing.oracles import RecordedResult, unexplained_results
 from tests.helpers.launching import FAMILY, LIMIT, PYTHON, srun, srun_launched
@@ -144,7 +144,7 @@ def test_a_job_cut_by_its_time_limit_requeues_itself_and_finishes_the_same_study
     assert job.wait(600) == "COMPLETED", job.output
     assert job.fact("Restarts") == "1"
     study = tmp_path / "runs" / "study"
-    assert [event.reason for event in events(study) if isinstance(event, StopRequested)] == [REASON]
+    assert [event.reason for event in events(study) if isinstance(event, StopRequested)] == [SLURM_ENDS]
     first, second = (at for at, event in enumerate(events(study)) if isinstance(event, SessionStarted))
     assert 20 < events(study)[second - 1].time < 60  # counted from the driver's start, which may take its time
     paused = [event for event in events(study)[first:second] if isinstance(event, JobPaused)]

@@ -14,8 +14,7 @@ from ashtune.engines.local.pool import ProcessPool
 from ashtune.engines.local.process import Host
 from ashtune.engines.options import RunOptions
 from ashtune.engines.protocol import Brief
-from ashtune.engines.resources.cores import available_cores
-from ashtune.engines.resources.shares import claim, environment_of, gpus_present
+from ashtune.engines.resources import available_cores, claim, environment_of, gpus_present
 from ashtune.engines.workload import Collector, assignment_of
 from ashtune.study.checkpoints import Checkpoints
 from ashtune.study.configurations import Configurations

@@ -13,7 +13,7 @@ from ashtune.engines.mpi.files import FROM_THE_DRIVER, FileReceiver
 from ashtune.engines.mpi.messages import DRIVER, Closing, EndOfLaunch, Envelope, Opening, ToRank, WithinStudy
 from ashtune.engines.mpi.transport import CHUNK, ENVELOPE, HEARTBEAT, Polling, chunk_decoder
 from ashtune.engines.mpi.world import World
-from ashtune.study.scratch import ScratchDirectory
+from ashtune.study.folders import ScratchDirectory
 
 LONGEST_SLEEP = 0.02
 LIVENESS_CHECK_SECONDS = 0.5
@@ -72,7 +72,7 @@ class DriverMonitor:
         os._exit(1)
 
 
-class Inbox:
+class RankInbox:
     """Messages in the order in which they were sent; files that come between them are put where they belong.
 
     Args:

@@ -1,9 +1,15 @@
-"""The life of a rank that serves: study after study, until the driver's script has ended."""
+"""The life of a rank that serves: study after study, until the driver's script has ended.
+
+A rank trains in a worker process beside it, or in itself, for functions too short for a process of their own: a crash
+of the training function is then the rank's, and a hang cannot be ended.
+"""
 
 import os
 import signal
+import sys
 import threading
 import time
+from collections import deque
 from itertools import count
 from pathlib import Path
 from typing import assert_never
@@ -12,20 +18,23 @@ import msgspec
 
 from ashtune.core.errors import AshtuneError
 from ashtune.core.orders import Discard, Pause, Release
+from ashtune.core.variables import environment_now
 from ashtune.engines.distributed import Closed, Unable
 from ashtune.engines.local.pool import ProcessPool
 from ashtune.engines.mpi.files import RankFiles
-from ashtune.engines.mpi.in_rank import train_in_rank
-from ashtune.engines.mpi.inbox import DriverMonitor, Inbox
+from ashtune.engines.mpi.inbox import DriverMonitor, RankInbox
 from ashtune.engines.mpi.messages import DRIVER, EndOfLaunch, Opening, WithinStudy
 from ashtune.engines.mpi.world import World
-from ashtune.engines.resources.shares import environment_of, gpus_present
+from ashtune.engines.resources import environment_of, gpus_present
 from ashtune.engines.stop import SIGNALS
+from ashtune.engines.worker.serve import serve
 from ashtune.engines.workload import WorkerMessage
 from ashtune.study.checkpoints import Checkpoints
+from ashtune.study.disk import append_to, folder_of_a_study
+from ashtune.study.folders import ScratchDirectory
 from ashtune.study.journal import NAME, read_settings
-from ashtune.study.scratch import ScratchDirectory
-from ashtune.training.messages import Assignment, Broken
+from ashtune.training.channel import Shutdown, Unsure
+from ashtune.training.messages import Assignment, Broken, FromWorker, ToWorker
 
 DIRECTORY_SECONDS = 3.0
 
@@ -41,7 +50,7 @@ def serve_rank(world: World) -> bool:
         for number in SIGNALS:
             signal.signal(number, lambda *_: None)  # the driver decides; it is told by the same signals
     monitor, scratch = DriverMonitor(world), ScratchDirectory()
-    inbox = Inbox(world, monitor, scratch)
+    inbox = RankInbox(world, monitor, scratch)
     try:
         while True:
             messages = inbox.wait()
@@ -64,7 +73,7 @@ def serve_rank(world: World) -> bool:
         scratch.delete()
 
 
-def _serve(world: World, inbox: Inbox, scratch: ScratchDirectory, opening: Opening) -> None:
+def _serve(world: World, inbox: RankInbox, scratch: ScratchDirectory, opening: Opening) -> None:
     """Take part in one study."""
     me = f"rank {world.rank} on {os.uname().nodename}"
     try:
@@ -84,7 +93,7 @@ def _serve(world: World, inbox: Inbox, scratch: ScratchDirectory, opening: Openi
     else:
         try:
             if opening.is_isolated:
-                Relay(world, inbox, opening, directory, environment).run()
+                WorkerRelay(world, inbox, opening, directory, environment).run()
             else:
                 train_in_rank(world, inbox, opening, directory, environment)
         except (AshtuneError, OSError) as error:
@@ -124,7 +133,7 @@ BUSY_SECONDS = 0.05
 LOG_SECONDS = 1.0
 
 
-class Relay:
+class WorkerRelay:
     """Relays between the driver and one worker process during a study.
 
     Args:
@@ -136,7 +145,7 @@ class Relay:
     """
 
     def __init__(
-        self, world: World, inbox: Inbox, opening: Opening, directory: Path, environment: dict[str, str]
+        self, world: World, inbox: RankInbox, opening: Opening, directory: Path, environment: dict[str, str]
     ) -> None:
         self._world = world
         self._inbox = inbox
@@ -152,7 +161,7 @@ class Relay:
         )
 
     def run(self) -> None:
-        """Relay until the study is over.
+        """WorkerRelay until the study is over.
 
         Raises:
             OSError: If no worker can be started.
@@ -200,3 +209,124 @@ class Relay:
         if self._files is not None:
             self._files.before(message)
         self._world.transport.put(DRIVER, message)
+
+
+class RankChannel:
+    """A worker's channel in the rank: the driver is reached by messages between ranks.
+
+    Args:
+        world: The ranks.
+        inbox: Where the driver's messages come in.
+        opening: What the driver said of the study.
+        directory: The study's directory, or this rank's own where none is shared.
+    """
+
+    def __init__(self, world: World, inbox: RankInbox, opening: Opening, directory: Path) -> None:
+        self._transport = world.transport
+        self._inbox = inbox
+        self._checkpoints = Checkpoints(directory)
+        self._files = RankFiles(world.transport, directory) if opening.carries_checkpoints else None
+        self._waiting: deque[ToWorker] = deque([opening.setup])
+
+    def send(self, message: FromWorker) -> None:
+        """Send a message to the driver."""
+        if self._files is not None:
+            sys.stdout.flush()
+            self._files.before(message)
+            self._files.log()
+        self._transport.put(DRIVER, message)
+        self._transport.flush()
+        self._inbox.expect_an_answer()
+
+    def close(self) -> None:
+        """Send the end of the log."""
+        if self._files is not None:
+            self._files.send_the_rest()
+
+    def wait(self) -> None:
+        """Block until a message has come.
+
+        Raises:
+            Shutdown: When the study is over.
+            Unsure: When something broke in while messages were taken in.
+        """
+        while not self._waiting:
+            self._take_whole()
+            if not self._waiting:
+                self._inbox.rest()
+
+    def _take_whole(self) -> None:
+        try:
+            self._take()
+        except Shutdown:
+            raise
+        except BaseException as error:
+            raise Unsure from error
+
+    def poll(self) -> ToWorker | None:
+        """Return the next message if one has come already."""
+        if not self._waiting:
+            self._take()
+        return self._waiting.popleft() if self._waiting else None
+
+    def _take(self) -> None:
+        self._transport.flush()
+        messages, is_over = self._inbox.look_within_study()
+        for message in messages:
+            if isinstance(message, Discard):
+                self._checkpoints.discard(message.trial, message.resource)
+            else:
+                self._waiting.append(message)
+        if is_over:
+            raise Shutdown
+
+
+def train_in_rank(
+    world: World, inbox: RankInbox, opening: Opening, directory: Path, environment: dict[str, str]
+) -> None:
+    """Take part in one study as a worker."""
+    logs = folder_of_a_study(directory / "logs")
+    before = environment_now()
+    os.environ.update(environment)
+    heartbeat = world.heartbeat_to([DRIVER])
+    heartbeat.start()
+    channel = RankChannel(world, inbox, opening, directory)
+    try:
+        with OutputTo(logs / f"worker-{opening.setup.worker}.log"):
+            serve(channel)
+    except Shutdown:
+        pass
+    finally:
+        channel.close()
+        heartbeat.stop()
+        os.environ.clear()
+        os.environ.update(before)
+    inbox.wait_for_the_end()
+
+
+class OutputTo:
+    """What this process and its libraries print goes to a file, for a while.
+
+    Args:
+        log: The file; it is appended to.
+    """
+
+    def __init__(self, log: Path) -> None:
+        self._log = log
+        self._saved_streams: list[tuple[int, int]] = []
+
+    def __enter__(self) -> None:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        with append_to(self._log) as file:
+            for stream in (1, 2):
+                self._saved_streams.append((stream, os.dup(stream)))
+                os.dup2(file.fileno(), stream)
+
+    def __exit__(self, *_: object) -> None:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        for stream, copy in self._saved_streams:
+            os.dup2(copy, stream)
+            os.close(copy)
+        self._saved_streams.clear()

@@ -12,7 +12,7 @@ from typing import Any
 from ashtune.engines.mpi.launcher import family_of
 from ashtune.engines.mpi.messages import DRIVER, EndOfLaunch, Envelope
 from ashtune.engines.mpi.transport import Transport
-from ashtune.engines.resources.shares import Claim, claim
+from ashtune.engines.resources import Claim, claim
 
 FAULT_TOLERANT = "OMPI_MCA_mpi_ft_enable"  # set by Open MPI's `mpiexec --with-ft ulfm`
 

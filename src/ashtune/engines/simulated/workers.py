@@ -22,8 +22,16 @@ from ashtune.core.jobs import TrialId, WorkerId
 from ashtune.core.orders import Discard, Order, Pause, Release, Train
 from ashtune.engines.options import RunOptions
 from ashtune.engines.protocol import Brief, Workers
-from ashtune.engines.simulated.lifetimes import Arrival, Departure, Lifetimes
-from ashtune.engines.simulated.model import Driver, Mortality, Stay, Training, check_that_jobs_end
+from ashtune.engines.simulated.model import (
+    Arrival,
+    Departure,
+    DriverCost,
+    Lifetimes,
+    Mortality,
+    Stay,
+    Training,
+    check_that_jobs_end,
+)
 
 CHECKPOINT_BYTES = 1
 LONGEST_LIFE = 1e18
@@ -75,7 +83,7 @@ class SimulatedWorkers:
         *,
         workers: int | Sequence[Stay],
         seed: int = 0,
-        driver: Driver | None = None,
+        driver: DriverCost | None = None,
         deaths: Mortality | None = None,
         first_worker: int = 0,
         began: float = 0.0,
@@ -83,7 +91,7 @@ class SimulatedWorkers:
         self._training = training
         self._checkpoint = CHECKPOINT_BYTES if training.saves else None
         self._hazard = -math.log1p(-training.drop) + (0.0 if deaths is None else 1 / deaths.mean_seconds)
-        self._driver = driver or Driver()
+        self._driver = driver or DriverCost()
         self._random = random.Random(seed)
         self._now = began
         self.driver_seconds = 0.0
@@ -318,7 +326,7 @@ class SimulatedEngine:
         *,
         workers: int | Sequence[Stay] = 1,
         seed: int = 0,
-        driver: Driver | None = None,
+        driver: DriverCost | None = None,
         deaths: Mortality | None = None,
     ) -> None:
         self._training = training

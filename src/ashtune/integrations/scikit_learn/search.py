@@ -52,7 +52,7 @@ from ashtune.integrations.scikit_learn.validated import RAISED, Validated, read_
 from ashtune.schedulers.ash import LEAST_SHARE, Ash
 from ashtune.schedulers.registry import SCHEDULERS
 from ashtune.study.disk import FOLDER_FOR_THE_OWNER
-from ashtune.study.scratch import ScratchDirectory
+from ashtune.study.folders import ScratchDirectory
 
 CANDIDATES = 64
 ENOUGH_FOR_THREE_RUNGS = 5

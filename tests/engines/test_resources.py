@@ -11,12 +11,12 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from ashtune.core.errors import SettingsError
-from ashtune.engines.resources import cores, shares
-from ashtune.engines.resources.cores import THREAD_VARIABLES
-from ashtune.engines.resources.shares import (
+from ashtune.engines import resources
+from ashtune.engines.resources import (
     CUDA,
     HIP,
     ROCR,
+    THREAD_VARIABLES,
     Claim,
     check_gpus_per_worker,
     claim,
@@ -34,13 +34,13 @@ FREE = Claim(cores=(0, 1, 2, 3), gpus=None)
 @pytest.fixture(autouse=True)
 def plain_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A machine without a quota and without AMD's driver, whatever runs these tests."""
-    monkeypatch.setattr(cores, "_CGROUP_QUOTA", tmp_path / "no-quota")
-    monkeypatch.setattr(shares, "is_amd", lambda: False)
+    monkeypatch.setattr(resources, "_CGROUP_QUOTA", tmp_path / "no-quota")
+    monkeypatch.setattr(resources, "is_amd", lambda: False)
 
 
 def set_quota(monkeypatch: pytest.MonkeyPatch, file: Path, text: str) -> None:
     file.write_text(text)
-    monkeypatch.setattr(cores, "_CGROUP_QUOTA", file)
+    monkeypatch.setattr(resources, "_CGROUP_QUOTA", file)
 
 
 def seen(
@@ -256,7 +256,7 @@ def test_the_inherited_variable_is_narrowed_and_never_a_second_layer(
 
 
 def test_without_a_mask_amds_devices_are_named_in_both_variables_of_its_layer(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shares, "is_amd", lambda: True)
+    monkeypatch.setattr(resources, "is_amd", lambda: True)
     assert seen(1, [FREE] * 2, 1.0, present=2) == {CUDA: "1", HIP: "1"}
 
 
@@ -325,7 +325,7 @@ def test_what_is_accepted_is_accepted_again_unchanged(value: float) -> None:
 
 def test_the_claim_is_the_affinity_mask_and_the_first_mask_of_gpus_that_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {5, 3}, raising=False)
-    monkeypatch.setattr(shares, "device_files", lambda: ("/dev/nvidia0",))
+    monkeypatch.setattr(resources, "device_files", lambda: ("/dev/nvidia0",))
     assert claim({ROCR: "2", HIP: "1"}) == Claim((3, 5), "1", ("/dev/nvidia0",))
     assert claim({CUDA: "", HIP: "1"}).gpus == ""
     assert claim({}).gpus is None

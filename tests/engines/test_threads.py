@@ -19,7 +19,7 @@ from ashtune.api.tuning import run_study
 from ashtune.core.errors import ObjectiveError, SettingsError, StudyError
 from ashtune.core.events import Event, JobFailed, JobFinished, WorkerJoined, WorkerLost
 from ashtune.engines.protocol import Brief
-from ashtune.engines.threads.workers import ThreadEngine, ThreadWorkers
+from ashtune.engines.threads import ThreadEngine, ThreadWorkers
 from ashtune.study.journal import NAME, read_events
 from ashtune.testing.workers import EngineHarness, open_harness
 from ashtune.training.channel import Mailbox

@@ -1,1 +1,0 @@
-"""The engine of threads: workers of this process, for functions that wait or release the interpreter lock."""
