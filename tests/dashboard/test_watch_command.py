@@ -225,8 +225,8 @@ def test_a_page_that_cannot_start_costs_a_line_and_not_the_study(tmp_path: Path)
 
 
 def test_a_page_that_does_not_end_as_it_is_told_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(watching, "_ENDING_SECONDS", 0.0)
-    page = watching.Page(tmp_path)
+    monkeypatch.setattr(control, "_ENDING_SECONDS", 0.0)
+    page = control.Page(tmp_path)
     process = page._process
     assert process is not None
     try:
@@ -241,5 +241,5 @@ def test_a_page_that_cannot_be_started_is_none_and_says_why(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(sys, "executable", str(tmp_path / "no-python"))
-    watching.Page(tmp_path).say_where()
+    control.Page(tmp_path).say_where()
     assert capsys.readouterr().err == "no live page: No such file or directory; the study goes on\n"

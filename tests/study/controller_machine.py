@@ -190,6 +190,9 @@ class AnyStudy(RuleBasedStateMachine):
         self.history.append(Withdrawn(job, replace=True))
         if job.rung > 0:
             self.loses_its_best = True
+            gone = {each.job.trial for each in self.history if isinstance(each, Withdrawn)}
+            results = [each for each in self.history if isinstance(each, RecordedResult)]
+            self.best = min((each.loss for each in results if each.job.trial not in gone), default=math.inf)
             self.discarded.clear()  # its results are gone, which may bring any other within the quota
         self._take(TrialWithdrawn(time=0, worker=running.worker, trial=job.trial, rung=job.rung, seconds=1))
 

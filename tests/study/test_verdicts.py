@@ -88,7 +88,7 @@ def test_from_a_difference_on_verdicts_are_derived_and_none_is_told_twice(seed: 
     controller = Controller(AshMachine(LADDER, 0), LOSS)
     replay = Replay(controller)
     before = read(live.events[:at], replay)
-    replay.difference = "other rules"
+    replay.derive_from_now_on("other rules")
     after = read(live.events[at:], replay)
     assert Counter(before.verdicts + after.verdicts) == Counter(live.verdicts)
 

@@ -20,11 +20,11 @@ import msgspec
 
 from ashtune.core.errors import ObjectiveError, StudyError
 from ashtune.core.events import Event, JobFinished, JobPaused, Progress, TrialReleased, WorkerJoined, WorkerLost
-from ashtune.core.jobs import WorkerId
+from ashtune.core.jobs import TrialId, WorkerId
 from ashtune.core.orders import Discard, Order, Pause, Release, Train
 from ashtune.engines.awake import AwakeClock
 from ashtune.engines.checkpoint_store import CheckpointStore, DeferredDeletions, SharedDirectory
-from ashtune.engines.workload import Collector, WorkerMessage, Workloads, assignment_of
+from ashtune.engines.workload import Collector, WorkerMessage, Workload, assignment_of
 from ashtune.study.configurations import Configurations
 from ashtune.study.disk import folder_of_a_study
 from ashtune.training.messages import Assignment, Broken
@@ -89,6 +89,16 @@ class Link(Protocol):
         """Expect nothing more of a peer. Should it live after all, it has to leave."""
 
 
+class Peer:
+    """What the driver knows of a peer: when it was heard last, its worker, and what that has in hand."""
+
+    def __init__(self, heard: float, workload: Workload) -> None:
+        self.heard = heard
+        self.worker: WorkerId | None = None
+        self.workload = workload
+        self.is_unable = False
+
+
 class DistributedWorkers:
     """The workers of some peers.
 
@@ -131,16 +141,13 @@ class DistributedWorkers:
         self._collector = Collector(study / "logs")
         self._deletions = DeferredDeletions(self._delete, self.now)
         self._next_liveness_check = began
-        self._worker_at: dict[int, WorkerId] = {}
+        self._suspects: set[TrialId] = set()  # see Workload
         self._peer_of: dict[WorkerId, int] = {}
-        self._workloads = Workloads[Train]()
         self._joined: set[WorkerId] = set()
-        self._peers = set(peers)
-        self._unable: set[int] = set()
         self._why_unable = ""
         self._early: list[Event] = []  # events that did not come from a peer
         self._awake = AwakeClock(time.monotonic())
-        self._heard = dict.fromkeys(peers, 0.0)  # when each peer has sent something, by that clock
+        self._peers = {peer: Peer(0.0, Workload(self._suspects)) for peer in peers}
         if not self._peers:
             raise StudyError(nobody_left)
         folder_of_a_study(study / "logs")
@@ -151,8 +158,7 @@ class DistributedWorkers:
 
     def add(self, peer: int) -> None:
         """Another peer takes part from now on: its worker may join."""
-        self._peers.add(peer)
-        self._heard[peer] = self._awake.seconds
+        self._peers[peer] = Peer(self._awake.seconds, Workload(self._suspects))
 
     def remove(self, peer: int, reason: str) -> None:
         """A peer takes part no longer: its worker is lost, and its job goes to another."""
@@ -193,18 +199,16 @@ class DistributedWorkers:
         peer = self._peer_of.get(order.worker)
         if peer is None:
             return  # it died a moment ago, and the event says so
+        workload = self._peers[peer].workload
         if isinstance(order, Train):
             if not order.start:
                 self._deletions.carry_out_of(order.trial)
-            is_suspect = self._workloads.give(order.worker, order)
+            alone = workload.take(order)
             if order.start and not order.in_place:
                 self._store.get(peer, order.trial, order.start)
-            assignment = assignment_of(order, self._configurations)
-            if is_suspect:
-                assignment = msgspec.structs.replace(assignment, alone=True)
-            self._link.send(peer, assignment)
+            self._link.send(peer, assignment_of(order, self._configurations, alone=alone))
         else:
-            self._workloads[order.worker].obey(order)
+            workload.obey(order)
             self._link.send(peer, order)
 
     def progress(self) -> Sequence[Progress]:
@@ -224,45 +228,47 @@ class DistributedWorkers:
             arrived = link.receive()
             for peer, content in arrived:
                 self._take(peer, content, [])
-            self._peers -= link.failed
+            for peer in link.failed & self._peers.keys():
+                del self._peers[peer]
             if self._peers and not arrived:
                 link.rest(CLOSING_SLEEP)
-        for peer in sorted(self._peers):
-            _write(f"{link.name(peer)} does not let go of the study; it is given up for lost")
-            self._give_up(peer)
+        for number in sorted(self._peers):
+            _write(f"{link.name(number)} does not let go of the study; it is given up for lost")
+            link.give_up(number)
 
-    def _take(self, peer: int, content: Content, events: list[Event]) -> None:
-        if peer not in self._peers:
+    def _take(self, number: int, content: Content, events: list[Event]) -> None:
+        peer = self._peers.get(number)
+        if peer is None:
             return  # given up for lost
-        self._heard[peer] = self._awake.seconds
+        peer.heard = self._awake.seconds
         match content:
             case None:
                 pass
             case Closed():
-                self._peers.discard(peer)
+                self._forget_worker(peer)
+                del self._peers[number]
             case Unable(reason=reason):
                 self._lose_worker(peer, reason, events)
                 self._go_on_without(peer, reason)
             case Malformed(reason=reason):
-                self._lose(peer, f"it sent what does not fit: {reason}", events)
+                self._lose(number, f"it sent what does not fit: {reason}", events)
             case _:
-                if complaint := self._complaint(peer, content):
-                    self._lose(peer, f"it sent what does not fit: {complaint}", events)
+                if complaint := self._complaint(number, peer, content):
+                    self._lose(number, f"it sent what does not fit: {complaint}", events)
                     return
-                message = self._as_kept(peer, content)
-                self._note(peer, message)
+                message = self._as_kept(number, content)
+                self._note(number, peer, message)
                 events += self._collector.collect([message], self._moment)
 
-    def _complaint(self, peer: int, message: WorkerMessage) -> str:
+    def _complaint(self, number: int, peer: Peer, message: WorkerMessage) -> str:
         """Say why a message cannot be one of this peer's worker; nothing if it can."""
-        worker = self._worker_at.get(peer)
-        if isinstance(message, WorkerJoined) and worker is None:
-            is_its_own = message.worker not in self._joined and self._link.may_join(peer, message.worker)
+        if isinstance(message, WorkerJoined) and peer.worker is None:
+            is_its_own = message.worker not in self._joined and self._link.may_join(number, message.worker)
             return "" if is_its_own else f"worker {message.worker} joins"
-        if message.worker != worker:
-            is_before_joining = worker is None and isinstance(message, Broken | WorkerLost)
+        if message.worker != peer.worker:
+            is_before_joining = peer.worker is None and isinstance(message, Broken | WorkerLost)
             return "" if is_before_joining else f"it speaks as worker {message.worker}"
-        return self._workloads[worker].complaint(message)
+        return peer.workload.complaint(message)
 
     def _as_kept(self, peer: int, message: WorkerMessage) -> WorkerMessage:
         """Return a message without a checkpoint that could not be kept."""
@@ -274,23 +280,24 @@ class DistributedWorkers:
                 pass
         return message
 
-    def _note(self, peer: int, message: WorkerMessage) -> None:
+    def _note(self, number: int, peer: Peer, message: WorkerMessage) -> None:
         """Note what a message says about its peer."""
-        worker = message.worker
-        if worker in self._workloads:
-            self._workloads.note(worker, message)
         match message:
-            case WorkerJoined():
+            case WorkerJoined(worker=worker):
                 self._joined.add(worker)
-                self._worker_at[peer] = worker
-                self._peer_of[worker] = peer
-                self._workloads.join(worker)
+                self._peer_of[worker] = number
+                peer.worker = worker
             case WorkerLost():
-                self._workloads.lose(worker)
-                self._peer_of.pop(worker, None)
-                self._worker_at.pop(peer, None)
+                self._forget_worker(peer)
             case _:
-                pass
+                peer.workload.note(message)
+
+    def _forget_worker(self, peer: Peer) -> None:
+        """A peer has no worker any more."""
+        if peer.worker is not None:
+            del self._peer_of[peer.worker]
+            peer.workload.lose()
+            peer.worker, peer.workload = None, Workload(self._suspects)
 
     def _delete(self, order: Discard) -> None:
         self._store.discard(order.trial, order.resource, self._peers)
@@ -303,50 +310,37 @@ class DistributedWorkers:
         """
         if (allowed := self._silence_allowed) is not None:
             now = self._awake.look(time.monotonic())
-            for peer in [peer for peer, heard in self._heard.items() if now - heard > allowed]:
-                self._lose(peer, f"silent for {allowed:g} s", events)
-        for peer in sorted(self._link.failed & self._peers):
-            self._lose(peer, f"{self._link.transport} says that it is dead", events)
-        if self._peers <= self._unable and not events:
+            for number in [number for number, peer in self._peers.items() if now - peer.heard > allowed]:
+                self._lose(number, f"silent for {allowed:g} s", events)
+        for number in sorted(self._link.failed & self._peers.keys()):
+            self._lose(number, f"{self._link.transport} says that it is dead", events)
+        if not events and all(peer.is_unable for peer in self._peers.values()):
             left = self._nobody_left
             raise self._collector.fatal_error or StudyError(f"{self._why_unable}; {left}" if self._why_unable else left)
 
-    def _go_on_without(self, peer: int, reason: str) -> None:
+    def _go_on_without(self, peer: Peer, reason: str) -> None:
         """A peer cannot train any more; the others go on."""
-        self._unable.add(peer)
+        peer.is_unable = True
         self._why_unable = reason
-        if self._unable >= self._peers:
+        if all(each.is_unable for each in self._peers.values()):
             self._collector.fatal_error = self._collector.fatal_error or ObjectiveError(reason)
         else:
             _write(f"{reason}; the others go on")
 
-    def _lose(self, peer: int, why: str, events: list[Event], *, is_asked: bool = False) -> None:
+    def _lose(self, number: int, why: str, events: list[Event], *, is_asked: bool = False) -> None:
         """A peer is gone; ``is_asked`` if that was wanted, so that no trial is to blame."""
-        self._give_up(peer)
-        self._peers.discard(peer)
-        self._lose_worker(peer, f"{self._link.name(peer)} is lost: {why}", events, is_asked=is_asked)
+        self._link.give_up(number)
+        if (peer := self._peers.pop(number, None)) is not None:
+            self._lose_worker(peer, f"{self._link.name(number)} is lost: {why}", events, is_asked=is_asked)
 
-    def _lose_worker(self, peer: int, reason: str, events: list[Event], *, is_asked: bool = False) -> None:
+    def _lose_worker(self, peer: Peer, reason: str, events: list[Event], *, is_asked: bool = False) -> None:
         """The worker of a peer is gone, if there is one."""
-        worker = self._worker_at.pop(peer, None)
-        if worker is None:
+        if (worker := peer.worker) is None:
             return
-        del self._peer_of[worker]
-        job = self._workloads.lose(worker).to_blame
-        is_to_blame = job is not None and not self._is_isolated and not is_asked
-        events.append(
-            WorkerLost(
-                time=self._moment,
-                worker=worker,
-                reason=reason,
-                trial=job.trial if job and is_to_blame else None,
-                rung=job.rung if job and is_to_blame else 0,
-            )
-        )
-
-    def _give_up(self, peer: int) -> None:
-        self._heard.pop(peer, None)
-        self._link.give_up(peer)
+        job = None if self._is_isolated or is_asked else peer.workload.to_blame
+        self._forget_worker(peer)
+        trial, rung = (None, 0) if job is None else (job.trial, job.rung)
+        events.append(WorkerLost(time=self._moment, worker=worker, reason=reason, trial=trial, rung=rung))
 
 
 def _write(text: str) -> None:

@@ -8,16 +8,14 @@ Rule 3: nothing that a worker says is believed before it was compared with what 
 holds has passed here.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Generic, Protocol, TypeVar
 
 import msgspec
 
 from ashtune.core.errors import AshtuneError, ObjectiveError
 from ashtune.core.events import (
     MOST_PLACES,
-    Curve,
     Event,
     JobFailed,
     JobFinished,
@@ -31,52 +29,32 @@ from ashtune.core.events import (
     WorkerLost,
     stamped,
 )
-from ashtune.core.jobs import TrialId, WorkerId
+from ashtune.core.jobs import TrialId
 from ashtune.core.orders import Pause, Release, Train
 from ashtune.study.configurations import Configurations
 from ashtune.study.disk import append_to
-from ashtune.training.messages import Alone, Assignment, Broken, FromWorker, JobEvent
+from ashtune.training.messages import Alone, Assignment, Broken, FromWorker
 
 NO_CONFIGURATION = msgspec.Raw(b"\x80")  # an empty map in msgpack
 
 WorkerMessage = FromWorker | WorkerLost
 """What comes from workers, and what is said of one that cannot speak any more."""
+AssignedJob = Train | Assignment
 
 
-class AssignedJob(Protocol):
-    """A job as it was given to a worker."""
+class Workload:
+    """The jobs that a worker has, and the trials that it holds or lets go of.
 
-    @property
-    def trial(self) -> TrialId:
-        """Whose job it is."""
+    Args:
+        suspects: Trials that were trained together by a worker that died, each of which is trained alone until it has
+            ended; the workloads of all workers share it.
+    """
 
-    @property
-    def rung(self) -> int:
-        """The rung up to which it is trained."""
-
-    @property
-    def start(self) -> int:
-        """The resource of the checkpoint that it resumes from, or that the worker holds; 0: from the beginning."""
-
-    @property
-    def target(self) -> int:
-        """The resource of the rung."""
-
-    @property
-    def in_place(self) -> bool:
-        """Whether the worker goes on with a trial that it holds."""
-
-
-J = TypeVar("J", bound=AssignedJob)
-
-
-class Workload(Generic[J]):
-    """The jobs that a worker has, and the trials that it holds or lets go of."""
-
-    def __init__(self) -> None:
-        self._jobs: dict[TrialId, J] = {}
-        self._held: dict[TrialId, J] = {}  # their results are told; the worker waits to hear what comes next
-        self._releasing: dict[TrialId, J] = {}
+    def __init__(self, suspects: set[TrialId]) -> None:
+        self._suspects = suspects
+        self._jobs: dict[TrialId, AssignedJob] = {}
+        self._held: dict[TrialId, AssignedJob] = {}  # their results are told; the worker waits to hear what comes next
+        self._releasing: dict[TrialId, AssignedJob] = {}
         self._pausing: set[TrialId] = set()
         self._alone: TrialId | None = None
         self.trains_together = False
@@ -85,19 +63,14 @@ class Workload(Generic[J]):
     def __len__(self) -> int:
         return len(self._jobs)
 
-    def __iter__(self) -> Iterator[TrialId]:
-        return iter(self._jobs)
-
-    def __contains__(self, trial: object) -> bool:
-        return trial in self._jobs
-
-    def take(self, job: J) -> None:
-        """The worker is given a job."""
+    def take(self, job: AssignedJob) -> bool:
+        """The worker is given a job; return whether it has to train it alone."""
         self._held.pop(job.trial, None)
         if job.in_place and self._jobs:
             self._jobs = {job.trial: job, **self._jobs}
         else:
             self._jobs[job.trial] = job
+        return job.trial in self._suspects
 
     def obey(self, order: Release | Pause) -> None:
         """The worker is told to let go of a trial that it holds, or to break off a job."""
@@ -106,25 +79,37 @@ class Workload(Generic[J]):
         elif (job := self._held.pop(order.trial, None)) is not None:
             self._releasing[order.trial] = job
 
-    def begin_alone(self, trial: TrialId) -> None:
-        """The worker says that it trains this one alone now."""
-        self._alone = trial
+    def note(self, message: WorkerMessage) -> None:
+        """Note what a message that fits says of the worker."""
+        match message:
+            case JobFinished(trial=trial, held=held):
+                self._end(trial, held=held)
+            case JobPaused(trial=trial) | JobFailed(trial=trial) | TrialWithdrawn(trial=trial):
+                self._end(trial)
+            case Broken(failure=JobFailed(trial=trial)):
+                self._end(trial)
+            case TrialReleased(trial=trial):
+                self._releasing.pop(trial, None)
+            case PlacesChanged():
+                self.trains_together = True
+            case Alone(trial=trial):
+                self._alone = trial
+            case _:
+                pass
 
-    def end(self, trial: TrialId | None, *, held: bool = False) -> bool:
-        """A job has ended, ``held`` if the worker waits with its trial; return whether it was among them."""
+    def _end(self, trial: TrialId, *, held: bool = False) -> None:
+        """A job has ended; ``held``: the worker waits with its trial."""
         if trial == self._alone:
             self._alone = None
-        job = None if trial is None else self._jobs.pop(trial, None)
-        if job is None:
-            return False
-        self._pausing.discard(job.trial)
-        if held:
-            self._held[job.trial] = job
-        return True
+        if (job := self._jobs.pop(trial, None)) is not None:
+            self._pausing.discard(trial)
+            self._suspects.discard(trial)
+            if held:
+                self._held[trial] = job
 
-    def let_go(self, trial: TrialId) -> None:
-        """The worker has let go of a trial."""
-        self._releasing.pop(trial, None)
+    def lose(self) -> None:
+        """The worker is gone: what it trained together is under suspicion."""
+        self._suspects.update(self.suspects)
 
     @property
     def is_free(self) -> bool:
@@ -133,11 +118,11 @@ class Workload(Generic[J]):
 
     @property
     def suspects(self) -> tuple[TrialId, ...]:
-        """The trials that have to be trained alone from now on if the worker dies now: one of them may be to blame."""
+        """The trials of which one may be to blame if the worker dies now, and it is not known which."""
         return tuple(self._jobs) if self.trains_together and len(self._jobs) > 1 else ()
 
     @property
-    def to_blame(self) -> J | None:
+    def to_blame(self) -> AssignedJob | None:
         """The job to blame if the worker dies now."""
         if self.suspects:
             return None if self._alone is None else self._jobs.get(self._alone)
@@ -152,8 +137,8 @@ class Workload(Generic[J]):
                 return self._of_a_release(message)
             case Broken(failure=failure):
                 return "" if failure is None else self._of_an_end(failure)
-            case ProgramCompiled():
-                return _of_a_program(message)
+            case ProgramCompiled(lanes=lanes):
+                return "" if lanes >= 1 else f"a program of {lanes} lanes"
             case WorkerJoined():
                 return "it joins a second time"
             case PlacesChanged(places=places):
@@ -171,7 +156,7 @@ class Workload(Generic[J]):
             return f"{_kind(event)} of trial {event.trial} at rung {event.rung} and not {job.rung}"
         return self._of_a_stretch(event, job) if isinstance(event, JobFinished | JobPaused) else ""
 
-    def _of_a_stretch(self, event: JobFinished | JobPaused, job: J) -> str:
+    def _of_a_stretch(self, event: JobFinished | JobPaused, job: AssignedJob) -> str:
         is_a_result = isinstance(event, JobFinished)
         if not is_a_result and event.trial not in self._pausing:
             return f"a pause of trial {event.trial}, which nobody asked for"
@@ -182,7 +167,8 @@ class Workload(Generic[J]):
             )
         if isinstance(event, JobFinished) and not event.metrics:
             return f"a result of trial {event.trial} without a metric"
-        return _of_a_curve(event.curve, job.target) if event.curve else ""
+        outside = next((at for at, _ in event.curve if not 0 <= at <= job.target), None)
+        return "" if outside is None else f"a report at {outside}, where {job.target} is the end"
 
     def _of_a_release(self, event: TrialReleased) -> str:
         job = self._releasing.get(event.trial)
@@ -193,88 +179,22 @@ class Workload(Generic[J]):
         return ""
 
 
-class Workloads(Generic[J]):
-    """The workloads of workers, and the trials that are under suspicion since one of those died."""
-
-    def __init__(self) -> None:
-        self._of: dict[WorkerId, Workload[J]] = {}
-        self._suspects: set[TrialId] = set()
-
-    def __getitem__(self, worker: WorkerId) -> Workload[J]:
-        return self._of[worker]
-
-    def __contains__(self, worker: object) -> bool:
-        return worker in self._of
-
-    def join(self, worker: WorkerId) -> None:
-        """A worker is there, with nothing to do."""
-        self._of[worker] = Workload()
-
-    def give(self, worker: WorkerId, job: J) -> bool:
-        """A worker is given a job; return whether it has to train it alone."""
-        self._of[worker].take(job)
-        return job.trial in self._suspects
-
-    def note(self, worker: WorkerId, message: WorkerMessage) -> None:
-        """Note what a message that fits says of a worker that is there."""
-        workload = self._of[worker]
-        match message:
-            case JobFinished(trial=trial, held=held):
-                self._end(workload, trial, held=held)
-            case JobPaused(trial=trial) | JobFailed(trial=trial) | TrialWithdrawn(trial=trial):
-                self._end(workload, trial)
-            case Broken(failure=failure):
-                self._end(workload, failure.trial if failure else None)
-            case TrialReleased(trial=trial):
-                workload.let_go(trial)
-            case PlacesChanged():
-                workload.trains_together = True
-            case Alone(trial=trial):
-                workload.begin_alone(trial)
-            case Progress() | ProgramCompiled() | WorkerJoined() | WorkerLost():
-                pass
-
-    def lose(self, worker: WorkerId) -> Workload[J]:
-        """A worker is gone; return what it had in hand, nothing if it was gone before."""
-        workload = self._of.pop(worker, None) or Workload()
-        self._suspects.update(workload.suspects)
-        return workload
-
-    def _end(self, workload: Workload[J], trial: TrialId | None, *, held: bool = False) -> None:
-        """A job has ended, if the worker had one of this trial: the trial is not under suspicion any more."""
-        if workload.end(trial, held=held) and trial is not None:
-            self._suspects.discard(trial)
-
-
-def _kind(event: JobEvent) -> str:
+def _kind(event: FromWorker) -> str:
     return {
         JobFinished: "a result",
         JobPaused: "a pause",
         JobFailed: "a failure",
         TrialWithdrawn: "a withdrawal",
-        TrialReleased: "a release",
     }[type(event)]
 
 
-def _of_a_curve(curve: Curve, target: int) -> str:
-    outside = next((at for at, _ in curve if not 0 <= at <= target), None)
-    return "" if outside is None else f"a report at {outside}, where {target} is the end"
-
-
-def _of_a_program(event: ProgramCompiled) -> str:
-    try:
-        msgspec.json.encode(event.shape)
-    except (TypeError, ValueError, OverflowError, RecursionError) as error:
-        return f"a program whose shape cannot be written: {error}"
-    return "" if event.lanes >= 1 else f"a program of {event.lanes} lanes"
-
-
-def assignment_of(order: Train, configurations: Configurations) -> Assignment:
+def assignment_of(order: Train, configurations: Configurations, *, alone: bool = False) -> Assignment:
     """Return the message for an order to train; a worker that goes on in place knows the configuration."""
     configuration = NO_CONFIGURATION if order.in_place else msgspec.Raw(configurations.encoded(order.trial))
     return Assignment(
-        order.worker, order.trial, order.rung, order.start, order.target, order.in_place, configuration, size=order.size
-    )
+        order.worker, order.trial, order.rung, order.start, order.target, order.in_place, configuration,
+        alone=alone, size=order.size,
+    )  # fmt: skip
 
 
 class Collector:

@@ -8,6 +8,7 @@ Rule 5: the worker that saved a trial takes it up again if it is idle. Which wor
 which job is next.
 """
 
+from array import array
 from collections import OrderedDict, deque
 from collections.abc import Container
 
@@ -17,6 +18,7 @@ from ashtune.core.events import WorkerLost
 from ashtune.core.jobs import Job, TrialId, WorkerId
 
 DEATHS_ALLOWED = 1
+NO_RESULT, NOT_STARTED = -1, -2
 
 
 class Deaths:
@@ -31,6 +33,30 @@ class Deaths:
             return False
         deaths = self._of[event.trial] = self._of.get(event.trial, 0) + 1
         return event.is_fatal or deaths > DEATHS_ALLOWED
+
+
+class Arrivals:
+    """Trial -> the highest rung at which it has a result, or one of the two numbers below all rungs."""
+
+    def __init__(self) -> None:
+        self._of = array("h")
+
+    def __len__(self) -> int:
+        return len(self._of)
+
+    def __getitem__(self, trial: TrialId) -> int:
+        return self._of[trial] if trial < len(self._of) else NOT_STARTED
+
+    def start(self, trial: TrialId) -> None:
+        """A trial has started, if it had not before."""
+        if (missing := trial + 1 - len(self._of)) > 0:
+            self._of.extend([NOT_STARTED] * missing)
+        self._of[trial] = max(NO_RESULT, self._of[trial])
+
+    def arrive(self, trial: TrialId, rung: int) -> None:
+        """A trial has a result."""
+        self.start(trial)
+        self._of[trial] = rung
 
 
 class Holding(msgspec.Struct, frozen=True, gc=False):
@@ -70,7 +96,7 @@ class Assignments:
         self._spare: OrderedDict[WorkerId, None] = OrderedDict()  # at work, with a place free
         self._given_back: deque[Job] = deque()
         self._waiting: dict[TrialId, Job] = {}
-        self._deaths = Deaths()
+        self.deaths = Deaths()
 
     @property
     def is_busy(self) -> bool:
@@ -81,6 +107,12 @@ class Assignments:
     def is_waiting(self) -> bool:
         """Whether a job waits until its trial is saved."""
         return bool(self._waiting)
+
+    @property
+    def unfinished(self) -> list[Job]:
+        """All jobs that are given out, or will be again."""
+        running = [Job(trial, assigned.rung) for trial, assigned in self.running.items()]
+        return [*running, *self._given_back, *self._waiting.values()]
 
     def has_room(self, holding: Holding | None = None) -> bool:
         """Whether any worker can take a job, or could if it let go of the trial that it holds."""
@@ -183,7 +215,7 @@ class Assignments:
         failed: Job | None = None
         for trial in [t for t, assigned in self.running.items() if assigned.worker == worker]:
             job = Job(trial, self.running.pop(trial).rung)
-            if trial == event.trial and self._deaths.is_failure(event):
+            if trial == event.trial and self.deaths.is_failure(event):
                 failed = job
             else:
                 self._given_back.append(job)

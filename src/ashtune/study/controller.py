@@ -15,14 +15,12 @@ See :mod:`ashtune.study.checkpoint_index`.
 """
 
 import math
-from array import array
 from typing import assert_never
 
 from ashtune.core.confirm import Confirming
 from ashtune.core.errors import JournalError
 from ashtune.core.events import (
     ConfigurationEnqueued,
-    Curve,
     Event,
     JobFailed,
     JobFinished,
@@ -41,12 +39,13 @@ from ashtune.core.events import (
     WorkerLost,
     WorkersChanged,
 )
+from ashtune.core.front import is_as_good
 from ashtune.core.jobs import Goal, Job, Losses, Result, TrialId, WorkerId, as_one
 from ashtune.core.numbers import plural
 from ashtune.core.orders import Order, Pause, Release, Train
 from ashtune.core.verdicts import Followed, TrialFailed, TrialPromoted
 from ashtune.schedulers.protocol import Machine
-from ashtune.study.assignments import Assigned, Assignments, Holding
+from ashtune.study.assignments import Arrivals, Assigned, Assignments, Holding
 from ashtune.study.checkpoint_index import CheckpointIndex, RungBests
 from ashtune.study.settings import next_ladder
 
@@ -54,7 +53,6 @@ REMARKS = (TrialStarted, ProgramCompiled, ConfigurationEnqueued, WorkersChanged)
 """Events after which nobody has to be given anything."""
 WITHDRAWN_IN_A_ROW = 1_000
 """A study whose every configuration is invalid has to end some time."""
-_NOWHERE = -1
 
 
 class Controller:
@@ -86,15 +84,15 @@ class Controller:
         self._replaced = 0  # withdrawn trials that another may take the place of
         self._not_replaced = 0  # withdrawn trials for which there was no configuration beyond those allowed
         self._ended_early: set[TrialId] = set()
-        self._arrived = array("h")  # trial -> the highest rung at which it has a result
+        self.arrivals = Arrivals()
+        self.deaths = self._assignments.deaths
         self._withdrawn_in_a_row = 0
         self._failures_at_first = 0  # of this session, before its first result
         self._has_result = False  # this session
         self._failures_allowed = math.inf
         self._resource_allowed = math.inf
-        self._target_loss = -math.inf
-        self._best_loss = math.inf
-        self._targets: Losses = ()  # of several objectives; inf of one that has no target
+        self._targets: Losses = ()  # inf of an objective that has none
+        self._is_at_target = False
         self._patience = math.inf
         self._since_better = 0  # results at the top rung
         self._best_at_top = math.inf
@@ -105,7 +103,8 @@ class Controller:
         self._confirmations = Confirming(lambda: self._bests.highest)
         self._ends_search_only = False  # what it is stopping for
         self._is_searched = False  # the scheduler has nothing more to give, and nothing it gave runs
-        self._is_paused = False
+        self.is_paused = False
+        """Whether no job begins until the user wants it to go on."""
         self.checkpoints = CheckpointIndex(checkpoint_limit, self._bests)
         self.total_resource = 0
         self.stopping = ""
@@ -134,13 +133,13 @@ class Controller:
         return (
             confirmations.next is not None
             or not confirmations.of.keys().isdisjoint(assignments.running)
-            or self._confirmation_returned() is not None
+            or self._assignments.returned_job_of(confirmations.of) is not None
         )
 
     @property
-    def is_paused(self) -> bool:
-        """Whether no job begins until the user wants it to go on."""
-        return self._is_paused
+    def unfinished(self) -> list[Job]:
+        """All jobs that are given out, or will be again."""
+        return self._assignments.unfinished
 
     @property
     def trials_left(self) -> float:
@@ -195,14 +194,15 @@ class Controller:
                 orders = self._withdraw(self._leave(worker, trial, rung))
             case JobPaused():
                 orders = self._paused(event)
-            case WorkerLost():
-                orders = self._lose(event)
+            case WorkerLost(reason=reason, last_words=last_words):
+                if (failed := self._assignments.lose(event)) is not None:
+                    orders = self._fail(failed, f"worker lost: {reason}", last_words)
             case StopRequested(reason=reason, ends_search=ends_search):
                 self._stop_at(reason, ends_search=ends_search)
             case StudyPaused():
                 return self._pause()
             case StudyContinued():
-                self._is_paused = False
+                self.is_paused = False
             case TrialsExtended(trials=trials):
                 self._allow(trials)
                 self._assignments.to_discard.clear()  # more trials may bring any of them within the quota
@@ -246,17 +246,16 @@ class Controller:
         """A trial of the search has a result; those that it takes the place of may have to go."""
         trial, rung = event.trial, event.rung
         place = self._confirmations.numbering.place(trial)
-        curve = self._losses(event.curve) if self._scheduler.reads_curves else ()
+        curve: tuple[tuple[int, float], ...] = ()
+        if self._scheduler.reads_curves:  # of several objectives the first counts
+            curve = tuple([(resource, self._goal.loss(metrics)) for resource, metrics in event.curve])
         result = Result(place, rung, event.resource, losses, event.seconds, curve, violation)
         self._scheduler.record(result)
-        arrived = self._arrived
-        if trial >= len(arrived):
-            arrived.extend([_NOWHERE] * (trial + 256 - len(arrived)))
-        arrived[trial] = rung
+        self.arrivals.arrive(trial, rung)
         self._withdrawn_in_a_row = 0
         self.total_resource += event.resource - event.start
-        if len(losses) == 1 and not violation:
-            self._best_loss = min(losses[0], self._best_loss)
+        if self._targets and not violation and is_as_good(losses, self._targets):
+            self._is_at_target = True
         if self._is_plain:
             self._be_patient(rung, losses[0])
         if event.stopped:
@@ -276,14 +275,10 @@ class Controller:
             self._since_better = 0 if loss < self._best_at_top else self._since_better + 1
             self._best_at_top = min(loss, self._best_at_top)
 
-    def _losses(self, curve: Curve) -> tuple[tuple[int, float], ...]:
-        """Return the losses that were reported on the way to a result; of several objectives the first."""
-        return tuple([(resource, self._goal.loss(metrics)) for resource, metrics in curve])
-
     def _released(self, event: TrialReleased) -> list[Followed]:
         holding = self._assignments.released(event.trial)
         if holding is None or holding.worker != event.worker:
-            raise JournalError(f"worker {event.worker} let go of trial {event.trial}, which it did not hold")
+            raise JournalError(f"worker {event.worker} released trial {event.trial}, which it did not hold")
         if event.checkpoint is None:
             self._assignments.to_discard.discard(event.trial)
             return []
@@ -315,10 +310,6 @@ class Controller:
         if trial in self._assignments.releasing:
             self._assignments.to_discard.add(trial)
         return self.checkpoints.remove(trial)
-
-    def _lose(self, event: WorkerLost) -> list[Followed]:
-        failed = self._assignments.lose(event)
-        return [] if failed is None else self._fail(failed, f"worker lost: {event.reason}", event.last_words)
 
     def _paused(self, event: JobPaused) -> list[Followed]:
         job = self._leave(event.worker, event.trial, event.rung)
@@ -381,8 +372,8 @@ class Controller:
         self._patience = math.inf if event.patience is None else event.patience
         self._allow(event.trials)
         self._resource_allowed = math.inf if event.total_resource is None else event.total_resource
-        targets = self._goal.targets(event.target)
-        self._target_loss, self._targets = (targets[0], ()) if len(targets) == 1 else (-math.inf, targets)
+        self._targets = self._goal.targets(event.target)
+        self._is_at_target = bool(self._targets) and self._bests.reach(self._targets)
         self._failures_at_first = 0
         self._withdrawn_in_a_row = 0
         self._has_result = False
@@ -390,14 +381,14 @@ class Controller:
         self._confirmations.wanted = event.confirm
         self._bests.confirm(event.confirm.best if event.confirm else 1)
         self._kept_as_best.clear()
-        self._is_paused = False
+        self.is_paused = False
         self.stopping = ""
         self._ends_search_only = self._is_searched = False
         self.gave_up = False
         self._stop_at_limits()
 
     def _allow(self, trials: int | None) -> None:
-        """Let the scheduler start so many trials in all, as far as there are configurations.
+        """Let the scheduler start this many trials in all, or as many as there are configurations.
 
         Raises:
             SettingsError: If it comes too late for the scheduler; then nothing has changed.
@@ -411,7 +402,7 @@ class Controller:
 
     def _pause(self) -> list[Followed]:
         """Give nothing out any more, and have what runs broken off."""
-        self._is_paused = True
+        self.is_paused = True
         orders: list[Followed] = []
         for trial, assigned in self._assignments.running.items():
             if not assigned.is_to_pause:
@@ -420,17 +411,15 @@ class Controller:
         return orders
 
     def _stop_at_limits(self) -> None:
-        if self._best_loss <= self._target_loss or (self._targets and self._bests.reach(self._targets)):
-            self._stop_at(f"target {self._target_text()} reached", ends_search=True)
+        if self._is_at_target:
+            pairs = zip(self._goal.objectives, self._targets, strict=True)
+            targets = ", ".join(f"{each.metric}={each.value(loss):g}" for each, loss in pairs if loss < math.inf)
+            self._stop_at(f"target {targets} reached", ends_search=True)
         if self._since_better >= self._patience:
             results = f"{plural(self._since_better, 'result')} at the top rung"
             self._stop_at(f"patience={self._patience}: {results} brought no better one", ends_search=True)
         if self.total_resource >= self._resource_allowed:
             self._stop_at(f"total_resource={self._resource_allowed} used", ends_search=True)
-
-    def _target_text(self) -> str:
-        pairs = zip(self._goal.objectives, self._targets or (self._target_loss,), strict=True)
-        return ", ".join(f"{each.metric}={each.value(loss):g}" for each, loss in pairs if loss < math.inf)
 
     def _stop_at(self, reason: str, *, ends_search: bool = False) -> None:
         """Stop, if it does not already; what stops all of it comes after what only ends the search."""
@@ -448,11 +437,13 @@ class Controller:
         return Job(trial, rung)
 
     def _take_off(self, worker: WorkerId, trial: TrialId, rung: int) -> Assigned:
-        assigned = self._assignments.running.pop(trial, None)
+        running = self._assignments.running
+        assigned = running.get(trial)
         if assigned is None or assigned.worker != worker or assigned.rung != rung:
             raise JournalError(
                 f"replay orders {self._assignments.orders_of(worker)} where the file says trial {trial} to rung {rung}"
             )
+        del running[trial]
         return assigned
 
     def _employ_the_idle(self, holding: Holding | None) -> list[Followed]:
@@ -463,7 +454,7 @@ class Controller:
         """
         orders: list[Followed] = []
         assignments = self._assignments
-        while not (self._is_paused or self.is_over) and assignments.has_room(holding):
+        while not (self.is_paused or self.is_over) and assignments.has_room(holding):
             job = self._next_job(orders)
             if job is None:
                 break
@@ -499,16 +490,14 @@ class Controller:
                 job = Job(trial, job.rung)
                 break
             self._scheduler.pass_over(job)
-        if job is not None and job.rung and job.trial < len(self._arrived):
-            rung = self._arrived[job.trial]
-            if rung != _NOWHERE:
-                followed.append(TrialPromoted(job.trial, rung, job.rung))
+        if job is not None and job.rung and (rung := self.arrivals[job.trial]) >= 0:
+            followed.append(TrialPromoted(job.trial, rung, job.rung))
         return job
 
     def _next_confirmation(self) -> Job | None:
         """Return what confirms a configuration, once nothing of the search runs any more."""
         confirmations, assignments = self._confirmations, self._assignments
-        if (job := self._confirmation_returned()) is not None:
+        if (job := assignments.returned_job_of(confirmations.of)) is not None:
             assignments.take_returned(job)
             return job
         if not assignments.running.keys() <= confirmations.of.keys() or (assignments.is_waiting and not self.stopping):
@@ -517,11 +506,6 @@ class Controller:
         if (confirmed := confirmations.next) is None:
             return None
         return confirmations.give(confirmed, TrialId(self._started + len(confirmations.numbering)))
-
-    def _confirmation_returned(self) -> Job | None:
-        """Return a job given back that confirms a configuration, if there is one."""
-        of = self._confirmations.of
-        return self._assignments.returned_job_of(of) if of else None
 
     def _release(self, holding: Holding) -> list[Followed]:
         """Let a worker let go of its trial, save it if it may be wanted again, and be idle."""

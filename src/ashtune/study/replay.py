@@ -9,7 +9,6 @@ Rule: no number stands for more than the journal holds. Observers keep arrays by
 trial that never started, or of a rung that is none, is refused.
 """
 
-from array import array
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -18,7 +17,7 @@ from ashtune.core.events import Event, JobFailed, JobFinished, JobPaused, TrialS
 from ashtune.core.jobs import TrialId
 from ashtune.core.observer import Observer, Observers
 from ashtune.core.verdicts import Followed, TrialFailed, TrialPromoted, Verdict
-from ashtune.study.assignments import Deaths
+from ashtune.study.assignments import NOT_STARTED, Arrivals, Deaths
 from ashtune.study.controller import Controller
 from ashtune.study.disk import DISK, Disk
 from ashtune.study.journal import read_events, unreadable
@@ -26,7 +25,7 @@ from ashtune.study.journal import read_events, unreadable
 MOST_RUNGS = 1 << 15
 MOST_LEFT_OUT = 1 << 18
 """Trials of which a driver that was killed has not written the start."""
-_NO_RESULT, _NOT_STARTED = -1, -2
+_JobEvent = JobFinished | JobFailed | JobPaused | TrialWithdrawn | WorkerLost
 
 
 class Replay:
@@ -39,7 +38,11 @@ class Replay:
 
     def __init__(self, controller: Controller | None = None, *, rungs: int = MOST_RUNGS) -> None:
         self._controller = controller
-        self._derived = _Derived(rungs)
+        self._rungs = rungs
+        self._arrivals = Arrivals() if controller is None else controller.arrivals
+        self._deaths = Deaths() if controller is None else controller.deaths
+        self._on_their_way: dict[TrialId, int] = {}  # trial -> the rung that it is known to be promoted to
+        self._left_out = 0
         self.difference = ""
         """Where the journal differs from what would happen now, as when it was written under other rules."""
 
@@ -49,15 +52,19 @@ class Replay:
         Raises:
             JournalError: If the event is of a trial or a rung that is none.
         """
-        if self._controller is None or self.difference:
-            return self._derived.feed(event)
-        try:
-            followed = self._controller.handle(event)
-        except (JournalError, SettingsError) as error:
-            self.difference = str(error)
-            return self._derived.feed(event)
-        self._derived.learn(event, followed)
-        return followed
+        self._check(event)
+        if self._controller is not None and not self.difference:
+            try:
+                return self._controller.handle(event)
+            except (JournalError, SettingsError) as error:
+                self.derive_from_now_on(str(error))
+        return self._derive(event)
+
+    def derive_from_now_on(self, difference: str) -> None:
+        """Ask the controller no more, as the journal differs from what would happen now."""
+        self.difference = difference
+        if self._controller is not None:
+            self._on_their_way = {job.trial: job.rung for job in self._controller.unfinished}
 
     def tell(self, events: Iterable[Event], observers: Sequence[Observer]) -> None:
         """Feed events, and tell observers each of them and what followed.
@@ -109,75 +116,41 @@ class Replay:
         """Why the study stopped, nothing if it did not or if that is not known."""
         return "" if self._controller is None or self.difference else self._controller.stopping
 
+    def _check(self, event: Event) -> None:
+        """Refuse an event of a trial or a rung that is none."""
+        if isinstance(event, TrialStarted):
+            started = len(self._arrivals)
+            self._left_out += max(0, event.trial - started)
+            if self._left_out > MOST_LEFT_OUT:
+                raise JournalError(f"trial {event.trial} starts where {started} is the next")
+            self._arrivals.start(event.trial)
+        elif isinstance(event, _JobEvent) and event.trial is not None:
+            if self._arrivals[event.trial] == NOT_STARTED:
+                raise JournalError(f"an event of trial {event.trial}, which has not started")
+            if event.rung >= self._rungs:
+                raise JournalError(f"trial {event.trial} at rung {event.rung}, where {self._rungs - 1} is the top one")
 
-class _Derived:
-    """Verdicts from events alone."""
-
-    def __init__(self, rungs: int) -> None:
-        self._rungs = rungs
-        self._left_out = 0
-        self._deaths = Deaths()
-        self._arrived = array("h")  # trial -> the highest rung at which it has a result, or one of the two above
-        self._promoted = array("h")  # trial -> the highest rung that it is known to be on its way to; -1: none
-
-    def learn(self, event: Event, followed: Sequence[Followed]) -> None:
-        """Take in an event of which it is known what followed."""
-        if isinstance(event, JobFinished):
-            self._check(event.trial, event.rung)
-            self._arrived[event.trial] = event.rung
-        elif isinstance(event, TrialStarted):
-            self._start(event)
-        elif isinstance(event, WorkerLost) and event.trial is not None:
-            self._check(event.trial, event.rung)
-            self._deaths.is_failure(event)
-        for what in followed:
-            if type(what) is TrialPromoted:
-                self._promoted[what.trial] = what.to
-
-    def feed(self, event: Event) -> list[Verdict]:
-        """Take in an event and return what follows from it, as far as events tell. O(1)."""
-        match event:
-            case JobFinished(trial=trial, rung=rung):
-                verdicts = self._promotion(trial, rung)
-                self._arrived[trial] = rung
-                return verdicts
-            case TrialStarted():
-                self._start(event)
-                return []
-            case JobFailed(trial=trial, rung=rung, reason=reason, traceback=traceback):
-                return [*self._promotion(trial, rung), TrialFailed(trial, rung, reason, traceback)]
-            case JobPaused(trial=trial, rung=rung) | TrialWithdrawn(trial=trial, rung=rung):
-                return self._promotion(trial, rung)
-            case WorkerLost(trial=trial, rung=rung) if trial is not None:
-                verdicts = self._promotion(trial, rung)
-                if self._deaths.is_failure(event):
-                    verdicts.append(TrialFailed(trial, rung, f"worker lost: {event.reason}", event.last_words))
-                return verdicts
-            case _:
-                return []
-
-    def _promotion(self, trial: TrialId, rung: int) -> list[Verdict]:
-        """Return the promotion without which a trial could not be on its way to a rung, if it is not known yet."""
-        self._check(trial, rung)
-        if not 0 <= self._arrived[trial] < rung or self._promoted[trial] >= rung:
+    def _derive(self, event: Event) -> list[Verdict]:
+        """Return what follows from an event, as far as events tell. O(1)."""
+        if not isinstance(event, _JobEvent) or event.trial is None:
             return []
-        self._promoted[trial] = rung
-        return [TrialPromoted(trial, self._arrived[trial], rung)]
-
-    def _check(self, trial: TrialId, rung: int) -> None:
-        if trial >= len(self._arrived) or self._arrived[trial] == _NOT_STARTED or rung >= self._rungs:
-            raise JournalError(f"trial {trial} at rung {rung}, where {len(self._arrived)} trials have started")
-
-    def _start(self, event: TrialStarted) -> None:
-        trial, started = event.trial, len(self._arrived)
-        if trial < started:
-            self._arrived[trial] = max(_NO_RESULT, self._arrived[trial])
-            return
-        self._left_out += trial - started
-        if self._left_out > MOST_LEFT_OUT:
-            raise JournalError(f"trial {trial} starts where {started} is the next")
-        self._arrived.extend([_NOT_STARTED] * (trial - started) + [_NO_RESULT])
-        self._promoted.extend([_NO_RESULT] * (trial + 1 - started))
+        verdicts: list[Verdict] = []
+        trial, rung = event.trial, event.rung
+        arrived = self._arrivals[trial]
+        if 0 <= arrived < rung and self._on_their_way.get(trial, 0) < rung:  # it could not be there without
+            self._on_their_way[trial] = rung
+            verdicts.append(TrialPromoted(trial, arrived, rung))
+        match event:
+            case JobFinished():
+                self._arrivals.arrive(trial, rung)
+                self._on_their_way.pop(trial, None)
+            case JobFailed(reason=reason, traceback=traceback):
+                verdicts.append(TrialFailed(trial, rung, reason, traceback))
+            case WorkerLost(reason=reason, last_words=last_words) if self._deaths.is_failure(event):
+                verdicts.append(TrialFailed(trial, rung, f"worker lost: {reason}", last_words))
+            case _:
+                pass
+        return verdicts
 
 
 def replay(path: Path, controller: Controller, observers: Sequence[Observer], disk: Disk = DISK) -> float:

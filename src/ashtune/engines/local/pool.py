@@ -19,11 +19,11 @@ from ashtune.core.events import (
     WorkerJoined,
     WorkerLost,
 )
-from ashtune.core.jobs import WorkerId
+from ashtune.core.jobs import TrialId, WorkerId
 from ashtune.core.orders import Pause, Release
 from ashtune.engines.awake import AwakeClock
 from ashtune.engines.local.process import SHUTDOWN_SECONDS, Host, WorkerProcess
-from ashtune.engines.workload import WorkerMessage, Workload, Workloads
+from ashtune.engines.workload import WorkerMessage, Workload
 from ashtune.processes.frames import FrameReader, FrameWriter
 from ashtune.training.messages import Assignment, Broken, FromWorker, Setup
 
@@ -41,11 +41,14 @@ class Worker:
     Times are seconds in which this process ran; ``None``: it is not at that.
     """
 
-    def __init__(self, process: WorkerProcess, environment: Mapping[str, str], place: int, now: float) -> None:
+    def __init__(
+        self, process: WorkerProcess, environment: Mapping[str, str], place: int, workload: Workload, now: float
+    ) -> None:
         self.number = process.worker
         self.process = process
         self.environment = environment
         self.place = place
+        self.workload = workload
         self.reader = FrameReader()
         self.has_joined = False
         self.starting_since: float | None = now
@@ -89,7 +92,7 @@ class ProcessPool:
         self._writer = FrameWriter()
         self._decoder = msgspec.msgpack.Decoder(FromWorker)
         self._workers: dict[WorkerId, Worker] = {}
-        self._workloads = Workloads[Assignment]()
+        self._suspects: set[TrialId] = set()  # see Workload
         self._failed_starts = 0
         self._in_vain = 0  # workers that died with several jobs in hand since a job has ended
         self._places = len(environments)
@@ -127,12 +130,12 @@ class ProcessPool:
         if worker is None:
             return
         if isinstance(message, Assignment):
-            if self._workloads.give(number, message):
+            if worker.workload.take(message):
                 message = msgspec.structs.replace(message, alone=True)
             if worker.training_since is None:
                 worker.training_since = self._awake.seconds
         else:
-            self._workloads[number].obey(message)
+            worker.workload.obey(message)
             if isinstance(message, Release):
                 worker.saving_since = self._awake.seconds
         self._host.send(worker.process, self._writer.frame(message))
@@ -155,7 +158,7 @@ class ProcessPool:
     @property
     def train_together(self) -> bool:
         """Whether any of them trains several jobs together."""
-        return any(self._workloads[number].trains_together for number in self._workers)
+        return any(worker.workload.trains_together for worker in self._workers.values())
 
     def resize(self, environments: Sequence[Mapping[str, str]]) -> None:
         """Have as many places as environments from now on.
@@ -167,7 +170,7 @@ class ProcessPool:
             OSError: If no more processes can be started; those that were are there.
         """
         self._places = len(environments)
-        workers = sorted(self._workers.values(), key=lambda each: (self._workloads[each.number].is_free, each.number))
+        workers = sorted(self._workers.values(), key=lambda each: (each.workload.is_free, each.number))
         for place, worker in enumerate(workers):
             worker.is_leaving = place >= self._places
         self._has_leavers = len(workers) > self._places
@@ -191,8 +194,7 @@ class ProcessPool:
     def _start_worker(self, environment: Mapping[str, str], place: int) -> None:
         number = WorkerId(next(self._numbers))
         process = self._host.start(number, self._logs, environment)
-        self._workers[number] = Worker(process, environment, place, self._awake.seconds)
-        self._workloads.join(number)
+        self._workers[number] = Worker(process, environment, place, Workload(self._suspects), self._awake.seconds)
         self._host.send(process, self._writer.frame(msgspec.structs.replace(self._setup, worker=number)))
 
     def _listen(self, worker: Worker) -> list[WorkerMessage]:
@@ -226,11 +228,11 @@ class ProcessPool:
             return ""
         if not worker.has_joined and not isinstance(message, Broken):
             return "it speaks before it has joined"
-        return self._workloads[worker.number].complaint(message)
+        return worker.workload.complaint(message)
 
     def _note(self, worker: Worker, message: FromWorker) -> None:
         """Note what a message says about its worker."""
-        self._workloads.note(worker.number, message)
+        worker.workload.note(message)
         match message:
             case JobFinished() | JobPaused() | JobFailed() | TrialWithdrawn() | Broken():
                 self._in_vain = 0
@@ -246,7 +248,7 @@ class ProcessPool:
 
     def _begin_next(self, worker: Worker) -> None:
         """The time of the job that has waited longest begins now, if there is one."""
-        worker.training_since = self._awake.seconds if self._workloads[worker.number] else None
+        worker.training_since = self._awake.seconds if worker.workload else None
 
     def _check_liveness(self) -> list[WorkerMessage]:
         """Look after all workers: who has died, who takes too long.
@@ -303,13 +305,12 @@ class ProcessPool:
         """Dismiss those that are too many and have nothing in hand."""
         leavers = [worker for worker in self._workers.values() if worker.is_leaving]
         self._has_leavers = bool(leavers)
-        return [self._dismiss(worker) for worker in leavers if self._workloads[worker.number].is_free]
+        return [self._dismiss(worker) for worker in leavers if worker.workload.is_free]
 
     def _dismiss(self, worker: Worker) -> WorkerMessage:
         """Let a worker leave. What it was given a moment ago is given to others."""
         self._host.forget(worker.process)
         del self._workers[worker.number]
-        self._workloads.lose(worker.number)
         worker.process.hang_up()
         self._dismissed.append((worker.process, self._awake.seconds + SHUTDOWN_SECONDS))
         self._fill_place(worker)
@@ -330,7 +331,8 @@ class ProcessPool:
         self._host.forget(worker.process)
         del self._workers[worker.number]
         how = worker.process.end()
-        workload: Workload[Assignment] = self._workloads.lose(worker.number)
+        workload = worker.workload
+        workload.lose()
         job = None if worker.saving_since is not None else workload.to_blame
         messages: list[WorkerMessage] = [
             WorkerLost(
