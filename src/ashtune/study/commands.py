@@ -8,10 +8,9 @@ the directory of a study from elsewhere is never a command. It is refused, as so
 Rule 2: the folder is this user's and no one else's, and no link. It is opened once, and everything else goes through
 that: whatever is put in its place later is not looked at.
 Rule 3: a file has its name when it is whole (it is renamed), and is a command only if its name is one. It is deleted
-before it is carried out: whoever deletes it first, the driver or a sender who does not wait longer, decides.
+before it is carried out: who deletes it first, the driver or a sender who does not wait longer, decides.
 """
 
-import errno
 import os
 import re
 import secrets
@@ -25,13 +24,11 @@ from typing import Any, Self
 import msgspec
 
 from ashtune.core.errors import StudyError
-from ashtune.study.disk import DISK
+from ashtune.study.disk import DISK, reason_of
 
 NAME = "control"
 MOST_BYTES = 1 << 16
 """Of one command."""
-MOST_AT_ONCE = 64
-"""Commands that are looked at in one go; the others wait for the next."""
 ANSWER_SECONDS = 5.0
 """After so long without an answer a command is taken back."""
 _LOOK_SECONDS = 0.02
@@ -39,7 +36,7 @@ _COMMAND, _ANSWER, _UNFINISHED = ".command", ".answer", ".unfinished"
 _FOR_OTHERS = stat.S_IRWXG | stat.S_IRWXO
 _ENDED = "the session ended before this was looked at; resume the study with --control, and send it again"
 _EARLIER = "this was sent before the session took commands; send it again"
-_NAME = re.compile(r"\d{20}-[0-9a-f]{16}", re.ASCII)
+_FILE = re.compile(r"(\d{20}-[0-9a-f]{16})\.command", re.ASCII)
 
 
 class _Command(msgspec.Struct, frozen=True, tag_field="command", forbid_unknown_fields=True):
@@ -120,23 +117,20 @@ class CommandFolder:
             raise StudyError(f"{path}: {error.strerror}; commands need it, leave control out") from None
         self._path = path
         self._folder = _opened(path)
-        for name in DISK.names(self._folder):
+        for file in DISK.names(self._folder):
             with suppress(OSError):  # taken back, or a folder, which is no command and does no harm
-                DISK.unlink(name, at=self._folder)
-                if _is_command(name):
-                    self.answer(name.removesuffix(_COMMAND), _EARLIER)
+                DISK.unlink(file, at=self._folder)
+                if (found := _FILE.fullmatch(file)) is not None:
+                    self.answer(found[1], _EARLIER)
 
     def take(self) -> Iterator[tuple[str, Command | StudyError]]:
         """Yield the names of new commands, oldest first, each with the command, or why it is none."""
-        try:
+        names: list[str] = []
+        with suppress(OSError):  # the file system is away for a moment
             names = DISK.names(self._folder)
-        except OSError:
-            return  # the file system is away for a moment
-        commands = list(filter(_is_command, names))
-        for file in commands[:MOST_AT_ONCE]:
-            taken = self._taken(file)
-            if taken is not None:
-                yield file.removesuffix(_COMMAND), taken
+        for found in filter(None, map(_FILE.fullmatch, names)):
+            if (command := self._read_and_delete(found[0])) is not None:
+                yield found[1], command
 
     def answer(self, name: str, error: str = "") -> None:
         """Say what came of a command: nothing more is to be said, or why it was refused."""
@@ -146,14 +140,15 @@ class CommandFolder:
     def close(self) -> None:
         """Take no more commands, and refuse those that lie there. Answers stay, as somebody may wait for them.
 
-        So does a command that comes this very moment: whoever has sent it takes it back.
+        So does a command that comes this very moment: its sender takes it back.
         """
         while taken := list(self.take()):
             for name, _ in taken:
                 self.answer(name, _ENDED)
-        with suppress(OSError):
-            names = DISK.names(self._folder)
-            self._remove([name for name in names if not (name.endswith(_ANSWER) or _is_command(name))])
+        for file in DISK.names(self._folder):
+            if not (file.endswith(_ANSWER) or _FILE.fullmatch(file)):
+                with suppress(OSError):  # a folder in it is no command and does no harm
+                    DISK.unlink(file, at=self._folder)
         DISK.close(self._folder)
         with suppress(OSError):  # unless an answer or a command is in it
             DISK.remove_folder(str(self._path))
@@ -164,31 +159,19 @@ class CommandFolder:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _taken(self, file: str) -> Command | StudyError | None:
-        """Read and delete a command; None if somebody else has deleted it."""
+    def _read_and_delete(self, file: str) -> Command | StudyError | None:
+        """Return a command, or why it is none; None if somebody else has deleted it."""
         try:
-            data: bytes | StudyError = _read(self._folder, file)
+            command: Command | StudyError = read_command(_read(self._folder, file))
+        except StudyError as error:
+            command = error
         except OSError as error:
-            data = StudyError(f"a command that cannot be read ({error.strerror})")
+            command = StudyError(f"a command that cannot be read ({error.strerror})")
         try:
             DISK.unlink(file, at=self._folder)
         except OSError:
             return None  # taken back, or a folder of this name, which is none
-        if isinstance(data, StudyError):
-            return data
-        try:
-            return read_command(data)
-        except StudyError as error:
-            return error
-
-    def _remove(self, names: list[str]) -> None:
-        for name in names:
-            with suppress(OSError):  # a folder in it is no command and does no harm
-                DISK.unlink(name, at=self._folder)
-
-
-def _is_command(file: str) -> bool:
-    return file.endswith(_COMMAND) and _NAME.fullmatch(file.removesuffix(_COMMAND)) is not None
+        return command
 
 
 def send(directory: Path, command: Command, *, seconds: float = ANSWER_SECONDS) -> None:
@@ -247,12 +230,10 @@ def _opened(path: Path) -> int:
     """
     try:
         folder = DISK.open(str(path), os.O_RDONLY | os.O_DIRECTORY)
+    except FileNotFoundError:
+        raise StudyError(f"{path} is not there: no driver takes commands; run or resume with --control") from None
     except OSError as error:
-        if error.errno == errno.ENOENT:
-            raise StudyError(f"{path} is not there: no driver takes commands; run or resume with --control") from None
-        words = "no folder, or a symbolic link, which is not followed; remove it"
-        is_another = error.errno in (errno.ENOTDIR, errno.ELOOP)
-        raise StudyError(f"{path}: {words if is_another else error.strerror}") from None
+        raise StudyError(f"{path} is no folder that can be opened: {reason_of(error)}; remove it") from None
     status = os.fstat(folder)
     if status.st_uid != os.geteuid() or status.st_mode & _FOR_OTHERS:
         DISK.close(folder)

@@ -258,5 +258,12 @@ def folder_of_a_study(path: Path) -> Path:
     return path
 
 
+def reason_of(error: OSError | ValueError) -> str:
+    """Return in words why a file was refused."""
+    if not isinstance(error, OSError):
+        return str(error)
+    return "a symbolic link, which is not followed" if error.errno == errno.ELOOP else str(error.strerror)
+
+
 DISK = Disk()
 """The disk of this machine."""

@@ -75,17 +75,17 @@ def scheduler_view(settings: Settings, ladder: Ladder) -> SchedulerView:
     Raises:
         SettingsError: If the journal's first line names no scheduler, or its options do not fit.
     """
-    with _of_the_first_line():
+    with _first_line():
         return view_of(settings.scheduler, first_ladder(settings), ladder, settings.seed)
 
 
 @contextmanager
-def _of_the_first_line() -> Iterator[None]:
-    """Say where a scheduler that does not fit stands."""
+def _first_line() -> Iterator[None]:
+    """Say where that stands which does not fit."""
     try:
         yield
-    except SettingsError as error:
-        raise SettingsError(f"line 1 of the journal describes no scheduler: {error}") from None
+    except (SpaceError, SettingsError) as error:
+        raise SettingsError(f"line 1 of the journal: {error}") from None
 
 
 def build_controller(settings: Settings, machine: Machine | None = None) -> Controller:
@@ -98,16 +98,12 @@ def build_controller(settings: Settings, machine: Machine | None = None) -> Cont
     Raises:
         SettingsError: If the journal's first line names no scheduler or no search, or a scheduler not installed here.
     """
-    try:
+    with _first_line():
         SEARCHES.check(settings.search)
-    except SettingsError as error:
-        raise SettingsError(f"line 1 of the journal: {error}") from None
-    if machine is None:
-        with _of_the_first_line():
+        if machine is None:
             SCHEDULERS.check(settings.scheduler)
-        if missing := SCHEDULERS.missing_of(settings.scheduler):
-            raise SettingsError(missing)
-        with _of_the_first_line():
+            if missing := SCHEDULERS.missing_of(settings.scheduler):
+                raise SettingsError(missing)
             machine = SCHEDULERS.read(settings.scheduler).build(first_ladder(settings), 0, settings.seed)
     return Controller(
         machine,
@@ -157,7 +153,7 @@ def build_configurations(settings: Settings, valid: Valid | None = None) -> Conf
 
 
 def _search(settings: Settings, valid: Valid | None) -> tuple[Search, Space, Design]:
-    try:
+    with _first_line():
         search = SEARCHES.read(settings.search)
         space, written = Space.from_record(settings.space, valid), Space.from_record(settings.space)
         design = design_of(
@@ -169,10 +165,6 @@ def _search(settings: Settings, valid: Valid | None) -> tuple[Search, Space, Des
             trials=settings.grouped_for,
         )
         design.size  # noqa: B018 - counting what a finite space has may refuse it
-    except (SpaceError, SettingsError) as error:
-        if SEARCHES.missing_of(settings.search):
-            raise
-        raise SettingsError(f"line 1 of the journal describes no search: {error}") from None
     return search, space, design
 
 
@@ -187,13 +179,11 @@ def _known(settings: Settings) -> list[tuple[Result, dict[str, object]]]:
     space, ladder, numbers = Space.from_record(settings.space), first_ladder(settings), dict[object, TrialId]()
     known = []
     for each in settings.known:
-        try:
+        with _first_line():
             configuration = space.check(each.configuration)
-        except SpaceError as error:
-            raise SettingsError(f"line 1 of the journal has a result of no configuration: {error}") from None
-        losses, violation = settings.goal.judged(each.metrics)
-        if max(losses) == math.inf:
-            raise SettingsError(f"line 1 of the journal has a result without a finite {settings.goal.metric}")
+            losses, violation = settings.goal.judged(each.metrics)
+            if max(losses) == math.inf:
+                raise SettingsError(f"a result from before has no finite {settings.goal.metric}")
         number = numbers.setdefault(identity(configuration), TrialId(-1 - len(numbers)))
         rung = max(0, bisect_right(ladder.rungs, each.resource) - 1)
         known.append((Result(number, rung, each.resource, losses, 0.0, violation=violation), configuration))

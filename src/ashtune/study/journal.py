@@ -14,7 +14,6 @@ Rule 6: whether an event may follow those before it is not known here: the contr
 :class:`~ashtune.study.replay.Replay`.
 """
 
-import errno
 import os
 import re
 from collections.abc import Iterator, Sequence
@@ -29,7 +28,7 @@ import msgspec
 from ashtune.core.errors import JournalError, LadderError
 from ashtune.core.events import Event, SessionStarted
 from ashtune.core.ladder import Ladder
-from ashtune.study.disk import DISK, Disk
+from ashtune.study.disk import DISK, Disk, reason_of
 from ashtune.study.settings import FORMAT, MOST_SHOWN, Settings, first_ladder, next_ladder
 
 NAME = "journal.jsonl"
@@ -174,14 +173,9 @@ class JournalReader:
 
     def _line_number(self) -> int:
         """Return the number of the next line, from 1. O(bytes before the first one that was read)."""
-        count, position = 0, 0
         with _opened(self._path, self._disk) as file:
-            while position < self._start and (
-                block := self._read_at(file, min(BLOCK, self._start - position), position)
-            ):
-                count += block.count(b"\n")
-                position += len(block)
-        return 1 + count + self._lines
+            blocks = (self._read_at(file, min(BLOCK, self._start - at), at) for at in range(0, self._start, BLOCK))
+            return 1 + self._lines + sum(block.count(b"\n") for block in blocks)
 
     def _read_at(self, file: int, size: int, position: int) -> bytes:
         """Return ``size`` bytes, fewer at the end of the file."""
@@ -233,13 +227,6 @@ def ladder_in_force(journal: Path, disk: Disk = DISK) -> Ladder:
         if isinstance(event, SessionStarted):
             ladder = next_ladder(ladder, event)
     return ladder
-
-
-def reason_of(error: OSError | ValueError) -> str:
-    """Return in words why a file was refused."""
-    if not isinstance(error, OSError):
-        return str(error)
-    return "a symbolic link, which is not followed" if error.errno == errno.ELOOP else str(error.strerror)
 
 
 def _settings_of(line: bytes, path: Path) -> Settings:

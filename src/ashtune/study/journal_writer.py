@@ -12,8 +12,8 @@ import msgspec
 
 from ashtune.core.errors import JournalError
 from ashtune.core.events import Event, JobFinished, JobPaused
-from ashtune.study.disk import DISK, Disk
-from ashtune.study.journal import BLOCK, CHECK, CHECK_BYTES, MOST_LINE_BYTES, reason_of
+from ashtune.study.disk import DISK, Disk, reason_of
+from ashtune.study.journal import BLOCK, CHECK, CHECK_BYTES, MOST_LINE_BYTES
 from ashtune.study.settings import Settings
 
 SYNC_SECONDS = 1.0

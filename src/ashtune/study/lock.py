@@ -1,6 +1,5 @@
 """One driver at a time on a study: a lock of the operating system, gone with the driver that held it."""
 
-import errno
 import os
 import socket
 import threading
@@ -9,16 +8,9 @@ from contextlib import suppress
 from pathlib import Path
 
 from ashtune.core.errors import StudyError
-from ashtune.study.disk import DISK, Disk
+from ashtune.study.disk import DISK, Disk, reason_of
 
 NAME = "driver.lock"
-WORDS = {
-    errno.ELOOP: "a symbolic link, which is not followed; remove it",
-    errno.EISDIR: "a folder stands in the lock's place; remove it",
-    errno.EINVAL: "not a regular file; remove it",
-    errno.ENXIO: "not a regular file; remove it",
-}
-
 
 _held: "weakref.WeakSet[StudyLock]" = weakref.WeakSet()
 _changing = threading.RLock()
@@ -51,8 +43,9 @@ class StudyLock:
         try:
             file = disk.open(str(path), os.O_RDWR | os.O_CREAT)
         except OSError as error:
-            advice = WORDS.get(error.errno or 0, f"{error.strerror}; choose a directory that can be written")
-            raise StudyError(f"{path}: {advice}") from None
+            raise StudyError(
+                f"{path}: {reason_of(error)}; remove it, or choose a directory that can be written"
+            ) from None
         try:
             disk.lock(file)
         except BlockingIOError:

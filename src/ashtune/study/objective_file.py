@@ -1,6 +1,5 @@
 """Training functions on their way to the workers: pickled by value, once a study."""
 
-import errno
 import inspect
 import os
 import pickle
@@ -15,7 +14,7 @@ from typing import Any
 from ashtune.core.errors import ObjectiveError, StudyError
 from ashtune.core.plaintext import error_line, shown
 from ashtune.pickles.arrival import is_of_a_script
-from ashtune.study.disk import DISK, Disk, write_new
+from ashtune.study.disk import DISK, Disk, reason_of, write_new
 
 NAME = "objective.pickle"
 VALID = "valid.pickle"
@@ -141,9 +140,8 @@ def check(study: Path, disk: Disk = DISK) -> None:
     try:
         disk.close(disk.open(str(path), os.O_RDONLY))
     except OSError as error:
-        reason = "a symbolic link, which is not followed" if error.errno == errno.ELOOP else error.strerror
         raise StudyError(
-            f"{path}: {reason}; give the training function again: `ashtune resume {study} train.py:train`"
+            f"{path}: {reason_of(error)}; give the training function again: `ashtune resume {study} train.py:train`"
         ) from None
 
 

@@ -78,13 +78,11 @@ def differences(there: Settings, here: Settings) -> list[str]:
 
 def _difference(name: str, there: Any, here: Any) -> str:
     """Name where two values differ, as far inside of them as they are too long to be shown whole."""
-    is_long = max(len(repr(there)), len(repr(here))) > MOST_SHOWN
-    both = _parts(there), _parts(here)
-    if is_long and both[0] and both[1]:
-        for part in [*both[0], *(part for part in both[1] if part not in both[0])]:
-            one, other = (parts.get(part, _NOTHING) for parts in both)
-            if one != other:
-                return _difference(name if part in _WRAPPERS else f"{name}.{part}", one, other)
+    one, other = _parts(there), _parts(here)
+    if one and other and max(len(repr(there)), len(repr(here))) > MOST_SHOWN:
+        for part in one | other:
+            if one.get(part) != other.get(part):
+                return _difference(name if part in _WRAPPERS else f"{name}.{part}", one.get(part), other.get(part))
     return f"{name} = {_short(there)} and not {_short(here)}"
 
 
@@ -99,12 +97,6 @@ def _parts(value: object) -> dict[str, Any]:
     }
 
 
-class _Nothing:
-    def __repr__(self) -> str:
-        return "nothing"
-
-
-_NOTHING = _Nothing()
 _WRAPPERS = ("space", "hyperparameters")
 """Names in the record of a space that say nothing to its user."""
 
