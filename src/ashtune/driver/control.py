@@ -63,12 +63,6 @@ class Control:
     """Takes commands while a study runs: see :class:`~ashtune.engines.loop.Requests`.
 
     Args:
-        inbox: Where they come from.
-        settings: The study's.
-        tally: Its counts.
-        configurations: Its trials' configurations.
-        controller: Is only asked how the study stands.
-        workers: Of the session.
         count: How many workers there are to be at first.
         complain: Called with one line for each command that is refused.
     """
@@ -130,11 +124,7 @@ class Control:
         self._inbox.answer(name, why)
 
     def _event(self, command: Command | StudyError, now: float) -> Event | None:
-        """Return what a command is in the journal; None where there is nothing to do.
-
-        Raises:
-            AshtuneError: If it does not fit the study as it is now.
-        """
+        """Return what a command is in the journal; None where there is nothing to do."""
         if isinstance(command, StudyError):
             raise command
         controller = self._controller
@@ -197,7 +187,6 @@ class Page:
     """A page of one study, which is being started.
 
     Args:
-        directory: The study's.
         control: Whether commands may be sent from it.
     """
 

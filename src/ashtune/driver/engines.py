@@ -55,16 +55,9 @@ def open_engine(
     """Return the workers of a session.
 
     Args:
-        engine: Where they come from.
-        directory: The study's directory.
-        settings: What the study is.
-        configurations: Trial -> configuration.
         options: What the session runs on.
-        workers: How many.
         trials: How many the session has, so that no worker asks for more than its part; None for no end.
-        first_worker: The number of the first.
         began: The time at the start of the session, in seconds since the study began.
-        max_resource: That of the top rung.
         objective: The training function, where this process was given it.
 
     Raises:

@@ -42,8 +42,6 @@ class Enough(Observer):
     """Looks at the results at the top rung: an observer, of the search alone.
 
     Args:
-        goal: The metric, and which way is better.
-        top: The number of the top rung.
         wanted: What is worth it; None to look at nothing.
     """
 

@@ -53,7 +53,6 @@ def program_of(objective: Callable[..., Any] | None, before: SessionStarted | No
 
     Args:
         objective: The training function; None if it is that of the session before.
-        before: That session.
     """
     if isinstance(objective, Program):
         return {PROGRAM: _writable(command(objective.command))}

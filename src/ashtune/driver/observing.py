@@ -71,7 +71,6 @@ class ObserverThread(Observer):
     woken for each event would take the interpreter from the study.
 
     Args:
-        observer: The user's.
         history: Called with two positions of the journal: it yields what to tell of each event between them, and
             nothing for each event before, which it has to read all the same.
     """
@@ -266,7 +265,6 @@ def finish_all(
     One that hangs, be it in the past, costs no more than that.
 
     Args:
-        threads: Their threads.
         is_hurried: Whether the script has to end soon; then there is no time for the past.
         limit: In seconds, ``FINISH_SECONDS`` by default.
     """

@@ -69,14 +69,7 @@ class ProposerAnswer(msgspec.Struct, frozen=True):
 
 
 class ProposerProcess(Proposer):
-    """The driver's side.
-
-    Args:
-        search: Makes the proposer, in the process.
-        space: Where configurations come from.
-        seed: The study's.
-        max_resource: Of the top rung.
-    """
+    """The driver's side."""
 
     def __init__(self, search: Search, space: Space, seed: int, max_resource: int) -> None:
         path = [entry for entry in sys.path if isinstance(entry, str)]

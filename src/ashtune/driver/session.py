@@ -87,10 +87,8 @@ class Session:
 
     Args:
         directory: The study's directory, with a journal and the training function in it.
-        options: When to end, and what to run on.
         engine: Where the workers come from.
         ladder: The rungs from now on, if there are to be more above.
-        surroundings: Disk, clock and workers.
         version: Of the training function, if one was given: see :mod:`ashtune.training.versions`.
         objective: The training function, if one was given; else it is in the directory.
         valid: Says which configurations are valid, if that was given; else it is in the directory, if there is one.
@@ -541,9 +539,6 @@ class _Past(Observer):
 
     ``version`` is that of the training function, empty if none is known; ``workers`` the number above those of all
     workers so far.
-
-    Args:
-        configurations: Takes those of the trials that were started.
     """
 
     def __init__(self, configurations: Configurations) -> None:

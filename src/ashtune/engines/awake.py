@@ -26,7 +26,6 @@ class AwakeClock:
         """Return the seconds so far.
 
         Args:
-            now: The time.
             slept: How long the caller has slept on purpose, at most, since it looked last.
         """
         self.seconds += min(max(0.0, now - self._now), LONGEST_TURN + slept)

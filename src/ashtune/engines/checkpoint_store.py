@@ -33,11 +33,7 @@ class CheckpointStore(Protocol):
 
 
 class SharedDirectory:
-    """The study's directory, which all workers see.
-
-    Args:
-        study: The directory.
-    """
+    """The study's directory, which all workers see."""
 
     def __init__(self, study: Path) -> None:
         self._checkpoints = Checkpoints(study)
@@ -61,12 +57,7 @@ WAIT_SECONDS = 2 * SYNC_SECONDS
 
 
 class DeferredDeletions:
-    """Deletions that wait.
-
-    Args:
-        delete: Carries one out.
-        now: The time in seconds.
-    """
+    """Deletions that wait."""
 
     def __init__(self, delete: Callable[[Discard], None], now: Callable[[], float]) -> None:
         self._delete = delete

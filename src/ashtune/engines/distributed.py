@@ -103,9 +103,6 @@ class DistributedWorkers:
     """The workers of some peers.
 
     Args:
-        link: Leads to them.
-        study: The study's directory.
-        configurations: Trial -> configuration.
         peers: Those that are asked to take part; others may be added later.
         silence_allowed: Seconds without a message after which a peer is given up; None for those that cannot die.
         is_isolated: Whether the peers train in processes beside themselves.
@@ -303,11 +300,7 @@ class DistributedWorkers:
         self._store.discard(order.trial, order.resource, self._peers)
 
     def _check_liveness(self, events: list[Event]) -> None:
-        """Give up the peers that the transport says are dead, or that have been silent for too long.
-
-        Raises:
-            AshtuneError: If no peer is left that can train, and all events are handled.
-        """
+        """Give up the peers that the transport says are dead, or that have been silent for too long."""
         if (allowed := self._silence_allowed) is not None:
             now = self._awake.look(time.monotonic())
             for number in [number for number, peer in self._peers.items() if now - peer.heard > allowed]:

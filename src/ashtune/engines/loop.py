@@ -47,11 +47,7 @@ class Drive:
     """A study under way.
 
     Args:
-        controller: The study, as replayed so far.
         workers: They join by an event of their own.
-        journal: Open for writing.
-        configurations: Trial -> configuration.
-        stop: Says when the study has to stop.
         observers: They are told what happens, each event after it was written.
         requests: What the user asks meanwhile; None where nobody may ask.
         tick_seconds: From one such moment to the next, in the time of the workers; in each it is asked whether to stop.
@@ -85,7 +81,6 @@ class Drive:
 
         Args:
             session: The first event of this session; the controller has accepted it.
-            followed: What the controller answered.
 
         Raises:
             JournalError: When the disk refuses; everything journaled so far is kept.

@@ -23,7 +23,6 @@ class Brief(msgspec.Struct, frozen=True, kw_only=True):
 
     Args:
         setup: What every worker is told; the number in it is that of the first worker, and none below it may be used.
-        configurations: Trial -> configuration.
         created: When the study was created, in seconds since 1970: tells whether a directory is this study's.
         options: What the session runs on, checked, with the defaults of those that were not given.
         workers: How many workers there are to be, at least 1. More may join later, and any of them may leave.

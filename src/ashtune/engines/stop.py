@@ -133,10 +133,6 @@ def time_in_slurm(environment: Mapping[str, str], unix_now: float) -> tuple[floa
 
     The latter is a tenth of the time left, at least 10 s, at most 120 s, and never more than the time left.
 
-    Args:
-        environment: As ``os.environ``.
-        unix_now: The time, in seconds since 1970.
-
     Returns:
         Seconds. None if there is no such job, its time is unlimited, or its end cannot be read or has passed: SLURM
         does not correct the variable when a job is given more time, and a study that believed it would train nothing.

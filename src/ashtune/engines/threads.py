@@ -60,7 +60,6 @@ class ThreadLog:
     """The log of one worker, entered by its thread.
 
     Args:
-        logs: Of all workers.
         path: The file; it is made when something is printed.
     """
 
@@ -93,11 +92,7 @@ class ThreadLog:
 
 
 class ThreadLogs:
-    """The logs of all workers of a study. While it is open it stands before ``sys.stdout`` and ``sys.stderr``.
-
-    Args:
-        folder: Where the logs are.
-    """
+    """The logs of all workers of a study. While it is open it stands before ``sys.stdout`` and ``sys.stderr``."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -118,12 +113,7 @@ class ThreadLogs:
 
 
 class _LoggedStream:
-    """A stream that leads worker threads to their logs.
-
-    Args:
-        before: The stream for everyone else.
-        here: Has the log of the thread that asks.
-    """
+    """A stream that leads worker threads to their logs."""
 
     def __init__(self, before: Any, here: threading.local) -> None:
         self.before = before
@@ -148,7 +138,6 @@ class QueueChannel:
 
     Args:
         peer: The number of the thread, for the driver.
-        outbox: Takes what the workers send.
     """
 
     def __init__(self, peer: int, outbox: "queue.SimpleQueue[tuple[int, Content]]") -> None:
@@ -192,9 +181,6 @@ class ThreadLink:
 
     Args:
         setup: What each worker is told; the number in it is that of the first.
-        objective: The training function.
-        file: Where it stands, for tracebacks.
-        logs: Takes what the workers print.
     """
 
     transport = "this process"
@@ -312,11 +298,7 @@ class ThreadLink:
 
 
 class ThreadWorkers(DistributedWorkers):
-    """Threads of this process as workers; how many they are may change.
-
-    Args:
-        brief: What to open.
-    """
+    """Threads of this process as workers; how many they are may change."""
 
     def __init__(self, brief: Brief) -> None:
         objective, file = brief.objective, ""

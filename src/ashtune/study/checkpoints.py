@@ -48,12 +48,7 @@ SYNC_SECONDS = 1.0
 
 
 class Checkpoints:
-    """The checkpoint folder of a study.
-
-    Args:
-        study: The study's directory.
-        disk: Where it is.
-    """
+    """The checkpoint folder of a study."""
 
     def __init__(self, study: Path, disk: Disk = DISK) -> None:
         self.disk = disk
@@ -137,12 +132,9 @@ class CheckpointWriter:
     """The checkpoint of one job, in the worker: what it resumes from, and what it leaves.
 
     Args:
-        checkpoints: The study's folder.
-        trial: The trial.
         start: The resource it resumes at; 0 for a new one.
         worker: Who writes. A worker given up for lost may still be at the same trial, on another machine.
         size: The bytes that the journal says it has; None if they are not known.
-        clock: In seconds.
     """
 
     def __init__(
@@ -404,7 +396,6 @@ def read_saved(file: "io.BufferedReader[Any]", size: int, unpickle: Callable[[An
     """Return what was saved.
 
     Args:
-        file: Of a checkpoint, opened.
         size: Its length in bytes.
         unpickle: Reads a pickle, and executes what it says.
 
@@ -420,8 +411,6 @@ def flaw_of(disk: Disk, path: str, size: int | None) -> str:
     """Return why a checkpoint is not as it was written, nothing if it is.
 
     Args:
-        disk: Where it is.
-        path: The file or folder.
         size: The bytes it had; None if they are not known.
     """
     try:

@@ -101,9 +101,6 @@ class CommandFolder:
 
     A command that lies there already is deleted and refused.
 
-    Args:
-        directory: The study's.
-
     Raises:
         StudyError: If something else is in the folder's place, or the folder cannot be made.
     """
@@ -178,8 +175,6 @@ def send(directory: Path, command: Command, *, seconds: float = ANSWER_SECONDS) 
     """Send a command to the driver of a study, and wait for its answer.
 
     Args:
-        directory: The study's.
-        command: What is wanted.
         seconds: How long to wait until the command is taken back; if it cannot be any more, so long again.
 
     Raises:
@@ -223,11 +218,7 @@ def _waited_for(folder: int, name: str, seconds: float) -> _Answer | None:
 
 
 def _opened(path: Path) -> int:
-    """Open the folder.
-
-    Raises:
-        StudyError: If it is not there, or anything but a folder of this user alone.
-    """
+    """Open the folder."""
     try:
         folder = DISK.open(str(path), os.O_RDONLY | os.O_DIRECTORY)
     except FileNotFoundError:

@@ -388,11 +388,7 @@ class Controller:
         self._stop_at_limits()
 
     def _allow(self, trials: int | None) -> None:
-        """Let the scheduler start this many trials in all, or as many as there are configurations.
-
-        Raises:
-            SettingsError: If it comes too late for the scheduler; then nothing has changed.
-        """
+        """Let the scheduler start this many trials in all, or as many as there are configurations."""
         most = self._configurations - self._replaced  # those that replaced others come on top of the trials allowed
         # Fewer trials than an earlier session allowed leave configurations for those that had none to replace them.
         allowed = most if trials is None else min(trials + self._not_replaced, most)

@@ -226,9 +226,6 @@ def write_new(
     """Have a file hold ``data``, whole or not at all.
 
     Args:
-        disk: Where it is.
-        path: The file.
-        data: What it is to hold.
         mark: What tells the name it has at first from that of another process that writes the same file.
         mode: Who may read and write it, less the umask.
         is_synced: Whether that holds after a power loss too.

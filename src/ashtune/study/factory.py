@@ -92,7 +92,6 @@ def build_controller(settings: Settings, machine: Machine | None = None) -> Cont
     """Return the controller of a study, before its first event.
 
     Args:
-        settings: What the study is.
         machine: Of its scheduler; by default a new one, for which the module that the journal names may be imported.
 
     Raises:
@@ -130,7 +129,6 @@ def build_configurations(settings: Settings, valid: Valid | None = None) -> Conf
     """Return the configurations of a study, none yet: what was enqueued, then those of its search.
 
     Args:
-        settings: What the study is.
         valid: The user's function that says which configurations are valid, if there is one.
 
     Raises:
@@ -172,9 +170,6 @@ def _known(settings: Settings) -> list[tuple[Result, dict[str, object]]]:
     """Return the results from before with their configurations, as a search is told of them.
 
     One counts at the highest rung that its resource reaches, of the rungs that the study began with.
-
-    Raises:
-        SettingsError: If one is no result of this study's space and metrics.
     """
     space, ladder, numbers = Space.from_record(settings.space), first_ladder(settings), dict[object, TrialId]()
     known = []
@@ -196,13 +191,7 @@ def _whole(size: int | None) -> int | None:
 
 
 def observed_study(settings: Settings, ladder: Ladder, directory: Path) -> ObservedStudy:
-    """Return what observers are told of a study first.
-
-    Args:
-        settings: The first line of its journal.
-        ladder: The ladder in force.
-        directory: The study's.
-    """
+    """Return what observers are told of a study first."""
     return ObservedStudy(
         name=settings.name,
         directory=str(directory.absolute()),

@@ -195,11 +195,6 @@ MARK = "new"
 def place_in(directory: str | Path, name: str, *, is_folder: bool = False) -> Path:
     """Return the place of a copy in a study's directory, or in a folder of one.
 
-    Args:
-        directory: Where it is.
-        name: Of the file, or of the folder.
-        is_folder: Whether it is a folder.
-
     Raises:
         StudyError: If something else stands there, as a link. Nothing is read or written.
     """

@@ -69,9 +69,7 @@ class JournalReader:
     moment, and a journal that was written anew under its name is the same journal. No lock is taken.
 
     Args:
-        path: The journal.
         position: The byte at which to begin, where a line begins; 0 for the first event.
-        disk: The disk that it lies on.
         only: Give the events whose lines hold one of these, which is many times faster than decoding all lines.
 
     Raises:
@@ -143,11 +141,7 @@ class JournalReader:
         return [place for place, line in enumerate(lines) if any(each in line for each in self._only)]
 
     def _whole_lines(self, file: int, position: int) -> bytes:
-        """Return some lines that are whole; nothing at the end, where a torn last line may wait.
-
-        Raises:
-            JournalError: If one is too long, or the file cannot be read.
-        """
+        """Return some lines that are whole; nothing at the end, where a torn last line may wait."""
         size = BLOCK
         while not (end := (block := self._read_at(file, size, position)).rfind(b"\n") + 1):
             if len(block) > MOST_LINE_BYTES:
@@ -230,11 +224,7 @@ def ladder_in_force(journal: Path, disk: Disk = DISK) -> Ladder:
 
 
 def _settings_of(line: bytes, path: Path) -> Settings:
-    """Return what the first line of a journal says.
-
-    Raises:
-        JournalError: If it is none, or one of another format.
-    """
+    """Return what the first line of a journal says."""
     try:
         written = _format.decode(line)
         if written.format == FORMAT:
@@ -271,11 +261,7 @@ def _as_shown(what: object) -> str:
 
 @contextmanager
 def _opened(path: Path, disk: Disk) -> Iterator[int]:
-    """Open a journal for reading. Nothing but a file is read.
-
-    Raises:
-        JournalError: If there is none.
-    """
+    """Open a journal for reading. Nothing but a file is read."""
     try:
         file = disk.open(str(path), os.O_RDONLY)
     except (OSError, ValueError) as error:  # a ValueError for a NUL in the path

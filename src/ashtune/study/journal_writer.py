@@ -28,7 +28,6 @@ class Journal:
 
     Args:
         path: An existing journal; a torn last line is cut off.
-        disk: The disk that it lies on.
         syncs_itself: Whether a thread calls :meth:`sync` once a second; otherwise someone else does.
 
     Raises:
@@ -158,9 +157,6 @@ class Journal:
 
         After a sync that failed, Linux takes what was not written for written: later syncs succeed, and a power loss
         leaves holes in the middle (Rebello et al., *Can Applications Recover from fsync Failures?*, ATC 2020).
-
-        Raises:
-            OSError: If the disk refuses several times.
         """
         for tries_left in reversed(range(TRIES)):
             try:

@@ -23,10 +23,6 @@ class StudyLock:
 
     A process that is forked does not hold it: what outlives a driver that was killed must not keep others out.
 
-    Args:
-        directory: The study's directory.
-        disk: Where it is.
-
     Raises:
         StudyError: If another driver holds it; the message names that driver.
     """

@@ -80,9 +80,6 @@ class Replay:
         """Feed the events of a journal, and tell observers each of them and what followed.
 
         Args:
-            path: The journal.
-            observers: Those to tell.
-            disk: The disk that the journal lies on.
             is_strict: Whether a journal that differs from what would happen now is refused.
 
         Returns:

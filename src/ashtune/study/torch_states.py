@@ -77,7 +77,6 @@ def load(file: BinaryIO, size: int) -> States:
     """Return what was written, its tensors on the CPU. It is in memory twice while it is read.
 
     Args:
-        file: What was written.
         size: Its length in bytes; something else may follow.
 
     Raises:
@@ -135,10 +134,6 @@ def no_weights(error: Exception) -> str:
 
 def check(state: Any, name: str) -> None:
     """Refuse a state that holds anything but tensors, plain values and containers of them. O(entries).
-
-    Args:
-        state: Of an object.
-        name: Under which it is saved.
 
     Raises:
         ObjectiveError: If it could not be read as weights only; it says which entry.

@@ -64,11 +64,9 @@ class ProcessPool:
 
     Args:
         setup: What every worker is told first; its number is filled in.
-        logs: Folder for the workers' output.
         numbers: The numbers of the workers, one after another; none comes twice.
         environments: For each place, what its worker's environment has besides the driver's own.
         trial_timeout: Seconds that one job may take before its worker is killed and its trial fails.
-        host: The machine.
 
     Raises:
         OSError: If no process can be started; from :meth:`wait` too, as those that die are replaced.

@@ -26,11 +26,6 @@ class WorkerProcess(ChildProcess):
     """A child process in a session of its own, so that Ctrl-C reaches the driver alone.
 
     On Linux the child is the worker's guardian and the worker is the child's child; elsewhere it is the worker.
-
-    Args:
-        worker: Its number.
-        log: File that takes its stdout and stderr.
-        environment: Added to the driver's own.
     """
 
     def __init__(self, worker: WorkerId, log: Path, environment: Mapping[str, str]) -> None:

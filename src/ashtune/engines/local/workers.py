@@ -30,13 +30,10 @@ class LocalWorkers:
 
     Args:
         setup: What they are told of the study; the number in it is that of the first worker.
-        configurations: Trial -> configuration.
         environments: For each worker, what its environment has besides the driver's own.
         trial_timeout: Seconds that one job may take before its worker is killed and its trial fails.
         environments_of: Returns those of another number of workers, or refuses it; None where it stays as it is.
         began: The time at the start of this session, in seconds since the study began.
-        host: The machine.
-        disk: Where the checkpoints are.
 
     Raises:
         StudyError: If no process can be started, also later, when one that died has to be replaced.

@@ -32,9 +32,7 @@ class RankLink:
     """The way to the ranks that take part in a study.
 
     Args:
-        world: All ranks.
         opening: What the ranks are told of the study; the worker's number in it is that of the first one.
-        ranks: Those that take part.
     """
 
     transport = "MPI"
@@ -135,9 +133,7 @@ def open_ranks(
     """Return the other ranks of an MPI launch as workers.
 
     Args:
-        world: The ranks.
         opening: What the ranks are told of the study; the worker's number in it is that of the first one.
-        configurations: Trial -> configuration.
         workers: How many of the ranks are wanted, at most.
         began: The time at the start of this session, in seconds since the study began.
 
@@ -160,11 +156,7 @@ def open_ranks(
 
 
 class MpiEngine:
-    """The ranks of an MPI launch; see :class:`~ashtune.engines.protocol.Engine`.
-
-    Args:
-        world: The ranks. This process is rank 0.
-    """
+    """The ranks of an MPI launch; see :class:`~ashtune.engines.protocol.Engine`."""
 
     name = "mpi"
     must_exit = True

@@ -41,7 +41,6 @@ class FileSender:
 
     Args:
         directory: The study's directory, or what stands for it on this machine.
-        disk: Where the directory is.
     """
 
     def __init__(self, directory: Path, disk: Disk = DISK) -> None:
@@ -99,7 +98,6 @@ class FileReceiver:
     Args:
         directory: The study's directory, or what stands for it on this machine.
         takes: The names of the files that it takes.
-        disk: Where the directory is.
     """
 
     def __init__(self, directory: Path, takes: re.Pattern[str] = FROM_A_RANK, disk: Disk = DISK) -> None:
@@ -195,7 +193,6 @@ class CheckpointLocations:
     all copies deleted.
 
     Args:
-        transport: Leads to the ranks.
         study: The study's directory, which the ranks do not see.
         receiver: Has taken what came from the ranks.
     """
@@ -234,7 +231,6 @@ class RankFiles:
     when their worker is gone.
 
     Args:
-        transport: Leads to the driver.
         directory: This rank's folder for the study.
     """
 

@@ -25,9 +25,6 @@ class DriverMonitor:
 
     Between two studies the driver does what the user's script does, which may keep even its heartbeat from being sent
     for as long as one call into a library lasts; only during a study is it known to listen.
-
-    Args:
-        world: The ranks.
     """
 
     def __init__(self, world: World) -> None:
@@ -76,9 +73,7 @@ class RankInbox:
     """Messages in the order in which they were sent; files that come between them are put where they belong.
 
     Args:
-        world: The ranks.
         monitor: It is told that the driver lives, and looked at while waiting.
-        scratch: Where files go.
     """
 
     def __init__(self, world: World, monitor: DriverMonitor, scratch: ScratchDirectory) -> None:

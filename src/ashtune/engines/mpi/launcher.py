@@ -99,13 +99,7 @@ def mismatch(launch: Launch, library_version: str) -> str:
 
 
 def alone(launch: Launch, library_version: str, size: int) -> str:
-    """Return the refusal for an initialised MPI of one process where the launcher started several.
-
-    Args:
-        launch: What the launcher says.
-        library_version: What ``MPI.Get_library_version()`` says.
-        size: The size of ``COMM_WORLD``.
-    """
+    """Return the refusal for an initialised MPI of one process where the launcher started several."""
     if size != 1 or launch.size == 1 or not launch.is_started_by_it:
         return ""
     library = _called(library_version)
@@ -121,7 +115,6 @@ def without_world(launch: Launch, *, workers_given: bool) -> str:
     """Return the refusal to leave the rest of a SLURM allocation idle, ``""`` if that is what the user wants.
 
     Args:
-        launch: What the launcher says.
         workers_given: The user says how many workers there are to be, here.
     """
     if launch.is_started_by_it or workers_given:

@@ -137,11 +137,7 @@ class WorkerRelay:
     """Relays between the driver and one worker process during a study.
 
     Args:
-        world: The ranks.
-        inbox: Where the driver's messages come in.
-        opening: What the driver says of the study.
         directory: The study's directory, or this rank's own where none is shared.
-        environment: Added to the worker's.
     """
 
     def __init__(
@@ -215,9 +211,6 @@ class RankChannel:
     """A worker's channel in the rank: the driver is reached by messages between ranks.
 
     Args:
-        world: The ranks.
-        inbox: Where the driver's messages come in.
-        opening: What the driver said of the study.
         directory: The study's directory, or this rank's own where none is shared.
     """
 
@@ -305,11 +298,7 @@ def train_in_rank(
 
 
 class OutputTo:
-    """What this process and its libraries print goes to a file, for a while.
-
-    Args:
-        log: The file; it is appended to.
-    """
+    """What this process and its libraries print goes to a file, for a while."""
 
     def __init__(self, log: Path) -> None:
         self._log = log

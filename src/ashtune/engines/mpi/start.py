@@ -152,9 +152,6 @@ def _remember_status(world: World) -> None:
 def refuse_several(what: str) -> None:
     """Refuse to run a whole study in each of several processes that a launcher started, or in one while others wait.
 
-    Args:
-        what: The option that asks for it.
-
     Raises:
         StudyError: On rank 0; the others leave with exit status 2.
     """

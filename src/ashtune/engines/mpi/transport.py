@@ -44,7 +44,6 @@ class Transport:
     """This rank's end of all its connections.
 
     Args:
-        mpi: The module ``mpi4py.MPI``.
         comm: A communicator of our own, so that a user's messages do not mix with ours.
         source: The rank to listen to, or all.
         enclose: Makes one message of several that go to the same rank.

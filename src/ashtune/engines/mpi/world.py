@@ -27,9 +27,6 @@ class Heartbeat:
     """A thread that tells other ranks now and then that this process lives.
 
     Args:
-        transport: Carries the heartbeats.
-        ranks: Who hears them.
-        seconds: From one to the next.
         is_possible: Whether this MPI allows calls from several threads, as all known ones do.
     """
 
@@ -61,9 +58,6 @@ class Heartbeat:
 
 class World:
     """One rank's view of all of them.
-
-    Args:
-        mpi: The module ``mpi4py.MPI``, initialised.
 
     This is collective: every rank has to come here.
     """

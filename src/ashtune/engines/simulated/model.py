@@ -127,11 +127,7 @@ class Lifetimes:
     """Who is there.
 
     Args:
-        stays: When each of the first workers joins and leaves.
-        deaths: How workers die; None if they do not.
-        chance: Decides when.
         push: (time, what) -> it is due then.
-        first_worker: The number of the first.
         began: The time at which the first may join, in seconds since the study began.
     """
 

@@ -70,10 +70,8 @@ class SimulatedWorkers:
         training: What they do. A job that would end less than once in 10,000 times is refused with a
             :class:`~ashtune.core.errors.SettingsError`.
         workers: How many, all there from the beginning; or when each of them joins and leaves.
-        seed: Decides stretches, drops and deaths.
         driver: What each decision costs; nothing by default.
         deaths: How workers die; they do not by default.
-        first_worker: The number of the first.
         began: The time at which the first may join, in seconds since the study began.
     """
 
@@ -310,9 +308,7 @@ class SimulatedEngine:
     It cannot be chosen by its name: nothing is trained, so it has to be told what its trials report.
 
     Args:
-        training: What the workers do.
         workers: How many there are if nobody wants fewer or more; or when each of them joins and leaves.
-        seed: Decides stretches, drops and deaths.
         driver: What each decision costs; nothing by default.
         deaths: How workers die; they do not by default.
     """

@@ -82,11 +82,7 @@ def _wait_for_the_end(worker: int) -> int:
 
 
 def _ended_children() -> list[tuple[int, int]]:
-    """Return the children that have ended since the last call, and how.
-
-    Raises:
-        ChildProcessError: If there are no children.
-    """
+    """Return the children that have ended since the last call, and how."""
     ended = []
     with suppress(ChildProcessError):
         while (child := os.waitpid(-1, os.WNOHANG))[0]:
