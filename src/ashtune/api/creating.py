@@ -138,7 +138,7 @@ def wanted_study(
         seed=options["seed"],
         checkpoint_limit=options["checkpoint_limit"],
     )
-    guesses = hints.of_the_space(space) + hints.of_the_search(chosen, parsed) + hints.of_the_goal(goal)
+    guesses = hints.of_the_space(space) + hints.of_the_search(chosen, parsed)
     guesses += hints.of_the_trials(scheduler, ladder, trials, unit=options["resource"])
     return Wanted(settings, lines + [f"hint: {line}" for line in guesses], pickled)
 

@@ -31,13 +31,8 @@ def goal_of(metric: Any, mode: Any, *, weights: Any = None, constraints: Any = N
     twice = next((name for place, name in enumerate(names) if name in names[:place]), None)
     if twice is not None:
         raise SettingsError(f"metric={shown(metric)} has {twice!r} twice; give each metric once")
-    if len(names) > 1 and len(modes) != len(names):
-        raise SettingsError(
-            f"mode={shown(mode)} is {len(modes)} for the {len(names)} metrics {_words(names)}; give a list with "
-            "'min' or 'max' for each"
-        )
     if len(modes) != len(names):
-        raise SettingsError(f"mode={shown(mode)} is {len(modes)} for one metric; give 'min' or 'max', or more metrics")
+        raise SettingsError(f"mode={shown(mode)} does not fit the metric {_words(names)}; give 'min' or 'max' for each")
     objectives = [Objective(name, _mode(name, way)) for name, way in zip(names, modes, strict=True)]
     return Goal(
         objectives[0].metric,
@@ -105,29 +100,18 @@ def weights_of(names: Sequence[str], weights: Any) -> tuple[float, ...]:
     """
     if weights is None:
         return ()
-    if not isinstance(weights, Mapping):
-        raise SettingsError(
-            f"weights={shown(weights)} is not weights by metric; give as in weights={{{names[0]!r}: 1}}"
-        )
-    if len(names) == 1:
-        raise SettingsError(f"weights={shown(weights)} is for several metrics, and {names[0]!r} is one; leave it out")
+    if not isinstance(weights, Mapping) or len(names) == 1:
+        raise SettingsError(f"weights={shown(weights)} is not weights of several metrics; give as in {{'accuracy': 1}}")
     _check_known("weights", weights, names)
     numbers = {name: check_number(f"weights[{name!r}]", value, above=-1.0) for name, value in weights.items()}
-    negative = next((name for name, number in numbers.items() if number < 0), None)
-    if negative is not None or not any(numbers.values()):
+    if min(numbers.values()) < 0 or not any(numbers.values()):
         raise SettingsError(f"weights={shown(weights)}: give numbers of at least 0, and one above")
     return tuple(numbers.get(name, 0.0) for name in names)
 
 
 def _check_known(what: str, given: Mapping[Any, Any], names: Sequence[str]) -> None:
-    unknown = next((name for name in given if name not in names), None)
-    if unknown is not None:
-        raise SettingsError(
-            f"{what}={shown(given)} names {shown(unknown)}, which is none of the study's metrics; they are "
-            f"{_words(names)}"
-        )
-    if not given:
-        raise SettingsError(f"{what}={shown(given)} is empty; name some of {_words(names)}, or leave it out")
+    if not given or not all(name in names for name in given):
+        raise SettingsError(f"{what}={shown(given)} does not name metrics of the study; they are {_words(names)}")
 
 
 def _constraints(constraints: Any) -> tuple[Constraint, ...]:

@@ -3,11 +3,10 @@
 Rule: a hint is a guess. It refuses nothing, names what it saw and says what to write if that was not meant.
 """
 
-import re
 from collections.abc import Iterable, Mapping
 
 from ashtune.core.events import Event, JobFinished
-from ashtune.core.jobs import Goal, Objective, TrialId
+from ashtune.core.jobs import Goal, TrialId
 from ashtune.core.ladder import Ladder
 from ashtune.core.plaintext import one_line
 from ashtune.reports.plan import too_few_trials
@@ -22,28 +21,6 @@ RATIO = 5
 TRIALS_LOOKED_AT = 200
 LEAST_TRIALS = 10
 LEAST_SHARE = 0.8
-
-_WORD = re.compile(r"[A-Z]?[a-z0-9]+|[A-Z]+")
-_SMALLER = {
-    "loss", "losses", "error", "err", "mse", "rmse", "mae", "mape", "nll", "perplexity", "ppl", "wer", "cer", "regret",
-    "crossentropy",
-}  # fmt: skip
-_LARGER = {
-    "accuracy",
-    "acc",
-    "auc",
-    "auroc",
-    "f1",
-    "r2",
-    "precision",
-    "recall",
-    "bleu",
-    "rouge",
-    "reward",
-    "iou",
-    "dice",
-}
-_TURNED = {"neg", "negative", "negated", "minus", "inverse", "inverted", "one"}
 
 
 def of_the_space(space: object) -> list[str]:
@@ -82,24 +59,6 @@ def of_the_trials(scheduler: Scheduler, ladder: Ladder, trials: int | None, *, u
     """Return a hint if there are too few trials for one to be trained to the top rung."""
     expected = None if trials is None else scheduler.build(ladder, trials).expected(trials)
     return [] if expected is None or expected[-1] else [too_few_trials(ladder.rungs[-1], unit=unit)]
-
-
-def of_the_goal(goal: Goal) -> list[str]:
-    """Return a hint for each metric whose name says that the other way is better."""
-    return [hint for each in goal.objectives for hint in _of_the_objective(each)]
-
-
-def _of_the_objective(goal: Objective) -> list[str]:
-    words = {word.lower() for word in _WORD.findall(goal.metric)}
-    if words & _TURNED or goal.metric.lstrip().startswith("-"):
-        return []
-    wrong, right = (_LARGER, _SMALLER) if goal.mode == "min" else (_SMALLER, _LARGER)
-    if words & wrong and not words & right:
-        way, other = ("lowest", "max") if goal.mode == "min" else ("highest", "min")
-        return [
-            one_line(f"mode={goal.mode!r} looks for the {way} {goal.metric}; if that is not meant, give mode={other!r}")
-        ]
-    return []
 
 
 def of_the_results(goal: Goal, events: Iterable[Event]) -> list[str]:

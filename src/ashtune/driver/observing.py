@@ -86,8 +86,7 @@ class ObserverThread(Observer):
         self._done = 0
         self._is_dropped = False
         self._is_over = False  # the study
-        self._past_steps = 0
-        self._has_begun = threading.Event()
+        self._past_steps = 0  # the first is that its ``begin`` has returned
         self._is_past_over = threading.Event()
         self._before: list[ObserverThread] = []
         self._thread = threading.Thread(target=self._work, name=f"ashtune-observer-{self._name}", daemon=True)
@@ -147,22 +146,13 @@ class ObserverThread(Observer):
 
         One that takes in nothing for ``limit`` seconds is dropped, and one that has not begun after ``BEGIN_SECONDS``.
         """
-        if not self._wait_until_begun(is_hurried):
-            return
-        steps, awake = self._past_steps, AwakeClock(time.monotonic(), limit)
+        steps, awake = 0, AwakeClock(time.monotonic(), BEGIN_SECONDS)
         while not self._is_past_over.wait(POLL_SECONDS) and not is_hurried():
             if self._past_steps != steps:
                 steps, awake = self._past_steps, AwakeClock(time.monotonic(), limit)
             elif awake.is_over(time.monotonic()):
-                self._drop(f"it has taken in nothing of the past for {limit:g} s")
-
-    def _wait_until_begun(self, is_hurried: Callable[[], bool]) -> bool:
-        """Wait until the observer's ``begin`` has returned, and return whether it has."""
-        awake = AwakeClock(time.monotonic(), BEGIN_SECONDS)
-        while not self._has_begun.wait(POLL_SECONDS) and not self._is_past_over.is_set() and not is_hurried():
-            if awake.is_over(time.monotonic()):
-                self._drop(f"it has not begun within {BEGIN_SECONDS:g} s")
-        return self._has_begun.is_set()
+                what = "taken in nothing of the past for" if steps else "not begun within"
+                self._drop(f"it has {what} {awake.limit:g} s")
 
     def wait(self) -> None:
         """Wait for the observer to end, however long it takes."""
@@ -207,7 +197,7 @@ class ObserverThread(Observer):
             return
         study, position = self._start
         wanted = self._observer.begin(study, position)
-        self._has_begun.set()
+        self._past_steps += 1
         if wanted is None or wanted >= position:
             return
         for batch in self._history(wanted, position):
@@ -261,8 +251,6 @@ def finish_all(
     limit: float | None = None,
 ) -> None:
     """Wait for all observers to end, for ``limit`` seconds together from when they have been told the past.
-
-    One that hangs, be it in the past, costs no more than that.
 
     Args:
         is_hurried: Whether the script has to end soon; then there is no time for the past.
@@ -328,8 +316,6 @@ def exporter_named(name: object, out: str | PathLike[str] | None = None) -> Expo
     """
     if not isinstance(name, str):
         raise SettingsError(f"{shown(name)} names no exporter; give one of {', '.join(OBSERVERS.names)}")
-    if not isinstance(out, str | PathLike | None):
-        raise SettingsError(f"out={shown(out)} names no place; give a path as text")
     made = OBSERVERS.made(name, *(() if out is None else (out,)))
     if not isinstance(made, Exporter):
         raise SettingsError(

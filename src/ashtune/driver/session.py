@@ -63,6 +63,9 @@ from ashtune.study.objective_file import read_valid
 from ashtune.study.replay import replay
 from ashtune.training.versions import changed
 
+LIMITS = ("trials", "total_resource", "target", "patience", "stop_when", "confirm", "max_failures")
+"""Options of a session that stay as the session before had them."""
+
 
 class Surroundings(msgspec.Struct, frozen=True):
     """What a session needs of the world around it. The tests put a simulated world in its place.
@@ -253,22 +256,14 @@ class Session:
 
     def _first_event(self) -> SessionStarted:
         options, before = self._options, self._tally.session
-        trials, total = options["trials"], options["total_resource"]
-        target, failures = options["target"], options["max_failures"]
-        confirm, patience, stop_when = options["confirm"], options["patience"], options["stop_when"]
-        if before is not None:
-            trials = before.trials if trials is None else trials
-            total = before.total_resource if total is None else total
-            target = before.target if target is None else target
-            failures = before.max_failures if failures is None else failures
-            confirm = before.confirm if confirm is None else confirm
-            patience = before.patience if patience is None else patience
-            if stop_when is None and before.stop_when is not None:
-                stop_when = check_enough("stop_when", before.stop_when)
-        assert not isinstance(confirm, int) and not isinstance(stop_when, str), "they were checked"
-        self._enough.wanted = stop_when
+        given: dict[str, Any] = dict(options)
+        limits = {name: getattr(before, name, None) if given[name] is None else given[name] for name in LIMITS}
+        if limits["stop_when"] is not None:  # of an earlier session it is what a journal says
+            self._enough.wanted = check_enough("stop_when", limits["stop_when"])
+        if before is None and limits["max_failures"] is None:
+            limits["max_failures"] = MAX_FAILURES
         if (configurations := self._settings.configurations) is not None:
-            trials = min(trials or configurations, configurations)
+            limits["trials"] = min(limits["trials"] or configurations, configurations)
         unix_time = self._surroundings.unix_time()
         rungs, kept = ((), ()) if self._ladder == self._ladder_before else self._ladder.to_record()
         return SessionStarted(
@@ -277,13 +272,7 @@ class Session:
             version=__version__,
             host=socket.gethostname(),
             pid=os.getpid(),
-            trials=trials,
-            total_resource=total,
-            target=target,
-            patience=patience,
-            stop_when=stop_when,
-            confirm=confirm,
-            max_failures=MAX_FAILURES if before is None and failures is None else failures,
+            **limits,
             facts=self._surroundings.environment()
             | program_of(self._objective, before)
             | names_of_parts(self._engine, self._observers),

@@ -53,7 +53,7 @@ def given_back(job: Train | Assignment | RunningJob) -> JobPaused:
 
 
 class AskedWorkers:
-    """The jobs of a session that a loop of the user's own carries out; see :class:`~ashtune.engines.protocol.Workers`."""
+    """Jobs that a loop of the user's own carries out; see :class:`~ashtune.engines.protocol.Workers`."""
 
     def __init__(self, brief: Brief) -> None:
         self._setup = brief.setup

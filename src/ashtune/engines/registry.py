@@ -31,37 +31,18 @@ def choose_engine(engine: str | Engine = AUTO, *, workers_given: bool = False) -
         SettingsError: If there is no such engine.
         StudyError: If this process is one of several that would each run the whole study, or MPI cannot be used.
     """
-    match engine:
-        case "auto" | "mpi":
-            world = start.start_mpi(workers_given=workers_given and engine == AUTO)
-            if world is not None:
-                return MpiEngine(world)
-            if engine == AUTO:
-                return LocalEngine()
+    if engine in ("auto", "mpi"):
+        world = start.start_mpi(workers_given=workers_given and engine == AUTO)
+        if world is not None:
+            return MpiEngine(world)
+        if engine == "mpi":
             raise SettingsError("engine='mpi' needs several ranks; start with `mpiexec -n 4 python ...` or srun")
-        case "local" | "threads":
-            start.refuse_several(f"engine={engine!r}")
-            return _named(engine)
-        case "simulated":
-            raise SettingsError(
-                "engine='simulated' trains nothing, so it cannot tune; try `ashtune simulate`, or give "
-                "engine=SimulatedEngine(...) what its trials report"
-            )
-        case str():
-            return _named(engine)
-        case type():
-            raise SettingsError(f"engine={shown(engine)} is a class; give an engine, as {engine.__name__}()")
-        case _ if isinstance(engine, Engine):
-            return engine
-        case _:
-            raise SettingsError(f"engine={shown(engine)} is no engine; give one of {', '.join(ENGINES.names)}")
-
-
-def _named(name: str) -> Engine:
-    made = ENGINES.made(name)
-    if isinstance(made, Engine):
-        return made
-    raise SettingsError(
-        f"engine {shown(name)} has not all methods of ashtune.engines.protocol.Engine; mend the package that it is "
-        f"from, or give one of {', '.join(ENGINES.names)}"
-    )
+    elif engine in ("local", "threads"):
+        start.refuse_several(f"engine={engine!r}")
+    found = ENGINES.made(engine) if isinstance(engine, str) else engine
+    if isinstance(found, type) or not isinstance(found, Engine):
+        raise SettingsError(
+            f"engine={shown(engine)} is no engine, with all methods of ashtune.engines.protocol.Engine; give one, or "
+            f"one of {', '.join(ENGINES.names)}"
+        )
+    return found
