@@ -17,7 +17,7 @@ import msgspec
 
 from ashtune.core.confirm import Confirm
 from ashtune.core.errors import AshtuneError, InvalidConfiguration, NoResultError
-from ashtune.core.jobs import Goal, WorkerId
+from ashtune.core.jobs import Goal
 from ashtune.core.ladder import MOST_WHOLE, Ladder
 from ashtune.core.options import checked
 from ashtune.driver.options import SessionOptions
@@ -312,16 +312,14 @@ class History:
         world.at(world.now + 1.0, sync)
         return journal
 
-    def _open_engine(
-        self, _: Any, directory: Path, settings: Any, configurations: Any, options: Any, **more: Any
-    ) -> LocalWorkers:
+    def _open_engine(self, _: Any, brief: Any) -> LocalWorkers:
+        told = brief.setup
         setup = Setup(
-            WorkerId(more["first_worker"]), "", settings.goal, str(directory), settings.seed, [],
-            progress_seconds=self._random.choice((0.0, math.inf)),
-        )  # fmt: skip
+            told.worker, "", told.goal, told.study, told.seed, [], progress_seconds=self._random.choice((0.0, math.inf))
+        )
         return LocalWorkers(
-            setup, configurations, environments=[{}] * more["workers"], trial_timeout=options["trial_timeout"],
-            began=more["began"], host=Host(self.world), disk=self.world.disk,
+            setup, brief.configurations, environments=[{}] * brief.workers, host=Host(self.world), disk=self.world.disk,
+            trial_timeout=brief.options["trial_timeout"], began=brief.began,
         )  # fmt: skip
 
     def _train(self, trial: Any) -> None:

@@ -7,12 +7,11 @@ from ashtune.analysis.loading import StudyReader
 from ashtune.core.errors import StudyError
 from ashtune.core.events import SessionStarted
 from ashtune.core.options import checked
-from ashtune.driver.engines import check_engine
 from ashtune.driver.goal import check_one_metric, target_of
 from ashtune.driver.options import ResumeOptions
 from ashtune.driver.session import Session
 from ashtune.engines.protocol import AUTO
-from ashtune.engines.registry import choose_engine
+from ashtune.engines.registry import check_engine, choose_engine
 from ashtune.space.space import Space
 from ashtune.study import objective_file as objectives
 from ashtune.study.journal import ladder_in_force, read_events

@@ -13,12 +13,11 @@ from ashtune.core.ladder import Reduction
 from ashtune.core.observer import Observer
 from ashtune.core.options import checked
 from ashtune.driver import hints
-from ashtune.driver.engines import check_engine
 from ashtune.driver.options import Stop, TuneOptions, flat
 from ashtune.driver.session import Session
 from ashtune.engines.options import Local
 from ashtune.engines.protocol import AUTO, Engine
-from ashtune.engines.registry import choose_engine
+from ashtune.engines.registry import check_engine, choose_engine
 from ashtune.schedulers.protocol import Scheduler
 from ashtune.search.protocol import Search
 from ashtune.study import journal as journals

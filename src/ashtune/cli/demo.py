@@ -32,8 +32,7 @@ def main(given: argparse.Namespace) -> int:
     from ashtune.cli.showing import say, show_study
     from ashtune.core.numbers import plural
     from ashtune.demo import digits, lanes, objective
-    from ashtune.driver.engines import worker_count
-    from ashtune.engines.registry import choose_engine
+    from ashtune.engines.registry import choose_engine, worker_count
 
     digits.load()  # a missing scikit-learn is said before anything starts
     base = Path(given.directory or Path("runs", f"demo-{time.strftime('%Y%m%d-%H%M%S')}"))

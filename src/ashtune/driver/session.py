@@ -5,6 +5,7 @@ Both a new study and a resumed one come through here; a new one merely has no ev
 
 import math
 import os
+import shutil
 import signal
 import socket
 import sys
@@ -21,13 +22,14 @@ from ashtune.analysis.tally import Tally
 from ashtune.core import process
 from ashtune.core.errors import NoResultError, StudyError
 from ashtune.core.events import ConfigurationEnqueued, Event, SessionStarted, TrialStarted, WorkerJoined
+from ashtune.core.jobs import WorkerId
 from ashtune.core.ladder import Ladder
 from ashtune.core.numbers import plural
 from ashtune.core.observer import Observer
+from ashtune.core.plaintext import visible
 from ashtune.core.verdicts import Followed
 from ashtune.core.version import __version__
 from ashtune.driver.control import Control, Page, page_of
-from ashtune.driver.engines import open_engine, worker_count
 from ashtune.driver.enough import Enough, check_enough
 from ashtune.driver.environment import environment, names_of_parts, program_of
 from ashtune.driver.observing import (
@@ -41,7 +43,8 @@ from ashtune.driver.observing import (
 from ashtune.driver.options import MAX_FAILURES, SessionOptions
 from ashtune.driver.proposer_process import ProposerProcess
 from ashtune.engines.loop import Drive
-from ashtune.engines.protocol import Engine, Workers
+from ashtune.engines.protocol import Brief, Engine, Workers
+from ashtune.engines.registry import worker_count
 from ashtune.engines.stop import GRACE_SECONDS, SLURM_ENDS, TRY_AGAIN, StopSwitch, time_in_slurm
 from ashtune.reports.best import why_no_result
 from ashtune.reports.study_info import StudyInfo
@@ -52,6 +55,7 @@ from ashtune.search.registry import learns
 from ashtune.space.rules import Valid
 from ashtune.space.space import Space
 from ashtune.study import journal as journals
+from ashtune.study import objective_file as objectives
 from ashtune.study.checkpoints import Checkpoints
 from ashtune.study.commands import CommandFolder
 from ashtune.study.configurations import Configurations
@@ -59,9 +63,17 @@ from ashtune.study.disk import DISK, Disk
 from ashtune.study.factory import build_configurations, build_controller, caution_of, observed_study, scheduler_view
 from ashtune.study.journal import ladder_in_force
 from ashtune.study.journal_writer import Journal
-from ashtune.study.objective_file import read_valid
 from ashtune.study.replay import replay
+from ashtune.training.fused.protocol import PROGRAMS_FOLDER
+from ashtune.training.messages import Setup
 from ashtune.training.versions import changed
+
+
+def open_engine(engine: Engine, brief: Brief) -> Workers:
+    """Return the workers of a session. The programs that an earlier one compiled may be stale: they go."""
+    shutil.rmtree(Path(brief.setup.study, PROGRAMS_FOLDER), ignore_errors=True)
+    return engine.open(brief)
+
 
 LIMITS = ("trials", "total_resource", "target", "patience", "stop_when", "confirm", "max_failures")
 """Options of a session that stay as the session before had them."""
@@ -78,7 +90,7 @@ class Surroundings(msgspec.Struct, frozen=True):
     unix_time: Callable[[], float] = time.time
     environment: Callable[[], dict[str, str]] = environment
     open_journal: Callable[[Path], Journal] = Journal
-    open_engine: Callable[..., Workers] = open_engine
+    open_engine: Callable[[Engine, Brief], Workers] = open_engine
     open_proposer: Callable[[Search, Space, int, int], Proposer] = ProposerProcess
 
 
@@ -122,7 +134,7 @@ class Session:
         self._settings = journals.read_settings(directory / journals.NAME, surroundings.disk)
         settings = self._settings
         if settings.valid and valid is None:
-            valid = read_valid(directory)
+            valid = objectives.read_valid(directory)
         self._configurations = build_configurations(settings, valid)
         proposals = self._configurations.proposals
         self._proposals = () if proposals is None else (proposals,)
@@ -147,20 +159,8 @@ class Session:
             SystemExit: With status 75 when the batch system's signal or the end of its time stopped the
                 study, which is kept and can be resumed.
         """
-        if self._is_watched:
-            self._page()  # it starts meanwhile
-        self._replay()
-        session = self._first_event()
-        if self._controller.is_complete and self._is_no_more_than_before(session):
-            self._say_where()
-            with suppress(StudyError):
-                self._finish_deletions()
-            self._tell_the_past()
-            self._refuse_to_end_with_nothing()
-            self._say_it_is_complete(has_trained=False)
-            return
-        # The one event that is handled before it is written: what it refuses must not be in the journal.
-        followed = self._controller.handle(session)
+        self._page()  # it starts meanwhile
+        session, followed = self._begin()
         has_work = self._controller.is_open
         if has_work:
             stop = self._drive(session, followed)
@@ -209,11 +209,8 @@ class Session:
         raise SystemExit(status)
 
     def _say_it_is_complete(self, *, has_trained: bool) -> None:
-        """Say who proposed trials, where the study is kept and what to type next.
-
-        In a notebook the frame that stays says so.
-        """
-        if self._options["quiet"] or (has_trained and in_a_notebook()):
+        """Say who proposed trials, where the study is kept and what to type next."""
+        if self._options["quiet"] or (has_trained and in_a_notebook()):  # there the frame that stays says so
             return
         tally = self._tally
         what = "" if has_trained else "; nothing was trained"
@@ -247,6 +244,20 @@ class Session:
             f"nothing goes on from {rungs[number].resource:,}: {plural(finished, 'trial')} came that far, of which the "
             f"best {share} may go on; more trials bring more there, as in trials={2 * max(1, self._tally.started)}\n"
         )
+
+    def _begin(self) -> tuple[SessionStarted, list[Followed]]:
+        """Replay the journal; return this session's first event, and what follows from it.
+
+        The controller takes the event before it is written, as what it refuses must not be in the journal. A study that
+        is complete, and of which no more is wanted, stays so.
+        """
+        self._replay()
+        session = self._first_event()
+        if not (self._controller.is_complete and self._is_no_more_than_before(session)):
+            return session, self._controller.handle(session)
+        with suppress(StudyError):
+            self._finish_deletions()
+        return session, []
 
     def _replay(self) -> None:
         path, disk = self._directory / journals.NAME, self._surroundings.disk
@@ -308,14 +319,8 @@ class Session:
         Yields:
             What takes the turns; None where the study is complete, or a limit that it has reached leaves nothing to do.
         """
-        self._replay()
-        session = self._first_event()
-        is_complete = self._controller.is_complete and self._is_no_more_than_before(session)
-        followed = [] if is_complete else self._controller.handle(session)
+        session, followed = self._begin()
         if not self._controller.is_open:
-            if is_complete:
-                with suppress(StudyError):
-                    self._finish_deletions()
             self._tell_the_past()
             yield None
             return
@@ -330,26 +335,14 @@ class Session:
         self, session: SessionStarted, stop: StopSwitch, inbox: CommandFolder | None = None, *, quiet: bool
     ) -> Iterator[Drive]:
         """Open all that a session works with, and close it in the order that loses nothing."""
-        options, settings, surroundings = self._options, self._settings, self._surroundings
+        options, surroundings = self._options, self._surroundings
         count = worker_count(self._engine, options["workers"], session.trials)
         trials = None if options["control"] else session.trials  # there may be more
         deadline = None if math.isinf(stop.ends_at) else stop.ends_at
         self._say_where()
         display = display_for(self._tally, self._study_info(count, deadline), quiet=quiet)
         with self._opened_journal() as journal, display, self._proposing(count, trials):
-            workers = surroundings.open_engine(
-                self._engine,
-                self._directory,
-                settings,
-                self._configurations,
-                options,
-                workers=count,
-                trials=trials,
-                first_worker=self._past.workers,
-                began=session.time,
-                max_resource=self._ladder.rungs[-1],
-                objective=self._objective,
-            )
+            workers = surroundings.open_engine(self._engine, self._brief(count, trials, session.time))
             threads = self._start_observers(journal.position)
             drive = Drive(
                 self._controller,
@@ -369,6 +362,30 @@ class Session:
                         workers.close(deletes=is_safe)
                     finally:
                         finish_all(threads, lambda: bool(stop.signals) or self._controller.stopping == SLURM_ENDS)
+
+    def _brief(self, workers: int, trials: int | None, began: float) -> Brief:
+        """Return what the engine must know; ``trials`` is how many the session has, None for no end."""
+        settings, options = self._settings, self._options
+        setup = Setup(
+            WorkerId(self._past.workers),
+            str(self._directory / objectives.NAME),
+            settings.goal,
+            str(self._directory),
+            settings.seed,
+            [entry for entry in sys.path if isinstance(entry, str) and visible(entry) == entry],
+            profile=options["profile"],
+            places=0 if trials is None else -(-trials // workers),  # no worker asks for more than its part
+            max_resource=self._ladder.rungs[-1],
+        )
+        return Brief(
+            setup=setup,
+            configurations=self._configurations,
+            created=settings.created,
+            options=options,
+            workers=workers,
+            began=began,
+            objective=self._objective,
+        )
 
     @property
     def _is_own_process(self) -> bool:
@@ -407,15 +424,12 @@ class Session:
 
     def _say_where(self) -> None:
         """Say where the live page is, if one is wanted."""
-        if self._is_watched:
-            self._page().say_where()
+        if (page := self._page()) is not None:
+            page.say_where()
 
-    @property
-    def _is_watched(self) -> bool:
-        return self._options["watch"] or self._options["control"]
-
-    def _page(self) -> Page:
-        return page_of(self._directory, control=self._options["control"])
+    def _page(self) -> Page | None:
+        watch, control = self._options["watch"], self._options["control"]
+        return page_of(self._directory, control=control) if watch or control else None
 
     @contextmanager
     def _listening(self) -> Iterator[CommandFolder | None]:
@@ -468,10 +482,7 @@ class Session:
                     proposals.close()
 
     def _tell_the_past(self) -> None:
-        """Tell the user's observers of a study in which nothing is to be done what they want to know of its past.
-
-        They have the time that they need, as nothing else is to be done; one that hangs is dropped.
-        """
+        """Tell the user's observers the past of a study in which nothing is to be done: they have time for it."""
         if self._observers:
             threads = self._start_observers((self._directory / journals.NAME).stat().st_size)
             finish_all(threads, limit=FINISH_SECONDS_COMPLETE)

@@ -1,4 +1,4 @@
-"""Which engine a study runs on: the one that was given, or what this process was started for.
+"""Which engine a study runs on, the one that was given or what this process was started for; and how many workers.
 
 An installed package adds an engine by an entry point of the group ``ashtune.engines``: its name, and a class without
 arguments that is an :class:`~ashtune.engines.protocol.Engine`.
@@ -10,6 +10,7 @@ from ashtune.core.plaintext import shown
 from ashtune.engines.local.workers import LocalEngine
 from ashtune.engines.mpi import start
 from ashtune.engines.mpi.driver import MpiEngine
+from ashtune.engines.options import RunOptions
 from ashtune.engines.protocol import AUTO, Engine
 from ashtune.engines.threads import ThreadEngine
 
@@ -46,3 +47,23 @@ def choose_engine(engine: str | Engine = AUTO, *, workers_given: bool = False) -
             f"one of {', '.join(ENGINES.names)}"
         )
     return found
+
+
+def worker_count(engine: Engine, wanted: int | None, trials: int | None) -> int:
+    """Return how many workers a session has: never more than it has trials."""
+    count = engine.worker_count(wanted)
+    return count if trials is None else max(1, min(count, trials))
+
+
+def check_engine(engine: Engine, options: RunOptions, trials: int | None) -> None:
+    """Refuse workers that could not be had, before a study is created for them.
+
+    Raises:
+        SettingsError: If the engine has no such workers, or options of theirs do not fit together.
+    """
+    if options["trial_timeout"] is not None and not options["isolate"]:
+        raise SettingsError(
+            f"trial_timeout={options['trial_timeout']:g} ends a worker process and isolate=False trains without; "
+            "give one of them"
+        )
+    engine.check(options, worker_count(engine, options["workers"], trials))
