@@ -145,8 +145,5 @@ def read_enough(text: str) -> NotWorthIt:
     given = dict(option.partition("=")[::2] for option in options)
     if name != NAME or not given.keys() <= {"gain", "per"}:
         raise ValueError(f"{text!r} is not known; give {NAME}, or as in {NAME}:gain=0.001:per=30m")
-    try:
-        gain = float(given["gain"]) if "gain" in given else None
-    except ValueError:
-        raise ValueError(f"gain={given['gain']!r} is not a number; give as in {NAME}:gain=0.001") from None
+    gain = float(given["gain"]) if "gain" in given else None
     return NotWorthIt(gain, parse.seconds(given["per"]) if "per" in given else HOUR)

@@ -282,8 +282,13 @@ def check_observers(observers: object) -> tuple[Observer, ...]:
         raise SettingsError(f"observers={shown(observers)} is no list; give observers=[CsvLog()]")
     checked = tuple(_checked(OBSERVERS.made(each) if isinstance(each, str) else each) for each in observers)
     for place, observer in enumerate(checked):
-        if any(observer is other for other in checked[:place]):
-            raise SettingsError(f"observers holds {shown(observer)} twice; give it once, or two of its kind")
+        with _in_use_lock:
+            is_in_use = any(each.tells(observer) for each in _in_use)
+        if is_in_use or any(observer is other for other in checked[:place]):
+            raise SettingsError(
+                f"observers holds {shown(observer)} twice, or it is told another study that is still open; give each "
+                "study an observer of its own"
+            )
     return checked
 
 
@@ -292,13 +297,6 @@ def _checked(observer: object) -> Observer:
         raise SettingsError(
             f"observers holds {shown(observer)}, which is no observer; derive its class from "
             "ashtune.observers.Observer, and give an instance"
-        )
-    with _in_use_lock:
-        is_in_use = any(each.tells(observer) for each in _in_use)
-    if is_in_use:
-        raise SettingsError(
-            f"observers holds {shown(observer)}, which is told another study that is still open; give each study an "
-            "observer of its own, or end that study first"
         )
     return observer
 

@@ -41,7 +41,6 @@ from ashtune.training.outcomes import REASON_CHARACTERS
 from ashtune.training.printed import mark_of
 from ashtune.training.runner import Objective, runner_of
 
-MOST_THREADS = 4_096
 NEEDS_PROCESSES = {
     "trial_timeout": "a thread cannot be ended",
     "gpus_per_worker": "all threads see the same GPUs",
@@ -347,10 +346,8 @@ class ThreadEngine:
         """Refuse what only processes can have.
 
         Raises:
-            SettingsError: If there is such an option, or there are too many workers.
+            SettingsError: If there is such an option.
         """
-        if workers > MOST_THREADS:
-            raise SettingsError(f"workers={workers:,} are too many threads; give at most {MOST_THREADS:,}")
         asked, without = dict(options), dict(checked(RunOptions, {}))
         for name, why in NEEDS_PROCESSES.items():
             if asked[name] != without[name]:

@@ -91,10 +91,6 @@ class Checkpoints:
             names = self.disk.names(self.folder)
         except FileNotFoundError:
             return
-        except NotADirectoryError:
-            raise StudyError(
-                f"{self.folder} is not a folder; move it away, the study makes its folder of checkpoints there"
-            ) from None
         except OSError as error:
             raise StudyError(
                 f"{self.folder}: {error.strerror}; checkpoints are kept there: make it a folder that can be read, or "
@@ -198,9 +194,12 @@ class CheckpointWriter:
                 return read_saved(reader, self._disk.status(path).size, unpickle)
             self._disk.status(folder)  # a folder without a pickle is one thing, nothing at all is another
         except OSError as error:
-            self._not_read = f"checkpoint not read: {error.strerror}; trained again from the start"
-            raise CheckpointUnread(f"{self._earlier}: {error.strerror}") from None
+            raise self._unread(error) from None
         return None
+
+    def _unread(self, error: OSError) -> CheckpointUnread:
+        self._not_read = f"checkpoint not read: {error.strerror}; trained again from the start"
+        return CheckpointUnread(f"{self._earlier}: {error.strerror}")
 
     def forget_earlier(self) -> bool:
         """Have no earlier checkpoint any more; return whether nothing of it is in use yet."""
@@ -254,9 +253,8 @@ class CheckpointWriter:
             try:
                 self._fill_folder()
             except OSError as error:
-                if self._earlier:  # whoever goes on from it must not find an empty folder
-                    self._not_read = f"checkpoint not read: {error.strerror}; trained again from the start"
-                    raise CheckpointUnread(f"{self._earlier}: {error.strerror}") from None
+                if self._earlier:  # who goes on from it must not find an empty folder
+                    raise self._unread(error) from None
                 self._note(error)
                 self._elsewhere = tempfile.mkdtemp(prefix="ashtune-")
             self._at_opening = self._at_rung = self._contents()

@@ -88,8 +88,6 @@ def read_command(data: bytes) -> Command:
     Raises:
         StudyError: If it says none.
     """
-    if len(data) > MOST_BYTES:
-        raise StudyError(f"a command of more than {MOST_BYTES:,} bytes; send a shorter one")
     try:
         return _decoder.decode(data)
     except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:

@@ -83,15 +83,14 @@ class Configurations:
             configuration = self.space.check(configuration)
         if self._design.size is None:
             return configuration
-        wanted = identity(configuration)
-        if any(identity(each) == wanted for each in (*self._waiting, *map(self.__getitem__, self._encoded))):
+        wanted, number = identity(configuration), self._design.find(configuration)
+        is_at_the_start = number is not None and number < self._enqueued
+        known = (*self._waiting, *map(self.__getitem__, self._encoded))
+        if is_at_the_start or any(identity(each) == wanted for each in known):
             raise SettingsError(
                 f"{shown(dict(configuration))} was tried or enqueued before, and each configuration of this search is "
                 "tried once; give another one"
             )
-        number = self._design.find(configuration)
-        if number is not None and number < self._enqueued:
-            raise SettingsError(f"{shown(dict(configuration))} was enqueued at the start; give another one")
         if self.proposals is None and number is None:
             raise SettingsError(
                 f"{shown(dict(configuration))} is none of the {self._design.size:,} configurations of this search; "

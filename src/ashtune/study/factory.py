@@ -100,9 +100,6 @@ def build_controller(settings: Settings, machine: Machine | None = None) -> Cont
     with _first_line():
         SEARCHES.check(settings.search)
         if machine is None:
-            SCHEDULERS.check(settings.scheduler)
-            if missing := SCHEDULERS.missing_of(settings.scheduler):
-                raise SettingsError(missing)
             machine = SCHEDULERS.read(settings.scheduler).build(first_ladder(settings), 0, settings.seed)
     return Controller(
         machine,

@@ -10,6 +10,7 @@ import io
 import re
 from collections import Counter, OrderedDict
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from ashtune.core.errors import ObjectiveError, StudyError
@@ -115,14 +116,15 @@ def check_version() -> None:
     Raises:
         StudyError: If it does, or is not installed.
     """
-    try:
+    version = "none"
+    with suppress(ImportError):
         import torch
-    except ImportError:
-        raise StudyError("the checkpoint holds state dicts of PyTorch; pip install 'ashtune[torch]'") from None
-    if tuple(map(int, re.findall(r"\d+", torch.__version__)[:2])) < OLDEST:
+
+        version = torch.__version__
+    if tuple(map(int, re.findall(r"\d+", version)[:2])) < OLDEST:
         raise StudyError(
-            f"PyTorch {torch.__version__} executes what a checkpoint says even if it reads weights only "
-            "(CVE-2025-32434); install PyTorch 2.6 or newer"
+            "the checkpoint holds state dicts of PyTorch, which before 2.6 executes what a checkpoint says "
+            f"(CVE-2025-32434); installed is {version}: pip install 'ashtune[torch]'"
         )
 
 

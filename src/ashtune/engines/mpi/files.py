@@ -66,11 +66,6 @@ class FileSender:
             return self._disk.read_at(file.descriptor, PIECE_BYTES, seen)
         return b""
 
-    @staticmethod
-    def grown(path: str, data: bytes) -> Iterator[Chunk]:
-        """Yield the chunk of what a file has gained."""
-        yield Chunk(path, data, appended=True)
-
     def _pieces(self, path: str) -> Iterator[tuple[str, bytes, bool]]:
         """Yield (file inside, piece, whether it is what a link says) of a folder, or ("", piece, False) of a file."""
         top, disk = f"{self._directory}/{path}", self._disk
@@ -143,17 +138,17 @@ class FileReceiver:
 
     def _refuse_nonsense(self, chunk: Chunk) -> None:
         path, inside = chunk.path, chunk.inside
-        if not self._takes.fullmatch(path):
-            raise ChunkError(f"a file named {path[:200]!r} arrived, which is none of those that are sent; refused")
         parts = inside.split("/") if inside else []
-        if "\0" in inside or any(part in ("", ".", "..") for part in parts):
-            raise ChunkError(f"a file named {inside[:200]!r} arrived, which is not inside {path}; refused")
-        if len(chunk.data) > PIECE_BYTES:
-            raise ChunkError(f"a piece of {len(chunk.data):,} bytes of {path} arrived; they have at most 1 MB; refused")
-        if not (chunk.appended or chunk.is_first or path in self._coming):
-            raise ChunkError(f"a piece of {path} arrived whose beginning did not; refused")
-        if chunk.is_link and not inside:
-            raise ChunkError(f"{path} arrived as a link; refused")
+        makes_sense = (
+            self._takes.fullmatch(path) is not None
+            and "\0" not in inside
+            and not any(part in ("", ".", "..") for part in parts)
+            and len(chunk.data) <= PIECE_BYTES
+            and (chunk.appended or chunk.is_first or path in self._coming)
+            and (bool(inside) or not chunk.is_link)
+        )
+        if not makes_sense:
+            raise ChunkError(f"a piece of {path[:200]!r}, {inside[:200]!r} arrived, which is none of those sent")
 
     def _put(self, chunk: Chunk, whole: str) -> None:
         """Write a piece into the file that it belongs to, through no link that arrived before it."""
@@ -265,7 +260,7 @@ class RankFiles:
         """Send what the worker has printed since the last time."""
         while self._log and (data := self._sender.growth(self._log, self._sent)):
             self._sent += len(data)
-            self._transport.put(DRIVER, self._sender.grown(self._log, data))
+            self._transport.put(DRIVER, iter([Chunk(self._log, data, appended=True)]))
 
     def _send_profile(self) -> None:
         """Send the profile of the worker that is gone, if it has left one."""

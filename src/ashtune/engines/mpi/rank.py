@@ -10,6 +10,8 @@ import sys
 import threading
 import time
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 from typing import assert_never
@@ -285,7 +287,7 @@ def train_in_rank(
     heartbeat.start()
     channel = RankChannel(world, inbox, opening, directory)
     try:
-        with OutputTo(logs / f"worker-{opening.setup.worker}.log"):
+        with output_to(logs / f"worker-{opening.setup.worker}.log"):
             serve(channel)
     except Shutdown:
         pass
@@ -297,25 +299,20 @@ def train_in_rank(
     inbox.wait_for_the_end()
 
 
-class OutputTo:
-    """What this process and its libraries print goes to a file, for a while."""
-
-    def __init__(self, log: Path) -> None:
-        self._log = log
-        self._saved_streams: list[tuple[int, int]] = []
-
-    def __enter__(self) -> None:
+@contextmanager
+def output_to(log: Path) -> Iterator[None]:
+    """Have what this process and its libraries print go to a file, for a while."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    copies = [(stream, os.dup(stream)) for stream in (1, 2)]
+    with append_to(log) as file:
+        for stream, _ in copies:
+            os.dup2(file.fileno(), stream)
+    try:
+        yield
+    finally:
         sys.stdout.flush()
         sys.stderr.flush()
-        with append_to(self._log) as file:
-            for stream in (1, 2):
-                self._saved_streams.append((stream, os.dup(stream)))
-                os.dup2(file.fileno(), stream)
-
-    def __exit__(self, *_: object) -> None:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        for stream, copy in self._saved_streams:
+        for stream, copy in copies:
             os.dup2(copy, stream)
             os.close(copy)
-        self._saved_streams.clear()
