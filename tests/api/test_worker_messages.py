@@ -64,7 +64,7 @@ SPEECHES: dict[str, tuple[Any, str]] = {
     "a start that it has not had": (lambda t: finished(t, start=1), "from 1 to 1 and not from 0 to 1"),
     "a result twice": (lambda t: finished(t) + finished(t), "a result of trial {0}, which it does not train"),
     "a failure after its result": (lambda t: finished(t, held=True) + failed(t), "a failure of trial {0}, which"),
-    "a release that nobody asked for": (released, "lets go of trial {0}, which it was not told to"),
+    "a release that nobody asked for": (released, "releases trial {0}, which it was not told to"),
     "a result without a metric": (lambda t: finished(t, metrics={}), "without a metric"),
     "a time that is none": (lambda t: finished(t, seconds=float("inf")), "`$.seconds`"),
     "a negative size": (lambda t: finished(t, checkpoint=-1), "`$.checkpoint`"),

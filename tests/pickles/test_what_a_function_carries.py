@@ -81,7 +81,7 @@ def names() -> dict[str, Any]:
 )
 def test_what_cannot_be_sent_is_named(names: dict[str, Any], function: str, message: str) -> None:
     with pytest.raises(ObjectiveError) as refused:
-        objectives.packed(names[function])
+        objectives.pack(names[function])
     assert str(refused.value).startswith(message)
     assert str(refused.value).endswith("; create what it needs inside the function")
     assert "\n" not in str(refused.value)
@@ -108,23 +108,23 @@ def test_what_cannot_be_sent_of_a_closure_a_default_value_and_an_argument_is_nam
         (partial(both, guard=lock), "(an argument of functools.partial is a lock"),
     ]:
         with pytest.raises(ObjectiveError) as refused:
-            objectives.packed(function)
+            objectives.pack(function)
         assert message in str(refused.value)
 
 
 def test_what_makes_a_function_large_is_named_unless_quiet(
     names: dict[str, Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    objectives.packed(names["large"])
+    objectives.pack(names["large"])
     (line,) = capsys.readouterr().err.splitlines()
     assert line == (
         "large carries 72 MB to every worker, 72 of them the global 'table' of large; read data inside a function with "
         "functools.cache"
     )
-    objectives.packed(names["large"], quiet=True)
+    objectives.pack(names["large"], quiet=True)
     array = np.zeros(9_000_000)
     assert capsys.readouterr().err == ""
-    objectives.packed(lambda trial: array.sum())
+    objectives.pack(lambda trial: array.sum())
     assert "the variable 'array' of" in capsys.readouterr().err
 
 

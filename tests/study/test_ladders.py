@@ -3,7 +3,7 @@
 import pytest
 
 from ashtune.core.ladder import Ladder
-from ashtune.study.settings import continued
+from ashtune.study.settings import extend_ladder
 
 FIRST = Ladder(1, 5, 2)
 LATER = FIRST.lengthened(12)
@@ -24,5 +24,5 @@ LATER = FIRST.lengthened(12)
     ],
 )
 def test_rungs_below_stay_and_those_above_are_added(now: Ladder, wanted: Ladder, rungs: tuple[int, ...] | None) -> None:
-    ladder = continued(FIRST, now, wanted)
+    ladder = extend_ladder(FIRST, now, wanted)
     assert (None if ladder is None else ladder.rungs) == rungs

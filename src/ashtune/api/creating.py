@@ -35,7 +35,7 @@ from ashtune.study.factory import build_controller, new_settings
 from ashtune.study.journal import ladder_in_force, read_events
 from ashtune.study.journal_writer import create
 from ashtune.study.replay import replay
-from ashtune.study.settings import Settings, continued, differences, first_ladder
+from ashtune.study.settings import Settings, differences, extend_ladder, first_ladder
 from ashtune.training import printed
 from ashtune.training.objectives import ChecksSpace
 from ashtune.training.runner import HasRunner
@@ -99,7 +99,7 @@ def wanted_study(
     trials = options["trials"]
     valid = options["valid"]
     parsed = Space.parse(space, valid)
-    pickled = None if valid is None else objectives.packed(valid, quiet=True)
+    pickled = None if valid is None else objectives.pack(valid, quiet=True)
     if isinstance(objective, ChecksSpace):
         objective.check(parsed.names)
     enqueued = _enqueued(parsed, options["enqueue"])
@@ -280,7 +280,7 @@ def open_or_create(
     if journal.exists():
         there = journals.read_settings(journal)
         first = first_ladder(there)
-        ladder = continued(first, ladder_in_force(journal), _meant(options, first))
+        ladder = extend_ladder(first, ladder_in_force(journal), _meant(options, first))
         if ladder is not None:  # it may go higher than before
             settings = msgspec.structs.replace(settings, rungs=there.rungs, kept=there.kept)
         different = differences(there, settings)

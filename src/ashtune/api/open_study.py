@@ -36,7 +36,7 @@ from ashtune.core.plaintext import error_line, one_line, shown
 from ashtune.driver.options import Stop, TuneOptions, flat
 from ashtune.driver.session import Session
 from ashtune.engines.loop import TICK_SECONDS, Drive
-from ashtune.engines.own_loop import AskedWorkers, DirectChannel, OwnLoopEngine, given_back
+from ashtune.engines.own_loop import AskedWorkers, DirectChannel, OwnLoopEngine, hand_back
 from ashtune.schedulers.protocol import Scheduler
 from ashtune.search.protocol import Search
 from ashtune.study.lock import StudyLock
@@ -143,9 +143,9 @@ class OpenStudy:
         channel = DirectChannel(self._handle, inbox)
         mailbox = Mailbox(channel)
         try:
-            prepared = workers.prepared(assignment, mailbox)
+            prepared = workers.prepare(assignment, mailbox)
         except BaseException:
-            self._handle(given_back(assignment))
+            self._handle(hand_back(assignment))
             raise
         with self._changed:
             self._asked[prepared.trial.number] = _AskedTrial(prepared, channel, mailbox)
@@ -254,7 +254,7 @@ class OpenStudy:
             job.hear_out()
             writer.abandon()
             if job.phase in ("training", "pausing"):
-                job.say(given_back(job), "over")
+                job.say(hand_back(job), "over")
             else:
                 asked.outcomes.failed_by("given back before it was saved", job, writer)
             self._forget(asked)
@@ -604,5 +604,5 @@ def _open(
         stack.enter_context(StudyLock(path))
         longer = open_or_create(path, wanted, options)
         engine = OwnLoopEngine()
-        drive = stack.enter_context(Session(path, options, engine, longer, valid=options["valid"]).opened())
+        drive = stack.enter_context(Session(path, options, engine, longer, valid=options["valid"]).open())
         return OpenStudy(path, drive, engine.workers, stack.pop_all(), quiet=options["quiet"])

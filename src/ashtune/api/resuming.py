@@ -49,7 +49,7 @@ def resume_study(
     check_engine(engine, options, _trials_asked(study, options["trials"]))
     if isinstance(objective, ChecksSpace):
         objective.check(Space.from_record(settings.space).names)
-    pickled = None if objective is None else objectives.packed(objective, quiet=options["quiet"])
+    pickled = None if objective is None else objectives.pack(objective, quiet=options["quiet"])
     with StudyLock(directory):
         ladder = ladder_in_force(study.journal)
         if options["max_resource"] is not None:

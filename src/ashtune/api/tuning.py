@@ -160,7 +160,7 @@ def run_study(
     path = place_for(options["directory"], name)
     wanted = wanted_study(space, metric, mode, options, path=path, name=name, given=given, objective=objective)
     check_engine(engine, options, options["trials"])
-    pickled = objectives.packed(objective, quiet=quiet)
+    pickled = objectives.pack(objective, quiet=quiet)
     if not quiet:
         wanted.say()
     path = make_folder(path, is_new=options["directory"] is None)

@@ -24,8 +24,8 @@ def goal_of(metric: Any, mode: Any, *, weights: Any = None, constraints: Any = N
     Raises:
         SettingsError: In one line, if something of it is not as it should be.
     """
-    names = _listed("metric", metric)
-    modes: list[Any] = _listed("mode", mode)
+    names = _as_list("metric", metric)
+    modes: list[Any] = _as_list("mode", mode)
     for name in names:
         check_name("metric", name, "accuracy")
     twice = next((name for place, name in enumerate(names) if name in names[:place]), None)
@@ -77,7 +77,7 @@ def check_one_metric(goal: Goal, option: str, value: object) -> None:
         )
 
 
-def _listed(what: str, given: Any) -> list[Any]:
+def _as_list(what: str, given: Any) -> list[Any]:
     """Return what was given as a list."""
     if not isinstance(given, list | tuple):
         return [given]

@@ -17,7 +17,7 @@ from ashtune.search.random import Sobol
 from ashtune.space.space import Space
 
 RATIO = 5
-"""Two floats so many times apart may well be the ends of a range."""
+"""Two floats this many times apart may well be the ends of a range."""
 TRIALS_LOOKED_AT = 200
 LEAST_TRIALS = 10
 LEAST_SHARE = 0.8

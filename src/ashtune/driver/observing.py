@@ -42,7 +42,7 @@ BEGIN_SECONDS = 60.0
 """One that has not begun so long after the end is dropped. A tracker may import a library, and make a database."""
 POLL_SECONDS = 0.1
 MOST_WAITING = 1_000_000
-"""So many events, orders and reports may wait for one observer: some 500 MB."""
+"""Events, orders and reports that may wait for one observer: some 500 MB."""
 OBSERVERS: Names[Observer] = Names(
     "observer",
     {
@@ -72,7 +72,7 @@ class ObserverThread(Observer):
 
     Args:
         history: Called with two positions of the journal: it yields what to tell of each event between them, and
-            nothing for each event before, which it has to read all the same.
+            nothing for each event before, which it has to read too.
     """
 
     def __init__(self, observer: Observer, history: _History) -> None:

@@ -311,7 +311,7 @@ class Session:
         return stop
 
     @contextmanager
-    def opened(self) -> Iterator[Drive | None]:
+    def open(self) -> Iterator[Drive | None]:
         """Open the study for a loop of the caller's own, which takes turns itself, and close it behind.
 
         Nobody listens to signals, and only a notebook shows anything: the process is the caller's.
@@ -341,7 +341,7 @@ class Session:
         deadline = None if math.isinf(stop.ends_at) else stop.ends_at
         self._say_where()
         display = display_for(self._tally, self._study_info(count, deadline), quiet=quiet)
-        with self._opened_journal() as journal, display, self._proposing(count, trials):
+        with self._open_journal() as journal, display, self._proposing(count, trials):
             workers = surroundings.open_engine(self._engine, self._brief(count, trials, session.time))
             threads = self._start_observers(journal.position)
             drive = Drive(
@@ -412,7 +412,7 @@ class Session:
             write_flame_graph(self._directory)
 
     @contextmanager
-    def _opened_journal(self) -> Iterator[Journal]:
+    def _open_journal(self) -> Iterator[Journal]:
         """Open the journal for writing, and delete the checkpoints that an earlier driver left.
 
         In this order: an opened journal is on the disk as it was read. Before, a power loss could take back the very
@@ -459,7 +459,7 @@ class Session:
     def _finish_deletions(self) -> None:
         """Delete what a driver that was killed at its very end had left to delete, if it had."""
         if self._checkpoints.has_unwanted(self._controller.checkpoints.resources()):
-            with self._opened_journal():
+            with self._open_journal():
                 pass
 
     @contextmanager

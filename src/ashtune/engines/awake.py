@@ -1,7 +1,7 @@
 """Time in which this process ran.
 
-A driver that was suspended, by Ctrl-Z, a batch system, a frozen container or the lid of a laptop, has heard nobody in
-that time. It must count against nobody: silence counts only while one was listening.
+A driver that was suspended, as by Ctrl-Z, a batch system or the lid of a laptop, has heard nobody in that time: silence
+counts only while it was listening.
 """
 
 import math
@@ -10,7 +10,7 @@ LONGEST_TURN = 1.0
 
 
 class AwakeClock:
-    """Seconds in which this process ran, as far as it can tell: it looks at the clock at least once a second.
+    """Seconds in which this process ran; it has to look at the clock at least once a second.
 
     Args:
         now: The time, by a clock of the caller's.

@@ -1,8 +1,7 @@
 """The driver's side of workers that are reached by messages, over any transport.
 
-A *peer* hosts one worker at a time: a rank of an MPI job, a thread, a process of some cluster. This module knows what
-peers have to do, which of their messages fit, and what to do about those that die. It knows no transport: a
-:class:`Link` brings messages to peers and back, and that is what an engine over another transport has to write.
+A *peer* hosts one worker at a time: a rank of an MPI job, a thread, a process of some cluster. A :class:`Link` brings
+messages to peers and back, and that is what an engine over another transport has to write.
 
 Rule 1: the driver never waits for one peer. Orders go out without waiting; what has come is taken in all at once.
 Rule 2: a peer that dies costs the job it had, which is given to another. The trial is to blame only if it was trained
@@ -35,7 +34,7 @@ CLOSING_SLEEP = 0.01
 
 
 class Closed(msgspec.Struct, frozen=True, tag_field="event", tag="closed"):
-    """The peer has let go of the study; nothing of it runs any more."""
+    """The peer has left the study; nothing of it runs there any more."""
 
 
 class Unable(msgspec.Struct, frozen=True, tag_field="event", tag="unable"):
@@ -83,7 +82,7 @@ class Link(Protocol):
         """Wait for some seconds at most, until something may have come."""
 
     def close(self, peer: int) -> None:
-        """Ask a peer to let go of the study: it answers with :class:`Closed`."""
+        """Ask a peer to leave the study: it answers with :class:`Closed`."""
 
     def give_up(self, peer: int) -> None:
         """Expect nothing more of a peer. Should it live after all, it has to leave."""
@@ -213,7 +212,7 @@ class DistributedWorkers:
         return self._collector.progress()
 
     def close(self, *, deletes: bool = True) -> None:
-        """Have all peers let go of the study; those that do not within some seconds are given up."""
+        """Have all peers leave the study; those that do not within some seconds are given up."""
         link = self._link
         if deletes:
             self._deletions.carry_out_all()
@@ -230,7 +229,7 @@ class DistributedWorkers:
             if self._peers and not arrived:
                 link.rest(CLOSING_SLEEP)
         for number in sorted(self._peers):
-            _write(f"{link.name(number)} does not let go of the study; it is given up for lost")
+            _write(f"{link.name(number)} does not leave the study; it is given up for lost")
             link.give_up(number)
 
     def _take(self, number: int, content: Content, events: list[Event]) -> None:

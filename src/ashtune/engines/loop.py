@@ -66,7 +66,7 @@ class Drive:
         tick_seconds: float = TICK_SECONDS,
     ) -> None:
         self.controller = controller
-        """What decides; whoever takes turns asks it whether there is more to do."""
+        """What decides; the caller of :meth:`turn` asks it whether there is more to do."""
         self._workers = workers
         self._journal = journal
         self._configurations = configurations

@@ -1,12 +1,11 @@
-"""Workers that are whoever asks: a loop of the user's own takes jobs and tells what came of them.
+"""The engine of a loop of the user's own, which asks for jobs and tells what came of them.
 
-Nothing is started here. Each job that is out at a time is a worker's, whoever carries it out and wherever; a worker
-whose job is over takes the next one. Whoever drives puts what they say here (:meth:`AskedWorkers.put`) and then takes a
-turn of the loop, after which the answer is in the inbox of the job.
+Nothing is started here. Each job that is out at a time counts as a worker's; a worker whose job is over takes the next
+one. The caller puts here what came of a job (:meth:`AskedWorkers.put`), then takes a turn of the loop, after which the
+answer is in the inbox of the job.
 
-Rule 1: nobody waits in here. The driver is whoever asks or tells, and all that waits is an asker.
-Rule 2: an order to train waits until somebody asks for it, whoever that is: one that was given back first, then the
-oldest.
+Rule 1: nothing waits in here: the driver runs inside the caller's own calls.
+Rule 2: an order to train waits until a job is asked for: those that were given back first, then the oldest.
 Rule 3: what only an engine that starts workers can give, as a limit on the time of a job, is no option here.
 """
 
@@ -45,7 +44,7 @@ from ashtune.training.messages import Assignment, Broken, FromWorker, JobEvent, 
 from ashtune.training.runner import PreparedTrial, prepared_trial
 
 
-def given_back(job: Train | Assignment | RunningJob) -> JobPaused:
+def hand_back(job: Train | Assignment | RunningJob) -> JobPaused:
     """Return the event of a job that nobody carries out: it is given out again, from where it was to begin."""
     return JobPaused(
         0, worker=job.worker, trial=job.trial, rung=job.rung, resource=job.start, start=job.start, seconds=0.0
@@ -117,7 +116,7 @@ class AskedWorkers:
         inbox = self._inboxes[order.trial] = deque()
         return assignment_of(order, self._configurations), inbox
 
-    def prepared(self, assignment: Assignment, mailbox: Mailbox) -> PreparedTrial:
+    def prepare(self, assignment: Assignment, mailbox: Mailbox) -> PreparedTrial:
         """Return the trial of a job that was handed out; its checkpoint is looked at, which takes O(bytes)."""
         setup = msgspec.structs.replace(self._setup, worker=assignment.worker)
         return prepared_trial(assignment, setup, mailbox, self._checkpoints)
@@ -158,7 +157,7 @@ class AskedWorkers:
             return
         job = next(job for job in self._to_ask if job.trial == order.trial)
         self._to_ask.remove(job)
-        self._arrived.append(stamped(given_back(job), self.now()))
+        self._arrived.append(stamped(hand_back(job), self.now()))
 
     def now(self) -> float:
         """Return the seconds since the study began."""
@@ -179,7 +178,7 @@ class AskedWorkers:
 
 
 class OwnLoopEngine:
-    """The jobs go to whoever asks; see :class:`~ashtune.engines.protocol.Engine`.
+    """The jobs go to the loop that asks; see :class:`~ashtune.engines.protocol.Engine`.
 
     It cannot be chosen by its name: a loop that asks has to be there.
 
@@ -206,7 +205,7 @@ class OwnLoopEngine:
         return self.workers
 
     def leave(self, status: int) -> None:
-        """There is nothing to let go of."""
+        """Nothing outlives a session."""
 
 
 class DirectChannel:

@@ -80,7 +80,7 @@ class Resizable(Protocol):
         """
 
     def resize(self, workers: int) -> None:
-        """Have so many workers from now on. One too many ends its job first; it is lost as one that was dismissed.
+        """Have this many workers from now on. One too many ends its job first; it is lost as one that was dismissed.
 
         Raises:
             StudyError: If no more can be started.
@@ -117,4 +117,4 @@ class Engine(Protocol):
         """
 
     def leave(self, status: int) -> None:
-        """Let go of whatever outlives a session, as the program ends with this exit status now."""
+        """End what outlives a session, as the program ends with this exit status now."""

@@ -20,19 +20,14 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 class StopSwitch:
     """Collects the reasons to stop. As a context manager it listens to Ctrl-C, SIGTERM and SIGUSR1.
 
-    The first signal lets every running trial come to its next epoch; a second Ctrl-C, or the end of
-    ``grace`` seconds, does not wait for it. Other signals are a batch system's: SIGUSR1 warns of the end,
-    as ``sbatch --signal=USR1@120`` does 120 s before, SIGTERM announces it, and SLURM sends both more than
-    once. It does not mean to hurry anyone: those who do not come in time get SIGKILL.
+    The first signal lets every running trial come to its next epoch; a second Ctrl-C, or the end of ``grace`` seconds,
+    does not wait for it. SIGUSR1 and SIGTERM are a batch system's, which sends them more than once; repeated they do
+    not mean haste.
 
-    Ctrl-C or SIGTERM that is ignored stays ignored: a shell has what it runs in the background (``python tune.py &``)
-    ignore Ctrl-C, which is for what runs in the foreground. SIGTERM stops such a study. SIGUSR1 is always listened to:
-    a batch script or an earlier study ignores it for itself, and what they start inherits that.
-
-    Signals reach Python's main thread only; in another thread the time limit works all the same.
-
-    After a stop SIGUSR1 stays ignored unless someone listened to it before: one more of them, or the warning of
-    an end that was seen coming, would kill the script before its exit status says that the study goes on.
+    Ctrl-C or SIGTERM that is ignored stays ignored, as Ctrl-C is by what a shell runs in the background. SIGUSR1 is
+    always listened to: a batch script or an earlier study ignores it for itself, and what they start inherits that.
+    After a stop it stays ignored unless someone listened to it before: one more would kill the script before its exit
+    status says that the study goes on. Signals reach Python's main thread only.
 
     ``signals`` are those received, oldest first, repeated ones included.
 

@@ -43,7 +43,7 @@ AssignedJob = Train | Assignment
 
 
 class Workload:
-    """The jobs that a worker has, and the trials that it holds or lets go of.
+    """The jobs that a worker has, and the trials that it holds or releases.
 
     Args:
         suspects: Trials that were trained together by a worker that died, each of which is trained alone until it has
@@ -73,7 +73,7 @@ class Workload:
         return job.trial in self._suspects
 
     def obey(self, order: Release | Pause) -> None:
-        """The worker is told to let go of a trial that it holds, or to break off a job."""
+        """The worker is told to release a trial that it holds, or to break off a job."""
         if isinstance(order, Pause):
             self._pausing.add(order.trial)
         elif (job := self._held.pop(order.trial, None)) is not None:
@@ -113,7 +113,7 @@ class Workload:
 
     @property
     def is_free(self) -> bool:
-        """Whether the worker has nothing in hand: no job, no trial that it holds or lets go of."""
+        """Whether the worker has nothing in hand: no job, no trial that it holds or releases."""
         return not (self._jobs or self._held or self._releasing)
 
     @property
@@ -173,9 +173,9 @@ class Workload:
     def _of_a_release(self, event: TrialReleased) -> str:
         job = self._releasing.get(event.trial)
         if job is None:
-            return f"it lets go of trial {event.trial}, which it was not told to"
+            return f"it releases trial {event.trial}, which it was not told to"
         if not 0 < event.resource <= job.target:
-            return f"it lets go of trial {event.trial} at {event.resource} and not {job.target}"
+            return f"it releases trial {event.trial} at {event.resource} and not {job.target}"
         return ""
 
 

@@ -1,4 +1,4 @@
-"""Who does what: idle workers, jobs that run, trials that are being let go, and jobs that came back.
+"""Who does what: idle workers, jobs that run, trials that are being released, and jobs that came back.
 
 Rule 1: a job that was given out and not finished is given out again before anything new.
 Rule 2: a job for a trial that a worker is still saving waits until it is saved.
@@ -115,7 +115,7 @@ class Assignments:
         return [*running, *self._given_back, *self._waiting.values()]
 
     def has_room(self, holding: Holding | None = None) -> bool:
-        """Whether any worker can take a job, or could if it let go of the trial that it holds."""
+        """Whether any worker can take a job, or could if it released the trial that it holds."""
         if self._idle or self._spare:
             return True
         if holding is None:
@@ -129,14 +129,14 @@ class Assignments:
         self._idle[worker] = None
 
     def offer(self, worker: WorkerId, places: int) -> None:
-        """A worker takes so many jobs at a time from now on, those it has included."""
+        """A worker takes this many jobs at a time from now on, those it has included."""
         offer = self._offers.get(worker)
         if offer is None:  # until now it had one job at most
             offer = self._offers[worker] = Offer(places, jobs=0 if worker in self._idle else 1)
         offer.places = places
         self._place(worker, offer)
 
-    def ended(self, worker: WorkerId) -> None:
+    def end_job(self, worker: WorkerId) -> None:
         """A worker has done with a job."""
         if self._offers and (offer := self._offers.get(worker)) is not None:
             offer.jobs -= 1
@@ -196,7 +196,7 @@ class Assignments:
         """Hold back a job until its trial is saved."""
         self._waiting[job.trial] = job
 
-    def released(self, trial: TrialId) -> Holding | None:
+    def release(self, trial: TrialId) -> Holding | None:
         """The trial is saved, or its worker gone; a job that waited for it may be given out."""
         if (job := self._waiting.pop(trial, None)) is not None:
             self._given_back.append(job)
@@ -210,7 +210,7 @@ class Assignments:
         worker = event.worker
         self._leave(worker)
         for trial in [t for t, holding in self.releasing.items() if holding.worker == worker]:
-            self.released(trial)
+            self.release(trial)
             self.to_discard.discard(trial)
         failed: Job | None = None
         for trial in [t for t, assigned in self.running.items() if assigned.worker == worker]:
@@ -226,7 +226,7 @@ class Assignments:
         self._given_back += [Job(trial, assigned.rung) for trial, assigned in self.running.items()]
         self.running.clear()
         for trial in list(self.releasing):
-            self.released(trial)
+            self.release(trial)
         self.to_discard.clear()
         self._offers.clear()
         self._idle.clear()

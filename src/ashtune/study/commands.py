@@ -56,13 +56,13 @@ class StopStudy(_Command, frozen=True, tag="stop"):
 
 
 class AddTrials(_Command, frozen=True, tag="extend"):
-    """Try so many configurations more."""
+    """Try some configurations more."""
 
     trials: int
 
 
 class ChangeWorkers(_Command, frozen=True, tag="workers"):
-    """Have so many workers."""
+    """Have this many workers."""
 
     workers: int
 
@@ -111,7 +111,7 @@ class CommandFolder:
         except OSError as error:
             raise StudyError(f"{path}: {error.strerror}; commands need it, leave control out") from None
         self._path = path
-        self._folder = _opened(path)
+        self._folder = _open_folder(path)
         for file in DISK.names(self._folder):
             with suppress(OSError):  # taken back, or a folder, which is no command and does no harm
                 DISK.unlink(file, at=self._folder)
@@ -178,7 +178,7 @@ def send(directory: Path, command: Command, *, seconds: float = ANSWER_SECONDS) 
     Raises:
         StudyError: If the driver refuses it, or nobody has taken it up.
     """
-    folder = _opened(directory / NAME)
+    folder = _open_folder(directory / NAME)
     name = f"{time.time_ns():020d}-{secrets.token_hex(8)}"
     try:
         try:
@@ -186,14 +186,14 @@ def send(directory: Path, command: Command, *, seconds: float = ANSWER_SECONDS) 
             os.rename(name + _UNFINISHED, name + _COMMAND, src_dir_fd=folder, dst_dir_fd=folder)
         except OSError as error:
             raise StudyError(f"{directory / NAME}: {error.strerror}; the command could not be sent") from None
-        answer = _waited_for(folder, name, seconds)
+        answer = _wait_for(folder, name, seconds)
         if answer is None:
             with suppress(FileNotFoundError):
                 DISK.unlink(name + _COMMAND, at=folder)
                 raise StudyError(
                     f"the driver has not taken it up within {seconds:g} s, and it was taken back; try again"
                 )
-            answer = _waited_for(folder, name, seconds)
+            answer = _wait_for(folder, name, seconds)
         if answer is None:
             raise StudyError("the driver has taken it up, and not said what came of it; the page shows whether it did")
         if answer.error:
@@ -204,7 +204,7 @@ def send(directory: Path, command: Command, *, seconds: float = ANSWER_SECONDS) 
         DISK.close(folder)
 
 
-def _waited_for(folder: int, name: str, seconds: float) -> _Answer | None:
+def _wait_for(folder: int, name: str, seconds: float) -> _Answer | None:
     """Return the answer to a command as soon as it is there; None if it is not for so long."""
     until = time.monotonic() + seconds
     while True:
@@ -215,7 +215,7 @@ def _waited_for(folder: int, name: str, seconds: float) -> _Answer | None:
         time.sleep(_LOOK_SECONDS)
 
 
-def _opened(path: Path) -> int:
+def _open_folder(path: Path) -> int:
     """Open the folder."""
     try:
         folder = DISK.open(str(path), os.O_RDONLY | os.O_DIRECTORY)

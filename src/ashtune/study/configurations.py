@@ -1,10 +1,7 @@
-"""The configurations of a study: drawn or proposed once, kept encoded, sent as they are.
+"""The configurations of a study: drawn or proposed once, and kept in msgpack, a tenth of the size of a dict.
 
-A configuration is about 100 bytes of msgpack here where a dict of Python objects is a kilobyte.
-
-Rule: the user may have a configuration tried while the study runs. The next new trial has it, in place of the one that
-it would have had. Where there is an end of configurations, each is tried once all the same: the one that stands back
-takes the place that the enqueued one has in the design.
+Rule: the next new trial has the configuration that the user enqueued, in place of its own. In a finite space no
+configuration is tried twice: the displaced one and the enqueued one swap places.
 """
 
 from collections import deque

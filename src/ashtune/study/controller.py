@@ -167,20 +167,20 @@ class Controller:
         before = self.stopping, self._ends_search_only
         if type(event) not in REMARKS:
             self._nothing_to_do = False  # it was an answer to another state; the idle ask again
-        followed = self._followed_from(event)
+        followed = self._follow(event)
         if self.stopping and (self.stopping, self._ends_search_only) != before:
             stays = self._confirmations.of if self._ends_search_only else ()
             running = self._assignments.running.items()
             followed += [Pause(assigned.worker, trial) for trial, assigned in running if trial not in stays]
         return followed
 
-    def _followed_from(self, event: Event) -> list[Followed]:  # noqa: PLR0912 - one for each kind of event
+    def _follow(self, event: Event) -> list[Followed]:  # noqa: PLR0912 - one for each kind of event
         orders: list[Followed] = []
         match event:
             case JobFinished():  # it says itself who gets a job next
-                return self._finished(event)
+                return self._finish(event)
             case TrialReleased():
-                orders = self._released(event)
+                orders = self._end_release(event)
             case TrialStarted() | ProgramCompiled() | ConfigurationEnqueued() | WorkersChanged():
                 return []
             case WorkerJoined(worker=worker):
@@ -193,7 +193,7 @@ class Controller:
             case TrialWithdrawn(worker=worker, trial=trial, rung=rung):
                 orders = self._withdraw(self._leave(worker, trial, rung))
             case JobPaused():
-                orders = self._paused(event)
+                orders = self._break_off(event)
             case WorkerLost(reason=reason, last_words=last_words):
                 if (failed := self._assignments.lose(event)) is not None:
                     orders = self._fail(failed, f"worker lost: {reason}", last_words)
@@ -213,7 +213,7 @@ class Controller:
                 assert_never(event)
         return orders + self._employ_the_idle(None)
 
-    def _finished(self, event: JobFinished) -> list[Followed]:
+    def _finish(self, event: JobFinished) -> list[Followed]:
         assigned = self._take_off(event.worker, event.trial, event.rung)
         violation = None
         if self._is_plain:
@@ -237,7 +237,7 @@ class Controller:
             return orders + self._release(holding) + self._employ_the_idle(None)
         if event.held:
             return orders + self._employ_the_idle(holding)
-        self._assignments.ended(event.worker)
+        self._assignments.end_job(event.worker)
         if event.checkpoint is not None:
             orders += self._save(holding, event.resource, event.checkpoint)
         return orders + self._employ_the_idle(None)
@@ -275,8 +275,8 @@ class Controller:
             self._since_better = 0 if loss < self._best_at_top else self._since_better + 1
             self._best_at_top = min(loss, self._best_at_top)
 
-    def _released(self, event: TrialReleased) -> list[Followed]:
-        holding = self._assignments.released(event.trial)
+    def _end_release(self, event: TrialReleased) -> list[Followed]:
+        holding = self._assignments.release(event.trial)
         if holding is None or holding.worker != event.worker:
             raise JournalError(f"worker {event.worker} released trial {event.trial}, which it did not hold")
         if event.checkpoint is None:
@@ -311,7 +311,7 @@ class Controller:
             self._assignments.to_discard.add(trial)
         return self.checkpoints.remove(trial)
 
-    def _paused(self, event: JobPaused) -> list[Followed]:
+    def _break_off(self, event: JobPaused) -> list[Followed]:
         job = self._leave(event.worker, event.trial, event.rung)
         if job.trial not in self._confirmations.of:
             self.total_resource += event.resource - event.start
@@ -429,7 +429,7 @@ class Controller:
     def _leave(self, worker: WorkerId, trial: TrialId, rung: int) -> Job:
         """The worker ended its job in some way and is free."""
         self._take_off(worker, trial, rung)
-        self._assignments.ended(worker)
+        self._assignments.end_job(worker)
         return Job(trial, rung)
 
     def _take_off(self, worker: WorkerId, trial: TrialId, rung: int) -> Assigned:
@@ -504,10 +504,10 @@ class Controller:
         return confirmations.give(confirmed, TrialId(self._started + len(confirmations.numbering)))
 
     def _release(self, holding: Holding) -> list[Followed]:
-        """Let a worker let go of its trial, save it if it may be wanted again, and be idle."""
+        """Have a worker release its trial, save it if it may be wanted again, and be idle."""
         assignments, trial = self._assignments, holding.trial
         assignments.releasing[trial] = holding
-        assignments.ended(holding.worker)
+        assignments.end_job(holding.worker)
         orders = self._free_the_hopeless()
         keep = trial not in assignments.to_discard and trial not in self._confirmations.of
         return [*orders, Release(holding.worker, trial, keep)]

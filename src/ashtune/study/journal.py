@@ -81,7 +81,7 @@ class JournalReader:
         self._disk = disk
         self._only = only
         self._start, self._lines = 0, 0
-        with _opened(path, disk) as file:
+        with _open_for_reading(path, disk) as file:
             first = self._whole_lines(file, 0).partition(b"\n")[0]
             self.settings = _settings_of(first, path)
             """The first line."""
@@ -95,7 +95,7 @@ class JournalReader:
         Raises:
             JournalError: If a line cannot be read, or the file is not the one that was read before.
         """
-        with _opened(self._path, self._disk) as file:
+        with _open_for_reading(self._path, self._disk) as file:
             if self._check_before(file) != self._check:
                 raise self._is_another(f"another line ends at byte {self.position:,} now")
             while block := self._whole_lines(file, self.position):
@@ -156,7 +156,7 @@ class JournalReader:
         try:
             size = self._disk.size(file)
         except OSError as error:
-            raise self._refused(error) from None
+            raise self._refusal(error) from None
         if size < self.position:
             raise self._is_another(f"it ends at byte {size:,}, before byte {self.position:,}")
         before = self._read_at(file, CHECK_BYTES + 1, self.position - CHECK_BYTES - 1)
@@ -167,7 +167,7 @@ class JournalReader:
 
     def _line_number(self) -> int:
         """Return the number of the next line, from 1. O(bytes before the first one that was read)."""
-        with _opened(self._path, self._disk) as file:
+        with _open_for_reading(self._path, self._disk) as file:
             blocks = (self._read_at(file, min(BLOCK, self._start - at), at) for at in range(0, self._start, BLOCK))
             return 1 + self._lines + sum(block.count(b"\n") for block in blocks)
 
@@ -180,10 +180,10 @@ class JournalReader:
                 position += len(part)
                 size -= len(part)
         except OSError as error:  # as of a file that another host has renamed
-            raise self._refused(error) from None
+            raise self._refusal(error) from None
         return b"".join(parts)
 
-    def _refused(self, error: OSError) -> JournalError:
+    def _refusal(self, error: OSError) -> JournalError:
         return JournalError(f"{self._path}: {error.strerror}; read it anew")
 
     def _is_another(self, why: str) -> JournalError:
@@ -260,7 +260,7 @@ def _as_shown(what: object) -> str:
 
 
 @contextmanager
-def _opened(path: Path, disk: Disk) -> Iterator[int]:
+def _open_for_reading(path: Path, disk: Disk) -> Iterator[int]:
     """Open a journal for reading. Nothing but a file is read."""
     try:
         file = disk.open(str(path), os.O_RDONLY)

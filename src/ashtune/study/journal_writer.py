@@ -42,13 +42,13 @@ class Journal:
         try:
             self._file = disk.open(str(path), os.O_RDWR | os.O_APPEND)
         except OSError as error:
-            raise self._refused(error) from None
+            raise self._refusal(error) from None
         try:
             self._check = self._cut_torn_line()
             self._write_anew()
         except OSError as error:
             disk.close(self._file)
-            raise self._refused(error) from None
+            raise self._refusal(error) from None
         except JournalError:
             disk.close(self._file)
             raise
@@ -88,7 +88,7 @@ class Journal:
         file holds of it is not known, and a line that is written twice makes the file unreadable.
         """
         if self._sync_error is not None:
-            raise self._refused(self._sync_error)
+            raise self._refusal(self._sync_error)
         if self._is_writing:
             raise JournalError(f"{self._path}: a write was interrupted; open the study again: what is written is kept")
         if not self._buffer:
@@ -101,7 +101,7 @@ class Journal:
                 written = self._disk.write(self._file, self._buffer)
         except OSError as error:
             self._is_writing = False
-            raise self._refused(error) from None
+            raise self._refusal(error) from None
         finally:
             self._is_unsynced = True  # a part may have been written
         self._buffer.clear()
@@ -144,7 +144,7 @@ class Journal:
                 refused = error
             self.sync()
             if self._sync_error is not None:
-                refused = refused or self._refused(self._sync_error)
+                refused = refused or self._refusal(self._sync_error)
                 with suppress(OSError):  # then it is as safe as it was, until the next session opens it
                     self._write_anew()
         finally:
@@ -231,7 +231,7 @@ class Journal:
             size -= len(part)
         return b"".join(parts)
 
-    def _refused(self, error: OSError) -> JournalError:
+    def _refusal(self, error: OSError) -> JournalError:
         return JournalError(
             f"{self._path}: {reason_of(error)}; what is written so far is kept: make room, then "
             f"`ashtune resume {self._path.parent}`"

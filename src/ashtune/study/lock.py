@@ -30,10 +30,10 @@ class StudyLock:
     def __init__(self, directory: Path, disk: Disk = DISK) -> None:
         self._disk = disk
         with _changing:
-            self._file = self._taken(directory)
+            self._file = self._lock(directory)
             _held.add(self)
 
-    def _taken(self, directory: Path) -> int:
+    def _lock(self, directory: Path) -> int:
         """Return the lock's file, opened and locked."""
         path, disk = directory / NAME, self._disk
         try:

@@ -22,7 +22,7 @@ VALID = "valid.pickle"
 LARGE_BYTES = 64_000_000
 
 
-def packed(objective: Callable[..., Any], *, quiet: bool = False) -> bytes:
+def pack(objective: Callable[..., Any], *, quiet: bool = False) -> bytes:
     """Return a training function and the file it stands in: a pickle of (file, pickle of the function).
 
     cloudpickle forgets the file of a function that travels by value; a traceback should name it, and

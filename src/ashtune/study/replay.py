@@ -1,9 +1,8 @@
 """Replay: a journal read back through the controller gives the study as it was left.
 
-What follows from an event is not written down. Each event says which order it answers, and the controller compares it
-with the order it would give now. From the first difference on, and where there is no controller, as the study's
-scheduler is not known here, verdicts are derived from events alone: then it is known who failed, and who was promoted
-once something came of it, but no order.
+What follows from an event is not written down. The controller compares each event with the order it would give now.
+From the first difference on, and where the study's scheduler is not known here, verdicts are derived from events alone:
+who failed, and who was promoted once its job has ended, but no order.
 
 Rule: no number stands for more than the journal holds. Observers keep arrays by trial and by rung, so an event of a
 trial that never started, or of a rung that is none, is refused.
@@ -105,7 +104,7 @@ class Replay:
 
     @property
     def is_complete(self) -> bool:
-        """Whether all that the scheduler wanted is trained, as far as that is known."""
+        """Whether all that the scheduler wanted is known to be trained."""
         return self._controller is not None and self._controller.is_complete and not self.difference
 
     @property
@@ -128,7 +127,7 @@ class Replay:
                 raise JournalError(f"trial {event.trial} at rung {event.rung}, where {self._rungs - 1} is the top one")
 
     def _derive(self, event: Event) -> list[Verdict]:
-        """Return what follows from an event, as far as events tell. O(1)."""
+        """Return what is known to follow from an event without a controller. O(1)."""
         if not isinstance(event, _JobEvent) or event.trial is None:
             return []
         verdicts: list[Verdict] = []

@@ -130,7 +130,7 @@ def next_ladder(before: Ladder, session: SessionStarted) -> Ladder:
     return after
 
 
-def continued(first: Ladder, now: Ladder, wanted: Ladder) -> Ladder | None:
+def extend_ladder(first: Ladder, now: Ladder, wanted: Ladder) -> Ladder | None:
     """Return the ladder with which a study goes on that is asked for again with the ``wanted`` one.
 
     Args:

@@ -99,7 +99,7 @@ def open_harness(
         first_worker: The number of the first.
     """
     study.mkdir(parents=True, exist_ok=True)
-    objectives.keep(study, objectives.packed(objective, quiet=True))
+    objectives.keep(study, objectives.pack(objective, quiet=True))
     created = time.time()
     settings = Settings(
         ashtune="0", created=created, name="suite", goal=GOAL, scheduler={"kind": "ash"}, rungs=(1,), kept=(), space={},

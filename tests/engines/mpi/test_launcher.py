@@ -6,7 +6,7 @@ from ashtune.engines.mpi.launcher import (
     Launch,
     alone,
     family_of,
-    launched,
+    launch_of,
     mismatch,
     mpi4py_missing,
     without_world,
@@ -44,78 +44,80 @@ BY_NOBODY = Launch(0, 4, "SLURM", "", False)
 
 
 def test_without_a_launchers_variables_there_is_no_launch() -> None:
-    assert launched({"PATH": "/usr/bin", "OMP_NUM_THREADS": "4"}) is None
+    assert launch_of({"PATH": "/usr/bin", "OMP_NUM_THREADS": "4"}) is None
 
 
 def test_open_mpis_mpiexec_is_known_by_its_own_variables() -> None:
-    assert launched(OMPI) == Launch(1, 2, "Open MPI's mpiexec", "openmpi", True)
+    assert launch_of(OMPI) == Launch(1, 2, "Open MPI's mpiexec", "openmpi", True)
 
 
 def test_hydra_is_known_by_its_local_rank() -> None:
-    assert launched(HYDRA) == Launch(1, 4, "MPICH's mpiexec", "mpich", True)
+    assert launch_of(HYDRA) == Launch(1, 4, "MPICH's mpiexec", "mpich", True)
 
 
 def test_another_pmi_launcher_is_not_taken_for_one_of_mpich() -> None:
-    assert launched({"PMI_RANK": "1", "PMI_SIZE": "2", "FLUX_JOB_ID": "f1"}) == Launch(1, 2, "a PMI launcher", "", True)
+    assert launch_of({"PMI_RANK": "1", "PMI_SIZE": "2", "FLUX_JOB_ID": "f1"}) == Launch(
+        1, 2, "a PMI launcher", "", True
+    )
 
 
 def test_srun_with_pmi2_is_known_by_pmi_size_within_a_step() -> None:
-    assert launched(PMI2) == Launch(2, 3, "srun --mpi=pmi2", "", True)
+    assert launch_of(PMI2) == Launch(2, 3, "srun --mpi=pmi2", "", True)
 
 
 def test_srun_with_pmix_has_its_size_from_the_step() -> None:
-    assert launched(PMIX) == Launch(2, 3, "srun --mpi=pmix", "", True)
+    assert launch_of(PMIX) == Launch(2, 3, "srun --mpi=pmix", "", True)
 
 
 def test_srun_without_mpi_counts_as_a_launch_of_several() -> None:
-    assert launched(STEP) == Launch(2, 3, "srun --mpi=none", "", True)
+    assert launch_of(STEP) == Launch(2, 3, "srun --mpi=none", "", True)
 
 
 def test_srun_is_called_by_the_plugin_it_names() -> None:
-    launch = launched(STEP | {"SLURM_MPI_TYPE": "cray_shasta"})
+    launch = launch_of(STEP | {"SLURM_MPI_TYPE": "cray_shasta"})
     assert launch is not None and launch.launcher == "srun --mpi=cray_shasta"
 
 
 def test_a_step_is_also_known_by_its_older_name_and_without_its_number_of_tasks() -> None:
     older = {name: STEP[name] for name in ("SLURM_STEPID", "SLURM_NTASKS", "SLURM_PROCID")}
-    assert launched(older) == Launch(2, 3, "srun --mpi=none", "", True)
+    assert launch_of(older) == Launch(2, 3, "srun --mpi=none", "", True)
     older |= {"PMI_RANK": "2", "PMI_SIZE": "3"}
-    assert launched(older) == Launch(2, 3, "srun --mpi=pmi2", "", True)
+    assert launch_of(older) == Launch(2, 3, "srun --mpi=pmi2", "", True)
 
 
 def test_a_batch_script_was_not_started_by_srun_although_it_has_a_task_number() -> None:
-    assert launched(BATCH) == Launch(0, 3, "SLURM", "", False)
+    assert launch_of(BATCH) == Launch(0, 3, "SLURM", "", False)
 
 
 def test_nodes_without_a_number_of_tasks_are_one_task_each() -> None:
     only_nodes = {"SLURM_JOB_ID": "4", "SLURM_JOB_NUM_NODES": "3", "SLURM_PROCID": "0"}
-    assert launched(only_nodes) == Launch(0, 3, "SLURM", "", False)
+    assert launch_of(only_nodes) == Launch(0, 3, "SLURM", "", False)
 
 
 def test_the_step_that_is_sallocs_shell_was_not_started_as_one_of_several() -> None:
     shell = STEP | {"SLURM_STEP_ID": "4294967290", "SLURM_STEP_NUM_TASKS": "1", "SLURM_MPI_TYPE": "pmi2"}
-    assert launched(shell) == Launch(0, 3, "SLURM", "", False)
+    assert launch_of(shell) == Launch(0, 3, "SLURM", "", False)
 
 
 @pytest.mark.parametrize("left_over", [{}, {"PMIX_RANK": "0"}, {"PMI_RANK": "0", "PMI_SIZE": "1"}])
 def test_a_batch_script_submitted_from_a_step_is_not_taken_for_that_step(left_over: dict[str, str]) -> None:
     inherited = BATCH | {"SLURM_STEP_ID": "0", "SLURM_STEPID": "0", "SLURM_STEP_NUM_TASKS": "1"} | left_over
-    assert launched(inherited) == Launch(0, 3, "SLURM", "", False)
+    assert launch_of(inherited) == Launch(0, 3, "SLURM", "", False)
 
 
 @pytest.mark.parametrize("allocation", [BATCH, ONE_TASK_STEP, STEP])
 def test_hydra_in_an_allocation_is_the_launcher_also_where_srun_started_its_proxies(allocation: dict[str, str]) -> None:
-    assert launched(allocation | HYDRA) == Launch(1, 4, "MPICH's mpiexec", "mpich", True)
+    assert launch_of(allocation | HYDRA) == Launch(1, 4, "MPICH's mpiexec", "mpich", True)
 
 
 def test_hydra_has_its_own_ranks_where_srun_gave_pmix_to_its_proxies() -> None:
-    launch = launched(ONE_TASK_STEP | HYDRA | PMIX_OF_THE_PROXY)
+    launch = launch_of(ONE_TASK_STEP | HYDRA | PMIX_OF_THE_PROXY)
     assert launch == Launch(1, 4, "MPICH's mpiexec within srun --mpi=pmix", "mpich", True)
 
 
 @pytest.mark.parametrize("allocation", [BATCH, STEP])
 def test_open_mpis_mpiexec_in_an_allocation_is_the_launcher(allocation: dict[str, str]) -> None:
-    assert launched(allocation | OMPI) == Launch(1, 2, "Open MPI's mpiexec", "openmpi", True)
+    assert launch_of(allocation | OMPI) == Launch(1, 2, "Open MPI's mpiexec", "openmpi", True)
 
 
 @pytest.mark.parametrize(
@@ -132,16 +134,16 @@ def test_open_mpis_mpiexec_in_an_allocation_is_the_launcher(allocation: dict[str
     ],
 )
 def test_a_single_process_is_no_launch(environment: dict[str, str]) -> None:
-    assert launched(environment) is None
+    assert launch_of(environment) is None
 
 
 @pytest.mark.parametrize("nonsense", ["", "x", "-2", "2.0", " 2", "²", "9" * 5000])
 def test_a_malformed_number_counts_as_not_set(nonsense: str) -> None:
-    assert launched({"OMPI_COMM_WORLD_RANK": "1", "OMPI_COMM_WORLD_SIZE": nonsense}) is None
-    assert launched({"PMI_RANK": nonsense, "PMI_SIZE": "2"}) is None
-    assert launched({"SLURM_NTASKS": nonsense}) is None
-    assert launched(STEP | {"SLURM_PROCID": nonsense}) is None
-    assert launched(HYDRA | {"OMPI_COMM_WORLD_RANK": "1", "OMPI_COMM_WORLD_SIZE": nonsense}) == BY_HYDRA
+    assert launch_of({"OMPI_COMM_WORLD_RANK": "1", "OMPI_COMM_WORLD_SIZE": nonsense}) is None
+    assert launch_of({"PMI_RANK": nonsense, "PMI_SIZE": "2"}) is None
+    assert launch_of({"SLURM_NTASKS": nonsense}) is None
+    assert launch_of(STEP | {"SLURM_PROCID": nonsense}) is None
+    assert launch_of(HYDRA | {"OMPI_COMM_WORLD_RANK": "1", "OMPI_COMM_WORLD_SIZE": nonsense}) == BY_HYDRA
 
 
 @pytest.mark.parametrize(
@@ -196,7 +198,7 @@ def test_a_library_that_may_know_pmix_is_not_refused_under_srun_with_pmix(versio
 
 
 def test_mpich_5_is_refused_under_hydra_within_pmix_where_mpich_4_is_not() -> None:
-    launch = launched(ONE_TASK_STEP | HYDRA | PMIX_OF_THE_PROXY)
+    launch = launch_of(ONE_TASK_STEP | HYDRA | PMIX_OF_THE_PROXY)
     assert launch is not None
     assert "MPIR_CVAR_PMI_VERSION=1" in mismatch(launch, MPICH_5)
     assert mismatch(launch, MPICH_4) == ""
@@ -204,7 +206,7 @@ def test_mpich_5_is_refused_under_hydra_within_pmix_where_mpich_4_is_not() -> No
 
 
 def test_the_remedy_for_hydra_within_pmix_is_not_refused_again() -> None:
-    launch = launched(ONE_TASK_STEP | HYDRA | PMIX_OF_THE_PROXY | {"MPIR_CVAR_PMI_VERSION": "1"})
+    launch = launch_of(ONE_TASK_STEP | HYDRA | PMIX_OF_THE_PROXY | {"MPIR_CVAR_PMI_VERSION": "1"})
     assert launch == BY_HYDRA
     assert mismatch(launch, MPICH_5) == ""
 

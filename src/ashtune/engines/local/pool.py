@@ -1,7 +1,6 @@
-"""Worker processes on this machine: what each of them is at, what they say, and how they end.
+"""Worker processes on this machine: what each of them is at, what they say, and how they end. The dead are replaced.
 
-Whoever holds them passes messages on: the driver itself (``local/workers.py``), or a rank of an MPI job that
-relays for one of them (``mpi/rank.py``). Those that die are replaced.
+The driver itself holds them (``local/workers.py``), or a rank of an MPI job that relays for one (``mpi/rank.py``).
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -273,7 +272,7 @@ class ProcessPool:
         return messages
 
     def _overdue(self, worker: Worker) -> list[WorkerMessage]:
-        """Kill a worker that takes too long: to start, for its job, for letting go of a trial, for a message."""
+        """Kill a worker that takes too long: to start, for its job, to release a trial, for a message."""
         now = self._awake.seconds
         if worker.message_since is not None:
             if now <= worker.message_since + MESSAGE_SECONDS:

@@ -32,7 +32,7 @@ class WorkerProcess(ChildProcess):
         self.worker = worker
         self.log = log
         self._socket, theirs = socket.socketpair()
-        with append_to(log) as output, theirs, _signals_held_back():
+        with append_to(log) as output, theirs, _hold_back_signals():
             super().__init__(
                 module_command(guardian.MODULE, theirs.fileno(), os.getpid()),
                 {**module_environment(), **environment, **variables_set_aside(), "PYTHONUNBUFFERED": "1"},
@@ -113,7 +113,7 @@ class WorkerProcess(ChildProcess):
 
 
 class Host:
-    """This machine, as far as worker processes are concerned: it starts them, waits for them, and has a clock."""
+    """This machine, for worker processes: it starts them, waits for them, and has a clock."""
 
     def __init__(self) -> None:
         self._poll = select.poll()
@@ -156,7 +156,7 @@ class Host:
 
 
 @contextmanager
-def _signals_held_back() -> Iterator[None]:
+def _hold_back_signals() -> Iterator[None]:
     """Block the signals that a batch system sends to every process. A process that is started meanwhile inherits that.
 
     They would end a worker that has no handlers yet. This process gets them a moment later.

@@ -70,7 +70,7 @@ class LocalWorkers:
                 host=self._host,
             )
         except OSError as error:
-            raise self._refused(error) from None
+            raise self._refusal(error) from None
 
     @property
     def pids(self) -> list[int]:
@@ -92,7 +92,7 @@ class LocalWorkers:
         try:
             messages = self._pool.wait(max(0.0, seconds))
         except OSError as error:
-            raise self._refused(error) from None
+            raise self._refusal(error) from None
         self._collector.fatal_error = self._collector.fatal_error or self._pool.fatal_error
         return self._collector.collect(messages, self.now())
 
@@ -112,11 +112,11 @@ class LocalWorkers:
         self._environments_for(workers)
 
     def resize(self, workers: int) -> None:
-        """Have so many workers from now on; see :class:`~ashtune.engines.protocol.Resizable`."""
+        """Have this many workers from now on; see :class:`~ashtune.engines.protocol.Resizable`."""
         try:
             self._pool.resize(self._environments_for(workers))
         except OSError as error:
-            raise self._refused(error) from None
+            raise self._refusal(error) from None
 
     def progress(self) -> Sequence[Progress]:
         """Return the reports between rungs since the last call."""
@@ -136,7 +136,7 @@ class LocalWorkers:
             )
         return self._environments_of(workers)
 
-    def _refused(self, error: OSError) -> StudyError:
+    def _refusal(self, error: OSError) -> StudyError:
         return StudyError(f"{self._logs}: no worker can be started: {error.strerror}; what was found so far is kept")
 
 

@@ -50,7 +50,7 @@ class FileSender:
     def chunks(self, path: str) -> Iterator[Chunk]:
         """Yield the chunks of a file or folder, read as they are asked for; none if it is not there.
 
-        Whoever trains on without it begins the trial anew, as with any checkpoint that is gone or not whole.
+        A trial whose checkpoint is not there begins anew, as with any that is gone or not whole.
         """
         held: Chunk | None = None
         for inside, data, is_link in self._pieces(path):

@@ -41,7 +41,7 @@ class Launch(msgspec.Struct, frozen=True):
     is_started_by_it: bool
 
 
-def launched(environment: Mapping[str, str]) -> Launch | None:
+def launch_of(environment: Mapping[str, str]) -> Launch | None:
     """Return what the launcher says; None if there is none, or if it started a single process.
 
     An mpiexec inside of a SLURM allocation is the launcher, not SLURM.

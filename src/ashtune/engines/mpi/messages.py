@@ -33,7 +33,7 @@ class Opening(msgspec.Struct, frozen=True, tag=True, kw_only=True):
 
 
 class Closing(msgspec.Struct, frozen=True, tag=True):
-    """The study is over: let go of whatever runs and wait for the next."""
+    """The study is over: end what runs and wait for the next."""
 
 
 class EndOfLaunch(msgspec.Struct, frozen=True, tag=True):

@@ -79,8 +79,8 @@ def _serve(world: World, inbox: RankInbox, scratch: ScratchDirectory, opening: O
     """Take part in one study."""
     me = f"rank {world.rank} on {os.uname().nodename}"
     try:
-        directory = scratch.folder() if opening.carries_checkpoints else _shared(opening)
-        opening = _moved_to(directory, opening)
+        directory = scratch.folder() if opening.carries_checkpoints else _shared_directory(opening)
+        opening = _with_its_paths(directory, opening)
         environment = environment_of(
             world.place,
             world.claims,
@@ -105,14 +105,14 @@ def _serve(world: World, inbox: RankInbox, scratch: ScratchDirectory, opening: O
     world.transport.flush()
 
 
-def _moved_to(directory: Path, opening: Opening) -> Opening:
+def _with_its_paths(directory: Path, opening: Opening) -> Opening:
     """Return what the driver said, with the paths as they are on this machine."""
     objective = directory / Path(opening.setup.objective).name
     setup = msgspec.structs.replace(opening.setup, study=str(directory), objective=str(objective))
     return msgspec.structs.replace(opening, setup=setup)
 
 
-def _shared(opening: Opening) -> Path:
+def _shared_directory(opening: Opening) -> Path:
     """Return the study's directory, if this rank sees the same one as the driver."""
     directory = Path(opening.setup.study)
     deadline = time.monotonic() + DIRECTORY_SECONDS  # a network file system may be a moment behind

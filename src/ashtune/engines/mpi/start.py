@@ -48,7 +48,7 @@ def start_mpi(*, workers_given: bool = False) -> World | None:
         if _world.has_left:
             raise StudyError("the other ranks have left, as the study was stopped; start again with mpiexec or srun")
         return _world
-    launch = launcher.launched(os.environ)
+    launch = launcher.launch_of(os.environ)
     if launch is None:
         return None
     if not launch.is_started_by_it:
@@ -155,7 +155,7 @@ def refuse_several(what: str) -> None:
     Raises:
         StudyError: On rank 0; the others leave with exit status 2.
     """
-    launch = launcher.launched(os.environ)
+    launch = launcher.launch_of(os.environ)
     if launch is not None and launch.is_started_by_it:
         _refuse(launch, launcher.several(launch, what) if _world is None else launcher.idle(launch, what))
 

@@ -28,11 +28,11 @@ class Training(msgspec.Struct, frozen=True, kw_only=True):
         drop: The probability that a job is dropped, in each unit of time. Its trial goes back, and begins again where
             its job began. Lives are whole units: a job that ends in the unit in which it would be dropped is dropped.
         resumes: Whether trials go on from where they stopped; otherwise each job trains from the beginning.
-        save_seconds: What letting go of a trial and saving it takes.
-        release_seconds: In its place: (trial, resource, is kept) -> seconds until a worker has let go of it.
+        save_seconds: What releasing a trial and saving it takes.
+        release_seconds: In its place: (trial, resource, is kept) -> seconds until a worker has released it.
         wait_seconds: (trial, start, target) -> what passes between the order and the beginning of a job: messages,
             waking up, whatever a worker does between two jobs.
-        saves: Whether a trial that is let go of is saved; otherwise it begins again if it is promoted later.
+        saves: Whether a trial that is released is saved; otherwise it begins again if it is promoted later.
         load_seconds: What loading a saved trial takes.
         warmup_seconds: What a worker's first job takes longer: imports, data, compilation.
         has_curves: Whether results carry the reports between rungs, as those of real workers do.
@@ -78,7 +78,7 @@ class DriverCost(msgspec.Struct, frozen=True):
     """What the driver itself costs.
 
     It is one server with a queue: what comes while it is busy waits. It takes all that has come at once, spends
-    ``decision_seconds`` on each result, trial let go and worker that joins, then its orders go out.
+    ``decision_seconds`` on each result, trial released and worker that joins, then its orders go out.
     """
 
     decision_seconds: float = 0.0

@@ -51,7 +51,7 @@ class _Running(msgspec.Struct, eq=False, gc=False):
 
 
 class _Saving(msgspec.Struct, frozen=True, gc=False):
-    """A trial that is being let go."""
+    """A trial that is being released."""
 
     worker: WorkerId
     trial: TrialId
@@ -159,7 +159,7 @@ class SimulatedWorkers:
                 assert_never(order)
 
     def progress(self) -> Sequence[Progress]:
-        """Return nothing: whoever watches sees the results."""
+        """Return nothing: the results say all."""
         return ()
 
     def close(self, *, deletes: bool = True) -> None:

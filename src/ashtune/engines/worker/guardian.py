@@ -39,7 +39,7 @@ def end_signal() -> int:
 
 
 def main() -> None:
-    """Guard a worker, or be it: the command line names the file descriptor that leads to the driver, and the driver."""
+    """Guard a worker, or become it. The command line names the file descriptor to the driver, and the driver."""
     file, parent = int(sys.argv[1]), int(sys.argv[2])
     if is_available():
         parent = _fork_the_worker(file, driver=parent)
