@@ -147,7 +147,7 @@ class Controlling(TypedDict, total=False):
     control: Annotated[
         bool,
         Option(
-            help="Let all who have the address of the live page pause and stop the study, add trials, change the number "
+            help="Let all who have the live page pause and stop the study, add trials, change the number "
             "of workers and enqueue configurations; it implies ``watch``.",
             default=False,
             check=check_flag,
