@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from ashtune.dashboard.watching import OpenedInBrowser
-from ashtune.driver import watching
+from ashtune.driver import control
 from tests.helpers.commands import ashtune, refused
 from tests.helpers.live_page import Client
 from tests.helpers.ports import free_port

@@ -453,8 +453,8 @@ def test_the_answer_to_a_command_that_can_no_longer_be_taken_back_is_waited_for(
             inbox.answer(taken, "it is too late")
         return answer
 
-    wait_for_answer = commands._waited_for
-    monkeypatch.setattr(commands, "_waited_for", wait)
+    wait_for_answer = commands._wait_for
+    monkeypatch.setattr(commands, "_wait_for", wait)
     with CommandFolder(tmp_path) as inbox, pytest.raises(StudyError):
         send(tmp_path, StopStudy())
 

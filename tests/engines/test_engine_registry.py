@@ -23,11 +23,6 @@ def test_what_is_no_engine_is_refused_with_the_names_of_those_that_are(engine: A
         choose_engine(engine)
 
 
-def test_a_name_alone_does_not_say_what_a_simulation_trains() -> None:
-    with pytest.raises(SettingsError):
-        choose_engine("simulated")
-
-
 def test_an_engine_is_taken_as_it_is() -> None:
     engine = ThreadEngine()
     assert choose_engine(engine) is engine
