@@ -124,11 +124,7 @@ def expected_best(losses: Sequence[float], count: int) -> float:
 
 
 def check_enough(name: str, value: object) -> NotWorthIt:
-    """Return when a search is not worth going on with: "not_worth_it", or a :class:`NotWorthIt`.
-
-    Raises:
-        SettingsError: If it is neither, or a number of it cannot be meant.
-    """
+    """Return when a search is not worth going on with: "not_worth_it", or a :class:`NotWorthIt`."""
     if isinstance(value, str) and value == NAME:
         return NotWorthIt()
     if not isinstance(value, NotWorthIt):

@@ -20,9 +20,6 @@ def goal_of(metric: Any, mode: Any, *, weights: Any = None, constraints: Any = N
         mode: "min" or "max"; of several metrics a list, with one for each.
         weights: By metric how much it counts in the choice of one result, or None.
         constraints: By metric a bound, as "<= 5", or None.
-
-    Raises:
-        SettingsError: In one line, if something of it is not as it should be.
     """
     names = _as_list("metric", metric)
     modes: list[Any] = _as_list("mode", mode)
@@ -44,11 +41,7 @@ def goal_of(metric: Any, mode: Any, *, weights: Any = None, constraints: Any = N
 
 
 def target_of(goal: Goal, target: Any) -> float | dict[str, float] | None:
-    """Return a target as the journal has it: a number with one metric; with several by their names.
-
-    Raises:
-        SettingsError: In one line, if it does not fit the goal.
-    """
+    """Return a target as the journal has it: a number with one metric; with several by their names."""
     names = [each.metric for each in goal.objectives]
     if target is None:
         return None
@@ -65,11 +58,7 @@ def target_of(goal: Goal, target: Any) -> float | dict[str, float] | None:
 
 
 def check_one_metric(goal: Goal, option: str, value: object) -> None:
-    """Refuse an option that compares results by one metric, if it is given and the study has more to compare.
-
-    Raises:
-        SettingsError: In one line.
-    """
+    """Refuse an option that compares results by one metric, if it is given and the study has more to compare."""
     if value is not None and not goal.is_plain:
         raise SettingsError(
             f"{option}={shown(value)} compares results by one metric without constraints, and the study has {goal}; "
@@ -93,11 +82,7 @@ def _mode(metric: str, mode: Any) -> Mode:
 
 
 def weights_of(names: Sequence[str], weights: Any) -> tuple[float, ...]:
-    """Return a weight for each metric, 0 for one that is not named; nothing if none was given.
-
-    Raises:
-        SettingsError: In one line, if they do not fit the metrics.
-    """
+    """Return a weight for each metric, 0 for one that is not named; nothing if none was given."""
     if weights is None:
         return ()
     if not isinstance(weights, Mapping) or len(names) == 1:

@@ -92,11 +92,7 @@ class Drive:
             pass
 
     def begin(self, session: SessionStarted, followed: Sequence[Followed] = ()) -> None:
-        """Write the first event of a session; :meth:`run` does it too.
-
-        Raises:
-            JournalError: When the disk refuses.
-        """
+        """Write the first event of a session; :meth:`run` does it too."""
         self._journal.add(session)
         self._journal.flush()
         self._observers.tell(session, followed)
@@ -106,9 +102,6 @@ class Drive:
 
         Returns:
             Whether to go on; False when the study is stopping and its running trials have been waited for long enough.
-
-        Raises:
-            AshtuneError: As :meth:`run`.
         """
         workers = self._workers
         events = workers.wait(self._next_tick)

@@ -32,11 +32,7 @@ def check_profile(name: str, value: bool) -> bool:
 
 
 def check_checkpoints(name: str, value: str) -> str:
-    """Return how checkpoints come to the workers, or refuse it.
-
-    Raises:
-        SettingsError: If there is no such way.
-    """
+    """Return how checkpoints come to the workers, or refuse it."""
     if check_name(name, value) not in CHECKPOINTS:
         raise SettingsError(f"{name}={shown(value)} is unknown; give one of {', '.join(CHECKPOINTS)}")
     return value

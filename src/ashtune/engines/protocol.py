@@ -73,11 +73,7 @@ class Resizable(Protocol):
     """Workers of which there may be more or fewer while a study runs."""
 
     def check_size(self, workers: int) -> None:
-        """Refuse a number of workers that cannot be had.
-
-        Raises:
-            SettingsError: In one line.
-        """
+        """Refuse a number of workers that cannot be had."""
 
     def resize(self, workers: int) -> None:
         """Have this many workers from now on. One too many ends its job first; it is lost as one that was dismissed.

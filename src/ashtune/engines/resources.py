@@ -112,9 +112,6 @@ def environment_of(
         gpus_per_worker: As :func:`check_gpus_per_worker` returned it; None leaves the GPUs as inherited.
         inherited: This worker's environment.
         gpus_present: How many GPUs this worker could use if none were hidden; None if unknown.
-
-    Raises:
-        SettingsError: If there are too few GPUs.
     """
     environment = thread_variables(threads, _share_of_cores(claims[index], claims), inherited)
     if gpus_per_worker is None:
@@ -144,11 +141,7 @@ def _share_of_cores(mine: Claim, claims: Sequence[Claim]) -> int:
 
 
 def check_gpus_per_worker(value: float) -> float:
-    """Return the GPUs of one worker, or refuse them: a whole number, or one divided by a whole number.
-
-    Raises:
-        SettingsError: If it is neither.
-    """
+    """Return the GPUs of one worker, or refuse them: a whole number, or one divided by a whole number."""
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     if is_number and 1 / _SENSIBLE <= value <= _SENSIBLE:
         whole = value if value >= 1 else 1 / value

@@ -197,11 +197,7 @@ class ThreadLink:
         """Threads do not die without saying so."""
 
     def start(self) -> int:
-        """Start a thread; return its number, which is its first worker's.
-
-        Raises:
-            StudyError: If this process can have no more of them.
-        """
+        """Start a thread; return its number, which is its first worker's."""
         peer = next(self._numbers)
         channel = QueueChannel(peer, self._arrived)
         thread = threading.Thread(target=self._serve, args=(peer, channel), name=f"{NAME}-{peer}", daemon=True)
@@ -343,11 +339,7 @@ class ThreadEngine:
         return wanted or THREADS_BY_DEFAULT
 
     def check(self, options: RunOptions, workers: int) -> None:
-        """Refuse what only processes can have.
-
-        Raises:
-            SettingsError: If there is such an option.
-        """
+        """Refuse what only processes can have."""
         asked, without = dict(options), dict(checked(RunOptions, {}))
         for name, why in NEEDS_PROCESSES.items():
             if asked[name] != without[name]:

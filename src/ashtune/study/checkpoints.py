@@ -79,11 +79,7 @@ class Checkpoints:
         return False
 
     def sweep(self, wanted: dict[TrialId, int]) -> None:
-        """Delete what a killed driver left behind: all of our form but the ``wanted`` trial -> resource.
-
-        Raises:
-            StudyError: If the folder cannot be used.
-        """
+        """Delete what a killed driver left behind: all of our form but the ``wanted`` trial -> resource."""
         keep = {f"{trial}.{resource}" for trial, resource in wanted.items()}
         try:
             if self.disk.status(self.folder).is_link:

@@ -83,11 +83,7 @@ class _Answer(msgspec.Struct, frozen=True):
 
 
 def read_command(data: bytes) -> Command:
-    """Return the command that JSON says.
-
-    Raises:
-        StudyError: If it says none.
-    """
+    """Return the command that JSON says."""
     try:
         return _decoder.decode(data)
     except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:

@@ -211,11 +211,7 @@ def read_events(path: Path, disk: Disk = DISK, *, only: Sequence[bytes] = ()) ->
 
 
 def ladder_in_force(journal: Path, disk: Disk = DISK) -> Ladder:
-    """Return the ladder as a study's last session has it.
-
-    Raises:
-        JournalError: If there is no journal, or it cannot be read.
-    """
+    """Return the ladder as a study's last session has it."""
     ladder = first_ladder(read_settings(journal, disk))
     for event in read_events(journal, disk, only=(b"session_started",)):
         if isinstance(event, SessionStarted):

@@ -245,11 +245,7 @@ class Journal:
 
 
 def create(path: Path, settings: Settings, disk: Disk = DISK) -> None:
-    """Write the first line of a new journal, whole or not at all.
-
-    Raises:
-        JournalError: If the disk refuses.
-    """
+    """Write the first line of a new journal, whole or not at all."""
     temporary = str(path.with_suffix(".new"))
     body = msgspec.json.encode(settings)[:-1]
     line = memoryview(b'%b,"crc":"%08x"}\n' % (body, crc32(body)))

@@ -118,11 +118,7 @@ def _names_in(code: CodeType) -> set[str]:
 
 
 def keep(study: Path, pickled: bytes, disk: Disk = DISK, name: str = NAME) -> None:
-    """Put the training function into the study's directory, where its workers find it, or another function.
-
-    Raises:
-        StudyError: If the disk refuses.
-    """
+    """Put the training function into the study's directory, where its workers find it, or another function."""
     path = study / name
     try:
         write_new(disk, str(path), pickled)
@@ -131,11 +127,7 @@ def keep(study: Path, pickled: bytes, disk: Disk = DISK, name: str = NAME) -> No
 
 
 def check(study: Path, disk: Disk = DISK) -> None:
-    """Make sure that the training function is there to be read.
-
-    Raises:
-        StudyError: If it is not.
-    """
+    """Make sure that the training function is there to be read."""
     path = study / NAME
     try:
         disk.close(disk.open(str(path), os.O_RDONLY))
@@ -146,11 +138,7 @@ def check(study: Path, disk: Disk = DISK) -> None:
 
 
 def read_valid(study: Path) -> Callable[[dict[str, Any]], Any]:
-    """Return the function that says which configurations of a study are valid. The file is a pickle, and executed.
-
-    Raises:
-        StudyError: If it cannot be read.
-    """
+    """Return the function that says which configurations of a study are valid. The file is a pickle, and executed."""
     from ashtune.pickles.arrival import looked_at
 
     try:

@@ -66,11 +66,7 @@ class Replay:
             self._on_their_way = {job.trial: job.rung for job in self._controller.unfinished}
 
     def tell(self, events: Iterable[Event], observers: Sequence[Observer]) -> None:
-        """Feed events, and tell observers each of them and what followed.
-
-        Raises:
-            JournalError: As :meth:`feed`.
-        """
+        """Feed events, and tell observers each of them and what followed."""
         all_observers = Observers(observers)
         for event in events:
             all_observers.tell(event, self.feed(event))
@@ -83,9 +79,6 @@ class Replay:
 
         Returns:
             The time of the last event, in seconds since the study began; 0 if there is none.
-
-        Raises:
-            JournalError: If a line cannot be read, or does not follow from those before it.
         """
         time, all_observers = 0.0, Observers(observers)
         for line, event in enumerate(read_events(path, disk), start=2):
@@ -150,9 +143,5 @@ class Replay:
 
 
 def replay(path: Path, controller: Controller, observers: Sequence[Observer], disk: Disk = DISK) -> float:
-    """Take all events of a journal through a new controller; return the time of the last one: see :meth:`Replay.read`.
-
-    Raises:
-        JournalError: If a line cannot be read, or does not follow from those before it.
-    """
+    """Take all events of a journal through a new controller; return the time of the last one: see :meth:`Replay.read`."""
     return Replay(controller).read(path, observers, disk, is_strict=True)

@@ -57,11 +57,7 @@ class _WatchedFile:
 
 
 def dump(states: States, file: "Writable") -> None:
-    """Write states: their tensors once, from where they are.
-
-    Raises:
-        OSError: If the disk refuses.
-    """
+    """Write states: their tensors once, from where they are."""
     import torch
 
     stream = _WatchedFile(file)
@@ -111,11 +107,7 @@ def read_weights(file: BinaryIO) -> Any:
 
 
 def check_version() -> None:
-    """Refuse a PyTorch that executes what is in a file of weights only.
-
-    Raises:
-        StudyError: If it does, or is not installed.
-    """
+    """Refuse a PyTorch that executes what is in a file of weights only."""
     version = "none"
     with suppress(ImportError):
         import torch

@@ -125,11 +125,7 @@ class Host:
         return time.monotonic()
 
     def start(self, worker: WorkerId, logs: Path, environment: Mapping[str, str]) -> WorkerProcess:
-        """Start a worker; its output goes to a file of its own among the logs.
-
-        Raises:
-            OSError: If that is not possible.
-        """
+        """Start a worker; its output goes to a file of its own among the logs."""
         folder_of_a_study(logs)
         process = WorkerProcess(worker, logs / f"worker-{worker}.log", environment)
         self._by_file[process.file] = process

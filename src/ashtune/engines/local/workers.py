@@ -151,11 +151,7 @@ class LocalEngine:
         return wanted or available_cores()
 
     def check(self, options: RunOptions, workers: int) -> None:
-        """Refuse more processes than this machine bears, and GPUs that it has not.
-
-        Raises:
-            SettingsError: If that is asked for.
-        """
+        """Refuse more processes than this machine bears, and GPUs that it has not."""
         most = max(MOST_PROCESSES, PROCESSES_A_CORE * available_cores())
         if workers > most:
             raise SettingsError(f"workers={workers:,} are too many processes for this machine; give at most {most:,}")

@@ -90,9 +90,6 @@ def check_that_jobs_end(seconds: float, hazard: float) -> None:
     Args:
         seconds: How long it takes undisturbed.
         hazard: How often jobs are dropped and workers die, by the second.
-
-    Raises:
-        SettingsError: If less than one in 10,000 would end.
     """
     if hazard * seconds > LEAST_SURVIVAL:
         raise SettingsError(
