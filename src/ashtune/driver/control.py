@@ -184,11 +184,7 @@ class Control:
 
 
 class Page:
-    """A page of one study, which is being started.
-
-    Args:
-        control: Whether commands may be sent from it.
-    """
+    """A page of one study, which is being started; ``control``: commands may be sent from it."""
 
     def __init__(self, directory: Path, *, control: bool = False) -> None:
         self._owner = os.getpid()
@@ -208,9 +204,8 @@ class Page:
         return self._owner == os.getpid() and self._process is not None and not self._process.is_dead
 
     def say_where(self) -> None:
-        """Print its address on stderr, which takes up to a second after its start; or why there is none.
-
-        In a notebook the address is a link in the cell.
+        """Print its address on stderr, in a notebook as a link, or why there is none. It is there a second after its
+        start.
         """
         if not self._address and not self._problem:
             self._read_address()

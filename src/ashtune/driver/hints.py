@@ -62,10 +62,7 @@ def of_the_trials(scheduler: Scheduler, ladder: Ladder, trials: int | None, *, u
 
 
 def of_the_results(goal: Goal, events: Iterable[Event]) -> list[str]:
-    """Return a hint if the metric got worse with training in most of a study's first trials.
-
-    Of several metrics some may well do so, as the size of a model that grows: there is no hint then.
-    """
+    """Return a hint if the metric, where it is the only one, got worse with training in most of the first trials."""
     if goal.others:
         return []
     first: dict[TrialId, float] = {}

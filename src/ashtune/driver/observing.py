@@ -1,11 +1,9 @@
 """Observers of users: each has a queue and a thread of its own, so that none can hold up the study.
 
-Rule 1: the study never waits for an observer while it runs. At its end each observer has a bounded time to finish,
-counted from when it has been told the past: it gets all of a long journal as long as it takes in some of it. Where a
-study is complete and only its past is told, that time is longer, and as bounded. Time in which this process was
-suspended does not count: no observer could do anything in it.
-Rule 2: an observer that raises, or that is too far behind, is dropped with one line on stderr. The study goes on. A
-dropped observer is called no more.
+Rule 1: the study never waits for an observer while it runs. At its end each has a bounded time to finish, counted from
+when it has been told the past: it gets all of a long journal if it takes in some of it. Time in which this process was
+suspended does not count.
+Rule 2: an observer that raises, or that is too far behind, is dropped with one line on stderr, and called no more.
 Rule 3: what an observer is told about what happened before this driver is read from the journal, in its thread.
 Rule 4: no observer is called from two threads at once. A second study refuses an observer whose study is still open.
 Where a call of its last study hangs, or two studies begin in the same moment, it is told the second one later.
@@ -67,8 +65,7 @@ _in_use_lock = threading.Lock()
 class ObserverThread(Observer):
     """An observer of a user, told in a thread of its own what happens.
 
-    What happens is collected and handed to the thread at each :meth:`tick`, a few times a second: a thread that is
-    woken for each event would take the interpreter from the study.
+    The thread gets it at each :meth:`tick`: woken for each event it would take the interpreter from the study.
 
     Args:
         history: Called with two positions of the journal: it yields what to tell of each event between them, and
@@ -267,15 +264,13 @@ def finish_all(
 
 
 def check_observers(observers: object) -> tuple[Observer, ...]:
-    """Return the observers that a user gave: each one as it is, or by its name.
+    """Return the observers that a user gave: each one as it is, or made without arguments by its name.
 
     The names are "csv" (:class:`~ashtune.observers.CsvLog`), those of trackers, as "mlflow", and those of the entry
-    points of the group ``ashtune.observers``, by which an installed package names classes of its own. They are made
-    without arguments.
+    points of the group ``ashtune.observers``.
 
     Raises:
-        SettingsError: If it is no list of observers, a name is not known, or an observer is there twice or is told
-            another study that goes on.
+        SettingsError: If it is no list of observers, a name is not known, or one is there twice or told another study.
         ExtraMissing: If the library of a named one is not installed.
     """
     if not isinstance(observers, Sequence) or isinstance(observers, str | bytes):
@@ -302,11 +297,7 @@ def _checked(observer: object) -> Observer:
 
 
 def exporter_named(name: object, out: str | PathLike[str] | None = None) -> Exporter:
-    """Return a new exporter.
-
-    Args:
-        name: One of the names that :func:`check_observers` takes.
-        out: Where the copy goes; None for the exporter's own place.
+    """Return a new exporter by one of the names that :func:`check_observers` takes; ``out`` is where the copy goes.
 
     Raises:
         SettingsError: If there is none of this name, or what it names is an observer that is no exporter.

@@ -1,10 +1,9 @@
 """The options of a study. Each is defined once: its type, its default, its check and how it is read.
 
-The commands take them as ``--name``, and ``--help`` prints what docstrings say of them. ``tune``, ``open_study`` and
-``Study.resume`` take the frequent ones as arguments, the others in values, which :func:`flat` takes apart:
-``stop=Stop(...)``, ``engine=Local(...)``, ``scheduler=Ash(...)``. One more option is one more field here, or in
-:class:`~ashtune.engines.options.RunOptions` if it is for the engine, an argument or the field of a value, and a line
-where it is used.
+The commands take them as ``--name``, with help from the docstrings. ``tune``, ``open_study`` and ``Study.resume`` take
+the frequent ones as arguments, the others in values, which :func:`flat` takes apart: ``stop=Stop(...)``,
+``engine=Local(...)``, ``scheduler=Ash(...)``. Those for the engine stand in
+:class:`~ashtune.engines.options.RunOptions`.
 """
 
 import os
@@ -245,11 +244,8 @@ class Stop(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def flat(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return arguments by the names of the options: those that values hold stand beside the others.
-
-    Args:
-        given: The arguments of a function by name. ``stop``, ``engine`` and ``scheduler`` may hold several options,
-            ``metric`` the weights.
+    """Return arguments by the names of the options: those that ``stop``, ``engine``, ``scheduler`` and ``metric`` hold
+    too.
 
     Raises:
         SettingsError: If an option is given twice, or ``stop`` is no :class:`Stop`.

@@ -80,11 +80,7 @@ LIMITS = ("trials", "total_resource", "target", "patience", "stop_when", "confir
 
 
 class Surroundings(msgspec.Struct, frozen=True):
-    """What a session needs of the world around it. The tests put a simulated world in its place.
-
-    ``unix_time`` is in seconds since 1970, ``environment`` what the session is made with;
-    ``open_engine`` opens the workers; ``open_proposer`` makes a proposer of a search that wants a process for it.
-    """
+    """What a session needs of the world around it: clock in seconds since 1970, disk, engine; a test gives another."""
 
     disk: Disk = DISK
     unix_time: Callable[[], float] = time.time
@@ -389,10 +385,10 @@ class Session:
 
     @property
     def _is_own_process(self) -> bool:
-        """Whether this is the process that began the session.
+        """Whether this is the process that began the session, and not one that was forked from a loop of the user's
+        own.
 
-        A process that was forked from a loop of the user's own ends what is open when its interpreter ends. Workers,
-        observers and the process of the search are not its own, and it could wait for them for ever.
+        Workers, observers and the process of the search are not a fork's, which could wait for them for ever.
         """
         return process.pid == self._process
 
@@ -537,8 +533,7 @@ def _complain(line: str) -> None:
 class _Past(Observer):
     """What a session takes over from those before it, besides what the tally counts.
 
-    ``version`` is that of the training function, empty if none is known; ``workers`` the number above those of all
-    workers so far.
+    ``version`` is that of the training function; ``workers`` the number above those of all workers so far.
     """
 
     def __init__(self, configurations: Configurations) -> None:

@@ -10,12 +10,7 @@ LONGEST_TURN = 1.0
 
 
 class AwakeClock:
-    """Seconds in which this process ran; it has to look at the clock at least once a second.
-
-    Args:
-        now: The time, by a clock of the caller's.
-        limit: Seconds after which the time is up.
-    """
+    """Seconds in which this process ran; it has to look at the clock, the caller's, at least once a second."""
 
     def __init__(self, now: float, limit: float = math.inf) -> None:
         self._now = now
@@ -23,11 +18,7 @@ class AwakeClock:
         self.seconds = 0.0
 
     def look(self, now: float, *, slept: float = 0.0) -> float:
-        """Return the seconds so far.
-
-        Args:
-            slept: How long the caller has slept on purpose, at most, since it looked last.
-        """
+        """Return the seconds so far. The caller has ``slept`` on purpose since it looked last, at most so long."""
         self.seconds += min(max(0.0, now - self._now), LONGEST_TURN + slept)
         self._now = now
         return self.seconds

@@ -1,11 +1,9 @@
 """Where a study's checkpoints are, between the worker that saved one and the next one that goes on from it.
 
-There are two stores: the study's directory, where all workers see it, and messages (``engines/mpi/files.py``), where
-they do not. How large a checkpoint is stands in the journal; a worker compares it before it trusts one.
+There are two stores: the study's directory, where all workers see it, and messages (``engines/mpi/files.py``).
 
-A checkpoint is deleted later: when nobody is waiting, and not before the journal is synced. A deletion follows from an
-event. If a power loss took the event, which the journal has not synced yet, and not the deletion, the checkpoint that
-the journal still names would be gone, and its trial would begin again.
+A checkpoint is deleted when nobody is waiting, and not before the journal is synced: a power loss that took the event
+from which the deletion follows would leave a journal that names a checkpoint which is gone.
 """
 
 from collections import Counter, deque

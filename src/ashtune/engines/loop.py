@@ -31,9 +31,9 @@ class Requests(Protocol):
     """What the user asks of a study that runs: a :class:`~ashtune.driver.control.Control`."""
 
     def take(self, now: float) -> Iterator[tuple[str, Event]]:
-        """Yield what was asked since the last call and fits the study, by name: what it is in the journal.
+        """Yield what was asked since the last call and fits the study: its name, and the event that it is.
 
-        Each is accepted or refused before the next is looked at.
+        The caller accepts or refuses each before it asks for the next.
         """
 
     def accept(self, name: str, event: Event) -> None:
@@ -47,10 +47,8 @@ class Drive:
     """A study under way.
 
     Args:
-        workers: They join by an event of their own.
-        observers: They are told what happens, each event after it was written.
         requests: What the user asks meanwhile; None where nobody may ask.
-        tick_seconds: From one such moment to the next, in the time of the workers; in each it is asked whether to stop.
+        tick_seconds: From one tick to the next, in the time of the workers; at each it is asked whether to stop.
     """
 
     def __init__(
@@ -98,7 +96,7 @@ class Drive:
         self._observers.tell(session, followed)
 
     def turn(self) -> bool:
-        """Take in what has happened, and give the orders that follow: one turn of the loop.
+        """Take one turn of the loop: take in what has happened, and give the orders that follow.
 
         Returns:
             Whether to go on; False when the study is stopping and its running trials have been waited for long enough.
@@ -161,8 +159,8 @@ class Drive:
     def _start(self, order: Train, time: float) -> None:
         """Choose a new trial's configuration.
 
-        It reaches the file with the next event or tick: a driver killed before that has no result
-        of this trial, and draws it again. What a model proposed is written at once, since it would not come again.
+        A driver that is killed before the next event or tick has no result of this trial, and draws the same again.
+        What a model proposed would not come again, so it is written at once.
         """
         trial, confirms = order.trial, order.confirms
         configurations = self._configurations

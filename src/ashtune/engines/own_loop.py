@@ -178,9 +178,7 @@ class AskedWorkers:
 
 
 class OwnLoopEngine:
-    """The jobs go to the loop that asks; see :class:`~ashtune.engines.protocol.Engine`.
-
-    It cannot be chosen by its name: a loop that asks has to be there.
+    """The jobs go to the loop that asks; see :class:`~ashtune.engines.protocol.Engine`. It has no name to be chosen by.
 
     Attributes:
         workers: Of the session that it has opened, None before.
@@ -211,10 +209,6 @@ class OwnLoopEngine:
 class DirectChannel:
     """The channel of one job, whose driver is its asker itself: what is sent is handled before ``send`` returns.
 
-    Args:
-        handle: Has the driver take in an event or a report between rungs.
-        inbox: Where the driver puts its answers.
-
     Attributes:
         busy_seconds: What the job took, where the asker says it; else the time since it was asked for counts.
         last: The last event that was sent.
@@ -239,11 +233,7 @@ class DirectChannel:
         self._handle(message)
 
     def wait(self) -> None:
-        """Do nothing: an answer is there already.
-
-        Raises:
-            StudyError: If it is not, as the driver was interrupted.
-        """
+        """Do nothing: an answer is there already, unless the driver was interrupted."""
         if not self._inbox:
             raise StudyError("the study was interrupted in the middle of a result; close it, and open it again")
 

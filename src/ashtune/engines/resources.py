@@ -50,12 +50,9 @@ def quota_cores() -> int | None:
 
 
 def thread_variables(threads: int | None, share: int, inherited: Mapping[str, str]) -> dict[str, str]:
-    """Return the variables that give a worker its threads.
+    """Return the variables that give a worker its threads: ``threads``, or its share of the cores, at least one.
 
-    Args:
-        threads: How many; None gives it its share of the cores, and leaves alone what the user has set.
-        share: How many cores are its own; it gets a thread even if that is none.
-        inherited: The environment that these are added to.
+    A share leaves alone what the user has set in the environment that is inherited.
     """
     if threads is not None:
         return dict.fromkeys(THREAD_VARIABLES, str(threads))
@@ -188,17 +185,14 @@ def variables_to_set(inherited: Mapping[str, str], *, is_amd: bool) -> tuple[str
 def devices_of(
     place: int, sharers: int, devices: Sequence[str] | None, gpus_per_worker: float, *, mask: str = ""
 ) -> tuple[str, ...]:
-    """Return the devices of one of the workers that share some.
+    """Return the devices of the worker at a place among those that share some; numbers from 0 if none are known.
 
     Args:
         place: Which of these workers, from 0.
         sharers: How many they are.
-        devices: What they share; None if nobody can tell: numbers from 0.
+        devices: What they share; None if nobody can tell.
         gpus_per_worker: As :func:`check_gpus_per_worker` returned it.
         mask: How the devices were given, as in ``"CUDA_VISIBLE_DEVICES='0,1'"``, for the message.
-
-    Raises:
-        SettingsError: If there are too few for all, whichever worker asks.
     """
     each = max(1, round(gpus_per_worker))
     on_each = max(1, round(1 / gpus_per_worker))

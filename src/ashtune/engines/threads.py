@@ -56,11 +56,7 @@ STREAMS = ("stdout", "stderr")
 
 
 class ThreadLog:
-    """The log of one worker, entered by its thread.
-
-    Args:
-        path: The file; it is made when something is printed.
-    """
+    """The log of one worker, entered by its thread. The file is made when something is printed."""
 
     def __init__(self, logs: "ThreadLogs", path: Path) -> None:
         self._logs = logs
@@ -133,11 +129,7 @@ class _LoggedStream:
 
 
 class QueueChannel:
-    """A worker's end of its connection to the driver, which is another thread.
-
-    Args:
-        peer: The number of the thread, for the driver.
-    """
+    """A worker's end of its connection to the driver, which is another thread and knows this one by a number."""
 
     def __init__(self, peer: int, outbox: "queue.SimpleQueue[tuple[int, Content]]") -> None:
         self._peer = peer
@@ -176,11 +168,7 @@ class QueueChannel:
 
 
 class ThreadLink:
-    """The way to threads, which it starts.
-
-    Args:
-        setup: What each worker is told; the number in it is that of the first.
-    """
+    """The way to threads, which it starts. The number in ``setup`` is that of the first worker."""
 
     transport = "this process"
 

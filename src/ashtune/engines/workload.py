@@ -1,11 +1,9 @@
 """What workers have in hand and what they say: whether it fits, and who is to blame should one of them die.
 
-Rule 1: jobs are done in the order in which they came, but for one that goes on in place, which comes before those that
-wait. So the first has begun and is to blame.
-Rule 2: of several that are trained together it is not known which: none is to blame, but for one that the worker said
-to train alone.
-Rule 3: nothing that a worker says is believed before it was compared with what the worker was given. What the journal
-holds has passed here.
+Rule 1: jobs are done in the order in which they came, but one that goes on in place comes before those that wait. So
+the first has begun and is to blame.
+Rule 2: of several that are trained together none is to blame, but one that the worker said to train alone.
+Rule 3: what a worker says is compared with what it was given. What the journal holds has passed here.
 """
 
 from collections.abc import Sequence
@@ -198,11 +196,7 @@ def assignment_of(order: Train, configurations: Configurations, *, alone: bool =
 
 
 class Collector:
-    """Sorts what workers say: events for the loop, progress for the display, errors that end the study.
-
-    Args:
-        logs: The study's folder of logs, where the traceback of a function that cannot be loaded goes.
-    """
+    """Sorts what workers say: events for the loop, progress for the display, errors that end the study."""
 
     def __init__(self, logs: Path) -> None:
         self._logs = logs

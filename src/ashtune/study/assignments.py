@@ -145,10 +145,7 @@ class Assignments:
             self._idle[worker] = None
 
     def take(self, job: Job, preferred: WorkerId | None) -> WorkerId:
-        """Give a job to a worker that has room, and return it. O(1).
-
-        An idle one comes first, the preferred one before the longest idle.
-        """
+        """Strike off a worker; return its job if its trial fails: only one that it had begun, which the event names."""
         if preferred is not None and preferred in self._idle:
             worker = preferred
         else:
@@ -203,9 +200,8 @@ class Assignments:
         return self.releasing.pop(trial, None)
 
     def lose(self, event: WorkerLost) -> Job | None:
-        """Strike off a worker; return its job if its trial fails: by itself, or as it killed too many.
-
-        The job is to blame only if the worker had begun it, which the event says by naming it.
+        """Strike off a worker; return its job if its trial fails, which only a job can that it had begun: the event
+        names it.
         """
         worker = event.worker
         self._leave(worker)

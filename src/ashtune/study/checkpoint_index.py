@@ -33,8 +33,7 @@ class CheckpointIndex:
     """The checkpoints of a study.
 
     Args:
-        limit: Most bytes they may take; the least promising go first (lowest rung, then worst
-            loss). None for no limit.
+        limit: Most bytes they may take; those of the lowest rung go first, then of the worst loss. None for no limit.
         bests: Trials whose checkpoints go after all others.
     """
 
@@ -54,10 +53,7 @@ class CheckpointIndex:
         return trial in self._saved
 
     def use(self, trial: TrialId) -> Saved | None:
-        """Return the checkpoint that a job of this trial resumes from, None if it must begin again.
-
-        It stays until the next one is put.
-        """
+        """Return the checkpoint that a job resumes from, which stays until the next is put; None if it begins again."""
         saved = self._saved.get(trial)
         if saved is not None:
             self._in_use.add(trial)

@@ -174,9 +174,6 @@ class CheckpointWriter:
     def restore(self, unpickle: Callable[[Any], Any] = pickle.load) -> Any:
         """Return the object that was saved, or None if there is none.
 
-        Args:
-            unpickle: Reads a pickle, if it is one.
-
         Raises:
             CheckpointUnread: If it was there when this job began and cannot be read now; from then on there is none.
         """
@@ -205,8 +202,7 @@ class CheckpointWriter:
     def save(self, state: Any, dump: Callable[[Any, "Checked"], None] | None = None) -> None:
         """Save an object with cloudpickle, or as ``dump`` writes it, in place of what was saved before.
 
-        A disk that refuses does not end the training: it is noted in ``problem``, and the trial
-        begins again if it is promoted.
+        What the disk refuses is noted in ``problem``, and the trial begins again if it is promoted.
         """
         if dump is None:
             from ashtune.pickles.pickler import dump as by_cloudpickle
@@ -238,8 +234,8 @@ class CheckpointWriter:
     def directory(self) -> Path:
         """Return a folder for the user's own files; it holds those of the earlier checkpoint.
 
-        Where there is no room for a copy of them the earlier checkpoint itself is given out; where there is none for
-        a folder, one in the machine's folder for temporary files, whose files are not kept.
+        Where there is no room to copy these, it is the earlier checkpoint itself; where there is none for a folder, one
+        among the machine's temporary files, which are not kept.
 
         Raises:
             CheckpointUnread: If the earlier checkpoint can be neither copied nor given out; from then on there is none.
@@ -279,11 +275,9 @@ class CheckpointWriter:
         return {path: (status.size, status.changed_ns) for path, status in walk(self._disk, folder)}
 
     def commit(self, resource: int) -> int | None:
-        """Make what was written the trial's checkpoint at ``resource``.
+        """Make what was written the trial's checkpoint at ``resource``; return its size in bytes.
 
-        Returns:
-            Its size in bytes, or None if nothing was written: files that were only read are not
-            a checkpoint of the training that came after.
+        None if nothing was written: files that were only read are no checkpoint of the training that came after.
         """
         if self._not_saved:
             return None
@@ -321,9 +315,9 @@ class CheckpointWriter:
         return size
 
     def go_on(self) -> None:
-        """The trial goes on in place: what was written for the rung before is no checkpoint of the next one.
+        """The trial goes on in place: the object that was saved for the rung before is thrown away.
 
-        The object that was saved is thrown away. Files in the folder stay, and count once any of them has changed.
+        Files in the folder stay, and count once any of them has changed.
         """
         self._forget_saved()
         if self._at_opening is not None:
@@ -387,11 +381,7 @@ class Checked:
 
 
 def read_saved(file: "io.BufferedReader[Any]", size: int, unpickle: Callable[[Any], Any]) -> Any:
-    """Return what was saved.
-
-    Args:
-        size: Its length in bytes.
-        unpickle: Reads a pickle, and executes what it says.
+    """Return what was saved in a file of ``size`` bytes. To unpickle it executes what it says.
 
     Raises:
         StudyError: If it is no pickle, and cannot be read as state dicts either.
@@ -402,11 +392,7 @@ def read_saved(file: "io.BufferedReader[Any]", size: int, unpickle: Callable[[An
 
 
 def flaw_of(disk: Disk, path: str, size: int | None) -> str:
-    """Return why a checkpoint is not as it was written, nothing if it is.
-
-    Args:
-        size: The bytes it had; None if they are not known.
-    """
+    """Return why a checkpoint is not as it was written, nothing if it is; its size is not compared if none is known."""
     try:
         status = disk.status(path)
         pickled = path

@@ -1,14 +1,14 @@
 """Commands to the driver of a study, from a process of the same user on the same machine: files in a folder.
 
-The folder ``control`` of the study's directory holds one file a command, and beside it the driver's answer. It is no
-part of the study: what comes of a command is an event of the journal, which the driver alone writes.
+The folder ``control`` of the study's directory holds one file a command, and beside it the driver's answer. What comes
+of a command is an event of the journal, which the driver alone writes.
 
 Rule 1: a driver reads the folder only if its user asked for it at the start, and begins by emptying it: what lies in
-the directory of a study from elsewhere is never a command. It is refused, as somebody may wait for an answer.
-Rule 2: the folder is this user's and no one else's, and no link. It is opened once, and everything else goes through
-that: whatever is put in its place later is not looked at.
-Rule 3: a file has its name when it is whole (it is renamed), and is a command only if its name is one. It is deleted
-before it is carried out: who deletes it first, the driver or a sender who does not wait longer, decides.
+the directory of a study from elsewhere is refused.
+Rule 2: the folder is this user's and no one else's, and no link. It is opened once: what is put in its place later is
+not looked at.
+Rule 3: a file is a command only by its name, which it has when it is whole. It is deleted before it is carried out:
+who deletes it first, the driver or a sender who does not wait longer, decides.
 """
 
 import os
@@ -93,8 +93,6 @@ def read_command(data: bytes) -> Command:
 class CommandFolder:
     """The driver's end of the folder, from its construction, which empties it, to :meth:`close`.
 
-    A command that lies there already is deleted and refused.
-
     Raises:
         StudyError: If something else is in the folder's place, or the folder cannot be made.
     """
@@ -129,10 +127,7 @@ class CommandFolder:
             _write(self._folder, name + _ANSWER, msgspec.json.encode(_Answer(error)))
 
     def close(self) -> None:
-        """Take no more commands, and refuse those that lie there. Answers stay, as somebody may wait for them.
-
-        So does a command that comes this very moment: its sender takes it back.
-        """
+        """Take no more commands, and refuse those that lie there. Answers stay, as somebody may wait for them."""
         while taken := list(self.take()):
             for name, _ in taken:
                 self.answer(name, _ENDED)

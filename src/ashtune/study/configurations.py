@@ -25,7 +25,6 @@ class Configurations:
     """Trial -> configuration, filled from the journal, from proposals, or from the design.
 
     Args:
-        design: Where new configurations come from.
         space: What a configuration that is enqueued has to be one of; without, it is taken as it is.
         proposals: Of a search that sees results; they come before the design's.
         enqueued: How many of the first trials have configurations that the user gave.

@@ -1,7 +1,7 @@
 """The controller: facts come in, verdicts and orders go out.
 
-It is pure: it knows no clock, no random number, no file and no configuration, so reading a journal
-back through :meth:`Controller.handle` gives the same orders again. That is what resuming is.
+It is pure: it knows no clock, no random number, no file and no configuration, so reading a journal back through
+:meth:`Controller.handle` gives the same orders again. That is what resuming is.
 
 Rule 1: a result counts from its report on, whether or not its checkpoint is saved yet.
 Rule 2: a trial that its training function ended on purpose counts in its rung like any other; it may come within the
@@ -10,8 +10,7 @@ Rule 3: a limit that the user set ends the search, and what is to be confirmed i
 a study stops that too. See :mod:`ashtune.core.confirm`.
 Rule 4: in a paused study no job begins, and the study stays open. What was running is given out again when the study
 goes on. A trial may reach its rung before the pause request arrives; then it is released. A new session ends the pause.
-Rule 5: the best of each rung keep their checkpoints until others are better, whether or not they may still be promoted.
-See :mod:`ashtune.study.checkpoint_index`.
+Rule 5: the best of each rung keep their checkpoints until others are better: :mod:`ashtune.study.checkpoint_index`.
 """
 
 import math
@@ -59,8 +58,6 @@ class Controller:
     """Turns the events of a study into orders for its workers.
 
     Args:
-        scheduler: Decides which trial trains next and how far.
-        goal: The metrics that count, which way is better, and constraints.
         configurations: How many the search can give; None without end.
         checkpoint_limit: Most bytes that checkpoints may take; None for no limit.
     """
@@ -156,13 +153,11 @@ class Controller:
         return self._nothing_to_do and not self._assignments.is_busy and not self.stopping
 
     def handle(self, event: Event) -> list[Followed]:
-        """Take in one event and return the verdicts and orders that follow from it. O(log n).
-
-        The engine writes the event to the journal before it calls this.
+        """Take in one event, which is in the journal, and return the verdicts and orders that follow from it. O(log n).
 
         Raises:
-            JournalError: If the event cannot follow from those before it, as when the journal was
-                written under other rules.
+            JournalError: If the event cannot follow from those before it, as in a journal that was written under other
+            rules.
         """
         before = self.stopping, self._ends_search_only
         if type(event) not in REMARKS:
@@ -445,8 +440,8 @@ class Controller:
     def _employ_the_idle(self, holding: Holding | None) -> list[Followed]:
         """Give jobs to the workers that have room: to the one that saved the trial, if idle, else the longest idle.
 
-        ``holding`` is a worker that has just reported and waits to hear whether its trial goes on:
-        it goes on in place if it may, and takes another trial only when nobody else has room.
+        ``holding`` is a worker that has just reported: it goes on in place if its trial may, and takes another trial
+        only when nobody else has room.
         """
         orders: list[Followed] = []
         assignments = self._assignments

@@ -1,7 +1,4 @@
-"""The disk: the calls of the operating system by which a study is kept.
-
-Journal, checkpoints and lock reach their files through here only, so that the tests can put a disk in its place
-that is full, tears writes, or loses what was not synced.
+"""The disk: the calls of the operating system by which a study is kept. The tests put one in its place that fails.
 
 Rule 1: no call follows a symbolic link in the last part of a path; the folder ``checkpoints`` may be one.
 Rule 2: files and folders are made for their owner alone: what they hold is executed by ``resume``.
@@ -103,10 +100,7 @@ class Disk:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
     def sync_folder(self, path: str) -> bool:
-        """Have the names in a folder survive a power loss; return False if its sync failed.
-
-        Where the file system has no sync of folders nothing happens, and that is no failure.
-        """
+        """Have the names in a folder survive a power loss; return False if its sync failed, not where there is none."""
         file = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             os.fsync(file)

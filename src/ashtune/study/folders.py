@@ -111,10 +111,9 @@ def rename(disk: Disk, path: str, final: str) -> None:
 
 
 class ScratchDirectory:
-    """A process's own folder among the machine's temporary files: at most one at a time.
+    """A process's own folder among the machine's temporary files, made when it is needed.
 
-    It is made when it is needed. A process that is killed cannot delete its folder; the next one on the same machine
-    does.
+    A process that is killed cannot delete its folder; the next one on the same machine does.
     """
 
     def __init__(self) -> None:

@@ -65,8 +65,8 @@ class Batch(NamedTuple):
 class JournalReader:
     """Reads the events of a journal from a position on, whether or not a driver still writes it, here or elsewhere.
 
-    The file is opened anew for each :meth:`read`: a file system between hosts shows what was written since at that
-    moment, and a journal that was written anew under its name is the same journal. No lock is taken.
+    The file is opened anew for each :meth:`read`: then a file system between hosts shows what was written since, and a
+    journal that was written anew under its name is the same journal. No lock is taken.
 
     Args:
         position: The byte at which to begin, where a line begins; 0 for the first event.

@@ -23,8 +23,8 @@ TRIES = 5
 class Journal:
     """The writing end. Use it as a context manager.
 
-    Opening it takes one copy of the file, O(bytes) in time and room on the disk: nobody can tell whether the driver
-    before, which may have been killed, had met a sync that failed (see :meth:`_write_anew`).
+    Opening it takes one copy of the file, O(bytes) in time and room on the disk: the driver before may have met a sync
+    that failed (see :meth:`_write_anew`).
 
     Args:
         path: An existing journal; a torn last line is cut off.
@@ -68,8 +68,8 @@ class Journal:
     def add(self, event: Event) -> None:
         """Write an event to the buffer; :meth:`flush` hands it to the file.
 
-        A line must not be longer than a reader accepts. If a curve makes it longer, every second report of the curve is
-        left out, again and again until the line fits.
+        Of a curve that makes a line too long for a reader every second report is left out, again and again until it
+        fits.
         """
         body = self._encode(event)
         while len(body) > MOST_LINE_BYTES - CHECK_BYTES:
@@ -84,8 +84,7 @@ class Journal:
     def flush(self) -> None:
         """Hand what was added to the operating system: it now survives the driver's death.
 
-        After a write that something else than the disk has broken off, as Ctrl-C, nothing more is written: what the
-        file holds of it is not known, and a line that is written twice makes the file unreadable.
+        After a write that Ctrl-C has broken off nothing more is written: it is not known what the file holds of it.
         """
         if self._sync_error is not None:
             raise self._refusal(self._sync_error)
@@ -110,7 +109,7 @@ class Journal:
     def sync(self) -> bool:
         """Have what was flushed survive a power loss; what the disk refuses is raised by the next :meth:`flush`.
 
-        A sync that is under way in another thread is waited for: what it has taken up is not on the disk before.
+        A sync under way in another thread is waited for.
 
         Returns:
             Whether all that was flushed survives one; False from the first sync on that the disk refused.
@@ -125,10 +124,7 @@ class Journal:
             return self._sync_error is None
 
     def close(self) -> None:
-        """Flush, sync to the disk, and close. What was flushed is synced even if the flush is refused.
-
-        A process that was forked only closes its descriptor: what is in the buffer is the driver's to write.
-        """
+        """Flush, sync and close. What was flushed is synced even if the flush is refused. After a fork, only close."""
         if os.getpid() != self._process:
             self._disk.close(self._file)
             return

@@ -19,9 +19,7 @@ another thread waits for it: a process that was forked in between would have the
 
 
 class StudyLock:
-    """Hold a study's directory for this process, from construction to :meth:`release`.
-
-    A process that is forked does not hold it: what outlives a driver that was killed must not keep others out.
+    """Hold a study's directory for this process, and not for its forks, from construction to :meth:`release`.
 
     Raises:
         StudyError: If another driver holds it; the message names that driver.

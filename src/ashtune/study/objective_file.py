@@ -25,10 +25,8 @@ LARGE_BYTES = 64_000_000
 def pack(objective: Callable[..., Any], *, quiet: bool = False) -> bytes:
     """Return a training function and the file it stands in: a pickle of (file, pickle of the function).
 
-    cloudpickle forgets the file of a function that travels by value; a traceback should name it, and
-    what stands beside it has to be found when a study is resumed from elsewhere.
-
-    Of a large one it is said on stderr, unless ``quiet``, what makes it so.
+    cloudpickle forgets that file; a traceback should name it, and what stands beside it has to be found by ``resume``.
+    What makes a large one large is said on stderr, unless ``quiet``.
 
     Raises:
         ObjectiveError: If it is not callable, or refers to something that cannot be pickled.

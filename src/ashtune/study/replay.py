@@ -72,13 +72,14 @@ class Replay:
             all_observers.tell(event, self.feed(event))
 
     def read(self, path: Path, observers: Sequence[Observer], disk: Disk = DISK, *, is_strict: bool = False) -> float:
-        """Feed the events of a journal, and tell observers each of them and what followed.
+        """Feed the events of a journal, tell observers each of them and what followed, and return the time of the last
+        one.
 
-        Args:
-            is_strict: Whether a journal that differs from what would happen now is refused.
+        That time is in seconds since the study began, 0 if there is no event. If ``is_strict``, a journal that differs
+        from what would happen now is refused.
 
-        Returns:
-            The time of the last event, in seconds since the study began; 0 if there is none.
+        Raises:
+            JournalError: If a line cannot be read, or does not follow from those before it.
         """
         time, all_observers = 0.0, Observers(observers)
         for line, event in enumerate(read_events(path, disk), start=2):
@@ -143,5 +144,5 @@ class Replay:
 
 
 def replay(path: Path, controller: Controller, observers: Sequence[Observer], disk: Disk = DISK) -> float:
-    """Take all events of a journal through a new controller; return the time of the last one: see :meth:`Replay.read`."""
+    """Take a journal through a new controller, and refuse one that differs: see :meth:`Replay.read`."""
     return Replay(controller).read(path, observers, disk, is_strict=True)

@@ -133,13 +133,8 @@ def next_ladder(before: Ladder, session: SessionStarted) -> Ladder:
 def extend_ladder(first: Ladder, now: Ladder, wanted: Ladder) -> Ladder | None:
     """Return the ladder with which a study goes on that is asked for again with the ``wanted`` one.
 
-    Args:
-        first: The ladder that it began with.
-        now: The one in force.
-        wanted: Below the first ladder's top it must have the same rungs.
-
-    Returns:
-        The one in force, with the rungs above it that are wanted, or None if it cannot be meant.
+    It is the one in force, ``now``, with the wanted rungs above it; None if the wanted one has other rungs below the
+    top of the ``first``, with which the study began.
     """
     top, low = first.rungs[-1], first.top
     same = wanted.rungs[:low] == first.rungs[:low] and wanted.kept[:low] == first.kept[:low]

@@ -71,14 +71,11 @@ def dump(states: States, file: "Writable") -> None:
 
 
 def load(file: BinaryIO, size: int) -> States:
-    """Return what was written, its tensors on the CPU. It is in memory twice while it is read.
-
-    Args:
-        size: Its length in bytes; something else may follow.
+    """Return what was written in ``size`` bytes, its tensors on the CPU. It is in memory twice while it is read.
 
     Raises:
-        StudyError: If PyTorch is not installed or too old, or the file holds anything but what was written. Nothing of
-            it is executed.
+        StudyError: If PyTorch is not installed or too old, or the file holds anything else, of which nothing is
+        executed.
     """
     read = read_weights(io.BytesIO(file.read(size)))
     if not isinstance(read, dict) or not isinstance(read.get(STATES), dict) or RANDOM not in read:
@@ -90,8 +87,8 @@ def read_weights(file: BinaryIO) -> Any:
     """Return the tensors and plain values in a file of PyTorch, its tensors on the CPU.
 
     Raises:
-        StudyError: If PyTorch is not installed or too old, or the file holds more than weights, or is damaged. Nothing
-            of it is executed.
+        StudyError: If PyTorch is not installed or too old, or the file holds anything else, of which nothing is
+        executed.
     """
     check_version()
     import torch

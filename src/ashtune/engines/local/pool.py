@@ -35,10 +35,7 @@ START_SECONDS = 600.0
 
 
 class Worker:
-    """One worker: its process, what has come from it, and since when it has been at what.
-
-    Times are seconds in which this process ran; ``None``: it is not at that.
-    """
+    """One worker: its process, what has come from it, and since when it has been at what, by the awake clock."""
 
     def __init__(
         self, process: WorkerProcess, environment: Mapping[str, str], place: int, workload: Workload, now: float
@@ -160,8 +157,7 @@ class ProcessPool:
     def resize(self, environments: Sequence[Mapping[str, str]]) -> None:
         """Have as many places as environments from now on.
 
-        Those too many are dismissed: the idle at once, the others when they have done with their jobs, the youngest
-        first. What they were just given goes back.
+        The youngest are dismissed: the idle at once, the others when they have done with their jobs.
 
         Raises:
             OSError: If no more processes can be started; those that were are there.
@@ -248,10 +244,8 @@ class ProcessPool:
         worker.training_since = self._awake.seconds if worker.workload else None
 
     def _check_liveness(self) -> list[WorkerMessage]:
-        """Look after all workers: who has died, who takes too long.
-
-        Time in which this process was suspended does not count. A worker that alone is suspended takes its time: its
-        training may have stopped it.
+        """Look after all workers: who has died, who takes too long. Time in which this process was suspended does not
+        count.
         """
         messages: list[WorkerMessage] = []
         self._see_off_the_dismissed()

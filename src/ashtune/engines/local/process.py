@@ -54,8 +54,7 @@ class WorkerProcess(ChildProcess):
     def send(self, frame: bytes) -> bool:
         """Send a frame after what is left of those before it; return whether the worker has taken all.
 
-        One that is suspended takes nothing after a while, and the driver must not wait for it. One that is gone is
-        noticed when it is read from.
+        A suspended worker takes nothing after a while. One that is gone is noticed when it is read from.
         """
         sent = 0
         try:
@@ -76,11 +75,7 @@ class WorkerProcess(ChildProcess):
         return True
 
     def read(self) -> bytes:
-        """Read what it has said.
-
-        Raises:
-            EOFError: If the connection is closed.
-        """
+        """Read what it has said; EOFError if the connection is closed."""
         try:
             return read_some(self.file)
         except BlockingIOError:
@@ -153,10 +148,7 @@ class Host:
 
 @contextmanager
 def _hold_back_signals() -> Iterator[None]:
-    """Block the signals that a batch system sends to every process. A process that is started meanwhile inherits that.
-
-    They would end a worker that has no handlers yet. This process gets them a moment later.
-    """
+    """Hold back a batch system's signals: a process that is started meanwhile has no handlers for them yet."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     try:
         yield

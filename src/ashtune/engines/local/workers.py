@@ -36,7 +36,7 @@ class LocalWorkers:
         began: The time at the start of this session, in seconds since the study began.
 
     Raises:
-        StudyError: If no process can be started, also later, when one that died has to be replaced.
+        StudyError: If no process can be started; from :meth:`wait` too, as those that die are replaced.
     """
 
     def __init__(

@@ -1,7 +1,6 @@
 """The driver's side of an MPI job: each rank is a peer with one worker, wherever it runs.
 
-What the ranks have to do, and what becomes of those that die, is the same over any transport: see
-:mod:`ashtune.engines.distributed`. Here are the messages between rank 0 and the others.
+What is the same over any transport stands in :mod:`ashtune.engines.distributed`.
 """
 
 from collections.abc import Iterable, Sequence
@@ -29,11 +28,7 @@ NOBODY_LEFT = "no rank is left to train; what was found is kept: start again wit
 
 
 class RankLink:
-    """The way to the ranks that take part in a study.
-
-    Args:
-        opening: What the ranks are told of the study; the worker's number in it is that of the first one.
-    """
+    """The way to the ranks that take part in a study. The worker's number in ``opening`` is that of the first rank."""
 
     transport = "MPI"
 
@@ -130,12 +125,9 @@ class RankLink:
 def open_ranks(
     world: World, opening: Opening, configurations: Configurations, *, workers: int, began: float = 0.0
 ) -> DistributedWorkers:
-    """Return the other ranks of an MPI launch as workers.
+    """Return some of the other ranks of an MPI launch as workers, ``workers`` of them at most.
 
-    Args:
-        opening: What the ranks are told of the study; the worker's number in it is that of the first one.
-        workers: How many of the ranks are wanted, at most.
-        began: The time at the start of this session, in seconds since the study began.
+    The worker's number in ``opening`` is that of the first rank; ``began`` is the time at the start of this session.
 
     Raises:
         StudyError: If no rank is left, also later.

@@ -37,21 +37,14 @@ class ChunkError(StudyError):
 
 
 class FileSender:
-    """Makes chunks of the files in a directory.
-
-    Args:
-        directory: The study's directory, or what stands for it on this machine.
-    """
+    """Makes chunks of the files in a directory: the study's, or what stands for it on this machine."""
 
     def __init__(self, directory: Path, disk: Disk = DISK) -> None:
         self._directory = str(directory)
         self._disk = disk
 
     def chunks(self, path: str) -> Iterator[Chunk]:
-        """Yield the chunks of a file or folder, read as they are asked for; none if it is not there.
-
-        A trial whose checkpoint is not there begins anew, as with any that is gone or not whole.
-        """
+        """Yield the chunks of a file or folder, read as they are asked for; none if it is not there."""
         held: Chunk | None = None
         for inside, data, is_link in self._pieces(path):
             if held is not None:
@@ -88,11 +81,8 @@ class FileSender:
 
 
 class FileReceiver:
-    """Puts chunks of files where they belong.
-
-    Args:
-        directory: The study's directory, or what stands for it on this machine.
-        takes: The names of the files that it takes.
+    """Puts chunks of files where they belong, in the study's directory or what stands for it. It takes these names
+    only.
     """
 
     def __init__(self, directory: Path, takes: re.Pattern[str] = FROM_A_RANK, disk: Disk = DISK) -> None:
@@ -106,8 +96,7 @@ class FileReceiver:
         """Put a piece where it belongs. What the disk refuses is given up: see :meth:`why_given_up`.
 
         Raises:
-            ChunkError: If it makes no sense: the name of a file that is not taken, a piece that is too large, or
-                one of a file whose beginning has not come.
+            ChunkError: If it makes no sense.
             StudyError: If the disk refuses what nothing can be trained without.
         """
         path = chunk.path
@@ -184,12 +173,8 @@ class FileReceiver:
 class CheckpointLocations:
     """The store of checkpoints that travel in messages: see :class:`~ashtune.engines.checkpoint_store.CheckpointStore`.
 
-    The driver has all of them. It knows which ranks have a copy of which, sends each rank those it needs, once, and has
-    all copies deleted.
-
-    Args:
-        study: The study's directory, which the ranks do not see.
-        receiver: Has taken what came from the ranks.
+    The driver has all of them in the study's directory. It knows which ranks have a copy of which, sends each rank
+    those it needs, once, and has all copies deleted.
     """
 
     def __init__(self, transport: Transport, study: Path, receiver: FileReceiver) -> None:
@@ -222,11 +207,8 @@ class CheckpointLocations:
 
 
 class RankFiles:
-    """Sends the files that the driver has to have: checkpoints before the event that names them, logs, and profiles
-    when their worker is gone.
-
-    Args:
-        directory: This rank's folder for the study.
+    """Sends what the driver has to have of a rank's folder: checkpoints before the event that names them, logs,
+    profiles.
     """
 
     def __init__(self, transport: Transport, directory: Path) -> None:

@@ -23,8 +23,7 @@ SILENCE_AT_REST = 3600.0
 class DriverMonitor:
     """A rank's signs of life to the driver, and the driver's to it: ends this process when the driver is gone.
 
-    Between two studies the driver does what the user's script does, which may keep even its heartbeat from being sent
-    for as long as one call into a library lasts; only during a study is it known to listen.
+    Between two studies the driver does what the user's script does, and may be silent for long.
     """
 
     def __init__(self, world: World) -> None:
@@ -70,11 +69,7 @@ class DriverMonitor:
 
 
 class RankInbox:
-    """Messages in the order in which they were sent; files that come between them are put where they belong.
-
-    Args:
-        monitor: It is told that the driver lives, and looked at while waiting.
-    """
+    """Messages in the order in which they were sent; files that come between them are put where they belong."""
 
     def __init__(self, world: World, monitor: DriverMonitor, scratch: ScratchDirectory) -> None:
         self._monitor = monitor

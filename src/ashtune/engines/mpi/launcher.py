@@ -76,7 +76,7 @@ def mpi4py_missing(launch: Launch, error: ImportError | RuntimeError) -> str:
 def mismatch(launch: Launch, library_version: str) -> str:
     """Return the refusal for a library that this launcher cannot start, ``""`` if it may be able to.
 
-    To be asked before MPI is initialised, as MPICH aborts there in 10 lines a process.
+    Ask before MPI is initialised: MPICH aborts there in 10 lines a process.
     """
     family, library = family_of(library_version), _called(library_version)
     if launch.family and family and launch.family != family:
@@ -112,11 +112,7 @@ def alone(launch: Launch, library_version: str, size: int) -> str:
 
 
 def without_world(launch: Launch, *, workers_given: bool) -> str:
-    """Return the refusal to leave the rest of a SLURM allocation idle, ``""`` if that is what the user wants.
-
-    Args:
-        workers_given: The user says how many workers there are to be, here.
-    """
+    """Return the refusal to leave the rest of a SLURM allocation idle, ``""`` if the user named a number of workers."""
     if launch.is_started_by_it or workers_given:
         return ""
     return (
@@ -179,9 +175,8 @@ def _has_step(environment: Mapping[str, str]) -> bool:
 def _is_step(environment: Mapping[str, str]) -> bool:
     """Whether srun started this process as one of the step's tasks.
 
-    A batch script has SLURM_PROCID=0 but no step, unless it was submitted from within one, whose variables
-    it inherits; salloc's shell is itself a step of one task where ``use_interactive_step`` is set. In both,
-    SLURM_NTASKS is the job's. For srun's tasks it equals SLURM_STEP_NUM_TASKS.
+    A batch script may have the variables of the step that submitted it, and salloc's shell is a step of one task. In
+    both, SLURM_NTASKS is the job's. For srun's tasks it equals SLURM_STEP_NUM_TASKS.
     """
     if not _has_step(environment):
         return False

@@ -44,9 +44,9 @@ DIRECTORY_SECONDS = 3.0
 def serve_rank(world: World) -> bool:
     """Serve until the driver's script has ended; return whether MPI can be finalised after.
 
-    Where it cannot be, as a rank was lost, this does not return but waits for rank 0 to end all of them together: a
-    rank that left by itself would look like one that died, and take the others with it. Only where the others outlive
-    a death does it return: there rank 0 cannot end them.
+    Where it cannot be, as a rank was lost, this waits for rank 0 to end all of them: a rank that left by itself would
+    look like one that died. It returns only where the launcher lets the others outlive a death, as rank 0 cannot end
+    them there.
     """
     if threading.current_thread() is threading.main_thread():
         for number in SIGNALS:
@@ -136,11 +136,7 @@ LOG_SECONDS = 1.0
 
 
 class WorkerRelay:
-    """Relays between the driver and one worker process during a study.
-
-    Args:
-        directory: The study's directory, or this rank's own where none is shared.
-    """
+    """Relays between the driver and one worker process during a study."""
 
     def __init__(
         self, world: World, inbox: RankInbox, opening: Opening, directory: Path, environment: dict[str, str]
@@ -159,7 +155,7 @@ class WorkerRelay:
         )
 
     def run(self) -> None:
-        """WorkerRelay until the study is over.
+        """Relay until the study is over.
 
         Raises:
             OSError: If no worker can be started.
@@ -210,11 +206,7 @@ class WorkerRelay:
 
 
 class RankChannel:
-    """A worker's channel in the rank: the driver is reached by messages between ranks.
-
-    Args:
-        directory: The study's directory, or this rank's own where none is shared.
-    """
+    """A worker's channel in the rank: the driver is reached by messages between ranks."""
 
     def __init__(self, world: World, inbox: RankInbox, opening: Opening, directory: Path) -> None:
         self._transport = world.transport

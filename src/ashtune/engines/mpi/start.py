@@ -1,7 +1,7 @@
 """Where a process finds out whether it is one rank of many.
 
-Rank 0 goes on in the user's script; every other rank serves here, study after study, until rank 0's
-script has ended. MPI is loaded only when a launcher's variables say that there are several ranks.
+Rank 0 goes on in the user's script; every other rank serves here until that script has ended. MPI is loaded only when
+a launcher's variables say that there are several ranks.
 """
 
 import atexit
@@ -74,8 +74,8 @@ def start_mpi(*, workers_given: bool = False) -> World | None:
 def all_ranks_start_within(seconds: float) -> Iterator[None]:
     """End this process, with the place where it is on stderr, if the block takes longer.
 
-    Initialising MPI waits for every rank, holds the interpreter, and where the others outlive a death never ends
-    if one of them dies meanwhile. Nothing but a thread that is not Python's can end it.
+    Initialising MPI waits for every rank and holds the interpreter: nothing but a thread that is not Python's can end
+    it.
     """
     faulthandler.dump_traceback_later(seconds, exit=True, file=2)
     try:
@@ -88,11 +88,8 @@ def all_ranks_start_within(seconds: float) -> Iterator[None]:
 def waiting_asleep(environment: MutableMapping[str, str]) -> Iterator[None]:
     """Let MPI sleep between its looks at whether the other ranks have come, in place of taking a whole core for it.
 
-    MPICH looks without a pause, or asked to yield heavily, with a sleep of no length; Open MPI sleeps for 0.1 ms. Linux
-    makes every sleep of this thread longer by up to its timer slack, which is 0.05 ms if not set: see prctl(2).
-
-    Args:
-        environment: Of this process; afterwards it is as it was.
+    MPICH, asked to yield heavily, sleeps for no time, and Linux makes a sleep longer by the thread's timer slack:
+    prctl(2).
     """
     is_asked = HEAVY_YIELD not in environment
     if is_asked:
@@ -208,9 +205,8 @@ def _refuse(launch: launcher.Launch, why: str) -> None:
 def delete_stale_memory(environment: Mapping[str, str], folder: Path = SHARED_MEMORY) -> None:
     """Delete the shared memory that a killed SLURM step of this name has left. Before MPI is initialised, by each rank.
 
-    MPICH 5.0 has the ranks of a node meet in a file named after their job and step. A requeued job has the same number
-    again: its ranks would find each other's ghosts there, and hang in MPI_Init or crash. Seen under MPICH 5.0.2 and
-    Slurm 24.11, ``srun --mpi=pmi2``; mpiexec's names never come twice.
+    MPICH 5.0 has the ranks of a node meet in a file named after their job and step. A requeued job has the same number,
+    and its ranks hang in MPI_Init or crash. Seen under MPICH 5.0.2 and Slurm 24.11, ``srun --mpi=pmi2``.
     """
     step = environment.get("PMI_JOBID")
     if not step or not folder.is_dir():

@@ -2,16 +2,9 @@
 
 Rule 1: no call of :class:`Transport` waits for another rank. A blocking receive, send or collective spins until the
 other side acts; of a large message an MPI may at first have no more than its envelope.
-Rule 2: one look for messages is two probes: in both MPIs a probe finds a message that has long arrived
-only in its second call, as the first one makes progress after it has looked.
-Rule 3: messages to a rank arrive in the order in which they were put; those that wait for the same
-flush go as one.
-Rule 4: waiting burns no core. A blocking receive spins in every MPI, and a spinning process takes a core from
-training. Here one looks again at once only while messages come one upon the other, and otherwise sleeps.
-
-Who waits for an answer sleeps a share of the time already waited: what a sleep may add to a long wait is a
-small part of it. Who waits for whatever comes next knows how often something comes, and
-loses least by a sleep in proportion to the root of the usual wait (:class:`Polling`).
+Rule 2: one look for messages is two probes: in both MPIs only the second finds a message that has long arrived.
+Rule 3: messages to a rank arrive in the order in which they were put; those that wait for the same flush go as one.
+Rule 4: waiting burns no core: a spinning process would take one from training. See :class:`Polling`.
 """
 
 import math
@@ -218,17 +211,13 @@ MEMORY = 1 / 16
 
 
 class Polling:
-    """How long to sleep before looking again for what comes.
+    """How long to sleep before looking again for what comes, ``longest`` seconds at most.
 
     A rank waits for an answer: it sleeps a share of the time that it has waited already.
 
-    A driver waits for whatever comes next. With a message every ``gap`` seconds, sleeps of ``s`` take
-    ``WAKE_SECONDS / s`` of a core to wake up from, and let a worker wait ``s / 2`` a message, ``s / (2 gap)`` of a
-    core. Their sum is least at ``s = sqrt(2 gap WAKE_SECONDS)``: 50 us with 25,000 messages a second, 3 ms with 11.
-
-    Args:
-        longest: Most seconds to sleep.
-        is_for_an_answer: Whether an answer is waited for.
+    A driver waits for what comes next. With a message every ``gap`` seconds, sleeps of ``s`` take ``WAKE_SECONDS / s``
+    of a core to wake up from, and let a worker wait ``s / 2`` a message, ``s / (2 gap)`` of a core. Their sum is least
+    at ``s = sqrt(2 gap WAKE_SECONDS)``: 50 us with 25,000 messages a second, 3 ms with 11.
     """
 
     def __init__(self, longest: float, *, is_for_an_answer: bool = False) -> None:

@@ -24,11 +24,7 @@ FINALIZE_SECONDS = 60
 
 
 class Heartbeat:
-    """A thread that tells other ranks now and then that this process lives.
-
-    Args:
-        is_possible: Whether this MPI allows calls from several threads, as all known ones do.
-    """
+    """A thread that tells other ranks now and then that this process lives, if this MPI allows calls from threads."""
 
     def __init__(self, transport: Transport, ranks: Sequence[int], seconds: float, *, is_possible: bool) -> None:
         self._transport = transport
@@ -57,10 +53,7 @@ class Heartbeat:
 
 
 class World:
-    """One rank's view of all of them.
-
-    This is collective: every rank has to come here.
-    """
+    """One rank's view of all of them. Collective: every rank has to come here."""
 
     def __init__(self, mpi: Any) -> None:
         self.mpi = mpi
@@ -107,8 +100,8 @@ class World:
         """On rank 0, when the script has ended: shut the others down and finalise MPI. Once.
 
         Args:
-            status: The exit status, where it is known. After a rank was lost MPICH cannot be finalised,
-                so this process ends here.
+            status: The exit status, if known: after a rank was lost MPICH cannot be finalised, and this process ends
+            here.
         """
         if self.has_left or os.getpid() != self._process:  # a fork of the script is not the driver
             return

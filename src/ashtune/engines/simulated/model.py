@@ -1,4 +1,4 @@
-"""What simulated workers do, and when they are there: their training, its stragglers and drops, their coming and going.
+"""What simulated workers do, and when they join, leave and die.
 
 Rule: functions of their arguments and of the random numbers they are given; the clock of this machine is never read.
 """
@@ -85,12 +85,7 @@ class DriverCost(msgspec.Struct, frozen=True):
 
 
 def check_that_jobs_end(seconds: float, hazard: float) -> None:
-    """Refuse a job that hardly ever ends: it would be begun again without end.
-
-    Args:
-        seconds: How long it takes undisturbed.
-        hazard: How often jobs are dropped and workers die, by the second.
-    """
+    """Refuse a job of some seconds that hardly ever ends at this hazard, the rate of drops and deaths."""
     if hazard * seconds > LEAST_SURVIVAL:
         raise SettingsError(
             f"a job of {seconds:,.3g} s hardly ever ends where jobs are dropped and workers die on average after "

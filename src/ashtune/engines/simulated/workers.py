@@ -67,8 +67,7 @@ class SimulatedWorkers:
     """Workers in virtual time.
 
     Args:
-        training: What they do. A job that would end less than once in 10,000 times is refused with a
-            :class:`~ashtune.core.errors.SettingsError`.
+        training: What they do. A job that would end less than once in 10,000 times is refused.
         workers: How many, all there from the beginning; or when each of them joins and leaves.
         driver: What each decision costs; nothing by default.
         deaths: How workers die; they do not by default.
@@ -305,7 +304,7 @@ class SimulatedWorkers:
 class SimulatedEngine:
     """Workers in virtual time; see :class:`~ashtune.engines.protocol.Engine` and :class:`SimulatedWorkers`.
 
-    It cannot be chosen by its name: nothing is trained, so it has to be told what its trials report.
+    It has no name to be chosen by: nothing is trained, so it has to be told what its trials report.
 
     Args:
         workers: How many there are if nobody wants fewer or more; or when each of them joins and leaves.

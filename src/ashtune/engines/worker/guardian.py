@@ -1,10 +1,9 @@
-"""The guardian: a small process between the driver and one worker, which ends whatever the worker has started.
+"""The guardian: a small process between the driver and one worker, which ends all that the worker has started.
 
 Started as ``python -m ashtune.engines.worker.guardian FILE_DESCRIPTOR DRIVER``. On Linux it forks the worker and stays
-its parent. A process whose parent ends becomes the guardian's child (``PR_SET_CHILD_SUBREAPER`` in prctl(2)), whatever
-session or group it has moved to, so all that training has started is a descendant of the guardian for as long as it
-runs. When the worker or the driver ends, however they end, the guardian kills all of it, and ends as the worker did.
-Elsewhere there is no guardian: this process becomes the worker.
+its parent. A process whose parent ends becomes the guardian's child (``PR_SET_CHILD_SUBREAPER`` in prctl(2)), so all
+that training has started descends from the guardian. When the worker or the driver ends, however they end, it kills all
+of that, and ends as the worker did. Elsewhere there is no guardian: this process becomes the worker.
 
 Rule 1: it forks before anything large is imported, and does nothing but wait after.
 Rule 2: it hears of its children's ends and :func:`end_signal`, which the kernel sends when the driver dies. All other

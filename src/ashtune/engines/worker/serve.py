@@ -36,11 +36,7 @@ _POLL_SECONDS = 0.5
 
 
 def die_with_parent(parent: int) -> None:
-    """Have this process killed when its parent, of this process number, is gone.
-
-    On Linux the kernel does it at once, also in the middle of a computation; elsewhere a thread
-    looks twice a second.
-    """
+    """Have this process killed when its parent, of this process number, is gone: on Linux by the kernel, at once."""
     if sys.platform == "linux":
         import ctypes
 
@@ -159,12 +155,7 @@ def _stop_as_usual() -> None:
 
 
 def main(file: int, parent: int) -> None:
-    """Serve the driver.
-
-    Args:
-        file: The file descriptor of the socket to it.
-        parent: The number of the process with which this one ends: its guardian, or the driver if there is none.
-    """
+    """Serve the driver at the other end of a socket; end with the process of number ``parent``."""
     die_with_parent(parent)
     os.set_inheritable(file, False)
     for number in SIGNALS:
