@@ -360,29 +360,6 @@ def test_a_short_job_syncs_nothing_and_a_long_one_the_file_and_its_name() -> Non
         assert (disk.calls["sync"], disk.calls["sync_folder"]) == (syncs, syncs)
 
 
-def test_a_folder_is_given_out_itself_where_there_is_no_room_for_a_copy_and_comes_back_unchanged(
-    tmp_path: Path,
-) -> None:
-    one = writer(tmp_path)
-    (one.directory() / "weights").write_bytes(b"w" * 100)
-    size = one.commit(2)
-
-    class Full(Disk):
-        def write(self, file: int, data: bytes | bytearray | memoryview) -> int:
-            raise OSError(28, "No space left on device")
-
-    again = CheckpointWriter(Checkpoints(tmp_path, Full()), TRIAL, 2, worker=2, size=size)
-    assert again.exists
-    assert (again.directory() / "weights").read_bytes() == b"w" * 100
-    assert again.commit(4) is None
-    again.abandon()
-    assert writer(tmp_path, 2, size=size).exists
-    third = CheckpointWriter(Checkpoints(tmp_path, Full()), TRIAL, 2, worker=2, size=size)
-    (third.directory() / "weights").write_bytes(b"v" * 100)
-    assert third.commit(4) == 100
-    assert (tmp_path / "checkpoints" / "5.4" / "weights").read_bytes() == b"v" * 100
-
-
 def test_where_no_folder_can_be_made_training_has_one_elsewhere_and_is_told_that_nothing_is_kept(
     tmp_path: Path,
 ) -> None:
@@ -425,7 +402,7 @@ def test_a_checkpoint_that_is_settled_survives_a_power_loss(seed: int) -> None:
     assert on(disk, 2, size=size).restore() == "state"
 
 
-def test_a_folder_that_can_be_neither_copied_nor_moved_is_not_taken_for_an_empty_one(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_copied_is_not_taken_for_an_empty_one(tmp_path: Path) -> None:
     first = writer(tmp_path)
     (first.directory() / "weights").write_bytes(b"w" * 100)
     size = first.commit(2)
@@ -433,9 +410,6 @@ def test_a_folder_that_can_be_neither_copied_nor_moved_is_not_taken_for_an_empty
     class Refusing(Disk):
         def write(self, file: int, data: bytes | bytearray | memoryview) -> int:
             raise OSError(28, "No space left on device")
-
-        def rename(self, path: str, final: str) -> None:
-            raise OSError(39, "Directory not empty")
 
     again = CheckpointWriter(Checkpoints(tmp_path, Refusing()), TRIAL, 2, worker=2, size=size)
     with pytest.raises(CheckpointUnread):

@@ -153,7 +153,6 @@ class CheckpointWriter:
         self._has_begun = self._has_saved = False
         self._at_opening: dict[str, tuple[int, int]] | None = None
         self._at_rung: dict[str, tuple[int, int]] = {}  # the same at the rung from which it goes on in place
-        self._is_earlier_moved = False
         self._elsewhere = ""
 
     @property
@@ -179,7 +178,7 @@ class CheckpointWriter:
         """
         if not self._earlier:
             return None
-        folder = self._unfinished_folder if self._is_earlier_moved else self._earlier
+        folder = self._earlier
         try:
             path = f"{folder}/{SAVED}" if self._disk.status(folder).is_folder else folder
             with suppress(FileNotFoundError), OpenFile(self._disk, path, os.O_RDONLY) as opened:
@@ -234,17 +233,17 @@ class CheckpointWriter:
     def directory(self) -> Path:
         """Return a folder for the user's own files; it holds those of the earlier checkpoint.
 
-        Where there is no room to copy these, it is the earlier checkpoint itself; where there is none for a folder, one
-        among the machine's temporary files, which are not kept.
+        Where there is no room for one, it is among the machine's temporary files, and its files are not kept.
 
         Raises:
-            CheckpointUnread: If the earlier checkpoint can be neither copied nor given out; from then on there is none.
+            CheckpointUnread: If the earlier checkpoint cannot be copied; from then on there is none.
         """
         if self._at_opening is None:
             delete(self._disk, self._unfinished_folder)  # left by a worker that was killed
             try:
                 self._fill_folder()
             except OSError as error:
+                delete(self._disk, self._unfinished_folder)
                 if self._earlier:  # who goes on from it must not find an empty folder
                     raise self._unread(error) from None
                 self._note(error)
@@ -253,18 +252,11 @@ class CheckpointWriter:
         return Path(self._elsewhere or self._unfinished_folder)
 
     def _fill_folder(self) -> None:
-        folder = self._unfinished_folder
-        try:
-            if self._earlier and self._disk.status(self._earlier).is_folder:
-                copy_folder(self._disk, self._earlier, folder, leave_out=SAVED)
-                return
-        except OSError:
-            delete(self._disk, folder)
-            self._disk.rename(self._earlier, folder)
-            self._is_earlier_moved = True
-            return
-        self._make_folders()
-        self._disk.make_folder(folder)
+        if self._earlier and self._disk.status(self._earlier).is_folder:
+            copy_folder(self._disk, self._earlier, self._unfinished_folder, leave_out=SAVED)
+        else:
+            self._make_folders()
+            self._disk.make_folder(self._unfinished_folder)
 
     def _contents(self) -> dict[str, tuple[int, int]]:
         if self._elsewhere:
@@ -310,7 +302,6 @@ class CheckpointWriter:
         if is_synced:
             disk.sync_folder(self._checkpoints.folder)
         self._has_begun, self._has_saved, self._at_opening = False, False, None
-        self._is_earlier_moved = False
         self._began = self._clock()
         return size
 
@@ -337,19 +328,10 @@ class CheckpointWriter:
             if self._elsewhere:
                 shutil.rmtree(self._elsewhere, ignore_errors=True)
                 self._elsewhere = ""
-            elif self._is_earlier_moved and self._is_unchanged():
-                with suppress(OSError):
-                    self._disk.rename(self._unfinished_folder, self._earlier)
             else:
                 delete(self._disk, self._unfinished_folder)
-            self._at_opening, self._is_earlier_moved = None, False
+            self._at_opening = None
         self._forget_saved()
-
-    def _is_unchanged(self) -> bool:
-        try:
-            return self._contents() == self._at_opening
-        except OSError:
-            return False
 
     def _note(self, error: OSError) -> None:
         self._not_saved = f"checkpoint not saved: {error.strerror}"
