@@ -267,15 +267,15 @@ def test_without_a_mask_amds_devices_are_named_in_both_variables_of_its_layer(mo
             3,
             "0,1",
             1.0,
-            "gpus_per_worker=1 is too much on this node, where 3 workers share 2 GPUs (CUDA_VISIBLE_DEVICES='0,1') "
-            "and would need 3; give gpus_per_worker=0.5, or start at most 2 for them",
+            "gpus_per_worker=1 is too much on this node, which has 3 workers and 2 GPUs (CUDA_VISIBLE_DEVICES='0,1'); "
+            "give gpus_per_worker=0.5, or start fewer workers",
         ),
         (
             1,
             "5",
             2.0,
-            "gpus_per_worker=2 is too much on this node, where 1 worker has 1 GPU (CUDA_VISIBLE_DEVICES='5') "
-            "and would need 2; give gpus_per_worker=1",
+            "gpus_per_worker=2 is too much on this node, which has 1 worker and 1 GPU (CUDA_VISIBLE_DEVICES='5'); "
+            "give gpus_per_worker=1, or start fewer workers",
         ),
         (
             2,

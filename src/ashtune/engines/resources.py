@@ -19,6 +19,7 @@ from pathlib import Path
 import msgspec
 
 from ashtune.core.errors import SettingsError
+from ashtune.core.numbers import plural
 from ashtune.core.plaintext import shown
 
 THREAD_VARIABLES = (
@@ -209,17 +210,9 @@ def _too_few(sharers: int, devices: int, gpus_per_worker: float, mask: str) -> s
     if not devices:
         seen = mask or "no device of NVIDIA or AMD"
         return f"{asked}, but this node shows no GPU ({seen}); ask the launcher for GPUs, or leave gpus_per_worker out"
-    each = max(1, round(gpus_per_worker))
-    on_each = max(1, round(1 / gpus_per_worker))
-    workers = "1 worker has" if sharers == 1 else f"{sharers} workers share"
-    there_are = ("1 GPU" if devices == 1 else f"{devices} GPUs") + (f" ({mask})" if mask else "")
     enough = devices // sharers or 1 / math.ceil(sharers / devices)
-    fitting = devices // each * on_each
-    fewer = f", or start at most {fitting} for them" if fitting else ""
-    return (
-        f"{asked} is too much on this node, where {workers} {there_are} and would need "
-        f"{math.ceil(sharers / on_each) * each}; give gpus_per_worker={enough}{fewer}"
-    )
+    where = f"{plural(sharers, 'worker')} and {plural(devices, 'GPU')}" + (f" ({mask})" if mask else "")
+    return f"{asked} is too much on this node, which has {where}; give gpus_per_worker={enough}, or start fewer workers"
 
 
 def device_files(root: Path = _ROOT) -> tuple[str, ...]:

@@ -160,24 +160,17 @@ class Disk:
         return os.readlink(path)
 
 
-def read_whole(path: str, most: int, disk: Disk | None = None) -> bytes:
+def read_whole(path: str, most: int) -> bytes:
     """Return what is in a file.
 
     Raises:
         OSError: If it is no regular file or has more than ``most`` bytes, or the disk refuses.
     """
-    disk = DISK if disk is None else disk
-    file = disk.open(path, os.O_RDONLY)
-    try:
-        parts = []
-        while part := disk.read(file, READ_BYTES):
-            parts.append(part)
-            most -= len(part)
-            if most < 0:
-                raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), path)
-        return b"".join(parts)
-    finally:
-        disk.close(file)
+    with OpenFile(DISK, path, os.O_RDONLY) as file:
+        data = io.BufferedReader(file, BUFFER_BYTES).read(most + 1)
+        if len(data) > most:
+            raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), path)
+        return data
 
 
 class OpenFile(io.RawIOBase):
