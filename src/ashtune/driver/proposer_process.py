@@ -1,6 +1,6 @@
 """A proposer in a process of its own, so that a model computes beside the driver and not in its interpreter.
 
-Rule 1: the driver keeps every message to the proposer, in msgpack, some 300 bytes a trial. A process that has died is
+Rule 1: the driver keeps every message to the proposer, in msgpack, some 600 bytes a trial. A process that has died is
 started anew and gets all of them; one that dies twice over the same proposal is given up.
 Rule 2: the process ends with the driver, however the driver ends, and gets no Ctrl-C.
 Rule 3: what the model prints goes nowhere, as the driver's terminal shows the study.
@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from ashtune.core.errors import StudyError
-from ashtune.core.jobs import Job, Result, TrialId
+from ashtune.core.jobs import Job, Result
 from ashtune.core.plaintext import error_line
 from ashtune.engines.resources import THREAD_VARIABLES
 from ashtune.engines.worker.serve import die_with_parent
@@ -40,18 +40,18 @@ class ProposerSetup(msgspec.Struct, frozen=True, tag=True):
     valid: bytes = b""
 
 
-class JobBegan(msgspec.Struct, frozen=True, tag=True, omit_defaults=True):
-    """A job began. The configuration is in the first message of its trial only, in msgpack."""
+class JobBegan(msgspec.Struct, frozen=True, tag=True):
+    """A job began."""
 
     job: Job
-    configuration: bytes = b""
+    configuration: dict[str, Any]
 
 
 class ResultCame(msgspec.Struct, frozen=True, tag=True, omit_defaults=True):
     """A job came to a result, or one is known from before the study."""
 
     result: Result
-    configuration: bytes = b""
+    configuration: dict[str, Any]
     is_from_before: bool = False
 
 
@@ -81,22 +81,20 @@ class ProposerProcess(Proposer):
         setup = ProposerSetup(SEARCHES.record(search), space.to_record(), seed, max_resource, path, os.getpid(), valid)
         self._write = FrameWriter()
         self._history = bytearray(self._write.frame(setup))
-        self._described: set[TrialId] = set()  # whose configuration is in it
         self._sent = 0  # bytes of it, to the process that runs
         self._process = AnsweringChild(MODULE, dict.fromkeys(THREAD_VARIABLES, "1"))
 
     def started(self, job: Job, configuration: Mapping[str, object]) -> None:
         """Keep it for the process."""
-        self._history += self._write.frame(JobBegan(job, self._description(job.trial, configuration)))
+        self._history += self._write.frame(JobBegan(job, dict(configuration)))
 
     def observe(self, result: Result, configuration: Mapping[str, object]) -> None:
         """Keep it for the process."""
-        self._history += self._write.frame(ResultCame(result, self._description(result.trial, configuration)))
+        self._history += self._write.frame(ResultCame(result, dict(configuration)))
 
     def know(self, result: Result, configuration: Mapping[str, object]) -> None:
         """Keep it for the process."""
-        description = self._description(result.trial, configuration)
-        self._history += self._write.frame(ResultCame(result, description, is_from_before=True))
+        self._history += self._write.frame(ResultCame(result, dict(configuration), is_from_before=True))
 
     def propose(self, trial: int) -> Proposal | None:
         """Ask the process; start it first, or anew.
@@ -123,12 +121,6 @@ class ProposerProcess(Proposer):
         """End the process; a proposal under way is lost."""
         self._process.close()
 
-    def _description(self, trial: TrialId, configuration: Mapping[str, object]) -> bytes:
-        if trial in self._described:
-            return b""
-        self._described.add(trial)
-        return msgspec.msgpack.encode(dict(configuration))
-
 
 Message = ProposerSetup | JobBegan | ResultCame | ProposalRequest
 
@@ -144,7 +136,6 @@ class _ProposerServer:
 
     def __init__(self) -> None:
         self._write = FrameWriter()
-        self._configurations: dict[TrialId, bytes] = {}
         self._error = ""
 
     def _set_up(self, setup: ProposerSetup) -> None:
@@ -168,19 +159,14 @@ class _ProposerServer:
         match message:
             case ProposerSetup():
                 self._set_up(message)
-            case JobBegan(job, description):
-                self._proposer.started(job, self._configuration(job.trial, description))
-            case ResultCame(result, description, is_from_before):
+            case JobBegan(job, configuration):
+                self._proposer.started(job, configuration)
+            case ResultCame(result, configuration, is_from_before):
                 hear = self._proposer.know if is_from_before else self._proposer.observe
-                hear(result, self._configuration(result.trial, description))
+                hear(result, configuration)
             case ProposalRequest(trial):
                 proposal = self._proposer.propose(trial)
                 if proposal is not None:  # in plain values, as numbers of numpy cannot be sent
                     proposal = Proposal(self._space.check(proposal.configuration), proposal.origin)
                 return self._write.frame(ProposerAnswer(proposal))
         return b""
-
-    def _configuration(self, trial: TrialId, description: bytes) -> dict[str, Any]:
-        if description:
-            self._configurations[trial] = description
-        return msgspec.msgpack.decode(self._configurations[trial], type=dict[str, Any])
