@@ -484,7 +484,7 @@ def test_who_syncs_while_another_thread_is_at_it_goes_on_when_all_is_on_the_disk
 
 def test_a_journal_that_a_driver_killed_here_left_half_created_is_created_anew(tmp_path: Path) -> None:
     path = tmp_path / journals.NAME
-    path.with_suffix(".new").symlink_to(tmp_path / "elsewhere")
+    path.with_name(f"{journals.NAME}.new").symlink_to(tmp_path / "elsewhere")
     create(path, settings())
     assert read_settings(path).name == "test"
     assert [each.name for each in tmp_path.iterdir()] == [journals.NAME]

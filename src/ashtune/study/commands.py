@@ -24,7 +24,7 @@ from typing import Any, Self
 import msgspec
 
 from ashtune.core.errors import StudyError
-from ashtune.study.disk import DISK, reason_of
+from ashtune.study.disk import DISK, reason_of, write_all
 
 NAME = "control"
 MOST_BYTES = 1 << 16
@@ -226,12 +226,7 @@ def _read(folder: int, name: str) -> bytes:
     """Return what is in a file, or the beginning of one that is too large."""
     file = DISK.open(name, os.O_RDONLY, at=folder)
     try:
-        parts: list[bytes] = []
-        left = MOST_BYTES + 1
-        while left > 0 and (part := DISK.read(file, left)):
-            parts.append(part)
-            left -= len(part)
-        return b"".join(parts)
+        return DISK.read(file, MOST_BYTES + 1)
     finally:
         DISK.close(file)
 
@@ -239,8 +234,6 @@ def _read(folder: int, name: str) -> bytes:
 def _write(folder: int, name: str, data: bytes) -> None:
     file = DISK.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, at=folder)
     try:
-        left = memoryview(data)
-        while left:
-            left = left[DISK.write(file, left) :]
+        write_all(DISK, file, data)
     finally:
         DISK.close(file)

@@ -207,6 +207,13 @@ class OpenFile(io.RawIOBase):
             self._disk.close(self.descriptor)
 
 
+def write_all(disk: Disk, file: int, data: bytes) -> None:
+    """Write all of ``data``."""
+    left = memoryview(data)
+    while left:
+        left = left[disk.write(file, left) :]
+
+
 def write_new(
     disk: Disk, path: str, data: bytes, *, mark: str = "new", mode: int = FOR_THE_OWNER, is_synced: bool = True
 ) -> None:
@@ -221,9 +228,7 @@ def write_new(
     with suppress(FileNotFoundError):
         disk.unlink(temporary)  # left by a process that was killed, or a link
     with OpenFile(disk, temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode) as file:
-        left = memoryview(data)
-        while left:
-            left = left[file.write(left) :]
+        write_all(disk, file.descriptor, data)
         if is_synced:
             disk.sync(file.descriptor)
     disk.rename(temporary, path)

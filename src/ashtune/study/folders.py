@@ -15,7 +15,7 @@ from pathlib import Path
 from types import FrameType
 
 from ashtune.core.errors import StudyError
-from ashtune.study.disk import DISK, PIECE_BYTES, Disk, OpenFile, Status, write_new
+from ashtune.study.disk import DISK, PIECE_BYTES, Disk, OpenFile, Status, write_all, write_new
 
 
 def walk(disk: Disk, folder: str) -> Iterator[tuple[str, Status]]:
@@ -49,9 +49,7 @@ def _copy_file(disk: Disk, path: str, copy: str, changed_ns: int) -> None:
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
     with OpenFile(disk, path, os.O_RDONLY) as source, OpenFile(disk, copy, flags) as file:
         while piece := disk.read(source.descriptor, PIECE_BYTES):
-            left = memoryview(piece)
-            while left:
-                left = left[file.write(left) :]
+            write_all(disk, file.descriptor, piece)
         disk.set_changed(file.descriptor, changed_ns)
 
 

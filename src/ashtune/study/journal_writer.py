@@ -12,7 +12,7 @@ import msgspec
 
 from ashtune.core.errors import JournalError
 from ashtune.core.events import Event, JobFinished, JobPaused
-from ashtune.study.disk import DISK, Disk, reason_of
+from ashtune.study.disk import DISK, Disk, reason_of, write_all, write_new
 from ashtune.study.journal import BLOCK, CHECK, CHECK_BYTES, MOST_LINE_BYTES
 from ashtune.study.settings import Settings
 
@@ -174,8 +174,7 @@ class Journal:
             while position < size:
                 block = self._read_at(position, min(BLOCK, size - position))
                 position += len(block)
-                while block:
-                    block = block[disk.write(file, block) :]
+                write_all(disk, file, block)
             disk.sync(file)
             disk.rename(temporary, str(self._path))
             if not disk.sync_folder(str(self._path.parent)):  # else a power loss might bring the old file back
@@ -242,20 +241,8 @@ class Journal:
 
 def create(path: Path, settings: Settings, disk: Disk = DISK) -> None:
     """Write the first line of a new journal, whole or not at all."""
-    temporary = str(path.with_suffix(".new"))
     body = msgspec.json.encode(settings)[:-1]
-    line = memoryview(b'%b,"crc":"%08x"}\n' % (body, crc32(body)))
     try:
-        with suppress(FileNotFoundError):
-            disk.unlink(temporary)  # left by a driver that was killed here
-        file = disk.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
-        try:
-            while line:
-                line = line[disk.write(file, line) :]
-            disk.sync(file)
-        finally:
-            disk.close(file)
-        disk.rename(temporary, str(path))
-        disk.sync_folder(str(path.parent))
+        write_new(disk, str(path), b'%b,"crc":"%08x"}\n' % (body, crc32(body)))
     except OSError as error:
         raise JournalError(f"{path}: {error.strerror}; choose a directory that can be written") from None

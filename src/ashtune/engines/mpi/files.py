@@ -19,7 +19,7 @@ from ashtune.engines.mpi.messages import DRIVER, Chunk
 from ashtune.engines.mpi.transport import Transport
 from ashtune.engines.workload import WorkerMessage
 from ashtune.study.checkpoints import FOLDER, Checkpoints
-from ashtune.study.disk import DISK, Disk, OpenFile
+from ashtune.study.disk import DISK, Disk, OpenFile, write_all
 from ashtune.study.folders import delete, sync_tree, walk
 from ashtune.training.profiling.files import path_of
 
@@ -151,9 +151,7 @@ class FileReceiver:
             disk.make_link(chunk.data.decode("utf-8", "surrogateescape"), place)
             return
         with OpenFile(disk, place, os.O_WRONLY | os.O_CREAT | os.O_APPEND) as file:
-            left = memoryview(chunk.data)
-            while left:
-                left = left[file.write(left) :]
+            write_all(disk, file.descriptor, chunk.data)
 
     def _have_folder(self, place: str) -> None:
         try:
