@@ -207,6 +207,16 @@ class OpenFile(io.RawIOBase):
             self._disk.close(self.descriptor)
 
 
+def read_part(disk: Disk, file: int, size: int, position: int) -> bytes:
+    """Return ``size`` bytes of a file from a position on, fewer at its end."""
+    parts = []
+    while size > 0 and (part := disk.read_at(file, size, position)):
+        parts.append(part)
+        position += len(part)
+        size -= len(part)
+    return b"".join(parts)
+
+
 def write_all(disk: Disk, file: int, data: bytes) -> None:
     """Write all of ``data``."""
     left = memoryview(data)

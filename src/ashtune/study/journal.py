@@ -28,7 +28,7 @@ import msgspec
 from ashtune.core.errors import JournalError, LadderError
 from ashtune.core.events import Event, SessionStarted
 from ashtune.core.ladder import Ladder
-from ashtune.study.disk import DISK, Disk, reason_of
+from ashtune.study.disk import DISK, Disk, read_part, reason_of
 from ashtune.study.settings import FORMAT, MOST_SHOWN, Settings, first_ladder, next_ladder
 
 NAME = "journal.jsonl"
@@ -172,16 +172,10 @@ class JournalReader:
             return 1 + self._lines + sum(block.count(b"\n") for block in blocks)
 
     def _read_at(self, file: int, size: int, position: int) -> bytes:
-        """Return ``size`` bytes, fewer at the end of the file."""
-        parts = []
         try:
-            while size and (part := self._disk.read_at(file, size, position)):
-                parts.append(part)
-                position += len(part)
-                size -= len(part)
+            return read_part(self._disk, file, size, position)
         except OSError as error:  # as of a file that another host has renamed
             raise self._refusal(error) from None
-        return b"".join(parts)
 
     def _refusal(self, error: OSError) -> JournalError:
         return JournalError(f"{self._path}: {error.strerror}; read it anew")

@@ -12,7 +12,7 @@ import msgspec
 
 from ashtune.core.errors import JournalError
 from ashtune.core.events import Event, JobFinished, JobPaused
-from ashtune.study.disk import DISK, Disk, reason_of, write_all, write_new
+from ashtune.study.disk import DISK, Disk, read_part, reason_of, write_all, write_new
 from ashtune.study.journal import BLOCK, CHECK, CHECK_BYTES, MOST_LINE_BYTES
 from ashtune.study.settings import Settings
 
@@ -172,7 +172,7 @@ class Journal:
         try:
             position, size = 0, disk.size(self._file)
             while position < size:
-                block = self._read_at(position, min(BLOCK, size - position))
+                block = read_part(disk, self._file, min(BLOCK, size - position), position)
                 position += len(block)
                 write_all(disk, file, block)
             disk.sync(file)
@@ -207,9 +207,9 @@ class Journal:
         tail = b""
         while (line_end := tail.rfind(b"\n")) < 0 and end > 0 and len(tail) <= MOST_LINE_BYTES:
             begin = max(0, end - BLOCK)
-            tail, end = self._read_at(begin, end - begin) + tail, begin
+            tail, end = read_part(disk, file, end - begin, begin) + tail, begin
         whole = end + line_end + 1
-        check = CHECK.fullmatch(self._read_at(max(0, whole - 1 - CHECK_BYTES), CHECK_BYTES))
+        check = CHECK.fullmatch(read_part(disk, file, CHECK_BYTES, max(0, whole - 1 - CHECK_BYTES)))
         if line_end < 0 or check is None:
             raise JournalError(
                 f"{self._path}: its last line has no check value; `ashtune report {self._path.parent}` says more"
@@ -217,14 +217,6 @@ class Journal:
         if whole < size:
             disk.truncate(file, whole)
         return int(check[1], 16)
-
-    def _read_at(self, position: int, size: int) -> bytes:
-        parts = []
-        while size > 0 and (part := self._disk.read_at(self._file, size, position)):
-            parts.append(part)
-            position += len(part)
-            size -= len(part)
-        return b"".join(parts)
 
     def _refusal(self, error: OSError) -> JournalError:
         return JournalError(
