@@ -24,7 +24,7 @@ from typing import Any, Self
 import msgspec
 
 from ashtune.core.errors import StudyError
-from ashtune.study.disk import DISK, reason_of, write_all
+from ashtune.study.disk import DISK, write_all
 
 NAME = "control"
 MOST_BYTES = 1 << 16
@@ -213,7 +213,9 @@ def _open_folder(path: Path) -> int:
     except FileNotFoundError:
         raise StudyError(f"{path} is not there: no driver takes commands; run or resume with --control") from None
     except OSError as error:
-        raise StudyError(f"{path} is no folder that can be opened: {reason_of(error)}; remove it") from None
+        raise StudyError(
+            f"{path}: {error.strerror}: no folder, or a symbolic link, which is not followed; remove it"
+        ) from None
     status = os.fstat(folder)
     if status.st_uid != os.geteuid() or status.st_mode & _FOR_OTHERS:
         DISK.close(folder)
