@@ -204,9 +204,7 @@ class Page:
         return self._owner == os.getpid() and self._process is not None and not self._process.is_dead
 
     def say_where(self) -> None:
-        """Print its address on stderr, in a notebook as a link, or why there is none. It is there a second after its
-        start.
-        """
+        """Print its address on stderr, in a notebook as a link, or why there is none; it may take a second."""
         if not self._address and not self._problem:
             self._read_address()
         if self._address and in_a_notebook():

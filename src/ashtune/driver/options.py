@@ -244,8 +244,7 @@ class Stop(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def flat(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return arguments by the names of the options: those that ``stop``, ``engine``, ``scheduler`` and ``metric`` hold
-    too.
+    """Return arguments by the names of the options, with those that are held by stop, engine, scheduler and metric.
 
     Raises:
         SettingsError: If an option is given twice, or ``stop`` is no :class:`Stop`.

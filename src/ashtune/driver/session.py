@@ -251,8 +251,10 @@ class Session:
         session = self._first_event()
         if not (self._controller.is_complete and self._is_no_more_than_before(session)):
             return session, self._controller.handle(session)
-        with suppress(StudyError):
-            self._finish_deletions()
+        # A driver that was killed at its very end may have left something to delete.
+        if self._checkpoints.has_unwanted(self._controller.checkpoints.resources()):
+            with suppress(StudyError), self._open_journal():
+                pass
         return session, []
 
     def _replay(self) -> None:
@@ -385,8 +387,7 @@ class Session:
 
     @property
     def _is_own_process(self) -> bool:
-        """Whether this is the process that began the session, and not one that was forked from a loop of the user's
-        own.
+        """Whether this is the process that began the session, and not a fork of it, from a loop of the user's own.
 
         Workers, observers and the process of the search are not a fork's, which could wait for them for ever.
         """
@@ -451,12 +452,6 @@ class Session:
             count=count,
             complain=_complain,
         )
-
-    def _finish_deletions(self) -> None:
-        """Delete what a driver that was killed at its very end had left to delete, if it had."""
-        if self._checkpoints.has_unwanted(self._controller.checkpoints.resources()):
-            with self._open_journal():
-                pass
 
     @contextmanager
     def _proposing(self, workers: int, trials: int | None) -> Iterator[None]:

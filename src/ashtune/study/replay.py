@@ -72,11 +72,9 @@ class Replay:
             all_observers.tell(event, self.feed(event))
 
     def read(self, path: Path, observers: Sequence[Observer], disk: Disk = DISK, *, is_strict: bool = False) -> float:
-        """Feed the events of a journal, tell observers each of them and what followed, and return the time of the last
-        one.
+        """Feed the events of a journal, tell observers of them, and return the time of the last one; 0 if there is none.
 
-        That time is in seconds since the study began, 0 if there is no event. If ``is_strict``, a journal that differs
-        from what would happen now is refused.
+        If ``is_strict``, a journal that differs from what would happen now is refused.
 
         Raises:
             JournalError: If a line cannot be read, or does not follow from those before it.

@@ -244,9 +244,7 @@ class ProcessPool:
         worker.training_since = self._awake.seconds if worker.workload else None
 
     def _check_liveness(self) -> list[WorkerMessage]:
-        """Look after all workers: who has died, who takes too long. Time in which this process was suspended does not
-        count.
-        """
+        """Look after all workers: who has died, and who takes too long, by the awake clock."""
         messages: list[WorkerMessage] = []
         self._see_off_the_dismissed()
         for worker in list(self._workers.values()):
