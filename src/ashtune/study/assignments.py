@@ -145,7 +145,7 @@ class Assignments:
             self._idle[worker] = None
 
     def take(self, job: Job, preferred: WorkerId | None) -> WorkerId:
-        """Give a job to a worker that has room and return it: the preferred one if idle, else the longest idle. O(1)."""
+        """Give a job to a worker that has room, and return it: the preferred one if idle, else the longest idle."""
         if preferred is not None and preferred in self._idle:
             worker = preferred
         else:
@@ -200,7 +200,7 @@ class Assignments:
         return self.releasing.pop(trial, None)
 
     def lose(self, event: WorkerLost) -> Job | None:
-        """Strike off a worker; return its job if its trial fails: only one that it had begun, which the event names."""
+        """Strike off a worker; return its job if its trial fails: only one that it had begun, as the event says."""
         worker = event.worker
         self._leave(worker)
         for trial in [t for t, holding in self.releasing.items() if holding.worker == worker]:

@@ -72,7 +72,7 @@ class Replay:
             all_observers.tell(event, self.feed(event))
 
     def read(self, path: Path, observers: Sequence[Observer], disk: Disk = DISK, *, is_strict: bool = False) -> float:
-        """Feed the events of a journal, tell observers of them, and return the time of the last one; 0 if there is none.
+        """Feed the events of a journal, tell observers of them, and return the time of the last; 0 if there is none.
 
         If ``is_strict``, a journal that differs from what would happen now is refused.
 

@@ -81,7 +81,7 @@ class FileSender:
 
 
 class FileReceiver:
-    """Puts chunks of files where they belong in the study's directory, or what stands for it; it takes some names only."""
+    """Puts chunks of files where they belong in the study's directory, or what stands for it."""
 
     def __init__(self, directory: Path, takes: re.Pattern[str] = FROM_A_RANK, disk: Disk = DISK) -> None:
         self._directory = str(directory)
@@ -203,7 +203,7 @@ class CheckpointLocations:
 
 
 class RankFiles:
-    """Sends what the driver has to have of a rank's folder: checkpoints, before the event that names them; logs; profiles."""
+    """Sends the driver files of a rank's folder: checkpoints before the event that names them, logs, profiles."""
 
     def __init__(self, transport: Transport, directory: Path) -> None:
         self._transport = transport

@@ -59,10 +59,10 @@ class Envelope(msgspec.Struct, Generic[Message], frozen=True, array_like=True):
 
 
 class Chunk(msgspec.Struct, frozen=True, array_like=True):
-    """A piece of a file or folder of the study, whose ``path`` begins in its directory; ``inside`` of a folder lies a file.
+    """A piece of a file or folder of the study: ``path`` in its directory, and ``inside`` of a folder a file.
 
-    Pieces come in order: the first one begins the file or folder anew, the last one completes it. A file that only grows,
-    as a log, is ``appended`` to. Of a link, the data are what it says.
+    Pieces come in order: the first one begins the file or folder anew, the last one completes it. A file that only
+    grows, as a log, is ``appended`` to. Of a link, the data are what it says.
     """
 
     path: str
