@@ -1,4 +1,4 @@
-"""What the modules for XGBoost, LightGBM and CatBoost share: the rounds of a trial, what is reported of them, the data.
+"""What the modules for XGBoost, LightGBM and CatBoost share: the rounds of a trial, their reports, and the data.
 
 Rule 1: what is reported is the best value so far, by the study's mode, and its round. A training that went on and got
 worse ranks where it was best, and its first rounds up to there are the model with that value.

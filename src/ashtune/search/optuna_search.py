@@ -1,4 +1,4 @@
-"""Search by a sampler of Optuna, which is shown what BOHB's rule shows: the results of one rung.
+"""Search by a sampler of Optuna, which sees the results of one rung, as the model of BOHB does.
 
 Source of the rule: Falkner, Klein, Hutter, *BOHB*, ICML 2018, https://arxiv.org/abs/1807.01774, section 4.1: the model
 is one of the highest rung that has enough results. What else a sampler could be told, and how well it did then, is in

@@ -1,4 +1,4 @@
-"""The words that say where a trial's configuration comes from, as the journal holds them, and what sort that is.
+"""The origin of a trial's configuration: its words in the journal, and its sort.
 
 Rule: a search calls its draws "random" or "design", as they depend on no result. Whatever else it says is a proposal.
 """

@@ -3,16 +3,16 @@
 Rule 1: a new trial waits for its proposal while waiting is cheap: ``FREE_WAIT_SECONDS`` in all, and then a part of the
 time that the workers have trained. Beyond that, proposals are made ahead, and a trial that finds none ready gets one of
 the stand-in, or its place in the design.
-Rule 2: whatever the proposer raises, and a proposal that is no configuration of the space, drops the proposer with
-one line. The study goes on with its design.
+Rule 2: an exception of the proposer, or a proposal outside of the space, drops the proposer with one line. The study
+goes on with its design.
 Rule 3: what a trial was given stands in the journal and is read from there. A resumed study tells a new proposer all
 that the journal holds, and never asks for those trials again.
 Rule 4: a configuration that was tried is not proposed again. Floats that agree in twelve digits are the same.
-Rule 5: of the trials that are the design's in any case none is asked for, so that a process for the model is started
-only when its first proposal is due, and not beside the workers.
+Rule 5: the first trials are the design's, and no proposal is asked for them. So the model's process starts when its
+first proposal is due, and not beside the workers.
 Rule 6: proposals that are made ahead take a twentieth of the workers' time at most.
-Rule 7: results from before the study stand in the journal's first line. A new proposer is told of them before anything
-else, and each stands for one of the trials that are the design's in any case.
+Rule 7: results from before the study stand in the journal's first line. A new proposer is told of them first, and each
+takes the place of one of the first trials.
 """
 
 import threading

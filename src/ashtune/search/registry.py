@@ -1,4 +1,4 @@
-"""The searches that can be named, and the design of a study with all that stands around it."""
+"""The searches that can be named, and the design of a study."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""Several losses, and violations of constraints, as one number for a model that knows one, by other weights each time.
+"""One number for several losses and violated constraints, with other weights for each trial.
 
 Source: Knowles, *ParEGO: A Hybrid Algorithm With On-Line Landscape Approximation for Expensive Multiobjective
 Optimization Problems*, IEEE Trans. Evol. Comp. 10(1), 2006: for each new point the weights are drawn anew, uniformly
