@@ -21,7 +21,7 @@ REFERENCE = "\n".join(page.read_text() for page in sorted((DOCS / "reference").g
 TOCTREE = re.compile(r"^```\{toctree\}\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 NO_PAGES = ("gallery", "generated")
 """Folders of what is made when the site is built, and of what it is made from."""
-PARTS_OF_OTHERS = {"boosting", "tracking"}
+PARTS_OF_OTHERS = {"boosting", "hydra_job", "lightning_callbacks", "tracking"}
 """Modules of integrations that share code and have no page."""
 
 
