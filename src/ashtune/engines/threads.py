@@ -18,7 +18,6 @@ from collections.abc import Sequence
 from contextlib import suppress
 from itertools import count
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import msgspec
@@ -55,50 +54,40 @@ NAME = "ashtune-worker"
 STREAMS = ("stdout", "stderr")
 
 
-class ThreadLog:
-    """The log of one worker, entered by its thread. The file is made when something is printed."""
-
-    def __init__(self, logs: "ThreadLogs", path: Path) -> None:
-        self._logs = logs
-        self._path = path
-        self._has_printed = False
-
-    def write(self, text: str) -> int:
-        """Append to the log. One that the disk refuses is no reason to fail a trial."""
-        self._has_printed = self._has_printed or bool(text)
-        with suppress(OSError):
-            folder_of_a_study(self._path.parent)
-            with append_to(self._path) as file:
-                file.write(text.encode("utf-8", "backslashreplace"))
-        return len(text)
-
-    def mark(self, trial: TrialId, start: int) -> None:
-        """Say that a trial, from resource ``start`` on, has printed what is above, if it has printed anything."""
-        if self._has_printed:
-            self.write(mark_of(trial, start))
-            self._has_printed = False
-
-    def __enter__(self) -> "ThreadLog":
-        self._logs.here.log = self
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._logs.here.log = None
-
-
 class ThreadLogs:
     """The logs of all workers of a study. While it is open it stands before ``sys.stdout`` and ``sys.stderr``."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self.here = threading.local()
-        self._streams = {name: _LoggedStream(getattr(sys, name), self.here) for name in STREAMS}
+        self._here = threading.local()
+        self._streams = {name: _LoggedStream(getattr(sys, name), self) for name in STREAMS}
         for name, stream in self._streams.items():
             setattr(sys, name, stream)
 
-    def of(self, worker: WorkerId) -> ThreadLog:
-        """Return a worker's log."""
-        return ThreadLog(self, self._folder / f"worker-{worker}.log")
+    def begin(self, worker: WorkerId) -> None:
+        """This thread is a worker from now on. The file is made when something is printed."""
+        self._here.log = self._folder / f"worker-{worker}.log"
+        self._here.has_printed = False
+
+    @property
+    def are_here(self) -> bool:
+        """Whether this thread has a log."""
+        return hasattr(self._here, "log")
+
+    def write(self, text: str) -> int:
+        """Append to the log of this thread. One that the disk refuses is no reason to fail a trial."""
+        self._here.has_printed = self._here.has_printed or bool(text)
+        with suppress(OSError):
+            folder_of_a_study(self._folder)
+            with append_to(self._here.log) as file:
+                file.write(text.encode("utf-8", "backslashreplace"))
+        return len(text)
+
+    def mark(self, trial: TrialId, start: int) -> None:
+        """Say that a trial, from resource ``start`` on, has printed what is above, if it has printed anything."""
+        if self._here.has_printed:
+            self.write(mark_of(trial, start))
+            self._here.has_printed = False
 
     def close(self) -> None:
         """Put the streams back that were there before, unless somebody else has put others in their place."""
@@ -110,18 +99,17 @@ class ThreadLogs:
 class _LoggedStream:
     """A stream that leads worker threads to their logs."""
 
-    def __init__(self, before: Any, here: threading.local) -> None:
+    def __init__(self, before: Any, logs: ThreadLogs) -> None:
         self.before = before
-        self._here = here
+        self._logs = logs
 
     def write(self, text: str) -> int:
         """Write."""
-        log = getattr(self._here, "log", None)
-        return int((self.before if log is None else log).write(text))
+        return int((self._logs if self._logs.are_here else self.before).write(text))
 
     def flush(self) -> None:
         """Flush; logs are written at once."""
-        if getattr(self._here, "log", None) is None:
+        if not self._logs.are_here:
             self.before.flush()
 
     def __getattr__(self, name: str) -> Any:
@@ -220,24 +208,24 @@ class ThreadLink:
         """Be a worker, and another one should it be unknown what the driver has heard of the first."""
         worker = WorkerId(peer)
         while True:
-            with self._logs.of(worker) as log:
-                mailbox = Mailbox(channel)
-                setup = msgspec.structs.replace(self._setup, worker=worker)
-                try:
-                    runner = runner_of(self._objective, setup, mailbox, file=self._file)
-                    channel.send(WorkerJoined(0, worker, os.getpid(), os.uname().nodename))
-                    while True:
-                        message = mailbox.next()
-                        if isinstance(message, Assignment) and message.worker == worker:
-                            runner.run(message)
-                            log.mark(message.trial, message.start)
-                except Unsure as error:
-                    reason = f"an exception broke in between two messages: {error.__cause__!r}"
-                except Shutdown:
-                    raise
-                except BaseException:
-                    traceback.print_exc()  # to its log
-                    raise
+            self._logs.begin(worker)
+            mailbox = Mailbox(channel)
+            setup = msgspec.structs.replace(self._setup, worker=worker)
+            try:
+                runner = runner_of(self._objective, setup, mailbox, file=self._file)
+                channel.send(WorkerJoined(0, worker, os.getpid(), os.uname().nodename))
+                while True:
+                    message = mailbox.next()
+                    if isinstance(message, Assignment) and message.worker == worker:
+                        runner.run(message)
+                        self._logs.mark(message.trial, message.start)
+            except Unsure as error:
+                reason = f"an exception broke in between two messages: {error.__cause__!r}"
+            except Shutdown:
+                raise
+            except BaseException:
+                traceback.print_exc()  # to its log
+                raise
             self._arrived.put((peer, WorkerLost(time=0, worker=worker, reason=reason)))
             worker = WorkerId(next(self._numbers))
 
