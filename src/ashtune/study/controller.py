@@ -337,16 +337,14 @@ class Controller:
                 self._give_up(f"all of the session's first {self._failures_at_first:,} trials failed")
 
     def _withdraw(self, job: Job) -> list[Followed]:
-        if job.trial not in self._confirmations.of:
-            self._bests.withdraw(job.trial)
-            if job.rung:
-                self._kept_as_best.clear()  # without its results any of them may be promoted after all
-            self._withdraw_from_search(Job(self._confirmations.numbering.place(job.trial), job.rung))
-        return [*self.checkpoints.remove(job.trial)]
-
-    def _withdraw_from_search(self, job: Job) -> None:
         """Let the scheduler forget a trial; another may take its place."""
-        replace = False
+        removed: list[Followed] = [*self.checkpoints.remove(job.trial)]
+        if job.trial in self._confirmations.of:
+            return removed
+        self._bests.withdraw(job.trial)
+        if job.rung:
+            self._kept_as_best.clear()  # without its results any of them may be promoted after all
+        job, replace = Job(self._confirmations.numbering.place(job.trial), job.rung), False
         if self._scheduler.replaces(job):
             # Every trial that is allowed is promised a configuration, started or not: another needs one more.
             replace = self._allowed + self._replaced < self._configurations
@@ -356,6 +354,7 @@ class Controller:
         self._withdrawn_in_a_row += 1
         if self._withdrawn_in_a_row == WITHDRAWN_IN_A_ROW:
             self._give_up(f"{WITHDRAWN_IN_A_ROW:,} configurations in a row were withdrawn as invalid")
+        return removed
 
     def _start_session(self, event: SessionStarted) -> None:
         ladder = next_ladder(self._scheduler.ladder, event)
@@ -446,7 +445,9 @@ class Controller:
         orders: list[Followed] = []
         assignments = self._assignments
         while not (self.is_paused or self.is_over) and assignments.has_room(holding):
-            job = self._next_job(orders)
+            job = None if self.stopping else self._next_of_the_search(orders)
+            job = job or self._next_confirmation()
+            self._nothing_to_do = job is None
             if job is None:
                 break
             if holding is not None and job.trial == holding.trial:
@@ -463,15 +464,8 @@ class Controller:
             orders += self._release(holding)
         return orders
 
-    def _next_job(self, followed: list[Followed]) -> Job | None:
-        """Return the next job, if there is any; if it is a promotion, add that to what follows."""
-        job = None if self.stopping else self._next_of_the_search(followed)
-        job = job or self._next_confirmation()
-        self._nothing_to_do = job is None
-        return job
-
     def _next_of_the_search(self, followed: list[Followed]) -> Job | None:
-        """Return what was given back, or what the scheduler gives."""
+        """Return what was given back, or what the scheduler gives; if it is a promotion, add that to what follows."""
         if (job := self._assignments.next_returned_job()) is not None:
             return job
         while (job := self._scheduler.next_job()) is not None:
