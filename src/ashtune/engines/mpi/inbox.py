@@ -4,7 +4,6 @@ import os
 import sys
 import time
 from pathlib import Path
-from typing import NoReturn
 
 import msgspec
 
@@ -20,59 +19,15 @@ LIVENESS_CHECK_SECONDS = 0.5
 SILENCE_AT_REST = 3600.0
 
 
-class DriverMonitor:
-    """A rank's signs of life to the driver, and the driver's to it: ends this process when the driver is gone.
+class RankInbox:
+    """Messages in the order in which they were sent; files that come between them are put where they belong.
 
-    Between two studies the driver does what the user's script does, and may be silent for long.
+    It also shows the driver that this rank lives, and ends this process when the driver is gone. Between two studies
+    the driver does what the user's script does, and may be silent for long.
     """
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, scratch: ScratchDirectory) -> None:
         self._world = world
-        self._next_heartbeat = self._next_liveness_check = 0.0
-        self.rest()
-
-    def rest(self) -> None:
-        """No study is under way: the driver hears nothing, and may say nothing for long."""
-        self._is_at_work = False
-        self._silence = AwakeClock(time.monotonic(), SILENCE_AT_REST)
-
-    def work(self) -> None:
-        """A study begins."""
-        self._is_at_work = True
-        self._silence = AwakeClock(time.monotonic(), self._world.silence_allowed)
-
-    def heard(self) -> None:
-        """The driver has said something."""
-        self._silence.restart()
-
-    def look(self) -> None:
-        """Show life, and see whether the driver does."""
-        now = time.monotonic()
-        if self._is_at_work and now >= self._next_heartbeat:
-            self._next_heartbeat = now + self._world.heartbeat_seconds
-            self._world.transport.heartbeat(DRIVER)
-        if now >= self._next_liveness_check:
-            self._next_liveness_check = now + LIVENESS_CHECK_SECONDS
-            is_silent = self._silence.is_over(now) and self._world.heartbeat.is_possible
-            # Where no thread may send, heartbeats come only during a study.
-            if is_silent or DRIVER in self._world.transport.failed:
-                self._leave()
-
-    def _leave(self) -> NoReturn:
-        """End, rather than wait until the batch system does it. What this rank has started ends with it."""
-        sys.stderr.write(
-            f"rank {self._world.rank} on {os.uname().nodename}: the driver is gone; leaving. "
-            "Go on with `ashtune resume`\n"
-        )
-        sys.stderr.flush()
-        os._exit(1)
-
-
-class RankInbox:
-    """Messages in the order in which they were sent; files that come between them are put where they belong."""
-
-    def __init__(self, world: World, monitor: DriverMonitor, scratch: ScratchDirectory) -> None:
-        self._monitor = monitor
         self._scratch = scratch
         self._transport = world.transport
         self._envelope = msgspec.msgpack.Decoder(Envelope[ToRank])
@@ -80,13 +35,25 @@ class RankInbox:
         self._polling = Polling(LONGEST_SLEEP, is_for_an_answer=True)
         self._messages: list[ToRank] = []
         self._receiver: tuple[Path, FileReceiver] | None = None
+        self._next_heartbeat = self._next_liveness_check = 0.0
+        self.end_study()
+
+    def begin_study(self) -> None:
+        """A study begins: the driver listens, and is heard."""
+        self._is_at_work = True
+        self._silence = AwakeClock(time.monotonic(), self._world.silence_allowed)
+
+    def end_study(self) -> None:
+        """No study is under way."""
+        self._is_at_work = False
+        self._silence = AwakeClock(time.monotonic(), SILENCE_AT_REST)
 
     def look(self) -> list[ToRank]:
         """Return what has come."""
         messages, self._messages = self._messages, []
         arrived = self._transport.collect()
         if arrived:
-            self._monitor.heard()
+            self._silence.restart()
         for _, kind, body in arrived:
             if kind != HEARTBEAT:  # a sign of life is not what one waits for
                 self._polling.heard()
@@ -94,8 +61,26 @@ class RankInbox:
                 messages += self._envelope.decode(body).messages
             elif kind == CHUNK:
                 self._files().take(self._chunk(body))
-        self._monitor.look()
+        self._check_liveness()
         return messages
+
+    def _check_liveness(self) -> None:
+        """Show life, and end this process if the driver does not, rather than wait until the batch system does."""
+        world, now = self._world, time.monotonic()
+        if self._is_at_work and now >= self._next_heartbeat:
+            self._next_heartbeat = now + world.heartbeat_seconds
+            self._transport.heartbeat(DRIVER)
+        if now < self._next_liveness_check:
+            return
+        self._next_liveness_check = now + LIVENESS_CHECK_SECONDS
+        # Where no thread may send, heartbeats come only during a study.
+        is_silent = self._silence.is_over(now) and world.heartbeat.is_possible
+        if is_silent or DRIVER in self._transport.failed:
+            sys.stderr.write(
+                f"rank {world.rank} on {os.uname().nodename}: the driver is gone; leaving. Go on with `ashtune resume`\n"
+            )
+            sys.stderr.flush()
+            os._exit(1)
 
     def look_within_study(self) -> tuple[list[WithinStudy], bool]:
         """Return what has come of the study under way, and whether it is over: then what says so comes once more."""

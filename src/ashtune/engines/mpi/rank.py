@@ -24,7 +24,7 @@ from ashtune.core.variables import environment_now
 from ashtune.engines.distributed import Closed, Unable
 from ashtune.engines.local.pool import ProcessPool
 from ashtune.engines.mpi.files import RankFiles
-from ashtune.engines.mpi.inbox import DriverMonitor, RankInbox
+from ashtune.engines.mpi.inbox import RankInbox
 from ashtune.engines.mpi.messages import DRIVER, EndOfLaunch, Opening, WithinStudy
 from ashtune.engines.mpi.world import World
 from ashtune.engines.resources import environment_of, gpus_present
@@ -51,8 +51,8 @@ def serve_rank(world: World) -> bool:
     if threading.current_thread() is threading.main_thread():
         for number in SIGNALS:
             signal.signal(number, lambda *_: None)  # the driver decides; it is told by the same signals
-    monitor, scratch = DriverMonitor(world), ScratchDirectory()
-    inbox = RankInbox(world, monitor, scratch)
+    scratch = ScratchDirectory()
+    inbox = RankInbox(world, scratch)
     try:
         while True:
             messages = inbox.wait()
@@ -64,9 +64,9 @@ def serve_rank(world: World) -> bool:
                 if isinstance(message, Opening):
                     inbox.put_back(messages[at + 1 :])
                     world.edition = message.edition
-                    monitor.work()
+                    inbox.begin_study()
                     _serve(world, inbox, scratch, message)
-                    monitor.rest()
+                    inbox.end_study()
                     scratch.delete()
                     break
     finally:
