@@ -55,7 +55,8 @@ class Arrivals:
 
     def arrive(self, trial: TrialId, rung: int) -> None:
         """A trial has a result."""
-        self.start(trial)
+        if trial >= len(self._of):
+            self.start(trial)
         self._of[trial] = rung
 
 

@@ -24,7 +24,7 @@ from ashtune.study.journal import read_events, unreadable
 MOST_RUNGS = 1 << 15
 MOST_LEFT_OUT = 1 << 18
 """Trials of which a driver that was killed has not written the start."""
-_JobEvent = JobFinished | JobFailed | JobPaused | TrialWithdrawn | WorkerLost
+_OF_A_JOB = (JobFinished, JobFailed, JobPaused, TrialWithdrawn, WorkerLost)
 
 
 class Replay:
@@ -112,7 +112,7 @@ class Replay:
             if self._left_out > MOST_LEFT_OUT:
                 raise JournalError(f"trial {event.trial} starts where {started} is the next")
             self._arrivals.start(event.trial)
-        elif isinstance(event, _JobEvent) and event.trial is not None:
+        elif isinstance(event, _OF_A_JOB) and event.trial is not None:
             if self._arrivals[event.trial] == NOT_STARTED:
                 raise JournalError(f"an event of trial {event.trial}, which has not started")
             if event.rung >= self._rungs:
@@ -120,7 +120,7 @@ class Replay:
 
     def _derive(self, event: Event) -> list[Verdict]:
         """Return what is known to follow from an event without a controller. O(1)."""
-        if not isinstance(event, _JobEvent) or event.trial is None:
+        if not isinstance(event, _OF_A_JOB) or event.trial is None:
             return []
         verdicts: list[Verdict] = []
         trial, rung = event.trial, event.rung
