@@ -103,8 +103,7 @@ def serve(channel: Channel) -> None:
         Unsure: When something broke in between two words to the driver.
     """
     setup = Mailbox(channel).next()
-    if not isinstance(setup, Setup):
-        raise Shutdown
+    assert isinstance(setup, Setup), "it is what a driver sends first"
     sys.path[:] = setup.path
     try:
         objective, file = load_objective(Path(setup.objective), as_main=True)
@@ -140,10 +139,8 @@ def serve(channel: Channel) -> None:
                 signal.setitimer(signal.ITIMER_REAL, 0)  # an alarm that it has left set is no other trial's
                 if marks is not None:
                     marks.after(message.trial, message.start)
-            case Release() | Pause():
-                pass  # it crossed the event that it asks for
-            case Setup():
-                raise Shutdown
+            case Release() | Pause() | Setup():
+                pass  # it crossed the event that it asks for; a setup comes once
             case _:
                 assert_never(message)
 
