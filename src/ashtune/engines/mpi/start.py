@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, MutableMapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NoReturn
@@ -23,6 +23,10 @@ from ashtune.engines.mpi.world import FAULT_TOLERANT, World
 REFUSAL_SECONDS = 1.0
 START_SECONDS = 600.0
 START_VARIABLE = "ASHTUNE_START_SECONDS"
+AWAIT_SECONDS = 0.001
+HEAVY_YIELD = "MPIR_CVAR_ENABLE_HEAVY_YIELD"
+TIMER_SLACK_NANOSECONDS = 1_000_000
+_PR_SET_TIMERSLACK = 29
 SHARED_MEMORY = Path("/dev/shm")
 
 _world: World | None = None
@@ -50,11 +54,12 @@ def start_mpi(*, workers_given: bool = False) -> World | None:
     if not launch.is_started_by_it:
         _refuse(launch, launcher.without_world(launch, workers_given=workers_given))
         return None
-    with all_ranks_start_within(start_seconds(os.environ)):
+    with all_ranks_start_within(start_seconds(os.environ)), waiting_asleep(os.environ):
         mpi = _load(launch)
         if why := launcher.alone(launch, mpi.Get_library_version(), mpi.COMM_WORLD.Get_size()):
             mpi.Finalize()  # each is an MPI of its own and would leave its shared memory behind
             _refuse(launch, why)
+        _await_all(mpi)
         world = World(mpi)
     if world.rank != 0:
         _serve(world)
@@ -77,6 +82,39 @@ def all_ranks_start_within(seconds: float) -> Iterator[None]:
         yield
     finally:
         faulthandler.cancel_dump_traceback_later()
+
+
+@contextmanager
+def waiting_asleep(environment: MutableMapping[str, str]) -> Iterator[None]:
+    """Let MPI sleep between its looks at whether the other ranks have come, in place of taking a whole core for it.
+
+    MPICH, asked to yield heavily, sleeps for no time, and Linux makes a sleep longer by the thread's timer slack:
+    prctl(2).
+    """
+    is_asked = HEAVY_YIELD not in environment
+    if is_asked:
+        environment[HEAVY_YIELD] = "1"
+    _set_timer_slack(TIMER_SLACK_NANOSECONDS)
+    try:
+        yield
+    finally:
+        _set_timer_slack(0)  # as it was when the thread began
+        if is_asked:
+            environment.pop(HEAVY_YIELD, None)
+
+
+def _set_timer_slack(nanoseconds: int) -> None:
+    if sys.platform == "linux":
+        import ctypes
+
+        ctypes.CDLL(None).prctl(_PR_SET_TIMERSLACK, nanoseconds)
+
+
+def _await_all(mpi: Any) -> None:
+    """Wait for all ranks, asleep: the calls that follow would wait for them without a pause."""
+    request = mpi.COMM_WORLD.Ibarrier()
+    while not request.Test():
+        time.sleep(AWAIT_SECONDS)
 
 
 def start_seconds(environment: Mapping[str, str]) -> float:
