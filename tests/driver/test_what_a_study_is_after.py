@@ -31,12 +31,12 @@ def test_several_metrics_with_weights_and_constraints() -> None:
 @pytest.mark.parametrize(
     ("given", "says"),
     [
-        ({"metric": [], "mode": "max"}, "metric=[] is empty; give one"),
+        ({"metric": [], "mode": "max"}, "metric=[] is empty, or has a name twice; give each"),
         ({"metric": ["a", "b"], "mode": "max"}, "mode='max' does not fit the metric 'a', 'b'; give"),
         ({"metric": ["a", "b"], "mode": ["max"] * 3}, "mode=['max', 'max', 'max'] does not fit the metric"),
         ({"metric": "a", "mode": ["max", "min"]}, "mode=['max', 'min'] does not fit the metric 'a'; give"),
         ({"metric": ["a", "b"], "mode": ["max", "up"]}, "mode='up' is neither 'min' nor 'max'; say which way 'b'"),
-        ({"metric": ["a", "a"], "mode": ["max", "min"]}, "metric=['a', 'a'] has 'a' twice; give each metric once"),
+        ({"metric": ["a", "a"], "mode": ["max", "min"]}, "metric=['a', 'a'] is empty, or has a name twice; give"),
         ({"metric": ["a", 3], "mode": ["max", "min"]}, "metric=3 is not a name; give one"),
         (
             {**TWO, "weights": {"size": 1}},

@@ -21,13 +21,11 @@ def goal_of(metric: Any, mode: Any, *, weights: Any = None, constraints: Any = N
         weights: By metric how much it counts in the choice of one result, or None.
         constraints: By metric a bound, as "<= 5", or None.
     """
-    names = _as_list("metric", metric)
-    modes: list[Any] = _as_list("mode", mode)
+    names, modes = (list(each) if isinstance(each, list | tuple) else [each] for each in (metric, mode))
     for name in names:
         check_name("metric", name, "accuracy")
-    twice = next((name for place, name in enumerate(names) if name in names[:place]), None)
-    if twice is not None:
-        raise SettingsError(f"metric={shown(metric)} has {twice!r} twice; give each metric once")
+    if not 0 < len(names) == len(set(names)):
+        raise SettingsError(f"metric={shown(metric)} is empty, or has a name twice; give each metric once")
     if len(modes) != len(names):
         raise SettingsError(f"mode={shown(mode)} does not fit the metric {_words(names)}; give 'min' or 'max' for each")
     objectives = [Objective(name, _mode(name, way)) for name, way in zip(names, modes, strict=True)]
@@ -64,15 +62,6 @@ def check_one_metric(goal: Goal, option: str, value: object) -> None:
             f"{option}={shown(value)} compares results by one metric without constraints, and the study has {goal}; "
             "leave it out"
         )
-
-
-def _as_list(what: str, given: Any) -> list[Any]:
-    """Return what was given as a list."""
-    if not isinstance(given, list | tuple):
-        return [given]
-    if not given:
-        raise SettingsError(f"{what}={shown(given)} is empty; give one, or one for each metric")
-    return list(given)
 
 
 def _mode(metric: str, mode: Any) -> Mode:

@@ -303,12 +303,10 @@ def exporter_named(name: object, out: str | PathLike[str] | None = None) -> Expo
         SettingsError: If there is none of this name, or what it names is an observer that is no exporter.
         ExtraMissing: If its library is not installed.
     """
-    if not isinstance(name, str):
-        raise SettingsError(f"{shown(name)} names no exporter; give one of {', '.join(OBSERVERS.names)}")
-    made = OBSERVERS.made(name, *(() if out is None else (out,)))
+    made = OBSERVERS.made(name, *(() if out is None else (out,))) if isinstance(name, str) else None
     if not isinstance(made, Exporter):
         raise SettingsError(
-            f"{shown(name)} is an observer that keeps no copy of a study; derive its class from "
-            "ashtune.observers.Exporter, or give another"
+            f"{shown(name)} names no exporter, which keeps a copy of a study as an ashtune.observers.Exporter; give one "
+            f"of {', '.join(OBSERVERS.names)}"
         )
     return made

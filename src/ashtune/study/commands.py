@@ -185,10 +185,9 @@ def send(directory: Path, command: Command, *, seconds: float = ANSWER_SECONDS) 
                     f"the driver has not taken it up within {seconds:g} s, and it was taken back; try again"
                 )
             answer = _wait_for(folder, name, seconds)
-        if answer is None:
-            raise StudyError("the driver has taken it up, and not said what came of it; the page shows whether it did")
-        if answer.error:
-            raise StudyError(answer.error)
+        silent = "the driver has taken it up, and not said what came of it; the page shows whether it did"
+        if error := silent if answer is None else answer.error:
+            raise StudyError(error)
     finally:
         with suppress(OSError):
             DISK.unlink(name + _ANSWER, at=folder)

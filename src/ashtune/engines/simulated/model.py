@@ -69,10 +69,6 @@ class Mortality(msgspec.Struct, frozen=True):
     mean_seconds: float
     replaced_after: float | None = None
 
-    def __post_init__(self) -> None:
-        if not self.mean_seconds > 0:
-            raise SettingsError(f"mean_seconds={self.mean_seconds!r} is not above 0; workers live some time")
-
 
 class DriverCost(msgspec.Struct, frozen=True):
     """What the driver itself costs.
