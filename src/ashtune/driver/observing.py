@@ -306,7 +306,7 @@ def exporter_named(name: object, out: str | PathLike[str] | None = None) -> Expo
     made = OBSERVERS.made(name, *(() if out is None else (out,))) if isinstance(name, str) else None
     if not isinstance(made, Exporter):
         raise SettingsError(
-            f"{shown(name)} names no exporter, which keeps a copy of a study as an ashtune.observers.Exporter; give one "
+            f"{shown(name)} names no exporter, which is an ashtune.observers.Exporter and keeps a copy; give one "
             f"of {', '.join(OBSERVERS.names)}"
         )
     return made
