@@ -74,8 +74,7 @@ def load(file: BinaryIO, size: int) -> States:
     """Return what was written in ``size`` bytes, its tensors on the CPU. It is in memory twice while it is read.
 
     Raises:
-        StudyError: If PyTorch is not installed or too old, or the file holds anything else, of which nothing is
-        executed.
+        StudyError: If PyTorch is not installed or too old, or the file holds anything else; nothing is executed.
     """
     read = read_weights(io.BytesIO(file.read(size)))
     if not isinstance(read, dict) or not isinstance(read.get(STATES), dict) or RANDOM not in read:
@@ -87,8 +86,7 @@ def read_weights(file: BinaryIO) -> Any:
     """Return the tensors and plain values in a file of PyTorch, its tensors on the CPU.
 
     Raises:
-        StudyError: If PyTorch is not installed or too old, or the file holds anything else, of which nothing is
-        executed.
+        StudyError: If PyTorch is not installed or too old, or the file holds anything else; nothing is executed.
     """
     check_version()
     import torch
