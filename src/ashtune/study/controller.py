@@ -156,8 +156,7 @@ class Controller:
         """Take in one event, which is in the journal, and return the verdicts and orders that follow from it. O(log n).
 
         Raises:
-            JournalError: If the event cannot follow from those before it, as in a journal that was written under other
-            rules.
+            JournalError: If the event cannot follow from those before it, as where a journal has other rules.
         """
         before = self.stopping, self._ends_search_only
         if type(event) not in REMARKS:

@@ -100,8 +100,7 @@ class World:
         """On rank 0, when the script has ended: shut the others down and finalise MPI. Once.
 
         Args:
-            status: The exit status, if known: after a rank was lost MPICH cannot be finalised, and this process ends
-            here.
+            status: The exit status, if known. After a rank was lost MPICH cannot be finalised: this process ends here.
         """
         if self.has_left or os.getpid() != self._process:  # a fork of the script is not the driver
             return
