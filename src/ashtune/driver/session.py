@@ -10,7 +10,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NoReturn
@@ -159,7 +159,10 @@ class Session:
         session, followed = self._begin()
         has_work = self._controller.is_open
         if has_work:
-            stop = self._drive(session, followed)
+            stop, quiet = self._stop_switch(session.time), self._options["quiet"]
+            with self._listening() as inbox, stop, self._at_work(session, stop, inbox, quiet=quiet) as drive:
+                drive.run(session, followed)
+            self._after_work()  # Ctrl-C is the user's again
         else:
             stop = StopSwitch()
             self._say_where()
@@ -293,20 +296,11 @@ class Session:
 
     def _is_no_more_than_before(self, session: SessionStarted) -> bool:
         before = self._tally.session
-        if before is None or before.trials is None or session.trials is None or session.rungs:
+        if before is None or before.trials is None or session.trials is None:
             return False
-        if session.confirm != before.confirm:
+        if session.rungs or session.confirm != before.confirm:
             return False
         return session.trials <= before.trials and not changed(self._past.version, session.objective)
-
-    def _drive(self, session: SessionStarted, followed: Sequence[Followed]) -> StopSwitch:
-        """Run the session; return what may have stopped it."""
-        stop = self._stop_switch(session.time)
-        quiet = self._options["quiet"]
-        with self._listening() as inbox, stop, self._at_work(session, stop, inbox, quiet=quiet) as drive:
-            drive.run(session, followed)
-        self._after_work()  # Ctrl-C is the user's again
-        return stop
 
     @contextmanager
     def open(self) -> Iterator[Drive | None]:
