@@ -34,7 +34,7 @@ from ashtune.schedulers.ash import AshMachine
 from ashtune.schedulers.brackets import Bracket, BracketsMachine
 from ashtune.schedulers.protocol import Machine
 from ashtune.simulation import simulate
-from ashtune.simulation.curves import made_up
+from ashtune.simulation.curves import invent_curves
 from ashtune.study.journal import NAME, read_events
 from table import show
 
@@ -54,7 +54,7 @@ def run(job: tuple[str, int, float, float]) -> tuple[Simulated, float]:
     name, workers, length, decision = job
     models = 4 ** max(LADDER.top, math.ceil(math.log(workers, 4)))
     scheduler: Machine = AshMachine(LADDER) if name == "ash" else BracketsMachine(LADDER, [Bracket(0, models)])
-    curves = made_up(epoch_seconds=length / EPOCHS_A_JOB)
+    curves = invent_curves(epoch_seconds=length / EPOCHS_A_JOB)
     until = (3 if workers == WORKERS[-1] else 6) * LADDER.rungs[-1] * length / EPOCHS_A_JOB
     crew = SimulatedEngine(curves.training(), workers=workers, driver=DriverCost(decision))
     tally, progress = Tally(LADDER, curves.goal), BestSoFar(curves.goal)

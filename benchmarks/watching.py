@@ -39,7 +39,7 @@ from ashtune.engines.simulated.workers import SimulatedEngine
 from ashtune.integrations import optuna
 from ashtune.schedulers.ash import Ash
 from ashtune.search.random import Random
-from ashtune.simulation.curves import made_up
+from ashtune.simulation.curves import invent_curves
 from ashtune.simulation.run import simulate
 from ashtune.space.space import Space
 from ashtune.study.configurations import Configurations
@@ -65,7 +65,7 @@ PEER = "from optuna_dashboard._cli import main; main()"
 
 def study(directory: Path, trials: int) -> None:
     """Simulate a study; its journal is in the directory."""
-    curves, space, search, ladder = made_up(), Space.parse(SPACE), Random(), Ladder(1, 64, 2)
+    curves, space, search, ladder = invent_curves(), Space.parse(SPACE), Random(), Ladder(1, 64, 2)
     settings = new_settings(
         name=f"{trials:,} trials", goal=curves.goal, scheduler=Ash(), ladder=ladder, space=space, search=search, seed=0,
         simulated=True,

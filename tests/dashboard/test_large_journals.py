@@ -18,9 +18,8 @@ from ashtune.dashboard.trial_query import Query
 from ashtune.engines.simulated.model import Mortality, half_normal
 from ashtune.engines.simulated.workers import SimulatedEngine
 from ashtune.schedulers.ash import Ash
-from ashtune.simulation.curves import made_up
-from ashtune.simulation.run import simulate
-from ashtune.simulation.simulated_journal import new_journal
+from ashtune.simulation.curves import invent_curves
+from ashtune.simulation.run import new_journal, simulate
 from ashtune.study.journal import NAME
 from ashtune.study.journal_writer import Journal, create
 from ashtune.study.settings import Settings
@@ -72,7 +71,7 @@ def check_same(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_simulated_study_with_deaths_and_stragglers(
     tmp_path: Path, seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    curves, ladder = made_up(seed=seed), Ladder(1, 27, 3)
+    curves, ladder = invent_curves(seed=seed), Ladder(1, 27, 3)
     engine = SimulatedEngine(
         curves.training(stretch=half_normal(0.5), drop=0.002, has_curves=True),
         workers=7,

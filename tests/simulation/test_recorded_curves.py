@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ashtune.core.jobs import Goal
-from ashtune.simulation.curves import Continuations
+from ashtune.simulation.curves import courses
 from ashtune.simulation.traces import Timing, Trace, Traces
 
 LOSSES = st.lists(st.floats(-1e3, 1e3), max_size=40)
@@ -21,43 +21,42 @@ def traces(*curves: list[float], fails: bool = False) -> Traces:
 
 @given(st.lists(LOSSES, min_size=1, max_size=5), st.integers(0, 3))
 def test_what_is_known_is_never_changed(curves: list[list[float]], draw: int) -> None:
-    loss = Continuations(traces(*curves)).courses(draw)
+    loss = courses(traces(*curves), draw)
     for trial, curve in enumerate(curves):
         assert [loss(trial, resource) for resource in range(1, len(curve) + 1)] == curve
 
 
 @given(st.lists(LOSSES.filter(bool), min_size=1, max_size=5))
 def test_the_likeliest_course_stays_at_the_last_value(curves: list[list[float]]) -> None:
-    loss = Continuations(traces(*curves)).courses(0)
+    loss = courses(traces(*curves), 0)
     for trial, curve in enumerate(curves):
         assert all(loss(trial, len(curve) + more) == curve[-1] for more in (1, 50, 500))
 
 
 def test_another_draw_goes_on_as_a_longer_trial_did_and_stays_where_that_one_ends() -> None:
     known = traces([1.0, 0.8], [0.9, 0.85, 0.5, 0.45, 0.44])
-    continuations = Continuations(known)
-    assert continuations.courses(0)(0, 5) == 0.8
-    assert continuations.courses(1)(0, 5) == pytest.approx(0.8 + 0.44 - 0.85)
-    assert continuations.courses(1)(0, 9) == continuations.courses(1)(0, 5)
-    assert continuations.courses(1)(1, 9) == 0.44
+    assert courses(known)(0, 5) == 0.8
+    assert courses(known, 1)(0, 5) == pytest.approx(0.8 + 0.44 - 0.85)
+    assert courses(known, 1)(0, 9) == courses(known, 1)(0, 5)
+    assert courses(known, 1)(1, 9) == 0.44
 
 
 def test_what_looks_like_a_share_stays_one() -> None:
     falls = [0.9, 0.5, 0.1]
     for draw in range(5):
-        assert Continuations(traces([0.2], falls)).courses(draw)(0, 3) >= 0
-    assert Continuations(traces([0.2], [-0.1, *falls])).courses(1)(0, 4) == pytest.approx(0.2 + 0.1 + 0.1)
-    assert Continuations(traces([0.2], [1.9, *falls])).courses(1)(0, 4) < 0
+        assert courses(traces([0.2], falls), draw)(0, 3) >= 0
+    assert courses(traces([0.2], [-0.1, *falls]), 1)(0, 4) == pytest.approx(0.2 + 0.1 + 0.1)
+    assert courses(traces([0.2], [1.9, *falls]), 1)(0, 4) < 0
 
 
 def test_a_failed_trial_fails_again_beyond_what_is_known() -> None:
-    loss = Continuations(traces([1.0, 0.5], fails=True)).courses(0)
+    loss = courses(traces([1.0, 0.5], fails=True), 0)
     assert (loss(0, 2), loss(0, 3)) == (0.5, math.inf)
 
 
 def test_the_same_draw_is_the_same_course_and_another_is_not() -> None:
     longer = [[1.0, 0.9, 0.5 + number / 100] for number in range(40)]
-    continuations = Continuations(traces(*[[1.0, 0.9]] * 40, *longer))
-    ends = [[continuations.courses(draw)(trial, 3) for trial in range(40)] for draw in (1, 1, 2)]
+    known = traces(*[[1.0, 0.9]] * 40, *longer)
+    ends = [[courses(known, draw)(trial, 3) for trial in range(40)] for draw in (1, 1, 2)]
     assert ends[0] == ends[1] != ends[2]
     assert len(set(ends[0])) > 1

@@ -27,7 +27,7 @@ from ashtune.core.verdicts import Followed
 from ashtune.engines.simulated.workers import SimulatedEngine
 from ashtune.schedulers.ash import AshMachine
 from ashtune.simulation import simulate
-from ashtune.simulation.curves import Continuations, continued, made_up
+from ashtune.simulation.curves import continue_curves, courses, invent_curves
 from ashtune.simulation.recording import Recorder
 from ashtune.simulation.traces import Traces
 from ashtune.study.replay import Replay
@@ -112,7 +112,7 @@ def test_failures_fail_again_after_their_time_and_withdrawn_trials_are_left_out(
     traces = readers.traces()
     assert [(trace.fails, trace.known) for trace in traces.trials] == [(True, 1), (True, 0)]
     assert traces.trials[0].seconds(1, 2) == 0.5
-    assert Continuations(traces).courses(0)(1, 1) == math.inf
+    assert courses(traces, 0)(1, 1) == math.inf
 
 
 def test_a_paused_job_is_known_up_to_where_it_was_broken_off() -> None:
@@ -155,7 +155,7 @@ def test_a_study_of_which_nothing_was_trained_is_refused() -> None:
 @pytest.mark.parametrize("workers", [1, 3, 8])
 def test_a_simulation_of_what_a_simulation_recorded_is_the_same_study(workers: int) -> None:
     """Events of the second are those of the first, to rounding of times."""
-    curves = made_up(seed=5)
+    curves = invent_curves(seed=5)
     recorded, first, second = RecorderAndTimeline(), [], []
 
     class Keep(Observer):
@@ -169,7 +169,7 @@ def test_a_simulation_of_what_a_simulation_recorded_is_the_same_study(workers: i
     training = curves.training(has_curves=True)
     simulate(AshMachine(LADDER, 60), SimulatedEngine(training, workers=workers), [recorded, Keep(first)], trials=60)
     traces = recorded.traces()
-    again = continued(traces, Continuations(traces)).training()
+    again = continue_curves(traces).training()
     simulate(AshMachine(LADDER, 60), SimulatedEngine(again, workers=workers), [Keep(second)], trials=60)
     assert len(first) > 60
     assert first == second

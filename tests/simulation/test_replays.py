@@ -16,7 +16,7 @@ from ashtune.engines.simulated.model import Stay
 from ashtune.engines.simulated.workers import SimulatedEngine
 from ashtune.schedulers.registry import SCHEDULERS
 from ashtune.simulation import simulate
-from ashtune.simulation.curves import Continuations, made_up
+from ashtune.simulation.curves import courses, invent_curves
 from ashtune.simulation.recording import Recorder
 from ashtune.simulation.traces import Traces
 from ashtune.simulation.whatif import Predictor
@@ -52,7 +52,7 @@ class Readers(Observer):
 
 def study(scheduler: str, workers: int, **training: Any) -> tuple[Readers, float]:
     readers = Readers()
-    does = made_up(seed=4).training(has_curves=True, **training)
+    does = invent_curves(seed=4).training(has_curves=True, **training)
     stays = [Stay(joins=0.1 * number) for number in range(workers)]
     inner = SCHEDULERS.given(scheduler).build(LADDER, TRIALS)
     return readers, simulate(inner, SimulatedEngine(does, workers=stays), [readers], trials=TRIALS)
@@ -93,7 +93,7 @@ def test_what_workers_need_to_begin_is_paid_once_by_each_of_them() -> None:
 
 def test_of_few_jobs_a_worker_the_beginning_is_told_apart_all_the_same() -> None:
     readers = Readers()
-    workers = SimulatedEngine(made_up(seed=4).training(warmup_seconds=200.0), workers=8)
+    workers = SimulatedEngine(invent_curves(seed=4).training(warmup_seconds=200.0), workers=8)
     simulate(SCHEDULERS.given("ash").build(LADDER, 12), workers, [readers], trials=12)
     assert readers.traces().timing.warmup == pytest.approx(200.0, rel=0.1)
 
@@ -149,5 +149,5 @@ def test_before_its_first_report_a_trial_is_as_there_and_between_two_in_between(
     begin(readers, 0.0, 0)
     curve: list[tuple[int, dict[str, float | None]]] = [(3, {"loss": 0.9}), (7, {"loss": 0.5})]
     readers.take(msgspec.structs.replace(finished(0, 0, 9, 9.0, seconds=9.0), metrics={"loss": 0.4}, curve=curve))
-    loss = Continuations(readers.traces()).courses(0)
+    loss = courses(readers.traces(), 0)
     assert [loss(0, resource) for resource in (1, 3, 4, 7, 8, 9)] == pytest.approx([0.9, 0.9, 0.8, 0.5, 0.45, 0.4])

@@ -14,18 +14,17 @@ from ashtune.reports.terminal.text import as_text
 from ashtune.reports.whatif import whatif_figure, whatif_table, whatif_words
 from ashtune.schedulers.ash import Ash, AshMachine
 from ashtune.simulation import simulate
-from ashtune.simulation.curves import made_up
-from ashtune.simulation.prediction import Prediction, Span
+from ashtune.simulation.curves import invent_curves
 from ashtune.simulation.recording import Recorder
 from ashtune.simulation.traces import Timing, Trace, Traces
-from ashtune.simulation.whatif import Predictor
+from ashtune.simulation.whatif import Prediction, Predictor, Span
 
 GOAL, LADDER = Goal("loss", "min"), Ladder(1, 16, 2)
 
 
 def known(trials: int = 40, *, top: int = 16) -> Traces:
     """Trials whose whole curves are known."""
-    curves = made_up(seed=2)
+    curves = invent_curves(seed=2)
     traces = [
         Trace(
             array("d", [curves.loss(trial, resource) for resource in range(1, top + 1)]),  # type: ignore[arg-type]
@@ -40,7 +39,7 @@ def known(trials: int = 40, *, top: int = 16) -> Traces:
 
 def cut(workers: int = 2) -> Traces:
     """What a study by ASH would know of them."""
-    recorder, timeline, curves = Recorder(GOAL, LADDER), Timeline(LADDER), made_up(seed=2)
+    recorder, timeline, curves = Recorder(GOAL, LADDER), Timeline(LADDER), invent_curves(seed=2)
     training = curves.training(has_curves=True)
     simulate(AshMachine(LADDER, 40), SimulatedEngine(training, workers=workers), [recorder, timeline], trials=40)
     return recorder.traces(Ash(), timeline)
@@ -67,7 +66,7 @@ def test_of_curves_known_in_full_nothing_is_guessed_and_the_spread_is_luck() -> 
 
 
 def test_a_study_asked_for_what_it_was_answers_what_it_took() -> None:
-    curves = made_up(seed=2)
+    curves = invent_curves(seed=2)
     end = simulate(AshMachine(LADDER, 40), SimulatedEngine(curves.training(), workers=2), [], trials=40)
     predictor = Predictor(cut(workers=2))
     one = predictor.prediction(predictor.choice("ash", LADDER, 2))

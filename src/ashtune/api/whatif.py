@@ -19,9 +19,8 @@ from ashtune.reports.page import html
 from ashtune.reports.terminal.text import show, write
 from ashtune.reports.whatif import AsRecorded, whatif_figure, whatif_table, whatif_words, who
 from ashtune.schedulers.protocol import Rule, Scheduler
-from ashtune.simulation.prediction import Prediction
 from ashtune.simulation.recording import traces_of
-from ashtune.simulation.whatif import DRAWS, Choices, Predictor, ladders
+from ashtune.simulation.whatif import DRAWS, Choices, Prediction, Predictor, ladders
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure

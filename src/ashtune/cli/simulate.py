@@ -132,15 +132,15 @@ def _check(given: argparse.Namespace) -> None:
 def _curves(given: argparse.Namespace) -> "tuple[LossCurves, Scheduler, Ladder]":
     """Return what is trained, by which scheduler, on which ladder: as given, or a study's own."""
     from ashtune.core.errors import SettingsError
-    from ashtune.simulation.curves import Continuations, continued, made_up
+    from ashtune.simulation.curves import continue_curves, invent_curves
 
     recorded = None
     if given.curves is None:
-        curves = made_up(epoch_seconds=_epoch_seconds(given), seed=given.seed)
+        curves = invent_curves(epoch_seconds=_epoch_seconds(given), seed=given.seed)
     else:
         traces = _traces(given)
         recorded = traces.recorded
-        curves = continued(traces, Continuations(traces, given.seed))
+        curves = continue_curves(traces, seed=given.seed)
     scheduler = given.scheduler
     if scheduler is None:
         scheduler = "ash" if recorded is None else recorded.scheduler
@@ -201,7 +201,7 @@ def _traces(given: argparse.Namespace) -> "Traces":
 
         return Study.load(given.curves).traces()
     from ashtune.core.jobs import Goal
-    from ashtune.simulation.tables import read_table
+    from ashtune.simulation.traces import read_table
 
     return read_table(
         Path(given.curves),
@@ -258,7 +258,7 @@ def _ledger(
     if given.directory is None:
         return nullcontext()
     from ashtune.core.errors import SettingsError
-    from ashtune.simulation.simulated_journal import new_journal
+    from ashtune.simulation.run import new_journal
 
     if trials is None:
         raise SettingsError("--directory wants a known number of trials; give --trials 1000")

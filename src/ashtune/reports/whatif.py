@@ -8,7 +8,7 @@ import msgspec
 from ashtune.core.numbers import number_text, plural, seconds_text, share_text
 from ashtune.reports.looks import CATEGORIES, GREY, RED, blank, go
 from ashtune.reports.tables import bare_table
-from ashtune.simulation.prediction import Prediction, Span
+from ashtune.simulation.whatif import Prediction, Span
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure

@@ -61,52 +61,38 @@ class LossCurves(msgspec.Struct, frozen=True, kw_only=True):
         return Training(metrics=metrics, seconds=self.seconds, **{**given, **more})
 
 
-class Continuations:
-    """The courses of all trials beyond what is known.
+def courses(traces: Traces, draw: int = 0, seed: int = 0) -> Callable[[int, int], float]:
+    """Return (trial, resource) -> loss: what is known, and beyond it one continuation a trial.
 
     Args:
         traces: The trials.
-        seed: Decides which plausible courses are drawn.
+        draw: 0 for the likeliest; others are plausible, each drawn anew for every trial.
+        seed: Decides what is drawn.
     """
+    trials, (low, high) = traces.trials, _bounds(traces)
+    by_length = sorted((trial for trial in trials if not trial.fails), key=lambda trial: trial.known)
 
-    def __init__(self, traces: Traces, seed: int = 0) -> None:
-        self._trials = traces.trials
-        self._low, self._high = _bounds(traces)
-        self._seed = seed
-        by_length = sorted(range(len(self._trials)), key=lambda trial: self._trials[trial].known)
-        self._by_length = [trial for trial in by_length if not self._trials[trial].fails]
-
-    def courses(self, draw: int) -> Callable[[int, int], float]:
-        """Return (trial, resource) -> loss: what is known, and beyond it one continuation a trial.
-
-        Args:
-            draw: 0 for the likeliest; others are plausible, each drawn anew for every trial.
-        """
-
-        @lru_cache(maxsize=CACHED_TRIALS)
-        def longer(trial: int) -> Trace | None:
-            return self._longer(trial, draw) if draw else None
-
-        def loss(trial: int, resource: int) -> float:
-            trace = self._trials[trial]
-            if resource <= trace.known:
-                return trace.losses[resource - 1]
-            if trace.fails:
-                return math.inf
-            last, change, other = trace.losses[-1] if trace.known else math.inf, 0.0, longer(trial)
-            if other is not None:
-                change = other.losses[min(resource, other.known) - 1] - other.losses[trace.known - 1]
-            return min(max(last + change if math.isfinite(change) else last, self._low), self._high)
-
-        return loss
-
-    def _longer(self, trial: int, draw: int) -> Trace | None:
+    @lru_cache(maxsize=CACHED_TRIALS)
+    def draw_longer(trial: int) -> Trace | None:
         """Draw a trial that is known for longer than another; none if there is no such trial."""
-        known = self._trials[trial].known
-        place = bisect_right(self._by_length, known, key=lambda number: self._trials[number].known)
-        if place == len(self._by_length) or known == 0:
+        known = trials[trial].known
+        place = bisect_right(by_length, known, key=lambda other: other.known)
+        if not draw or place == len(by_length) or known == 0:
             return None
-        return self._trials[random.Random(f"{self._seed} {draw} {trial}").choice(self._by_length[place:])]
+        return random.Random(f"{seed} {draw} {trial}").choice(by_length[place:])
+
+    def loss(trial: int, resource: int) -> float:
+        trace = trials[trial]
+        if resource <= trace.known:
+            return trace.losses[resource - 1]
+        if trace.fails:
+            return math.inf
+        last, change, other = trace.losses[-1] if trace.known else math.inf, 0.0, draw_longer(trial)
+        if other is not None:
+            change = other.losses[min(resource, other.known) - 1] - other.losses[trace.known - 1]
+        return min(max(last + change if math.isfinite(change) else last, low), high)
+
+    return loss
 
 
 def _bounds(traces: Traces) -> tuple[float, float]:
@@ -116,22 +102,22 @@ def _bounds(traces: Traces) -> tuple[float, float]:
     return share if all(share[0] <= loss <= share[1] for loss in known) else (-math.inf, math.inf)
 
 
-def continued(traces: Traces, continuations: Continuations, draw: int = 0) -> LossCurves:
-    """Return curves that are what is known, and beyond it a continuation: the likeliest, or another draw."""
+def continue_curves(traces: Traces, draw: int = 0, seed: int = 0) -> LossCurves:
+    """Return curves that are what is known, and beyond it a continuation, as :func:`courses` has them."""
     trials, timing = traces.trials, traces.timing
 
     def release(trial: TrialId, resource: int, is_kept: bool) -> float:
         known = trials[trial].releases.get(resource)
         return known if known is not None else timing.save if is_kept else 0.0
 
-    courses = continuations.courses(draw)
+    loss = courses(traces, draw, seed)
 
     def fails(trial: TrialId, resource: int) -> str:
-        return "" if math.isfinite(courses(trial, resource)) else "its result is not finite, or it failed as recorded"
+        return "" if math.isfinite(loss(trial, resource)) else "its result is not finite, or it failed as recorded"
 
     return LossCurves(
         goal=traces.goal,
-        loss=courses,
+        loss=loss,
         seconds=lambda trial, start, target: trials[trial].seconds(start, target),
         timing=timing,
         fails=fails,
@@ -143,7 +129,7 @@ def continued(traces: Traces, continuations: Continuations, draw: int = 0) -> Lo
     )
 
 
-def made_up(*, epoch_seconds: float = 1.0, seed: int = 0) -> LossCurves:
+def invent_curves(*, epoch_seconds: float = 1.0, seed: int = 0) -> LossCurves:
     """Return curves of no model at all, for questions about time only.
 
     Trial by trial three independent uniform numbers ``u, v, w``: the loss is ``u + (0.25 + v / 2) / sqrt(resource)``,

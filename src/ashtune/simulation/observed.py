@@ -39,7 +39,7 @@ class ObservedJob(msgspec.Struct):
 class ObservedTrial(msgspec.Struct):
     """One trial.
 
-    ``releases`` are the seconds that letting go of it took, by resource; ``rung_of`` is the resource of the rung that a
+    ``releases`` are the seconds that its releases took, by resource; ``rung_of`` is the resource of the rung that a
     job was for, by that of its last report. ``is_left_out``: it was withdrawn, or confirms another.
     """
 
@@ -85,7 +85,7 @@ def later_rate(trials: Sequence[ObservedTrial]) -> float:
 FEWEST = 5
 """Jobs that a median needs."""
 CLEARLY = 3.0
-"""So many times the median distance of jobs from their median."""
+"""How many times the median distance of jobs from their median."""
 
 
 def take_out_warmup(jobs: Sequence[ObservedJob]) -> float:

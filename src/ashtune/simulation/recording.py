@@ -70,12 +70,7 @@ def traces_of(study: StudyReader) -> Traces:
 
 
 class Recorder(Observer):
-    """Takes in a study's events.
-
-    Args:
-        goal: Its metric, and which way is better.
-        ladder: Its rungs.
-    """
+    """Takes in a study's events."""
 
     def __init__(self, goal: Goal, ladder: Ladder) -> None:
         self._goal = goal

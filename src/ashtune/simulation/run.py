@@ -1,13 +1,17 @@
-"""A simulated study: the same loop, controller and scheduler, workers in virtual time, on disk what is asked for."""
+"""A simulated study: the same loop, controller and scheduler, but workers in virtual time; kept on disk if wanted."""
 
 import math
-from collections.abc import Mapping, Sequence
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from ashtune.core.confirm import Confirm
 from ashtune.core.errors import SettingsError
 from ashtune.core.events import Event, SessionStarted
 from ashtune.core.jobs import Goal, WorkerId
+from ashtune.core.ladder import Ladder
 from ashtune.core.observer import Observer
 from ashtune.core.options import checked
 from ashtune.core.version import __version__
@@ -15,9 +19,15 @@ from ashtune.engines.loop import Drive, Ledger
 from ashtune.engines.options import RunOptions
 from ashtune.engines.protocol import Brief, Engine
 from ashtune.engines.stop import StopSwitch
-from ashtune.schedulers.protocol import Machine
+from ashtune.schedulers.protocol import Machine, Scheduler
+from ashtune.search.grid import Grid
+from ashtune.space.space import Space
+from ashtune.study import journal as journals
 from ashtune.study.configurations import Configurations
 from ashtune.study.controller import Controller
+from ashtune.study.disk import FOLDER_FOR_THE_OWNER
+from ashtune.study.factory import new_settings
+from ashtune.study.journal_writer import Journal, create
 from ashtune.training.messages import Setup
 
 LOSS = Goal("loss", "min")
@@ -79,6 +89,51 @@ def simulate(
     )
     drive.run(session, followed)
     return workers.now()
+
+
+@contextmanager
+def new_journal(
+    directory: Path,
+    name: str,
+    goal: Goal,
+    scheduler: Scheduler,
+    ladder: Ladder,
+    *,
+    trials: int,
+    seed: int,
+    resource: str = "epoch",
+) -> Iterator[Journal]:
+    """Create a study's directory and its journal, for writing. If what is then written is refused, neither is left.
+
+    Its trials have their own number as their only hyperparameter. It can be read like any other, but not resumed.
+
+    Raises:
+        SettingsError: If the directory cannot be made, or there are fewer than two trials.
+    """
+    if trials < 2:
+        raise SettingsError(f"trials={trials}: a study of one trial is not kept; give --trials of at least 2")
+    settings = new_settings(
+        name=name,
+        goal=goal,
+        scheduler=scheduler,
+        ladder=ladder,
+        space=Space.parse({"trial": (0, trials - 1)}),
+        search=Grid(),
+        seed=seed,
+        resource=resource,
+        simulated=True,
+    )
+    try:
+        directory.mkdir(FOLDER_FOR_THE_OWNER, parents=True)
+    except OSError as error:
+        raise SettingsError(f"{directory}: {error.strerror}; give a directory that can be made") from None
+    create(directory / journals.NAME, settings)
+    try:
+        with Journal(directory / journals.NAME) as journal:
+            yield journal
+    except SettingsError:
+        shutil.rmtree(directory)
+        raise
 
 
 class _Numbered:

@@ -1,20 +1,30 @@
 """Traces: what is known of each trial's training, its loss and its time by resource.
 
-They come from a table (:mod:`ashtune.simulation.tables`) or from a study's journal
+They come from a table, an ``.npz`` of arrays, trial by epoch; or from a study's journal
 (:mod:`ashtune.simulation.recording`).
 """
 
 import math
+import re
 from array import array
 from bisect import bisect_left
 from collections.abc import Sequence
+from pathlib import Path
 from statistics import median
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from ashtune.core.errors import SettingsError
 from ashtune.core.jobs import Goal
 from ashtune.core.ladder import Ladder
 from ashtune.schedulers.protocol import Scheduler
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    Floats = npt.NDArray[np.float64]
 
 
 class JobTrace(msgspec.Struct, frozen=True, gc=False):
@@ -42,13 +52,13 @@ class Trace(msgspec.Struct):
     """One trial.
 
     Args:
-        losses: At each resource from 1 on, as far as known; inf where there is no finite result.
+        losses: At each resource from 1 to the last known one; inf where there is no finite result.
         ends: Resources at which its time is known, increasing.
         clock: Seconds of training up to each of them, without disturbance.
         rate: Seconds a unit of resource beyond the last of them.
         fails: Whether it fails after what is known.
         jobs: (start, target) -> a job as it was, where it was.
-        releases: Resource -> seconds that letting go of it there took, where they are known.
+        releases: Resource -> seconds that its release there took, where they are known.
     """
 
     losses: "array[float]"
@@ -107,7 +117,7 @@ class Timing(msgspec.Struct, frozen=True, kw_only=True):
 class Traces(msgspec.Struct, frozen=True, kw_only=True):
     """The trials that can be trained, in the order in which they are drawn; and what time is lost beside.
 
-    ``recorded`` is how, None if they come from a table. ``saves``: whether trials that are let go of are saved;
+    ``recorded`` is how, None if they come from a table. ``saves``: whether released trials are saved;
     ``goes_on``: whether a job goes on from where the one before ended, in place at least.
     """
 
@@ -122,3 +132,69 @@ class Traces(msgspec.Struct, frozen=True, kw_only=True):
     def best_loss(self) -> float:
         """The best loss that any trial is known to reach, at any resource."""
         return min((min(trace.losses, default=math.inf) for trace in self.trials), default=math.inf)
+
+
+def read_table(path: Path, goal: Goal, *, values: str = "", times: str = "", epoch_seconds: float = 1.0) -> Traces:
+    """Return the curves of a table. Nothing in the file is executed: pickled arrays are refused.
+
+    Args:
+        path: The ``.npz`` file.
+        goal: The metric, and which way is better.
+        values: Which array holds it, trials by epochs, the first epoch first; an index selects of an array with
+            more dimensions, as in ``val_accuracy[0]``. By default the array named like the metric.
+        times: Which array holds the seconds of training, added up over the epochs; what falls is held level. By
+            default an epoch takes ``epoch_seconds``.
+        epoch_seconds: See there.
+
+    Raises:
+        SettingsError: If there is no such file or array, or its shape does not fit.
+    """
+    losses = _array(path, values or goal.metric)
+    import numpy as np
+
+    clock = None if not times else np.maximum.accumulate(_array(path, times), axis=1)
+    if clock is not None and not (clock.shape == losses.shape and np.isfinite(clock).all() and (clock >= 0).all()):
+        raise SettingsError(
+            f"{path}: {times}, {_shape(clock)}, is no time for a metric of {_shape(losses)}; give as many seconds, "
+            "each at least 0"
+        )
+    losses = losses if goal.mode == "min" else -losses
+    losses = np.where(np.isfinite(losses), losses, np.inf)
+    epochs = list(range(1, losses.shape[1] + 1))
+    level = [epoch * epoch_seconds for epoch in epochs]
+    trials = []
+    for number, row in enumerate(losses):
+        seconds = level if clock is None else clock[number].tolist()
+        trials.append(Trace(array("d", row.tobytes()), epochs, seconds, seconds[-1] / len(epochs)))
+    return Traces(goal=goal, trials=trials, timing=Timing())
+
+
+def _array(path: Path, wanted: str) -> "Floats":
+    """Return an array of a table: two dimensions, float."""
+    import numpy as np
+
+    parts = re.fullmatch(r"([^\[\]]+)((?:\[\d+\])*)", wanted)
+    if parts is None:
+        raise SettingsError(f"{wanted!r} names no array; give as in val_accuracy or val_accuracy[0]")
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as table:
+            if parts[1] not in table:
+                raise SettingsError(f"{path} has no array {parts[1]!r}; it has {', '.join(table.files)}")
+            whole: npt.NDArray[Any] = table[parts[1]]
+    except SettingsError:
+        raise
+    except Exception as error:  # noqa: BLE001 - zipfile, zlib and numpy raise nearly anything of a damaged file
+        why = " ".join(str(error).split()) or type(error).__name__
+        raise SettingsError(f"{path}: not a table of curves ({why}); give an .npz file of numbers") from None
+    indices = tuple(int(index) for index in re.findall(r"\d+", parts[2]))
+    try:
+        chosen = whole[indices]
+    except IndexError as error:
+        raise SettingsError(f"{path}: {wanted}: {error}") from None
+    if chosen.ndim != 2 or 0 in chosen.shape or chosen.dtype.kind not in "fiu":
+        raise SettingsError(f"{path}: {wanted} is {_shape(chosen)} of {chosen.dtype}; give numbers, trials by epochs")
+    return np.ascontiguousarray(chosen, dtype=np.float64)
+
+
+def _shape(numbers: "npt.NDArray[Any]") -> str:
+    return " x ".join(map(str, numbers.shape)) or "a single number"

@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from statistics import median, median_low
 
 import msgspec
+from msgspec.structs import replace
 
 from ashtune.analysis.tally import Tally
 from ashtune.core.errors import SettingsError
@@ -24,8 +25,7 @@ from ashtune.engines.simulated.model import Stay
 from ashtune.engines.simulated.workers import SimulatedEngine
 from ashtune.schedulers.protocol import Rule, Scheduler
 from ashtune.schedulers.registry import SCHEDULERS
-from ashtune.simulation.curves import Continuations, continued
-from ashtune.simulation.prediction import Prediction, Span
+from ashtune.simulation.curves import continue_curves
 from ashtune.simulation.run import simulate
 from ashtune.simulation.traces import RecordedStudy, Traces
 
@@ -34,10 +34,45 @@ DRAWS = 10
 JITTER = 0.01
 """The standard deviation of the logarithm of a job's time, in those replays. Which of two results comes first decides
 what is promoted, so that a hundredth changes more than a hundredth."""
-BELOW = 4
-"""So many numbers of workers below one that is done in time are tried as well."""
 PARTS = 16
-"""So many parts of all trials are tried for a budget before what lies between is halved."""
+"""Of all trials, tried for a budget before what lies between two of them is halved."""
+
+
+class Span(msgspec.Struct, frozen=True):
+    """A predicted figure: the likeliest, and the lowest and highest over replays with other luck and continuations."""
+
+    likely: float
+    low: float
+    high: float
+
+
+class Prediction(msgspec.Struct, frozen=True, kw_only=True):
+    """What a study would have taken.
+
+    ``wall_seconds`` from its start to its end; ``first_seconds`` until the first trial was trained to the top, None if
+    none is. ``speed_up`` is against one worker with the same scheduler, ladder and trials, ``efficiency`` that by the
+    number of workers. ``continued`` is the share of the trained epochs that the recorded study does not know, so that
+    curves had to be continued. ``best`` is the metric of the best trial at the highest rung, None if all failed.
+    """
+
+    scheduler: str
+    reduction_factor: str
+    workers: int
+    trials: int
+    wall_seconds: Span
+    first_seconds: float | None
+    speed_up: float
+    efficiency: float
+    utilisation: float
+    epochs: int
+    continued: float
+    best: Span | None
+    is_as_recorded: bool = False
+
+    @property
+    def worker_hours(self) -> float:
+        """Hours of all workers, from the start to the end of the study."""
+        return self.workers * self.wall_seconds.likely / 3600
 
 
 class Choices(msgspec.Struct, frozen=True):
@@ -84,7 +119,7 @@ class Predictor:
         self.traces = traces
         self._draws = draws
         self._study_seed = 0 if traces.recorded is None else traces.recorded.seed
-        self._continuations = Continuations(traces, seed)
+        self._seed = seed
         self._known: dict[tuple[Choices, int], Replayed] = {}
 
     def choice(self, scheduler: Scheduler | str, ladder: Ladder, workers: int, trials: int | None = None) -> Choices:
@@ -122,7 +157,7 @@ class Predictor:
         bests = [goal.value(loss) for loss in losses if math.isfinite(loss)]
         likely = median_low(losses)
         first = median_low([math.inf if one.first is None else one.first for one in replays])
-        speed_up = self.wall_seconds(_with(choice, workers=1)) / wall if wall > 0 else 1.0
+        speed_up = self.wall_seconds(replace(choice, workers=1)) / wall if wall > 0 else 1.0
         return Prediction(
             scheduler=SCHEDULERS.text(choice.scheduler),
             reduction_factor=choice.reduction_factor,
@@ -143,57 +178,47 @@ class Predictor:
         """Return about the fewest workers that are done in ``deadline`` seconds; None if no number tried is.
 
         More workers are not always faster: what they promote by then differs. So powers of 2 and 1.5 times those are
-        tried from below, then the numbers between the first that does and the one before, by halving, and then
-        :data:`BELOW` more below that. That the answer is done in time is certain, that no number below is is not.
+        tried from below, then the numbers between the first that is in time and the one before, by halving. The answer
+        is in time; a smaller number may be, too.
         """
-        most = max(1, choice.trials)  # more have nothing to do
 
         def is_done(workers: int) -> bool:
-            return self._is_done(choice, workers, deadline)
+            return self.wall_seconds(replace(choice, workers=workers)) <= deadline
 
         too_few = 0
-        for enough in _steps(most):
+        for enough in _steps(choice.trials):  # more workers have nothing to do
             if is_done(enough):
-                break
+                return replace(choice, workers=_least(too_few + 1, enough, is_done))
             too_few = enough
-        else:
-            return None
-        fewest = _least(too_few + 1, enough, is_done)
-        while better := [fewer for fewer in range(max(1, fewest - BELOW), fewest) if is_done(fewer)]:
-            fewest = better[0]
-        return _with(choice, workers=fewest)
+        return None
 
     def most_trials(self, choice: Choices, worker_seconds: float) -> Choices | None:
         """Return about the most of the recorded trials that all workers' time suffices for; None for none.
 
         More trials do not always take longer, so sixteenths of them, powers of 2 and 1.5 times those are tried from
-        above before the rest is halved. That the answer is affordable is certain, that no larger number is is not.
+        above before the rest is halved. The answer is affordable; a larger number may be, too.
         """
 
         def is_affordable(trials: int) -> bool:
-            tried = _with(choice, trials=trials)
-            return tried.workers * self.wall_seconds(tried) <= worker_seconds
+            return choice.workers * self.wall_seconds(replace(choice, trials=trials)) <= worker_seconds
 
         too_many = choice.trials + 1
-        enough = 0
         parts = {max(1, choice.trials * part // PARTS) for part in range(1, PARTS + 1)}
+        enough = 0
         for tried in sorted(parts.union(_steps(choice.trials)), reverse=True):
             if is_affordable(tried):
                 enough = tried
                 break
             too_many = tried
         most = _least(enough + 1, too_many, lambda trials: trials == too_many or not is_affordable(trials)) - 1
-        return _with(choice, trials=most) if most else None
-
-    def _is_done(self, choice: Choices, workers: int, deadline: float) -> bool:
-        return self.wall_seconds(_with(choice, workers=workers)) <= deadline
+        return replace(choice, trials=most) if most else None
 
     def _replays(self, choice: Choices) -> list[Replayed]:
         draws = 0 if self.is_as_recorded(choice) else self._draws
         return [self.replayed(choice, draw) for draw in range(draws + 1)]
 
     def _replay(self, choice: Choices, draw: int) -> Replayed:
-        curves, goal = continued(self.traces, self._continuations, draw), self.traces.goal
+        curves, goal = continue_curves(self.traces, draw, self._seed), self.traces.goal
         machine = choice.scheduler.build(choice.ladder, choice.trials, self._study_seed)
         training = curves.training(stretch=_luck if draw else None, has_curves=machine.reads_curves)
         stays = [Stay(self.traces.timing.start(number)) for number in range(choice.workers)]
@@ -240,18 +265,8 @@ def _factor_text(ladder: Ladder) -> str:
     return f"{factors.pop():g}" if len(factors) == 1 else f"{min(factors):.2g}-{max(factors):.2g}"
 
 
-def _with(choice: Choices, *, workers: int | None = None, trials: int | None = None) -> Choices:
-    return Choices(
-        choice.scheduler,
-        choice.ladder,
-        choice.reduction_factor,
-        choice.workers if workers is None else workers,
-        choice.trials if trials is None else trials,
-    )
-
-
 def _steps(most: int) -> list[int]:
-    """Return 1, 2, 3, 4, 6, 8, 12, 16 ... up to ``most``, which is the last (from 1 on)."""
+    """Return 1, 2, 3, 4, 6, 8, 12, 16 ... up to ``most``, which is the last."""
     powers = [1 << power for power in range(most.bit_length())]
     return sorted({*powers, *(3 * power // 2 for power in powers[1:] if 3 * power // 2 < most), most})
 
