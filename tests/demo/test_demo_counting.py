@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ashtune.demo import counting, network
-from ashtune.demo.counting import demo_step
+from ashtune.demo import network
+from ashtune.demo.network import demo_step
 
 
 class Watched(np.ndarray[Any, Any]):
@@ -70,7 +70,7 @@ def test_the_count_is_what_numpy_is_asked_to_do(
     width: int, depth: int, batch_size: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(network, "np", Numpy())
-    config = {**counting.TYPICAL, "width": width, "depth": depth, "batch_size": batch_size}
+    config = {**network.TYPICAL, "width": width, "depth": depth, "batch_size": batch_size}
     net = network.Mlp(config)
     random = np.random.default_rng(0)
     images, labels = random.random((batch_size, 64)).astype(np.float32), random.integers(0, 10, batch_size)
@@ -85,7 +85,7 @@ def test_the_count_is_what_numpy_is_asked_to_do(
 
 def test_the_timed_step_is_of_the_typical_configuration_and_knows_its_overhead(monkeypatch: pytest.MonkeyPatch) -> None:
     times = iter([6.4, 1.6, 3.2, 0.8, 4.8, 3.2, *[9.9] * 10])
-    monkeypatch.setattr(counting, "fastest", lambda epoch, seconds: next(times))
-    step = counting.timed_demo_step()
+    monkeypatch.setattr("ashtune.performance.counting.fastest", lambda epoch, seconds: next(times))
+    step = network.timed_demo_step()
     assert (step.seconds, step.overhead_seconds) == (0.1, 0.025), "the best of several epochs of 32 steps, by turns"
     assert step.flops == demo_step(32, 2, 32).flops

@@ -6,7 +6,7 @@ import pytest
 
 from ashtune.core.errors import SettingsError
 from ashtune.performance import counting
-from ashtune.performance.counting import count_jax, count_torch, described
+from ashtune.performance.counting import count_jax, count_torch, describe_step
 
 M, K, N = 32, 64, 10
 FORWARD = 2 * M * K * N
@@ -53,7 +53,7 @@ class TestJax:
 
     def test_arrays_anywhere_in_the_arguments_tell_that_it_is_jax(self) -> None:
         weights = {"w": self.jnp.ones((K, N))}
-        step = described((lambda p, x: x @ p["w"], weights, self.jnp.ones((M, K))), "train.py:step")
+        step = describe_step((lambda p, x: x @ p["w"], weights, self.jnp.ones((M, K))), "train.py:step")
         assert (step.name, step.flops, step.source) == ("train.py:step", FORWARD, counting.BY_XLA)
 
     def test_the_source_says_that_a_loop_counts_once(self) -> None:
@@ -123,7 +123,7 @@ class TestTorch:
         assert count_torch(both).bytes_moved == FLOAT * (2 * M * K + K * N)
 
     def test_the_source_says_that_elementwise_work_counts_nothing(self) -> None:
-        step = described((self.torch.nn.Linear(K, N, dtype=self.torch.float64), self.batch()[0].double()), "step")
+        step = describe_step((self.torch.nn.Linear(K, N, dtype=self.torch.float64), self.batch()[0].double()), "step")
         assert "elementwise operations and the optimizer count 0 flop" in step.source
         assert step.dtype == "float64"
 
@@ -133,9 +133,9 @@ class TestTorch:
 
 
 def test_numbers_are_taken_as_they_are() -> None:
-    step = described({"flops": 7500, "bytes": 250_000, "seconds": 0.5, "name": "ours"}, "train.py:step")
+    step = describe_step({"flops": 7500, "bytes": 250_000, "seconds": 0.5, "name": "ours"}, "train.py:step")
     assert (step.name, step.flops, step.bytes_moved, step.seconds) == ("ours", 7500, 250_000, 0.5)
-    assert described({"flops": 1, "bytes": 2}, "train.py:step").name == "train.py:step"
+    assert describe_step({"flops": 1, "bytes": 2}, "train.py:step").name == "train.py:step"
 
 
 @pytest.mark.parametrize(
@@ -152,7 +152,7 @@ def test_numbers_are_taken_as_they_are() -> None:
 )
 def test_what_describes_no_step_is_refused_in_one_line(description: Any, text: str) -> None:
     with pytest.raises(SettingsError, match=text) as refused:
-        described(description, "train.py:step")
+        describe_step(description, "train.py:step")
     assert "train.py:step" in str(refused.value)
     assert "\n" not in str(refused.value)
 
@@ -160,8 +160,8 @@ def test_what_describes_no_step_is_refused_in_one_line(description: Any, text: s
 def test_a_function_of_neither_library_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("jax", "torch"):
         monkeypatch.delitem(counting.sys.modules, name, raising=False)
-    with pytest.raises(SettingsError):
-        described((sum, [1, 2]), "train.py:step")
+    with pytest.raises(SettingsError, match="neither a JAX function"):
+        describe_step((sum, [1, 2]), "train.py:step")
 
 
 def test_the_fastest_call_counts_and_the_first_does_not(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,10 +7,9 @@ from pathlib import Path
 import pytest
 
 from ashtune.core.errors import SettingsError
-from ashtune.performance import caches as caches_module
-from ashtune.performance import machine, probe
-from ashtune.performance.caches import Cache, caches
-from ashtune.performance.probe import Passes
+from ashtune.performance import machine
+from ashtune.performance.machine import caches
+from ashtune.performance.roofline import Cache
 
 KIB = 1024
 
@@ -30,7 +29,7 @@ def four_cores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         describe(tmp_path / f"cpu{core}" / "cache" / "index1", 1, "Instruction", "64K", str(core))
         describe(tmp_path / f"cpu{core}" / "cache" / "index2", 2, "Unified", "512K", str(core))
         describe(tmp_path / f"cpu{core}" / "cache" / "index3", 3, "Unified", "16M", pair)
-    monkeypatch.setattr(caches_module, "_own_cores", lambda: [0, 1, 2])
+    monkeypatch.setattr(machine, "_own_cores", lambda: [0, 1, 2])
     return tmp_path
 
 
@@ -64,44 +63,9 @@ def test_a_huge_cache_does_not_make_the_arrays_fill_the_memory() -> None:
     assert 3 * machine.array_bytes(caches, everywhere=True) <= memory / 8
 
 
-def steady(begin: float, rates: list[float]) -> Passes:
-    """One pass a second, of so many bytes a second each; the clock is looked at once a pass."""
-    times = [begin + k for k in range(len(rates) + 1)]
-    moved = [sum(rates[:k]) for k in range(len(rates) + 1)]
-    return Passes(times, moved, rates[0])
-
-
-def test_one_process_has_the_bandwidth_of_its_best_pass() -> None:
-    run = Passes(times=[0.0, 2.0, 3.0, 7.0], moved=[0.0, 8.0, 16.0, 24.0], per_pass=8.0)
-    assert machine.best_together([run]) == pytest.approx(8.0)
-
-
-def test_what_processes_reach_one_after_the_other_does_not_add_up() -> None:
-    first = Passes(times=[0.0, 1.0, 3.0], moved=[0.0, 10.0, 20.0], per_pass=10.0)
-    second = Passes(times=[0.0, 1.0, 3.0], moved=[0.0, 2.0, 22.0], per_pass=10.0)
-    # Alone each has a pass at 10 bytes a second; together it is never more than 10 + 2 or 5 + 10.
-    assert machine.best_together([first, second]) == pytest.approx(15.0)
-
-
-def test_only_the_time_in_which_all_ran_counts() -> None:
-    first = steady(0.0, [10.0, 10.0, 10.0, 10.0])
-    second = steady(1.0, [4.0, 4.0])
-    assert machine.best_together([first, second]) == pytest.approx(14.0)
-
-
-def test_processes_that_never_ran_together_are_refused() -> None:
-    with pytest.raises(SettingsError):
-        machine.best_together([steady(0.0, [1.0]), steady(5.0, [1.0])])
-
-
-def test_processes_that_did_not_run_together_at_once_run_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    apart, together = [steady(0.0, [1.0]), steady(5.0, [1.0])], [steady(0.0, [3.0]), steady(0.0, [4.0])]
-    runs = iter([apart, apart, together])
-    monkeypatch.setattr(machine, "_triads", lambda *_: next(runs))
-    assert machine._bandwidth(2, KIB, {}, 0.1) == pytest.approx(7.0)
-    monkeypatch.setattr(machine, "_triads", lambda *_: apart)
-    with pytest.raises(SettingsError):
-        machine._bandwidth(2, KIB, {}, 0.1)
+def test_all_threads_take_part_in_the_triad() -> None:
+    assert machine.triad(KIB, 2, 0.0) > 0
+    assert machine.triad(KIB, 1, 0.01) > 0
 
 
 def environment(threads: int) -> Mapping[str, str]:
@@ -112,7 +76,7 @@ def test_a_measurement_has_one_core_and_all_in_both_types_and_says_what_steers_b
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(machine, "array_bytes", lambda caches, everywhere: KIB * KIB)
-    roofs = machine.measure(2, environment, seconds=0.2)  # long enough for two processes to run at once
+    roofs = machine.measure(2, environment, seconds=0.05)
     assert [roof.name for roof in roofs.roofs] == [
         "1 core, float32", "1 core, float64", "2 cores, float32", "2 cores, float64",
     ]  # fmt: skip
@@ -128,13 +92,13 @@ def test_a_machine_of_one_core_is_measured_once(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_a_child_that_fails_is_refused_in_one_line_with_its_last_word() -> None:
-    with pytest.raises(SettingsError) as refused:
-        machine.child("ashtune.performance.probe", "nonsense", environment=os.environ)
+    with pytest.raises(SettingsError, match="give `peak SECONDS`") as refused:
+        machine.child("ashtune.performance.machine", "nonsense", environment=os.environ)
     assert "\n" not in str(refused.value)
 
 
 def test_the_triads_arrays_begin_with_a_cache_line_each_at_another_place_of_a_page() -> None:
-    arrays = [probe._aligned(1000, number) for number in range(3)]
+    arrays = [machine._aligned(1000, number) for number in range(3)]
     places = [array.ctypes.data % 4096 for array in arrays]
     assert all(place % 64 == 0 for place in places)
     assert len(set(places)) == 3

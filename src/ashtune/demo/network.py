@@ -5,23 +5,43 @@ images on the epoch alone. Trials then differ by their configurations, not by th
 Rule 2: a checkpoint keeps the configuration, the weights and the velocities, nothing else.
 Rule 3: a configuration that diverges is a result (loss not finite, few right), never a warning.
 
+    python -m ashtune.demo.network
+
+prints a training step as JSON, counted from the code below call by call, and timed with the threads that it is given; a
+test counts the same from numpy's own calls.
+
 Inside, arrays lie as (features, m), and a row of ones below the activations carries the biases: a
 layer is then one product, its gradient another, and softmax reduces along whole rows. At these
 sizes a call of numpy costs as much as its arithmetic; therefore buffers are made once, and the
 weights of all layers are one vector, which a step updates as a whole.
 """
 
-from collections.abc import Mapping
+import math
+import sys
+from collections.abc import Callable, Mapping
 from itertools import pairwise
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+if TYPE_CHECKING:
+    from ashtune.performance.roofline import Step
+
 Floats = NDArray[np.floating[Any]]
 
+TYPICAL: dict[str, Any] = {
+    "learning_rate": 0.03, "momentum": 0.9, "weight_decay": 1e-4, "width": 32, "depth": 2, "batch_size": 32,
+}  # fmt: skip
+SOURCE = (
+    "counted from the code: 2mkn flop a matrix product, 1 an element of any other call; "
+    "bytes: each array that a step touches, read once and written once"
+)
 _PIXELS = 64
 _CLASSES = 10
+_STEPS = 32
+_TURNS = 8
+_SECONDS = 0.06
 
 
 class Mlp:
@@ -174,3 +194,84 @@ def _cut(vector: Floats, shapes: list[tuple[int, int]]) -> list[Floats]:
     """Return consecutive parts of the vector as views of these shapes."""
     ends = np.cumsum([rows * columns for rows, columns in shapes])
     return [part.reshape(shape) for part, shape in zip(np.split(vector, ends[:-1]), shapes, strict=True)]
+
+
+def demo_step(width: int, depth: int, batch_size: int) -> "Step":
+    """Return the step of a network in float32, not timed.
+
+    Args:
+        width: Units in a hidden layer.
+        depth: Hidden layers.
+        batch_size: Images in a step.
+    """
+    from ashtune.performance.roofline import Step
+
+    return Step(
+        name=f"a step of the demo's network ({depth} x {width} units, batches of {batch_size})",
+        flops=_product_flops(width, depth, batch_size) + _other_flops(width, depth, batch_size),
+        bytes_moved=_bytes(width, depth, batch_size),
+        source=SOURCE,
+        dtype="float32",
+        cores=1,
+        calls=6 * depth + 13,
+    )
+
+
+def timed_demo_step() -> "Step":
+    """Return the step of a typical configuration with its time, and that of the same calls on next to no data."""
+    import msgspec
+
+    from ashtune.performance.counting import fastest
+
+    step = demo_step(TYPICAL["width"], TYPICAL["depth"], TYPICAL["batch_size"])
+    step_epoch, empty_epoch = _epoch(TYPICAL), _epoch({**TYPICAL, "width": 1, "batch_size": 1})
+    seconds = overhead = math.inf
+    for _ in range(_TURNS):  # in turn: a busy moment of the machine hits both
+        seconds = min(seconds, fastest(step_epoch, _SECONDS) / _STEPS)
+        overhead = min(overhead, fastest(empty_epoch, _SECONDS) / _STEPS)
+    return msgspec.structs.replace(step, seconds=seconds, overhead_seconds=overhead)
+
+
+def _sizes(width: int, depth: int) -> list[tuple[int, int]]:
+    """Return (fan_in, fan_out) of each layer."""
+    return list(pairwise([_PIXELS, *[width] * depth, _CLASSES]))
+
+
+def _parameters(width: int, depth: int) -> int:
+    return sum((fan_in + 1) * fan_out for fan_in, fan_out in _sizes(width, depth))
+
+
+def _product_flops(width: int, depth: int, m: int) -> int:
+    """Forward, the gradient of the weights, and the gradient of each layer's input but the first's."""
+    inner = sum(fan_in * fan_out for fan_in, fan_out in _sizes(width, depth)[1:])
+    return 2 * m * (2 * _parameters(width, depth) + inner)
+
+
+def _other_flops(width: int, depth: int, m: int) -> int:
+    """ReLU there and twice back; seven calls from the logits to the error; four for the optimiser."""
+    return 3 * depth * width * m + 7 * _CLASSES * m + 4 * _parameters(width, depth)
+
+
+def _bytes(width: int, depth: int, m: int) -> int:
+    """What a step reads plus what it writes: float32, but for which units are active, a byte each."""
+    optimiser = 2 * 3 * _parameters(width, depth)
+    batch = (_PIXELS + 1 + _CLASSES) * m
+    hidden = depth * (2 * width + 1) * m  # the row of ones is only read
+    errors = depth * 2 * width * m
+    outputs = 2 * (_CLASSES + 1) * m
+    return 4 * (optimiser + batch + hidden + errors + outputs) + 2 * width * m
+
+
+def _epoch(config: dict[str, Any]) -> Callable[[], None]:
+    """Return what trains a network by an epoch of whole batches."""
+    random = np.random.default_rng(0)
+    images = random.random((_STEPS * config["batch_size"], _PIXELS), np.float32) - np.float32(0.5)
+    labels = random.integers(0, _CLASSES, len(images))
+    network = Mlp(config)
+    return lambda: network.train_epoch(images, labels, 0)
+
+
+if __name__ == "__main__":
+    import msgspec
+
+    sys.stdout.write(msgspec.json.encode(timed_demo_step()).decode())

@@ -23,7 +23,7 @@ BY_TORCH = (
 )
 
 
-def described(description: Any, name: str) -> Step:
+def describe_step(description: Any, name: str) -> Step:
     """Return the step that a user describes: counted and timed, or as given.
 
     Args:
@@ -36,9 +36,9 @@ def described(description: Any, name: str) -> Step:
     """
     match description:
         case {"flops": flops, "bytes": bytes_moved, **more} if set(more) <= {"seconds", "name"}:
-            return _given(flops, bytes_moved, more.get("seconds"), str(more.get("name", name)))
+            return _take_figures(flops, bytes_moved, more.get("seconds"), str(more.get("name", name)))
         case (function, *arguments) if callable(function):
-            return _counted(function, arguments, name)
+            return _count(function, arguments, name)
     keys = f" with {', '.join(map(str, description))}" if isinstance(description, Mapping) else ""
     raise SettingsError(
         f"{name} returns {type(description).__name__}{keys}; a step is (function, *arguments), or a dict with "
@@ -145,7 +145,7 @@ def fastest(function: Callable[[], Any], seconds: float = SECONDS) -> float:
     return best
 
 
-def _given(flops: Any, bytes_moved: Any, seconds: Any, name: str) -> Step:
+def _take_figures(flops: Any, bytes_moved: Any, seconds: Any, name: str) -> Step:
     for what, value in (("flops", flops), ("bytes", bytes_moved), ("seconds", seconds)):
         if not isinstance(value, numbers.Real) and not (what == "seconds" and value is None):
             raise SettingsError(f"{name}: {what!r} is {value!r}; give a number above 0")
@@ -157,7 +157,7 @@ def _given(flops: Any, bytes_moved: Any, seconds: Any, name: str) -> Step:
     )
 
 
-def _counted(function: Callable[..., Any], arguments: Sequence[Any], name: str) -> Step:
+def _count(function: Callable[..., Any], arguments: Sequence[Any], name: str) -> Step:
     jax = sys.modules.get("jax")
     if jax is not None:
         leaves = jax.tree.leaves(arguments)

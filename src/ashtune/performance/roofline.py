@@ -17,9 +17,16 @@ from typing import Literal
 import msgspec
 
 from ashtune.core.errors import SettingsError
-from ashtune.performance.caches import Cache
 
 Bound = Literal["memory", "compute"]
+
+
+class Cache(msgspec.Struct, frozen=True, kw_only=True):
+    """A level of cache: the size in bytes of one, and how many there are."""
+
+    level: int
+    size: int
+    count: int
 
 
 class Roof(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,15 +65,11 @@ class Roof(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Roofs(msgspec.Struct, frozen=True, kw_only=True):
-    """A machine.
+    """A machine: roofs of one core and of all, by type of number, or the one that was given; at least one.
 
-    Attributes:
-        roofs: At least one: of one core and of all, by type of number; or the one that was given.
-        caches: Those that hold data, the nearest first; empty if unknown.
-        blas: The library that computed the matrix products.
-        array_bytes: The size of each of the three arrays by which one core's bandwidth was measured.
-        load: How many processes ran in the minute before, on average: what else runs lowers the figures.
-        settings: Environment variables that steer the BLAS library, as they were when it was measured.
+    ``caches`` are those for data, the nearest first; ``array_bytes`` is the size of each array by which one core's
+    bandwidth was measured; ``load`` how many processes ran in the minute before, which lowers the figures; ``settings``
+    are the environment variables that steer ``blas``, the library that computed the matrix products.
     """
 
     roofs: Sequence[Roof]
@@ -124,15 +127,9 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
 class Placement(msgspec.Struct, frozen=True, kw_only=True):
     """A step under a roof.
 
-    Attributes:
-        ridge: Of the roof, in flop/byte.
-        intensity: Of the step, in flop/byte.
-        attainable: The most that the roof allows, in flop/s.
-        share_of_peak: The attainable as a share of the peak.
-        bound: Which roof binds.
-        least_seconds: What the step takes at that speed.
-        achieved: What the step reaches, in flop/s; None if it was not timed.
-        share_of_attainable: The achieved as a share of the attainable. Above 1 if the bytes come from a cache.
+    ``ridge`` is the roof's and ``intensity`` the step's, in flop/byte. ``attainable`` is the most that the roof allows,
+    ``achieved`` what the step reaches, both in flop/s; ``bound`` says which roof binds, ``least_seconds`` what the step
+    takes at best. The share of the attainable is above 1 if the bytes come from a cache.
     """
 
     step: Step

@@ -3,8 +3,7 @@
 from collections.abc import Sequence
 
 from ashtune.core.numbers import bytes_text, number_text
-from ashtune.performance.caches import Cache
-from ashtune.performance.roofline import Placement
+from ashtune.performance.roofline import Cache, Placement
 
 _NEAR = 0.5
 """From half of the attainable on, a step counts as held up by its roof."""
