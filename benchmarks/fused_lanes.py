@@ -34,10 +34,9 @@ from ashtune.core.ladder import Ladder
 from ashtune.demo import digits, lanes
 from ashtune.training.fused.dry_run import choose_lanes
 from ashtune.training.fused.jax.backend import JaxBackend
-from ashtune.training.fused.jax.program import JaxProgram
 from ashtune.training.fused.jax.recipe import Recipe
 from ashtune.training.fused.programs import powers
-from ashtune.training.fused.protocol import Program, Variant
+from ashtune.training.fused.protocol import FusedProgram, Variant
 from table import show
 
 SHAPES = ((64, 1, 64), (32, 2, 32), (32, 1, 16), (128, 2, 128))  # width, depth, batch size
@@ -94,7 +93,7 @@ def speed(width: int, depth: int, batch: int) -> list[Any]:
     """Return a row: the sweep, the choice, and both against BLAS."""
     found = recipe(np.float32)
     config = {"learning_rate": 0.03, "momentum": 0.9, "weight_decay": 1e-4, "width": width, "depth": depth, "batch_size": batch}  # fmt: skip  # noqa: E501
-    static, lane = found.parted(config)
+    static, lane = found.split(config)
     backend = JaxBackend(found, 0, None)
     sizing = choose_lanes(backend, static, lane)
     sizes = powers(backend.most_lanes(static, lane))[1:]
@@ -121,7 +120,7 @@ def speed(width: int, depth: int, batch: int) -> list[Any]:
     ]
 
 
-def seconds_a_lane(programs: Mapping[str, Program], lane: Mapping[str, float]) -> dict[str, float]:
+def seconds_a_lane(programs: Mapping[str, FusedProgram], lane: Mapping[str, float]) -> dict[str, float]:
     """Return what a lane's epoch takes with each program, with all of its lanes, in a call."""
     best = dict.fromkeys(programs, float("inf"))
     states = {name: program.fresh([lane] * program.variant.room) for name, program in programs.items()}
@@ -157,12 +156,12 @@ def trained(
 ) -> dict[str, np.ndarray]:
     """Return the metrics of all trials, (epochs, trials), trained so many at a time in programs of so many lanes."""
     rows: dict[str, np.ndarray] = {}
-    for static in {found.parted(config)[0] for config in configs}:
-        mine = [number for number, config in enumerate(configs) if found.parted(config)[0] == static]
-        program = JaxProgram(found, static, Variant(1, lanes) if in_turn else Variant(lanes))
+    for static in {found.split(config)[0] for config in configs}:
+        mine = [number for number, config in enumerate(configs) if found.split(config)[0] == static]
+        program = JaxBackend(found, 0, None).program(static, Variant(1, lanes) if in_turn else Variant(lanes))
         for begin in range(0, len(mine), together):
             pack = mine[begin : begin + together]
-            numbers = [found.parted(configs[number])[1] for number in pack]
+            numbers = [found.split(configs[number])[1] for number in pack]
             _, seen = program.train(program.together([None] * len(pack), numbers), numbers, 0, EPOCHS)
             for name, values in seen.metrics.items():
                 rows.setdefault(name, np.full((EPOCHS, len(configs)), np.nan))[:, pack] = values[:, : len(pack)]

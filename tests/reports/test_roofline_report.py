@@ -7,8 +7,7 @@ import msgspec
 import pytest
 
 from ashtune.core.errors import SettingsError
-from ashtune.performance.caches import Cache
-from ashtune.performance.roofline import Placement, Roof, Roofs, Step, place
+from ashtune.performance.roofline import Cache, Placement, Roof, Roofs, Step, place
 from ashtune.reports.diagnosis import diagnosis, percent_text, rate_text, time_text
 from ashtune.reports.roofline import (
     STORED_FILE,
@@ -37,9 +36,7 @@ LAPTOP = Roofs(
 )
 
 
-DRY_RUN = Sizing(
-    lanes=8, seconds={1: 0.006, 4: 0.004, 8: 0.003}, bytes_a_lane=50_000, cache_bytes=1_000_000, compile_seconds=1.0
-)
+DRY_RUN = Sizing(lanes=8, seconds={1: 0.006, 4: 0.004, 8: 0.003})
 
 
 def placed(flops: float = 7500, bytes_moved: float = 250_000, roof: Roof = XEON, **more: Any) -> Placement:

@@ -9,8 +9,7 @@ import msgspec
 
 from ashtune.core.errors import SettingsError
 from ashtune.core.numbers import bytes_text, number_text, plural
-from ashtune.performance.caches import Cache
-from ashtune.performance.roofline import Placement, Roof, Roofs, place
+from ashtune.performance.roofline import Cache, Placement, Roof, Roofs, place
 from ashtune.reports import looks
 from ashtune.reports.diagnosis import diagnosis, percent_text, rate_text, side, size_text, time_text
 from ashtune.reports.figures.axes import label, log_ticks, significant
@@ -226,17 +225,13 @@ def _rate(flop_per_second: float) -> str:
 def lanes_words(sizing: Sizing) -> str:
     """Say how many lanes were chosen and why."""
     alone, chosen = sizing.seconds[1], sizing.seconds[sizing.lanes]
-    fits = sizing.cache_bytes // max(1, sizing.bytes_a_lane)
     if sizing.lanes == 1:
         gain = "no number of lanes that was tried is clearly faster than one model after another"
     else:
         ratio = f"{alone / chosen:.2g} times less"
         gain = f"a lane's epoch takes {time_text(chosen)}, alone {time_text(alone)}: {ratio}"
-    return (
-        f"{plural(sizing.lanes, 'lane')}: {gain}. A lane takes {bytes_text(sizing.bytes_a_lane)} while it is trained, "
-        f"so about {fits:,} fit the second cache of {bytes_text(sizing.cache_bytes)}; "
-        f"{', '.join(f'{lanes:,}' for lanes in sorted(sizing.seconds))} were tried."
-    )
+    tried = ", ".join(f"{lanes:,}" for lanes in sorted(sizing.seconds))
+    return f"{plural(sizing.lanes, 'lane')}: {gain}; {tried} were tried."
 
 
 def lanes_figure(sizing: Sizing) -> "Figure":

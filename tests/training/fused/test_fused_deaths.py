@@ -11,9 +11,8 @@ import pytest
 import ashtune
 from ashtune.core.events import WorkerLost
 from ashtune.study.journal import NAME, read_events
-from ashtune.training.channel import Mailbox
 from ashtune.training.fused.runner import FusedRunner
-from ashtune.training.messages import Setup
+from ashtune.training.messages import Mailbox, Setup
 from tests import ROOT
 from tests.helpers.launching import FAMILY, PYTHON, mpiexec
 from tests.training.fused.toy_lanes import ToyBackend

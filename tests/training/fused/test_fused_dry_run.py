@@ -1,95 +1,109 @@
-"""How many lanes: around what fits the cache, the fewest that are about as fast as the fastest."""
+"""A dry run: which number of lanes is taken, and operations and bytes of an epoch, beside counts by hand."""
 
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import pytest
+from tests.training.fused.toy_lanes import ToyBackend
 
 from ashtune.reports.roofline import lanes_figure, lanes_words
 from ashtune.training.fused import dry_run
-from ashtune.training.fused.dry_run import Sizing, around, beyond, choose_lanes, fastest_of, worthwhile
+from ashtune.training.fused.dry_run import Sizing, choose_lanes, count_epochs
 from ashtune.training.fused.jax.backend import JaxBackend
 from ashtune.training.fused.jax.recipe import Recipe
 
 jax = pytest.importorskip("jax", reason="JAX is not installed")
+EXAMPLES, WIDTH, BATCH = 70, 64, 16
+
+
+def recipe() -> Recipe:
+    import jax.numpy as jnp
+
+    def step(weights: Any, batch: Any, config: Mapping[str, Any]) -> Any:
+        return weights - config["rate"].astype(weights.dtype) * (batch.T @ (batch @ weights)), {}
+
+    return Recipe(
+        init=lambda key, config: jnp.ones((WIDTH, WIDTH)),
+        step=step,
+        evaluate=lambda weights, data: {"loss": (data @ weights).sum()},
+        train=np.ones((EXAMPLES, WIDTH), np.float32),
+        validation=np.ones((8, WIDTH), np.float32),
+        batch_size=BATCH,
+    )
+
+
+def test_an_epoch_is_its_steps_the_smaller_last_one_included_and_one_evaluation(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sizing = Sizing(lanes=3, seconds={1: 1e-3, 3: 5e-4})
+    monkeypatch.setattr(dry_run, "choose_lanes", lambda *_, **__: sizing)
+    alone, lanes = count_epochs(JaxBackend(recipe(), 0, None), (("kind", "a"),), {"rate": 0.1}).steps
+    products = 2 * 2 * EXAMPLES * WIDTH * WIDTH + 2 * 8 * WIDTH * WIDTH
+    assert 1.0 <= alone.flops / products < 1.15, "what is not a product is an addition for each weight and step"
+    assert lanes.flops == pytest.approx(3 * alone.flops, rel=0.05)
+    weights = 5 * 2 * 4 * WIDTH * WIDTH  # read and written in five steps
+    assert alone.bytes_moved > weights
+    assert (alone.seconds, lanes.seconds) == (1e-3, pytest.approx(1.5e-3))
+    assert alone.name == "one model alone (kind='a')"
+    assert lanes.name == "3 models as lanes (kind='a')"
+    assert (alone.dtype, alone.cores, alone.each) == ("float32", 1, "an epoch")
+
+
+@pytest.fixture
+def tried(monkeypatch: pytest.MonkeyPatch) -> list[list[int]]:
+    """The numbers of lanes of each dry run, which makes no program."""
+    numbers: list[list[int]] = []
+
+    def note(runs: Mapping[int, Any]) -> dict[int, float]:
+        numbers.append(list(runs))
+        return SECONDS
+
+    monkeypatch.setattr(dry_run, "fastest_of", note)
+    monkeypatch.setattr(dry_run, "_run", lambda *_: None)
+    return numbers
+
+
+SECONDS: dict[int, float] = {}
 
 
 @pytest.mark.parametrize(
-    ("fits", "tried"),
-    [
-        (1, [1, 2, 4]), (2, [1, 2, 4, 8]), (5, [1, 2, 4, 8, 16]), (16, [4, 8, 16, 32, 64]), (200, [32, 64, 128, 256]),
-        (10**6, [64, 128, 256]),
-    ],
-)  # fmt: skip
-def test_powers_of_two_around_what_fits_are_tried(fits: int, tried: list[int]) -> None:
-    assert around(fits) == tried
+    ("seconds", "lanes"), [({1: 1.0, 4: 0.99, 8: 0.98}, 1), ({1: 1.0, 4: 0.4, 8: 0.39}, 4), ({1: 1.0, 8: 0.3}, 8)]
+)
+def test_more_lanes_are_taken_only_if_they_are_clearly_faster(
+    tried: list[list[int]], monkeypatch: pytest.MonkeyPatch, seconds: dict[int, float], lanes: int
+) -> None:
+    monkeypatch.setattr(f"{__name__}.SECONDS", seconds)
+    assert choose_lanes(ToyBackend(8), (), {}).lanes == lanes
+    assert tried == [[1, 4, 8]], "the numbers of which a study has programs"
 
 
-def test_more_are_tried_as_long_as_more_is_better() -> None:
-    assert beyond({1: 4.0, 2: 3.0, 4: 2.0, 8: 1.0}) == [16, 32]
-    assert beyond({1: 4.0, 2: 3.0, 4: 1.0, 8: 2.0}) == [16, 32]
-    assert beyond({1: 4.0, 2: 1.0, 4: 2.0, 8: 2.0}) == []
-    assert beyond({64: 4.0, 128: 1.0}) == [256]
-    assert beyond({128: 4.0, 256: 1.0}) == []
-
-
-def test_more_lanes_are_taken_only_if_they_are_clearly_faster() -> None:
-    assert worthwhile({1: 1.0, 2: 0.99, 4: 0.98}) == 1
-    assert worthwhile({1: 1.0, 2: 0.6, 4: 0.4, 8: 0.39, 16: 0.8}) == 4
-
-
-def test_each_run_is_timed_by_its_lane() -> None:
+def test_each_run_is_timed_by_its_lane(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dry_run, "TURN_SECONDS", 0.0)
     calls = {1: 0, 4: 0}
 
     def run(lanes: int) -> None:
         calls[lanes] += 1
 
-    seconds = fastest_of({lanes: lambda lanes=lanes: run(lanes) for lanes in calls}, 0.0)  # type: ignore[misc]
+    seconds = dry_run.fastest_of({lanes: lambda lanes=lanes: run(lanes) for lanes in calls})  # type: ignore[misc]
     assert seconds.keys() == calls.keys()
     assert min(calls.values()) >= 5
 
 
-def recipe(width: int) -> Recipe:
-    import jax.numpy as jnp
-
-    def step(weights: Any, batch: Any, config: Mapping[str, Any]) -> Any:
-        slope = jax.grad(lambda w: ((batch @ w) ** 2).mean())(weights)
-        return weights - config["rate"] * slope, {}
-
-    return Recipe(
-        init=lambda key, config: jnp.ones((width, width)),
-        step=step,
-        evaluate=lambda weights, data: {"loss": (weights**2).mean()},
-        train=np.ones((64, width), np.float32),
-        validation=np.ones((1, width), np.float32),
-        batch_size=16,
-    )
-
-
-def test_a_lane_takes_at_least_its_state_twice_and_the_choice_was_tried(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dry_run, "MOST_LANES", 2)
-    monkeypatch.setattr(dry_run, "TURN_SECONDS", 0.0)
-    sizing = choose_lanes(JaxBackend(recipe(64), 0, None), (), {"rate": 0.1}, cache_bytes=1 << 18)
-    assert sizing.bytes_a_lane >= 2 * 64 * 64 * 4  # what goes in and what comes out
-    assert sizing.lanes in sizing.seconds
-    assert {1, 2} <= sizing.seconds.keys()
-    assert sizing.compile_seconds > 0
-    larger = choose_lanes(JaxBackend(recipe(128), 0, None), (), {"rate": 0.1}, cache_bytes=1 << 18)
-    assert 3 < larger.bytes_a_lane / sizing.bytes_a_lane < 5
+def test_where_lanes_do_not_pay_one_model_alone_is_all_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dry_run, "WORTH", 0.0)
+    count = count_epochs(JaxBackend(recipe(), 0, None), (), {"rate": 0.1})
+    assert [step.name for step in count.steps] == ["one model alone"]
+    assert count.sizing.lanes == 1
 
 
 def test_the_words_and_the_figure_say_what_was_measured() -> None:
-    sizing = Sizing(
-        lanes=8, seconds={1: 0.006, 4: 0.004, 8: 0.003}, bytes_a_lane=50_000, cache_bytes=1_000_000, compile_seconds=1.0
-    )
-    assert str(sizing) == repr(sizing)
-    assert str(sizing).startswith("lanes=8 (a lane's epoch by the number of lanes: 1: 6 ms, 4: 4 ms, ")
+    sizing = Sizing(lanes=8, seconds={1: 0.006, 4: 0.004, 8: 0.003})
     words = lanes_words(sizing)
-    assert words.startswith("8 lanes: a lane's epoch takes 3 ms, alone 6 ms: 2 times less.")
-    assert "about 20 fit the second cache of 1.0 MB; 1, 4, 8 were tried" in words
+    assert words.startswith("8 lanes: a lane's epoch takes 3 ms, alone 6 ms: 2 times less; 1, 4, 8")
+    assert "1, 4, 8 were tried" in words
     drawn, chosen = lanes_figure(sizing).data
     assert list(drawn.x) == [1, 4, 8]
     assert (chosen.x, chosen.y) == ((8,), (3.0,))
-    alone = Sizing(lanes=1, seconds={1: 0.006, 2: 0.007}, bytes_a_lane=1, cache_bytes=1, compile_seconds=1.0)
+    alone = Sizing(lanes=1, seconds={1: 0.006, 2: 0.007})
     assert lanes_words(alone).startswith("1 lane: no number of lanes that was tried is clearly faster")

@@ -57,8 +57,8 @@ class Once:
 @pytest.mark.parametrize(
     ("train", "message"),
     [
-        ((X, X[:-3]), "train has arrays of 17, 20 examples; give arrays with as many each"),
-        (X[:0], "train has no examples; give at least 1"),
+        ((X, X[:-3]), r"train has \[17, 20\] examples; give arrays with as many each"),
+        (X[:0], r"train has \[0\] examples; give arrays with as many each, at least 1"),
         ([1.0, 2.0], "train has a number where arrays are asked for"),
         ((), "train has a number where arrays are asked for"),
     ],
@@ -68,9 +68,9 @@ def test_data_that_are_no_examples_are_refused_before_a_study_begins(train: Any,
         objective(train=train)
 
 
-def test_too_many_lanes_are_refused() -> None:
-    with pytest.raises(SettingsError):
-        objective(lanes=100_000)
+def test_no_lanes_are_refused() -> None:
+    with pytest.raises(SettingsError, match="lanes=0 is not a whole number of at least 1"):
+        objective(lanes=0)
 
 
 def steps(given: Callable[..., Any]) -> dict[str, Any]:
@@ -83,24 +83,19 @@ def evaluates(given: Callable[..., Any]) -> dict[str, Any]:
 
 MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
     "only the state": (steps(lambda w, config: {"w": w}), r"step gives a dict; give \(state, metrics\)"),
-    "another structure": (steps(lambda w, config: ([w], {})), "step gives a state of another structure"),
+    "another structure": (
+        steps(lambda w, config: ([w], {})),
+        r"step gives state\['w'\] as None; it was float32\[1, 2\]",
+    ),
     "another shape": (
         steps(lambda w, config: ({"w": w[:, :1]}, {})),
-        r"state\['w'\] as float32\[1, 1\]; it was float32\[1, 2\], and has to stay that",
+        r"state\['w'\] as float32\[1, 1\]; it was float32\[1, 2\], and has to stay",
     ),
     "another type": (steps(lambda w, config: ({"w": w.astype("int32")}, {})), r"state\['w'\] as int32\[1, 2\]"),
     "a step's metric of several": (steps(lambda w, config: ({"w": w}, {"a": w})), "step gives a as an array of shape"),
     "by a number": (
         steps(lambda w, config: ({"w": w}, {} if config["rate"] > 1 else {"a": 1.0})),
         "step needs the value of what is traced",
-    ),
-    "not in the space": (
-        steps(lambda w, config: ({"w": w}, {"a": config["momentum"]})),
-        "step asks for 'momentum', which is not there; the hyperparameters are width, rate",
-    ),
-    "a state that lacks something": (
-        {"step": lambda state, batch, config: (state["bias"], {})},
-        "step asks for 'bias', which is not there",
     ),
     "a metric of several": (
         evaluates(lambda w: {"loss": w}),

@@ -25,7 +25,7 @@ PROGRAM = """
         print("compiled")
         return jax.jit(lambda x: jnp.sin(x) * 2).lower(jnp.zeros(3)).compile()
 
-    print(float(ProgramCache(Path(sys.argv[1])).compiled(sys.argv[2], compile_it)(jnp.ones(3))[0]))
+    print(float(ProgramCache(Path(sys.argv[1])).load_or_compile(sys.argv[2], compile_it)(jnp.ones(3))[0]))
 """
 
 
@@ -47,7 +47,7 @@ def compiles(study: Path, key: str = "a") -> bool:
         calls.append(key)
         return jax.jit(lambda x: jax.numpy.sin(x) * factor).lower(jax.numpy.zeros(3)).compile()
 
-    ProgramCache(study).compiled(key, compile_it)(jax.numpy.ones(3))
+    ProgramCache(study).load_or_compile(key, compile_it)(jax.numpy.ones(3))
     return bool(calls)
 
 

@@ -5,10 +5,8 @@ from typing import Any
 
 import pytest
 
-from ashtune.core.jobs import TrialId
 from ashtune.training.fused.programs import QUICK_COMPILING, Learnt, Shape, powers
 from ashtune.training.fused.protocol import MOST_EPOCHS, Variant
-from ashtune.training.fused.state_store import RecentStates
 from tests.training.fused.toy_lanes import ToyBackend
 
 
@@ -254,17 +252,3 @@ def test_until_something_was_compiled_a_second_is_assumed() -> None:
     while lanes_of(wide, 1) == 4:
         rounds += 1
     assert (rounds + 1) * (0.1 - 0.1 / 4 / 0.8**2) == pytest.approx(1.0, abs=0.06)
-
-
-def test_recent_states_take_no_more_than_their_bytes_and_are_given_out_once() -> None:
-    recent = RecentStates(10)
-    for trial in range(4):
-        recent.put(TrialId(trial), 1, f"state {trial}", 4)
-    assert recent.take(TrialId(0), 1) is None
-    assert recent.take(TrialId(3), 2) is None
-    assert recent.take(TrialId(3), 1) == "state 3"
-    assert recent.take(TrialId(3), 1) is None
-    recent.put(TrialId(9), 1, "large", 11)
-    assert recent.take(TrialId(9), 1) is None
-    recent.put(TrialId(8), 1, "fits", 10)
-    assert recent.take(TrialId(8), 1) == "fits"

@@ -12,9 +12,8 @@ import pytest
 from ashtune.core.events import JobFailed, JobFinished, JobPaused, PlacesChanged, ProgramCompiled, TrialReleased
 from ashtune.core.jobs import Goal, TrialId, WorkerId
 from ashtune.core.orders import Pause, Release
-from ashtune.training.channel import Mailbox, Shutdown
 from ashtune.training.fused.runner import FusedRunner
-from ashtune.training.messages import Assignment, Broken, FromWorker, Setup, ToWorker
+from ashtune.training.messages import Assignment, Broken, FromWorker, Mailbox, Setup, Shutdown, ToWorker
 from tests.training.fused.toy_lanes import ToyBackend, ToyClock
 
 ME = WorkerId(7)
@@ -153,7 +152,7 @@ def test_a_suspect_is_trained_alone_and_first(room: Room) -> None:
 def test_without_the_study_s_metric_the_first_result_ends_the_study(room: Room) -> None:
     room.run(job(0, silent=1))
     (broken,) = room.channel.of(Broken)
-    assert "reports 'unknown', 'trained', the study's metric is 'score'" in broken.reason
+    assert "reports 'unknown', 'trained', and not 'score', which the study needs" in broken.reason
 
 
 def test_what_waits_is_paused_at_once_and_what_went_on_is_saved_first(room: Room, tmp_path: Path) -> None:
@@ -216,9 +215,8 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> ToyClock:
     """An epoch takes about a hundredth of a second for each lane, with the quickly compiled program a tenth."""
     toy = ToyClock({"quick": 0.098, 1: 0.0098, 4: 0.0392}, {"quick": 0.6, 1: 1.0, 4: 1.0}, beginning=0.5)
     monkeypatch.setattr("ashtune.training.fused.pack.perf_counter", toy)
-    for module in ("runner", "state_store"):
-        reading = SimpleNamespace(perf_counter=toy, monotonic=time.monotonic)
-        monkeypatch.setattr(f"ashtune.training.fused.{module}.time", reading)
+    reading = SimpleNamespace(perf_counter=toy, monotonic=time.monotonic)
+    monkeypatch.setattr("ashtune.training.fused.runner.time", reading)
     return toy
 
 

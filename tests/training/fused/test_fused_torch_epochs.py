@@ -28,7 +28,7 @@ def objective(batch_size: int = BATCH, **more: Any) -> Any:
 
 @pytest.fixture(autouse=True)
 def few_lanes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dry_run, "MOST_LANES", 4)
+    monkeypatch.setattr("ashtune.training.fused.programs.MOST_LANES", 4)
     monkeypatch.setattr(dry_run, "TURN_SECONDS", 0.0)
 
 
@@ -79,8 +79,8 @@ def test_the_weights_are_read_and_written_in_every_step() -> None:
 
 def test_a_number_of_lanes_is_chosen_and_both_are_placed() -> None:
     epochs = objective().epochs(CONFIG)
-    assert {1, 2, 4} == epochs.sizing.seconds.keys()
+    assert {1, 4} == epochs.sizing.seconds.keys()
     assert epochs.steps[0].name == "one model alone (width=5)"
     assert len(epochs.steps) == (1 if epochs.sizing.lanes == 1 else 2)
     assert all(step.each == "an epoch" and step.cores == 1 for step in epochs.steps)
-    assert objective().sizing(CONFIG).bytes_a_lane == epochs.sizing.bytes_a_lane > 4 * WEIGHTS
+    assert objective().sizing(CONFIG).seconds.keys() == epochs.sizing.seconds.keys()

@@ -91,7 +91,16 @@ class ToyProgram:
         clock.now += epochs * self.variant.turns_for(lanes) * clock.seconds[size]
 
 
+class ToyRecipe:
+    @staticmethod
+    def split(configuration: Mapping[str, Any]) -> tuple[Static, dict[str, float]]:
+        numbers = {name: float(value) for name, value in configuration.items() if name != "kind"}
+        return (("kind", configuration.get("kind")),), numbers
+
+
 class ToyBackend:
+    recipe = ToyRecipe
+
     def __init__(
         self,
         most: int = 4,
@@ -111,15 +120,8 @@ class ToyBackend:
         self.calls: list[tuple[Static, int, int, int]] = []
         self._most = most
 
-    def parted(self, configuration: Mapping[str, Any]) -> tuple[Static, dict[str, float]]:
-        numbers = {name: float(value) for name, value in configuration.items() if name != "kind"}
-        return (("kind", configuration.get("kind")),), numbers
-
     def most_lanes(self, static: Static, numbers: Mapping[str, float]) -> int:
         return self._most
 
     def program(self, static: Static, variant: Variant) -> ToyProgram:
         return ToyProgram(self, static, variant)
-
-    def bytes_of(self, state: Any) -> int:
-        return int(state.nbytes)

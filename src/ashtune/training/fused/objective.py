@@ -11,10 +11,10 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ashtune.training.channel import Mailbox
+from ashtune.core.errors import SettingsError
 from ashtune.training.fused.protocol import Backend, Batched, SavedState, Variant, not_finite
 from ashtune.training.fused.runner import FusedRunner
-from ashtune.training.messages import Setup
+from ashtune.training.messages import Mailbox, Setup
 
 if TYPE_CHECKING:
     from ashtune.training.fused.dry_run import Epochs, Sizing
@@ -29,6 +29,9 @@ class FusedObjective:
         recipe: How configurations are parted into programs and lanes.
         backend: The study's directory, None outside of a study -> what makes the programs.
         lanes: Programs have this number of lanes; None for as many as is fastest.
+
+    Raises:
+        SettingsError: If ``lanes`` is no whole number of at least 1.
     """
 
     def __init__(
@@ -38,6 +41,8 @@ class FusedObjective:
         backend: Callable[[Path | None], Backend],
         lanes: int | None,
     ) -> None:
+        if lanes is not None and (type(lanes) is not int or lanes < 1):
+            raise SettingsError(f"lanes={lanes!r} is not a whole number of at least 1; leave it out for the fastest")
         self.__name__ = str(getattr(function, "__name__", "fused"))
         self.__wrapped__ = function
         self._recipe = recipe
@@ -61,7 +66,7 @@ class FusedObjective:
         """Train a trial to its rungs, by itself in the program with which a study begins."""
         if self._backend is None:
             self._backend = self._make_backend(None)
-        static, numbers = self._backend.parted(trial.config)
+        static, numbers = self._backend.recipe.split(trial.config)
         program = self._backend.program(
             static, Variant(self._lanes or 1, quick=not self._lanes and self._backend.is_quick)
         )
@@ -79,7 +84,7 @@ class FusedObjective:
         from ashtune.training.fused.dry_run import count_epochs
 
         backend = self._make_backend(None)
-        return count_epochs(backend, *backend.parted(config))
+        return count_epochs(backend, *backend.recipe.split(config))
 
     def sizing(self, config: Mapping[str, Any]) -> "Sizing":
         """Return how many trials of this configuration's shapes one program should train side by side, and why.
@@ -89,9 +94,9 @@ class FusedObjective:
         from ashtune.training.fused.dry_run import choose_lanes
 
         backend = self._make_backend(None)
-        return choose_lanes(backend, *backend.parted(config))
+        return choose_lanes(backend, *backend.recipe.split(config))
 
-    def restored(self, config: Mapping[str, Any], saved: SavedState) -> Any:
+    def restore(self, config: Mapping[str, Any], saved: SavedState) -> Any:
         """Return a state as ``init`` and ``step`` give it, or a module of PyTorch, from what a study saved of a trial.
 
         Args:
@@ -99,7 +104,7 @@ class FusedObjective:
             saved: What its checkpoint holds.
         """
         backend = self._make_backend(None)
-        return backend.restored(*backend.parted(config), saved.state)
+        return backend.restore(*backend.recipe.split(config), saved.state)
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what travels to the workers; programs are made where they run."""

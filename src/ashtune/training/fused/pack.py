@@ -9,15 +9,15 @@ other suffers.
 """
 
 import math
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from time import perf_counter
-from typing import Any, Protocol, TypeVar
+from typing import Any
 
 import msgspec
 
 from ashtune.study.checkpoints import CheckpointWriter
 from ashtune.training.fused.programs import Shape
-from ashtune.training.fused.protocol import LaneMetrics, Program, State
+from ashtune.training.fused.protocol import FusedProgram, LaneMetrics, State
 from ashtune.training.job import RunningJob
 
 
@@ -67,63 +67,33 @@ class Lane(msgspec.Struct, eq=False, kw_only=True):
         return self.job.phase == "training"
 
 
-class Packable(Protocol):
-    """What :func:`next_pack` looks at of a lane."""
-
-    @property
-    def group(self) -> Hashable: ...
-
-    @property
-    def rung(self) -> int: ...
-
-    @property
-    def due(self) -> float: ...
-
-    @property
-    def alone(self) -> bool: ...
-
-
-Waiting = TypeVar("Waiting", bound=Packable)
-
-
-def next_pack(waiting: Iterable[Waiting], most: Callable[[Waiting], int], now: float) -> list[Waiting]:
+def next_pack(waiting: Sequence[Lane], now: float) -> list[Lane]:
     """Return the lanes to train next: those of the highest rung that is due, else the fullest pack. O(n).
 
     Args:
         waiting: In the order in which they came; at least one.
-        most: Lane -> with how many, itself included, it can be trained at most.
         now: The time, by the clock by which they are due.
     """
-    lanes = list(waiting)
-    first = next((lane for lane in lanes if lane.alone), None)
+    first = next((lane for lane in waiting if lane.alone), None)
     if first is not None:
         return [first]
-    groups: dict[Hashable, list[Waiting]] = {}
-    for lane in lanes:
+    groups: dict[Hashable, list[Lane]] = {}
+    for lane in waiting:
         groups.setdefault(lane.group, []).append(lane)
-    due = [lane for lane in lanes if lane.due <= now]
+    packs = {group: lanes[: lanes[0].shape.most] for group, lanes in groups.items()}
+    due = [lane for lane in waiting if lane.due <= now]
     if due:
-        first = max(due, key=lambda lane: lane.rung)  # of equal ones the first
-        return groups[first.group][: most(first)]
-    packs = [group[: most(group[0])] for group in groups.values()]
-    return max(packs, key=lambda pack: (len(pack) / most(pack[0]), pack[0].rung))
+        return packs[max(due, key=lambda lane: lane.rung).group]  # of equal ones the first
+    return max(packs.values(), key=lambda pack: (len(pack) / pack[0].shape.most, pack[0].rung))
 
 
 class Pack:
-    """Lanes of one group.
+    """Lanes of one group, in the places that they have in a program, which has room for all.
 
-    Args:
-        lanes: Those that are trained.
-        program: What trains them, for now; it has room for all.
-
-    Attributes:
-        lanes: Those of the last call, in their places.
-        program: What trained them.
-        trained: Epochs they are trained.
-        target: Epochs they are to be trained.
+    They are ``trained`` epochs, and are to be trained ``target``.
     """
 
-    def __init__(self, lanes: Sequence[Lane], program: Program) -> None:
+    def __init__(self, lanes: Sequence[Lane], program: FusedProgram) -> None:
         self.lanes = list(lanes)
         self.program = program
         self.trained, self.target = lanes[0].trained, lanes[0].job.target
@@ -154,7 +124,7 @@ class Pack:
         lane.state = self.program.apart(self._state, self.lanes.index(lane))
         lane.trained, lane.is_saved = self.trained, False
 
-    def go_on(self, program: Program) -> None:
+    def go_on(self, program: FusedProgram) -> None:
         """Go on with those lanes that have not ended, in another program if that has room for them.
 
         Side by side those that have ended cost nothing. In turn each would cost its turn.

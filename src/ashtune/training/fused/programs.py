@@ -21,8 +21,8 @@ from typing import NamedTuple
 
 import msgspec
 
-from ashtune.performance.caches import second_cache_bytes
-from ashtune.training.fused.protocol import MOST_EPOCHS, Backend, Program, Static, Variant
+from ashtune.performance.machine import second_cache_bytes
+from ashtune.training.fused.protocol import MOST_EPOCHS, Backend, FusedProgram, Static, Variant
 
 MOST_LANES = 256
 QUICK_COMPILING = 0.6
@@ -51,12 +51,8 @@ class Learnt(msgspec.Struct):
 class Shape:
     """The programs of one choice of static hyperparameters, and what they have taken.
 
-    Args:
-        backend: Makes the programs.
-        static: The static hyperparameters.
-        most: The largest number of lanes.
-        is_fixed: Whether that is the only number.
-        learnt: What the worker's other shapes have shown.
+    ``most`` is the largest number of lanes, and the only one if it ``is_fixed``; ``learnt`` is what the worker's other
+    shapes have shown.
     """
 
     def __init__(
@@ -69,7 +65,7 @@ class Shape:
         quick = [Variant(1, turns, quick=True)] if backend.is_quick and not is_fixed else []
         self._variants = [*quick, *self._full]
         self._backend = backend
-        self._programs: dict[Variant, Program] = {}
+        self._programs: dict[Variant, FusedProgram] = {}
         self._seconds: dict[Variant, float] = {}
         self._saved = dict.fromkeys(self._full, 0.0)  # what each that is not there would have saved
         self._compile_seconds = backend.compile_seconds
@@ -97,7 +93,7 @@ class Shape:
         lanes = min(lanes, variant.room, turns * variant.lanes)
         return Call(lanes, max(1, min(epochs, MOST_EPOCHS, turns // variant.turns_for(lanes))))
 
-    def choose(self, lanes: int, epochs: int) -> Program:
+    def choose(self, lanes: int, epochs: int) -> FusedProgram:
         """Return the program whose next call should train of these lanes and epochs what it can."""
         return self._program(self._choose(lanes, epochs))
 
@@ -140,7 +136,7 @@ class Shape:
             seconds = self._seconds[near] * variant.lanes / near.lanes * gained
         return variant.turns_for(lanes) * seconds
 
-    def _program(self, variant: Variant) -> Program:
+    def _program(self, variant: Variant) -> FusedProgram:
         if variant not in self._programs:
             self._programs[variant] = self._backend.program(self.static, variant)
         return self._programs[variant]
@@ -150,12 +146,7 @@ class Shape:
 
 
 class Shapes:
-    """The shapes of one worker.
-
-    Args:
-        backend: Makes their programs.
-        lanes: Programs always have this number of lanes; None for as many as is fastest.
-    """
+    """The shapes of one worker, whose programs have a fixed number of lanes, or as many as is fastest."""
 
     def __init__(self, backend: Backend, lanes: int | None) -> None:
         self._backend = backend

@@ -2,17 +2,15 @@
 
 import math
 import numbers
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from inspect import signature
 from typing import Any, Protocol, TypeVar
 
 import msgspec
 
-from ashtune.core.errors import InvalidConfiguration, ObjectiveError, SettingsError
+from ashtune.core.errors import InvalidConfiguration, ObjectiveError
+from ashtune.performance.roofline import Step
 
-MOST_FIXED = 4096
-"""Of lanes that may be asked for."""
 MOST_EPOCHS = 64
 """Epochs a call trains at most: a compiled program has as many rows for their metrics."""
 PROGRAMS_FOLDER = "programs"
@@ -57,16 +55,7 @@ class LaneMetrics(msgspec.Struct, frozen=True):
         return {name: float(values[epoch, lane]) for name, values in self.metrics.items()}
 
 
-class EpochCosts(msgspec.Struct, frozen=True, kw_only=True):
-    """Operations and bytes of an epoch; ``source`` says how they were counted."""
-
-    flops: float
-    bytes_moved: float
-    dtype: str
-    source: str
-
-
-class Program(Protocol):
+class FusedProgram(Protocol):
     """Trains lanes of one shape.
 
     ``compile_seconds`` is what tracing and compiling took so far, apart from training, or waiting for another worker
@@ -86,10 +75,6 @@ class Program(Protocol):
     @property
     def is_there(self) -> bool:
         """Whether another worker has compiled it, so that it costs hardly anything here."""
-
-    @property
-    def bytes(self) -> int:
-        """Bytes of memory that training works on; known once it is built."""
 
     def fresh(self, lanes: Sequence[Mapping[str, float]]) -> State:
         """Return the states of new trials, a lane each, stacked along the first axis."""
@@ -118,28 +103,25 @@ class Backend(Protocol):
     most_turns: int
 
     @property
+    def recipe(self) -> "Batched": ...
+
+    @property
     def gain(self) -> float: ...
 
     @property
     def is_quick(self) -> bool: ...
 
-    def parted(self, configuration: Mapping[str, Any]) -> tuple[Static, dict[str, float]]:
-        """Return the static part of a configuration, which names its shape, and the numbers of its lane."""
-
     def most_lanes(self, static: Static, numbers: Mapping[str, float]) -> int:
         """Return up to how many lanes of a shape are worth trying on this machine."""
 
-    def program(self, static: Static, variant: Variant) -> Program:
+    def program(self, static: Static, variant: Variant) -> FusedProgram:
         """Return a program of a shape; nothing is compiled before it is used."""
 
-    def costs(self, static: Static, numbers: Mapping[str, float], lanes: int) -> EpochCosts:
-        """Return what an epoch of this number of lanes costs."""
+    def costs(self, static: Static, numbers: Mapping[str, float], lanes: int) -> Step:
+        """Return an epoch of this number of lanes, not timed."""
 
-    def restored(self, static: Static, numbers: Mapping[str, float], saved: Any) -> State:
-        """Return one lane's state as the user's functions have it, from what was saved of it."""
-
-    def bytes_of(self, state: State) -> int:
-        """Return what a state takes of memory."""
+    def restore(self, static: Static, numbers: Mapping[str, float], saved: Any) -> State:
+        """Return one lane's state as the user's functions have it, or a module, from what was saved of it."""
 
 
 class SavedState(msgspec.Struct, frozen=True):
@@ -165,14 +147,13 @@ class Batched(msgspec.Struct, frozen=True, kw_only=True):
         Raises:
             ObjectiveError: If it is no whole number of at least 1, or no static hyperparameter.
         """
-        if not isinstance(self.batch_size, str):
+        size = self.batch_size
+        if not isinstance(size, str):
             self.examples_a_batch(())
-        elif self.batch_size not in self.static:
-            raise ObjectiveError(
-                f"batch_size={self.batch_size!r} is not static; name it in static=[{self.batch_size!r}]"
-            )
+        elif size not in self.static:
+            raise ObjectiveError(f"batch_size={size!r} is not static; name it in static=[{size!r}]")
 
-    def parted(self, configuration: Mapping[str, Any]) -> tuple[Static, dict[str, float]]:
+    def split(self, configuration: Mapping[str, Any]) -> tuple[Static, dict[str, float]]:
         """Return the static part of a configuration, which names its shape, and the numbers of its lane.
 
         Raises:
@@ -195,41 +176,23 @@ class Batched(msgspec.Struct, frozen=True, kw_only=True):
             if not math.isfinite(value):
                 raise InvalidConfiguration(f"{name}={value!r} is not finite")
             lane[name] = float(value)
-        return tuple((name, _frozen(configuration[name])) for name in self.static), lane
+        return tuple((name, _freeze(configuration[name])) for name in self.static), lane
 
     def examples_a_batch(self, static: Static) -> int:
         """Return the batch size of a program.
 
         Raises:
-            ObjectiveError: If it is not a whole number of at least 1, or is no static hyperparameter.
+            ObjectiveError: If it is not a whole number of at least 1.
         """
-        size = self.batch_size
-        if isinstance(size, str):
-            if size not in dict(static):
-                raise ObjectiveError(f"batch_size={size!r} is not static; name it in static=[{size!r}]")
-            size = dict(static)[size]
+        size = dict(static)[self.batch_size] if isinstance(self.batch_size, str) else self.batch_size
         if isinstance(size, bool) or not isinstance(size, int) or size < 1:
             raise ObjectiveError(f"batch_size={size!r} is not a whole number of at least 1")
         return size
 
 
-def _frozen(value: Any) -> Any:
+def _freeze(value: Any) -> Any:
     """Return a list as a tuple, which can name a program; JSON has made lists of the tuples of a space."""
-    return tuple(map(_frozen, value)) if isinstance(value, list) else value
-
-
-def check_lanes(static: Sequence[str], lanes: int | None) -> None:
-    """Refuse what is no list of names, or no number of lanes.
-
-    Raises:
-        SettingsError: In one line.
-    """
-    if isinstance(static, str):
-        raise SettingsError(f"static={static!r} is one text; give names, as in static=[{static!r}]")
-    if lanes is not None and (isinstance(lanes, bool) or not isinstance(lanes, int) or not 1 <= lanes <= MOST_FIXED):
-        raise SettingsError(
-            f"lanes={lanes!r} is not a whole number from 1 to {MOST_FIXED:,}; leave it out for as many as is fastest"
-        )
+    return tuple(map(_freeze, value)) if isinstance(value, list) else value
 
 
 def takes_config(evaluate: Callable[..., Any], others: int) -> bool:
@@ -242,29 +205,7 @@ def takes_config(evaluate: Callable[..., Any], others: int) -> bool:
     return len(asked) > others and asked[others].default is asked[others].empty
 
 
-@contextmanager
-def names_checked(function: str, config: Mapping[str, Any]) -> Iterator[None]:
-    """Refuse in one line that a function asks for a hyperparameter that is not there.
-
-    Args:
-        function: Its name.
-        config: What it gets; empty if it gets none.
-
-    Raises:
-        ObjectiveError: In place of the KeyError of a name that is not in the configuration.
-    """
-    try:
-        yield
-    except KeyError as error:
-        name = error.args[0] if error.args else ""
-        if name in config or not config:
-            raise
-        raise ObjectiveError(
-            f"{function} asks for {name!r}, which is not there; the hyperparameters are {', '.join(config)}"
-        ) from error
-
-
-def padded(items: Sequence[Item], count: int) -> list[Item]:
+def pad(items: Sequence[Item], count: int) -> list[Item]:
     """Return as many items as asked for, the first once more for those that are missing."""
     return [*items, *[items[0]] * (count - len(items))]
 

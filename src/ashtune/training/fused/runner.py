@@ -21,15 +21,13 @@ from ashtune.core.errors import CheckpointUnread
 from ashtune.core.events import PlacesChanged, ProgramCompiled
 from ashtune.core.jobs import TrialId
 from ashtune.core.orders import Pause, Release
-from ashtune.training.channel import Mailbox, Shutdown
+from ashtune.study.checkpoints import Checkpoints, CheckpointWriter
 from ashtune.training.fused.pack import Clock, Lane, Pack, next_pack
 from ashtune.training.fused.programs import Shape, Shapes
-from ashtune.training.fused.protocol import Backend, LaneMetrics, Program, not_finite
-from ashtune.training.fused.state_store import StateStore
+from ashtune.training.fused.protocol import Backend, FusedProgram, LaneMetrics, SavedState, not_finite
 from ashtune.training.job import RunningJob
-from ashtune.training.messages import Alone, Assignment, Setup, ToWorker
+from ashtune.training.messages import Alone, Assignment, Mailbox, Setup, Shutdown, ToWorker
 from ashtune.training.outcomes import Outcomes
-from ashtune.training.reports import Reports
 
 PROMOTION_SECONDS = 0.1
 """Fuller packs may go before a promoted trial for this long."""
@@ -38,14 +36,8 @@ PROMOTION_SECONDS = 0.1
 class FusedRunner:
     """Trains the trials of one worker as lanes.
 
-    Args:
-        backend: Makes the programs.
-        setup: What the driver said at the start.
-        mailbox: The connection to the driver.
-        lanes: Always this number of them, empty or not, so that results are the same to the last bit whatever the
-            packs; None for as many as is fastest.
-        file: Where the recipe stands, for tracebacks.
-        profiler: Entered while a pack is trained.
+    With ``lanes`` programs always have this number of them, empty or not, so that results are the same to the last bit
+    whatever the packs; None is as many as is fastest. ``file`` is where the recipe stands, for tracebacks.
     """
 
     def __init__(
@@ -64,7 +56,7 @@ class FusedRunner:
         self._shapes = Shapes(backend, lanes)
         self._profiler = profiler or nullcontext()
         self._outcomes = Outcomes(mailbox, file)
-        self._states = StateStore(Path(setup.study), setup.worker, self._outcomes, backend.bytes_of)
+        self._checkpoints = Checkpoints(Path(setup.study))
         self._waiting: dict[TrialId, Lane] = {}
         self._training: dict[TrialId, Lane] = {}
         self._held: dict[TrialId, Lane] = {}
@@ -78,7 +70,7 @@ class FusedRunner:
                 self._take(self._mailbox.next())
             self._take_all()
             if self._waiting:
-                self._train(next_pack(self._ready(), lambda lane: lane.shape.most, time.monotonic()))
+                self._train(next_pack(self._ready(), time.monotonic()))
 
     def _take_all(self) -> None:
         while (message := self._mailbox.poll()) is not None:
@@ -93,9 +85,11 @@ class FusedRunner:
             case Assignment():
                 self._begin(message)
             case Release():
-                self._states.release(self._held.pop(message.trial), message)
+                lane = self._held.pop(message.trial)
+                lane.job.hear(message)
+                self._save(lane)
             case Pause():
-                self._pause(message.trial)
+                self._pause_trial(message.trial)
             case Setup():
                 raise Shutdown
             case _:
@@ -104,33 +98,24 @@ class FusedRunner:
     def _begin(self, assignment: Assignment) -> None:
         """Take up a trial: where it was left, or from the beginning."""
         setup, trial = self._setup, assignment.trial
-        writer = self._states.writer(trial, assignment.start, assignment.size)
+        writer = CheckpointWriter(self._checkpoints, trial, assignment.start, worker=setup.worker, size=assignment.size)
         clock = Clock()
-        job = RunningJob(
-            assignment,
-            self._mailbox,
-            Reports(setup.goal),
-            worker=setup.worker,
-            start=assignment.start if writer.exists else 0,
-            study_seed=setup.seed,
-            progress_seconds=setup.progress_seconds,
-            clock=clock,
-        )
+        job = RunningJob(assignment, setup, self._mailbox, start=assignment.start if writer.exists else 0, clock=clock)
         configuration = msgspec.msgpack.decode(assignment.configuration)
         try:
-            static, numbers = self._backend.parted(configuration)
+            static, numbers = self._backend.recipe.split(configuration)
             shape = self._shapes.of(static, numbers)
             self._ask_for_places(shape.most)
             began = time.perf_counter()
+            saved = None
             try:
-                state = self._states.restore(trial, job.start, writer)
+                saved = writer.restore()
             except CheckpointUnread:
                 job.begin_again()
                 writer.forget_earlier()
-                state = None
             clock.seconds += time.perf_counter() - began
         except BaseException as error:  # noqa: BLE001 - whatever reading it raises is this trial's failure
-            self._outcomes.failed(job, error, writer)
+            self._outcomes.tell_error(job, error, writer)
             return
         lane = Lane(
             job=job,
@@ -139,7 +124,7 @@ class FusedRunner:
             configuration=configuration,
             shape=shape,
             numbers=numbers,
-            state=state,
+            state=None if saved is None else saved.state,
             trained=job.start,
             is_saved=True,
             alone=assignment.alone,
@@ -190,7 +175,7 @@ class FusedRunner:
                         lane.job.reports.clear()
                         self._waiting[lane.job.trial] = lane
             else:
-                self._outcomes.failed(first.job, error, first.writer)
+                self._outcomes.tell_error(first.job, error, first.writer)
         finally:
             self._training.clear()
 
@@ -202,7 +187,7 @@ class FusedRunner:
             for lane in going:
                 if lane.is_training and lane.is_to_pause and pack.trained < pack.target:
                     pack.put_back(lane)
-                    self._states.pause(lane)
+                    self._pause(lane)
             if going := pack.going:
                 pack.go_on(shape.choose(len(going), pack.target - pack.trained))
         for lane in pack.lanes:
@@ -222,7 +207,7 @@ class FusedRunner:
         shape.trained(variant, seconds / len(metrics.finite) / variant.turns_for(len(pack.lanes)))
         self._report(pack.lanes, metrics, start, seconds)
 
-    def _tell_compiled(self, shape: Shape, program: Program, seconds: float) -> None:
+    def _tell_compiled(self, shape: Shape, program: FusedProgram, seconds: float) -> None:
         if not seconds:
             return
         if program.is_built_here:  # what loading takes is not the price of another
@@ -244,12 +229,30 @@ class FusedRunner:
                         raise not_finite(epoch, lane.configuration)
                     lane.job.report(metrics.report(row, place))
             except Exception as error:  # noqa: BLE001 - what is reported may be anything
-                self._outcomes.failed(lane.job, error, lane.writer)
+                self._outcomes.tell_error(lane.job, error, lane.writer)
                 lane.job.phase = "failed"
 
-    def _pause(self, trial: TrialId) -> None:
+    def _pause_trial(self, trial: TrialId) -> None:
         """Break a trial off: now if it waits, at the end of this call if it is trained; else it has ended by itself."""
         if (lane := self._waiting.pop(trial, None)) is not None:
-            self._states.pause(lane)
+            self._pause(lane)
         elif (lane := self._training.get(trial)) is not None:
             lane.is_to_pause = True
+
+    def _pause(self, lane: Lane) -> None:
+        lane.job.phase = "pausing"
+        lane.job.epoch = lane.trained
+        self._save(lane)
+
+    def _save(self, lane: Lane) -> None:
+        """Save a trial's state, unless nobody wants it or it is on disk, and tell the driver."""
+        began = time.perf_counter()
+        try:
+            if lane.job.is_kept and not lane.is_saved:
+                lane.writer.save(SavedState(lane.state))
+            lane.clock.seconds += time.perf_counter() - began
+            self._outcomes.tell_end(lane.job, lane.writer)
+        except BaseException as error:  # noqa: BLE001 - a state may be anything
+            self._outcomes.tell_error(lane.job, error, lane.writer)
+        finally:
+            lane.writer.abandon()

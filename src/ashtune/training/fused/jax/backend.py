@@ -9,11 +9,12 @@ from typing import Any
 import jax
 
 from ashtune.performance.counting import compiled_costs, dtype_of
+from ashtune.performance.roofline import Step
 from ashtune.training.fused.jax.program import ExampleOrders, InitialStates, JaxProgram, lane_arrays
 from ashtune.training.fused.jax.program_cache import THREADS_VARIABLE, ProgramCache
 from ashtune.training.fused.jax.recipe import Recipe
 from ashtune.training.fused.programs import lanes_that_fit
-from ashtune.training.fused.protocol import Data, EpochCosts, State, Static, Variant
+from ashtune.training.fused.protocol import Data, State, Static, Variant
 
 COUNTED_BY = (
     "XLA's cost analysis of the compiled step and evaluation, times their number in an epoch; its bytes are each fused "
@@ -26,7 +27,6 @@ class JaxBackend:
 
     Args:
         recipe: What is trained.
-        seed: Of initial states and of the batches' order.
         study: Where workers share compiled programs; None if there is no study.
         is_x64: Whether the script has JAX compute in 64 bits, which a worker of its study does then too.
     """
@@ -39,17 +39,13 @@ class JaxBackend:
         # A worker has not run the script in which that was set; in 32 bits its results would be others, unnoticed.
         if study is not None and is_x64:
             jax.config.update("jax_enable_x64", True)
-        self._recipe = recipe
+        self.recipe = recipe
         self._seed = seed
         self._cache = None if study is None else ProgramCache(study)
         self._initial: dict[Static, InitialStates] = {}
         self._orders = ExampleOrders(recipe.count_examples(), seed)
         # Where JAX computes, so that no call has to move them. jax.numpy.asarray would compile for each shape.
         self._data = jax.device_put((recipe.train, recipe.validation))
-
-    def parted(self, configuration: Mapping[str, Any]) -> tuple[Static, dict[str, float]]:
-        """Return the static part of a configuration, which names its shape, and the numbers of its lane."""
-        return self._recipe.parted(configuration)
 
     @property
     def is_quick(self) -> bool:
@@ -67,30 +63,29 @@ class JaxBackend:
 
     def most_lanes(self, static: Static, numbers: Mapping[str, float]) -> int:
         """Return how many lanes' states fit the second cache, as a power of two; nothing is compiled."""
-        init, key = self._recipe.checked_init, jax.random.key(self._seed)
+        init, key = self.recipe.checked_init, jax.random.key(self._seed)
         shapes = jax.eval_shape(lambda traced: init(key, {**dict(static), **traced}), dict(numbers))
-        return lanes_that_fit(self.bytes_of(shapes))
+        return lanes_that_fit(sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(shapes)))
 
     def program(self, static: Static, variant: Variant) -> JaxProgram:
         """Return a program of a shape; nothing is compiled before it is used."""
         return JaxProgram(
-            self._recipe,
+            self.recipe,
             static,
             variant,
-            self._seed,
             initial=self._initial_states(static),
             orders=self._orders,
             data=self._data,
             cache=self._cache,
         )
 
-    def costs(self, static: Static, numbers: Mapping[str, float], lanes: int) -> EpochCosts:
-        """Return operations and bytes of an epoch of this number of lanes.
+    def costs(self, static: Static, numbers: Mapping[str, float], lanes: int) -> Step:
+        """Return an epoch of this number of lanes, not timed.
 
-        They are XLA's for the compiled step and evaluation, times their number in an epoch. The whole program cannot be
-        asked: of a loop XLA counts the body once.
+        Operations and bytes are XLA's for the compiled step and evaluation, times their number in an epoch. The whole
+        program cannot be asked: of a loop XLA counts the body once.
         """
-        recipe, config, (train, validation) = self._recipe, dict(static), self._data
+        recipe, config, (train, validation) = self.recipe, dict(static), self._data
         own = lane_arrays([numbers] * lanes)
         states = self._initial_states(static).states([numbers] * lanes)
         batch = recipe.examples_a_batch(static)
@@ -106,24 +101,23 @@ class JaxBackend:
         for times, size in ((whole, batch), (1, rest)):
             if times * size:
                 parts.append((times, _costs(step, states, jax.tree.map(itemgetter(slice(size)), train), own)))
-        return EpochCosts(
+        return Step(
+            name="an epoch",
             flops=sum(times * flops for times, (flops, _) in parts),
             bytes_moved=sum(times * moved for times, (_, moved) in parts),
             dtype=dtype_of(jax.tree.leaves(states)),
             source=COUNTED_BY,
+            cores=1,
+            each="an epoch",
         )
 
-    def restored(self, static: Static, numbers: Mapping[str, float], saved: Any) -> State:
+    def restore(self, static: Static, numbers: Mapping[str, float], saved: Any) -> State:
         """Return one lane's state as the user's functions have it, from what was saved of it."""
         return self._initial_states(static).unflatten([leaf[0] for leaf in saved], numbers)
 
-    def bytes_of(self, state: State) -> int:
-        """Return what a state takes of memory."""
-        return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(state))
-
     def _initial_states(self, static: Static) -> InitialStates:
         if static not in self._initial:
-            self._initial[static] = InitialStates(self._recipe, static, self._seed, self._cache)
+            self._initial[static] = InitialStates(self.recipe, static, self._seed, self._cache)
         return self._initial[static]
 
 

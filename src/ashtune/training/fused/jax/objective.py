@@ -7,7 +7,7 @@ from typing import Any
 
 from ashtune.core.errors import SettingsError
 from ashtune.training.fused.objective import FusedObjective
-from ashtune.training.fused.protocol import Data, State, check_lanes
+from ashtune.training.fused.protocol import Data, State
 
 
 def fused(
@@ -46,7 +46,7 @@ def fused(
             while the study runs, up to as many as fit the second cache: results may then differ in the last digits.
 
     Raises:
-        SettingsError: If JAX is not installed, or ``static`` is a single text, or ``lanes`` is no number of them.
+        SettingsError: If JAX is not installed, or ``lanes`` is no number of them.
         ObjectiveError: If ``train`` is not arrays of as many examples each, or no batch has ``batch_size``.
 
     Example:
@@ -62,7 +62,6 @@ def fused(
     """
     if find_spec("jax") is None:
         raise SettingsError("fused training needs JAX, which is not installed: pip install 'ashtune[jax]'")
-    check_lanes(static, lanes)
     import jax
     import numpy as np
 

@@ -19,24 +19,24 @@ import jax
 import numpy as np
 
 from ashtune.core.errors import ObjectiveError
-from ashtune.training.fused.jax.program_cache import CHEAPLY, QUICKLY, ProgramCache, cache_hits, compile_with, compiled
+from ashtune.training.fused.jax.program_cache import (
+    CHEAPLY,
+    QUICKLY,
+    ProgramCache,
+    cache_hits,
+    compile_with,
+    load_or_compile,
+)
 from ashtune.training.fused.jax.recipe import FINITE, Recipe, TracedEpochs
-from ashtune.training.fused.protocol import MOST_EPOCHS, Data, LaneMetrics, State, Static, Variant, padded
+from ashtune.training.fused.protocol import MOST_EPOCHS, Data, LaneMetrics, State, Static, Variant, pad
 
 _STRETCHES_CACHED, _EPOCHS_CACHED = 8, 64
 
 
 class InitialStates:
-    """Initial states of one shape, by the same key for every trial.
+    """Initial states of one shape, by the same key for every trial."""
 
-    Args:
-        recipe: What is trained.
-        static: The static hyperparameters.
-        seed: Of the key.
-        cache: Where compiled programs are shared, if they are.
-    """
-
-    def __init__(self, recipe: Recipe, static: Static, seed: int, cache: ProgramCache | None = None) -> None:
+    def __init__(self, recipe: Recipe, static: Static, seed: int, cache: ProgramCache | None) -> None:
         self._recipe = recipe
         self._static = dict(static)
         self._seed = seed
@@ -81,7 +81,7 @@ class InitialStates:
         began = perf_counter()
         traced = jax.jit(self._init).trace(dict(lane))
         key = ("initial states", tuple(self._static.items()), jax.config.jax_enable_x64)
-        self._compiled = compiled(self._cache, key, lambda: compile_with(traced.lower(), CHEAPLY))
+        self._compiled = load_or_compile(self._cache, key, lambda: compile_with(traced.lower(), CHEAPLY))
         if not _reads_its_arguments(traced.jaxpr.jaxpr):
             self._only = [np.asarray(leaf) for leaf in self._compiled(dict(lane))]
         self._compile_seconds += perf_counter() - began
@@ -94,12 +94,7 @@ class InitialStates:
 
 
 class ExampleOrders:
-    """The order of the examples by epoch: every trial sees the same.
-
-    Args:
-        examples: How many there are.
-        seed: The same order each time.
-    """
+    """The order of the examples by epoch: every trial sees the same, with the same seed each time."""
 
     def __init__(self, examples: int, seed: int) -> None:
         self._examples = examples
@@ -120,17 +115,10 @@ class ExampleOrders:
 
 
 class JaxProgram:
-    """One program of a shape; see :class:`~ashtune.training.fused.protocol.Program`.
+    """One program of a shape; see :class:`~ashtune.training.fused.protocol.FusedProgram`.
 
-    Args:
-        recipe: What is trained.
-        static: The static hyperparameters.
-        variant: How many lanes; those of a variant for one are trained one after another.
-        seed: Of initial states and of the batches' order.
-        initial: Makes the initial states; programs of a shape share one.
-        orders: Of the examples; programs of a recipe share them.
-        data: The recipe's training and validation data where JAX computes; programs share them.
-        cache: Where compiled programs are shared, if they are.
+    Programs of a shape share what makes the initial states; those of a recipe the order of the examples, and the data
+    where JAX computes.
     """
 
     def __init__(
@@ -138,12 +126,11 @@ class JaxProgram:
         recipe: Recipe,
         static: Static,
         variant: Variant,
-        seed: int = 0,
         *,
-        initial: InitialStates | None = None,
-        orders: ExampleOrders | None = None,
-        data: tuple[Data, Data] | None = None,
-        cache: ProgramCache | None = None,
+        initial: InitialStates,
+        orders: ExampleOrders,
+        data: tuple[Data, Data],
+        cache: ProgramCache | None,
     ) -> None:
         self.variant = variant
         self.compile_seconds = 0.0
@@ -151,10 +138,10 @@ class JaxProgram:
         self.is_built_here = False
         self._static = static
         self._epochs = TracedEpochs(recipe, static)
-        self._initial = initial or InitialStates(recipe, static, seed)
-        self._orders = orders or ExampleOrders(self._epochs.examples, seed)
-        self._data = jax.device_put((recipe.train, recipe.validation)) if data is None else data
-        self._data_leaves = jax.tree.leaves(self._data)
+        self._initial = initial
+        self._orders = orders
+        self._data = data
+        self._data_leaves = jax.tree.leaves(data)
         self._cache = cache
         self._compiled: Any = None
 
@@ -172,12 +159,6 @@ class JaxProgram:
     def _key(self) -> object:
         return self._static, self.variant, jax.config.jax_enable_x64
 
-    @property
-    def bytes(self) -> int:
-        """Bytes of memory that the compiled program works on: arguments, results and what lies between."""
-        memory = self._compiled.memory_analysis()
-        return int(memory.argument_size_in_bytes + memory.output_size_in_bytes + memory.temp_size_in_bytes)
-
     def fresh(self, lanes: Sequence[Mapping[str, float]]) -> State:
         """Return the states of new trials, a lane each."""
         states = self._initial.states(lanes)
@@ -185,17 +166,11 @@ class JaxProgram:
         return states
 
     def together(self, states: Sequence[State | None], lanes: Sequence[Mapping[str, float]]) -> State:
-        """Return the states of lanes as one, padded with the first to the program's number.
-
-        Args:
-            states: Of each lane, its leaves with a first axis of 1, as :meth:`apart` returns them; or None for all, if
-                they are new.
-            lanes: Their numbers.
-        """
+        """Return the states of lanes as one, padded with the first to the program's number."""
         if states[0] is None:
-            return self.fresh(padded(lanes, self.variant.room))
+            return self.fresh(pad(lanes, self.variant.room))
         rows: list[list[Any]] = [leaves for leaves in states if leaves is not None]
-        joined = [np.concatenate(leaves) for leaves in zip(*padded(rows, self.variant.room), strict=True)]
+        joined = [np.concatenate(leaves) for leaves in zip(*pad(rows, self.variant.room), strict=True)]
         return self._initial.unflatten(joined, lanes[0])
 
     def apart(self, state: State, lane: int) -> list[Any]:
@@ -205,17 +180,10 @@ class JaxProgram:
     def train(
         self, state: State, lanes: Sequence[Mapping[str, float]], start: int, stop: int
     ) -> tuple[State, LaneMetrics]:
-        """Train all lanes from one epoch to another, at most ``MOST_EPOCHS`` on.
-
-        Args:
-            state: Of the lanes, stacked along the first axis; it stays as it is.
-            lanes: Their numbers; for those that are missing the first once more, or if in turn nothing.
-            start: Epochs they are trained already.
-            stop: Epochs they are trained then.
-        """
+        """Train all lanes from one epoch to another, at most ``MOST_EPOCHS`` on; the state that was given stays."""
         leaves, structure = jax.tree.flatten(state)
         stretch = (start, stop, self._orders.stretch(start, stop), len(lanes))
-        arguments = (leaves, lane_arrays(padded(lanes, self.variant.room)), stretch, self._data_leaves)
+        arguments = (leaves, lane_arrays(pad(lanes, self.variant.room)), stretch, self._data_leaves)
         if self._compiled is None:
             self._compile(arguments, structure)
         leaves, rows = self._compiled(*arguments)
@@ -225,7 +193,7 @@ class JaxProgram:
 
     def _compile(self, arguments: Any, structure: Any) -> None:
         began = perf_counter()
-        self._compiled = compiled(self._cache, self._key, lambda: self._build(arguments, structure))
+        self._compiled = load_or_compile(self._cache, self._key, lambda: self._build(arguments, structure))
         self.build_seconds = perf_counter() - began
         self.compile_seconds += self.build_seconds
 

@@ -49,11 +49,11 @@ class ProgramCache:
     def __init__(self, study: Path) -> None:
         self._folder = study / PROGRAMS_FOLDER
 
-    def compiled(self, key: object, compile_it: Callable[[], Any]) -> Any:
+    def load_or_compile(self, key: object, compile_it: Callable[[], Any]) -> Any:
         """Return a program: from another worker, if one has it or is at it, else compiled here and left for others."""
         file = self._file(key)
         while (program := _load(file)) is None:
-            with _claimed(_claim_of(file)) as is_mine:
+            with _claim(_claim_of(file)) as is_mine:
                 if is_mine:
                     return _load(file) or self._compile(file, compile_it)
             time.sleep(LOOK_SECONDS)
@@ -68,7 +68,7 @@ class ProgramCache:
         file = self._file(key)
         if file.exists() or not _claim_of(file).exists():
             return False
-        with _claimed(_claim_of(file)) as is_mine:
+        with _claim(_claim_of(file)) as is_mine:
             return not is_mine
 
     def _file(self, key: object) -> Path:
@@ -87,9 +87,9 @@ class ProgramCache:
             write_new(DISK, str(file), data, mark=str(os.getpid()), is_synced=False)
 
 
-def compiled(cache: ProgramCache | None, key: object, compile_it: Callable[[], Any]) -> Any:
+def load_or_compile(cache: ProgramCache | None, key: object, compile_it: Callable[[], Any]) -> Any:
     """Return a program from a cache, if there is one, else compiled."""
-    return compile_it() if cache is None else cache.compiled(key, compile_it)
+    return compile_it() if cache is None else cache.load_or_compile(key, compile_it)
 
 
 def _load(file: Path) -> Any:
@@ -111,7 +111,7 @@ def _claim_of(file: Path) -> Path:
 
 
 @contextmanager
-def _claimed(claim: Path) -> Iterator[bool]:
+def _claim(claim: Path) -> Iterator[bool]:
     """Claim a program for this worker; yield whether no other has. The claim ends here, or with this process."""
     try:
         folder_of_a_study(claim.parent)
@@ -120,12 +120,12 @@ def _claimed(claim: Path) -> Iterator[bool]:
         yield True
         return
     try:
-        yield _locked(opened)
+        yield _lock(opened)
     finally:
         os.close(opened)
 
 
-def _locked(opened: int) -> bool:
+def _lock(opened: int) -> bool:
     try:
         fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -1,4 +1,4 @@
-"""What a user of JAX gives to be trained as lanes, and the epochs that are traced of it.
+"""What a user of JAX gives to be trained as lanes, and its epochs, which JAX traces.
 
 Rule 1: the first epoch, the last, and how many lanes take their turn are arguments of what is traced: another rung
 compiles nothing.
@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 
 from ashtune.core.errors import ObjectiveError
-from ashtune.training.fused.protocol import MOST_EPOCHS, Batched, Data, State, Static, names_checked, takes_config
+from ashtune.training.fused.protocol import MOST_EPOCHS, Batched, Data, State, Static, takes_config
 
 FINITE = "finite\n"
 """What no metric that is reported can be called, as it cannot be printed."""
@@ -25,18 +25,7 @@ to train."""
 
 
 class Recipe(Batched, frozen=True, kw_only=True):
-    """The parts of fused training.
-
-    Args:
-        init: (key, configuration) -> state.
-        step: (state, batch, configuration) -> (state, metrics): one step of the optimizer.
-        evaluate: (state, data) or (state, data, configuration) -> metrics, after each epoch, on the validation data.
-        train: What batches are taken from.
-        validation: What ``evaluate`` gets.
-        batch_size: Examples a batch, or the name of the static hyperparameter that says it.
-        static: Hyperparameters that change shapes or the program. They reach the functions as they are; all others
-            as numbers that JAX traces, one a lane.
-    """
+    """What :func:`ashtune.fused` is given."""
 
     init: Callable[[Any, Mapping[str, Any]], State]
     step: Callable[[State, Any, Mapping[str, Any]], tuple[State, Mapping[str, Any]]]
@@ -48,7 +37,7 @@ class Recipe(Batched, frozen=True, kw_only=True):
         """Return how many examples there are to train on.
 
         Raises:
-            ObjectiveError: If there is none, or arrays differ in it, or there is anything but arrays.
+            ObjectiveError: If there are none, or arrays differ in it, or there is anything but arrays.
         """
         shapes: set[tuple[int, ...]] = {getattr(leaf, "shape", ()) for leaf in jax.tree.leaves(self.train)}
         if not shapes or () in shapes:
@@ -56,17 +45,13 @@ class Recipe(Batched, frozen=True, kw_only=True):
                 "train has a number where arrays are asked for, (examples, ...) each; give numpy's arrays"
             )
         sizes = sorted({shape[0] for shape in shapes})
-        if len(sizes) != 1:
-            raise ObjectiveError(
-                f"train has arrays of {', '.join(map(str, sizes))} examples; give arrays with as many each"
-            )
-        if not sizes[0]:
-            raise ObjectiveError("train has no examples; give at least 1")
+        if len(sizes) != 1 or not sizes[0]:
+            raise ObjectiveError(f"train has {sizes} examples; give arrays with as many each, at least 1")
         return int(sizes[0])
 
     def checked_init(self, key: Any, config: Mapping[str, Any]) -> State:
         """Return a trial's initial state."""
-        with _explained("init", config):
+        with _explain("init"):
             return self.init(key, config)
 
     def checked_step(self, state: State, batch: Any, config: Mapping[str, Any]) -> tuple[State, Row]:
@@ -75,21 +60,15 @@ class Recipe(Batched, frozen=True, kw_only=True):
         Raises:
             ObjectiveError: If it gives anything else, or a state of another structure, shape or type.
         """
-        with _explained("step", config):
+        with _explain("step"):
             given = self.step(state, batch, config)
-        if not isinstance(given, tuple) or len(given) != 2 or not isinstance(given[1], Mapping):
+        if not isinstance(given, tuple) or len(given) != 2:
             raise ObjectiveError(f"step gives {_kind(given)}; give (state, metrics), a dict, which may be empty")
-        after, metrics = given
-        before, now = (jax.tree_util.tree_flatten_with_path(tree) for tree in (state, after))
-        if before[1] != now[1]:
-            raise ObjectiveError(f"step gives a state of another structure: {now[1]}, not {before[1]}")
-        for (path, old_leaf), (_, new_leaf) in zip(before[0], now[0], strict=True):
-            old, new = (_type(array) for array in (old_leaf, new_leaf))
-            if old != new:
-                raise ObjectiveError(
-                    f"step gives state{jax.tree_util.keystr(path)} as {new}; it was {old}, and has to stay that"
-                )
-        return after, _scalars("step", metrics)
+        old, new = (_types(tree) for tree in (state, given[0]))
+        if changed := sorted(old.items() ^ new.items()):
+            name = changed[0][0]
+            raise ObjectiveError(f"step gives state{name} as {new.get(name)}; it was {old.get(name)}, and has to stay")
+        return given[0], _scalars("step", given[1])
 
     def checked_evaluate(self, state: State, data: Data, config: Mapping[str, Any]) -> Row:
         """Return the metrics of a state.
@@ -98,11 +77,8 @@ class Recipe(Batched, frozen=True, kw_only=True):
             ObjectiveError: If they are no scalars by name.
         """
         more = (config,) if takes_config(self.evaluate, 2) else ()
-        with _explained("evaluate", config if more else {}):
-            metrics = self.evaluate(state, data, *more)
-        if not isinstance(metrics, Mapping):
-            raise ObjectiveError(f"evaluate gives {_kind(metrics)}; give a dict of scalars by the names of metrics")
-        return _scalars("evaluate", metrics)
+        with _explain("evaluate"):
+            return _scalars("evaluate", self.evaluate(state, data, *more))
 
 
 class TracedEpochs:
@@ -186,11 +162,10 @@ class TracedEpochs:
 
 
 @contextmanager
-def _explained(function: str, config: Mapping[str, Any]) -> Iterator[None]:
-    """Say in one line what JAX says of a number that is traced, and of one that is not there."""
+def _explain(function: str) -> Iterator[None]:
+    """Say in one line what JAX says of a number that is traced."""
     try:
-        with names_checked(function, config):
-            yield
+        yield
     except (TypeError, jax.errors.JAXTypeError, jax.errors.JAXIndexError) as error:
         first = str(error).partition("\n")[0]
         if not isinstance(error, jax.errors.JAXTypeError | jax.errors.JAXIndexError) and "concrete" not in first:
@@ -201,15 +176,19 @@ def _explained(function: str, config: Mapping[str, Any]) -> Iterator[None]:
         ) from error
 
 
-def _scalars(function: str, metrics: Mapping[str, Any]) -> Row:
+def _scalars(function: str, metrics: Any) -> Row:
+    if not isinstance(metrics, Mapping):
+        raise ObjectiveError(f"{function} gives {_kind(metrics)}; give a dict of scalars by the names of metrics")
     for name, value in metrics.items():
         if jnp.shape(value):
             raise ObjectiveError(f"{function} gives {name} as an array of shape {jnp.shape(value)}; give a scalar")
     return dict(metrics)
 
 
-def _type(array: Any) -> str:
-    return f"{jnp.result_type(array)}{list(jnp.shape(array))}"
+def _types(tree: Any) -> dict[str, str]:
+    """Return the type and shape of each array by its place."""
+    leaves, _ = jax.tree_util.tree_flatten_with_path(tree)
+    return {jax.tree_util.keystr(path): f"{jnp.result_type(leaf)}{list(jnp.shape(leaf))}" for path, leaf in leaves}
 
 
 def _kind(value: Any) -> str:

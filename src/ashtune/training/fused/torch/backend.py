@@ -1,19 +1,22 @@
 """Lanes by PyTorch: programs of a recipe, and how many lanes are worth trying."""
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch.utils._pytree import tree_leaves
+from torch.utils.flop_counter import FlopCounterMode
 
 from ashtune.performance.counting import dtype_of
-from ashtune.performance.torch_counting import Products, Traffic
+from ashtune.performance.roofline import Step
+from ashtune.performance.torch_counting import Traffic
 from ashtune.training.fused.programs import lanes_that_fit
-from ashtune.training.fused.protocol import EpochCosts, State, Static, Variant
+from ashtune.training.fused.protocol import State, Static, Variant
+from ashtune.training.fused.torch.module import TorchRecipe, build_module, tensors
 from ashtune.training.fused.torch.optimizers import numbers_of, rule
-from ashtune.training.fused.torch.program import TorchProgram, TorchShape, bytes_of
-from ashtune.training.fused.torch.recipe import TorchRecipe, built, tensors
+from ashtune.training.fused.torch.program import TorchProgram, TorchShape
 
 PAST_THE_CACHE = 4
 ROUNDING_VARIABLE, ROUNDING = "MKL_CBWR", "AUTO,STRICT"
@@ -42,13 +45,9 @@ class TorchBackend:
         prepare_torch()
         if is_fixed:
             round_alike()
-        self._recipe = recipe
+        self.recipe = recipe
         self._seed = seed
         self._shapes: dict[Static, TorchShape] = {}
-
-    def parted(self, configuration: Mapping[str, Any]) -> tuple[Static, dict[str, float]]:
-        """Return the static part of a configuration, which names its program, and the numbers of its lane."""
-        return self._recipe.parted(configuration)
 
     def most_lanes(self, static: Static, numbers: Mapping[str, float]) -> int:
         """Return four times as many lanes as have states that fit the second cache, as a power of two.
@@ -59,47 +58,63 @@ class TorchBackend:
         Raises:
             ObjectiveError: If the module cannot be trained as lanes, or the numbers are not the optimizer's.
         """
-        return lanes_that_fit(self.bytes_of(self.program(static, Variant(1)).fresh([numbers])) // PAST_THE_CACHE)
+        return lanes_that_fit(_bytes_of(self.program(static, Variant(1)).fresh([numbers])) // PAST_THE_CACHE)
 
     def program(self, static: Static, variant: Variant) -> TorchProgram:
         """Return a program of a shape; without a compiler turns would save nothing."""
-        return TorchProgram(self._recipe, static, variant, self._seed, self._shape(static))
+        return TorchProgram(self._shape(static), variant)
 
-    def costs(self, static: Static, numbers: Mapping[str, float], lanes: int) -> EpochCosts:
-        """Return operations and bytes of an epoch of this number of lanes.
+    def costs(self, static: Static, numbers: Mapping[str, float], lanes: int) -> Step:
+        """Return an epoch of this number of lanes, not timed.
 
-        They are counted in one step and one evaluation, and taken times their number in an epoch. Operations are those
-        of one lane, times the lanes: PyTorch's formula for the slopes of a convolution counts each group of it for
-        every other, and lanes of a convolution are groups of one.
+        Operations and bytes of one step and one evaluation are taken times their number in an epoch. Operations are
+        those of one lane, times the lanes: PyTorch's formula for the slopes of a convolution counts each group of it
+        for every other, and lanes of a convolution are groups of one.
         """
-        shape, optimizer = self._shape(static), self._recipe.optimizer
-        one, all_lanes = (_EpochParts(optimizer, shape, numbers, count) for count in (1, lanes))
+        shape, of_all = self._shape(static), numbers_of(self.recipe.optimizer, [numbers] * lanes)
+        functional, state, one = shape.functional, shape.states(lanes), shape.states(1)
+        optimizer = rule(self.recipe.optimizer)(of_all, state["parameters"])
         whole, rest = divmod(len(shape.train[0]), shape.batch_size)
-        times = [(count, size) for count, size in ((whole, shape.batch_size), (1, rest)) if count * size]
-        flops = sum(count * _flops(one.step, size) for count, size in times) + _flops(one.evaluate)
-        moved = sum(count * _bytes(all_lanes.step, size) for count, size in times) + _bytes(all_lanes.evaluate)
-        dtype = dtype_of(list(one.state["parameters"].values()))
-        return EpochCosts(flops=lanes * flops, bytes_moved=moved, dtype=dtype, source=COUNTED_BY)
+        flops = moved = 0.0
+        for times, size in ((whole, shape.batch_size), (1, rest)):
+            if times * size:
+                batch = tuple(array[:size] for array in shape.train)
+                with FlopCounterMode(display=False) as counter:
+                    functional.slopes_of_one(one["parameters"], one["buffers"], batch)
+                with Traffic() as traffic:
+                    slopes, _ = functional.slopes(state["parameters"], state["buffers"], batch)
+                    optimizer.step(state["parameters"], slopes, state["optimizer"])
+                flops += times * counter.get_total_flops()
+                moved += times * traffic.bytes_moved
+        parts = (one["parameters"], one["buffers"], of_all)
+        parameters, buffers, own = ({name: tensor[0] for name, tensor in part.items()} for part in parts)
+        with FlopCounterMode(display=False) as counter, torch.no_grad():
+            functional.score(parameters, buffers, shape.validation, own)
+        with Traffic() as traffic:
+            functional.scores(state["parameters"], state["buffers"], shape.validation, of_all)
+        return Step(
+            name="an epoch",
+            flops=lanes * (flops + counter.get_total_flops()),
+            bytes_moved=moved + traffic.bytes_moved,
+            source=COUNTED_BY,
+            dtype=dtype_of(list(state["parameters"].values())),
+            cores=1,
+            each="an epoch",
+        )
 
-    def restored(self, static: Static, numbers: Mapping[str, float], saved: Any) -> Any:
+    def restore(self, static: Static, numbers: Mapping[str, float], saved: Any) -> Any:
         """Return the module with the weights and buffers that were saved."""
-        first = tensors(self._recipe.train, "train")[0]
-        module = built(self._recipe, dict(static), first, self._seed)
+        first = tensors(self.recipe.train, "train")[0]
+        module = build_module(self.recipe, dict(static), first, self._seed)
         arrays = {**saved["parameters"], **saved["buffers"]}
-        module.load_state_dict({name: torch.as_tensor(array[0]) for name, array in arrays.items()}, strict=False)
-        lasting = module.state_dict().keys()
-        for name, buffer in module.named_buffers():
-            if name not in lasting and name in arrays:  # one of persistent=False, which load_state_dict passes over
-                buffer.copy_(torch.as_tensor(arrays[name][0]))
+        with torch.no_grad():
+            for name, tensor in [*module.named_parameters(), *module.named_buffers()]:
+                tensor.copy_(torch.as_tensor(arrays[name][0]))
         return module
-
-    def bytes_of(self, state: State) -> int:
-        """Return what a state takes of memory."""
-        return bytes_of(state)
 
     def _shape(self, static: Static) -> TorchShape:
         if static not in self._shapes:
-            self._shapes[static] = TorchShape(self._recipe, static, self._seed)
+            self._shapes[static] = TorchShape(self.recipe, static, self._seed)
         return self._shapes[static]
 
 
@@ -118,32 +133,6 @@ def round_alike() -> None:
     os.environ.setdefault(ROUNDING_VARIABLE, ROUNDING)
 
 
-class _EpochParts:
-    """What an epoch of this number of lanes consists of."""
-
-    def __init__(self, optimizer: str, shape: TorchShape, numbers: Mapping[str, float], lanes: int) -> None:
-        self.state = shape.states(lanes)
-        self._shape = shape
-        self._numbers = numbers_of(optimizer, [numbers] * lanes)
-        self._optimizer = rule(optimizer)(self._numbers, self.state["parameters"])
-
-    def step(self, examples: int) -> None:
-        batch = tuple(array[:examples] for array in self._shape.train)
-        slopes, _ = self._shape.functional.slopes(self.state["parameters"], self.state["buffers"], batch)
-        self._optimizer.step(self.state["parameters"], slopes, self.state["optimizer"])
-
-    def evaluate(self) -> None:
-        parameters, buffers = self.state["parameters"], self.state["buffers"]
-        self._shape.functional.scores(parameters, buffers, self._shape.validation, self._numbers)
-
-
-def _flops(part: Callable[..., None], *arguments: int) -> float:
-    with Products() as products:
-        part(*arguments)
-    return float(products.flops)
-
-
-def _bytes(part: Callable[..., None], *arguments: int) -> float:
-    with Traffic() as traffic:
-        part(*arguments)
-    return float(traffic.bytes_moved)
+def _bytes_of(state: State) -> int:
+    """Return what a state takes of memory."""
+    return sum(int(leaf.nbytes) for leaf in tree_leaves(state))

@@ -1,7 +1,7 @@
 """The proof that lanes of a module are what each is alone, on the first batches; what fails it is refused.
 
 Rule: two lanes get the gradients and metrics that each gets alone and that PyTorch gives without ``vmap``, up to
-rounding. What a call must leave as it is, it leaves: the data, parameters, whatever layers hold besides buffers.
+rounding, and the same again when it is called again.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -12,9 +12,8 @@ import msgspec
 import torch
 
 from ashtune.core.errors import ObjectiveError
-from ashtune.training.fused.torch.module import FunctionalModule, repeated
+from ashtune.training.fused.torch.module import Arrays, FunctionalModule, layer_words, repeat, torch_seed
 from ashtune.training.fused.torch.optimizers import Numbers, Tensors
-from ashtune.training.fused.torch.recipe import Arrays, layer_words, torch_seed
 
 _JUMP = 0.1
 """Of the largest metric; accuracy jumps where rounding decides between two classes that are nearly as likely."""
@@ -24,25 +23,20 @@ _Function = Callable[[Tensors, Tensors, Arrays], tuple[Tensors, Tensors]]
 
 
 class Proven(msgspec.Struct, frozen=True):
-    """What was proven: metrics, parameters that the loss does not reach, bytes that a lane needs for its gradient, and
-    whether other random numbers are drawn as lanes than without.
+    """What was proven: metrics, parameters that the loss does not reach, and whether lanes draw other random numbers.
 
     PyTorch's optimizers leave parameters without a gradient as they are: weight decay does not change them either.
     """
 
     metrics: tuple[str, ...]
     unreached: tuple[str, ...]
-    activation_bytes: int
     draws_otherwise: bool
 
 
 class Proof:
     """Two lanes, beside each other, alone, and without ``vmap``: all must give the same, up to rounding.
 
-    Args:
-        functional: The module.
-        seed: Of what it draws.
-        numbers: The optimizer's hyperparameters of both lanes, (1,) each; they stand for those of any trial.
+    ``numbers`` are the optimizer's hyperparameters of both lanes, (1,) each; they stand for those of any trial.
     """
 
     def __init__(self, functional: FunctionalModule, seed: int, numbers: Numbers) -> None:
@@ -52,13 +46,12 @@ class Proof:
                 f"{layer_words('', functional.module)} has no parameter to train; give one that requires_grad"
             )
         # Beside the initial weights: numbers that are exactly 0 there would hide what differs, or let rounding decide.
-        self._lanes = [{name: _shaken(tensor) for name, tensor in parameters.items()} for _ in range(2)]
+        self._lanes = [{name: _shake(tensor) for name, tensor in parameters.items()} for _ in range(2)]
         self._tolerance = max(torch.finfo(tensor.dtype).eps ** 0.5 for tensor in parameters.values())
         self._functional = functional
         self._seed = torch_seed(seed)
         self._numbers = numbers
         self._unreached = set(parameters)
-        self._activation_bytes = 0
         self._draws_otherwise = False
 
     def of(self, batches: Sequence[Arrays], validation: Arrays) -> Proven:
@@ -69,17 +62,15 @@ class Proof:
         self._tolerance = max(self._tolerance, _JUMP)
         self._functional.module.eval()
         metrics = self._compare(self._score_alone, self._scores, validation, "the validation data")
-        return Proven(tuple(metrics), tuple(sorted(self._unreached)), self._activation_bytes, self._draws_otherwise)
+        return Proven(tuple(metrics), tuple(sorted(self._unreached)), self._draws_otherwise)
 
     def _compare(self, alone: _Function, lanes: _Function, data: Arrays, what: str) -> Tensors:
         """Compare a function of one lane with the same of lanes; return what it gives for the first."""
-        with _watched(self._functional.module, f"cannot be called with {what}; change it, or the batch size"):
-            unchanged = _Unchanged(self._functional.module, data)
+        with _watch(self._functional.module, f"cannot be called with {what}; change it, or the batch size"):
             plain = [self._drawn(alone, parameters, self._buffers, data) for parameters in self._lanes]
             draws = self._has_drawn()
-            unchanged.check()
             again = [self._drawn(alone, parameters, self._buffers, data) for parameters in self._lanes]
-        with _watched(self._functional.module, "cannot be trained as lanes; train it without them"):
+        with _watch(self._functional.module, "cannot be trained as lanes; train it without them"):
             single = [self._stacked(lanes, [parameters], data)[0] for parameters in self._lanes]
             both = self._stacked(lanes, self._lanes, data)
         for lane in range(2):
@@ -105,7 +96,7 @@ class Proof:
     def _stacked(self, function: _Function, lanes: Sequence[Tensors], data: Arrays) -> list[tuple[Tensors, Tensors]]:
         """Return what each lane of several gets."""
         parameters = {name: torch.stack([lane[name] for lane in lanes]) for name in lanes[0]}
-        values, buffers = self._drawn(function, parameters, repeated(self._buffers, len(lanes)), data)
+        values, buffers = self._drawn(function, parameters, repeat(self._buffers, len(lanes)), data)
         return [
             ({name: each[lane] for name, each in values.items()}, {name: each[lane] for name, each in buffers.items()})
             for lane in range(len(lanes))
@@ -126,15 +117,7 @@ class Proof:
 
     def _slopes_alone(self, parameters: Tensors, buffers: Tensors, batch: Arrays) -> tuple[Tensors, Tensors]:
         leaves = {name: tensor.clone().requires_grad_() for name, tensor in parameters.items()}
-        saved: dict[int, int] = {}
-        own = {tensor.untyped_storage().data_ptr() for tensor in [*leaves.values(), *batch]}
-
-        def note(tensor: Any) -> Any:
-            storage = tensor.untyped_storage()
-            saved[storage.data_ptr()] = storage.nbytes()
-            return tensor
-
-        with torch.enable_grad(), torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+        with torch.enable_grad():
             loss, buffers = self._functional.loss(leaves, buffers, batch)
         for name, leaf in leaves.items():
             if leaf._version:
@@ -142,8 +125,6 @@ class Proof:
         if not loss.requires_grad:
             raise ObjectiveError("the loss depends on no parameter of the module; there is nothing to train")
         gradients = torch.autograd.grad(loss, list(leaves.values()), allow_unused=True)
-        activations = sum(size for place, size in saved.items() if place not in own)
-        self._activation_bytes = max(self._activation_bytes, activations)
         slopes = {name: slope for name, slope in zip(leaves, gradients, strict=True) if slope is not None}
         self._unreached -= slopes.keys()
         return slopes, {name: buffer.detach() for name, buffer in buffers.items()}
@@ -161,39 +142,8 @@ class Proof:
         )
 
 
-class _Unchanged:
-    """What a module's call must leave as it is: the data, and whatever its layers hold besides buffers."""
-
-    def __init__(self, module: Any, data: Arrays) -> None:
-        self._module, self._data = module, data
-        self._versions = [array._version for array in data]
-        self._held = self._attributes()
-
-    def check(self) -> None:
-        """Raise ObjectiveError if a call has changed something."""
-        if [array._version for array in self._data] != self._versions:
-            raise ObjectiveError(
-                "the module, loss or evaluate changes its data in place, which all lanes read; copy it"
-            )
-        for (path, name), value in self._attributes().items():
-            if self._held.get((path, name), self) is not value:
-                layer = layer_words(path, self._module.get_submodule(path))
-                raise ObjectiveError(
-                    f"{layer} keeps {name!r} from one call to the next; keep it in a buffer, as a tensor"
-                )
-
-    def _attributes(self) -> dict[tuple[str, str], Any]:
-        # PyTorch's own layers hold notes of their parameters, which a functional call renews.
-        layers = [(path, layer) for path, layer in self._module.named_modules() if not _is_of_torch(layer)]
-        return {(path, name): value for path, layer in layers for name, value in vars(layer).items()}
-
-
-def _is_of_torch(layer: Any) -> bool:
-    return type(layer).__module__.partition(".")[0] == "torch"
-
-
 @contextmanager
-def _watched(module: Any, problem: str) -> Iterator[None]:
+def _watch(module: Any, problem: str) -> Iterator[None]:
     """Say in one line which layer could not be called, and why.
 
     Raises:
@@ -201,10 +151,14 @@ def _watched(module: Any, problem: str) -> Iterator[None]:
     """
     entered: list[str] = []
     hooks = []
+
+    def leave(*_: Any) -> None:  # a hook that returns None leaves the layer's result as it is
+        entered.pop()
+
     for path, layer in module.named_modules():
         words = layer_words(path, layer)
         hooks.append(layer.register_forward_pre_hook(lambda *_, words=words: entered.append(words)))
-        hooks.append(layer.register_forward_hook(lambda *_: _leave(entered)))
+        hooks.append(layer.register_forward_hook(leave))
     try:
         yield
     except ObjectiveError:
@@ -218,11 +172,6 @@ def _watched(module: Any, problem: str) -> Iterator[None]:
             hook.remove()
 
 
-def _leave(entered: list[str]) -> None:
-    """Forget the innermost layer; a hook that gives None leaves the layer's result as it is."""
-    entered.pop()
-
-
 def _is_alike(actual: Any, theirs: Tensors, name: str, tolerance: float) -> bool:
     """Return whether a tensor is what is expected, up to a share of the largest number expected of all."""
     largest = max(
@@ -232,6 +181,6 @@ def _is_alike(actual: Any, theirs: Tensors, name: str, tolerance: float) -> bool
     return bool(torch.allclose(actual.double(), expected, rtol=0, atol=tolerance * largest, equal_nan=True))
 
 
-def _shaken(tensor: Any) -> Any:
+def _shake(tensor: Any) -> Any:
     spread = tensor.square().mean().sqrt() + 0.1
     return tensor + 0.1 * spread * torch.randn_like(tensor)

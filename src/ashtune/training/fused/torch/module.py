@@ -1,24 +1,38 @@
-"""A module of PyTorch as functions: of one lane, and of lanes stacked along the first axis."""
+"""A module of PyTorch: how it is built, and its functions of one lane and of lanes stacked along the first axis.
 
-from collections.abc import Mapping
-from typing import Any
+Rule: what decides the initial weights is drawn by PyTorch, from the study's seed, and leaves the user's own random
+state as it was.
+"""
 
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Literal
+
+import numpy as np
 import torch
 
 from ashtune.core.errors import ObjectiveError
-from ashtune.training.fused.protocol import Static, names_checked, takes_config
+from ashtune.training.fused.protocol import Batched, Static, takes_config
 from ashtune.training.fused.torch.optimizers import Numbers, Tensors
-from ashtune.training.fused.torch.recipe import Arrays, TorchRecipe
+
+Arrays = tuple[Any, ...]
+"""Arrays of numpy, the inputs first and then what loss and metrics compare with; the first axis counts examples."""
+
+
+class TorchRecipe(Batched, frozen=True, kw_only=True):
+    """What :func:`ashtune.fused_torch` is given. Hyperparameters that are not static are those of the optimizer."""
+
+    module: Callable[[Mapping[str, Any]], Any]
+    loss: Callable[..., Any]
+    evaluate: Callable[..., Mapping[str, Any]]
+    train: Arrays
+    validation: Arrays
+    optimizer: Literal["sgd", "adam"] = "sgd"
 
 
 class FunctionalModule:
-    """A module as functions of its parameters and buffers.
-
-    Args:
-        recipe: Whose loss and metrics these are.
-        module: With its initial weights.
-        static: The static hyperparameters, for ``evaluate``.
-    """
+    """A module with its initial weights, as functions of its parameters and buffers."""
 
     def __init__(self, recipe: TorchRecipe, module: Any, static: Static) -> None:
         self.module = module
@@ -50,13 +64,12 @@ class FunctionalModule:
         """Return the metrics of one lane and its buffers afterwards; its numbers are scalar tensors."""
         outputs, buffers = self._call(parameters, buffers, data[0])
         config = self._configuration(parameters, numbers) if self._is_configured else {}
-        with names_checked("evaluate", config):
-            metrics = self._recipe.evaluate(outputs, *data[1:], *([config] if self._is_configured else []))
-        if not isinstance(metrics, Mapping) or not metrics:
-            raise ObjectiveError(f"evaluate gives {_kind(metrics)}; give scalar tensors by the names of metrics")
-        for name, value in metrics.items():
-            if not _is_scalar(value):
-                raise ObjectiveError(f"evaluate gives {name}={_kind(value)}; give a scalar tensor, without .item()")
+        metrics = self._recipe.evaluate(outputs, *data[1:], *([config] if self._is_configured else []))
+        named = metrics if isinstance(metrics, Mapping) else {"": metrics}
+        for name, value in named.items():
+            if not name or not _is_scalar(value):
+                words = f"{name}={_kind(value)}" if name else _kind(value)
+                raise ObjectiveError(f"evaluate gives {words}; give a dict of scalar tensors, without .item()")
         return dict(metrics), buffers
 
     def slopes(self, parameters: Tensors, buffers: Tensors, batch: Arrays) -> tuple[Tensors, Tensors]:
@@ -99,7 +112,7 @@ class FunctionalModule:
         return outputs, {name: after[name] for name in buffers}
 
 
-def repeated(of_one: Tensors, lanes: int) -> Tensors:
+def repeat(of_one: Tensors, lanes: int) -> Tensors:
     """Return the tensors of one lane as those of several."""
     return {name: torch.stack([tensor] * lanes) for name, tensor in of_one.items()}
 
@@ -130,3 +143,81 @@ def _kind(value: Any) -> str:
     if torch.is_tensor(value):
         return f"a tensor of shape {tuple(value.shape)} and type {str(value.dtype).removeprefix('torch.')}"
     return f"a {type(value).__name__}"
+
+
+@contextmanager
+def own_randomness(*seed: int) -> Iterator[None]:
+    """Let PyTorch draw from a seed of its own, and give the user's random state back.
+
+    ``torch.manual_seed`` would also seed the generators of all GPUs, which nobody gives back.
+    """
+    with torch.random.fork_rng(devices=()):
+        torch.default_generator.manual_seed(torch_seed(*seed))
+        yield
+
+
+def torch_seed(*seed: int) -> int:
+    """Return a seed of 64 bits for PyTorch, which depends on whole numbers and their order.
+
+    It decides initial weights and batches: another function here would change what a resumed study trains.
+    """
+    return int(np.random.SeedSequence([number % 2**64 for number in seed]).generate_state(1, np.uint64)[0])
+
+
+def tensors(arrays: Arrays, role: str) -> Arrays:
+    """Return arrays as tensors that share their memory where they can; ``role`` is their name in errors.
+
+    Raises:
+        ObjectiveError: If they are no tuple, have no or unequally many examples, or a type that PyTorch lacks.
+    """
+    if not isinstance(arrays, tuple | list) or not arrays:
+        raise ObjectiveError(f"{role} is a {type(arrays).__name__}; give a tuple of arrays: (inputs, targets)")
+    as_tensors = tuple(_tensor(array, f"{role}[{place}]") for place, array in enumerate(arrays))
+    sizes = sorted({len(tensor) for tensor in as_tensors})
+    if len(sizes) != 1 or not sizes[0]:
+        raise ObjectiveError(f"{role} has {sizes} examples; give arrays with as many each, at least 1")
+    return as_tensors
+
+
+def build_module(recipe: TorchRecipe, static: Mapping[str, Any], inputs: Any, seed: int) -> Any:
+    """Return the module with its initial weights, in the inputs' type where that is floating.
+
+    Raises:
+        ObjectiveError: If it cannot be built, or its weights depend on more than the seed.
+    """
+    with own_randomness(seed):
+        module = _call_module(recipe, static)
+    with own_randomness(seed):
+        twin = _call_module(recipe, static).state_dict()
+    for name, tensor in module.state_dict().items():
+        if name not in twin or not tensor.equal(twin[name]):
+            raise ObjectiveError(f"{name!r} of the module begins with other numbers each time; draw them by torch")
+    return module.to(inputs.dtype) if inputs.is_floating_point() else module
+
+
+def _call_module(recipe: TorchRecipe, static: Mapping[str, Any]) -> Any:
+    try:
+        module = recipe.module(dict(static))
+    except KeyError as error:
+        name = error.args[0] if error.args else None
+        if not isinstance(name, str) or name in static:
+            raise
+        raise ObjectiveError(f"module asks for {name!r}, which is not static; name it in static=[{name!r}]") from error
+    if not isinstance(module, torch.nn.Module):
+        raise ObjectiveError(f"module gives a {type(module).__name__}; give a torch.nn.Module")
+    return module
+
+
+def layer_words(path: str, layer: Any) -> str:
+    """Return the name of a layer for errors."""
+    return f"layer {path!r} ({type(layer).__name__})" if path else f"the module ({type(layer).__name__})"
+
+
+def _tensor(array: Any, name: str) -> Any:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # of arrays that cannot be written: nothing writes here
+            return torch.from_numpy(np.ascontiguousarray(array))
+    except (TypeError, ValueError, RuntimeError) as error:  # ragged lists, texts, tensors on a GPU or with a gradient
+        first = str(error).splitlines()[0]
+        raise ObjectiveError(f"{name} cannot be a tensor: {first}") from error

@@ -9,9 +9,8 @@ from functools import partial
 from importlib.util import find_spec
 from typing import Any, Literal
 
-from ashtune.core.errors import ObjectiveError, SettingsError
+from ashtune.core.errors import SettingsError
 from ashtune.training.fused.objective import FusedObjective
-from ashtune.training.fused.protocol import check_lanes
 
 
 def cross_entropy(outputs: Any, labels: Any) -> Any:
@@ -49,7 +48,7 @@ def fused_torch(
     Before a module is trained it is called on the first batches and the validation data: lanes have to get what a
     module alone gets from PyTorch. The trials of a module for which they do not fail, with the layer and the reason:
     layers without a rule for ``vmap`` (GRU, LSTM, RReLU, BatchNorm1d with ``momentum=None``), lazy ones, weights that
-    are complex or not on the CPU, random numbers that are not PyTorch's, state kept outside buffers, ``.item()``.
+    are not on the CPU, random numbers that are not PyTorch's, state kept outside buffers, ``.item()``.
 
     Args:
         module: (static hyperparameters) -> a new ``torch.nn.Module``, its weights drawn by PyTorch. It is called with
@@ -76,7 +75,8 @@ def fused_torch(
             then differ in the last digits.
 
     Raises:
-        SettingsError: If PyTorch is not installed, or an argument cannot be used.
+        SettingsError: If PyTorch is not installed, or ``lanes`` is no number of them.
+        ObjectiveError: If another argument cannot be used.
 
     Example:
         >>> import numpy as np
@@ -91,33 +91,24 @@ def fused_torch(
     """
     if find_spec("torch") is None:
         raise SettingsError("fused_torch needs PyTorch, which is not installed: pip install 'ashtune[torch]'")
-    check_lanes(static, lanes)
     from ashtune.training.fused.torch.backend import TorchBackend
+    from ashtune.training.fused.torch.module import TorchRecipe, tensors
     from ashtune.training.fused.torch.optimizers import rule
-    from ashtune.training.fused.torch.recipe import TorchRecipe, tensors
 
-    if isinstance(seed, bool) or not isinstance(seed, int):
-        raise SettingsError(f"seed={seed!r} is not a whole number")
-    for name, function in (("module", module), ("loss", loss), ("evaluate", evaluate)):
-        if function is not None and not callable(function):
-            raise SettingsError(f"{name}={function!r} cannot be called; give a function")
     if evaluate is None:
         evaluate = loss_and_accuracy if loss is cross_entropy else partial(_only, loss)
-    try:
-        recipe = TorchRecipe(
-            module=module,
-            loss=loss,
-            evaluate=evaluate,
-            train=tuple(tensor.numpy() for tensor in tensors(train, "train")),
-            validation=tuple(tensor.numpy() for tensor in tensors(validation, "validation")),
-            batch_size=batch_size,
-            static=tuple(static),
-            optimizer=optimizer,
-        )
-        rule(optimizer)
-        recipe.check_batch_size()
-    except ObjectiveError as error:
-        raise SettingsError(str(error)) from None
+    recipe = TorchRecipe(
+        module=module,
+        loss=loss,
+        evaluate=evaluate,
+        train=tuple(tensor.numpy() for tensor in tensors(train, "train")),
+        validation=tuple(tensor.numpy() for tensor in tensors(validation, "validation")),
+        batch_size=batch_size,
+        static=tuple(static),
+        optimizer=optimizer,
+    )
+    rule(optimizer)  # which refuses a name that is none
+    recipe.check_batch_size()
     return FusedObjective(module, recipe, partial(TorchBackend, recipe, seed, lanes is not None), lanes)
 
 

@@ -25,8 +25,6 @@ class Optimizer(Protocol):
 
     defaults: ClassVar[Mapping[str, float | None]]
     """Its hyperparameters, and what they are where a configuration has none; None: each must have it."""
-    slots: ClassVar[int]
-    """Numbers it remembers for each parameter."""
 
     def __init__(self, numbers: Numbers, parameters: Tensors) -> None: ...
 
@@ -42,7 +40,6 @@ class Sgd:
     """Stochastic gradient descent with momentum; weight decay is added to the gradient."""
 
     defaults: ClassVar[Mapping[str, float | None]] = {"learning_rate": None, "momentum": 0.0, "weight_decay": 0.0}
-    slots: ClassVar[int] = 1
 
     def __init__(self, numbers: Numbers, parameters: Tensors) -> None:
         self._rate = _columns(numbers["learning_rate"], parameters)
@@ -68,7 +65,6 @@ class AdamW:
     defaults: ClassVar[Mapping[str, float | None]] = {
         "learning_rate": None, "beta1": 0.9, "beta2": 0.999, "epsilon": 1e-8, "weight_decay": 0.0,
     }  # fmt: skip
-    slots: ClassVar[int] = 2
 
     def __init__(self, numbers: Numbers, parameters: Tensors) -> None:
         # Derived numbers are rounded once, from float64: 1 - beta2 in float32 has lost three digits.
