@@ -26,11 +26,10 @@ if TYPE_CHECKING:
     from ashtune.search.optuna_search import OptunaSearch
     from ashtune.space.parsing import Choice, Ordered, When
     from ashtune.space.priors import Prior
-    from ashtune.training.current import current_trial
     from ashtune.training.fused.jax.objective import fused
     from ashtune.training.fused.torch.objective import fused_torch
     from ashtune.training.program import Program
-    from ashtune.training.trial import Trial
+    from ashtune.training.trial import Trial, current_trial
 
 __all__ = [
     "GP",
@@ -91,7 +90,7 @@ _HOMES = {
     "Study": "ashtune.api.study",
     "Trial": "ashtune.training.trial",
     "When": "ashtune.space.parsing",
-    "current_trial": "ashtune.training.current",
+    "current_trial": "ashtune.training.trial",
     "fused": "ashtune.training.fused.jax.objective",
     "fused_torch": "ashtune.training.fused.torch.objective",
     "open_study": "ashtune.api.open_study",

@@ -18,7 +18,7 @@ from ashtune.search import Random, Space
 from ashtune.study import journal as journals
 from ashtune.study.factory import build_configurations, new_settings
 from ashtune.study.journal_writer import create
-from ashtune.training.profiling.files import path_of, read_profiles
+from ashtune.training.profiling import path_of, read_profiles
 
 SPACE = Space.parse({"x": (0.0, 1.0), "kind": ["a", "b"]})
 RECORD: dict[str, Any] = dict(SPACE.to_record())

@@ -160,7 +160,7 @@ def reports_one_number(trial: ashtune.Trial) -> None:
     ("function", "says"),
     [
         (forgets, r"reports 'accuracy', and not 'latency', which the study needs in every report; write trial"),
-        (reports_one_number, r"is one number, of 2 metrics; write trial.report\(accuracy=..., latency=...\)"),
+        (reports_one_number, r"trial.report\(\) got 1.0; write trial.report\(accuracy=..., latency=...\)"),
         (reports_nan, "latency is not finite at 1"),
     ],
 )

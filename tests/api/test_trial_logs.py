@@ -10,7 +10,7 @@ import pytest
 import ashtune
 from ashtune.core.errors import StudyError
 from ashtune.core.jobs import TrialId
-from ashtune.training.printed import printed_by
+from ashtune.training.printed import read_printed
 from tests.helpers import commands, studies
 
 
@@ -124,6 +124,6 @@ def test_a_link_in_place_of_a_log_is_not_followed(talking: ashtune.Study, tmp_pa
 
 
 def test_only_the_end_of_a_stretch_is_read_where_that_is_asked_for(talking: ashtune.Study) -> None:
-    whole = printed_by(talking.directory, TrialId(3))
-    assert [part[-5:] for part in whole] == printed_by(talking.directory, TrialId(3), most=5)
-    assert printed_by(talking.directory, TrialId(3), workers={99}) == []
+    whole = read_printed(talking.directory, TrialId(3))
+    assert [part[-5:] for part in whole] == read_printed(talking.directory, TrialId(3), most=5)
+    assert read_printed(talking.directory, TrialId(3), workers={99}) == []

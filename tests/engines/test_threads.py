@@ -22,8 +22,7 @@ from ashtune.engines.protocol import Brief
 from ashtune.engines.threads import ThreadEngine, ThreadWorkers
 from ashtune.study.journal import NAME, read_events
 from ashtune.testing.workers import EngineHarness, open_harness
-from ashtune.training.channel import Mailbox
-from ashtune.training.messages import Assignment, Setup
+from ashtune.training.messages import Assignment, Mailbox, Setup
 from ashtune.training.runner import TrialRunner
 
 SPACE = {"x": (0.0, 1.0)}

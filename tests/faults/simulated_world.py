@@ -20,8 +20,7 @@ from greenlet import getcurrent, greenlet
 from ashtune.core.events import JobFailed, JobFinished, TrialReleased, WorkerJoined
 from ashtune.core.jobs import WorkerId
 from ashtune.processes.frames import FrameReader, FrameWriter
-from ashtune.training.channel import Mailbox, Shutdown, Unsure
-from ashtune.training.messages import Assignment, FromWorker, Setup, ToWorker
+from ashtune.training.messages import Assignment, FromWorker, Mailbox, Setup, Shutdown, ToWorker, Unsure
 from ashtune.training.runner import TrialRunner
 from tests.helpers.simulated_disk import FAULTS, SimulatedDisk
 

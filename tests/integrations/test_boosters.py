@@ -26,10 +26,9 @@ from ashtune.core.orders import Pause, Release
 from ashtune.integrations import boosting
 from ashtune.study.checkpoints import Checkpoints, CheckpointWriter
 from ashtune.study.journal import NAME, read_events
-from ashtune.training.channel import Mailbox
-from ashtune.training.messages import Assignment, Broken, FromWorker, Setup, ToWorker
+from ashtune.training.messages import Assignment, Broken, FromWorker, Mailbox, Setup, ToWorker
 from ashtune.training.runner import TrialRunner
-from ashtune.training.versions import changed, version_of
+from ashtune.training.versions import changes, version_of
 
 WORKER, TRIAL = WorkerId(0), TrialId(0)
 LIBRARIES = ("xgboost", "lightgbm", "catboost")
@@ -798,9 +797,9 @@ def test_a_study_goes_on_with_the_same_parameters_and_data_only(library: Library
         version_of(make({**library.fixed, "depth": 9}, train_rows(), valid_rows())),
         version_of(make(library.fixed, valid_rows(), valid_rows())),
     ]
-    assert not changed(versions[0], versions[1])
-    assert changed(versions[0], versions[2])
-    assert changed(versions[0], versions[3])
+    assert not changes(versions[0], versions[1])
+    assert changes(versions[0], versions[2])
+    assert changes(versions[0], versions[3])
     parts = {name for name in versions[0] if not name.endswith(".py")}
     assert parts == {library.name}, "a newer ashtune goes on as well"
 

@@ -136,6 +136,6 @@ def test_processes_that_start_anew_are_answered_too(tmp_path: Path, learn: Modul
 
 @pytest.mark.slow
 def test_what_the_study_refuses_ends_both_and_is_said_as_it_is(tmp_path: Path, learn: ModuleType) -> None:
-    words = "the training function reports 'mean', 'loss', the study's metric is 'accuracy'"
+    words = "the training function reports 'mean', 'loss', and not 'accuracy', which the study needs"
     with pytest.raises(ObjectiveError, match=words):
         tuned(learn, "ddp_fork", trials=1, metric="accuracy")

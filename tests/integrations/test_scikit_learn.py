@@ -44,7 +44,7 @@ from ashtune.search.random import Random
 from ashtune.space.space import Space
 from ashtune.study.journal import NAME, read_events
 from ashtune.study.objective_file import NAME as OBJECTIVE
-from ashtune.training.loading import load_objective
+from ashtune.training.objectives import load_objective
 
 EXPECTED = (
     "check_supervised_y_2d", "check_requires_y_none", "check_fit2d_1sample", "check_fit2d_1feature",

@@ -11,7 +11,7 @@ import pytest
 import ashtune
 from ashtune.pickles.arrival import load
 from ashtune.study.objective_file import NAME
-from ashtune.training.loading import load_objective
+from ashtune.training.objectives import load_objective
 from tests.helpers.launching import PYTHON
 
 SCRIPT = """
@@ -111,7 +111,7 @@ def test_what_a_fused_study_saved_becomes_a_model_again(
         )  # fmt: skip
     trial = Once()
     objective(trial)  # type: ignore[arg-type]
-    model = objective.restored(trial.config, trial.saved)
+    model = objective.restore(trial.config, trial.saved)
     if library == "jax":
         np.testing.assert_allclose(model["w"], [0.4], rtol=1e-6)
     else:

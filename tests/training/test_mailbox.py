@@ -7,8 +7,7 @@ import pytest
 
 from ashtune.core.jobs import TrialId, WorkerId
 from ashtune.core.orders import Pause, Release
-from ashtune.training.channel import Mailbox, Shutdown
-from ashtune.training.messages import Assignment, FromWorker, ToWorker
+from ashtune.training.messages import Assignment, FromWorker, Mailbox, Shutdown, ToWorker
 
 ME = WorkerId(0)
 

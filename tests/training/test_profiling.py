@@ -1,6 +1,5 @@
 """What a worker's profile counts, and what not: waiting for the driver is not training."""
 
-import cProfile
 import socket
 import subprocess
 import sys
@@ -17,11 +16,9 @@ from ashtune.core.jobs import Goal, TrialId, WorkerId
 from ashtune.core.orders import Release
 from ashtune.engines.worker.serve import StreamChannel
 from ashtune.processes.frames import FrameWriter
-from ashtune.training.channel import Shutdown
-from ashtune.training.messages import Assignment, Setup
+from ashtune.training.messages import Assignment, Setup, Shutdown
 from ashtune.training.outcomes import NAMELESS
-from ashtune.training.profiling.files import WorkerProfile, read_profiles, write_profile
-from ashtune.training.profiling.worker import ProfiledMailbox, Profiler
+from ashtune.training.profiling import ProfiledMailbox, Profiler, WorkerProfile, read_profiles, write_profile
 from ashtune.training.runner import TrialRunner
 
 WAIT = 0.3
@@ -199,22 +196,6 @@ def test_a_function_sent_by_value_is_shown_in_its_own_file(profile: Runs) -> Non
     assert NAMELESS not in files
 
 
-@pytest.mark.skipif(sys.version_info >= (3, 12), reason="two profilers can be on there")
-def test_a_profiler_of_the_training_functions_own_is_not_passed_over_in_silence(profile: Runs) -> None:
-    def train(trial: Any) -> float:
-        own = cProfile.Profile()
-        own.enable()
-        work(0.01)
-        own.disable()
-        return 1.0
-
-    assert "profiler of its own" in profile(train, jobs=2).problem
-
-
-def test_without_another_profiler_there_is_no_problem(profile: Runs) -> None:
-    assert profile(held, RELEASE).problem == ""
-
-
 def test_the_file_is_written_when_the_worker_is_shut_down_inside_a_job(tmp_path: Path) -> None:
     driver = SlowDriver()
     driver.here.shutdown(socket.SHUT_WR)
@@ -252,7 +233,7 @@ def test_a_profile_that_does_not_hold_what_it_should_is_refused_in_one_line(tmp_
 
 
 def test_a_profile_comes_back_as_it_was_written(tmp_path: Path) -> None:
-    profiles = [WorkerProfile(worker=WorkerId(n), frames=["a"], problem=str(n)) for n in (0, 1)]
+    profiles = [WorkerProfile(worker=WorkerId(n), frames=["a", str(n)]) for n in (0, 1)]
     for profile in profiles:
         write_profile(tmp_path, profile)
     assert list(read_profiles(tmp_path)) == profiles
@@ -262,6 +243,6 @@ def test_a_profile_comes_back_as_it_was_written(tmp_path: Path) -> None:
 def test_a_worker_imports_no_profiler_unless_it_is_asked_to(tmp_path: Path) -> None:
     code = (
         "import sys, ashtune.engines.worker.serve, ashtune.training.job\n"
-        "sys.exit(bool({'cProfile', 'pyinstrument', 'ashtune.training.profiling.worker'} & set(sys.modules)))"
+        "sys.exit(bool({'cProfile', 'pyinstrument', 'ashtune.training.profiling'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False, cwd=tmp_path).returncode == 0

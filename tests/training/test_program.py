@@ -18,8 +18,8 @@ from ashtune.core.events import JobFinished
 from ashtune.processes.child import ChildProcess
 from ashtune.study.journal import NAME, read_events
 from ashtune.training import program as programs
-from ashtune.training.program import Printed, Program, _lines
-from ashtune.training.versions import changed, version_of
+from ashtune.training.program import Printed, Program
+from ashtune.training.versions import changes, version_of
 
 OWN = {"start": "0", "target": "4", "trial": "7", "seed": "1", "checkpoint": "/c", "result": "/r"}
 OPTIONS: dict[str, Any] = {
@@ -222,7 +222,7 @@ def test_each_number_that_a_float_may_be_is_one_and_what_is_not_finite_fails_the
             "left with exit status 1; it said last: out of luck",
         ),
         ("import os; os.kill(os.getpid(), 9)", "was killed by SIGKILL"),
-        ("import os; open(os.environ['ASHTUNE_RESULT'], 'w').write('{')", "is not JSON"),
+        ("import os; open(os.environ['ASHTUNE_RESULT'], 'w').write('{')", "cannot be read (Expecting property name"),
         ("import os; open(os.environ['ASHTUNE_RESULT'], 'w').write('[1]')", "write an object of metrics"),
         (
             "import os; open(os.environ['ASHTUNE_RESULT'], 'w').write('{\"loss\": \"low\"}')",
@@ -232,10 +232,10 @@ def test_each_number_that_a_float_may_be_is_one_and_what_is_not_finite_fails_the
         ("import os; os.mkdir(os.environ['ASHTUNE_RESULT'])", "$ASHTUNE_RESULT cannot be read (Is a directory)"),
         (
             "import os; os.symlink('/dev/zero', os.environ['ASHTUNE_RESULT'])",
-            "$ASHTUNE_RESULT cannot be read (not a regular file); write a regular file of at most 10,000,000 bytes",
+            "$ASHTUNE_RESULT cannot be read (not a regular file); write an object of metrics as JSON",
         ),
         ("import os; open(os.environ['ASHTUNE_RESULT'], 'wb').truncate(10**12)", "cannot be read (File too large)"),
-        ("import os; open(os.environ['ASHTUNE_RESULT'], 'w').write('[' * 10**6)", "is not JSON"),
+        ("import os; open(os.environ['ASHTUNE_RESULT'], 'w').write('[' * 10**6)", "cannot be read (maximum recursion"),
     ],
 )
 def test_a_program_that_fails_fails_its_trial_with_the_reason(tmp_path: Path, code: str, reason: str) -> None:
@@ -274,7 +274,6 @@ def test_a_program_that_says_other_metrics_is_told_which(tmp_path: Path) -> None
         (["loss=1", "speed=9", "loss=2", "speed=5"], 2, [{"loss": 1.0, "speed": 9.0}, {"loss": 2.0, "speed": 5.0}]),
         (["lr=1", "loss=1", "lr=2", "loss=2"], 2, [{"lr": 1.0, "loss": 1.0}, {"lr": 2.0, "loss": 2.0}]),
         (["loss=1 step=1", "loss=2 step=2", "loss=3 step=3"], 2, [{"loss": 3.0, "step": 3.0}]),
-        ([f"m{number}=1" for number in range(500)] + ["loss=1"], 1, 101),
     ],
 )
 def test_a_report_begins_where_a_metric_is_said_again(lines: list[str], most: int, expected: Any) -> None:
@@ -284,8 +283,6 @@ def test_a_report_begins_where_a_metric_is_said_again(lines: list[str], most: in
     if expected is None:
         with pytest.raises(ObjectiveError):
             printed.reports()
-    elif isinstance(expected, int):
-        assert len(printed.reports()[0]) == expected
     else:
         assert printed.reports() == expected
 
@@ -340,12 +337,13 @@ def test_what_a_program_says_last_counts_if_it_ends_right_after_a_second_of_sile
     process = ChildProcess(["sh", "-c", "read word; echo loss=1"], os.environ, stdin=subprocess.PIPE)
     looks = [process.read_output]
 
-    def hears_nothing_in_its_first_look(seconds: float, most: int) -> bytes | None:
+    def hears_nothing_in_its_first_look(seconds: float) -> bytes | None:
         """Before the first look returns, the program says its result and ends."""
         if len(looks) > 1:
-            return looks[0](seconds, most)
+            return looks[0](seconds)
         looks.append(process.read_output)
-        process.write(b"go\n")
+        assert process._process.stdin is not None
+        process._process.stdin.write(b"go\n")
         process.wait()
         return None
 
@@ -386,19 +384,6 @@ def test_any_bytes_may_be_printed(tmp_path: Path) -> None:
     assert tuned(tmp_path, code, trials=2).best.metrics == {"loss": 1.0}
 
 
-@pytest.mark.parametrize(
-    ("word", "between"), [("loss=0.125", " "), ("loss=0.125", "\r"), ("loss=0.125", ","), ("é", ";")]
-)
-def test_a_long_line_is_broken_between_two_words(word: str, between: str) -> None:
-    code = f"import sys; sys.stdout.buffer.write({word + between!r}.encode() * 60_000)"
-    process = ChildProcess([sys.executable, "-c", code], os.environ)
-    lines = [line.removesuffix("\n") for line in _lines(process)]
-    process.end()
-    assert len(lines) > 1, "the test is about such a one"
-    assert "".join(lines) == (word + between) * 60_000
-    assert {each for line in lines for each in line.split(between)} == {word, ""}
-
-
 def test_what_it_prints_is_in_the_log_of_its_trial(tmp_path: Path) -> None:
     study = tuned(tmp_path, "import sys; print('loss=1, trial', sys.argv[1])", "{trial}")
     assert "trial 2" in study.log(2)
@@ -408,10 +393,10 @@ def test_what_it_prints_is_in_the_log_of_its_trial(tmp_path: Path) -> None:
 def test_a_script_that_has_changed_is_another_version(tmp_path: Path) -> None:
     (tmp_path / "train.py").write_text("print(1)")
     before = version_of(Program(["python", "train.py"], folder=str(tmp_path)))
-    assert not changed(before, version_of(Program(["python", "train.py"], folder=str(tmp_path))))
-    assert changed(before, version_of(Program(["python", "train.py", "--fast"], folder=str(tmp_path))))
+    assert not changes(before, version_of(Program(["python", "train.py"], folder=str(tmp_path))))
+    assert changes(before, version_of(Program(["python", "train.py", "--fast"], folder=str(tmp_path))))
     (tmp_path / "train.py").write_text("print(2)")
-    assert changed(before, version_of(Program(["python", "train.py"], folder=str(tmp_path))))
+    assert changes(before, version_of(Program(["python", "train.py"], folder=str(tmp_path))))
 
 
 def test_the_version_of_a_program_is_the_same_in_any_process(tmp_path: Path) -> None:

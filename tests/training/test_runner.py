@@ -15,8 +15,7 @@ from ashtune.core.errors import CannotGoOn, InvalidConfiguration, ObjectiveError
 from ashtune.core.events import JobFailed, JobFinished, JobPaused, Progress, TrialReleased, TrialWithdrawn
 from ashtune.core.jobs import Goal, TrialId, WorkerId
 from ashtune.core.orders import Pause, Release
-from ashtune.training.channel import Mailbox, Shutdown, Unsure
-from ashtune.training.messages import Assignment, Broken, FromWorker, Setup, ToWorker
+from ashtune.training.messages import Assignment, Broken, FromWorker, Mailbox, Setup, Shutdown, ToWorker, Unsure
 from ashtune.training.runner import TrialRunner
 
 RIGHT = "for epoch in trial.epochs(): / train one epoch / trial.report(score=...)"
@@ -194,7 +193,7 @@ def misuses_after_an_epoch(trial: Any) -> None:
 def test_a_mistake_of_use_before_a_new_trial_trains_says_that_no_trial_can_succeed(run: Any) -> None:
     (event,) = run(misuses_before_it_trains)
     assert isinstance(event, Broken)
-    assert "trial.checkpoint(model=3) has no state_dict" in event.reason
+    assert "trial.checkpoint(model=3) is no object with state_dict" in event.reason
     assert event.failure is not None
 
 

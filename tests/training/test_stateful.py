@@ -32,8 +32,7 @@ from ashtune.core.orders import Pause, Release
 from ashtune.study import torch_states as states
 from ashtune.study.checkpoints import END, MARK, Checkpoints, CheckpointWriter
 from ashtune.study.disk import Disk
-from ashtune.training.channel import Mailbox, Shutdown
-from ashtune.training.messages import Assignment, Broken, FromWorker, Setup, ToWorker
+from ashtune.training.messages import Assignment, Broken, FromWorker, Mailbox, Setup, Shutdown, ToWorker
 from ashtune.training.runner import TrialRunner
 
 SCRIPT = """
@@ -109,7 +108,7 @@ def test_trials_that_were_put_aside_and_promoted_have_the_curve_of_unbroken_ones
     study = ashtune.tune(
         module.train, module.SPACE, engine="threads", workers=1, directory=script.parent / "s", **module.OPTIONS
     )
-    assert curves.taken_up(study.directory), "none was put aside and taken up"
+    assert curves.take_up(study.directory), "none was put aside and taken up"
     assert all_as_unbroken(study.directory, module.train)
     assert not curves.problems(study.directory)
 
@@ -121,7 +120,7 @@ def test_trials_of_a_study_that_was_killed_have_the_curve_of_unbroken_ones(scrip
     after = curves.results(script.parent / "s")
     assert [(e.trial, e.rung) for e in after[: len(before)]] == [(e.trial, e.rung) for e in before]
     assert len(after) > len(before)
-    assert curves.taken_up(script.parent / "s"), "none was put aside and taken up"
+    assert curves.take_up(script.parent / "s"), "none was put aside and taken up"
     assert all_as_unbroken(script.parent / "s", curves.imported(script).train)
     assert not curves.problems(script.parent / "s")
 
@@ -298,10 +297,9 @@ def test_a_state_that_could_not_be_read_is_refused_before_training(tmp_path: Pat
 @pytest.mark.parametrize(
     ("objects", "words"),
     [
-        ({}, "got nothing to keep"),
-        ({"model": 3}, "trial.checkpoint(model=3) has no state_dict"),
-        ({"model": torch.nn.Linear}, "is given a class or a state; give the object itself, as model=model"),
-        ({"model": {"weight": 1.0}}, "trial.checkpoint(model={'weight': 1.0}) is given a class or a state"),
+        ({"model": 3}, "trial.checkpoint(model=3) is no object with state_dict and load_state_dict"),
+        ({"model": torch.nn.Linear}, "is no object with state_dict and load_state_dict; give the object itself"),
+        ({"model": {"weight": 1.0}}, "trial.checkpoint(model={'weight': 1.0}) is no object with state_dict"),
     ],
 )
 def test_what_has_no_state_is_refused(tmp_path: Path, objects: dict[str, Any], words: str) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from ashtune.training.fused.objective import FusedObjective
-from ashtune.training.versions import changed, version_of
+from ashtune.training.versions import changes, version_of
 
 SCRIPT = """
 import functools
@@ -141,7 +141,7 @@ def test_whatever_changes_the_training_is_another_version_and_named(
     tmp_path: Path, old: str, new: str, names: list[str]
 ) -> None:
     assert old in SCRIPT
-    assert changed(version(tmp_path), version(tmp_path, SCRIPT.replace(old, new, 1))) == names
+    assert changes(version(tmp_path), version(tmp_path, SCRIPT.replace(old, new, 1))) == names
 
 
 @pytest.mark.parametrize(
@@ -149,13 +149,13 @@ def test_whatever_changes_the_training_is_another_version_and_named(
 )
 def test_a_module_beside_the_script_counts_as_a_whole(tmp_path: Path, old: str, new: str) -> None:
     assert old in HELPERS
-    assert changed(version(tmp_path), version(tmp_path, helpers=HELPERS.replace(old, new, 1))) == ["helpers.py"]
+    assert changes(version(tmp_path), version(tmp_path, helpers=HELPERS.replace(old, new, 1))) == ["helpers.py"]
 
 
 def test_a_file_that_only_one_session_has_imported_is_no_difference(tmp_path: Path) -> None:
     before = version(tmp_path)
-    assert changed({**before, "plots.py": "1"}, before) == []
-    assert changed({**before, "plots.py": "1"}, {**before, "plots.py": "2"}) == ["plots.py"]
+    assert changes({**before, "plots.py": "1"}, before) == []
+    assert changes({**before, "plots.py": "1"}, {**before, "plots.py": "2"}) == ["plots.py"]
 
 
 def test_a_script_and_a_function_of_its_named_at_the_command_line_are_the_same_version(tmp_path: Path) -> None:
@@ -198,7 +198,7 @@ def trained(trial: Any, width: int) -> int:
 )
 def test_what_a_closure_an_object_or_a_partial_holds_counts(make: Callable[[int], Any]) -> None:
     assert version_of(make(1)) == version_of(make(1))
-    assert changed(version_of(make(1)), version_of(make(2)))
+    assert changes(version_of(make(1)), version_of(make(2)))
 
 
 def test_a_global_with_the_name_of_an_attribute_that_is_read_is_no_part(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -235,9 +235,9 @@ def test_what_every_run_computes_anew_is_told_by_how_it_is_computed(tmp_path: Pa
     first, second = version(tmp_path, BY_RUN), version(tmp_path, BY_RUN)
     assert first == second
     assert {"START", "IS_FIRST", "NAME", "SIZES", "SCALE", "BASE"} <= first.keys()
-    assert changed(first, version(tmp_path, BY_RUN.replace("BASE = 2", "BASE = 3"))) == ["BASE"]
-    assert changed(first, version(tmp_path, BY_RUN.replace("time.time()", "-time.time()"))) == ["START"]
-    assert changed(first, version(tmp_path, BY_RUN.replace("float(BASE)", "float(BASE + 1)"))) == ["SCALE"]
+    assert changes(first, version(tmp_path, BY_RUN.replace("BASE = 2", "BASE = 3"))) == ["BASE"]
+    assert changes(first, version(tmp_path, BY_RUN.replace("time.time()", "-time.time()"))) == ["START"]
+    assert changes(first, version(tmp_path, BY_RUN.replace("float(BASE)", "float(BASE + 1)"))) == ["SCALE"]
 
 
 def test_a_function_that_cannot_be_looked_into_has_no_version_and_changes_nothing() -> None:
@@ -248,8 +248,8 @@ def test_a_function_that_cannot_be_looked_into_has_no_version_and_changes_nothin
         def __call__(self, trial: Any) -> None: ...
 
     assert version_of(Odd()) == {}
-    assert changed({}, version_of(trained)) == []
-    assert changed({**version_of(trained), "trained": "other"}, version_of(trained)) == ["trained"]
+    assert changes({}, version_of(trained)) == []
+    assert changes({**version_of(trained), "trained": "other"}, version_of(trained)) == ["trained"]
 
 
 class Net:
@@ -267,7 +267,7 @@ def test_a_fused_function_is_the_same_version_before_and_after_it_has_trained() 
     after = made(1)
     after._backend = Net()  # type: ignore[assignment]
     assert version_of(before) == version_of(after)
-    assert changed(version_of(before), version_of(made(2))) == ["module"]
+    assert changes(version_of(before), version_of(made(2))) == ["module"]
 
 
 class Recipe:

@@ -22,7 +22,7 @@ from ashtune.core.events import (
 )
 from ashtune.core.jobs import WorkerId
 from ashtune.core.observer import Observer
-from ashtune.training.profiling.files import WorkerProfile
+from ashtune.training.profiling import WorkerProfile
 
 _LIBRARY = re.compile(r".*/(?:site-packages|dist-packages|python3\.[0-9]+)/")
 _PACKAGE = f"{Path(__file__).parents[2]}/"

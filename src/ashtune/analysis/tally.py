@@ -45,7 +45,7 @@ from ashtune.core.numbers import plural, share_text
 from ashtune.core.observer import Observer
 from ashtune.core.verdicts import Followed, TrialFailed, TrialPromoted
 from ashtune.search.origins import PROPOSED, Sort, sort_of
-from ashtune.training.versions import changed
+from ashtune.training.versions import changes
 
 
 class Tally(Observer):
@@ -412,7 +412,7 @@ class Tally(Observer):
         self._workers.dismiss_all(end_of_the_last)
         self._past_sessions += end_of_the_last - self.session_began
         self.sessions += 1
-        if names := changed(self._version, event.objective):
+        if names := changes(self._version, event.objective):
             self.changes.append((self.started, names))
         self._version = event.objective or self._version
         self.session = event

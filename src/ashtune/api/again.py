@@ -19,9 +19,8 @@ from ashtune.core.plaintext import error_line
 from ashtune.study import objective_file as objectives
 from ashtune.study.folders import temporary_folder
 from ashtune.study.settings import Settings
-from ashtune.training.channel import Mailbox, Shutdown
-from ashtune.training.loading import load_objective
-from ashtune.training.messages import Assignment, FromWorker, Setup, ToWorker
+from ashtune.training.messages import Assignment, FromWorker, Mailbox, Setup, Shutdown, ToWorker
+from ashtune.training.objectives import load_objective
 from ashtune.training.runner import TrialRunner
 
 NOBODY = WorkerId(0)

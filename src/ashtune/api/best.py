@@ -18,7 +18,7 @@ from ashtune.study.checkpoints import FOLDER, SAVED, flaw_of, read_saved
 from ashtune.study.disk import DISK
 from ashtune.study.objective_file import NAME
 from ashtune.training.fused.protocol import SavedState
-from ashtune.training.loading import load_objective
+from ashtune.training.objectives import load_objective
 
 
 class Best(msgspec.Struct, frozen=True, eq=False):
@@ -192,7 +192,7 @@ def loaded_from(checkpoint: Path, config: Mapping[str, Any], stored: Path, funct
     try:
         with file.open("rb") as opened:
             saved = read_saved(opened, file.stat().st_size, lambda pickled: unpickled(pickled, stored))
-        return function().restored(config, saved) if isinstance(saved, SavedState) else saved
+        return function().restore(config, saved) if isinstance(saved, SavedState) else saved
     except Exception as error:
         reason = error_line(error)
         raise StudyError(f"{file} cannot be loaded ({reason}); what it refers to must be importable here") from error

@@ -39,7 +39,7 @@ from ashtune.study.settings import Settings, differences, extend_ladder, first_l
 from ashtune.training import printed
 from ashtune.training.objectives import ChecksSpace
 from ashtune.training.runner import HasRunner
-from ashtune.training.versions import Version, changed, version_before
+from ashtune.training.versions import Version, changes, version_before
 
 NAME_IN_PLACE = 40
 PARTS_SHOWN = 5
@@ -289,7 +289,7 @@ def open_or_create(
                 f"{path} holds another study, where {different[0]}; give another directory, or continue that "
                 f"study with `ashtune resume {path}`"
             )
-        names = changed(version_before(journal), version or {})
+        names = changes(version_before(journal), version or {})
         if _must_begin_anew(journal, there, has_changed=bool(names)):
             _set_failed_study_aside(path, quiet=options["quiet"])
             ladder = None

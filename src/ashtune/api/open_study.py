@@ -40,10 +40,9 @@ from ashtune.engines.own_loop import AskedWorkers, DirectChannel, OwnLoopEngine,
 from ashtune.schedulers.protocol import Scheduler
 from ashtune.search.protocol import Search
 from ashtune.study.lock import StudyLock
-from ashtune.training.channel import Mailbox
-from ashtune.training.messages import JobEvent
+from ashtune.training.messages import JobEvent, Mailbox
 from ashtune.training.outcomes import REASON_CHARACTERS, Outcomes
-from ashtune.training.reports import listed
+from ashtune.training.reports import as_metrics, names_text
 from ashtune.training.runner import PreparedTrial
 from ashtune.training.trial import Trial
 
@@ -233,10 +232,10 @@ class OpenStudy:
             _, job, writer, _ = asked.prepared
             job.hear_out()
             if isinstance(why, BaseException):
-                asked.outcomes.failed(job, why, writer)
+                asked.outcomes.tell_error(job, why, writer)
             else:
                 reason = one_line(why, REASON_CHARACTERS) or "no reason given"
-                asked.outcomes.failed_by(reason, job, writer)
+                asked.outcomes.tell_failure(reason, job, writer)
             self._forget(asked)
 
     @in_one_line
@@ -256,7 +255,7 @@ class OpenStudy:
             if job.phase in ("training", "pausing"):
                 job.say(hand_back(job), "over")
             else:
-                asked.outcomes.failed_by("given back before it was saved", job, writer)
+                asked.outcomes.tell_failure("given back before it was saved", job, writer)
             self._forget(asked)
 
     @in_one_line
@@ -432,7 +431,7 @@ class OpenStudy:
         trial, job, writer, objects = asked.prepared
         objects.save()
         remark = job.conclude(told)
-        asked.outcomes.ended(job, writer, remark)
+        asked.outcomes.tell_end(job, writer, remark)
         writer.abandon()  # of a failure
         self._forget(asked)
         match asked.channel.last:
@@ -466,14 +465,14 @@ def _metrics_of(
         StudyError: If one of the study's metrics is missing.
     """
     job, number = asked.prepared.job, asked.prepared.trial.number
-    told = job.reports.plain(job.reports.as_metrics(result, named))
+    told = job.reports.plain(as_metrics(result, named, job.reports.needed))
     is_due = job.phase == "training" and job.reports.last_resource < 0
     missing = [name for name in job.reports.needed if name not in told]
     if missing and (told or is_due):
         right = ", ".join(f"{name}=..." for name in job.reports.needed)
         raise StudyError(
-            f"trial {number} was told {listed(told)}, and not {listed(dict.fromkeys(missing))}, which the study needs; "
-            f"write study.tell(trial, {right})"
+            f"trial {number} was told {names_text(told)}, and not {names_text(dict.fromkeys(missing))}, which the "
+            f"study needs; write study.tell(trial, {right})"
         )
     return told or None
 

@@ -248,16 +248,16 @@ class Study:
         Raises:
             StudyError: If there is no such trial, or a log cannot be read.
         """
-        from ashtune.training.printed import printed_by, unmarked
+        from ashtune.training.printed import read_printed, unmarked_end
 
         number = self._check_trial(trial)
         try:
-            parts = printed_by(self.directory, number)
+            parts = read_printed(self.directory, number)
         except OSError as error:
             raise StudyError(f"{error.filename}: {error.strerror}") from None
         for event in read_events(self._reader.journal, only=(b"worker_lost",)):
             if isinstance(event, WorkerLost) and event.trial == number and event.last_words:
-                parts.append(unmarked(event.last_words + "\n"))
+                parts.append(unmarked_end(event.last_words + "\n"))
         return "".join(parts)
 
     def _check_trial(self, trial: int) -> TrialId:

@@ -106,7 +106,7 @@ def demo_step() -> "Step":
     from ashtune.performance.machine import child
     from ashtune.performance.roofline import Step
 
-    return msgspec.json.decode(child("ashtune.demo.counting", environment=environment(1)), type=Step)
+    return msgspec.json.decode(child("ashtune.demo.network", environment=environment(1)), type=Step)
 
 
 def study_epochs(directory: Path) -> "Epochs":
@@ -180,11 +180,11 @@ def _counted(place: str) -> "Step":
     from ashtune.cli.loading import load_function
     from ashtune.core.errors import AshtuneError, ObjectiveError
     from ashtune.core.plaintext import error_line
-    from ashtune.performance.counting import described
+    from ashtune.performance.counting import describe_step
 
     function = load_function(place)
     try:
-        return described(function(), place)
+        return describe_step(function(), place)
     except AshtuneError:
         raise
     except Exception as error:
@@ -242,7 +242,7 @@ def _print_epochs(directory: str, configuration: str) -> None:
     import msgspec
 
     from ashtune.study.objective_file import NAME
-    from ashtune.training.loading import load_objective
+    from ashtune.training.objectives import load_objective
 
     with redirect_stdout(sys.stderr):  # whatever the user's modules print
         objective, _ = load_objective(Path(directory, NAME), as_main=True)

@@ -32,7 +32,7 @@ from ashtune.dashboard.parts.part import short, short_value
 from ashtune.study.checkpoints import Checkpoints
 from ashtune.study.disk import DISK
 from ashtune.study.journal import NAME, read_events
-from ashtune.training.printed import printed_by, unmarked
+from ashtune.training.printed import read_printed, unmarked_end
 
 MOST_POINTS = 200
 MOST_METRICS = 5
@@ -194,10 +194,10 @@ def _ran(time: float, pauses: Pauses) -> float:
 def _log(directory: Path, trial: TrialId, history: _History) -> tuple[str, bool]:
     """Return the end of what a trial printed, and whether there was more."""
     try:
-        parts = printed_by(directory, trial, workers=history.workers, most=LOG_BYTES + 1)
+        parts = read_printed(directory, trial, workers=history.workers, most=LOG_BYTES + 1)
     except OSError as error:
         raise StudyError(f"a log cannot be read: {error.strerror}") from None
-    text = "".join([*parts, *(unmarked(words + "\n") for words in history.last_words if words)])
+    text = "".join([*parts, *(unmarked_end(words + "\n") for words in history.last_words if words)])
     return text[-LOG_BYTES:], len(text) > LOG_BYTES
 
 

@@ -66,7 +66,7 @@ from ashtune.study.journal_writer import Journal
 from ashtune.study.replay import replay
 from ashtune.training.fused.protocol import PROGRAMS_FOLDER
 from ashtune.training.messages import Setup
-from ashtune.training.versions import changed
+from ashtune.training.versions import changes
 
 
 def open_engine(engine: Engine, brief: Brief) -> Workers:
@@ -300,7 +300,7 @@ class Session:
             return False
         if session.rungs or session.confirm != before.confirm:
             return False
-        return session.trials <= before.trials and not changed(self._past.version, session.objective)
+        return session.trials <= before.trials and not changes(self._past.version, session.objective)
 
     @contextmanager
     def open(self) -> Iterator[Drive | None]:

@@ -38,10 +38,9 @@ from ashtune.engines.options import RunOptions
 from ashtune.engines.protocol import Brief
 from ashtune.engines.workload import assignment_of
 from ashtune.study.checkpoints import Checkpoints
-from ashtune.training.channel import Mailbox
 from ashtune.training.job import RunningJob
-from ashtune.training.messages import Assignment, Broken, FromWorker, JobEvent, ToWorker
-from ashtune.training.runner import PreparedTrial, prepared_trial
+from ashtune.training.messages import Assignment, Broken, FromWorker, JobEvent, Mailbox, ToWorker
+from ashtune.training.runner import PreparedTrial, prepare_trial
 
 
 def hand_back(job: Train | Assignment | RunningJob) -> JobPaused:
@@ -119,7 +118,7 @@ class AskedWorkers:
     def prepare(self, assignment: Assignment, mailbox: Mailbox) -> PreparedTrial:
         """Return the trial of a job that was handed out; its checkpoint is looked at, which takes O(bytes)."""
         setup = msgspec.structs.replace(self._setup, worker=assignment.worker)
-        return prepared_trial(assignment, setup, mailbox, self._checkpoints)
+        return prepare_trial(assignment, setup, mailbox, self._checkpoints)
 
     def wait(self, until: float) -> Sequence[Event]:
         """Return what has happened. Nobody waits: who takes a turn of the loop has put it here before."""

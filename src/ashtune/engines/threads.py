@@ -33,12 +33,11 @@ from ashtune.engines.distributed import Closed, Content, DistributedWorkers, Una
 from ashtune.engines.options import RunOptions
 from ashtune.engines.protocol import Brief
 from ashtune.study.disk import append_to, folder_of_a_study
-from ashtune.training.channel import Mailbox, Shutdown, Unsure
-from ashtune.training.loading import load_for_threads
-from ashtune.training.messages import Assignment, FromWorker, Setup, ToWorker
+from ashtune.training.messages import Assignment, FromWorker, Mailbox, Setup, Shutdown, ToWorker, Unsure
+from ashtune.training.objectives import Objective, load_for_threads
 from ashtune.training.outcomes import REASON_CHARACTERS
 from ashtune.training.printed import mark_of
-from ashtune.training.runner import Objective, runner_of
+from ashtune.training.runner import runner_of
 
 NEEDS_PROCESSES = {
     "trial_timeout": "a thread cannot be ended",

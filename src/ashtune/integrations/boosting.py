@@ -18,7 +18,7 @@ from ashtune.core.errors import ObjectiveError
 from ashtune.core.jobs import derived_seed
 from ashtune.core.plaintext import shown
 from ashtune.engines.resources import available_cores
-from ashtune.training.reports import MetricMissing, listed
+from ashtune.training.reports import MetricMissing, names_text
 from ashtune.training.trial import Trial
 
 REPORTS = 20
@@ -64,7 +64,7 @@ class Rounds:
     def __init__(self, trial: Trial, *, metric: str | None = None, data: str | None = None) -> None:
         if len(trial.metrics) > 1:
             raise ObjectiveError(
-                f"the study needs {listed(dict.fromkeys(trial.metrics))}; the callback reports one metric, so give "
+                f"the study needs {names_text(dict.fromkeys(trial.metrics))}; the callback reports one metric, so give "
                 "tune one"
             )
         self.trial = trial
@@ -89,7 +89,7 @@ class Rounds:
         self.data = list(evaluations)[-1] if self.data is None else self.data
         if self.metric not in evaluations.get(self.data, ()):
             there = [f"{metric} of {data}" for data, metrics in evaluations.items() for metric in metrics]
-            found = listed(dict.fromkeys(there))
+            found = names_text(dict.fromkeys(there))
             raise MetricMissing(
                 f"{shown(self.metric)} of {shown(self.data)} is not evaluated, but {found}; give the library its "
                 "parameter for metrics, or callback(trial, metric=...) the name of one that is"

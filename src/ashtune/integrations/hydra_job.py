@@ -19,9 +19,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from ashtune.core.errors import SpaceError
-from ashtune.training.current import is_asked_for
 from ashtune.training.reports import MetricMissing
-from ashtune.training.trial import Trial
+from ashtune.training.trial import Trial, is_asked_for
 
 if TYPE_CHECKING:
     from hydra.core.config_loader import ConfigLoader

@@ -27,7 +27,7 @@ def is_of_a_script(module: str | None) -> bool:
     return module in (MAIN, FILE)
 
 
-def installed(path: Path) -> tuple[Any, str]:
+def install(path: Path) -> tuple[Any, str]:
     """Return a study's training function and the file it stands in; its script's names are in ``sys.modules`` then.
 
     The file is a pickle: what it holds is executed. The folder of the file that the function stands in is searched for
@@ -41,7 +41,7 @@ def installed(path: Path) -> tuple[Any, str]:
         return pickle.loads(pickled), file
 
 
-def looked_at(path: Path) -> tuple[Any, dict[str, ModuleType], str]:
+def look_at(path: Path) -> tuple[Any, dict[str, ModuleType], str]:
     """Return a study's training function, the modules of its script and its file; ``sys.modules`` stays as it is.
 
     For a process that has a script of its own, as the driver.
@@ -79,7 +79,7 @@ class _Unpickler(pickle.Unpickler):
             if not is_of_a_script(module):
                 raise
         if self._modules is None:
-            _, self._modules, _ = looked_at(self._function)
+            _, self._modules, _ = look_at(self._function)
         return functools.reduce(getattr, name.split("."), self._modules.get(module))
 
 
@@ -118,7 +118,7 @@ def names_of(module: str, attributes: Mapping[str, Any]) -> dict[str, Any]:
     return names
 
 
-def placed(names: dict[str, Any], qualname: str, make: Callable[..., Any], arguments: Sequence[Any]) -> Any:
+def place(names: dict[str, Any], qualname: str, make: Callable[..., Any], arguments: Sequence[Any]) -> Any:
     """Make a function or class and put it where its script has it."""
     made = make(*arguments)
     if "." not in qualname:
@@ -128,7 +128,7 @@ def placed(names: dict[str, Any], qualname: str, make: Callable[..., Any], argum
     return made
 
 
-def cached(make: Callable[..., Any], arguments: Sequence[Any], maxsize: int | None, typed: bool) -> Any:
+def make_cached(make: Callable[..., Any], arguments: Sequence[Any], maxsize: int | None, typed: bool) -> Any:
     """Return a function with a cache, which is empty."""
     return functools.lru_cache(maxsize, typed)(make(*arguments))
 

@@ -86,7 +86,7 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle's types
             return NotImplemented
         make, arguments, *rest = reduced
         # Without the identity that cloudpickle gives it, the class is a new one for each study that a process trains.
-        return self._placed(value, names, make, (*arguments[:-2], None, arguments[-1]), *rest)
+        return self._place(value, names, make, (*arguments[:-2], None, arguments[-1]), *rest)
 
     def _function(self, value: FunctionType) -> Any:
         names = value.__globals__
@@ -94,7 +94,7 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle's types
             return super().reducer_override(value)
         if not _has(names, value):
             return self._by_value(value)
-        return NotImplemented if self._has_names else self._placed(value, names, *self._by_value(value))
+        return NotImplemented if self._has_names else self._place(value, names, *self._by_value(value))
 
     def _by_value(self, value: FunctionType) -> Any:
         """Return how to make a function again that shares the namespace of its script's module."""
@@ -114,7 +114,7 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle's types
         # It is made before the function has its globals, among which it may be itself.
         make, arguments, state, _, _, set_state = self._by_value(function)
         arguments = make, arguments, parameters["maxsize"], parameters["typed"]
-        return self._placed(value, names, arrival.cached, arguments, (set_state, state), None, None, _complete)
+        return self._place(value, names, arrival.make_cached, arguments, (set_state, state), None, None, _complete)
 
     def _cached_property(self, value: Any) -> Any:
         return arrival.cached_property_of, (value.func, value.attrname)
@@ -122,11 +122,11 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle's types
     def _sentinel(self, value: Any) -> Any:
         return getattr, (dataclasses, _SENTINELS[type(value)])
 
-    def _placed(self, value: Any, names: dict[str, Any] | None, make: Any, arguments: Any, *more: Any) -> Any:
+    def _place(self, value: Any, names: dict[str, Any] | None, make: Any, arguments: Any, *more: Any) -> Any:
         """Put what is made where its script has it, if it is there."""
         if names is None:
             return make, arguments, *more
-        return arrival.placed, (self._namespace(names), value.__qualname__, make, arguments), *more
+        return arrival.place, (self._namespace(names), value.__qualname__, make, arguments), *more
 
     def _namespace(self, names: dict[str, Any]) -> _Namespace:
         namespace: _Namespace = self.globals_ref.setdefault(id(names), _Namespace(names))

@@ -66,16 +66,7 @@ def without_launcher() -> dict[str, str]:
 
 
 class ChildProcess:
-    """A process, and its pipes.
-
-    Args:
-        command: The program and its arguments.
-        environment: Its variables.
-        stdin: As for :class:`subprocess.Popen`, like the two that follow.
-        stdout: Where its output goes.
-        stderr: Where its complaints go.
-        pass_fds: File descriptors that it inherits.
-        folder: Where it runs; by default here.
+    """A process, and its pipes, as for :class:`subprocess.Popen`; ``pass_fds`` are file descriptors that it inherits.
 
     Raises:
         OSError: If it cannot be started.
@@ -106,15 +97,6 @@ class ChildProcess:
     def is_dead(self) -> bool:
         """Whether it has ended."""
         return self._process.poll() is not None
-
-    def write(self, data: bytes) -> None:
-        """Write to its stdin.
-
-        Raises:
-            BrokenPipeError: If it has ended.
-        """
-        assert self._process.stdin is not None, "it was started with a pipe"
-        self._process.stdin.write(data)
 
     def read_output(self, seconds: float, most: int = READ_BYTES) -> bytes | None:
         """Return what it has printed; nothing at the end, None if nothing has come for some seconds."""
@@ -214,11 +196,7 @@ def _signal_name(number: int) -> str:
 class AnsweringChild:
     """A module that answers, in a child that is started when it is first asked, and anew when it has died.
 
-    One thread asks at a time.
-
-    Args:
-        module: Its function ``main`` calls :func:`serve`.
-        variables: Of its environment, beside those of this process.
+    The module's function ``main`` calls :func:`serve`. One thread asks at a time.
     """
 
     def __init__(self, module: str, variables: Mapping[str, str]) -> None:
@@ -252,7 +230,7 @@ class AnsweringChild:
         return body
 
     def close(self) -> None:
-        """End the child; an answer under way comes to nothing."""
+        """End the child; an answer under way is given up."""
         self.is_closed = True
         if (child := self._child) is not None:  # an answer under way may end it meanwhile
             child.kill()

@@ -22,7 +22,7 @@ from ashtune.reports.sections import Section
 from ashtune.reports.tables import bare_table
 from ashtune.study.disk import DISK, write_new
 from ashtune.study.journal import NAME, read_events
-from ashtune.training.profiling.files import FOLDER, WorkerProfile, read_profiles
+from ashtune.training.profiling import FOLDER, WorkerProfile, read_profiles
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -60,7 +60,6 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     workers: int
     seconds: float
     worked_seconds: float
-    problems: list[str]
 
 
 def profile_of(study: Path) -> Profile | None:
@@ -81,7 +80,6 @@ def profile_of(study: Path) -> Profile | None:
         workers=len(profiles),
         seconds=records[-1].cumulative_seconds if records else 0.0,
         worked_seconds=working.seconds_beside([profile.worker for profile in profiles]),
-        problems=[f"worker {profile.worker}: {profile.problem}" for profile in profiles if profile.problem],
     )
 
 
@@ -124,7 +122,7 @@ def profile_view(profile: Profile, top: int | None = TOP) -> "Group":
 
 
 def profile_words(profile: Profile, top: int | None = TOP) -> list[str]:
-    """Say how much of the workers' time the profile accounts for, what it misses, and what a table leaves out."""
+    """Say how much of the workers' time the profile accounts for, and what a table leaves out."""
     whole = profile.worked_seconds
     share = f" ({share_text(profile.seconds / whole)})" if whole > 0 else ""
     covered = (
@@ -133,10 +131,10 @@ def profile_words(profile: Profile, top: int | None = TOP) -> list[str]:
     )
     shown, records = profile.records[:top], profile.records
     if len(shown) == len(records):
-        return [covered, *profile.problems]
+        return [covered]
     others = max(0.0, 1 - sum(record.share for record in shown))
     rest = f"not shown: {plural(len(records) - len(shown), 'other function')}, {share_text(others)} of that time"
-    return [covered, *profile.problems, rest]
+    return [covered, rest]
 
 
 def profile_table(profile: Profile, top: int | None = TOP) -> "Table":

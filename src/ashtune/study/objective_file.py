@@ -137,11 +137,11 @@ def check(study: Path, disk: Disk = DISK) -> None:
 
 def read_valid(study: Path) -> Callable[[dict[str, Any]], Any]:
     """Return the function that says which configurations of a study are valid. The file is a pickle, and executed."""
-    from ashtune.pickles.arrival import looked_at
+    from ashtune.pickles.arrival import look_at
 
     try:
         DISK.close(DISK.open(str(study / VALID), os.O_RDONLY))  # a link or a pipe is refused
-        valid: Callable[[dict[str, Any]], Any] = looked_at(study / VALID)[0]
+        valid: Callable[[dict[str, Any]], Any] = look_at(study / VALID)[0]
     except Exception as error:  # noqa: BLE001 - unpickling runs the objects' own code
         raise StudyError(
             f"{study / VALID} cannot be read ({error_line(error)}); go on by tune(valid=..., directory=...)"

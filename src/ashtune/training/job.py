@@ -3,19 +3,19 @@
 import threading
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, Literal, NoReturn
+from typing import Any, Literal, NoReturn, TypeVar
 
 from ashtune.core import process
 from ashtune.core.errors import ObjectiveError
 from ashtune.core.events import JobFailed, JobFinished, JobPaused, Progress, TrialReleased, TrialWithdrawn
-from ashtune.core.jobs import TrialId, WorkerId
+from ashtune.core.jobs import TrialId
 from ashtune.core.orders import Release
 from ashtune.core.plaintext import shown
-from ashtune.training.channel import Mailbox
-from ashtune.training.messages import Assignment, FromWorker
-from ashtune.training.reports import Reports, listed
+from ashtune.training.messages import Assignment, FromWorker, Mailbox, Setup
+from ashtune.training.reports import Reports, names_text
 
 Phase = Literal["training", "reported", "releasing", "pausing", "failed", "over"]
+Told = TypeVar("Told")
 
 
 class RunningJob:
@@ -34,24 +34,20 @@ class RunningJob:
     def __init__(
         self,
         assignment: Assignment,
+        setup: Setup,
         mailbox: Mailbox,
-        reports: Reports,
         *,
-        worker: WorkerId,
         start: int,
-        study_seed: int,
-        progress_seconds: float,
-        max_resource: int = 0,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
-        self.worker = worker
+        self.worker = setup.worker
         self.trial: TrialId = assignment.trial
         self.rung = assignment.rung
         self.start = start
         self.target = assignment.target
-        self._max_resource = max_resource
-        self.study_seed = study_seed
-        self.reports = reports
+        self._max_resource = setup.max_resource
+        self.study_seed = setup.seed
+        self.reports = Reports(setup.goal)
         self.phase: Phase = "training"
         self.epoch = 0
         self.is_kept = True
@@ -74,15 +70,11 @@ class RunningJob:
         self._mailbox = mailbox
         self._clock = clock
         self._began = clock()
-        self._progress_seconds = progress_seconds
-        self._next_progress = time.perf_counter() + progress_seconds
+        self._progress_seconds = setup.progress_seconds
+        self._next_progress = time.perf_counter() + setup.progress_seconds
 
     def begin_loop(self) -> object:
-        """Begin a loop over the epochs, and return what it has to show to go on.
-
-        Raises:
-            ObjectiveError: If another loop has reported epochs of this job already.
-        """
+        """Begin a loop over the epochs, and return what it has to show to go on."""
         with self._lock:
             self._check_may_speak()
             is_second = self._loop is not None and self.phase == "training"
@@ -93,11 +85,7 @@ class RunningJob:
             return self._loop
 
     def may_go_on(self, loop: object, trained: int) -> bool:
-        """Say whether a loop is to train another epoch after ``trained``; at the rung, ask the driver.
-
-        Raises:
-            ObjectiveError: If this trial has ended, or the epochs are another loop's.
-        """
+        """Say whether a loop is to train another epoch after ``trained``; at the rung, ask the driver."""
         with self._lock:
             self._check_may_speak()
             if loop is not self._loop:
@@ -133,7 +121,7 @@ class RunningJob:
                 self._check_taken_up()
                 self.report(metrics, is_loop=self._loop is not None)
             elif self.phase == "releasing":
-                self._late = f"{listed(metrics)} reported after the loop had ended and the result counted: not kept"
+                self._late = f"{names_text(metrics)} reported after the loop had ended and the result counted: not kept"
 
     def report(self, metrics: Mapping[str, Any], *, is_loop: bool = True) -> None:
         """Take in the metrics of the current epoch; of one outside of the loop over epochs if not ``is_loop``."""
@@ -145,12 +133,12 @@ class RunningJob:
 
     @property
     def has_trained(self) -> bool:
-        """Whether anything was trained, as far as that is known: an epoch began, a report came, or it has returned."""
+        """Whether something may have been trained: an epoch began, a report came, or the function returned."""
         return self.epoch > 0 or self._has_ended_training
 
     @property
     def has_loop(self) -> bool:
-        """Whether it trains in a loop over epochs, which says of what a report is."""
+        """Whether it trains in a loop over epochs, which says of which epoch a report is."""
         return self._loop is not None
 
     @property
@@ -240,8 +228,8 @@ class RunningJob:
         self.start, self.must_take_up, self._asked_for_start = 0, False, False
         return True
 
-    def taken_up(self) -> None:
-        """The training function has asked for what was saved."""
+    def take_up(self) -> None:
+        """Note that the training function has asked for what was saved."""
         self._check_may_speak()
         self.must_take_up = False
 
@@ -266,7 +254,7 @@ class RunningJob:
         )
 
     def _check_may_speak(self) -> None:
-        """Refuse whoever is not, or no longer, the training function of this trial."""
+        """Refuse another process, and a thread or a loop that is left of a training function that has ended."""
         if process.pid != self._process:
             raise ObjectiveError("a process that the training function forked cannot use its trial: hand results back")
         if self._is_closed:
@@ -316,16 +304,12 @@ class RunningJob:
             return True
 
     def reopen(self) -> None:
-        """What was concluded was no result: whoever trains may put it right."""
+        """Let the training go on after a conclusion that was refused."""
         with self._lock:
             self._is_closed = False
 
     def _settle(self, returned: Any, number: Mapping[str, Any] | None) -> None:
-        """Make the result of what was reported and what was returned.
-
-        Raises:
-            ObjectiveError: If it is none, or not one of this rung.
-        """
+        """Make the result of what was reported and what was returned."""
         if self.refusal:
             raise ObjectiveError(self.refusal)
         self._check_taken_up()
@@ -423,15 +407,12 @@ class RunningJob:
     def finished(self, *, held: bool = False, checkpoint: int | None = None, problem: str = "") -> JobFinished:
         """Return the event of the result."""
         reports = self.reports
-        return JobFinished(
-            time=0,
-            worker=self.worker,
-            trial=self.trial,
+        return self._event(
+            JobFinished,
             rung=self.rung,
             resource=reports.last_resource,
             start=self.start,
             metrics=reports.metrics,
-            seconds=self.seconds,
             curve=reports.curve,
             held=held,
             checkpoint=checkpoint,
@@ -440,27 +421,16 @@ class RunningJob:
         )
 
     def released(self, *, checkpoint: int | None = None, problem: str = "") -> TrialReleased:
-        """Return the event of letting go of a trial after its result."""
-        return TrialReleased(
-            time=0,
-            worker=self.worker,
-            trial=self.trial,
-            resource=self.target,
-            seconds=self.seconds,
-            checkpoint=checkpoint,
-            problem=problem,
-        )
+        """Return the event of a trial that the worker no longer holds."""
+        return self._event(TrialReleased, resource=self.target, checkpoint=checkpoint, problem=problem)
 
     def paused(self, *, checkpoint: int | None = None, problem: str = "") -> JobPaused:
         """Return the event of breaking off between two epochs."""
-        return JobPaused(
-            time=0,
-            worker=self.worker,
-            trial=self.trial,
+        return self._event(
+            JobPaused,
             rung=self.rung,
             resource=self.epoch or self.start,
             start=self.start,
-            seconds=self.seconds,
             curve=self.reports.all,
             checkpoint=checkpoint,
             problem=problem,
@@ -468,21 +438,14 @@ class RunningJob:
 
     def failed(self, reason: str, traceback: str = "") -> JobFailed:
         """Return the event of a failure."""
-        return JobFailed(
-            time=0,
-            worker=self.worker,
-            trial=self.trial,
-            rung=self.rung,
-            seconds=self.seconds,
-            reason=reason,
-            traceback=traceback,
-        )
+        return self._event(JobFailed, rung=self.rung, reason=reason, traceback=traceback)
 
     def withdrawn(self, reason: str) -> TrialWithdrawn:
         """Return the event of a configuration that the training function refused."""
-        return TrialWithdrawn(
-            time=0, worker=self.worker, trial=self.trial, rung=self.rung, seconds=self.seconds, reason=reason
-        )
+        return self._event(TrialWithdrawn, rung=self.rung, reason=reason)
+
+    def _event(self, kind: Callable[..., Told], **more: Any) -> Told:
+        return kind(time=0, worker=self.worker, trial=self.trial, seconds=self.seconds, **more)
 
 
 def _times(times: int) -> str:

@@ -1,7 +1,15 @@
-"""What a training function may be besides something to call: it may check a space, and name what it is made of."""
+"""A study's training function: how it is read where it is to be run, and what it may be besides something to call."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
+
+from ashtune.core.errors import ObjectiveError
+from ashtune.core.plaintext import error_line
+from ashtune.pickles.arrival import install, look_at
+from ashtune.training.trial import Trial
+
+Objective = Callable[[Trial], Any]
 
 
 @runtime_checkable
@@ -9,10 +17,7 @@ class ChecksSpace(Protocol):
     """A training function that can say before the study begins whether it fits the space."""
 
     def check(self, names: Sequence[str]) -> None:
-        """Refuse what does not fit.
-
-        Args:
-            names: Of the hyperparameters.
+        """Refuse what does not fit; ``names`` are those of the hyperparameters.
 
         Raises:
             AshtuneError: If it does not.
@@ -25,3 +30,50 @@ class HasVersionParts(Protocol):
 
     def version_parts(self) -> Mapping[str, Any]:
         """Return what makes its results what they are, by name."""
+
+
+def load_objective(path: Path, *, as_main: bool = False) -> tuple[Objective, str]:
+    """Return a study's training function and the file it stands in, whose folder is searched for modules.
+
+    Args:
+        path: Of a pickle: what it holds is executed.
+        as_main: This process has no script of its own, as a worker: its ``__main__`` and ``sys.argv`` become those of
+            the function's script.
+    """
+    objective: Objective
+    if as_main:
+        objective, file = install(path)
+    else:
+        objective, _, file = look_at(path)
+    return objective, file
+
+
+def load_for_threads(path: Path, *, as_main: bool) -> tuple[Objective, str]:
+    """Return a study's training function and its file, for threads of this process.
+
+    Args:
+        path: Of a pickle: what it holds is executed.
+        as_main: As for :func:`load_objective`.
+
+    Raises:
+        ObjectiveError: If it cannot be loaded. Also if it stands in a script while this process has a script of its
+            own: the script's classes would be there twice or not at all, and what trials save would not be read.
+    """
+    modules: Collection[str] = ()
+    objective: Objective
+    try:
+        if as_main:
+            objective, file = load_objective(path, as_main=True)
+        else:
+            objective, modules, file = look_at(path)
+    except Exception as error:  # noqa: BLE001 - whatever importing user code raises
+        reason = error_line(error)
+        raise ObjectiveError(
+            f"the training function of {path.parent} cannot be loaded here ({reason}); give it, as in objective=train"
+        ) from None
+    if modules:
+        raise ObjectiveError(
+            f"the training function of {path.parent} stands in a script, and engine='threads' trains in this process, "
+            "which does not run it; give the function, as in objective=train, or resume by `ashtune resume`"
+        )
+    return objective, file

@@ -1,4 +1,4 @@
-"""What becomes of a job, told to the driver: a result, a trial let go of, a job broken off, a failure.
+"""Tells the driver what becomes of a job: a result, a released trial, a job broken off, a failure.
 
 Rule: what goes wrong after the result was reported, as in saving, does not touch the result.
 """
@@ -8,9 +8,8 @@ import traceback
 from ashtune.core.errors import AshtuneError, CannotGoOn, InvalidConfiguration, ObjectiveError, ProgramFailed
 from ashtune.core.plaintext import error_line, one_line, visible
 from ashtune.study.checkpoints import CheckpointWriter
-from ashtune.training.channel import Mailbox
 from ashtune.training.job import RunningJob
-from ashtune.training.messages import Broken
+from ashtune.training.messages import Broken, Mailbox
 from ashtune.training.reports import MetricMissing
 
 TRACEBACK_CHARACTERS = 8_000
@@ -19,26 +18,15 @@ NAMELESS = "<dynamic-code>"
 
 
 class Outcomes:
-    """Tells the driver, for one worker.
-
-    Args:
-        mailbox: The connection to the driver.
-        file: Where the training function stands, for its tracebacks.
-    """
+    """Tells the driver, for one worker; ``file`` is where the training function stands, for its tracebacks."""
 
     def __init__(self, mailbox: Mailbox, file: str = "") -> None:
         self._mailbox = mailbox
         self._file = file
         self._has_a_result = False
 
-    def ended(self, job: RunningJob, writer: CheckpointWriter, remark: str = "") -> None:
-        """It has ended by itself: keep what was saved, and send what is still owed.
-
-        Args:
-            job: The job.
-            writer: Its checkpoint.
-            remark: What is to be said of a result that counts already.
-        """
+    def tell_end(self, job: RunningJob, writer: CheckpointWriter, remark: str = "") -> None:
+        """It has ended by itself: keep what was saved, and send what is still owed, with a remark on the result."""
         match job.phase:
             case "training":
                 if complaint := job.reports.complaint:
@@ -59,24 +47,22 @@ class Outcomes:
                 return
         self._has_a_result = True
 
-    def failed(self, job: RunningJob, error: BaseException, writer: CheckpointWriter) -> None:
-        """An exception ended it: of the training, or of letting go of a trial."""
+    def tell_error(self, job: RunningJob, error: BaseException, writer: CheckpointWriter) -> None:
+        """An exception ended the training, or the release of a trial."""
         reason = error_line(error, REASON_CHARACTERS)
+        writer.abandon()  # before anyone else may be given this trial
         if job.phase == "training" and isinstance(error, InvalidConfiguration):
-            writer.abandon()  # before anyone else may be given this trial
             job.say(job.withdrawn(reason.partition(": ")[2]), "over")
         elif job.phase == "training" and isinstance(error, CannotGoOn):
-            writer.abandon()
             job.say(Broken(job.worker, one_line(str(error), REASON_CHARACTERS)), "over")
         elif job.phase == "training" and not self._has_a_result and _is_misuse(error, job):
-            writer.abandon()
             why = one_line(str(error), REASON_CHARACTERS)
             job.say(Broken(job.worker, why, failure=job.failed(reason)), "over")
         else:
-            self.failed_by(reason, job, writer, _user_traceback(error, self._file))
+            self.tell_failure(reason, job, writer, _user_traceback(error, self._file))
 
-    def failed_by(self, reason: str, job: RunningJob, writer: CheckpointWriter, trace: str = "") -> None:
-        """It came to nothing, or letting go of the trial did, for a reason in words."""
+    def tell_failure(self, reason: str, job: RunningJob, writer: CheckpointWriter, trace: str = "") -> None:
+        """The training failed, or the release of the trial, for a reason in words."""
         writer.abandon()  # before anyone else may be given this trial
         match job.phase:
             case "training":

@@ -60,7 +60,7 @@ class Marks:
             return self._place
 
 
-def printed_by(
+def read_printed(
     study: Path,
     trial: TrialId,
     *,
@@ -70,14 +70,8 @@ def printed_by(
 ) -> list[str]:
     """Return what a trial printed in each of its stretches that are over, the lowest first.
 
-    A log that is no regular file, as a link, is left out.
-
-    Args:
-        study: The study's directory.
-        trial: The trial.
-        workers: Those that trained it, whose logs are read; by default all logs are.
-        most: How many bytes of the end of each stretch are wanted; None for all.
-        disk: Where the study is.
+    A log that is no regular file, as a link, is left out. The logs read are those of ``workers``, by default all;
+    ``most`` is how many bytes of the end of each stretch are wanted.
 
     Raises:
         OSError: If a log cannot be read.
@@ -106,7 +100,7 @@ def _logs(folder: str, disk: Disk) -> dict[str, int]:
     return {name: int(match[1]) for name in names if (match := _LOG.fullmatch(name))}
 
 
-def unmarked(log: str) -> str:
+def unmarked_end(log: str) -> str:
     """Return the end of a log that no mark follows: of a worker that was lost, what its last trial printed."""
     return log[max((mark.end() for mark in re.finditer(_MARK.pattern.decode(), log)), default=0) :]
 

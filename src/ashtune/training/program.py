@@ -23,7 +23,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from shutil import which
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -33,17 +33,11 @@ from ashtune.core.variables import environment_now
 from ashtune.processes.child import ChildProcess
 from ashtune.study.disk import read_whole
 from ashtune.study.folders import temporary_folder
-from ashtune.training.reports import MetricMissing, listed
+from ashtune.training.reports import MetricMissing, names_text
 from ashtune.training.trial import Trial
 
 OWN = ("checkpoint", "result", "seed", "start", "target", "trial")
 """Placeholders that every trial has. A hyperparameter of the same name goes before them."""
-LONGEST_LINE = 100_000
-"""Bytes; a longer line is looked through in parts, which end where no metric can be."""
-MOST_NAMES = 100
-"""Of metrics in a report; further ones are left out."""
-LARGEST_SCRIPT = 1_000_000
-"""Bytes of a file that is taken for a part of the program."""
 LARGEST_RESULT = 10_000_000
 """Bytes of a file with results."""
 STOPPED = "stopped"
@@ -51,14 +45,14 @@ STOPPED = "stopped"
 LAST_WORDS = 200
 LEFT_OPEN_SECONDS = 1.0
 """How long the output is read after the program's end, if something that it started holds it open."""
+Words = Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
 ANNOUNCING = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 
 _PLACEHOLDER = re.compile(r"\{\{|\}\}|\{([^{}\s\"']+)\}")
 _NAME = r"[A-Za-z_][\w./@:-]{0,99}"
 _NUMBER = r"[-+]?(?i:(?:\d+(?:\.\d*)?|\.\d+)(?:e[-+]?\d+)?|nan|inf(?:inity)?)"
 _COLOUR = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
-_BREAK = re.compile(rb".*(?:[\s;]|,(?=[^\d]))", re.DOTALL)
-"""Up to the last place between two words; behind a comma only if it is none of a number."""
+_RIGHT = 'write an object of metrics as JSON, {"loss": 0.25}, or a list of them, at most 10 MB'
 _running: set[ChildProcess] = set()
 
 
@@ -98,13 +92,11 @@ class Program:
 
     def __post_init__(self) -> None:
         try:
-            command = msgspec.convert(self.command, tuple[str, ...])
+            command = msgspec.convert(self.command, Words)
         except msgspec.ValidationError:
             raise ObjectiveError(
                 f"command={shown(self.command)} is no list of words; give ['python', 'train.py', '--lr', '{{lr}}']"
             ) from None
-        if not command:
-            raise ObjectiveError("the command is empty; give the program and its arguments")
         object.__setattr__(self, "command", command)
         object.__setattr__(self, "folder", os.path.abspath(self.folder))  # noqa: PTH100 - it may be gone
 
@@ -125,18 +117,15 @@ class Program:
         for word in filter(None, (self.command[0], self._script)):  # in this order, as a digest has one
             with suppress(OSError, ValueError):  # no name of a file
                 path = Path(self.folder, word)
-                if path.is_file() and path.stat().st_size <= LARGEST_SCRIPT:
+                if path.is_file():
                     files[word] = hashlib.blake2b(path.read_bytes(), digest_size=12).hexdigest()
         return {"command": self.command, "files": files}
 
     def check(self, names: Sequence[str]) -> None:
-        """Look before the study begins whether the program is there, and whether its placeholders are.
-
-        Args:
-            names: Of the hyperparameters.
+        """Refuse a program that is not there, and placeholders that are none of these hyperparameters.
 
         Raises:
-            ObjectiveError: If not.
+            ObjectiveError: In one line.
         """
         program = self.command[0]
         place = os.path.join(self.folder, program) if os.sep in program else program  # noqa: PTH118 - which takes text
@@ -178,12 +167,7 @@ class Program:
             trial.report(metrics)
 
     def arguments(self, configuration: Mapping[str, Any], own: Mapping[str, str]) -> list[str]:
-        """Return the command with its placeholders replaced.
-
-        Args:
-            configuration: The hyperparameters that are active.
-            own: The values of :data:`OWN`.
-        """
+        """Return the command with its placeholders replaced by active hyperparameters and the values of :data:`OWN`."""
         braces = {"{{": "{", "}}": "}"}
 
         def value(match: re.Match[str]) -> str:
@@ -202,12 +186,7 @@ class Program:
         return arguments
 
     def _run(self, arguments: Sequence[str], environment: Mapping[str, str], printed: "Printed") -> None:
-        """Run it to its end, and take in what it prints.
-
-        Raises:
-            ObjectiveError: If it cannot be started.
-            ProgramFailed: If it ends with another status than 0.
-        """
+        """Run it to its end, and take in what it prints."""
         try:
             with _deaf():
                 variables = {"PYTHONUNBUFFERED": "1", **environment_now(), **environment}
@@ -218,7 +197,8 @@ class Program:
         try:
             last = ""
             for line in _lines(process):
-                _print(line)
+                with suppress(OSError, UnicodeError):  # the log is full, or of another alphabet
+                    sys.stdout.write(line)
                 last = line.strip() or last
                 printed.add(line)
             status = process.wait()
@@ -231,16 +211,12 @@ class Program:
 
 
 class Printed:
-    """The reports in what a program prints.
+    """The reports in what a program prints, of which the last ``most`` are of use.
 
     A report begins where a metric is said again and the one before has all that the study needs. What is said after
     the study's metrics and before the next report belongs to the last one.
 
     The names of the study's metrics are found as they are, others if they are of letters, digits and ``_./@:-``.
-
-    Args:
-        needed: The study's metrics.
-        most: How many reports are of use, the last ones.
     """
 
     def __init__(self, needed: Sequence[str], most: int) -> None:
@@ -257,9 +233,7 @@ class Printed:
         said = {name: float(number) for name, number in self._metric.findall(_COLOUR.sub("", line))}
         if said.keys() & self._current.keys() and self._is_whole:
             self._close()
-        for name, value in said.items():
-            if name in self._current or len(self._current) < MOST_NAMES or name in self._needed:
-                self._current[name] = value
+        self._current.update(said)
 
     @property
     def _is_whole(self) -> bool:
@@ -280,7 +254,7 @@ class Printed:
             self._close()
         if not self._count:
             names = "=NUMBER and ".join(self._needed)
-            others = f" (but {listed(self._current)})" if self._current else ""
+            others = f" (but {names_text(self._current)})" if self._current else ""
             raise ProgramFailed(
                 f"the program printed no {names}=NUMBER{others} and wrote no file $ASHTUNE_RESULT; print "
                 f"{' '.join(f'{name}=0.25' for name in self._needed)}"
@@ -310,31 +284,22 @@ def _lines(process: ChildProcess) -> Iterator[str]:
 
     What it has started may hold its output open, and go on printing: then they end a moment after it.
     """
-    rest, until = b"", math.inf
+    rest, until = bytearray(), math.inf
     while time.monotonic() < until:
         if until == math.inf and process.is_dead:  # what it has said by now is taken by one read below
             until = time.monotonic() + LEFT_OPEN_SECONDS
-        part = process.read_output(LEFT_OPEN_SECONDS, LONGEST_LINE)
+        part = process.read_output(LEFT_OPEN_SECONDS)
         if part is None and until == math.inf:  # if it has ended, then after this look
             continue
         if not part:
             break
-        *lines, rest = (rest + part).split(b"\n")
-        if len(rest) > LONGEST_LINE:
-            match = _BREAK.match(rest)
-            end = match.end() if match else len(rest)
-            lines, rest = [*lines, rest[:end]], rest[end:]
-        for line in lines:
-            yield line.decode(errors="replace") + "\n"
+        rest += part
+        if b"\n" in part:
+            *lines, rest = rest.split(b"\n")
+            for line in lines:
+                yield line.decode(errors="replace") + "\n"
     if rest:
         yield rest.decode(errors="replace")
-
-
-def _print(line: str) -> None:
-    """Print a line into the log of the trial, as far as it can be."""
-    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
-    with suppress(OSError):
-        sys.stdout.write(line.encode(encoding, "backslashreplace").decode(encoding))
 
 
 @atexit.register
@@ -345,16 +310,12 @@ def _kill_all() -> None:
 
 
 def _check_metrics(reports: Sequence[Mapping[str, Any]], needed: Sequence[str]) -> None:
-    """Refuse a report of a file of results without one of the study's metrics.
-
-    Raises:
-        MetricMissing: If there is one.
-    """
+    """Refuse a report of a file of results without one of the study's metrics."""
     for metrics in reports:
         if missing := [name for name in needed if name not in metrics]:
-            absent, right = listed(dict.fromkeys(missing)), json.dumps(dict.fromkeys(needed, 0.25))
+            absent, right = names_text(dict.fromkeys(missing)), json.dumps(dict.fromkeys(needed, 0.25))
             raise MetricMissing(
-                f"$ASHTUNE_RESULT says {listed(metrics)}, and not {absent}, which the study needs in every report; "
+                f"$ASHTUNE_RESULT says {names_text(metrics)}, and not {absent}, which the study needs in every report; "
                 f"write {right}, or name another metric"
             )
 
@@ -369,16 +330,10 @@ def _read(path: str) -> list[dict[str, Any]]:
         found = json.loads(read_whole(os.path.realpath(path), LARGEST_RESULT))
     except FileNotFoundError:
         return []
-    except OSError as error:
-        most = f"{LARGEST_RESULT:,} bytes"
-        raise ProgramFailed(
-            f"$ASHTUNE_RESULT cannot be read ({error.strerror}); write a regular file of at most {most}"
-        ) from None
-    except (ValueError, RecursionError) as error:
-        raise ProgramFailed(f'$ASHTUNE_RESULT is not JSON ({error}); write an object, as {{"loss": 0.25}}') from None
+    except (OSError, ValueError, RecursionError) as error:
+        why = error.strerror if isinstance(error, OSError) else error
+        raise ProgramFailed(f"$ASHTUNE_RESULT cannot be read ({why}); {_RIGHT}") from None
     reports = found if isinstance(found, list) else [found]
     if not reports or not all(isinstance(metrics, dict) for metrics in reports):
-        raise ProgramFailed(
-            f'$ASHTUNE_RESULT holds {shown(found)}; write an object of metrics, as {{"loss": 0.25}}, or a list of them'
-        )
+        raise ProgramFailed(f"$ASHTUNE_RESULT holds {shown(found)}; {_RIGHT}")
     return reports

@@ -10,10 +10,6 @@ from ashtune.core.events import Curve
 from ashtune.core.jobs import Goal
 from ashtune.core.plaintext import one_line, shown
 
-MOST_METRICS = 1_000
-"""In one report: each is written into the journal."""
-NAME_CHARACTERS = 200
-
 
 class Reports:
     """The reports since the last rung. The last one is the job's result.
@@ -36,14 +32,6 @@ class Reports:
         self.last_resource = -1
         """The resource of the last report, -1 if there is none."""
 
-    def as_metrics(self, result: Any, named: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Return the metrics of a report in any of its forms: by name, a dict, or the study's metric alone.
-
-        Raises:
-            ObjectiveError: If it is several of them at once, or none.
-        """
-        return named if result is None else as_metrics(result, named, self.needed)
-
     def add(self, resource: int, metrics: Mapping[str, Any]) -> None:
         """Take in the metrics at a resource; a second report at the same resource adds to the first.
 
@@ -54,7 +42,7 @@ class Reports:
         if resource == self.last_resource:
             self._reports[-1][1].update(plain)
             return
-        if self.metric not in plain or (len(self.needed) > 1 and not plain.keys() >= set(self.needed)):
+        if any(name not in plain for name in self.needed):
             raise MetricMissing(self._missing(plain))
         self._reports.append((resource, plain))
         self.last_resource = resource
@@ -63,36 +51,24 @@ class Reports:
         """Return the metrics of a report as plain numbers; what is not finite becomes None.
 
         Raises:
-            ObjectiveError: If they are too many, or a name is none, or a value is not a number.
+            ObjectiveError: If a name is none, or a value is not a number.
         """
-        if len(metrics) > MOST_METRICS:
-            raise ObjectiveError(f"{len(metrics):,} metrics in one report; at most {MOST_METRICS:,} are kept")
         for name in metrics:
             _check_name(name)
         return {name: _number(name, value) for name, value in metrics.items()}
 
     def _missing(self, plain: Mapping[str, Any]) -> str:
         """Return what is missing from a report, in words."""
-        if len(self.needed) == 1:
-            return (
-                f"the training function reports {listed(plain)}, the study's metric is {self.metric!r}; "
-                "report it, or name another with metric="
-            )
-        missing = [name for name in self.needed if name not in plain]
+        missing = dict.fromkeys(name for name in self.needed if name not in plain)
         return (
-            f"the training function reports {listed(plain)}, and not {listed(dict.fromkeys(missing))}, which the study "
-            f"needs in every report; write {self.right}"
+            f"the training function reports {names_text(plain)}, and not {names_text(missing)}, which the study needs "
+            f"in every report; write {self.right}, or name another metric"
         )
 
     @property
     def metrics(self) -> dict[str, float | None]:
         """The metrics of the last report."""
         return self._reports[-1][1]
-
-    @property
-    def last(self) -> tuple[int, dict[str, float | None]]:
-        """The last report: its resource and its metrics."""
-        return self._reports[-1]
 
     def move_last_to(self, resource: int) -> None:
         """Let the last report be of another resource."""
@@ -151,18 +127,11 @@ def as_metrics(result: Any, named: Mapping[str, Any], needed: Sequence[str]) -> 
     """
     if result is None:
         return named
-    example = ", ".join(f"{name!r}: ..." for name in needed)
-    right = f"write {_right(needed)}, trial.report({{{example}}})"
-    if len(needed) == 1:
-        right += " or trial.report(...)"
-    if named:
-        raise ObjectiveError(f"trial.report() got {shown(result)} and {listed(named)}; give a dict, or names: {right}")
-    if isinstance(result, Mapping):
+    if isinstance(result, Mapping) and not named:
         return result
-    if isinstance(result, str | bytes | bool):
-        raise ObjectiveError(f"trial.report({shown(result)}) is neither metrics nor a number; {right}")
-    if len(needed) > 1:
-        raise ObjectiveError(f"trial.report({shown(result)}) is one number, of {len(needed)} metrics; {right}")
+    if named or len(needed) > 1 or isinstance(result, str | bytes | bool):
+        got = f"{shown(result)} and {names_text(named)}" if named else shown(result)
+        raise ObjectiveError(f"trial.report() got {got}; write {_right(needed)}, or give one dict")
     return {needed[0]: result}
 
 
@@ -175,18 +144,14 @@ class MetricMissing(ObjectiveError):  # noqa: N818 - it names what is missing
     """The study's metric is not among those reported."""
 
 
-@lru_cache(maxsize=MOST_METRICS)
+@lru_cache(maxsize=1_000)
 def _check_name(name: Any) -> None:
     """Refuse what is no name of a metric."""
-    if not isinstance(name, str):
-        raise ObjectiveError(f"{shown(name)} is not the name of a metric; give names as text")
-    if not 0 < len(name) <= NAME_CHARACTERS or not name.isprintable():
-        raise ObjectiveError(
-            f"{shown(name)} is not the name of a metric; give 1 to {NAME_CHARACTERS} characters that can be printed"
-        )
+    if not isinstance(name, str) or not name or not name.isprintable():
+        raise ObjectiveError(f"{shown(name)} is not the name of a metric; give a text that can be printed")
 
 
-def listed(metrics: Mapping[str, Any]) -> str:
+def names_text(metrics: Mapping[str, Any]) -> str:
     """Return the names of metrics in words."""
     return one_line(", ".join(map(repr, metrics)), 300) or "nothing"
 

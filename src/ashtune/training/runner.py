@@ -18,16 +18,12 @@ from ashtune.core import process
 from ashtune.core.errors import CheckpointUnread
 from ashtune.study.checkpoints import Checkpoints, CheckpointWriter
 from ashtune.study.disk import DISK, Disk
-from ashtune.training import current
-from ashtune.training.channel import Mailbox, Shutdown, Unsure
 from ashtune.training.job import RunningJob
-from ashtune.training.messages import Assignment, Setup
+from ashtune.training.messages import Assignment, Mailbox, Setup, Shutdown, Unsure
+from ashtune.training.objectives import Objective
 from ashtune.training.outcomes import Outcomes
-from ashtune.training.reports import Reports
 from ashtune.training.stateful import StatefulObjects
-from ashtune.training.trial import Trial
-
-Objective = Callable[[Trial], Any]
+from ashtune.training.trial import Trial, being_trained
 
 
 class Runner(Protocol):
@@ -56,37 +52,19 @@ class PreparedTrial(NamedTuple):
     objects: StatefulObjects
 
 
-def prepared_trial(
+def prepare_trial(
     assignment: Assignment,
     setup: Setup,
     mailbox: Mailbox,
     checkpoints: Checkpoints,
     clock: Callable[[], float] = time.perf_counter,
 ) -> PreparedTrial:
-    """Return the trial of an assignment as its training function gets it. The seconds of its job count from here on.
-
-    Args:
-        assignment: What to train.
-        setup: What the driver said at the start.
-        mailbox: The connection to the driver.
-        checkpoints: Those of the study.
-        clock: In seconds.
-    """
+    """Return the trial of an assignment as its training function gets it. The seconds of its job count from here on."""
     writer = CheckpointWriter(
         checkpoints, assignment.trial, assignment.start, worker=setup.worker, size=assignment.size, clock=clock
     )
     start = assignment.start if writer.exists else 0
-    job = RunningJob(
-        assignment,
-        mailbox,
-        Reports(setup.goal),
-        worker=setup.worker,
-        start=start,
-        study_seed=setup.seed,
-        progress_seconds=setup.progress_seconds,
-        max_resource=setup.max_resource,
-        clock=clock,
-    )
+    job = RunningJob(assignment, setup, mailbox, start=start, clock=clock)
     job.must_take_up = start > 0
     configuration = msgspec.msgpack.decode(assignment.configuration)
     objects = StatefulObjects(job, writer)
@@ -96,14 +74,8 @@ def prepared_trial(
 class TrialRunner:
     """Runs assignments one after another.
 
-    Args:
-        objective: The training function.
-        setup: What the driver said at the start.
-        mailbox: The connection to the driver.
-        file: Where the training function stands, for its tracebacks.
-        profiler: Entered while the training function runs and what it has saved is put in its place.
-        disk: Where the checkpoints are.
-        clock: In seconds.
+    ``file`` is where the training function stands, for its tracebacks. The profiler is entered while the function runs
+    and what it has saved is put in its place.
     """
 
     def __init__(
@@ -127,20 +99,20 @@ class TrialRunner:
 
     def run(self, assignment: Assignment) -> None:
         """Train one trial, and send the driver whatever comes of it."""
-        prepared = prepared_trial(assignment, self._setup, self._mailbox, self._checkpoints, self._clock)
+        prepared = prepare_trial(assignment, self._setup, self._mailbox, self._checkpoints, self._clock)
         trial, job, writer, objects = prepared
         try:
             with self._profiler:
                 remark = job.conclude(self._call(trial, job, writer, objects))
                 if not self._mailbox.is_sure:  # by an exception in another thread
                     raise Unsure
-                self._outcomes.ended(job, writer, remark)
+                self._outcomes.tell_end(job, writer, remark)
         except (Shutdown, Unsure):
             raise
         except BaseException as error:  # noqa: BLE001 - whatever user code raises is this trial's failure
             self._check_sure(error)
             self._hear_out(job)
-            self._outcomes.failed(job, error, writer)
+            self._outcomes.tell_error(job, error, writer)
         finally:
             writer.abandon()
 
@@ -149,22 +121,21 @@ class TrialRunner:
 
         A process that it forked and that comes back from it goes no further.
         """
-        own_pid, before = process.pid, current.begin(trial)
+        own_pid = process.pid
         try:
-            try:
-                returned = self._objective(trial)
-            except CheckpointUnread:
-                if not (job.begin_again() and writer.forget_earlier()):
-                    raise
-                objects.forget()
-                returned = self._objective(trial)
+            with being_trained(trial):
+                try:
+                    returned = self._objective(trial)
+                except CheckpointUnread:
+                    if not (job.begin_again() and writer.forget_earlier()):
+                        raise
+                    objects.forget()
+                    returned = self._objective(trial)
         except BaseException:
             if process.pid != own_pid:
                 traceback.print_exc()
                 _leave(1)
             raise
-        finally:
-            current.end(before)
         if process.pid != own_pid:
             _leave(0)
         objects.save()

@@ -9,7 +9,7 @@ Rule 2: of a trial that is not wanted again, or has failed, nothing is saved.
 import random
 import sys
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any
 
 from ashtune.core.errors import ObjectiveError, StudyError
 from ashtune.core.plaintext import error_line, shown
@@ -24,28 +24,13 @@ INNER = "_schedulers"
 """The states of the schedules that one is made of."""
 
 
-class Stateful(Protocol):
-    """A module, an optimizer, a schedule, a scaler: whatever gives its state and takes it."""
-
-    def state_dict(self) -> Any:
-        """Return its state."""
-
-    def load_state_dict(self, state: Any, /) -> Any:
-        """Take a state."""
-
-
 class StatefulObjects:
-    """The objects of one job.
-
-    Args:
-        job: The job.
-        checkpoint: Where they are saved.
-    """
+    """The objects of one job, and where they are saved."""
 
     def __init__(self, job: RunningJob, checkpoint: CheckpointWriter) -> None:
         self._job = job
         self._checkpoint = checkpoint
-        self._objects: Mapping[str, Stateful] = {}
+        self._objects: Mapping[str, Any] = {}
         self._is_saved = False
 
     def __bool__(self) -> bool:
@@ -61,11 +46,9 @@ class StatefulObjects:
             raise ObjectiveError("trial.checkpoint() was called a second time; name all objects in one call")
         if self._checkpoint.has_begun:
             raise ObjectiveError("trial.checkpoint() would overwrite what trial.save() has saved; use one of them")
-        if not objects:
-            raise ObjectiveError("trial.checkpoint() got nothing to keep; write trial.checkpoint(model=model)")
         for name, stateful in objects.items():
             _check(name, stateful)
-        self._job.taken_up()
+        self._job.take_up()
         if self._job.start:
             self._restore(objects)
         self._objects = objects
@@ -130,17 +113,11 @@ def _check(name: str, stateful: Any) -> None:
     from ashtune.study.torch_states import check, check_version
 
     check_version()
-    is_state = isinstance(stateful, Mapping) and not hasattr(stateful, "state_dict")
-    if is_state or isinstance(stateful, type):
-        raise ObjectiveError(
-            f"trial.checkpoint({name}={shown(stateful)}) is given a class or a state; give the object itself, as "
-            f"{name}={name}: its state is taken and loaded by its state_dict and load_state_dict"
-        )
     has_state = hasattr(stateful, "state_dict") and hasattr(stateful, "load_state_dict")
-    if not has_state and not isinstance(stateful, torch.Generator):
+    if not (has_state or isinstance(stateful, torch.Generator)) or isinstance(stateful, type):
         raise ObjectiveError(
-            f"trial.checkpoint({name}={shown(stateful)}) has no state_dict and load_state_dict; keep such an object "
-            "with trial.save, or report it"
+            f"trial.checkpoint({name}={shown(stateful)}) is no object with state_dict and load_state_dict; give the "
+            "object itself, or save it with trial.save"
         )
     check(_state_of(stateful), name)
 

@@ -1,6 +1,8 @@
 """The trial, as the training function sees it."""
 
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +10,7 @@ from ashtune.core.errors import ObjectiveError
 from ashtune.core.jobs import TrialId, derived_seed
 from ashtune.study.checkpoints import CheckpointWriter
 from ashtune.training.job import RunningJob
+from ashtune.training.reports import as_metrics
 from ashtune.training.stateful import StatefulObjects
 
 
@@ -48,6 +51,7 @@ class Trial:
         self._job = job
         self._checkpoint = checkpoint
         self._objects = objects
+        self._is_asked_for = False
 
     def __getitem__(self, name: str) -> Any:
         return self.config[name]
@@ -116,7 +120,7 @@ class Trial:
         Raises:
             ObjectiveError: If it is not, or a value is not a number, or the report is of no epoch that was asked for.
         """
-        self._job.report_from(self._job.reports.as_metrics(result, metrics))
+        self._job.report_from(as_metrics(result, metrics, self.metrics))
 
     def stop(self) -> None:
         """End this trial early, on purpose: the loop ends at its next turn, and the last report is its result.
@@ -139,11 +143,10 @@ class Trial:
     def checkpoint(self, **objects: Any) -> int:
         """Keep modules, optimizers and schedules of PyTorch: take them up now, and save them when training ends.
 
-        Call it once, before the loop, when they are built. Each gets the state that it had when this trial was left, if
-        it was; so do the random generators of Python, numpy and PyTorch, so that the trial goes on as if it had never
-        been left. When the loop over :meth:`epochs` ends, their states are saved; where nothing was reported in it, or
-        without one, when this function ends. Of a trial that does not need it (:attr:`needs_checkpoint`) nothing is
-        saved.
+        Call it once, before the loop, when they are built. Each gets the state that it had when this trial was left,
+        and so do the random generators of Python, numpy and PyTorch: the trial goes on as if it had never been left.
+        Their states are saved when the loop over :meth:`epochs` ends; without a report in it, when this function ends.
+        Of a trial that does not need it (:attr:`needs_checkpoint`) nothing is saved.
 
         What is saved are tensors and plain values, which are read as weights only: nothing in them is executed.
 
@@ -193,11 +196,61 @@ class Trial:
 
     def restore(self) -> Any:
         """Return what :meth:`save` saved, or None for a new trial; of :meth:`checkpoint` the state dicts by name."""
-        self._job.taken_up()
+        self._job.take_up()
         return self._checkpoint.restore()
 
     @property
     def checkpoint_dir(self) -> Path:
         """A folder for your own files instead of :meth:`save`; what you left there last time is in it."""
-        self._job.taken_up()
+        self._job.take_up()
         return self._checkpoint.directory()
+
+
+_current: ContextVar[Trial | None] = ContextVar("ashtune_trial", default=None)
+"""A context variable, so threads that each train a trial have one each."""
+
+
+def current_trial() -> Trial | None:
+    """Return the trial that is trained here now; None outside of a training function.
+
+    It is None in a function for :func:`fused` too, which trains many trials at a time.
+
+    For code that the trial is not handed to. A function that also runs without ashtune asks whether there is one. Hand
+    the trial to threads that training starts: most Pythons do not.
+
+    Example:
+        >>> def fit(x):
+        ...     trial = current_trial()
+        ...     for epoch in trial.epochs() if trial else range(1, 10):
+        ...         loss = (x - 0.5) ** 2 / epoch
+        ...         if trial:
+        ...             trial.report(loss=loss)
+        ...     return loss
+        >>> round(fit(0.2), 3)
+        0.01
+        >>> def train(trial):
+        ...     return fit(trial["x"])
+        >>> study = tune(train, {"x": (0.0, 1.0)}, metric="loss", mode="min", trials=8, max_resource=9, quiet=True)
+        >>> study.best.resource
+        9
+    """
+    trial = _current.get()
+    if trial is not None:
+        trial._is_asked_for = True
+    return trial
+
+
+def is_asked_for() -> bool:
+    """Whether the training function that runs here has asked for its trial."""
+    trial = _current.get()
+    return trial is not None and trial._is_asked_for
+
+
+@contextmanager
+def being_trained(trial: Trial) -> Iterator[None]:
+    """Within it a trial is the current one."""
+    token = _current.set(trial)
+    try:
+        yield
+    finally:
+        _current.reset(token)

@@ -69,7 +69,7 @@ def version_before(journal: Path) -> dict[str, str]:
     return version
 
 
-def changed(before: Version, now: Version) -> list[str]:
+def changes(before: Version, now: Version) -> list[str]:
     """Return the names of the parts that differ; none if one of the two is not known.
 
     A file that only one of the two had imported is no difference: the statement that imports it is a part as well.

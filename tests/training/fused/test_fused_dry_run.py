@@ -5,13 +5,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.training.fused.toy_lanes import ToyBackend
 
 from ashtune.reports.roofline import lanes_figure, lanes_words
 from ashtune.training.fused import dry_run
 from ashtune.training.fused.dry_run import Sizing, choose_lanes, count_epochs
 from ashtune.training.fused.jax.backend import JaxBackend
 from ashtune.training.fused.jax.recipe import Recipe
+from tests.training.fused.toy_lanes import ToyBackend
 
 jax = pytest.importorskip("jax", reason="JAX is not installed")
 EXAMPLES, WIDTH, BATCH = 70, 64, 16

@@ -21,7 +21,7 @@ from ashtune.engines.workload import WorkerMessage
 from ashtune.study.checkpoints import FOLDER, Checkpoints
 from ashtune.study.disk import DISK, Disk, OpenFile, write_all
 from ashtune.study.folders import delete, sync_tree, walk
-from ashtune.training.profiling.files import path_of
+from ashtune.training.profiling import path_of
 
 PIECE_BYTES = 1 << 20
 ARRIVING = ".arriving"

@@ -35,8 +35,7 @@ from ashtune.study.checkpoints import Checkpoints
 from ashtune.study.disk import append_to, folder_of_a_study
 from ashtune.study.folders import ScratchDirectory
 from ashtune.study.journal import NAME, read_settings
-from ashtune.training.channel import Shutdown, Unsure
-from ashtune.training.messages import Assignment, Broken, FromWorker, ToWorker
+from ashtune.training.messages import Assignment, Broken, FromWorker, Shutdown, ToWorker, Unsure
 
 DIRECTORY_SECONDS = 3.0
 

@@ -24,9 +24,18 @@ from ashtune.core.plaintext import error_line, visible
 from ashtune.core.variables import restore_variables
 from ashtune.engines.stop import SIGNALS
 from ashtune.processes.frames import READ_BYTES, FrameReader, FrameWriter, read_some, write_all
-from ashtune.training.channel import Channel, Mailbox, Shutdown, Unsure
-from ashtune.training.loading import load_objective
-from ashtune.training.messages import Assignment, Broken, FromWorker, Setup, ToWorker
+from ashtune.training.messages import (
+    Assignment,
+    Broken,
+    Channel,
+    FromWorker,
+    Mailbox,
+    Setup,
+    Shutdown,
+    ToWorker,
+    Unsure,
+)
+from ashtune.training.objectives import load_objective
 from ashtune.training.outcomes import REASON_CHARACTERS, TRACEBACK_CHARACTERS
 from ashtune.training.printed import Marks
 from ashtune.training.runner import TrialRunner, runner_of
@@ -115,7 +124,7 @@ def serve(channel: Channel) -> None:
         raise Shutdown from None
     mailbox, profiler = Mailbox(channel), None
     if setup.profile:
-        from ashtune.training.profiling.worker import ProfiledMailbox, Profiler
+        from ashtune.training.profiling import ProfiledMailbox, Profiler
 
         profiler = Profiler(setup, file)
         mailbox = ProfiledMailbox(channel, profiler)

@@ -1,46 +1,100 @@
-"""Profiling in the worker: its stack is sampled while it trains a job, and the stacks are written to a file.
+"""Profiles of what workers train: the sampler that is on while a worker trains a job, and the file that it writes.
 
-A worker is killed when the study closes while it trains, and leaves at once when it is shut down; so its file is
+A worker is killed when the study closes while it trains, and leaves at once when it is shut down. So its file is
 written between two jobs, and once more when it is shut down.
 
 Rule 1: waiting for the driver is not training. It happens inside the training function, at a rung; its seconds count
 for no function.
-Rule 2: this module is imported only where a study is profiled.
+Rule 2: a study may come from someone else, so a profile is JSON, and reading it executes nothing.
 """
 
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import takewhile
 from pathlib import Path
 from types import FrameType, TracebackType
 
 import msgspec
 
+from ashtune.core.errors import StudyError
 from ashtune.core.jobs import TrialId, WorkerId
 from ashtune.core.orders import Release
-from ashtune.training.channel import Channel, Mailbox, Shutdown
-from ashtune.training.messages import Assignment, FromWorker, Setup
+from ashtune.study.disk import DISK, folder_of_a_study, read_whole, write_new
+from ashtune.training.messages import Assignment, Channel, FromWorker, Mailbox, Setup, Shutdown
 from ashtune.training.outcomes import NAMELESS
-from ashtune.training.profiling.files import Stack, WorkerProfile, write_profile
 
+FOLDER = "profile"
+MOST_PROFILE_BYTES = 1 << 26
 SAMPLE_SECONDS = 0.001
 WRITE_SECONDS = 1.0
 WRITE_SHARE = 0.01
 """At most this share of the time goes into writing, however large the profile."""
 
-PROFILES_ITSELF = "the training function has a profiler of its own; what ran under it is missing here"
-_MEASURING = f"{Path(__file__).parent}/"
+_MEASURING = __file__
+
+
+class Stack(msgspec.Struct, frozen=True, array_like=True):
+    """Seconds seen in one chain of calls, the outermost first: places in :attr:`WorkerProfile.frames`."""
+
+    frames: list[int]
+    seconds: float
+
+
+class WorkerProfile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Where one worker's training time went: the stacks that pyinstrument sampled.
+
+    ``frames`` are in pyinstrument's words; ``unix_time`` is when the worker began.
+    """
+
+    worker: WorkerId
+    unix_time: float = 0.0
+    frames: list[str] = []
+    stacks: list[Stack] = []
+    samples: int = 0
+    cpu_seconds: float = 0.0
+
+
+def path_of(worker: WorkerId) -> str:
+    """Return where a worker's profile is, relative to the study's directory."""
+    return f"{FOLDER}/worker-{worker}.json"
+
+
+def write_profile(study: Path, profile: WorkerProfile) -> None:
+    """Put a profile in its place, whole or not at all.
+
+    Raises:
+        OSError: If the disk refuses.
+    """
+    path = study / path_of(profile.worker)
+    folder_of_a_study(path.parent)
+    write_new(DISK, str(path), msgspec.json.encode(profile), is_synced=False)
+
+
+def read_profiles(study: Path) -> Iterator[WorkerProfile]:
+    """Yield the profiles of a study's workers; none if it was not profiled.
+
+    Raises:
+        StudyError: If one cannot be read.
+    """
+    decoder = msgspec.json.Decoder(WorkerProfile)
+    for path in sorted((study / FOLDER).glob("worker-*.json")):
+        try:
+            profile = decoder.decode(read_whole(str(path), MOST_PROFILE_BYTES))
+        except (OSError, ValueError, RecursionError) as error:
+            raise StudyError(f"{path} is no profile of a worker ({error}); delete it") from None
+        places = range(len(profile.frames))
+        if any(not stack.frames or any(place not in places for place in stack.frames) for stack in profile.stacks):
+            raise StudyError(f"{path} is no profile of a worker (a stack names a frame that is not there); delete it")
+        yield profile
 
 
 class StackSampler:
     """Looks at the stack of the thread that trains about once a millisecond, by pyinstrument.
 
-    What passes after the last look is lost. It is called at every call, to see whether it is time to look.
-
-    Args:
-        names: File name in the code -> what to call it.
+    What passes after the last look is lost. It is called at every call, to see whether it is time to look. ``names``
+    has what to call a file by its name in the code.
     """
 
     def __init__(self, names: dict[str, str]) -> None:
@@ -101,16 +155,14 @@ class StackSampler:
             name, file, line = identity.split("\x00")
             of_class = [f"\x01{attribute}" for attribute in attributes if attribute.startswith("c")]
             words = f"{name}\x00{self._names.get(file, file)}\x00{line}{''.join(of_class)}"
-            self._words[frame] = words = "" if file.startswith(_MEASURING) else words
+            self._words[frame] = words = "" if file == _MEASURING else words
         return words
 
 
 class Profiler:
     """What a worker does while this is entered is profiled, but for its waits.
 
-    Args:
-        setup: What the driver said at the start.
-        file: Where the training function stands; its code has forgotten that if it was sent by value.
+    ``file`` is where the training function stands; its code has forgotten that if it was sent by value.
     """
 
     def __init__(self, setup: Setup, file: str = "") -> None:
@@ -120,20 +172,14 @@ class Profiler:
         self._unix_time = time.time()
         self._next_write = 0.0
         self._is_on = False
-        self._hook: object = None
-        self._problem = ""
 
     def __enter__(self) -> None:
-        if sys.getprofile() is not None:
-            self._problem = PROFILES_ITSELF
-            return
-        self._sampler.start(sys._getframe(1))
-        self._is_on = True
-        self._hook = sys.getprofile()
+        if sys.getprofile() is None:  # else the training function has left a profiler of its own on
+            self._sampler.start(sys._getframe(1))
+            self._is_on = True
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         if self._is_on:
-            self._look_for_another()
             self._is_on = False
             self._sampler.stop()
         if isinstance(error, Shutdown):
@@ -142,14 +188,12 @@ class Profiler:
     def begin_wait(self) -> None:
         """The wait for the driver's answer begins."""
         if self._is_on:
-            self._look_for_another()
             self._sampler.stop()
 
     def end_wait(self) -> None:
         """It is over."""
         if self._is_on:
             self._sampler.go_on()
-            self._hook = sys.getprofile()
 
     def write_if_due(self) -> None:
         """Write the file if the last time is a while ago."""
@@ -159,29 +203,17 @@ class Profiler:
     def write(self) -> None:
         """Write the file. A disk that refuses costs the profile, not the study."""
         began = time.perf_counter()
-        profile = self._sampler.profile(self._worker)
+        profile = msgspec.structs.replace(self._sampler.profile(self._worker), unix_time=self._unix_time)
         try:
-            write_profile(
-                self._study, msgspec.structs.replace(profile, unix_time=self._unix_time, problem=self._problem)
-            )
+            write_profile(self._study, profile)
         except OSError as error:
             sys.stderr.write(f"the profile of worker {self._worker} cannot be written: {error.strerror}\n")
         ended = time.perf_counter()
         self._next_write = ended + max(WRITE_SECONDS, (ended - began) / WRITE_SHARE)
 
-    def _look_for_another(self) -> None:
-        """Before Python 3.12 a profiler that begins ends the one before it, without a word."""
-        if sys.getprofile() is not self._hook:
-            self._problem = PROFILES_ITSELF
-
 
 class ProfiledMailbox(Mailbox):
-    """A mailbox that tells the profiler when the worker talks to the driver or waits for it.
-
-    Args:
-        channel: Where messages come from and go to.
-        profiler: Told before and after.
-    """
+    """A mailbox that tells the profiler when the worker talks to the driver or waits for it."""
 
     def __init__(self, channel: Channel, profiler: Profiler) -> None:
         super().__init__(channel)
@@ -207,7 +239,7 @@ class ProfiledMailbox(Mailbox):
             self._profiler.end_wait()
 
     def answer(self, trial: TrialId, hear: Callable[[Assignment | Release], bool]) -> bool:
-        """Wait to hear whether a trial goes on in place or is let go of."""
+        """Wait to hear whether a trial goes on in place or is released."""
         self._profiler.begin_wait()
         try:
             return super().answer(trial, hear)
