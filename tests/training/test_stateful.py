@@ -108,7 +108,7 @@ def test_trials_that_were_put_aside_and_promoted_have_the_curve_of_unbroken_ones
     study = ashtune.tune(
         module.train, module.SPACE, engine="threads", workers=1, directory=script.parent / "s", **module.OPTIONS
     )
-    assert curves.take_up(study.directory), "none was put aside and taken up"
+    assert curves.taken_up(study.directory), "none was put aside and taken up"
     assert all_as_unbroken(study.directory, module.train)
     assert not curves.problems(study.directory)
 
@@ -120,7 +120,7 @@ def test_trials_of_a_study_that_was_killed_have_the_curve_of_unbroken_ones(scrip
     after = curves.results(script.parent / "s")
     assert [(e.trial, e.rung) for e in after[: len(before)]] == [(e.trial, e.rung) for e in before]
     assert len(after) > len(before)
-    assert curves.take_up(script.parent / "s"), "none was put aside and taken up"
+    assert curves.taken_up(script.parent / "s"), "none was put aside and taken up"
     assert all_as_unbroken(script.parent / "s", curves.imported(script).train)
     assert not curves.problems(script.parent / "s")
 

