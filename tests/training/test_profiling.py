@@ -15,9 +15,9 @@ from ashtune.core.errors import StudyError
 from ashtune.core.jobs import Goal, TrialId, WorkerId
 from ashtune.core.orders import Release
 from ashtune.engines.worker.serve import StreamChannel
+from ashtune.pickles.arrival import NAMELESS
 from ashtune.processes.frames import FrameWriter
 from ashtune.training.messages import Assignment, Setup, Shutdown
-from ashtune.training.outcomes import NAMELESS
 from ashtune.training.profiling import ProfiledMailbox, Profiler, WorkerProfile, read_profiles, write_profile
 from ashtune.training.runner import TrialRunner
 

@@ -1,10 +1,7 @@
-"""The handwritten digits that the demo learns: 1,797 images of 8 x 8 pixels.
+"""The handwritten digits that the demo learns: 1,797 images of 8 x 8 pixels, always split alike.
 
-Source: the test part of *Optical Recognition of Handwritten Digits*, E. Alpaydin and C. Kaynak,
-1998, https://doi.org/10.24432/C50P49, as scikit-learn packages it (``sklearn.datasets.load_digits``).
-
-Rule 1: the split is always the same; no seed of a study reaches it.
-Rule 2: nothing is downloaded; the file comes with scikit-learn.
+Source: the test part of *Optical Recognition of Handwritten Digits*, E. Alpaydin and C. Kaynak, 1998,
+https://doi.org/10.24432/C50P49, as scikit-learn packages it (``sklearn.datasets.load_digits``). Nothing is downloaded.
 """
 
 import importlib.util

@@ -1,7 +1,4 @@
-"""The demo's network once more, as pure functions of JAX: what a user of :func:`ashtune.fused` writes.
-
-The same layers, optimizer and data as in ``network.py``; initial weights and the order of the images are drawn by JAX.
-"""
+"""The demo's network as pure functions of JAX, as a user of :func:`ashtune.fused` writes them; see ``network.py``."""
 
 from collections.abc import Mapping
 from itertools import pairwise

@@ -1,18 +1,12 @@
-"""A multilayer perceptron in numpy: ReLU layers, softmax, stochastic gradient descent with momentum.
+"""The demo's network: a multilayer perceptron in numpy, trained by stochastic gradient descent with momentum.
 
-Rule 1: the initial weights depend on the network's shape and the seed alone, and the order of the
-images on the epoch alone. Trials then differ by their configurations, not by their luck.
-Rule 2: a checkpoint keeps the configuration, the weights and the velocities, nothing else.
-Rule 3: a configuration that diverges is a result (loss not finite, few right), never a warning.
+Initial weights depend on the shape and the seed alone, and the order of the images on the epoch alone: trials differ by
+their configurations, not by their luck. A configuration that diverges is a result, never a warning.
 
-    python -m ashtune.demo.network
+``python -m ashtune.demo.network`` prints a training step as JSON, counted from the code below call by call, and timed.
 
-prints a training step as JSON, counted from the code below call by call, and timed with the threads that it is given; a
-test counts the same from numpy's own calls.
-
-Inside, arrays lie as (features, m), and a row of ones below the activations carries the biases: a
-layer is then one product, its gradient another, and softmax reduces along whole rows. At these
-sizes a call of numpy costs as much as its arithmetic; therefore buffers are made once, and the
+Arrays lie as (features, m), and a row of ones below the activations carries the biases: a layer is then one product,
+its gradient another. At these sizes a call of numpy costs as much as its arithmetic, so buffers are made once, and the
 weights of all layers are one vector, which a step updates as a whole.
 """
 

@@ -1,7 +1,4 @@
-"""Operations and bytes of a training step: counted by XLA, counted by PyTorch, or given.
-
-Rule: a count says how it was made and what it leaves out; a step of 0 operations is refused, not placed.
-"""
+"""Operations and bytes of a training step: counted by XLA or PyTorch, or given. A count says how it was made."""
 
 import numbers
 import sys

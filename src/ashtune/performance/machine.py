@@ -11,10 +11,8 @@ its number of threads once, when it is loaded.
 """
 
 import os
-import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from time import perf_counter
@@ -24,7 +22,6 @@ import msgspec
 
 from ashtune.core.errors import SettingsError
 from ashtune.performance.roofline import Cache, Roof, Roofs
-from ashtune.processes.child import ChildProcess, module_command
 
 if TYPE_CHECKING:
     import numpy as np
@@ -114,7 +111,11 @@ def child(
     Raises:
         SettingsError: If it fails, with the last line it printed.
     """
-    process = ChildProcess(module_command(module, *arguments), environment, stderr=subprocess.PIPE)
+    from subprocess import PIPE
+
+    from ashtune.processes.child import ChildProcess, module_command
+
+    process = ChildProcess(module_command(module, *arguments), environment, stderr=PIPE)
     try:
         status, printed, complained = process.result(_TIMEOUT)
     finally:
@@ -220,6 +221,8 @@ def triad(elements: int, threads: int, seconds: float) -> float:
     behind the memory. In numpy's two passes, with blocks that stay in the cache, it comes out 10 to 20 %
     lower, since one pass waits for only one array at a time.
     """
+    from concurrent.futures import ThreadPoolExecutor
+
     import numpy as np
 
     part = elements // threads

@@ -1,8 +1,7 @@
-"""Where what a script defines stands in another process: in a module of the script's name, without running the script.
+"""Gives what a script defines its place in another process, without running the script.
 
 A class of a script is ``__main__.Net``, and pickle looks for it under that name. So a worker's ``__main__`` is a module
-with those names of the script that the training function needs: what is saved in a worker is found by another worker
-and by the script itself. The modules are new ones for each study.
+with those names of the script that the training function needs. It is a new one for each study.
 """
 
 import functools
@@ -17,6 +16,8 @@ from typing import Any, BinaryIO
 MAIN, FILE = "__main__", "__mp_main__"
 """The names of a script: where it is run, and where it is loaded as a file, as ``train.py:train``. The second is what
 ``multiprocessing`` calls the main module, which it runs again in the processes that it spawns."""
+NAMELESS = "<dynamic-code>"
+"""What cloudpickle calls the file of a function that travels by value."""
 
 _arriving: list[dict[str, ModuleType]] = []
 _own_main = sys.modules[MAIN]  # kept: a module that nobody refers to is cleared

@@ -1,9 +1,8 @@
-"""Pickles training functions, and what they save: cloudpickle, which sends by value what stands in a script, and names.
+"""Pickles training functions and what they save. What stands in a script travels by value, by cloudpickle.
 
-Rule 1: what arrives stands in a module of the script's name, and all functions of the script share its namespace
-there: :mod:`ashtune.pickles.arrival`.
-Rule 2: where the script's names are there already, as in workers, what is saved refers to them.
-Rule 3: caches travel empty. A class arrives without what its metaclass or a decorator has done elsewhere.
+In another process it stands in a module of the script's name (:mod:`ashtune.pickles.arrival`), whose namespace all
+functions of the script share. Where that module is already, as in workers, what is saved refers to its names. Caches
+travel empty. A class arrives without what its metaclass or a decorator has done elsewhere.
 """
 
 import dataclasses

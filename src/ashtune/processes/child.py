@@ -1,10 +1,7 @@
-"""A child process: one of this package's own, or a program.
+"""A child process, of this package or of any program, in a session of its own: Ctrl-C does not reach it.
 
-Rule 1: a child has a session of its own. Ctrl-C, and what a batch system sends to a group, are for this process.
-Rule 2: what a child has started may outlive it and hold its pipes open. Whether the child has ended is asked of the
-process, and not of its pipes.
-Rule 3: a module that answers (:func:`serve`) takes frames on stdin and writes frames on stdout. What else it prints
-goes to stderr.
+What a child has started may outlive it and hold its pipes open, so the process is asked whether it has ended. A module
+that answers (:func:`serve`) takes frames on stdin and writes frames on stdout; what else it prints goes to stderr.
 """
 
 import os

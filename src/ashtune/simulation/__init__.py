@@ -1,8 +1,4 @@
-"""Simulate and predict: the same loop, controller and schedulers in virtual time, on curves that are known.
-
-:func:`simulate` runs a study whose training is a function or a table; :mod:`~ashtune.simulation.whatif` asks of a
-study that was run what it would have taken under other choices.
-"""
+"""Simulates studies in virtual time: the same loop, controller and schedulers, on known learning curves."""
 
 from ashtune.simulation.run import simulate
 

@@ -1,9 +1,8 @@
-"""What simulated trials learn and how long it takes them: from traces, or made up.
+"""Learning curves and times of simulated trials: what is known of them, and how they may have gone on.
 
-Rule 1: what is known of a trial is never changed.
-Rule 2: beyond that, the likeliest course stays at the last value: a fitted law foretells no better (decision 51).
-Rule 3: a plausible course goes on as another trial of the study did, from where that one was known for longer.
-Rule 4: a metric that was never outside of 0 to 1 is taken for a share, and stays there.
+The likeliest course stays at the last known value: a fitted law foretells no better (decision 51). A plausible one goes
+on as another trial of the study did, which is known for longer. A metric that was never outside of 0 to 1 is taken for
+a share, and stays there.
 """
 
 import math

@@ -1,8 +1,6 @@
-"""A trial as observed by its events: what it reported, and its jobs one after another.
+"""One trial as its events tell it: what it reported, and its jobs.
 
-What workers' first jobs take longer than others (imports, data, compilation) can be taken out. A first job is compared
-with the others between the same resources, or where there are too few of them with what an epoch of the others takes.
-It is told apart only where the first jobs take clearly longer than jobs differ anyway.
+Workers' first jobs may take longer, for imports, data or compilation. Where that is clear, it is taken out.
 """
 
 from collections.abc import Sequence

@@ -1,12 +1,8 @@
-"""What a study's journal tells of its trials, to be trained again in a simulation: an observer.
+"""Reads from a study's journal what a simulation needs of each trial: losses, times, failures.
 
-Rule 1: withdrawn trials are left out: others took their place; so are those that confirm others. Failed ones fail
-again, after the same time.
-Rule 2: a worker's first job takes longer, for imports and data: that is the worker's and not the trial's
-(:mod:`ashtune.simulation.observed`).
-Rule 3: a trial trained twice, as after a kill, is as it was the last time.
-Rule 4: a job up to a rung is one to that rung, if its last report came before: the epochs between were trained too.
-Rule 5: what lies between two reports lies between their values; before the first one there is only that.
+Withdrawn trials and confirmations are left out; failed trials fail again, after the same time. A trial trained twice,
+as after a kill, is as it was the last time. A job counts up to its rung even if its last report came before. Values
+between two reports are interpolated.
 """
 
 import math

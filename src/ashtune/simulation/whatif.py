@@ -1,11 +1,9 @@
-"""What-if: a finished study's curves and timings, trained again in a simulation under other choices.
+"""What-if: a finished study's curves and times, trained again in a simulation under other choices.
 
-Rule 1: the same trials in the same order. What was trained is known; what was not is continued
-(:mod:`ashtune.simulation.curves`), and its share is said.
-Rule 2: asynchronous halving is a game of chance with times. A prediction is the median over replays whose jobs take a
-little more or less, unless it is of the study as it was recorded, whose times are known.
-Rule 3: the same controller, schedulers and loop as everywhere; only time is virtual. A job has the driver's time that
-was recorded; that workers wait for a driver that is busy is not in it.
+The same trials come in the same order. What was not trained is continued (:mod:`ashtune.simulation.curves`), and its
+share is said. Which of two results comes first decides what is promoted, so a prediction is the median over replays
+whose jobs take a little more or less, unless it is of the study as it was recorded. That workers wait for a busy driver
+is not in it.
 """
 
 import math

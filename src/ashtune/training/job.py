@@ -1,4 +1,4 @@
-"""One job in the worker: what is reported, when the driver is asked, and whether training goes on."""
+"""One job in the worker: takes in reports, asks the driver at the rung, and says whether training goes on."""
 
 import threading
 import time

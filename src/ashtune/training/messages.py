@@ -1,9 +1,7 @@
 """What a driver and a worker say to each other, over any transport, and the worker's end of the connection.
 
-To a worker go :class:`Setup` once, then :class:`Assignment`, and the orders
-:class:`~ashtune.core.orders.Release` and :class:`~ashtune.core.orders.Pause`. Back come events as they go
-into the journal, and three things that do not:
-:class:`~ashtune.core.events.Progress`, :class:`Alone` and :class:`Broken`.
+A worker gets :class:`Setup` once, then jobs (:class:`Assignment`) and orders. It sends events as they go into the
+journal, and three things that do not: :class:`~ashtune.core.events.Progress`, :class:`Alone` and :class:`Broken`.
 """
 
 from collections import deque

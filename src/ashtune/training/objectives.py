@@ -1,15 +1,17 @@
-"""A study's training function: how it is read where it is to be run, and what it may be besides something to call."""
+"""A study's training function: how it is loaded, and what it may offer besides being called."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from ashtune.core.errors import ObjectiveError
 from ashtune.core.plaintext import error_line
 from ashtune.pickles.arrival import install, look_at
-from ashtune.training.trial import Trial
 
-Objective = Callable[[Trial], Any]
+if TYPE_CHECKING:
+    from ashtune.training.trial import Trial
+
+Objective = Callable[["Trial"], Any]
 
 
 @runtime_checkable

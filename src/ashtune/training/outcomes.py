@@ -1,12 +1,13 @@
 """Tells the driver what becomes of a job: a result, a released trial, a job broken off, a failure.
 
-Rule: what goes wrong after the result was reported, as in saving, does not touch the result.
+What goes wrong after the result was reported, as in saving, does not touch the result.
 """
 
 import traceback
 
 from ashtune.core.errors import AshtuneError, CannotGoOn, InvalidConfiguration, ObjectiveError, ProgramFailed
 from ashtune.core.plaintext import error_line, one_line, visible
+from ashtune.pickles.arrival import NAMELESS
 from ashtune.study.checkpoints import CheckpointWriter
 from ashtune.training.job import RunningJob
 from ashtune.training.messages import Broken, Mailbox
@@ -14,7 +15,6 @@ from ashtune.training.reports import MetricMissing
 
 TRACEBACK_CHARACTERS = 8_000
 REASON_CHARACTERS = 1_000
-NAMELESS = "<dynamic-code>"
 
 
 class Outcomes:
@@ -99,5 +99,5 @@ def _user_traceback(error: BaseException, file: str) -> str:
         return ""
     text = "".join(described.format())
     if file:
-        text = text.replace(NAMELESS, file)  # what cloudpickle calls the file of a function sent by value
+        text = text.replace(NAMELESS, file)
     return visible(text[-TRACEBACK_CHARACTERS:], keeps_newlines=True)

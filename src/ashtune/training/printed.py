@@ -1,10 +1,7 @@
-"""What a trial printed, in the log of its worker: a mark behind it says whose it is.
+"""What a trial printed: it stands in the log of its worker, with a mark behind it that names the trial.
 
-A worker's log is a file descriptor that the training function, its libraries and its children write to. A trial that
-prints nothing leaves nothing there, so silent studies cost no files and no lines.
-
-Rule 1: a mark is written after a trial's stretch in a worker, and only if something was printed in it.
-Rule 2: a worker that ends in the middle writes none; its last words are in the journal.
+The mark is written when the trial leaves the worker, and only if something was printed, so silent studies cost nothing.
+A worker that dies writes none; its last words are in the journal.
 """
 
 import mmap

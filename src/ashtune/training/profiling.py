@@ -1,11 +1,7 @@
-"""Profiles of what workers train: the sampler that is on while a worker trains a job, and the file that it writes.
+"""Profiles of workers: a sampler that is on while a worker trains, and the file that it writes.
 
-A worker is killed when the study closes while it trains, and leaves at once when it is shut down. So its file is
-written between two jobs, and once more when it is shut down.
-
-Rule 1: waiting for the driver is not training. It happens inside the training function, at a rung; its seconds count
-for no function.
-Rule 2: a study may come from someone else, so a profile is JSON, and reading it executes nothing.
+Waiting for the driver counts for no function. The file is JSON, as a study may come from someone else. It is written
+between two jobs and when the worker is shut down, since a worker may be killed while it trains.
 """
 
 import sys
@@ -21,9 +17,9 @@ import msgspec
 from ashtune.core.errors import StudyError
 from ashtune.core.jobs import TrialId, WorkerId
 from ashtune.core.orders import Release
+from ashtune.pickles.arrival import NAMELESS
 from ashtune.study.disk import DISK, folder_of_a_study, read_whole, write_new
 from ashtune.training.messages import Assignment, Channel, FromWorker, Mailbox, Setup, Shutdown
-from ashtune.training.outcomes import NAMELESS
 
 FOLDER = "profile"
 MOST_PROFILE_BYTES = 1 << 26

@@ -1,10 +1,8 @@
-"""A program in any language as a training function: one process for each job.
+"""A program in any language as a training function: one process for each job, started without a shell.
 
-Rule 1: no shell. Each argument reaches the program as it is, with the placeholders in it replaced.
-Rule 2: the program decides nothing about the study: it trains from ``start`` to ``target`` and says its metrics.
-Rule 3: what it prints goes to the log of its trial; what it leaves in its checkpoint folder is there next time.
-Rule 4: what it has started in the background ends with it, and it ends with its worker.
-Rule 5: the signals by which a batch system announces an end are not for it: the driver decides, as with a function.
+What it prints goes to the log of its trial; what it leaves in its checkpoint folder is there next time. What it has
+started in the background ends with it. Signals by which a batch system announces an end are not for it: the driver
+decides.
 """
 
 import atexit

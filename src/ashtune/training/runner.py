@@ -1,7 +1,4 @@
-"""What a worker runs: the training function on one assignment, whatever it does.
-
-Rule: an exception of the user's is a message, never the worker's end.
-"""
+"""Runs the training function on one assignment. What it raises is told to the driver, and never ends the worker."""
 
 import os
 import sys

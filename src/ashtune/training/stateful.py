@@ -1,9 +1,7 @@
-"""The objects that a training function has the study keep: ``trial.checkpoint(model=..., optimizer=...)``.
+"""``trial.checkpoint(model=..., optimizer=...)``: saves objects of PyTorch, and the random generators.
 
-Rule 1: they are saved as they are when the loop over the epochs ends, with the random generators. That is what the next
-epoch would find: whatever the training function does after the loop is no part of the training. Where nothing was
-reported in the loop it may have trained nothing, so they are saved when the function ends.
-Rule 2: of a trial that is not wanted again, or has failed, nothing is saved.
+They are saved as they are when the loop over the epochs ends, as the next epoch would find them. A loop without a
+report may have trained nothing: then they are saved when the function ends.
 """
 
 import random

@@ -1,12 +1,9 @@
-"""Which version of a training function it is: digests of its source and of the user's own files that are imported.
+"""Which version a training function is: digests of its source and of the user's own files that are imported.
 
-Of the file or notebook that a function stands in, the function counts, and the statements that define what it names.
-Each of the user's other files counts as a whole, if it is imported as the study begins. What is installed does not.
-
-Rule 1: the text counts. So a changed comment is a change, and a value that a module computes, as from the clock, counts
-by its statement.
-Rule 2: what a closure, a ``functools.partial`` or an object to be called holds counts too: plain values and arrays of
-numpy as they are, functions by their source, any other object by its class, and one of a user's class by its state.
+Of its own file or notebook the function counts, and the statements that define the names it uses; of the user's other
+files the whole text; installed packages do not. What a closure, a ``functools.partial`` or a callable object holds
+counts too: plain values and arrays as they are, functions by their source, other objects by their class, and those of a
+user's class by their state.
 """
 
 import ast
@@ -20,7 +17,6 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from contextlib import suppress
 from functools import partial
-from itertools import islice
 from pathlib import Path
 from types import CodeType, FunctionType, MethodType
 from typing import Any
@@ -30,10 +26,6 @@ from ashtune.study.journal import read_events
 from ashtune.training.objectives import HasVersionParts
 
 FILE = ".py"
-MOST_FILES = 100
-LONG = 10_000
-"""Items of a container that are looked at."""
-LARGE_BYTES = 1 << 26
 
 _PLAIN = (int, float, complex, str, bytes, bool, type(None), type(...))
 _CODE = (FunctionType, type, MethodType, partial)
@@ -105,7 +97,7 @@ class _Parts:
     def version(self) -> dict[str, str]:
         """Return the digest of each part, and of each file."""
         version = {name: _digest("\n".join(texts).encode("utf-8", "replace")) for name, texts in self._texts.items()}
-        for name, file in islice(_imported_files(but={self._home, *_SCRIPT}), MOST_FILES):
+        for name, file in _imported_files(but={self._home, *_SCRIPT}):
             with suppress(OSError):
                 version[name.replace(".", "/") + FILE] = _digest(file.read_bytes())
         return version
@@ -124,7 +116,7 @@ class _Parts:
     def _of_container(self, value: Any) -> str:
         if isinstance(value, dict):
             value = [list(item) for item in value.items()]
-        texts = [self._text(item) for item in islice(value, LONG)]
+        texts = [self._text(item) for item in value]
         return str(sorted(texts) if isinstance(value, set | frozenset) else texts)
 
     def _of_code(self, value: Any) -> str:
@@ -148,7 +140,7 @@ class _Parts:
             name += self._text(value.__wrapped__)
         module = kind.__module__.partition(".")[0]
         if module == "numpy" and hasattr(value, "tobytes"):
-            numbers = value.tobytes() if not value.dtype.hasobject and value.nbytes <= LARGE_BYTES else b""
+            numbers = b"" if value.dtype.hasobject else value.ravel().view("u1")  # no copy of what may be large
             return f"{name} {value.dtype} {value.shape} {_digest(numbers)}"
         file = getattr(sys.modules.get(kind.__module__), "__file__", None)
         if kind.__module__ == self._home or module == "ashtune" or (file and _is_the_users(file)):
@@ -202,7 +194,7 @@ class _Parts:
         return self._of_files[file]
 
 
-def _digest(content: bytes) -> str:
+def _digest(content: Any) -> str:
     return hashlib.blake2b(content, digest_size=6).hexdigest()
 
 

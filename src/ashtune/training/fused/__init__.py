@@ -1,5 +1,4 @@
-"""Fused training: many small models as lanes of one compiled program.
+"""Fused training: many small models are trained as lanes of one compiled program.
 
-Source: the idea is older than this package: HFTA (Wang et al., MLSys 2021) fuses under synchronous Hyperband, Hydro (Hu
-et al., OSDI 2023) under a stopping rule; ParallelMLPs and W. Whitney's notes train ensembles by ``jax.vmap``.
+Source: HFTA (Wang et al., MLSys 2021), Hydro (Hu et al., OSDI 2023), and W. Whitney's notes on ``jax.vmap``.
 """

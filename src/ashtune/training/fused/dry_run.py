@@ -1,7 +1,4 @@
-"""A dry run of a shape: which number of lanes is fastest on this machine, and epochs of them to place under a roofline.
-
-What is tried are the numbers that a study would try. What is measured is the user's own step and data, in this process.
-"""
+"""A dry run times epochs of a user's model with each number of lanes that a study would try, in this process."""
 
 from collections.abc import Callable, Mapping
 from time import perf_counter

@@ -1,10 +1,4 @@
-"""Training functions whose trials a study trains together, as lanes of one program.
-
-Rule 1: compiled programs stay in memory, by their static hyperparameters, and on disk by the library's own cache, which
-workers and studies share.
-Rule 2: what a study sees of it is what it sees of any training function: reports in each epoch, pauses between epochs,
-checkpoints of exactly what was reported.
-"""
+"""Training functions whose trials are trained together. To a study they report, pause and save like any other."""
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager

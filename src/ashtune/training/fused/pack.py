@@ -1,11 +1,7 @@
-"""Packs: the lanes of a worker that are trained together, as one program call after another, up to their rung.
+"""Packs: lanes of the same shape and the same epochs, which a worker trains together.
 
-Rule 1: a pack is of one group: the same shape, the same stretch of epochs.
-Rule 2: promotions first, the highest rung before the others: but not until they have waited for a moment, in which
-fuller packs go before them and others join them. Then they go first, however few they are.
-Rule 3: nobody waits for a fuller pack while there is nothing else to train.
-Rule 4: a trial that was in the hands of a worker that died is alone, and before all others: should it be to blame, no
-other suffers.
+A promoted trial waits a moment for others of its pack, then it goes before new trials, the highest rung first. A trial
+with which a worker died is trained alone, before all others: if it is to blame, no other suffers.
 """
 
 import math

@@ -1,18 +1,13 @@
-"""A worker's programs: which of them the next call is of, and what it trains, learnt while the study runs.
+"""Chooses the program of the next call, by what calls have taken so far.
 
-The programs of a shape come in variants: for 1, 4, 16 ... lanes side by side. Those for one lane train several in turn.
-A shape begins with one for a single lane that is compiled in less time and trains more slowly, where there is one.
+A shape has programs for 1, 4, 16 ... lanes side by side; the first one trains one lane and is compiled quickly.
+Compiling another takes as long as hundreds of epochs of a small model. So the time that another would have saved is
+added up, and it is compiled when the sum reaches the price of compiling: in total at most about twice the best in
+hindsight (rent or buy skis: Karlin et al., Algorithmica 1988). What another worker has compiled is taken at once.
 
-Compiling another program takes as long as hundreds of epochs of a small model. So lanes are trained with the programs
-that there are, in several turns or with some lanes empty, and the time that another variant would have saved is added
-up. When that sum reaches the price of compiling, it is compiled: the total is at most about twice the best in hindsight
-(rent or buy skis: Karlin et al., Algorithmica 1988), if the saving was guessed well. A program that another worker has
-compiled costs nothing and is taken at once.
-
-Rule 1: what an epoch takes is measured in the study itself. What it would take with a variant that is not there is
-guessed from the nearest one that is. A shape for which more lanes are no faster stays with one.
-Rule 2: how much slower the quickly compiled program is cannot be guessed (1.1 times for a perceptron, 1.5 for a
-convolution). All of its time counts as lost until a shape has shown its share.
+What an epoch would take with another program is guessed from the nearest one that was measured. How much slower the
+quickly compiled one is cannot be guessed (1.1 times for a perceptron, 1.5 for a convolution): all of its time counts as
+lost until a shape has shown its share.
 """
 
 import math

@@ -1,4 +1,4 @@
-"""What a library that trains lanes offers to the rest (JAX, PyTorch), and what both libraries have in common."""
+"""What JAX and PyTorch each implement for fused training, and what both have in common."""
 
 import math
 import numbers

@@ -1,12 +1,7 @@
-"""The runner of a worker that trains several trials together, as lanes of compiled programs.
+"""Trains the trials of a worker pack by pack, as lanes of compiled programs.
 
-It asks the driver for places, trains what waits at it pack by pack, and sends the results of a pack together. While it
-trains the next pack the driver answers; only with nothing to train does it wait.
-
-Rule 1: to the driver each lane is a job like any other: results, answers, pauses, failures, checkpoints are per trial.
-A pack may be of trials that came from anywhere.
-Rule 2: what goes wrong for a whole pack is tried once more lane by lane, so that only those fail that must.
-Rule 3: a job's seconds are its share of its pack's.
+To the driver each lane is a job like any other; it answers while the next pack is trained. What fails for a whole pack
+is tried again lane by lane, so that only the trial to blame fails. A job's seconds are its share of its pack's.
 """
 
 import time

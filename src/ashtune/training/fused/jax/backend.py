@@ -1,4 +1,4 @@
-"""Lanes by JAX: programs of a recipe, how many lanes are worth trying, and what an epoch of them costs."""
+"""Fused training with JAX: makes programs, and says how many lanes to try and what an epoch of them costs."""
 
 import os
 from collections.abc import Callable, Mapping

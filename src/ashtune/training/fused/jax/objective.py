@@ -1,4 +1,4 @@
-"""A training function made of pure functions of JAX, whose trials are trained as lanes of one compiled program."""
+"""``ashtune.fused``: a training function made of pure functions of JAX."""
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial

@@ -1,13 +1,9 @@
-"""A compiled program for all trials of the same shapes: lanes of it are trained side by side, or in turn.
+"""A compiled program of JAX that trains trials of the same shapes, side by side or one after another.
 
-Rule 1: every trial sees the same batches in the same order at the same epoch: the order depends on the epoch alone. So
-lanes share each batch's read, and a trial's result does not depend on its companions.
-Rule 2: initial states depend on the shapes alone, by the same key for every trial. Trials differ by their
-configurations, not by their luck.
-Rule 3: random numbers are drawn outside of the program that trains: in it they would double what compiling takes.
-Rule 4: a lane that is no longer finite says so for itself; the others go on.
-Rule 5: what leaves the process, a compiled program or a lane's state, is lists of arrays; their structure is this
-process's own. A library may compare what it has put into a pytree by identity, which no pickle keeps.
+Every trial begins with the same random key and sees the same batches in the same order, so its result does not depend
+on the trials beside it. The order is drawn outside of the compiled program: inside, it would double the time of
+compiling. Compiled programs and saved states are lists of arrays, since a library may compare what it has put into a
+pytree by identity, which no pickle keeps.
 """
 
 from collections.abc import Mapping, Sequence

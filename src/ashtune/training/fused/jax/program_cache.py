@@ -1,13 +1,9 @@
-"""Compiled programs, and how the workers of a session share them: each is compiled by one of them.
+"""Compiled programs that the workers of a session share: one worker compiles, the others load its file.
 
-JAX's own cache on disk spares XLA's part only; tracing and lowering, which is Python, takes as long again in every
-worker. Here a finished program is written down whole.
-
-Rule 1: only within a session: its workers all have the same training function, so a program cannot be stale. The driver
+JAX's own cache on disk spares XLA's part only; tracing and lowering, in Python, take as long again in every worker. A
+worker locks a program's file while it compiles it, so one that has died keeps nobody waiting. Where a file cannot be
+written or read, the program is compiled. The files are pickles, and only the session's workers load them; the driver
 empties the folder before it starts them.
-Rule 2: files are pickles. They are loaded by the session's own workers only, as checkpoints are.
-Rule 3: who compiles a program has its file locked, so that nobody waits for one that has died.
-Rule 4: what goes wrong with files costs time, never a program: it is compiled here then.
 """
 
 import fcntl

@@ -1,9 +1,6 @@
-"""What a user of JAX gives to be trained as lanes, and its epochs, which JAX traces.
+"""What a user of JAX gives for fused training, and the epoch that JAX traces of it.
 
-Rule 1: the first epoch, the last, and how many lanes take their turn are arguments of what is traced: another rung
-compiles nothing.
-Rule 2: lanes side by side and lanes in turn are made of the same epoch of one lane.
-Rule 3: what the user's functions give that cannot be trained is refused in one line, as they are traced.
+The first epoch, the last one and the number of lanes are arguments of what is traced, so another rung compiles nothing.
 """
 
 from collections.abc import Callable, Iterator, Mapping

@@ -1,4 +1,4 @@
-"""Lanes by PyTorch: programs of a recipe, and how many lanes are worth trying."""
+"""Fused training with PyTorch: makes programs, and says how many lanes to try and what an epoch of them costs."""
 
 import os
 from collections.abc import Mapping

@@ -1,8 +1,4 @@
-"""The proof that lanes of a module are what each is alone, on the first batches; what fails it is refused.
-
-Rule: two lanes get the gradients and metrics that each gets alone and that PyTorch gives without ``vmap``, up to
-rounding, and the same again when it is called again.
-"""
+"""Proves on the first batches that each lane of a module gets what it gets alone, up to rounding."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager

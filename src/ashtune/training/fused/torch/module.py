@@ -1,7 +1,6 @@
-"""A module of PyTorch: how it is built, and its functions of one lane and of lanes stacked along the first axis.
+"""A module of PyTorch: how it is built, and its functions of one lane and of stacked lanes.
 
-Rule: what decides the initial weights is drawn by PyTorch, from the study's seed, and leaves the user's own random
-state as it was.
+PyTorch draws the initial weights, from the study's seed; the user's own random state stays as it was.
 """
 
 import warnings

@@ -1,8 +1,4 @@
-"""A training function made of a module of PyTorch, whose trials are trained as lanes of stacked weights.
-
-Rule: what a study sees of it is what it sees of any training function: reports in each epoch, pauses between epochs,
-checkpoints of exactly what was reported.
-"""
+"""``ashtune.fused_torch``: a training function made of a module of PyTorch."""
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial

@@ -1,9 +1,7 @@
-"""Small modules of PyTorch trained side by side: lanes of the same shapes, each with its own hyperparameters.
+"""A program that trains small modules of PyTorch side by side, their weights stacked. Nothing is compiled.
 
-Rules 1, 2 and 4 of ``jax/program.py`` hold: batches depend on the epoch alone, initial weights on the shapes alone, and
-a lane that is no longer finite says so for itself. Nothing is compiled.
-Rule 5: random numbers in a module (dropout) are the same in all lanes and depend on the epoch alone.
-Rule 6: what is trained as lanes has been proven on the first batches, see ``checks.py``.
+As with JAX, batches depend on the epoch alone and initial weights on the shapes alone; so do a module's random numbers
+(dropout), which are the same in all lanes.
 """
 
 from collections.abc import Mapping, Sequence
