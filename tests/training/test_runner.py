@@ -669,7 +669,7 @@ def test_a_report_may_be_a_dict_or_the_metric_alone(run: Any, result: Any) -> No
 def test_a_report_in_two_forms_or_in_none_ends_the_study_and_is_shown_the_forms(run: Any, wrong: Any) -> None:
     (event,) = run(wrong)
     assert isinstance(event, Broken)
-    assert "write trial.report(score=...), trial.report({'score': ...}) or trial.report(...)" in event.reason
+    assert "write trial.report(score=...), or give one dict" in event.reason
 
 
 def test_a_loop_begun_anew_before_any_report_begins_anew(run: Any) -> None:
@@ -743,8 +743,6 @@ def test_a_reason_is_one_line_of_a_thousand_characters_whatever_was_raised(run: 
 @pytest.mark.parametrize(
     "metrics",
     [
-        {"score": 1, **{f"m{i}": i for i in range(100_000)}},
-        {"score": 1, "x" * 10_000: 1},
         {"score": 1, "\x1b[2J": 1},
         {"score": 1, "\udcff": 1},
         {"score": 1, "": 1},
@@ -752,7 +750,7 @@ def test_a_reason_is_one_line_of_a_thousand_characters_whatever_was_raised(run: 
         {"score": 1, "size": 10**400},
         {"score": 1, "weights": np.zeros(100_000)},
     ],
-    ids=["many", "long", "escape", "surrogate", "empty", "nan", "huge", "array"],
+    ids=["escape", "surrogate", "empty", "nan", "huge", "array"],
 )
 def test_metrics_that_no_journal_wants_fail_the_trial_in_a_short_line(run: Any, metrics: Any) -> None:
     assert len(reason(run(lambda trial: trial.report(metrics)))) < 500

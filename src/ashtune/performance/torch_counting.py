@@ -1,9 +1,29 @@
-"""The memory traffic that a step of PyTorch cannot avoid, as counted in each of its calls."""
+"""Operations of a step of PyTorch, and the memory traffic that it cannot avoid, as counted in each of its calls."""
 
 from typing import Any
 
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
+from torch.utils.flop_counter import flop_registry
+
+
+class Products(TorchDispatchMode):  # type: ignore[misc]  # PyTorch's types are not followed, see pyproject.toml
+    """Within it floating-point operations are counted, by PyTorch's formulas.
+
+    Its own ``FlopCounterMode`` follows modules by hooks, which ``torch.func.grad`` refuses.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.flops = 0.0
+
+    def __torch_dispatch__(self, operation: Any, types: Any, arguments: Any = (), options: Any = None) -> Any:
+        """Run an operation and count it."""
+        result = operation(*arguments, **(options or {}))
+        formula = flop_registry.get(operation._overloadpacket)
+        if formula is not None:
+            self.flops += formula(*arguments, **(options or {}), out_val=result)
+        return result
 
 
 class Traffic(TorchDispatchMode):  # type: ignore[misc]  # PyTorch's types are not followed, see pyproject.toml

@@ -7,11 +7,10 @@ from typing import Any
 
 import torch
 from torch.utils._pytree import tree_leaves
-from torch.utils.flop_counter import FlopCounterMode
 
 from ashtune.performance.counting import dtype_of
 from ashtune.performance.roofline import Step
-from ashtune.performance.torch_counting import Traffic
+from ashtune.performance.torch_counting import Products, Traffic
 from ashtune.training.fused.programs import lanes_that_fit
 from ashtune.training.fused.protocol import State, Static, Variant
 from ashtune.training.fused.torch.module import TorchRecipe, build_module, tensors
@@ -71,7 +70,8 @@ class TorchBackend:
         those of one lane, times the lanes: PyTorch's formula for the slopes of a convolution counts each group of it
         for every other, and lanes of a convolution are groups of one.
         """
-        shape, of_all = self._shape(static), numbers_of(self.recipe.optimizer, [numbers] * lanes)
+        shape = self._shape(static)
+        of_one, of_all = (numbers_of(self.recipe.optimizer, [numbers] * count) for count in (1, lanes))
         functional, state, one = shape.functional, shape.states(lanes), shape.states(1)
         optimizer = rule(self.recipe.optimizer)(of_all, state["parameters"])
         whole, rest = divmod(len(shape.train[0]), shape.batch_size)
@@ -79,22 +79,20 @@ class TorchBackend:
         for times, size in ((whole, shape.batch_size), (1, rest)):
             if times * size:
                 batch = tuple(array[:size] for array in shape.train)
-                with FlopCounterMode(display=False) as counter:
-                    functional.slopes_of_one(one["parameters"], one["buffers"], batch)
+                with Products() as products:
+                    functional.slopes(one["parameters"], one["buffers"], batch)
                 with Traffic() as traffic:
                     slopes, _ = functional.slopes(state["parameters"], state["buffers"], batch)
                     optimizer.step(state["parameters"], slopes, state["optimizer"])
-                flops += times * counter.get_total_flops()
+                flops += times * products.flops
                 moved += times * traffic.bytes_moved
-        parts = (one["parameters"], one["buffers"], of_all)
-        parameters, buffers, own = ({name: tensor[0] for name, tensor in part.items()} for part in parts)
-        with FlopCounterMode(display=False) as counter, torch.no_grad():
-            functional.score(parameters, buffers, shape.validation, own)
+        with Products() as products:
+            functional.scores(one["parameters"], one["buffers"], shape.validation, of_one)
         with Traffic() as traffic:
             functional.scores(state["parameters"], state["buffers"], shape.validation, of_all)
         return Step(
             name="an epoch",
-            flops=lanes * (flops + counter.get_total_flops()),
+            flops=lanes * (flops + products.flops),
             bytes_moved=moved + traffic.bytes_moved,
             source=COUNTED_BY,
             dtype=dtype_of(list(state["parameters"].values())),
