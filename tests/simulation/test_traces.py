@@ -97,7 +97,7 @@ def test_made_up_numbers_are_uniform_and_independent() -> None:
     curves = invent_curves(seed=3)
     count = 100_000
     u = np.array([curves.loss(trial, 10**12) for trial in range(count)])  # type: ignore[arg-type]
-    w = np.array([curves.seconds(trial, 0, 1) - 0.5 for trial in range(count)])  # type: ignore[arg-type]
+    w = np.array([curves.does.seconds(trial, 0, 1) - 0.5 for trial in range(count)])  # type: ignore[arg-type]
     for values in (u, w):
         assert abs(values.mean() - 0.5) < 5 * 0.2887 / count**0.5
         assert abs(values.var() - 1 / 12) < 5 * 0.0745 / count**0.5

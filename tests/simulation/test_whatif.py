@@ -29,7 +29,7 @@ def known(trials: int = 40, *, top: int = 16) -> Traces:
         Trace(
             array("d", [curves.loss(trial, resource) for resource in range(1, top + 1)]),  # type: ignore[arg-type]
             [top],
-            [curves.seconds(trial, 0, top)],  # type: ignore[arg-type]
+            [curves.does.seconds(trial, 0, top)],  # type: ignore[arg-type]
             1.0,
         )
         for trial in range(trials)

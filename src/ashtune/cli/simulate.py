@@ -229,7 +229,7 @@ def _engine(given: argparse.Namespace, curves: "LossCurves", *, has_curves: bool
     from ashtune.engines.simulated.workers import SimulatedEngine
 
     start, late = curves.timing.start, given.late
-    saving: dict[str, Any] = {} if given.save is None else {"save_seconds": given.save}
+    saving: dict[str, Any] = {} if given.save is None else {"save_seconds": given.save, "release_seconds": None}
     training = curves.training(
         stretch=half_normal(given.straggle) if given.straggle else None,
         drop=given.drop,

@@ -13,6 +13,7 @@ from functools import lru_cache
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from ashtune.core.jobs import Goal, TrialId
 from ashtune.core.mixing import INCREMENT, scrambled
@@ -23,41 +24,20 @@ CACHED_TRIALS = 65_536
 
 
 class LossCurves(msgspec.Struct, frozen=True, kw_only=True):
-    """The learning curves of ``size`` trials, None for any number.
+    """The learning curves of ``size`` trials, None for any number, and what workers do with them.
 
-    ``loss`` is (trial, resource) -> loss, smaller is better, inf for a failure; ``seconds`` is (trial, start, target)
-    -> seconds of training from one resource to the other. ``fails``, ``wait``, ``release``, ``saves`` and ``resumes``
-    are what happens around each job: see :class:`~ashtune.engines.simulated.model.Training`.
+    ``loss`` is (trial, resource) -> loss, smaller is better, inf for a failure.
     """
 
     goal: Goal
     loss: Callable[[TrialId, int], float]
-    seconds: Callable[[TrialId, int, int], float]
+    does: Training
     timing: Timing = Timing()
-    fails: Callable[[TrialId, int], str] | None = None
-    wait: Callable[[TrialId, int, int], float] | None = None
-    release: Callable[[TrialId, int, bool], float] | None = None
-    saves: bool = True
-    resumes: bool = True
     size: int | None = None
 
     def training(self, **more: Any) -> Training:
-        """Return what simulated workers do: see :class:`~ashtune.engines.simulated.model.Training` for ``more``."""
-        goal, loss = self.goal, self.loss
-
-        def metrics(trial: TrialId, resource: int) -> dict[str, float | None]:
-            reached = loss(trial, resource)
-            return {goal.metric: goal.value(reached) if math.isfinite(reached) else None}
-
-        given = {
-            "fails": self.fails,
-            "saves": self.saves,
-            "resumes": self.resumes,
-            "release_seconds": None if "save_seconds" in more else self.release,
-            "wait_seconds": self.wait,
-            "warmup_seconds": self.timing.warmup,
-        }
-        return Training(metrics=metrics, seconds=self.seconds, **{**given, **more})
+        """Return what simulated workers do, changed as ``more`` says."""
+        return replace(self.does, **more)
 
 
 def courses(traces: Traces, draw: int = 0, seed: int = 0) -> Callable[[int, int], float]:
@@ -114,18 +94,17 @@ def continue_curves(traces: Traces, draw: int = 0, seed: int = 0) -> LossCurves:
     def fails(trial: TrialId, resource: int) -> str:
         return "" if math.isfinite(loss(trial, resource)) else "its result is not finite, or it failed as recorded"
 
-    return LossCurves(
-        goal=traces.goal,
-        loss=loss,
+    does = Training(
+        metrics=_metrics(traces.goal, loss),
         seconds=lambda trial, start, target: trials[trial].seconds(start, target),
-        timing=timing,
         fails=fails,
-        wait=lambda trial, start, target: trials[trial].wait(start, target, timing.handover),
-        release=release,
+        wait_seconds=lambda trial, start, target: trials[trial].wait(start, target, timing.handover),
+        release_seconds=release,
         saves=traces.saves,
         resumes=traces.goes_on,
-        size=len(trials),
+        warmup_seconds=timing.warmup,
     )
+    return LossCurves(goal=traces.goal, loss=loss, does=does, timing=timing, size=len(trials))
 
 
 def invent_curves(*, epoch_seconds: float = 1.0, seed: int = 0) -> LossCurves:
@@ -141,7 +120,18 @@ def invent_curves(*, epoch_seconds: float = 1.0, seed: int = 0) -> LossCurves:
     def seconds(trial: TrialId, start: int, target: int) -> float:
         return (target - start) * epoch_seconds * (0.5 + _uniform(seed, trial, 2))
 
-    return LossCurves(goal=Goal("loss", "min"), loss=loss, seconds=seconds)
+    goal = Goal("loss", "min")
+    return LossCurves(goal=goal, loss=loss, does=Training(metrics=_metrics(goal, loss), seconds=seconds))
+
+
+def _metrics(goal: Goal, loss: Callable[[TrialId, int], float]) -> Callable[[TrialId, int], dict[str, float | None]]:
+    """Return (trial, resource) -> what is reported there."""
+
+    def metrics(trial: TrialId, resource: int) -> dict[str, float | None]:
+        reached = loss(trial, resource)
+        return {goal.metric: goal.value(reached) if math.isfinite(reached) else None}
+
+    return metrics
 
 
 def _uniform(seed: int, trial: int, which: int) -> float:

@@ -178,14 +178,10 @@ def _plain(value: Any) -> Any:
 
 
 def change_of_length(saved: Any, made: Any) -> str:
-    """Return how a schedule was made otherwise than the one that was saved; nothing if its length is the same.
+    """Return how a schedule of the learning rate differs in length from the one that was saved; nothing if it does not.
 
     A state of ``torch.optim.lr_scheduler`` holds the length beside the position, so a schedule that takes it up has
-    the length of then, whatever it was made with.
-
-    Args:
-        saved: The state that was saved.
-        made: That of the schedule that is to take it up, or of any other object: it has no length then.
+    the length of then, whatever it was made with. Objects of other kinds have no length.
     """
     if not isinstance(saved, Mapping) or not isinstance(made, Mapping):
         return ""
@@ -194,18 +190,8 @@ def change_of_length(saved: Any, made: Any) -> str:
     for name in LENGTHS:
         if name in saved and name in made and saved[name] != made[name]:
             return (
-                f"was trained with a schedule of {name}={_length(saved[name])}, which cannot become one of "
-                f"{_length(made[name])}; make it as it was, or begin a new study, with warm_start if max_resource is "
-                "another"
+                f"was trained with a schedule of {name}={saved[name]}, which cannot become one of {made[name]}; make "
+                "it as it was, or begin a new study, with warm_start if max_resource is another"
             )
-    inner = zip(_inner(saved), _inner(made), strict=False)
+    inner = zip(saved.get(INNER, ()), made.get(INNER, ()), strict=False)
     return next(filter(None, (change_of_length(*both) for both in inner)), "")
-
-
-def _inner(state: Mapping[str, Any]) -> list[Any]:
-    inner = state.get(INNER, [])
-    return inner if isinstance(inner, list) else []
-
-
-def _length(value: Any) -> Any:
-    return sorted(value) if isinstance(value, Mapping) else value

@@ -413,7 +413,7 @@ REFUSED = {
     "untrainable": (lambda config: nn.Softmax(dim=1), r"the module \(Softmax\) has no parameter to train"),
     "detached": (
         lambda config: Stateful(lambda layer, x: layer.inner(x).detach()),
-        "the loss depends on no parameter",
+        "does not require grad",
     ),
     "spied on": (
         lambda config: Stateful(spies),

@@ -11,7 +11,6 @@ lost until a shape has shown its share.
 """
 
 import math
-from collections.abc import Mapping
 from typing import NamedTuple
 
 import msgspec
@@ -138,28 +137,6 @@ class Shape:
 
     def _is_there(self, variant: Variant) -> bool:
         return self._program(variant).is_there
-
-
-class Shapes:
-    """The shapes of one worker, whose programs have a fixed number of lanes, or as many as is fastest."""
-
-    def __init__(self, backend: Backend, lanes: int | None) -> None:
-        self._backend = backend
-        self._lanes = lanes
-        self._shapes: dict[Static, Shape] = {}
-        self._learnt = Learnt()
-
-    def of(self, static: Static, numbers: Mapping[str, float]) -> Shape:
-        """Return the shape of a trial; the first time, its largest number of lanes is worked out.
-
-        Raises:
-            Exception: Whatever the user's functions raise.
-        """
-        if static not in self._shapes:
-            most = self._lanes or self._backend.most_lanes(static, numbers)
-            is_fixed = self._lanes is not None
-            self._shapes[static] = Shape(self._backend, static, most, is_fixed=is_fixed, learnt=self._learnt)
-        return self._shapes[static]
 
 
 def lanes_that_fit(state_bytes: int) -> int:

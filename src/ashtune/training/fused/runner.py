@@ -5,7 +5,7 @@ is tried again lane by lane, so that only the trial to blame fails. A job's seco
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import assert_never
@@ -18,8 +18,8 @@ from ashtune.core.jobs import TrialId
 from ashtune.core.orders import Pause, Release
 from ashtune.study.checkpoints import Checkpoints, CheckpointWriter
 from ashtune.training.fused.pack import Clock, Lane, Pack, next_pack
-from ashtune.training.fused.programs import Shape, Shapes
-from ashtune.training.fused.protocol import Backend, FusedProgram, LaneMetrics, SavedState, not_finite
+from ashtune.training.fused.programs import Learnt, Shape
+from ashtune.training.fused.protocol import Backend, FusedProgram, LaneMetrics, SavedState, Static, not_finite
 from ashtune.training.job import RunningJob
 from ashtune.training.messages import Alone, Assignment, Mailbox, Setup, Shutdown, ToWorker
 from ashtune.training.outcomes import Outcomes
@@ -48,7 +48,9 @@ class FusedRunner:
         self._backend = backend
         self._setup = setup
         self._mailbox = mailbox
-        self._shapes = Shapes(backend, lanes)
+        self._lanes = lanes
+        self._shapes: dict[Static, Shape] = {}
+        self._learnt = Learnt()
         self._profiler = profiler or nullcontext()
         self._outcomes = Outcomes(mailbox, file)
         self._checkpoints = Checkpoints(Path(setup.study))
@@ -99,7 +101,7 @@ class FusedRunner:
         configuration = msgspec.msgpack.decode(assignment.configuration)
         try:
             static, numbers = self._backend.recipe.split(configuration)
-            shape = self._shapes.of(static, numbers)
+            shape = self._shape_of(static, numbers)
             self._ask_for_places(shape.most)
             began = time.perf_counter()
             saved = None
@@ -125,6 +127,13 @@ class FusedRunner:
             alone=assignment.alone,
         )
         self._line_up(lane)
+
+    def _shape_of(self, static: Static, numbers: Mapping[str, float]) -> Shape:
+        """Return the shape of a trial; the first time, its largest number of lanes is worked out."""
+        if static not in self._shapes:
+            most, is_fixed = self._lanes or self._backend.most_lanes(static, numbers), self._lanes is not None
+            self._shapes[static] = Shape(self._backend, static, most, is_fixed=is_fixed, learnt=self._learnt)
+        return self._shapes[static]
 
     def _ask_for_places(self, most: int) -> None:
         """Ask the driver for places for two packs of ``most`` lanes: one is trained while the next one waits."""

@@ -118,8 +118,6 @@ class Proof:
         for name, leaf in leaves.items():
             if leaf._version:
                 raise ObjectiveError(f"the module changes its parameter {name!r} in place; leave that to the optimizer")
-        if not loss.requires_grad:
-            raise ObjectiveError("the loss depends on no parameter of the module; there is nothing to train")
         gradients = torch.autograd.grad(loss, list(leaves.values()), allow_unused=True)
         slopes = {name: slope for name, slope in zip(leaves, gradients, strict=True) if slope is not None}
         self._unreached -= slopes.keys()

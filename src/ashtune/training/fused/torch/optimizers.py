@@ -3,12 +3,12 @@
 Source: the update rules of ``torch.optim.SGD`` (no dampening, no Nesterov) and ``torch.optim.AdamW`` (Loshchilov and
 Hutter, https://arxiv.org/abs/1711.05101), as PyTorch's documentation states them.
 
-Rule 1: all that an optimizer remembers stands in its state, a lane's numbers at the lane's place of the first axis.
-Rule 2: steps change parameters and state in place: they are the size of what the cache should hold.
+All that an optimizer remembers stands in its state, a lane's numbers at the lane's place of the first axis. A step
+changes parameters and state in place, which spares the cache.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar
 
 import torch
 
@@ -20,24 +20,11 @@ Numbers = dict[str, Any]
 """By hyperparameter, a tensor (lanes,) in float64."""
 
 
-class Optimizer(Protocol):
-    """What a rule offers; built for the numbers of its lanes and for parameters of their shapes."""
-
-    defaults: ClassVar[Mapping[str, float | None]]
-    """Its hyperparameters, and what they are where a configuration has none; None: each must have it."""
-
-    def __init__(self, numbers: Numbers, parameters: Tensors) -> None: ...
-
-    @staticmethod
-    def fresh(parameters: Tensors) -> dict[str, Any]:
-        """Return the state before the first step."""
-
-    def step(self, parameters: Tensors, slopes: Tensors, state: dict[str, Any]) -> None:
-        """Take one step of all lanes, in place."""
-
-
 class Sgd:
-    """Stochastic gradient descent with momentum; weight decay is added to the gradient."""
+    """Stochastic gradient descent with momentum; weight decay is added to the gradient.
+
+    ``defaults`` are the hyperparameters of an optimizer; None: each configuration must have it.
+    """
 
     defaults: ClassVar[Mapping[str, float | None]] = {"learning_rate": None, "momentum": 0.0, "weight_decay": 0.0}
 
@@ -96,10 +83,10 @@ class AdamW:
             parameter.addcdiv_(first * _column(rate, parameter), spread, value=-1)
 
 
-RULES: Mapping[str, type[Optimizer]] = {"sgd": Sgd, "adam": AdamW}
+RULES: Mapping[str, type[Sgd] | type[AdamW]] = {"sgd": Sgd, "adam": AdamW}
 
 
-def rule(optimizer: str) -> type[Optimizer]:
+def rule(optimizer: str) -> type[Sgd] | type[AdamW]:
     """Return an optimizer by its name.
 
     Raises:
