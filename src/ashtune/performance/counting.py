@@ -44,12 +44,7 @@ def describe_step(description: Any, name: str) -> Step:
 
 
 def count_jax(function: Callable[..., Any], *arguments: Any, name: str = "the step") -> Step:
-    """Count a JAX function by XLA's cost analysis, and time it, compiled.
-
-    Args:
-        function: A pure function of arrays; compiled by ``jax.jit`` unless it is already.
-        arguments: What to call it with.
-        name: What to call the step.
+    """Count a pure function of JAX by XLA's cost analysis, and time it, compiled by ``jax.jit`` unless it is already.
 
     Raises:
         SettingsError: If XLA says nothing about it, or counts no operation.
@@ -83,10 +78,7 @@ def compiled_costs(compiled: Any) -> tuple[float, float]:
 def count_torch(function: Callable[..., Any], *arguments: Any, name: str = "the step") -> Step:
     """Count a step of PyTorch by its flop counter and by the tensors that it touches, and time it.
 
-    Args:
-        function: A module, or a function that may run forward, backward and the optimizer.
-        arguments: What to call it with.
-        name: What to call the step.
+    It is a module, or a function that may run forward, backward and the optimizer.
 
     Raises:
         SettingsError: If no operation is counted: none of the operations has a formula.

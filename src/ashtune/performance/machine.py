@@ -56,14 +56,8 @@ class Peak(msgspec.Struct, frozen=True):
 def measure(cores: int, environment: Environment, *, seconds: float = SECONDS, rounds: int = ROUNDS) -> Roofs:
     """Measure the roofs of one core and of all, in about 9 times ``seconds`` a round.
 
-    Everything is measured in turn and then once more, so that a moment in which the machine is busy with
-    something else does not spoil a figure: the best one counts.
-
-    Args:
-        cores: How many cores there are to use.
-        environment: Which environment gives a child process its number of threads.
-        seconds: For each measurement.
-        rounds: How often each is measured.
+    Everything is measured in turn and then once more, so that a busy moment of the machine spoils no figure: the best
+    one counts.
 
     Raises:
         SettingsError: If a child process fails.
@@ -101,15 +95,8 @@ def child(
 ) -> str:
     """Run a module in a process of its own and return what it prints.
 
-    Args:
-        module: Its name.
-        arguments: On its command line.
-        environment: Its variables.
-        refusal: What cannot be done if it fails.
-        remedy: What a user can do then.
-
     Raises:
-        SettingsError: If it fails, with the last line it printed.
+        SettingsError: If it fails: what cannot be done then, the last line it printed, and what a user can do.
     """
     from subprocess import PIPE
 
@@ -129,9 +116,7 @@ def child(
 def array_bytes(own_caches: Sequence[Cache], *, everywhere: bool) -> int:
     """Return how large each of the triad's arrays must be so that no cache helps.
 
-    Args:
-        own_caches: The machine's caches.
-        everywhere: True if all cores take part and each of the last caches helps a part of them.
+    With ``everywhere`` all cores take part, and each of the last caches helps a part of them.
     """
     last = own_caches[-1].size * (own_caches[-1].count if everywhere else 1) if own_caches else _UNKNOWN_CACHE
     try:
@@ -143,11 +128,7 @@ def array_bytes(own_caches: Sequence[Cache], *, everywhere: bool) -> int:
 
 
 def caches(cpus: Path = _CPUS) -> list[Cache]:
-    """Return the caches for data that this process's cores have, the nearest first; none if unknown.
-
-    Args:
-        cpus: The directory in which Linux describes the cores.
-    """
+    """Return the caches for data that this process's cores have, as Linux tells them, the nearest first."""
     sizes_by_cores: dict[tuple[int, str], int] = {}
     for number in _own_cores():
         for place in sorted(cpus.glob(f"cpu{number}/cache/index*")):

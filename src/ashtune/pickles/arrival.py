@@ -58,10 +58,6 @@ def load(file: BinaryIO, function: Path) -> Any:
     """Return what a training function has saved; names that this process's script lacks are those of the function's.
 
     The files are pickles: what they hold is executed.
-
-    Args:
-        file: What was saved.
-        function: Of the training function.
     """
     return _Unpickler(file, function).load()
 

@@ -63,12 +63,7 @@ class _Namespace:
 
 
 class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle's types are not followed, see pyproject.toml
-    """Pickles what a script defines.
-
-    Args:
-        file: Where to.
-        has_names: Whether the script's names are where the pickle is loaded.
-    """
+    """Pickles what a script defines, for processes that have the names of the script, or not yet."""
 
     def __init__(self, file: Writable, *, has_names: bool) -> None:
         super().__init__(file)

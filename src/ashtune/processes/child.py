@@ -206,9 +206,8 @@ class AnsweringChild:
     def ask(self, message: Callable[[bool], bytes], seconds: float = threading.TIMEOUT_MAX) -> bytes | None:
         """Return the body of the answer; None if the child has died over it, or this is closed.
 
-        Args:
-            message: Returns the frames to send; it is told whether the child is new and knows nothing.
-            seconds: How long to wait at most for another thread's answer, and then for this one.
+        ``message`` returns the frames to send; it is told whether the child is new and knows nothing. For at most
+        ``seconds`` another thread's answer is waited for, and then this one.
 
         Raises:
             TimeoutError: If it takes longer; the child is ended then.
@@ -255,8 +254,7 @@ class AnsweringChild:
 def serve(answer: Callable[[bytes], bytes]) -> None:
     """Answer the process that has started this one, until that closes the pipe.
 
-    Args:
-        answer: It is given the body of a frame, and returns the frame of the answer, or nothing if there is none.
+    ``answer`` is given the body of a frame, and returns the frame of the answer, or nothing if there is none.
     """
     answers = os.dup(1)
     os.dup2(2, 1)

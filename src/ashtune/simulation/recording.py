@@ -129,11 +129,7 @@ class Recorder(Observer):
     ) -> Traces:
         """Return the traces of the study.
 
-        Args:
-            scheduler: That of the study; None if it is not known.
-            timeline: Of the same study: it knows what passed between a report and the worker's next job.
-            seed: The study's.
-            is_whole: Whether the study was not stopped before its end.
+        The timeline of the same study knows what passed between a report and the worker's next job.
 
         Raises:
             StudyError: If no trial was trained at all, or they were trained in too small units.

@@ -102,12 +102,8 @@ class Replayed(msgspec.Struct, frozen=True, kw_only=True):
 class Predictor:
     """Answers what a recorded study would have taken.
 
-    A replay's draw 0 has the likeliest curves and the recorded times.
-
-    Args:
-        traces: Its trials.
-        draws: Over how many replays, besides the likeliest, medians and spreads are taken.
-        seed: Decides which.
+    A replay's draw 0 has the likeliest curves and the recorded times. Medians and spreads are taken over that and
+    ``draws`` others.
 
     Raises:
         SettingsError: From any method, if a number does not fit.

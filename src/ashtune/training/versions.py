@@ -41,11 +41,7 @@ _Definition = tuple[str, set[str]]
 
 
 def version_of(objective: Callable[..., Any]) -> dict[str, str]:
-    """Return a digest of each part of a training function by its name; nothing if no digest can be made.
-
-    Args:
-        objective: It is not called.
-    """
+    """Return a digest of each part of a training function by its name; nothing if no digest can be made."""
     try:
         return _Parts(objective).version()
     except Exception:  # noqa: BLE001 - the user's objects may raise anything when they are looked at

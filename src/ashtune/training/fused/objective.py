@@ -18,11 +18,8 @@ if TYPE_CHECKING:
 class FusedObjective:
     """Trains many trials as lanes of one program where a study runs it; called with a trial, that one alone.
 
-    Args:
-        function: The user's, after which the study is called, and in whose file's folder modules are looked for.
-        recipe: How configurations are parted into programs and lanes.
-        backend: The study's directory, None outside of a study -> what makes the programs.
-        lanes: Programs have this number of lanes; None for as many as is fastest.
+    The study is called after the user's function, and modules are looked for in the folder of its file. ``backend``
+    makes what makes the programs, from the study's directory, None outside of a study.
 
     Raises:
         SettingsError: If ``lanes`` is no whole number of at least 1.
