@@ -9,6 +9,7 @@ is not in it.
 import math
 import random
 from collections.abc import Callable, Sequence
+from functools import cache, partial
 from statistics import median, median_low
 
 import msgspec
@@ -113,7 +114,7 @@ class Predictor:
         self.traces = traces
         self._draws = draws
         self._study_seed = 0 if traces.recorded is None else traces.recorded.seed
-        self._seed = seed
+        self._curves = cache(partial(continue_curves, traces, seed=seed))
         self._known: dict[tuple[Choices, int], Replayed] = {}
 
     def choice(self, scheduler: Scheduler | str, ladder: Ladder, workers: int, trials: int | None = None) -> Choices:
@@ -212,7 +213,7 @@ class Predictor:
         return [self.replayed(choice, draw) for draw in range(draws + 1)]
 
     def _replay(self, choice: Choices, draw: int) -> Replayed:
-        curves, goal = continue_curves(self.traces, draw, self._seed), self.traces.goal
+        curves, goal = self._curves(draw), self.traces.goal
         machine = choice.scheduler.build(choice.ladder, choice.trials, self._study_seed)
         training = curves.training(stretch=_luck if draw else None, has_curves=machine.reads_curves)
         stays = [Stay(self.traces.timing.start(number)) for number in range(choice.workers)]

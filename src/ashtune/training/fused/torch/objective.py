@@ -41,10 +41,10 @@ def fused_torch(
     stacked weights (``torch.func.vmap``). Every trial begins with the same weights and sees the same batches in the
     same order, and the same draws of dropout, at the same epoch, so its result does not depend on its companions.
 
-    Before a module is trained it is called on the first batches and the validation data: lanes have to get what a
-    module alone gets from PyTorch. The trials of a module for which they do not fail, with the layer and the reason:
-    layers without a rule for ``vmap`` (GRU, LSTM, RReLU, BatchNorm1d with ``momentum=None``), lazy ones, weights that
-    are not on the CPU, random numbers that are not PyTorch's, state kept outside buffers, ``.item()``.
+    Before training, a module is called on the first batches and the validation data: lanes have to get what a module
+    alone gets from PyTorch. Otherwise its trials fail, with the layer and the reason: layers without a rule for
+    ``vmap`` (GRU, LSTM, RReLU, BatchNorm1d with ``momentum=None``), lazy ones, weights that are not on the CPU, random
+    numbers that are not PyTorch's, state kept outside buffers, ``.item()``.
 
     Args:
         module: (static hyperparameters) -> a new ``torch.nn.Module``, its weights drawn by PyTorch. It is called with
@@ -64,11 +64,10 @@ def fused_torch(
             a study that are not static; those left out are as in ``torch.optim``, and weight decay 0.
         static: Hyperparameters that change shapes or the module (widths, depths, names); ``module`` gets these only.
         seed: Of initial weights, of the batches' order and of what modules draw.
-        lanes: Programs have this many, some of them empty if there are too few trials: results then differ with the
-            trials that are trained together in no digit, for layers of products, ReLU and tanh. (The ends of arrays
-            are rounded otherwise by PyTorch in GELU and SiLU.) By default as many as
-            are fastest, as measured while the study runs, up to four times as many as fit the second cache: results may
-            then differ in the last digits.
+        lanes: Programs have this many, some of them empty if there are too few trials: results of products, ReLU and
+            tanh are then the same to the last bit whatever trials are trained together. (GELU and SiLU round the ends
+            of arrays otherwise.) By default what is fastest, as measured while the study runs, up to four times as many
+            as fit the second cache: results may then differ in the last digits.
 
     Raises:
         SettingsError: If PyTorch is not installed, or ``lanes`` is no number of them.
