@@ -145,8 +145,6 @@ def test_numbers_are_taken_as_they_are() -> None:
         ((), "returns tuple"),
         ({"flops": 1}, "returns dict with flops"),
         ({"flops": 1, "bytes": 2, "byte": 3}, "with flops, bytes, byte"),
-        ({"flops": "many", "bytes": 2}, "'flops' is 'many'"),
-        ({"flops": 1, "bytes": 2, "seconds": "soon"}, "'seconds' is 'soon'"),
         ({"flops": 1, "bytes": 0}, "is 0 bytes"),
     ],
 )

@@ -1,6 +1,5 @@
 """Operations and bytes of a training step: counted by XLA or PyTorch, or given. A count says how it was made."""
 
-import numbers
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from time import perf_counter
@@ -30,10 +29,14 @@ def describe_step(description: Any, name: str) -> Step:
 
     Raises:
         SettingsError: If it is neither, or cannot be counted.
+        ValueError: If a figure is no number.
     """
     match description:
         case {"flops": flops, "bytes": bytes_moved, **more} if set(more) <= {"seconds", "name"}:
-            return _take_figures(flops, bytes_moved, more.get("seconds"), str(more.get("name", name)))
+            seconds = None if more.get("seconds") is None else float(more["seconds"])
+            return Step(
+                name=str(more.get("name", name)), flops=float(flops), bytes_moved=float(bytes_moved), seconds=seconds
+            )
         case (function, *arguments) if callable(function):
             return _count(function, arguments, name)
     keys = f" with {', '.join(map(str, description))}" if isinstance(description, Mapping) else ""
@@ -132,18 +135,6 @@ def fastest(function: Callable[[], Any], seconds: float = SECONDS) -> float:
         end = perf_counter()
         best, calls = min(best, end - start), calls + 1
     return best
-
-
-def _take_figures(flops: Any, bytes_moved: Any, seconds: Any, name: str) -> Step:
-    for what, value in (("flops", flops), ("bytes", bytes_moved), ("seconds", seconds)):
-        if not isinstance(value, numbers.Real) and not (what == "seconds" and value is None):
-            raise SettingsError(f"{name}: {what!r} is {value!r}; give a number above 0")
-    return Step(
-        name=name,
-        flops=float(flops),
-        bytes_moved=float(bytes_moved),
-        seconds=None if seconds is None else float(seconds),
-    )
 
 
 def _count(function: Callable[..., Any], arguments: Sequence[Any], name: str) -> Step:

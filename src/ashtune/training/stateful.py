@@ -104,10 +104,8 @@ def _state_of(stateful: Any) -> Any:
 
 def _check(name: str, stateful: Any) -> None:
     """Refuse what has no state, or one that could not be read."""
-    try:
-        import torch
-    except ImportError:
-        raise ObjectiveError("trial.checkpoint() needs PyTorch: pip install 'ashtune[torch]'") from None
+    import torch
+
     from ashtune.study.torch_states import check, check_version
 
     check_version()
