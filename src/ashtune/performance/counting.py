@@ -33,9 +33,12 @@ def describe_step(description: Any, name: str) -> Step:
     """
     match description:
         case {"flops": flops, "bytes": bytes_moved, **more} if set(more) <= {"seconds", "name"}:
-            seconds = None if more.get("seconds") is None else float(more["seconds"])
+            seconds: Any = more.get("seconds")
             return Step(
-                name=str(more.get("name", name)), flops=float(flops), bytes_moved=float(bytes_moved), seconds=seconds
+                name=str(more.get("name", name)),
+                flops=float(flops),
+                bytes_moved=float(bytes_moved),
+                seconds=None if seconds is None else float(seconds),
             )
         case (function, *arguments) if callable(function):
             return _count(function, arguments, name)
