@@ -84,7 +84,7 @@ def errors(job: tuple[CurveSet, int]) -> list[tuple[float, float, float, bool, b
         for factor in FACTORS:
             for workers in WORKERS:
                 choice = known.choice("ash", Ladder(1, top, factor), workers)
-                one, fact = known.prediction(choice), real.replayed(choice)
+                one, fact = known.prediction(choice), real.replay(choice)
                 wall, best = one.wall_seconds, one.best
                 value = truth.goal.value(fact.best)
                 assert best is not None

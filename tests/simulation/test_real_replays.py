@@ -44,7 +44,7 @@ def test_its_journal_replayed_is_the_study(function: Any, scheduler: str, worker
     tally = StudyReader(study.directory).tally
     predictor = Predictor(study.traces())
     choice = predictor.choice(scheduler, StudyReader(study.directory).ladder, workers)
-    predicted, replayed = predictor.prediction(choice), predictor.replayed(choice)
+    predicted, replayed = predictor.prediction(choice), predictor.replay(choice)
     assert predicted.is_as_recorded
     assert predicted.continued == 0
     assert predicted.epochs == tally.epochs

@@ -130,7 +130,7 @@ def test_a_trial_that_ran_over_its_time_takes_that_time_again_and_no_epochs() ->
     readers.take(finished(0, 0, 1, 2.0, seconds=2.0))
     readers.take(WorkerLost(12.0, worker=WorkerId(0), reason="over its time", trial=TrialId(1), rung=0, is_fatal=True))
     predictor = Predictor(readers.traces(), draws=0)
-    replayed = predictor.replayed(predictor.choice("ash", LADDER, 1))
+    replayed = predictor.replay(predictor.choice("ash", LADDER, 1))
     assert (replayed.wall, replayed.epochs, replayed.continued) == (pytest.approx(2.0 + 10.0), 1, 0)
 
 

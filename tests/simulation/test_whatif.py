@@ -48,7 +48,7 @@ def cut(workers: int = 2) -> Traces:
 @pytest.mark.parametrize("scheduler", ["ash", "stopping", "sh", "full"])
 def test_on_one_worker_the_wall_time_is_the_sum_of_all_training(scheduler: str) -> None:
     predictor = Predictor(known())
-    replayed = predictor.replayed(predictor.choice(scheduler, LADDER, 1))
+    replayed = predictor.replay(predictor.choice(scheduler, LADDER, 1))
     assert replayed.utilisation == pytest.approx(1.0)
     if scheduler == "full":
         assert replayed.epochs == 40 * 16

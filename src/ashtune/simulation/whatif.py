@@ -128,10 +128,10 @@ class Predictor:
         factor = "1" if scheduler.rule is Rule.ALWAYS else _factor_text(ladder)
         return Choices(scheduler, ladder, factor, workers, trials or there)
 
-    def replayed(self, choice: Choices, draw: int = 0) -> Replayed:
+    def replay(self, choice: Choices, draw: int = 0) -> Replayed:
         """Simulate a study with one continuation of its curves: 0 is the likeliest."""
         if (choice, draw) not in self._known:
-            self._known[choice, draw] = self._replay(choice, draw)
+            self._known[choice, draw] = self._simulate(choice, draw)
         return self._known[choice, draw]
 
     def is_as_recorded(self, choice: Choices) -> bool:
@@ -210,9 +210,9 @@ class Predictor:
 
     def _replays(self, choice: Choices) -> list[Replayed]:
         draws = 0 if self.is_as_recorded(choice) else self._draws
-        return [self.replayed(choice, draw) for draw in range(draws + 1)]
+        return [self.replay(choice, draw) for draw in range(draws + 1)]
 
-    def _replay(self, choice: Choices, draw: int) -> Replayed:
+    def _simulate(self, choice: Choices, draw: int) -> Replayed:
         curves, goal = self._curves(draw), self.traces.goal
         machine = choice.scheduler.build(choice.ladder, choice.trials, self._study_seed)
         training = curves.training(stretch=_luck if draw else None, has_curves=machine.reads_curves)

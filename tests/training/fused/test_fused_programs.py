@@ -51,10 +51,10 @@ def run(
                     bought.add(used)
                     price = compiling * (QUICK_COMPILING if used.quick else 1.0)
                     spent += price
-                    shape.compiled(used, price)
+                    shape.note_compiled(used, price)
                 stretch = shape.call(used, together, epochs - done).epochs
                 trained += stretch * used.turns_for(together) * seconds[name(used)]
-                shape.trained(used, seconds[name(used)])
+                shape.note_trained(used, seconds[name(used)])
                 done += stretch
                 if done < epochs:
                     other = shape.choose(together, epochs - done).variant
@@ -72,7 +72,7 @@ def test_powers_of_four_up_to_the_largest() -> None:
 def test_a_fixed_number_is_taken_whatever_a_pack_has() -> None:
     fixed = shape(8, is_fixed=True, is_quick=True)
     assert {lanes_of(fixed, lanes) for lanes in (1, 3, 8)} == {8}
-    fixed.trained(Variant(8), 100.0)
+    fixed.note_trained(Variant(8), 100.0)
     assert {lanes_of(fixed, lanes, 64) for lanes in (1, 3, 8)} == {8}
 
 
@@ -86,7 +86,7 @@ def test_what_another_worker_has_compiled_is_taken_before_it_would_have_paid() -
     assert lanes_of(new, 5) == 4, "the largest that is filled"
     there(new, 16)
     assert lanes_of(new, 3) == 1, "most of its lanes would be empty"
-    new.trained(Variant(1), 1.0e-3)
+    new.note_trained(Variant(1), 1.0e-3)
     there(new)
     assert lanes_of(new, 16) == 1
     there(new, 16)
@@ -127,7 +127,7 @@ def test_little_work_compiles_one_program_and_no_more() -> None:
 def test_a_program_is_bought_when_what_was_rented_comes_to_its_price() -> None:
     """Of 16 lanes in turns of one, each turn could have saved what it alone takes longer, not what all 16 do."""
     rented = shape(16, gain=0.8, compile_seconds=0.1)
-    rented.trained(Variant(1), 1.0e-3)
+    rented.note_trained(Variant(1), 1.0e-3)
     turns = 1
     while lanes_of(rented, 16) == 1:
         turns += 1
@@ -138,7 +138,7 @@ def test_a_program_is_bought_when_what_was_rented_comes_to_its_price() -> None:
 def test_only_what_a_call_trains_is_rented(epoch_seconds: float, lanes: int, epochs: int) -> None:
     """In turn a call trains 16 lanes of a small model at once, and of a large one what takes a quarter of a second."""
     rented, one = shape(16, turns=16, gain=0.8, compile_seconds=10.0), Variant(1, 16)
-    rented.trained(one, epoch_seconds)
+    rented.note_trained(one, epoch_seconds)
     assert rented.call(one, 16, epochs) == (lanes, epochs)
     calls = 1
     while lanes_of(rented, 16, epochs) == 1:
@@ -150,14 +150,14 @@ def test_a_call_takes_about_a_quarter_of_a_second() -> None:
     timed, one, many = shape(16, turns=16), Variant(1, 16), Variant(16)
     assert timed.call(one, 8, 9) == (1, 1), "nothing is known"
     assert timed.call(many, 8, 9) == (8, 1), "side by side the others cost nothing"
-    timed.trained(one, 0.01)
-    timed.trained(many, 0.04)
+    timed.note_trained(one, 0.01)
+    timed.note_trained(many, 0.04)
     assert timed.call(one, 1, 1_000) == (1, 25)
     assert timed.call(one, 8, 1_000) == (8, 3)
     assert timed.call(one, 99, 1_000) == (16, 1)
     assert timed.call(many, 99, 1_000) == (16, 6)
     assert timed.call(many, 99, 4) == (16, 4)
-    timed.trained(one, 1e-9)
+    timed.note_trained(one, 1e-9)
     assert timed.call(one, 99, 1_000) == (16, MOST_EPOCHS)
 
 
@@ -168,15 +168,15 @@ def test_a_shape_begins_with_the_quickly_compiled_program_and_leaves_it_after_as
     """However much slower it is, no more is lost than the price of the other."""
     small = shape(1, is_quick=True)
     assert lanes_of(small, 1, 4) == "quick"
-    small.compiled(QUICK, 0.3)
-    small.trained(QUICK, 1.0e-3)
+    small.note_compiled(QUICK, 0.3)
+    small.note_trained(QUICK, 1.0e-3)
     epochs = 0
     while lanes_of(small, 1, 4) == "quick":
         epochs += 4
     assert epochs == pytest.approx(0.3 / QUICK_COMPILING / 1.0e-3, abs=4)
-    small.trained(Variant(1), 1.2e-3)
+    small.note_trained(Variant(1), 1.2e-3)
     assert lanes_of(small, 1, 4) == "quick", "the other is no faster"
-    small.trained(Variant(1), 0.2e-3)
+    small.note_trained(Variant(1), 0.2e-3)
     assert lanes_of(small, 1, 4) == 1
     assert small.alone_seconds == 1.0e-3
 
@@ -184,24 +184,24 @@ def test_a_shape_begins_with_the_quickly_compiled_program_and_leaves_it_after_as
 def test_what_another_shape_has_shown_says_how_long_the_quickly_compiled_program_is_used() -> None:
     learnt = Learnt()
     other, small = (shape(1, is_quick=True, compile_seconds=0.1, learnt=learnt) for _ in range(2))
-    other.trained(QUICK, 1.25e-3)
+    other.note_trained(QUICK, 1.25e-3)
     assert learnt.quick_loss == 1.0, "not known yet: all of it"
-    other.trained(Variant(1), 1.0e-3)
+    other.note_trained(Variant(1), 1.0e-3)
     assert learnt.quick_loss == pytest.approx(0.2)
-    small.trained(QUICK, 1.0e-3)
+    small.note_trained(QUICK, 1.0e-3)
     epochs = 0
     while lanes_of(small, 1) == "quick":
         epochs += 1
     assert epochs == pytest.approx(0.1 / 1.0e-3 / 0.2, abs=2)
-    other.trained(QUICK, 0.5e-3)
+    other.note_trained(QUICK, 0.5e-3)
     assert learnt.quick_loss == 0.0, "it is the faster one"
 
 
 def test_the_quickly_compiled_program_says_nothing_of_what_larger_ones_take() -> None:
     large = shape(16, turns=16, is_quick=True, compile_seconds=0.1)
-    large.trained(Variant(1, 16, quick=True), 9.0e-3)
-    large.trained(Variant(1, 16), 1.0e-3)
-    large.trained(Variant(4), 3.9e-3)
+    large.note_trained(Variant(1, 16, quick=True), 9.0e-3)
+    large.note_trained(Variant(1, 16), 1.0e-3)
+    large.note_trained(Variant(4), 3.9e-3)
     calls = 1
     while lanes_of(large, 16) != 16:
         calls += 1
@@ -210,7 +210,7 @@ def test_the_quickly_compiled_program_says_nothing_of_what_larger_ones_take() ->
 
 def test_after_the_quickly_compiled_program_what_another_worker_has_is_taken_at_once() -> None:
     large = shape(16, turns=16, is_quick=True)
-    large.trained(Variant(1, 16, quick=True), 1.0e-3)
+    large.note_trained(Variant(1, 16, quick=True), 1.0e-3)
     assert lanes_of(large, 16) == "quick"
     there(large, 1, 16)
     assert lanes_of(large, 2) == 1
@@ -247,7 +247,7 @@ def test_it_never_costs_much_more_than_had_all_been_known_before(
 def test_until_something_was_compiled_a_second_is_assumed() -> None:
     """Of four lanes a quarter is used at 0.1 s an epoch; one lane is guessed to need 0.039 s."""
     wide = shape(4, gain=0.8)
-    wide.trained(Variant(4), 0.1)
+    wide.note_trained(Variant(4), 0.1)
     rounds = 0
     while lanes_of(wide, 1) == 4:
         rounds += 1

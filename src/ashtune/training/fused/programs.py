@@ -109,11 +109,11 @@ class Shape:
         self._saved[wanted] += share * call.epochs * call.lanes / lanes * self._cost(cheapest, lanes)
         return wanted if self._saved[wanted] >= self._compile_seconds else cheapest
 
-    def compiled(self, variant: Variant, seconds: float) -> None:
+    def note_compiled(self, variant: Variant, seconds: float) -> None:
         """A program was compiled, in this time."""
         self._compile_seconds = seconds / QUICK_COMPILING if variant.quick else seconds
 
-    def trained(self, variant: Variant, epoch_seconds: float) -> None:
+    def note_trained(self, variant: Variant, epoch_seconds: float) -> None:
         """An epoch of the lanes that a program trains side by side took this time."""
         before = self._seconds.get(variant, epoch_seconds)
         self._seconds[variant] = min(epoch_seconds, before + RECENT * (epoch_seconds - before))

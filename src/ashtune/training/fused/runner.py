@@ -208,14 +208,14 @@ class FusedRunner:
         call = shape.call(variant, len(pack.lanes), pack.target - start)
         metrics, seconds = pack.train(call.epochs)
         self._tell_compiled(shape, program, pack.take_compile_seconds())
-        shape.trained(variant, seconds / len(metrics.finite) / variant.turns_for(len(pack.lanes)))
+        shape.note_trained(variant, seconds / len(metrics.finite) / variant.turns_for(len(pack.lanes)))
         self._report(pack.lanes, metrics, start, seconds)
 
     def _tell_compiled(self, shape: Shape, program: FusedProgram, seconds: float) -> None:
         if not seconds:
             return
         if program.is_built_here:  # what loading takes is not the price of another
-            shape.compiled(program.variant, program.build_seconds)
+            shape.note_compiled(program.variant, program.build_seconds)
         lanes, worker = program.variant.lanes, self._setup.worker
         event = ProgramCompiled(0, worker=worker, seconds=round(seconds, 6), lanes=lanes, shape=dict(shape.static))
         self._mailbox.send(event)

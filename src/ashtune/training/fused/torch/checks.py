@@ -63,12 +63,12 @@ class Proof:
     def _compare(self, alone: _Function, lanes: _Function, data: Arrays, what: str) -> Tensors:
         """Compare a function of one lane with the same of lanes; return what it gives for the first."""
         with _watch(self._functional.module, f"cannot be called with {what}; change it, or the batch size"):
-            plain = [self._drawn(alone, parameters, self._buffers, data) for parameters in self._lanes]
+            plain = [self._call_seeded(alone, parameters, self._buffers, data) for parameters in self._lanes]
             draws = self._has_drawn()
-            again = [self._drawn(alone, parameters, self._buffers, data) for parameters in self._lanes]
+            again = [self._call_seeded(alone, parameters, self._buffers, data) for parameters in self._lanes]
         with _watch(self._functional.module, "cannot be trained as lanes; train it without them"):
-            single = [self._stacked(lanes, [parameters], data)[0] for parameters in self._lanes]
-            both = self._stacked(lanes, self._lanes, data)
+            single = [self._call_lanes(lanes, [parameters], data)[0] for parameters in self._lanes]
+            both = self._call_lanes(lanes, self._lanes, data)
         for lane in range(2):
             self._refuse_unlike(again[lane], plain[lane], "when called again; let it draw by torch only")
             self._refuse_unlike(both[lane], single[lane], "beside another lane; train it without lanes")
@@ -78,7 +78,7 @@ class Proof:
                 self._refuse_unlike(single[lane], plain[lane], "under torch.func.vmap; train it without lanes")
         return plain[0][0]
 
-    def _drawn(
+    def _call_seeded(
         self, function: _Function, parameters: Tensors, buffers: Tensors, data: Arrays
     ) -> tuple[Tensors, Tensors]:
         torch.default_generator.manual_seed(self._seed)
@@ -89,10 +89,10 @@ class Proof:
         torch.default_generator.manual_seed(self._seed)
         return not now.equal(torch.default_generator.get_state())
 
-    def _stacked(self, function: _Function, lanes: Sequence[Tensors], data: Arrays) -> list[tuple[Tensors, Tensors]]:
+    def _call_lanes(self, function: _Function, lanes: Sequence[Tensors], data: Arrays) -> list[tuple[Tensors, Tensors]]:
         """Return what each lane of several gets."""
         parameters = {name: torch.stack([lane[name] for lane in lanes]) for name in lanes[0]}
-        values, buffers = self._drawn(function, parameters, repeat(self._buffers, len(lanes)), data)
+        values, buffers = self._call_seeded(function, parameters, repeat(self._buffers, len(lanes)), data)
         return [
             ({name: each[lane] for name, each in values.items()}, {name: each[lane] for name, each in buffers.items()})
             for lane in range(len(lanes))
