@@ -22,7 +22,7 @@ class Parameters:
 
     Raises:
         TypeError: If something is neither.
-        ValueError: If it may mean two things.
+        ValueError: If there is nothing to choose from, or it may mean two things.
     """
 
     def __init__(self, given: Any) -> None:
@@ -78,10 +78,10 @@ def _dimension(name: str, values: Any) -> tuple[Any, Callable[[Any], Any]]:
             "(1e-4, 1e-1, 'log')"
         )
     choices = list(values)
-    if isinstance(values, tuple) and len(values) == 2 and all(map(_is_number, values)):
+    is_pair = isinstance(values, tuple) and len(values) == 2 and all(map(_is_number, values))
+    if is_pair or not choices:
         raise ValueError(
-            f"Parameter {name!r} has the tuple {values!r}; give the list {choices!r} for these two values, or a "
-            "distribution of scipy.stats for the range"
+            f"Parameter {name!r} has {values!r}; give a list of values, or a distribution of scipy.stats for a range"
         )
     if len(choices) == 1:
         return [0], choices.__getitem__
