@@ -186,8 +186,8 @@ def send(directory: Path, command: Command, *, seconds: float = ANSWER_SECONDS) 
                 )
             answer = _wait_for(folder, name, seconds)
         silent = "the driver has taken it up, and not said what came of it; the page shows whether it did"
-        if error := silent if answer is None else answer.error:
-            raise StudyError(error)
+        if refusal := silent if answer is None else answer.error:
+            raise StudyError(refusal)
     finally:
         with suppress(OSError):
             DISK.unlink(name + _ANSWER, at=folder)
