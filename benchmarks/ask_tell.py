@@ -37,7 +37,7 @@ def plain(study: ashtune.OpenStudy) -> None:
 def in_place(study: ashtune.OpenStudy) -> None:
     """Go on in place where that is the answer."""
     while trial := study.ask():
-        while study.tell(trial, loss=trial["x"] / trial.target, go_on=True) is ashtune.Answer.GO_ON:
+        while study.tell(trial, loss=trial["x"] / trial.target, go_on=True) is ashtune.NextStep.GO_ON:
             pass
 
 

@@ -67,7 +67,7 @@ study.plot_parallel()
 # %%
 # How long would the same study have taken on more workers? It is replayed in virtual time; nothing is trained.
 
-study.plot_whatif(workers=[1, 2, 4, 8])
+study.whatif(workers=[1, 2, 4, 8]).plot()
 
 # %%
 # ``study.report_html("page.html")`` writes the report with its figures as one page. ``study.plot_roofline()`` draws

@@ -7,7 +7,7 @@ trains it as it likes, and tells its result. Here an oven stands for it.
 """
 
 import ashtune
-from ashtune import Answer
+from ashtune import NextStep
 
 
 def bake(config, minutes):
@@ -34,8 +34,8 @@ study.best
 
 with ashtune.open_study(space, **goal, quiet=True) as opened:
     while trial := opened.ask():
-        minutes, answer = trial.restore() or 0, Answer.GO_ON
-        while answer is Answer.GO_ON:
+        minutes, answer = trial.restore() or 0, NextStep.GO_ON
+        while answer is NextStep.GO_ON:
             minutes += 1
             trial.save(minutes)
             answer = opened.tell(trial, resource=minutes, error=bake(trial.config, minutes), go_on=True)

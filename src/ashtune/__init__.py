@@ -10,7 +10,7 @@ from ashtune.core.errors import AshtuneError, InvalidConfiguration, NoResultErro
 from ashtune.core.version import __version__
 
 if TYPE_CHECKING:
-    from ashtune.api.open_study import Answer, OpenStudy, open_study
+    from ashtune.api.open_study import NextStep, OpenStudy, open_study
     from ashtune.api.study import Study
     from ashtune.api.tuning import tune
     from ashtune.core.confirm import Confirm
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 __all__ = [
     "GP",
     "MPI",
-    "Answer",
     "Ash",
     "AshtuneError",
     "AsyncHyperband",
@@ -46,6 +45,7 @@ __all__ = [
     "InvalidConfiguration",
     "Local",
     "Mutation",
+    "NextStep",
     "NoResultError",
     "NotWorthIt",
     "OpenStudy",
@@ -66,36 +66,29 @@ __all__ = [
     "tune",
 ]
 
-_HOMES = {
-    "Answer": "ashtune.api.open_study",
-    "Ash": "ashtune.schedulers.ash",
-    "AsyncHyperband": "ashtune.schedulers.hyperband",
-    "Auto": "ashtune.engines.options",
-    "GP": "ashtune.search.gp",
-    "Choice": "ashtune.space.parsing",
-    "Confirm": "ashtune.core.confirm",
-    "Grid": "ashtune.search.grid",
-    "Hyperband": "ashtune.schedulers.hyperband",
-    "Local": "ashtune.engines.options",
-    "MPI": "ashtune.engines.options",
-    "Mutation": "ashtune.search.mutation",
-    "OptunaSearch": "ashtune.search.optuna_search",
-    "Ordered": "ashtune.space.parsing",
-    "Pasha": "ashtune.schedulers.pasha",
-    "Prior": "ashtune.space.priors",
-    "Program": "ashtune.training.program",
-    "NotWorthIt": "ashtune.core.enough",
-    "OpenStudy": "ashtune.api.open_study",
-    "Stop": "ashtune.driver.options",
-    "Study": "ashtune.api.study",
-    "Trial": "ashtune.training.trial",
-    "When": "ashtune.space.parsing",
-    "current_trial": "ashtune.training.trial",
-    "fused": "ashtune.training.fused.jax.objective",
-    "fused_torch": "ashtune.training.fused.torch.objective",
-    "open_study": "ashtune.api.open_study",
-    "tune": "ashtune.api.tuning",
+_NAMES = {
+    "ashtune.api.open_study": ["NextStep", "OpenStudy", "open_study"],
+    "ashtune.api.study": ["Study"],
+    "ashtune.api.tuning": ["tune"],
+    "ashtune.core.confirm": ["Confirm"],
+    "ashtune.core.enough": ["NotWorthIt"],
+    "ashtune.driver.options": ["Stop"],
+    "ashtune.engines.options": ["MPI", "Auto", "Local"],
+    "ashtune.schedulers.ash": ["Ash"],
+    "ashtune.schedulers.hyperband": ["AsyncHyperband", "Hyperband"],
+    "ashtune.schedulers.pasha": ["Pasha"],
+    "ashtune.search.gp": ["GP"],
+    "ashtune.search.grid": ["Grid"],
+    "ashtune.search.mutation": ["Mutation"],
+    "ashtune.search.optuna_search": ["OptunaSearch"],
+    "ashtune.space.parsing": ["Choice", "Ordered", "When"],
+    "ashtune.space.priors": ["Prior"],
+    "ashtune.training.fused.jax.objective": ["fused"],
+    "ashtune.training.fused.torch.objective": ["fused_torch"],
+    "ashtune.training.program": ["Program"],
+    "ashtune.training.trial": ["Trial", "current_trial"],
 }
+_HOMES = {name: module for module, names in _NAMES.items() for name in names}
 
 
 def __getattr__(name: str) -> Any:

@@ -145,4 +145,4 @@ def test_the_command_takes_how_many_and_how_often(tmp_path: Path, capsys: pytest
     found = json.loads(capsys.readouterr().out)
     assert [len(one["values"]) for one in found["sections"]["confirmed"]["all"]] == [3, 3]
     assert main([*command, "--confirm", "two"]) == 2
-    assert "'two' is no number of configurations" in capsys.readouterr().err
+    assert "invalid literal for int() with base 10: 'two'" in capsys.readouterr().err

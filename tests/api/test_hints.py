@@ -56,7 +56,7 @@ def test_a_search_that_takes_no_notice_of_priors_is_said() -> None:
     [("ash", 4, True), ("ash", 30, False), ("ash", None, False), ("sh", 8, True), ("sh", 9, False), ("full", 1, False)],
 )
 def test_too_few_trials_for_the_top_rung_are_said(scheduler: str, trials: int | None, is_odd: bool) -> None:
-    lines = hints.of_the_trials(SCHEDULERS.given(scheduler), Ladder(1, 9, 3), trials, unit="epoch")
+    lines = hints.of_the_trials(SCHEDULERS.part(scheduler), Ladder(1, 9, 3), trials, unit="epoch")
     assert lines == ["too few trials for one to reach epoch 9: give more, or a lower max_resource"] * is_odd
 
 

@@ -10,10 +10,11 @@ import pytest
 
 import ashtune
 from ashtune.analysis.loading import StudyReader
-from ashtune.core.errors import LadderError, SettingsError, StudyError
+from ashtune.core.errors import SettingsError, StudyError
 from ashtune.core.events import SessionStarted
 from ashtune.core.jobs import Job
 from ashtune.core.ladder import Ladder
+from ashtune.simulation.recording import traces_of
 from ashtune.study.journal import NAME, read_events
 from ashtune.testing.oracles import RecordedResult, promotable, unexplained_results
 from tests.helpers import commands, studies
@@ -132,7 +133,7 @@ def test_other_rungs_below_are_another_study(other: dict[str, Any], tmp_path: Pa
 def test_a_lower_max_resource_is_refused_in_one_line_and_nothing_is_written(tmp_path: Path) -> None:
     study = tuned(tmp_path)
     journal = (study.directory / NAME).read_bytes()
-    with pytest.raises(LadderError):
+    with pytest.raises(SettingsError):
         study.resume(max_resource=2, quiet=True)
     assert (study.directory / NAME).read_bytes() == journal
 
@@ -150,7 +151,7 @@ def test_a_study_stopped_after_rungs_were_added_goes_on_with_them(tmp_path: Path
 def test_every_view_of_the_study_knows_the_rungs_that_were_added(scheduler: str, tmp_path: Path) -> None:
     study = resumed(tuned(tmp_path, scheduler=scheduler), max_resource=16)
     assert [rung["resource"] for rung in study.report_data()["rungs"]] == [1, 2, 4, 8, 16]
-    assert study.traces().recorded.ladder.rungs == study.rungs
+    assert traces_of(study._reader).recorded.ladder.rungs == study.rungs
     table = study.dataframe()
     assert set(table[table.rung == 4].status) == {"trained to the top"}
     assert "trained to the top" not in set(table[table.rung < 4].status)

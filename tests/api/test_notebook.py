@@ -68,7 +68,6 @@ def notebook(tmp_path_factory: pytest.TempPathFactory) -> Notebook:
         "line": "print(repr(study))",
         "plot_best": "study.plot_best()",
         "plot_ladder": "study.plot_ladder()",
-        "plot_whatif": "study.plot_whatif(workers=[1, 2], draws=0)",
         "whatif": "study.whatif(workers=[1, 2], draws=0)",
         "resume": "study = study.resume(trials=32)",
     }
@@ -144,7 +143,7 @@ def test_a_study_shows_its_state_its_best_its_rungs_and_how_to_go_on(notebook: N
     assert notebook.output("line")["text"] == "Study('study')\n", "a log has one line of it"
 
 
-@pytest.mark.parametrize("call", ["plot_best", "plot_ladder", "plot_whatif"])
+@pytest.mark.parametrize("call", ["plot_best", "plot_ladder"])
 def test_a_figure_shows_itself(notebook: Notebook, call: str) -> None:
     assert notebook.output(call)["data"][FIGURE]["data"]
 

@@ -20,7 +20,7 @@ import msgspec
 import pytest
 
 import ashtune
-from ashtune import Answer, OpenStudy
+from ashtune import NextStep, OpenStudy
 from ashtune.core.errors import AshtuneError, CannotGoOn, ObjectiveError, SettingsError, StudyError
 from ashtune.core.events import (
     Event,
@@ -117,8 +117,8 @@ def rung_by_rung(trial: Any) -> None:
 def told_rung_by_rung(study: OpenStudy) -> None:
     while trial := study.ask():
         assert (trial.restore() or 0) == trial.start
-        answer = Answer.GO_ON
-        while answer is Answer.GO_ON:
+        answer = NextStep.GO_ON
+        while answer is NextStep.GO_ON:
             trial.save(trial.target)
             answer = study.tell(trial, score=score(trial), go_on=True)
 
@@ -470,11 +470,11 @@ def test_a_time_limit_ends_the_asking_and_pauses_what_is_on_its_way(
     with opened(tmp_path / "own", time_limit=2.0, max_resource=8, min_resource=8) as study:
         trial = study.ask()
         assert trial is not None
-        assert study.tell(trial, resource=1, score=1.0) is Answer.GO_ON
-        assert study.tell(trial, resource=3, score=3.0) is Answer.GO_ON
+        assert study.tell(trial, resource=1, score=1.0) is NextStep.GO_ON
+        assert study.tell(trial, resource=3, score=3.0) is NextStep.GO_ON
         now[0] += 2.25
         trial.save(4)
-        assert study.tell(trial, resource=4, score=4.0) is Answer.PAUSE
+        assert study.tell(trial, resource=4, score=4.0) is NextStep.PAUSE
         assert study.ask() is None
     assert study.read().stopped == "time limit reached"
     (paused,) = of_kind(tmp_path / "own", JobPaused)
@@ -490,7 +490,7 @@ def test_reports_between_rungs_are_the_curve(tmp_path: Path) -> None:
         trial = study.ask()
         assert trial is not None
         for resource in (2, 5):
-            assert study.tell(trial, resource=resource, score=resource) is Answer.GO_ON
+            assert study.tell(trial, resource=resource, score=resource) is NextStep.GO_ON
         for wrong in (4, 10):
             with pytest.raises(ObjectiveError):
                 study.tell(trial, resource=wrong, score=0.0)
@@ -509,13 +509,13 @@ def test_answers_say_whether_a_trial_may_be_wanted_again(tmp_path: Path) -> None
             trial.save("kept")
             answers.append(study.tell(trial, score=value))
         kept = sorted(path.name for path in (tmp_path / "own" / "checkpoints").iterdir())
-        assert answers[1] is Answer.PAUSE
+        assert answers[1] is NextStep.PAUSE
         assert "1.1" in kept
         best = study.ask()
         assert best is not None
         assert (best.number, best.start, best.restore()) == (1, 1, "kept")
         best.stop()
-        assert study.tell(best, score=5.0) is Answer.STOP
+        assert study.tell(best, score=5.0) is NextStep.STOP
 
 
 def test_what_was_saved_for_one_rung_is_not_kept_for_the_next(tmp_path: Path) -> None:
@@ -526,9 +526,9 @@ def test_what_was_saved_for_one_rung_is_not_kept_for_the_next(tmp_path: Path) ->
         trial = study.ask()
         assert trial is not None
         trial.save("of rung 1")
-        assert study.tell(trial, score=2.0, go_on=True) is Answer.GO_ON
+        assert study.tell(trial, score=2.0, go_on=True) is NextStep.GO_ON
         assert (trial.start, trial.target) == (1, 2)
-        assert study.tell(trial, score=2.0, go_on=True) is Answer.PAUSE
+        assert study.tell(trial, score=2.0, go_on=True) is NextStep.PAUSE
         assert list((tmp_path / "own" / "checkpoints").iterdir()) == []
 
 
@@ -540,15 +540,15 @@ def test_files_that_were_written_for_one_rung_are_not_kept_for_the_next(tmp_path
         trial = study.ask()
         assert trial is not None
         (trial.checkpoint_dir / "model").write_text("of rung 1")
-        assert study.tell(trial, score=2.0, go_on=True) is Answer.GO_ON
-        assert study.tell(trial, score=2.0, go_on=True) is Answer.PAUSE
+        assert study.tell(trial, score=2.0, go_on=True) is NextStep.GO_ON
+        assert study.tell(trial, score=2.0, go_on=True) is NextStep.PAUSE
         assert list((tmp_path / "own" / "checkpoints").iterdir()) == []
         trial = study.ask()
         assert trial is not None
         (trial.checkpoint_dir / "model").write_text("of rung 1")
-        assert study.tell(trial, score=3.0, go_on=True) is Answer.GO_ON
+        assert study.tell(trial, score=3.0, go_on=True) is NextStep.GO_ON
         (trial.checkpoint_dir / "model").write_text("of a later rung")
-        assert study.tell(trial, score=3.0) is Answer.PAUSE
+        assert study.tell(trial, score=3.0) is NextStep.PAUSE
         assert len(list((tmp_path / "own" / "checkpoints").iterdir())) == 1
 
 
@@ -559,7 +559,7 @@ def test_a_trial_that_goes_on_may_report_as_at_its_first_rung(tmp_path: Path) ->
         study.tell(other, score=0.0)
         trial = study.ask()
         assert trial is not None
-        assert study.tell(trial, score=2.0, go_on=True) is Answer.GO_ON
+        assert study.tell(trial, score=2.0, go_on=True) is NextStep.GO_ON
         trial.report(score=3.0)
         study.tell(trial)
     assert [(event.trial, event.resource, event.metrics["score"]) for event in finished(study.read())] == [
@@ -572,7 +572,7 @@ def test_a_trial_that_goes_on_may_report_as_at_its_first_rung(tmp_path: Path) ->
 def test_failures_rank_last_and_are_not_asked_for_again(tmp_path: Path) -> None:
     with opened(tmp_path / "own", trials=6) as study:
         trials = [trial for trial in (study.ask() for _ in range(5)) if trial is not None]
-        assert study.tell(trials[0], score=math.nan) is Answer.STOP
+        assert study.tell(trials[0], score=math.nan) is NextStep.STOP
         study.fail(trials[1], "the oven\ndoor was open")
         study.fail(trials[2], ValueError("no data"))
         study.fail(trials[3], ashtune.InvalidConfiguration("too large"))
@@ -595,11 +595,11 @@ def test_failures_rank_last_and_are_not_asked_for_again(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("why", "words"),
     [
-        (CannotGoOn("no data"), r"why=CannotGoOn\('no data'\) fails no trial: .* write study.give_back\(trial\)"),
-        (CannotGoOn, "is neither text nor an exception"),
-        (ashtune.InvalidConfiguration, "is neither text nor an exception"),
-        (ValueError, "why=<class 'ValueError'> is neither text nor an exception"),
-        (None, "why=None is neither text nor an exception"),
+        (CannotGoOn("no data"), r"why=CannotGoOn\('no data'\) is no reason for a failure; .* study.give_back\(trial\)"),
+        (CannotGoOn, "is no reason for a failure"),
+        (ashtune.InvalidConfiguration, "is no reason for a failure"),
+        (ValueError, "why=<class 'ValueError'> is no reason for a failure"),
+        (None, "why=None is no reason for a failure"),
     ],
 )
 def test_what_is_no_reason_for_a_failure_is_refused_and_the_trial_can_still_be_told(
@@ -611,7 +611,7 @@ def test_what_is_no_reason_for_a_failure_is_refused_and_the_trial_can_still_be_t
         trial.save("shelf 7")
         with pytest.raises(SettingsError, match=words):
             study.fail(trial, why)
-        assert study.tell(trial, score=1.0) is Answer.PAUSE
+        assert study.tell(trial, score=1.0) is NextStep.PAUSE
     assert of_kind(tmp_path / "own", JobFailed) == of_kind(tmp_path / "own", TrialWithdrawn) == []
     (result,) = finished(study.read())
     assert result.checkpoint is not None
@@ -644,12 +644,12 @@ def test_what_breaks_in_a_loop_over_epochs_can_be_told(tmp_path: Path) -> None:
         with pytest.raises(ObjectiveError):
             study.tell(broken)
         broken.stop()
-        assert study.tell(broken) is Answer.STOP
+        assert study.tell(broken) is NextStep.STOP
         diverged = study.ask()
         assert diverged is not None
         for _ in diverged.epochs():
             diverged.report(score=math.inf)
-        assert study.tell(diverged) is Answer.STOP
+        assert study.tell(diverged) is NextStep.STOP
         with pytest.raises(StudyError):
             study.tell(diverged)
         to_the_end(study)
@@ -663,8 +663,8 @@ def test_what_breaks_in_a_loop_over_epochs_can_be_told(tmp_path: Path) -> None:
         (lambda study, trial: study.tell(trial), StudyError, "trial 0 was told nothing, and not 'score'"),
         (lambda study, trial: study.tell(trial, score="high"), ObjectiveError, "score='high' is not a number"),
         (lambda study, trial: study.tell(trial, 1.0, score=1.0), ObjectiveError, "got 1.0 and 'score'"),
-        (lambda study, trial: study.tell(3, score=1.0), StudyError, r"3 is no trial; give what ask\(\) returned"),
-        (lambda study, trial: study.tell(None, score=1.0), StudyError, "None is no trial"),
+        (lambda study, trial: study.tell(3, score=1.0), StudyError, "3 is not out here"),
+        (lambda study, trial: study.tell(None, score=1.0), StudyError, "None is not out here"),
         (lambda study, trial: study.tell(trial, score=1.0, go_on=1), SettingsError, "go_on=1 is neither True nor"),
         (lambda study, trial: study.tell(trial, score=1.0, resource=0), SettingsError, "resource=0 is not a whole"),
         (lambda study, trial: study.tell(trial, score=1.0, resource=2), ObjectiveError, "a report at 2 is not on"),
@@ -727,7 +727,7 @@ def test_the_time_of_a_loop_over_epochs_is_measured_there(tmp_path: Path) -> Non
         assert trial is not None
         for _ in trial.epochs():
             trial.report(score=1.0)
-        words = r"busy_seconds=1e-06 of trial 0, which trains over trial.epochs\(\), is measured there; leave it out"
+        words = r"trial 0 trains over trial.epochs\(\), where its resource and seconds are measured; leave out"
         with pytest.raises(StudyError, match=words):
             study.tell(trial, busy_seconds=1e-6)
         study.tell(trial)
@@ -778,7 +778,7 @@ def test_ctrl_c_in_the_middle_leaves_a_study_that_goes_on(tmp_path: Path) -> Non
             study.ask()
         interrupter.join()
         assert trial is not None
-        assert study.tell(trial, score=1.0) is Answer.PAUSE
+        assert study.tell(trial, score=1.0) is NextStep.PAUSE
         assert study.ask() is None
     assert study.read().is_complete
 

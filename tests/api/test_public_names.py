@@ -61,7 +61,7 @@ def test_the_examples_of_a_study_run(tmp_path: Path) -> None:
         train, {"x": (0.0, 1.0)}, metric="loss", mode="min", trials=8, max_resource=4, workers=1, quiet=True,
         directory=tmp_path / "s",
     )  # fmt: skip
-    own = [member for name, member in vars(ashtune.Study).items() if not name.startswith("_")]
+    own = [inspect.getattr_static(ashtune.Study, name) for name in dir(ashtune.Study) if not name.startswith("_")]
     texts = [inspect.getdoc(ashtune.Study) or "", *(inspect.getdoc(member) or "" for member in own)]
     assert [run_examples(text, {"study": study}) for text in texts if "Example:" in text].count(0) == 0
 

@@ -85,7 +85,7 @@ def test_every_figure_that_names_the_resource_says_it(study: ashtune.Study) -> N
     ]
     for figure in figures:
         says_trees(figure.to_json())
-    for figure in (study.plot_utilisation(), study.plot_importance(), study.plot_whatif(workers=[1, 4], draws=0)):
+    for figure in (study.plot_utilisation(), study.plot_importance(), study.whatif(workers=[1, 4], draws=0).plot()):
         assert "epoch" not in figure.to_json().lower()
 
 

@@ -82,7 +82,7 @@ def test_every_search_takes_several_objectives_and_constraints(
 
 
 def test_a_scheduler_for_one_loss_refuses_several(tmp_path: Path) -> None:
-    kinds = [kind for kind in SCHEDULERS.names if SCHEDULERS.given(kind).ranks_one_loss]
+    kinds = [kind for kind in SCHEDULERS.names if SCHEDULERS.part(kind).ranks_one_loss]
     assert "adaptive" in kinds
     for kind in kinds:
         with pytest.raises(SettingsError):

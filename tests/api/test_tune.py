@@ -15,7 +15,7 @@ import pytest
 
 import ashtune
 from ashtune.analysis.loading import StudyReader
-from ashtune.core.errors import JournalError, LadderError, ObjectiveError, SettingsError, SpaceError, StudyError
+from ashtune.core.errors import JournalError, ObjectiveError, SettingsError, SpaceError, StudyError
 from ashtune.core.events import JobFinished, TrialReleased
 from ashtune.engines.stop import StopSwitch
 from ashtune.study.journal import NAME, read_events
@@ -268,8 +268,8 @@ def test_bad_arguments_are_refused_by_name_and_value_before_anything_is_created(
     refuse(SettingsError, "max_resource is missing", tmp_path, max_resource=None)
     refuse(SettingsError, "both given", tmp_path, scheduler=ashtune.Ash(rungs=[1, 2]))
     refuse(SettingsError, "seed=-1", tmp_path, seed=-1)
-    refuse(LadderError, "min_resource=10 is above max_resource=4", tmp_path, min_resource=10, max_resource=4)
-    refuse(LadderError, "reduction_factor=1", tmp_path, reduction_factor=1)
+    refuse(SettingsError, "min_resource=10 is above max_resource=4", tmp_path, min_resource=10, max_resource=4)
+    refuse(SettingsError, "reduction_factor=1", tmp_path, reduction_factor=1)
     refuse(SpaceError, "empty", tmp_path, space={})
     refuse(SpaceError, "x", tmp_path, space={"x": (1.0, 0.0)})
     refuse(SpaceError, "y=1", tmp_path, enqueue=[{"y": 1}])

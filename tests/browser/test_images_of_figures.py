@@ -36,10 +36,10 @@ def figures(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     profiled = ashtune.Local(profile=True)
     study = tuned(tmp_path_factory.mktemp("images"), train, SPACE, trials=48, max_resource=4, engine=profiled)
     keep(Placed(machine=Roofs(roofs=[Roof(peak=80e9, bandwidth=20e9)])), study.directory)
-    names = {name for name in dir(ashtune.Study) if name.startswith("plot_")} - {"plot_front", "plot_whatif"}
+    names = {name for name in dir(ashtune.Study) if name.startswith("plot_")} - {"plot_front"}
     drawn = {name: getattr(study, name)() for name in sorted(names)}
     front = tuned(tmp_path_factory.mktemp("front"), train, SPACE, trials=24, max_resource=4, **two)
-    return drawn | {"plot_whatif": study.plot_whatif(workers=[1, 2], draws=0), "plot_front": front.plot_front()}
+    return drawn | {"whatif": study.whatif(workers=[1, 2], draws=0).plot(), "plot_front": front.plot_front()}
 
 
 @pytest.fixture(scope="module")

@@ -1,18 +1,19 @@
-"""The training function once more, outside of its study: in this process, with any configuration, as far as wanted.
+"""The training function once more, outside of its study and in this process, with any configuration.
 
 Nothing of the study changes. What is saved goes to another directory, or is given back in memory.
 """
 
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from ashtune.api.best import loaded_from, newest_checkpoint, pairs
+from ashtune.api.best import load_saved, newest_checkpoint, pairs
 from ashtune.core.errors import ObjectiveError, StudyError
-from ashtune.core.events import JobFailed, JobFinished, TrialReleased, TrialWithdrawn
+from ashtune.core.events import NO_REASON, JobFinished
 from ashtune.core.jobs import TrialId, WorkerId
 from ashtune.core.orders import Release
 from ashtune.core.plaintext import error_line
@@ -46,11 +47,10 @@ class Trained(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _OwnChannel:
-    """A worker's channel without a driver: every result is let go of, and nothing is broken off."""
+    """A worker's channel without a driver: every trial is released at its result, and nothing is broken off."""
 
     def __init__(self) -> None:
         self.messages: list[FromWorker] = []
-
         self._answer: Release | None = None
 
     def send(self, message: FromWorker) -> None:
@@ -60,7 +60,7 @@ class _OwnChannel:
             self._answer = Release(NOBODY, message.trial, True)
 
     def wait(self) -> None:
-        """Nobody says anything unasked."""
+        """Return at once if there is an answer; nothing else will come."""
         if self._answer is None:
             raise Shutdown
 
@@ -70,31 +70,55 @@ class _OwnChannel:
         return answer
 
 
-class Wanted(msgspec.Struct, frozen=True, kw_only=True):
-    """What is to be trained once more: a configuration, under a trial's number, to a resource.
-
-    ``max_resource`` is that of the study's top rung.
-    """
-
-    trial: TrialId
-    configuration: Mapping[str, Any]
-    resource: int
-    max_resource: int
-
-
 def train_again(
-    function: Callable[..., Any], settings: Settings, wanted: Wanted, directory: Path | None = None
+    function: Callable[..., Any],
+    settings: Settings,
+    trial: TrialId,
+    configuration: Mapping[str, Any],
+    *,
+    resource: int,
+    max_resource: int,
+    directory: Path | None = None,
 ) -> Trained:
     """Train a configuration to a resource: see :meth:`~ashtune.Study.train`.
 
+    Args:
+        function: The training function.
+        settings: The study's.
+        trial: The number that the training has.
+        configuration: What to train.
+        resource: How far.
+        max_resource: That of the study's top rung.
+        directory: Where what is saved goes; by default nothing of it is kept but the model in memory.
+
     Raises:
-        StudyError: If there is nothing to train, or nothing comes of it.
+        StudyError: If there is nothing to train, or the training has no result.
         Exception: What the training function raises.
     """
-    if directory is not None:
-        return _train(function, settings, wanted, directory)
-    with temporary_folder() as place:
-        return _train(function, settings, wanted, place)
+    with temporary_folder() if directory is None else nullcontext(directory) as place:
+        saved = newest_checkpoint(place, trial)
+        start = 0 if saved is None else saved[0]
+        if start >= resource:
+            raise StudyError(f"{place} holds trial {trial} trained to {start} already; give more, or another directory")
+        setup = Setup(
+            NOBODY, "", settings.goal, str(place), settings.seed, [], progress_seconds=float("inf"),
+            max_resource=max_resource,
+        )  # fmt: skip
+        written = msgspec.Raw(msgspec.msgpack.encode(configuration))
+        job = Assignment(NOBODY, trial, 0, start, resource, False, written)
+        result = _run(function, setup, job)
+        newest, model = newest_checkpoint(place, trial), None
+        if newest is not None and newest[0] >= result.resource:
+            model = load_saved(newest[1], configuration, place / objectives.NAME, lambda: function)
+    return Trained(
+        trial=trial,
+        config=dict(configuration),
+        resource=result.resource,
+        metrics=result.metrics,
+        curve=[*result.curve, (result.resource, result.metrics)],
+        seconds=result.seconds,
+        model=model,
+    )
 
 
 def function_of(study: Path) -> Callable[..., Any]:
@@ -115,50 +139,24 @@ def function_of(study: Path) -> Callable[..., Any]:
         sys.argv = arguments
 
 
-def _train(function: Callable[..., Any], settings: Settings, wanted: Wanted, place: Path) -> Trained:
-    trial, resource = wanted.trial, wanted.resource
-    saved = newest_checkpoint(place, trial)
-    start = 0 if saved is None else saved[0]
-    if start >= resource:
-        raise StudyError(f"{place} holds trial {trial} trained to {start} already; give more, or another directory")
+def _run(function: Callable[..., Any], setup: Setup, job: Assignment) -> JobFinished:
+    """Run one job in this process and return its result."""
     raised: list[BaseException] = []
 
-    def remembering(handed: Any) -> Any:
+    def remember(trial: Any) -> Any:
         try:
-            return function(handed)
+            return function(trial)
         except BaseException as error:
             raised.append(error)
             raise
 
     channel = _OwnChannel()
-    setup = Setup(
-        NOBODY, "", settings.goal, str(place), settings.seed, [], progress_seconds=float("inf"),
-        max_resource=wanted.max_resource,
-    )  # fmt: skip
-    written = msgspec.Raw(msgspec.msgpack.encode(wanted.configuration))
-    TrialRunner(remembering, setup, Mailbox(channel)).run(Assignment(NOBODY, trial, 0, start, resource, False, written))
+    TrialRunner(remember, setup, Mailbox(channel)).run(job)
     if raised:
         raise raised[0]
     result = next((message for message in channel.messages if isinstance(message, JobFinished)), None)
-    if result is None:
-        ended = [message.reason for message in channel.messages if isinstance(message, JobFailed | TrialWithdrawn)]
-        raise StudyError(f"training trial {trial} again came to nothing: {ended[0] if ended else 'it says nothing'}")
-    problems = [
-        message.problem
-        for message in channel.messages
-        if isinstance(message, JobFinished | TrialReleased) and message.problem
-    ]
-    if problems:
-        raise StudyError(f"trial {trial} was trained again, but {problems[0]}")
-    newest, model = newest_checkpoint(place, trial), None
-    if newest is not None and newest[0] >= result.resource:
-        model = loaded_from(newest[1], wanted.configuration, place / objectives.NAME, lambda: function)
-    return Trained(
-        trial=trial,
-        config=dict(wanted.configuration),
-        resource=result.resource,
-        metrics=result.metrics,
-        curve=[*result.curve, (result.resource, result.metrics)],
-        seconds=result.seconds,
-        model=model,
-    )
+    problems = [getattr(message, "reason", "") or getattr(message, "problem", "") for message in channel.messages]
+    if result is None or any(problems):
+        what = "has no result" if result is None else "was not saved"
+        raise StudyError(f"trial {job.trial}, trained again, {what}: {next(filter(None, problems), NO_REASON)}")
+    return result

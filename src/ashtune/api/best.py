@@ -8,9 +8,9 @@ import msgspec
 
 from ashtune.analysis.loading import StudyReader
 from ashtune.core.errors import SettingsError, StudyError, in_one_line
-from ashtune.core.front import preferred
 from ashtune.core.jobs import Goal, TrialId
 from ashtune.core.numbers import number_text, value_text
+from ashtune.core.order import preferred
 from ashtune.core.plaintext import error_line, visible
 from ashtune.driver.goal import weights_of
 from ashtune.reports.page.html import escaped
@@ -21,11 +21,11 @@ from ashtune.training.fused.protocol import SavedState
 from ashtune.training.objectives import load_objective
 
 
-class Best(msgspec.Struct, frozen=True, eq=False):
+class Best(msgspec.Struct, frozen=True):
     """One of the best trials: its number, configuration and metrics, and how far it was trained.
 
-    ``metrics`` are those at ``resource``, its highest rung with a result; ``directory`` is the study's, which makes no
-    difference when two are compared. ``origin`` says where its configuration comes from, as "random".
+    ``metrics`` are those at ``resource``, its highest rung with a result; ``directory`` is the study's. ``origin`` says
+    where its configuration comes from, as "random".
     """
 
     trial: int
@@ -57,15 +57,14 @@ class Best(msgspec.Struct, frozen=True, eq=False):
         """Return the model that the training function saved with :meth:`~ashtune.Trial.save`.
 
         Of one that keeps files of its own (``trial.checkpoint_dir``), the folder they are in; of one that uses
-        :meth:`~ashtune.Trial.checkpoint`, the state dicts by name, on the CPU.
-
-        But for those this loads a pickle, which executes what it says: load only from studies whose origin you trust.
+        :meth:`~ashtune.Trial.checkpoint`, the state dicts by name, on the CPU. All else is a pickle, which executes
+        what it says: load only from studies whose origin you trust.
 
         Raises:
             StudyError: If it was not saved, was deleted, or cannot be loaded; it says why.
         """
         stored = self.directory / NAME
-        return loaded_from(self.checkpoint, self.config, stored, lambda: load_objective(stored)[0])
+        return load_saved(self.checkpoint, self.config, stored, lambda: load_objective(stored)[0])
 
     def _why(self) -> str:
         study = StudyReader(self.directory)
@@ -82,15 +81,8 @@ class Best(msgspec.Struct, frozen=True, eq=False):
             return f"checkpoint_limit={study.settings.checkpoint_limit} left no room for it"
         return f"the {who} did not save it, or the file was deleted"
 
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Best) and self._facts == other._facts
-
     def __hash__(self) -> int:
         return hash((self.trial, self.rung, self.resource))
-
-    @property
-    def _facts(self) -> tuple[object, ...]:
-        return self.trial, self.config, self.metrics, self.rung, self.resource
 
     def __str__(self) -> str:
         origin = f" ({visible(self.origin)})" if self.origin else ""
@@ -99,7 +91,7 @@ class Best(msgspec.Struct, frozen=True, eq=False):
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        """Return it as a table, for a notebook."""
+        """Return a table, for a notebook."""
         metrics = (_row(f"<b>{escaped(name)}</b>", number_text(value, 6)) for name, value in self.metrics.items())
         config = (_row(escaped(name), value_text(value)) for name, value in self.config.items())
         rows = "".join([*metrics, *config, _row("origin", self.origin)])
@@ -115,7 +107,7 @@ class Top(list[Best]):
     __str__ = __repr__
 
     def _repr_html_(self) -> str:
-        """Return it as a table, for a notebook."""
+        """Return a table, for a notebook."""
         metrics = {name: None for best in self for name in best.metrics}
         names = {name: None for best in self for name in best.config}
         head = "".join(f"<th>{escaped(name)}</th>" for name in ("trial", "resource", *metrics, *names, "origin"))
@@ -130,12 +122,7 @@ class Top(list[Best]):
 
 
 class Front(Top):
-    """The results that no other dominates, from the best in the first metric to the worst: a list that prints as such.
-
-    Args:
-        results: All of them, at one rung.
-        goal: The study's.
-    """
+    """The results that no other dominates, from the best in the first metric to the worst."""
 
     def __init__(self, results: Iterable[Best], goal: Goal) -> None:
         super().__init__(results)
@@ -169,14 +156,14 @@ def newest_checkpoint(study: Path, trial: int) -> tuple[int, Path] | None:
     return max(checkpoints, default=None)
 
 
-def loaded_from(checkpoint: Path, config: Mapping[str, Any], stored: Path, function: Callable[[], Any]) -> Any:
+def load_saved(checkpoint: Path, config: Mapping[str, Any], stored: Path, function: Callable[[], Any]) -> Any:
     """Return what was saved in a checkpoint: the object, or the folder if it holds files only.
 
     Args:
         checkpoint: Where it lies.
         config: The trial's configuration.
         stored: Where the training function lies, whose script's names the object may refer to.
-        function: Returns it: a fused one makes a model of what it has saved.
+        function: Returns the training function: a fused one makes a model of what it has saved.
 
     Raises:
         StudyError: If it cannot be loaded.

@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from itertools import count
+from itertools import chain, count
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,11 +14,11 @@ import msgspec
 
 from ashtune.api.warm_start import known_results
 from ashtune.core import process
-from ashtune.core.checks import MOST_NAME
+from ashtune.core.checks import MOST_NAME, MOST_WHOLE, refuse
 from ashtune.core.errors import FunctionChanged, ObjectiveError, SettingsError, StudyError
 from ashtune.core.events import JobFinished
 from ashtune.core.jobs import Goal, KnownResult, Mode
-from ashtune.core.ladder import MOST_WHOLE, Ladder
+from ashtune.core.ladder import Ladder
 from ashtune.core.numbers import plural
 from ashtune.core.plaintext import one_line, shown
 from ashtune.driver import hints
@@ -45,7 +45,7 @@ NAME_IN_PLACE = 40
 PARTS_SHOWN = 5
 
 
-class Wanted(NamedTuple):
+class StudyRequest(NamedTuple):
     """A study that is asked for: its settings, what is to be said of it, a line each, and its pickled ``valid``."""
 
     settings: Settings
@@ -58,7 +58,7 @@ class Wanted(NamedTuple):
             write(f"{line}\n", sys.stderr)
 
 
-def wanted_study(
+def study_request(
     space: Any,
     metric: str | Sequence[str],
     mode: Mode | Sequence[Mode],
@@ -68,7 +68,7 @@ def wanted_study(
     name: str,
     given: Mapping[str, Any],
     objective: Callable[..., Any] | None = None,
-) -> Wanted:
+) -> StudyRequest:
     """Return the study that the arguments ask for. Nothing is written.
 
     Args:
@@ -91,37 +91,35 @@ def wanted_study(
     goal = goal_of(metric, mode, weights=options["weights"], constraints=options["constraints"])
     options["target"] = target_of(goal, options["target"])
     scheduler, ladder = chosen_halving(options)
-    if scheduler.ranks_one_loss and not goal.is_plain:
-        raise SettingsError(
-            f"scheduler={shown(scheduler)} ranks by one metric without constraints, and the study has {goal}; "
-            'give another, as scheduler="ash"'
-        )
-    trials = options["trials"]
-    valid = options["valid"]
+    trials, valid = options["trials"], options["valid"]
     parsed = Space.parse(space, valid)
     pickled = None if valid is None else objectives.pack(valid, quiet=True)
     if isinstance(objective, ChecksSpace):
         objective.check(parsed.names)
-    enqueued = _enqueued(parsed, options["enqueue"])
+    enqueue = options["enqueue"]
+    if not isinstance(enqueue, Iterable) or isinstance(enqueue, str | bytes | Mapping):
+        raise SettingsError(f"enqueue={shown(enqueue)} is no list of configurations; give enqueue=[{{...}}, {{...}}]")
+    enqueued = [parsed.check(configuration) for configuration in enqueue]
     grouped_by: tuple[str, ...] = tuple(getattr(objective, "grouped_by", ()))
     # Lanes of one program share hyperparameters and start together: two proposals ahead are too few for them.
     by_default = "random" if grouped_by else scheduler.default_search
     chosen = _search(by_default if options["search"] is None else options["search"])
     size = design_of(chosen, parsed, options["seed"], enqueued=enqueued).size
     is_endless = size is None or size > MOST_WHOLE
-    if is_endless and not will_end(options):
-        raise SettingsError(
-            "the study would never end; give trials=, time_limit= or target=, or stop=ashtune.Stop(patience=20)"
-        )
-    if scheduler.needs_trials and trials is None and is_endless:
-        raise SettingsError(f"scheduler={shown(options['scheduler'])} halves a known number of trials; give trials=256")
+    refuse(
+        {
+            f"scheduler={shown(scheduler)} ranks by one metric without constraints, and the study has {goal}; give "
+            'another, as scheduler="ash"': scheduler.ranks_one_loss and not goal.is_plain,
+            "the study would never end; give trials=, time_limit= or target=, or "
+            "stop=ashtune.Stop(patience=20)": is_endless and not will_end(options),
+            f"scheduler={shown(options['scheduler'])} halves a known number of trials; give "
+            "trials=256": scheduler.needs_trials and trials is None and is_endless,
+            f"confirm={shown(given.get('confirm'))} needs other seeds, and a fused function trains all trials with the "
+            "same seed; leave it out": options["confirm"] is not None and isinstance(objective, HasRunner),
+        }
+    )
     for option in ("confirm", "patience", "stop_when"):
         check_one_metric(goal, option, given.get(option))
-    if options["confirm"] is not None and isinstance(objective, HasRunner):
-        raise SettingsError(
-            f"confirm={shown(given.get('confirm'))} needs other seeds, and a fused function trains all trials with the "
-            "same seed; leave it out"
-        )
     known, lines = _known(options, path, chosen, space=parsed, goal=goal, ladder=ladder)
     settings = new_settings(
         name=one_line(name, MOST_NAME) or "study",
@@ -140,13 +138,7 @@ def wanted_study(
     )
     guesses = hints.of_the_space(space) + hints.of_the_search(chosen, parsed)
     guesses += hints.of_the_trials(scheduler, ladder, trials, unit=options["resource"])
-    return Wanted(settings, lines + [f"hint: {line}" for line in guesses], pickled)
-
-
-def _enqueued(space: Space, enqueue: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    if not isinstance(enqueue, Iterable) or isinstance(enqueue, str | bytes | Mapping):
-        raise SettingsError(f"enqueue={shown(enqueue)} is no list of configurations; give enqueue=[{{...}}, {{...}}]")
-    return [space.check(configuration) for configuration in enqueue]
+    return StudyRequest(settings, lines + [f"hint: {line}" for line in guesses], pickled)
 
 
 def _search(search: str | Search) -> Search:
@@ -155,18 +147,15 @@ def _search(search: str | Search) -> Search:
         raise SettingsError(
             f"search={shown(search)} is a sampler of Optuna; give its class as search=ashtune.OptunaSearch(TPESampler)"
         )
-    return SEARCHES.given(search)
+    return SEARCHES.part(search)
 
 
 def _known(
     options: TuneOptions, path: Path, search: Search, *, space: Space, goal: Goal, ladder: Ladder
 ) -> tuple[list[KnownResult], list[str]]:
-    """Return the results from before that the study has, and what to say of them.
-
-    A study that is there keeps those that it began with, so that its proposals follow from its journal alone.
-    """
+    """Return the results from before that the study has or, if it is there, began with, and what to say of them."""
     source, journal = options["warm_start"], path / journals.NAME
-    if journal.exists():
+    if options["directory"] is not None and journal.exists():
         known = journals.read_settings(journal).known
         line = f"warm start: {path} goes on with the {plural(len(known), 'result')} that it began with"
         if not known:
@@ -188,23 +177,19 @@ def hint(lines: Sequence[str]) -> None:
 
 
 def place_for(directory: "str | os.PathLike[str] | None", name: str) -> Path:
-    """Return where the study goes: as given, or a new directory under ``runs``.
+    """Return where the study goes: as given, or a directory under ``runs`` that is named by the time.
 
     Raises:
-        SettingsError: If its name cannot be written down.
-        StudyError: If nobody can say whether it is there.
+        StudyError: If it cannot be looked at.
     """
+    if directory is None:
+        word = re.sub(r"[^\w.-]+", "-", name).strip("-.")[:NAME_IN_PLACE] or "study"
+        return Path("runs", f"{word}-{time.strftime('%Y%m%d-%H%M%S')}")
     try:
-        path = _new_place(name) if directory is None else Path(directory)
-        there = os.path.abspath(path)  # noqa: PTH100 - a name, whether or not it is there
-        (path / journals.NAME).exists()
+        Path(directory, journals.NAME).exists()
     except OSError as error:
-        raise StudyError(f"{directory or 'runs'}: {error.strerror}; give a directory that can be written") from None
-    try:
-        there.encode()
-    except UnicodeEncodeError:
-        raise SettingsError(f"directory={shown(there)} is not UTF-8; give a directory elsewhere") from None
-    return path
+        raise StudyError(f"{directory}: {error.strerror}; give a directory that can be written") from None
+    return Path(directory)
 
 
 def make_folder(path: Path, *, is_new: bool) -> Path:
@@ -218,43 +203,23 @@ def make_folder(path: Path, *, is_new: bool) -> Path:
     Raises:
         StudyError: If it cannot be made.
     """
-    try:
-        if is_new:
-            path = _made(path)
-        else:
-            path.mkdir(FOLDER_FOR_THE_OWNER, parents=True, exist_ok=True)
-    except OSError as error:
-        raise StudyError(f"{path}: {error.strerror}; give a directory that can be written") from None
-    with suppress(OSError):  # a folder above that cannot be read
-        DISK.sync_folder(str(path.parent))
-    return path
-
-
-def _made(first: Path) -> Path:
-    """Make a directory that nobody else has made: under this name, or with a number behind it."""
-    path, numbers = first, count(2)
-    while True:
+    names = chain([path], (path.with_name(f"{path.name}-{number}") for number in count(2)))
+    for place in names:
         try:
-            path.mkdir(FOLDER_FOR_THE_OWNER, parents=True)
-            return path
-        except FileExistsError:
-            path = first.with_name(f"{first.name}-{next(numbers)}")
-
-
-def _new_place(name: str) -> Path:
-    """Return a directory under ``runs`` that is not there yet."""
-    word = re.sub(r"[^\w.-]+", "-", name).strip("-.")[:NAME_IN_PLACE] or "study"
-    stem = f"{word}-{time.strftime('%Y%m%d-%H%M%S')}"
-    path, suffix = Path("runs", stem), 1
-    while path.exists():
-        suffix += 1
-        path = Path("runs", f"{stem}-{suffix}")
-    return path
+            place.mkdir(FOLDER_FOR_THE_OWNER, parents=True, exist_ok=not is_new)
+        except OSError as error:
+            if is_new and isinstance(error, FileExistsError):
+                continue
+            raise StudyError(f"{place}: {error.strerror}; give a directory that can be written") from None
+        break
+    with suppress(OSError):  # a folder above that cannot be read
+        DISK.sync_folder(str(place.parent))
+    return place
 
 
 def open_or_create(
     path: Path,
-    wanted: Wanted,
+    request: StudyRequest,
     options: TuneOptions,
     *,
     pickled: bytes | None = None,
@@ -264,7 +229,7 @@ def open_or_create(
 
     Args:
         path: The directory.
-        wanted: What the study is to be.
+        request: What the study is to be.
         options: Checked.
         pickled: The training function, if there is one.
         version: Its version; a study that was trained by another is refused. Empty to take any.
@@ -275,7 +240,7 @@ def open_or_create(
     Raises:
         StudyError: If it holds another study, or the disk refuses.
     """
-    journal, settings = path / journals.NAME, wanted.settings
+    journal, settings = path / journals.NAME, request.settings
     ladder = None
     if journal.exists():
         there = journals.read_settings(journal)
@@ -294,11 +259,16 @@ def open_or_create(
             _set_failed_study_aside(path, quiet=options["quiet"])
             ladder = None
         elif names:
-            _refuse_changes(path, names)
+            parts = one_line(", ".join(names[:PARTS_SHOWN])) + (", ..." if len(names) > PARTS_SHOWN else "")
+            raise FunctionChanged(
+                f"{path} was trained by another version of the training function: {parts} changed since; give another "
+                "directory, or accept_changes=True (--accept-changes) to go on with the function as it is now; a "
+                "changed comment counts too"
+            )
     if pickled is not None:
         objectives.keep(path, pickled)
-    if wanted.valid is not None:
-        objectives.keep(path, wanted.valid, name=objectives.VALID)
+    if request.valid is not None:
+        objectives.keep(path, request.valid, name=objectives.VALID)
     if not journal.exists():
         create(journal, settings)
     return ladder
@@ -329,21 +299,9 @@ def _set_failed_study_aside(path: Path, *, quiet: bool) -> None:
         write(f"no trial of {path} had a result: the study begins anew; what failed is in {place}\n", sys.stderr)
 
 
-def _refuse_changes(path: Path, names: Sequence[str]) -> None:
-    """Refuse to go on with a study whose training function is another one now."""
-    parts = one_line(", ".join(names[:PARTS_SHOWN])) + (", ..." if len(names) > PARTS_SHOWN else "")
-    raise FunctionChanged(
-        f"{path} was trained by another version of the training function: {parts} changed since; give another "
-        "directory, or accept_changes=True (--accept-changes) to go on with the function as it is now; a changed "
-        "comment counts too"
-    )
-
-
 def _meant(options: TuneOptions, first: Ladder) -> Ladder:
-    """Return the ladder that is asked for: on the rungs that a study began with, if the options would make them again.
-
-    Rungs that the user did not choose follow from the top one, so with another top one all of them would differ.
-    """
+    """Return the ladder that is asked for: on the rungs that a study began with, if the options make them again."""
+    # Rungs that the user did not choose follow from the top one: with another top one all of them would differ.
     ladder = chosen_halving(options)[1]
     if options["rungs"] is None and ladder.rungs[-1] >= first.rungs[-1]:
         as_before: TuneOptions = {**options, "max_resource": first.rungs[-1]}

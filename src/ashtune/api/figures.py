@@ -1,20 +1,17 @@
-"""The figures of a study, each one of plotly's: what the methods ``plot_...`` of :class:`~ashtune.Study` return.
+"""The figures of a study, each one of plotly's: the methods ``plot_...`` of :class:`~ashtune.Study`.
 
-Rule: a figure shows the study as it was when its journal was read. What several figures need, and what takes long, is
-worked out once.
+Rule: a figure shows the study as it was when its journal was read. What takes long is worked out once.
 """
 
 from collections.abc import Callable
 from difflib import get_close_matches
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal, Unpack
+from typing import TYPE_CHECKING, Any, Literal
 
 from ashtune.analysis.loading import StudyReader
-from ashtune.core.errors import SettingsError, StudyError
+from ashtune.core.errors import SettingsError, StudyError, in_one_line
 from ashtune.core.jobs import TrialId
-from ashtune.core.options import checked
 from ashtune.core.plaintext import shown
-from ashtune.driver.options import WhatIfOptions
 from ashtune.reports.study_info import study_info
 from ashtune.space.space import Space
 
@@ -25,11 +22,9 @@ if TYPE_CHECKING:
     from ashtune.reports.figures.importance import Importance
     from ashtune.reports.figures.progress import BestSoFar
 
-NAMES_SHOWN = 8
-
 
 class Figures:
-    """Draws a study.
+    """The methods ``plot_...`` of a study.
 
     Args:
         reader: The study.
@@ -38,11 +33,12 @@ class Figures:
     def __init__(self, reader: StudyReader) -> None:
         self._reader = reader
 
+    @in_one_line
     def plot_best(self, over: Literal["time", "resource"] = "time") -> "Figure":
         """Return the best result so far, over the time or over the resource that all trials together were trained.
 
         Raises:
-            SettingsError: If ``over`` is something else, or plotly is not installed.
+            SettingsError: If ``over`` is something else.
 
         Example:
             >>> study.plot_best(over="resource").layout.xaxis.title.text
@@ -55,33 +51,25 @@ class Figures:
             raise SettingsError(f"over={shown(over)} is unknown; give 'time' or 'resource'")
         return figures[over](self._best_so_far, unit=self._unit, origin=self._reader.trials.origin)
 
+    @in_one_line
     def plot_timeline(self) -> "Figure":
-        """Return what each worker did when.
-
-        Raises:
-            SettingsError: If plotly is not installed.
-        """
+        """Return what each worker did when."""
         from ashtune.reports.figures.timeline import timeline_figure
 
         return timeline_figure(self._reader.timeline, unit=self._unit)
 
+    @in_one_line
     def plot_utilisation(self) -> "Figure":
-        """Return how many workers trained, saved or waited, over time.
-
-        Raises:
-            SettingsError: If plotly is not installed.
-        """
+        """Return how many workers trained, saved or waited, over time."""
         from ashtune.reports.figures.utilisation import utilisation_figure
 
         return utilisation_figure(self._reader.timeline)
 
+    @in_one_line
     def plot_ladder(self) -> "Figure":
         """Return the rungs: how many trials arrived, were promoted, run and failed, beside the expected number.
 
         A trial runs if it was given out and not heard of since.
-
-        Raises:
-            SettingsError: If plotly is not installed.
         """
         from ashtune.analysis.tally import Tally
         from ashtune.reports.figures.ladder import ladder_figure
@@ -91,22 +79,16 @@ class Figures:
         reader.tell([tally])  # with orders, which say what runs
         return ladder_figure(tally, study_info(reader).expected(tally), unit=self._unit)
 
+    @in_one_line
     def plot_rungs(self) -> "Figure":
-        """Return the seconds that all workers spent at each rung.
-
-        Raises:
-            SettingsError: If plotly is not installed.
-        """
+        """Return the seconds that all workers spent at each rung."""
         from ashtune.reports.figures.utilisation import rungs_figure
 
         return rungs_figure(self._reader.timeline, unit=self._unit)
 
+    @in_one_line
     def plot_curves(self) -> "Figure":
-        """Return the learning curves of the best trials and of a sample of the others.
-
-        Raises:
-            SettingsError: If plotly is not installed.
-        """
+        """Return the learning curves of the best trials and of a sample of the others."""
         from ashtune.analysis.curves import Curves
         from ashtune.reports.figures.curves import curves_figure
 
@@ -115,28 +97,31 @@ class Figures:
         reader.tell([curves])
         return curves_figure(curves, rungs=len(reader.ladder.rungs), unit=self._unit, origin=reader.trials.origin)
 
+    @in_one_line
     def plot_front(self) -> "Figure":
         """Return the front among the other results of its rung, over the first two metrics.
 
         Raises:
-            SettingsError: If the study has one metric, or plotly is not installed.
+            SettingsError: If the study has one metric.
         """
         from ashtune.reports.figures.front import front_figure
 
         return front_figure(self._reader.tally.front, self._reader.results, unit=self._unit)
 
+    @in_one_line
     def plot_importance(self) -> "Figure":
         """Return how much each hyperparameter matters, over all trials, and among the best in words.
 
         It is measured once, which takes some seconds in a large study.
 
         Raises:
-            SettingsError: If plotly or scikit-learn is not installed.
+            SettingsError: If scikit-learn is not installed.
         """
         from ashtune.reports.figures.importance import importance_figure
 
         return importance_figure(self._importance)
 
+    @in_one_line
     def plot_slice(self, name: str | None = None) -> "Figure":
         """Return the result over one hyperparameter.
 
@@ -144,7 +129,7 @@ class Figures:
             name: Of the hyperparameter; by default the most important one.
 
         Raises:
-            SettingsError: If there is no such hyperparameter, or plotly is not installed.
+            SettingsError: If there is no such hyperparameter.
         """
         from ashtune.reports.figures.slices import Slices
 
@@ -154,6 +139,7 @@ class Figures:
         rungs, origin = len(reader.ladder.rungs), reader.trials.origin
         return Slices(*self._configured, important=important, rungs=rungs, unit=self._unit, origin=origin).figure(name)
 
+    @in_one_line
     def plot_contour(self, x: str | None = None, y: str | None = None) -> "Figure":
         """Return the result over two hyperparameters, smoothed, with the trials that it was made of.
 
@@ -162,8 +148,7 @@ class Figures:
             y: The hyperparameter from bottom to top; by default the most important one that is not ``x``.
 
         Raises:
-            SettingsError: If there is no such hyperparameter, they are the same, there is one only, or plotly is not
-                installed.
+            SettingsError: If there is no such hyperparameter, they are the same, or there is one only.
         """
         from ashtune.reports.figures.contour import contour, contour_figure
 
@@ -173,22 +158,16 @@ class Figures:
         drawn = contour(*self._configured, *self._two(x, y))
         return contour_figure(drawn, self._reader.settings.goal, unit=self._unit, origin=self._reader.trials.origin)
 
+    @in_one_line
     def plot_parallel(self) -> "Figure":
-        """Return the trials as parallel coordinates; of very many hyperparameters the most important ones.
-
-        Raises:
-            SettingsError: If plotly is not installed.
-        """
+        """Return the trials as parallel coordinates; of very many hyperparameters the most important ones."""
         from ashtune.reports.figures.coordinates import coordinates_figure
 
         return coordinates_figure(*self._configured, important=self._important, unit=self._unit)
 
+    @in_one_line
     def plot_audit(self) -> "Figure":
-        """Return what became of the promotions at each rung, and how many proved wrong.
-
-        Raises:
-            SettingsError: If plotly is not installed.
-        """
+        """Return what became of the promotions at each rung, and how many proved wrong."""
         from ashtune.analysis.audit import Audit
         from ashtune.reports.audit_view import audit_figure
 
@@ -197,20 +176,7 @@ class Figures:
         reader.tell([audit])
         return audit_figure(audit, study_info(reader).expected(reader.tally), unit=self._unit)
 
-    def plot_whatif(self, **given: Unpack[WhatIfOptions]) -> "Figure":
-        """Return what the study would have taken under other choices: the figure of :meth:`~ashtune.Study.whatif`.
-
-        Args:
-            given: The arguments of :meth:`~ashtune.Study.whatif`.
-
-        Raises:
-            SettingsError: If the options do not fit together, or the study; or plotly is not installed.
-            StudyError: If no trial was trained.
-        """
-        from ashtune.api.whatif import what_if
-
-        return what_if(self._reader, checked(WhatIfOptions, given)).plot()
-
+    @in_one_line
     def plot_roofline(self) -> "Figure":
         """Return the roofs of the machine and the training steps below them, if a roofline is in the study's directory.
 
@@ -226,11 +192,11 @@ class Figures:
             raise StudyError(f"{directory} has no roofline; `ashtune roofline --keep {directory}` measures one")
         return roofline_figure(placed)
 
+    @in_one_line
     def plot_profile(self) -> "Figure":
         """Return where the training time went by function.
 
         Raises:
-            SettingsError: If plotly is not installed.
             StudyError: If the study was not profiled.
         """
         from ashtune.reports.profile import profile_figure, read_profile
@@ -258,11 +224,6 @@ class Figures:
 
     @cached_property
     def _importance(self) -> "Importance":
-        """What mattered.
-
-        Raises:
-            SettingsError: If scikit-learn is not installed.
-        """
         from ashtune.reports.figures.importance import importance
 
         return importance(*self._configured)
@@ -281,12 +242,10 @@ class Figures:
         return tuple(Space.from_record(self._reader.settings.space).names)
 
     def _check_name(self, argument: str, name: str) -> None:
-        if name in self._names:
-            return
-        near = get_close_matches(name, self._names, 1) if isinstance(name, str) else []
-        more = ", ..." if len(self._names) > NAMES_SHOWN else ""
-        there = f"did you mean {near[0]}?" if near else f"there are {', '.join(self._names[:NAMES_SHOWN])}{more}"
-        raise SettingsError(f"{argument}={shown(name)} is no hyperparameter of this study; {there}")
+        if name not in self._names:
+            near = get_close_matches(str(name), self._names, 1)
+            there = f"did you mean {near[0]}?" if near else f"there are {', '.join(self._names)}"
+            raise SettingsError(f"{argument}={shown(name)} is no hyperparameter of this study; {there}")
 
     def _two(self, x: str | None, y: str | None) -> tuple[str, str]:
         """Return two hyperparameters: those given, and in place of others the most important ones."""

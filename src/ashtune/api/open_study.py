@@ -1,32 +1,29 @@
-"""``open_study``: a study whose loop is the user's own, which asks for trials and tells what came of them.
+"""``open_study``: a study whose loop is the user's own, which asks for trials and tells their results.
 
-There is no driver beside the asker. Each ``ask`` and ``tell`` takes a turn of the one loop
-(:class:`~ashtune.engines.loop.Drive`) in its own thread, and what is asked for is the trial that a training function
-would have been handed, with the same job, reports and checkpoint behind it.
+There is no driver beside the asker: each ``ask`` and ``tell`` takes a turn of the one loop
+(:class:`~ashtune.engines.loop.Drive`) in its own thread. A training function would be handed the same trial.
 
 Rule 1: one turn at a time, under a lock; nothing that takes long is done under it but a proposal that is waited for.
 Rule 2: what was told is in the journal when ``tell`` returns. What is out when this process dies is asked for again.
-Rule 3: a turn that was broken off, as by Ctrl-C or a full disk, is the last: what the journal holds decides how it goes
-on, when the study is opened again.
+Rule 3: a turn that was broken off, as by Ctrl-C or a full disk, is the last until the study is opened again.
 """
 
 import atexit
 import enum
 import os
 import threading
-import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, NoReturn, Unpack
 
-from ashtune.api.creating import hint, make_folder, open_or_create, place_for, wanted_study
+from ashtune.api.creating import hint, make_folder, open_or_create, place_for, study_request
 from ashtune.api.study import Study
 from ashtune.core import process
 from ashtune.core.checks import check_flag, check_seconds, check_whole
 from ashtune.core.confirm import Confirm
 from ashtune.core.errors import AshtuneError, CannotGoOn, SettingsError, StudyError, in_one_line
-from ashtune.core.events import Event, JobFinished, JobPaused, Progress, StopRequested, TrialReleased
+from ashtune.core.events import NO_REASON, Event, JobFinished, JobPaused, Progress, StopRequested, TrialReleased
 from ashtune.core.jobs import Mode, TrialId
 from ashtune.core.ladder import Reduction
 from ashtune.core.numbers import plural, seconds_text
@@ -40,6 +37,7 @@ from ashtune.engines.own_loop import AskedWorkers, DirectChannel, OwnLoopEngine,
 from ashtune.schedulers.protocol import Scheduler
 from ashtune.search.protocol import Search
 from ashtune.study.lock import StudyLock
+from ashtune.training.job import RunningJob
 from ashtune.training.messages import JobEvent, Mailbox
 from ashtune.training.outcomes import REASON_CHARACTERS, Outcomes
 from ashtune.training.reports import as_metrics, names_text
@@ -49,27 +47,27 @@ from ashtune.training.trial import Trial
 CLOSED = "closed by its own loop"
 
 
-class Answer(enum.Enum):
-    """What a result means for its trial: what :meth:`OpenStudy.tell` returns.
+class NextStep(enum.Enum):
+    """What follows for a trial from its result: what :meth:`OpenStudy.tell` returns.
 
     Example:
         >>> with open_study({"x": (0.0, 1.0)}, metric="loss", mode="min", trials=1, max_resource=1) as study:
         ...     study.tell(study.ask(), float("nan"))
-        <Answer.STOP: 'stop'>
+        <NextStep.STOP: 'stop'>
     """
 
     GO_ON = "go on"
-    """It is promoted, and whoever told it trains on: its ``target`` is further now."""
+    """It is promoted, and its teller trains on: its ``target`` is further now."""
     PAUSE = "pause"
-    """It may be asked for again, by anyone, from what was saved of it; where nothing was saved from 0, and then it may
-    be that no promotion can reach it. What was saved of the best of a rung is kept also where none can."""
+    """It may be asked for again, by anyone, from what was saved of it, which is kept; from 0 where nothing was saved,
+    and then perhaps no promotion can reach it."""
     STOP = "stop"
     """What was saved of it is not kept: it failed, was stopped on purpose, or no promotion can reach it. Only where a
     ``checkpoint_limit`` left no room for it may it be asked for again, from 0."""
 
 
 class _AskedTrial:
-    """A trial that is asked: somebody asked for it, and has not told it to the end."""
+    """A trial that is out: somebody asked for it, and has not told it to the end."""
 
     def __init__(self, prepared: PreparedTrial, channel: DirectChannel, mailbox: Mailbox) -> None:
         self.prepared = prepared
@@ -84,9 +82,8 @@ class _AskedTrial:
 class OpenStudy:
     """A study that is open for a loop of your own; made by :func:`open_study`.
 
-    ``ask`` gives the next trial, ``tell`` takes its result. Any number of threads of this process may do both, one
-    trial may be asked for in one thread and told in another, and the training itself may be anywhere. Until it is
-    closed, no other process can drive the study; reading it is free to all.
+    ``ask`` gives the next trial, ``tell`` takes its result, in any thread of this process; the training may be
+    anywhere. Until it is closed, no other process can drive the study; reading it is free to all.
 
     Example:
         >>> space = {"rate": (0.01, 0.4)}
@@ -112,7 +109,6 @@ class OpenStudy:
         self._changed = threading.Condition()
         self._waiting = 0  # askers for whom there is nothing yet
         self._asked: dict[TrialId, _AskedTrial] = {}
-        self._told: weakref.WeakSet[Trial] = weakref.WeakSet()
         self._broken = ""  # why no turn can be taken
         self._is_closed = False
         self._process = process.pid
@@ -122,11 +118,10 @@ class OpenStudy:
     def ask(self, *, wait: bool = True) -> Trial | None:
         """Return the next trial to train, from its ``start`` to its ``target``; None when the study has ended.
 
-        Nobody else is given it until it is told, failed or given back, or the study is opened again.
+        No other asker has it until it is told, failed or given back, or the study is opened again.
 
         Args:
-            wait: Whether to wait where nothing can be given before another trial is told. If not, None is returned then
-                too.
+            wait: Whether to wait, or return None, where nothing can be given before another trial is told.
 
         Raises:
             StudyError: If the study is closed, or cannot go on.
@@ -161,25 +156,24 @@ class OpenStudy:
         resource: int | None = None,
         busy_seconds: float | None = None,
         **metrics: Any,
-    ) -> Answer:
+    ) -> NextStep:
         """Tell the result of a trial at its ``target``; it is in the journal when this returns.
 
-        ``tell(trial, loss=0.3, accuracy=0.9)``, ``tell(trial, {"loss": 0.3, "accuracy": 0.9})`` and, for a study with
-        one metric, ``tell(trial, 0.3)``. After a loop over ``trial.epochs()``, in which the trial reported its result
-        itself, ``tell(trial)`` alone ends it. A result that is not finite is a failure. What is to be kept for a
-        promotion is saved before: ``trial.save(model)``.
+        ``tell(trial, loss=0.3, accuracy=0.9)``, ``tell(trial, {"loss": 0.3, "accuracy": 0.9})`` or, with one metric,
+        ``tell(trial, 0.3)``. After a loop over ``trial.epochs()``, in which the trial reported, ``tell(trial)`` ends
+        it. A result that is not finite is a failure. What a promotion needs is saved before: ``trial.save(model)``.
 
         ``tell(trial, resource=3, loss=0.5)`` on the way to the target is a report between rungs. It is written with the
-        result of the rung, and answered by ``Answer.GO_ON``, or ``Answer.PAUSE`` when the study is stopping.
+        result of the rung, and answered by ``NextStep.GO_ON``, or ``NextStep.PAUSE`` when the study is stopping.
 
         Args:
             trial: What :meth:`ask` returned.
             result: All metrics as a dict, or the study's metric as a number.
             go_on: Whether you can train on at once, with the trial still in memory. Then the answer may be
-                ``Answer.GO_ON``; without, a trial that is promoted is asked for again.
+                ``NextStep.GO_ON``; without, a trial that is promoted is asked for again.
             resource: How far it is trained, if not to its target.
             busy_seconds: What the training took; by default the time since it was asked for, or was answered
-                ``Answer.GO_ON`` at a rung, waiting in a queue of yours included. A loop over ``trial.epochs()`` is
+                ``NextStep.GO_ON`` at a rung, waiting in a queue of yours included. A loop over ``trial.epochs()`` is
                 always measured so.
             metrics: Numbers by name; the study's own must be among them.
 
@@ -190,7 +184,6 @@ class OpenStudy:
             StudyError: If the trial is none that is out, was saved and is not restored, a metric of the study is
                 missing, or the study is closed or cannot go on. Nothing is told then.
             ObjectiveError: If a value is not a number, or is no result of this rung. Nothing is told then.
-            SettingsError: If another argument is not what it should be.
         """
         check_flag("go_on", go_on)
         with self._telling(trial) as asked:
@@ -201,21 +194,26 @@ class OpenStudy:
                     "trial.restore() after ask(), train on from what it returns, and tell the trial then"
                 )
             told = _metrics_of(asked, result, metrics)
-            at = job.target if resource is None else _checked_resource(asked, resource)
-            asked.channel.busy_seconds = None if busy_seconds is None else _checked_seconds(asked, busy_seconds)
+            if job.has_loop and not (resource is None and busy_seconds is None):
+                raise StudyError(
+                    f"trial {job.trial} trains over trial.epochs(), where its resource and seconds are measured; leave "
+                    "out resource= and busy_seconds="
+                )
+            at = job.target if resource is None else check_whole("resource", resource)
+            asked.channel.busy_seconds = None if busy_seconds is None else _checked_seconds(job, busy_seconds)
             if told is not None and job.phase == "training" and not job.has_loop:
                 self._look_at_the_time()
                 if job.report_at(at, told) and at < job.target:
-                    return Answer.GO_ON
+                    return NextStep.GO_ON
                 told = None
             if go_on and job.phase == "training" and not (job.has_loop or job.is_stopped) and job.goes_on():
                 asked.prepared.writer.go_on()
-                return Answer.GO_ON
+                return NextStep.GO_ON
             return self._end(asked, told)
 
     @in_one_line
     def fail(self, trial: Trial, why: str | BaseException) -> None:
-        """Tell that a trial came to nothing: it ranks last and is not trained again.
+        """Tell that a trial failed: it ranks last and is not trained again.
 
         Args:
             trial: What :meth:`ask` returned.
@@ -224,26 +222,25 @@ class OpenStudy:
 
         Raises:
             StudyError: As :meth:`tell`.
-            SettingsError: If the reason is neither text nor an exception, or says that the study is to stop. Nothing is
-                told then.
+            SettingsError: If the reason is neither text nor an exception, or says that the study is to stop.
         """
-        _check_why(why)
+        if isinstance(why, CannotGoOn) or not isinstance(why, str | BaseException):
+            raise SettingsError(
+                f"why={shown(why)} is no reason for a failure; give text or the exception that was caught, or call "
+                "study.give_back(trial)"
+            )
         with self._telling(trial) as asked:
             _, job, writer, _ = asked.prepared
             job.hear_out()
             if isinstance(why, BaseException):
                 asked.outcomes.tell_error(job, why, writer)
             else:
-                reason = one_line(why, REASON_CHARACTERS) or "no reason given"
-                asked.outcomes.tell_failure(reason, job, writer)
+                asked.outcomes.tell_failure(one_line(why, REASON_CHARACTERS) or NO_REASON, job, writer)
             self._forget(asked)
 
     @in_one_line
     def give_back(self, trial: Trial) -> None:
         """Give a trial back untrained, as when its machine is gone: it is asked for again, before anything new.
-
-        Args:
-            trial: What :meth:`ask` returned.
 
         Raises:
             StudyError: As :meth:`tell`.
@@ -265,7 +262,7 @@ class OpenStudy:
 
     @in_one_line
     def close(self) -> None:
-        """Let the study go. What is out is asked for again when it is opened again.
+        """Close the study. What is out is asked for again when it is opened again.
 
         ``with open_study(...) as study`` closes it at its end, and the end of the process does.
 
@@ -355,7 +352,7 @@ class OpenStudy:
             self._turn()
 
     def _turn(self, event: Event | None = None) -> None:
-        """Take turns of the loop until all is taken in; whoever waits looks again. The caller holds the lock."""
+        """Take turns of the loop until all is taken in; those who wait look again. The caller holds the lock."""
         drive, workers = self._drive, self._workers
         if drive is None or workers is None or not drive.controller.is_open:
             return
@@ -373,7 +370,7 @@ class OpenStudy:
         self._changed.notify_all()
 
     def _check_process(self) -> None:
-        """Refuse a process that was forked; it must not wait for a lock either, which nobody would open there."""
+        """Refuse a process that was forked, before it waits for a lock that stays closed there."""
         if process.pid != self._process:
             raise StudyError(f"{self.directory} is open in process {self._process}; a process forked from it may read")
 
@@ -391,23 +388,18 @@ class OpenStudy:
     def _telling(self, trial: object) -> Iterator[_AskedTrial]:
         """Find what is known of a trial that is out, and let nobody else tell it meanwhile.
 
-        What breaks it off, as Ctrl-C while a checkpoint is put in its place, leaves a trial that can be told again; if
-        it is not known what the driver has heard, nothing more is told before the study is opened again.
-
-        Raises:
-            StudyError: If it is not out.
+        What breaks it off, as Ctrl-C, leaves a trial that can be told again; where it is not known what the driver has
+        heard, nothing more is told before the study is opened again.
         """
         self._check_process()
         with self._changed:
             self._check_usable()
-        if not isinstance(trial, Trial):
-            raise StudyError(f"{shown(trial)} is no trial; give what ask() returned")
-        asked = self._asked.get(trial.number)
+        asked = self._asked.get(trial.number) if isinstance(trial, Trial) else None
         if asked is None or asked.prepared.trial is not trial:
-            self._refuse(trial)
+            _refuse(trial)
         with asked.lock:
             if asked.is_over:
-                self._refuse(trial)
+                _refuse(trial)
             try:
                 yield asked
             except BaseException as error:
@@ -419,14 +411,7 @@ class OpenStudy:
                     asked.prepared.objects.reopen()
                 raise
 
-    def _refuse(self, trial: Trial) -> NoReturn:
-        if trial in self._told:
-            raise StudyError(f"trial {trial.number} was told already, to {trial.target}; ask() gives what comes next")
-        raise StudyError(
-            f"trial {trial.number} was not asked for here; tell it to the study that gave it, while that is open"
-        )
-
-    def _end(self, asked: _AskedTrial, told: Mapping[str, Any] | None) -> Answer:
+    def _end(self, asked: _AskedTrial, told: Mapping[str, Any] | None) -> NextStep:
         """End the job of a trial, as if its training function had returned what was told."""
         trial, job, writer, objects = asked.prepared
         objects.save()
@@ -444,7 +429,7 @@ class OpenStudy:
                     is_kept = self._drive is not None and trial.number in self._drive.controller.checkpoints
             case _:
                 is_kept = False
-        return Answer.PAUSE if is_kept else Answer.STOP
+        return NextStep.PAUSE if is_kept else NextStep.STOP
 
     def _forget(self, asked: _AskedTrial) -> None:
         """A trial is out no longer."""
@@ -452,18 +437,17 @@ class OpenStudy:
             asked.is_over = True
             if self._asked.get(asked.prepared.trial.number) is asked:  # its next job may be out already
                 del self._asked[asked.prepared.trial.number]
-            self._told.add(asked.prepared.trial)
+
+
+def _refuse(trial: object) -> NoReturn:
+    which = f"trial {trial.number}" if isinstance(trial, Trial) else shown(trial)
+    raise StudyError(f"{which} is not out here: it was told already, or is of another study; ask() gives the next one")
 
 
 def _metrics_of(
     asked: _AskedTrial, result: Mapping[str, Any] | float | None, named: Mapping[str, Any]
 ) -> Mapping[str, float | None] | None:
-    """Return the metrics that were told, as plain numbers; None if there are none, as the trial has reported before.
-
-    Raises:
-        ObjectiveError: If a value is not a number, or they were given in two ways.
-        StudyError: If one of the study's metrics is missing.
-    """
+    """Return the metrics that were told, as plain numbers; None if there are none, as the trial has reported before."""
     job, number = asked.prepared.job, asked.prepared.trial.number
     told = job.reports.plain(as_metrics(result, named, job.reports.needed))
     is_due = job.phase == "training" and job.reports.last_resource < 0
@@ -477,42 +461,8 @@ def _metrics_of(
     return told or None
 
 
-def _check_why(why: object) -> None:
-    """Refuse what is no reason for a failure.
-
-    Raises:
-        SettingsError: If it is none.
-    """
-    if isinstance(why, CannotGoOn):
-        raise SettingsError(
-            f"why={shown(why)} fails no trial: it says that the study is to stop, and the trial to be trained again; "
-            "write study.give_back(trial), and study.close()"
-        )
-    if not isinstance(why, str | BaseException):
-        raise SettingsError(
-            f"why={shown(why)} is neither text nor an exception; write study.fail(trial, 'the door was open'), or give "
-            "the exception that was caught"
-        )
-
-
-def _checked_resource(asked: _AskedTrial, resource: int) -> int:
-    """Return how far a trial is trained, or refuse it where the loop over epochs says so."""
-    if asked.prepared.job.has_loop:
-        raise StudyError(
-            f"resource={shown(resource)} of trial {asked.prepared.trial.number}, which trains over trial.epochs(), is "
-            "known from there; leave it out"
-        )
-    return check_whole("resource", resource)
-
-
-def _checked_seconds(asked: _AskedTrial, seconds: float) -> float:
-    """Return how long a training took, or refuse what is longer than it can have taken, or was measured already."""
-    job = asked.prepared.job
-    if job.has_loop:
-        raise StudyError(
-            f"busy_seconds={shown(seconds)} of trial {job.trial}, which trains over trial.epochs(), is measured there; "
-            "leave it out"
-        )
+def _checked_seconds(job: RunningJob, seconds: float) -> float:
+    """Return how long a training took, or refuse what is longer than it can have taken."""
     checked, most = check_seconds("busy_seconds", seconds), job.seconds
     if job.phase == "training" and checked > most:  # else its result is in the journal already
         raise StudyError(
@@ -553,12 +503,10 @@ def open_study(
 ) -> OpenStudy:
     """Open a study for a loop of your own, which asks for trials and tells their results.
 
-    It is for whoever trains elsewhere than in a Python function that ashtune may call: on a robot, in a laboratory, on
-    a cluster with a queue of its own, in a pool of processes that is there already. All else is as with
-    :func:`~ashtune.tune`: the directory is that of a study, and one that holds the same study already is continued.
-    What ``trial.restore()`` reads there is a pickle: open only studies whose origin you trust.
-
-    The arguments that are not named here are those of :func:`~ashtune.tune`.
+    It is for training that no Python function can do: on a robot, in a laboratory, on a cluster with a queue of its
+    own. All else is as with :func:`~ashtune.tune`: a directory that holds the same study already is continued, and
+    the arguments that are not named here are the same. What ``trial.restore()`` reads is a pickle: open only studies
+    whose origin you trust.
 
     Args:
         space: A dict of hyperparameters, as for :func:`~ashtune.tune`, or a ConfigurationSpace.
@@ -570,7 +518,7 @@ def open_study(
         The study, which holds its directory until it is closed.
 
     Raises:
-        AshtuneError: In one line, for whatever cannot be used.
+        AshtuneError: If something does not fit.
 
     Example:
         >>> with open_study({"x": (0.0, 1.0)}, metric="loss", mode="min", trials=8, max_resource=9) as study:
@@ -595,13 +543,13 @@ def _open(
     directory = options["directory"]
     path = place_for(directory, "study")
     name = "study" if directory is None else os.path.basename(os.path.realpath(path))  # noqa: PTH119 - it may be a loop
-    wanted = wanted_study(space, metric, mode, options, path=path, name=name, given=given)
+    request = study_request(space, metric, mode, options, path=path, name=name, given=given)
     if not options["quiet"]:
-        wanted.say()
+        request.say()
     path = make_folder(path, is_new=directory is None)
     with ExitStack() as stack:
         stack.enter_context(StudyLock(path))
-        longer = open_or_create(path, wanted, options)
+        longer = open_or_create(path, request, options)
         engine = OwnLoopEngine()
         drive = stack.enter_context(Session(path, options, engine, longer, valid=options["valid"]).open())
         return OpenStudy(path, drive, engine.workers, stack.pop_all(), quiet=options["quiet"])

@@ -2,16 +2,15 @@
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from functools import wraps
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, TextIO, cast
+from typing import TYPE_CHECKING, Any, Literal, TextIO, cast
 
 from ashtune.analysis.counts import BestResult
 from ashtune.analysis.loading import StudyReader
 from ashtune.api.best import Best, Front, Top, trial_number
 from ashtune.api.figures import Figures
-from ashtune.core.checks import check_directory, check_whole
+from ashtune.core.checks import check_whole
 from ashtune.core.errors import AshtuneError, StudyError, in_one_line
 from ashtune.core.events import WorkerLost
 from ashtune.core.jobs import Mode, TrialId
@@ -25,12 +24,12 @@ from ashtune.space.configspace import space_of_record
 from ashtune.space.space import Space
 from ashtune.study import objective_file as objectives
 from ashtune.study.factory import observed_study
+from ashtune.study.folders import check_directory
 from ashtune.study.journal import read_events
 
 if TYPE_CHECKING:
     import pandas
     from ConfigSpace import ConfigurationSpace
-    from plotly.graph_objects import Figure
 
     from ashtune.analysis.confirm import Confirmed
     from ashtune.analysis.trials import TrialRecord
@@ -44,28 +43,13 @@ if TYPE_CHECKING:
     from ashtune.reports.profile import Profile
     from ashtune.reports.sections import ReportedStudy
     from ashtune.schedulers.protocol import Scheduler
-    from ashtune.simulation.traces import Traces
 
 
-Given = ParamSpec("Given")
-
-
-def _draws(
-    draw: "Callable[Concatenate[Figures, Given], Figure]",
-) -> "Callable[Concatenate[Study, Given], Figure]":
-    """Return a figure as a method of the study, with the name, the arguments and the docstring that it has."""
-
-    @wraps(draw)
-    def plot(study: "Study", /, *args: Given.args, **kwargs: Given.kwargs) -> "Figure":
-        return draw(study._figures, *args, **kwargs)
-
-    return in_one_line(plot)
-
-
-class Study:
+class Study(Figures):
     """What a study found, read from its directory; made by :func:`~ashtune.tune` or :meth:`load`.
 
-    Reading executes nothing of the directory; :meth:`resume`, :meth:`train` and ``study.best.load()`` do.
+    Reading executes nothing of the directory; :meth:`resume`, :meth:`train` and ``study.best.load()`` do. Figures and
+    pages need plotly and tables pandas, ``pip install 'ashtune[report,pandas]'``, and raise ``SettingsError`` without.
 
     Example:
         >>> study = Study.load("runs/digits")  # doctest: +SKIP
@@ -81,17 +65,15 @@ class Study:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
-        self._reader = StudyReader(directory)
-        self._figures = Figures(self._reader)
+        super().__init__(StudyReader(directory))
 
     @classmethod
     @in_one_line
     def load(cls, directory: str | Path) -> "Study":
-        """Return the study kept in a directory, be it done, stopped or running.
+        """Return the study kept in a directory, whether it is done, stopped or running.
 
         Raises:
             JournalError: If there is none.
-            SettingsError: If that is not the name of a folder.
         """
         return cls(check_directory(directory))
 
@@ -122,7 +104,6 @@ class Study:
 
         Raises:
             SettingsError: If ConfigSpace is not installed: ``pip install 'ashtune[configspace]'``.
-            SpaceError: If ConfigSpace has no such space.
         """
         return space_of_record(self._reader.settings.space)
 
@@ -155,10 +136,8 @@ class Study:
     def best(self) -> Best:
         """The best trial at the highest rung that any trial reached; of a study with ``confirm=`` the named winner.
 
-        Its metrics are those of its first training: :attr:`confirmed` says what its mean is.
-
-        Of several metrics it is the one of the :attr:`front` that the study's weights prefer; without weights the knee.
-        One that violates constraints is the best only where all do.
+        With several metrics it is the one of the :attr:`front` that the study's weights prefer, by default the knee.
+        One that violates constraints is the best only where all do. Its metrics are those of its first training.
 
         Raises:
             StudyError: If no trial has a result.
@@ -181,7 +160,7 @@ class Study:
     @property
     @in_one_line
     def best_at_any_rung(self) -> Best:
-        """The best result of all, be it at a lower rung.
+        """The best result of all, perhaps at a lower rung.
 
         Raises:
             StudyError: If no trial has a result.
@@ -191,23 +170,12 @@ class Study:
     @property
     @in_one_line
     def front(self) -> Front:
-        """The results at the highest rung that no other there dominates; with one metric the best alone.
-
-        Of equal results the earliest is there. Results that violate constraints are there only where all do.
-        """
+        """The results at the highest rung that no other there dominates; with one metric the best alone."""
         return Front(map(self._best, in_a_row(self._reader.tally.front)), self._reader.settings.goal)
 
     @in_one_line
     def top(self, count: int) -> Top:
-        """Return the best trials, the best first, each by its result at its highest rung.
-
-        Those at a higher rung come first, since they were better before: the order of the report.
-
-        Args:
-            count: How many, at most.
-
-        Raises:
-            SettingsError: If ``count`` is not a whole number of at least 1.
+        """Return at most ``count`` of the best trials, those with a result at a higher rung first, as the report does.
 
         Example:
             >>> [best.resource for best in study.top(3)]
@@ -215,35 +183,24 @@ class Study:
         """
         check_whole("count", count)
         records = (self.trials[trial] for _, _, trial in self._reader.results.standings()[:count])
-        return Top(
-            Best(
-                record.number,
-                record.configuration,
-                record.metrics,
-                record.rung or 0,
-                record.result_resource,
-                self.directory,
-                record.origin,
-            )
-            for record in records
-        )
+        return Top(self._at(each.number, each.metrics, each.rung or 0, each.result_resource) for each in records)
 
     def _best(self, result: BestResult | None) -> Best:
         if result is None:
             raise StudyError(f"no trial of {self.directory} has a result; `ashtune report {self.directory}` says why")
-        trials, trial = self._reader.trials, result.trial
-        config, origin = trials.configuration(trial), trials.origin(trial)
-        return Best(trial, config, result.metrics, result.rung, result.resource, self.directory, origin)
+        return self._at(result.trial, result.metrics, result.rung, result.resource)
+
+    def _at(self, trial: int, metrics: dict[str, float | None], rung: int, resource: int) -> Best:
+        """Return a trial with its result at a rung."""
+        trials = self._reader.trials
+        config, origin = trials.configuration(TrialId(trial)), trials.origin(TrialId(trial))
+        return Best(trial, config, metrics, rung, resource, self.directory, origin)
 
     @in_one_line
     def log(self, trial: int) -> str:
-        """Return what a trial printed, from its first epoch to its last; nothing of a stretch that still runs.
+        """Return what a trial printed, by its number: all but a stretch that still runs; of a worker that died the end.
 
-        Of a worker that died there is the end only. Fused studies train several trials at a time, so what they print is
-        in the study's ``logs`` by worker.
-
-        Args:
-            trial: Its number.
+        Fused studies train several trials at a time, so what they print is in the study's ``logs`` by worker.
 
         Raises:
             StudyError: If there is no such trial, or a log cannot be read.
@@ -261,11 +218,7 @@ class Study:
         return "".join(parts)
 
     def _check_trial(self, trial: int) -> TrialId:
-        """Return the number of a trial that is there.
-
-        Raises:
-            StudyError: If it is not.
-        """
+        """Return the number of a trial that is there, or refuse it."""
         number, there = trial_number(trial), len(self.trials)
         if number is None or not 0 <= number < there:
             raise StudyError(f"trial {shown(trial)} is not there; {self.directory} has {there} trials, from 0 on")
@@ -282,29 +235,24 @@ class Study:
     ) -> "Trained":
         """Train a configuration once more, outside of the study and in this process; the study stays as it is.
 
-        This loads the study's training function, which is a pickle, unless another is given: train only from studies
-        whose origin you trust.
-
         Args:
-            what: One of the best, the number of a trial, or a configuration. A trial has the same ``trial.seed`` as it
-                had in the study.
+            what: One of the best, the number of a trial, or a configuration. A trial has the ``trial.seed`` that it had
+                in the study.
             resource: How far, from the beginning; or from where ``directory`` left it.
-            objective: Another training function, as one that trains on all data; by default the study's.
-            directory: Where what is saved goes, to be taken up by the next call; by default it is given back in
-                memory only, and files in ``trial.checkpoint_dir`` are lost.
-
-        Returns:
-            What it reported last, all it reported, and the model it saved.
+            objective: Another training function, as one that trains on all data; by default the study's, which is a
+                pickle: train only from studies whose origin you trust.
+            directory: Where what is saved goes, to be taken up by the next call; by default it is returned in memory
+                only, and files in ``trial.checkpoint_dir`` are lost.
 
         Example:
             >>> study.train(study.best, 16).resource
             16
 
         Raises:
-            AshtuneError: In one line, for whatever cannot be used.
+            AshtuneError: If something does not fit, or the training has no result.
             Exception: What the training function raises.
         """
-        from ashtune.api.again import Wanted, function_of, train_again
+        from ashtune.api.again import function_of, train_again
 
         check_whole("resource", resource)
         number = trial_number(what)
@@ -315,39 +263,31 @@ class Study:
         else:
             configuration = Space.from_record(self._reader.settings.space).check(cast("Mapping[str, Any]", what))
             number = TrialId(len(self.trials))
-        place = None if directory is None else Path(directory)
-        function = function_of(self.directory) if objective is None else objective
-        top = self._reader.ladder.rungs[-1]
-        wanted = Wanted(trial=number, configuration=configuration, resource=resource, max_resource=top)
-        return train_again(function, self._reader.settings, wanted, place)
+        return train_again(
+            function_of(self.directory) if objective is None else objective,
+            self._reader.settings,
+            number,
+            configuration,
+            resource=resource,
+            max_resource=self._reader.ladder.rungs[-1],
+            directory=None if directory is None else Path(directory),
+        )
 
     @in_one_line
     def dataframe(self) -> "pandas.DataFrame":
-        """Return a table of all trials: number, status, rung, resource, configuration, metrics, seconds, origin.
-
-        Raises:
-            SettingsError: If pandas is not installed.
-        """
+        """Return a table of all trials: number, status, rung, resource, configuration, metrics, seconds, origin."""
         return self._reader.trials.dataframe()
 
     @in_one_line
     def curves_dataframe(self) -> "pandas.DataFrame":
-        """Return every report of every trial: trial, resource, metrics.
-
-        Raises:
-            SettingsError: If pandas is not installed.
-        """
+        """Return every report of every trial: trial, resource, metrics."""
         from ashtune.analysis.trials import curves_dataframe
 
         return curves_dataframe(self._reader.events())
 
     @in_one_line
     def report(self, stream: TextIO | None = None) -> None:
-        """Print what was found and where the time went: to stdout, or another stream.
-
-        Raises:
-            SettingsError: If ``stream`` is no open file.
-        """
+        """Print what was found and where the time went: to stdout, or another stream."""
         from ashtune.reports.report import summary
         from ashtune.reports.terminal.text import show
 
@@ -358,7 +298,7 @@ class Study:
         """Write the report as one page that needs nothing else: figures, tables and what they say.
 
         Raises:
-            SettingsError: If plotly is not installed, or the file cannot be written.
+            SettingsError: If the file cannot be written.
         """
         from ashtune.reports.page.html import write
         from ashtune.reports.report import report_page
@@ -382,15 +322,12 @@ class Study:
 
     @in_one_line
     def export(self, to: str, out: str | PathLike[str] | None = None) -> str:
-        """Copy the study to a tracker or a file; return where the copy is.
-
-        Done again later, as when the study has gone on, it adds what is new, and writes nothing twice.
+        """Copy the study to a tracker or a file, or add what is new there; return where the copy is.
 
         Args:
             to: "csv", "mlflow", "optuna", "tensorboard", "trackio", "wandb", or the name that an installed package has
                 given to an :class:`~ashtune.observers.Exporter`.
-            out: Where to, for another place than the exporter's own. That is in the study's directory, and for Trackio
-                its folder on this machine.
+            out: Where to; by default in the study's directory, and for Trackio its folder on this machine.
 
         Example:
             >>> study.export("csv").endswith("results.csv")
@@ -413,22 +350,6 @@ class Study:
         except Exception as error:
             raise StudyError(f"{self.directory} cannot be copied to {to}: {error_line(error)}") from error
         return exporter.place
-
-    plot_best = _draws(Figures.plot_best)
-    plot_timeline = _draws(Figures.plot_timeline)
-    plot_utilisation = _draws(Figures.plot_utilisation)
-    plot_ladder = _draws(Figures.plot_ladder)
-    plot_rungs = _draws(Figures.plot_rungs)
-    plot_curves = _draws(Figures.plot_curves)
-    plot_front = _draws(Figures.plot_front)
-    plot_importance = _draws(Figures.plot_importance)
-    plot_slice = _draws(Figures.plot_slice)
-    plot_contour = _draws(Figures.plot_contour)
-    plot_parallel = _draws(Figures.plot_parallel)
-    plot_audit = _draws(Figures.plot_audit)
-    plot_whatif = _draws(Figures.plot_whatif)
-    plot_roofline = _draws(Figures.plot_roofline)
-    plot_profile = _draws(Figures.plot_profile)
 
     @in_one_line
     def profile(self) -> "Profile":
@@ -457,8 +378,7 @@ class Study:
     ) -> "WhatIf":
         """Return what the study would have taken under other choices: its curves and timings, replayed in virtual time.
 
-        Nothing is trained, and nothing of the directory is executed. Each choice takes some milliseconds a trial and
-        draw.
+        Each choice takes some milliseconds a trial and draw.
 
         Args:
             workers: Numbers of workers, 1 to 64 by default.
@@ -470,9 +390,6 @@ class Study:
             cores_per_worker: Cores of each worker, for ``budget``; 1 by default.
             draws: Replays that a spread is over, 10 by default.
             seed: Decides which replays are drawn.
-
-        Returns:
-            The predictions, and what they rest on.
 
         Raises:
             SettingsError: If the options do not fit together, or the study.
@@ -487,17 +404,6 @@ class Study:
         from ashtune.api.whatif import what_if
 
         return what_if(self._reader, checked(WhatIfOptions, given))
-
-    @in_one_line
-    def traces(self) -> "Traces":
-        """Return what is known of its trials and its timing, for a simulation: :mod:`ashtune.simulation.whatif`.
-
-        Raises:
-            StudyError: If no trial was trained.
-        """
-        from ashtune.simulation.recording import traces_of
-
-        return traces_of(self._reader)
 
     @in_one_line
     def resume(
@@ -516,24 +422,21 @@ class Study:
         watch: bool | Literal["control"] = False,
         quiet: bool = False,
     ) -> "Study":
-        """Continue the study.
+        """Continue the study, and return it read again.
 
         This loads the training function and the checkpoints kept in the directory, which are pickles:
         resume only studies whose origin you trust.
 
-        The arguments that are not named here are those of :func:`~ashtune.tune`. When the search ends is as it was for
-        the study before, but for what is given.
+        The arguments that are not named here are those of :func:`~ashtune.tune`; the rules by which the search ends
+        are those of the study before, but for what is given.
 
         Args:
             objective: The training function if it has changed; by default as it was.
             max_resource: Resource of the top rung, if higher than before: there are more rungs above, and the best of
                 those that finished at the old top rung go on.
 
-        Returns:
-            The study, read again.
-
         Raises:
-            AshtuneError: In one line, for whatever cannot be used.
+            AshtuneError: If something does not fit.
             NoResultError: If the study ended without a result of any trial; what happened is kept.
             KeyboardInterrupt: After Ctrl-C, when everything is kept.
         """
@@ -547,10 +450,7 @@ class Study:
         return f"Study({str(self.directory)!r})"
 
     def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
-        """Show the study at a glance: in a notebook as HTML, at a prompt of IPython as text.
-
-        It reads the journal, once: about a second for 100,000 results.
-        """
+        """Show the study at a glance: in a notebook as HTML, at a prompt of IPython as text."""
         from ashtune.reports.glance import glance, glance_html, glance_text
         from ashtune.reports.page.html import escaped
         from ashtune.reports.sections import ReportedStudy

@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal, Unpack
 
-from ashtune.api.creating import hint, make_folder, open_or_create, place_for, wanted_study
+from ashtune.api.creating import hint, make_folder, open_or_create, place_for, study_request
 from ashtune.api.study import Study
 from ashtune.core.confirm import Confirm
 from ashtune.core.errors import in_one_line
@@ -61,12 +61,11 @@ def tune(
 ) -> Study:
     """Tune a training function on every core of this machine, or on every rank of an MPI job.
 
-    The same script runs under ``mpiexec`` or ``srun``: rank 0 drives, the others train. They leave with
-    exit status 0 when rank 0's script has ended, so what follows this call runs on rank 0 only.
+    The same script runs under ``mpiexec`` or ``srun``: rank 0 drives, the others train, and leave when rank 0's script
+    has ended; what follows this call runs on rank 0 only.
 
-    A directory that holds the same study already is continued: a script that is started again, as
-    after a crash or by a batch system, goes on where it was. With a higher ``max_resource`` than before
-    there are more rungs above, and the best of those that finished go on.
+    A directory that holds the same study already is continued: a script that is started again, as after a crash or by
+    a batch system, goes on where it was. A higher ``max_resource`` than before adds rungs above.
 
     Args:
         objective: The training function; it is called with a :class:`~ashtune.Trial`.
@@ -129,7 +128,7 @@ def tune(
         The study, complete or stopped.
 
     Raises:
-        AshtuneError: In one line, for whatever cannot be used.
+        AshtuneError: If something does not fit.
         NoResultError: If the study ended without a result of any trial; what happened is kept.
         KeyboardInterrupt: After Ctrl-C, when everything is kept.
 
@@ -158,18 +157,18 @@ def run_study(
     quiet = options["quiet"]
     name = objectives.name_of(objective)
     path = place_for(options["directory"], name)
-    wanted = wanted_study(space, metric, mode, options, path=path, name=name, given=given, objective=objective)
+    request = study_request(space, metric, mode, options, path=path, name=name, given=given, objective=objective)
     check_engine(engine, options, options["trials"])
     pickled = objectives.pack(objective, quiet=quiet)
     if not quiet:
-        wanted.say()
+        request.say()
     path = make_folder(path, is_new=options["directory"] is None)
     with StudyLock(path):
         version = version_of(objective)
         checked_version = {} if options["accept_changes"] else version
-        longer = open_or_create(path, wanted, options, pickled=pickled, version=checked_version)
+        longer = open_or_create(path, request, options, pickled=pickled, version=checked_version)
         session = Session(path, options, engine, longer, version=version, objective=objective, valid=options["valid"])
         session.run()
     if not quiet:
-        hint(hints.of_the_results(wanted.settings.goal, read_events(path / journals.NAME)))
+        hint(hints.of_the_results(request.settings.goal, read_events(path / journals.NAME)))
     return Study.load(path)

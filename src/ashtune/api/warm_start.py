@@ -1,33 +1,45 @@
-"""Results from before a study: which rows of a source are results that its search can use.
+"""Results from before a study, for its search: read from tables, csv files, directories of studies, studies of Optuna.
 
-Rule 1: a row that is no configuration of the space, or has no finite metric, is left out and counted by the reason. A
+Rule 1: reading executes nothing of a directory or a file.
+Rule 2: a row that is no configuration of the space, or has no finite metric, is left out and counted by the reason. A
 column that is missing is an error.
-Rule 2: of the same configuration at the same resource the last row counts.
+Rule 3: of the same configuration at the same resource the last row counts.
 """
 
-import json
 import math
+import os
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import msgspec
 
-from ashtune.api.warm_sources import Row, Source, read_source
-from ashtune.core.errors import SettingsError, SpaceError
+from ashtune.analysis.loading import StudyReader
+from ashtune.api.study import Study
+from ashtune.core.checks import MOST_WHOLE, whole_number
+from ashtune.core.errors import ExtraMissing, SettingsError, SpaceError
+from ashtune.core.events import JobFinished, TrialStarted, TrialWithdrawn
 from ashtune.core.jobs import Goal, KnownResult
-from ashtune.core.ladder import MOST_WHOLE
 from ashtune.core.numbers import plural
-from ashtune.core.plaintext import one_line, shown
-from ashtune.space.columns import Column
-from ashtune.space.plain import hashable, identity
+from ashtune.core.plaintext import error_line, one_line, shown
+from ashtune.space.plain import identity
 from ashtune.space.space import Space
-from ashtune.study.journal import MOST_LINE_BYTES
 
+FORMS = (
+    "a DataFrame, a list of dicts, a csv file, the directory of a study, or a study of Optuna (of Ray's results "
+    "get_dataframe())"
+)
 MOST = 10_000
 """Results that a study keeps; of more the best."""
 COLUMNS_SHOWN = 200
 """Characters of their names."""
+_RAY_PREFIX, _ASHTUNE_PREFIX, _OPTUNA_PREFIX = "config/", "config.", "params_"
+_PREFIXES = (_RAY_PREFIX, _ASHTUNE_PREFIX, _OPTUNA_PREFIX, "")
+"""What stands before the name of a hyperparameter in the tables of Ray, ashtune (where two columns would have one name)
+and Optuna; in others nothing."""
+_RAY_RESOURCE, _OPTUNA_RESOURCE = "training_iteration", "user_attrs_resource"
+_UNKNOWN_RESOURCE = "not complete, of unknown resource"
 
 
 class WarmStart(msgspec.Struct, frozen=True):
@@ -37,11 +49,32 @@ class WarmStart(msgspec.Struct, frozen=True):
     line: str
 
 
+class _ReadResult(NamedTuple):
+    """A result as its source has it."""
+
+    configuration: Mapping[str, Any]
+    metrics: Mapping[str, Any]
+    resource: Any
+
+
+class _Source(NamedTuple):
+    """What was read: its name and columns for messages, and by reason how many results were left out already."""
+
+    name: str
+    results: Sequence[_ReadResult]
+    columns: Sequence[str]
+    left_out: Mapping[str, int] = {}
+
+
+class _LeftOut(Exception):  # noqa: N818 - no error
+    """A result cannot be used: why, in words that are the same for many, and what was wrong with this one."""
+
+
 def known_results(source: Any, space: Space, goal: Goal, *, top: int, unit: str) -> WarmStart:
     """Return the results of a source that a study can use.
 
     Args:
-        source: See ``FORMS`` in ``warm_sources.py``.
+        source: See ``FORMS``.
         space: The study's.
         goal: The metrics that count.
         top: The resource of the top rung: that of results of which nothing says how far they were trained.
@@ -52,182 +85,234 @@ def known_results(source: Any, space: Space, goal: Goal, *, top: int, unit: str)
 
     Raises:
         SettingsError: If it is none of these, a column is missing, or nothing of it can be used.
+        ExtraMissing: If it is a csv file, and pandas is not installed.
         JournalError: If it is a directory without a study, or its journal cannot be read.
     """
-    table = read_source(source, space, goal, top, unit)
-    every_choice = {name: column.choices or () for name, column in space.columns.items()}
-    constants = {name: choices[0] for name, choices in every_choice.items() if len(choices) == 1}
-    _check_columns(table, space, goal, constants)
-    reasons, results = _Reasons(table.left_out), dict[object, KnownResult]()
-    given = sum(table.left_out.values())
-    for row in table.rows:
-        given += 1
+    read = _read(source, space, goal, top, unit)
+    choices = {name: each.choices or [] for name, each in space.columns.items()}
+    constants = {name: values[0] for name, values in choices.items() if len(values) == 1}
+    _check_columns(read, space, goal, constants)
+    left_out, examples = Counter(dict(read.left_out)), dict[str, str]()
+    given = left_out.total() + len(read.results)
+    results = dict[object, KnownResult]()
+    for each in read.results:
         try:
-            result = _result(row, space, goal, constants, top)
+            result = _known_result(each, space, goal, constants)
         except _LeftOut as why:
-            reasons.add(why)
+            reason, example = why.args
+            left_out[reason] += 1
+            examples.setdefault(reason, example)
             continue
         key = identity(result.configuration), result.resource
         if key in results:
-            reasons.add(_LeftOut("given again below"))
+            left_out["given again below"] += 1
         results[key] = result
     best = _best(list(results.values()), goal)
-    if len(best) < len(results):
-        reasons.counts[f"beyond the best {MOST:,}"] = len(results) - len(best)
+    left_out[f"beyond the best {MOST:,}"] = len(results) - len(best)
+    reasons = ", ".join(f"{count:,} {reason}{examples.get(reason, '')}" for reason, count in (+left_out).items())
     if given and not best:
-        raise SettingsError(f"warm_start: {table.what} has no result that can be used: {reasons}")
-    if (size := len(msgspec.json.encode(best))) > MOST_LINE_BYTES // 2:
-        raise SettingsError(
-            f"warm_start: {len(best):,} results take {size:,} bytes, too many for a journal; give fewer"
-        )
-    return WarmStart(best, _line(best, given, reasons))
-
-
-def _line(best: Sequence[KnownResult], given: int, reasons: "_Reasons") -> str:
+        raise SettingsError(f"warm_start: {read.name} has no result that can be used: {reasons}")
     if not given:
-        return "warm start: there are no results, so the search begins without"
+        return WarmStart([], "warm start: there are no results, so the search begins without")
     configurations = len({identity(result.configuration) for result in best})
     line = f"warm start: {plural(len(best), 'result')} of {plural(configurations, 'configuration')}"
-    if reasons.counts:
-        line += f"; {reasons.counts.total():,} of {given:,} left out: {reasons}"
-    return one_line(line)
+    return WarmStart(
+        best, one_line(f"{line}; {left_out.total():,} of {given:,} left out: {reasons}" if reasons else line)
+    )
 
 
-class _LeftOut(Exception):  # noqa: N818 - it says what becomes of a row
-    """A row cannot be used: why, in words that are the same for many, and what was wrong with this one."""
-
-    def __init__(self, reason: str, example: str = "") -> None:
-        super().__init__(reason, example)
-        self.reason = reason
-        self.example = example
-
-
-class _Reasons:
-    """Why rows are left out, each with how many are and what was wrong with the first."""
-
-    def __init__(self, counts: Mapping[str, int]) -> None:
-        self.counts = Counter({reason: count for reason, count in counts.items() if count})
-        self._examples: dict[str, str] = {}
-
-    def add(self, why: _LeftOut) -> None:
-        """Count one more."""
-        self.counts[why.reason] += 1
-        self._examples.setdefault(why.reason, why.example)
-
-    def __str__(self) -> str:
-        def text(reason: str) -> str:
-            example = self._examples.get(reason, "")
-            return f"{self.counts[reason]:,} {reason}" + (f" ({example})" if example else "")
-
-        return ", ".join(map(text, self.counts))
+def _read(source: Any, space: Space, goal: Goal, top: int, unit: str) -> _Source:
+    """Return what a user gave as results."""
+    name = "the list"
+    if isinstance(source, Study):
+        source = source.directory
+    if isinstance(source, str | os.PathLike):
+        if Path(source).is_dir():
+            return _read_study(Path(source))
+        name, rows = str(source), _rows_of(_csv(Path(source)))
+    elif type(source).__module__.partition(".")[0] == "optuna" and hasattr(source, "directions"):
+        return _read_optuna(source, goal, top)
+    elif hasattr(source, "to_dict"):
+        name, rows = "the table", _rows_of(source)
+    else:
+        rows = list(source) if isinstance(source, Iterable) and not isinstance(source, bytes | Mapping) else [source]
+    if not all(isinstance(row, Mapping) for row in rows) or isinstance(source, Mapping):
+        raise SettingsError(f"warm_start={shown(source)} cannot be read; give {FORMS}")
+    return _read_table(name, [dict(_flat(row)) for row in rows], space, goal, top=top, unit=unit)
 
 
-def _check_columns(table: Source, space: Space, goal: Goal, constants: Mapping[str, object]) -> None:
-    """Refuse a source that lacks a hyperparameter which is always active, or a metric.
+def _flat(row: Mapping[Any, Any], before: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the cells of a dict, those of dicts in it as Ray names them: ``config/rate``."""
+    for name, value in row.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{before}{name}/")
+        else:
+            yield f"{before}{name}", value
 
-    Raises:
-        SettingsError: If it does.
+
+def _csv(path: Path) -> Any:
+    """Return the table in a csv file."""
+    try:
+        import pandas
+    except ImportError:
+        raise ExtraMissing("pandas", "pandas") from None
+    if not path.is_file():
+        raise SettingsError(f"warm_start={shown(str(path))} is neither a file nor a directory; give {FORMS}")
+    try:
+        return pandas.read_csv(path, float_precision="round_trip")
+    except (OSError, ValueError) as error:
+        raise SettingsError(f"warm_start: {path} is no csv file ({error_line(error)}); give {FORMS}") from None
+
+
+def _rows_of(table: Any) -> list[Any]:
+    """Return the rows of a DataFrame of polars or pandas, with None in empty cells."""
+    if hasattr(table, "to_dicts"):
+        return list(table.to_dicts())
+    return list(table.astype(object).where(table.notna(), None).to_dict("records"))
+
+
+def _read_table(
+    what: str, rows: Sequence[Mapping[str, Any]], space: Space, goal: Goal, *, top: int, unit: str
+) -> _Source:
+    """Return the rows of a table: a column for each hyperparameter and metric, and for the resource if it has one."""
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    free = set(columns)
+
+    def take(*names: str) -> str | None:
+        """Return the first of these names that is a column, which then has this meaning only."""
+        name = next((name for name in names if name in free), None)
+        free.discard(str(name))
+        return name
+
+    names = {name: column for name in space.names if (column := take(*(prefix + name for prefix in _PREFIXES)))}
+    prefixes = {column.removesuffix(name) for name, column in names.items()}
+    is_optunas = _OPTUNA_PREFIX in prefixes
+    metrics = {}
+    for place, metric in enumerate(goal.metrics):
+        of_optuna = (f"values_{metric}", f"values_{place}") if goal.others else (f"value_{metric}", "value")
+        if column := take(f"metric.{metric}", metric, *(of_optuna if is_optunas else ())):
+            metrics[metric] = column
+    of_others = [_RAY_RESOURCE] if _RAY_PREFIX in prefixes else [_OPTUNA_RESOURCE] if is_optunas else []
+    resource = take("resource", unit, f"{unit}s", *of_others)
+    given = len(rows)
+    if is_optunas and resource is None and "state" in free:
+        rows = [row for row in rows if row.get("state") == "COMPLETE"]
+    results = [
+        _ReadResult(
+            {name: row.get(column) for name, column in names.items()},
+            {metric: row.get(column) for metric, column in metrics.items()},
+            row.get(resource) if resource else top,
+        )
+        for row in rows
+    ]
+    return _Source(what, results, columns, {_UNKNOWN_RESOURCE: given - len(rows)})
+
+
+def _read_study(directory: Path) -> _Source:
+    """Return every result at every rung of a study, but for those of trials that confirm others."""
+    configurations: dict[int, dict[str, Any]] = {}
+    results: dict[int, list[_ReadResult]] = {}
+    for event in StudyReader(directory).events():
+        match event:
+            case TrialStarted(trial=trial, configuration=configuration, confirms=None):
+                configurations[trial] = configuration
+            case JobFinished(trial=trial, resource=resource, metrics=metrics) if trial in configurations:
+                results.setdefault(trial, []).append(_ReadResult(configurations[trial], metrics, resource))
+            case TrialWithdrawn(trial=trial):
+                results.pop(trial, None)
+            case _:
+                pass
+    return _source_of(str(directory), [each for listed in results.values() for each in listed])
+
+
+def _source_of(name: str, results: Sequence[_ReadResult], left_out: Mapping[str, int] | None = None) -> _Source:
+    columns = dict.fromkeys(name for each in results for name in (*each.configuration, *each.metrics))
+    return _Source(name, results, list(columns), left_out or {})
+
+
+def _read_optuna(study: Any, goal: Goal, top: int) -> _Source:
+    """Return the results of a study of Optuna: of complete trials, and of pruned ones where their steps are resources.
+
+    Steps are resources if none is above the top rung, counted from 1 where some trial has a step 0. A trial that was
+    exported from here has its resource as a user attribute.
     """
-    needed = [name for name in space.names if name not in constants and name not in space.rules.conditional]
-    columns = one_line(", ".join(table.columns), COLUMNS_SHOWN)
-    for name in needed if table.rows else ():
-        if name not in table.hyperparameters:
-            raise SettingsError(
-                f"warm_start: {table.what} has no column for the hyperparameter {shown(name)}; it has {columns}; name "
-                "it as in the space, also with config/ or params_ in front; of a new one give the value that it had"
-            )
-    for name in goal.metrics if table.rows else ():
-        if name not in table.metrics:
-            raise SettingsError(
-                f"warm_start: {table.what} has no column for the metric {shown(name)}; it has {columns}; name it so"
-            )
+    ways = ["min" if direction.name == "MINIMIZE" else "max" for direction in study.directions]
+    if ways != [objective.mode for objective in goal.objectives]:
+        raise SettingsError(
+            f"warm_start: the study of Optuna has the directions {', '.join(ways)}, this one {goal}; give one with the "
+            "same metrics, or its trials_dataframe() with the columns renamed"
+        )
+    trials = study.get_trials(deepcopy=False)
+    steps = [step for trial in trials for step in trial.intermediate_values]
+    offset = 1 if 0 in steps else 0
+    is_resource = bool(steps) and max(steps) + offset <= top and min(steps) >= 0
+    results, left_out = [], Counter[str]()
+    for trial in trials:
+        state, resource, last = trial.state.name, whole_number(trial.user_attrs.get("resource")), trial.last_step
+        if resource is None and is_resource and last is not None:
+            resource = last + offset
+        values = trial.values
+        if state == "PRUNED" and values is None and last is not None and not goal.others:
+            values = [trial.intermediate_values[last]]
+        if state not in ("COMPLETE", "PRUNED"):
+            left_out[f"that {'failed' if state == 'FAIL' else 'did not end'}"] += 1
+        elif state == "PRUNED" and resource is None:
+            left_out[_UNKNOWN_RESOURCE] += 1
+        else:
+            named = dict(zip([each.metric for each in goal.objectives], values or [], strict=False))
+            # An export has a metric that is called as one of its own attributes, as "seconds", under a longer name.
+            attributes = trial.user_attrs
+            others = {name: attributes.get(f"metric.{name}", attributes.get(name)) for name in goal.metrics}
+            results.append(_ReadResult(trial.params, others | named, top if resource is None else resource))
+    return _source_of("the study of Optuna", results, left_out)
 
 
-def _result(row: Row, space: Space, goal: Goal, constants: Mapping[str, object], top: int) -> KnownResult:
-    """Return a row as a result.
+def _check_columns(read: _Source, space: Space, goal: Goal, constants: Mapping[str, object]) -> None:
+    """Refuse a source that lacks a hyperparameter which is always active, or a metric."""
+    if not read.results:
+        return
+    needed = {name for name in space.names if name not in constants and name not in space.rules.conditional}
+    missing = needed.difference(*(each.configuration for each in read.results))
+    reported = {name for each in read.results for name, value in each.metrics.items() if value is not None}
+    if missing or not reported.issuperset(goal.metrics):
+        kind, names = ("hyperparameter", missing) if missing else ("metric", set(goal.metrics) - reported)
+        raise SettingsError(
+            f"warm_start: {read.name} has no column for the {kind} {shown(min(names))}; it has "
+            f"{one_line(', '.join(read.columns), COLUMNS_SHOWN)}; name it as in the study, a hyperparameter also with "
+            "config/ or params_ in front; of a new one give the value that it had"
+        )
 
-    Raises:
-        _LeftOut: If it is none.
-    """
-    metrics = {name: _number(row.metrics.get(name)) for name in goal.metrics}
+
+def _known_result(given: _ReadResult, space: Space, goal: Goal, constants: Mapping[str, object]) -> KnownResult:
+    """Return what was read as a result of the study's space, or leave it out."""
+    metrics = {name: _number(given.metrics.get(name)) for name in goal.metrics}
     if lacking := [name for name, value in metrics.items() if not math.isfinite(value)]:
-        raise _LeftOut(f"without a value of {one_line(lacking[0], 60)}")
-    values = dict(constants)
+        raise _LeftOut(f"without a value of {one_line(lacking[0], 60)}", "")
+    values = {**constants}
     for name, column in space.columns.items():
-        value = _value(column, row.configuration.get(name))
-        if value is not _MISSING:
-            values[name] = value
+        value = given.configuration.get(name)
+        if not _is_empty(value) or (column.choices is not None and None in column.choices):
+            values[name] = None if _is_empty(value) else value
     try:
         configuration = space.check(space.rules.remove_inactive(values))
     except (SpaceError, TypeError, LookupError) as error:  # a condition may compare a text with a number
-        raise _LeftOut("outside of the space", _short(error)) from None
-    return KnownResult(configuration, top if row.resource is None else _resource(row.resource), metrics)
+        raise _LeftOut("outside of the space", f" ({one_line(str(error).partition(';')[0], 80)})") from None
+    resource = _number(given.resource)
+    if not resource.is_integer() or not 1 <= resource <= MOST_WHOLE:
+        raise _LeftOut("without a whole resource of at least 1", f" ({shown(given.resource, 20)})")
+    return KnownResult(configuration, int(resource), metrics)
 
 
-def _short(error: Exception) -> str:
-    """Return an error's first clause: what is wrong, without what would do."""
-    return one_line((str(error) or type(error).__name__).partition(";")[0], 80)
-
-
-def _resource(value: Any) -> int:
-    number = _number(value)
-    if not math.isfinite(number) or number != math.floor(number) or not 1 <= number <= MOST_WHOLE:
-        raise _LeftOut("without a whole resource of at least 1", shown(value, 20))
-    return int(number)
+def _is_empty(value: Any) -> bool:
+    return value is None or (isinstance(value, float) and math.isnan(value))
 
 
 def _number(value: Any) -> float:
     """Return a value of a table as a number; NaN for what is none."""
-    if value is None or isinstance(value, bool):
-        return math.nan
     try:
-        return float(value)
+        return math.nan if value is None or isinstance(value, bool) else float(value)
     except (TypeError, ValueError, OverflowError):
         return math.nan
-
-
-class _Missing:
-    pass
-
-
-_MISSING = _Missing()
-
-
-def _value(column: Column, value: Any) -> Any:
-    """Return a value of a table as one of a hyperparameter, or as it is if it is none; ``_MISSING`` for an empty cell.
-
-    A table may hold text for a number (a csv file), a float for a whole number (pandas, where cells are empty), NaN for
-    None, and text for a list or a bool (an export), as Python or as JSON writes it: ``CsvLog`` writes ``true``.
-    """
-    if hasattr(value, "tolist"):  # of numpy, a scalar or an array
-        value = value.tolist()
-    if type(value).__name__ in ("NAType", "NaTType"):  # of pandas; nothing is equal to them
-        value = None
-    is_empty = value is None or value == "" or (isinstance(value, float) and math.isnan(value))
-    if column.choices is not None:
-        return _choice(column.choices, value, is_empty=is_empty)
-    if is_empty:
-        return _MISSING
-    if isinstance(value, str):
-        number = _number(value)
-        if column.is_integer and number.is_integer():
-            return int(number)
-        return value if math.isnan(number) else number
-    return value
-
-
-def _choice(choices: Sequence[object], value: Any, *, is_empty: bool) -> Any:
-    """Return the choice that a value of a table stands for: one that is equal, or has the same text or number."""
-    if isinstance(value, tuple):
-        value = list(value)
-    if (equal := next((choice for choice in choices if hashable(choice) == hashable(value)), _MISSING)) is not _MISSING:
-        return equal
-    if is_empty:
-        return None if None in choices else _MISSING
-    text, number = str(value), _number(value)
-    alike = [choice for choice in choices if text in (str(choice), json.dumps(choice))]
-    alike = alike or [choice for choice in choices if not isinstance(choice, str) and _number(choice) == number]
-    return alike[0] if len(alike) == 1 else value
 
 
 def _best(results: list[KnownResult], goal: Goal) -> list[KnownResult]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TextIO, cast
 import msgspec
 
 from ashtune.analysis.loading import StudyReader
+from ashtune.core.checks import refuse
 from ashtune.core.errors import SettingsError
 from ashtune.core.numbers import number_text, plural, seconds_text
 from ashtune.core.version import __version__
@@ -105,12 +106,14 @@ def what_if(study: StudyReader, asked: WhatIfOptions) -> WhatIf:
         SettingsError: If they do not fit together, or do not fit the study.
         StudyError: If no trial of it was trained.
     """
-    if asked["cores_per_worker"] is not None and asked["budget"] is None:
-        raise SettingsError("cores_per_worker= is for budget=, in core-hours; give budget= too")
-    if asked["deadline"] is not None and asked["budget"] is not None:
-        raise SettingsError("deadline= and budget= were both given; ask for one, then for the other")
-    if asked["deadline"] is not None and asked["workers"] is not None:
-        raise SettingsError("deadline= looks for the number of workers; leave workers= out")
+    has = {name: value is not None for name, value in asked.items()}
+    refuse(
+        {
+            "cores_per_worker= is for budget=, in core-hours; give both": has["cores_per_worker"] > has["budget"],
+            "deadline= and budget= were both given; ask for one, then for the other": has["deadline"] and has["budget"],
+            "deadline= looks for the number of workers; leave workers= out": has["deadline"] and has["workers"],
+        }
+    )
     return _Asking(study, asked).answer()
 
 
