@@ -45,7 +45,7 @@ def ashtune(capsys: pytest.CaptureFixture[str]) -> Ashtune:
 @pytest.fixture
 def unmeasured(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is measured: a machine and a step as if they had been."""
-    monkeypatch.setattr(roofline, "measured", lambda: MEASURED)
+    monkeypatch.setattr(roofline, "measure_machine", lambda: MEASURED)
     monkeypatch.setattr(roofline, "demo_step", lambda: DEMO)
 
 
@@ -56,7 +56,7 @@ def idle(monkeypatch: pytest.MonkeyPatch) -> None:
     def never() -> Any:
         raise AssertionError("this needs no measurement")
 
-    monkeypatch.setattr(roofline, "measured", never)
+    monkeypatch.setattr(roofline, "measure_machine", never)
     monkeypatch.setattr(roofline, "demo_step", never)
 
 
@@ -114,12 +114,12 @@ def test_a_step_given_by_hand_stands_under_the_roof_of_all_cores(ashtune: Ashtun
         ([*ROOF, "--flops", "7500", "--bytes", "0"], "--bytes is 0"),
         ([*ROOF, "--flops", "0", "--bytes", "1"], "--flops is 0"),
         ([*ROOF, *STEP, "--seconds", "0"], "--seconds is 0 s"),
-        ([*ROOF, "--bytes", "250000"], "--bytes 250000 was given without --flops"),
-        ([*ROOF, "--flops", "7500"], "--flops 7500 was given without --bytes"),
-        (["--peak", "537.6", *STEP], "--peak 537.6 was given without --bandwidth"),
-        (["--bandwidth", "76.8", *STEP], "--bandwidth 76.8 was given without --peak"),
-        ([*ROOF, "--seconds", "1"], "--seconds 1 of which step"),
-        ([*ROOF, *STEP, "--step", "train.py:step"], "are two steps"),
+        ([*ROOF, "--bytes", "250000"], "--bytes was given without --flops"),
+        ([*ROOF, "--flops", "7500"], "--flops was given without --bytes"),
+        (["--peak", "537.6", *STEP], "--peak was given without --bandwidth"),
+        (["--bandwidth", "76.8", *STEP], "--bandwidth was given without --peak"),
+        ([*ROOF, "--seconds", "1"], "--seconds of which step"),
+        ([*ROOF, *STEP, "--step", "train.py:step"], "are different steps"),
         (["--peak", "fast", "--bandwidth", "76.8"], "invalid float value: 'fast'"),
         ([*ROOF, "--step", "nowhere.py:step"], "nowhere.py is not a Python file"),
     ],
@@ -288,4 +288,4 @@ def test_a_study_of_a_plain_function_has_no_lanes(ashtune: Ashtune, idle: None, 
 def test_a_study_and_a_step_are_too_much(ashtune: Ashtune, idle: None) -> None:
     status, _, err = ashtune("--study", "runs/s", *STEP)
     assert status == 2
-    assert "--study runs/s has steps of its own" in err
+    assert "--step, --study and --flops are different steps" in err

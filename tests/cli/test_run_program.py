@@ -75,7 +75,7 @@ def test_what_cannot_be_run_is_refused_in_one_line(home: Path) -> None:
     refused(ashtune(home, "run", *space), "FILE:FUNCTION", "--")
     refused(ashtune(home, "run", *space, "--"), "empty")
     refused(ashtune(home, "run", *space, "sh", "train.sh", "{x}"), "train.sh {x}; a program and its arguments stand be")
-    refused(ashtune(home, "run", "train.py:train", *space, *COMMAND), "train.py:train")
+    refused(ashtune(home, "run", "train.py:train", *space, *COMMAND), "FILE:FUNCTION")
     refused(ashtune(home, "run", *OPTIONS, *COMMAND), "--space")
     refused(ashtune(home, "run", *space, "--", "no-such-program"), "no-such-program")
     refused(ashtune(home, "run", *space, "--", "echo", "{y}"), "{y}", "x, kind")

@@ -17,6 +17,7 @@ MAX_RESOURCE = 64
 def add_to(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     from ashtune.cli import options
+    from ashtune.core import parse
     from ashtune.driver.options import Halving
 
     parser.epilog = f"Without --max-resource or --rungs the top rung is at {MAX_RESOURCE}."
@@ -28,7 +29,7 @@ def add_to(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--metric", metavar="NAME", help="the reported metric that counts")
     parser.add_argument("--mode", choices=("min", "max"), help="which way is better")
     parser.add_argument(
-        "--models", type=options.whole_numbers, default=[8, 16, 32, 64, 128], metavar="LIST",
+        "--models", type=options.argument_type(parse.whole_numbers), default=[8, 16, 32, 64, 128], metavar="LIST",
         help="numbers of models, a study each (8,16,32,64,128)",
     )  # fmt: skip
     parser.add_argument("--parallel", action="store_true", help="beside each, ASH on all cores")
@@ -62,16 +63,22 @@ def main(given: argparse.Namespace) -> int:
 def _check(given: argparse.Namespace) -> None:
     """Refuse what cannot be before a series is run that may take hours."""
     from ashtune.cli.showing import check_page
-    from ashtune.core.checks import check_whole
-    from ashtune.core.errors import SettingsError
+    from ashtune.core.checks import check_whole, refuse
 
     check_page(given.html)
-    if given.workers is not None:
-        check_whole("workers", given.workers)
-        if not given.parallel:
-            raise SettingsError(f"--workers {given.workers} is for ASH, the baseline has one; add --parallel")
-    if given.objective is None and (given.metric or given.mode):
-        raise SettingsError("--metric and --mode are for a function of yours; give it as FILE:FUNCTION")
+    for models in given.models:
+        check_whole("--models", models)
+    is_ours, has_goal = given.objective is None, (given.metric and given.mode)
+    refuse(
+        {
+            f"--workers {given.workers} is for ASH, the baseline has one; add --parallel": given.workers is not None
+            and not given.parallel,
+            "--metric and --mode are for a function of yours; give it as FILE:FUNCTION": is_ours
+            and (given.metric or given.mode),
+            f"{given.objective} was given without its metric; add --metric NAME and --mode min or max": not is_ours
+            and not has_goal,
+        }
+    )
 
 
 def _say(runs: "Sequence[Run]", sequential: "Sequence[Run]", base: Path, unit: str) -> None:
@@ -79,7 +86,7 @@ def _say(runs: "Sequence[Run]", sequential: "Sequence[Run]", base: Path, unit: s
     from ashtune.reports.figures.baseline import baseline_table, baseline_words
     from ashtune.reports.terminal.text import show
 
-    say("Seconds by number of models (by a scheduler, on so many workers) and rung; saving and waiting are in")
+    say("Seconds by number of models (by a scheduler, on a number of workers) and rung; saving and waiting are in")
     show(baseline_table(runs, unit=unit), sys.stdout)
     say("", *(sentence for run in sequential for sentence in baseline_words(run, unit=unit)), f"kept in {base}")
 
@@ -122,17 +129,12 @@ def _series(given: argparse.Namespace, base: Path) -> "tuple[Sequence[Run], Sequ
 def _what(given: argparse.Namespace) -> tuple[Any, Any, dict[str, Any]]:
     """Return the training function, its space, and its metric: the user's or the demo's."""
     from ashtune.cli.loading import load_function, load_space
-    from ashtune.core.errors import SettingsError
 
     if given.objective is None:
         from ashtune.demo import digits, objective
 
         digits.load()  # a missing scikit-learn is said before anything starts
         return objective.train, objective.space(), {"metric": "accuracy", "mode": "max"}
-    if given.metric is None or given.mode is None:
-        raise SettingsError(
-            f"{given.objective} was given without its metric; add --metric NAME and --mode min or --mode max"
-        )
     function = load_function(given.objective)
     return function, load_space(given.space, given.objective), {"metric": given.metric, "mode": given.mode}
 

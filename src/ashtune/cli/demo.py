@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 SEQUENTIAL_TRIALS = 64
 FUSED_TIMES = 4
-"""So many times as many configurations with fused training."""
+"""How many times as many configurations there are with fused training."""
 
 
 def add_to(parser: argparse.ArgumentParser) -> None:

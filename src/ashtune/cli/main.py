@@ -57,17 +57,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
             module.add_to(command)
             command.set_defaults(main=module.main)
     if wanted not in TRAINING:
-        return _left_behind(_run(parser, arguments))
+        return _flush(_run(parser, arguments))
     from ashtune.engines.mpi.start import leave
 
     status = _run(parser, arguments, trains=True)
     leave(status)
-    return _left_behind(status)
+    return _flush(status)
 
 
 def _run(parser: argparse.ArgumentParser, arguments: Sequence[str], *, trains: bool = False) -> int:
     """Run the command; what a user did wrong becomes one line."""
-    arguments, program = _parted(arguments)
+    arguments, program = _split_program(arguments)
     try:
         if trains:
             from ashtune.engines.mpi.start import start_mpi
@@ -97,7 +97,7 @@ def _run(parser: argparse.ArgumentParser, arguments: Sequence[str], *, trains: b
     return status
 
 
-def _parted(arguments: Sequence[str]) -> tuple[list[str], list[str] | None]:
+def _split_program(arguments: Sequence[str]) -> tuple[list[str], list[str] | None]:
     """Return the arguments of the command ``run``, and behind ``--`` those of a program, if there are any."""
     given = list(arguments)
     if "run" not in given or "--" not in given[given.index("run") :]:
@@ -111,7 +111,7 @@ def _complain(words: str) -> None:
         sys.stderr.write(one_line(f"ashtune: {words}") + "\n")
 
 
-def _left_behind(status: int) -> int:
+def _flush(status: int) -> int:
     """Send what a stream did not take nowhere: Python would try, and complain, once more as it ends."""
     for stream in (sys.stdout, sys.stderr):
         try:

@@ -11,13 +11,6 @@ if TYPE_CHECKING:
     from ashtune.core.options import Option
 
 
-def whole_numbers(text: str) -> list[int]:
-    """Read a list of whole numbers: 8,16,32."""
-    from ashtune.core import parse
-
-    return list(typed(parse.whole_numbers)(text))
-
-
 def add(
     parser: argparse.ArgumentParser, kind: Callable[..., Any], *names: str, title: str = "", has_defaults: bool = False
 ) -> None:
@@ -28,11 +21,11 @@ def add(
         kind: One of the kinds of ``ashtune.driver.options``.
         names: Which of its options, all by default.
         title: Of the group; by default the first word of the kind's docstring.
-        has_defaults: Whether one that is not given has its default; otherwise it is not there: see :func:`given`.
+        has_defaults: Whether one that is not given has its default; otherwise it is not there.
     """
     from ashtune.core.options import options_of
 
-    said = documented(kind)
+    said = help_texts(kind)
     group = parser.add_argument_group(title or str(kind.__doc__).partition(".")[0])
     for name, (_, option) in options_of(kind).items():
         if names and name not in names:
@@ -44,18 +37,18 @@ def add(
         elif option.parse is None:
             continue
         else:
-            more |= {"type": typed(option.parse), "metavar": option.metavar}
+            more |= {"type": argument_type(option.parse), "metavar": option.metavar}
         group.add_argument(flag, help=_help(option, option.help or said.get(name, name)), **more)
 
 
-def given(kind: Callable[..., Any], arguments: argparse.Namespace) -> dict[str, Any]:
+def given_options(kind: Callable[..., Any], arguments: argparse.Namespace) -> dict[str, Any]:
     """Return the options of a kind that were given, as keyword arguments."""
     from ashtune.core.options import options_of
 
     return {name: getattr(arguments, name) for name in options_of(kind) if hasattr(arguments, name)}
 
 
-def typed(parse: Callable[[str], Any]) -> Callable[[str], Any]:
+def argument_type(parse: Callable[[str], Any]) -> Callable[[str], Any]:
     """Let argparse say what a function of ``ashtune.core.parse`` says."""
     if parse in (int, float, str):
         return parse
@@ -70,14 +63,7 @@ def typed(parse: Callable[[str], Any]) -> Callable[[str], Any]:
     return read
 
 
-def seconds(text: str) -> float:
-    """Read a duration: 90, 90s, 15m, 2h, 1d."""
-    from ashtune.core import parse
-
-    return float(typed(parse.seconds)(text))
-
-
-def documented(kind: Callable[..., Any]) -> dict[str, str]:
+def help_texts(kind: Callable[..., Any]) -> dict[str, str]:
     """Return what the docstrings of the functions and values that take options of a kind say of each."""
     from ashtune.api.study import Study
     from ashtune.api.tuning import tune

@@ -28,7 +28,7 @@ def main(given: argparse.Namespace) -> int:
     if given.trials is None:
         raise SettingsError("trials is missing: how many configurations to plan for; give --trials 256")
     trials = check_whole("trials", given.trials)
-    halving = checked(Halving, options.given(Halving, given))
+    halving = checked(Halving, options.given_options(Halving, given))
     (scheduler, ladder), unit = chosen_halving(halving), halving["resource"]
     view = SchedulerView(SCHEDULERS.text(scheduler), scheduler.rule, scheduler.build(ladder, trials))
     planned = plan(view, ladder, trials)

@@ -27,7 +27,7 @@ def main(given: argparse.Namespace) -> int:
         below = [] if given.json else _studies_below(Path(given.directory))
         if not below:
             raise
-        write("".join(f"{line}\n" for line in map(_listed, below)), sys.stdout)
+        write("".join(f"{line}\n" for line in map(_summary, below)), sys.stdout)
         return 0
     if given.trial is not None:
         show_trial(study, given.trial, as_json=given.json, stream=sys.stdout)
@@ -53,7 +53,7 @@ def _studies_below(folder: Path) -> list[Path]:
     return sorted(Path(folder, name).parent for name in found)
 
 
-def _listed(directory: Path) -> str:
+def _summary(directory: Path) -> str:
     """Return in one line how far a study came."""
     from ashtune.analysis.loading import StudyReader
     from ashtune.core.errors import AshtuneError

@@ -1,7 +1,6 @@
 """``ashtune resume DIR``: continue a study that was stopped or killed."""
 
 import argparse
-import sys
 
 
 def add_to(parser: argparse.ArgumentParser) -> None:
@@ -21,10 +20,8 @@ def add_to(parser: argparse.ArgumentParser) -> None:
         help="the training function, if it has changed; by default as it was when the study began",
     )
     options.add(parser, ResumeOptions, "max_resource", title="halving")
-    options.add(parser, Ending)
-    options.add(parser, WorkerOptions)
-    options.add(parser, Watching)
-    options.add(parser, Controlling)
+    for kind in (Ending, WorkerOptions, Watching, Controlling):
+        options.add(parser, kind)
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
 
 
@@ -35,18 +32,13 @@ def main(given: argparse.Namespace) -> int:
     from ashtune.api.study import Study
     from ashtune.cli import options
     from ashtune.cli.loading import load_function
-    from ashtune.cli.showing import show_profile, show_study, trained_study
+    from ashtune.cli.showing import train_and_show
     from ashtune.driver.options import ResumeOptions
 
     def resume() -> Study:
         directory = Study.load(given.directory).directory
         function = load_function(given.objective) if given.objective else None
-        resume_study(StudyReader(directory), function, **options.given(ResumeOptions, given))
+        resume_study(StudyReader(directory), function, **options.given_options(ResumeOptions, given))
         return Study.load(directory)
 
-    study = trained_study(resume)
-    status = show_study(study, as_json=given.json, stream=sys.stdout)
-    if "profile" in given and not given.json:
-        sys.stdout.write("\n")
-        show_profile(study, as_json=False, stream=sys.stdout, top=15)
-    return status
+    return train_and_show(resume, given)

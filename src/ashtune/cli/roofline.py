@@ -91,7 +91,7 @@ def main(given: argparse.Namespace) -> int:
     return 0
 
 
-def measured() -> "Roofs":
+def measure_machine() -> "Roofs":
     """Measure this machine."""
     from ashtune.engines.resources import available_cores
     from ashtune.performance.machine import measure
@@ -131,7 +131,7 @@ def study_epochs(directory: Path) -> "Epochs":
 
 
 def environment(threads: int) -> Mapping[str, str]:
-    """Return the environment of a process that may use so many threads."""
+    """Return the environment of a process that may use a number of threads."""
     from ashtune.engines.resources import thread_variables
 
     return {**os.environ, **thread_variables(threads, threads, os.environ)}
@@ -140,28 +140,28 @@ def environment(threads: int) -> Mapping[str, str]:
 def _check(given: argparse.Namespace) -> None:
     """Refuse what makes no roofline, or cannot be kept, before anything is measured."""
     from ashtune.cli.showing import check_page
-    from ashtune.core.errors import SettingsError
+    from ashtune.core.checks import refuse
     from ashtune.performance.roofline import check_above_zero
 
     check_page(given.html)
-    if given.keep and not Path(given.keep).is_dir():
-        raise SettingsError(f"--keep {given.keep}: no such folder; give the directory of a study")
     units = {"peak": "Gflop/s", "bandwidth": "GB/s", "flops": "flop", "bytes": "bytes", "seconds": "s"}
     for name, unit in units.items():
         if getattr(given, name) is not None:
             check_above_zero(f"--{name}", getattr(given, name), unit)
-    for one, other in (("peak", "bandwidth"), ("bandwidth", "peak"), ("flops", "bytes"), ("bytes", "flops")):
-        if getattr(given, one) is not None and getattr(given, other) is None:
-            value = getattr(given, one)
-            raise SettingsError(
-                f"--{one} {value:g} was given without --{other}; give both, --{other} in {units[other]}"
-            )
-    if given.seconds is not None and given.flops is None:
-        raise SettingsError(f"--seconds {given.seconds:g} of which step? give its --flops and --bytes too")
-    if given.step is not None and given.flops is not None:
-        raise SettingsError(f"--step {given.step} and --flops {given.flops:g} are two steps; give one of them")
-    if given.study is not None and (given.step is not None or given.flops is not None):
-        raise SettingsError(f"--study {given.study} has steps of its own; give no other by --step or --flops")
+    has = {name: value is not None for name, value in vars(given).items()}
+    pairs = ("peak", "bandwidth"), ("bandwidth", "peak"), ("flops", "bytes"), ("bytes", "flops")
+    refuse(
+        {
+            f"--keep {given.keep}: no such folder; give the directory of a study": given.keep
+            and not Path(given.keep).is_dir(),
+            **{f"--{one} was given without --{other}; give both": has[one] and not has[other] for one, other in pairs},
+            "--seconds of which step? give its --flops and --bytes too": has["seconds"] and not has["flops"],
+            "--step, --study and --flops are different steps; give one of them": has["step"]
+            + has["study"]
+            + has["flops"]
+            > 1,
+        }
+    )
 
 
 def _step(given: argparse.Namespace) -> "Step | None":
@@ -169,13 +169,13 @@ def _step(given: argparse.Namespace) -> "Step | None":
     from ashtune.performance.roofline import Step
 
     if given.step is not None:
-        return _counted(given.step)
+        return _count_step(given.step)
     if given.flops is None:
         return None
     return Step(name="a step as given", flops=given.flops, bytes_moved=given.bytes, seconds=given.seconds)
 
 
-def _counted(place: str) -> "Step":
+def _count_step(place: str) -> "Step":
     """Count and time the step that FILE:FUNCTION describes; what the user's code raises becomes one line."""
     from ashtune.cli.loading import load_function
     from ashtune.core.errors import AshtuneError, ObjectiveError
@@ -199,7 +199,7 @@ def _machine(given: argparse.Namespace) -> "Roofs":
     if given.peak is not None:
         return Roofs(roofs=[Roof(peak=given.peak * _GIGA, bandwidth=given.bandwidth * _GIGA)])
     sys.stderr.write("measuring this machine, about 10 s ...\n")
-    return measured()
+    return measure_machine()
 
 
 def _show(placed: "Placed") -> None:

@@ -1,7 +1,6 @@
 """``ashtune run FILE:FUNCTION``: tune a training function; ``ashtune run -- PROGRAM ARGUMENTS``: or any program."""
 
 import argparse
-import sys
 from typing import Any
 
 
@@ -49,42 +48,22 @@ def main(given: argparse.Namespace) -> int:
     """Tune, and print what was found."""
     from ashtune.api.tuning import run_study
     from ashtune.cli import options
-    from ashtune.cli.showing import show_profile, show_study, trained_study
+    from ashtune.cli.showing import train_and_show
     from ashtune.driver.options import TuneOptions
 
-    objective, space = _objective_and_space(given)
-    study = trained_study(
-        run_study,
-        objective,
-        space,
-        metric=given.metric,
-        mode=given.mode,
-        **options.given(TuneOptions, given),
-    )
-    status = show_study(study, as_json=given.json, stream=sys.stdout)
-    if "profile" in given and not given.json:
-        sys.stdout.write("\n")
-        show_profile(study, as_json=False, stream=sys.stdout, top=15)
-    return status
+    what = _objective_and_space(given)
+    more = options.given_options(TuneOptions, given)
+    return train_and_show(lambda: run_study(*what, metric=given.metric, mode=given.mode, **more), given)
 
 
 def _objective_and_space(given: argparse.Namespace) -> tuple[Any, Any]:
-    """Return what trains, and the space.
-
-    Raises:
-        ObjectiveError: If it is neither a function nor a program, or both, or cannot be used.
-        SpaceError: If there is no space.
-    """
+    """Return what trains, and the space."""
     from ashtune.cli.loading import load_function, load_space
     from ashtune.core.errors import ObjectiveError
-    from ashtune.core.plaintext import shown
-
-    if given.program is None:
-        if given.objective is None:
-            raise ObjectiveError("there is nothing to tune; give FILE:FUNCTION, or a program behind --")
-        return load_function(given.objective), load_space(given.space, given.objective)
     from ashtune.training.program import Program
 
-    if given.objective is not None:
-        raise ObjectiveError(f"{shown(given.objective)} and a program behind -- are both given; leave one out")
+    if (given.program is None) == (given.objective is None):
+        raise ObjectiveError("give what to tune: FILE:FUNCTION, or a program behind --")
+    if given.program is None:
+        return load_function(given.objective), load_space(given.space, given.objective)
     return Program(tuple(given.program)), load_space(given.space)

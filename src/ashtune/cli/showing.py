@@ -2,9 +2,10 @@
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Callable
 
     from ashtune.api.study import Study
@@ -21,16 +22,21 @@ def show_study(study: "Study", *, as_json: bool, stream: TextIO) -> int:
     return 0 if study.top(1) else 1
 
 
-def trained_study(train: "Callable[..., Study]", *arguments: Any, **options: Any) -> "Study":
-    """Return the study that a function trains; of one that ended without a result say so, and go on to show it."""
+def train_and_show(train: "Callable[[], Study]", given: "argparse.Namespace") -> int:
+    """Train a study and print what it found, also where no trial has a result; return the exit status."""
     from ashtune.api.study import Study
     from ashtune.core.errors import NoResultError
 
     try:
-        return train(*arguments, **options)
+        study = train()
     except NoResultError as error:
         sys.stderr.write(f"ashtune: {type(error).__name__}: {error}\n")
-        return Study.load(error.directory)
+        study = Study.load(error.directory)
+    status = show_study(study, as_json=given.json, stream=sys.stdout)
+    if "profile" in given and not given.json:
+        sys.stdout.write("\n")
+        show_profile(study, as_json=False, stream=sys.stdout, top=15)
+    return status
 
 
 def show_profile(study: "Study", *, as_json: bool, stream: TextIO, top: int | None = None) -> None:
@@ -88,14 +94,17 @@ def check_page(file: str | None) -> None:
     """
     if not file:
         return
-    from ashtune.core.errors import SettingsError
+    from ashtune.core.checks import refuse
     from ashtune.reports.looks import go
 
     go()
-    if Path(file).is_dir():
-        raise SettingsError(f"--html {file}: a folder; give a file in it, as {Path(file, 'page.html')}")
-    if not Path(file).absolute().parent.is_dir():
-        raise SettingsError(f"--html {file}: no such folder; give a file in one that there is")
+    folder = Path(file).absolute().parent
+    refuse(
+        {
+            f"--html {file}: a folder; give a file in it, as {Path(file, 'page.html')}": Path(file).is_dir(),
+            f"--html {file}: no such folder; give a file in one that there is": not folder.is_dir(),
+        }
+    )
 
 
 def say(*lines: str) -> None:

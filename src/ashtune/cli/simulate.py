@@ -24,8 +24,10 @@ MOST_STRAGGLE = 1e6
 def add_to(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     from ashtune.cli import options
+    from ashtune.core import parse
     from ashtune.driver.options import Ending, Halving
 
+    seconds = options.argument_type(parse.seconds)
     parser.epilog = (
         "Without CURVES they are made up, which does for questions about time. A study brings its own scheduler and "
         "rungs, but for what is given here; its curves are continued beyond what it trained, and `ashtune whatif` "
@@ -35,24 +37,20 @@ def add_to(parser: argparse.ArgumentParser) -> None:
     table = parser.add_argument_group("a table")
     table.add_argument("--metric", metavar="NAME", help="the metric; also the array, trials by epochs, that holds it")
     table.add_argument("--mode", choices=("min", "max"), help="which way is better")
-    table.add_argument("--values", metavar="ARRAY", help="the array if it is named otherwise, as in accuracy[0]")
     table.add_argument("--times", metavar="ARRAY", help="the array of seconds trained by each epoch (--epoch for all)")
     options.add(parser, Halving, has_defaults=True)
     options.add(parser, Ending, "trials", title="trials", has_defaults=True)
     parser.set_defaults(scheduler=None, resource=None)  # a study has its own
     work = parser.add_argument_group("work")
     work.add_argument("--workers", type=int, default=8, metavar="N", help="how many (8)")
-    work.add_argument("--epoch", type=options.seconds, metavar="TIME", help="of an epoch, on average (1s)")
+    work.add_argument("--epoch", type=seconds, metavar="TIME", help="of an epoch, on average (1s)")
     work.add_argument("--straggle", type=float, default=0.0, metavar="SD", help="jobs take 1 + |z| times as long (0)")
     work.add_argument("--drop", type=float, default=0.0, metavar="P", help="chance that a job is lost, each second (0)")
-    work.add_argument("--save", type=options.seconds, metavar="TIME", help="to save a checkpoint (0, or as recorded)")
-    work.add_argument("--load", type=options.seconds, default=0.0, metavar="TIME", help="to load one (0)")
-    work.add_argument(
-        "--late", type=options.seconds, default=0.0, metavar="TIME", help="workers join one by one until then"
-    )
-    work.add_argument("--deaths", type=options.seconds, metavar="TIME", help="mean life of a worker (for ever)")
-    work.add_argument("--replaced", type=options.seconds, metavar="TIME", help="after its death (never)")
-    parser.add_argument("--until", type=options.seconds, metavar="TIME", help="stop then")
+    work.add_argument("--save", type=seconds, metavar="TIME", help="to save a checkpoint (0, or as recorded)")
+    work.add_argument("--load", type=seconds, default=0.0, metavar="TIME", help="to load one (0)")
+    work.add_argument("--deaths", type=seconds, metavar="TIME", help="mean life of a worker (for ever)")
+    work.add_argument("--replaced", type=seconds, metavar="TIME", help="after its death (never)")
+    parser.add_argument("--until", type=seconds, metavar="TIME", help="stop then")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="decides curves, stragglers and deaths (0)")
     parser.add_argument("--directory", metavar="DIR", help="write the study's journal there, for `ashtune report`")
     parser.add_argument("--json", action="store_true", help="print it as JSON")
@@ -97,36 +95,34 @@ def main(given: argparse.Namespace) -> int:
 
 def _check(given: argparse.Namespace) -> None:
     """Refuse what cannot be simulated."""
-    from ashtune.core.checks import check_number, check_whole
-    from ashtune.core.errors import SettingsError
+    from ashtune.core.checks import check_number, check_whole, refuse
 
     check_whole("--workers", given.workers)
     check_whole("--seed", given.seed, at_least=0)
     for name in ("epoch", "until", "deaths"):
         if getattr(given, name) is not None:
             check_number(f"--{name}", getattr(given, name))
+    if given.straggle:
+        check_number("--straggle", given.straggle, at_most=MOST_STRAGGLE)
     if given.trials is not None:
         check_whole("--trials", given.trials)
-    if not 0 <= given.drop < 1:
-        raise SettingsError(f"--drop {given.drop:g} is not a chance; give one from 0 to below 1")
-    if not 0 <= given.straggle <= MOST_STRAGGLE:
-        raise SettingsError(f"--straggle {given.straggle:g} is no standard deviation; give one, as 0.5")
-    if given.replaced is not None and given.deaths is None:
-        raise SettingsError("--replaced was given, but nobody dies; add --deaths, as in --deaths 4h")
-    if given.deaths is not None and given.replaced is None and given.until is None:
-        raise SettingsError("--deaths was given, and nobody comes after the last; add --replaced 5m, or --until")
-    is_table = given.curves is not None and given.curves.endswith(".npz")
-    if is_table and (given.metric is None or given.mode is None):
-        raise SettingsError(
-            f"{given.curves} was given without its metric; add --metric NAME and --mode min or --mode max"
-        )
-    for name in ("metric", "mode", "values", "times"):
-        if getattr(given, name) is not None and not is_table:
-            raise SettingsError(f"--{name} {getattr(given, name)} is for a table of curves; give an .npz file")
-    if given.epoch is not None and given.curves is not None and not (is_table and given.times is None):
-        raise SettingsError(f"--epoch {given.epoch:g}: {given.curves} has times of its own; leave --epoch out")
-    if given.directory is not None and Path(given.directory).exists():
-        raise SettingsError(f"--directory {given.directory} is there already; give one that is not")
+    dies, is_table = given.deaths is not None, str(given.curves).endswith(".npz")
+    of_a_table = [f"--{name}" for name in ("metric", "mode", "times") if getattr(given, name) is not None]
+    has_times = given.curves is not None and not (is_table and given.times is None)
+    is_there = given.directory is not None and Path(given.directory).exists()
+    never_ends = dies and given.replaced is None and given.until is None
+    lacks_goal = is_table and None in (given.metric, given.mode)
+    refuse(
+        {
+            f"--drop {given.drop:g} is not a chance; give one from 0 to below 1": not 0 <= given.drop < 1,
+            "--replaced needs --deaths; add it, as in --deaths 4h": given.replaced is not None and not dies,
+            "--deaths would end all workers; add --replaced 5m, or --until": never_ends,
+            f"{given.curves} was given without its metric; add --metric NAME and --mode min or max": lacks_goal,
+            f"{', '.join(of_a_table)} is for a table of curves; give an .npz file": of_a_table and not is_table,
+            f"--epoch: {given.curves} has times of its own; leave --epoch out": has_times and given.epoch is not None,
+            f"--directory {given.directory} is there already; give one that is not": is_there,
+        }
+    )
 
 
 def _curves(given: argparse.Namespace) -> "tuple[LossCurves, Scheduler, Ladder]":
@@ -160,17 +156,14 @@ def _halving(
     from ashtune.driver.options import Halving, chosen_halving, scheduler_alone
 
     low, high, factor = given.min_resource, given.max_resource, given.reduction_factor
-    if given.rungs is not None:
-        for name, value in (("min-resource", low), ("max-resource", high), ("reduction-factor", factor)):
-            if value is not None:
-                raise SettingsError(
-                    f"--rungs and --{name} {value} were both given; give the rungs, or what they follow from"
-                )
+    is_as_recorded = low is None and high is None and factor is None
+    if given.rungs is not None and not is_as_recorded:
+        raise SettingsError("--rungs: leave out --min-resource, --max-resource and --reduction-factor, or --rungs")
     if given.rungs is not None or recorded is None:
-        halving = {name: value for name, value in options.given(Halving, given).items() if value is not None}
+        halving = {name: value for name, value in options.given_options(Halving, given).items() if value is not None}
         return chosen_halving(checked(Halving, halving | {"scheduler": scheduler}))
     chosen = scheduler_alone("scheduler", scheduler)
-    if low is None and high is None and factor is None:
+    if is_as_recorded:
         return chosen, recorded
     if factor is None and len(set(recorded.kept)) > 1:
         raise SettingsError(f"{given.curves} was halved by no one factor; give --reduction-factor too, or --rungs")
@@ -197,16 +190,17 @@ def _epoch_seconds(given: argparse.Namespace) -> float:
 def _traces(given: argparse.Namespace) -> "Traces":
     """Return the traces of a table or of a study."""
     if not given.curves.endswith(".npz"):
-        from ashtune.api.study import Study
+        from ashtune.analysis.loading import StudyReader
+        from ashtune.simulation.recording import traces_of
+        from ashtune.study.folders import check_directory
 
-        return Study.load(given.curves).traces()
+        return traces_of(StudyReader(check_directory(given.curves)))
     from ashtune.core.jobs import Goal
     from ashtune.simulation.traces import read_table
 
     return read_table(
         Path(given.curves),
         Goal(given.metric, given.mode),
-        values=given.values or "",
         times=given.times or "",
         epoch_seconds=_epoch_seconds(given),
     )
@@ -219,7 +213,7 @@ def _trials(given: argparse.Namespace, scheduler: "Scheduler", curves: "LossCurv
     if curves.size is not None and given.trials is not None and given.trials > curves.size:
         raise SettingsError(f"--trials {given.trials:,}: {given.curves} has {curves.size:,}; give at most that many")
     trials: int | None = given.trials if given.trials is not None else curves.size
-    if trials is None and (given.until is None or scheduler.needs_trials):
+    if trials is None and (given.until is None or scheduler.needs_trials or given.directory is not None):
         raise SettingsError("trials is missing: how many configurations to train; give --trials 1000")
     return trials
 
@@ -228,7 +222,6 @@ def _engine(given: argparse.Namespace, curves: "LossCurves", *, has_curves: bool
     from ashtune.engines.simulated.model import Mortality, Stay, half_normal
     from ashtune.engines.simulated.workers import SimulatedEngine
 
-    start, late = curves.timing.start, given.late
     saving: dict[str, Any] = {} if given.save is None else {"save_seconds": given.save, "release_seconds": None}
     training = curves.training(
         stretch=half_normal(given.straggle) if given.straggle else None,
@@ -239,7 +232,7 @@ def _engine(given: argparse.Namespace, curves: "LossCurves", *, has_curves: bool
     )
     return SimulatedEngine(
         training,
-        workers=[Stay(start(number) + late * number / given.workers) for number in range(given.workers)],
+        workers=[Stay(curves.timing.start(number)) for number in range(given.workers)],
         seed=given.seed,
         deaths=None if given.deaths is None else Mortality(given.deaths, given.replaced),
     )
@@ -257,11 +250,9 @@ def _ledger(
     """Return where events are written: a new study's journal, or nowhere."""
     if given.directory is None:
         return nullcontext()
-    from ashtune.core.errors import SettingsError
     from ashtune.simulation.run import new_journal
 
-    if trials is None:
-        raise SettingsError("--directory wants a known number of trials; give --trials 1000")
+    assert trials is not None, "so says _trials"
     name = f"simulation of {Path(given.curves).name}" if given.curves else "simulation"
     return new_journal(
         Path(given.directory),

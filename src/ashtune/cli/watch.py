@@ -43,17 +43,15 @@ def add_to(parser: argparse.ArgumentParser) -> None:
 def main(given: argparse.Namespace) -> int:
     """Serve the page until Ctrl-C, or until the process that it belongs to has ended."""
     from ashtune.core import process
-    from ashtune.core.checks import check_directory
+    from ashtune.core.checks import check_whole
     from ashtune.core.errors import SettingsError
     from ashtune.dashboard.liveness import is_process_alive
     from ashtune.dashboard.watching import LivePage, OpenedInBrowser, collect_seldom
+    from ashtune.study.folders import check_directory
 
-    if not 0 <= given.port <= MOST_PORT:
-        raise SettingsError(f"--port {given.port} is none; give one from 1 to {MOST_PORT:,}, or leave it out")
-    if given.socket is not None and given.port:
-        raise SettingsError(f"--port {given.port} and --socket {given.socket} were both given; give one of them")
-    if given.socket is not None and given.open:
-        raise SettingsError("--open wants a port, which browsers can reach; leave --socket out")
+    check_whole("--port", given.port, at_least=0, at_most=MOST_PORT)
+    if given.socket is not None and (given.port or given.open):
+        raise SettingsError(f"--port and --open need a port, and --socket {given.socket} is none; give one of them")
     directories = [check_directory(directory) for directory in given.directory]
     page = LivePage(
         directories,
@@ -92,4 +90,4 @@ def _advice(page: "LivePage", socket_path: str | None, *, control: bool) -> str:
     else:
         tunnel = f"ssh -L 8000:{Path(socket_path).absolute()} {host}, then http://localhost:8000{page.address}"
     does = "sees the page, and can stop and change the study" if control else "sees the page"
-    return f"from another machine: {tunnel}\nwhoever has the address {does}; Ctrl-C ends it, not the study\n"
+    return f"from another machine: {tunnel}\neverybody who has the address {does}; Ctrl-C ends it, not the study\n"

@@ -27,7 +27,7 @@ def main(given: argparse.Namespace) -> int:
     from ashtune.reports.terminal.text import show_json
 
     check_page(given.html)
-    answer = Study.load(given.directory).whatif(**options.given(WhatIfOptions, given))
+    answer = Study.load(given.directory).whatif(**options.given_options(WhatIfOptions, given))
     if not given.json:
         answer.report()
     else:
