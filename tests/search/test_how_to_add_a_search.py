@@ -55,5 +55,5 @@ def test_its_script_tunes_with_the_design_and_its_command_with_the_proposer(page
 
 def test_its_entry_point_makes_a_name_of_it(page: Page) -> None:
     name = page.install()
-    code = f"from ashtune.search.registry import SEARCHES; print(SEARCHES.record(SEARCHES.given({name!r})))"
+    code = f"from ashtune.search.registry import SEARCHES; print(SEARCHES.record(SEARCHES.part({name!r})))"
     assert page.run("-c", code) == "{'kind': 'mirrored'}\n"

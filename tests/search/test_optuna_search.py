@@ -259,12 +259,12 @@ def test_a_sampler_is_written_down_as_its_class_and_options(kind: Any, options: 
 
 
 def test_its_name_is_short_for_tpe_of_all_hyperparameters_together() -> None:
-    search = SEARCHES.given("optuna")
+    search = SEARCHES.part("optuna")
     assert search == OptunaSearch()
     assert SEARCHES.record(search) == {"kind": "optuna"}
     sampler: Any = OptunaSearch().new_sampler(0)
     assert (sampler._multivariate, sampler._group, sampler._constant_liar) == (True, True, True)
-    assert SEARCHES.given("optuna:sampler=GPSampler:ahead=0") == OptunaSearch("GPSampler", ahead=0)
+    assert SEARCHES.part("optuna:sampler=GPSampler:ahead=0") == OptunaSearch("GPSampler", ahead=0)
 
 
 class InScript(samplers.Recording):

@@ -22,7 +22,7 @@ FIVE_SIGMA = 5 * math.sqrt(0.25 / DRAWS)
 
 
 def points_of(space: Space) -> Any:
-    return space.drawn(np.random.default_rng(0).random((DRAWS, space.draws)))
+    return space.random_points(np.random.default_rng(0).random((DRAWS, space.draws)))
 
 
 def test_half_of_the_draws_are_normal_around_the_prior_in_the_logarithm_and_half_even() -> None:
@@ -49,7 +49,7 @@ def test_a_choice_that_is_the_prior_has_its_share_of_the_draws_near_it_and_the_o
 def test_a_draw_is_near_all_priors_or_made_as_if_there_were_none() -> None:
     space = with_priors()
     numbers = np.random.default_rng(0).random((1000, space.draws))
-    points = space.drawn(numbers)
+    points = space.random_points(numbers)
     is_near = numbers[:, -1] < SHARE
     assert (points[~is_near] == numbers[~is_near, :-1]).all()
     plain = [space.names.index(name) for name in ("momentum", "act")]
@@ -171,7 +171,6 @@ def test_a_prior_of_a_hyperparameter_that_is_not_always_active() -> None:
         (Prior(["a", "b"], at="c"), "the prior of x: x='c' is outside; give a value in a, b"),
         (Prior(["a", "b"], at=len), "cannot be kept in a journal"),
         (Prior((9, 1), at=5), "x=(9, 1) is empty"),
-        (Prior(Prior((1, 9), at=2), at=3), "has two priors"),
         (Prior(Categorical("x", ["a", "b"], weights=[1, 0]), at="b"), "'b' is a choice of weight 0"),
     ],
 )

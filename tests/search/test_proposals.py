@@ -12,8 +12,7 @@ import pytest
 
 from ashtune.core.events import JobFinished, TrialStarted, TrialWithdrawn
 from ashtune.core.jobs import Constraint, Goal, Job, Result, TrialId, WorkerId
-from ashtune.core.orders import Train
-from ashtune.core.verdicts import TrialFailed
+from ashtune.core.orders import Train, TrialFailed
 from ashtune.search import Design, Proposal, Proposer, Random, Search, Sobol, Space, proposals
 from ashtune.search.gp import GP
 from ashtune.search.mutation import Mutation

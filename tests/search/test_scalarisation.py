@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ashtune.core.front import is_as_good
 from ashtune.core.jobs import Job, Result, TrialId
+from ashtune.core.order import is_as_good
 from ashtune.search.gp import GP, GPProposer
 from ashtune.search.mutation import Mutation
 from ashtune.search.optuna_search import OptunaSearch

@@ -79,9 +79,9 @@ def test_a_record_of_a_search_reads_as_the_same_search(search: Search) -> None:
 
 
 def test_a_name_is_short_for_the_defaults_and_a_default_is_not_written() -> None:
-    assert SEARCHES.given("grid") == Grid()
+    assert SEARCHES.part("grid") == Grid()
     assert SEARCHES.record(Grid()) == {"kind": "grid"}
-    assert SEARCHES.given(Grid(points=3)) == Grid(points=3)
+    assert SEARCHES.part(Grid(points=3)) == Grid(points=3)
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,7 @@ def test_a_search_that_is_not_there_is_refused_with_those_that_are(search: objec
 def test_a_search_of_an_entry_point_is_named_by_it_and_one_of_a_module_by_its_place(installed: Path) -> None:
     from corner_search import Corner, Needy  # type: ignore[import-not-found]
 
-    assert SEARCHES.given("corner") == Corner()
+    assert SEARCHES.part("corner") == Corner()
     assert SEARCHES.record(Corner(low=0.5)) == {"kind": "corner", "low": 0.5}
     assert SEARCHES.read({"kind": "corner", "low": 0.5}) == Corner(low=0.5)
     assert SEARCHES.record(Needy(low=0.5)) == {"kind": "corner_search:Needy", "low": 0.5}
@@ -116,7 +116,7 @@ def test_a_search_that_an_installed_package_names_in_vain_is_refused_in_one_line
     name: str, says: str, installed: Path
 ) -> None:
     with pytest.raises(SettingsError, match=says) as refusal:
-        SEARCHES.given(name)
+        SEARCHES.part(name)
     assert str(refusal.value).isprintable()
 
 

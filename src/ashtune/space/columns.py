@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     Coordinates: TypeAlias = NDArray[np.float64]
 
 MOST_NAME = 200
-DECIMALS = 13
-"""To which ConfigSpace rounds the bounds of floats."""
 LEAST_WEIGHT = 1e-9
 """Of a normal distribution within its range."""
 
@@ -162,10 +160,6 @@ class Column:
         self.spacing = 1 / len(self.choices)
         weights = self._weights = [1.0] * len(choices) if weights is None else list(weights)
         total = math.fsum(weights)
-        if len(weights) != len(choices) or min(weights) < 0 or not 0 < total < math.inf:
-            raise SpaceError(
-                f"{self.name}: its {len(choices)} choices have weights={shown(weights)}; give one for each"
-            )
         self._positions = {hashable(choice): position for position, choice in enumerate(self.choices)}
         self._ends = [math.fsum(weights[: position + 1]) / total for position in range(len(weights))]
 
@@ -238,7 +232,7 @@ class Column:
         """Return the place of a choice among all."""
         return self._positions[hashable(choice)]
 
-    def snapped(self, coordinates: "Coordinates") -> "Coordinates":
+    def snap(self, coordinates: "Coordinates") -> "Coordinates":
         """Return for each coordinate the middle of those that have the same value; of a range of floats itself."""
         import numpy as np
 
@@ -267,10 +261,7 @@ class Column:
         return inside
 
     def _parts(self, numbers: "Coordinates") -> "Coordinates":
-        """Return which integer each number stands for, counted from the lowest.
-
-        A range of n integers is n equal parts of the range of numbers: both ends are as wide as the others.
-        """
+        """Return which integer each number stands for, counted from the lowest: one of n equal parts of the range."""
         import numpy as np
 
         low, high = float(self.low), float(self.high)
@@ -316,9 +307,7 @@ class Column:
         raise SpaceError(f"{self.name}={shown(value)} is outside; give a value in {self}")
 
     def is_within(self, number: Any) -> bool:
-        """Return whether a value is a number in the range, or equals one of its ends as ConfigSpace rounds them."""
+        """Return whether a value is a number in the range."""
         if isinstance(number, bool) or not isinstance(number, int | float):
             return False
-        if self.is_integer:
-            return bool(self.low <= number <= self.high and number == math.floor(number))
-        return self.low <= number <= self.high or self.low <= round(number, DECIMALS) <= self.high
+        return bool(self.low <= number <= self.high and (not self.is_integer or number == math.floor(number)))

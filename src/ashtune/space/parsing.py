@@ -3,7 +3,6 @@
 ``{"lr": (1e-4, 1.0, "log"), "solver": ["sgd", "adam"], "momentum": When("solver", "sgd", (0.0, 1.0))}``
 """
 
-import re
 from collections.abc import Mapping
 from itertools import pairwise
 from typing import Any
@@ -15,9 +14,6 @@ from ashtune.core.plaintext import shown
 from ashtune.space.configspace import is_of_configspace, record_of_one
 from ashtune.space.plain import plain, plain_choices
 from ashtune.space.priors import META, Prior
-
-# Dots, colons, slashes and dashes are common in names such as "optimizer:lr".
-_NAME = re.compile(r"[^\W\d][\w.:/-]*")
 
 
 class When(msgspec.Struct, frozen=True):
@@ -87,16 +83,12 @@ def record_of(mapping: Mapping[object, object]) -> dict[str, Any]:
     """
     entries, conditions = [], list[dict[str, Any]]()
     for name, given in mapping.items():
-        if not isinstance(name, str) or not _NAME.fullmatch(name):
-            raise SpaceError(
-                f"{shown(name)} cannot name a hyperparameter; use a letter, then letters, digits and _ . : / -"
-            )
+        if not isinstance(name, str):
+            raise SpaceError(f"{shown(name)} cannot name a hyperparameter; give a text")
         values, prior, own = given, dict[str, Any](), list[dict[str, Any]]()
         while isinstance(values, Prior | When):
             if isinstance(values, When):
                 own.append(_condition(name, values))
-            elif prior:
-                raise SpaceError(f"{name}={shown(given)} has two priors; give one")
             else:
                 prior = {"meta": {META: plain(values.at)}}
             values = values.values

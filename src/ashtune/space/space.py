@@ -6,7 +6,7 @@ the same space by construction, and the user's own ConfigurationSpace is never t
 Rule: reading a record executes nothing.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -63,18 +63,12 @@ class Space:
         if not read.names:
             raise SpaceError("the space is empty; give at least one hyperparameter, such as lr=(1e-4, 1.0)")
         given = {hyperparameter.name: hyperparameter for hyperparameter in read.space.hyperparameters}
-        if sorted(read.names) != sorted(each.name for each in read.space.hyperparameters) or len(given) < len(
-            read.names
-        ):
-            raise SpaceError(f"it names {shown(read.names)} where its space has {shown(list(given))}; it was altered")
         self._record = dict(record)
         self.names = tuple(read.names)
         self.columns = {name: Column(given[name]) for name in self.names}
         self.rules = Rules(self.columns, read.space.conditions, read.space.forbiddens, valid)
         metas = {name: given[name].meta or {} for name in self.names}
-        self.beliefs = {
-            name: Belief(self.columns[name], meta[META]) for name, meta in metas.items() if META in meta
-        }  # fmt: skip
+        self.beliefs = {name: Belief(self.columns[name], meta[META]) for name, meta in metas.items() if META in meta}
 
     @classmethod
     def parse(cls, space: object, valid: Valid | None = None) -> "Space":
@@ -115,10 +109,7 @@ class Space:
         """
         try:
             return cls(record, valid)
-        except (
-            SpaceError, msgspec.MsgspecError, AttributeError, LookupError, TypeError, ValueError, ArithmeticError,
-            RecursionError,
-        ) as error:  # fmt: skip
+        except Exception as error:  # noqa: BLE001 - a record that was altered may hold anything
             why = str(error) if isinstance(error, SpaceError) else error_line(error)
             raise SpaceError(f"the record of the space cannot be read: {why}") from None
 
@@ -141,20 +132,21 @@ class Space:
         values = {
             name: column.member(configuration[name]) for name, column in self.columns.items() if name in configuration
         }
+        for complaint in self._complaints(values):
+            raise SpaceError(complaint)
+        return values
+
+    def _complaints(self, values: Mapping[str, object]) -> Iterator[str]:
+        """Yield in one line each why values of some hyperparameters are no configuration."""
         for name in self.rules.parents_first:
             is_active = self.rules.is_active(name, values)
             if is_active and name not in values:
-                raise SpaceError(
-                    f"{name} is missing in {shown(dict(configuration))}; give it a value in {self.columns[name]}"
-                )
+                yield f"{name} is missing in {shown(values)}; give it a value in {self.columns[name]}"
             if not is_active and name in values:
-                raise SpaceError(
-                    f"{name}={shown(values[name])} is inactive here; leave it out, for it counts only if "
-                    f"{self.rules.conditions_text(name)}"
-                )
+                condition = self.rules.conditions_text(name)
+                yield f"{name}={shown(values[name])} is inactive here; leave it out, for it counts only if {condition}"
         if rule := self.rules.forbidding(values):
-            raise SpaceError(f"{shown(dict(configuration))} is ruled out by {rule!r}; change one of these values")
-        return values
+            yield f"{shown(values)} is ruled out by {rule!r}; change one of these values"
 
     def at(self, points: "NDArray[np.float64]") -> list[dict[str, object]]:
         """Return the configurations at points of the unit cube; inactive hyperparameters are left out.
@@ -177,7 +169,7 @@ class Space:
         """How many random numbers a configuration takes: one a hyperparameter, and one more if there are priors."""
         return len(self.names) + bool(self.beliefs)
 
-    def drawn(self, numbers: "NDArray[np.float64]") -> "NDArray[np.float64]":
+    def random_points(self, numbers: "NDArray[np.float64]") -> "NDArray[np.float64]":
         """Return points of random configurations: if there are priors, half of them near all of those.
 
         Args:
@@ -223,7 +215,7 @@ class Space:
             for name, column in self.columns.items()
         ]
 
-    def snapped(self, points: "NDArray[np.float64]") -> "NDArray[np.float64]":
+    def snap(self, points: "NDArray[np.float64]") -> "NDArray[np.float64]":
         """Return for each point the one in the middle of all with the same configuration, 0.5 where inactive.
 
         Args:
@@ -231,9 +223,9 @@ class Space:
         """
         import numpy as np
 
-        middles = [column.snapped(points[:, place]) for place, column in enumerate(self.columns.values())]
-        snapped = np.stack(middles, axis=1)
+        middles = [column.snap(points[:, place]) for place, column in enumerate(self.columns.values())]
+        middle = np.stack(middles, axis=1)
         if self.rules.conditional:
-            for row, configuration in zip(snapped, self.at(points), strict=True):
+            for row, configuration in zip(middle, self.at(points), strict=True):
                 row[[name not in configuration for name in self.names]] = 0.5
-        return snapped
+        return middle
