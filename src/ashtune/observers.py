@@ -19,9 +19,8 @@ from ashtune.core.errors import StudyError
 from ashtune.core.events import Event, JobFinished, Progress, TrialStarted
 from ashtune.core.jobs import TrialId
 from ashtune.core.observer import Exporter, ObservedStudy, Observer
-from ashtune.core.orders import Order
+from ashtune.core.orders import Order, TrialFailed, TrialPromoted, Verdict
 from ashtune.core.plaintext import visible
-from ashtune.core.verdicts import TrialFailed, TrialPromoted, Verdict
 from ashtune.study.folders import place_in, replace_file
 
 __all__ = [
@@ -39,8 +38,7 @@ __all__ = [
 
 COLUMNS = ("trial", "rung", "resource", "time", "seconds", "study", "origin")
 MOST_ROWS = 1_000
-"""So many rows are written at once: there are no ticks while a long past is told."""
-_TRIAL, _RUNG, _STUDY = (COLUMNS.index(name) for name in ("trial", "rung", "study"))
+"""Rows that are written at once: there are no ticks while a long past is told."""
 
 
 class CsvLog(Exporter):
@@ -49,11 +47,10 @@ class CsvLog(Exporter):
     The columns are ``trial``, ``rung``, ``resource``, ``time`` (seconds since the study began), ``seconds`` (of
     training, since the trial's rung before), ``study`` (when the study was created, in seconds since 1970), ``origin``
     (where the configuration comes from, as "random" or "gp, 23 results"), the hyperparameters, and the metrics. A
-    column whose name is taken already has ``metric.`` or ``config.`` in front. A resumed study goes on with the same
-    file: each result is in it once, also after a kill.
+    column whose name is taken already has ``metric.`` or ``config.`` in front.
 
-    A file holds one study. Its column ``study`` says which, so a study whose directory was moved goes on with its file,
-    and another study is refused. One instance may be given to several studies, one after another, if it has no path.
+    A file holds one study, which its column ``study`` names. A study that is resumed or exported again writes its file
+    anew. One instance may be given to several studies, one after another, if it has no path.
 
     Args:
         path: The file; by default ``results.csv`` in the study's directory.
@@ -73,19 +70,19 @@ class CsvLog(Exporter):
         self._study = ""
         self._columns: list[str] = []
         self._names: dict[tuple[str, str], str] = {}
-        self._written: set[tuple[int, int]] = set()
         self._search = ""
+        self._written: set[tuple[int, int]] = set()
         self._starts: dict[TrialId, TrialStarted] = {}
         self._rows: list[dict[str, Any]] = []
 
     def begin(self, study: ObservedStudy, position: int) -> int:
-        """Read what an earlier session has written, and ask to be told all from the beginning."""
+        """Begin the table anew, and ask to be told all from the beginning."""
         self._forget()
         path = Path(self.out) if self.out else place_in(study.directory, "results.csv")
         self._study, self._search = _cell(study.created), study.search
         for name in study.hyperparameters:
             self._column("config", name)
-        self._take_up(path)
+        self._check(path)
         self._path, self.place = path, str(path)
         return 0
 
@@ -138,39 +135,21 @@ class CsvLog(Exporter):
         with self._path.open("ab") as file:
             file.write(_lines([_cell(row.get(name)) for name in self._columns] for row in rows))
 
-    def _take_up(self, path: Path) -> None:
-        """Read which results are there. A last line that a kill has torn is cut off. O(file)."""
-        if not path.exists():
-            return
-        whole, end, torn = path.read_bytes().rpartition(b"\n")
-        if not end and _is_torn_header(torn):
-            path.unlink()
-            return
-        try:
-            header, *rows = csv.reader((whole + end).decode("utf-8").splitlines())
-            studies = {row[_STUDY] for row in rows}
-            written = {(int(row[_TRIAL]), int(row[_RUNG])) for row in rows}
-        except (ValueError, IndexError, csv.Error):
-            header = []
-        if header[: len(COLUMNS)] != list(COLUMNS):
+    def _check(self, path: Path) -> None:
+        """Refuse a file that this class has not written for this study. What a kill has torn is no other file."""
+        header, _, rows = path.read_bytes().partition(b"\n") if path.exists() else (b"", b"", b"")
+        ours = ",".join(COLUMNS).encode()
+        if not header.startswith(ours) and (rows or not ours.startswith(header)):
             raise StudyError(f"{path} holds another table; give CsvLog another file")
-        if not studies <= {self._study}:
+        first = rows.partition(b"\n")[0].split(b",")
+        if len(first) > len(COLUMNS) and first[COLUMNS.index("study")] != self._study.encode():
             raise StudyError(f"{path} holds the results of another study; give CsvLog another file")
-        with path.open("r+b") as file:
-            file.truncate(len(whole) + len(end))
-        self._columns, self._written = header, written
 
     def _widen(self, path: Path, missing: list[str]) -> None:
         """Write the file anew with more columns, whole or not at all. O(file)."""
         rows = list(csv.reader(path.read_text("utf-8").splitlines())) if self._columns else []
         self._columns = [*self._columns, *missing]
         replace_file(path, _lines([self._columns, *([*row, *[""] * len(missing)] for row in rows[1:])]))
-
-
-def _is_torn_header(text: bytes) -> bool:
-    """Whether a file without a whole line is one that this class began: it is empty, or the beginning of a header."""
-    header = ",".join(COLUMNS).encode()
-    return text.startswith(header) or header.startswith(text)
 
 
 def _lines(rows: Iterable[Iterable[str]]) -> bytes:
