@@ -34,8 +34,7 @@ from ashtune.core.confirm import Confirm
 from ashtune.core.jobs import TrialId
 from ashtune.core.ladder import Ladder
 from ashtune.core.observer import Observer
-from ashtune.core.orders import Train
-from ashtune.core.verdicts import Followed
+from ashtune.core.orders import Followed, Train
 from ashtune.engines.simulated.model import Training
 from ashtune.engines.simulated.workers import SimulatedEngine
 from ashtune.schedulers.ash import Ash

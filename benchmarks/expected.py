@@ -21,7 +21,7 @@ from ashtune.core.events import Event
 from ashtune.core.jobs import TrialId
 from ashtune.core.ladder import Ladder
 from ashtune.core.observer import Observer
-from ashtune.core.verdicts import Followed
+from ashtune.core.orders import Followed
 from ashtune.schedulers.ash import Ash
 from ashtune.schedulers.protocol import Rule
 from ashtune.schedulers.registry import SchedulerView

@@ -39,7 +39,7 @@ def r2(function: Any, kind: Any, seed: int) -> float:
     """Return the R2 of one fit."""
     space = Space.parse({f"x{place}": kind(VALUES) for place in range(LISTS)})
     chance = np.random.default_rng(seed)
-    points = space.snapped(chance.random((SEEN + UNSEEN, LISTS)))
+    points = space.snap(chance.random((SEEN + UNSEEN, LISTS)))
     places = [[VALUES.index(value) / (len(VALUES) - 1) for value in each.values()] for each in space.at(points)]  # type: ignore[arg-type]  # ints
     losses = function(np.array(places), chance)
     losses = (losses - losses[:SEEN].mean()) / losses[:SEEN].std()

@@ -27,9 +27,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ashtune.core.front import front_of
 from ashtune.core.jobs import Job, Result, TrialId
 from ashtune.core.ladder import Ladder
+from ashtune.core.order import front_of
 from ashtune.schedulers.ash import Ash
 from ashtune.schedulers.protocol import Scheduler
 from ashtune.search.gp import GP

@@ -8,8 +8,7 @@ from typing import NoReturn
 def run() -> NoReturn:
     """Run one command and leave with its exit status.
 
-    While the rest is imported, and after it is done, Ctrl-C ends the process as it does any other command: it would
-    find nobody there who makes a line of it.
+    While modules are imported, and after the command is done, Ctrl-C ends the process at once, without a traceback.
     """
     interrupt = signal.getsignal(signal.SIGINT)
     if interrupt is signal.default_int_handler:

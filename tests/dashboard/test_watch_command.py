@@ -139,7 +139,7 @@ def test_a_browser_that_is_interrupted_while_it_starts_leaves_no_file(monkeypatc
 @pytest.mark.parametrize(
     ("arguments", "texts"),
     [
-        (["--port", "70000"], ["--port 70000"]),
+        (["--port", "70000"], ["--port=70000"]),
         (["--port", "-1"], ["--port"]),
         (["--socket", "a", "--port", "5"], ["--socket a", "give one of them"]),
         (["--socket", "a", "--open"], ["--open"]),

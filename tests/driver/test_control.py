@@ -260,7 +260,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Controlled]:
     [
         (AddTrials(0), "trials=0"),
         (AddTrials(-5), "trials=-5"),
-        (AddTrials(1 << 60), "too large"),
+        (AddTrials(1 << 60), "is not a whole number of at most"),
         (ChangeWorkers(0), "workers=0"),
         (ChangeWorkers(90_000), "too many processes"),
     ],

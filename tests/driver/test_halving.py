@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from ashtune.core.errors import LadderError, SettingsError
+from ashtune.core.errors import SettingsError
 from ashtune.core.ladder import Ladder
 from ashtune.core.options import checked
 from ashtune.driver.options import Halving, chosen_halving
@@ -62,5 +62,5 @@ def test_auto_with_another_scheduler_is_refused(given: dict[str, Any]) -> None:
 
 
 def test_a_lowest_rung_that_is_no_number_is_refused_with_its_value() -> None:
-    with pytest.raises(LadderError):
+    with pytest.raises(SettingsError):
         chosen(max_resource=81, min_resource="low")

@@ -40,6 +40,7 @@ from ashtune.core.events import TrialStarted
 from ashtune.core.ladder import Ladder
 from ashtune.schedulers.registry import SCHEDULERS
 from ashtune.search import Grid, Random, Search, Space
+from ashtune.simulation.recording import traces_of
 from ashtune.study.factory import build_configurations, build_controller, new_settings
 from ashtune.study.journal import NAME, read_settings
 from ashtune.study.journal_writer import Journal, create
@@ -113,7 +114,7 @@ def _run(path: Path, scheduler: str, space: Space, search: Search, how: dict[str
     how = dict(how)
     enqueued = [{"rate": 0.5, "depth": 7, "kind": "b", "fixed": 3}] if how.pop("enqueued", False) else []
     settings = new_settings(
-        name="made up", goal=ACCURACY, scheduler=SCHEDULERS.given(scheduler), ladder=Ladder(1, 8, 2), space=space,
+        name="made up", goal=ACCURACY, scheduler=SCHEDULERS.part(scheduler), ladder=Ladder(1, 8, 2), space=space,
         search=search, seed=seed, enqueued=enqueued, simulated=how.pop("simulated", False),
         grouped_by=how.pop("grouped_by", ()), grouped_for=how.pop("grouped_for", None),
     )  # fmt: skip
@@ -528,7 +529,7 @@ CALLS: dict[str, Callable[[Any, Path], Any]] = {
     "dataframes": lambda study, _: (study.dataframe(), study.curves_dataframe()),
     "report": lambda study, _: _text(study),
     "data": lambda study, _: _data(study),
-    "traces": lambda study, _: study.traces(),
+    "traces": lambda study, _: traces_of(study._reader),
     "page": lambda study, folder: _page(study, folder / "page.html"),
     "report command": lambda _, folder: _command("report", str(folder)),
     "whatif command": lambda _, folder: _command("whatif", str(folder), "--workers", "1,4", "--draws", "0"),

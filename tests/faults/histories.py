@@ -15,6 +15,7 @@ from typing import Any
 
 import msgspec
 
+from ashtune.core.checks import MOST_WHOLE
 from ashtune.core.confirm import Confirm
 from ashtune.core.errors import AshtuneError, InvalidConfiguration, NoResultError
 from ashtune.core.jobs import Goal
@@ -139,10 +140,10 @@ def settings_of(plan: Plan) -> Settings:
     return new_settings(
         name="simulated",
         goal=GOAL,
-        scheduler=SCHEDULERS.given(plan.scheduler),
+        scheduler=SCHEDULERS.part(plan.scheduler),
         ladder=Ladder(1, plan.max_resource, plan.reduction_factor),
         space=Space.parse(SPACES[plan.space]),
-        search=SEARCHES.given(plan.search),
+        search=SEARCHES.part(plan.search),
         seed=plan.seed,
         checkpoint_limit=plan.checkpoint_limit,
     )

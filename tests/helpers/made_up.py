@@ -22,13 +22,12 @@ from ashtune.core.events import (
     TrialWithdrawn,
     WorkerJoined,
     WorkerLost,
-    stamped,
+    with_time,
 )
 from ashtune.core.jobs import Goal, TrialId, WorkerId
 from ashtune.core.ladder import Ladder
 from ashtune.core.observer import Observer
-from ashtune.core.orders import Pause, Release, Train
-from ashtune.core.verdicts import Followed
+from ashtune.core.orders import Followed, Pause, Release, Train
 from ashtune.schedulers.ash import AshMachine
 from ashtune.schedulers.registry import view_of
 from ashtune.study.controller import Controller
@@ -124,7 +123,7 @@ class MadeUpStudy:
             self._at(0.1, WorkerJoined(0, WorkerId(next(self._numbers)), 7, "laptop"))
         while self.controller.is_open and self._due:
             self.now, _, event = heapq.heappop(self._due)
-            yield from self._take(stamped(event, self.now))
+            yield from self._take(with_time(event, self.now))
             if self._stop_after and self._jobs == self._stop_after:
                 self._jobs += 1
                 yield from self._take(StopRequested(self.now, "Ctrl-C received"))

@@ -12,8 +12,7 @@ from scipy.stats import fisher_exact
 from ashtune.api.study import Study
 from ashtune.core.events import Event, JobFailed, JobFinished, SessionStarted, TrialStarted, WorkerJoined
 from ashtune.core.ladder import Ladder
-from ashtune.core.orders import Train
-from ashtune.core.verdicts import TrialPromoted
+from ashtune.core.orders import Train, TrialPromoted
 from ashtune.reports.model import Comparison, Shares, compared
 from ashtune.search.origins import Sort
 from ashtune.search.promotions import Promotions, Ratio

@@ -15,8 +15,7 @@ from ashtune.analysis.timeline_times import time_shares
 from ashtune.analysis.trials import Trials
 from ashtune.core.events import Event, JobFinished, WorkerLost
 from ashtune.core.observer import Observer
-from ashtune.core.orders import Train
-from ashtune.core.verdicts import Followed, TrialFailed
+from ashtune.core.orders import Followed, Train, TrialFailed
 from ashtune.observers import CsvLog
 from ashtune.reports.figures.progress import BestSoFar
 from ashtune.schedulers.registry import view_of

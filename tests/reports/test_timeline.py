@@ -35,8 +35,7 @@ from ashtune.core.events import (
 )
 from ashtune.core.jobs import TrialId, WorkerId
 from ashtune.core.ladder import Ladder
-from ashtune.core.orders import Release, Train
-from ashtune.core.verdicts import Followed
+from ashtune.core.orders import Followed, Release, Train
 from ashtune.reports.figures.timeline import MOST_BARS, timeline_figure
 from ashtune.reports.figures.utilisation import utilisation_figure
 from ashtune.reports.terminal.text import as_text

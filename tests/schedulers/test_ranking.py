@@ -9,10 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ashtune.core.front import front_of, preferred
 from ashtune.core.jobs import Job, Key, Losses, Result, TrialId, as_one
 from ashtune.core.ladder import Ladder
-from ashtune.core.order import ranked
+from ashtune.core.order import front_of, preferred, ranked
 from ashtune.schedulers.ash import Ash
 from ashtune.schedulers.brackets import SuccessiveHalving
 from ashtune.schedulers.protocol import Machine, Scheduler

@@ -6,7 +6,6 @@ from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec
 from importlib.metadata import EntryPoint
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -77,15 +76,6 @@ def test_a_record_without_a_name_is_refused(record: dict[str, Any]) -> None:
         SCHEDULERS.check(record)
 
 
-def test_a_lazy_module_is_not_asked_for_what_a_journal_names(monkeypatch: pytest.MonkeyPatch) -> None:
-    lazy = ModuleType("lazy_module")
-    asked: list[str] = []
-    lazy.__getattr__ = asked.append  # type: ignore[method-assign,assignment]
-    monkeypatch.setitem(sys.modules, "lazy_module", lazy)
-    assert "does not import" in str(SCHEDULERS.known({"kind": "lazy_module:deep"}))
-    assert asked == []
-
-
 def test_a_module_that_an_import_hook_knows_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     class Hook(MetaPathFinder):
         def find_spec(self, name: str, path: object, target: object = None) -> ModuleSpec | None:
@@ -101,22 +91,22 @@ NAMES = ["ash", "stopping", "sh", "full"]
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_name_is_short_for_the_defaults_and_is_read_back_from_record_and_text(name: str) -> None:
-    scheduler = SCHEDULERS.given(name)
+    scheduler = SCHEDULERS.part(name)
     record = SCHEDULERS.record(scheduler)
     assert record == {"kind": name}
-    assert SCHEDULERS.read(record) == SCHEDULERS.known(record) == scheduler
-    assert SCHEDULERS.given(SCHEDULERS.text(scheduler)) == scheduler
+    assert SCHEDULERS.read(record) == SCHEDULERS.part_or_reason(record) == scheduler
+    assert SCHEDULERS.part(SCHEDULERS.text(scheduler)) == scheduler
 
 
 @pytest.mark.parametrize("given", ["magic", "", "a:b", "ash:eta=3", "json:tool", "ash:=", 5, None, Ladder])
 def test_what_is_no_scheduler_is_refused_in_one_line(given: Any) -> None:
     with pytest.raises(SettingsError) as error:
-        SCHEDULERS.given(given)
+        SCHEDULERS.part(given)
     assert str(error.value).isprintable()
 
 
 def test_a_scheduler_of_a_users_module_is_given_as_a_value_or_as_text(module: str) -> None:
-    by_text = SCHEDULERS.given(f"{module}:Eager:share=0.25")
+    by_text = SCHEDULERS.part(f"{module}:Eager:share=0.25")
     made = sys.modules[module].Eager
     assert by_text == made(share=0.25)
     named = made(share=0.25, names=("a",))
@@ -150,7 +140,7 @@ def test_reading_imports_no_module_that_a_record_names(module: str, monkeypatch:
     assert module not in sys.modules
     assert (view.name, view.rule, view.expected(9)) == (f"{module}:Eager:share=0.25", Rule.UNKNOWN, None)
     assert "does not import" in view.missing
-    assert type(SCHEDULERS.known({"kind": "other"})).__name__ == "Eager"
+    assert type(SCHEDULERS.part_or_reason({"kind": "other"})).__name__ == "Eager"
     assert type(SCHEDULERS.read(record)).__name__ == "Eager"
     assert view_of(record, ladder, ladder, 0).rule is Rule.SINCE_ITS_RESULT
 

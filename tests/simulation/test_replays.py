@@ -11,7 +11,7 @@ from ashtune.core.events import Event, JobFinished, JobPaused, SessionStarted, T
 from ashtune.core.jobs import Goal, TrialId, WorkerId
 from ashtune.core.ladder import Ladder
 from ashtune.core.observer import Observer
-from ashtune.core.verdicts import Followed
+from ashtune.core.orders import Followed
 from ashtune.engines.simulated.model import Stay
 from ashtune.engines.simulated.workers import SimulatedEngine
 from ashtune.schedulers.registry import SCHEDULERS

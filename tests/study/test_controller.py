@@ -25,8 +25,7 @@ from ashtune.core.events import (
 )
 from ashtune.core.jobs import Goal, Result, TrialId, WorkerId
 from ashtune.core.ladder import Ladder
-from ashtune.core.orders import Discard, Order, Pause, Release, Train
-from ashtune.core.verdicts import orders_in
+from ashtune.core.orders import Discard, Order, Pause, Release, Train, orders_in
 from ashtune.schedulers.ash import AshMachine
 from ashtune.schedulers.brackets import SuccessiveHalving
 from ashtune.schedulers.protocol import Machine

@@ -21,8 +21,7 @@ from ashtune.core.events import (
 )
 from ashtune.core.jobs import Goal, TrialId, WorkerId
 from ashtune.core.ladder import Ladder
-from ashtune.core.orders import Order, Pause, Train
-from ashtune.core.verdicts import orders_in
+from ashtune.core.orders import Order, Pause, Train, orders_in
 from ashtune.schedulers.adaptive import AdaptiveAsh
 from ashtune.schedulers.ash import AshMachine
 from ashtune.schedulers.brackets import SuccessiveHalving

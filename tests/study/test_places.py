@@ -20,8 +20,7 @@ from ashtune.core.events import (
 )
 from ashtune.core.jobs import Goal, TrialId, WorkerId
 from ashtune.core.ladder import Ladder
-from ashtune.core.orders import Order, Pause, Release, Train
-from ashtune.core.verdicts import orders_in
+from ashtune.core.orders import Order, Pause, Release, Train, orders_in
 from ashtune.schedulers.ash import AshMachine
 from ashtune.study.controller import Controller
 

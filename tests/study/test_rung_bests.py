@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from ashtune.analysis.tally import Tally
 from ashtune.core.confirm import Confirm
 from ashtune.core.events import Event, JobFailed, JobFinished, SessionStarted, TrialStarted, WorkerJoined
-from ashtune.core.front import front_of
 from ashtune.core.jobs import Constraint, Goal, Objective, TrialId, WorkerId
 from ashtune.core.ladder import Ladder
+from ashtune.core.order import front_of
 from ashtune.core.orders import Train
 from ashtune.schedulers.ash import Ash
 from ashtune.schedulers.brackets import SuccessiveHalving

@@ -9,7 +9,7 @@ from ashtune.core.events import Event, JobFailed, JobFinished, SessionStarted, T
 from ashtune.core.jobs import TrialId, WorkerId
 from ashtune.core.ladder import Ladder
 from ashtune.core.observer import Observer
-from ashtune.core.verdicts import Followed, TrialFailed, TrialPromoted, Verdict
+from ashtune.core.orders import Followed, TrialFailed, TrialPromoted, Verdict
 from ashtune.engines.simulated.model import Mortality, Training
 from ashtune.engines.simulated.workers import SimulatedEngine
 from ashtune.schedulers.ash import AshMachine

@@ -25,8 +25,7 @@ from ashtune.core.jobs import Goal, Key, Losses, Metrics, TrialId, as_one
 from ashtune.core.ladder import Ladder
 from ashtune.core.observer import Observer
 from ashtune.core.order import ranked
-from ashtune.core.orders import Train
-from ashtune.core.verdicts import Followed, TrialFailed
+from ashtune.core.orders import Followed, Train, TrialFailed
 from ashtune.schedulers.protocol import Rule
 from ashtune.schedulers.ranking import QuotaRule
 from ashtune.schedulers.registry import SchedulerView

@@ -8,11 +8,9 @@ from collections.abc import Sequence
 import msgspec
 
 from ashtune.core.events import JobFinished, Progress, TrialReleased
-from ashtune.core.front import front_of, preferred
 from ashtune.core.jobs import Goal, Key, Losses, TrialId, WorkerId, as_one
-from ashtune.core.order import ranked
-from ashtune.core.orders import Release, Train
-from ashtune.core.verdicts import Followed
+from ashtune.core.order import front_of, preferred, ranked
+from ashtune.core.orders import Followed, Release, Train
 
 GROUPS_KEPT = 20
 TRACEBACK_CHARACTERS = 8_000

@@ -17,7 +17,7 @@ from ashtune.core.events import Curve as Reports
 from ashtune.core.events import Event, JobFinished, JobPaused
 from ashtune.core.jobs import Goal, TrialId
 from ashtune.core.observer import Observer
-from ashtune.core.verdicts import Followed
+from ashtune.core.orders import Followed
 
 MOST = 120
 

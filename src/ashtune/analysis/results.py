@@ -9,11 +9,10 @@ from array import array
 from collections.abc import Mapping
 
 from ashtune.core.events import Event, JobFinished, TrialWithdrawn
-from ashtune.core.front import preferred
 from ashtune.core.jobs import Goal, Key, TrialId
 from ashtune.core.observer import Observer
-from ashtune.core.order import fronts_of
-from ashtune.core.verdicts import Followed, TrialFailed
+from ashtune.core.order import fronts_of, preferred
+from ashtune.core.orders import Followed, TrialFailed
 
 
 class RungResults:

@@ -4,7 +4,7 @@ from bisect import bisect_left, insort
 from collections.abc import Iterator, Sequence
 
 from ashtune.core.jobs import TrialId
-from ashtune.core.mixing import INCREMENT, scrambled
+from ashtune.core.mixing import INCREMENT, scramble
 
 
 def scattered(trial: int) -> int:
@@ -12,7 +12,7 @@ def scattered(trial: int) -> int:
 
     The trials with the smallest ones are an even sample of all, however many come later.
     """
-    return scrambled((trial + 1) * INCREMENT)
+    return scramble((trial + 1) * INCREMENT)
 
 
 def sampled(trials: Sequence[TrialId], most: int) -> list[TrialId]:

@@ -38,12 +38,12 @@ from ashtune.core.events import (
     WorkerLost,
     WorkersChanged,
 )
-from ashtune.core.front import front_of, preferred
 from ashtune.core.jobs import Goal, TrialId, WorkerId
 from ashtune.core.ladder import Ladder
 from ashtune.core.numbers import plural, share_text
 from ashtune.core.observer import Observer
-from ashtune.core.verdicts import Followed, TrialFailed, TrialPromoted
+from ashtune.core.order import front_of, preferred
+from ashtune.core.orders import Followed, TrialFailed, TrialPromoted
 from ashtune.search.origins import PROPOSED, Sort, sort_of
 from ashtune.training.versions import changes
 
@@ -370,7 +370,7 @@ class Tally(Observer):
             self.confirmations.epochs += event.resource - event.start
         elif isinstance(event, TrialWithdrawn):
             self.confirmations.fail(event.trial)
-            self.withdrawals.add(event.reason or "no reason given", event.trial, event.rung)
+            self.withdrawals.add(event.reason, event.trial, event.rung)
 
     def _paused(self, event: JobPaused) -> None:
         self.broken_off += 1
@@ -401,7 +401,7 @@ class Tally(Observer):
             self.tried -= 1
             for rung in self.rungs:
                 rung.withdraw(event.trial)
-        self.withdrawals.add(event.reason or "no reason given", event.trial, event.rung)
+        self.withdrawals.add(event.reason, event.trial, event.rung)
 
     def _lose(self, event: WorkerLost) -> None:
         self._workers.depart(event.worker, self.now)

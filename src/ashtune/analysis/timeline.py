@@ -49,8 +49,7 @@ from ashtune.core.events import (
 from ashtune.core.jobs import TrialId, WorkerId
 from ashtune.core.ladder import Ladder
 from ashtune.core.observer import Observer
-from ashtune.core.orders import Release, Train
-from ashtune.core.verdicts import Followed, Verdict
+from ashtune.core.orders import Followed, Release, Train, Verdict
 
 if TYPE_CHECKING:
     import numpy as np

@@ -26,8 +26,7 @@ from ashtune.core.events import (
 from ashtune.core.jobs import TrialId
 from ashtune.core.ladder import Ladder
 from ashtune.core.observer import Observer
-from ashtune.core.orders import Train
-from ashtune.core.verdicts import Followed, TrialFailed
+from ashtune.core.orders import Followed, Train, TrialFailed
 from ashtune.study.settings import Settings
 
 if TYPE_CHECKING:

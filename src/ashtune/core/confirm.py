@@ -4,8 +4,8 @@ Rule 1: they begin when nothing of the search runs any more, and the search has 
 Rule 2: the best are those at the highest rung that has a result: the top one, if the search came that far.
 Rule 3: each has a trial number of its own, the next one when it is given out, and goes to that rung at once. The
 scheduler and the search do not hear of it.
-Rule 4: all of the best are trained with one more seed before any of them with a second, the best first. Whatever was
-given out counts, also if it failed: nothing is confirmed twice.
+Rule 4: all of the best are trained with one more seed before any of them with a second, the best first. A training
+that failed counts: nothing is confirmed twice.
 """
 
 from bisect import bisect_left

@@ -1,7 +1,7 @@
 """What can go wrong, as one tree under :class:`AshtuneError`.
 
-A message names what was refused with its value, what would do, and what to do next; it fits on
-one line, because the command line prints it as it is and exits with status 2.
+A message names what was refused with its value, and what would do, on one line: the command line prints it as it is
+and exits with status 2.
 """
 
 from collections.abc import Callable
@@ -29,16 +29,12 @@ class AshtuneError(Exception):
         super().__init__(*(one_line(str(word)) for word in words))
 
 
-class LadderError(AshtuneError):
-    """The rungs cannot be built from the resources given."""
-
-
 class SpaceError(AshtuneError):
     """The search space, or a configuration for it, does not fit."""
 
 
 class SettingsError(AshtuneError):
-    """An argument of a study does not fit: a number of trials, a metric, a directory."""
+    """An argument of a study does not fit: a number of trials, a rung, a metric, a directory."""
 
 
 class ObjectiveError(AshtuneError):
@@ -46,7 +42,7 @@ class ObjectiveError(AshtuneError):
 
 
 class ProgramFailed(ObjectiveError):  # noqa: N818 - it says what has become of one
-    """A program came to nothing with a configuration."""
+    """A program failed with a configuration."""
 
 
 class StudyError(AshtuneError):

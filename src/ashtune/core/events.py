@@ -1,8 +1,7 @@
 """Events: the facts a study is made of, past tense.
 
-They are at once the messages of workers, the lines of the journal and the input of the
-controller. ``time`` is in seconds since the study began and is stamped by the engine that
-received the event; a worker leaves it at 0.
+They are at once the messages of workers, the lines of the journal and the input of the controller. ``time`` is in
+seconds since the study began, as the engine stamps it on receipt; a worker leaves it at 0.
 
 Rule: a field is never renamed or reused; a journal written today must be read for years.
 """
@@ -44,6 +43,7 @@ class _Fact(msgspec.Struct, frozen=True, tag_field="event", tag=_tag, omit_defau
     time: _Seconds
 
 
+NO_REASON = "no reason given"
 PROGRAM = "program"
 """The fact of a session whose training function is a program: its command."""
 
@@ -51,14 +51,11 @@ PROGRAM = "program"
 class SessionStarted(_Fact, frozen=True):
     """A driver opened the study; whatever an earlier driver had running is to be given out again.
 
-    ``max_failures``: it stops when so many of its trials have failed before any had a result. ``target`` is by metric
-    where the study has several objectives. ``patience``: the search ends when so many results at the top rung in a row
-    are no better; ``stop_when``: what it has to be worth. ``confirm``: which configurations are trained once more when
-    the search has ended.
-    ``facts`` says what it runs on and with, in words for a person: see :mod:`ashtune.driver.environment`. ``rungs`` and
-    ``kept`` are the record of the ladder from now on, where it got more rungs above: see :mod:`ashtune.study.settings`.
-    ``objective`` is the version of the training function: see :mod:`ashtune.training.versions`. ``control``: the driver
-    listens to commands: see :mod:`ashtune.study.commands`.
+    ``max_failures``: the number of failures, before any result, at which it stops. ``target`` is by metric where the
+    study has several objectives. ``patience``: the number of results at the top rung in a row, none of them better, at
+    which the search ends; ``stop_when``: what the search has to be worth. ``facts`` says what the session runs on and
+    with, for a person. ``rungs`` and ``kept`` are the record of the ladder from now on, where it got more rungs above.
+    ``objective`` is the version of the training function. ``control``: the driver listens to commands.
     """
 
     unix_time: UnixSeconds
@@ -90,9 +87,8 @@ class WorkerJoined(_Fact, frozen=True):
 class TrialStarted(_Fact, frozen=True):
     """A new trial has its configuration.
 
-    ``origin`` says who proposed it, where the search is one that sees results, and "enqueued" where the user did. It is
-    empty where the trial has its place in the study's design. ``confirms`` is the trial whose configuration it has, if
-    it confirms one: it goes to the top rung at once and ranks nowhere.
+    ``origin`` says who proposed it: "enqueued" is the user, and "" the study's design. ``confirms`` is the trial whose
+    configuration it has, if it confirms one: it goes to the top rung at once and ranks nowhere.
     """
 
     trial: _Trial
@@ -104,10 +100,9 @@ class TrialStarted(_Fact, frozen=True):
 class JobFinished(_Fact, frozen=True, kw_only=True):
     """A trial was trained to its rung's resource; the result counts from here on.
 
-    It went from resource ``start`` (0: from the beginning) to ``resource``. ``held``: the worker
-    waits, the trial still in its memory, to hear whether it goes on in place. Otherwise the worker
-    is free, and ``checkpoint`` is the size in bytes of what was saved, if any. ``stopped``: the training
-    function ended the trial on purpose; it is never trained again.
+    It went from resource ``start`` (0: from the beginning) to ``resource``. ``held``: the worker waits, the trial still
+    in its memory, to hear whether it goes on in place. Otherwise the worker is free, and ``checkpoint`` is the size in
+    bytes of what was saved, if any. ``stopped``: the training function ended the trial on purpose, for good.
     """
 
     worker: _Worker
@@ -125,9 +120,9 @@ class JobFinished(_Fact, frozen=True, kw_only=True):
 
 
 class TrialReleased(_Fact, frozen=True, kw_only=True):
-    """A worker let go of a trial that it held; ``checkpoint`` is the bytes saved, None for nothing.
+    """A worker forgot a trial that it held; ``checkpoint`` is the bytes saved, None for nothing.
 
-    ``problem`` is why saving failed, or what else went wrong after the result, which stands all the same.
+    ``problem`` is why saving failed, or what else went wrong after the result, which stands.
     """
 
     worker: _Worker
@@ -170,7 +165,7 @@ class TrialWithdrawn(_Fact, frozen=True, kw_only=True):
     trial: _Trial
     rung: _Rung
     seconds: _Seconds
-    reason: str = ""
+    reason: str = NO_REASON
 
 
 class WorkerLost(_Fact, frozen=True, kw_only=True):
@@ -190,14 +185,14 @@ class WorkerLost(_Fact, frozen=True, kw_only=True):
 
 
 class PlacesChanged(_Fact, frozen=True):
-    """A worker takes so many jobs at a time from now on, as it trains them together. One is the rule."""
+    """The number of jobs that a worker takes at a time from now on, as it trains them together; 1 at first."""
 
     worker: _Worker
     places: _Places
 
 
 class ProgramCompiled(_Fact, frozen=True, kw_only=True):
-    """A worker compiled a program of so many ``lanes``, or waited for another that did, and loaded it.
+    """A worker compiled a program of some ``lanes``, or waited for another that did, and loaded it.
 
     No job counts that time. ``shape`` names the static hyperparameters.
     """
@@ -227,7 +222,7 @@ class StudyContinued(_Fact, frozen=True):
 
 
 class TrialsExtended(_Fact, frozen=True):
-    """The user wants more trials: so many may be started in all, in later sessions too."""
+    """The user wants more trials: the number that may be started in all, in later sessions too."""
 
     trials: _Whole
 
@@ -239,7 +234,7 @@ class ConfigurationEnqueued(_Fact, frozen=True):
 
 
 class WorkersChanged(_Fact, frozen=True):
-    """The user wants so many workers until the end of the session."""
+    """The number of workers that the user wants until the end of the session."""
 
     workers: _Places
 
@@ -274,6 +269,6 @@ class Progress(msgspec.Struct, frozen=True, tag_field="event", tag="progress"):
     metrics: dict[str, float | None]
 
 
-def stamped(event: Event, time: float) -> Event:
+def with_time(event: Event, time: float) -> Event:
     """Return the event with the time at which the engine received it."""
     return msgspec.structs.replace(event, time=time)

@@ -35,10 +35,9 @@ class Result(msgspec.Struct, frozen=True, gc=False):
     """What came of a job: a trial was trained to a rung.
 
     ``resource`` is what it was trained to, of a failure what it was to be trained to. ``losses`` has one for each
-    metric that counts, smaller is better; a failure has ``math.inf`` for each. ``seconds`` were spent on the job.
-    ``curve`` has the losses that were reported on the way: (resource, loss), ``math.inf`` where one was not finite; of
-    several losses the first; nothing for a scheduler that does not read them.
-    ``violation`` is by how much it violates the constraints, 0 where it is feasible; None in a study without any.
+    metric that counts, smaller is better, ``math.inf`` for a failure. ``seconds`` were spent on the job. ``curve`` has
+    what was reported on the way, (resource, first loss), for a scheduler that reads it. ``violation`` is by how much it
+    violates the constraints, 0 where it is feasible; None in a study without any.
     """
 
     trial: TrialId
@@ -51,7 +50,7 @@ class Result(msgspec.Struct, frozen=True, gc=False):
 
     @classmethod
     def of(cls, job: Job, *losses: float, violation: float | None = None) -> "Result":
-        """Return the result of a job whose costs nobody asks for."""
+        """Return the result of a job of unknown costs."""
         return cls(job.trial, job.rung, 0, losses, 0.0, violation=violation)
 
     @property
@@ -71,10 +70,10 @@ class Result(msgspec.Struct, frozen=True, gc=False):
 
 
 def as_one(violation: float | None, loss: float) -> float:
-    """Return one number that orders results as their violations do, and equal ones as their losses.
+    """Return one number that orders results by violation, then by loss.
 
-    Without constraints that is the loss itself, and so is that of a failure. Otherwise it is a whole number: the bits
-    of the violation before those of the loss, in which negative numbers are turned round.
+    Without constraints, and for a failure, that is the loss. Otherwise it is a whole number: the bits of the violation
+    before those of the loss, in which negative numbers are turned round.
     """
     if violation is None or loss == math.inf:
         return loss
@@ -122,8 +121,8 @@ class Constraint(msgspec.Struct, frozen=True):
 class Goal(Objective, frozen=True, omit_defaults=True):
     """What a study is after: its first objective, the others, and constraints.
 
-    ``weights`` are how much each objective counts where one result has to be chosen of those that no other dominates;
-    empty where the user said nothing. What shows one metric shows the first.
+    ``weights`` are how much each objective counts where one of several results on the front is chosen; empty where the
+    user gave none.
     """
 
     others: tuple[Objective, ...] = ()
@@ -147,10 +146,9 @@ class Goal(Objective, frozen=True, omit_defaults=True):
         return tuple(dict.fromkeys(names))
 
     def judged(self, metrics: Metrics) -> tuple[Losses, float | None]:
-        """Return a loss for each objective, and by how much the constraints are violated in total.
+        """Return a loss for each objective, and the total violation of the constraints, None where there are none.
 
-        The violation is None where there are no constraints. Where one of the metrics to report is not finite, all are
-        those of a failure.
+        Where a metric is not finite, both are those of a failure.
         """
         if self.is_plain:
             return (self.loss(metrics),), None

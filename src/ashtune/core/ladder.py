@@ -3,18 +3,18 @@
 Source: Li et al., *A System for Massively Parallel Hyperparameter Tuning*, MLSys 2020,
 https://arxiv.org/abs/1810.05934, Algorithms 1 and 2.
 
-Rule 1: no logarithm. floor(log 243 / log 3) is 4 in floating point, and a rung is lost; here
-rungs are multiplied up exactly and rounded once.
+Rule 1: no logarithm. floor(log 243 / log 3) is 4 in floating point, and a rung is lost; rungs are multiplied up
+exactly and rounded once.
 Rule 2: max_resource is always the top rung.
 """
 
-import math
-import operator
 from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
 from itertools import islice, pairwise
+from numbers import Real
 
-from ashtune.core.errors import LadderError
+from ashtune.core.checks import MOST_WHOLE, check_whole
+from ashtune.core.errors import SettingsError
 from ashtune.core.plaintext import shown
 
 Reduction = int | float | Fraction
@@ -24,18 +24,6 @@ LEAST_FACTOR = Fraction(1001, 1000)
 MOST_RUNGS = 1_000
 MOST_DENOMINATOR = 1 << 64
 """Of a fraction that is kept of a rung."""
-MOST_WHOLE = 1 << 53
-"""Beyond it, programs that read JSON as floats confuse whole numbers."""
-
-
-def whole_number(value: object) -> int | None:
-    """Return a whole number of any type, numpy's included, as an int; None if it is none."""
-    if isinstance(value, bool):
-        return None
-    try:
-        return operator.index(value)  # type: ignore[arg-type]  # it says itself whether it is one
-    except Exception:  # noqa: BLE001 - the value's own code
-        return None
 
 
 class Ladder:
@@ -47,8 +35,8 @@ class Ladder:
         reduction_factor: Above 1; of ``n`` trials in a rung ``floor(n / reduction_factor)`` go on.
 
     Raises:
-        LadderError: If the resources are not whole numbers in that order, the factor is not above 1, or there would be
-            more than 1,000 rungs.
+        SettingsError: If the resources are not whole numbers in that order, the factor is not above 1, or more than
+            1,000 rungs follow.
 
     Example:
         >>> Ladder(1, 243, 3).rungs
@@ -62,10 +50,10 @@ class Ladder:
     """For every rung but the top one, the fraction of its trials that go on."""
 
     def __init__(self, min_resource: int, max_resource: int, reduction_factor: Reduction = 2) -> None:
-        min_resource = _resource("min_resource", min_resource)
-        max_resource = _resource("max_resource", max_resource)
+        min_resource = check_whole("min_resource", min_resource)
+        max_resource = check_whole("max_resource", max_resource)
         if min_resource > max_resource:
-            raise LadderError(
+            raise SettingsError(
                 f"min_resource={min_resource} is above max_resource={max_resource}; give min_resource <= max_resource"
             )
         factor = _exact(reduction_factor)
@@ -89,13 +77,13 @@ class Ladder:
         resource allows.
 
         Raises:
-            LadderError: As for the rungs from below.
+            SettingsError: As for the rungs from below.
 
         Example:
             >>> Ladder.from_above(100, 3, 9).rungs
             (11, 33, 100)
         """
-        rungs = [_resource("max_resource", max_resource)]
+        rungs = [check_whole("max_resource", max_resource)]
         factor = _exact(reduction_factor)
         share = factor
         while (share <= least_share or share == factor) and round(rungs[0] / share) >= 1:
@@ -113,18 +101,15 @@ class Ladder:
         every rung costs about the same, as it does with a constant reduction factor.
 
         Raises:
-            LadderError: If there is no rung, there are too many, or they are not whole numbers that increase.
+            SettingsError: If there is no rung, there are too many, or they are not whole numbers that increase.
         """
         if not isinstance(rungs, Iterable) or isinstance(rungs, str | bytes | Mapping):
-            raise LadderError(f"rungs={shown(rungs)} is no list of resources; give one, as in rungs=[1, 5, 20]")
+            raise SettingsError(f"rungs={shown(rungs)} is no list of resources; give one, as in rungs=[1, 5, 20]")
         given = list(islice(rungs, MOST_RUNGS + 1))
-        if not given:
-            raise LadderError("rungs=[] has no rung; give at least one resource, as in rungs=[1, 5, 20]")
         _check_height(given)
-        resources = [_resource(f"rungs[{number}]", resource) for number, resource in enumerate(given)]
-        for low, high in pairwise(resources):
-            if low >= high:
-                raise LadderError(f"rungs={shown(given)} do not increase at {low}, {high}; sort them, each once")
+        resources = [check_whole(f"rungs[{number}]", resource) for number, resource in enumerate(given)]
+        if not given or any(low >= high for low, high in pairwise(resources)):
+            raise SettingsError(f"rungs={shown(given)} do not increase; give them in order, as in rungs=[1, 5, 20]")
         return cls._of(tuple(resources), tuple(Fraction(low, high) for low, high in pairwise(resources)))
 
     @classmethod
@@ -139,16 +124,16 @@ class Ladder:
         Each is the factor of the last step above the one below it; twice it, if there is one rung only.
 
         Raises:
-            LadderError: If ``max_resource`` is below the top rung, which stays, or it would take too many rungs.
+            SettingsError: If ``max_resource`` is below the top rung, which stays, or it would take too many rungs.
 
         Example:
             >>> Ladder(1, 100, 3).lengthened(1000).rungs
             (1, 3, 9, 27, 81, 100, 300, 900, 1000)
         """
-        max_resource = _resource("max_resource", max_resource)
+        max_resource = check_whole("max_resource", max_resource)
         last = self.rungs[-1]
         if max_resource < last:
-            raise LadderError(
+            raise SettingsError(
                 f"max_resource={max_resource} is below the top rung, {last}: rungs stay; give {last} or more"
             )
         if max_resource == last:
@@ -167,18 +152,15 @@ class Ladder:
         """Return the ladder that :meth:`to_record` wrote down.
 
         Raises:
-            LadderError: If it is no such record.
+            SettingsError: If it is no such record.
         """
         rungs, kept = record
-        if not 1 <= len(rungs) <= MOST_RUNGS:
-            raise LadderError(f"{len(rungs):,} rungs; there are 1 to {MOST_RUNGS:,}")
-        if not 1 <= rungs[0] <= rungs[-1] <= MOST_WHOLE or any(low >= high for low, high in pairwise(rungs)):
-            raise LadderError(f"rungs do not increase from at least 1 to at most {MOST_WHOLE}")
-        if len(kept) != len(rungs) - 1:
-            raise LadderError(f"{len(kept):,} fractions are kept of {len(rungs):,} rungs; one fewer is needed")
-        for part, whole in kept:
-            if not 0 < part < whole <= MOST_DENOMINATOR:
-                raise LadderError("a fraction that is kept of a rung is not between 0 and 1, or has more than 64 bits")
+        fits = (
+            1 <= len(rungs) <= MOST_RUNGS and len(kept) == len(rungs) - 1 and 1 <= rungs[0] <= rungs[-1] <= MOST_WHOLE
+        )
+        fits = fits and all(low < high for low, high in pairwise(rungs))
+        if not fits or not all(0 < part < whole <= MOST_DENOMINATOR for part, whole in kept):
+            raise SettingsError("the rungs do not increase, or the fractions that are kept of them do not fit")
         return cls._of(tuple(rungs), tuple(Fraction(*ratio) for ratio in kept))
 
     def to_record(self) -> tuple[tuple[int, ...], tuple[tuple[int, int], ...]]:
@@ -214,35 +196,20 @@ class Ladder:
 
 def _check_height(rungs: Sequence[int]) -> None:
     if len(rungs) > MOST_RUNGS:
-        raise LadderError(
+        raise SettingsError(
             f"{len(rungs):,} rungs or more are too many; give at most {MOST_RUNGS:,}, or a larger reduction_factor"
         )
 
 
-def _resource(name: str, resource: object) -> int:
-    number = whole_number(resource)
-    if number is None or number < 1:
-        raise LadderError(f"{name}={shown(resource)} is not a whole number of at least 1; give one, as in {name}=1")
-    if number > MOST_WHOLE:
-        raise LadderError(
-            f"{name}={shown(resource)} is too large; give at most {MOST_WHOLE:,}, in a larger unit if need be"
-        )
-    return number
-
-
 def _exact(factor: Reduction) -> Fraction:
     """Return the factor as the fraction a person would read: 1.1 is 11/10."""
-    refused = f"reduction_factor={shown(factor)} is not above 1; give 2 (keep half), 3, 4 ..."
-    number: int | float | Fraction | None = whole_number(factor)
-    if number is None and isinstance(factor, float | Fraction):
-        number = factor
-    if number is None or not 1 < number < math.inf:
-        raise LadderError(refused)
-    if number > MOST_WHOLE:
-        raise LadderError(f"reduction_factor={shown(factor)} is too large; give at most {MOST_WHOLE:,}")
-    exact = Fraction(str(float(number))) if isinstance(number, float) else Fraction(number)
-    if exact.numerator > MOST_DENOMINATOR:
-        raise LadderError(f"reduction_factor={shown(factor)} is a fraction of too many digits; give a shorter one")
-    if exact < LEAST_FACTOR:
-        raise LadderError(f"reduction_factor={shown(factor)} is too near 1; give {float(LEAST_FACTOR)} or more")
+    try:
+        exact = Fraction(str(factor) if isinstance(factor, Real) else 0)
+    except ValueError:  # not finite, or of thousands of digits
+        exact = Fraction(0)
+    if not LEAST_FACTOR <= exact <= MOST_WHOLE or exact.numerator > MOST_DENOMINATOR:
+        raise SettingsError(
+            f"reduction_factor={shown(factor)} is not a number from {float(LEAST_FACTOR)} to {MOST_WHOLE}; give 2 "
+            "(keep half), 3, 4 ..."
+        )
     return exact

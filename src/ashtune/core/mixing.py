@@ -5,7 +5,7 @@ INCREMENT = 0x9E3779B97F4A7C15
 _MASK = (1 << 64) - 1
 
 
-def scrambled(number: int) -> int:
+def scramble(number: int) -> int:
     """Return 64 bits, as good as random, that depend on the last 64 bits of a whole number.
 
     Source: the finalizer of splitmix64 (Steele, Lea, Flood, *Fast splittable pseudorandom number generators*,
@@ -17,14 +17,14 @@ def scrambled(number: int) -> int:
     return bits ^ (bits >> 31)
 
 
-def mixed(*numbers: int) -> int:
+def mix(*numbers: int) -> int:
     """Return 64 bits, as good as random, that depend on whole numbers and their order.
 
     Example:
-        >>> mixed(1, 2) == mixed(1, 2) != mixed(2, 1)
+        >>> mix(1, 2) == mix(1, 2) != mix(2, 1)
         True
     """
     bits = 0
     for number in numbers:
-        bits = scrambled(bits + number + INCREMENT)
+        bits = scramble(bits + number + INCREMENT)
     return bits

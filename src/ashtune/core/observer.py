@@ -1,7 +1,4 @@
-"""Observers: whatever is told what happens in a study, while it runs or later from its journal.
-
-A report, a display and a tracker are observers. An observer keeps what it wants of what it is told; the study does not
-depend on it.
+"""Observers are told what happens in a study, while it runs or later from its journal: reports, displays, trackers.
 
 Rule 1: an observer is told an event after the event was written to the journal, and then what followed from it:
 verdicts and the orders to workers. From a journal read back it is told the same in the same order, but for
@@ -19,8 +16,7 @@ import msgspec
 from ashtune.core.events import Event, Progress, TrialStarted, WorkerLost
 from ashtune.core.jobs import Goal, TrialId
 from ashtune.core.ladder import Ladder
-from ashtune.core.orders import Train
-from ashtune.core.verdicts import Followed
+from ashtune.core.orders import Followed, Train
 
 T = TypeVar("T")
 
@@ -63,19 +59,17 @@ class Observer:
     def begin(self, study: ObservedStudy, position: int) -> int | None:
         """A driver begins to work on a study.
 
-        An instance may be given to one study after another, not to two that are open at a time: the second one is
-        refused. What it keeps of a study begins here, anew. A study before may have come to no ``end``, if the observer
-        was dropped.
+        An instance may be given to one study after another, not to two that are open at a time. What it keeps of a
+        study begins here, anew. A study before may have had no ``end``, if the observer was dropped.
 
         Args:
             study: The study.
             position: Where this driver's events begin in the journal, in bytes; 0 if an observer is to be told all of
-                a journal. In a new study only the first line, which says what the study is, comes before.
+                a journal.
 
         Returns:
-            The position from which this observer wants to be told. None or ``position`` is for what happens from now
-            on, 0 for all that ever happened; or whatever position it noted earlier. What was written before
-            ``position`` is read from the journal.
+            The position in the journal from which this observer wants to be told: None or ``position`` for what happens
+            from now on, 0 for all that ever happened, or one that it noted earlier.
         """
 
     def event(self, event: Event) -> None:
@@ -97,8 +91,7 @@ class Observer:
 class Exporter(Observer):
     """The base class of observers that keep a copy of a study: in a file, or in another tool.
 
-    ``ashtune export`` makes one of the class, by its name, and tells it a journal from the beginning. While a study
-    runs it is an observer like others.
+    ``ashtune export`` makes one by its name, and tells it a journal from the beginning.
 
     Rule 4: told a study once more from its beginning, as after a kill at any point, an exporter holds each value once.
     For that it asks to be told all: its ``begin`` returns 0.

@@ -1,9 +1,12 @@
-"""The order of results by several losses and constraints.
+"""The order of results by several losses and constraints, and the choice of one that no other dominates.
 
 Sources: Deb, Pratap, Agarwal, Meyarivan, *A fast and elitist multiobjective genetic algorithm: NSGA-II*, IEEE Trans.
 Evol. Comp. 6(2), 2002: non-dominated fronts, in a front the larger crowding distance first; section VI: feasible
 results first, the others by how much they violate the constraints. The front of a result is searched as in Zhang, Tian,
-Cheng, Jin, *An efficient approach to non-dominated sorting*, IEEE Trans. Evol. Comp. 19(2), 2015.
+Cheng, Jin, *An efficient approach to non-dominated sorting*, IEEE Trans. Evol. Comp. 19(2), 2015. The choice without
+weights is the knee of Das, *On characterizing the "knee" of the Pareto curve*, Structural Optimization 18, 1999: the
+point farthest below the plane through the best points of each loss, all scaled to their range over the front, which is
+the smallest sum of scaled losses.
 
 Rule 1: ties go to the earlier trial, also those in one front with equal distances. Failures come last.
 Rule 2: results that violate the constraints equally are ordered among themselves as feasible ones are.
@@ -11,13 +14,14 @@ Rule 2: results that violate the constraints equally are ordered among themselve
 
 import math
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from itertools import groupby
+from typing import TypeVar
 
-from ashtune.core.front import is_as_good
-from ashtune.core.jobs import Key, TrialId
+from ashtune.core.jobs import Key, Losses, TrialId
 
+T = TypeVar("T")
 _OF_ONE_LOSS, _OF_TWO_LOSSES = 2, 3
 """The length of a key: the violation comes first."""
 
@@ -46,10 +50,10 @@ def fronts_of(entries: Iterable[tuple[Key, TrialId]]) -> Iterator[list[tuple[Key
 
 
 def _fronts(entries: Iterable[tuple[Key, TrialId]]) -> list[list[tuple[Key, TrialId]]]:
-    """Return sorted entries as fronts: who is in one is dominated by somebody in the one before.
+    """Return sorted entries as fronts: each entry is dominated by one in the front before.
 
-    As whoever dominates an entry comes before it, an entry that nobody in a front dominates has nobody who does in any
-    later front. Of two losses only the last in a front can dominate it: that has the least second loss.
+    What dominates an entry comes before it, so one that no entry of a front dominates is dominated in no later front.
+    Of two losses only the last in a front can dominate it: that has the least second loss.
     """
     fronts: list[list[tuple[Key, TrialId]]] = []
     for entry in entries:
@@ -61,7 +65,7 @@ def _fronts(entries: Iterable[tuple[Key, TrialId]]) -> list[list[tuple[Key, Tria
 
 
 def _admits(key: Key, front: list[tuple[Key, TrialId]]) -> bool:
-    """Say whether nobody in a front dominates a result."""
+    """Say whether no entry of a front dominates a result."""
     rivals = front[-1:] if len(key) == _OF_TWO_LOSSES else front
     return not any(one != key and is_as_good(one, key) for one, _ in rivals)
 
@@ -77,3 +81,57 @@ def _widest_first(front: list[tuple[Key, TrialId]]) -> list[tuple[Key, TrialId]]
             for (before, _), (_, trial), (after, _) in zip(along, along[1:], along[2:], strict=False):
                 distance[trial] += (after - before) / (highest - lowest)
     return sorted(front, key=lambda entry: (-distance[entry[1]], entry[1]))
+
+
+def is_as_good(one: Losses, other: Losses) -> bool:
+    """Say whether a result is worse than another in no loss: it dominates it, or is equal."""
+    return all(mine <= its for mine, its in zip(one, other, strict=True))
+
+
+def front_of(results: Iterable[T], key: Callable[[T], tuple[Key, int]]) -> list[T]:
+    """Return the results that no other dominates, the best in the first loss first; failures are never there.
+
+    If one of them is feasible, all are; else they are those that violate the constraints least. Of equal results only
+    the earliest is there.
+
+    Args:
+        results: In any order.
+        key: From a result to its violation and losses, and the number of its trial.
+
+    Returns:
+        A list, in O(n log n) with up to two losses, else O(m n f), where f is its length.
+    """
+    front: list[T] = []
+    losses: list[Losses] = []
+    least = math.inf
+    for result in sorted(results, key=key):  # a result comes before those that it dominates
+        violation, *rest = key(result)[0]
+        its = tuple(rest)
+        if violation > least or max(its) == math.inf:
+            continue
+        least = violation
+        rivals = losses if len(its) > 2 else losses[-1:]  # of two losses the last has the least second one
+        if not any(is_as_good(one, its) for one in rivals):
+            front.append(result)
+            losses.append(its)
+    return front
+
+
+def preferred(losses: Sequence[Losses], weights: Sequence[float] = ()) -> list[int]:
+    """Return the places in a front by the weighted sum of losses, the smallest first; equal ones as they stand.
+
+    Each loss is scaled to its range over the front.
+
+    Args:
+        losses: Of the front.
+        weights: For each loss, not all 0; without them all weigh the same: the first is the knee of the front.
+    """
+    columns = list(zip(*losses, strict=True))
+    parts = weights or (1.0,) * len(columns)
+    scales = [(min(column), (max(column) - min(column)) or 1.0) for column in columns]
+
+    def weighed(place: int) -> float:
+        pairs = zip(losses[place], scales, parts, strict=True)
+        return math.fsum(part * ((loss - low) / extent) for loss, (low, extent), part in pairs)
+
+    return sorted(range(len(losses)), key=weighed)

@@ -1,7 +1,7 @@
 """Parts of a study that are values, such as its search: named, written into the journal, and read again.
 
-A part is a frozen struct with a tag and its options. The journal holds the options that differ from their defaults,
-and in ``kind`` the part's name: the tag of a part that ashtune has, the name of an entry point, or ``module:Class``.
+The journal holds a part's options that differ from their defaults, and in ``kind`` its name: the tag of a part that
+ashtune has, the name of an entry point, or ``module:Class``.
 
 Rule: reading a journal imports no module that it names, but for the entry points of installed packages.
 :meth:`Registry.read` imports, and a driver calls it, as it loads the training function; reports do not.
@@ -10,13 +10,13 @@ Rule: reading a journal imports no module that it names, but for the entry point
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
+from difflib import get_close_matches
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import msgspec
 
 from ashtune.core.errors import SettingsError
-from ashtune.core.nearest import nearest
 from ashtune.core.plaintext import error_line, one_line, shown
 
 if TYPE_CHECKING:
@@ -76,12 +76,8 @@ class Names(Generic[T]):
         """The names that can be given, those of installed packages last."""
         return [*self._built_in, *(entry.name for entry in self._entry_points() if entry.name not in self._built_in)]
 
-    def made(self, name: str, *arguments: Any) -> Any:
-        """Return a new part. An installed package's may be of another class than it should be.
-
-        Args:
-            name: Its name.
-            arguments: What its class takes; without any the part has its defaults.
+    def make(self, name: str, *arguments: Any) -> Any:
+        """Return a new part, made with these arguments. An installed package's may be of another class than it should.
 
         Raises:
             SettingsError: If there is none of this name, or it cannot be made.
@@ -89,7 +85,7 @@ class Names(Generic[T]):
         """
         if name in self._built_in:
             return self._own(name)(*arguments)
-        entry = next((entry for entry in self._entry_points() if entry.name == name), None)
+        entry = self._entry_point(name)
         if entry is None:
             raise SettingsError(f"{self._what} {shown(name)} is unknown; {self._instead(name)}")
         try:
@@ -115,33 +111,34 @@ class Names(Generic[T]):
 
     def is_known(self, name: str) -> bool:
         """Whether there is such a part here; of ``module:Class`` whether its package is. Nothing is imported."""
-        if name in self._built_in or any(entry.name == name for entry in self._entry_points()):
+        if name in self._built_in or self._entry_point(name):
             return True
-        module, colon, kind = name.partition(":")
-        if not colon or not kind or not all(part.isidentifier() for part in module.split(".")):
+        module, _, kind = name.partition(":")
+        if not kind or not all(part.isidentifier() for part in module.split(".")):
             return False
-        if module in sys.modules:
-            return True
         from importlib.util import find_spec
 
         try:
-            return find_spec(module.split(".")[0]) is not None  # of a top-level name, which imports nothing
+            return module in sys.modules or find_spec(module.split(".")[0]) is not None
         except ValueError:
             return False
 
     def _instead(self, name: str) -> str:
         """Return in words what may be given in place of a name that is unknown."""
-        near = nearest(name, self.names)
-        return f"did you mean {near!r}?" if near else f"give one of {', '.join(self.names)}"
+        near = " or ".join(map(repr, get_close_matches(name.lower(), self.names, 2)))
+        return f"did you mean {near}?" if near else f"give one of {', '.join(self.names)}"
 
     def _own(self, name: str) -> type[T]:
         """Return a class of ashtune's own."""
         own = self._built_in[name]
-        kind: type[T] = _imported(own) if isinstance(own, str) else own
+        kind: type[T] = _import_place(own) if isinstance(own, str) else own
         return kind
 
     def _entry_points(self) -> "Iterable[EntryPoint]":
         return entry_points(self._group)
+
+    def _entry_point(self, name: str) -> "EntryPoint | None":
+        return next((entry for entry in self._entry_points() if entry.name == name), None)
 
 
 def entry_points(group: str) -> "Iterable[EntryPoint]":
@@ -165,7 +162,7 @@ class Registry(Names[PartT]):
         super().__init__(what, {str(part.__struct_config__.tag): part for part in built_in}, group)
         self._base = base
 
-    def given(self, part: object) -> PartT:
+    def part(self, given: object) -> PartT:
         """Return the part that a user gave: as it is, or as text: its name, or ``name:option=value``.
 
         More options follow after more colons; those left out have their defaults.
@@ -173,22 +170,22 @@ class Registry(Names[PartT]):
         Raises:
             SettingsError: If there is no such part, or it has an option without default, or not those given.
         """
-        if isinstance(part, self._base):
-            return part
-        words = part.split(":") if isinstance(part, str) else []
+        if isinstance(given, self._base):
+            return given
+        words = given.split(":") if isinstance(given, str) else []
         first = next((place for place, word in enumerate(words) if "=" in word), len(words))
         name, options = ":".join(words[:first]), dict(word.partition("=")[::2] for word in words[first:])
         if not self.is_known(name):
             module, colon, _ = name.partition(":")
             path = f", or add the folder of the module {shown(module)} to PYTHONPATH" if module and colon else ""
-            raise SettingsError(f"{self._what}={shown(part)} is unknown; {self._instead(name)}{path}")
+            raise SettingsError(f"{self._what}={shown(given)} is unknown; {self._instead(name)}{path}")
         kind = self._class(name)
         try:
             return msgspec.convert(options | {"kind": kind.__struct_config__.tag}, kind, strict=False)
         except msgspec.ValidationError as error:
             fields = ", ".join(kind.__struct_fields__) or "none"
             raise SettingsError(
-                f"{self._what}={shown(part)} needs options that fit, which are {fields} "
+                f"{self._what}={shown(given)} needs options that fit, which are {fields} "
                 f"({one_line(str(error), 100)}); give a {kind.__name__}(...) in place of its name"
             ) from None
 
@@ -198,7 +195,7 @@ class Registry(Names[PartT]):
         Raises:
             SettingsError: If its class cannot be imported by another process, or an option is not one for JSON.
         """
-        name = self._name_of(type(part))
+        name = self._importable_name(type(part))
         try:
             record: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(part)) | {"kind": name}
             is_same = self.read(record) == part
@@ -217,13 +214,9 @@ class Registry(Names[PartT]):
         name = self.check(record)
         if missing := self.missing_of(record):
             raise SettingsError(f"{missing}; there are {', '.join(self.names)}")
-        kind = self._class(name)
-        try:
-            return msgspec.convert(dict(record) | {"kind": kind.__struct_config__.tag}, kind)
-        except msgspec.ValidationError as error:
-            raise SettingsError(f"the {self._what} {shown(name)} has other options: {one_line(str(error))}") from None
+        return self._convert(record, self._class(name))
 
-    def known(self, record: Mapping[str, Any]) -> PartT | str:
+    def part_or_reason(self, record: Mapping[str, Any]) -> PartT | str:
         """Return the part of a record for those who only read, or in one line why it is not there.
 
         A part of ashtune is there, one of an installed package by its entry point, and one of a module that is imported
@@ -235,8 +228,8 @@ class Registry(Names[PartT]):
         name = self.check(record)
         if missing := self.missing_of(record):
             return missing
-        is_named = name in self._built_in or any(entry.name == name for entry in self._entry_points())
-        if not is_named and not _is_imported(name):
+        is_named = name in self._built_in or self._entry_point(name)
+        if not is_named and name.partition(":")[0] not in sys.modules:
             return (
                 f"the {self._what} {shown(name)} is of a module that reading a study does not import; import it before "
                 "ashtune.Study.load, or name it by an entry point"
@@ -247,7 +240,7 @@ class Registry(Names[PartT]):
             return str(error)
 
     def text(self, part: PartT) -> str:
-        """Return a part as :meth:`given` takes it as text, but for options that are lists.
+        """Return a part as :meth:`part` takes it as text, but for options that are lists.
 
         Raises:
             SettingsError: As of :meth:`record`.
@@ -264,10 +257,7 @@ class Registry(Names[PartT]):
         if not isinstance(name, str) or not 0 < len(name) <= MOST_NAME:
             raise SettingsError(f"{shown(dict(record))} names no {self._what}")
         if name in self._built_in:
-            try:
-                msgspec.convert(record, self._own(name))
-            except msgspec.ValidationError as error:
-                raise SettingsError(f"the {self._what} {name} has other options: {one_line(str(error))}") from None
+            self._convert(record, self._own(name))
         return name
 
     def missing_of(self, record: Mapping[str, Any]) -> str:
@@ -280,17 +270,21 @@ class Registry(Names[PartT]):
         todo = ": add the folder of its module to PYTHONPATH" if ":" in name else ""
         return missing and f"{missing}, which is needed to go on with this study{todo}"
 
-    def _class(self, name: str) -> type[PartT]:
-        """Return the class of a part that is known.
+    def _convert(self, record: Mapping[str, Any], kind: type[PartT]) -> PartT:
+        """Return the part of a record whose class is known, or refuse options that it does not have."""
+        try:
+            return msgspec.convert(dict(record) | {"kind": kind.__struct_config__.tag}, kind)
+        except msgspec.ValidationError as error:
+            name = shown(record["kind"])
+            raise SettingsError(f"the {self._what} {name} has other options: {one_line(str(error))}") from None
 
-        Raises:
-            SettingsError: If it cannot be imported, or is not such a part.
-        """
+    def _class(self, name: str) -> type[PartT]:
+        """Return the class of a part that is known, or refuse it."""
         if name in self._built_in:
             return self._own(name)
         try:
-            entry = next((entry for entry in self._entry_points() if entry.name == name), None)
-            kind = _imported(name) if entry is None else entry.load()
+            entry = self._entry_point(name)
+            kind = _import_place(name) if entry is None else entry.load()
         except Exception as error:  # noqa: BLE001 - whatever importing another's module raises
             reason = error_line(error)
             raise SettingsError(f"the {self._what} {shown(name)} cannot be imported ({reason})") from None
@@ -298,13 +292,14 @@ class Registry(Names[PartT]):
             raise SettingsError(f"{shown(name)} is no {self._what}: derive its class from {self._base.__name__}")
         return kind
 
-    def _name_of(self, kind: type[PartT]) -> str:
+    def _importable_name(self, kind: type[PartT]) -> str:
+        """Return the name of a class that another process can import, or refuse it."""
         name, place = self.name_of(kind), f"{kind.__module__}:{kind.__qualname__}"
         if name != place:
             return name
         imported = None
         with suppress(Exception):
-            imported = _imported(place)
+            imported = _import_place(place)
         if imported is not kind or kind.__module__ == "__main__":
             raise SettingsError(
                 f"{self._what}={kind.__qualname__}(...): a resumed study could not import this class; define it at the "
@@ -319,16 +314,7 @@ def as_text(record: Mapping[str, Any]) -> str:
     return one_line(f"{record.get('kind')}{''.join(options)}")
 
 
-def _is_imported(place: str) -> bool:
-    """Whether a class is there without importing anything: a lazy module would import what it is asked for."""
-    module, _, name = place.partition(":")
-    there: Any = sys.modules.get(module)
-    for part in name.split("."):
-        there = vars(there).get(part) if hasattr(there, "__dict__") else None
-    return there is not None
-
-
-def _imported(place: str) -> Any:
+def _import_place(place: str) -> Any:
     module, _, name = place.partition(":")
     target: Any = import_module(module)
     for part in name.split("."):

@@ -1,8 +1,7 @@
 """Text of users and files, fit to be shown: on a terminal nothing of it may do more than be read.
 
-A name, a value or an exception may hold anything: an escape sequence that recolours a terminal or sets its title, a
-carriage return that overwrites what stands before it, a mark that turns the direction of writing. Such characters are
-shown as a Python string literal shows them.
+A name, a value or an exception may hold escape sequences, carriage returns or marks that turn the direction of writing.
+They are shown as a Python string literal shows them.
 """
 
 from typing import Any

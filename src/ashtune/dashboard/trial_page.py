@@ -138,7 +138,7 @@ class _History:
                 self.traceback = event.traceback
                 return f"failed in worker {event.worker}: {reason}"
             case TrialWithdrawn(reason=reason):
-                return f"withdrawn: {reason or 'no reason given'}"
+                return f"withdrawn: {reason}"
             case WorkerLost(worker=worker, reason=reason):
                 self.last_words.append(event.last_words)
                 self.traceback = self.traceback or event.last_words

@@ -21,9 +21,9 @@ from typing import Any
 from ashtune.core.errors import SettingsError
 from ashtune.core.events import Event, Progress
 from ashtune.core.observer import Exporter, ObservedStudy, Observer, SearchFilter
+from ashtune.core.orders import Followed
 from ashtune.core.parts import Names
 from ashtune.core.plaintext import error_line, shown
-from ashtune.core.verdicts import Followed
 from ashtune.engines.awake import AwakeClock
 from ashtune.observers import CsvLog
 from ashtune.reports.terminal.text import write
@@ -275,7 +275,7 @@ def check_observers(observers: object) -> tuple[Observer, ...]:
     """
     if not isinstance(observers, Sequence) or isinstance(observers, str | bytes):
         raise SettingsError(f"observers={shown(observers)} is no list; give observers=[CsvLog()]")
-    checked = tuple(_checked(OBSERVERS.made(each) if isinstance(each, str) else each) for each in observers)
+    checked = tuple(_checked(OBSERVERS.make(each) if isinstance(each, str) else each) for each in observers)
     for place, observer in enumerate(checked):
         with _in_use_lock:
             is_in_use = any(each.tells(observer) for each in _in_use)

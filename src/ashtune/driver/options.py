@@ -17,7 +17,6 @@ from ashtune.core import parse
 from ashtune.core.checks import (
     MOST_SEED,
     check_confirm,
-    check_directory,
     check_flag,
     check_number,
     check_size,
@@ -39,6 +38,7 @@ from ashtune.schedulers.ash import Ash
 from ashtune.schedulers.protocol import Scheduler
 from ashtune.schedulers.registry import SCHEDULERS
 from ashtune.search.protocol import Search
+from ashtune.study.folders import check_directory
 
 MAX_FAILURES = 20
 """Of a session's first trials. Where half of the configurations fail, one study in a million stops for that."""
@@ -52,7 +52,7 @@ class Halving(TypedDict, total=False):
     reduction_factor: Annotated[Reduction | None, Option(parse=parse.reduction_factor, metavar="N")]
     rungs: Annotated[
         Sequence[int] | None,
-        Option(parse=parse.rungs, metavar="LIST", forms="as 1,5,20"),
+        Option(parse=parse.whole_numbers, metavar="LIST", forms="as 1,5,20"),
     ]
     resource: Annotated[str, Option(default="epoch", check=check_unit, parse=str, metavar="UNIT")]
     scheduler: Annotated[str | Scheduler, Option(default="ash", parse=str, metavar="NAME")]
@@ -184,7 +184,7 @@ def scheduler_alone(name: str, value: Any) -> Scheduler:
     Raises:
         SettingsError: If there is no such scheduler, or it holds rungs.
     """
-    scheduler = SCHEDULERS.given(value)
+    scheduler = SCHEDULERS.part(value)
     if scheduler != scheduler.without_rungs():
         raise SettingsError(f"{name}={shown(value)} holds rungs, which are given beside it here; leave them out")
     return scheduler
@@ -209,7 +209,7 @@ class WhatIfOptions(TypedDict, total=False):
     deadline: Annotated[float | str | None, Option(**TIME)]
     budget: Annotated[
         float | None,
-        Option(check=check_number, parse=parse.hours, metavar="HOURS"),
+        Option(check=check_number, parse=float, metavar="HOURS"),
     ]
     cores_per_worker: Annotated[int | None, Option(check=check_whole, parse=int, metavar="N")]
     draws: Annotated[int | None, Option(check=partial(check_whole, at_least=0), parse=int, metavar="N")]
@@ -286,8 +286,7 @@ def chosen_halving(options: Halving) -> tuple[Scheduler, Ladder]:
     """Return the scheduler and the rungs: the scheduler's own where the user names no lowest one.
 
     Raises:
-        LadderError: If the resources do not fit together.
-        SettingsError: If there are too few or too many of them, or there is no such scheduler.
+        SettingsError: If the resources do not fit together, or there is no such scheduler.
     """
     scheduler = scheduler_alone("scheduler", options["scheduler"])
     rungs, low, high = options["rungs"], options["min_resource"], options["max_resource"]

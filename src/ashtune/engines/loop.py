@@ -6,8 +6,7 @@ from typing import Protocol
 from ashtune.core.errors import EngineError, JournalError, SettingsError
 from ashtune.core.events import Event, SessionStarted, StopRequested, TrialStarted
 from ashtune.core.observer import Observer, Observers
-from ashtune.core.orders import Train
-from ashtune.core.verdicts import Followed, Verdict
+from ashtune.core.orders import Followed, Train, Verdict
 from ashtune.engines.protocol import Workers
 from ashtune.engines.stop import StopSwitch
 from ashtune.search.origins import Sort, sort_of

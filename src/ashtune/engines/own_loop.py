@@ -29,7 +29,7 @@ from ashtune.core.events import (
     TrialReleased,
     TrialWithdrawn,
     WorkerJoined,
-    stamped,
+    with_time,
 )
 from ashtune.core.jobs import TrialId, WorkerId
 from ashtune.core.orders import Discard, Order, Pause, Release, Train
@@ -102,7 +102,7 @@ class AskedWorkers:
                 del self._inboxes[event.trial]
             case _:
                 pass
-        self._arrived.append(stamped(event, self.now()))
+        self._arrived.append(with_time(event, self.now()))
 
     def put_progress(self, progress: Progress) -> None:
         """Have a report between rungs shown at the next tick."""

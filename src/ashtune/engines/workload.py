@@ -25,7 +25,7 @@ from ashtune.core.events import (
     TrialWithdrawn,
     WorkerJoined,
     WorkerLost,
-    stamped,
+    with_time,
 )
 from ashtune.core.jobs import TrialId
 from ashtune.core.orders import Pause, Release, Train
@@ -223,8 +223,8 @@ class Collector:
             if message.failure is None or not self._has_a_result:
                 self.fatal_error = self.fatal_error or self._broken(message)
                 return None
-            return stamped(message.failure, moment)
-        return stamped(message, moment)  # type: ignore[arg-type] # those that are no events are gone
+            return with_time(message.failure, moment)
+        return with_time(message, moment)  # type: ignore[arg-type] # those that are no events are gone
 
     def progress(self) -> Sequence[Progress]:
         """Return the reports between rungs since the last call."""

@@ -24,8 +24,7 @@ from ashtune.analysis.trials import Trials
 from ashtune.core.events import Event, JobFinished, JobPaused, TrialReleased, TrialStarted
 from ashtune.core.jobs import Metrics, TrialId, derived_seed
 from ashtune.core.observer import Exporter, ObservedStudy, SearchFilter
-from ashtune.core.orders import Train
-from ashtune.core.verdicts import Followed, TrialFailed
+from ashtune.core.orders import Followed, Train, TrialFailed
 from ashtune.integrations import ExtraMissing
 
 T = TypeVar("T")

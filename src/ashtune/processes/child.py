@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import IO
 
 from ashtune.core.errors import EngineError
-from ashtune.core.variables import environment_now
+from ashtune.core.process import environment_now
 from ashtune.processes.frames import READ_BYTES, FrameReader, read_some, write_all
 
 LOOK_SECONDS = 0.5

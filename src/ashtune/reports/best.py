@@ -101,7 +101,7 @@ def why_no_result(tally: Tally) -> str:
     what = "failed" if reasons is tally.failures else "withdrawn"
     most = reasons.groups()[0]
     of_them = "" if most.count == reasons.total else f", {most.count:,} of them"
-    reason = shortened(most.reason, REASON_CHARACTERS) or "no reason given"
+    reason = shortened(most.reason, REASON_CHARACTERS)
     return f"{plural(reasons.total, 'trial')} {what}{of_them} with {reason}"
 
 

@@ -12,8 +12,8 @@ from ashtune.core.errors import AshtuneError
 from ashtune.core.events import Event
 from ashtune.core.numbers import number_text, plural, seconds_text, share_text
 from ashtune.core.observer import ObservedStudy, Observer
+from ashtune.core.orders import Followed
 from ashtune.core.plaintext import error_line
-from ashtune.core.verdicts import Followed
 from ashtune.core.version import __version__
 from ashtune.reports.looks import go
 from ashtune.reports.page import html

@@ -19,7 +19,7 @@ from msgspec import Meta
 
 from ashtune.core.jobs import TrialId
 from ashtune.core.ladder import Ladder
-from ashtune.core.mixing import mixed
+from ashtune.core.mixing import mix
 from ashtune.schedulers.ash import AshMachine
 from ashtune.schedulers.brackets import Bracket, BracketsMachine
 from ashtune.schedulers.protocol import Rule, Scheduler

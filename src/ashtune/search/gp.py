@@ -375,7 +375,7 @@ def _search_points(space: Space, view: _View, chance: "np.random.Generator") -> 
     import numpy as np
 
     is_category = np.array([column.is_category for column in space.columns.values()])
-    points = space.snapped(space.drawn(chance.random((CANDIDATES, space.draws))))
+    points = space.snap(space.random_points(chance.random((CANDIDATES, space.draws))))
     scores = view.score(points)
     for turn in range(ROUNDS):
         best = np.argsort(-scores, kind="stable")[:CENTRES]

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 from msgspec import Meta
 
-from ashtune.core.front import front_of
 from ashtune.core.jobs import Key, Result, as_one
+from ashtune.core.order import front_of
 from ashtune.search.origins import mutation_text
 from ashtune.search.protocol import Design, Proposal, Proposer, Search
 from ashtune.search.random import Random

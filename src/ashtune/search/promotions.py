@@ -22,7 +22,7 @@ import msgspec
 from ashtune.core.events import Event, JobFinished, TrialStarted, TrialWithdrawn
 from ashtune.core.jobs import TrialId
 from ashtune.core.observer import Observer
-from ashtune.core.verdicts import Followed, TrialFailed, TrialPromoted
+from ashtune.core.orders import Followed, TrialFailed, TrialPromoted
 from ashtune.search.origins import Sort, sort_of
 
 STRETCH = 20

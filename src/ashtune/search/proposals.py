@@ -27,7 +27,7 @@ import msgspec
 from ashtune.core.events import Event, JobFinished, TrialStarted, TrialWithdrawn
 from ashtune.core.jobs import Goal, Job, Result, TrialId
 from ashtune.core.observer import Observer
-from ashtune.core.orders import Train
+from ashtune.core.orders import Followed, Train, TrialFailed
 from ashtune.core.plaintext import error_line, one_line
 from ashtune.core.verdicts import Followed, TrialFailed
 from ashtune.search.arranged import LONGEST_RUN

@@ -172,7 +172,7 @@ class Random(Search, frozen=True):
             # is a spawn key because SeedSequence([s, 0]) equals SeedSequence([s]).
             sequence = np.random.SeedSequence(seed, spawn_key=(block,))
             numbers = np.random.RandomState(np.random.MT19937(sequence)).random_sample((BLOCK, space.draws))
-            return space.drawn(numbers)
+            return space.random_points(numbers)
 
         return DrawnDesign(space, points)
 

@@ -26,7 +26,7 @@ def learns(record: Mapping[str, Any]) -> bool:
         SettingsError: If the journal's first line names no search, or its options do not fit.
     """
     try:
-        search = SEARCHES.known(record)
+        search = SEARCHES.part_or_reason(record)
     except SettingsError as error:
         raise SettingsError(f"line 1 of the journal describes no search: {error}") from None
     return isinstance(search, str) or search.has_proposer

@@ -16,7 +16,7 @@ import msgspec
 from msgspec.structs import replace
 
 from ashtune.core.jobs import Goal, TrialId
-from ashtune.core.mixing import INCREMENT, scrambled
+from ashtune.core.mixing import INCREMENT, scramble
 from ashtune.engines.simulated.model import Training
 from ashtune.simulation.traces import Timing, Trace, Traces
 
@@ -136,4 +136,4 @@ def _metrics(goal: Goal, loss: Callable[[TrialId, int], float]) -> Callable[[Tri
 
 def _uniform(seed: int, trial: int, which: int) -> float:
     """Return a number in [0, 1) that only depends on the arguments."""
-    return (scrambled(seed * 0x632BE59BD9B4E019 + (4 * trial + which + 1) * INCREMENT) >> 11) / (1 << 53)
+    return (scramble(seed * 0x632BE59BD9B4E019 + (4 * trial + which + 1) * INCREMENT) >> 11) / (1 << 53)

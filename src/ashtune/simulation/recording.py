@@ -31,8 +31,7 @@ from ashtune.core.events import (
 from ashtune.core.jobs import Goal, TrialId
 from ashtune.core.ladder import Ladder
 from ashtune.core.observer import Observer
-from ashtune.core.orders import Release
-from ashtune.core.verdicts import Followed, TrialFailed
+from ashtune.core.orders import Followed, Release, TrialFailed
 from ashtune.schedulers.protocol import Scheduler
 from ashtune.schedulers.registry import SCHEDULERS
 from ashtune.simulation.observed import ObservedJob, ObservedTrial, later_rate, take_out_warmup
@@ -56,7 +55,7 @@ def traces_of(study: StudyReader) -> Traces:
         )
     recorder, timeline = Recorder(study.settings.goal, study.ladder), Timeline(study.ladder)
     outcome = study.tell([recorder, timeline])
-    scheduler = SCHEDULERS.known(study.settings.scheduler)
+    scheduler = SCHEDULERS.part_or_reason(study.settings.scheduler)
     return recorder.traces(
         None if isinstance(scheduler, str) else scheduler,
         timeline,

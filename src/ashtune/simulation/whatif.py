@@ -119,7 +119,7 @@ class Predictor:
 
     def choice(self, scheduler: Scheduler | str, ladder: Ladder, workers: int, trials: int | None = None) -> Choices:
         """Return a choice, checked."""
-        scheduler = SCHEDULERS.given(scheduler)
+        scheduler = SCHEDULERS.part(scheduler)
         there = len(self.traces.trials)
         if trials is not None and not 1 <= trials <= there:
             raise SettingsError(

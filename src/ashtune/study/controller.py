@@ -41,8 +41,7 @@ from ashtune.core.events import (
 from ashtune.core.front import is_as_good
 from ashtune.core.jobs import Goal, Job, Losses, Result, TrialId, WorkerId, as_one
 from ashtune.core.numbers import plural
-from ashtune.core.orders import Order, Pause, Release, Train
-from ashtune.core.verdicts import Followed, TrialFailed, TrialPromoted
+from ashtune.core.orders import Followed, Order, Pause, Release, Train, TrialFailed, TrialPromoted
 from ashtune.schedulers.protocol import Machine
 from ashtune.study.assignments import Arrivals, Assigned, Assignments, Holding
 from ashtune.study.checkpoint_index import CheckpointIndex, RungBests

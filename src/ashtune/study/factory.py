@@ -10,9 +10,10 @@ from typing import Any
 
 import msgspec
 
+from ashtune.core.checks import MOST_WHOLE
 from ashtune.core.errors import SettingsError, SpaceError
 from ashtune.core.jobs import Goal, Result, TrialId
-from ashtune.core.ladder import MOST_WHOLE, Ladder
+from ashtune.core.ladder import Ladder
 from ashtune.core.observer import ObservedStudy
 from ashtune.core.version import __version__
 from ashtune.schedulers.protocol import Machine, Scheduler
@@ -111,7 +112,7 @@ def build_controller(settings: Settings, machine: Machine | None = None) -> Cont
 
 def caution_of(settings: Settings) -> str:
     """Return what a study's search means for the choices of its scheduler, in one line; mostly nothing."""
-    scheduler, search = SCHEDULERS.known(settings.scheduler), SEARCHES.known(settings.search)
+    scheduler, search = SCHEDULERS.part_or_reason(settings.scheduler), SEARCHES.part_or_reason(settings.search)
     if isinstance(scheduler, str) or isinstance(search, str):
         return ""
     if not (scheduler.takes_trials_for_alike and search.has_proposer):

@@ -14,8 +14,21 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 
-from ashtune.core.errors import StudyError
+from ashtune.core.errors import SettingsError, StudyError
+from ashtune.core.plaintext import shown, visible
 from ashtune.study.disk import DISK, PIECE_BYTES, Disk, OpenFile, Status, write_all, write_new
+
+
+def check_directory(directory: "str | os.PathLike[str]") -> Path:
+    """Return the folder that a user named, or refuse a name that cannot be shown and written down.
+
+    Raises:
+        SettingsError: If it does not fit.
+    """
+    path = os.fspath(directory) if isinstance(directory, str | os.PathLike) else ""
+    if not isinstance(path, str) or not path.strip() or visible(path) != path:
+        raise SettingsError(f"directory={shown(directory)} is not the name of a folder; give one, as in 'runs/digits'")
+    return Path(path)
 
 
 def walk(disk: Disk, folder: str) -> Iterator[tuple[str, Status]]:

@@ -223,7 +223,7 @@ def _settings_of(line: bytes, path: Path) -> Settings:
             if line[-CHECK_BYTES:] != b',"crc":"%08x"}' % crc32(line[:-CHECK_BYTES]):
                 raise unreadable(path, 1, _ALTERED)
             return settings
-    except (*_UNDECODABLE, LadderError) as error:
+    except (*_UNDECODABLE, SettingsError) as error:
         raise JournalError(
             f"{path} line 1: not the first line of a study's journal ({_as_shown(error)}); give a study's directory"
         ) from None

@@ -41,8 +41,7 @@ from ashtune.core.events import (
 from ashtune.core.jobs import Goal, TrialId, WorkerId
 from ashtune.core.ladder import Ladder
 from ashtune.core.observer import ObservedStudy, Observer
-from ashtune.core.orders import Pause, Release, Train
-from ashtune.core.verdicts import Followed
+from ashtune.core.orders import Followed, Pause, Release, Train
 from ashtune.schedulers.ash import AshMachine
 from ashtune.study.controller import Controller
 from ashtune.study.replay import Replay

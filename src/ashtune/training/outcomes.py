@@ -6,6 +6,7 @@ What goes wrong after the result was reported, as in saving, does not touch the 
 import traceback
 
 from ashtune.core.errors import AshtuneError, CannotGoOn, InvalidConfiguration, ObjectiveError, ProgramFailed
+from ashtune.core.events import NO_REASON
 from ashtune.core.plaintext import error_line, one_line, visible
 from ashtune.pickles.arrival import NAMELESS
 from ashtune.study.checkpoints import CheckpointWriter

@@ -27,7 +27,7 @@ import msgspec
 
 from ashtune.core.errors import ObjectiveError, ProgramFailed
 from ashtune.core.plaintext import one_line, shown
-from ashtune.core.variables import environment_now
+from ashtune.core.process import environment_now
 from ashtune.processes.child import ChildProcess
 from ashtune.study.disk import read_whole
 from ashtune.study.folders import temporary_folder

@@ -12,7 +12,7 @@ import msgspec
 from ashtune.core.events import Event, JobFinished, SessionStarted, WorkerJoined
 from ashtune.core.jobs import Goal, WorkerId
 from ashtune.core.ladder import Ladder
-from ashtune.core.verdicts import orders_in
+from ashtune.core.orders import orders_in
 from ashtune.engines.distributed import Closed
 from ashtune.engines.mpi.driver import open_ranks
 from ashtune.engines.mpi.messages import Closing, Envelope, Opening, ToRank

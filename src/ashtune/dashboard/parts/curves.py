@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 from ashtune.analysis.curves import Curve, Curves
 from ashtune.analysis.sampling import thinned
 from ashtune.core.events import Event
-from ashtune.core.verdicts import Followed
+from ashtune.core.orders import Followed
 from ashtune.dashboard.parts.part import Part, Subject, short
 
 MOST_CURVES = 30

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from ashtune.analysis.expected import expected
 from ashtune.analysis.tally import Tally
 from ashtune.core.events import Event, JobFinished
-from ashtune.core.verdicts import Followed, TrialFailed
+from ashtune.core.orders import Followed, TrialFailed
 from ashtune.dashboard.parts.part import Part, Subject, short
 from ashtune.dashboard.parts.workers import WorkersPart
 from ashtune.schedulers.protocol import Rule

@@ -9,8 +9,8 @@ from typing import Any, ClassVar
 from ashtune.analysis.tally import Tally
 from ashtune.core.events import Event, JobFinished, TrialStarted
 from ashtune.core.jobs import TrialId
+from ashtune.core.orders import Followed, TrialFailed, TrialPromoted
 from ashtune.core.plaintext import one_line
-from ashtune.core.verdicts import Followed, TrialFailed, TrialPromoted
 from ashtune.dashboard.parts.ladder import LadderPart
 from ashtune.dashboard.parts.part import Part, Subject
 from ashtune.dashboard.trial_sources import SORTS, SOURCES, source_of

@@ -25,8 +25,8 @@ from ashtune.analysis.timeline import (
     Timeline,
 )
 from ashtune.core.events import Event, SessionStarted, WorkerJoined, WorkerLost
+from ashtune.core.orders import Followed
 from ashtune.core.plaintext import one_line
-from ashtune.core.verdicts import Followed
 from ashtune.dashboard.parts.part import Part, Subject, short_times
 
 MOST_LANES = 64

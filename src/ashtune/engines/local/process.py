@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ashtune.core.jobs import WorkerId
-from ashtune.core.variables import variables_set_aside
+from ashtune.core.process import variables_set_aside
 from ashtune.engines.stop import SIGNALS
 from ashtune.engines.worker import guardian
 from ashtune.processes.child import ChildProcess, module_command, module_environment

@@ -21,7 +21,7 @@ import msgspec
 from ashtune.core.events import WorkerJoined
 from ashtune.core.orders import Pause, Release
 from ashtune.core.plaintext import error_line, visible
-from ashtune.core.variables import restore_variables
+from ashtune.core.process import restore_variables
 from ashtune.engines.stop import SIGNALS
 from ashtune.processes.frames import READ_BYTES, FrameReader, FrameWriter, read_some, write_all
 from ashtune.training.messages import (

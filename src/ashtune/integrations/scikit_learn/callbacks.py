@@ -13,8 +13,7 @@ from typing import Any
 
 from ashtune.core.events import Event, JobFinished
 from ashtune.core.observer import Observer
-from ashtune.core.orders import Train
-from ashtune.core.verdicts import Followed, TrialFailed
+from ashtune.core.orders import Followed, Train, TrialFailed
 
 
 class Tasks:

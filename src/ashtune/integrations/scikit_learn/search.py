@@ -289,7 +289,7 @@ class AshSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no ty
                 more["min_resource"] = -(-self.max_resources_ // (1 if candidates == 1 else self.factor))
                 if self.scheduler == "ash":
                     more["scheduler"] = Ash(ahead=1)
-            elif SCHEDULERS.given(self.scheduler).least_share == LEAST_SHARE:
+            elif SCHEDULERS.part(self.scheduler).least_share == LEAST_SHARE:
                 more["min_resource"] = None  # the same rung, and the quota that goes with a choice of its own
         if not has_ranks:
             more |= {"engine": "threads" if workers == 1 else "local", "workers": workers}

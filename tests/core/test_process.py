@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from ashtune.core.variables import environment_now
+from ashtune.core.process import environment_now
 from ashtune.processes.child import without_launcher
 
 
