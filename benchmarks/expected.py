@@ -96,9 +96,9 @@ def watched(case: Case, search: str) -> Watch:
         loss, seconds = case.task.train(case.seed, trial, configuration, start, target)
         return float(loss), float(seconds)
 
-    watch = Watch(rungs_of(case.top), case.trials, learns=SEARCHES.given(search).has_proposer)
+    watch = Watch(rungs_of(case.top), case.trials, learns=SEARCHES.part(search).has_proposer)
     study(
-        SEARCHES.given(search), case.task.space, train, top=case.top, workers=case.workers, trials=case.trials,
+        SEARCHES.part(search), case.task.space, train, top=case.top, workers=case.workers, trials=case.trials,
         seed=case.seed, observers=[watch],
     )  # fmt: skip
     return watch

@@ -86,7 +86,7 @@ def of_study(task: Task, trials: int, seed: int) -> dict[str, list[float]]:
     """Run a study; return the importances that each way says, in the order of the space."""
     results = Results(GOAL)
     found = study(
-        SEARCHES.given("gp"), task.space, partial(task.train, seed),
+        SEARCHES.part("gp"), task.space, partial(task.train, seed),
         top=TOP, workers=8, trials=trials, seed=seed, observers=[results],
     )  # fmt: skip
     configurations = [found.configurations[TrialId(trial)] for trial in range(found.trials)]

@@ -54,7 +54,7 @@ def believed(task: Task, kind: str, seed: int) -> Space:
 def run(task: Task, search: str, kind: str, seed: int, workers: int) -> list[float]:
     """Run one study; return its regret at each mark."""
     found = study(
-        SEARCHES.given(search), believed(task, kind, seed), partial(task.train, seed),
+        SEARCHES.part(search), believed(task, kind, seed), partial(task.train, seed),
         top=TOP, workers=workers, until=MARKS[-1] * task.full_training, seed=seed,
     )  # fmt: skip
     named = [found.named_at(mark * task.full_training) for mark in MARKS]

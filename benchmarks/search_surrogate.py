@@ -36,7 +36,7 @@ def run(task: Task, way: str, seed: int, workers: int) -> dict[str, Any]:
     """Run one study; return its regret at each mark, and what it took."""
     search, ahead = WAYS[way]
     found = study(
-        SEARCHES.given(search), task.space, partial(task.train, seed),
+        SEARCHES.part(search), task.space, partial(task.train, seed),
         top=TOP, workers=workers, until=MARKS[-1] * task.full_training, seed=seed, ahead=ahead,
     )  # fmt: skip
     named = [found.named_at(mark * task.full_training) for mark in MARKS]

@@ -31,7 +31,7 @@ def regrets(search: str, width: int, seed: int) -> list[float]:
     """Run one study; return its regret at each mark."""
     task = Toy(width, seed)
     found = study(
-        SEARCHES.given(search), task.space, partial(task.train, seed),
+        SEARCHES.part(search), task.space, partial(task.train, seed),
         top=TOP, workers=WORKERS, until=MARKS[-1] * FULL_TRAINING, seed=seed,
     )  # fmt: skip
     named = [found.named_at(mark * FULL_TRAINING) for mark in MARKS]
@@ -41,7 +41,7 @@ def regrets(search: str, width: int, seed: int) -> list[float]:
 def milliseconds(search: str, width: int, known: int) -> float:
     """Return the median CPU time of a proposal, so many trials being known, and eight more training."""
     task = Toy(width, 0)
-    proposer = SEARCHES.given(search).proposer(task.space, 0, TOP)
+    proposer = SEARCHES.part(search).proposer(task.space, 0, TOP)
     assert proposer is not None
     design, chance = Random().build(task.space, 0), np.random.default_rng(0)
     for number in range(known + WORKERS):

@@ -58,7 +58,7 @@ class Greedy:
 
 def view(ladder: Ladder, name: str = "ash") -> SchedulerView:
     is_there = SCHEDULERS.is_known(name.partition(":")[0])
-    record = SCHEDULERS.record(SCHEDULERS.given(name)) if is_there else {"kind": name}
+    record = SCHEDULERS.record(SCHEDULERS.part(name)) if is_there else {"kind": name}
     return view_of(record, ladder, ladder, 0)
 
 
@@ -172,7 +172,7 @@ BY_RULES = [
 def test_each_scheduler_is_without_fault_by_its_own_rule(name: str) -> None:
     ladder = Ladder(1, 27, 3)
     for seed in range(5):
-        audit, history = audited(SCHEDULERS.given(name).build(ladder, 60), name, ladder, seed, 5)
+        audit, history = audited(SCHEDULERS.part(name).build(ladder, 60), name, ladder, seed, 5)
         assert unexplained(audit) == set()
         assert sum(record.promoted for record in audit.records()) > 10
         assert audit_findings(audit, unit="epoch")[0].startswith("All ")

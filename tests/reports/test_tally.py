@@ -24,8 +24,7 @@ from ashtune.core.events import (
 )
 from ashtune.core.jobs import Goal, TrialId, WorkerId
 from ashtune.core.ladder import Ladder
-from ashtune.core.orders import Release, Train
-from ashtune.core.verdicts import TrialPromoted
+from ashtune.core.orders import Release, Train, TrialPromoted
 from tests.helpers.made_up import ACCURACY, MadeUpStudy, Notice, tell
 
 LADDER = Ladder(1, 8, 2)

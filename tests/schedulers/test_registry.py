@@ -67,7 +67,7 @@ def test_a_scheduler_that_cannot_be_built_is_one_line_for_readers(
 
 def test_a_name_that_is_unknown_is_refused_with_what_it_should_be() -> None:
     with pytest.raises(SettingsError):
-        Names("engine", {"threads": Scheduler}, "no.such_group").made("treads")
+        Names("engine", {"threads": Scheduler}, "no.such_group").make("treads")
 
 
 @pytest.mark.parametrize("record", [{}, {"kind": 5}, {"kind": ""}, {"kind": "x" * 10_000}])
@@ -116,18 +116,18 @@ def test_a_scheduler_of_a_users_module_is_given_as_a_value_or_as_text(module: st
     inner = sys.modules[module].Other.Inner()
     assert SCHEDULERS.read(SCHEDULERS.record(inner)) == inner
     with pytest.raises(SettingsError):
-        SCHEDULERS.given(f"{module}:Other")
+        SCHEDULERS.part(f"{module}:Other")
     with pytest.raises(SettingsError):
         SCHEDULERS.record(made(share="much"))
     with pytest.raises(SettingsError):
-        SCHEDULERS.given(f"{module}:Eager:speed=1")
+        SCHEDULERS.part(f"{module}:Eager:speed=1")
 
 
 def test_a_module_that_is_not_found_is_named_with_what_to_do() -> None:
     with pytest.raises(SettingsError):
-        SCHEDULERS.given("nowhere:Eager:share=0.25")
+        SCHEDULERS.part("nowhere:Eager:share=0.25")
     with pytest.raises(SettingsError):
-        SCHEDULERS.given("eager")
+        SCHEDULERS.part("eager")
     assert SCHEDULERS.missing_of({"kind": "nowhere:Eager"}).endswith(": add the folder of its module to PYTHONPATH")
 
 

@@ -89,7 +89,7 @@ def test_a_name_is_short_for_the_defaults_and_a_default_is_not_written() -> None
 )
 def test_a_search_that_is_not_there_is_refused_with_those_that_are(search: object) -> None:
     with pytest.raises(SettingsError):
-        SEARCHES.given(search)
+        SEARCHES.part(search)
 
 
 def test_a_search_of_an_entry_point_is_named_by_it_and_one_of_a_module_by_its_place(installed: Path) -> None:

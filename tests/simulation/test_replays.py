@@ -47,14 +47,14 @@ class Readers(Observer):
             observer.followed(order)
 
     def traces(self, scheduler: str = "ash") -> Traces:
-        return self.recorder.traces(SCHEDULERS.given(scheduler), self.timeline)
+        return self.recorder.traces(SCHEDULERS.part(scheduler), self.timeline)
 
 
 def study(scheduler: str, workers: int, **training: Any) -> tuple[Readers, float]:
     readers = Readers()
     does = invent_curves(seed=4).training(has_curves=True, **training)
     stays = [Stay(joins=0.1 * number) for number in range(workers)]
-    inner = SCHEDULERS.given(scheduler).build(LADDER, TRIALS)
+    inner = SCHEDULERS.part(scheduler).build(LADDER, TRIALS)
     return readers, simulate(inner, SimulatedEngine(does, workers=stays), [readers], trials=TRIALS)
 
 

@@ -21,7 +21,7 @@ FIRST = [{"a": 2, "b": "y"}, {"a": 4, "b": "x"}]
 
 
 def design_for(kind: str, first: Sequence[dict[str, Any]] = (), *, grouped: bool = False) -> Design:
-    return design_of(SEARCHES.given(kind), SPACE, 3, enqueued=first, grouped_by=("b",) if grouped else ())
+    return design_of(SEARCHES.part(kind), SPACE, 3, enqueued=first, grouped_by=("b",) if grouped else ())
 
 
 def wished(configurations: Configurations, configuration: dict[str, Any]) -> bool:
@@ -73,7 +73,7 @@ def test_each_configuration_of_a_finite_design_is_tried_once_whatever_is_enqueue
 
 def test_of_an_endless_design_every_other_trial_has_the_configuration_that_it_would_have_had() -> None:
     def made() -> Configurations:
-        return Configurations(SEARCHES.given("random").build(ENDLESS, 3))
+        return Configurations(SEARCHES.part("random").build(ENDLESS, 3))
 
     plain, other = made(), made()
     expected = [plain.draw(TrialId(trial)).configuration for trial in range(6)]
@@ -99,7 +99,7 @@ def test_what_was_enqueued_at_the_start_and_not_begun_waits_too() -> None:
 
 
 def test_a_configuration_may_be_tried_twice_only_where_there_is_no_end_of_them() -> None:
-    endless = Configurations(SEARCHES.given("random").build(ENDLESS, 3))
+    endless = Configurations(SEARCHES.part("random").build(ENDLESS, 3))
     drawn = endless.draw(TrialId(0)).configuration
     endless.check_enqueued(drawn)
     finite = Configurations(design_for("random"))
@@ -109,14 +109,14 @@ def test_a_configuration_may_be_tried_twice_only_where_there_is_no_end_of_them()
 
 
 def test_what_is_none_of_a_grid_is_refused() -> None:
-    grid = design_of(SEARCHES.given("grid:points=3"), Space.parse({"a": (0.0, 1.0)}), 0)
+    grid = design_of(SEARCHES.part("grid:points=3"), Space.parse({"a": (0.0, 1.0)}), 0)
     with pytest.raises(SettingsError):
         Configurations(grid).check_enqueued({"a": 0.25})
     Configurations(grid).check_enqueued(grid.configuration(1))
 
 
 def test_a_trial_that_confirms_another_takes_nothing_of_what_is_enqueued() -> None:
-    configurations = Configurations(SEARCHES.given("random").build(ENDLESS, 3))
+    configurations = Configurations(SEARCHES.part("random").build(ENDLESS, 3))
     configurations.draw(TrialId(0))
     configurations.enqueue({"a": 0.5})
     assert configurations.repeat(TrialId(0), TrialId(1)).configuration == configurations[TrialId(0)]

@@ -56,7 +56,7 @@ Fate = Callable[[dict[str, Any], int], str]
 
 
 def design_for(kind: str, enqueued: list[dict[str, Any]], *, grouped: bool = False) -> Design:
-    return design_of(SEARCHES.given(kind), SPACE, 3, enqueued=enqueued, grouped_by=("b",) if grouped else ())
+    return design_of(SEARCHES.part(kind), SPACE, 3, enqueued=enqueued, grouped_by=("b",) if grouped else ())
 
 
 class FiniteStudy:

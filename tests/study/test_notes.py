@@ -22,8 +22,8 @@ CAUTION = "where trials are judged is chosen as if all of them were random draws
 
 def settings_of(scheduler: Any, search: str) -> Settings:
     return new_settings(
-        name="s", goal=Goal("loss", "min"), scheduler=SCHEDULERS.given(scheduler), ladder=Ladder(1, 9, 3),
-        space=Space.parse({"x": (0.0, 1.0)}), search=SEARCHES.given(search), seed=0,
+        name="s", goal=Goal("loss", "min"), scheduler=SCHEDULERS.part(scheduler), ladder=Ladder(1, 9, 3),
+        space=Space.parse({"x": (0.0, 1.0)}), search=SEARCHES.part(search), seed=0,
     )  # fmt: skip
 
 

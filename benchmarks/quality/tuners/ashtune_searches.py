@@ -64,7 +64,7 @@ def in_virtual_time(search: str, setting: Setting) -> Outcome:
         return loss, seconds
 
     found = study(
-        SEARCHES.given(search), Space.parse(dict(task.space)), train,
+        SEARCHES.part(search), Space.parse(dict(task.space)), train,
         top=task.top, workers=setting.workers, until=setting.seconds, seed=setting.seed, is_charged=not setting.is_free,
     )  # fmt: skip
     rungs = found.rungs
