@@ -21,7 +21,7 @@ from ashtune.training.fused.protocol import SavedState
 from ashtune.training.objectives import load_objective
 
 
-class Best(msgspec.Struct, frozen=True):
+class Best(msgspec.Struct, frozen=True, eq=False):
     """One of the best trials: its number, configuration and metrics, and how far it was trained.
 
     ``metrics`` are those at ``resource``, its highest rung with a result; ``directory`` is the study's. ``origin`` says
@@ -81,6 +81,10 @@ class Best(msgspec.Struct, frozen=True):
             return f"checkpoint_limit={study.settings.checkpoint_limit} left no room for it"
         return f"the {who} did not save it, or the file was deleted"
 
+    def __eq__(self, other: object) -> bool:
+        """Whether both are one result, in whatever directory."""
+        return isinstance(other, Best) and msgspec.structs.astuple(self)[:5] == msgspec.structs.astuple(other)[:5]
+
     def __hash__(self) -> int:
         return hash((self.trial, self.rung, self.resource))
 
@@ -91,11 +95,8 @@ class Best(msgspec.Struct, frozen=True):
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        """Return a table, for a notebook."""
-        metrics = (_row(f"<b>{escaped(name)}</b>", number_text(value, 6)) for name, value in self.metrics.items())
-        config = (_row(escaped(name), value_text(value)) for name, value in self.config.items())
-        rows = "".join([*metrics, *config, _row("origin", self.origin)])
-        return f"<table><caption>trial {self.trial} at {self.resource:,}</caption>{rows}</table>"
+        """Return a table of one row, for a notebook."""
+        return Top([self])._repr_html_()
 
 
 class Top(list[Best]):
@@ -199,7 +200,3 @@ def pairs(values: Mapping[str, object]) -> str:
     return ", ".join(
         f"{visible(name)}={'none' if value is None else value_text(value)}" for name, value in values.items()
     )
-
-
-def _row(name: str, value: str) -> str:
-    return f"<tr><td>{name}</td><td>{escaped(value)}</td></tr>"

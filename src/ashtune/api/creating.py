@@ -20,7 +20,7 @@ from ashtune.core.events import JobFinished
 from ashtune.core.jobs import Goal, KnownResult, Mode
 from ashtune.core.ladder import Ladder
 from ashtune.core.numbers import plural
-from ashtune.core.plaintext import one_line, shown
+from ashtune.core.plaintext import error_line, one_line, shown
 from ashtune.driver import hints
 from ashtune.driver.goal import check_one_metric, goal_of, target_of
 from ashtune.driver.options import TuneOptions, chosen_halving, will_end
@@ -46,16 +46,11 @@ PARTS_SHOWN = 5
 
 
 class StudyRequest(NamedTuple):
-    """A study that is asked for: its settings, what is to be said of it, a line each, and its pickled ``valid``."""
+    """A study that is asked for: its settings, what its user should know, a line each, and its pickled ``valid``."""
 
     settings: Settings
     lines: list[str]
     valid: bytes | None
-
-    def say(self) -> None:
-        """Say on stderr what its user should know."""
-        for line in self.lines:
-            write(f"{line}\n", sys.stderr)
 
 
 def study_request(
@@ -103,19 +98,22 @@ def study_request(
     grouped_by: tuple[str, ...] = tuple(getattr(objective, "grouped_by", ()))
     # Lanes of one program share hyperparameters and start together: two proposals ahead are too few for them.
     by_default = "random" if grouped_by else scheduler.default_search
-    chosen = _search(by_default if options["search"] is None else options["search"])
+    chosen = SEARCHES.part(by_default if options["search"] is None else options["search"])
     size = design_of(chosen, parsed, options["seed"], enqueued=enqueued).size
     is_endless = size is None or size > MOST_WHOLE
+    needs_one_loss = scheduler.ranks_one_loss and not goal.is_plain
+    never_ends = is_endless and not will_end(options)
+    needs_trials = scheduler.needs_trials and trials is None and is_endless
+    has_one_seed = options["confirm"] is not None and isinstance(objective, HasRunner)
     refuse(
         {
-            f"scheduler={shown(scheduler)} ranks by one metric without constraints, and the study has {goal}; give "
-            'another, as scheduler="ash"': scheduler.ranks_one_loss and not goal.is_plain,
-            "the study would never end; give trials=, time_limit= or target=, or "
-            "stop=ashtune.Stop(patience=20)": is_endless and not will_end(options),
-            f"scheduler={shown(options['scheduler'])} halves a known number of trials; give "
-            "trials=256": scheduler.needs_trials and trials is None and is_endless,
-            f"confirm={shown(given.get('confirm'))} needs other seeds, and a fused function trains all trials with the "
-            "same seed; leave it out": options["confirm"] is not None and isinstance(objective, HasRunner),
+            f"scheduler={shown(scheduler)} ranks by one metric without constraints, and the study has {goal}; "
+            'give another, as scheduler="ash"': needs_one_loss,
+            "the study would never end; "
+            "give trials=, time_limit= or target=, or stop=ashtune.Stop(patience=20)": never_ends,
+            f"scheduler={shown(options['scheduler'])} halves a known number of trials; give trials=256": needs_trials,
+            f"confirm={shown(given.get('confirm'))} needs other seeds, "
+            "and a fused function trains all trials with the same seed; leave it out": has_one_seed,
         }
     )
     for option in ("confirm", "patience", "stop_when"):
@@ -141,15 +139,6 @@ def study_request(
     return StudyRequest(settings, lines + [f"hint: {line}" for line in guesses], pickled)
 
 
-def _search(search: str | Search) -> Search:
-    """Return the search with its options; its design says what does not fit the space."""
-    if any(kind.__module__.startswith("optuna.") for kind in type(search).__mro__):
-        raise SettingsError(
-            f"search={shown(search)} is a sampler of Optuna; give its class as search=ashtune.OptunaSearch(TPESampler)"
-        )
-    return SEARCHES.part(search)
-
-
 def _known(
     options: TuneOptions, path: Path, search: Search, *, space: Space, goal: Goal, ladder: Ladder
 ) -> tuple[list[KnownResult], list[str]]:
@@ -170,26 +159,26 @@ def _known(
     return warm_start.results, [warm_start.line]
 
 
-def hint(lines: Sequence[str]) -> None:
-    """Say on stderr what is probably not meant."""
+def say(lines: Iterable[str]) -> None:
+    """Print lines on stderr."""
     for line in lines:
-        write(f"hint: {line}\n", sys.stderr)
+        write(f"{line}\n", sys.stderr)
 
 
 def place_for(directory: "str | os.PathLike[str] | None", name: str) -> Path:
     """Return where the study goes: as given, or a directory under ``runs`` that is named by the time.
 
     Raises:
-        StudyError: If it cannot be looked at.
+        StudyError: If it cannot be looked at, or its name be written down.
     """
-    if directory is None:
-        word = re.sub(r"[^\w.-]+", "-", name).strip("-.")[:NAME_IN_PLACE] or "study"
-        return Path("runs", f"{word}-{time.strftime('%Y%m%d-%H%M%S')}")
+    word = re.sub(r"[^\w.-]+", "-", name).strip("-.")[:NAME_IN_PLACE] or "study"
+    path = Path("runs", f"{word}-{time.strftime('%Y%m%d-%H%M%S')}") if directory is None else Path(directory)
     try:
-        Path(directory, journals.NAME).exists()
-    except OSError as error:
-        raise StudyError(f"{directory}: {error.strerror}; give a directory that can be written") from None
-    return Path(directory)
+        (path / journals.NAME).exists()
+        os.path.abspath(path).encode()  # noqa: PTH100 - a name, whether or not it is there
+    except (OSError, UnicodeEncodeError) as error:
+        raise StudyError(f"{path}: {error_line(error)}; give a directory that can be written") from None
+    return path
 
 
 def make_folder(path: Path, *, is_new: bool) -> Path:
@@ -296,7 +285,7 @@ def _set_failed_study_aside(path: Path, *, quiet: bool) -> None:
     except OSError as error:
         raise StudyError(f"{place}: {error.strerror}; give another directory") from None
     if not quiet:
-        write(f"no trial of {path} had a result: the study begins anew; what failed is in {place}\n", sys.stderr)
+        say([f"no trial of {path} had a result: the study begins anew; what failed is in {place}"])
 
 
 def _meant(options: TuneOptions, first: Ladder) -> Ladder:

@@ -17,7 +17,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, NoReturn, Unpack
 
-from ashtune.api.creating import hint, make_folder, open_or_create, place_for, study_request
+from ashtune.api.creating import make_folder, open_or_create, place_for, say, study_request
 from ashtune.api.study import Study
 from ashtune.core import process
 from ashtune.core.checks import check_flag, check_seconds, check_whole
@@ -332,7 +332,7 @@ class OpenStudy:
         if not self._quiet and self._asked and all(asked.thread == thread for asked in self._asked.values()):
             self._quiet = True
             here = f"this one has all {plural(len(self._asked), 'trial')} that are out"
-            hint([f"ask() waits until another thread tells, and {here}; try ask(wait=False)"])
+            say([f"hint: ask() waits until another thread tells, and {here}; try ask(wait=False)"])
 
     def _handle(self, message: JobEvent | Progress) -> None:
         """Have the driver take in what a job has to say."""
@@ -545,7 +545,7 @@ def _open(
     name = "study" if directory is None else os.path.basename(os.path.realpath(path))  # noqa: PTH119 - it may be a loop
     request = study_request(space, metric, mode, options, path=path, name=name, given=given)
     if not options["quiet"]:
-        request.say()
+        say(request.lines)
     path = make_folder(path, is_new=directory is None)
     with ExitStack() as stack:
         stack.enter_context(StudyLock(path))

@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal, Unpack
 
-from ashtune.api.creating import hint, make_folder, open_or_create, place_for, study_request
+from ashtune.api.creating import make_folder, open_or_create, place_for, say, study_request
 from ashtune.api.study import Study
 from ashtune.core.confirm import Confirm
 from ashtune.core.errors import in_one_line
@@ -161,7 +161,7 @@ def run_study(
     check_engine(engine, options, options["trials"])
     pickled = objectives.pack(objective, quiet=quiet)
     if not quiet:
-        request.say()
+        say(request.lines)
     path = make_folder(path, is_new=options["directory"] is None)
     with StudyLock(path):
         version = version_of(objective)
@@ -170,5 +170,6 @@ def run_study(
         session = Session(path, options, engine, longer, version=version, objective=objective, valid=options["valid"])
         session.run()
     if not quiet:
-        hint(hints.of_the_results(request.settings.goal, read_events(path / journals.NAME)))
+        results = read_events(path / journals.NAME)
+        say(f"hint: {line}" for line in hints.of_the_results(request.settings.goal, results))
     return Study.load(path)

@@ -159,7 +159,7 @@ def _csv(path: Path) -> Any:
     if not path.is_file():
         raise SettingsError(f"warm_start={shown(str(path))} is neither a file nor a directory; give {FORMS}")
     try:
-        return pandas.read_csv(path, float_precision="round_trip")
+        return pandas.read_csv(path)
     except (OSError, ValueError) as error:
         raise SettingsError(f"warm_start: {path} is no csv file ({error_line(error)}); give {FORMS}") from None
 

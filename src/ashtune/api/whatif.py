@@ -13,7 +13,6 @@ from ashtune.analysis.loading import StudyReader
 from ashtune.core.checks import refuse
 from ashtune.core.errors import SettingsError
 from ashtune.core.numbers import number_text, plural, seconds_text
-from ashtune.core.version import __version__
 from ashtune.driver.options import WhatIfOptions
 from ashtune.reports.figures.axes import nothing
 from ashtune.reports.page import html
@@ -79,7 +78,7 @@ class WhatIf(msgspec.Struct, frozen=True, kw_only=True):
                 html.section("table", "Predictions", [html.table(self._table())]),
                 *sections,
             ]
-        html.write(html.page(self.title, [], sections, footer=f"ashtune {__version__}"), Path(file))
+        html.write(html.page(self.title, [], sections), Path(file))
 
     def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
         """Show the predictions as a table, and what they rest on: in a notebook as HTML, at a prompt as text."""

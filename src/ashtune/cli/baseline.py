@@ -68,15 +68,15 @@ def _check(given: argparse.Namespace) -> None:
     check_page(given.html)
     for models in given.models:
         check_whole("--models", models)
-    is_ours, has_goal = given.objective is None, (given.metric and given.mode)
+    is_ours = given.objective is None
+    lacks_parallel = given.workers is not None and not given.parallel
+    lacks_function = is_ours and (given.metric or given.mode)
+    lacks_goal = not (is_ours or (given.metric and given.mode))
     refuse(
         {
-            f"--workers {given.workers} is for ASH, the baseline has one; add --parallel": given.workers is not None
-            and not given.parallel,
-            "--metric and --mode are for a function of yours; give it as FILE:FUNCTION": is_ours
-            and (given.metric or given.mode),
-            f"{given.objective} was given without its metric; add --metric NAME and --mode min or max": not is_ours
-            and not has_goal,
+            f"--workers {given.workers} is for ASH, the baseline has one; add --parallel": lacks_parallel,
+            "--metric and --mode are for a function of yours; give it as FILE:FUNCTION": lacks_function,
+            f"{given.objective} was given without its metric; add --metric NAME and --mode min or max": lacks_goal,
         }
     )
 
@@ -140,7 +140,6 @@ def _what(given: argparse.Namespace) -> tuple[Any, Any, dict[str, Any]]:
 
 
 def _write(file: Path, runs: "Sequence[Run]", sequential: "Sequence[Run]", unit: str) -> None:
-    from ashtune.core.version import __version__
     from ashtune.driver.environment import environment
     from ashtune.reports.figures.baseline import baseline_figure, baseline_table, baseline_words
     from ashtune.reports.page import html
@@ -151,5 +150,4 @@ def _write(file: Path, runs: "Sequence[Run]", sequential: "Sequence[Run]", unit:
         html.section("words", "In words", [html.words(*baseline_words(run, unit=unit)) for run in sequential]),
         html.section("facts", "The run", [html.pairs(environment())]),
     ]
-    page = html.page("Computation time by number of models", [], sections, footer=f"ashtune {__version__}")
-    html.write(page, file)
+    html.write(html.page("Computation time by number of models", [], sections), file)

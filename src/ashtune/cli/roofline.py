@@ -150,16 +150,15 @@ def _check(given: argparse.Namespace) -> None:
             check_above_zero(f"--{name}", getattr(given, name), unit)
     has = {name: value is not None for name, value in vars(given).items()}
     pairs = ("peak", "bandwidth"), ("bandwidth", "peak"), ("flops", "bytes"), ("bytes", "flops")
+    alone = {f"--{one} was given without --{other}; give both": has[one] and not has[other] for one, other in pairs}
+    no_folder = given.keep and not Path(given.keep).is_dir()
+    several_steps = has["step"] + has["study"] + has["flops"] > 1
     refuse(
         {
-            f"--keep {given.keep}: no such folder; give the directory of a study": given.keep
-            and not Path(given.keep).is_dir(),
-            **{f"--{one} was given without --{other}; give both": has[one] and not has[other] for one, other in pairs},
+            f"--keep {given.keep}: no such folder; give the directory of a study": no_folder,
+            **alone,
             "--seconds of which step? give its --flops and --bytes too": has["seconds"] and not has["flops"],
-            "--step, --study and --flops are different steps; give one of them": has["step"]
-            + has["study"]
-            + has["flops"]
-            > 1,
+            "--step, --study and --flops are different steps; give one of them": several_steps,
         }
     )
 
@@ -220,7 +219,6 @@ def _show(placed: "Placed") -> None:
 
 
 def _write(file: Path, placed: "Placed") -> None:
-    from ashtune.core.version import __version__
     from ashtune.driver.environment import environment
     from ashtune.reports.page import html
     from ashtune.reports.roofline import placement_rows, roofline_figures, roofline_words, roofs_table
@@ -232,8 +230,7 @@ def _write(file: Path, placed: "Placed") -> None:
         html.section("step", "In words", [html.words(*roofline_words(placed)), *steps]),
         html.section("facts", "The run", [html.pairs(environment())]),
     ]
-    page = html.page("Roofline", [], sections, footer=f"ashtune {__version__}")
-    html.write(page, file)
+    html.write(html.page("Roofline", [], sections), file)
 
 
 def _print_epochs(directory: str, configuration: str) -> None:

@@ -51,12 +51,15 @@ def check_whole(name: str, value: object, *, at_least: int = 1, at_most: int = M
 
 def check_number(name: str, value: float, *, above: float = 0.0, at_most: float = sys.float_info.max) -> float:
     """Return a finite number, or refuse it."""
-    is_number = isinstance(value, numbers.Real) and not isinstance(value, bool)
-    if not is_number or not above < value or not -at_most <= value <= at_most:
+    try:
+        number = float(value) if isinstance(value, numbers.Real) and not isinstance(value, bool) else math.nan
+    except OverflowError:  # a whole number that no float comes near
+        number = math.inf
+    if not above < number <= at_most:
         wanted = "a finite number" if above == -math.inf else f"a number above {above:g}"
         limit = f", and at most {at_most:g}" if at_most < sys.float_info.max else ""
         raise SettingsError(f"{name}={shown(value)} is not {wanted}{limit}")
-    return float(value)
+    return number
 
 
 def _read(name: str, value: T | str, read: Callable[[str], T]) -> T:

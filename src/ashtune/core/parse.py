@@ -68,9 +68,9 @@ def one_or_more(text: str) -> str | list[str]:
 
 def numbers_by_name(text: str) -> dict[str, float]:
     """Read a number for each of some names: accuracy=0.7,latency=0.3."""
-    pairs = [part.split("=") for part in text.split(",")]
+    pairs = [part.rpartition("=") for part in text.split(",")]
     try:
-        return {name.strip(): float(number) for name, number in pairs}
+        return {name.strip(): float(number) for name, _, number in pairs}
     except ValueError:
         raise ValueError(f"{text!r} is not numbers by name; give as in accuracy=0.7,latency=0.3") from None
 

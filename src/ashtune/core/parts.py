@@ -16,13 +16,12 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import msgspec
 
+from ashtune.core.checks import MOST_NAME
 from ashtune.core.errors import SettingsError
 from ashtune.core.plaintext import error_line, one_line, shown
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
-
-MOST_NAME = 200
 
 
 class Part(

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 import msgspec
 
+from ashtune.core.checks import MOST_NAME
 from ashtune.core.errors import SpaceError
 from ashtune.core.numbers import number_text
 from ashtune.core.plaintext import shown, visible
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
     Coordinates: TypeAlias = NDArray[np.float64]
 
-MOST_NAME = 200
 LEAST_WEIGHT = 1e-9
 """Of a normal distribution within its range."""
 

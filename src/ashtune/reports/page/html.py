@@ -16,11 +16,14 @@ import msgspec
 
 from ashtune.core.errors import SettingsError
 from ashtune.core.plaintext import visible
+from ashtune.core.version import __version__
 from ashtune.reports.looks import go, style
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
     from rich.table import Table
+
+MADE_BY = f"ashtune {__version__}"
 
 
 _INVISIBLE = re.compile(
@@ -100,7 +103,7 @@ def cards(named: Mapping[str, str]) -> Block:
     return Block(f'<div class="cards">{inner}</div>')
 
 
-def page(title: str, head: Iterable[Block], sections: Sequence[PageSection], *, footer: str) -> str:
+def page(title: str, head: Iterable[Block], sections: Sequence[PageSection], *, footer: str = MADE_BY) -> str:
     """Return the page.
 
     Args:
