@@ -80,7 +80,7 @@ NOT_RUN = {
     "ashtune run ...": "an ellipsis",
 }
 """Commands that are not run, by how they begin, and why not. The longest beginning counts."""
-RUN_ALL_THE_SAME = ("ashtune roofline --peak",)
+RUN_ALL_THE_SAME = ("ashtune roofline --roof",)
 
 _COMMAND = re.compile(r"^    ((?:ashtune|make|pip|mpiexec|srun|sbatch|cd|ln|python) [^\n]*)$", re.MULTILINE)
 _FENCE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)

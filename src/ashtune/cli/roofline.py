@@ -27,7 +27,7 @@ def add_to(parser: argparse.ArgumentParser) -> None:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = (
         "Without options it measures this machine, in about 10 s, and times a step of the demo's network on one core.\n"
-        "With a step as given or by --step, that is placed instead; with --peak and --bandwidth nothing is measured.\n"
+        "With --step or --study that is placed instead; with --roof the machine is not measured.\n"
         "\n"
         "--step names a function without arguments in a file. It returns what to count and time, (function,\n"
         "*arguments), of JAX or PyTorch; or figures, {'flops': ..., 'bytes': ..., 'seconds': ..., 'name': ...}:\n"
@@ -43,17 +43,14 @@ def add_to(parser: argparse.ArgumentParser) -> None:
         "model alone and of as many as lanes of a program as a dry run finds best, in some twenty seconds. It runs\n"
         "the training function kept in DIR, which is a pickle: only for studies whose origin you trust."
     )
-    step = parser.add_argument_group("the step")
-    step.add_argument("--step", metavar="FILE:FUNCTION", help="a step to count and time; FILE is executed")
-    step.add_argument(
+    parser.add_argument("--step", metavar="FILE:FUNCTION", help="a step to count and time; FILE is executed")
+    parser.add_argument(
         "--study", metavar="DIR", help="a study's network, alone and as lanes; kept in DIR unless --keep names another"
     )
-    step.add_argument("--flops", type=float, metavar="N", help="floating-point operations of a step")
-    step.add_argument("--bytes", type=float, metavar="N", help="bytes that it reads and writes")
-    step.add_argument("--seconds", type=float, metavar="S", help="what it takes")
-    roof = parser.add_argument_group("the roof, instead of measuring")
-    roof.add_argument("--peak", type=float, metavar="GFLOPS", help="the peak in Gflop/s")
-    roof.add_argument("--bandwidth", type=float, metavar="GBPS", help="the memory bandwidth in GB/s")
+    parser.add_argument(
+        "--roof", type=float, nargs=2, metavar=("GFLOPS", "GBPS"),
+        help="the peak in Gflop/s and the memory bandwidth in GB/s, in place of measuring",
+    )  # fmt: skip
     parser.add_argument("--keep", metavar="DIR", help="keep it in a study's directory, for `ashtune report` to show")
     parser.add_argument("--html", metavar="FILE", help="write the figure and the text as a page")
     parser.add_argument("--json", action="store_true", help="print it as JSON, in flop/s, byte/s and seconds")
@@ -61,12 +58,21 @@ def add_to(parser: argparse.ArgumentParser) -> None:
 
 def main(given: argparse.Namespace) -> int:
     """Measure, place, and show."""
+    from ashtune.cli.showing import check_page
+    from ashtune.core.checks import refuse
     from ashtune.performance.roofline import place
     from ashtune.reports.roofline import Placed, keep
     from ashtune.reports.terminal.text import show_json
 
-    _check(given)
-    step = _step(given)
+    check_page(given.html)
+    no_folder = given.keep and not Path(given.keep).is_dir()
+    refuse(
+        {
+            f"--keep {given.keep}: no such folder; give the directory of a study": no_folder,
+            "--step and --study are different steps; give one of them": given.step and given.study,
+        }
+    )
+    step = _count_step(given.step) if given.step else None
     epochs = study_epochs(Path(given.study)) if given.study else None
     machine = _machine(given)
     if epochs is not None:
@@ -74,7 +80,7 @@ def main(given: argparse.Namespace) -> int:
     elif step is not None:
         steps = [step]
     else:
-        steps = [demo_step()] if given.peak is None else []
+        steps = [] if given.roof else [demo_step()]
     placed = Placed(
         machine=machine,
         placements=[place(step, machine.for_step(step)) for step in steps],
@@ -137,43 +143,6 @@ def environment(threads: int) -> Mapping[str, str]:
     return {**os.environ, **thread_variables(threads, threads, os.environ)}
 
 
-def _check(given: argparse.Namespace) -> None:
-    """Refuse what makes no roofline, or cannot be kept, before anything is measured."""
-    from ashtune.cli.showing import check_page
-    from ashtune.core.checks import refuse
-    from ashtune.performance.roofline import check_above_zero
-
-    check_page(given.html)
-    units = {"peak": "Gflop/s", "bandwidth": "GB/s", "flops": "flop", "bytes": "bytes", "seconds": "s"}
-    for name, unit in units.items():
-        if getattr(given, name) is not None:
-            check_above_zero(f"--{name}", getattr(given, name), unit)
-    has = {name: value is not None for name, value in vars(given).items()}
-    pairs = ("peak", "bandwidth"), ("bandwidth", "peak"), ("flops", "bytes"), ("bytes", "flops")
-    alone = {f"--{one} was given without --{other}; give both": has[one] and not has[other] for one, other in pairs}
-    no_folder = given.keep and not Path(given.keep).is_dir()
-    several_steps = has["step"] + has["study"] + has["flops"] > 1
-    refuse(
-        {
-            f"--keep {given.keep}: no such folder; give the directory of a study": no_folder,
-            **alone,
-            "--seconds of which step? give its --flops and --bytes too": has["seconds"] and not has["flops"],
-            "--step, --study and --flops are different steps; give one of them": several_steps,
-        }
-    )
-
-
-def _step(given: argparse.Namespace) -> "Step | None":
-    """Return the step that was given or named; None if there is none."""
-    from ashtune.performance.roofline import Step
-
-    if given.step is not None:
-        return _count_step(given.step)
-    if given.flops is None:
-        return None
-    return Step(name="a step as given", flops=given.flops, bytes_moved=given.bytes, seconds=given.seconds)
-
-
 def _count_step(place: str) -> "Step":
     """Count and time the step that FILE:FUNCTION describes; what the user's code raises becomes one line."""
     from ashtune.cli.loading import load_function
@@ -195,8 +164,9 @@ def _machine(given: argparse.Namespace) -> "Roofs":
     """Return the roofs: those given, or this machine's."""
     from ashtune.performance.roofline import Roof, Roofs
 
-    if given.peak is not None:
-        return Roofs(roofs=[Roof(peak=given.peak * _GIGA, bandwidth=given.bandwidth * _GIGA)])
+    if given.roof:
+        peak, bandwidth = given.roof
+        return Roofs(roofs=[Roof(peak=peak * _GIGA, bandwidth=bandwidth * _GIGA)])
     sys.stderr.write("measuring this machine, about 10 s ...\n")
     return measure_machine()
 

@@ -122,8 +122,8 @@ def count_torch(function: Callable[..., Any], *arguments: Any, name: str = "the 
 
 def _elsewhere(name: str) -> str:
     return (
-        f"{name} does not run on the CPU, whose roofs are measured here; give all in figures: --peak, --bandwidth, "
-        "--flops, --bytes, --seconds"
+        f"{name} does not run on the CPU, whose roofs are measured here; give --roof, and a step "
+        "that returns figures: {'flops': ..., 'bytes': ..., 'seconds': ...}"
     )
 
 
