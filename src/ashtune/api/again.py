@@ -1,7 +1,4 @@
-"""The training function once more, outside of its study and in this process, with any configuration.
-
-Nothing of the study changes. What is saved goes to another directory, or is given back in memory.
-"""
+"""``Study.train``: train a configuration once more in this process, outside of the study, which stays as it is."""
 
 import sys
 from collections.abc import Callable, Mapping

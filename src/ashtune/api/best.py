@@ -1,4 +1,4 @@
-"""One of the best trials of a study, as its user holds it: what it was, what it reached, and the model it saved."""
+"""The best trials of a study: their configurations, metrics and saved models, alone, in order, and as a front."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path

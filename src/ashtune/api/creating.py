@@ -1,4 +1,4 @@
-"""From the arguments of ``tune`` and ``open_study`` to the directory of a study: made anew, or found again."""
+"""Turns the arguments of ``tune`` and ``open_study`` into the directory of a study: a new one, or one that is there."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""A study on disk, as its user holds it."""
+"""``Study``: what a study found, read from its directory, with all that can be asked of it."""
 
 import sys
 from collections.abc import Callable, Mapping, Sequence

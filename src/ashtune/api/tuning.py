@@ -1,4 +1,4 @@
-"""``tune``: the whole of ashtune as one function."""
+"""``tune``: search for good hyperparameters of a training function."""
 
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence

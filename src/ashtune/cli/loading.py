@@ -1,4 +1,4 @@
-"""Training functions and spaces named on the command line."""
+"""Loads the training functions and spaces that a command line names."""
 
 import json
 import sys

@@ -1,4 +1,4 @@
-"""Options that commands share, and how their values are read."""
+"""Turns the tables of options into those of a command, and what was given into keyword arguments."""
 
 import argparse
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""What commands print."""
+"""What several commands print."""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""When the search is not worth going on with: the gain that is asked for, and the time in which."""
+"""``NotWorthIt``: the gain in a time below which a search ends."""
 
 import msgspec
 

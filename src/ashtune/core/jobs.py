@@ -1,4 +1,4 @@
-"""The words for work: trials, workers, jobs, and what a study is after."""
+"""The basic words: trials, workers, jobs, results, and the goal of a study."""
 
 import hashlib
 import math

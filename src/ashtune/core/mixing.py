@@ -1,4 +1,4 @@
-"""Numbers that look random and depend on nothing but what is put in: for choices that have to be the same again."""
+"""Numbers that look random and follow from other numbers, for choices that have to be the same again."""
 
 INCREMENT = 0x9E3779B97F4A7C15
 """What splitmix64 adds to its state for each number: 2**64 divided by the golden ratio."""

@@ -1,4 +1,4 @@
-"""Text of users and files, fit to be shown: on a terminal nothing of it may do more than be read.
+"""Makes text of users and files safe to show on a terminal.
 
 A name, a value or an exception may hold escape sequences, carriage returns or marks that turn the direction of writing.
 They are shown as a Python string literal shows them.

@@ -1,10 +1,9 @@
-"""One hyperparameter as a coordinate: between the unit interval and plain Python values.
+"""One hyperparameter: from a coordinate in [0, 1] to a plain Python value, and back.
 
 Every design gives points of the unit cube, one coordinate a hyperparameter, and an even spread there is the spread that
 the hyperparameter asks for: logarithm, weights, normal or beta.
 
-Rule: a hyperparameter is kept as ConfigSpace writes it as JSON. So one form is that of a study's journal, of a .json
-file and of what other tools read.
+Rule: a journal keeps a hyperparameter in the JSON of ConfigSpace, which other tools read.
 """
 
 import math

@@ -1,7 +1,7 @@
 """Spaces of ConfigSpace: read when a user gives one, and made for other tools that take one.
 
-ConfigSpace takes a second to import, so only this module imports it, and only for what is already one of its objects or
-is to be one. Its JSON is the form in which a journal keeps every space.
+ConfigSpace takes a second to import: only this module imports it, for its own objects. A journal keeps every space in
+the JSON of ConfigSpace.
 """
 
 import contextlib

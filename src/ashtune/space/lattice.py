@@ -1,8 +1,7 @@
-"""Finite products: every configuration that a list of values per hyperparameter allows.
+"""Numbers all configurations of a finite space.
 
-A point is a number written in mixed radix, one digit a hyperparameter, the last digit fastest.
-Where a hyperparameter is inactive its digit does not matter, and the point with digit 0 stands for
-them all: so each configuration has exactly one point.
+A configuration's number has one digit a hyperparameter, the last digit fastest. The digit of a hyperparameter that is
+inactive is 0, so each configuration has exactly one number.
 """
 
 import math

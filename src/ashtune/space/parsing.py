@@ -1,4 +1,4 @@
-"""From the plain dict that a user writes to the record of a space.
+"""Turns the plain dict that a user writes into the record of a space, which a journal keeps.
 
 ``{"lr": (1e-4, 1.0, "log"), "solver": ["sgd", "adam"], "momentum": When("solver", "sgd", (0.0, 1.0))}``
 """
@@ -73,10 +73,10 @@ def record_of(mapping: Mapping[object, object]) -> dict[str, Any]:
     """Return the record of a dict of hyperparameters.
 
     Args:
-        mapping: By name: a ``(low, high)`` tuple (two ints are an integer range, both ends included; any float makes it
-            a float range), the same with ``"log"`` as a third, a list of choices, one constant, an :class:`Ordered`, a
-            :class:`Choice`, or a hyperparameter of ConfigSpace; or a :class:`~ashtune.space.priors.Prior` or a
-            :class:`When` of one of these.
+        mapping: By name: ``(low, high)`` (two ints are an integer range, both ends included; any float makes it a float
+            range), the same with ``"log"`` as a third, a list of choices, a constant, :class:`Ordered`,
+            :class:`Choice`, a hyperparameter of ConfigSpace; or :class:`~ashtune.space.priors.Prior` or :class:`When`
+            of one of these.
 
     Raises:
         SpaceError: If a name or value does not fit.

@@ -76,10 +76,7 @@ def identity(configuration: Mapping[str, object]) -> object:
 
 
 def rounded_identity(configuration: Mapping[str, object]) -> object:
-    """Return what :func:`identity` returns, of floats rounded to twelve digits.
-
-    A float that is placed in the unit cube and taken back may differ in its last bits.
-    """
+    """Return :func:`identity` with floats rounded to twelve digits: ``place`` and ``at`` may change the last bits."""
     return frozenset(
         (name, float(f"{value:.12g}") if isinstance(value, float) else hashable(value))
         for name, value in configuration.items()

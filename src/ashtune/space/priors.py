@@ -1,4 +1,4 @@
-"""Where a user believes good values of a hyperparameter to be.
+"""Priors: where a user believes good values of a hyperparameter to be.
 
 Rule: a prior is a belief, which may be wrong. It changes how often values are tried and rules none out.
 """
@@ -57,13 +57,6 @@ class Belief:
 
     Numbers and ordered choices are normal around the value, cut at the ends of the range; of choices without an order
     the value has a larger weight.
-
-    Args:
-        column: The hyperparameter.
-        value: Where good values are believed to be.
-
-    Attributes:
-        value: The same.
 
     Raises:
         SpaceError: If it is no value of the hyperparameter, or a choice of weight 0.

@@ -92,10 +92,7 @@ class Rules:
         return values
 
     def forbidding(self, configuration: Mapping[str, Any]) -> str:
-        """Return what forbids a configuration, in words; "" if nothing does.
-
-        Args:
-            configuration: The hyperparameters that count.
+        """Return what forbids a configuration, the hyperparameters that count, in words; "" if nothing does.
 
         Raises:
             SpaceError: If the user's function raises.

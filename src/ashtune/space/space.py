@@ -1,7 +1,7 @@
-"""The search space: what a user gave, brought into one form when it is given.
+"""``Space``: the search space in one form, whatever a user gave.
 
-Whatever was given is made a record first, and the space of the record is used: a first run and a resumed one draw from
-the same space by construction, and the user's own ConfigurationSpace is never touched.
+What was given becomes a record first, and the space is made of the record: a first run and a resumed one draw from the
+same space by construction.
 
 Rule: reading a record executes nothing.
 """
@@ -76,8 +76,7 @@ class Space:
 
         Args:
             space: A dict as :func:`~ashtune.space.parsing.record_of` takes it, a ``ConfigSpace.ConfigurationSpace``, or
-                a Space. A tuple among the choices reaches the training function as a list (see
-                :mod:`ashtune.space.plain`).
+                a Space. A tuple among the choices becomes a list.
             valid: As for the class.
 
         Raises:
@@ -98,11 +97,7 @@ class Space:
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any], valid: Valid | None = None) -> "Space":
-        """Read a space that :meth:`to_record` wrote; nothing in the record is executed.
-
-        Args:
-            record: As it was written, or as ConfigSpace writes it under ``space``.
-            valid: As for the class.
+        """Read a space that :meth:`to_record` wrote, or ConfigSpace under ``space``; nothing of it is executed.
 
         Raises:
             SpaceError: If this is not such a record.
@@ -121,8 +116,7 @@ class Space:
         """Return a configuration that a user wrote as plain Python values, in the order of ``names``.
 
         Raises:
-            SpaceError: If a name is unknown or missing, a value is outside its range or inactive, or a
-                forbidden clause rules the configuration out.
+            SpaceError: If a name is unknown or missing, a value is outside or inactive, or the whole is forbidden.
         """
         if not isinstance(configuration, Mapping):
             raise SpaceError(f"{shown(configuration)} is no configuration; give a dict of {', '.join(self.names)}")
@@ -149,13 +143,10 @@ class Space:
             yield f"{given} is ruled out by {rule!r}; change one of these values"
 
     def at(self, points: "NDArray[np.float64]") -> list[dict[str, object]]:
-        """Return the configurations at points of the unit cube; inactive hyperparameters are left out.
+        """Return the configurations at points of the unit cube, without what is inactive; some may be forbidden.
 
         Args:
             points: Shape ``(n, hyperparameters)``, the columns in the order of ``names``, within [0, 1].
-
-        Returns:
-            ``n`` configurations. They may be ones that a forbidden clause rules out, and share lists with each other.
         """
         columns = [column.at(points[:, place]) for place, column in enumerate(self.columns.values())]
         configurations = [dict(zip(self.names, values, strict=True)) for values in zip(*columns, strict=True)]
@@ -173,10 +164,7 @@ class Space:
         """Return points of random configurations: if there are priors, half of them near all of those.
 
         Args:
-            numbers: Independent, even in [0, 1), shape ``(n, draws)``.
-
-        Returns:
-            Shape ``(n, hyperparameters)``.
+            numbers: Independent, even in [0, 1), shape ``(n, draws)``; the points have ``(n, hyperparameters)``.
         """
         if not self.beliefs:
             return numbers
@@ -188,14 +176,7 @@ class Space:
         return points
 
     def log_belief(self, points: "NDArray[np.float64]") -> "NDArray[np.float64]":
-        """Return the logarithm of the density of the priors at points, where none counts as even.
-
-        Args:
-            points: Shape ``(n, hyperparameters)``.
-
-        Returns:
-            Shape ``(n,)``.
-        """
+        """Return the logarithm of the density of the priors at points ``(n, hyperparameters)``, shape ``(n,)``."""
         import numpy as np
 
         logarithms = np.zeros(len(points))
@@ -205,22 +186,14 @@ class Space:
         return logarithms
 
     def place(self, configuration: Mapping[str, object]) -> list[float | None]:
-        """Return the point of a configuration of this space: a coordinate for each of ``names``, None where inactive.
-
-        ``at`` gives the same configuration at this point, whatever stands in place of None, but for the last bits of
-        floats.
-        """
+        """Return the point of a configuration: a coordinate for each of ``names``, None where inactive."""
         return [
             column.place(configuration[name]) if name in configuration else None
             for name, column in self.columns.items()
         ]
 
     def snap(self, points: "NDArray[np.float64]") -> "NDArray[np.float64]":
-        """Return for each point the one in the middle of all with the same configuration, 0.5 where inactive.
-
-        Args:
-            points: Shape ``(n, hyperparameters)``, within [0, 1].
-        """
+        """Return for each point the one in the middle of all with the same configuration, 0.5 where inactive."""
         import numpy as np
 
         middles = [column.snap(points[:, place]) for place, column in enumerate(self.columns.values())]
