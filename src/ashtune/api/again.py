@@ -77,16 +77,7 @@ def train_again(
     max_resource: int,
     directory: Path | None = None,
 ) -> Trained:
-    """Train a configuration to a resource: see :meth:`~ashtune.Study.train`.
-
-    Args:
-        function: The training function.
-        settings: The study's.
-        trial: The number that the training has.
-        configuration: What to train.
-        resource: How far.
-        max_resource: That of the study's top rung.
-        directory: Where what is saved goes; by default nothing of it is kept but the model in memory.
+    """Train a configuration to a resource, under a trial's number: see :meth:`~ashtune.Study.train`.
 
     Raises:
         StudyError: If there is nothing to train, or the training has no result.

@@ -133,8 +133,7 @@ class Front(Top):
     def best(self, weights: Mapping[str, float] | None = None) -> Best:
         """Return the one that weights prefer: the smallest weighted sum of losses, each scaled to its range here.
 
-        Args:
-            weights: By metric; without them all weigh the same, which is the knee of the front.
+        Without weights, by metric, all weigh the same, which is the knee of the front.
 
         Raises:
             SettingsError: If they do not fit the metrics, or the front is empty.

@@ -64,7 +64,7 @@ def study_request(
     given: Mapping[str, Any],
     objective: Callable[..., Any] | None = None,
 ) -> StudyRequest:
-    """Return the study that the arguments ask for. Nothing is written.
+    """Return the study that the arguments of ``tune`` ask for. Nothing is written.
 
     Args:
         space: As for ``tune``, like metric and mode.
@@ -77,7 +77,7 @@ def study_request(
         objective: The training function; None where the loop is the user's own.
 
     Raises:
-        AshtuneError: In one line, for whatever does not fit together.
+        AshtuneError: If something does not fit together.
     """
     if process.loads_a_function:
         raise ObjectiveError(
@@ -184,10 +184,7 @@ def place_for(directory: "str | os.PathLike[str] | None", name: str) -> Path:
 def make_folder(path: Path, *, is_new: bool) -> Path:
     """Make the directory of a study, if it is not there, and return it.
 
-    Args:
-        path: The directory.
-        is_new: Whether the study needs a directory of its own. If another study has made this one, a number follows
-            the name.
+    One that has to be new gets a number behind its name where another study has made it.
 
     Raises:
         StudyError: If it cannot be made.

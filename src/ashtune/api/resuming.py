@@ -23,18 +23,7 @@ from ashtune.training.versions import version_of
 def resume_study(
     study: StudyReader, objective: Callable[..., Any] | None = None, **given: Unpack[ResumeOptions]
 ) -> None:
-    """Continue a study, with all options by the names that they have on the command line.
-
-    Args:
-        study: The study as it was read.
-        objective: The training function if it has changed; by default as it was.
-        given: See :meth:`~ashtune.Study.resume`.
-
-    Raises:
-        AshtuneError: In one line, for whatever cannot be used.
-        NoResultError: If the study ended without a result of any trial.
-        KeyboardInterrupt: After Ctrl-C.
-    """
+    """Continue a study, with all options by the names that they have on the command line: see ``Study.resume``."""
     engine = choose_engine(given.get("engine", AUTO), workers_given=given.get("workers") is not None)
     settings, directory = study.settings, study.directory
     if settings.simulated:

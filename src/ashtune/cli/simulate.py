@@ -64,6 +64,7 @@ def main(given: argparse.Namespace) -> int:
     from ashtune.reports.terminal.text import show, show_json, write
     from ashtune.schedulers.registry import SCHEDULERS
     from ashtune.simulation import simulate
+    from ashtune.simulation.run import new_journal
 
     _check(given)
     unit = _unit(given)
@@ -74,16 +75,16 @@ def main(given: argparse.Namespace) -> int:
     tally, progress = Tally(ladder, curves.goal), BestSoFar(curves.goal)
     began = time.perf_counter()
     limit: dict[str, Any] = {} if given.until is None else {"until": given.until}
-    with _ledger(given, curves, scheduler, ladder, trials=trials, unit=unit) as ledger:
+    ledger_of: AbstractContextManager[Ledger | None] = nullcontext()
+    if given.directory is not None and trials is not None:
+        name = f"simulation of {Path(given.curves).name}" if given.curves else "simulation"
+        ledger_of = new_journal(
+            Path(given.directory), name, curves.goal, scheduler, ladder, trials=trials, seed=given.seed, resource=unit
+        )
+    with ledger_of as ledger:
         end = simulate(machine, engine, [tally, progress], trials=trials, goal=curves.goal, ledger=ledger, **limit)
-    outcome = simulated(
-        SCHEDULERS.text(scheduler),
-        given.workers,
-        tally,
-        progress,
-        wall_seconds=end,
-        real_seconds=time.perf_counter() - began,
-    )
+    real = time.perf_counter() - began
+    outcome = simulated(SCHEDULERS.text(scheduler), given.workers, tally, progress, wall_seconds=end, real_seconds=real)
     if given.json:
         show_json(outcome, sys.stdout)
     else:
@@ -235,32 +236,4 @@ def _engine(given: argparse.Namespace, curves: "LossCurves", *, has_curves: bool
         workers=[Stay(curves.timing.start(number)) for number in range(given.workers)],
         seed=given.seed,
         deaths=None if given.deaths is None else Mortality(given.deaths, given.replaced),
-    )
-
-
-def _ledger(
-    given: argparse.Namespace,
-    curves: "LossCurves",
-    scheduler: "Scheduler",
-    ladder: "Ladder",
-    *,
-    trials: int | None,
-    unit: str,
-) -> "AbstractContextManager[Ledger | None]":
-    """Return where events are written: a new study's journal, or nowhere."""
-    if given.directory is None:
-        return nullcontext()
-    from ashtune.simulation.run import new_journal
-
-    assert trials is not None, "so says _trials"
-    name = f"simulation of {Path(given.curves).name}" if given.curves else "simulation"
-    return new_journal(
-        Path(given.directory),
-        name,
-        curves.goal,
-        scheduler,
-        ladder,
-        trials=trials,
-        seed=given.seed,
-        resource=unit,
     )

@@ -48,8 +48,7 @@ class Confirm(msgspec.Struct, frozen=True):
 class Numbering:
     """Turns numbers of trials into places and back. O(log m) and O(m), with ``m`` trials that confirm others.
 
-    The scheduler and the search count their own trials without a gap. What they call trial ``n`` is the ``n``-th trial
-    of the search: its *place*.
+    The *place* of a trial is its number among those of the search, which the scheduler counts without a gap.
     """
 
     def __init__(self) -> None:

@@ -75,10 +75,7 @@ class FunctionChanged(StudyError):  # noqa: N818 - it says what has become of on
 
 
 class CannotGoOn(ObjectiveError):  # noqa: N818 - it says what follows from it
-    """Raised by a training function: the study stops with this, and nothing is said of the trial.
-
-    When the study is resumed the trial is trained again, so that what was wrong can be mended first.
-    """
+    """Raised by a training function: the study stops with this, and when it is resumed the trial is trained again."""
 
 
 class EngineError(AshtuneError):
@@ -116,10 +113,7 @@ class ExtraMissing(AshtuneError, ImportError):  # noqa: N818 - it names what is 
 
 
 def in_one_line(function: Callable[_Parameters, _Returned]) -> Callable[_Parameters, _Returned]:
-    """Make a public function raise what a user did wrong without the frames of our insides.
-
-    A traceback then shows the user's line, one of ours, and the message.
-    """
+    """Make the traceback of a user's mistake in a public function the user's line, one of ours, and the message."""
 
     @wraps(function)
     def outermost(*args: _Parameters.args, **kwargs: _Parameters.kwargs) -> _Returned:

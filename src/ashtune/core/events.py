@@ -97,7 +97,22 @@ class TrialStarted(_Fact, frozen=True):
     confirms: _Trial | None = None
 
 
-class JobFinished(_Fact, frozen=True, kw_only=True):
+class _OfJob(_Fact, frozen=True, kw_only=True):
+    worker: _Worker
+    trial: _Trial
+    rung: _Rung
+    seconds: _Seconds
+
+
+class _OfTraining(_OfJob, frozen=True, kw_only=True):
+    resource: _Whole
+    start: _Whole = 0
+    curve: Curve = msgspec.field(default_factory=list)
+    checkpoint: _Whole | None = None
+    problem: str = ""
+
+
+class JobFinished(_OfTraining, frozen=True, kw_only=True):
     """A trial was trained to its rung's resource; the result counts from here on.
 
     It went from resource ``start`` (0: from the beginning) to ``resource``. ``held``: the worker waits, the trial still
@@ -105,17 +120,8 @@ class JobFinished(_Fact, frozen=True, kw_only=True):
     bytes of what was saved, if any. ``stopped``: the training function ended the trial on purpose, for good.
     """
 
-    worker: _Worker
-    trial: _Trial
-    rung: _Rung
-    resource: _Whole
-    start: _Whole = 0
     metrics: dict[str, float | None]
-    seconds: _Seconds
-    curve: Curve = msgspec.field(default_factory=list)
     held: bool = False
-    checkpoint: _Whole | None = None
-    problem: str = ""
     stopped: bool = False
 
 
@@ -133,38 +139,20 @@ class TrialReleased(_Fact, frozen=True, kw_only=True):
     problem: str = ""
 
 
-class JobPaused(_Fact, frozen=True, kw_only=True):
+class JobPaused(_OfTraining, frozen=True, kw_only=True):
     """A job was broken off between two epochs, at ``resource``, because the study is stopping or paused."""
 
-    worker: _Worker
-    trial: _Trial
-    rung: _Rung
-    resource: _Whole
-    start: _Whole = 0
-    seconds: _Seconds
-    curve: Curve = msgspec.field(default_factory=list)
-    checkpoint: _Whole | None = None
-    problem: str = ""
 
-
-class JobFailed(_Fact, frozen=True, kw_only=True):
+class JobFailed(_OfJob, frozen=True, kw_only=True):
     """The training function raised, gave no result, or ran over its time: the trial fails."""
 
-    worker: _Worker
-    trial: _Trial
-    rung: _Rung
-    seconds: _Seconds
     reason: str
     traceback: str = ""
 
 
-class TrialWithdrawn(_Fact, frozen=True, kw_only=True):
+class TrialWithdrawn(_OfJob, frozen=True, kw_only=True):
     """The training function refused its configuration; another takes its place."""
 
-    worker: _Worker
-    trial: _Trial
-    rung: _Rung
-    seconds: _Seconds
     reason: str = NO_REASON
 
 

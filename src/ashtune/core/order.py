@@ -92,14 +92,11 @@ def front_of(results: Iterable[T], key: Callable[[T], tuple[Key, int]]) -> list[
     """Return the results that no other dominates, the best in the first loss first; failures are never there.
 
     If one of them is feasible, all are; else they are those that violate the constraints least. Of equal results only
-    the earliest is there.
+    the earliest is there. O(n log n) with up to two losses, else O(m n f) for a front of f.
 
     Args:
         results: In any order.
         key: From a result to its violation and losses, and the number of its trial.
-
-    Returns:
-        A list, in O(n log n) with up to two losses, else O(m n f), where f is its length.
     """
     front: list[T] = []
     losses: list[Losses] = []

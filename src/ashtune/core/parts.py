@@ -151,10 +151,10 @@ class Registry(Names[PartT]):
     """The parts of one sort that are values.
 
     Args:
-        what: The sort, as users give it: "search".
+        what: As of :class:`Names`, like ``group``: "search".
         base: The class of all these parts.
         built_in: Those that ashtune has.
-        group: The group of entry points by which an installed package names its own.
+        group: Of entry points.
     """
 
     def __init__(self, what: str, base: type[PartT], built_in: Sequence[type[PartT]], group: str) -> None:
@@ -218,8 +218,7 @@ class Registry(Names[PartT]):
     def part_or_reason(self, record: Mapping[str, Any]) -> PartT | str:
         """Return the part of a record for those who only read, or in one line why it is not there.
 
-        A part of ashtune is there, one of an installed package by its entry point, and one of a module that is imported
-        already; no other module is imported.
+        A module that is not imported yet is imported for entry points only.
 
         Raises:
             SettingsError: If the record holds none, or options that a part of ashtune has not.
@@ -239,11 +238,7 @@ class Registry(Names[PartT]):
             return str(error)
 
     def text(self, part: PartT) -> str:
-        """Return a part as :meth:`part` takes it as text, but for options that are lists.
-
-        Raises:
-            SettingsError: As of :meth:`record`.
-        """
+        """Return a part as :meth:`part` takes it as text, but for options that are lists."""
         return as_text(self.record(part))
 
     def check(self, record: Mapping[str, Any]) -> str:
@@ -260,10 +255,7 @@ class Registry(Names[PartT]):
         return name
 
     def missing_of(self, record: Mapping[str, Any]) -> str:
-        """Return in one line what has to be installed before a study with this part can go on; "" for nothing.
-
-        Nothing is imported: a module is looked for only among those that are installed or imported.
-        """
+        """Return in one line what has to be installed before a study with this part can go on; "" for nothing."""
         name = str(record.get("kind"))
         missing = self.missing(name)
         todo = ": add the folder of its module to PYTHONPATH" if ":" in name else ""
