@@ -65,8 +65,6 @@ def _space_from_json(path: Path) -> Any:
     from ashtune.space.space import Space
 
     try:
-        if not path.is_file():  # a pipe would be waited for
-            raise SpaceError(f"--space {path}: no such file; give one with an object of hyperparameters")
         read = json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError) as error:
         raise SpaceError(f"--space {path} cannot be read ({error}); write {_EXAMPLE}") from None
@@ -110,16 +108,12 @@ def _load(path: Path, name: str) -> ModuleType:
     """Execute a file as a module, once; its functions then travel by value."""
     import multiprocessing  # noqa: F401 - which gives the main module the name of such a file, when it is first imported
 
-    try:
-        path = path.resolve()
-        is_file = path.is_file()
-    except (OSError, RuntimeError) as error:  # a name too long, links in a circle
-        raise ObjectiveError(f"{path} cannot be opened: {error}; give FILE:FUNCTION, as in train.py:train") from None
+    path = path.resolve()
     for loaded in (sys.modules.get(FILE), sys.modules.get(name)):
         if loaded is not None and getattr(loaded, "__file__", None) == str(path):
             return loaded
     spec = spec_from_file_location(name, path)
-    if spec is None or spec.loader is None or not is_file:
+    if spec is None or spec.loader is None or not path.is_file():
         raise ObjectiveError(f"{path} is not a Python file; give FILE:FUNCTION, as in train.py:train")
     module = module_from_spec(spec)
     sys.modules[name] = module
@@ -130,12 +124,9 @@ def _load(path: Path, name: str) -> ModuleType:
         spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:
         del sys.modules[name]
+        words = str(error) if isinstance(error, AshtuneError) else error_line(error)
         if isinstance(error, SystemExit):
             words = "it calls sys.exit; put what only a script does under `if __name__ == '__main__':`"
-        elif isinstance(error, AshtuneError):
-            words = str(error)
-        else:
-            words = error_line(error)
         raise ObjectiveError(f"{path} cannot be loaded: {words}") from error
     finally:
         process.loads_a_function = False

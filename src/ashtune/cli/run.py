@@ -32,11 +32,11 @@ def add_to(parser: argparse.ArgumentParser) -> None:
         '{"rate": {"low": 1e-4, "high": 0.1, "log": true}, "width": [16, 32]}, or one of ConfigSpace; default: space',
     )
     parser.add_argument(
-        "--metric", required=True, type=parse.one_or_more, metavar="NAME",
+        "--metric", required=True, type=parse.names, metavar="NAME",
         help="the reported metric that counts, or several, as accuracy,latency",
     )  # fmt: skip
     parser.add_argument(
-        "--mode", required=True, type=parse.one_or_more, metavar="MODE",
+        "--mode", required=True, type=parse.names, metavar="MODE",
         help="which way is better, min or max; one for each metric, as max,min",
     )  # fmt: skip
     for kind in (Halving, Searching, Preferring, Ending, WorkerOptions, Watching, Controlling, Storage):

@@ -57,22 +57,13 @@ def min_resource(text: str) -> int | str:
 
 def names(text: str) -> list[str]:
     """Read a list of names: csv,mlflow."""
-    return [name for name in text.replace(" ", "").split(",") if name]
-
-
-def one_or_more(text: str) -> str | list[str]:
-    """Read a name, or several: accuracy,latency."""
-    parts = [part.strip() for part in text.split(",")]
-    return parts if len(parts) > 1 else text
+    return [part.strip() for part in text.split(",") if part.strip()]
 
 
 def numbers_by_name(text: str) -> dict[str, float]:
     """Read a number for each of some names: accuracy=0.7,latency=0.3."""
-    pairs = [part.rpartition("=") for part in text.split(",")]
-    try:
-        return {name.strip(): float(number) for name, _, number in pairs}
-    except ValueError:
-        raise ValueError(f"{text!r} is not numbers by name; give as in accuracy=0.7,latency=0.3") from None
+    pairs = _by_name(text, r"\s*(.+?)\s*=([^=]*)", "accuracy=0.7,latency=0.3")
+    return {name: float(number) for name, number in pairs.items()}
 
 
 def target(text: str) -> float | dict[str, float]:
@@ -82,7 +73,11 @@ def target(text: str) -> float | dict[str, float]:
 
 def bounds(text: str) -> dict[str, str]:
     """Read a bound for each of some metrics: latency<=5,accuracy>=0.9."""
-    pairs = [re.fullmatch(r"\s*(.+?)\s*([<>]=.*)", part) for part in text.split(",")]
+    return _by_name(text, r"\s*(.+?)\s*([<>]=.*)", "'latency<=5'")
+
+
+def _by_name(text: str, pattern: str, example: str) -> dict[str, str]:
+    pairs = [re.fullmatch(pattern, part) for part in text.split(",")]
     if None in pairs:
-        raise ValueError(f"{text!r} is not bounds by name; give as in 'latency<=5'")
+        raise ValueError(f"{text!r} is not values by name; give as in {example}")
     return {pair[1]: pair[2] for pair in pairs if pair}
