@@ -11,7 +11,7 @@ from scipy.stats import fisher_exact
 
 from ashtune.core.events import Event, JobFinished, TrialStarted, TrialWithdrawn
 from ashtune.core.jobs import TrialId
-from ashtune.core.verdicts import TrialFailed, TrialPromoted
+from ashtune.core.orders import TrialFailed, TrialPromoted
 from ashtune.search.origins import Sort
 from ashtune.search.promotions import STRETCH, Promotions, Stretch, chances, ratio_of
 

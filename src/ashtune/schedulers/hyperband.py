@@ -117,7 +117,7 @@ class AsyncHyperbandMachine(AshMachine):
         self._counted = (0, [0])
 
     def entry(self, trial: TrialId) -> int:
-        return bisect_right(self._ends, mixed(self._seed, trial) * self._ends[-1] >> 64)
+        return bisect_right(self._ends, mix(self._seed, trial) * self._ends[-1] >> 64)
 
     def entering(self, trials: int) -> list[int]:
         """Return how many of the first ``trials`` trials enter at each rung. O(trials) for another number of them.

@@ -72,7 +72,7 @@ def view_of(record: dict[str, Any], first: Ladder, now: Ladder, seed: int) -> Sc
     Raises:
         SettingsError: If the record names none, or its options do not fit.
     """
-    name, scheduler = as_text(record), SCHEDULERS.known(record)
+    name, scheduler = as_text(record), SCHEDULERS.part_or_reason(record)
     if isinstance(scheduler, str):
         return SchedulerView(name, missing=scheduler)
     try:

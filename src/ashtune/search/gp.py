@@ -381,7 +381,7 @@ def _search_points(space: Space, view: _View, chance: "np.random.Generator") -> 
         best = np.argsort(-scores, kind="stable")[:CENTRES]
         centres = np.concatenate([points[best], view.centres])
         new = take_steps(np.resize(centres, (STEPS, len(is_category))), STEP / 2**turn, is_category, chance)
-        new = space.snapped(np.clip(new, 0.0, 1.0))
+        new = space.snap(np.clip(new, 0.0, 1.0))
         points, scores = np.concatenate([points, new]), np.concatenate([scores, view.score(new)])
     order = np.argsort(-scores, kind="stable")
     points = points.round(DIGITS)

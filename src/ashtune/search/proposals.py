@@ -29,7 +29,6 @@ from ashtune.core.jobs import Goal, Job, Result, TrialId
 from ashtune.core.observer import Observer
 from ashtune.core.orders import Followed, Train, TrialFailed
 from ashtune.core.plaintext import error_line, one_line
-from ashtune.core.verdicts import Followed, TrialFailed
 from ashtune.search.arranged import LONGEST_RUN
 from ashtune.search.origins import FAILED, NOT_READY, REPLACED
 from ashtune.search.protocol import Design, Proposal, Proposer, Search
