@@ -20,6 +20,7 @@ from typing import Any
 import ashtune
 from ashtune.analysis.loading import StudyReader
 from ashtune.demo import objective
+from ashtune.simulation.recording import traces_of
 from ashtune.simulation.whatif import Predictor
 from table import show
 
@@ -71,7 +72,7 @@ def run(function: Callable[..., Any], space: Any, workers: int, seed: int, **mor
 
 def predicted(study: ashtune.Study, workers: int) -> float:
     """Return the wall time of a study, predicted from its journal."""
-    predictor = Predictor(study.traces())
+    predictor = Predictor(traces_of(study._reader))
     ladder = StudyReader(study.directory).ladder
     return predictor.wall_seconds(predictor.choice("ash", ladder, workers))
 

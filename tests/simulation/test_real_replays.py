@@ -8,6 +8,7 @@ import pytest
 
 import ashtune
 from ashtune.analysis.loading import StudyReader
+from ashtune.simulation.recording import traces_of
 from ashtune.simulation.whatif import Predictor
 
 
@@ -42,7 +43,7 @@ def test_its_journal_replayed_is_the_study(function: Any, scheduler: str, worker
         workers=workers, scheduler=scheduler, search="random", quiet=True, directory=tmp_path / "s",
     )  # fmt: skip
     tally = StudyReader(study.directory).tally
-    predictor = Predictor(study.traces())
+    predictor = Predictor(traces_of(study._reader))
     choice = predictor.choice(scheduler, StudyReader(study.directory).ladder, workers)
     predicted, replayed = predictor.prediction(choice), predictor.replay(choice)
     assert predicted.is_as_recorded
