@@ -36,6 +36,8 @@ TRAINING = ("run", "resume", "baseline", "demo")
 class _Parser(argparse.ArgumentParser):
     """Refuses in one line; the usage is a ``--help`` away."""
 
+    is_asked_for_help = True
+
     def error(self, message: str) -> NoReturn:
         self.exit(2, one_line(f"{self.prog}: {message}; see `{self.prog} --help`") + "\n")
 
@@ -44,6 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status."""
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     _open_what_is_closed()
+    _Parser.is_asked_for_help = not {"-h", "--help"}.isdisjoint(arguments)
     parser = _Parser(
         prog="ashtune", description="Hyperparameter tuning by asynchronous sequential halving, on every core."
     )

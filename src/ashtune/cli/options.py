@@ -25,7 +25,8 @@ def add(
     """
     from ashtune.core.options import options_of
 
-    said = help_texts(kind)
+    is_asked_for_help = getattr(parser, "is_asked_for_help", True)  # the texts take a quarter of a second to import
+    said = help_texts(kind) if is_asked_for_help else {}
     group = parser.add_argument_group(title or str(kind.__doc__).partition(".")[0])
     for name, (_, option) in options_of(kind).items():
         if names and name not in names:
