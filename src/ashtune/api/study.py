@@ -103,7 +103,7 @@ class Study(Figures):
         """The search space, for other tools that take one of ConfigSpace.
 
         Raises:
-            SettingsError: If ConfigSpace is not installed: ``pip install 'ashtune[configspace]'``.
+            ExtraMissing: If ConfigSpace is not installed.
         """
         return space_of_record(self._reader.settings.space)
 

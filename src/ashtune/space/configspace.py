@@ -10,7 +10,7 @@ import io
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from ashtune.core.errors import SettingsError, SpaceError
+from ashtune.core.errors import ExtraMissing, SpaceError
 from ashtune.core.plaintext import error_line
 from ashtune.space.plain import plain
 from ashtune.space.priors import META
@@ -66,15 +66,13 @@ def space_of_record(record: Mapping[str, Any]) -> "ConfigurationSpace":
     """Return the ConfigurationSpace of a record.
 
     Raises:
-        SettingsError: If ConfigSpace is not installed.
+        ExtraMissing: If ConfigSpace is not installed.
         SpaceError: If it has no such space.
     """
     try:
         from ConfigSpace import ConfigurationSpace
     except ImportError:
-        raise SettingsError(
-            "study.space needs ConfigSpace, which is not installed: pip install 'ashtune[configspace]'"
-        ) from None
+        raise ExtraMissing("ConfigSpace", "configspace") from None
     try:
         # ConfigSpace 1.2.2 has a print() left in one forbidden clause; stdout is for results.
         with contextlib.redirect_stdout(io.StringIO()):
