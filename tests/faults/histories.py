@@ -19,7 +19,7 @@ from ashtune.core.checks import MOST_WHOLE
 from ashtune.core.confirm import Confirm
 from ashtune.core.errors import AshtuneError, InvalidConfiguration, NoResultError
 from ashtune.core.jobs import Goal
-from ashtune.core.ladder import MOST_WHOLE, Ladder
+from ashtune.core.ladder import Ladder
 from ashtune.core.options import checked
 from ashtune.driver.options import SessionOptions
 from ashtune.driver.session import Session, Surroundings

@@ -303,7 +303,7 @@ def exporter_named(name: object, out: str | PathLike[str] | None = None) -> Expo
         SettingsError: If there is none of this name, or what it names is an observer that is no exporter.
         ExtraMissing: If its library is not installed.
     """
-    made = OBSERVERS.made(name, *(() if out is None else (out,))) if isinstance(name, str) else None
+    made = OBSERVERS.make(name, *(() if out is None else (out,))) if isinstance(name, str) else None
     if not isinstance(made, Exporter):
         raise SettingsError(
             f"{shown(name)} names no exporter, which is an ashtune.observers.Exporter and keeps a copy; give one "

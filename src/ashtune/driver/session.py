@@ -26,8 +26,8 @@ from ashtune.core.jobs import WorkerId
 from ashtune.core.ladder import Ladder
 from ashtune.core.numbers import plural
 from ashtune.core.observer import Observer
+from ashtune.core.orders import Followed
 from ashtune.core.plaintext import visible
-from ashtune.core.verdicts import Followed
 from ashtune.core.version import __version__
 from ashtune.driver.control import Control, Page, page_of
 from ashtune.driver.enough import Enough, check_enough

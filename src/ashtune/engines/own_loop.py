@@ -156,7 +156,7 @@ class AskedWorkers:
             return
         job = next(job for job in self._to_ask if job.trial == order.trial)
         self._to_ask.remove(job)
-        self._arrived.append(stamped(hand_back(job), self.now()))
+        self._arrived.append(with_time(hand_back(job), self.now()))
 
     def now(self) -> float:
         """Return the seconds since the study began."""

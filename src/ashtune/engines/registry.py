@@ -40,7 +40,7 @@ def choose_engine(engine: str | Engine = AUTO, *, workers_given: bool = False) -
             raise SettingsError("engine='mpi' needs several ranks; start with `mpiexec -n 4 python ...` or srun")
     elif engine in ("local", "threads"):
         start.refuse_several(f"engine={engine!r}")
-    found = ENGINES.made(engine) if isinstance(engine, str) else engine
+    found = ENGINES.make(engine) if isinstance(engine, str) else engine
     if isinstance(found, type) or not isinstance(found, Engine):
         raise SettingsError(
             f"engine={shown(engine)} is no engine, with all methods of ashtune.engines.protocol.Engine; give one, or "

@@ -91,7 +91,7 @@ def child(
     *arguments: object,
     environment: Mapping[str, str],
     refusal: str = "this machine cannot be measured",
-    remedy: str = "give its roofs by --peak and --bandwidth",
+    remedy: str = "give its roofs by --roof",
 ) -> str:
     """Run a module in a process of its own and return what it prints.
 

@@ -15,8 +15,8 @@ from itertools import count
 import msgspec
 
 from ashtune.core.confirm import MOST
-from ashtune.core.front import is_as_good
 from ashtune.core.jobs import Key, Losses, TrialId, WorkerId
+from ashtune.core.order import is_as_good
 from ashtune.core.orders import Discard, Order
 
 

@@ -38,9 +38,9 @@ from ashtune.core.events import (
     WorkerLost,
     WorkersChanged,
 )
-from ashtune.core.front import is_as_good
 from ashtune.core.jobs import Goal, Job, Losses, Result, TrialId, WorkerId, as_one
 from ashtune.core.numbers import plural
+from ashtune.core.order import is_as_good
 from ashtune.core.orders import Followed, Order, Pause, Release, Train, TrialFailed, TrialPromoted
 from ashtune.schedulers.protocol import Machine
 from ashtune.study.assignments import Arrivals, Assigned, Assignments, Holding

@@ -25,7 +25,7 @@ from zlib import crc32
 
 import msgspec
 
-from ashtune.core.errors import JournalError, LadderError
+from ashtune.core.errors import JournalError, SettingsError
 from ashtune.core.events import Event, SessionStarted
 from ashtune.core.ladder import Ladder
 from ashtune.study.disk import DISK, Disk, read_part, reason_of

@@ -15,7 +15,7 @@ from ashtune.core.errors import JournalError, SettingsError
 from ashtune.core.events import Event, JobFailed, JobFinished, JobPaused, TrialStarted, TrialWithdrawn, WorkerLost
 from ashtune.core.jobs import TrialId
 from ashtune.core.observer import Observer, Observers
-from ashtune.core.verdicts import Followed, TrialFailed, TrialPromoted, Verdict
+from ashtune.core.orders import Followed, TrialFailed, TrialPromoted, Verdict
 from ashtune.study.assignments import NOT_STARTED, Arrivals, Deaths
 from ashtune.study.controller import Controller
 from ashtune.study.disk import DISK, Disk

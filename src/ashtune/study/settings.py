@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import msgspec
 
-from ashtune.core.errors import JournalError, LadderError
+from ashtune.core.errors import JournalError, SettingsError
 from ashtune.core.events import SessionStarted, UnixSeconds
 from ashtune.core.jobs import Goal, KnownResult
 from ashtune.core.ladder import Ladder
@@ -123,7 +123,7 @@ def next_ladder(before: Ladder, session: SessionStarted) -> Ladder:
         return before
     try:
         after = Ladder.from_record((session.rungs, session.kept))
-    except LadderError as error:
+    except SettingsError as error:
         raise JournalError(f"the ladder of a session is none: {error}") from None
     if not before.is_start_of(after):
         raise JournalError(f"the ladder becomes {after}, and was {before}: rungs may only be added above")

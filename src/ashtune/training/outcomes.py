@@ -53,7 +53,7 @@ class Outcomes:
         reason = error_line(error, REASON_CHARACTERS)
         writer.abandon()  # before anyone else may be given this trial
         if job.phase == "training" and isinstance(error, InvalidConfiguration):
-            job.say(job.withdrawn(reason.partition(": ")[2]), "over")
+            job.say(job.withdrawn(reason.partition(": ")[2] or NO_REASON), "over")
         elif job.phase == "training" and isinstance(error, CannotGoOn):
             job.say(Broken(job.worker, one_line(str(error), REASON_CHARACTERS)), "over")
         elif job.phase == "training" and not self._has_a_result and _is_misuse(error, job):

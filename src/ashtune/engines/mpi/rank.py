@@ -20,7 +20,7 @@ import msgspec
 
 from ashtune.core.errors import AshtuneError
 from ashtune.core.orders import Discard, Pause, Release
-from ashtune.core.variables import environment_now
+from ashtune.core.process import environment_now
 from ashtune.engines.distributed import Closed, Unable
 from ashtune.engines.local.pool import ProcessPool
 from ashtune.engines.mpi.files import RankFiles
