@@ -38,7 +38,8 @@ def count_epochs(backend: Backend, static: Static, numbers: Mapping[str, float])
     steps = []
     for lanes in sorted({1, sizing.lanes}):
         epoch, seconds = backend.costs(static, numbers, lanes), sizing.seconds[lanes] * lanes
-        steps.append(msgspec.structs.replace(epoch, name=_name(static, lanes), seconds=seconds))
+        name = _name(static, lanes)
+        steps.append(msgspec.structs.replace(epoch, name=name, seconds=seconds, cores=1, each="an epoch"))
     return Epochs(steps=steps, sizing=sizing)
 
 

@@ -107,8 +107,6 @@ class JaxBackend:
             bytes_moved=sum(times * moved for times, (_, moved) in parts),
             dtype=dtype_of(jax.tree.leaves(states)),
             source=COUNTED_BY,
-            cores=1,
-            each="an epoch",
         )
 
     def restore(self, static: Static, numbers: Mapping[str, float], saved: Any) -> State:

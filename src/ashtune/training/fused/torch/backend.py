@@ -96,8 +96,6 @@ class TorchBackend:
             bytes_moved=moved + traffic.bytes_moved,
             source=COUNTED_BY,
             dtype=dtype_of(list(state["parameters"].values())),
-            cores=1,
-            each="an epoch",
         )
 
     def restore(self, static: Static, numbers: Mapping[str, float], saved: Any) -> Any:
