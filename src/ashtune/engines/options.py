@@ -11,12 +11,11 @@ import msgspec
 
 from ashtune.core.checks import check_flag, check_name, check_whole
 from ashtune.core.errors import SettingsError
-from ashtune.core.options import TIME, Option
+from ashtune.core.options import COUNT, TIME, Option
 from ashtune.core.plaintext import shown
 from ashtune.engines.resources import check_gpus_per_worker
 
 MOST_WORKERS = 100_000
-MOST_THREADS = 65_536
 CHECKPOINTS = ("files", "messages")
 
 
@@ -43,7 +42,7 @@ class RunOptions(TypedDict, total=False):
 
     trial_timeout: Annotated[float | str | None, Option(**TIME)]
     workers: Annotated[int | None, Option(check=partial(check_whole, at_most=MOST_WORKERS), parse=int, metavar="N")]
-    threads: Annotated[int | None, Option(check=partial(check_whole, at_most=MOST_THREADS), parse=int, metavar="N")]
+    threads: Annotated[int | None, Option(**COUNT)]
     gpus_per_worker: Annotated[
         float | None, Option(check=lambda _, value: check_gpus_per_worker(value), parse=float, metavar="N")
     ]
