@@ -235,8 +235,3 @@ def test_a_study_runs_on_it_as_on_any_engine_and_goes_on(tmp_path: Path) -> None
 
 def never_called(trial: ashtune.Trial) -> None:
     raise AssertionError("nothing is trained")
-
-
-def test_deaths_that_are_no_lives_are_refused() -> None:
-    with pytest.raises(SettingsError):
-        Mortality(0.0)
