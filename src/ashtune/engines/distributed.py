@@ -31,6 +31,7 @@ from ashtune.training.messages import Assignment, Broken
 LIVENESS_CHECK_SECONDS = 0.5
 CLOSING_SECONDS = 10.0
 CLOSING_SLEEP = 0.01
+NOBODY_LEFT = "no worker is left to train; what was found is kept: start again to go on"
 
 
 class Closed(msgspec.Struct, frozen=True, tag_field="event", tag="closed"):
@@ -106,7 +107,6 @@ class DistributedWorkers:
         silence_allowed: Seconds without a message after which a peer is given up; None for those that cannot die.
         is_isolated: Whether the peers train in processes beside themselves.
         began: The time at the start of this session, in seconds since the study began.
-        nobody_left: What to say when no peer is left.
         store: Where the checkpoints are; by default in the study's directory, which all peers see.
 
     Raises:
@@ -123,14 +123,12 @@ class DistributedWorkers:
         silence_allowed: float | None = None,
         is_isolated: bool = True,
         began: float = 0.0,
-        nobody_left: str = "no worker is left to train; what was found is kept: start again to go on",
         store: CheckpointStore | None = None,
     ) -> None:
         self._link = link
         self._configurations = configurations
         self._silence_allowed = silence_allowed
         self._is_isolated = is_isolated
-        self._nobody_left = nobody_left
         self._store = store or SharedDirectory(study)
         self._clock_offset = began - time.monotonic()
         self._moment = began
@@ -145,7 +143,7 @@ class DistributedWorkers:
         self._awake = AwakeClock(time.monotonic())
         self._peers = {peer: Peer(0.0, Workload(self._suspects)) for peer in peers}
         if not self._peers:
-            raise StudyError(nobody_left)
+            raise StudyError(NOBODY_LEFT)
         folder_of_a_study(study / "logs")
 
     def now(self) -> float:
@@ -307,8 +305,8 @@ class DistributedWorkers:
         for number in sorted(self._link.failed & self._peers.keys()):
             self._lose(number, f"{self._link.transport} says that it is dead", events)
         if not events and all(peer.is_unable for peer in self._peers.values()):
-            left = self._nobody_left
-            raise self._collector.fatal_error or StudyError(f"{self._why_unable}; {left}" if self._why_unable else left)
+            why = f"{self._why_unable}; " if self._why_unable else ""
+            raise self._collector.fatal_error or StudyError(f"{why}{NOBODY_LEFT}")
 
     def _go_on_without(self, peer: Peer, reason: str) -> None:
         """A peer cannot train any more; the others go on."""

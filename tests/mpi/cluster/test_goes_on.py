@@ -160,7 +160,7 @@ def test_a_driver_left_alone_says_so_in_a_line_and_loses_nothing(tmp_path: Path)
         tuned.let_go()
         ended = launch.wait(SOON)
     assert ended.status == 2, str(ended)
-    assert "no rank is left to train" in ended.stderr
+    assert "no worker is left to train" in ended.stderr
     assert "Traceback" not in ended.stderr
     assert ended.left_behind == ()
     before = tuned.results()

@@ -24,7 +24,6 @@ from ashtune.training.messages import Assignment
 
 LONGEST_SLEEP = 0.01
 PROGRESS_A_SECOND = 200
-NOBODY_LEFT = "no rank is left to train; what was found is kept: start again with more ranks to go on"
 
 
 class RankLink:
@@ -142,7 +141,6 @@ def open_ranks(
         silence_allowed=world.silence_allowed,
         is_isolated=opening.is_isolated,
         began=began,
-        nobody_left=NOBODY_LEFT,
         store=link.store,
     )
 
