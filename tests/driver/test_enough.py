@@ -129,5 +129,5 @@ def test_what_cannot_be_meant_is_refused_in_one_line(value: object) -> None:
 
 @pytest.mark.parametrize("text", ["worth", "not_worth_it:gain=x", "not_worth_it:every=1", "not_worth_it:per=soon"])
 def test_what_no_command_can_mean_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="give"):
+    with pytest.raises(ValueError):
         read_enough(text)
