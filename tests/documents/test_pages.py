@@ -51,16 +51,30 @@ def test_the_readme_tunes_the_digits_and_goes_on(folder: Path) -> None:
 
 
 def test_the_page_on_tuning_does_what_it_says(folder: Path) -> None:
-    pytest.importorskip("jax", reason="JAX is not installed")
-    pytest.importorskip("torch", reason="PyTorch is not installed")
     before = set((folder / "runs").iterdir())
     steps = pages.carried_out("docs/guide/tuning.md", folder)
     assert printed(steps, "@functools.cache").startswith("{'rate': ")
-    assert "'rate': " in printed(steps, "ashtune.fused(")
-    assert "'learning_rate': " in printed(steps, "ashtune.fused_torch(")
     logs = [log.read_text() for study in set((folder / "runs").iterdir()) - before for log in study.glob("logs/*")]
     readings = [log.count("reading\n") for log in logs]
     assert max(readings) == 1, "a worker that came too late for any trial reads nothing, none reads twice"
+
+
+def test_the_page_on_fused_training_does_what_it_says(folder: Path) -> None:
+    pytest.importorskip("jax", reason="JAX is not installed")
+    pytest.importorskip("torch", reason="PyTorch is not installed")
+    steps = pages.carried_out("docs/guide/fused.md", folder)
+    assert "'rate': " in printed(steps, "ashtune.fused(")
+    assert "'learning_rate': " in printed(steps, "ashtune.fused_torch(")
+
+
+def test_the_page_on_several_metrics_does_what_it_says(folder: Path) -> None:
+    (step,) = pages.carried_out("docs/guide/several-metrics.md", folder)
+    assert step.printed.endswith(" True\n")
+
+
+@pytest.mark.parametrize("page", ["confirming", "searches-and-schedulers", "when-it-fails"])
+def test_the_code_of_a_page_runs(page: str, folder: Path) -> None:
+    assert pages.carried_out(f"docs/guide/{page}.md", folder)
 
 
 def test_the_page_on_where_it_runs_does_what_it_says(folder: Path) -> None:
