@@ -1,4 +1,4 @@
-"""XGBoost on real tables in equal wall time: ashtune by its integration, Optuna by its callback.
+"""XGBoost on three tables in equal wall time: ashtune and Optuna.
 
 ashtune with its default search, ashtune with random draws, and Optuna 5: its default sampler (multivariate TPE with a
 constant liar), with its pruning callback for XGBoost at 20 rounds of a training, as two processes that share a journal

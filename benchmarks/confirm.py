@@ -1,4 +1,4 @@
-"""What ``confirm=`` gains: the true mean of the named winner with it and without it, and how often its interval holds.
+"""``confirm=``: how much better the named winner is, and how often its interval holds.
 
 Whole studies in virtual time (default rungs, eight workers) on noisy tasks whose true means are known. Each is run
 three times with the same configurations: without ``confirm``; with it; and without it on the same total resource, as

@@ -1,4 +1,4 @@
-"""What ``patience=`` and ``stop_when=`` save and cost, on recorded learning curves.
+"""``patience=`` and ``stop_when=``: what they save and cost on recorded learning curves.
 
 Whole studies in virtual time: default rungs, eight workers, as long as forty full trainings; ``curve_sets.py`` reads
 the curves, and a set that is used up starts again. What a rule would have done is read from the study, as it changes

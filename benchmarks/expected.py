@@ -1,4 +1,4 @@
-"""What is expected: how often the number of trials that a rung has in the end lies in the range that was shown before
+"""The number of trials by rung: how often the final number lies in the expected range.
 
 Ten studies in virtual time, five on made-up functions and five on tasks of LCBench's surrogate, none of them among
 those on which the constants of ``ashtune.analysis.expected`` were chosen. With the default search and with random
@@ -121,7 +121,7 @@ def main() -> None:
             held = [sum(w.at[mark][number].low <= n <= w.at[mark][number].high for w, n in pairs) for mark in MARKS]
             rows.append([search, number, *held, sum(n <= watch.quota[number] for watch, n in pairs)])
     marks = [f"at {mark} %" for mark in MARKS]
-    show("of ten studies so many end in the range", ["search", "rung", *marks, "at most the quota"], rows)
+    show("studies of ten that end in the range", ["search", "rung", *marks, "at most the quota"], rows)
 
 
 if __name__ == "__main__":

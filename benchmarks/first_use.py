@@ -1,4 +1,4 @@
-"""What a new user tries first: a small function and a number of trials, or some seconds.
+"""A small function, 90 trials or 12 seconds: what a new user tries first.
 
 Branin's function of two hyperparameters, with a third one that does nothing. What counts is how far the best loss is
 from the optimum. First 90 trials of one training step each; then 12 seconds on two workers, with trainings of at most

@@ -1,4 +1,4 @@
-"""Which hyperparameter matters: how near what a study says is to what a table of 2,000 configurations says.
+"""Importance of hyperparameters: correlation with the truth of a table of 2,000 configurations.
 
 Studies of the default search on six tasks of LCBench's surrogate, in virtual time. Truth is the importance over the
 2,000 random configurations of the table at full training, on ranks, measured in two other ways than ashtune does:

@@ -114,7 +114,7 @@ def main() -> None:
         *(f"at {mark:g}" for mark in MARKS),
         *(f"- none at {mark:g}" for mark in MARKS),
     ]
-    show("regret at so many full trainings", header, rows)
+    show("regret by time in full trainings", header, rows)
 
 
 if __name__ == "__main__":

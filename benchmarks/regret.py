@@ -1,4 +1,4 @@
-"""Where trials enter: the regret of the default rungs on recorded learning curves, beside random search.
+"""The default rungs: regret on recorded learning curves, relative to random search.
 
 In virtual time, free of noise: ``curve_sets.py`` reads the curves, and the same configurations come in the same order
 for every rule. A set that is used up starts again. Regret at a time: how far the best loss seen so far, at any rung, is

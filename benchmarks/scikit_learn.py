@@ -1,4 +1,4 @@
-"""AshSearchCV beside scikit-learn's own searches and Dask-ML's Hyperband: seconds, full fits, and how good the best is.
+"""AshSearchCV beside scikit-learn's searches and Dask-ML's Hyperband: seconds, full fits, and test scores.
 
 Each run is one tuner on one model and set of real data with one seed: two processes fit, on as many cores, and every
 run is a process of its own. What varies with the seed are the folds, the candidates and the estimators' own randomness;

@@ -1,4 +1,4 @@
-"""How good a search is on real trainings: ashtune's searches, and other tuners by their own code.
+"""Searches on real trainings: ashtune's, and other tuners by their own code.
 
 Each run is one tuner on one task (``quality/tasks``) with one seed: two workers, for so many times the time of a full
 training. All tune the same space with the same training code. What counts is the validation loss of the configuration
@@ -154,8 +154,8 @@ def show_task(given: argparse.Namespace, task: str, runs: Losses, median: dict[s
             f"{np.mean([each['trials'] for each in own.values()]):.0f}",
         ])  # fmt: skip
     title = (
-        f"{task}: a full training takes {median['seconds']:.2g} s; validation loss ({load_text(given, task)}) of the "
-        f"named configuration, at so many full trainings of {given.clock} time"
+        f"{task} (a full training takes {median['seconds']:.2g} s): validation loss ({load_text(given, task)}) of the "
+        f"named configuration by {given.clock} time in full trainings"
     )
     header = ["tuner", "seeds", *(f"at {part * given.budget:g}" for part in PARTS), "test"]
     show(title, [*header, f"{DEFAULT} - it", "of test", "trials"], rows)

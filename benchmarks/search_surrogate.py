@@ -102,7 +102,7 @@ def table(title: str, tasks: list[str], runs: list[dict[str, Any]]) -> None:
         ])  # fmt: skip
     marks = [f"{mark:g}" for mark in MARKS]
     header = ["search", "runs", *marks, *(f"- random at {mark}" for mark in marks[2:])]
-    show(title + ": regret at so many full trainings", [*header, "behind by 2 s.e.", "trials", "CPU ms a trial"], rows)
+    show(title + ": regret by time in full trainings", [*header, "behind by 2 s.e.", "trials", "CPU ms a trial"], rows)
 
 
 def plus_minus(values: np.ndarray) -> str:

@@ -1,4 +1,4 @@
-"""Trackers: how long a copy of 10,000 trials takes, and what a tracker that hangs for a minute costs the study.
+"""Trackers: time to copy 10,000 trials, and the cost of a tracker that hangs for a minute.
 
 The copies are of a study of 10,000 trivial trials on rungs of 1, 3 and 9 epochs, with three hyperparameters and a
 report in each epoch; each is made in a process of its own, and then once more, when there is nothing new. TensorBoard

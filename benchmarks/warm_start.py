@@ -1,4 +1,4 @@
-"""What results from before are worth to ``search="gp"``: the regret after so many trials, with and without 30 of them.
+"""``warm_start=``: the regret of ``search="gp"`` with and without 30 known results.
 
 ``quality/toy.py`` is a task with 7 hyperparameters, of which 3 matter and whose optimum is known; each seed is another
 such task. Known are 30 random configurations, fully trained, with the noise of the task. Trials are fully trained one
@@ -63,7 +63,7 @@ def main() -> None:
         better = sum(one < other for one, other in zip(warm, cold, strict=True))
         rows.append([mark, statistics.fmean(cold), statistics.fmean(warm), better, best_known])
     show(
-        f"Mean regret over {given.seeds} tasks after so many full trainings, without and with {given.known} results",
+        f"Mean regret over {given.seeds} tasks by number of full trainings, without and with {given.known} results",
         ["trials", "without", "with", "seeds in which it is better with", "the best known configuration itself"],
         rows,
     )

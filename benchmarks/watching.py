@@ -1,4 +1,4 @@
-"""The live page of large studies: first sight, changes, answers and memory; optuna-dashboard beside it.
+"""The live page of large studies: first view, changes, answers and memory; optuna-dashboard beside it.
 
 Studies are made by the simulated engine: 64 workers, rungs of 1 to 64 epochs with a reduction factor of 2, four
 hyperparameters, a report in each epoch. The last twentieth of a journal is written while the page is watched.

@@ -1,4 +1,4 @@
-"""What a live page costs a study: epochs a second without a page, with one, and with one that somebody looks at.
+"""The cost of a live page: epochs a second without a page, with one, and with one that somebody watches.
 
 Two workers on two cores train epochs that take 10 ms of processor time, so whatever the page computes is taken from
 them. The three studies are run in turn, of the same configurations; each page is started before its study, as
