@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 DOCS = Path(__file__).resolve().parent
 TRIALS = 1500
 LOOKED_AT = 300
-"""Pictures are taken when so many trials have been tried."""
+"""Number of trials at which pictures are taken."""
 PATIENCE = 300.0
 TRIED = "parseInt(document.querySelector('.tile.time-left .detail')?.textContent.replace(',', ''))"
 TUNE = "tune"

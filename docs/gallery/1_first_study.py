@@ -2,7 +2,7 @@
 A first study
 =============
 
-A network of scikit-learn on handwritten digits. The training function takes up its model where it was left, trains
+A network of scikit-learn on handwritten digits. The training function restores its model, trains
 to its rung, reports in each epoch, and saves.
 """
 
@@ -31,7 +31,7 @@ space = {
 }
 
 # %%
-# With ``max_resource=9`` trials are compared after 1, 3 and 9 epochs. At each of these rungs the best go on.
+# With ``max_resource=9`` trials are compared after 1, 3 and 9 epochs. At each of these rungs the best continue.
 
 study = ashtune.tune(train, space, metric="accuracy", mode="max", trials=32, max_resource=9, quiet=True)
 study.best
