@@ -38,6 +38,8 @@ DATA = {
     "scikit_learn": "data", "boosters": "data", "importance": "data",
 }  # fmt: skip
 """Scripts whose first argument is a folder of data, and the option that names it."""
+SUMMARIES = ("geometric mean", "worst")
+"""First cells of rows that stand for all others of their table; the page leaves the others out."""
 HEAD = """# Benchmarks
 
 Written by `make benchmarks-page` (`benchmarks/page.py`); do not edit it by hand. Each script compares within one run,
@@ -113,7 +115,8 @@ def _scripts_of(row: str) -> list[str]:
 def _table(table: Mapping[str, Any]) -> str:
     columns = list(table["rows"][0]) if table["rows"] else []
     lines = [f"{table['title']}\n" if table["title"] else "", _row(columns), _row(["---"] * len(columns))]
-    lines += [_row(text(row[column]) for column in columns) for row in table["rows"]]
+    summaries = [row for row in table["rows"] if row[columns[0]] in SUMMARIES]
+    lines += [_row(text(row[column]) for column in columns) for row in summaries or table["rows"]]
     return "\n".join(lines).lstrip("\n") + "\n"
 
 
