@@ -2,8 +2,8 @@
 Several objectives
 ==================
 
-A network that is accurate and small. No single trial is the best in both; the front has those that no other trial beats
-in one without losing in the other.
+A network should be accurate and small. No single trial is the best in both. The front holds the trials that no other
+trial dominates.
 """
 
 from sklearn.datasets import load_digits
@@ -40,7 +40,7 @@ study.front
 study.plot_front()
 
 # %%
-# ``study.best`` is one of the front: its knee, or what weights prefer.
+# ``study.best`` is one of the front: its knee, or the one that weights prefer.
 
 study.best
 

@@ -2,8 +2,8 @@
 A loop of your own
 ==================
 
-Where ashtune cannot call what trains, as a robot, a laboratory, or a queue of its own, the script asks for a trial,
-trains it as it likes, and tells its result. Here an oven stands for it.
+If ashtune cannot start your training (a robot, a laboratory, a queue), the script asks for a trial, trains it, and
+tells its result. The example bakes bread in an oven.
 """
 
 import ashtune
@@ -19,7 +19,7 @@ space = {"heat": (20.0, 90.0), "draught": (0.01, 1.0, "log")}
 goal = {"metric": "error", "mode": "min", "trials": 30, "max_resource": 9, "resource": "minute"}
 
 # %%
-# Each trial is to be trained from ``trial.start`` to ``trial.target``. What comes next is decided when it is told.
+# Train each trial from ``trial.start`` to ``trial.target``. The study decides what comes next when it gets the result.
 
 with ashtune.open_study(space, **goal, quiet=True) as opened:
     while trial := opened.ask():
@@ -29,8 +29,7 @@ study = opened.read()
 study.best
 
 # %%
-# With ``go_on=True`` the answer may be that the same trial is promoted and goes on at once, and what is told before its
-# target is its learning curve.
+# With ``go_on=True`` a promoted trial may continue at once. Results before the target are its learning curve.
 
 with ashtune.open_study(space, **goal, quiet=True) as opened:
     while trial := opened.ask():

@@ -34,7 +34,7 @@ print(f"cross-validated {search.best_score_:.3f}, on data it has not seen {searc
 print(dict(zip(search.n_resources_, search.n_candidates_, strict=True)))
 
 # %%
-# It is a study as any other:
+# The search is a study like any other:
 
 search.study_.report()
 
