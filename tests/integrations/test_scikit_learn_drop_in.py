@@ -1,6 +1,5 @@
 """What scikit-learn's own searches take, and what they give for it, beside ``AshSearchCV``."""
 
-import re
 import subprocess
 import sys
 import textwrap
@@ -125,19 +124,6 @@ def test_a_directory_is_not_continued_with_another_lambda(iris: tuple[Any, Any],
         search.fit(*iris, weigh=lambda y: np.ones(len(y)))
     with pytest.raises(ashtune.AshtuneError):
         search.fit(*iris, weigh=lambda y: np.ones(len(y)) + y)
-
-
-@pytest.mark.parametrize(
-    ("name", "hint"),
-    [
-        ("n_iter", "did you mean n_candidates=?"),
-        ("time_limits", "did you mean time_limit=?"),
-        ("aggressive_elimination", "there are estimator, param_distributions, resource"),
-    ],
-)
-def test_an_argument_that_is_not_there_is_refused_with_what_may_be_meant(name: str, hint: str) -> None:
-    with pytest.raises(TypeError, match=re.escape(f"AshSearchCV has no {name}=; {hint}")):
-        AshSearchCV(DecisionTreeClassifier(), {"min_samples_leaf": [1, 2]}, **{name: 8})
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
