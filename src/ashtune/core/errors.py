@@ -4,7 +4,8 @@ A message names what was refused with its value, and what would do, on one line:
 and exits with status 2.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import wraps
 from typing import ParamSpec, TypeVar
 
@@ -110,6 +111,26 @@ class ExtraMissing(AshtuneError, ImportError):  # noqa: N818 - it names what is 
 
     def __init__(self, module: str, extra: str) -> None:
         super().__init__(f"{module} is not installed; pip install 'ashtune[{extra}]'")
+
+
+@contextmanager
+def needs_extra(extra: str, module: str = "") -> Iterator[None]:
+    """Say which extra to install if what is imported here is missing.
+
+    Args:
+        extra: The extra of ashtune.
+        module: The name by which its library is imported; by default that of the extra.
+
+    Raises:
+        ExtraMissing: If the library is not installed.
+    """
+    module = module or extra
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] != module:  # of another library, which says so
+            raise
+        raise ExtraMissing(module, extra) from None
 
 
 def in_one_line(function: Callable[_Parameters, _Returned]) -> Callable[_Parameters, _Returned]:

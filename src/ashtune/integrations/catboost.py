@@ -11,8 +11,7 @@ Rule 3: CatBoost's own learning rate follows from the number of rounds, which is
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from ashtune.core.errors import ObjectiveError
-from ashtune.integrations import needs_extra
+from ashtune.core.errors import ObjectiveError, needs_extra
 from ashtune.integrations.boosting import ENDLESS, BoosterObjective, Data, Rounds, as_arguments, threads, with_synonyms
 from ashtune.training.trial import Trial
 

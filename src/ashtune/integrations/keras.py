@@ -13,9 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from ashtune.core.errors import ObjectiveError
+from ashtune.core.errors import ObjectiveError, needs_extra
 from ashtune.core.plaintext import shown
-from ashtune.integrations import needs_extra
 from ashtune.training.stateful import random_states, set_random_states
 from ashtune.training.trial import Trial
 

@@ -16,8 +16,7 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from ashtune.core.errors import ObjectiveError
-from ashtune.integrations import needs_extra
+from ashtune.core.errors import ObjectiveError, needs_extra
 from ashtune.integrations.boosting import ENDLESS, BoosterObjective, Data, Rounds, as_arguments, seed_of, threads
 from ashtune.training.trial import Trial
 

@@ -21,11 +21,11 @@ import msgspec
 from ashtune.analysis.results import Results
 from ashtune.analysis.tally import Tally
 from ashtune.analysis.trials import Trials
+from ashtune.core.errors import ExtraMissing
 from ashtune.core.events import Event, JobFinished, JobPaused, TrialReleased, TrialStarted
 from ashtune.core.jobs import Metrics, TrialId, derived_seed
 from ashtune.core.observer import Exporter, ObservedStudy, SearchFilter
 from ashtune.core.orders import Followed, Train, TrialFailed
-from ashtune.integrations import ExtraMissing
 
 T = TypeVar("T")
 State = Literal["running", "paused", "completed", "failed", "withdrawn", "ended early"]

@@ -14,9 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from ashtune.core.errors import ObjectiveError
+from ashtune.core.errors import ObjectiveError, needs_extra
 from ashtune.core.plaintext import shown
-from ashtune.integrations import needs_extra
 from ashtune.integrations.launched import LaunchedTrial
 from ashtune.training.trial import Trial
 

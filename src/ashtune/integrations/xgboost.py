@@ -11,8 +11,7 @@ import json
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
-from ashtune.core.errors import ObjectiveError
-from ashtune.integrations import needs_extra
+from ashtune.core.errors import ObjectiveError, needs_extra
 from ashtune.integrations.boosting import (
     ENDLESS,
     BoosterObjective,

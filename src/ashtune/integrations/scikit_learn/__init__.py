@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from ashtune.integrations import needs_extra
+from ashtune.core.errors import needs_extra
 
 if TYPE_CHECKING:
     from ashtune.integrations.scikit_learn.search import AshSearchCV
