@@ -12,7 +12,7 @@ import pytest
 
 import ashtune
 from ashtune.analysis.audit import Audit
-from ashtune.dashboard.messages import NAMES, Answer, Question
+from ashtune.dashboard.messages import NAMES, PageAnswer, Question
 from ashtune.dashboard.questions import AnswerProcess, Questions
 from ashtune.reports.audit_view import audit_findings
 from ashtune.study.journal import NAME, read_events, read_settings
@@ -21,7 +21,6 @@ from tests.helpers.live_page import Client, served
 from tests.helpers.studies import tuned
 
 pytestmark = pytest.mark.timeout(240)
-SECONDS = 60.0
 SPACE = {"x": (0.0, 1.0), "rate": (1e-4, 1.0, "log"), "kind": ["a", "b", "c"]}
 
 
@@ -230,7 +229,6 @@ BAD = [
     "whatif?reduction_factor=x",
     "whatif?deadline=soon",
     "whatif?scheduler=os:system",
-    "whatif?workers=" + ",".join(map(str, range(1, 90))),
 ]
 
 
@@ -277,8 +275,13 @@ def test_studies_are_compared_by_their_best_so_far(study: ashtune.Study, finishe
 
 def test_the_same_question_is_worked_out_once(study: ashtune.Study, monkeypatch: pytest.MonkeyPatch) -> None:
     questions, worked_out = Questions(), []
-    ask = AnswerProcess.ask
-    monkeypatch.setattr(AnswerProcess, "ask", lambda self, question: worked_out.append(question) or ask(self, question))
+    work_out = AnswerProcess._work_out
+
+    def counted(process: AnswerProcess, key: bytes, question: Question) -> PageAnswer:
+        worked_out.append(question)
+        return work_out(process, key, question)
+
+    monkeypatch.setattr(AnswerProcess, "_work_out", counted)
     question = Question(str(study.directory), (study.directory / "journal.jsonl").stat().st_size, "audit", {})
     answers: list[bytes] = []
     threads = [threading.Thread(target=lambda: answers.append(questions.ask(question).json)) for _ in range(4)]
@@ -292,53 +295,12 @@ def test_the_same_question_is_worked_out_once(study: ashtune.Study, monkeypatch:
     assert answers[0]
 
 
-def test_whoever_asks_waits_as_long_as_one_answer_may_take_and_the_next_gets_it(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    goes_on, worked_out = threading.Event(), []
-
-    def ask(process: AnswerProcess, question: Question) -> Answer:
-        worked_out.append(question.name)
-        assert goes_on.wait(SECONDS), "somebody waits until it is worked out"
-        return Answer(b"{}")
-
-    monkeypatch.setattr(AnswerProcess, "ask", ask)
-    monkeypatch.setattr("ashtune.dashboard.questions.MORE_SECONDS", 0.0)
-    questions = Questions(seconds=0.0)
-    question = Question("study", 1, "audit", {})
-    for _ in range(3):
-        assert questions.ask(question).refusal.startswith("there is no answer within 0 s; it is being worked at")
-    goes_on.set()
-    monkeypatch.setattr(questions, "_seconds", SECONDS)
-    assert questions.ask(question).json == b"{}"
-    assert worked_out == ["audit"]
-
-
-def test_a_question_that_cannot_even_be_asked_is_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    def ask(process: AnswerProcess, question: Question) -> Answer:
-        raise BlockingIOError("no process can be started")
-
-    monkeypatch.setattr(AnswerProcess, "ask", ask)
-    questions = Questions()
-    for _ in range(2):
-        refusal = questions.ask(Question("study", 1, "audit", {})).refusal
-        assert refusal == "this cannot be worked out: BlockingIOError: no process can be started"
-
-
 def test_a_question_waits_for_its_turn_as_long_as_one_answer_may_take(tmp_path: Path) -> None:
-    answering, refusals = AnswerProcess(seconds=0.0), []
-
-    def ask() -> None:
-        refusals.append(answering.ask(Question(str(tmp_path), 1, "audit", {})).refusal)
-
-    asking = threading.Thread(target=ask)
-    with answering._child._asking:  # as while another one is worked at
-        asking.start()
-        asking.join(SECONDS)
-        heard = list(refusals)
-    asking.join()
+    answering = AnswerProcess(seconds=0.0)
+    with answering._turn:  # as while another one is worked at
+        refusal = answering.ask(Question(str(tmp_path), 1, "audit", {})).refusal
     answering.close()
-    assert heard == ["what was asked before this takes longer than 0 s; ask again"]
+    assert refusal == "what was asked before this takes long; ask again"
 
 
 def test_a_what_if_that_takes_long_holds_nothing_else_up(study: ashtune.Study) -> None:
@@ -366,15 +328,18 @@ def test_a_what_if_that_takes_long_holds_nothing_else_up(study: ashtune.Study) -
 
 def test_a_process_that_dies_costs_one_answer(study: ashtune.Study) -> None:
     answering = AnswerProcess()
-    question = Question(str(study.directory), 1, "audit", {})
-    assert answering.ask(question).json
+    questions = [Question(str(study.directory), position, "audit", {}) for position in range(4)]
+    assert answering.ask(questions[0]).json
     assert answering._child._child is not None
     os.kill(answering._child._child.pid, signal.SIGKILL)
-    first = answering.ask(question)
+    answering._latest.clear()
+    first = answering.ask(questions[1])
     assert first.json or "has ended" in first.refusal
-    assert answering.ask(question).json
+    answering._latest.clear()
+    assert answering.ask(questions[2]).json
     answering.close()
-    assert answering.ask(question).refusal == "ashtune watch is ending"
+    answering._latest.clear()
+    assert answering.ask(questions[3]).refusal == "ashtune watch is ending"
 
 
 def test_a_question_that_takes_too_long_is_broken_off(study: ashtune.Study) -> None:

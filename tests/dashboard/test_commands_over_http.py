@@ -76,7 +76,7 @@ REFUSED = [
     ({"Content_Type": "application/x-www-form-urlencoded"}, "application/json"),
     ({"Content_Type": ""}, "application/json"),
     ({"Origin": "https://evil.example"}, "evil.example"),
-    ({"Origin": "null"}, "no page"),
+    ({"Origin": "null"}, "is not known"),
     ({"Origin": ""}, None),
     ({"Origin": "http://localhost:8000"}, None),
     ({"Host": "evil.example"}, "evil.example"),

@@ -1,6 +1,7 @@
 """What trials that failed for one reason have in common."""
 
 import io
+from array import array
 from pathlib import Path
 from typing import Any
 
@@ -8,8 +9,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from ashtune.analysis.hyperparameters import Columns
-from ashtune.analysis.in_common import FEWEST, FEWEST_OTHERS, in_common
+from ashtune.analysis.hyperparameters import FEWEST, FEWEST_OTHERS, Columns, Texts, in_common
 from ashtune.dashboard.liveness import Standing
 from ashtune.reports.the_run import TRIALS_SHOWN
 from tests.dashboard.study_picture import picture_of
@@ -22,18 +22,22 @@ NONE = np.full(TRIALS, np.nan)
 
 def said(ended: Any, column: Any, others: Any = None) -> str:
     """Return what is named, without the counts around it."""
-    numbers, texts = ({}, {"kind": (column, ["a", "b"])}) if column.dtype == np.int32 else ({"rate": column}, {})
-    return named(in_common(ended, ~ended if others is None else others, numbers, texts))
+    columns = Columns(())
+    if column.dtype == np.int32:
+        columns.texts["kind"] = Texts(["a", "b"])
+        columns.texts["kind"].codes.extend(column.tolist())
+    else:
+        columns.numbers["rate"] = array("d", column.tolist())
+    return named(in_common(ended, ~ended if others is None else others, columns))
 
 
-def columns_of(rows: list[dict[str, Any]]) -> tuple[Any, Any]:
+def columns_of(rows: list[dict[str, Any]]) -> Columns:
     """Return configurations in columns."""
     columns = Columns(())
     columns.reach(len(rows))
     for number, row in enumerate(rows):
         columns.add(number, row)
-    numbers = {name: np.array(column) for name, column in columns.numbers.items()}
-    return numbers, {name: (np.array(column.codes), column.texts) for name, column in columns.texts.items()}
+    return columns
 
 
 def named(words: str) -> str:
@@ -70,11 +74,11 @@ def test_two_hyperparameters_are_named_where_only_together_they_tell_failures_ap
         for layers in (1, 2, 3)
         for kind in "ab"
     ]
-    numbers, texts = columns_of(space * 8)
+    columns = columns_of(space * 8)
     ended = np.array([row["width"] == 256 and row["kind"] == "b" for row in space * 8])
-    assert in_common(ended, ~ended, numbers, texts) == "24 of 24 with kind = b and width = 256, 0 of 120 others"
+    assert in_common(ended, ~ended, columns) == "24 of 24 with kind = b and width = 256, 0 of 120 others"
     few = np.arange(len(ended)) < 18
-    assert in_common(ended & few, ~ended & few, numbers, texts) == "", "of 3 and 15 trials two are named by chance"
+    assert in_common(ended & few, ~ended & few, columns) == "", "of 3 and 15 trials two are named by chance"
 
 
 def test_what_is_named_by_chance_is_rare() -> None:
@@ -87,7 +91,7 @@ def test_what_is_named_by_chance_is_rare() -> None:
             for _ in range(40)
         ]
         ended = draw.permutation(40) < 6
-        said += bool(in_common(ended, ~ended, *columns_of(rows)))
+        said += bool(in_common(ended, ~ended, columns_of(rows)))
     assert said <= 2
 
 

@@ -36,7 +36,7 @@ def seen(directory: Path) -> dict[str, Any]:
     picture.make(STANDING, picture.ran, 0, 0.0)
     shown: dict[str, Any] = {name: msgspec.json.decode(each.json) for name, each in picture.shown.items()}
     query = Query(search=("a",), sort="value", count=500)
-    shown["trials"] = msgspec.to_builtins(picture.tables.table(query).selected(query))
+    shown["trials"] = msgspec.to_builtins(picture.tables.table(query).select(query))
     shown["facts"] = [msgspec.to_builtins(record) for record in picture.trials]
     shown["pauses"] = picture.pauses
     for name in ("trials", "facts"):

@@ -12,11 +12,11 @@ import pytest
 
 from ashtune.core.events import SessionStarted
 from ashtune.dashboard import liveness
-from ashtune.dashboard.liveness import Driver, Known, is_process_alive, lock_holders, state_of
+from ashtune.dashboard.liveness import DriverProcess, ReadStudy, is_process_alive, lock_holders, state_of
 from ashtune.study.lock import StudyLock
 
 SESSION = SessionStarted(0.0, unix_time=time.time(), version="1", host=socket.gethostname(), pid=os.getpid())
-KNOWN = Known(
+KNOWN = ReadStudy(
     directory="runs/a",
     session=SESSION,
     is_simulated=False,
@@ -54,7 +54,7 @@ def test_a_process_is_listed_while_it_holds_a_lock(tmp_path: Path) -> None:
 def test_a_driver_is_alive_while_it_holds_its_lock(monkeypatch: pytest.MonkeyPatch) -> None:
     holders: set[int] = set()
     monkeypatch.setattr(liveness, "lock_holders", lambda: holders)
-    driver = Driver(SESSION)
+    driver = DriverProcess(SESSION)
     assert driver.is_alive() is True, "it may hold a lock where nobody tells"
     holders.add(SESSION.pid)
     assert driver.is_alive() is True
@@ -69,12 +69,12 @@ def test_a_driver_is_alive_while_it_holds_its_lock(monkeypatch: pytest.MonkeyPat
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells when a process began")
 def test_a_process_that_is_younger_than_the_session_is_another_one() -> None:
     long_ago = msgspec.structs.replace(SESSION, unix_time=time.time() - 1e8)
-    assert Driver(long_ago).is_alive() is False
+    assert DriverProcess(long_ago).is_alive() is False
 
 
 def test_of_a_driver_elsewhere_or_of_no_driver_nothing_is_known() -> None:
-    assert Driver(msgspec.structs.replace(SESSION, host="another.example")).is_alive() is None
-    assert Driver(msgspec.structs.replace(SESSION, pid=0)).is_alive() is None
+    assert DriverProcess(msgspec.structs.replace(SESSION, host="another.example")).is_alive() is None
+    assert DriverProcess(msgspec.structs.replace(SESSION, pid=0)).is_alive() is None
 
 
 @pytest.mark.parametrize(

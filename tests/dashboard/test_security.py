@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 import msgspec
 import pytest
@@ -20,7 +20,6 @@ from ashtune.core.errors import SettingsError
 from ashtune.core.events import JobFailed, JobFinished, SessionStarted, TrialStarted, WorkerJoined, WorkerLost
 from ashtune.core.jobs import Goal, TrialId, WorkerId
 from ashtune.core.ladder import Ladder
-from ashtune.dashboard import server
 from ashtune.dashboard.admission import Admission
 from ashtune.dashboard.routes import TYPES, page_files
 from ashtune.dashboard.watching import LivePage
@@ -117,40 +116,6 @@ def test_a_link_from_another_page_leads_to_the_page_alone(client: Client, path: 
 @pytest.mark.parametrize("site", ["same-origin", "none"])
 def test_the_page_itself_and_whoever_types_the_address_are_served(client: Client, site: str) -> None:
     assert client.get("api/studies", Sec_Fetch_Site=site, Sec_Fetch_Mode="cors").status == 200
-
-
-@pytest.fixture
-def patient(monkeypatch: pytest.MonkeyPatch, finished_study: Path) -> Iterator[LivePage]:
-    """A page that waits longer than any test for the next byte of a request."""
-    monkeypatch.setattr(server._Handler, "timeout", 3600.0)
-    with LivePage([finished_study]) as page:
-        yield page
-
-
-def half_sent(page: LivePage) -> socket.socket:
-    assert page.port is not None
-    connection = socket.create_connection(("127.0.0.1", page.port), timeout=60)
-    connection.sendall(b"GET / HTTP/1.1\r\nHost: ")
-    return connection
-
-
-def test_hundreds_of_half_sent_requests_are_ended_and_the_owner_is_let_in(patient: LivePage) -> None:
-    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", patient.port, timeout=60)) as owners:
-        for number in (0, 300):
-            with contextlib.ExitStack() as stack:
-                theirs = [stack.enter_context(half_sent(patient)) for _ in range(number)]
-                assert Client(patient.address).get("api/studies").status == 200
-                owners.request("GET", urlsplit(patient.address).path + "api/studies")
-                answer = owners.getresponse()
-                assert answer.status == 200
-                answer.read()
-                assert all(connection.recv(1) == b"" for connection in theirs[: -server.MOST_STRANGERS])
-
-
-def test_a_request_whose_head_comes_too_late_is_ended(patient: LivePage, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server, "REQUEST_SECONDS", 0.0)
-    with half_sent(patient) as connection:
-        assert connection.recv(1) == b""
 
 
 TRICKS = [

@@ -9,7 +9,7 @@ import pytest
 
 from ashtune.dashboard import following
 from ashtune.dashboard.following import FollowedStudy
-from ashtune.dashboard.liveness import Driver
+from ashtune.dashboard.liveness import DriverProcess
 from ashtune.dashboard.picture import PARTS
 from ashtune.dashboard.server import FAREWELLS, MOST_STREAMS
 from ashtune.dashboard.watching import LivePage
@@ -124,7 +124,7 @@ def test_a_driver_that_ends_is_told_within_five_seconds(study_copy: Path, monkey
     (study_copy / NAME).write_bytes(b"".join(lines[: len(lines) // 2]))
     clock, is_alive = Clock(), [True]
     monkeypatch.setattr(following, "time", clock)
-    monkeypatch.setattr(Driver, "is_alive", lambda driver: is_alive[0])
+    monkeypatch.setattr(DriverProcess, "is_alive", lambda driver: is_alive[0])
     study = FollowedStudy(study_copy)
 
     while not study._look():

@@ -14,7 +14,7 @@ from ashtune.analysis.trials import STATUSES, TrialRecord, Trials
 from ashtune.core.events import JobFinished, TrialStarted
 from ashtune.core.jobs import TrialId, WorkerId
 from ashtune.core.ladder import Ladder
-from ashtune.dashboard.refusals import BadQuestion
+from ashtune.dashboard.messages import BadQuestion
 from ashtune.dashboard.trial_query import Query, Table, TrialTables, read_query
 from ashtune.search.origins import sort_of
 from tests.helpers.live_page import Client, served
@@ -205,13 +205,13 @@ def test_a_hyperparameter_named_like_another_column_has_a_column_of_its_own() ->
         "status": "config.status",
         "loss": "config.loss",
         "x": "x",
-        "config.x": "config.x",
+        "config.x": "config.config.x",
         "config.value": "config.config.value",
     }
 
     def found(**given: list[str]) -> list[int]:
         query = read_query(given)
-        return table_of(trials, query).selected(query).trials
+        return table_of(trials, query).select(query).trials
 
     for name in ("value", "loss"):
         assert found(sort=[name]) == [0, 1, 2]
@@ -228,7 +228,7 @@ def test_a_trial_without_a_result_has_no_rung_to_compare() -> None:
     trials = trials_with()
     start(trials, 0, {"x": 1})
     query = read_query({"search": ["rung<2"]})
-    assert table_of(trials, query).selected(query).trials == []
+    assert table_of(trials, query).select(query).trials == []
 
 
 def test_values_that_do_not_fit_their_hyperparameter_are_none() -> None:
@@ -259,7 +259,7 @@ def test_sources_are_those_of_the_origins() -> None:
     ]
     for number, origin in enumerate(origins):
         start(trials, number, {"x": 1}, origin)
-    sources = table_of(trials, Query()).selected(Query(count=0)).sources
+    sources = table_of(trials, Query()).select(Query(count=0)).sources
     assert sources == {"model": 1, "mutation": 2, "random": 3, "enqueued": 1, "other": 0}
     assert len({sort_of(origin) for origin in origins}) == 5
 
@@ -270,11 +270,11 @@ def test_a_table_has_the_trials_that_started_since_the_last_one() -> None:
     query = Query(sort="rate", count=10)
     for number in (0, 1, 2, 5000):
         start(trials, number, {"rate": 0.5}, "random")
-    selected = tables.table(query).selected(query)
+    selected = tables.table(query).select(query)
     assert (selected.total, selected.trials[:5]) == (5001, [0, 1, 2, 5000, 3])
     for number, rate in ((3, 0.25), (5001, 0.125)):
         start(trials, number, {"rate": rate}, "random")
-    selected = tables.table(query).selected(query)
+    selected = tables.table(query).select(query)
     assert (selected.total, selected.trials[:6]) == (5002, [5001, 3, 0, 1, 2, 5000])
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from ashtune.dashboard.watching import OpenedInBrowser
+from ashtune.dashboard.watching import opened_in_browser
 from ashtune.driver import control
 from tests.helpers.commands import ashtune, refused
 from tests.helpers.live_page import Client
@@ -131,7 +131,7 @@ def test_a_browser_that_is_interrupted_while_it_starts_leaves_no_file(monkeypatc
         raise KeyboardInterrupt
 
     monkeypatch.setattr("webbrowser.open", interrupted)
-    with pytest.raises(KeyboardInterrupt), OpenedInBrowser("http://127.0.0.1:1/secret/"):
+    with pytest.raises(KeyboardInterrupt), opened_in_browser("http://127.0.0.1:1/secret/"):
         pass
     assert not Path(given[0].removeprefix("file://")).exists()
 

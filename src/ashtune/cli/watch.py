@@ -46,7 +46,7 @@ def main(given: argparse.Namespace) -> int:
     from ashtune.core.checks import check_whole
     from ashtune.core.errors import SettingsError
     from ashtune.dashboard.liveness import is_process_alive
-    from ashtune.dashboard.watching import LivePage, OpenedInBrowser, collect_seldom
+    from ashtune.dashboard.watching import LivePage, collect_seldom, opened_in_browser
     from ashtune.study.folders import check_directory
 
     check_whole("--port", given.port, at_least=0, at_most=MOST_PORT)
@@ -73,7 +73,7 @@ def main(given: argparse.Namespace) -> int:
         if owner is None:
             sys.stderr.write(_advice(page, given.socket, control=given.control))
         if given.open:
-            stack.enter_context(OpenedInBrowser(page.address))
+            stack.enter_context(opened_in_browser(page.address))
         page.wait(lambda: owner is not None and not is_process_alive(owner))
         if owner is not None:
             time.sleep(LAST_SECONDS)

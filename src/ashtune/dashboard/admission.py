@@ -1,10 +1,11 @@
-"""Who may see the page: the one who knows its address, and asks for it by a name that is known, from the page itself.
+"""Who may see the page and send commands: who knows its address, and asks by a known name, from the page itself.
 
 Who is refused:
 
-- another user of the machine, who may connect to a port of it, but does not know the secret part of the address;
+- another user of the machine, who can connect to its port, but does not know the secret part of the address;
 - another site in the same browser, whose name was made to lead here (DNS rebinding): its name is not known;
-- another page in the same browser, which lets the browser ask here (cross-site requests): the browser says so.
+- another page in the same browser, which has the browser ask here (cross-site requests): the browser says so. A command
+  needs a header too that the browser lets no other page send.
 
 Rule 1: a wrong address is answered like one that never was.
 Rule 2: no part of an address is decoded: what is served has plain names, and what is not exactly one of them is none.
@@ -13,16 +14,18 @@ Rule 2: no part of an address is decoded: what is served has plain names, and wh
 import hmac
 import secrets
 from collections.abc import Iterable
+from email.message import Message
 
 from ashtune.core.errors import SettingsError
 from ashtune.core.plaintext import one_line, shown
-from ashtune.dashboard.refusals import Forbidden, NothingThere
+from ashtune.dashboard.messages import Forbidden, NothingThere
 
 TOKEN_BYTES = 24
 LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 FROM_HERE = ("", "same-origin", "none")
 """Values of ``Sec-Fetch-Site``: of a program that is no browser, of the page itself, of an address that was typed."""
-MOST_NAME = 253
+HEADER, VALUE = "X-Ashtune", "1"
+"""What the page sends with a command."""
 
 
 class Admission:
@@ -38,7 +41,7 @@ class Admission:
 
     def __init__(self, host_names: Iterable[str] = (), token: str = "") -> None:
         self.token = token or secrets.token_urlsafe(TOKEN_BYTES)
-        self._names = {*LOOPBACK, *(_checked(name) for name in host_names)}
+        self._names = {*LOOPBACK, *(_host_name(name) for name in host_names)}
 
     def path_below(self, path: str) -> str | None:
         """Return what of a path stands below the secret part; None for the secret part without the slash behind it.
@@ -81,6 +84,20 @@ class Admission:
         if not (is_page and mode == "navigate" and destination in ("", "document")):
             raise Forbidden("another page asks for this; open the address that ashtune watch has printed")
 
+    def check_command(self, headers: Message) -> None:
+        """Refuse a command that the page itself has not sent.
+
+        Raises:
+            Forbidden: If another page or another program sends it.
+        """
+        kind = headers.get("Content-Type", "").partition(";")[0].strip().lower()
+        if headers.get(HEADER) != VALUE or kind != "application/json":
+            raise Forbidden(f"a command is JSON (Content-Type: application/json) with the header {HEADER}: {VALUE}")
+        if headers.get("Sec-Fetch-Site", "") not in ("", "same-origin"):
+            raise Forbidden("another page sends this command; only the page of this address may")
+        if (origin := headers.get("Origin")) is not None:
+            self.check_host(origin.partition("://")[2])
+
 
 def _without_port(host: str) -> str:
     if host.startswith("["):
@@ -88,10 +105,10 @@ def _without_port(host: str) -> str:
     return host.partition(":")[0]
 
 
-def _checked(name: str) -> str:
+def _host_name(name: str) -> str:
     """Return the name of a host in small letters, without a port."""
     plain = _without_port(name.strip().lower())
     letters = plain.removeprefix("[").removesuffix("]").replace(":", "") if plain.startswith("[") else plain
-    if not plain or len(plain) > MOST_NAME or not all(letter.isalnum() or letter in ".-_" for letter in letters):
+    if not plain or len(plain) > 253 or not all(letter.isalnum() or letter in ".-_" for letter in letters):
         raise SettingsError(f"--host-name {shown(name)} is no name of a host; give one, as hub.example.org")
     return plain

@@ -1,12 +1,14 @@
-"""Answers that take seconds to work out: what mattered, slices, contours, coordinates, the audit, what-if.
+"""The process that works out what takes seconds: what mattered, slices, contours, coordinates, the audit, what-if.
 
-They are computed in processes of their own (:mod:`ashtune.dashboard.questions`), from the study read anew with the
-code of the report. Nothing of the study is executed.
+Questions come and answers go through pipes (:mod:`ashtune.dashboard.questions`). The study is read anew with the code
+of the report. Nothing of the study is executed.
 
-Rule: no answer has more than some 4,000 numbers, however many trials there are.
+Rule 1: whatever a question does to this process, the page goes on: it starts another.
+Rule 2: no answer has more than some 4,000 numbers, however many trials there are.
 """
 
 import math
+import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,23 +20,36 @@ from ashtune.analysis.hyperparameters import Hyperparameter, hyperparameters
 from ashtune.analysis.loading import StudyReader
 from ashtune.analysis.sampling import best_and_sampled
 from ashtune.core import parse
-from ashtune.core.errors import SettingsError, StudyError
+from ashtune.core.errors import AshtuneError, SettingsError, StudyError
 from ashtune.core.jobs import TrialId
 from ashtune.core.numbers import plural
 from ashtune.core.options import checked
-from ashtune.core.plaintext import one_line, shown
-from ashtune.dashboard.messages import NAMES
+from ashtune.core.plaintext import error_line, one_line, shown
+from ashtune.dashboard.messages import (
+    NAMES,
+    BadQuestion,
+    PageAnswer,
+    Question,
+    TrialQuestion,
+    check_choice,
+    check_parameters,
+    whole,
+)
 from ashtune.dashboard.parts.part import short
-from ashtune.dashboard.refusals import BadQuestion, whole
+from ashtune.dashboard.trial_page import trial_page
 from ashtune.driver.options import WhatIfOptions
+from ashtune.processes.child import serve
+from ashtune.processes.frames import FrameWriter
 from ashtune.reports.audit_view import audit_findings
 from ashtune.reports.figures.columns import Numbers, numbers
 from ashtune.reports.figures.contour import POINTS as CONTOUR_POINTS
 from ashtune.reports.figures.contour import contour
 from ashtune.reports.figures.importance import importance
 from ashtune.reports.figures.slices import Slices
-from ashtune.reports.study_info import study_info
 
+NICE = 10
+LARGE = 200_000
+"""A study of more trials leaves the memory after each answer."""
 Parameters = Mapping[str, Sequence[str]]
 """The parameters of a question."""
 MOST_NUMBERS = 4_000
@@ -47,18 +62,12 @@ CELLS = 20
 REPLAYED = 100_000
 """Trials that a what-if replays in all, which takes some five seconds."""
 MOST_DRAWS = 10
-MOST_CHOICES = 40
+TRIED_BY_A_DEADLINE = 20
+"""Numbers of workers, about."""
 
 
 def importance_answer(study: StudyReader, given: Parameters) -> dict[str, Any]:
-    """Return which hyperparameters mattered.
-
-    Raises:
-        SettingsError: If scikit-learn is not installed.
-        StudyError: If no trial has a result.
-    """
-    _refuse_unknown(given)
-    _refuse_without_results(study)
+    """Return which hyperparameters mattered."""
     measured = importance(study.results, study.trials.configuration, study.settings.space)
     return {
         "weights": [
@@ -74,15 +83,10 @@ def importance_answer(study: StudyReader, given: Parameters) -> dict[str, Any]:
 
 
 def slices_answer(study: StudyReader, given: Parameters) -> dict[str, Any]:
-    """Return the metric over each of some hyperparameters: those named, or the most important ones.
-
-    Raises:
-        StudyError: If no trial has a result.
-    """
-    _refuse_unknown(given, "name")
-    _refuse_without_results(study)
-    known = {each.name: each for each in hyperparameters(study.settings.space)}
-    names = _names(given.get("name", ()), known)
+    """Return the metric over each of some hyperparameters: those named, or the most important ones."""
+    known, names = _known(study), given.get("name", ())
+    for name in names:
+        check_choice("name", name, known)
     important = () if names else _important(study)
     points = min(POINTS, MOST_NUMBERS // (4 * len(names))) if names else POINTS
     slices = Slices(
@@ -108,16 +112,10 @@ def slices_answer(study: StudyReader, given: Parameters) -> dict[str, Any]:
 
 
 def parallel_answer(study: StudyReader, given: Parameters) -> dict[str, Any]:
-    """Return trials as lines through their hyperparameters: the best, and a sample of the others.
-
-    Raises:
-        StudyError: If no trial has a result.
-    """
-    _refuse_unknown(given, "count")
-    _refuse_without_results(study)
+    """Return trials as lines through their hyperparameters: the best, and a sample of the others."""
     count = whole("count", given.get("count", ("",))[-1] or str(MOST_LINES))
     goal, ranked = study.settings.goal, study.results.standings()
-    known = {each.name: each for each in hyperparameters(study.settings.space)}
+    known = _known(study)
     standings = {trial: (rung, loss) for rung, loss, trial in ranked}
     trials = best_and_sampled(list(standings), max(1, min(count, MOST_LINES)))
     table = [column for column in _numbers(study, trials) if not column.is_constant]
@@ -139,19 +137,11 @@ def parallel_answer(study: StudyReader, given: Parameters) -> dict[str, Any]:
 
 
 def contour_answer(study: StudyReader, given: Parameters) -> dict[str, Any]:
-    """Return the metric over two hyperparameters: the map of the report, on a coarser grid.
-
-    Raises:
-        BadQuestion: If x and y are no two hyperparameters.
-        StudyError: If no trial has a result, or there is no map of these two.
-    """
-    _refuse_unknown(given, "x", "y")
-    _refuse_without_results(study)
-    known = {each.name: each for each in hyperparameters(study.settings.space)}
+    """Return the metric over two hyperparameters: the map of the report, on a coarser grid."""
+    known = _known(study)
     names = [given.get(end, ("",))[-1] for end in ("x", "y")]
     for end, name in zip(("x", "y"), names, strict=True):
-        if name not in known:
-            raise BadQuestion(f"{end}={shown(name)} is no hyperparameter; there are {', '.join(known)}")
+        check_choice(end, name, known)
     if names[0] == names[1]:
         raise BadQuestion(f"x and y are both {shown(names[0])}; give two hyperparameters")
     drawn = contour(study.results, study.trials.configuration, study.settings.space, *names, steps=CELLS)
@@ -185,10 +175,9 @@ def contour_answer(study: StudyReader, given: Parameters) -> dict[str, Any]:
 
 def audit_answer(study: StudyReader, given: Parameters) -> dict[str, Any]:
     """Return whether every promotion followed the rule, and what proved wrong."""
-    _refuse_unknown(given)
     audit = Audit(study.ladder, study.settings.goal, study.scheduler)
     outcome = study.tell([audit])
-    expected = study_info(study).expected(study.tally)
+    expected = study.info().expected(study.tally)
     return {
         "text": audit_findings(audit, unit=study.settings.resource),
         "rungs": [
@@ -205,16 +194,9 @@ def audit_answer(study: StudyReader, given: Parameters) -> dict[str, Any]:
 
 
 def whatif_answer(study: StudyReader, given: Parameters) -> dict[str, Any]:
-    """Return what the study would have taken on other workers, with other reduction factors, or by a deadline.
-
-    Raises:
-        BadQuestion: If a parameter is not what it should be.
-        SettingsError: If they do not fit together, or do not fit the study.
-        StudyError: If no trial was trained.
-    """
+    """Return what the study would have taken on other workers, with other reduction factors, or by a deadline."""
     from ashtune.api.whatif import WORKERS, what_if
 
-    _refuse_unknown(given, "workers", "reduction_factor", "deadline")
     asked: dict[str, Any] = {}
     for name, read in _READ.items():
         if text := given.get(name, ("",))[-1]:
@@ -222,10 +204,8 @@ def whatif_answer(study: StudyReader, given: Parameters) -> dict[str, Any]:
                 asked[name] = read(text)
             except (ValueError, OverflowError) as error:
                 raise BadQuestion(f"{name}={shown(text)}: {error}") from None
-    workers = len(asked.get("workers", WORKERS)) if "deadline" not in asked else MOST_CHOICES // 2
+    workers = len(asked.get("workers", WORKERS)) if "deadline" not in asked else TRIED_BY_A_DEADLINE
     choices = (workers + 1) * len(asked.get("reduction_factor", (1,)))
-    if choices > MOST_CHOICES * 2:
-        raise BadQuestion(f"{choices} choices are too many to predict at once; ask for fewer workers or factors")
     there = len(study.trials)
     trials = min(there, max(2, 2 * REPLAYED // choices))
     draws = max(0, min(MOST_DRAWS, REPLAYED // (max(1, trials) * choices) - 1))
@@ -248,14 +228,30 @@ def whatif_answer(study: StudyReader, given: Parameters) -> dict[str, Any]:
 _READ: Mapping[str, Callable[[str], Any]] = {
     "workers": parse.whole_numbers, "reduction_factor": parse.factors, "deadline": parse.seconds,
 }  # fmt: skip
-ANSWERS: Mapping[str, Callable[[StudyReader, Parameters], dict[str, Any]]] = dict(
+
+
+class _Kind(msgspec.Struct, frozen=True):
+    """How a question is answered, which parameters it has, and whether it needs a result."""
+
+    answer: Callable[[StudyReader, Parameters], dict[str, Any]]
+    parameters: Sequence[str] = ()
+    needs_result: bool = True
+
+
+_KINDS = dict(
     zip(
         NAMES,
-        (importance_answer, slices_answer, parallel_answer, contour_answer, audit_answer, whatif_answer),
+        (
+            _Kind(importance_answer),
+            _Kind(slices_answer, ("name",)),
+            _Kind(parallel_answer, ("count",)),
+            _Kind(contour_answer, ("x", "y")),
+            _Kind(audit_answer, needs_result=False),
+            _Kind(whatif_answer, tuple(_READ), needs_result=False),
+        ),
         strict=True,
     )
 )
-"""What can be asked of a study, by the last part of its address."""
 
 
 class StudyCache:
@@ -282,28 +278,39 @@ class StudyCache:
         self._known = self._reader = None
 
 
-def _refuse_unknown(given: Parameters, *known: str) -> None:
-    for name in given:
-        if name not in known:
-            there = f"there are {', '.join(known)}" if known else "there are none"
-            raise BadQuestion(f"{shown(name)} is no parameter here; {there}")
+def answer(question: Question | TrialQuestion, cache: StudyCache) -> PageAnswer:
+    """Return the answer to a question; whatever goes wrong is a refusal."""
+    try:
+        data = trial_page(question) if isinstance(question, TrialQuestion) else _of_study(question, cache)
+        return PageAnswer(msgspec.json.encode({**data, "position": question.position}))
+    except AshtuneError as error:
+        return PageAnswer(refusal=str(error), is_bad=isinstance(error, BadQuestion))
+    except MemoryError:
+        return PageAnswer(refusal="the answer needs more memory than there is")
+    except Exception as error:  # noqa: BLE001 - a study may be made to break what reads it
+        return PageAnswer(refusal=f"this cannot be worked out: {error_line(error)}")
 
 
-def _refuse_without_results(study: StudyReader) -> None:
-    if not any(rung.losses and min(rung.losses) < math.inf for rung in study.results.rungs):
+def _of_study(question: Question, cache: StudyCache) -> dict[str, Any]:
+    kind, study = _KINDS[question.name], cache.reader(question.directory, question.position)
+    check_parameters(question.given, kind.parameters)
+    if kind.needs_result and not any(min(rung.losses, default=math.inf) < math.inf for rung in study.results.rungs):
         raise StudyError("no trial has a result yet")
+    data = kind.answer(study, question.given)
+    if len(study.trials) > LARGE:
+        cache.clear()
+    return data
 
 
-def _names(names: Sequence[str], known: Mapping[str, Hyperparameter]) -> Sequence[str]:
-    """Return the hyperparameters that are named.
+def main() -> None:
+    """Answer until nobody asks."""
+    os.nice(NICE)
+    cache, write, decoder = StudyCache(), FrameWriter(), msgspec.msgpack.Decoder(Question | TrialQuestion)
+    serve(lambda body: write.frame(answer(decoder.decode(body), cache)))
 
-    Raises:
-        BadQuestion: If there is no such one.
-    """
-    for name in names:
-        if name not in known:
-            raise BadQuestion(f"name={shown(name)} is no hyperparameter; there are {', '.join(known)}")
-    return names
+
+def _known(study: StudyReader) -> dict[str, Hyperparameter]:
+    return {each.name: each for each in hyperparameters(study.settings.space)}
 
 
 def _important(study: StudyReader) -> list[str]:

@@ -9,7 +9,7 @@ Rule 4: where the journal has to be read from its beginning once more, what was 
 
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -20,11 +20,10 @@ from ashtune.core.errors import AshtuneError, StudyError
 from ashtune.core.events import SessionStarted
 from ashtune.core.ladder import Ladder
 from ashtune.core.plaintext import error_line, one_line, visible
-from ashtune.dashboard.liveness import Driver, Known, Standing, State, state_of
-from ashtune.dashboard.messages import TrialQuestion, TrialStatus
+from ashtune.dashboard.liveness import DriverProcess, ReadStudy, Standing, State, state_of
+from ashtune.dashboard.messages import NothingThere, TrialQuestion, TrialStatus
 from ashtune.dashboard.picture import Picture, empty_parts
 from ashtune.dashboard.reading import LadderGrew
-from ashtune.dashboard.refusals import NothingThere
 from ashtune.dashboard.trial_query import REASON_CHARACTERS, Query, row_of
 from ashtune.study.disk import DISK
 from ashtune.study.journal import NAME, read_settings
@@ -79,13 +78,12 @@ class FollowedStudy:
         self._is_there = False
         self._must_open = True
         self._has_failed = False
-        self._trouble: tuple[int, int] | None = None
-        self._must_retry = False
+        self._failed_at: tuple[int, int] | None = None  # the size and the time of the file when it was opened anew
         self._retry_at = 0.0
         self._grew_at = time.monotonic()
         self._longest_pause = 0.0
         self._session: SessionStarted | None = None
-        self._driver: Driver | None = None
+        self._driver: DriverProcess | None = None
         self._driver_at = 0.0
         self._is_alive: bool | None = None
         self._size = 0
@@ -141,24 +139,21 @@ class FollowedStudy:
     def summary(self) -> dict[str, Any]:
         """Return the study on one line of a list of studies."""
         with self._lock:
-            standing, picture = self._standing(), self._picture
+            picture, state = self._picture, self._standing().state
+            shown = {"name": self._name, "directory": self.shown, "state": state}
             if picture is None:
-                return {
-                    "name": self._name, "directory": self.shown, "state": standing.state, "best": None, "metric": "",
-                    "mode": "min", "tried": 0,
-                }  # fmt: skip
+                return {**shown, "best": None, "metric": "", "mode": "min", "tried": 0}
             best, goal = picture.tally.best, picture.settings.goal
             return {
+                **shown,
                 "name": one_line(picture.settings.name),
-                "directory": self.shown,
-                "state": standing.state,
                 "best": None if best is None else best.metrics.get(goal.metric),
                 "metric": goal.metric,
                 "mode": goal.mode,
                 "tried": picture.tally.tried,
             }
 
-    def compared(self) -> tuple[dict[str, Any], dict[str, Any]]:
+    def comparison(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """Return how its best result came about, and its figures, to be set beside those of other studies."""
         summary = self.summary()
         with self._lock:
@@ -193,7 +188,7 @@ class FollowedStudy:
         with self._lock:
             picture = self._there()
             table = picture.tables.table(query)
-        selected = table.selected(query)
+        selected = table.select(query)
         with self._lock:
             records = [picture.trials[trial] for trial in selected.trials]
         metric = picture.settings.goal.metric
@@ -302,7 +297,7 @@ class FollowedStudy:
         session = None if self._picture is None else self._picture.tally.session
         if session is not self._session or time.monotonic() >= self._driver_at:
             if session is not self._session:
-                self._session, self._driver = session, None if session is None else Driver(session)
+                self._session, self._driver = session, None if session is None else DriverProcess(session)
             self._driver_at = time.monotonic() + DRIVER_SECONDS
             self._is_alive = None if self._driver is None else self._driver.is_alive()
 
@@ -361,15 +356,12 @@ class FollowedStudy:
             )
             return True
         self._is_there = True
-        now, trouble = time.monotonic(), (status.size, status.changed_ns)
-        self._must_retry = self._must_retry or trouble != self._trouble  # another file, or more of the same one
-        self._trouble = trouble
         self._say(one_line(problem))
-        if not self._must_open and self._must_retry and now >= self._retry_at:
-            self._must_open, self._must_retry = True, False
-            self._retry_at = now + RETRY_SECONDS
-            return False
-        return True
+        now, file = time.monotonic(), (status.size, status.changed_ns)
+        if self._must_open or file == self._failed_at or now < self._retry_at:
+            return True
+        self._must_open, self._failed_at, self._retry_at = True, file, now + RETRY_SECONDS
+        return False
 
     def _say(self, problem: str) -> None:
         if self._picture is None and problem != self._problem:
@@ -399,7 +391,7 @@ class FollowedStudy:
             return Standing(
                 "reading", "reading the journal once more, for how it ended", self._is_alive, quiet, *shares
             )
-        known = Known(
+        read = ReadStudy(
             directory=self.shown,
             session=picture.tally.session,
             is_simulated=picture.settings.simulated,
@@ -412,7 +404,7 @@ class FollowedStudy:
             longest_pause=self._longest_pause,
             is_paused=picture.tally.is_paused,
         )
-        return Standing(*state_of(known), self._is_alive, quiet, *shares, self._listens)
+        return Standing(*state_of(read), self._is_alive, quiet, *shares, self._listens)
 
     @property
     def _listens(self) -> bool:
@@ -454,15 +446,3 @@ class FollowedStudy:
         """Return the parts that have changed since a change. Those of a study that is not there never do."""
         shown = {} if self._picture is None else self._picture.shown
         return {name: each.json for name, each in shown.items() if each.sequence > sequence}
-
-
-def numbered(studies: Sequence[FollowedStudy], number: str) -> tuple[int, FollowedStudy]:
-    """Return the study of a number in an address.
-
-    Raises:
-        NothingThere: If there is none.
-    """
-    place = int(number) if number.isascii() and number.isdecimal() and len(number) < 7 else -1
-    if not 0 <= place < len(studies):
-        raise NothingThere(f"there is no study {one_line(number, 20)}; there are {len(studies)}, numbered from 0")
-    return place, studies[place]

@@ -52,7 +52,7 @@ class Standing(msgspec.Struct, frozen=True):
     control: bool = False
 
 
-class Driver:
+class DriverProcess:
     """The driver of a session, as this machine sees it.
 
     Args:
@@ -126,7 +126,7 @@ def _age_of(pid: int) -> float | None:
         return None
 
 
-class Known(msgspec.Struct, frozen=True, kw_only=True):
+class ReadStudy(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of a study that has been read to the end of its journal.
 
     ``is_complete`` and ``stopping`` are what its scheduler says of the journal; ``is_known`` False where it was not
@@ -147,38 +147,38 @@ class Known(msgspec.Struct, frozen=True, kw_only=True):
     is_paused: bool = False
 
 
-def state_of(known: Known) -> tuple[State, str]:  # noqa: PLR0911 - one for each state, in order
+def state_of(study: ReadStudy) -> tuple[State, str]:  # noqa: PLR0911 - one for each state, in order
     """Return the state of a study, and what it means in one sentence."""
-    session = known.session
-    if known.is_known and known.is_complete:
+    session = study.session
+    if study.is_known and study.is_complete:
         return "complete", "complete"
     if session is None:
         return "running", "no driver has begun yet"
-    if known.is_simulated:
+    if study.is_simulated:
         return "stopped", "a simulation that ended before it was complete"
-    if known.stopping and not known.is_busy:
-        return "stopped", one_line(f"stopped: {known.stopping}; go on with ashtune resume {known.directory}")
-    if known.is_alive is False and not known.is_known and not known.is_busy:
+    if study.stopping and not study.is_busy:
+        return "stopped", one_line(f"stopped: {study.stopping}; go on with ashtune resume {study.directory}")
+    if study.is_alive is False and not study.is_known and not study.is_busy:
         return "stopped", "its driver has ended, and whether the study is complete is not known here"
-    if known.is_alive is False:
-        return "died", _gone(known, session)
-    if known.stopping:
-        return "running", one_line(f"stopping: {known.stopping}")
-    limit = max(QUIET_SECONDS, QUIET_TIMES * known.longest_pause)
-    if known.is_paused:
+    if study.is_alive is False:
+        return "died", _gone(study, session)
+    if study.stopping:
+        return "running", one_line(f"stopping: {study.stopping}")
+    limit = max(QUIET_SECONDS, QUIET_TIMES * study.longest_pause)
+    if study.is_paused:
         return "running", "paused: no job begins until it is continued"
-    if known.is_alive is None and known.quiet_seconds > limit:
+    if study.is_alive is None and study.quiet_seconds > limit:
         return "quiet", one_line(
-            f"no news for {seconds_text(known.quiet_seconds)}, and the driver is on {session.host}: whether it still "
+            f"no news for {seconds_text(study.quiet_seconds)}, and the driver is on {session.host}: whether it still "
             "runs is not known here"
         )
-    where = "on this machine" if known.is_alive else one_line(f"on {session.host}", 60)
+    where = "on this machine" if study.is_alive else one_line(f"on {session.host}", 60)
     return "running", f"driven by process {session.pid} {where}"
 
 
-def _gone(known: Known, session: SessionStarted) -> str:
-    what = "before the study was complete" if known.is_known else "and whether the study is complete is not known here"
+def _gone(study: ReadStudy, session: SessionStarted) -> str:
+    what = "before the study was complete" if study.is_known else "and whether the study is complete is not known here"
     return one_line(
         f"the driver, process {session.pid} on this machine, has ended {what}; go on with ashtune resume "
-        f"{known.directory}"
+        f"{study.directory}"
     )

@@ -67,7 +67,7 @@ class Shown:
 
 
 class Picture:
-    """The parts of a study on one ladder. Whoever uses it holds the study's lock.
+    """The parts of a study on one ladder. It is used under the study's lock.
 
     Args:
         journal: The study's.

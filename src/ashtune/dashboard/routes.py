@@ -1,4 +1,4 @@
-"""What the page's server has, by address: the files of the page, and answers (decision 38).
+"""What the page's server has, by address: the files of the page, answers, and commands to drivers (decision 38).
 
 Rule: the files are read once, when the server starts. A request names one of them exactly, or there is nothing: no path
 of a request ever reaches the disk.
@@ -13,14 +13,15 @@ from urllib.parse import parse_qs
 
 import msgspec
 
+from ashtune.core.errors import StudyError
 from ashtune.core.plaintext import one_line
 from ashtune.core.version import __version__
-from ashtune.dashboard.following import FollowedStudy, numbered
-from ashtune.dashboard.messages import NAMES, Answer, Question
+from ashtune.dashboard.following import FollowedStudy
+from ashtune.dashboard.messages import NAMES, BadQuestion, NothingThere, Question, TrialQuestion, whole
 from ashtune.dashboard.questions import Questions
-from ashtune.dashboard.refusals import BadQuestion, NothingThere, whole
 from ashtune.dashboard.trial_query import read_query
 from ashtune.reports import looks
+from ashtune.study.commands import read_command, send
 
 FOLDER = "static"
 PAGE = "index.html"
@@ -34,7 +35,6 @@ TYPES: Mapping[str, str] = {
     ".txt": "text/plain; charset=utf-8",
 }
 """What each kind of file is served as; files of other kinds are not served."""
-MOST_NESTED = 5
 MOST_PARAMETERS = 100
 MOST_COMPARED = 12
 _OF_A_STUDY = re.compile(r"api/studies/(\d{1,6})/([a-z]+)(?:/(\d{1,10}))?", re.ASCII)
@@ -58,14 +58,10 @@ def page_files() -> dict[str, PageFile]:
 
 
 def _walk(folder: Traversable, path: str) -> Iterator[tuple[str, PageFile]]:
-    if path.count("/") > MOST_NESTED or not folder.is_dir():
-        return
-    for entry in folder.iterdir():
+    for entry in folder.iterdir() if folder.is_dir() else ():
         if entry.is_dir():
             yield from _walk(entry, f"{path}{entry.name}/")
-            continue
-        kind = TYPES.get("." + entry.name.rpartition(".")[2])
-        if kind is not None and entry.name.isascii():
+        elif (kind := TYPES.get("." + entry.name.rpartition(".")[2])) is not None:
             yield f"{path}{entry.name}", PageFile(entry.read_bytes(), kind)
 
 
@@ -100,18 +96,37 @@ class Routes:
             return self._list()
         if path == "api/compare":
             return self._compare(given)
-        if (match := _OF_A_STUDY.fullmatch(path)) is None:
-            raise NothingThere("there is nothing of this name here")
-        number, what, trial = match.groups()
-        _, study = numbered(self._studies, number)
+        study, what, trial = self._of_a_study(path, ("trials", *NAMES, "events"))
+        if trial is not None:
+            return self._ask(study.question_of_trial(trial))
         if what == "trials":
-            return self._trials(study, given) if trial is None else self._trial(study, int(trial))
-        if trial is None and what == "events":
+            return msgspec.json.encode(study.rows(read_query(given)))
+        if what == "events":
             return Stream(study, given.get("after", ("",))[-1])
-        if trial is not None or what not in NAMES:
-            raise NothingThere(f"there is nothing of this name here; a study has trials, {', '.join(NAMES)}, events")
         plain = {name: list(values) for name, values in given.items()}
-        return self._json(self._questions.ask(Question(str(study.directory), study.position, what, plain)))
+        return self._ask(Question(str(study.directory), study.position, what, plain))
+
+    def command(self, path: str, body: bytes) -> None:
+        """Send a command to the driver of a study, and wait for its answer, some seconds at most.
+
+        The driver decides, and checks the command once more; see :mod:`ashtune.study.commands`.
+
+        Args:
+            path: What of the address stands below the page.
+            body: The command, JSON.
+
+        Raises:
+            NothingThere: If there is no such study.
+            BadQuestion: If it is no command.
+            StudyError: If no driver takes commands, or it refuses this one, in one line.
+        """
+        study, _, _ = self._of_a_study(path, ("control",))
+        try:
+            command = read_command(body)
+        except StudyError as error:
+            raise BadQuestion(str(error)) from None
+        study.check_listens()
+        send(study.directory, command)
 
     def refusal(self, line: str) -> bytes:
         """Return a refusal as JSON."""
@@ -121,27 +136,32 @@ class Routes:
         studies = [{"id": number, **study.summary()} for number, study in enumerate(self._studies)]
         return msgspec.json.encode({"studies": studies, "version": __version__})
 
-    def _trials(self, study: FollowedStudy, given: _Parameters) -> bytes:
-        return msgspec.json.encode(study.rows(read_query(given)))
-
-    def _trial(self, study: FollowedStudy, trial: int) -> bytes:
-        return self._json(self._questions.ask_of_trial(study.question_of_trial(trial)))
-
     def _compare(self, given: _Parameters) -> bytes:
         numbers = [each for text in given.get("studies", ()) for each in text.split(",") if each]
-        if len(numbers) > MOST_COMPARED:
-            raise BadQuestion(f"{len(numbers)} studies are too many to compare; give at most {MOST_COMPARED}")
-        chosen = dict(numbered(self._studies, str(whole("studies", number))) for number in numbers)
+        chosen = {whole("studies", number): self._study(number) for number in numbers[:MOST_COMPARED]}
         pairs: list[tuple[dict[str, Any], dict[str, Any]]] = []
         for number, study in (chosen or dict(enumerate(self._studies[:MOST_COMPARED]))).items():
-            series, figures = study.compared()
+            series, figures = study.comparison()
             pairs.append(({"id": number, **series}, {"id": number, **figures}))
         return msgspec.json.encode({"series": [series for series, _ in pairs], "table": [row for _, row in pairs]})
 
-    def _json(self, answer: Answer) -> bytes:
+    def _ask(self, question: Question | TrialQuestion) -> bytes:
+        answer = self._questions.ask(question)
         if answer.is_bad:
             raise BadQuestion(answer.refusal)
         return answer.json or self.refusal(answer.refusal)
+
+    def _of_a_study(self, path: str, known: Sequence[str]) -> tuple[FollowedStudy, str, int | None]:
+        """Return the study that a path is of, what of it, and of which trial."""
+        match = _OF_A_STUDY.fullmatch(path)
+        if match is None or match[2] not in known or (match[3] is not None and match[2] != "trials"):
+            raise NothingThere(f"there is nothing of this name here; of a study there are {', '.join(known)}")
+        return self._study(match[1]), match[2], None if match[3] is None else int(match[3])
+
+    def _study(self, number: str) -> FollowedStudy:
+        if (place := whole("study", number)) >= len(self._studies):
+            raise NothingThere(f"there is no study {place}; there are {len(self._studies)}, numbered from 0")
+        return self._studies[place]
 
 
 def parameters_of(query: str) -> _Parameters:

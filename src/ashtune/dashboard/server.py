@@ -5,10 +5,8 @@ proxy with a prefix needs nothing. What is asked is answered by :mod:`ashtune.da
 they come (server-sent events), and the id of each lets a broken connection go on where it was.
 
 Rule 1: only GET and HEAD, and nothing that is asked changes anything. Where the user wanted commands to be taken, POST
-sends one: see :mod:`ashtune.dashboard.control`.
+sends one.
 Rule 2: every answer has headers by which browsers store nothing of it, frame it nowhere else and run no other code.
-Rule 3: a connection that has not yet asked for something below the secret part is a stranger's. There are few of them,
-and none is old: the oldest goes when a new one comes, so that the owner is let in however many others knock.
 """
 
 import os
@@ -16,7 +14,6 @@ import socket
 import socketserver
 import stat
 import threading
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from http import HTTPStatus
@@ -27,10 +24,10 @@ from typing import Any
 from ashtune.core.errors import AshtuneError, SettingsError
 from ashtune.core.plaintext import error_line, one_line
 from ashtune.dashboard.admission import Admission
-from ashtune.dashboard.control import Commands, checked_length
 from ashtune.dashboard.following import FollowedStudy, Message
-from ashtune.dashboard.refusals import BadQuestion, Forbidden, NothingThere
-from ashtune.dashboard.routes import PAGE, TYPES, PageFile, Routes, Stream, parameters_of
+from ashtune.dashboard.messages import BadQuestion, Refused
+from ashtune.dashboard.routes import PAGE, TYPES, Routes, Stream, page_files, parameters_of
+from ashtune.study.commands import MOST_BYTES
 
 LOOPBACK = "127.0.0.1"
 OWNER_ONLY = 0o600
@@ -39,8 +36,7 @@ DELTA_SECONDS = 0.5
 SILENCE_SECONDS = 15.0
 """After so long a comment says that the connection lives."""
 REQUEST_SECONDS = 30.0
-"""A connection over which nothing comes for so long is closed, one that takes nothing, and a stranger's of that age."""
-MOST_STRANGERS = 64
+"""A connection over which nothing comes for so long is closed."""
 MOST_STREAMS = 64
 FAREWELL_SECONDS = 0.1
 """One wait for the open pages to hear that the server ends."""
@@ -49,7 +45,6 @@ FAREWELLS = 10
 LOOK_SECONDS = 0.1
 """From one look at whether the server is to end to the next."""
 _JSON = "application/json"
-_STATUS = {BadQuestion: HTTPStatus.BAD_REQUEST, NothingThere: HTTPStatus.NOT_FOUND, Forbidden: HTTPStatus.FORBIDDEN}
 _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'self'",
@@ -61,27 +56,7 @@ _HEADERS = {
 }
 
 
-class Site:
-    """What the server serves, and to whom.
-
-    Args:
-        routes: Answers what is asked.
-        files: Of the page, by path.
-        admission: Says who may ask.
-        commands: Takes commands; None where the page only shows.
-    """
-
-    def __init__(
-        self, routes: Routes, files: dict[str, PageFile], admission: Admission, commands: Commands | None = None
-    ) -> None:
-        self.routes = routes
-        self.files = files
-        self.admission = admission
-        self.commands = commands
-        self.streams = threading.BoundedSemaphore(MOST_STREAMS)
-
-
-class _Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
+class _PortServer(socketserver.ThreadingMixIn, socketserver.TCPServer):
     """A thread for each connection. None of them keeps the process from ending."""
 
     daemon_threads = True
@@ -89,39 +64,15 @@ class _Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
     allow_reuse_address = True
     request_queue_size = 128
 
-    def __init__(self, address: Any, site: Site) -> None:
+    def __init__(self, address: Any, site: "PageServer") -> None:
         self.site = site
-        self._strangers: dict[socket.socket, float] = {}
         super().__init__(address, _Handler)
 
-    def process_request(self, request: Any, client_address: Any) -> None:
-        """Serve a new connection, a stranger's at first."""
-        self._strangers[request] = time.monotonic()
-        super().process_request(request, client_address)
-
-    def service_actions(self) -> None:
-        """End the connections of strangers that are too many, the oldest first, or too old."""
-        strangers, oldest = list(self._strangers.items()), time.monotonic() - REQUEST_SECONDS
-        for place, (connection, began) in enumerate(strangers, start=1):
-            if place <= len(strangers) - MOST_STRANGERS or began < oldest:
-                self.admit(connection)
-                with suppress(OSError):
-                    connection.shutdown(socket.SHUT_RDWR)
-
-    def admit(self, connection: socket.socket) -> None:
-        """Count a connection among the strangers' no longer."""
-        self._strangers.pop(connection, None)
-
-    def shutdown_request(self, request: Any) -> None:
-        """Close a connection."""
-        self.admit(request)
-        super().shutdown_request(request)
-
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Whoever goes away in the middle of an answer is no matter."""
+        """Write nothing of a viewer who goes away in the middle of an answer."""
 
 
-class _SocketServer(_Server):
+class _SocketServer(_PortServer):
     address_family = socket.AF_UNIX
     allow_reuse_address = False
 
@@ -132,7 +83,7 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     timeout = REQUEST_SECONDS
     wbufsize = 1 << 16
-    server: _Server
+    server: _PortServer
 
     def version_string(self) -> str:
         """Name no versions."""
@@ -149,8 +100,8 @@ class _Handler(BaseHTTPRequestHandler):
         """Answer what is asked, or say why there is no answer."""
         try:
             answer()
-        except tuple(_STATUS) as error:
-            self._refuse(_STATUS[type(error)], str(error))
+        except Refused as error:
+            self._refuse(error.status, str(error))
         except AshtuneError as error:  # what may be otherwise later, as there being no result yet
             self._send(HTTPStatus.OK, _JSON, self.server.site.routes.refusal(str(error)))
         except OSError:
@@ -162,20 +113,23 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         """Send a command to the driver of a study."""
-        if self.server.site.commands is None:
-            self.send_error(HTTPStatus.NOT_IMPLEMENTED)
-        else:
+        if self.server.site.takes_commands:
             self._guard(self._command)
+        else:
+            self.send_error(HTTPStatus.NOT_IMPLEMENTED)
 
     def _command(self) -> None:
         site = self.server.site
-        assert site.commands is not None, "it was asked"
         self.close_connection = True  # what is too long is not read
-        body = self.rfile.read(checked_length(self.headers))
+        length = self.headers.get("Content-Length", "")
+        is_length = length.isascii() and length.isdecimal() and len(length) < 10 and int(length) <= MOST_BYTES
+        if not is_length or "Transfer-Encoding" in self.headers:
+            raise BadQuestion(f"a command needs a header Content-Length, of at most {MOST_BYTES:,} bytes")
+        body = self.rfile.read(int(length))
         site.admission.check_host(self.headers.get("Host", ""))
         below = site.admission.path_below(self.path)
-        self.server.admit(self.connection)
-        site.commands.carry_out(below or "", self.headers, body)
+        site.admission.check_command(self.headers)
+        site.routes.command(below or "", body)
         self._send(HTTPStatus.OK, _JSON, b'{"ok":true}')
 
     def _answer(self) -> None:
@@ -183,12 +137,12 @@ class _Handler(BaseHTTPRequestHandler):
         path, _, query = self.path.partition("?")
         admission.check_host(self.headers.get("Host", ""))
         below = admission.path_below(path)
-        self.server.admit(self.connection)
         is_page = below in (None, "", PAGE)
         site_of, mode, destination = (self.headers.get(f"Sec-Fetch-{name}", "") for name in ("Site", "Mode", "Dest"))
         admission.check_origin(site_of, mode, destination, is_page=is_page)
         if below is None:
-            self._redirect(f"{site.admission.token}/" + (f"?{query}" if query else ""))
+            to = f"{admission.token}/" + (f"?{query}" if query else "")
+            self._send(HTTPStatus.PERMANENT_REDIRECT, TYPES[".txt"], b"", Location=to)
         elif (file := site.files.get(below or PAGE)) is not None:
             self._send(HTTPStatus.OK, file.type, file.data)
         else:
@@ -237,13 +191,6 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(b"event: %b\nid: %b\ndata: %b\n\n" % (event, number, message.data))
         self.wfile.flush()
 
-    def _redirect(self, to: str) -> None:
-        self.send_response(HTTPStatus.PERMANENT_REDIRECT)
-        self._send_headers(TYPES[".txt"])
-        self.send_header("Location", to)
-        self.send_header("Content-Length", "0")
-        self.end_headers()
-
     def _refuse(self, status: HTTPStatus, line: str) -> None:
         """Say in one line what is refused: as JSON to a program that takes it, else as text."""
         if _JSON in self.headers.get("Accept", ""):
@@ -251,10 +198,11 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self._send(status, TYPES[".txt"], f"{one_line(line)}\n".encode())
 
-    def _send(self, status: HTTPStatus, kind: str, data: bytes) -> None:
+    def _send(self, status: HTTPStatus, kind: str, data: bytes, **more: str) -> None:
         self.send_response(status)
         self._send_headers(kind)
-        self.send_header("Content-Length", str(len(data)))
+        for name, value in {"Content-Length": str(len(data)), **more}.items():
+            self.send_header(name, value)
         if self.close_connection:
             self.send_header("Connection", "close")
         self.end_headers()
@@ -269,25 +217,20 @@ class _Handler(BaseHTTPRequestHandler):
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
         """Answer what is no request, or one with another method, with one line and the headers of every answer."""
         self.close_connection = True
-        status = HTTPStatus(code)
-        line = one_line(message or status.phrase, 100)
+        status, line = HTTPStatus(code), one_line(message or HTTPStatus(code).phrase, 100)
         if status is HTTPStatus.NOT_IMPLEMENTED:
             status, line = HTTPStatus.METHOD_NOT_ALLOWED, "only GET and HEAD are answered"
-        self.send_response(status)
-        self._send_headers(TYPES[".txt"])
-        data = f"{line}\n".encode()
-        self.send_header("Content-Length", str(len(data)))
-        self.send_header("Connection", "close")
-        self.end_headers()
         with suppress(OSError):
-            self.wfile.write(data)
+            self._send(status, TYPES[".txt"], f"{line}\n".encode())
 
 
 class PageServer:
     """The server, from its opening to :meth:`close`.
 
     Args:
-        site: What it serves.
+        routes: Answers what is asked.
+        admission: Says who may ask.
+        takes_commands: Whether commands may be sent to the drivers.
         port: On loopback; 0 for one that is free.
         socket_path: A socket of the file system in place of a port.
 
@@ -295,10 +238,20 @@ class PageServer:
         SettingsError: If the port or the socket cannot be had.
     """
 
-    def __init__(self, site: Site, *, port: int = 0, socket_path: Path | None = None) -> None:
-        self._site = site
+    def __init__(
+        self,
+        routes: Routes,
+        admission: Admission,
+        *,
+        takes_commands: bool = False,
+        port: int = 0,
+        socket_path: Path | None = None,
+    ) -> None:
+        self.routes, self.admission, self.takes_commands = routes, admission, takes_commands
+        self.files = page_files()
+        self.streams = threading.BoundedSemaphore(MOST_STREAMS)
         self._socket_path = socket_path
-        self._server = _at_port(site, port) if socket_path is None else _at_socket(site, socket_path)
+        self._server = _at_port(self, port) if socket_path is None else _at_socket(self, socket_path)
         self._thread = threading.Thread(
             target=self._server.serve_forever, args=(LOOK_SECONDS,), name="ashtune-watch-server", daemon=True
         )
@@ -311,7 +264,7 @@ class PageServer:
     @property
     def address(self) -> str:
         """The address of the page. Of a socket it is the path that a proxy asks for."""
-        path = f"/{self._site.admission.token}/"
+        path = f"/{self.admission.token}/"
         return path if self.port is None else f"http://{LOOPBACK}:{self.port}{path}"
 
     def start(self) -> None:
@@ -322,7 +275,7 @@ class PageServer:
         """Serve no more. Pages that are open are told; their studies are to be closed before."""
         left, times = MOST_STREAMS, FAREWELLS
         while left and times:
-            if self._site.streams.acquire(timeout=FAREWELL_SECONDS):
+            if self.streams.acquire(timeout=FAREWELL_SECONDS):
                 left -= 1
             else:
                 times -= 1
@@ -335,16 +288,16 @@ class PageServer:
         self._server.server_close()
 
 
-def _at_port(site: Site, port: int) -> _Server:
+def _at_port(site: PageServer, port: int) -> _PortServer:
     try:
-        return _Server((LOOPBACK, port), site)
+        return _PortServer((LOOPBACK, port), site)
     except OSError as error:
         raise SettingsError(
             f"--port {port}: {error.strerror}; give another, or leave it out for one that is free"
         ) from None
 
 
-def _at_socket(site: Site, path: Path) -> _Server:
+def _at_socket(site: PageServer, path: Path) -> _PortServer:
     """Open a socket that only its owner can use, from its first moment on."""
     _remove_stale(path)
     before = os.umask(0o777 & ~OWNER_ONLY)
@@ -359,22 +312,17 @@ def _at_socket(site: Site, path: Path) -> _Server:
 
 
 def _remove_stale(path: Path) -> None:
-    """Remove a socket that a server which was killed has left; whatever else is there stays.
+    """Remove a socket that a server which was killed has left.
 
     Raises:
         SettingsError: If something else is there, which is not removed.
     """
     try:
-        kind = path.lstat().st_mode
+        is_socket = stat.S_ISSOCK(path.lstat().st_mode)
     except OSError:
         return
-    if not stat.S_ISSOCK(kind):
-        raise SettingsError(f"--socket {path}: something else is there; give another path")
     with socket.socket(socket.AF_UNIX) as probe:
-        try:
-            probe.connect(str(path))
-        except OSError:
-            with suppress(OSError):
-                path.unlink()
-            return
-    raise SettingsError(f"--socket {path}: another process serves there; give another path")
+        if is_socket and probe.connect_ex(str(path)):
+            path.unlink(missing_ok=True)
+        else:
+            raise SettingsError(f"--socket {path}: something else is there; give another path")

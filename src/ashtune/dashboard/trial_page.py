@@ -26,7 +26,7 @@ from ashtune.core.events import (
 from ashtune.core.jobs import TrialId
 from ashtune.core.numbers import number_text, seconds_text
 from ashtune.core.plaintext import one_line
-from ashtune.dashboard.messages import Pauses, TrialStatus
+from ashtune.dashboard.messages import Pauses, TrialQuestion
 from ashtune.dashboard.parts.failures import shown_text
 from ashtune.dashboard.parts.part import short, short_value
 from ashtune.study.checkpoints import Checkpoints
@@ -44,39 +44,25 @@ MOST_HISTORY = 200
 _OfTrial = TrialStarted | JobFinished | JobPaused | TrialReleased | JobFailed | TrialWithdrawn | WorkerLost
 
 
-def trial_page(
-    directory: Path,
-    trial: TrialId,
-    status: TrialStatus,
-    *,
-    search: str,
-    best: TrialId | None,
-    pauses: Pauses,
-) -> dict[str, Any]:
+def trial_page(question: TrialQuestion) -> dict[str, Any]:
     """Return what the page shows of a trial. O(bytes of the journal), most of them only looked through.
-
-    Args:
-        directory: The study's.
-        trial: Its number.
-        status: What the columns of all trials know of it.
-        search: The name of the study's search, which is the origin of a trial that names none.
-        best: The best trial, beside which it is shown; None if there is none.
-        pauses: When each session began, and how long the study had not run by then.
 
     Raises:
         JournalError: If the journal cannot be read.
         StudyError: If a log cannot be read.
     """
-    histories = _histories(directory / NAME, {trial, trial if best is None else best}, pauses)
+    directory, trial = Path(question.directory), TrialId(question.trial)
+    best = None if question.best is None else TrialId(question.best)
+    histories = _histories(directory / NAME, {trial, trial if best is None else best}, question.pauses)
     history, compared = histories[trial], histories[trial if best is None else best]
     log, is_cut = _log(directory, trial, history)
     best_configuration = compared.configuration if best is not None else {}
     names = list(dict.fromkeys([*history.configuration, *best_configuration]))
     return {
         "trial": trial,
-        **msgspec.structs.asdict(status),
+        **msgspec.structs.asdict(question.status),
         "metrics": dict(islice(history.metrics.items(), MOST_NAMES)),
-        "origin": one_line(history.origin or search, TEXT_CHARACTERS),
+        "origin": one_line(history.origin or question.search, TEXT_CHARACTERS),
         "traceback": shown_text(history.traceback),
         "configuration": [
             {
@@ -113,7 +99,7 @@ class _History:
         self.last_words: list[str] = []
 
     def add(self, event: _OfTrial, ran: float) -> None:
-        """Take in an event, by which the study had run for so many seconds."""
+        """Take in an event; ``ran`` is how many seconds the study had run by then."""
         if text := self._take(event):
             self.steps.append({"time": round(ran, 3), "text": one_line(text, TEXT_CHARACTERS)})
 

@@ -19,9 +19,9 @@ import msgspec
 from ashtune.analysis.trials import STATUSES, TrialRecord, Trials
 from ashtune.core.jobs import TrialId
 from ashtune.core.plaintext import one_line, shown
+from ashtune.dashboard.messages import BadQuestion, check_choice, check_parameters, whole
 from ashtune.dashboard.parts.part import short_value
-from ashtune.dashboard.refusals import BadQuestion, whole
-from ashtune.dashboard.trial_sources import SOURCES, source_of
+from ashtune.search.origins import SOURCES, source_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -79,16 +79,13 @@ def read_query(given: Mapping[str, Sequence[str]]) -> Query:
         BadQuestion: In one line, if one is none, or not what it should be.
     """
     known = ("search", "sort", "order", "status", "rung", "origin", "where", "offset", "count")
-    if unknown := [name for name in given if name not in known]:
-        raise BadQuestion(f"{shown(unknown[0])} is no parameter here; there are {', '.join(known)}")
+    check_parameters(given, known)
     one = {name: values[-1] for name, values in given.items()}
     statuses = frozenset(each for value in given.get("status", ()) for each in value.split(",") if each)
-    if statuses - set(STATUSES):
-        raise BadQuestion(f"status={shown(min(statuses - set(STATUSES)))} is none; give one of {', '.join(STATUSES)}")
-    if one.get("origin", "") not in ("", *SOURCES):
-        raise BadQuestion(f"origin={shown(one['origin'])} is none; give one of {', '.join(SOURCES)}")
-    if one.get("order", "") not in ("", "asc", "desc"):
-        raise BadQuestion(f"order={shown(one['order'])} is none; give asc or desc")
+    for status in statuses:
+        check_choice("status", status, STATUSES)
+    check_choice("origin", one.get("origin", ""), ("", *SOURCES))
+    check_choice("order", one.get("order", ""), ("", "asc", "desc"))
     return Query(
         search=tuple(one.get("search", "").split()[:MOST_WORDS]),
         sort=one.get("sort") or "number",
@@ -114,7 +111,7 @@ def _number(text: str) -> float | None:
     try:
         number = float(text) if text else None
     except ValueError:
-        raise BadQuestion(f"{shown(text)} is not a number") from None
+        number = math.nan
     if number is not None and math.isnan(number):
         raise BadQuestion(f"{shown(text)} is not a number that can be compared")
     return number
@@ -144,7 +141,7 @@ class Table(msgspec.Struct, frozen=True):
     reasons: Mapping[TrialId, str]
     columns: Mapping[str, str]
 
-    def selected(self, query: Query) -> Selected:
+    def select(self, query: Query) -> Selected:
         """Return which trials a query asks for. O(trials log trials).
 
         Raises:
@@ -293,18 +290,12 @@ class TrialTables:
 
 
 def column_names(hyperparameters: Sequence[str], metrics: Mapping[str, Any]) -> dict[str, str]:
-    """Return the name of each hyperparameter's column: its own, unless another column has that name."""
-    return {name: _column_of(name, metrics) for name in hyperparameters}
-
-
-def _column_of(hyperparameter: str, metrics: Mapping[str, Any]) -> str:
-    bare = hyperparameter
-    while True:
-        if bare in COLUMNS or bare in metrics:
-            return OF_A_HYPERPARAMETER + hyperparameter
-        if not bare.startswith(OF_A_HYPERPARAMETER):  # else ``config.value`` may be the column of ``value``
-            return hyperparameter
-        bare = bare.removeprefix(OF_A_HYPERPARAMETER)
+    """Return the name of each hyperparameter's column: its own, unless another column has that name, or might have."""
+    taken = {*COLUMNS, *metrics}
+    return {
+        name: OF_A_HYPERPARAMETER + name if name in taken or name.startswith(OF_A_HYPERPARAMETER) else name
+        for name in hyperparameters
+    }
 
 
 def row_of(record: TrialRecord, metric: str, columns: Mapping[str, str]) -> dict[str, Any]:

@@ -3,22 +3,21 @@ browser that opens it.
 """
 
 import gc
-import os
 import sys
-import tempfile
 import time
 import webbrowser
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from types import TracebackType
 from typing import Self
 
 from ashtune.dashboard.admission import Admission
-from ashtune.dashboard.control import Commands
 from ashtune.dashboard.following import FollowedStudy
 from ashtune.dashboard.questions import Questions
-from ashtune.dashboard.routes import Routes, page_files
-from ashtune.dashboard.server import PageServer, Site
+from ashtune.dashboard.routes import Routes
+from ashtune.dashboard.server import PageServer
 
 LOOK_SECONDS = 0.5
 FEW_COLLECTIONS = (50_000, 20, 50)
@@ -50,12 +49,12 @@ class LivePage:
         token: str = "",
         control: bool = False,
     ) -> None:
-        admission = Admission(host_names, token)
         self.studies = [FollowedStudy(directory, control=control) for directory in directories]
         self._questions = Questions()
-        commands = Commands(self.studies, admission) if control else None
-        site = Site(Routes(self.studies, self._questions), page_files(), admission, commands)
-        self._server = PageServer(site, port=port, socket_path=socket_path)
+        self._server = PageServer(
+            Routes(self.studies, self._questions), Admission(host_names, token),
+            takes_commands=control, port=port, socket_path=socket_path,
+        )  # fmt: skip
 
     @property
     def address(self) -> str:
@@ -85,43 +84,19 @@ class LivePage:
         self._server.close()
 
 
-class OpenedInBrowser:
-    """Opens an address in the browser of this machine, without telling it to other users of the machine.
+@contextmanager
+def opened_in_browser(address: str) -> Iterator[None]:
+    """Open an address in the browser of this machine, without telling it to other users of the machine.
 
     They see the arguments of every process, so the browser is given a file that only its owner can read, and that
     leads to the address. The file is there within the ``with`` block.
-
-    Args:
-        address: Of the page.
     """
-
-    def __init__(self, address: str) -> None:
-        self._address = address
-        self._file: Path | None = None
-
-    def __enter__(self) -> None:
-        try:
-            self._open()
-        except BaseException:  # Ctrl-C, too, while the browser starts
-            self._delete()
-            raise
-
-    def __exit__(self, *_: object) -> None:
-        self._delete()
-
-    def _open(self) -> None:
-        descriptor, name = tempfile.mkstemp(prefix="ashtune-watch-", suffix=".html")  # for its owner alone
-        self._file = Path(name)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(
-                f'<!doctype html><meta http-equiv="refresh" content="0;url={self._address}"><title>ashtune</title>'
-            )
-        if not webbrowser.open(self._file.as_uri()):
+    with NamedTemporaryFile("w", prefix="ashtune-watch-", suffix=".html", encoding="utf-8") as file:
+        file.write(f'<!doctype html><meta http-equiv="refresh" content="0;url={address}"><title>ashtune</title>')
+        file.flush()
+        if not webbrowser.open(Path(file.name).as_uri()):
             sys.stderr.write("there is no browser here; open the address yourself\n")
-
-    def _delete(self) -> None:
-        if self._file is not None:
-            self._file.unlink(missing_ok=True)
+        yield
 
 
 def collect_seldom() -> None:

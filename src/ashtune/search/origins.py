@@ -49,3 +49,14 @@ def sort_of(origin: str) -> Sort:
     if origin.endswith(NOT_READY):
         return Sort.STANDING_IN
     return Sort.MUTATION if first.startswith(_MUTATION) else Sort.MODEL
+
+
+SORTS = {"model": (Sort.MODEL,), "mutation": (Sort.MUTATION, Sort.STANDING_IN), "random": (Sort.RANDOM,)}
+"""The sorts that views show together."""
+SOURCES = (*SORTS, "enqueued", "other")
+_SOURCE_OF = {sort: source for source, sorts in SORTS.items() for sort in sorts}
+
+
+def source_of(origin: str) -> str:
+    """Return where a view says that a configuration comes from: one of :data:`SOURCES`."""
+    return "enqueued" if origin == ENQUEUED else _SOURCE_OF.get(sort_of(origin), "other")

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from itertools import islice
 from typing import Any, ClassVar
 
-from ashtune.analysis.estimate import estimate
+from ashtune.analysis.expected import estimate
 from ashtune.analysis.tally import Tally
 from ashtune.core.jobs import TrialId
 from ashtune.core.plaintext import one_line

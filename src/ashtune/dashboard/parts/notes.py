@@ -13,8 +13,8 @@ from ashtune.core.orders import Followed, TrialFailed, TrialPromoted
 from ashtune.core.plaintext import one_line
 from ashtune.dashboard.parts.ladder import LadderPart
 from ashtune.dashboard.parts.part import Part, Subject
-from ashtune.dashboard.trial_sources import SORTS, SOURCES, source_of
 from ashtune.schedulers.protocol import Machine, Rule
+from ashtune.search.origins import SORTS, SOURCES, source_of
 from ashtune.search.promotions import Promotions
 from ashtune.study.factory import caution_of
 

@@ -20,10 +20,11 @@ from ashtune.analysis.timeline import (
     SAVED,
     TRAINING,
     WITHDRAWN,
-    PresentWorker,
-    Row,
     Timeline,
+    WorkRow,
+    cut,
 )
+from ashtune.analysis.workers import PresentWorker
 from ashtune.core.events import Event, SessionStarted, WorkerJoined, WorkerLost
 from ashtune.core.orders import Followed
 from ashtune.core.plaintext import one_line
@@ -61,7 +62,7 @@ class LastRows:
         self.by_kind = [0.0, 0.0, 0.0]
         self.driver = self.barrier = 0.0
 
-    def add(self, row: Row, worker: PresentWorker, end: float, earlier: float) -> int:
+    def add(self, row: WorkRow, worker: PresentWorker, end: float, earlier: float) -> int:
         """Take in work that a worker has ended at ``end``; nobody asks for the number of its row."""
         self.by_kind[row.kind] += row.seconds
         self.driver += row.driver - earlier
@@ -76,7 +77,7 @@ class LastRows:
         return 0
 
 
-def span_of(row: Row, worker: PresentWorker, end: float, seconds: float, ending: str = "") -> LaneSpan:
+def span_of(row: WorkRow, worker: PresentWorker, end: float, seconds: float, ending: str = "") -> LaneSpan:
     """Return the last seconds of a row, which ended at ``end``, as a span in the time that the study ran."""
     end -= worker.paused
     is_of_a_trial = row.trial >= 0
@@ -228,7 +229,7 @@ class WorkersPart(Part):
         """Yield what each worker does now, as if that ended now, and what it waited before."""
         for worker in self._timeline.workers.values():
             now = max(ran + worker.paused, self._timeline.now)
-            if (row := worker.cut(now, CUT_OFF)) is not None:
+            if (row := cut(worker, now, CUT_OFF)) is not None:
                 yield span_of(row, worker, now, row.seconds, "running"), row.barrier
 
     def _over_time(self, ran: float) -> Mapping[str, Any]:
