@@ -26,7 +26,7 @@ from ashtune.cli.roofline import demo_step, environment
 from ashtune.engines.resources import available_cores
 from ashtune.performance.machine import measure
 from ashtune.performance.roofline import Roof, Roofs, place
-from ashtune.reports.diagnosis import diagnosis
+from ashtune.reports.roofline import diagnosis
 from table import show
 
 GIGA = 1e9

@@ -47,7 +47,7 @@ nitpick_ignore_regex = [
     # Modules and classes that the text names and that are no part of the reference.
     ("py:(class|mod)", r"ashtune\.(analysis|driver|search|simulation|space|study|testing|training)\.\w.*"),
     ("py:(class|mod)", r"ashtune\.(core\.parts|engines\.(checkpoint_store|distributed|options))\b.*"),
-    ("py:(class|mod)", r"ashtune\.reports\.(page|study_info)\b.*"),
+    ("py:(class|mod)", r"ashtune\.reports\.page\b.*"),
     ("py:(class|data|meth)", r"GridDesign|OWN|Space|Space\.check"),
 ]
 

@@ -10,7 +10,6 @@ import pytest
 
 import ashtune
 from ashtune.analysis.loading import StudyReader
-from ashtune.reports.study_info import study_info
 from ashtune.reports.terminal.frame import Frame
 from ashtune.reports.terminal.live import progress_line
 from ashtune.reports.terminal.text import as_text
@@ -100,8 +99,8 @@ def test_a_what_if_says_it(study: ashtune.Study, tmp_path: Path) -> None:
 
 def test_the_display_says_it(study: ashtune.Study) -> None:
     read = StudyReader(study.directory)
-    says_trees(progress_line(read.tally, study_info(read)))
-    says_trees(as_text(Frame(read.tally, study_info(read))))
+    says_trees(progress_line(read.tally, read.info()))
+    says_trees(as_text(Frame(read.tally, read.info())))
 
 
 def test_plan_and_simulation_say_it(tmp_path: Path) -> None:

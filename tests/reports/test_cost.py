@@ -2,12 +2,12 @@
 
 from typing import Any
 
+from ashtune.analysis.loading import StudyInfo
 from ashtune.core.events import Event, JobFailed, JobFinished, TrialStarted
 from ashtune.core.jobs import TrialId, WorkerId
 from ashtune.core.ladder import Ladder
-from ashtune.reports.cost import CostSection
+from ashtune.reports.hyperparameters import CostSection
 from ashtune.reports.sections import ReportedStudy
-from ashtune.reports.study_info import StudyInfo
 from ashtune.schedulers.registry import SchedulerView
 from tests.helpers.made_up import settings_of, tell
 

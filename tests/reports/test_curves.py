@@ -88,7 +88,7 @@ def test_of_100_000_trials_the_best_and_a_fixed_sample_are_kept_and_no_more_at_a
     largest = 0
     for event in crowd():
         curves.event(event)
-        largest = max(largest, curves.in_memory)
+        largest = max(largest, len(curves._partials))
     assert largest <= MOST * 4 // 3
     assert curves.total == MANY
     shown = curves.shown()

@@ -15,13 +15,13 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.console import Console
 
-from ashtune.analysis.estimate import estimate
+from ashtune.analysis.expected import estimate
+from ashtune.analysis.loading import StudyInfo
 from ashtune.analysis.tally import Tally
 from ashtune.core.events import JobFailed, SessionStarted, StopRequested
 from ashtune.core.jobs import TrialId, WorkerId
 from ashtune.core.ladder import Ladder
 from ashtune.reports.looks import TRIALS
-from ashtune.reports.study_info import StudyInfo
 from ashtune.reports.terminal.frame import Frame
 from ashtune.reports.terminal.live import Display, LiveDisplay, PlainDisplay, display_for, progress_line
 from ashtune.reports.terminal.text import Visible

@@ -13,7 +13,7 @@ from ashtune.api.study import Study
 from ashtune.core.events import Event, JobFailed, JobFinished, SessionStarted, TrialStarted, WorkerJoined
 from ashtune.core.ladder import Ladder
 from ashtune.core.orders import Train, TrialPromoted
-from ashtune.reports.model import Comparison, Shares, compared
+from ashtune.reports.model import Comparison, Shares, comparison_of
 from ashtune.search.origins import Sort
 from ashtune.search.promotions import Promotions, Ratio
 from ashtune.study.factory import build_controller
@@ -46,7 +46,7 @@ def finished(trial: int, accuracy: float, rung: int = 0, time: float = 1.0) -> J
 
 
 def verdict_of(promotions: Promotions) -> str:
-    comparison = compared(promotions, "proposals of the model", (Sort.MODEL,))
+    comparison = comparison_of(promotions, "proposals of the model", (Sort.MODEL,))
     assert comparison is not None
     return re.sub(r" \(95 % interval [0-9.]+ to [0-9.]+\)", "", comparison.sentence())
 
@@ -88,7 +88,7 @@ def test_the_early_field_is_not_taken_for_the_model() -> None:
         promotions.event(finished(trial, 0.5))
         if trial < 10 or trial % 3 == 0:
             promotions.followed(TrialPromoted(trial, 0, 1))  # type: ignore[arg-type]
-    comparison = compared(promotions, "proposals of the model", (Sort.MODEL,))
+    comparison = comparison_of(promotions, "proposals of the model", (Sort.MODEL,))
     assert comparison is not None
     assert comparison.random.trials == 19
     assert comparison.verdict == "no difference"
@@ -96,8 +96,8 @@ def test_the_early_field_is_not_taken_for_the_model() -> None:
 
 def test_the_chance_of_one_stretch_is_fishers_and_mutations_are_compared_by_themselves() -> None:
     promotions = promotions_of(20, lambda trial, is_random: is_random or trial < 4, origin="mutation of 3")
-    assert compared(promotions, "proposals of the model", (Sort.MODEL,)) is None
-    comparison = compared(promotions, "mutations of the best", (Sort.MUTATION, Sort.STANDING_IN))
+    assert comparison_of(promotions, "proposals of the model", (Sort.MODEL,)) is None
+    comparison = comparison_of(promotions, "mutations of the best", (Sort.MUTATION, Sort.STANDING_IN))
     assert comparison is not None
     one_sided = min(fisher_exact([[2, 0], [4, 14]], side).pvalue for side in ("less", "greater"))
     assert comparison.chance == pytest.approx(2 * one_sided)

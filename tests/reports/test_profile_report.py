@@ -2,12 +2,12 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from ashtune.analysis.functions import WorkingSeconds
 from ashtune.core.errors import StudyError
-from ashtune.core.events import JobFailed, JobFinished, SessionStarted, TrialReleased, WorkerJoined
+from ashtune.core.events import JobFailed, TrialReleased
 from ashtune.core.jobs import Goal, TrialId, WorkerId
 from ashtune.reports.profile import (
     FLAME,
@@ -23,7 +23,7 @@ from ashtune.reports.profile import (
 )
 from ashtune.reports.terminal.text import as_text
 from ashtune.study.journal import NAME as JOURNAL
-from ashtune.study.journal_writer import create
+from ashtune.study.journal_writer import Journal, create
 from ashtune.study.settings import Settings
 from ashtune.training.profiling import Stack, WorkerProfile, write_profile
 
@@ -120,32 +120,19 @@ def test_the_share_accounted_for_is_of_training_and_saving() -> None:
     assert line == "2 workers; functions account for 9.8 s of the 10 s spent training and saving (98 %)"
 
 
-def test_the_profile_of_a_study_is_that_of_all_its_workers(tmp_path: Path) -> None:
+def test_the_profile_of_a_study_is_that_of_all_its_workers_and_of_their_seconds(tmp_path: Path) -> None:
     create(tmp_path / JOURNAL, SETTINGS)
+    with Journal(tmp_path / JOURNAL) as journal:
+        for number in range(3):
+            common: dict[str, Any] = {"worker": WorkerId(number), "trial": TrialId(number)}
+            journal.add(JobFailed(1.0, **common, rung=0, seconds=10.0, reason="odd"))
+            journal.add(TrialReleased(2.0, **common, resource=1, seconds=0.5))
     for number in range(2):
         write_profile(tmp_path, worker(number))
     profile = profile_of(tmp_path)
     assert profile is not None
     assert (profile.workers, profile.seconds, len(profile.records)) == (2, 8.0, 3)
-
-
-def test_seconds_are_those_of_the_sessions_that_were_profiled() -> None:
-    fold = WorkingSeconds()
-    for session, workers in enumerate(((0, 1), (2, 3))):
-        fold.event(SessionStarted(time=session, unix_time=0, version="", host="", pid=1))
-        for worker in workers:
-            fold.event(WorkerJoined(0, WorkerId(worker), 1, "here"))
-            fold.event(
-                JobFinished(
-                    time=1, worker=WorkerId(worker), trial=TrialId(worker), rung=0, resource=1, start=0,
-                    metrics={"loss": 1.0}, seconds=10.0 + worker,
-                )
-            )  # fmt: skip
-        fold.event(TrialReleased(time=2, worker=WorkerId(workers[0]), trial=TrialId(0), resource=1, seconds=0.5))
-        fold.event(JobFailed(time=2, worker=WorkerId(workers[1]), trial=TrialId(9), rung=0, seconds=0.25, reason=""))
-    assert fold.seconds_beside([WorkerId(2)]) == 12.0 + 13.0 + 0.75, "its colleague, that left no profile, counts"
-    assert fold.seconds_beside([WorkerId(0), WorkerId(3)]) == 10 + 11 + 12 + 13 + 1.5
-    assert fold.seconds_beside([]) == 0.0
+    assert profile.worked_seconds == 21.0, "the third worker has no profile"
 
 
 def test_the_figure_has_the_largest_on_top_and_no_more_than_the_top() -> None:

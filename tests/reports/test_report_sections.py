@@ -10,10 +10,8 @@ from ashtune.analysis.loading import Outcome, StudyReader
 from ashtune.analysis.timeline import Timeline
 from ashtune.api.study import Study
 from ashtune.core.ladder import Ladder
-from ashtune.reports.registry import BUILT_IN, sections
-from ashtune.reports.report import summary
+from ashtune.reports.report import BUILT_IN, sections, summary
 from ashtune.reports.sections import ReportedStudy
-from ashtune.reports.study_info import study_info
 from ashtune.reports.terminal.text import as_text
 from tests.helpers.made_up import MadeUpStudy, write_journal
 
@@ -196,7 +194,7 @@ def test_one_that_fails_is_left_out_with_a_line_and_all_others_come(
 
 def test_an_analysis_that_no_section_named_was_told_nothing_and_says_so(study: Study) -> None:
     reader = StudyReader(study.directory)
-    reported = ReportedStudy(reader.settings, reader.ladder, study_info(reader))
+    reported = ReportedStudy(reader.settings, reader.ladder, reader.info())
     first = reported.timeline
     assert isinstance(first, Timeline) and reported.timeline is first
     reported.is_replayed = True
@@ -206,11 +204,11 @@ def test_an_analysis_that_no_section_named_was_told_nothing_and_says_so(study: S
 
 def test_a_session_that_was_stopped_shows_the_sections_that_need_its_tally_alone(study: Study, others: None) -> None:
     reader, outcome = StudyReader(study.directory), Outcome(is_complete=False, stopped="SIGTERM received")
-    live = ReportedStudy(reader.settings, reader.ladder, study_info(reader), tally=reader.tally, outcome=outcome)
+    live = ReportedStudy(reader.settings, reader.ladder, reader.info(), tally=reader.tally, outcome=outcome)
     text = as_text(summary(live))
     assert "stopped: SIGTERM received" in text.splitlines()[0]
     for there in ("best  accuracy", "time by rung", "go on with: ashtune resume"):
         assert there in text
     assert "left out" not in text and "workers of digits" not in text
-    with pytest.raises(RuntimeError, match="Curves was not told this study: `shows_live` is for"):
+    with pytest.raises(RuntimeError, match="Curves was not told this study: name it in `uses`"):
         _ = live.curves

@@ -8,18 +8,21 @@ import pytest
 
 from ashtune.core.errors import SettingsError
 from ashtune.performance.roofline import Cache, Placement, Roof, Roofs, Step, place
-from ashtune.reports.diagnosis import diagnosis, percent_text, rate_text, time_text
 from ashtune.reports.roofline import (
     STORED_FILE,
     Placed,
+    diagnosis,
     keep,
     machine_lines,
+    percent_text,
     placement_rows,
+    rate_text,
     roofline_figure,
     roofline_figures,
     roofline_words,
     roofs_table,
     stored_roofline,
+    time_text,
 )
 from ashtune.reports.terminal.text import as_text
 from ashtune.training.fused.dry_run import Sizing

@@ -12,8 +12,8 @@ from ashtune.core.events import ProgramCompiled
 from ashtune.core.jobs import WorkerId
 from ashtune.core.ladder import Ladder
 from ashtune.reports.plan import plan, plan_view
-from ashtune.reports.rungs import rung_records, rung_table, time_line
 from ashtune.reports.terminal.text import as_text
+from ashtune.reports.times import rung_records, rung_table, time_line
 from ashtune.schedulers.registry import view_of
 from tests.helpers.made_up import ACCURACY, MadeUpStudy
 

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from ashtune.core.plaintext import visible
 from ashtune.reports.page import html
-from ashtune.reports.registry import BUILT_IN
+from ashtune.reports.report import BUILT_IN
 from ashtune.reports.sections import Section
 from ashtune.testing.sections import check_section
 

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from ashtune.analysis.loading import Outcome, StudyReader
+from ashtune.analysis.loading import Outcome, StudyInfo, StudyReader
 from ashtune.analysis.tally import Tally
 from ashtune.api.study import Study
 from ashtune.core.errors import JournalError
@@ -19,7 +19,6 @@ from ashtune.core.ladder import Ladder
 from ashtune.core.observer import Observer
 from ashtune.reports import report
 from ashtune.reports.sections import ReportedStudy
-from ashtune.reports.study_info import StudyInfo
 from ashtune.reports.terminal.text import as_text
 from ashtune.study import replay
 from ashtune.study.journal import NAME

@@ -79,9 +79,7 @@ class Audit(Observer):
         if self._rule is Rule.ALWAYS:
             self._quotas = [QuotaRule(Fraction(1))] * ladder.top
         self._quotas.append(QuotaRule(Fraction(0)))
-        self._rungs: list[dict[int, _Rung | _RungOfMany]] = [
-            {} for _ in self._quotas
-        ]  # of each rung the brackets that it has
+        self._rungs: list[dict[int, _AuditedRung]] = [{} for _ in self._quotas]  # of each rung its brackets
         self._ended_early: set[TrialId] = set()
         self._reached: dict[TrialId, int] = {}  # the highest rung that a trial is known to be on its way to
         self._records: list[RungAudit] | None = None
@@ -141,11 +139,11 @@ class Audit(Observer):
             self._reached[trial] = number
             self._rung(before if self._rule in _AS_IT_COMES else number - 1, trial).promote(trial)
 
-    def _rung(self, number: int, trial: TrialId) -> "_Rung | _RungOfMany":
+    def _rung(self, number: int, trial: TrialId) -> "_AuditedRung":
         """Return the trials of a rung that a trial is compared with."""
         brackets, bracket = self._rungs[number], self.scheduler.bracket(self._numbering.place(trial))
         if bracket not in brackets:
-            kind = _RungOfMany if self._goal.others else _Rung
+            kind = _AuditedRungOfMany if self._goal.others else _AuditedRung
             brackets[bracket] = kind(self._quotas[number], self._rule)
         return brackets[bracket]
 
@@ -198,7 +196,7 @@ def _number(loss: Any) -> float:
 
 
 def false_promotions(results: int, kept: float) -> float:
-    """Return how many promotions out of so many independent results prove wrong on average, for large numbers.
+    """Return how many promotions out of ``results`` independent ones prove wrong on average, for large numbers.
 
     Each is promoted as soon as it may be, and they come in any order, as those of random draws do. By the reflection
     principle, with the quota's edge as a Brownian motion over the results still to come, the expectation tends to
@@ -208,7 +206,7 @@ def false_promotions(results: int, kept: float) -> float:
     return math.sqrt(math.pi * results * kept * (1 - kept) / 2)
 
 
-class _Rung:
+class _AuditedRung:
     """The results of a rung, who was ever within its quota, and who went on.
 
     Those within the quota now are a heap with the worst of them on top, the others one with their best on top; a
@@ -217,28 +215,43 @@ class _Rung:
 
     def __init__(self, quota_rule: QuotaRule, rule: Rule) -> None:
         self._quota_rule = quota_rule
-        self.losses: dict[TrialId, float] = {}
+        self._rule = rule
+        self.losses: dict[TrialId, Any] = {}
         self.promoted: set[TrialId] = set()
         self.unexplained: set[TrialId] = set()
+        self._ever: set[TrialId] = set()
         self._within: list[tuple[float, int]] = []  # negated: Python's heaps have the least on top
         self._others: list[tuple[float, TrialId]] = []
-        self._ever: set[TrialId] = set()
-        self._rule = rule
 
     @property
     def quota(self) -> int:
         """How many of the results so far may go on."""
         return self._quota_rule.of(len(self.losses))
 
-    def ranked(self) -> list[tuple[float, TrialId]]:
+    def ranked(self) -> list[tuple[Any, TrialId]]:
         """Return the results, the best first."""
         return sorted((loss, trial) for trial, loss in self.losses.items())
 
-    def add(self, loss: float, trial: TrialId) -> None:
+    def add(self, loss: Any, trial: TrialId) -> None:
         """Take in a result; one that a trial has already, before it was trained again, stays."""
+        if trial not in self.losses:
+            self.losses[trial] = loss
+            self._take(loss, trial)
+
+    def remove(self, trial: TrialId) -> None:
+        """A trial is withdrawn."""
+        self.promoted.discard(trial)
+        self.unexplained.discard(trial)
         if trial in self.losses:
-            return
-        self.losses[trial] = loss
+            self._take_out(trial)
+
+    def promote(self, trial: TrialId) -> None:
+        """A trial went on."""
+        self.promoted.add(trial)
+        if self._rule is not Rule.UNKNOWN and not self._is_explained(trial):
+            self.unexplained.add(trial)
+
+    def _take(self, loss: float, trial: TrialId) -> None:
         loss_behind, behind = heappushpop(self._within, (-loss, -trial)) if self._within else (-loss, -trial)
         heappush(self._others, (-loss_behind, TrialId(-behind)))
         if behind != -trial:
@@ -248,26 +261,12 @@ class _Rung:
         if self._rule is Rule.AT_ITS_RESULT and not self.quota and loss < math.inf:
             self._ever.add(trial)
 
-    def remove(self, trial: TrialId) -> None:
-        """A trial is withdrawn; the one behind the edge may come within."""
-        self.promoted.discard(trial)
-        self.unexplained.discard(trial)
-        if self.losses.pop(trial, None) is None:
-            return
-        ranked = self.ranked()
-        self._within, self._others = [], ranked
+    def _take_out(self, trial: TrialId) -> None:
+        del self.losses[trial]
+        self._within, self._others = [], self.ranked()
         heapify(self._others)
         while len(self._within) < self.quota:
             self._admit()
-
-    def promote(self, trial: TrialId) -> None:
-        """A trial went on."""
-        self.promoted.add(trial)
-        if self._rule is Rule.UNKNOWN:
-            return
-        is_explained = self._is_within(trial) if self._rule is Rule.WHEN_PROMOTED else trial in self._ever
-        if not is_explained:
-            self.unexplained.add(trial)
 
     def _admit(self) -> None:
         """Let the best of the others come within the quota."""
@@ -281,77 +280,56 @@ class _Rung:
         if loss < math.inf:
             self._ever.add(trial)
 
-    def _is_within(self, trial: TrialId) -> bool:
+    def _is_explained(self, trial: TrialId) -> bool:
+        if self._rule is not Rule.WHEN_PROMOTED:
+            return trial in self._ever
         loss = self.losses.get(trial, math.inf)
         if not self._within or loss == math.inf:
             return False
         worst, number = self._within[0]
-        return (loss, trial) <= (-worst, -number)
+        return bool((loss, trial) <= (-worst, -number))
 
 
-class _RungOfMany:
-    """The same with several losses. ``losses`` are keys; the first result that ``_ever`` does not know of is noted."""
+class _AuditedRungOfMany(_AuditedRung):
+    """The same with several losses: the losses are keys, and a result may move all others."""
 
     def __init__(self, quota_rule: QuotaRule, rule: Rule) -> None:
-        self._quota_rule = quota_rule
-        self.losses: dict[TrialId, Key] = {}
-        self.promoted: set[TrialId] = set()
-        self.unexplained: set[TrialId] = set()
-        self._ever: set[TrialId] = set()
-        self._looked_at = 0
-        self._rule = rule
+        super().__init__(quota_rule, rule)
+        self._looked_at = 0  # the results that ``_ever`` knows of
 
-    @property
-    def quota(self) -> int:
-        """How many of the results so far may go on."""
-        return self._quota_rule.of(len(self.losses))
-
-    def ranked(self) -> list[tuple[Key, TrialId]]:
-        """Return the results, the best first."""
+    def ranked(self) -> list[tuple[Any, TrialId]]:
         return ranked((key, trial) for trial, key in self.losses.items())
 
-    def add(self, key: Key, trial: TrialId) -> None:
-        """Take in a result; one that a trial has already, before it was trained again, stays."""
-        self.losses.setdefault(trial, key)
+    def _take(self, loss: Key, trial: TrialId) -> None:  # type: ignore[override]  # a key, of several losses
+        pass
 
-    def remove(self, trial: TrialId) -> None:
-        """A trial is withdrawn."""
-        self.promoted.discard(trial)
-        self.unexplained.discard(trial)
-        if trial in self.losses:
-            self._catch_up()
-            del self.losses[trial]
-            self._looked_at = len(self.losses)
-            if self._rule is not Rule.AT_ITS_RESULT:
-                self._ever |= self._within(list(self.losses))
+    def _take_out(self, trial: TrialId) -> None:
+        self._catch_up()
+        del self.losses[trial]
+        self._looked_at = len(self.losses)
+        if self._rule is not Rule.AT_ITS_RESULT:
+            self._ever |= self._best_of(list(self.losses))
 
-    def promote(self, trial: TrialId) -> None:
-        """A trial went on."""
-        self.promoted.add(trial)
-        if self._rule is Rule.UNKNOWN:
-            return
-        is_explained = trial in self._ever or (
-            self._rule is not Rule.AT_ITS_RESULT and trial in self._within(list(self.losses))
-        )
-        if not is_explained and self._rule is not Rule.WHEN_PROMOTED:
+    def _is_explained(self, trial: TrialId) -> bool:
+        if self._rule is not Rule.AT_ITS_RESULT and trial in self._best_of(list(self.losses)):
+            return True
+        if self._rule is not Rule.WHEN_PROMOTED:
             self._catch_up()
-            is_explained = trial in self._ever
-        if not is_explained:
-            self.unexplained.add(trial)
+        return trial in self._ever
 
     def _catch_up(self) -> None:
         """Note who came within the quota with each of the results that were not looked at."""
         trials = list(self.losses)
         for count in range(self._looked_at + 1, len(trials) + 1):
             newest, quota = trials[count - 1], self._quota_rule.of(count)
-            within = self._within(trials[:count])
+            within = self._best_of(trials[:count])
             if self._rule is not Rule.AT_ITS_RESULT:
                 self._ever |= within
             elif newest in within or (not quota and max(self.losses[newest]) < math.inf):
                 self._ever.add(newest)
         self._looked_at = len(trials)
 
-    def _within(self, trials: Sequence[TrialId]) -> set[TrialId]:
+    def _best_of(self, trials: Sequence[TrialId]) -> set[TrialId]:
         """Return who of some results is within their quota, without failures."""
         order = ranked((self.losses[trial], trial) for trial in trials)
         return {trial for key, trial in order[: self._quota_rule.of(len(trials))] if max(key) < math.inf}

@@ -9,8 +9,8 @@ confirm it are unbiased, but the best of several means flatters its owner again.
 - The noise is estimated from all confirmed configurations together, from the distances between the repeated values of
   each. With one such value each it is estimated from the differences between it and the first value, less their mean.
   First values that were chosen differ less than any: between not at all, and as much. Half as much is assumed.
-- The mean of the winner rests on its repeated values alone, drawn towards the mean of all confirmed ones as far as they
-  differ by no more than the noise explains: the empirical Bayes interval of Morris, *Parametric Empirical Bayes
+- The mean of the winner rests on its repeated values alone, drawn towards the mean of all confirmed ones, the more, the
+  more of their differences the noise explains: the empirical Bayes interval of Morris, *Parametric Empirical Bayes
   Inference*, JASA 78(381), 1983, with Student's t as the noise is estimated. That needs four configurations. For two or
   three the interval is the simultaneous one of Bonferroni, which is wider.
 

@@ -1,4 +1,4 @@
-"""What the tally counts by: reasons of failures, rungs with their best results, and workers."""
+"""What the tally counts by: reasons of failures, and rungs with their best results."""
 
 import math
 import re
@@ -7,10 +7,9 @@ from collections.abc import Sequence
 
 import msgspec
 
-from ashtune.core.events import JobFinished, Progress, TrialReleased
-from ashtune.core.jobs import Goal, Key, Losses, TrialId, WorkerId, as_one
+from ashtune.core.events import JobFinished
+from ashtune.core.jobs import Goal, Key, Losses, TrialId, as_one
 from ashtune.core.order import front_of, preferred, ranked
-from ashtune.core.orders import Followed, Release, Train
 
 GROUPS_KEPT = 20
 TRACEBACK_CHARACTERS = 8_000
@@ -43,12 +42,11 @@ def without_numbers(reason: str) -> str:
 class Reasons:
     """Counts reasons. Two that differ in a number only are the same reason: see :func:`without_numbers`.
 
-    At most ``GROUPS_KEPT`` reasons have a group; the others are counted in ``others``.
+    At most ``GROUPS_KEPT`` reasons have a group; the others count in ``total`` alone.
     """
 
     def __init__(self) -> None:
         self.total = 0
-        self.others = 0
         self._groups: dict[str, Group] = {}
 
     def add(self, reason: str, trial: TrialId | None, rung: int = 0, traceback: str = "") -> None:
@@ -59,15 +57,12 @@ class Reasons:
             group.count += 1
         elif len(self._groups) < GROUPS_KEPT:
             self._groups[key] = Group(reason, 1, trial, rung, traceback[-TRACEBACK_CHARACTERS:])
-        else:
-            self.others += 1
 
     def groups(self) -> Sequence[Group]:
         """Return the groups, largest first, equal ones in the order in which they came up."""
         return sorted(self._groups.values(), key=lambda group: -group.count)
 
 
-NOBODY = TrialId(-1)
 BEST_KEPT = 1_000
 """How many of its best results a rung remembers. If the trials of all of them are withdrawn, its best is not known."""
 
@@ -106,18 +101,9 @@ class RungTally:
     """
 
     __slots__ = (
-        "_best",
-        "_front",
-        "_goal",
-        "arrived",
-        "epochs",
-        "failed",
-        "promoted",
-        "resource",
-        "running",
-        "seconds",
+        "_best", "_front", "_goal", "arrived", "epochs", "failed", "promoted", "resource", "running", "seconds",
         "withdrawn",
-    )
+    )  # fmt: skip
 
     def __init__(self, resource: int, goal: Goal) -> None:
         self.resource = resource
@@ -151,11 +137,6 @@ class RungTally:
             order = preferred([result.losses for result in front], self._goal.weights)
             self._front = [front[place] for place in order]
         return self._front
-
-    @property
-    def bar(self) -> float:
-        """A result with a greater loss is not remembered, with one objective."""
-        return self._best[-1].loss if len(self._best) == BEST_KEPT else math.inf
 
     @property
     def finite(self) -> int:
@@ -208,135 +189,3 @@ class RungTally:
     def trained(self) -> int:
         """Trials whose job to this rung is over: those that arrived and those that failed."""
         return self.arrived + self.failed
-
-
-class WorkerTally:
-    """One worker: what it does, and how long it has trained.
-
-    ``jobs`` are how many it has in hand by rung, which may be several if it trains them together. ``trial`` is the one
-    given last, which it trains from ``start`` (now at ``resource``) to ``target``; ``saving`` the one it saves. Both
-    are ``NOBODY`` when it is idle. ``since``: when its last work ended, or it was given this one.
-    """
-
-    __slots__ = ("busy_seconds", "jobs", "joined", "resource", "rung", "saving", "since", "start", "target", "trial")
-
-    def __init__(self, joined: float) -> None:
-        self.joined = joined
-        self.busy_seconds = 0.0
-        self.jobs: dict[int, int] = {}
-        self.trial = NOBODY
-        self.saving = NOBODY
-        self.since = joined
-        self.rung = self.start = self.target = self.resource = 0
-
-    @property
-    def state(self) -> str:
-        """``saving``, ``training`` or ``idle``. One that saves takes its next job after that."""
-        if self.saving != NOBODY:
-            return "saving"
-        return "training" if self.jobs else "idle"
-
-
-class WorkerCounts:
-    """All workers together. O(1) an event, whatever their number: sums of times, and how many jobs, not which.
-
-    Args:
-        rungs: The counts of each rung; how many jobs run to it is counted here.
-    """
-
-    def __init__(self, rungs: Sequence[RungTally]) -> None:
-        self._rungs = rungs
-        self.workers: dict[WorkerId, WorkerTally] = {}
-        self.busy = 0
-        self._past_presence = 0.0
-        self._sum_joined = 0.0
-        self._sum_since = 0.0
-
-    def presence(self, now: float) -> float:
-        """Return the seconds that workers were there, all of them together."""
-        return self._past_presence + len(self.workers) * now - self._sum_joined
-
-    def seconds_under_way(self, now: float) -> float:
-        """Return the seconds since each busy worker's ``since``, summed over these workers."""
-        return max(0.0, self.busy * now - self._sum_since)
-
-    def followed(self, order: Followed, now: float) -> None:
-        """Take in one order to a worker. One that died a moment ago is not there: its job is given out again."""
-        match order:
-            case Train() if (worker := self.workers.get(order.worker)) is not None:
-                rung = order.rung
-                if worker.jobs:
-                    worker.jobs[rung] = worker.jobs.get(rung, 0) + 1
-                else:
-                    worker.jobs[rung] = 1
-                    worker.since = now
-                    self.busy += 1
-                    self._sum_since += now
-                self._rungs[rung].running += 1
-                worker.trial, worker.rung, worker.target = order.trial, rung, order.target
-                worker.start = worker.resource = order.start
-            case Release() if (worker := self.workers.get(order.worker)) is not None:
-                worker.saving = order.trial
-                if not worker.jobs:  # else it trains others meanwhile
-                    worker.since = now
-            case _:
-                pass
-
-    def progress(self, progress: Progress) -> None:
-        """A worker told how far it is."""
-        worker = self.workers.get(progress.worker)
-        if worker is not None and worker.trial == progress.trial:
-            worker.resource = progress.resource
-
-    def ended(self, number: WorkerId, rung: int, seconds: float, now: float) -> None:
-        """A worker's job to a rung is over."""
-        worker = self.workers.get(number)
-        if worker is None:
-            return
-        worker.busy_seconds += seconds
-        if not (count := worker.jobs.pop(rung, 0)):
-            return  # its order is not known
-        self._rungs[rung].running -= 1
-        if count > 1:
-            worker.jobs[rung] = count - 1
-        if worker.jobs:
-            self._sum_since += now - worker.since
-        else:
-            self.busy -= 1
-            self._sum_since -= worker.since
-            worker.trial = NOBODY
-        worker.since = now
-
-    def released(self, event: TrialReleased, now: float) -> None:
-        """A worker has let go of a trial."""
-        worker = self.workers.get(event.worker)
-        if worker is None or worker.saving != event.trial:
-            return
-        worker.saving = NOBODY
-        if worker.jobs:  # only now does the next job begin
-            self._sum_since += now - worker.since
-        worker.since = now
-
-    def join(self, number: WorkerId, now: float) -> None:
-        """A worker is there."""
-        self.workers[number] = WorkerTally(now)
-        self._sum_joined += now
-
-    def depart(self, number: WorkerId, now: float) -> None:
-        """A worker is gone, and with it what it had in hand."""
-        worker = self.workers.pop(number, None)
-        if worker is None:
-            return
-        for rung, count in worker.jobs.items():
-            self._rungs[rung].running -= count
-        if worker.jobs:
-            self.busy -= 1
-            self._sum_since -= worker.since
-        self._past_presence += now - worker.joined
-        self._sum_joined -= worker.joined
-
-    def dismiss_all(self, now: float) -> None:
-        """All are gone, as their session has ended."""
-        for worker in list(self.workers):
-            self.depart(worker, now)
-        self._sum_joined = self._sum_since = 0.0

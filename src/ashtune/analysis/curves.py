@@ -56,11 +56,6 @@ class Curves(Observer):
         self._sample = Pool(most)
         self._partials: dict[TrialId, _Partial] = {}
 
-    @property
-    def in_memory(self) -> int:
-        """How many curves are in memory."""
-        return len(self._partials)
-
     def event(self, event: Event) -> None:
         """Take in one event. O(its reports)."""
         self.results.event(event)

@@ -1,21 +1,25 @@
-"""A study read from its journal. Nothing of the study is executed, and no lock is taken."""
+"""A study read from its journal, and what its views have to know of it. Nothing of it is executed or locked."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
+from ashtune.analysis.counts import RungTally
+from ashtune.analysis.expected import Expected, expected
 from ashtune.analysis.results import Results
 from ashtune.analysis.tally import Tally
 from ashtune.analysis.timeline import Timeline
 from ashtune.analysis.trials import Trials, trials_of
 from ashtune.core.events import Event
+from ashtune.core.jobs import TrialId
 from ashtune.core.ladder import Ladder
 from ashtune.core.observer import Observer
 from ashtune.core.plaintext import one_line
 from ashtune.schedulers.registry import SchedulerView
-from ashtune.search.registry import SEARCHES
+from ashtune.search.registry import SEARCHES, learns
 from ashtune.study.factory import build_controller, caution_of, scheduler_view
 from ashtune.study.journal import NAME, ladder_in_force, read_events, read_settings
 from ashtune.study.replay import Replay
@@ -46,6 +50,45 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     def notes_with(self, tally: Tally) -> list[str]:
         """Return what the user should know, one line each."""
         return [*tally.notes(), *([one_line(self.notes)] if self.notes else [])]
+
+
+def _no_bytes() -> int:
+    return 0
+
+
+class StudyInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """A study's name, and what else a view may ask of it.
+
+    ``learns`` says whether its search does, ``workers`` how many there should be (0: unknown), ``unit`` what the
+    resource counts, in the singular, ``deadline`` when the study ends, in seconds since it began. ``is_simulated``:
+    nothing was trained. ``notes`` is what the scheduler says of itself now, one line or nothing; ``missing`` names
+    in one line the parts of the study that are not installed here; "" for none.
+    """
+
+    name: str
+    scheduler: SchedulerView
+    learns: bool
+    directory: str
+    configuration: Callable[[TrialId], Mapping[str, Any]]
+    checkpoint_bytes: Callable[[], int] = _no_bytes
+    notes: Callable[[], str] = str
+    workers: int = 0
+    unit: str
+    deadline: float | None = None
+    is_simulated: bool = False
+    missing: Callable[[], str] = str
+
+    def expected(self, tally: Tally) -> list[Expected] | None:
+        """Return how many trials are trained to each rung, as it was expected before any result; None: nobody knows."""
+        return self._expected(tally, ())
+
+    def in_the_end(self, tally: Tally) -> list[Expected] | None:
+        """Return the same, as it is expected now."""
+        return self._expected(tally, tally.rungs)
+
+    def _expected(self, tally: Tally, rungs: Sequence[RungTally]) -> list[Expected] | None:
+        trials = tally.most_trials
+        return expected(self.scheduler, tally.ladder, trials, learns=self.learns, rungs=rungs) if trials else None
 
 
 class StudyReader:
@@ -80,6 +123,23 @@ class StudyReader:
     def missing(self) -> list[str]:
         """What has to be installed before the study can go on, one line each."""
         return [line for line in (self.scheduler.missing, SEARCHES.missing_of(self.settings.search)) if line]
+
+    def info(self, also_missing: "Callable[[StudyReader], Sequence[str]]" = lambda _: ()) -> StudyInfo:
+        """Return what its views have to know of it.
+
+        Args:
+            also_missing: What is not installed here besides its scheduler and its search, one line each.
+        """
+        return StudyInfo(
+            name=self.settings.name,
+            scheduler=self.scheduler,
+            learns=learns(self.settings.search),
+            directory=str(self.directory),
+            configuration=lambda trial: self.trials.configuration(trial),  # noqa: PLW0108 - reads the journal when called
+            unit=self.settings.resource,
+            is_simulated=self.settings.simulated,
+            missing=lambda: one_line("; ".join([*self.missing, *also_missing(self)])),
+        )
 
     def events(self) -> Iterator[Event]:
         """Yield the events of the journal."""

@@ -39,7 +39,7 @@ def thinned(count: int, most: int) -> Sequence[int]:
 
 
 class Pool:
-    """Keeps the trials with the greatest keys, so many and no more, whatever is offered.
+    """Keeps the trials with the greatest keys, up to a fixed number.
 
     Args:
         most: How many.

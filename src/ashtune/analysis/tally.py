@@ -1,29 +1,25 @@
 """The tally: what a study amounts to so far: an observer.
 
-Rule 1: O(1) an event and about 4 bytes a trial; a study may have a million trials and 15,000 events
-a second.
+Rule 1: O(1) an event and a byte a trial; a study may have a million trials and 15,000 events a second.
 Rule 2: what has happened comes from events and verdicts, so a journal read back gives the same numbers.
 Only what runs where needs the orders.
 """
 
-from array import array
 from collections import Counter
 from collections.abc import Iterator
-from typing import assert_never
 
 import msgspec
 
 from ashtune.analysis.confirm import Confirmations, Confirmed
-from ashtune.analysis.counts import BestResult, Reasons, RungTally, WorkerCounts, WorkerTally
+from ashtune.analysis.counts import BestResult, Reasons, RungTally
+from ashtune.analysis.workers import PresentWorker, Workers
 from ashtune.core.confirm import Confirm
 from ashtune.core.events import (
     PROGRAM,
-    ConfigurationEnqueued,
     Event,
     JobFailed,
     JobFinished,
     JobPaused,
-    PlacesChanged,
     ProgramCompiled,
     Progress,
     SessionStarted,
@@ -43,7 +39,7 @@ from ashtune.core.ladder import Ladder
 from ashtune.core.numbers import plural, share_text
 from ashtune.core.observer import Observer
 from ashtune.core.order import front_of, preferred
-from ashtune.core.orders import Followed, TrialFailed, TrialPromoted
+from ashtune.core.orders import Followed, Train, TrialFailed, TrialPromoted
 from ashtune.search.origins import PROPOSED, Sort, sort_of
 from ashtune.training.versions import changes
 
@@ -60,7 +56,7 @@ class Tally(Observer):
         self.ladder = ladder
         self.goal = goal
         self.rungs = [RungTally(resource, goal) for resource in ladder.rungs]
-        self._workers = WorkerCounts(self.rungs)
+        self._workers = Workers()
         self.now = 0.0
         """Seconds since the study began, at the last event or tick."""
         self.sessions = 0
@@ -96,8 +92,7 @@ class Tally(Observer):
         """How many workers there are to be, where the user has changed that in this session."""
         self.confirmations = Confirmations(goal)
         """Trials that confirm others: no other count includes them but those of workers, failures and seconds."""
-        self._arrived = array("h")  # trial -> highest rung it has a result at; -1: none
-        self._past_sessions = 0.0
+        self._has_result = bytearray()  # by trial
         self._version: dict[str, str] = {}
 
     def event(self, event: Event) -> None:  # noqa: PLR0912 - one for each kind of event
@@ -132,12 +127,10 @@ class Tally(Observer):
                     self.session = msgspec.structs.replace(self.session, trials=trials)
             case WorkersChanged(workers=workers):
                 self.workers_wanted = workers
-            case PlacesChanged() | ConfigurationEnqueued():
-                pass
             case SessionStarted():
                 self._start_session(event, before)
             case _:
-                assert_never(event)
+                pass
 
     def followed(self, what: Followed) -> None:
         """Take in a verdict or an order. O(1)."""
@@ -148,10 +141,14 @@ class Tally(Observer):
                 self.rungs[rung].promoted += 1
             case _:
                 self._workers.followed(what, self.now)
+                if type(what) is Train and what.worker in self.workers:
+                    self.rungs[what.rung].running += 1
 
     def progress(self, progress: Progress) -> None:
         """A worker told how far it is."""
-        self._workers.progress(progress)
+        worker = self.workers.get(progress.worker)
+        if worker is not None and worker.job is not None and worker.job.trial == progress.trial:
+            worker.resource = progress.resource
 
     def tick(self, now: float) -> None:
         """A moment has passed."""
@@ -181,9 +178,9 @@ class Tally(Observer):
         return self.session.trials if self.session else None
 
     @property
-    def workers(self) -> dict[WorkerId, WorkerTally]:
+    def workers(self) -> dict[WorkerId, PresentWorker]:
         """The workers that are there now."""
-        return self._workers.workers
+        return self._workers.present
 
     @property
     def running(self) -> int:
@@ -192,8 +189,8 @@ class Tally(Observer):
 
     @property
     def busy(self) -> int:
-        """Workers that have a job in hand, or several."""
-        return self._workers.busy
+        """Workers that have a job in hand, or several. O(workers)."""
+        return sum(1 for worker in self.workers.values() if worker.jobs)
 
     @property
     def arrived(self) -> int:
@@ -213,16 +210,16 @@ class Tally(Observer):
     @property
     def wall_seconds(self) -> float:
         """Seconds that the study ran, all its sessions together."""
-        return self._past_sessions + self.now - self.session_began
+        return self._workers.wall_seconds(self.now)
 
     @property
     def seconds_under_way(self) -> float:
-        """Seconds that the busy workers have trained since their last job ended, all of them together."""
-        return self._workers.seconds_under_way(self.now)
+        """Seconds that the busy workers have trained since their last job ended, all of them together. O(workers)."""
+        return max(0.0, sum(self.now - worker.since for worker in self.workers.values() if worker.jobs))
 
     @property
     def presence(self) -> float:
-        """Seconds that workers were there, all of them together."""
+        """Seconds that workers were there, all of them together. O(workers)."""
         return self._workers.presence(self.now)
 
     @property
@@ -316,26 +313,33 @@ class Tally(Observer):
         if (first := next((result for result in results if result is not None), None)) is not None:
             self.confirmations.start(event.trial, first)
 
-    def _make_room(self, trial: TrialId) -> None:
-        if trial >= len(self._arrived):
-            self._arrived += array("h", [-1]) * max(256, trial + 1 - len(self._arrived))
+    def _had_result(self, trial: TrialId) -> bool:
+        """Whether a trial has had a result; there is room for it then."""
+        if trial >= len(self._has_result):
+            self._has_result += bytes(max(256, trial + 1 - len(self._has_result)))
+        return bool(self._has_result[trial])
+
+    def _free(self, event: JobFinished | JobFailed | JobPaused | TrialWithdrawn) -> None:
+        """A job is over: its worker is free, if it has no other."""
+        if (worker := self.workers.get(event.worker)) is not None:
+            worker.free = self.now
+            if (rung := worker.jobs.pop(event.trial, None)) is not None:
+                self.rungs[rung].running -= 1
 
     def _finished(self, event: JobFinished) -> None:
         trial, number, seconds = event.trial, event.rung, event.seconds
-        self._workers.ended(event.worker, number, seconds, self.now)
+        self._free(event)
         if trial in self.confirmations:
             self.confirmations.seconds += seconds
             self.confirmations.epochs += event.resource - event.start
             self.confirmations.finish(event)
             return
-        self._make_room(trial)
         rung = self.rungs[number]
         rung.arrived += 1
         rung.seconds += seconds
         rung.epochs += event.resource - event.start
-        before = self._arrived[trial]
-        self._arrived[trial] = number
-        if before < 0:
+        if not self._had_result(trial):
+            self._has_result[trial] = True
             self.tried += 1
         elif not event.start:
             self.retrained += 1
@@ -346,15 +350,16 @@ class Tally(Observer):
     def _released(self, event: TrialReleased) -> None:
         self.saving_seconds += event.seconds
         self._saved(event)
-        self._workers.released(event, self.now)
+        worker = self.workers.get(event.worker)
+        if worker is not None and worker.releasing == event.trial:
+            worker.releasing, worker.free = None, self.now
 
     def _ended(self, event: JobFailed | JobPaused | TrialWithdrawn) -> None:
         """A job ended without a result."""
-        self._workers.ended(event.worker, event.rung, event.seconds, self.now)
+        self._free(event)
         if event.trial in self.confirmations:
             self._end_confirmation(event)
             return
-        self._make_room(event.trial)
         self.rungs[event.rung].seconds += event.seconds
         match event:
             case JobFailed():
@@ -388,29 +393,34 @@ class Tally(Observer):
         if verdict.trial in self.confirmations:
             self.confirmations.fail(verdict.trial)
         else:
-            self._make_room(verdict.trial)
             self.rungs[verdict.rung].failed += 1
-            if self._arrived[verdict.trial] < 0:
-                self.tried += 1
+            self.tried += not self._had_result(verdict.trial)
         self.failures.add(verdict.reason, verdict.trial, verdict.rung, verdict.traceback)
 
     def _withdraw(self, event: TrialWithdrawn) -> None:
         self.rungs[event.rung].withdrawn += 1
         self.withdrawn += 1
-        if self._arrived[event.trial] >= 0:
+        if self._had_result(event.trial):
             self.tried -= 1
             for rung in self.rungs:
                 rung.withdraw(event.trial)
         self.withdrawals.add(event.reason, event.trial, event.rung)
 
     def _lose(self, event: WorkerLost) -> None:
-        self._workers.depart(event.worker, self.now)
+        self._depart(event.worker, self.now, is_lost=not event.is_dismissed)
         if not event.is_dismissed:
             self.lost_workers.add(event.reason, event.trial, event.rung, event.last_words)
 
+    def _depart(self, number: WorkerId, time: float, *, is_lost: bool = False) -> None:
+        """A worker is gone, and with it what it had in hand."""
+        if (worker := self._workers.leave(number, time, is_lost=is_lost)) is not None:
+            for rung in worker.jobs.values():
+                self.rungs[rung].running -= 1
+
     def _start_session(self, event: SessionStarted, end_of_the_last: float) -> None:
-        self._workers.dismiss_all(end_of_the_last)
-        self._past_sessions += end_of_the_last - self.session_began
+        for worker in list(self.workers):
+            self._depart(worker, end_of_the_last)
+        self._workers.start_session(end_of_the_last, self.now)
         self.sessions += 1
         if names := changes(self._version, event.objective):
             self.changes.append((self.started, names))

@@ -1,46 +1,35 @@
 """The timeline: who trained what when, and what each worker waited for: an observer.
 
-A worker's stay is parted without a rest into training, saving (letting go of a trial and saving it), compiling
-programs (or waiting for another worker that does), waiting for the driver (an order was there, or came at
-once, and had yet to reach the worker), waiting for other trials (the study had nothing for this worker, and
-later had: here the barrier, whatever the scheduler) and the idle tail (it had nothing more).
+A worker's stay is divided into training, saving, compiling programs (or waiting for another worker that does), waiting
+for the driver (an order was there, or came at once, and had yet to reach the worker), waiting for other trials (the
+study had nothing for this worker, and later had: here the barrier, whatever the scheduler) and the idle tail (it had
+nothing more).
 
 Rule 1: O(log n) an event, and about 50 bytes a job.
 Rule 2: a worker does one thing after another, whatever the clocks say. A job began ``seconds`` before its
 event came, but not before its order, nor before the worker's last work ended. Results of jobs that waited
 at a worker may come all at once; then the earlier ones ended before they were received.
-Rule 3: with orders, who waited for whom is known exactly. Without, it is for new trials and for those that
-go on in place. For others (``guessed`` of them) the study is taken to have given the order at the last
-event before the job began: what counts as a barrier is the most that it can have been. What a worker had
-in hand when its session ended is then unknown too, and counts as idle tail.
+Rule 3: without orders nobody knows for whom a worker waited: all waiting counts as waiting for the driver. What a
+worker had in hand when its session ended is then unknown too, and counts as idle tail.
 Rule 4: what a function saves before it returns its result counts as training.
 Rule 5: what a worker waits while the user has paused the study counts as waiting for other trials.
 """
 
 from array import array
-from bisect import bisect_left
-from collections import deque
 from collections.abc import Sequence
-from heapq import heappop, heappush
-from typing import TYPE_CHECKING, Any, Protocol, assert_never
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
+from ashtune.analysis.workers import PresentWorker, Workers
 from ashtune.core.events import (
-    ConfigurationEnqueued,
     Event,
     JobFailed,
     JobFinished,
     JobPaused,
-    PlacesChanged,
     ProgramCompiled,
     SessionStarted,
-    StopRequested,
-    StudyContinued,
-    StudyPaused,
     TrialReleased,
-    TrialsExtended,
-    TrialStarted,
     TrialWithdrawn,
     WorkerJoined,
     WorkerLost,
@@ -49,7 +38,7 @@ from ashtune.core.events import (
 from ashtune.core.jobs import TrialId, WorkerId
 from ashtune.core.ladder import Ladder
 from ashtune.core.observer import Observer
-from ashtune.core.orders import Followed, Release, Train, Verdict
+from ashtune.core.orders import Followed, Verdict
 
 if TYPE_CHECKING:
     import numpy as np
@@ -59,12 +48,12 @@ TRAINING, SAVING, COMPILING = range(3)
 ENDINGS = ("result", "failed", "paused", "withdrawn", "lost with its worker", "cut off", "saved", "compiled")
 RESULT, FAILED, PAUSED, WITHDRAWN, LOST, CUT_OFF, SAVED, COMPILED = range(8)
 IN_VAIN = (FAILED, WITHDRAWN, LOST)
-"""Endings of jobs that came to nothing: their seconds are counted apart from training."""
+"""Endings of jobs in vain: their seconds are counted apart from training."""
 NO_TRIAL = TrialId(-1)
 """The trial of a row in which a worker compiled a program."""
 
 
-class Row(msgspec.Struct, frozen=True, gc=False):
+class WorkRow(msgspec.Struct, frozen=True, gc=False):
     """One stretch of work of a worker, and the waits before it.
 
     ``lane`` is the worker's number in the order of joining. First it waited ``barrier`` seconds for the
@@ -102,7 +91,7 @@ class Work(msgspec.Struct, frozen=True):
     """All rows as numpy columns, sorted by lane and in it by time, and a column entry for each lane.
 
     Times are in seconds since the study began. The columns from ``worker`` on have an entry for each lane,
-    the others for each row: see :class:`Row` and :class:`Lane`.
+    the others for each row: see :class:`WorkRow` and :class:`WorkerLane`.
     """
 
     lane: "npt.NDArray[np.int64]"
@@ -138,40 +127,32 @@ class Work(msgspec.Struct, frozen=True):
 class RowSink(Protocol):
     """Takes rows in the order in which they ended."""
 
-    def add(self, row: Row, worker: "PresentWorker", end: float, earlier: float) -> int:
+    def add(self, row: WorkRow, worker: PresentWorker, end: float, earlier: float) -> int:
         """Take in work that a worker has ended at ``end``; return the number of its row.
 
         ``earlier`` of its seconds lie in what counted as the driver's wait of the row ``worker.chain`` until now.
         """
 
 
+_CODES = ("q", "q", "h", "b", "b", "q", "d", "d", "d")  # of the fields of a row, as arrays name them
+
+
 class AllRows:
     """Keeps all rows, in columns."""
 
     def __init__(self) -> None:
-        self.lane, self.trial, self.epochs = array("q"), array("q"), array("q")
-        self.rung, self.kind, self.ending = array("h"), array("b"), array("b")
-        self.barrier, self.driver, self.seconds = array("d"), array("d"), array("d")
+        names = WorkRow.__struct_fields__
+        self._columns: dict[str, array[Any]] = {name: array(code) for name, code in zip(names, _CODES, strict=True)}
 
-    def __len__(self) -> int:
-        return len(self.lane)
-
-    def add(self, row: Row, worker: "PresentWorker", end: float, earlier: float) -> int:
+    def add(self, row: WorkRow, worker: PresentWorker, end: float, earlier: float) -> int:
         """Append a row."""
         if earlier:
-            self.driver[worker.chain] -= earlier
-        self.lane.append(row.lane)
-        self.trial.append(row.trial)
-        self.rung.append(row.rung)
-        self.kind.append(row.kind)
-        self.ending.append(row.ending)
-        self.epochs.append(row.epochs)
-        self.barrier.append(row.barrier)
-        self.driver.append(row.driver)
-        self.seconds.append(row.seconds)
-        return len(self) - 1
+            self._columns["driver"][worker.chain] -= earlier
+        for column, value in zip(self._columns.values(), msgspec.structs.astuple(row), strict=True):
+            column.append(value)
+        return len(self._columns["lane"]) - 1
 
-    def work(self, more: Sequence[Row], lanes: Sequence[WorkerLane]) -> Work:
+    def work(self, more: Sequence[WorkRow], lanes: Sequence[WorkerLane]) -> Work:
         """Return all as columns. O(n log n).
 
         Args:
@@ -181,16 +162,14 @@ class AllRows:
         import numpy as np
 
         columns: dict[str, Any] = {}
-        for name in Row.__struct_fields__:
-            column = getattr(self, name)
+        for name, column in self._columns.items():
             added = np.array([getattr(row, name) for row in more], dtype=column.typecode)
             columns[name] = np.concatenate([np.array(column, dtype=column.typecode), added])
         order = np.argsort(columns["lane"], kind="stable")
         columns = {name: column[order] for name, column in columns.items()}
-        for name in ("worker", "place"):
-            columns[name] = np.array([getattr(lane, name) for lane in lanes], dtype=np.int64)
-        for name in ("paused", "joined", "left", "tail"):
-            columns[name] = np.array([getattr(lane, name) for lane in lanes], dtype=np.float64)
+        for name in WorkerLane.__struct_fields__:
+            kind = np.int64 if name in ("worker", "place") else np.float64
+            columns[name] = np.array([getattr(lane, name) for lane in lanes], dtype=kind)
         begin, end = _times(columns)
         return Work(begin=begin, end=end, **columns)
 
@@ -208,128 +187,23 @@ def _times(columns: dict[str, Any]) -> tuple[Any, Any]:
 
 
 JobEnded = JobFinished | JobPaused | JobFailed | TrialWithdrawn
-_ROUNDING = 2e-6  # both times and durations are rounded to a microsecond
 _ENDINGS: dict[type, int] = {JobFinished: RESULT, JobPaused: PAUSED, JobFailed: FAILED, TrialWithdrawn: WITHDRAWN}
 
 
-class PresentWorker:
-    """A worker that is there, and what it has in hand.
-
-    ``free`` is when its last work ended; ``jobs`` are those that it has in hand (trial -> rung), the first of which was
-    given to it at the time ``ordered``; ``chain`` is the row since which it worked without a wait. Before that row it
-    waited for the driver ``waited`` seconds, until ``waited_until``.
-    """
-
-    __slots__ = (
-        "chain",
-        "free",
-        "holds",
-        "jobs",
-        "joined",
-        "lane",
-        "ordered",
-        "paused",
-        "place",
-        "releasing",
-        "rung",
-        "waited",
-        "waited_until",
-        "worker",
-    )
-
-    def __init__(self, worker: WorkerId, *, lane: int, place: int, paused: float, joined: float) -> None:
-        self.worker, self.lane, self.place = worker, lane, place
-        self.paused = paused
-        self.joined = self.free = joined
-        self.rung = 0
-        self.chain = -1
-        self.waited, self.waited_until = 0.0, joined
-        self.jobs: dict[TrialId, int] = {}
-        self.ordered = joined
-        self.holds: TrialId | None = None
-        self.releasing: TrialId | None = None
-
-    def cut(self, time: float, ending: int) -> Row | None:
-        """Return the work that is not over at ``time``, as if it ended then; None if there is none."""
-        if self.releasing is not None:
-            return Row(self.lane, self.releasing, self.rung, SAVING, ending, 0, 0.0, 0.0, time - self.free)
-        if not self.jobs:
-            return None
-        begin, (trial, rung) = min(max(self.free, self.ordered), time), next(reversed(self.jobs.items()))
-        return Row(self.lane, trial, rung, TRAINING, ending, 0, begin - self.free, 0.0, time - begin)
-
-    def order(self, trial: TrialId, rung: int, time: float) -> None:
-        """It was given a job."""
-        if not self.jobs:
-            self.ordered = time
-        self.jobs.pop(trial, None)
-        self.jobs[trial] = rung
-
-    def stay(self, left: float, last: Row | None) -> WorkerLane:
-        """Return the worker's stay until ``left``, when it had ``last`` in hand."""
-        tail = left - self.free if last is None else 0.0
-        return WorkerLane(self.worker, self.place, self.paused, self.joined, left, tail)
+def cut(worker: PresentWorker, time: float, ending: int) -> WorkRow | None:
+    """Return the work of a worker that is not over at ``time``, as if it ended then; None if there is none."""
+    if worker.releasing is not None:
+        return WorkRow(worker.lane, worker.releasing, worker.rung, SAVING, ending, 0, 0.0, 0.0, time - worker.free)
+    if not worker.jobs:
+        return None
+    begin, (trial, rung) = min(worker.since, time), next(reversed(worker.jobs.items()))
+    return WorkRow(worker.lane, trial, rung, TRAINING, ending, 0, begin - worker.free, 0.0, time - begin)
 
 
-class Places:
-    """The places that workers take, one after another, and how long they stood empty."""
-
-    def __init__(self) -> None:
-        self._count = 0
-        self._free: list[int] = []
-        self._session_began = 0.0
-        self._past_sessions = 0.0
-        self._past_absence = 0.0
-        self._is_staffed = False
-        self._vacant_since: deque[float] = deque()
-
-    def take(self, time: float) -> int:
-        """A worker has joined: return its place, the lowest that is free."""
-        since = self._vacant_since.popleft() if self._vacant_since else self._session_began
-        self._past_absence += time - since
-        self._is_staffed = True
-        if self._free:
-            return heappop(self._free)
-        self._count += 1
-        return self._count - 1
-
-    def leave(self, place: int) -> None:
-        """A worker is gone, as its session ended or fewer were wanted."""
-        heappush(self._free, place)
-
-    def lose(self, place: int, time: float) -> None:
-        """A worker is lost; another may take its place."""
-        self.leave(place)
-        self._vacant_since.append(time)
-
-    def change(self, workers: int, time: float) -> None:
-        """There are to be so many places from now on; those that come on top stand empty until a worker joins."""
-        taken, vacant = self._count - len(self._free), self._vacant_since
-        vacant.extend([time] * (workers - taken - len(vacant)))
-        while vacant and taken + len(vacant) > workers:
-            vacant.pop()
-
-    def start_session(self, end_of_the_last: float, time: float) -> None:
-        """Another session begins; all workers of the last have left."""
-        self._past_absence += self._vacant(end_of_the_last)
-        self._past_sessions += end_of_the_last - self._session_began
-        self._session_began = time
-        self._is_staffed = False
-        self._vacant_since.clear()
-
-    def wall_seconds(self, now: float) -> float:
-        """Return the seconds of all sessions until now."""
-        return self._past_sessions + now - self._session_began
-
-    def absence(self, now: float) -> float:
-        """Return the seconds that places stood empty until now."""
-        return self._past_absence + self._vacant(now)
-
-    def _vacant(self, time: float) -> float:
-        """Return how long the places that are empty at ``time`` have been so in this session."""
-        if not self._is_staffed:
-            return time - self._session_began
-        return sum(time - since for since in self._vacant_since)
+def _stay(worker: PresentWorker, left: float, last: WorkRow | None) -> WorkerLane:
+    """Return a worker's stay until ``left``, when it had ``last`` in hand."""
+    tail = left - worker.free if last is None else 0.0
+    return WorkerLane(worker.worker, worker.place, worker.paused, worker.joined, left, tail)
 
 
 class Timeline(Observer):
@@ -346,43 +220,37 @@ class Timeline(Observer):
         """Seconds since the study began, at the last event."""
         self.sessions = 0
         self.knows_orders = False
-        self.guessed = 0
-        """Waits of which it is not known how much was for the driver and how much at a barrier."""
-        self.workers: dict[WorkerId, PresentWorker] = {}
-        """Those that are there."""
+        self._workers = Workers()
         self._kept = AllRows()
         self._rows: RowSink = self._kept if rows is None else rows
         self._past: dict[int, WorkerLane] = {}
-        self._joined = 0
-        self._places = Places()
-        self._drawn: dict[TrialId, float] = {}  # without orders: when a new trial was given out
-        self._times = array("d")  # without orders: when anything happened
+
+    @property
+    def workers(self) -> dict[WorkerId, PresentWorker]:
+        """Those that are there."""
+        return self._workers.present
 
     @property
     def wall_seconds(self) -> float:
         """Seconds that the study ran, all its sessions together."""
-        return self._places.wall_seconds(self.now)
+        return self._workers.wall_seconds(self.now)
 
     @property
     def absence(self) -> float:
-        """Seconds that places stood empty: until a worker joined, or its session ended.
-
-        That is from the session's start, or from the loss of the worker before. A session that no worker
-        joined counts as one empty place.
-        """
-        return self._places.absence(self.now)
+        """Seconds that places stood empty; see :meth:`Workers.absence`."""
+        return self._workers.absence(self.now)
 
     def work(self) -> Work:
         """Return all that workers did until now. O(n log n)."""
-        more = [row for worker in self.workers.values() if (row := worker.cut(self.now, CUT_OFF)) is not None]
+        more = [row for worker in self.workers.values() if (row := cut(worker, self.now, CUT_OFF)) is not None]
         return self._kept.work(more, self.stays(self.now))
 
     def stays(self, now: float) -> list[WorkerLane]:
         """Return the stays of all workers until ``now``, in the order of joining. O(workers)."""
         stays = dict(self._past)
         for worker in self.workers.values():
-            stays[worker.lane] = worker.stay(now, worker.cut(now, CUT_OFF))
-        return [stays[lane] for lane in range(self._joined)]
+            stays[worker.lane] = _stay(worker, now, cut(worker, now, CUT_OFF))
+        return [stays[lane] for lane in range(self._workers.joined)]
 
     def event(self, event: Event) -> None:
         """Take in one event. O(log n)."""
@@ -391,72 +259,47 @@ class Timeline(Observer):
         match event:
             case JobFinished() | JobPaused():
                 self._ended(event, epochs=event.resource - event.start)
-            case TrialStarted(trial=trial):
-                self._drawn[trial] = self.now
             case TrialReleased():
                 self._released(event)
             case WorkerJoined(worker=worker):
-                self._join(worker)
+                if worker in self.workers:  # no driver has written that
+                    self._depart(worker, self.now, LOST)
+                self._workers.join(worker, self.now)
             case JobFailed() | TrialWithdrawn():
                 self._ended(event)
             case WorkerLost():
                 self._lose(event)
             case SessionStarted():
-                self._start_session(before)
+                for worker in list(self.workers):
+                    self._depart(worker, before, CUT_OFF)
+                self._workers.start_session(before, self.now)
+                self.sessions += 1
             case WorkersChanged(workers=workers):
-                self._places.change(workers, self.now)
+                self._workers.change(workers, self.now)
             case ProgramCompiled():
                 self._compiled(event)
-            case (
-                PlacesChanged()
-                | StopRequested()
-                | StudyPaused()
-                | StudyContinued()
-                | TrialsExtended()
-                | ConfigurationEnqueued()
-            ):
-                pass
             case _:
-                assert_never(event)
-        if self.now > before and not self.knows_orders:
-            self._times.append(self.now)
+                pass
 
     def followed(self, order: Followed) -> None:
         """Take in an order. O(1)."""
         self.knows_orders |= not isinstance(order, Verdict)
-        if type(order) is Train:
-            if (worker := self.workers.get(order.worker)) is not None:
-                worker.order(order.trial, order.rung, self.now)
-        elif type(order) is Release and (worker := self.workers.get(order.worker)) is not None:
-            worker.releasing = order.trial
-
-    def _join(self, worker: WorkerId) -> None:
-        if (before := self.workers.get(worker)) is not None:  # no driver has written that
-            self._depart(before, self.now, LOST)
-        place = self._places.take(self.now)
-        paused = self.now - self.wall_seconds
-        self.workers[worker] = PresentWorker(worker, lane=self._joined, place=place, paused=paused, joined=self.now)
-        self._joined += 1
+        self._workers.followed(order, self.now)
 
     def _ended(self, event: JobEnded, *, epochs: int = 0) -> None:
         """A worker's job is over."""
-        worker, trial = self.workers.get(event.worker), event.trial
-        if worker is None:
-            return
-        ordered = self._drawn.pop(trial, None)
-        if worker.jobs.pop(trial, None) is not None:
-            ordered = worker.ordered
-        if ordered is None and worker.holds == trial:
-            ordered = worker.free  # it went on in place
-        worker.rung = event.rung
-        worker.holds = trial if type(event) is JobFinished and event.held else None
-        self._add(worker, trial, (TRAINING, _ENDINGS[type(event)], epochs), seconds=event.seconds, ordered=ordered)
-
-    def _released(self, event: TrialReleased) -> None:
-        """A worker let go of its trial, and saved it or not."""
         worker = self.workers.get(event.worker)
         if worker is not None:
-            worker.holds = worker.releasing = None
+            is_known = worker.jobs.pop(event.trial, None) is not None
+            worker.rung = event.rung
+            what = (TRAINING, _ENDINGS[type(event)], epochs)
+            self._add(worker, event.trial, what, seconds=event.seconds, ordered=worker.ordered if is_known else None)
+
+    def _released(self, event: TrialReleased) -> None:
+        """A worker has saved a trial, or not."""
+        worker = self.workers.get(event.worker)
+        if worker is not None:
+            worker.releasing = None
             self._add(worker, event.trial, (SAVING, SAVED, 0), seconds=event.seconds, ordered=worker.free)
 
     def _compiled(self, event: ProgramCompiled) -> None:
@@ -475,17 +318,17 @@ class Timeline(Observer):
         seconds: float,
         ordered: float | None,
     ) -> None:
-        """Append the work that ended now, and what the worker waited for before it."""
+        """Append the work that ended now, and the waits before it; ``ordered`` is None where nobody knows it."""
         now, free = self.now, worker.free
         may_have_waited_here = ordered is None or ordered < free
-        if ordered is None:
-            ordered = self._guess(free, now - seconds)
-        earliest = min(max(free, ordered), now)
+        earliest = min(free if ordered is None else max(free, ordered), now)
         begin = min(max(now - seconds, earliest), now)
         worked = now - begin
         has_waited_here = may_have_waited_here and worker.chain >= 0 and worked < seconds
         earlier = min(seconds - worked, worker.waited) if has_waited_here else 0.0
-        row = Row(worker.lane, trial, worker.rung, *what, earliest - free, begin - earliest, worked + earlier)
+        row = WorkRow(
+            worker.lane, TrialId(trial), worker.rung, *what, earliest - free, begin - earliest, worked + earlier
+        )
         number = self._rows.add(row, worker, now, earlier)
         worker.waited -= earlier
         worker.waited_until -= earlier
@@ -493,40 +336,19 @@ class Timeline(Observer):
             worker.chain, worker.waited, worker.waited_until = number, begin - earliest, begin
         worker.free = now
 
-    def _guess(self, free: float, begin: float) -> float:
-        """Return when the order for a job that began at ``begin`` was given, as far as events tell."""
-        last = bisect_left(self._times, begin + _ROUNDING) - 1
-        if last < 0 or self._times[last] <= free:
-            return free
-        self.guessed += 1
-        return self._times[last]
-
     def _lose(self, event: WorkerLost) -> None:
         worker = self.workers.get(event.worker)
         if worker is None:
             return
-        trial = event.trial
-        if trial is None:  # it had begun none of its jobs
+        if event.trial is None:  # it had begun none of its jobs
             worker.jobs.clear()
         else:
-            worker.order(trial, event.rung, self._drawn.pop(trial, worker.free))
-        self._depart(worker, self.now, LOST)
-        if event.is_dismissed:
-            self._places.leave(worker.place)
-        else:
-            self._places.lose(worker.place, self.now)
+            worker.order(event.trial, event.rung, worker.free)
+        self._depart(event.worker, self.now, LOST, is_lost=not event.is_dismissed)
 
-    def _depart(self, worker: PresentWorker, time: float, ending: int) -> None:
-        row = worker.cut(time, ending)
-        if row is not None:
+    def _depart(self, number: WorkerId, time: float, ending: int, *, is_lost: bool = False) -> None:
+        worker = self.workers[number]
+        if (row := cut(worker, time, ending)) is not None:
             self._rows.add(row, worker, time, 0.0)
-        self._past[worker.lane] = worker.stay(time, row)
-        del self.workers[worker.worker]
-
-    def _start_session(self, end_of_the_last: float) -> None:
-        for worker in list(self.workers.values()):
-            self._depart(worker, end_of_the_last, CUT_OFF)
-            self._places.leave(worker.place)
-        self._places.start_session(end_of_the_last, self.now)
-        self.sessions += 1
-        self._drawn.clear()
+        self._past[worker.lane] = _stay(worker, time, row)
+        self._workers.leave(number, time, is_lost=is_lost)

@@ -17,11 +17,10 @@ if TYPE_CHECKING:
 class TimeShares(msgspec.Struct, frozen=True, kw_only=True):
     """Seconds of all workers by what they did; together they are ``presence``.
 
-    ``failed`` is what jobs took that came to nothing: that failed, were withdrawn or lost with their worker.
+    ``failed`` are the seconds of jobs that failed, were withdrawn or lost with their worker.
     ``absence`` is not part of it: how long places stood empty, as at the start. ``wall`` is how long
     the study ran, all its sessions together. ``places`` is how many workers there were at a time: one that
-    comes after a lost one, or in a later session, takes its place. ``guessed``: waits that may have been for the driver
-    though they count as a barrier, as the orders are not known.
+    comes after a lost one, or in a later session, takes its place.
     """
 
     training: float
@@ -35,7 +34,6 @@ class TimeShares(msgspec.Struct, frozen=True, kw_only=True):
     wall: float
     workers: int
     places: int
-    guessed: int
 
     @property
     def presence(self) -> float:
@@ -60,7 +58,7 @@ class TimeShares(msgspec.Struct, frozen=True, kw_only=True):
 class RungTimes(msgspec.Struct, frozen=True):
     """Seconds of all workers for the jobs to one rung.
 
-    ``failed`` is what those took that came to nothing, beside ``training``. ``driver`` are the waits before these
+    ``failed`` are the seconds of those in vain, beside ``training``. ``driver`` are the waits before these
     jobs and before saving what they had trained. Over all rungs,
     with compiling, the barrier, the tail and the absence, they are a single worker's wall time.
     """
@@ -111,7 +109,6 @@ def time_shares(timeline: Timeline) -> TimeShares:
         wall=timeline.wall_seconds,
         workers=len(work.worker),
         places=int(work.place.max()) + 1 if len(work.place) else 0,
-        guessed=timeline.guessed,
     )
 
 
@@ -148,12 +145,12 @@ def decision_latency(timeline: Timeline) -> Latency | None:
     """Return how long workers waited to hear what comes next; None if no one ever did.
 
     Trials that went on in place are included, and so are jobs that lay waiting at their worker. Jobs
-    that the study could not give at once are not: see the barrier.
+    that the study could not give at once are not: see the barrier. Without orders nobody knows which these are.
     """
     import numpy as np
 
     waits = _waits(timeline.work())
-    if not len(waits):
+    if not timeline.knows_orders or not len(waits):
         return None
     median, p99 = np.percentile(waits, [50, 99])
     return Latency(len(waits), float(median), float(p99))

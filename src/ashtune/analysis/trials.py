@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 import msgspec
 
 from ashtune.analysis.counts import without_numbers
-from ashtune.analysis.hyperparameters import Columns, Hyperparameter, hyperparameters
-from ashtune.analysis.in_common import FEWEST, in_common
+from ashtune.analysis.hyperparameters import FEWEST, Columns, Hyperparameter, hyperparameters, in_common
 from ashtune.core.errors import SettingsError
 from ashtune.core.events import (
     Event,
@@ -219,13 +218,7 @@ class Trials(Observer, Sequence[TrialRecord]):
         ended, others = np.zeros(len(self), bool), np.array(self.rungs) >= 0
         ended[trials] = True
         others[list(self.reasons)] = False
-        columns = self.columns()
-        return in_common(
-            ended,
-            others,
-            {name: np.array(column) for name, column in columns.numbers.items()},
-            {name: (np.array(column.codes), column.texts) for name, column in columns.texts.items()},
-        )
+        return in_common(ended, others, self.columns())
 
     def dataframe(self) -> "pandas.DataFrame":
         """Return one row a trial: number, status, rung, resource, hyperparameters, metrics, seconds, reason, origin.

@@ -12,7 +12,6 @@ from ashtune.analysis.loading import StudyReader
 from ashtune.core.errors import SettingsError, StudyError, in_one_line
 from ashtune.core.jobs import TrialId
 from ashtune.core.plaintext import shown
-from ashtune.reports.study_info import study_info
 from ashtune.space.space import Space
 
 if TYPE_CHECKING:
@@ -77,7 +76,7 @@ class Figures:
         reader = self._reader
         tally = Tally(reader.ladder, reader.settings.goal)
         reader.tell([tally])  # with orders, which say what runs
-        return ladder_figure(tally, study_info(reader).expected(tally), unit=self._unit)
+        return ladder_figure(tally, reader.info().expected(tally), unit=self._unit)
 
     @in_one_line
     def plot_rungs(self) -> "Figure":
@@ -174,7 +173,7 @@ class Figures:
         reader = self._reader
         audit = Audit(reader.ladder, reader.settings.goal, reader.scheduler)
         reader.tell([audit])
-        return audit_figure(audit, study_info(reader).expected(reader.tally), unit=self._unit)
+        return audit_figure(audit, reader.info().expected(reader.tally), unit=self._unit)
 
     @in_one_line
     def plot_roofline(self) -> "Figure":

@@ -19,7 +19,6 @@ from ashtune.core.options import checked
 from ashtune.core.plaintext import error_line, shown
 from ashtune.driver.options import WhatIfOptions, flat
 from ashtune.reports.figures.front import in_a_row
-from ashtune.reports.study_info import study_info
 from ashtune.space.configspace import space_of_record
 from ashtune.space.space import Space
 from ashtune.study import objective_file as objectives
@@ -318,7 +317,7 @@ class Study(Figures):
         from ashtune.driver.environment import missing_parts  # imports every engine
         from ashtune.reports.sections import ReportedStudy
 
-        return ReportedStudy(self._reader.settings, self._reader.ladder, study_info(self._reader, missing_parts))
+        return ReportedStudy(self._reader.settings, self._reader.ladder, self._reader.info(missing_parts))
 
     @in_one_line
     def export(self, to: str, out: str | PathLike[str] | None = None) -> str:
@@ -458,7 +457,7 @@ class Study(Figures):
         reader = self._reader
         try:
             study = ReportedStudy(
-                reader.settings, reader.ladder, study_info(reader), tally=reader.tally, outcome=reader.outcome
+                reader.settings, reader.ladder, reader.info(), tally=reader.tally, outcome=reader.outcome
             )
             has_function = (self.directory / objectives.NAME).exists()
             shown = glance(study, can_resume=has_function and not reader.settings.simulated)

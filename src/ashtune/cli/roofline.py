@@ -174,8 +174,7 @@ def _machine(given: argparse.Namespace) -> "Roofs":
 def _show(placed: "Placed") -> None:
     from ashtune.cli.showing import say
     from ashtune.driver.environment import processor
-    from ashtune.reports.diagnosis import diagnosis
-    from ashtune.reports.roofline import lanes_words, machine_lines, placement_rows, roofs_table
+    from ashtune.reports.roofline import diagnosis, lanes_words, machine_lines, placement_rows, roofs_table
     from ashtune.reports.terminal.text import show
 
     if placed.machine.array_bytes:

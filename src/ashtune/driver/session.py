@@ -17,7 +17,7 @@ from typing import Any, NoReturn
 
 import msgspec
 
-from ashtune.analysis.loading import Outcome
+from ashtune.analysis.loading import Outcome, StudyInfo
 from ashtune.analysis.tally import Tally
 from ashtune.core import process
 from ashtune.core.errors import NoResultError, StudyError
@@ -46,8 +46,7 @@ from ashtune.engines.loop import Drive
 from ashtune.engines.protocol import Brief, Engine, Workers
 from ashtune.engines.registry import worker_count
 from ashtune.engines.stop import GRACE_SECONDS, SLURM_ENDS, TRY_AGAIN, StopSwitch, time_in_slurm
-from ashtune.reports.best import why_no_result
-from ashtune.reports.study_info import StudyInfo
+from ashtune.reports.tables import why_no_result
 from ashtune.reports.terminal.live import display_for, in_a_notebook
 from ashtune.reports.terminal.text import show, write
 from ashtune.search.protocol import Proposer, Search

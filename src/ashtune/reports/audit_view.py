@@ -126,8 +126,8 @@ def _bad(record: RungAudit) -> int:
 
 
 def _says_little(record: RungAudit) -> bool:
-    is_known = record.correlation is not None and record.pairs >= ENOUGH_PAIRS
-    return is_known and record.correlation is not None and record.correlation < LOW_CORRELATION
+    correlation, is_enough = record.correlation, record.pairs >= ENOUGH_PAIRS
+    return correlation is not None and is_enough and correlation < LOW_CORRELATION
 
 
 class AuditSection(Section):

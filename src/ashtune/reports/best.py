@@ -1,24 +1,44 @@
-"""What was found: the best trials, how the best result came about, and the learning curves."""
+"""What was found: the best trials, the front, what was confirmed, how the best came about, and the learning curves."""
 
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TypeGuard
 
+import msgspec
+
+from ashtune.analysis.confirm import Confirmed
 from ashtune.analysis.counts import BestResult
 from ashtune.analysis.tally import Tally
-from ashtune.core.jobs import Goal
-from ashtune.core.numbers import number_text, plural, result_text, shortened, value_text
+from ashtune.core.numbers import number_text, plural, result_text, seconds_text, value_text
 from ashtune.reports.figures.curves import curves_figure
+from ashtune.reports.figures.front import front_figure, in_a_row
 from ashtune.reports.figures.progress import BestSoFar, best_over_resource_figure, best_over_time_figure
 from ashtune.reports.page import html
 from ashtune.reports.sections import ReportedStudy, Section
-from ashtune.reports.tables import BAD, GOOD, HEADING, INDENT, QUIET, WARNING, line, trials_table
+from ashtune.reports.tables import (
+    BAD,
+    GOOD,
+    HEADING,
+    INDENT,
+    QUIET,
+    WARNING,
+    bare_table,
+    indented,
+    line,
+    place_of_best,
+    trials_table,
+    why_no_result,
+)
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
     from rich.table import Table
     from rich.text import Text
 
 SHOWN = 15
-REASON_CHARACTERS = 200
+LINES = 8
+"""Of the front in the terminal."""
+DIGITS = 5
+NOISELESS = "Every repeated value is the first one again: "
 
 
 class BestSection(Section):
@@ -29,19 +49,14 @@ class BestSection(Section):
     shows_live = True
 
     def blocks(self) -> Iterator[html.Block]:
-        tally, unit, goal = self.study.tally, self.study.unit, self.study.goal
-        best, anywhere = tally.best, tally.best_at_any_rung
-        if best is None:
+        tally, unit = self.study.tally, self.study.unit
+        if (best := tally.best) is None:
             yield html.words(no_result_sentence(tally), style="bad")
             return
-        sentences = [best_sentence(tally, best, unit=unit)]
-        if _is_better(anywhere, best):
-            sentences.append(
-                f"Best at any rung: {number_text(anywhere.metrics.get(goal.metric), 6)} at {unit} "
-                f"{anywhere.resource:,}, trial {anywhere.trial}."
-            )
+        yield html.words(best_sentence(tally, best, unit=unit))
+        if _is_better(anywhere := tally.best_at_any_rung, best):
+            yield html.words(f"Best at any rung: {self._words_of(anywhere)}.")
         configuration = self.study.configuration(best.trial)
-        yield html.words(*sentences)
         yield html.pairs({name: value_text(value) for name, value in configuration.items()})
         yield html.table(self._best_trials())
 
@@ -49,42 +64,41 @@ class BestSection(Section):
         """Return the trials that came farthest, the best first."""
         trials, metrics = self.study.trials, self.study.goal.metrics
         records = [trials[trial] for _, _, trial in self.study.results.standings()[:SHOWN]]
-        columns = {name: [number_text(record.metrics.get(name), 5) for record in records] for name in metrics}
+        columns = {name: [number_text(record.metrics.get(name), DIGITS) for record in records] for name in metrics}
         return trials_table(records, columns, [record.result_resource for record in records], unit=self.study.unit)
 
     def lines(self) -> "Iterator[Text]":
-        tally, info, goal = self.study.tally, self.study.info, self.study.goal
-        best, anywhere = tally.best, tally.best_at_any_rung
-        if best is None:
+        tally, goal = self.study.tally, self.study.goal
+        if (best := tally.best) is None:
             yield line(no_result_sentence(tally), BAD)
             return
-        top = ", the top rung" if best.rung == tally.ladder.top else ", the highest rung reached"
-        named = ", the named winner" if tally.confirmed is not None else ""
         first = line("").append("best  ", HEADING).append(result_text(goal, best.metrics, 6), GOOD)
-        yield first.append(f" at {info.unit} {best.resource:,}{top} (trial {best.trial}{named}){_how_chosen(goal)}")
-        if best.violation:
-            yield line(INDENT + "no trial is feasible: this one violates the constraints least", WARNING)
-        yield from _aligned(self.study.configuration(best.trial))
+        yield first.append(f" {place_of_best(tally, best, unit=self.study.unit)}")
+        yield from self._configuration(best)
         others = {name: number_text(value) for name, value in best.metrics.items() if name not in goal.metrics}
         if others:
             yield line(INDENT + "with " + ", ".join(f"{name} = {value}" for name, value in others.items()), QUIET)
-        if _is_better(anywhere, best):
+        if _is_better(anywhere := tally.best_at_any_rung, best):
             yield line("")
-            value = result_text(goal, anywhere.metrics, 6)
-            first = line("").append("best at any rung  ", HEADING).append(value, "")
-            yield first.append(f" at {info.unit} {anywhere.resource:,} (trial {anywhere.trial})")
+            yield line("").append("best at any rung  ", HEADING).append(self._words_of(anywhere), "")
             if anywhere.trial != best.trial:
-                yield from _aligned(self.study.configuration(anywhere.trial))
+                yield from self._configuration(anywhere)
+
+    def _words_of(self, anywhere: BestResult) -> str:
+        value = result_text(self.study.goal, anywhere.metrics, 6)
+        return f"{value} at {self.study.unit} {anywhere.resource:,} (trial {anywhere.trial})"
+
+    def _configuration(self, best: BestResult) -> "Iterator[Text]":
+        configuration = self.study.configuration(best.trial)
+        longest = max(map(len, configuration), default=0)
+        for name, value in configuration.items():
+            shown = number_text(value, digits=6) if type(value) is float else value_text(value)
+            yield line(f"{INDENT}{name:<{longest}}  {shown}")
 
 
 def best_sentence(tally: Tally, best: BestResult, *, unit: str) -> str:
     """Say what the best result of a study is, how far its trial was trained, and how it was chosen."""
-    goal, top = tally.goal, "the top rung" if best.rung == tally.ladder.top else "the highest rung reached"
-    named = ", the named winner" if tally.confirmed is not None else ""
-    return (
-        f"Best at {top}: {result_text(goal, best.metrics, 6)} at {unit} {best.resource:,}, trial {best.trial}"
-        f"{named}{_how_chosen(goal)}{_infeasible(best)}."
-    )
+    return f"Best: {result_text(tally.goal, best.metrics, 6)} {place_of_best(tally, best, unit=unit)}."
 
 
 def no_result_sentence(tally: Tally) -> str:
@@ -93,39 +107,130 @@ def no_result_sentence(tally: Tally) -> str:
     return f"No trial has a result{why}."
 
 
-def why_no_result(tally: Tally) -> str:
-    """Say how many trials came to nothing, and why most of them did."""
-    reasons = max((tally.failures, tally.withdrawals), key=lambda reasons: reasons.total)
-    if not reasons.total:
-        return "no trial reported"
-    what = "failed" if reasons is tally.failures else "withdrawn"
-    most = reasons.groups()[0]
-    of_them = "" if most.count == reasons.total else f", {most.count:,} of them"
-    reason = shortened(most.reason, REASON_CHARACTERS)
-    return f"{plural(reasons.total, 'trial')} {what}{of_them} with {reason}"
-
-
 def _is_better(anywhere: BestResult | None, best: BestResult) -> TypeGuard[BestResult]:
     """Whether the best result at any rung is better than that at the highest; of several objectives nobody can say."""
     return anywhere is not None and not best.losses and anywhere.loss < best.loss
 
 
-def _how_chosen(goal: Goal) -> str:
-    """Return how one result of several objectives was chosen, if it was."""
-    if not goal.others:
-        return ""
-    return ", by the weights, of the front" if goal.weights else ", the knee of the front"
+class FrontSection(Section):
+    """The results that no other dominates, as a figure and as a table; nothing for a study with one objective."""
+
+    name, title = "front", "The front"
+    uses = ("tally", "trials", "results")
+
+    def blocks(self) -> Iterator[html.Block]:
+        front, row, goal = self.study.tally.front, self._row, self.study.goal
+        if not row:
+            return
+        more = f" The figure shows the first two of {len(goal.others) + 1} metrics." if len(goal.others) > 1 else ""
+        yield html.words(f"{self._what(row)}: none is better in one metric and worse in none.{more}")
+        yield html.figures(front=front_figure(front, self.study.results, unit=self.study.unit))
+        columns = {name: [number_text(best.metrics.get(name), DIGITS) for best in row] for name in goal.metrics}
+        records, resources = [self.study.trials[best.trial] for best in row], [best.resource for best in row]
+        yield html.table(trials_table(records, columns, resources, unit=self.study.unit))
+
+    def lines(self) -> "Iterator[Text]":
+        if not (row := self._row):
+            return
+        yield line("").append("front  ", HEADING).append(self._what(row))
+        for best in row[:LINES]:
+            yield line(f"{INDENT}{result_text(self.study.goal, best.metrics)}  (trial {best.trial})")
+        if len(row) > LINES:
+            yield line(f"{INDENT}and {len(row) - LINES:,} more", QUIET)
+
+    def data(self) -> Mapping[str, Any]:
+        if not self.study.goal.others:
+            return {}
+        return {
+            "front": [
+                {
+                    "trial": best.trial,
+                    "rung": best.rung,
+                    "resource": best.resource,
+                    "metrics": best.metrics,
+                    "configuration": dict(self.study.configuration(best.trial)),
+                }
+                for best in self._row
+            ]
+        }
+
+    @property
+    def _row(self) -> list[BestResult]:
+        return list(in_a_row(self.study.tally.front)) if self.study.goal.others else []
+
+    def _what(self, row: list[BestResult]) -> str:
+        return f"{plural(len(row), 'result')} at {self.study.unit} {row[0].resource:,} that no other there dominates"
 
 
-def _infeasible(best: BestResult) -> str:
-    return "; no trial is feasible, and this one violates the constraints least" if best.violation else ""
+class ConfirmedSection(Section):
+    """The named winner, and every value that it was named by."""
+
+    name, title = "confirmed", "What was confirmed"
+    uses = ("tally",)
+    shows_live = True
+
+    def blocks(self) -> Iterator[html.Block]:
+        if (confirmed := self.study.tally.confirmed) is not None:
+            yield html.words(*self._sentences(confirmed))
+            yield html.table(_confirmed_table(confirmed))
+        elif left := self._left():
+            yield html.words(left)
+
+    def lines(self) -> "Iterator[RenderableType]":
+        if (confirmed := self.study.tally.confirmed) is not None:
+            first, *others = self._sentences(confirmed)
+            yield line("").append("confirmed  ", HEADING).append(first, GOOD)
+            yield from (indented(line(other, WARNING if other.startswith(NOISELESS) else "")) for other in others)
+            yield indented(_confirmed_table(confirmed))
+        elif left := self._left():
+            yield line(left)
+
+    def data(self) -> dict[str, Any]:
+        if (confirmed := self.study.tally.confirmed) is None:
+            return {}
+        named: dict[str, Any] = msgspec.to_builtins(confirmed)
+        return named
+
+    def _left(self) -> str:
+        """Say that some were confirmed, and no winner can be named yet."""
+        count = len(self.study.tally.confirmations)
+        return f"{plural(count, 'training')} to confirm the best, no winner is named yet" if count else ""
+
+    def _sentences(self, confirmed: Confirmed) -> Iterator[str]:
+        metric, times = self.study.goal.metric, len(confirmed.values)
+        mean = f"{metric} {number_text(confirmed.mean, DIGITS)} on average over seeds"
+        if confirmed.low is not None and confirmed.high is not None:
+            low, high = number_text(confirmed.low, DIGITS), number_text(confirmed.high, DIGITS)
+            mean += f", with {confirmed.level:.0%} confidence from {low} to {high}"
+        yield f"The named winner is trial {confirmed.trial}: {mean}."
+        yield (
+            f"{plural(len(confirmed.all), 'configuration')} trained once more with {plural(times, 'other seed')} each; "
+            "first values flatter, as the configurations were chosen for them."
+        )
+        trainings = self.study.tally.confirmations
+        yield (
+            f"These trainings took {seconds_text(trainings.seconds)} and {trainings.epochs:,} {self.study.unit}s, "
+            "which no count of the search includes; the time of their rung does."
+        )
+        if confirmed.low is None:
+            yield "One more value says nothing of the noise: more seeds give an interval."
+        if confirmed.is_noiseless:
+            is_program = self.study.tally.is_program
+            unused = "program does not use {seed}" if is_program else "training function does not use trial.seed"
+            yield f"{NOISELESS}the {unused}."
 
 
-def _aligned(configuration: Mapping[str, Any]) -> "Iterator[Text]":
-    longest = max(map(len, configuration), default=0)
-    for name, value in configuration.items():
-        shown = number_text(value, digits=6) if type(value) is float else value_text(value)
-        yield line(f"{INDENT}{name:<{longest}}  {shown}")
+def _confirmed_table(confirmed: Confirmed) -> "Table":
+    from rich.text import Text
+
+    table = bare_table()
+    for name in ("trial", "first", "repeated", "mean"):
+        table.add_column(Text(name), justify="left" if name == "repeated" else "right")
+    for one in confirmed.all:
+        values = ", ".join("failed" if value is None else number_text(value, DIGITS) for value in one.values)
+        mean = "-" if one.mean is None else number_text(one.mean, DIGITS)
+        table.add_row(*map(Text, (str(one.trial), number_text(one.first, DIGITS), values, mean)))
+    return table
 
 
 class ProgressSection(Section):

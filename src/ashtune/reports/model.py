@@ -83,7 +83,7 @@ class Comparison(msgspec.Struct, frozen=True):
         return f"Of {proposals} {self.proposed.promoted:,} went on, of {draws} beside them {self.random.promoted:,}."
 
 
-def compared(promotions: Promotions, what: str, sorts: Collection[Sort]) -> Comparison | None:
+def comparison_of(promotions: Promotions, what: str, sorts: Collection[Sort]) -> Comparison | None:
     """Return how proposals of some sorts did; None if there are none."""
     trials = [trial for stretch in promotions.compared(sorts) for trial in stretch]
     drawn = [trial for trial in trials if promotions.sorts[trial] == Sort.RANDOM]
@@ -129,7 +129,7 @@ class ModelSection(Section):
 
     @cached_property
     def _comparisons(self) -> list[Comparison]:
-        each = (compared(self._promotions, what, sorts) for what, sorts in COMPARED.items())
+        each = (comparison_of(self._promotions, what, sorts) for what, sorts in COMPARED.items())
         return [comparison for comparison in each if comparison is not None]
 
     @property

@@ -4,16 +4,15 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from ashtune.analysis.estimate import increments
-from ashtune.analysis.expected import Expected, expected
+from ashtune.analysis.expected import Expected, expected, increments
 from ashtune.core.errors import SettingsError
 from ashtune.core.ladder import Ladder
 from ashtune.core.numbers import plural
-from ashtune.reports.tables import bare_table
+from ashtune.reports.tables import HEADING, WARNING, bare_table, line
 from ashtune.schedulers.registry import SchedulerView
 
 if TYPE_CHECKING:
-    from rich.console import Group, RenderableType
+    from rich.console import Group
     from rich.table import Table
 
 
@@ -83,18 +82,11 @@ def plan(scheduler: SchedulerView, ladder: Ladder, trials: int) -> Plan:
 def plan_view(planned: Plan, *, unit: str) -> "Group":
     """Return the plan as something rich can draw: its name, its table, and what it costs."""
     from rich.console import Group
-    from rich.text import Text
 
-    parts: list[RenderableType] = [
-        Text(f"{planned.scheduler}, {plural(planned.trials, 'trial')}", "bold"),
-        Text(""),
-        plan_table(planned, unit=unit),
-        Text(""),
-        Text(saving_line(planned, unit=unit)),
-    ]
-    if not planned.rungs[-1].trials:
-        parts.append(Text(too_few_trials(planned.rungs[-1].resource, unit=unit), "yellow"))
-    return Group(*parts)
+    empty, title = line(""), line(f"{planned.scheduler}, {plural(planned.trials, 'trial')}", HEADING)
+    last = [] if planned.rungs[-1].trials else [line(too_few_trials(planned.rungs[-1].resource, unit=unit), WARNING)]
+    table, saving = plan_table(planned, unit=unit), line(saving_line(planned, unit=unit))
+    return Group(title, empty, table, empty, saving, *last)
 
 
 def too_few_trials(top: int, *, unit: str) -> str:

@@ -1,11 +1,14 @@
 """The profile of a study: where its training time went by function, all workers merged, flat and as a flame graph.
 
+Rule: names come from a study that someone else may have made, so nothing but printable characters is shown.
+
 Source of the flat profile: Graham, Kessler, McKusick, *gprof: a call graph execution profiler*, SIGPLAN 1982. A sampler
 counts no calls, so there is the total time of a function in place of what one of its calls took.
 """
 
 import re
 import sys
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from html import escape
 from itertools import accumulate
@@ -14,12 +17,12 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from ashtune.analysis.functions import WorkingSeconds, totals_of
 from ashtune.core.errors import StudyError
+from ashtune.core.events import JobFailed, JobFinished, JobPaused, TrialReleased, TrialWithdrawn
 from ashtune.core.numbers import plural, seconds_text, share_text, shortened
 from ashtune.reports.page import html
 from ashtune.reports.sections import Section
-from ashtune.reports.tables import bare_table
+from ashtune.reports.tables import HEADING, INDENT, bare_table, line
 from ashtune.study.disk import DISK, write_new
 from ashtune.study.journal import NAME, read_events
 from ashtune.training.profiling import FOLDER, WorkerProfile, read_profiles
@@ -32,6 +35,9 @@ if TYPE_CHECKING:
 TOP = 15
 FLAME = f"{FOLDER}/flame.html"
 """Where the flame graph is in the study's directory."""
+_LIBRARY = re.compile(r".*/(?:site-packages|dist-packages|python3\.[0-9]+)/")
+_PACKAGE = f"{Path(__file__).parents[2]}/"
+_WORK = (JobFinished, JobFailed, JobPaused, TrialWithdrawn, TrialReleased)
 _FONT = re.compile(r"https://fonts\.googleapis\.com/[^\"]*")  # the page does without
 _OPENS_AS = ('{viewMode:"call-stack"}', '{viewMode:"timeline"}')
 
@@ -53,7 +59,7 @@ class ProfileRecord(msgspec.Struct, frozen=True, kw_only=True):
 class Profile(msgspec.Struct, frozen=True, kw_only=True):
     """The profile of a study: ``seconds`` in functions, of ``worked_seconds`` that its journal has.
 
-    These are the seconds of training and saving of all workers in the sessions that were profiled.
+    These are the seconds of training and saving of the workers that have a profile.
     """
 
     records: list[ProfileRecord]
@@ -71,15 +77,15 @@ def profile_of(study: Path) -> Profile | None:
     profiles = list(read_profiles(study))
     if not profiles:
         return None
-    working = WorkingSeconds()
-    for event in read_events(study / NAME):
-        working.event(event)
+    workers = {profile.worker for profile in profiles}
+    events = read_events(study / NAME)
+    worked = sum(event.seconds for event in events if isinstance(event, _WORK) and event.worker in workers)
     records = flat_profile(profiles)
     return Profile(
         records=records,
         workers=len(profiles),
         seconds=records[-1].cumulative_seconds if records else 0.0,
-        worked_seconds=working.seconds_beside([profile.worker for profile in profiles]),
+        worked_seconds=worked,
     )
 
 
@@ -95,30 +101,50 @@ def read_profile(study: Path) -> Profile:
     return profile
 
 
+def _name(frame: str, here: str) -> str:
+    """Return file, line and name from pyinstrument's word for a function."""
+    identity, _, attributes = frame.partition("\x01")
+    name, file, line = (*identity.split("\x00"), "", "")[:3]
+    if file == "<built-in>":
+        return _printable(f"{{built-in {name}}}")
+    of_class = f"{attributes[1:]}." if attributes.startswith("c") else ""
+    file = _LIBRARY.sub("", file.removeprefix(here).removeprefix(_PACKAGE))
+    return _printable(f"{file}:{line} {of_class}{name}")
+
+
+def _printable(text: str) -> str:
+    return "".join(character if character.isprintable() else "?" for character in text)
+
+
 def flat_profile(profiles: Sequence[WorkerProfile]) -> list[ProfileRecord]:
     """Merge workers' profiles; return a record for each function, the one with most self seconds first."""
-    functions = sorted(totals_of(profiles).items(), key=lambda pair: (-pair[1].self_seconds, pair[0]))
-    whole = sum(totals.self_seconds for _, totals in functions)
-    running = accumulate(totals.self_seconds for _, totals in functions)
+    here, own, total = f"{Path.cwd()}/", defaultdict[str, float](float), defaultdict[str, float](float)
+    for profile in profiles:
+        names = [_name(frame, here) for frame in profile.frames]
+        for stack in profile.stacks:
+            for name in dict.fromkeys(names[place] for place in stack.frames):  # one that calls itself counts once
+                total[name] += stack.seconds
+            own[names[stack.frames[-1]]] += stack.seconds
+    order, whole = sorted(total, key=lambda name: (-own[name], name)), sum(own.values())
+    running = accumulate(own[name] for name in order)
     return [
         ProfileRecord(
-            share=totals.self_seconds / whole if whole > 0 else 0.0,
+            share=own[name] / whole if whole > 0 else 0.0,
             cumulative_seconds=cumulative,
-            self_seconds=totals.self_seconds,
-            seconds=totals.seconds,
+            self_seconds=own[name],
+            seconds=total[name],
             name=name,
         )
-        for (name, totals), cumulative in zip(functions, running, strict=True)
+        for name, cumulative in zip(order, running, strict=True)
     ]
 
 
 def profile_view(profile: Profile, top: int | None = TOP) -> "Group":
     """Return the profile as something rich can draw: what it covers, and its first functions; None: all of them."""
     from rich.console import Group
-    from rich.text import Text
 
-    lines = [Text(f"  {line}") for line in profile_words(profile, top)]
-    return Group(Text("profile of training", "bold"), *lines, Text(), profile_table(profile, top))
+    lines = [line(INDENT + words) for words in profile_words(profile, top)]
+    return Group(line("profile of training", HEADING), *lines, line(""), profile_table(profile, top))
 
 
 def profile_words(profile: Profile, top: int | None = TOP) -> list[str]:

@@ -1,6 +1,10 @@
-"""The report of a study out of its sections: as a page, as a summary for the terminal, as data for JSON."""
+"""The report of a study out of its sections: as a page, as a summary for the terminal, as data for JSON.
 
-from collections.abc import Callable, Sequence
+An installed package adds a section by an entry point of the group ``ashtune.report_sections``: its name, and a class
+derived from :class:`~ashtune.reports.sections.Section`. It stands before the last section, which says how to go on.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import msgspec
@@ -13,23 +17,69 @@ from ashtune.core.events import Event
 from ashtune.core.numbers import number_text, plural, seconds_text, share_text
 from ashtune.core.observer import ObservedStudy, Observer
 from ashtune.core.orders import Followed
-from ashtune.core.plaintext import error_line
+from ashtune.core.parts import entry_points
+from ashtune.core.plaintext import error_line, one_line, shown
 from ashtune.core.version import __version__
+from ashtune.reports.audit_view import AuditSection
+from ashtune.reports.best import BestSection, ConfirmedSection, CurvesSection, FrontSection, ProgressSection
+from ashtune.reports.hyperparameters import CostSection, HyperparametersSection
 from ashtune.reports.looks import go
+from ashtune.reports.model import ModelSection
 from ashtune.reports.page import html
-from ashtune.reports.registry import sections
-from ashtune.reports.rungs import rung_records
+from ashtune.reports.profile import ProfileSection
+from ashtune.reports.roofline import RooflineSection
 from ashtune.reports.sections import ReportedStudy, Section
 from ashtune.reports.tables import HEADING, WARNING, line
 from ashtune.reports.terminal.text import as_text
+from ashtune.reports.the_run import FactsSection, TroubleSection
+from ashtune.reports.times import RungsSection, TimelineSection, rung_records
 from ashtune.study.factory import observed_study
 
 if TYPE_CHECKING:
     from rich.console import Group, RenderableType
 
+GROUP = "ashtune.report_sections"
+BUILT_IN: tuple[type[Section], ...] = (
+    BestSection,
+    FrontSection,
+    ConfirmedSection,
+    ProgressSection,
+    RungsSection,
+    TimelineSection,
+    CurvesSection,
+    HyperparametersSection,
+    CostSection,
+    AuditSection,
+    ModelSection,
+    RooflineSection,
+    ProfileSection,
+    TroubleSection,
+    FactsSection,
+)
+
 T = TypeVar("T")
 TellAll = Callable[[Sequence[Observer]], Outcome]
 """Tells observers a whole journal, and returns how the study ended."""
+
+
+def sections() -> Mapping[str, type[Section] | str]:
+    """Return the sections by name; of one that cannot be used, why, in one line."""
+    built_in: dict[str, type[Section] | str] = {kind.name: kind for kind in BUILT_IN}
+    installed: dict[str, type[Section] | str] = {}
+    for entry in entry_points(GROUP):
+        name = one_line(entry.name)
+        try:
+            kind = entry.load()
+        except Exception as error:  # noqa: BLE001 - whatever importing another's module raises
+            kind = f"it cannot be imported ({error_line(error)})"
+        if not isinstance(kind, str) and not (isinstance(kind, type) and issubclass(kind, Section)):
+            kind = f"{shown(kind)} is no section; derive its class from {Section.__module__}.Section"
+        if name in built_in:
+            kind = f"a section of ashtune is called {name}; give another name"
+            name = one_line(f"{name} ({entry.value})")
+        installed[name] = kind
+    last = built_in.popitem()
+    return {**built_in, **installed, last[0]: last[1]}
 
 
 def report_page(study: ReportedStudy, tell: TellAll) -> str:
@@ -167,7 +217,7 @@ def _replayed(study: ReportedStudy, part: Literal["blocks", "lines", "data"], te
             entries.append(_Entry(name, kind, study))
     if tell is None:
         return entries
-    own = [_Guarded(observer, entry) for entry in entries for observer in entry.observers]
+    own = [_ObserverOfSection(observer, entry) for entry in entries for observer in entry.observers]
     observed = observed_study(study.settings, study.ladder, study.directory)
     for guarded in own:
         guarded.begin(observed, 0)
@@ -226,10 +276,10 @@ class _Entry:
 
     def lines(self) -> "Sequence[RenderableType]":
         """Return its lines. They are drawn here once: a line that rich cannot draw would end the whole summary."""
-        lines = self.attempt(self._drawn)
+        lines = self.attempt(self._draw)
         return [line(f"{self.name} is left out: {self.problem}", WARNING)] if lines is None else lines
 
-    def _drawn(self) -> "list[RenderableType]":
+    def _draw(self) -> "list[RenderableType]":
         from rich.console import Group
 
         lines: list[RenderableType] = [line(each) if isinstance(each, str) else each for each in self._section.lines()]
@@ -241,7 +291,7 @@ class _Entry:
         return self.attempt(lambda: msgspec.json.decode(msgspec.json.encode(dict(self._section.data()))))
 
 
-class _Guarded(Observer):
+class _ObserverOfSection(Observer):
     """An observer of a section: when it raises, the section is left out."""
 
     def __init__(self, observer: Observer, entry: _Entry) -> None:

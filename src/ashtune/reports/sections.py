@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 
 from ashtune.analysis.curves import Curves
 from ashtune.analysis.expected import Expected
-from ashtune.analysis.loading import Outcome
+from ashtune.analysis.loading import Outcome, StudyInfo
 from ashtune.analysis.results import Results
 from ashtune.analysis.tally import Tally
 from ashtune.analysis.timeline import Timeline
@@ -25,7 +25,6 @@ from ashtune.core.jobs import Goal, TrialId
 from ashtune.core.ladder import Ladder
 from ashtune.core.observer import Observer
 from ashtune.reports.page.html import Block
-from ashtune.reports.study_info import StudyInfo
 from ashtune.study.settings import Settings
 
 if TYPE_CHECKING:
@@ -120,12 +119,10 @@ class ReportedStudy:
 
     def _shared(self, observer: ObserverT) -> ObserverT:
         if self.is_replayed:
-            remedy = (
-                "`shows_live` is for sections that read the tally only"
-                if self.is_live
-                else "name it in `uses` of the section"
+            raise RuntimeError(
+                f"{type(observer).__name__} was not told this study: name it in `uses` of the section, which with "
+                "`shows_live` can read the tally only"
             )
-            raise RuntimeError(f"{type(observer).__name__} was not told this study: {remedy}")
         self.observers.append(observer)
         return observer
 

@@ -7,7 +7,8 @@ import msgspec
 from ashtune.analysis.tally import Tally
 from ashtune.core.numbers import number_text, plural, seconds_text, share_text
 from ashtune.reports.figures.progress import BestSoFar
-from ashtune.reports.rungs import RungRecord, rung_records, rung_table
+from ashtune.reports.tables import HEADING, QUIET, bare_table, line
+from ashtune.reports.times import RungRecord, rung_records, rung_table
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -40,30 +41,15 @@ class Simulated(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def simulated(
-    scheduler: str,
-    workers: int,
-    tally: Tally,
-    progress: BestSoFar,
-    *,
-    wall_seconds: float,
-    real_seconds: float,
+    scheduler: str, workers: int, tally: Tally, progress: BestSoFar, *, wall_seconds: float, real_seconds: float
 ) -> Simulated:
-    """Return what two observers found of a simulated study.
-
-    Args:
-        scheduler: Its name.
-        workers: How many there were.
-        tally: Its counts.
-        progress: Its best results.
-        wall_seconds: When it ended.
-        real_seconds: What simulating it took.
-    """
+    """Return what two observers found of a simulated study."""
     at_the_top = progress.steps_at[tally.ladder.top] if len(progress.steps_at) > tally.ladder.top else []
     near = None
     if at_the_top:
         last = at_the_top[-1].loss
         near = next(step.seconds for step in at_the_top if step.loss <= last + NEAR * abs(last))
-    best, presence = tally.best, tally.presence
+    best = tally.best
     return Simulated(
         scheduler=scheduler,
         workers=workers,
@@ -71,7 +57,7 @@ def simulated(
         jobs=tally.arrived,
         epochs=tally.epochs,
         wall_seconds=wall_seconds,
-        utilisation=min(1.0, tally.training_seconds / presence) if presence > 0 else 0.0,
+        utilisation=tally.utilisation or 0.0,
         first_seconds=at_the_top[0].seconds if at_the_top else None,
         near_seconds=near,
         metric=tally.goal.metric,
@@ -84,25 +70,17 @@ def simulated(
 
 def simulated_view(study: Simulated, *, unit: str) -> "Group":
     """Return a simulated study as something rich can draw."""
-    from rich.console import Group, RenderableType
-    from rich.table import Table
-    from rich.text import Text
+    from rich.console import Group
 
-    pairs = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+    pairs = bare_table()
     for name, value in _pairs(study, unit):
         pairs.add_row(name, value)
+    pairs.show_header = False
     title = f"{study.scheduler} on {plural(study.workers, 'worker')}, {plural(study.trials, 'trial')}, in virtual time"
     rate = study.jobs / study.real_seconds if study.real_seconds > 0 else 0.0
-    parts: list[RenderableType] = [
-        Text(title, "bold"),
-        Text(""),
-        pairs,
-        Text(""),
-        rung_table(study.rungs, unit=unit),
-        Text(""),
-        Text(f"simulated in {seconds_text(study.real_seconds)}: {rate:,.0f} jobs/s", "bright_black"),
-    ]
-    return Group(*parts)
+    speed = f"simulated in {seconds_text(study.real_seconds)}: {rate:,.0f} jobs/s"
+    table, empty = rung_table(study.rungs, unit=unit), line("")
+    return Group(line(title, HEADING), empty, pairs, empty, table, empty, line(speed, QUIET))
 
 
 def _pairs(study: Simulated, unit: str) -> list[tuple[str, str]]:

@@ -1,19 +1,25 @@
-"""The one look of all tables and lines: tables have no rules and bold titles, lines one of five styles."""
+"""The one look and the one wording of what several views show: tables, lines, the best result, why there is none.
+
+Tables have no rules and bold titles, lines one of five styles.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from ashtune.core.numbers import value_text
+from ashtune.core.numbers import plural, shortened, value_text
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.table import Table
     from rich.text import Text
 
+    from ashtune.analysis.counts import BestResult, Reasons
+    from ashtune.analysis.tally import Tally
     from ashtune.analysis.trials import TrialRecord
 
 INDENT = "  "
 HEADING, QUIET, GOOD, BAD, WARNING = "bold", "bright_black", "bold green", "red", "yellow"
+REASON_CHARACTERS = 200
 
 
 def bare_table(*, gap: int = 2, has_footer: bool = False) -> "Table":
@@ -71,3 +77,30 @@ def indented(what: "RenderableType", times: int = 1) -> "RenderableType":
     from rich.padding import Padding
 
     return Padding(what, (0, 0, 0, times * len(INDENT)))
+
+
+def place_of_best(tally: "Tally", best: "BestResult", *, unit: str) -> str:
+    """Say where the best result is and how it was chosen: ``at epoch 81, the top rung (trial 5)``."""
+    goal, top = tally.goal, "the top rung" if best.rung == tally.ladder.top else "the highest rung reached"
+    named = ", the named winner" if tally.confirmed is not None else ""
+    chosen = (", by the weights, of the front" if goal.weights else ", the knee of the front") if goal.others else ""
+    violates = "; no trial is feasible, and this one violates the constraints least" if best.violation else ""
+    return f"at {unit} {best.resource:,}, {top} (trial {best.trial}{named}){chosen}{violates}"
+
+
+def why_no_result(tally: "Tally") -> str:
+    """Say how many trials failed or were withdrawn, whichever are more, and why most of them did."""
+    text = max(
+        (tally.failures.total, most_frequent(tally.failures, "trial", "failed")),
+        (tally.withdrawals.total, most_frequent(tally.withdrawals, "trial", "withdrawn")),
+    )[1]
+    return text or "no trial reported"
+
+
+def most_frequent(reasons: "Reasons", noun: str, what: str) -> str:
+    """Return how many there are and the most frequent reason: ``12 trials failed, 9 of them with ...``."""
+    if not reasons.total:
+        return ""
+    most = reasons.groups()[0]
+    of_them = "" if most.count == reasons.total else f", {most.count:,} of them"
+    return f"{plural(reasons.total, noun)} {what}{of_them} with {shortened(most.reason, REASON_CHARACTERS)}"

@@ -29,39 +29,34 @@ class TroubleSection(Section):
     shows_live = True
 
     def blocks(self) -> Iterator[html.Block]:
-        tally, missing = self.study.tally, self.study.info.missing()
-        for reasons, what in (
-            (tally.failures, "trials failed"),
-            (tally.withdrawals, "trials were withdrawn"),
-            (tally.lost_workers, "workers were lost"),
-        ):
-            if reasons.total:
-                groups = reasons.groups()
-                shared = (f" ({words})" if words else "" for words in self._in_common(groups))
-                named = [
-                    f"{group.count:,} x {group.reason}{words}" for group, words in zip(groups, shared, strict=True)
-                ]
-                yield html.words(f"{reasons.total:,} {what}:", *named)
+        for reasons, noun, what, _ in self._kinds():
+            groups = reasons.groups()
+            named = (f"{group.count:,} x {group.reason}" for group in groups)
+            shared = (f" ({words})" if words else "" for words in self._in_common(groups))
+            yield html.words(f"{plural(reasons.total, noun)} {what}:", *map("".join, zip(named, shared, strict=True)))
         if ended := [trial for trial in self.study.trials if trial.reason][:TRIALS_SHOWN]:
             why = {"why": [trial.reason for trial in ended]}
             yield html.table(trials_table(ended, why, [trial.resource for trial in ended], unit=self.study.unit))
-        if notes := [*self.study.outcome.notes_with(tally), *([missing] if missing else [])]:
-            yield html.words(*notes)
+        yield html.words(*self.study.outcome.notes_with(self.study.tally), self.study.info.missing())
 
     def lines(self) -> "Iterator[RenderableType]":
-        tally, parts = self.study.tally, []
+        for reasons, noun, what, style in self._kinds():
+            yield line(f"{plural(reasons.total, noun)} {what}", f"{HEADING} {style}")
+            yield from self._reasons(reasons, shows_traceback=noun == "trial")
+        if notes := self.study.outcome.notes_with(self.study.tally):
+            yield line("notes", HEADING)
+            yield from (indented(line(note, WARNING)) for note in notes)
+
+    def _kinds(self) -> Iterator[tuple[Reasons, str, str, str]]:
+        """Yield each kind of trouble that there was: its reasons, what it befell, how, and its style."""
+        tally = self.study.tally
         for reasons, noun, what, style in (
             (tally.failures, "trial", "failed", BAD),
             (tally.withdrawals, "trial", "withdrawn", WARNING),
             (tally.lost_workers, "worker", "lost", WARNING),
         ):
             if reasons.total:
-                heading = line(f"{plural(reasons.total, noun)} {what}", f"{HEADING} {style}")
-                parts.append([heading, *self._reasons(reasons, shows_traceback=noun == "trial")])
-        if notes := self.study.outcome.notes_with(tally):
-            parts.append([line("notes", HEADING), *(indented(line(note, WARNING)) for note in notes)])
-        for number, part in enumerate(parts):
-            yield from ([line(""), *part] if number else part)
+                yield reasons, noun, what, style
 
     def _reasons(self, reasons: Reasons, *, shows_traceback: bool) -> "Iterator[RenderableType]":
         """Yield what went wrong by reason, with what its trials have in common, the first trial and its traceback."""

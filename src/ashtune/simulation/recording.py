@@ -10,6 +10,8 @@ from array import array
 from collections import defaultdict, deque
 from statistics import fmean, median
 
+import msgspec
+
 from ashtune.analysis.loading import StudyReader
 from ashtune.analysis.timeline import COMPILING, FAILED, LOST, PAUSED, RESULT, SAVING, Timeline, Work
 from ashtune.analysis.timeline_times import time_shares
@@ -133,7 +135,10 @@ class Recorder(Observer):
         Raises:
             StudyError: If no trial was trained at all, or they were trained in too small units.
         """
-        self._take_waits(timeline.work())
+        work = timeline.work()
+        if not timeline.knows_orders:  # waits for other trials are among them
+            work = msgspec.structs.replace(work, driver=0 * work.driver)
+        self._take_waits(work)
         trials = [trial for trial in self._trials if not trial.is_left_out]
         jobs = [job for trial in trials for job in trial.jobs if not job.is_void]
         if not jobs:
@@ -148,7 +153,7 @@ class Recorder(Observer):
         shares = time_shares(timeline)
         timing = Timing(
             starts=tuple(sorted(self._starts)[: max(1, shares.places)]),
-            handover=(shares.driver + shares.compiling) / len(jobs),
+            handover=(float(work.driver.sum()) + shares.compiling) / len(jobs),
             save=fmean(self._saves) if self._saves else 0.0,
             warmup=warmup,
         )

@@ -218,7 +218,7 @@ class Predictor:
         training = curves.training(stretch=_luck if draw else None, has_curves=machine.reads_curves)
         stays = [Stay(self.traces.timing.start(number)) for number in range(choice.workers)]
         engine = SimulatedEngine(training, workers=stays, seed=draw)
-        tally, seen = Tally(choice.ladder, goal), _Seen(self.traces, choice.ladder.top)
+        tally, seen = Tally(choice.ladder, goal), _ReplayWatch(self.traces, choice.ladder.top)
         wall = simulate(machine, engine, [tally, seen], trials=choice.trials, goal=goal)
         return Replayed(
             wall=wall,
@@ -230,7 +230,7 @@ class Predictor:
         )
 
 
-class _Seen(Observer):
+class _ReplayWatch(Observer):
     """Counts epochs beyond what is known, and notes when the first trial was trained to the top; an observer."""
 
     def __init__(self, traces: Traces, top: int) -> None:

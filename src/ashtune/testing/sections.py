@@ -17,7 +17,7 @@ from typing import Any
 
 import msgspec
 
-from ashtune.analysis.loading import Outcome
+from ashtune.analysis.loading import Outcome, StudyInfo
 from ashtune.core.confirm import Confirm
 from ashtune.core.events import (
     Event,
@@ -35,7 +35,6 @@ from ashtune.core.observer import ObservedStudy
 from ashtune.core.orders import Train
 from ashtune.reports.page import html
 from ashtune.reports.sections import ReportedStudy, Section
-from ashtune.reports.study_info import StudyInfo
 from ashtune.reports.terminal.text import as_text
 from ashtune.schedulers.registry import SchedulerView, view_of
 from ashtune.space.space import Space

@@ -15,18 +15,18 @@ from rich.segment import Segment, SegmentLines
 from rich.table import Table
 from rich.text import Text
 
-from ashtune.analysis.counts import Reasons
-from ashtune.analysis.estimate import estimate
+from ashtune.analysis.expected import estimate
+from ashtune.analysis.loading import StudyInfo
 from ashtune.analysis.tally import Tally
 from ashtune.core.numbers import bytes_text, configuration_text, plural, result_text, seconds_text, share_text
 from ashtune.core.plaintext import visible
 from ashtune.reports.looks import TRIALS, Look
-from ashtune.reports.study_info import StudyInfo
+from ashtune.reports.tables import QUIET, WARNING, most_frequent, place_of_best
 
 WIDEST, NARROW = 120, 56
 WORKERS_SHOWN = 16
 LOW_UTILISATION, SECONDS_BEFORE_A_WARNING = 0.9, 5.0
-QUIET, STRONG, WARNING = "bright_black", "bold", "yellow"
+STRONG = "bold"
 PROMOTED, PAUSED, FAILED, RUNNING = (TRIALS[name].style for name in ("promoted", "paused", "failed", "running"))
 
 
@@ -104,19 +104,19 @@ class Frame:
     def _best(self, width: int) -> Iterator[Text]:
         tally, info = self._tally, self._info
         if (best := tally.best) is not None:
-            value = result_text(tally.goal, best.metrics)
-            where = f"   trial {best.trial} at {info.unit} {best.resource:,}"
-            top = ", the top rung" if best.rung == tally.ladder.top else ""
-            yield Text.assemble(("best  ", QUIET), (value, f"{STRONG} {PROMOTED}"), where, (top, QUIET))
+            where = f"   {place_of_best(tally, best, unit=info.unit)}"
+            yield Text.assemble(
+                ("best  ", QUIET), (result_text(tally.goal, best.metrics), f"{STRONG} {PROMOTED}"), where
+            )
             yield Text("      " + configuration_text(info.configuration(best.trial), max(4, width - 10)), QUIET)
 
     def _notes(self, _: int) -> Iterator[Text]:
         """What went wrong, why the study stops, who proposed trials, what scheduler and search say: a line each."""
         tally = self._tally
         notes = (
-            (_why(tally.failures, "failed"), FAILED),
-            (_why(tally.withdrawals, "withdrawn"), WARNING),
-            (_why(tally.saving_problems, "problems after a result"), WARNING),
+            (most_frequent(tally.failures, "trial", "failed"), FAILED),
+            (most_frequent(tally.withdrawals, "trial", "withdrawn"), WARNING),
+            (most_frequent(tally.saving_problems, "checkpoint", "lost"), WARNING),
             (self._why_it_stops, WARNING),
             (tally.origins and f"trials  {tally.origins}", QUIET),
             (self._info.notes(), QUIET),
@@ -154,12 +154,13 @@ class Frame:
         wide = len(f"{max(tally.workers, default=0)}"), len(f"{tally.started}"), len(f"{tally.ladder.rungs[-1]:,}")
         who, doing, how_far = list[str](), list[RenderableType](), list[str]()
         for number, worker in islice(tally.workers.items(), shown):
-            trial = worker.trial if worker.state == "training" else worker.saving
-            who.append(f"{number:>{wide[0]}}" + (f"  trial {trial:>{wide[1]}}" if trial >= 0 else ""))
-            now, target = worker.resource, worker.target
-            if worker.state == "training":
-                doing.append(_Bar(target - worker.start, (now - worker.start, TRIALS["running"])))
-                how_far.append(f"{unit} {now:>{wide[2]},} of {target:<{wide[2]},}")
+            job, trial = worker.job, worker.releasing
+            if worker.state == "training" and job is not None:
+                trial = job.trial
+            who.append(f"{number:>{wide[0]}}" + (f"  trial {trial:>{wide[1]}}" if trial is not None else ""))
+            if worker.state == "training" and job is not None:
+                doing.append(_Bar(job.target - job.start, (worker.resource - job.start, TRIALS["running"])))
+                how_far.append(f"{unit} {worker.resource:>{wide[2]},} of {job.target:<{wide[2]},}")
             else:
                 doing.append(Text(worker.state, PAUSED if worker.state == "saving" else WARNING))
                 how_far.append("")
@@ -210,11 +211,3 @@ def _numbers(name: str, style: str, numbers: Iterable[int | str | None]) -> Text
         text = number if isinstance(number, str) else "" if number is None else f"{number:,}" if number else "-"
         column.append(f"\n{text}", None if number else QUIET)
     return column
-
-
-def _why(reasons: Reasons, what: str) -> str:
-    if not reasons.total:
-        return ""
-    first = reasons.groups()[0]
-    of_them = "" if first.count == reasons.total else f", {first.count:,} of them"
-    return f"{reasons.total:,} {what}{of_them}: {first.reason}"

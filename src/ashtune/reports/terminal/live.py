@@ -10,12 +10,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self, TextIO, cast
 
-from ashtune.analysis.estimate import estimate
+from ashtune.analysis.expected import estimate
+from ashtune.analysis.loading import StudyInfo
 from ashtune.analysis.tally import Tally
 from ashtune.core.numbers import plural, result_text, seconds_text, share_text
 from ashtune.core.observer import Observer
 from ashtune.core.plaintext import visible
-from ashtune.reports.study_info import StudyInfo
+from ashtune.reports.tables import place_of_best
 from ashtune.reports.terminal.text import Visible, as_html, as_text, is_a_terminal, write
 
 FRAME_SECONDS = 0.19  # just below the loop's tick, so that every tick draws
@@ -136,9 +137,9 @@ class NotebookDisplay(Display):
         self._logs = Path(info.directory, "logs").resolve()  # the notebook may change the folder
 
     def _show(self) -> None:
-        self._handle.update(self._drawn(), raw=True)
+        self._handle.update(self._draw(), raw=True)
 
-    def _drawn(self, *, is_over: bool = False) -> dict[str, str]:
+    def _draw(self, *, is_over: bool = False) -> dict[str, str]:
         """Return the frame as HTML and as text."""
         from ashtune.reports.page.html import escaped
         from ashtune.reports.terminal.frame import Frame
@@ -155,11 +156,11 @@ class NotebookDisplay(Display):
     def __enter__(self) -> Self:
         from IPython.display import display
 
-        self._handle: Any = display(self._drawn(), raw=True, display_id=True)
+        self._handle: Any = display(self._draw(), raw=True, display_id=True)
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._handle.update(self._drawn(is_over=True), raw=True)
+        self._handle.update(self._draw(is_over=True), raw=True)
 
 
 def display_for(tally: Tally, info: StudyInfo, *, stream: TextIO | None = None, quiet: bool = False) -> Display:
@@ -201,7 +202,7 @@ def progress_line(tally: Tally, info: StudyInfo) -> str:
     parts = [", ".join(filter(None, done))]
     if best is not None:
         value = result_text(tally.goal, best.metrics, equals="=")
-        parts.append(f"best {value} (trial {best.trial}, {info.unit} {best.resource})")
+        parts.append(f"best {value} {place_of_best(tally, best, unit=info.unit)}")
     if busy is not None:
         parts.append(f"{plural(len(tally.workers), 'worker')} {share_text(busy)} busy")
     left = "paused" if tally.is_paused else judged.left
