@@ -1,11 +1,10 @@
-"""What a timeline adds up to: the workers' time by state, by rung and by worker, and the decision latency."""
+"""What a timeline adds up to: the workers' time by state and by rung, and the decision latency."""
 
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from ashtune.analysis.timeline import COMPILING, CUT_OFF, IN_VAIN, LOST, SAVING, TRAINING, Timeline, Work
-from ashtune.core.jobs import WorkerId
 
 if TYPE_CHECKING:
     import numpy as np
@@ -76,15 +75,6 @@ class RungTimes(msgspec.Struct, frozen=True):
         return self.training + self.failed
 
 
-class WorkerTimes(msgspec.Struct, frozen=True):
-    """A worker: seconds it was there, those it trained, and their share."""
-
-    worker: WorkerId
-    presence: float
-    training: float
-    utilisation: float
-
-
 class Latency(msgspec.Struct, frozen=True):
     """Seconds from a report to the start of the worker's next job, saving aside, where it was given at once."""
 
@@ -126,19 +116,6 @@ def rung_times(timeline: Timeline) -> list[RungTimes]:
     saving = by_rung(work.seconds * (work.kind == SAVING))
     driver = by_rung(work.driver)
     return [RungTimes(k, rung, training[k], failed[k], saving[k], driver[k]) for k, rung in enumerate(rungs)]
-
-
-def worker_times(timeline: Timeline) -> list[WorkerTimes]:
-    """Return how busy each worker was, in the order in which they joined."""
-    import numpy as np
-
-    work = timeline.work()
-    trained = np.bincount(work.lane, weights=work.seconds * (work.kind == TRAINING), minlength=len(work.worker))
-    presence = work.left - work.joined
-    return [
-        WorkerTimes(WorkerId(int(worker)), float(there), float(busy), float(busy / there) if there > 0 else 0.0)
-        for worker, there, busy in zip(work.worker, presence, trained, strict=True)
-    ]
 
 
 def decision_latency(timeline: Timeline) -> Latency | None:

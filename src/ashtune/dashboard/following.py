@@ -18,7 +18,6 @@ import msgspec
 
 from ashtune.core.errors import AshtuneError, StudyError
 from ashtune.core.events import SessionStarted
-from ashtune.core.ladder import Ladder
 from ashtune.core.plaintext import error_line, one_line, visible
 from ashtune.dashboard.liveness import DriverProcess, ReadStudy, Standing, State, state_of
 from ashtune.dashboard.messages import NothingThere, TrialQuestion, TrialStatus
@@ -27,7 +26,7 @@ from ashtune.dashboard.reading import LadderGrew
 from ashtune.dashboard.trial_query import REASON_CHARACTERS, Query, row_of
 from ashtune.study.disk import DISK
 from ashtune.study.journal import NAME, read_settings
-from ashtune.study.settings import Settings, first_ladder
+from ashtune.study.journal import ladder_in_force
 
 POLL_SECONDS = 0.5
 """From one look at a journal to the next. A file system between hosts tells nobody that a file has grown."""
@@ -158,11 +157,8 @@ class FollowedStudy:
         summary = self.summary()
         with self._lock:
             if (picture := self._picture) is None:
-                steps: dict[str, Any] = {
-                    "over_time": {"time": [], "value": []},
-                    "over_resource": {"resource": [], "value": []},
-                }
-                return {**summary, **steps}, {**summary, "epochs": 0, "wall_seconds": 0.0, "utilisation": None}
+                no_steps = {"over_time": {"time": [], "value": []}, "over_resource": {"resource": [], "value": []}}
+                return {**summary, **no_steps}, {**summary, "epochs": 0, "wall_seconds": 0.0, "utilisation": None}
             best, metric = picture.best, picture.settings.goal.metric
             time_steps, resource_steps = best.over_time(best.so_far.steps), best.over_resource(best.so_far.steps)
             ran = self._ran(self._standing())
@@ -230,16 +226,13 @@ class FollowedStudy:
                 position=picture.position,
                 trial=trial,
                 status=TrialStatus(
-                    record.status,
-                    record.rung,
-                    record.resource,
-                    round(record.seconds, 3),
+                    record.status, record.rung, record.resource, round(record.seconds, 3),
                     one_line(record.reason, REASON_CHARACTERS),
                 ),
                 search=picture.settings.search_name,
                 best=None if best is None else int(best.trial),
                 pauses=picture.pauses,
-            )
+            )  # fmt: skip
 
     @property
     def position(self) -> int:
@@ -283,9 +276,8 @@ class FollowedStudy:
             if picture is self._next_picture and picture.has_read_all:
                 self._show(picture)
             self._problem, self._is_there, self._has_failed = "", True, False
-        except LadderGrew as grew:
-            is_level = False
-            self._renew(grew.ladder)
+        except LadderGrew:
+            self._must_open, is_level = True, False
         except AshtuneError as error:
             is_level = self._fail(str(error))
         except Exception as error:  # noqa: BLE001 - a study may be made to break whatever reads it
@@ -302,36 +294,22 @@ class FollowedStudy:
             self._is_alive = None if self._driver is None else self._driver.is_alive()
 
     def _open(self) -> None:
-        """Read the journal's first line, and begin to read the others."""
+        """Begin to read the journal. Another study is shown at once, the same one when all is read."""
         settings = read_settings(self._journal)
         status = DISK.status(str(self._journal))
-        self._begin(settings, first_ladder(settings), status.size)
-        self._must_open = False
-        self._grew_at = time.monotonic() - max(0.0, time.time() - status.changed_ns / 1e9)
-        self._longest_pause = 0.0
-
-    def _renew(self, ladder: Ladder) -> None:
-        """Begin to read the journal once more, for a ladder of more rungs."""
-        picture = self._next_picture or self._picture
-        assert picture is not None, "one was read"
-        with suppress(AshtuneError, OSError):
-            self._begin(picture.settings, ladder, DISK.status(str(self._journal)).size)
-
-    def _begin(self, settings: Settings, ladder: Ladder, size: int) -> None:
-        """Begin to read a journal of ``size`` bytes. Another study is shown at once, the same one when all is read."""
-        picture = Picture(self._journal, settings, ladder, size, self.shown)
+        picture = Picture(self._journal, settings, ladder_in_force(self._journal), status.size, self.shown)
         before = self._picture
         if before is not None and before.has_read_all and before.settings == settings:
             self._next_picture = picture
         else:
             self._show(picture)
+        self._must_open = False
+        self._grew_at = time.monotonic() - max(0.0, time.time() - status.changed_ns / 1e9)
+        self._longest_pause = 0.0
 
-    def _show(self, picture: Picture) -> None:
+    def _show(self, picture: Picture | None) -> None:
+        """Show a picture, and have every viewer be sent a snapshot."""
         self._picture, self._next_picture = picture, None
-        self._has_changed()
-
-    def _has_changed(self) -> None:
-        """Have every viewer be sent a snapshot."""
         self._number += 1
         self._make_at = 0.0
 
@@ -365,7 +343,7 @@ class FollowedStudy:
 
     def _say(self, problem: str) -> None:
         if self._picture is None and problem != self._problem:
-            self._has_changed()  # there are no parts that change
+            self._show(None)  # there are no parts that change
         self._problem = problem
 
     def _has_grown(self) -> None:

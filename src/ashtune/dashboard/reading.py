@@ -19,10 +19,6 @@ from ashtune.study.settings import next_ladder
 class LadderGrew(AshtuneError):  # noqa: N818 - it says what has happened
     """A session adds rungs above: what was made for fewer rungs has to be made anew."""
 
-    def __init__(self, ladder: Ladder) -> None:
-        super().__init__(f"there are {len(ladder.rungs)} rungs from now on")
-        self.ladder = ladder
-
 
 class StudyClock(Observer):
     """How long a study had run at the last event: the time between its sessions does not count.
@@ -52,7 +48,7 @@ class StudyClock(Observer):
         """
         if type(event) is SessionStarted:
             if len(event.rungs) > len(self._ladder.rungs):
-                raise LadderGrew(next_ladder(self._ladder, event))
+                raise LadderGrew("there are more rungs from now on")
             self._away += max(0.0, event.time - self._time)
             self.pauses.append((max(event.time, self._time), self._away))
         self._time = max(self._time, event.time)

@@ -14,7 +14,6 @@ from ashtune.analysis.timeline_times import (
     decision_latency,
     rung_times,
     time_shares,
-    worker_times,
 )
 from ashtune.core.numbers import number_text, plural, seconds_text, share_text
 from ashtune.reports.figures.timeline import timeline_figure
@@ -168,24 +167,17 @@ def time_findings(timeline: Timeline) -> list[str]:
     """Say in plain sentences where the workers' time went."""
     shares = time_shares(timeline)
     if shares.presence <= 0:
-        return ["no worker was there for any time"]
+        return ["No worker was there for any time."]
     sentences = []
-    busy = [worker for worker in worker_times(timeline) if worker.presence > 0]
-    if len(busy) > 1:
-        least, most = min(busy, key=lambda w: w.utilisation), max(busy, key=lambda w: w.utilisation)
-        sentences.append(
-            f"the busiest, worker {most.worker}, trained {share_text(most.utilisation)} of its time; "
-            f"the least busy, worker {least.worker}, {share_text(least.utilisation)}"
-        )
     if (latency := decision_latency(timeline)) is not None:
         sentences.append(
-            f"from a report to the start of the worker's next job it took {_short_text(latency.median)} "
-            f"(median), {_short_text(latency.p99)} (99th percentile), over {plural(latency.decisions, 'decision')}"
+            f"From a report to the start of the worker's next job it took {_short_text(latency.median)} "
+            f"(median), {_short_text(latency.p99)} (99th percentile), over {plural(latency.decisions, 'decision')}."
         )
     if shares.absence > 0:
-        sentences.append(f"places stood empty for {seconds_text(shares.absence)}, as until workers had started")
+        sentences.append(f"Places stood empty for {seconds_text(shares.absence)}, as until workers had started.")
     if not timeline.knows_orders:
-        sentences.append("the study's orders are not known: all waiting counts as waiting for the driver")
+        sentences.append("The study's orders are not known: all waiting counts as waiting for the driver.")
     return sentences
 
 
@@ -209,4 +201,4 @@ class TimelineSection(Section):
         yield html.figures(timeline=timeline_figure(timeline, unit=self.study.unit))
         yield html.figures(utilisation=utilisation_figure(timeline))
         yield html.table(time_shares_table(timeline))
-        yield html.words(*(f"{sentence[0].upper()}{sentence[1:]}." for sentence in time_findings(timeline)))
+        yield html.words(*time_findings(timeline))
