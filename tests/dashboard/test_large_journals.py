@@ -14,7 +14,7 @@ from ashtune.core.jobs import Constraint, Goal, Objective, TrialId, WorkerId
 from ashtune.core.ladder import Ladder
 from ashtune.dashboard import picture as pictures
 from ashtune.dashboard.liveness import Standing
-from ashtune.dashboard.trial_query import Query
+from ashtune.dashboard.trial_query import Query, table_of
 from ashtune.engines.simulated.model import Mortality, half_normal
 from ashtune.engines.simulated.workers import SimulatedEngine
 from ashtune.schedulers.ash import Ash
@@ -36,7 +36,7 @@ def seen(directory: Path) -> dict[str, Any]:
     picture.make(STANDING, picture.ran, 0, 0.0)
     shown: dict[str, Any] = {name: msgspec.json.decode(each.json) for name, each in picture.shown.items()}
     query = Query(search=("a",), sort="value", count=500)
-    shown["trials"] = msgspec.to_builtins(picture.tables.table(query).select(query))
+    shown["trials"] = msgspec.to_builtins(table_of(picture.trials, query).select(query))
     shown["facts"] = [msgspec.to_builtins(record) for record in picture.trials]
     shown["pauses"] = picture.pauses
     for name in ("trials", "facts"):

@@ -15,7 +15,7 @@ from ashtune.core.events import JobFinished, TrialStarted
 from ashtune.core.jobs import TrialId, WorkerId
 from ashtune.core.ladder import Ladder
 from ashtune.dashboard.messages import BadQuestion
-from ashtune.dashboard.trial_query import Query, Table, TrialTables, read_query
+from ashtune.dashboard.trial_query import Query, read_query, table_of
 from ashtune.search.origins import sort_of
 from tests.helpers.live_page import Client, served
 from tests.helpers.studies import tuned
@@ -185,10 +185,6 @@ def start(trials: Trials, number: int, configuration: dict[str, Any], origin: st
     trials.event(TrialStarted(0.0, TrialId(number), configuration, origin))
 
 
-def table_of(trials: Trials, query: Query) -> Table:
-    return TrialTables(trials).table(query)
-
-
 def test_a_hyperparameter_named_like_another_column_has_a_column_of_its_own() -> None:
     names = ["value", "status", "loss", "x", "config.x", "config.value"]
     trials = trials_with(*(Hyperparameter(name, "float", 0, 1) for name in names))
@@ -266,15 +262,14 @@ def test_sources_are_those_of_the_origins() -> None:
 
 def test_a_table_has_the_trials_that_started_since_the_last_one() -> None:
     trials = trials_with(Hyperparameter("rate", "float", 0, 1))
-    tables = TrialTables(trials)
     query = Query(sort="rate", count=10)
     for number in (0, 1, 2, 5000):
         start(trials, number, {"rate": 0.5}, "random")
-    selected = tables.table(query).select(query)
+    selected = table_of(trials, query).select(query)
     assert (selected.total, selected.trials[:5]) == (5001, [0, 1, 2, 5000, 3])
     for number, rate in ((3, 0.25), (5001, 0.125)):
         start(trials, number, {"rate": rate}, "random")
-    selected = tables.table(query).select(query)
+    selected = table_of(trials, query).select(query)
     assert (selected.total, selected.trials[:6]) == (5002, [5001, 3, 0, 1, 2, 5000])
 
 

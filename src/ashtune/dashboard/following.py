@@ -23,7 +23,7 @@ from ashtune.dashboard.liveness import DriverProcess, ReadStudy, Standing, State
 from ashtune.dashboard.messages import NothingThere, TrialQuestion, TrialStatus
 from ashtune.dashboard.picture import Picture, empty_parts
 from ashtune.dashboard.reading import LadderGrew
-from ashtune.dashboard.trial_query import REASON_CHARACTERS, Query, row_of
+from ashtune.dashboard.trial_query import REASON_CHARACTERS, Query, row_of, table_of
 from ashtune.study.disk import DISK
 from ashtune.study.journal import NAME, read_settings
 from ashtune.study.journal import ladder_in_force
@@ -157,8 +157,10 @@ class FollowedStudy:
         summary = self.summary()
         with self._lock:
             if (picture := self._picture) is None:
-                no_steps = {"over_time": {"time": [], "value": []}, "over_resource": {"resource": [], "value": []}}
-                return {**summary, **no_steps}, {**summary, "epochs": 0, "wall_seconds": 0.0, "utilisation": None}
+                no_time: dict[str, Any] = {"time": [], "value": []}
+                no_resource: dict[str, Any] = {"resource": [], "value": []}
+                series = {**summary, "over_time": no_time, "over_resource": no_resource}
+                return series, {**summary, "epochs": 0, "wall_seconds": 0.0, "utilisation": None}
             best, metric = picture.best, picture.settings.goal.metric
             time_steps, resource_steps = best.over_time(best.so_far.steps), best.over_resource(best.so_far.steps)
             ran = self._ran(self._standing())
@@ -183,7 +185,7 @@ class FollowedStudy:
         """
         with self._lock:
             picture = self._there()
-            table = picture.tables.table(query)
+            table = table_of(picture.trials, query)
         selected = table.select(query)
         with self._lock:
             records = [picture.trials[trial] for trial in selected.trials]

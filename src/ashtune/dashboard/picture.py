@@ -29,7 +29,6 @@ from ashtune.dashboard.parts.part import Part, Subject
 from ashtune.dashboard.parts.space import SpacePart
 from ashtune.dashboard.parts.workers import WorkersPart
 from ashtune.dashboard.reading import Reading, StudyClock
-from ashtune.dashboard.trial_query import TrialTables
 from ashtune.schedulers.registry import SchedulerView
 from ashtune.search.registry import learns
 from ashtune.study.factory import build_controller, scheduler_view
@@ -93,7 +92,6 @@ class Picture:
         self.workers = WorkersPart(late_subject)
         self.space = SpacePart(subject)
         self.trials = trials_of(settings, ladder, settings.goal.metrics[:MOST_METRICS])
-        self.tables = TrialTables(self.trials)
         self.best = BestPart(subject)
         self._head = HeadPart(subject, directory, self.tally, self.workers, self.trials.origin)
         rungs = LadderPart(subject, self.tally, self.workers)
@@ -109,7 +107,6 @@ class Picture:
         self.shown = {name: Shown() for name in self._parts}
         self._machine = scheduler_view(settings, first_ladder(settings))
         self._replay = _replay(settings, self._machine, len(ladder.rungs))
-        self._has_controller = self._replay is not None
         from_events = Replay(rungs=len(ladder.rungs))
         quick: list[Observer] = [self._clock, self.tally, self.trials, rungs, self.best]
         late: list[Observer] = [self.workers, curves, self._notes]
@@ -146,19 +143,17 @@ class Picture:
     @property
     def knows_end(self) -> bool:
         """Whether the study's scheduler can be asked whether all is done."""
-        return self._has_controller and self._replay is not None and not self._replay.difference
+        return self._replay is not None
 
     @property
     def is_complete(self) -> bool:
         """Whether all that the scheduler wanted is trained."""
-        return self.knows_end and self._replay is not None and self._replay.is_complete
+        return self._replay is not None and self._replay.is_complete
 
     @property
     def stopping(self) -> str:
         """Why the study stopped, or is about to; nothing if it did not."""
-        if self.knows_end and self._replay is not None:
-            return self._replay.stopping
-        return self.tally.stopping
+        return self.tally.stopping if self._replay is None else self._replay.stopping
 
     @property
     def is_busy(self) -> bool:
@@ -187,8 +182,8 @@ class Picture:
         if was != (self.has_read_all, self.is_level):  # parts of a half-read journal are not shown any longer
             for shown in self.shown.values():
                 shown.make_at = 0.0
-        if self._replay is not None and self._replay.difference and self._has_controller:
-            self._has_controller = False  # written under other rules: from here on events alone tell
+        if self._replay is not None and self._replay.difference:
+            self._replay = None  # written under other rules: from here on events alone tell
             self.workers.lose_orders()
         return is_level
 

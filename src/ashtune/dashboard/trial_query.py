@@ -9,8 +9,8 @@ name will do.
 
 import math
 import re
-from array import array
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -192,15 +192,12 @@ class Table(msgspec.Struct, frozen=True):
         """Return a column as numbers, NaN where a trial has none."""
         import numpy as np
 
-        if name == "number":
-            return np.arange(len(self.status), dtype=np.float64)
-        if name == "status":
-            return self.status.astype(np.float64)
         if name in self.numbers:
             column: Floats = self.numbers[name]
-            return _floats(column) if name in ("rung", "resource") else column
+            return column
         if name in self.texts:
-            return _floats(self.texts[name][0])
+            codes = self.texts[name][0]
+            return np.where(codes < 0, math.nan, codes)
         raise BadQuestion(f"{shown(name)} is no column; there are {', '.join((*COLUMNS, *self.columns.values()))}")
 
     def _having(self, word: str) -> "Mask":
@@ -240,53 +237,42 @@ class Table(msgspec.Struct, frozen=True):
         return mask
 
 
-class _Places(dict[str, int]):
-    """The place in :data:`SOURCES` of each origin that was asked for."""
+def table_of(trials: Trials, query: Query) -> Table:
+    """Return a copy of the columns that a query compares. O(trials)."""
+    import numpy as np
 
-    def __missing__(self, origin: str) -> int:
-        place = self[origin] = SOURCES.index(source_of(origin))
-        return place
+    columns = trials.columns()
+    names = column_names(columns.names, trials.values)
+    count, statuses = len(trials), np.frombuffer(bytes(trials.statuses), np.uint8)
+    numbers: dict[str, Any] = {
+        **{names[name]: column for name, column in columns.numbers.items()},
+        **trials.values,
+        "value": next(iter(trials.values.values())),
+        "number": range(count), "status": statuses,
+        "seconds": trials.seconds, "rung": trials.rungs, "resource": trials.resources,
+    }  # fmt: skip
+    wanted = query.names | {names.get(each.name, each.name) for each in query.where}
+    copies = {name: np.array(numbers[name], np.float64) for name in wanted if name in numbers}
+    if "rung" in copies:
+        copies["rung"][copies["rung"] < 0] = math.nan
+    return Table(
+        status=statuses,
+        source=np.fromiter(map(_place, trials.origins), np.uint8, count),
+        numbers=copies,
+        texts={
+            names[name]: (np.array(column.codes), list(column.texts))
+            for name, column in columns.texts.items()
+            if names[name] in wanted or query.search
+        },
+        reasons=dict(trials.reasons) if query.search else {},
+        columns=names,
+    )
 
 
-class TrialTables:
-    """Makes tables of a study's trials, of what a query compares.
-
-    Args:
-        trials: All of them, with the metrics that count in columns.
-    """
-
-    def __init__(self, trials: Trials) -> None:
-        self._trials = trials
-        self._places = _Places()
-
-    def table(self, query: Query) -> Table:
-        """Return a copy of the columns that a query compares. O(trials)."""
-        import numpy as np
-
-        def copy(column: "array[int] | array[float]") -> Any:
-            return np.array(memoryview(column))
-
-        trials, columns = self._trials, self._trials.columns()
-        names = column_names(columns.names, trials.values)
-        numbers: dict[str, array[int] | array[float]] = {
-            **{names[name]: column for name, column in columns.numbers.items()},
-            **trials.values,
-            "value": next(iter(trials.values.values())),
-            "seconds": trials.seconds, "rung": trials.rungs, "resource": trials.resources,
-        }  # fmt: skip
-        wanted = query.names | {names.get(each.name, each.name) for each in query.where}
-        return Table(
-            status=np.frombuffer(bytes(trials.statuses), np.uint8),
-            source=np.frombuffer(bytes(map(self._places.__getitem__, trials.origins)), np.uint8),
-            numbers={name: copy(numbers[name]) for name in wanted if name in numbers},
-            texts={
-                names[name]: (copy(column.codes), list(column.texts))
-                for name, column in columns.texts.items()
-                if names[name] in wanted or query.search
-            },
-            reasons=dict(trials.reasons) if query.search else {},
-            columns=names,
-        )
+@lru_cache(10_000)
+def _place(origin: str) -> int:
+    """Return the place in :data:`SOURCES` of an origin."""
+    return SOURCES.index(source_of(origin))
 
 
 def column_names(hyperparameters: Sequence[str], metrics: Mapping[str, Any]) -> dict[str, str]:
@@ -321,13 +307,6 @@ def row_of(record: TrialRecord, metric: str, columns: Mapping[str, str]) -> dict
             for name, value in islice(record.configuration.items(), MOST_VALUES)
         },
     }
-
-
-def _floats(codes: "Numbers | Floats") -> "Floats":
-    """Return numbers of which -1 stands for none."""
-    import numpy as np
-
-    return np.where(codes < 0, math.nan, codes)
 
 
 def _with_text(codes: "Numbers", texts: Sequence[str], sought: str) -> "Mask":
