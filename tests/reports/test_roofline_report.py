@@ -7,6 +7,7 @@ import msgspec
 import pytest
 
 from ashtune.core.errors import SettingsError
+from ashtune.core.numbers import time_text
 from ashtune.performance.roofline import Cache, Placement, Roof, Roofs, Step, place
 from ashtune.reports.roofline import (
     STORED_FILE,
@@ -22,7 +23,6 @@ from ashtune.reports.roofline import (
     roofline_words,
     roofs_table,
     stored_roofline,
-    time_text,
 )
 from ashtune.reports.terminal.text import as_text
 from ashtune.training.fused.dry_run import Sizing
@@ -208,7 +208,7 @@ def test_a_roofline_cannot_be_kept_where_there_is_no_directory(tmp_path: Path) -
         (percent_text(0.00428), "0.43 %"), (percent_text(0.0994), "9.9 %"), (percent_text(0.0996), "10 %"),
         (percent_text(0.999), "100 %"), (percent_text(12.0), "1,200 %"),
         (time_text(6.354e-6), "6.35 us"), (time_text(2e-9), "2 ns"), (time_text(0.0123), "12.3 ms"),
-        (time_text(2.5), "2.5 s"), (time_text(12_345.0), "12,345 s"),
+        (time_text(2.5), "2.5 s"), (time_text(12_345.0), "3 h 25 min"), (time_text(0.0), "0 s"),
         (rate_text(2.304), "2.304"), (rate_text(12_345.6), "12,346"),
     ],
 )  # fmt: skip

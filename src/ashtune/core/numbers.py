@@ -30,6 +30,14 @@ def seconds_text(seconds: float) -> str:
     return f"{whole // 86400} d {whole % 86400 // 3600:02} h"
 
 
+def time_text(seconds: float) -> str:
+    """Return a time that may be far below a second: ``6.35 us``, ``1.2 ms``; a longer one as :func:`seconds_text`."""
+    if not 0 < seconds < 0.1:
+        return seconds_text(seconds) if seconds else "0 s"
+    size, unit = next((each for each in ((1e-3, "ms"), (1e-6, "us")) if seconds >= each[0]), (1e-9, "ns"))
+    return f"{number_text(seconds / size, 3)} {unit}"
+
+
 def bytes_text(size: float) -> str:
     """Return a size in powers of 1000: ``812 bytes``, ``1.2 MB``."""
     unit = 0

@@ -10,7 +10,7 @@ from ashtune.analysis.audit import rank_correlation
 from ashtune.analysis.sampling import sampled
 from ashtune.core.errors import SettingsError
 from ashtune.core.jobs import TrialId
-from ashtune.core.numbers import number_text, plural, seconds_text, value_text
+from ashtune.core.numbers import number_text, plural, time_text, value_text
 from ashtune.reports.figures.coordinates import coordinates_figure
 from ashtune.reports.figures.importance import importance, importance_figure
 from ashtune.reports.figures.slices import Slices
@@ -78,15 +78,15 @@ class CostSection(Section):
         if not times or not times[0][0]:
             return
         yield html.words(
-            f"In the middle one of {plural(len(times), 'trial')} training took {_text(median(self._seconds))} for each "
-            f"{unit}, in the slowest, trial {times[0][1]}, {_text(times[0][0])}.",
+            f"The median of {plural(len(times), 'trial')} took {time_text(median(self._seconds))} for each {unit}, the "
+            f"slowest, trial {times[0][1]}, {time_text(times[0][0])}.",
             *(
                 f"It takes longer the {'larger' if correlation > 0 else 'smaller'} {name} is (rank correlation "
                 f"{correlation:.2f})."
                 for name, correlation in self._correlations().items()
             ),
             *(
-                f"{name}: {', '.join(f'{_text(seconds)} with {value}' for value, seconds in medians.items())}."
+                f"{name}: {', '.join(f'{time_text(seconds)} with {value}' for value, seconds in medians.items())}."
                 for name, medians in self._medians().items()
             ),
         )
@@ -147,7 +147,3 @@ class CostSection(Section):
         records = [self.study.trials[trial] for _, trial in slowest]
         columns = {f"seconds per {unit}": [number_text(each) for each, _ in slowest]}
         return trials_table(records, columns, [record.resource for record in records], unit=unit)
-
-
-def _text(seconds: float) -> str:
-    return seconds_text(seconds) if seconds >= 0.1 else f"{number_text(1000 * seconds, 3)} ms"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from ashtune.core.errors import SettingsError
-from ashtune.core.numbers import bytes_text, number_text, plural
+from ashtune.core.numbers import bytes_text, number_text, plural, time_text
 from ashtune.performance.roofline import Cache, Placement, Roof, Roofs, place
 from ashtune.reports import looks
 from ashtune.reports.figures.axes import label, log_ticks, significant
@@ -117,14 +117,6 @@ def percent_text(share: float) -> str:
 def rate_text(value: float) -> str:
     """Return a speed or an intensity to four digits, without an exponent where it is large: ``2.304``, ``12,346``."""
     return number_text(value) if value < 9999.5 else f"{value:,.0f}"
-
-
-def time_text(seconds: float) -> str:
-    """Return a short time to three digits: ``6.35 us``, ``1.2 ms``."""
-    for unit, size in (("s", 1.0), ("ms", 1e-3), ("us", 1e-6)):
-        if seconds >= size:
-            return f"{seconds / size:.3g} {unit}" if seconds < 1000 else f"{seconds:,.0f} s"
-    return f"{seconds / 1e-9:.3g} ns"
 
 
 def side(placement: Placement) -> str:

@@ -15,7 +15,7 @@ from ashtune.analysis.timeline_times import (
     rung_times,
     time_shares,
 )
-from ashtune.core.numbers import number_text, plural, seconds_text, share_text
+from ashtune.core.numbers import plural, seconds_text, share_text, time_text
 from ashtune.reports.figures.timeline import timeline_figure
 from ashtune.reports.figures.utilisation import rungs_figure, utilisation_figure
 from ashtune.reports.looks import STATES
@@ -153,13 +153,13 @@ def time_shares_table(timeline: Timeline) -> "Table":
     shares = time_shares(timeline)
     table = bare_table(has_footer=True)
     table.add_column("workers' time", f"{plural(shares.workers, 'worker')}, in all")
-    table.add_column("time", _short_text(shares.presence), justify="right")
+    table.add_column("time", time_text(shares.presence), justify="right")
     table.add_column("share", share_text(1.0 if shares.presence > 0 else 0.0), justify="right")
     for name, look in STATES.items():
         seconds = getattr(shares, name, 0.0)
         if name in ("compiling", "failed", "waiting") and not seconds:
             continue  # of no concern where nothing is compiled, or fails
-        table.add_row(look.name, _short_text(seconds), share_text(shares.share(seconds)))
+        table.add_row(look.name, time_text(seconds), share_text(shares.share(seconds)))
     return table
 
 
@@ -171,23 +171,14 @@ def time_findings(timeline: Timeline) -> list[str]:
     sentences = []
     if (latency := decision_latency(timeline)) is not None:
         sentences.append(
-            f"From a report to the start of the worker's next job it took {_short_text(latency.median)} "
-            f"(median), {_short_text(latency.p99)} (99th percentile), over {plural(latency.decisions, 'decision')}."
+            f"From a report to the start of the worker's next job it took {time_text(latency.median)} "
+            f"(median), {time_text(latency.p99)} (99th percentile), over {plural(latency.decisions, 'decision')}."
         )
     if shares.absence > 0:
         sentences.append(f"Places stood empty for {seconds_text(shares.absence)}, as until workers had started.")
     if not timeline.knows_orders:
         sentences.append("The study's orders are not known: all waiting counts as waiting for the driver.")
     return sentences
-
-
-def _short_text(seconds: float) -> str:
-    """Return a time that may be far below a second."""
-    if seconds >= 0.1:
-        return seconds_text(seconds)
-    if seconds < 1e-6:
-        return "< 1 us" if seconds > 0 else "0 s"
-    return f"{number_text(seconds * 1e3, 3)} ms" if seconds >= 1e-3 else f"{number_text(seconds * 1e6, 3)} us"
 
 
 class TimelineSection(Section):

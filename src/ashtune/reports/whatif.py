@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
 LITTLE = 0.005
 """A share of guessed epochs that is not worth a sentence."""
-_UNITS = ((86400.0, "d"), (3600.0, "h"), (60.0, "min"), (1.0, "s"), (0.001, "ms"))
 _TICKS = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0, 4 * 3600.0, 12 * 3600.0, 86400.0, 3 * 86400.0, 10 * 86400.0, 30 * 86400.0)  # fmt: skip  # noqa: E501
 
 
@@ -46,7 +45,7 @@ def whatif_table(
     columns: dict[str, Callable[[Prediction], str]] = {
         **({} if cores_per_worker is None else {"scheduler": who}),
         "workers": lambda one: f"{one.workers:,}",
-        "wall time": lambda one: _time(one.wall_seconds.likely),
+        "wall time": lambda one: seconds_text(one.wall_seconds.likely),
         "or": lambda one: _off(one.wall_seconds),
         **(cost if cores_per_worker is not None else gain),
         f"{unit}s": lambda one: f"{one.epochs:,}",
@@ -186,13 +185,6 @@ def _series(predictions: Sequence[Prediction]) -> dict[tuple[str, str], list[Pre
 
 def _named(one: Prediction) -> str:
     return f"{who(one)} on {plural(one.workers, 'worker')}"
-
-
-def _time(seconds: float) -> str:
-    """Return a time in one unit: ``45.8 min``. Three digits are more than a prediction is good for."""
-    unit, name = next(((unit, name) for unit, name in _UNITS if seconds >= 2 * unit), _UNITS[-1])
-    value = seconds / unit
-    return f"{value:,.0f} {name}" if value >= 99.95 else f"{value:#.3g} {name}"
 
 
 def _off(span: Span) -> str:
