@@ -177,6 +177,6 @@ def test_all_pages_are_told_the_end_though_all_stands_still_once_and_one_that_ta
     finished_study: Path, monkeypatch: pytest.MonkeyPatch, late: int, told: int
 ) -> None:
     page, streams = LivePage([finished_study]), Streams(late)
-    monkeypatch.setattr(page._server._site, "streams", streams)
+    monkeypatch.setattr(page._server, "streams", streams)
     page._server.close()
     assert (streams.told, streams.late) == (told, 0)

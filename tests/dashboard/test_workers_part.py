@@ -13,7 +13,6 @@ from ashtune.core.ladder import Ladder
 from ashtune.core.orders import Order, Release, Train
 from ashtune.dashboard.parts.part import Subject
 from ashtune.dashboard.parts.workers import WorkersPart
-from ashtune.dashboard.reading import StudyClock
 from ashtune.schedulers.registry import SchedulerView
 from ashtune.study.settings import Settings
 
@@ -55,16 +54,16 @@ def test_the_shares_are_those_of_the_timeline_where_results_lay_waiting(seed: in
         ashtune="1", created=0.0, name="late", scheduler={"kind": "ash"}, search={"kind": "random"}, space={}, seed=0,
         goal=Goal("loss", "min"), rungs=rungs, kept=kept,
     )  # fmt: skip
-    clock, timeline = StudyClock(LADDER), Timeline(LADDER)
-    part = WorkersPart(Subject(settings, LADDER, SchedulerView("ash"), learns=False, clock=clock))
+    timeline = Timeline(LADDER)
+    part = WorkersPart(Subject(settings, LADDER, SchedulerView("ash"), learns=False))
     for event, orders in told_late(seed, last):
-        for observer in (clock, timeline, part):
+        for observer in (timeline, part):
             observer.event(event)
         for order in orders:
             timeline.followed(order)
             part.followed(order)
     expected = time_shares(timeline)
-    shares = part.value(clock.ran)["shares"]
+    shares = part.value(part.ran)["shares"]
     for name, seconds in (
         ("training", expected.trained), ("saving", expected.saving), ("driver", expected.driver),
         ("barrier", expected.barrier), ("tail", expected.tail), ("waiting", 0.0),

@@ -45,7 +45,7 @@ def text_of(section: CostSection) -> str:
 def test_a_hyperparameter_that_makes_training_slow_is_named_and_one_that_does_not_is_not() -> None:
     trials = [({"width": 8 * (n + 1), "rate": (n * 7) % 12, "is_deep": n % 2 == 0}, 0.25 * (n + 1)) for n in range(12)]
     text = text_of(cost(*trials))
-    assert "In the middle one of 12 trials training took 1.6 s for each epoch, in the slowest, trial 11, 3.0 s." in text
+    assert "The median of 12 trials took 1.6 s for each epoch, the slowest, trial 11, 3.0 s." in text
     assert "It takes longer the larger width is (rank correlation 1.00)." in text
     assert "rate is" not in text and "is_deep is" not in text
     assert "It takes longer the smaller width is" in text_of(cost(*[(c, 4 - s) for c, s in trials]))

@@ -166,7 +166,7 @@ def test_failures_and_the_reason_to_stop_are_on_the_screen_word_for_word() -> No
     tell(tally, failure)
     tally.event(StopRequested(tally.now, "Ctrl-C received"))
     text = "\n".join(drawn(tally, info, 80, 24))
-    assert "1 failed: [bold]no[/bold]" in text
+    assert "1 trial failed with [bold]no[/bold]" in text
     assert "stopping: Ctrl-C received" in text
     assert " left" not in text
 
@@ -291,7 +291,7 @@ def test_a_plain_line_says_how_far_the_study_is() -> None:
     best = tally.best
     assert best is not None
     assert f"] {tally.tried} of 256 trials, {tally.rungs[-1].arrived} at the top rung; best accuracy=0.9" in line
-    assert f"(trial {best.trial}, epoch 64); 4 workers 9" in line
+    assert f" at epoch 64, the top rung (trial {best.trial}); 4 workers 9" in line
     assert line.endswith(" left")
     tally.sorts[Sort.MODEL] = tally.started // 2
     assert f"] {tally.tried} of 256 trials, 50 % proposed, " in progress_line(tally, info)

@@ -220,9 +220,10 @@ def test_a_worker_trains_saves_and_trains_on_and_its_time_begins_when_it_has_sav
     tally.event(finished(0, 0.5, time=2.0, held=True))
     tally.followed(Release(W, T))
     tally.followed(Train(W, TrialId(1), 0, 0, 1))
-    assert (worker.state, worker.saving) == ("saving", 0)
+    assert (worker.state, worker.releasing) == ("saving", 0)
     tally.event(TrialReleased(3.0, worker=W, trial=T, resource=1, seconds=0.9, checkpoint=10))
-    assert (worker.state, worker.trial, worker.since) == ("training", 1, 3.0)
+    assert worker.job is not None
+    assert (worker.state, worker.job.trial, worker.since) == ("training", 1, 3.0)
     tally.tick(4.0)
     assert tally.utilisation == pytest.approx((0.5 + 1.0) / 3.0)
 
@@ -234,7 +235,8 @@ def test_jobs_that_a_worker_has_in_hand_are_all_counted_and_its_time_once() -> N
     assert (tally.running, tally.busy, [rung.running for rung in tally.rungs[:2]]) == (3, 1, [2, 1])
     tally.event(finished(0, 0.5, trial=0, time=4.0))
     worker = tally.workers[WorkerId(0)]
-    assert (tally.running, tally.busy, worker.state, worker.trial, worker.since) == (2, 1, "training", 2, 4.0)
+    assert worker.job is not None
+    assert (tally.running, tally.busy, worker.state, worker.job.trial, worker.since) == (2, 1, "training", 2, 4.0)
     tally.tick(6.0)
     assert tally.seconds_under_way == 2.0
     tally.event(WorkerLost(time=7.0, worker=WorkerId(0), reason="SIGKILL", trial=TrialId(1)))
@@ -248,12 +250,13 @@ def test_a_held_trial_goes_on_beside_another_and_the_other_goes_on_when_it_is_le
     for trial in range(2):
         tally.followed(Train(W, TrialId(trial), 0, 0, 1))
     tally.event(finished(0, 0.5, trial=0, time=1.0, held=True))
-    assert (worker.trial, tally.running) == (1, 1)
+    assert (list(worker.jobs), tally.running) == ([1], 1)
     tally.followed(Train(W, TrialId(0), 1, 1, 2, in_place=True))
-    assert (worker.trial, worker.rung, tally.running) == (0, 1, 2)
+    assert worker.job is not None
+    assert (worker.job.trial, worker.job.rung, tally.running) == (0, 1, 2)
     tally.event(finished(1, 0.5, trial=0, time=2.0, held=True))
     tally.followed(Release(W, TrialId(0)))
-    assert (worker.state, worker.saving) == ("saving", 0)
+    assert (worker.state, worker.releasing) == ("saving", 0)
     tally.event(TrialReleased(3.0, worker=W, trial=TrialId(0), resource=2, seconds=0.9))
     assert (worker.state, worker.since, tally.running) == ("training", 3.0, 1)
 

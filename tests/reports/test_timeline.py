@@ -41,7 +41,6 @@ from ashtune.reports.terminal.text import as_text
 from ashtune.reports.times import time_findings, time_shares_table
 from tests.helpers.made_up import MadeUpStudy, Notice
 
-
 LADDER = Ladder(1, 4, 2)
 W, V = WorkerId(0), WorkerId(1)
 A, B = TrialId(0), TrialId(1)

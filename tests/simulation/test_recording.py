@@ -23,7 +23,7 @@ from ashtune.core.events import (
 from ashtune.core.jobs import Goal, TrialId, WorkerId
 from ashtune.core.ladder import Ladder
 from ashtune.core.observer import Observer
-from ashtune.core.orders import Followed
+from ashtune.core.orders import Followed, Release, Train
 from ashtune.engines.simulated.workers import SimulatedEngine
 from ashtune.schedulers.ash import AshMachine
 from ashtune.simulation import simulate
@@ -178,6 +178,7 @@ def test_a_simulation_of_what_a_simulation_recorded_is_the_same_study(workers: i
 def test_what_a_worker_compiled_is_part_of_the_wait_of_its_next_job() -> None:
     readers = recorder()
     readers.take(TrialStarted(0.5, TrialId(0), {}))
+    readers.followed(Train(WorkerId(0), TrialId(0), 0, 0, 1))
     readers.take(ProgramCompiled(3.0, worker=WorkerId(0), seconds=2.0, lanes=1, shape={}))
     readers.take(msgspec.structs.replace(finished(0, 0, 1, 1.0), time=4.0))
     (trace,) = readers.traces().trials
@@ -188,8 +189,11 @@ def test_what_a_worker_compiled_is_part_of_the_wait_of_its_next_job() -> None:
 def test_a_trial_that_is_let_go_after_a_program_was_compiled_did_not_take_that_long() -> None:
     readers = recorder()
     readers.take(TrialStarted(0.5, TrialId(0), {}))
+    readers.followed(Train(WorkerId(0), TrialId(0), 0, 0, 1))
     readers.take(msgspec.structs.replace(finished(0, 0, 1, 1.0), time=1.5, held=True))
+    readers.followed(Release(WorkerId(0), TrialId(0)))
     readers.take(TrialStarted(1.5, TrialId(1), {}))
+    readers.followed(Train(WorkerId(0), TrialId(1), 0, 0, 1))
     readers.take(ProgramCompiled(4.0, worker=WorkerId(0), seconds=2.0, lanes=1, shape={}))
     readers.take(TrialReleased(4.5, worker=WorkerId(0), trial=TrialId(0), resource=1, seconds=0.5))
     readers.take(msgspec.structs.replace(finished(1, 0, 1, 1.0), time=5.5))

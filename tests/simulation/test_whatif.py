@@ -178,14 +178,14 @@ def prediction(workers: int, wall: Span, **more: object) -> Prediction:
 def test_the_table_shows_spreads_only_where_there_are_any() -> None:
     sure = prediction(8, Span(60.0, 60.0, 60.0))
     assert as_text(whatif_table([sure], metric="loss", unit="epoch")).splitlines() == [
-        "                   times  effi-        best",
-        "workers wall time faster ciency epochs loss",
+        "                    times  effi-        best",
+        "workers  wall time faster ciency epochs loss",
         "ash 1/3",
-        "      8    60.0 s      2   25 %     90  0.5",
+        "      8 1 min 00 s      2   25 %     90  0.5",
     ]
     unsure = prediction(16, Span(2.0, 1.5, 2.5), continued=0.3, best=Span(0.5, 0.4, 0.5), trials=5)
     lines = as_text(whatif_table([sure, unsure], metric="loss", unit="epoch")).splitlines()
-    assert lines[-1].split() == ["16", "2.00", "s", "-25/+25", "%", "2", "25", "%", "90", "30", "%", "0.5", "0.4-0.5"]
+    assert lines[-1].split() == ["16", "2.0", "s", "-25/+25", "%", "2", "25", "%", "90", "30", "%", "0.5", "0.4-0.5"]
     assert any("'or' is how far it may be off" in sentence for sentence in whatif_words([sure, unsure], unit="epoch"))
     assert whatif_words([sure], unit="epoch") == []
 
@@ -194,8 +194,8 @@ def test_choices_of_different_cost_are_lines_of_their_own_with_trials_and_the_ho
     predictions = [prediction(8, Span(*[3600.0] * 3)), prediction(4, Span(*[1800.0] * 3), scheduler="sh", trials=5)]
     lines = as_text(whatif_table(predictions, metric="loss", cores_per_worker=2, unit="epoch")).splitlines()
     assert [line.split() for line in lines[-2:]] == [
-        ["ash", "1/3", "8", "60.0", "min", "9", "16", "90", "0.5"],
-        ["sh", "1/3", "4", "30.0", "min", "5", "4", "90", "0.5"],
+        ["ash", "1/3", "8", "1", "h", "00", "min", "9", "16", "90", "0.5"],
+        ["sh", "1/3", "4", "30", "min", "00", "s", "5", "4", "90", "0.5"],
     ]
 
 

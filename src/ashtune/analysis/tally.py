@@ -213,6 +213,11 @@ class Tally(Observer):
         return self._workers.wall_seconds(self.now)
 
     @property
+    def pauses(self) -> list[tuple[float, float]]:
+        """When each session began, and how many seconds the study had not run by then."""
+        return self._workers.pauses
+
+    @property
     def seconds_under_way(self) -> float:
         """Seconds that the busy workers have trained since their last job ended, all of them together. O(workers)."""
         return max(0.0, sum(self.now - worker.since for worker in self.workers.values() if worker.jobs))

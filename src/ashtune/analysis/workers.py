@@ -69,8 +69,10 @@ class Workers:
         self._past_presence = 0.0
         self._places = 0
         self._free_places: list[int] = []
+        self.pauses: list[tuple[float, float]] = []
+        """When each session began, and how many seconds the study had not run by then."""
         self._session_began = 0.0
-        self._past_sessions = 0.0
+        self._away = 0.0
         self._past_absence = 0.0
         self._is_staffed = False
         self._vacant_since: deque[float] = deque()
@@ -84,8 +86,7 @@ class Workers:
             place = heappop(self._free_places)
         else:
             place, self._places = self._places, self._places + 1
-        paused = time - self.wall_seconds(time)
-        self.present[worker] = PresentWorker(worker, lane=self.joined, place=place, paused=paused, joined=time)
+        self.present[worker] = PresentWorker(worker, lane=self.joined, place=place, paused=self._away, joined=time)
         self.joined += 1
 
     def leave(self, worker: WorkerId, time: float, *, is_lost: bool = False) -> PresentWorker | None:
@@ -108,7 +109,8 @@ class Workers:
     def start_session(self, end_of_the_last: float, time: float) -> None:
         """Another session begins; all workers of the last have left."""
         self._past_absence += self._vacant(end_of_the_last)
-        self._past_sessions += end_of_the_last - self._session_began
+        self._away += time - end_of_the_last
+        self.pauses.append((time, self._away))
         self._session_began = time
         self._is_staffed = False
         self._vacant_since.clear()
@@ -124,7 +126,7 @@ class Workers:
 
     def wall_seconds(self, now: float) -> float:
         """Return the seconds of all sessions until now."""
-        return self._past_sessions + now - self._session_began
+        return now - self._away
 
     def presence(self, now: float) -> float:
         """Return the seconds that workers were there, all of them together. O(workers)."""

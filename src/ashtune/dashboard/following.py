@@ -18,6 +18,7 @@ import msgspec
 
 from ashtune.core.errors import AshtuneError, StudyError
 from ashtune.core.events import SessionStarted
+from ashtune.core.ladder import Ladder
 from ashtune.core.plaintext import error_line, one_line, visible
 from ashtune.dashboard.liveness import DriverProcess, ReadStudy, Standing, State, state_of
 from ashtune.dashboard.messages import NothingThere, TrialQuestion, TrialStatus
@@ -26,7 +27,7 @@ from ashtune.dashboard.reading import LadderGrew
 from ashtune.dashboard.trial_query import REASON_CHARACTERS, Query, row_of, table_of
 from ashtune.study.disk import DISK
 from ashtune.study.journal import NAME, read_settings
-from ashtune.study.journal import ladder_in_force
+from ashtune.study.settings import first_ladder
 
 POLL_SECONDS = 0.5
 """From one look at a journal to the next. A file system between hosts tells nobody that a file has grown."""
@@ -278,8 +279,10 @@ class FollowedStudy:
             if picture is self._next_picture and picture.has_read_all:
                 self._show(picture)
             self._problem, self._is_there, self._has_failed = "", True, False
-        except LadderGrew:
-            self._must_open, is_level = True, False
+        except LadderGrew as grew:
+            is_level = False
+            with suppress(AshtuneError, OSError):
+                self._open(grew.ladder)
         except AshtuneError as error:
             is_level = self._fail(str(error))
         except Exception as error:  # noqa: BLE001 - a study may be made to break whatever reads it
@@ -295,11 +298,15 @@ class FollowedStudy:
             self._driver_at = time.monotonic() + DRIVER_SECONDS
             self._is_alive = None if self._driver is None else self._driver.is_alive()
 
-    def _open(self) -> None:
-        """Begin to read the journal. Another study is shown at once, the same one when all is read."""
+    def _open(self, ladder: Ladder | None = None) -> None:
+        """Begin to read the journal. Another study is shown at once, the same one when all is read.
+
+        Args:
+            ladder: As a later session has it; by default that of the journal's first line.
+        """
         settings = read_settings(self._journal)
         status = DISK.status(str(self._journal))
-        picture = Picture(self._journal, settings, ladder_in_force(self._journal), status.size, self.shown)
+        picture = Picture(self._journal, settings, ladder or first_ladder(settings), status.size, self.shown)
         before = self._picture
         if before is not None and before.has_read_all and before.settings == settings:
             self._next_picture = picture

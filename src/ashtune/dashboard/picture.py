@@ -28,7 +28,7 @@ from ashtune.dashboard.parts.notes import NotesPart
 from ashtune.dashboard.parts.part import Part, Subject
 from ashtune.dashboard.parts.space import SpacePart
 from ashtune.dashboard.parts.workers import WorkersPart
-from ashtune.dashboard.reading import Reading, StudyClock
+from ashtune.dashboard.reading import Reading
 from ashtune.schedulers.registry import SchedulerView
 from ashtune.search.registry import learns
 from ashtune.study.factory import build_controller, scheduler_view
@@ -83,38 +83,35 @@ class Picture:
         self.journal = journal
         self.settings = settings
         is_large = size > LARGE_BYTES
-        self._clock = StudyClock(ladder)
-        self._late_clock = StudyClock(ladder) if is_large else self._clock
-        scheduler = scheduler_view(settings, ladder)
-        subject = Subject(settings, ladder, scheduler, learns(settings.search), self._clock)
-        late_subject = msgspec.structs.replace(subject, clock=self._late_clock)
+        rungs = len(ladder.rungs)
+        subject = Subject(settings, ladder, scheduler_view(settings, ladder), learns(settings.search))
         self.tally = Tally(ladder, settings.goal)
-        self.workers = WorkersPart(late_subject)
+        self.workers = WorkersPart(subject)
         self.space = SpacePart(subject)
         self.trials = trials_of(settings, ladder, settings.goal.metrics[:MOST_METRICS])
         self.best = BestPart(subject)
         self._head = HeadPart(subject, directory, self.tally, self.workers, self.trials.origin)
-        rungs = LadderPart(subject, self.tally, self.workers)
-        self._notes = NotesPart(late_subject, self.tally, rungs)
-        curves = CurvesPart(late_subject)
+        filled = LadderPart(subject, self.tally, self.workers)
+        self._notes = NotesPart(subject, self.tally, filled, self.workers)
+        curves = CurvesPart(subject)
         failures = FailuresPart(self.tally, self.trials.in_common)
         self._parts: dict[str, Part] = {
             part.name: part
             for part in (
-                self._head, rungs, self.best, self.workers, curves, failures, self._notes, self.space,
+                self._head, filled, self.best, self.workers, curves, failures, self._notes, self.space,
             )
         }  # fmt: skip
         self.shown = {name: Shown() for name in self._parts}
         self._machine = scheduler_view(settings, first_ladder(settings))
-        self._replay = _replay(settings, self._machine, len(ladder.rungs))
-        from_events = Replay(rungs=len(ladder.rungs))
-        quick: list[Observer] = [self._clock, self.tally, self.trials, rungs, self.best]
+        self._replay = _replay(settings, self._machine, rungs)
+        from_events = Replay(rungs=rungs)
+        quick: list[Observer] = [self.tally, self.trials, filled, self.best]
         late: list[Observer] = [self.workers, curves, self._notes]
         if is_large:
-            told = [(from_events, quick), (self._replay or Replay(rungs=len(ladder.rungs)), [self._late_clock, *late])]
+            told = [(from_events, quick), (self._replay or Replay(rungs=rungs), late)]
         else:
             told = [(self._replay or from_events, [*quick, *late])]
-        self._readings = [Reading(journal, replay, observers) for replay, observers in told]
+        self._readings = [Reading(journal, ladder, replay, observers) for replay, observers in told]
         self.has_read_all = False
         """Whether the first reading has been at the end of the journal."""
         self.is_level = False
@@ -133,12 +130,12 @@ class Picture:
     @property
     def ran(self) -> float:
         """Seconds that the study had run at the last event."""
-        return self._clock.ran
+        return self.tally.wall_seconds
 
     @property
     def pauses(self) -> list[tuple[float, float]]:
         """When each session began, and how long the study had not run by then."""
-        return self._clock.pauses
+        return self.tally.pauses
 
     @property
     def knows_end(self) -> bool:
@@ -197,7 +194,7 @@ class Picture:
             now: In seconds of a steady clock.
         """
         self._notes.scheduler_notes = self._scheduler_notes()
-        late = ran if self.is_level else self._late_clock.ran
+        late = ran if self.is_level else self.workers.ran
         for part in self._parts.values():
             if part is not self._head:
                 sequence = self._remake(part, late if part in (self.workers, self._notes) else ran, sequence, now)

@@ -65,13 +65,11 @@ class AnswerProcess:
         frame = FrameWriter().frame(question)
         try:
             body = self._child.ask(lambda _: frame, self._seconds)
-        except TimeoutError as error:
+        except OSError as error:  # it takes too long, or cannot be started
             return PageAnswer(refusal=str(error))
         if body is None:
-            ended = (
-                "ashtune watch is ending" if self._child.is_closed else "its process has ended, perhaps out of memory"
-            )
-            return PageAnswer(refusal=f"this cannot be worked out: {ended}")
+            has_ended = "the process that works this out has ended, perhaps for want of memory"
+            return PageAnswer(refusal="ashtune watch is ending" if self._child.is_closed else has_ended)
         answer = _answers.decode(body)
         if answer.json:
             self._latest[key] = question.position, time.monotonic(), answer

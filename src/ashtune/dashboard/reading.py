@@ -8,9 +8,10 @@ from pathlib import Path
 from time import perf_counter
 
 from ashtune.core.errors import AshtuneError, JournalError
-from ashtune.core.events import Event, SessionStarted
+from ashtune.core.events import SessionStarted
 from ashtune.core.ladder import Ladder
 from ashtune.core.observer import Observer, Observers
+from ashtune.study.controller import next_ladder
 from ashtune.study.journal import Batch, JournalReader
 from ashtune.study.replay import Replay
 from ashtune.study.settings import next_ladder
@@ -19,39 +20,9 @@ from ashtune.study.settings import next_ladder
 class LadderGrew(AshtuneError):  # noqa: N818 - it says what has happened
     """A session adds rungs above: what was made for fewer rungs has to be made anew."""
 
-
-class StudyClock(Observer):
-    """How long a study had run at the last event: the time between its sessions does not count.
-
-    Args:
-        ladder: The rungs that all observers were made for.
-
-    Attributes:
-        pauses: When each session began, and how many seconds the study had not run by then.
-    """
-
     def __init__(self, ladder: Ladder) -> None:
-        self._ladder = ladder
-        self._time = self._away = 0.0
-        self.pauses: list[tuple[float, float]] = []
-
-    @property
-    def ran(self) -> float:
-        """Seconds that the study ran, at the last event."""
-        return self._time - self._away
-
-    def event(self, event: Event) -> None:
-        """Take in one event. O(1).
-
-        Raises:
-            LadderGrew: If it is a session with rungs above those that the observers were made for.
-        """
-        if type(event) is SessionStarted:
-            if len(event.rungs) > len(self._ladder.rungs):
-                raise LadderGrew("there are more rungs from now on")
-            self._away += max(0.0, event.time - self._time)
-            self.pauses.append((max(event.time, self._time), self._away))
-        self._time = max(self._time, event.time)
+        super().__init__(f"there are {len(ladder.rungs)} rungs from now on")
+        self.ladder = ladder
 
 
 class Reading:
@@ -59,6 +30,7 @@ class Reading:
 
     Args:
         path: The journal.
+        ladder: The rungs that the observers were made for.
         replay: Says what followed from each event.
         observers: Are told, in this order.
 
@@ -66,8 +38,9 @@ class Reading:
         JournalError: If there is no journal.
     """
 
-    def __init__(self, path: Path, replay: Replay, observers: Sequence[Observer]) -> None:
+    def __init__(self, path: Path, ladder: Ladder, replay: Replay, observers: Sequence[Observer]) -> None:
         self._path = path
+        self._ladder = ladder
         self._reader = JournalReader(path)
         self._replay = replay
         self._observers = Observers(observers)
@@ -109,6 +82,8 @@ class Reading:
     def _tell(self, batch: Batch) -> None:
         feed, tell = self._replay.feed, self._observers.tell
         for event in batch.events:
+            if type(event) is SessionStarted and len(event.rungs) > len(self._ladder.rungs):
+                raise LadderGrew(next_ladder(self._ladder, event))
             try:
                 followed = feed(event)
             except JournalError as error:

@@ -13,6 +13,7 @@ from ashtune.core.orders import Followed, TrialFailed, TrialPromoted
 from ashtune.core.plaintext import one_line
 from ashtune.dashboard.parts.ladder import LadderPart
 from ashtune.dashboard.parts.part import Part, Subject
+from ashtune.dashboard.parts.workers import WorkersPart
 from ashtune.schedulers.protocol import Machine, Rule
 from ashtune.search.origins import SORTS, SOURCES, source_of
 from ashtune.search.promotions import Promotions
@@ -29,6 +30,7 @@ class NotesPart(Part):
         subject: The study.
         tally: Its counts.
         ladder: Its rungs, which are told each event before this part.
+        workers: Who trains what; told each event before this part too.
     """
 
     name = "notes"
@@ -38,10 +40,11 @@ class NotesPart(Part):
     }  # fmt: skip
     sees_confirmations = False
 
-    def __init__(self, subject: Subject, tally: Tally, ladder: LadderPart) -> None:
+    def __init__(self, subject: Subject, tally: Tally, ladder: LadderPart, workers: WorkersPart) -> None:
         self._subject = subject
         self._tally = tally
         self._ladder = ladder
+        self._workers = workers
         self._compared = Promotions()
         self._caution = caution_of(subject.settings)
         self._sources: Counter[str] = Counter()
@@ -66,7 +69,7 @@ class NotesPart(Part):
         elif isinstance(event, TrialStarted):
             self._sources[source_of(event.origin)] += 1
             if event.origin:
-                self._starts.append((self._subject.clock.ran, event.trial, event.origin))
+                self._starts.append((self._workers.ran, event.trial, event.origin))
 
     def followed(self, what: Followed) -> None:
         """Take in who was promoted, and who failed. O(1)."""
@@ -124,7 +127,7 @@ class NotesPart(Part):
         trial = verdict.trial
         loss = self._losses[trial] if trial < len(self._losses) else math.nan
         if not math.isnan(loss) and verdict.rung < self._subject.ladder.top:
-            ran, results = self._subject.clock.ran, self._results[verdict.rung]
+            ran, results = self._workers.ran, self._results[verdict.rung]
             self._promotions.append(_Promotion(ran, verdict, results, loss))
 
 

@@ -10,7 +10,6 @@ from ashtune.core.jobs import Goal
 from ashtune.core.ladder import Ladder
 from ashtune.core.observer import Observer
 from ashtune.core.plaintext import one_line
-from ashtune.dashboard.reading import StudyClock
 from ashtune.schedulers.registry import SchedulerView
 from ashtune.study.settings import Settings
 
@@ -22,14 +21,13 @@ class Subject(msgspec.Struct, frozen=True):
     """What a part knows of its study before any event.
 
     ``ladder`` is the one in force, ``scheduler`` what can be asked of the study's on it, ``learns`` whether its search
-    does. ``clock`` is told each event before the part.
+    does.
     """
 
     settings: Settings
     ladder: Ladder
     scheduler: SchedulerView
     learns: bool
-    clock: StudyClock
 
     @property
     def goal(self) -> Goal:

@@ -190,6 +190,11 @@ class WorkersPart(Part):
         return sum(1 for worker in self._timeline.workers.values() if worker.jobs or worker.releasing is not None)
 
     @property
+    def ran(self) -> float:
+        """Seconds that the study ran, at the last event."""
+        return self._timeline.wall_seconds
+
+    @property
     def there(self) -> int:
         """How many workers there are."""
         return len(self._timeline.workers)
