@@ -12,7 +12,7 @@ import msgspec
 
 from ashtune.analysis.confirm import Confirmations, Confirmed
 from ashtune.analysis.counts import BestResult, Reasons, RungTally
-from ashtune.analysis.workers import PresentWorker, Workers
+from ashtune.analysis.workers import PresentWorker, PresentWorkers
 from ashtune.core.confirm import Confirm
 from ashtune.core.events import (
     PROGRAM,
@@ -56,7 +56,7 @@ class Tally(Observer):
         self.ladder = ladder
         self.goal = goal
         self.rungs = [RungTally(resource, goal) for resource in ladder.rungs]
-        self._workers = Workers()
+        self._workers = PresentWorkers()
         self.now = 0.0
         """Seconds since the study began, at the last event or tick."""
         self.sessions = 0

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
-from ashtune.analysis.workers import PresentWorker, Workers
+from ashtune.analysis.workers import PresentWorker, PresentWorkers
 from ashtune.core.events import (
     Event,
     JobFailed,
@@ -220,7 +220,7 @@ class Timeline(Observer):
         """Seconds since the study began, at the last event."""
         self.sessions = 0
         self.knows_orders = False
-        self._workers = Workers()
+        self._workers = PresentWorkers()
         self._kept = AllRows()
         self._rows: RowSink = self._kept if rows is None else rows
         self._past: dict[int, WorkerLane] = {}
@@ -237,7 +237,7 @@ class Timeline(Observer):
 
     @property
     def absence(self) -> float:
-        """Seconds that places stood empty; see :meth:`Workers.absence`."""
+        """Seconds that places stood empty; see :meth:`PresentWorkers.absence`."""
         return self._workers.absence(self.now)
 
     def work(self) -> Work:

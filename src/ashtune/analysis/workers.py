@@ -59,7 +59,7 @@ class PresentWorker:
         return "saving" if self.releasing is not None else "training" if self.jobs else "idle"
 
 
-class Workers:
+class PresentWorkers:
     """All workers, the places that they take one after another, and how long these stood empty."""
 
     def __init__(self) -> None:

@@ -11,7 +11,6 @@ from ashtune.core.errors import AshtuneError, JournalError
 from ashtune.core.events import SessionStarted
 from ashtune.core.ladder import Ladder
 from ashtune.core.observer import Observer, Observers
-from ashtune.study.controller import next_ladder
 from ashtune.study.journal import Batch, JournalReader
 from ashtune.study.replay import Replay
 from ashtune.study.settings import next_ladder
