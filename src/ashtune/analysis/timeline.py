@@ -153,12 +153,7 @@ class AllRows:
         return len(self._columns["lane"]) - 1
 
     def work(self, more: Sequence[WorkRow], lanes: Sequence[WorkerLane]) -> Work:
-        """Return all as columns. O(n log n).
-
-        Args:
-            more: Rows that have not ended, and count as if they ended now.
-            lanes: The workers' stays, in the order of joining.
-        """
+        """Return all as columns; ``more`` have not ended, ``lanes`` are in the order of joining. O(n log n)."""
         import numpy as np
 
         columns: dict[str, Any] = {}

@@ -71,9 +71,7 @@ class Admission:
         """Refuse what another page lets the browser ask; a person who follows a link to the page is let in.
 
         Args:
-            site: The header ``Sec-Fetch-Site``, "" if there is none.
-            mode: ``Sec-Fetch-Mode``.
-            destination: ``Sec-Fetch-Dest``.
+            site, mode, destination: The headers ``Sec-Fetch-...``, "" if there is none.
             is_page: Whether it is asked for the page itself.
 
         Raises:

@@ -55,9 +55,7 @@ class Message(msgspec.Struct, frozen=True):
 class FollowedStudy:
     """A study that is followed from :meth:`start` to :meth:`close`, whether or not it is there yet.
 
-    Args:
-        directory: The study's.
-        control: Whether commands may be sent to its driver.
+    ``control``: commands may be sent to its driver.
     """
 
     def __init__(self, directory: Path, *, control: bool = False) -> None:

@@ -72,8 +72,8 @@ class Picture:
         journal: The study's.
         settings: Its first line.
         ladder: The rungs that there are to be.
-        size: The bytes that the journal has now.
-        directory: The study's, as it is shown.
+        size: The bytes of the journal now: a large one is read twice.
+        directory: As it is shown.
 
     Raises:
         AshtuneError: If the journal cannot be read, or its first line does not fit.

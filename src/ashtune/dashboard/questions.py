@@ -26,11 +26,7 @@ _answers = msgspec.msgpack.Decoder(PageAnswer)
 
 
 class AnswerProcess:
-    """A process that works answers out, started when it is first asked, and its latest answers.
-
-    Args:
-        seconds: How long one answer may take.
-    """
+    """A process that works answers out, started when it is first asked, and its latest answers."""
 
     def __init__(self, seconds: float = MOST_SECONDS) -> None:
         self._seconds = seconds
@@ -79,11 +75,7 @@ class AnswerProcess:
 
 
 class Questions:
-    """Answers questions about any study.
-
-    Args:
-        seconds: How long one answer may take.
-    """
+    """Answers questions about any study; one may take ``seconds``."""
 
     def __init__(self, seconds: float = MOST_SECONDS) -> None:
         self._of_studies, self._what_if, self._of_trials = (AnswerProcess(seconds) for _ in range(3))

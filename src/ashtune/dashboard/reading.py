@@ -28,9 +28,7 @@ class Reading:
     """Reads a journal, and then what is added to it.
 
     Args:
-        path: The journal.
         ladder: The rungs that the observers were made for.
-        replay: Says what followed from each event.
         observers: Are told, in this order.
 
     Raises:

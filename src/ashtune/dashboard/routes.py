@@ -73,12 +73,7 @@ class Stream(msgspec.Struct, frozen=True):
 
 
 class Routes:
-    """Answers what is asked.
-
-    Args:
-        studies: Those that are watched, in the order of the command.
-        questions: Where what takes long is worked out.
-    """
+    """Answers what is asked of the studies that are watched; they are numbered in the order of the command."""
 
     def __init__(self, studies: Sequence[FollowedStudy], questions: Questions) -> None:
         self._studies = studies
@@ -110,10 +105,6 @@ class Routes:
         """Send a command to the driver of a study, and wait for its answer, some seconds at most.
 
         The driver decides, and checks the command once more; see :mod:`ashtune.study.commands`.
-
-        Args:
-            path: What of the address stands below the page.
-            body: The command, JSON.
 
         Raises:
             NothingThere: If there is no such study.

@@ -228,9 +228,6 @@ class PageServer:
     """The server, from its opening to :meth:`close`.
 
     Args:
-        routes: Answers what is asked.
-        admission: Says who may ask.
-        takes_commands: Whether commands may be sent to the drivers.
         port: On loopback; 0 for one that is free.
         socket_path: A socket of the file system in place of a port.
 

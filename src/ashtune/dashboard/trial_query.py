@@ -285,13 +285,7 @@ def column_names(hyperparameters: Sequence[str], metrics: Mapping[str, Any]) -> 
 
 
 def row_of(record: TrialRecord, metric: str, columns: Mapping[str, str]) -> dict[str, Any]:
-    """Return what is shown of a trial.
-
-    Args:
-        record: What is known of it.
-        metric: The first one.
-        columns: The names of the columns of the hyperparameters.
-    """
+    """Return what is shown of a trial; ``columns`` has the names of the columns of the hyperparameters."""
     return {
         "trial": record.number,
         "status": record.status,

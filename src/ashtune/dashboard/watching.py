@@ -25,15 +25,9 @@ FEW_COLLECTIONS = (50_000, 20, 50)
 
 
 class LivePage:
-    """A page that shows studies, within its ``with`` block.
+    """A page that shows studies, whether or not they are there yet, within its ``with`` block.
 
-    Args:
-        directories: The studies', whether or not they are there yet.
-        port: On loopback; 0 for one that is free.
-        socket_path: A socket of the file system in place of a port.
-        host_names: More names by which the page may be asked for.
-        token: The secret part of the address; by default a new one.
-        control: Whether commands may be sent to the drivers.
+    ``port`` and ``socket_path`` are as for :class:`PageServer`, ``host_names`` and ``token`` as for :class:`Admission`.
 
     Raises:
         SettingsError: If the port or socket cannot be had, or a name is none.

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 STORED_FILE = "roofline.json"
-MOST_STORED_BYTES = 1 << 24
 """The file in a study's directory by which its report shows a roofline."""
+MOST_STORED_BYTES = 1 << 24
 
 _NEAR = 0.5
 """From half of the attainable on, a step counts as held up by its roof."""

@@ -26,12 +26,9 @@ NOTEBOOK_WIDTH, NOTEBOOK_HEIGHT = 96, 40  # JupyterLab has room for 100 in a win
 
 
 class Display(Observer):
-    """An observer that shows something between entering and leaving it. This one shows nothing.
+    """An observer that shows something every ``seconds``, between entering and leaving it. This one shows nothing.
 
-    Args:
-        tally: It has to see what happens, as an observer before the display; a display only looks at it.
-        info: The study.
-        seconds: From one time that something is shown to the next, at least.
+    The tally has to be an observer before the display, which only looks at it.
     """
 
     def __init__(self, tally: Tally, info: StudyInfo, seconds: float = math.inf) -> None:

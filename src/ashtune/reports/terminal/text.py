@@ -23,11 +23,7 @@ _FONT = "Menlo, Consolas, 'DejaVu Sans Mono', monospace"
 
 
 class Visible:
-    """A view whose text cannot do more than be read; see :mod:`ashtune.core.plaintext`.
-
-    Args:
-        view: What rich can draw.
-    """
+    """A view whose text cannot do more than be read; see :mod:`ashtune.core.plaintext`."""
 
     def __init__(self, view: "RenderableType") -> None:
         self._view = view
