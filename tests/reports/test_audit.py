@@ -110,7 +110,7 @@ def by_the_oracle(ladder: Ladder, history: list[Fact]) -> set[tuple[int, int]]:
     for moment, fact in enumerate(history):
         if isinstance(fact, Given) and fact.job.rung > 0 and fact.job.trial not in gone:
             below = fact.job.rung - 1
-            moments = [oracles._within_quota(ladder, history[:at], below) for at in range(moment + 1)]
+            moments = [oracles.within_quota(ladder, history[:at], below) for at in range(moment + 1)]
             if all(fact.job.trial not in [one.job.trial for one in best if not one.is_failure] for best in moments):
                 wrong.add((fact.job.trial, below))
     return wrong

@@ -8,8 +8,7 @@ from collections import deque
 from heapq import heappop, heappush
 
 from ashtune.core.jobs import TrialId, WorkerId
-from ashtune.core.orders import Release, Train
-from ashtune.core.verdicts import Followed
+from ashtune.core.orders import Followed, Release, Train
 
 
 class PresentWorker:
