@@ -70,7 +70,6 @@ def test_terminal_page_and_data_tell_the_same_share_of_training(study: ashtune.S
     share = share_text(data["utilisation"])
     assert f"workers trained {share} of the time they were there" in " ".join(text.getvalue().split())
     assert f"workers trained {share} of the time they were there" in page
-    assert f"Workers trained {share} of the " in page
     assert f"<b>{share}</b><span>workers&#x27; time spent training</span>" in page
     assert re.search(r"<td>training that failed</td><td>[^<]+</td><td>[^<]+</td>", page)
     assert "barrier" not in page.split("plotly.js v")[0]

@@ -138,7 +138,7 @@ def test_where_everything_failed_no_budget_is_called_too_small(home: Path) -> No
 def test_cores_of_a_worker_make_a_budget_smaller_and_the_hours_those_of_cores(study: Path) -> None:
     options = ("whatif", "s", "--budget", "0.2", "--workers", "2", "--draws", "0")
     one, four = (ashtune(study, *options, "--cores-per-worker", cores).stdout.splitlines() for cores in ("1", "4"))
-    trials, hours = ([line.split()[column] for line in (one[4], four[4])] for column in (5, 6))
+    trials, hours = zip(*(re.findall(r"(?:s|min|h) +(\d+) +([\d.]+)", text[4])[0] for text in (one, four)), strict=True)
     assert int(trials[1]) < int(trials[0])
     afforded = json.loads(ashtune(study, *options, "--cores-per-worker", "4", "--json").stdout)[0]
     assert float(hours[1]) == pytest.approx(4 * 2 * afforded["wall_seconds"]["likely"] / 3600, rel=0.01)
