@@ -37,7 +37,7 @@ def test_several_metrics_with_weights_and_constraints() -> None:
         ({"metric": "a", "mode": ["max", "min"]}, "mode=['max', 'min'] does not fit the metric 'a'; give"),
         ({"metric": ["a", "b"], "mode": ["max", "up"]}, "mode='up' is neither 'min' nor 'max'; say which way 'b'"),
         ({"metric": ["a", "a"], "mode": ["max", "min"]}, "metric=['a', 'a'] is empty, or has a name twice; give"),
-        ({"metric": ["a", 3], "mode": ["max", "min"]}, "metric=3 is not a name; give one"),
+        ({"metric": ["a", 3], "mode": ["max", "min"]}, "metric=3 is not a name; give"),
         (
             {**TWO, "weights": {"size": 1}},
             "weights={'size': 1} does not name metrics of the study; they are 'accuracy'",
