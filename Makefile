@@ -32,7 +32,7 @@ TWO_AT_ONCE := -n 2 --dist loadfile
 .DEFAULT_GOAL := help
 # Tests start hundreds of processes, each of which would compile this package anew.
 unexport PYTHONDONTWRITEBYTECODE
-.PHONY: help demo test test-fast test-faults test-integrations test-jupyter test-cluster environments check docs dist-check format hooks benchmarks-page \
+.PHONY: help demo test test-all test-thorough test-fast test-faults test-integrations test-jupyter test-cluster environments check docs dist-check format hooks benchmarks-page \
 	bench-peers bench-scikit-learn $(PEERS:%=bench-peers-%) clean
 
 help: ## list the targets
@@ -41,8 +41,13 @@ help: ## list the targets
 demo: $(VENV)/.demo ## tune a network on handwritten digits: sequentially, on all cores, fused by JAX; two minutes
 	$(BIN)/ashtune demo
 
-test: $(VENV)/.test ## all tests that need nothing but this machine
-	$(BIN)/python -m pytest $(THREE_AT_ONCE) $(IN_ORDER)
+test: $(VENV)/.test ## the tests of every change: below ten minutes on two cores
+	$(BIN)/python -m pytest $(THREE_AT_ONCE) -m 'not thorough' $(IN_ORDER)
+
+test-all: test test-thorough test-integrations test-cluster ## all tests but those of test-faults, which take hours
+
+test-thorough: $(VENV)/.test ## mutants, every page, a browser, real kills and power losses, what takes long
+	$(BIN)/python -m pytest $(THREE_AT_ONCE) -m thorough $(IN_ORDER)
 
 test-integrations: $(VENV_INTEGRATIONS)/.test ## the tests inside of scikit-learn, boosters, Lightning, trackers, Hydra ...
 	$(VENV_INTEGRATIONS)/bin/python -m pytest $(TWO_AT_ONCE) tests/integrations
