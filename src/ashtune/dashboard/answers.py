@@ -211,7 +211,11 @@ def whatif_answer(study: StudyReader, given: Parameters) -> dict[str, Any]:
     draws = max(0, min(MOST_DRAWS, REPLAYED // (max(1, trials) * choices) - 1))
     if trials < there:
         asked["trials"] = trials
-    answer = what_if(study, checked(WhatIfOptions, {**asked, "draws": draws}))
+    try:
+        options = checked(WhatIfOptions, {**asked, "draws": draws})
+    except SettingsError as error:
+        raise BadQuestion(str(error)) from None
+    answer = what_if(study, options)
     words = list(answer.words)
     if trials < there:
         words.insert(0, f"Predicted for the first {trials:,} of {there:,} trials, which is what seconds suffice for.")
