@@ -28,7 +28,7 @@ from sklearn.model_selection import KFold
 
 from ashtune.analysis.results import Results
 from ashtune.core.jobs import TrialId
-from ashtune.reports.figures.importance import MEANINGLESS, importance
+from ashtune.figures.importance import MEANINGLESS, importance
 from ashtune.search.registry import SEARCHES
 from quality.store import Store
 from quality.surrogate import SPACE, TOP, Surrogate, Task

@@ -22,13 +22,13 @@ from pathlib import Path
 from typing import Any
 
 import ashtune
+from ashtune.analysis.best_so_far import BestSoFar
 from ashtune.analysis.tally import Tally
 from ashtune.core.events import JobFinished, TrialReleased
 from ashtune.core.ladder import Ladder
 from ashtune.core.numbers import seconds_text
 from ashtune.engines.simulated.model import DriverCost
 from ashtune.engines.simulated.workers import SimulatedEngine
-from ashtune.reports.figures.progress import BestSoFar
 from ashtune.reports.simulated import Simulated, simulated
 from ashtune.schedulers.ash import AshMachine
 from ashtune.schedulers.brackets import Bracket, BracketsMachine
@@ -93,8 +93,9 @@ def _train_nothing(trial: ashtune.Trial) -> None:
 
 def write_figure(file: Path, found: list[tuple[float, Simulated]]) -> None:
     """Write utilisation by number of workers as a page."""
-    from ashtune.reports.looks import CATEGORIES, blank, go
+    from ashtune.figures.looks import CATEGORIES
     from ashtune.reports.page import html
+    from ashtune.reports.plot import blank, go
 
     figure = blank(x="workers", y="utilisation", height=420)
     for color, length in zip(CATEGORIES, LENGTHS, strict=False):

@@ -11,8 +11,8 @@ from plotly.graph_objects import Figure
 import ashtune
 from ashtune.core.errors import AshtuneError, SettingsError, StudyError
 from ashtune.core.events import JobFinished
+from ashtune.figures import importance as module
 from ashtune.performance.roofline import Roof, Roofs
-from ashtune.reports.figures import importance as module
 from ashtune.reports.roofline import Placed, keep
 from ashtune.study.journal import NAME, read_events
 from tests.helpers.studies import tuned

@@ -5,7 +5,7 @@ What needs no study that runs is looked at on one that is complete: its answers 
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -526,12 +526,23 @@ def test_a_part_that_cannot_be_made_is_said_and_the_others_are_shown(
         assert page.console == []
 
 
+def place_on(axis: dict[str, Any], share: float) -> float:
+    """Return a value at a share of the way along an axis."""
+    low, high = axis["low"], axis["high"]
+    return float(low * (high / low) ** share if axis["isLog"] else low + share * (high - low))
+
+
 @pytest.mark.parametrize(("rows", "columns"), [(0, 0), (1, 1), (3, 40), (60, 2)])
 def test_a_map_has_a_grid_of_any_size(browser: "Browser", complete_address: str, rows: int, columns: int) -> None:
     def answer(route: "Route") -> None:
         response = route.fetch()
         row = [0.3 + 0.6 * (2 * column >= columns) for column in range(columns)]
-        route.fulfill(response=response, json={**response.json(), "grid": [row] * rows})
+        told = response.json()
+        (x, y), cells = (told["figure"][end] for end in "xy"), told["figure"]["cells"]
+        cells |= {"rows": [row] * rows, "scale": {**cells["scale"], "low": 0.3, "high": 0.9}}
+        for name, axis, count in (("x", x, columns), ("y", y, rows)):
+            cells[name] = [place_on(axis, (number + 0.5) / count) for number in range(count)]
+        route.fulfill(response=response, json=told)
 
     with Page(browser) as page:
         page.page.route("**/contour?*", answer)
@@ -545,7 +556,13 @@ def test_a_map_has_a_grid_of_any_size(browser: "Browser", complete_address: str,
 def test_a_map_is_not_smoothed_between_choices(browser: "Browser", complete_address: str) -> None:
     def answer(route: "Route") -> None:
         response = route.fetch()
-        route.fulfill(response=response, json={**response.json(), "grid": [[0.3, 0.6, 0.9]] * 20})
+        told = response.json()
+        told["figure"]["cells"] |= {
+            "rows": [[0.3, 0.6, 0.9]] * 2,
+            "x": [0, 1, 2],
+            "y": told["figure"]["cells"]["y"][:2],
+        }
+        route.fulfill(response=response, json=told)
 
     with Page(browser) as page:
         page.page.route("**/contour?*x=optimizer*", answer)

@@ -60,20 +60,21 @@ def test_importance_names_what_matters(asked: Client) -> None:
 
 
 def test_slices_have_the_points_of_the_hyperparameters_that_are_named(study: ashtune.Study, asked: Client) -> None:
-    answer = asked.ask("api/studies/0/slices?name=kind&name=x")
-    panels = {panel["name"]: panel for panel in answer["panels"]}
+    panels = asked.ask("api/studies/0/slices?name=kind&name=x")["panels"]
     assert set(panels) == {"x", "kind"}
-    assert panels["kind"]["choices"] == ["a", "b", "c"]
-    assert panels["x"]["log"] is False
-    for trial, x, y, rung in zip(*(panels["x"][name] for name in ("trial", "x", "y", "rung")), strict=True):
-        record = study.trials[trial]
-        assert x == pytest.approx(record.configuration["x"], rel=1e-5)
-        assert y == pytest.approx(record.metrics["score"], rel=1e-5)
-        assert rung == record.rung
-    for trial, place in zip(panels["kind"]["trial"], panels["kind"]["x"], strict=True):
-        assert SPACE["kind"][int(place)] == study.trials[trial].configuration["kind"]  # type: ignore[index]
-    assert 7 not in panels["x"]["trial"]
-    assert {panel["name"] for panel in asked.ask("api/studies/0/slices")["panels"]} == set(SPACE)
+    assert panels["kind"]["x"]["choices"] == ["a", "b", "c"]
+    assert panels["x"]["x"]["isLog"] is False
+    names = asked.ask("api/studies/0/slices")["colors"]
+    for name, panel in panels.items():
+        for series in [each for each in panel["series"] if each["name"] in names]:
+            for trial, x, y in zip(series["trials"], series["x"], series["y"], strict=True):
+                record = study.trials[trial]
+                value = record.configuration[name]
+                assert x == pytest.approx(value) if name == "x" else SPACE["kind"][round(x)] == value  # type: ignore[index]
+                assert y == pytest.approx(panel["y"]["high"] if y == panel["y"]["high"] else record.metrics["score"])
+                assert series["name"] == f"to epoch {study._reader.ladder.rungs[record.rung]}"
+                assert trial != 7
+    assert set(asked.ask("api/studies/0/slices")["panels"]) == set(SPACE)
 
 
 def test_slices_of_many_named_hyperparameters_are_all_there_and_no_more_than_4_000_numbers(tmp_path: Path) -> None:
@@ -88,9 +89,10 @@ def test_slices_of_many_named_hyperparameters_are_all_there_and_no_more_than_4_0
         with client.watch() as viewer:
             viewer.until_state("complete")
         panels = client.ask("api/studies/0/slices?" + "&".join(f"name={name}" for name in names))["panels"]
-        assert {panel["name"] for panel in panels} == set(names)
-        numbers = [len(panel[column]) for panel in panels for column in ("x", "y", "rung", "trial")]
-        assert 2_000 < sum(numbers) <= 4_000
+        assert set(panels) == set(names)
+        every = [each for panel in panels.values() for each in panel["series"]]
+        numbers = [len(each[column]) for each in every for column in ("x", "y", "trials")]
+        assert 1_500 < sum(numbers) <= 4_000
         assert len(client.ask("api/studies/0/slices")["panels"]) == 6
 
 
@@ -108,48 +110,48 @@ def test_slices_of_hyperparameters_whose_names_have_commas(study: ashtune.Study,
         with client.watch() as viewer:
             viewer.until_state("complete")
         answer = client.ask("api/studies/0/slices?name=a%2Cb&name=x")
-        assert {panel["name"] for panel in answer["panels"]} == {"a,b", "x"}
+        assert set(answer["panels"]) == {"a,b", "x"}
         assert client.get("api/studies/0/slices?name=a%2Cb,x").status == 400
 
 
 def test_parallel_coordinates_have_a_line_for_each_trial(study: ashtune.Study, asked: Client) -> None:
-    answer = asked.ask("api/studies/0/parallel?count=20")
-    assert len(answer["lines"]) == len(answer["values"]) == len(answer["trials"]) == len(answer["rungs"]) == 20
-    assert answer["trials"][0] == study.best.trial
-    names = [axis["name"] for axis in answer["axes"]]
-    assert set(names) == set(SPACE)
-    for trial, line in zip(answer["trials"], answer["lines"], strict=True):
+    figure = asked.ask("api/studies/0/parallel")["figure"]
+    assert len(figure["lines"]) == len(figure["trials"]) == len(figure["colors"]) == figure["total"] == 79
+    assert figure["trials"][0] == study.best.trial
+    names = [axis["name"] for axis in figure["axes"]]
+    assert names == [*SPACE, "epochs", "score"]
+    for trial, line in zip(figure["trials"], figure["lines"], strict=True):
         configuration = study.trials[trial].configuration
-        for name, axis, value in zip(names, answer["axes"], line, strict=True):
-            expected = axis["choices"].index(configuration[name]) if axis["choices"] else configuration[name]
-            assert value == pytest.approx(expected, rel=1e-5)
-    rate = answer["axes"][names.index("rate")]
-    assert (rate["log"], rate["low"], rate["high"]) == (True, pytest.approx(1e-4), pytest.approx(1.0))
+        for name, axis, value in zip(SPACE, figure["axes"], line, strict=False):
+            if axis["choices"]:
+                assert axis["choices"][round(value)] == configuration[name]
+            else:
+                assert value == pytest.approx(configuration[name])
+    rates = [trial.configuration["rate"] for trial in study.trials if trial.number in figure["trials"]]
+    rate = figure["axes"][names.index("rate")]
+    assert (rate["isLog"], rate["low"], rate["high"]) == (True, pytest.approx(min(rates)), pytest.approx(max(rates)))
 
 
 def test_a_contour_rises_where_the_metric_does(asked: Client) -> None:
-    answer = asked.ask("api/studies/0/contour?x=x&y=rate")
-    grid = answer["grid"]
-    assert len(grid) == 20
-    assert {len(row) for row in grid} == {20}
-    known = [(column, value) for row in grid for column, value in enumerate(row) if value is not None]
-    left = [value for column, value in known if column < 5]
-    right = [value for column, value in known if column >= 15]
+    figure = asked.ask("api/studies/0/contour?x=x&y=rate")["figure"]
+    rows = figure["cells"]["rows"]
+    assert len(rows) == len(figure["cells"]["y"]) == 41
+    assert {len(row) for row in rows} == {41}
+    known = [(column, value) for row in rows for column, value in enumerate(row) if value is not None]
+    left = [value for column, value in known if column < 10]
+    right = [value for column, value in known if column >= 31]
     assert max(left) < min(right)
-    assert len(answer["points"]["x"]) == len(answer["points"]["trial"]) > 20
-    assert "smoothed" in answer["text"]
+    assert sum(len(each["trials"]) for each in figure["series"]) > 20
+    assert "smoothed" in figure["notes"][0]
 
 
-def test_a_contour_has_cells_of_its_own_for_each_choice_and_its_ends_around_all_points(asked: Client) -> None:
-    answer = asked.ask("api/studies/0/contour?x=rate&y=kind")
-    grid, points = answer["grid"], answer["points"]
-    assert [len(row) for row in grid] == [20] * 18
-    for choice in range(3):
-        rows = grid[6 * choice : 6 * (choice + 1)]
-        assert all(row == rows[0] for row in rows)
-    assert grid[0] != grid[6] != grid[12]
-    assert answer["y"]["choices"] == ["a", "b", "c"]
-    assert 0 < answer["x"]["low"] < min(points["x"]) <= max(points["x"]) < answer["x"]["high"]
+def test_a_contour_has_a_row_of_its_own_for_each_choice_and_its_ends_around_all_points(asked: Client) -> None:
+    figure = asked.ask("api/studies/0/contour?x=rate&y=kind")["figure"]
+    rows, points = figure["cells"]["rows"], [x for each in figure["series"] for x in each["x"]]
+    assert [len(row) for row in rows] == [81] * 3
+    assert rows[0] != rows[1] != rows[2]
+    assert figure["y"]["choices"] == ["a", "b", "c"]
+    assert 0 < figure["x"]["low"] < min(points) <= max(points) < figure["x"]["high"]
 
 
 def test_the_audit_is_the_reports(study: ashtune.Study, asked: Client) -> None:
@@ -171,9 +173,10 @@ def test_what_if_predicts_fewer_seconds_on_more_workers(asked: Client) -> None:
     one, eight = answer["predictions"]
     assert (one["workers"], eight["workers"]) == (1, 8)
     assert eight["wall_seconds"]["likely"] < one["wall_seconds"]["likely"]
-    recorded = answer["recorded"]["workers"]
-    assert recorded in (1, 2), "the second worker may have come too late"
-    assert [each["is_as_recorded"] for each in (one, eight)] == [recorded == 1, False]
+    for each in (one, eight):
+        (points,) = [series for series in each["figure"]["series"] if series["kind"] == "points"]
+        assert (points["x"], points["y"]) == ([each["workers"]], [each["wall_seconds"]["likely"]])
+    assert not eight["is_as_recorded"]
     assert answer["text"]
     deadline = asked.ask("api/studies/0/whatif?deadline=1h")
     assert deadline["predictions"][0]["workers"] == 1
@@ -186,9 +189,8 @@ def test_a_trials_page_has_its_curve_its_configuration_and_what_it_printed(study
     assert page["metrics"] == best.metrics
     assert {each["name"]: each["value"] for each in page["configuration"]} == best.config
     assert all(each["value"] == each["best_value"] for each in page["configuration"])
-    assert page["curve"]["score"]["resource"] == list(range(1, 9))
-    assert page["curve"] == page["best_curve"]
-    assert page["number_of_reports"] == 8
+    line, _ = page["curves"]["score"]["series"]
+    assert (line["name"], line["x"]) == (f"trial {best.trial}", [*range(1, 9), None])
     assert page["log"] == study.log(best.trial)
     assert f"trial {best.trial} trains" in page["log"]
     assert page["log_is_cut"] is False
@@ -201,9 +203,10 @@ def test_a_trials_page_has_its_curve_its_configuration_and_what_it_printed(study
     failed = asked.ask("api/studies/0/trials/7")
     assert (failed["status"], failed["reason"]) == ("failed", "ValueError: seven")
     assert "ValueError: seven" in failed["traceback"]
-    assert failed["curve"] == {}
-    assert failed["best_trial"] == best.trial
-    assert failed["best_curve"] == page["curve"]
+    assert failed["curves"] == {}
+    other = next(trial.number for trial in study.trials if trial.number not in (7, best.trial))
+    compared, *_ = asked.ask(f"api/studies/0/trials/{other}")["curves"]["score"]["series"]
+    assert (compared["name"], compared["y"]) == (f"the best: trial {best.trial}", line["y"])
 
 
 @pytest.mark.parametrize("number", [80, 5000])
@@ -259,13 +262,14 @@ def test_studies_are_compared_by_their_best_so_far(study: ashtune.Study, finishe
             with client.watch(number) as viewer:
                 viewer.until_state("complete")
         answer = client.ask("api/compare?studies=0,1")
-        assert [series["id"] for series in answer["series"]] == [0, 1]
-        for series, row in zip(answer["series"], answer["table"], strict=True):
-            assert series["over_time"]["value"][-1] == max(series["over_time"]["value"])
-            assert series["over_resource"]["resource"] == sorted(series["over_resource"]["resource"])
-            assert row["tried"] in (80, 16)
-        assert client.ask("api/compare?studies=1")["series"][0]["id"] == 1
-        assert len(client.ask("api/compare")["series"]) == 2
+        assert [row["id"] for row in answer["table"]] == [0, 1]
+        for name in ("over_time", "over_resource"):
+            for series, row in zip(answer[name]["series"], answer["table"], strict=True):
+                assert series["y"][-1] == max(series["y"])
+                assert series["x"] == sorted(series["x"])
+                assert row["tried"] in (80, 16)
+        assert client.ask("api/compare?studies=1")["table"][0]["id"] == 1
+        assert len(client.ask("api/compare")["table"]) == 2
         assert client.get("api/compare?studies=2").status == 404
         assert client.get("api/compare?studies=x").status == 400
         listed = client.ask("api/studies")

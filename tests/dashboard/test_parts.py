@@ -11,6 +11,7 @@ import ashtune
 from ashtune.analysis.hyperparameters import hyperparameters
 from ashtune.analysis.tally import Tally
 from ashtune.analysis.timeline_times import time_shares
+from ashtune.core.numbers import number_text
 from ashtune.core.observer import Observer
 from ashtune.dashboard import picture as pictures
 from ashtune.dashboard.liveness import Standing
@@ -92,22 +93,19 @@ def test_the_head_counts_what_the_report_counts(study: ashtune.Study, parts: dic
     assert (head["state"], head["running"], head["busy"]) == ("complete", 0, 0)
 
 
-def test_the_ladder_has_the_counts_of_each_rung_and_quartiles_of_its_results(
-    study: ashtune.Study, parts: dict[str, Any]
-) -> None:
+def test_the_ladder_shows_the_counts_of_each_rung(study: ashtune.Study, parts: dict[str, Any]) -> None:
     tally = told(study, Tally(ladder_in_force(study.directory / NAME), study._reader.settings.goal))
-    values: dict[int, list[float]] = {}
-    for rung, results in enumerate(study._reader.results.rungs):
-        values[rung] = sorted(-loss for loss in results.losses if loss < math.inf)
-    for number, (rung, counted) in enumerate(zip(parts["ladder"]["rungs"], tally.rungs, strict=True)):
-        for name in ("resource", "arrived", "promoted", "failed", "withdrawn", "running"):
-            assert rung[name] == getattr(counted, name), name
-        low, median, high = rung["quartiles"]
-        assert values[number][0] <= low <= median <= high <= values[number][-1]
-        assert rung["best"] == pytest.approx(counted.best.metrics["score"], rel=1e-5)
-        at_most = sum(value <= median * (1 + 1e-5) for value in values[number])
-        assert at_most >= len(values[number]) / 2
-    assert parts["ladder"]["quota_text"] == (
+    ladder, figure = parts["ladder"], parts["ladder"]["figure"]
+    assert ladder["resources"] == list(tally.ladder.rungs)
+    bars = {each["name"]: each for each in figure["series"] if each["kind"] == "bars"}
+    lengths = {name: [end - x for x, end in zip(bar["x"], bar["end"], strict=True)] for name, bar in bars.items()}
+    assert lengths["promoted, or at the top"][:-1] == [rung.promoted for rung in tally.rungs[:-1]]
+    assert lengths["failed"] == [rung.failed for rung in tally.rungs]
+    assert [sum(parts) for parts in zip(*lengths.values(), strict=True)] == [rung.trained for rung in tally.rungs]
+    (texts,) = [each["words"] for each in figure["series"] if each["kind"] == "texts"]
+    for text, counted in zip(texts, tally.rungs, strict=True):
+        assert text.endswith(f"best score {number_text(counted.best.metrics['score'])}")
+    assert ladder["quota_text"] == (
         "Of the trials at a rung the best 1/2 may go on. "
         "Each goes on as soon as it is among them, so in the end more have gone on."
     )
@@ -123,36 +121,45 @@ def test_a_quota_that_is_no_fixed_part_is_said_of_few_and_of_many_trials(tmp_pat
 
 def test_the_best_so_far_ends_at_the_best_and_only_rises(study: ashtune.Study, parts: dict[str, Any]) -> None:
     for name in ("over_time", "over_resource"):
-        axis = name.removeprefix("over_")
-        steps, highest = parts["best"][name], parts["best"][f"{name}_at_highest"]
-        values = steps["values"]["score"]
-        assert values == sorted(values)
-        assert steps[axis] == sorted(steps[axis])
-        assert values[-1] == pytest.approx(study.best_at_any_rung.metrics["score"], rel=1e-5)
-        assert highest["values"]["score"][-1] == pytest.approx(study.best.metrics["score"], rel=1e-5)
-        assert highest["trial"][-1] == study.best.trial
-    results = parts["best"]["results"]
-    assert len(results["time"]) == sum(
-        len(rung.trials) - sum(math.isinf(x) for x in rung.losses) for rung in study._reader.results.rungs
-    )
+        series = parts["best"][name]["series"]
+        lines = [each for each in series if each["kind"] == "step"]
+        for line in lines:
+            assert line["y"] == sorted(line["y"])
+            assert line["x"] == sorted(line["x"])
+        assert lines[-1]["y"][-1] == pytest.approx(study.best_at_any_rung.metrics["score"])
+        assert lines[0]["y"][-1] == pytest.approx(study.best.metrics["score"])
+        assert lines[0]["trials"][-1] == study.best.trial
+        results = sum(len(each["x"]) for each in series if each["kind"] == "points" and "name" in each)
+        assert results == sum(
+            len(rung.trials) - sum(math.isinf(x) for x in rung.losses) for rung in study._reader.results.rungs
+        )
 
 
 def test_workers_did_what_the_timeline_says(study: ashtune.Study, parts: dict[str, Any]) -> None:
     shares, workers = time_shares(study._reader.timeline), parts["workers"]
-    presence = shares.presence
-    assert workers["shares"]["training"] == pytest.approx(shares.trained / presence, abs=0.02)
-    assert workers["shares"]["saving"] == pytest.approx(shares.saving / presence, abs=0.02)
-    assert sum(share or 0 for share in workers["shares"].values()) == pytest.approx(1, abs=0.01)
-    assert [lane["place"] for lane in workers["lanes"]] == list(range(shares.places))
-    spans = workers["spans"]
-    assert {len(column) for column in spans.values()} == {len(spans["lane"])}
+    bars = {each["name"]: each["end"][0] - each["x"][0] for each in workers["shares"]["series"]}
+    assert bars["training"] == pytest.approx(shares.trained / shares.presence, abs=0.02)
+    assert bars["saving"] == pytest.approx(shares.saving / shares.presence, abs=0.02)
+    assert sum(bars.values()) == pytest.approx(1, abs=0.01)
+    assert workers["rest"] == pytest.approx(
+        {name: share for name, share in bars.items() if name != "training"}
+        | {name: 0 for name in workers["rest"] if name not in bars}
+    )
+    timeline = workers["timeline"]
+    assert workers["lanes"] == len(timeline["y"]["choices"]) == shares.places
+    spans = [
+        (lane, begin, end)
+        for each in timeline["series"]
+        for lane, begin, end in zip(each["y"], each["x"], each["end"], strict=True)
+    ]
     ends: dict[int, float] = {}
-    for lane, begin, end in sorted(zip(spans["lane"], spans["begin"], spans["end"], strict=True)):
+    for lane, begin, end in sorted(spans):
         assert ends.get(lane, 0.0) <= begin + 0.0021 <= end + 0.0042, "a worker does one thing after another"
         ends[lane] = end
-    assert set(spans["ending"]) <= {"finished", "failed", "withdrawn", "saved"}
-    assert workers["window"][1] == parts["head"]["now"]
-    assert all(0 <= share <= 1 for share in workers["utilisation"]["share"])
+    assert {word for each in timeline["series"] for word in each["words"]} <= {"", "failed", "withdrawn"}
+    assert timeline["x"]["high"] == pytest.approx(parts["head"]["now"], abs=1e-3)
+    (training,) = workers["utilisation"]["series"]
+    assert all(0 <= share <= 1 for share in training["y"])
 
 
 def test_failures_are_grouped_by_reason(parts: dict[str, Any]) -> None:
@@ -165,13 +172,17 @@ def test_failures_are_grouped_by_reason(parts: dict[str, Any]) -> None:
 
 
 def test_curves_go_to_where_their_trials_were_trained(study: ashtune.Study, parts: dict[str, Any]) -> None:
-    curves = parts["curves"]["curves"]
+    series = parts["curves"]["figure"]["series"]
+    curves: dict[int, list[tuple[int, float]]] = {}
+    for each in series[:-2]:
+        for x, y, trial in zip(each["x"], each["y"], each.get("trials", []), strict=False):
+            if trial is not None:
+                curves.setdefault(trial, []).append((x, y))
     assert 0 < len(curves) <= 30
-    assert curves[-1]["trial"] == study.best.trial
-    assert curves[-1]["kind"] == "best"
-    for curve in curves:
-        assert curve["resource"] == list(range(1, study.trials[curve["trial"]].resource + 1))
-        assert curve["value"][-1] == pytest.approx(study.trials[curve["trial"]].metrics["score"], rel=1e-5)
+    assert series[-2]["name"].startswith(f"best: trial {study.best.trial}, ")
+    for trial, points in curves.items():
+        assert [x for x, _ in points] == list(range(1, study.trials[trial].resource + 1))
+        assert points[-1][1] == pytest.approx(study.trials[trial].metrics["score"])
 
 
 def test_notes_say_why_trials_went_on_and_where_they_come_from(study: ashtune.Study, parts: dict[str, Any]) -> None:
@@ -284,8 +295,8 @@ def test_a_study_whose_scheduler_is_not_known_has_all_that_events_tell(study: as
     assert None not in parts.values()
     assert parts["head"]["tried"] == 40 - parts["head"]["withdrawn"] or parts["head"]["tried"] > 30
     assert parts["head"]["running"] is None
-    assert parts["workers"]["shares"]["driver"] is None
-    assert parts["workers"]["shares"]["waiting"] is not None
+    assert "waiting" in parts["workers"]["rest"]
+    assert "waiting for the driver" not in parts["workers"]["rest"]
     assert "not known here" in parts["ladder"]["quota_text"]
     assert not picture_of(tmp_path).knows_end
 
@@ -311,7 +322,7 @@ def test_two_objectives_are_both_named_and_the_first_is_followed(tmp_path: Path)
     parts = parts_of(tmp_path / "study")
     assert [each["metric"] for each in parts["head"]["objectives"]] == ["score", "size"]
     assert set(parts["head"]["best"]["metrics"]) == {"score", "size"}
-    assert list(parts["best"]["over_time"]["values"]) == ["score"]
+    assert parts["best"]["over_time"]["y"]["name"] == "score"
 
 
 def test_trials_that_confirm_others_count_for_workers_only(tmp_path: Path) -> None:
@@ -319,7 +330,7 @@ def test_trials_that_confirm_others_count_for_workers_only(tmp_path: Path) -> No
     parts = parts_of(tmp_path / "study")
     assert parts["head"]["started"] == 16
     assert sum(parts["notes"]["sources"].values()) == 16
-    trials = {trial for trial in parts["workers"]["spans"]["trial"] if trial is not None}
+    trials = {trial for each in parts["workers"]["timeline"]["series"] for trial in each.get("trials", [])} - {None}
     assert max(trials) >= 16
 
 

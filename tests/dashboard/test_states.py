@@ -27,7 +27,7 @@ def test_a_study_that_comes_after_the_page_is_shown_once_it_is_there(tmp_path: P
         assert client.get("api/studies/0/trials").status == 404
         assert client.get("api/studies/0/importance").status == 404
         assert client.get("api/studies/0/trials/0").status == 404
-        assert client.ask("api/compare")["series"][0]["over_time"] == {"time": [], "value": []}
+        assert client.ask("api/compare")["over_time"]["series"][0]["x"] == []
         shutil.copytree(finished_study, directory)
         parts = viewer.until_state("complete")
         assert viewer.events[-1].kind == "snapshot" or any(event.kind == "snapshot" for event in viewer.events[1:])
@@ -44,9 +44,8 @@ def test_an_empty_study_has_the_same_keys_as_any(tmp_path: Path, finished_study:
     assert empty.keys() == parts.keys()
     for name in parts:
         assert empty[name].keys() == parts[name].keys(), name
-    assert empty["head"]["driver"].keys() == parts["head"]["driver"].keys()
-    assert empty["workers"]["spans"].keys() == parts["workers"]["spans"].keys()
-    assert empty["workers"]["shares"].keys() == parts["workers"]["shares"].keys()
+    for name in ("timeline", "shares", "utilisation"):
+        assert empty["workers"][name].keys() == parts["workers"][name].keys()
     assert empty["notes"]["sources"].keys() == parts["notes"]["sources"].keys()
 
 
@@ -114,14 +113,14 @@ def test_a_study_that_gets_more_rungs_is_read_anew_beside_what_is_shown(
     study = tuned(tmp_path, trials=8, max_resource=4)
     with served(study.directory) as client, client.watch() as viewer:
         parts = viewer.until_state("complete")
-        assert [rung["resource"] for rung in parts["ladder"]["rungs"]] == [1, 2, 4]
+        assert parts["ladder"]["resources"] == [1, 2, 4]
         so_far = len(viewer.events)
         monkeypatch.setattr(following, "SLICE_SECONDS", 0.0)  # a line or a few at a time
         monkeypatch.setattr(following, "PAUSE_SECONDS", 0.02)
         monkeypatch.setattr(journal, "BLOCK", 100)
         study.resume(max_resource=16, quiet=True)
-        parts = viewer.until(lambda parts: len(parts["ladder"]["rungs"]) > 3)
-        assert [rung["resource"] for rung in parts["ladder"]["rungs"]] == [1, 2, 4, 8, 16]
+        parts = viewer.until(lambda parts: len(parts["ladder"]["resources"]) > 3)
+        assert parts["ladder"]["resources"] == [1, 2, 4, 8, 16]
         viewer.until_state("complete")
     states = {event.parts["head"]["state"] for event in viewer.events[so_far:] if "head" in event.parts}
     assert "reading" not in states, "what was read is shown while it is read once more"

@@ -14,11 +14,11 @@ const HEAD = {
   utilisation: 0.9,
   trials_wanted: 40,
   remaining: { seconds: 100 },
-  driver: { quiet_seconds: 200 },
+  quiet_seconds: 200,
   directory: "runs/digits",
 };
-const steps = (time, loss) => ({ time, values: { loss } });
-const best = (time, loss) => ({ over_time: steps(time, loss), over_time_at_highest: { time: [], values: {} } });
+const steps = (x, y) => ({ kind: "step", x, y });
+const best = (x, y) => ({ over_time: { series: x.length ? [{ kind: "points", x, y }, steps(x, y)] : [] } });
 
 test("a study gets better if its best value moved in the last quarter of the time", () => {
   assert.equal(isBetter({ head: HEAD, best: best([10, 90], [0.5, 0.3]) }).word, "Yes");
@@ -28,18 +28,18 @@ test("a study gets better if its best value moved in the last quarter of the tim
 });
 
 test("the first result of the highest rung is no progress over lower ones", () => {
-  const both = { over_time: steps([1, 2, 3], [0.9, 0.5, 0.1]), over_time_at_highest: steps([95], [0.4]) };
+  const both = { over_time: { series: [steps([95], [0.4]), steps([1, 2, 3], [0.9, 0.5, 0.1])] } };
   assert.match(isBetter({ head: HEAD, best: both }).text, /^Loss 0\.4/);
 });
 
 test("workers are busy, mostly or hardly, and the largest losses are named", () => {
-  const shares = { training: 0.9, driver: 0.02, saving: 0.05, tail: null };
-  const answer = areBusy({ head: HEAD, workers: { shares } });
+  const rest = { "waiting for the driver": 0.02, saving: 0.05, "idle at the end": 0 };
+  const answer = areBusy({ head: HEAD, workers: { rest } });
   assert.deepEqual([answer.mood, answer.word], ["good", "Yes, 90 %"]);
   assert.equal(answer.text, "3 of 4 at work now. The rest: saving 5 % and waiting for the driver 2 %.");
-  assert.equal(areBusy({ head: { ...HEAD, utilisation: 0.7 }, workers: { shares } }).word, "Mostly, 70 %");
-  assert.equal(areBusy({ head: { ...HEAD, utilisation: 0.2 }, workers: { shares } }).mood, "bad");
-  assert.equal(areBusy({ head: { ...HEAD, utilisation: null }, workers: { shares } }).mood, "none");
+  assert.equal(areBusy({ head: { ...HEAD, utilisation: 0.7 }, workers: { rest } }).word, "Mostly, 70 %");
+  assert.equal(areBusy({ head: { ...HEAD, utilisation: 0.2 }, workers: { rest } }).mood, "bad");
+  assert.equal(areBusy({ head: { ...HEAD, utilisation: null }, workers: { rest } }).mood, "none");
 });
 
 const learned = (...weights) => ({

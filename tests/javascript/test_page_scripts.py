@@ -1,5 +1,5 @@
 """The live page's own scripts, as they are served: their unit tests by node's test runner, and what they share with
-Python: texts of numbers, colours, and the messages.
+Python: texts of numbers, words of figures, and the messages.
 """
 
 import json
@@ -9,8 +9,10 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
+from ashtune.core.jobs import TrialId
 from ashtune.core.numbers import bytes_text, number_text, seconds_text, share_text
 from ashtune.dashboard.parts.best import BestPart
 from ashtune.dashboard.parts.curves import CurvesPart
@@ -21,8 +23,7 @@ from ashtune.dashboard.parts.notes import NotesPart
 from ashtune.dashboard.parts.space import SpacePart
 from ashtune.dashboard.parts.workers import WorkersPart
 from ashtune.dashboard.routes import page_files
-from ashtune.reports import looks
-from ashtune.reports.figures.axes import unit_of_time
+from ashtune.figures.figure import Axis, Figure, Series, words_of
 
 HERE = Path(__file__).parent
 NODE = shutil.which("node")
@@ -40,18 +41,25 @@ SHARES = [0, 1e-9, 0.004, 0.126, 0.994, 0.999999, 1]
 SIZES = [0, 812, 999, 1_000, 1_240, 99_400, 99_600, 999_600, 5e9, 2e12]
 TEXTS = """
     import * as text from "./page/text.js";
-    import { rungColor } from "./page/theme.js";
+    import { wordsOf } from "./page/plot.js";
     const asked = JSON.parse(process.argv[1]);
     const answers = {
         numbers: asked.numbers.map((each) => text.numberText(each)),
         seconds: asked.seconds.map(text.secondsText),
-        units: asked.seconds.map(text.unitOfTime).map(Object.values),
         shares: asked.shares.map(text.shareText),
         sizes: asked.sizes.map(text.bytesText),
-        colors: [1, 2, 3, 5, 8].map((count) => [...Array(count).keys()].map((rung) => rungColor(rung, count))),
+        words: asked.figure.series.flatMap((each) => each.x.map((_, at) => wordsOf(asked.figure, each, at))),
     };
     console.log(JSON.stringify(answers));
 """
+FIGURE = Figure(
+    x=Axis(name="after", high=300, written="seconds"),
+    y=Axis(name="kind", high=2, choices=["a", "b"]),
+    series=[
+        Series(kind="points", x=[1.5, 200], y=[0.2, 1], color="", trials=[TrialId(3), None], words=["one\ntwo", ""]),
+        Series(kind="bars", x=[0, 5.5], end=[61, 6], y=[0, 1], color="", name="training"),
+    ],
+)
 needs_node = pytest.mark.skipif(NODE is None, reason="no node here: the page's scripts are not tested")
 
 
@@ -82,17 +90,18 @@ def test_unit_tests_pass(test: Path, served: Path) -> None:
 
 
 @needs_node
-def test_numbers_times_and_colours_are_the_same_on_the_page_and_in_python(served: Path) -> None:
-    asked = {"numbers": NUMBERS, "seconds": SECONDS, "shares": SHARES, "sizes": SIZES}
+def test_numbers_times_and_words_are_the_same_on_the_page_and_in_python(served: Path) -> None:
+    figure = msgspec.to_builtins(FIGURE)
+    asked = {"numbers": NUMBERS, "seconds": SECONDS, "shares": SHARES, "sizes": SIZES, "figure": figure}
     texts: dict[str, Any] = json.loads(
         node("--input-type=module", "--eval", TEXTS, "--", json.dumps(asked), folder=served)
     )
     assert dict(zip(NUMBERS, texts["numbers"], strict=True)) == {each: number_text(each) for each in NUMBERS}
     assert texts["seconds"] == [seconds_text(each) for each in SECONDS]
-    assert texts["units"] == [list(unit_of_time(each)) for each in SECONDS]
     assert texts["shares"] == [share_text(each) for each in SHARES]
     assert texts["sizes"] == [bytes_text(each) for each in SIZES]
-    assert texts["colors"] == [list(looks.rung_colors(count)) for count in (1, 2, 3, 5, 8)]
+    points = [(series, at) for series in FIGURE.series for at in range(len(series.x))]
+    assert texts["words"] == [words_of(FIGURE, *each) for each in points]
 
 
 @pytest.mark.parametrize("part", PARTS, ids=lambda part: part.name)

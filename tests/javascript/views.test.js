@@ -1,10 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { SCALE } from "./looks.js";
-import { nearest } from "./page/plot.js";
-import { colorOn, rungColor } from "./page/theme.js";
-import { between } from "./views/contour.js";
-import { pointsByRung } from "./views/rungs.js";
+import { tableOf, together } from "./page/figure.js";
+import { colorOn, nearest } from "./page/plot.js";
 import { byImportance } from "./views/slices.js";
 import { rangeText } from "./views/trial_filters.js";
 import { parametersOf } from "./views/trials.js";
@@ -42,28 +39,23 @@ test("the most important hyperparameters come first, the others as the user wrot
   assert.deepEqual(byImportance({ names: ["a", "b", "c", "d"], important: ["d", "b"] }), ["d", "b", "a", "c"]);
 });
 
-test("each result is a point of its rung's series, and says which result it is", () => {
-  const rungs = [{ resource: 1 }, { resource: 3 }];
-  const results = { x: [1, 2, 3], y: [0.5, 0.4, 0.3], rung: [0, 1, 0], trial: [7, 8, 9] };
-  const [low, high] = pointsByRung(rungs, "epoch", results, (at) => [`result ${at}`]);
-  assert.deepEqual([low.label, low.x, high.x, low.tip(1)], ["to 1 epoch", [1, 3], [2], ["result 2"]]);
+test("figures are put together over axes that show all, and a name stands once", () => {
+  const figure = (low, high, ticks, name) => ({ x: { low, high, ticks }, y: { low, high, ticks }, series: [{ name }] });
+  const both = together(figure(1, 4, [1, 4], "ash"), [figure(0, 2, [2], "ash"), figure(1, 9, [], "trial 3")]);
+  assert.deepEqual(both.x, { low: 0, high: 9, ticks: [1, 2, 4] });
+  assert.deepEqual(both.series, [{ name: "ash" }, { name: "" }, { name: "trial 3" }]);
 });
 
-test("a map is interpolated between cells that are known, and unknown where none is near", () => {
-  const grid = [
-    [0, 10],
-    [20, null],
-  ];
-  assert.equal(between(grid, 0, 0.5), 5);
-  assert.equal(between(grid, 0.5, 0), 10);
-  assert.equal(between(grid, 1, 1), null);
-  assert.equal(between(grid, 0.9, 0.9), null);
-  assert.equal(between(grid, -0.4, 0), 0);
+test("the table of a figure has all that can be pointed at, without columns that nothing uses", () => {
+  const axis = { name: "", choices: [], written: "number", unit: 1, ticks: [] };
+  const points = { kind: "points", x: [1, null, 3], y: [0.5, 0.4, null], color: "" };
+  const texts = { ...points, kind: "texts", words: ["a", "b", "c"] };
+  const figure = { x: { ...axis, name: "rate" }, y: { ...axis, name: "loss" }, series: [points, texts] };
+  assert.deepEqual(tableOf(figure), [["loss", "rate"], [["0.5", "1"]]]);
 });
 
-test("rungs have the colours of the scale from its first to its last", () => {
-  assert.deepEqual([rungColor(0, 4), rungColor(3, 4), rungColor(0, 1)], [SCALE[0], SCALE.at(-1), SCALE[0]]);
-  assert.equal(colorOn(["#000000", "#0a1428", "#ffffff"], 0.25), "#050a14");
+test("a colour between two is their mixture, its opacity too", () => {
+  assert.deepEqual(colorOn(["rgba(0,10,20,1)", "rgba(100,10,40,0)"], 0.5), [50, 10, 30, 127.5]);
 });
 
 test("predictions are found by what was asked, and forgotten once they are old and the study has grown", (context) => {
@@ -78,12 +70,12 @@ test("predictions are found by what was asked, and forgotten once they are old a
 });
 
 test("the mark nearest to the pointer is found, and none where none is near", () => {
-  const at = { x: (value) => 10 * value, y: (value) => 100 - 10 * value };
-  const points = { kind: "points", x: [1, 2, null], y: [5, 5, 5], tip: () => [] };
-  const dumb = { kind: "line", x: [1.4], y: [5] };
+  const at = { x: (value) => 10 * value, y: (value) => 100 - 10 * value, row: 10 };
+  const points = { kind: "points", x: [1, 2, null], y: [5, 5, 5] };
+  const dumb = { kind: "line", x: [1.4], y: [5], isSilent: true };
   const found = (series, offsetX, offsetY) => nearest([series, dumb], at, { offsetX, offsetY })?.point;
   assert.deepEqual([found(points, 14, 52), found(points, 16, 52), found(points, 14, 80)], [0, 1, undefined]);
-  const bars = { kind: "bars", x: [0, 3], end: [2, 4], y: [5, 6], thick: 10, tip: () => [] };
+  const bars = { kind: "bars", x: [0, 3], end: [2, 4], y: [5, 6], thick: 1 };
   assert.deepEqual(
     [found(bars, 10, 54), found(bars, 23, 50), found(bars, 26, 50), found(bars, 35, 40)],
     [0, 0, undefined, 1],

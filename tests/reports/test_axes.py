@@ -7,24 +7,19 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ashtune.core.jobs import Goal
-from ashtune.reports.figures.axes import log_ticks, metric_axis, metric_view
-from ashtune.reports.looks import blank
+from ashtune.figures.axes import log_ticks, metric_axis, outside
+from ashtune.figures.figure import Axis
 
 LOSS, ACCURACY = Goal("loss", "min"), Goal("accuracy", "max")
 DECAYING = [10.0 ** (-place / 10) for place in range(40)]  # from 1 to 1e-4, as many in each decade
 
 
 def test_losses_over_decades_are_on_a_logarithmic_axis_that_says_so() -> None:
-    seen = metric_view(DECAYING, "min")
-    assert seen is not None and seen.is_log
-    assert seen.beyond == 0
-    figure = blank()
-    assert metric_axis(figure, seen, LOSS) == ""
-    axis = figure.layout.yaxis
-    assert (axis.type, axis.title.text) == ("log", "loss (logarithmic)")
-    low, high = axis.range
-    assert low < math.log10(min(DECAYING)) < math.log10(max(DECAYING)) < high
-    assert list(axis.ticktext) == ["0.0001", "0.001", "0.01", "0.1", "1"]
+    axis = metric_axis(DECAYING, LOSS)
+    assert (axis.is_log, axis.title, axis.name) == (True, "loss (logarithmic)", "loss")
+    assert outside(axis, "value") == ""
+    assert axis.low < min(DECAYING) < max(DECAYING) < axis.high
+    assert [axis.write(tick) for tick in axis.ticks] == ["0.0001", "0.001", "0.01", "0.1", "1"]
 
 
 @pytest.mark.parametrize(
@@ -43,44 +38,39 @@ def test_losses_over_decades_are_on_a_logarithmic_axis_that_says_so() -> None:
     ],
 )
 def test_where_a_logarithm_is_impossible_or_shows_no_more_the_axis_is_linear(values: list[float], mode: str) -> None:
-    seen = metric_view(values, mode)  # type: ignore[arg-type]  # parametrize knows no literals
-    figure = blank()
-    metric_axis(figure, seen, LOSS)
-    assert not (seen and seen.is_log)
-    assert figure.layout.yaxis.type != "log"
-    assert "logarithmic" not in figure.layout.yaxis.title.text
+    axis = metric_axis(values, Goal("loss", mode))  # type: ignore[arg-type]  # parametrize knows no literals
+    assert not axis.is_log
+    assert "logarithmic" not in axis.title
+    assert axis.low < axis.high
 
 
 def test_a_value_beyond_all_measure_does_not_spoil_a_logarithmic_axis_and_is_told() -> None:
-    seen = metric_view([*DECAYING, 1e30], "min")
-    assert seen is not None and seen.is_log
-    assert seen.high < 2
-    assert seen.beyond == 1
-    assert "outside of the view" in metric_axis(blank(), seen, LOSS)
-    assert seen.on_axis(1e30) == pytest.approx(math.log10(seen.high))
+    axis = metric_axis([*DECAYING, 1e30], LOSS)
+    assert axis.is_log
+    assert axis.high < 2
+    assert outside(axis, "value") == "1 value outside of the view"
+    assert axis.scaled(1e30) == pytest.approx(math.log10(axis.high))
 
 
 def test_an_accuracy_has_the_linear_axis_it_had() -> None:
-    figure = blank()
-    metric_axis(figure, metric_view([0.5, 0.9, 0.95], "max"), ACCURACY)
-    assert figure.layout.yaxis.title.text == "accuracy"
-    low, high = figure.layout.yaxis.range
-    assert low < 0.5
-    assert high > 0.95
+    axis = metric_axis([0.5, 0.9, 0.95], ACCURACY)
+    assert (axis.name, axis.title) == ("accuracy", "")
+    assert axis.low < 0.5
+    assert axis.high > 0.95
 
 
 @example([1.0, 0.03125, 2.2e-311], "min")
 @example([1e-320, 1e-321, 5e-324], "min")
 @given(st.lists(st.floats(allow_nan=False, allow_infinity=False), max_size=30), st.sampled_from(["min", "max"]))
 def test_whatever_the_values_the_best_is_in_view(values: list[float], mode: str) -> None:
-    seen = metric_view(values, mode)  # type: ignore[arg-type]
-    if seen is None:
+    axis = metric_axis(values, Goal("loss", mode))  # type: ignore[arg-type]
+    if not values:
+        assert axis == Axis(name="loss")
         return
     best = min(values) if mode == "min" else max(values)
-    assert seen.low <= best <= seen.high
-    assert math.isfinite(seen.on_axis(best))
-    assert 0 <= seen.beyond < len(values)
-    metric_axis(blank(), seen, LOSS)
+    assert axis.low <= best <= axis.high
+    assert math.isfinite(axis.scaled(best))
+    assert 0 <= axis.beyond < len(values)
 
 
 @given(st.floats(1e-300, 1e300), st.floats(1.01, 1e200))

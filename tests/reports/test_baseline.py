@@ -7,8 +7,8 @@ from ashtune.analysis.timeline import Timeline
 from ashtune.core.events import JobFinished, SessionStarted, TrialStarted, WorkerJoined, WorkerLost
 from ashtune.core.jobs import Goal, TrialId, WorkerId
 from ashtune.core.ladder import Ladder
-from ashtune.reports.figures.baseline import Run, RungCost, baseline_figure, baseline_table, baseline_words
-from ashtune.reports.figures.baseline import run_of as baseline_run
+from ashtune.reports.baseline import Run, RungCost, baseline_figure, baseline_table, baseline_words
+from ashtune.reports.baseline import run_of as baseline_run
 from ashtune.reports.terminal.text import as_text
 
 

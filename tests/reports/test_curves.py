@@ -13,7 +13,9 @@ from ashtune.analysis.trials import curves_dataframe
 from ashtune.core.events import Event, JobFinished, JobPaused
 from ashtune.core.jobs import Goal, TrialId, WorkerId
 from ashtune.core.ladder import Ladder
-from ashtune.reports.figures.curves import POINTS, curves_figure
+from ashtune.figures import curves as module
+from ashtune.figures.curves import POINTS
+from ashtune.reports.plot import plot
 from tests.helpers.made_up import ACCURACY, MadeUpStudy
 from tests.reports.crowd import LOSS, MANY, RUNGS, crowd, crowd_loss
 
@@ -35,6 +37,10 @@ def result(trial: int, rung: int, values: dict[int, float | None], start: int = 
         curve=curve,
         seconds=1,
     )
+
+
+def curves_figure(*given: Any, **options: Any) -> Any:
+    return plot(module.curves_figure(*given, **options))
 
 
 def folded(events: list[Any], *, most: int = MOST, goal: Goal = LOSS) -> Curves:
@@ -122,22 +128,24 @@ def test_there_is_a_line_for_each_rung_parted_between_trials_and_the_best_is_on_
     ]
     figure = curves_figure(folded(events), unit="epoch", origin=["<b>gp", "sobol", "random", ""].__getitem__)
     lines = {trace.name: trace for trace in figure.data if trace.mode == "lines"}
-    assert list(lines) == ["to epoch 2", "to epoch 4"]
+    assert list(lines) == ["to epoch 2", "to epoch 4", "best: trial 1, 0.59"]
     assert list(lines["to epoch 2"].x) == [1, 2, None, 1, 2, None]
     assert list(lines["to epoch 2"].y) == [0.9, 0.83, None, 0.9, 0.82, None]
-    assert list(lines["to epoch 2"].customdata) == [*["trial 3"] * 2, None, *["trial 2<br>random"] * 2, None]
-    assert lines["to epoch 4"].customdata[0] == "trial 0<br>&lt;b&gt;gp"
+    assert list(lines["to epoch 2"].hovertext) == [
+        "loss 0.9<br>epoch 1<br>trial 3", "loss 0.83<br>epoch 2<br>trial 3", None,
+        "loss 0.9<br>epoch 1<br>trial 2<br>random", "loss 0.82<br>epoch 2<br>trial 2<br>random", None,
+    ]  # fmt: skip
+    assert lines["to epoch 4"].hovertext[0] == "loss 0.9<br>epoch 1<br>trial 0<br>&lt;b&gt;gp"
     assert list(lines["to epoch 4"].y) == [0.9, 0.8, 0.7, 0.6, None, 0.9, 0.81, 0.7, 0.59, None]
     assert lines["to epoch 2"].line.color != lines["to epoch 4"].line.color
-    best = figure.data[-1]
-    assert best.name == "best: trial 1, 0.59"
-    assert list(best.y) == [0.9, 0.81, 0.7, 0.59]
+    assert list(lines["best: trial 1, 0.59"].y) == [0.9, 0.81, 0.7, 0.59, None]
+    assert lines["best: trial 1, 0.59"] == figure.data[-2], "on top of all but its own end"
     assert figure.layout.xaxis.title.text == "epoch"
 
 
 def test_what_is_not_finite_is_a_gap_and_a_point_alone_is_a_dot() -> None:
     figure = curves_figure(folded([result(0, 0, {1: 0.9, 2: None, 3: 0.7, 4: math.nan, 5: 0.5, 6: 0.4})]), unit="epoch")
-    line, dots, _ = figure.data
+    line, dots, *_ = figure.data
     assert list(line.y) == [0.9, None, 0.7, None, 0.5, 0.4, None]
     assert not line.connectgaps
     assert list(zip(dots.x, dots.y, strict=True)) == [(1, 0.9), (3, 0.7), (6, 0.4)]
@@ -147,13 +155,13 @@ def test_a_trial_that_diverges_keeps_the_rung_of_its_last_finite_result_and_is_n
     curves = folded([result(0, 0, {1: 0.1}), result(1, 0, {1: 0.5}), result(0, 1, {2: None}, start=1)])
     assert [(curve.trial, curve.rung, curve.loss) for curve in curves.shown()] == [(1, 0, 0.5), (0, 0, 0.1)]
     later = folded([result(0, 0, {1: 0.1}), result(1, 1, {2: 0.5}), result(0, 1, {2: None}, start=1)])
-    assert curves_figure(later, unit="epoch").data[-1].name == "best: trial 1, 0.5"
+    assert curves_figure(later, unit="epoch").data[-2].name == "best: trial 1, 0.5"
 
 
 def test_a_curve_without_a_result_or_without_a_finite_value_is_named_so() -> None:
     paused = JobPaused(1.0, worker=W, trial=TrialId(0), rung=0, resource=2, seconds=1, curve=[(1, {"loss": 0.95})])
     figure = curves_figure(folded([paused, result(1, 0, {2: None})]), unit="epoch")
-    assert [trace.name for trace in figure.data] == ["no result yet"] * 2
+    assert [trace.name for trace in figure.data if trace.showlegend] == ["no result yet"]
     assert "1 curve without a finite value not drawn" in figure.layout.xaxis.title.text
     nothing = curves_figure(folded([result(1, 0, {2: None})]), unit="epoch")
     assert not nothing.data
@@ -178,7 +186,8 @@ def test_long_curves_are_thinned_to_what_a_page_can_carry_with_both_ends() -> No
 
 @pytest.mark.parametrize("rungs", [0, 5])
 def test_colours_are_those_of_the_ladder_where_it_is_known(rungs: int) -> None:
-    from ashtune.reports.looks import rung_colors
+    from ashtune.figures.looks import rung_colors
 
-    figure = curves_figure(folded([result(0, 0, {1: 0.5}), result(0, 1, {2: 0.4}, start=1)]), rungs=rungs, unit="epoch")
+    ladder = [2**rung for rung in range(rungs)]
+    figure = curves_figure(folded([result(0, 0, {1: 0.5}), result(0, 1, {2: 0.4}, start=1)]), ladder, unit="epoch")
     assert figure.data[0].line.color == rung_colors(rungs or 2)[1]

@@ -13,9 +13,10 @@ from ashtune.analysis.results import Results
 from ashtune.core.errors import SettingsError
 from ashtune.core.events import JobFailed, JobFinished
 from ashtune.core.jobs import TrialId, WorkerId
-from ashtune.reports.figures import importance as module
-from ashtune.reports.figures.importance import BARS, Importance, Weight, importance, importance_figure
-from ashtune.reports.looks import BLUE, GREY
+from ashtune.figures import importance as module
+from ashtune.figures.importance import BARS, Importance, Weight, importance
+from ashtune.figures.looks import BLUE, GREY
+from ashtune.reports.plot import plot
 from ashtune.space.space import Space
 from tests.helpers.made_up import tell
 from tests.reports.crowd import CROWD_SPACE, LOSS, MANY, crowd, crowd_configuration
@@ -80,7 +81,7 @@ def test_of_pure_noise_it_says_that_it_means_nothing() -> None:
     answer = importance(results_of(noise), configuration, RECORD)
     assert not answer.is_meaningful
     assert "these importances mean nothing" in answer.words()
-    figure = importance_figure(answer)
+    figure = plot(module.importance_figure(answer))
     assert figure.data[0].marker.color == GREY
     assert "mean nothing" in figure.layout.xaxis.title.text.replace("</span><br>", " ")
 
@@ -214,19 +215,20 @@ def test_where_nothing_can_be_said_there_are_no_weights_and_a_word_of_why(result
     assert not answer.weights
     assert not answer.is_meaningful
     assert answer.words().startswith(reason)
-    figure = importance_figure(answer)
+    figure = plot(module.importance_figure(answer))
     assert not figure.data
     assert figure.layout.annotations[0].text == answer.words()
 
 
 def test_the_figure_has_a_bar_with_its_error_for_each_hyperparameter_the_first_on_top() -> None:
     weights = [Weight("rate", 0.8, 0.1), Weight("<b>act", 0.2, 0.05)]
-    figure = importance_figure(Importance(trials=60, total=70, r2=0.75, weights=weights))
-    (bars,) = figure.data
+    figure = plot(module.importance_figure(Importance(trials=60, total=70, r2=0.75, weights=weights)))
+    bars, deviations = figure.data
     assert list(bars.x) == [0.8, 0.2]
-    assert list(bars.error_x.array) == [0.1, 0.05]
+    assert list(deviations.x) == pytest.approx([0.8, 0.2])
+    assert list(deviations.error_x.array) == pytest.approx([0.1, 0.05])
     assert list(figure.layout.yaxis.ticktext) == ["rate", "&lt;b&gt;act"]
-    assert figure.layout.yaxis.autorange == "reversed"
+    assert figure.layout.yaxis.range[0] > figure.layout.yaxis.range[1]
     assert bars.marker.color == BLUE
     words = figure.layout.xaxis.title.text.replace("</span><br>", " ")
     assert "60 of 70 trials;" in words
@@ -235,7 +237,7 @@ def test_the_figure_has_a_bar_with_its_error_for_each_hyperparameter_the_first_o
 
 def test_of_very_many_hyperparameters_the_first_are_shown_and_how_many_there_are() -> None:
     weights = [Weight(f"h{number}", 1 / (number + 1), 0.0) for number in range(50)]
-    figure = importance_figure(Importance(trials=60, total=60, r2=0.75, weights=weights))
+    figure = plot(module.importance_figure(Importance(trials=60, total=60, r2=0.75, weights=weights)))
     assert len(figure.data[0].x) == BARS
     assert f"the {BARS} most important of 50" in figure.layout.xaxis.title.text
 
@@ -248,7 +250,7 @@ def test_of_100_000_trials_a_sample_is_measured_and_the_answer_is_always_the_sam
     answer = importance(results, crowd_configuration, record, most=100)
     assert (answer.trials, answer.total) == (100, MANY)
     assert answer == importance(results, crowd_configuration, record, most=100)
-    assert len(importance_figure(answer).to_json()) < 600_000
+    assert len(plot(module.importance_figure(answer)).to_json()) < 600_000
 
 
 def test_without_scikit_learn_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

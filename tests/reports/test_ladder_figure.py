@@ -8,10 +8,15 @@ import pytest
 from ashtune.analysis.tally import Tally
 from ashtune.core.jobs import Goal
 from ashtune.core.ladder import Ladder
-from ashtune.reports.figures.ladder import ladder_figure
+from ashtune.figures import ladder as module
+from ashtune.reports.plot import plot
 from tests.helpers.made_up import ACCURACY, MadeUpStudy
 
 LADDER = Ladder(1, 27, 3)
+
+
+def ladder_figure(*given: Any, **options: Any) -> Any:
+    return plot(module.ladder_figure(*given, **options))
 
 
 def tally_of(trials: int, steps: int | None = None, goal: Goal = ACCURACY, **more: Any) -> tuple[Tally, MadeUpStudy]:
@@ -56,10 +61,11 @@ def test_the_expected_number_stands_beside_the_actual_one_as_a_mark_and_in_words
     figure = ladder_figure(tally, expected, unit="epoch")
     (marks,) = [trace for trace in figure.data if trace.name == "expected"]
     assert list(marks.x) == [each.middle for each in expected]
-    assert [x + more for x, more in zip(marks.x, marks.error_x.array, strict=True)] == [each.high for each in expected]
+    (spans,) = [trace for trace in lines_of(figure) if trace.error_x.array is not None]
+    assert [x + more for x, more in zip(spans.x, spans.error_x.array, strict=True)] == [each.high for each in expected]
     (texts,) = [trace.text for trace in lines_of(figure) if trace.mode == "text"]
     for text, rung, wanted in zip(texts, tally.rungs, expected, strict=True):
-        assert f"<b>{rung.trained}</b> trained, {wanted.text} expected" in text
+        assert f"<b>{rung.trained} trained, {wanted.text} expected</b>" in text
         assert rung.best is not None
         assert f"best accuracy {rung.best.metrics['accuracy']:.4g}" in text
 

@@ -21,7 +21,7 @@ from ashtune.analysis.tally import Tally
 from ashtune.core.events import JobFailed, SessionStarted, StopRequested
 from ashtune.core.jobs import TrialId, WorkerId
 from ashtune.core.ladder import Ladder
-from ashtune.reports.looks import TRIALS
+from ashtune.figures.looks import TRIALS
 from ashtune.reports.terminal.frame import Frame
 from ashtune.reports.terminal.live import Display, LiveDisplay, PlainDisplay, display_for, progress_line
 from ashtune.reports.terminal.text import Visible

@@ -7,6 +7,7 @@ from typing import Any, get_args
 import pytest
 
 from ashtune.analysis.audit import Audit
+from ashtune.analysis.best_so_far import BestSoFar
 from ashtune.analysis.curves import Curves
 from ashtune.analysis.results import Results
 from ashtune.analysis.tally import Tally
@@ -17,7 +18,6 @@ from ashtune.core.events import Event, JobFinished, WorkerLost
 from ashtune.core.observer import Observer
 from ashtune.core.orders import Followed, Train, TrialFailed
 from ashtune.observers import CsvLog
-from ashtune.reports.figures.progress import BestSoFar
 from ashtune.schedulers.registry import view_of
 from ashtune.testing.observers import GOAL, LADDER, SEEDS, History, Observed, ObserverSuite
 

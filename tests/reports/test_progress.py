@@ -7,11 +7,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ashtune.analysis.best_so_far import BestSoFar
 from ashtune.analysis.tally import Tally
 from ashtune.core.events import Event, JobFinished, JobPaused, SessionStarted, TrialWithdrawn
 from ashtune.core.jobs import Goal, TrialId, WorkerId
 from ashtune.core.ladder import Ladder
-from ashtune.reports.figures.progress import STEPS_SHOWN, BestSoFar, best_over_resource_figure, best_over_time_figure
+from ashtune.figures import best as module
+from ashtune.figures.best import STEPS_SHOWN
+from ashtune.reports.plot import plot
 from tests.helpers.made_up import ACCURACY, MadeUpStudy
 from tests.reports.crowd import LOSS, crowd
 
@@ -29,6 +32,23 @@ def result(time: float, trial: int, value: float | None, *, rung: int = 0, start
         metrics={"loss": value, "accuracy": value},
         seconds=0.5,
     )
+
+
+def best_over_time_figure(best: BestSoFar, *, unit: str) -> Any:
+    return plot(module.best_over_time_figure(best, LADDER.rungs, unit=unit))
+
+
+def best_over_resource_figure(best: BestSoFar, *, unit: str) -> Any:
+    return plot(module.best_over_resource_figure(best, LADDER.rungs, unit=unit))
+
+
+def lines_of(figure: Any) -> list[Any]:
+    return [trace for trace in figure.data if trace.mode == "lines"]
+
+
+def ends_of(figure: Any) -> list[tuple[float, float]]:
+    """Return the marks at the last steps of the lines."""
+    return [(*trace.x, *trace.y) for trace in figure.data if trace.marker.size == 9]
 
 
 def folded(events: list[Event], goal: Goal = LOSS) -> BestSoFar:
@@ -94,34 +114,40 @@ def test_a_figure_shows_every_step_over_seconds_and_over_epochs_and_goes_on_to_t
         [result(1, 0, 0.5), result(2, 1, 0.7), result(3, 2, 0.4), result(5, 2, 0.3, rung=1, start=1), result(8, 3, 0.9)]
     )
     over_time, over_epochs = best_over_time_figure(best, unit="epoch"), best_over_resource_figure(best, unit="epoch")
-    highest, anywhere, mark = over_time.data
+    highest, anywhere = lines_of(over_time)
     assert (list(anywhere.x), list(anywhere.y)) == ([1, 3, 5, 8], [0.5, 0.4, 0.3, 0.3])
     assert (list(highest.x), list(highest.y)) == ([5, 8], [0.3, 0.3])
     assert anywhere.line.shape == highest.line.shape == "hv"
-    assert [list(point) for point in anywhere.customdata] == [
-        ["trial 0", 0, 1], ["trial 2", 0, 1], ["trial 2", 1, 3], ["trial 2", 1, 3],
+    assert list(anywhere.hovertext) == [
+        "loss 0.5<br>after 1.0 s<br>trial 0<br>at epoch 1", "loss 0.4<br>after 3.0 s<br>trial 2<br>at epoch 1",
+        "loss 0.3<br>after 5.0 s<br>trial 2<br>at epoch 3", "loss 0.3<br>after 8.0 s<br>trial 2<br>at epoch 3",
     ]  # fmt: skip
-    assert (mark.x, mark.y, mark.text) == ((5,), (0.3,), ("0.3 (trial 2)",))
-    assert list(over_epochs.data[1].x) == [1, 3, 5, 6]
-    assert over_time.layout.xaxis.title.text == "seconds"
-    assert highest.name == "trained to epoch 3"
+    assert ends_of(over_time) == [(5, 0.3), (5, 0.3)]
+    assert list(lines_of(over_epochs)[1].x) == [1, 3, 5, 6]
+    assert over_time.layout.xaxis.title.text.startswith("seconds that the study ran")
+    assert [line.name for line in (highest, anywhere)] == [
+        "best at epoch 3: 0.3 (trial 2)", "best at any rung: 0.3 (trial 2)",
+    ]  # fmt: skip
+    points = {trace.name: list(trace.y) for trace in over_time.data if trace.marker.size == 6}
+    assert points == {"to epoch 1": [0.5, 0.7, 0.4, 0.9], "to epoch 3": [0.3]}, "all results are there"
 
 
 def test_the_best_at_the_highest_rung_and_a_better_one_below_are_both_marked() -> None:
     best = folded([result(1, 0, 0.5), result(2, 0, 0.6, rung=1, start=1), result(3, 1, 0.4)])
-    marks = [trace for trace in best_over_time_figure(best, unit="epoch").data if trace.mode == "markers+text"]
-    assert [(mark.text[0], mark.y[0]) for mark in marks] == [("0.6 (trial 0)", 0.6), ("0.4 (trial 1)", 0.4)]
-    # A smaller loss stands below, and so does its text.
-    assert [mark.textposition.split()[0] for mark in marks] == ["top", "bottom"]
+    figure = best_over_time_figure(best, unit="epoch")
+    assert ends_of(figure) == [(2, 0.6), (3, 0.4)]
+    assert [line.name for line in lines_of(figure)] == [
+        "best at epoch 3: 0.6 (trial 0)", "best at any rung: 0.4 (trial 1)",
+    ]  # fmt: skip
 
 
 def test_of_a_study_with_one_rung_there_is_one_line_and_a_larger_accuracy_is_better() -> None:
     figure = best_over_time_figure(
         folded([result(1, 0, 0.5), result(2, 1, 0.4), result(3, 2, 0.8)], ACCURACY), unit="epoch"
     )
-    line, mark = figure.data
+    (line,) = lines_of(figure)
     assert list(line.y) == [0.5, 0.8, 0.8]
-    assert mark.text == ("0.8 (trial 2)",)
+    assert line.name == "best at any rung: 0.8 (trial 2)"
 
 
 @pytest.mark.parametrize(("times", "kind"), [([1, 2, 3, 900], "log"), ([1, 300, 600, 900], None)])
@@ -134,8 +160,8 @@ def test_the_axis_is_logarithmic_where_half_of_the_steps_come_early(times: list[
 
 def test_hours_are_hours() -> None:
     figure = best_over_time_figure(folded([result(7200 * n, n, 1 - n / 10) for n in range(1, 5)]), unit="epoch")
-    assert figure.layout.xaxis.title.text == "hours"
-    assert list(figure.data[0].x) == [2, 4, 6, 8, 8]
+    assert figure.layout.xaxis.title.text == "hours that the study ran"
+    assert list(lines_of(figure)[0].x) == [2, 4, 6, 8, 8]
 
 
 def test_a_terrible_early_value_does_not_flatten_the_others() -> None:
@@ -171,14 +197,14 @@ def test_a_study_of_100_000_trials_is_a_light_figure() -> None:
     best = folded(crowd())
     losses = [LOSS.loss(event.metrics) for event in crowd() if isinstance(event, JobFinished)]
     figure = best_over_resource_figure(best, unit="epoch")
-    assert figure.data[1].y[-1] == pytest.approx(min(losses), rel=1e-5)
+    assert lines_of(figure)[1].y[-1] == pytest.approx(min(losses), rel=1e-5)
     assert len(figure.to_json()) < 600_000
 
 
 def test_of_very_many_steps_the_first_and_the_last_are_shown_and_the_number_is_said() -> None:
     best = folded([result(n + 1.0, n, 1 / (n + 1)) for n in range(5000)])
     figure = best_over_time_figure(best, unit="epoch")
-    (line, _) = figure.data
+    (line,) = lines_of(figure)
     assert len(line.y) == STEPS_SHOWN + 1
     assert (line.y[0], line.y[-1]) == (1.0, 1 / 5000)
-    assert "1,000 of 5,000 steps at any rung" in figure.layout.xaxis.title.text
+    assert "300 of 5,000 steps at any rung" in figure.layout.xaxis.title.text

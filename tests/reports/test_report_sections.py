@@ -18,7 +18,7 @@ from tests.helpers.made_up import MadeUpStudy, write_journal
 LADDER = Ladder(1, 8, 2)
 MODULE = """
 from ashtune.observers import Observer
-from ashtune.reports.looks import blank
+from ashtune.reports.plot import blank
 from ashtune.reports.page import html
 from ashtune.reports.sections import Section
 

@@ -11,7 +11,7 @@ from ashtune.analysis.trials import Trials
 from ashtune.core.events import JobFailed, JobFinished, TrialWithdrawn, WorkerLost
 from ashtune.core.jobs import Goal, TrialId, WorkerId
 from ashtune.core.ladder import Ladder
-from ashtune.reports.figures.columns import numbers
+from ashtune.figures.columns import numbers
 from ashtune.space.space import Space
 from tests.helpers.made_up import ACCURACY, MadeUpStudy, tell
 from tests.reports.crowd import CROWD_SPACE

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from ashtune.analysis.sampling import Pool, best_and_sampled, sampled, scattered, thinned
 from ashtune.core.jobs import TrialId
-from ashtune.reports.figures.axes import view
+from ashtune.figures.axes import view
 
 TRIALS = [TrialId(number) for number in range(1000)]
 
@@ -58,14 +58,14 @@ def test_a_pool_holds_the_greatest_of_keys_that_only_grow(offers: list[tuple[int
 
 
 def test_a_view_shows_everything_but_what_is_far_worse_than_most() -> None:
-    plain = view([0.2, 0.9, 0.95], "max")
-    assert plain is not None
-    assert plain.low < 0.2
-    assert plain.high > 0.95
-    assert plain.beyond == 0
-    spoiled = view([0.1, 0.2, 0.3, 1e9], "min")
-    assert spoiled is not None
-    assert spoiled.high < 1
-    assert spoiled.beyond == 1
-    assert view([0.5, 0.5], "min") is None
-    assert view([], "min") is None
+    low, high, beyond = view([0.2, 0.9, 0.95], "max")
+    assert low < 0.2
+    assert high > 0.95
+    assert beyond == 0
+    _, high, beyond = view([0.1, 0.2, 0.3, 1e9], "min")
+    assert high < 1
+    assert beyond == 1
+    low, high, beyond = view([0.5, 0.5], "min")
+    assert low < 0.5 < high
+    assert beyond == 0
+    assert view([], "min") == (0, 1, 0)

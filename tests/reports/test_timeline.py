@@ -35,8 +35,9 @@ from ashtune.core.events import (
 from ashtune.core.jobs import TrialId, WorkerId
 from ashtune.core.ladder import Ladder
 from ashtune.core.orders import Followed, Release, Train
-from ashtune.reports.figures.timeline import MOST_BARS, timeline_figure
-from ashtune.reports.figures.utilisation import utilisation_figure
+from ashtune.figures import workers as module
+from ashtune.figures.workers import MOST_BARS
+from ashtune.reports.plot import plot
 from ashtune.reports.terminal.text import as_text
 from ashtune.reports.times import time_findings, time_shares_table
 from tests.helpers.made_up import MadeUpStudy, Notice
@@ -46,6 +47,14 @@ W, V = WorkerId(0), WorkerId(1)
 A, B = TrialId(0), TrialId(1)
 BEGAN = SessionStarted(0.0, 1e9, "1.0", "laptop", 1)
 STAMP = 1e-6  # times are rounded to it
+
+
+def timeline_figure(timeline: Timeline, *, unit: str) -> Any:
+    return plot(module.timeline_figure(timeline, unit=unit))
+
+
+def utilisation_figure(timeline: Timeline) -> Any:
+    return plot(module.utilisation_figure(timeline))
 
 
 def timeline_of(steps: Iterable[Event | Followed], ladder: Ladder = LADDER) -> Timeline:
@@ -502,18 +511,19 @@ def test_the_figure_has_a_bar_for_each_stretch_of_work() -> None:
     ]
     assert sum(len(trace.x) for trace in figure.data) == len(work.lane)
     assert sum(sum(trace.x) for trace in figure.data) == pytest.approx(work.seconds.sum(), abs=1e-6)
-    assert {name for trace in figure.data for name in trace.y} <= {
+    names = {figure.layout.yaxis.ticktext[int(place)] for trace in figure.data for place in trace.y}
+    assert names <= {
         f"worker {number}" + more
         for number in range(len(work.worker))
         for more in ("", *(f" (+{n})" for n in range(99)))
     }
-    assert len({name for trace in figure.data for name in trace.y}) == 3
+    assert len(names) == 3
     assert max(base + x for trace in figure.data for base, x in zip(trace.base, trace.x, strict=True)) <= (
         timeline.wall_seconds + 1e-6
     )
-    texts = [text for trace in figure.data for text in trace.customdata]
-    assert any("failed" in text for text in texts)
-    assert all(" by worker " in text for text in texts)
+    texts = [text for trace in figure.data for text in trace.hovertext]
+    assert any(text.endswith("<br>failed") for text in texts)
+    assert all(text.startswith("worker ") and "<br>trial " in text for text in texts)
 
 
 @pytest.mark.parametrize(("trials", "workers", "rows_drawn"), [(2_000, 4, 4), (200, 41, 41), (900, 450, 150)])
@@ -527,7 +537,7 @@ def test_too_many_bars_or_lanes_become_a_map_that_says_so(trials: int, workers: 
     assert shown.shape[0] == rows_drawn == len(heat.y)
     assert np.nanmax(shown) > 0.9
     assert np.nanmax(shown) <= 1
-    assert "too many to draw" in timeline_figure(timeline, unit="epoch").layout.annotations[0].text
+    assert "too many to draw" in timeline_figure(timeline, unit="epoch").layout.xaxis.title.text
 
 
 def test_the_utilisation_figure_stacks_up_to_everyone_who_is_there() -> None:

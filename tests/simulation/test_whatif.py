@@ -10,8 +10,10 @@ from ashtune.core.errors import SettingsError
 from ashtune.core.jobs import Goal
 from ashtune.core.ladder import Ladder
 from ashtune.engines.simulated.workers import SimulatedEngine
+from ashtune.figures.whatif import whatif_figure
+from ashtune.reports.plot import plot
 from ashtune.reports.terminal.text import as_text
-from ashtune.reports.whatif import whatif_figure, whatif_table, whatif_words
+from ashtune.reports.whatif import whatif_table, whatif_words
 from ashtune.schedulers.ash import Ash, AshMachine
 from ashtune.simulation import simulate
 from ashtune.simulation.curves import invent_curves
@@ -210,7 +212,8 @@ def test_the_largest_useful_number_of_workers_is_one_that_was_asked_for() -> Non
 
 
 def test_the_figure_has_a_line_for_each_scheduler_and_readable_times() -> None:
-    figure = whatif_figure([prediction(workers, Span(60.0 / workers, 1.0, 70.0)) for workers in (4, 1, 2)])
-    (line,) = figure.data
+    figure = plot(whatif_figure([prediction(workers, Span(60.0 / workers, 1.0, 70.0)) for workers in (4, 1, 2)]))
+    line, points = figure.data
+    assert points.hovertext[0].split("<br>")[:3] == ["wall time 1 min 00 s", "workers 1", "1.0 s to 1 min 10 s"]
     assert (list(line.x), list(line.y)) == ([1, 2, 4], [60.0, 30.0, 15.0])
     assert "10 s" in figure.layout.yaxis.ticktext

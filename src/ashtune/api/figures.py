@@ -12,14 +12,15 @@ from ashtune.analysis.loading import StudyReader
 from ashtune.core.errors import SettingsError, StudyError, in_one_line
 from ashtune.core.jobs import TrialId
 from ashtune.core.plaintext import shown
+from ashtune.reports.plot import plot
 from ashtune.space.space import Space
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
+    from ashtune.analysis.best_so_far import BestSoFar
     from ashtune.analysis.results import Results
-    from ashtune.reports.figures.importance import Importance
-    from ashtune.reports.figures.progress import BestSoFar
+    from ashtune.figures.importance import Importance
 
 
 class Figures:
@@ -43,26 +44,27 @@ class Figures:
             >>> study.plot_best(over="resource").layout.xaxis.title.text
             'epochs trained, all trials together'
         """
-        from ashtune.reports.figures.progress import best_over_resource_figure, best_over_time_figure
+        from ashtune.figures.best import best_over_resource_figure, best_over_time_figure
 
         figures = {"time": best_over_time_figure, "resource": best_over_resource_figure}
         if over not in figures:
             raise SettingsError(f"over={shown(over)} is unknown; give 'time' or 'resource'")
-        return figures[over](self._best_so_far, unit=self._unit, origin=self._reader.trials.origin)
+        reader = self._reader
+        return plot(figures[over](self._best_so_far, reader.ladder.rungs, unit=self._unit, origin=reader.trials.origin))
 
     @in_one_line
     def plot_timeline(self) -> "Figure":
         """Return what each worker did when."""
-        from ashtune.reports.figures.timeline import timeline_figure
+        from ashtune.figures.workers import timeline_figure
 
-        return timeline_figure(self._reader.timeline, unit=self._unit)
+        return plot(timeline_figure(self._reader.timeline, unit=self._unit))
 
     @in_one_line
     def plot_utilisation(self) -> "Figure":
         """Return how many workers trained, saved or waited, over time."""
-        from ashtune.reports.figures.utilisation import utilisation_figure
+        from ashtune.figures.workers import utilisation_figure
 
-        return utilisation_figure(self._reader.timeline)
+        return plot(utilisation_figure(self._reader.timeline))
 
     @in_one_line
     def plot_ladder(self) -> "Figure":
@@ -71,30 +73,30 @@ class Figures:
         A trial runs if it was given out and not heard of since.
         """
         from ashtune.analysis.tally import Tally
-        from ashtune.reports.figures.ladder import ladder_figure
+        from ashtune.figures.ladder import ladder_figure
 
         reader = self._reader
         tally = Tally(reader.ladder, reader.settings.goal)
         reader.tell([tally])  # with orders, which say what runs
-        return ladder_figure(tally, reader.info().expected(tally), unit=self._unit)
+        return plot(ladder_figure(tally, reader.info().expected(tally), unit=self._unit))
 
     @in_one_line
     def plot_rungs(self) -> "Figure":
         """Return the seconds that all workers spent at each rung."""
-        from ashtune.reports.figures.utilisation import rungs_figure
+        from ashtune.figures.workers import rungs_figure
 
-        return rungs_figure(self._reader.timeline, unit=self._unit)
+        return plot(rungs_figure(self._reader.timeline, unit=self._unit))
 
     @in_one_line
     def plot_curves(self) -> "Figure":
         """Return the learning curves of the best trials and of a sample of the others."""
         from ashtune.analysis.curves import Curves
-        from ashtune.reports.figures.curves import curves_figure
+        from ashtune.figures.curves import curves_figure
 
         reader = self._reader
         curves = Curves(reader.settings.goal)
         reader.tell([curves])
-        return curves_figure(curves, rungs=len(reader.ladder.rungs), unit=self._unit, origin=reader.trials.origin)
+        return plot(curves_figure(curves, reader.ladder.rungs, unit=self._unit, origin=reader.trials.origin))
 
     @in_one_line
     def plot_front(self) -> "Figure":
@@ -103,9 +105,9 @@ class Figures:
         Raises:
             SettingsError: If the study has one metric.
         """
-        from ashtune.reports.figures.front import front_figure
+        from ashtune.figures.front import front_figure
 
-        return front_figure(self._reader.tally.front, self._reader.results, unit=self._unit)
+        return plot(front_figure(self._reader.tally.front, self._reader.results, unit=self._unit))
 
     @in_one_line
     def plot_importance(self) -> "Figure":
@@ -116,9 +118,9 @@ class Figures:
         Raises:
             SettingsError: If scikit-learn is not installed.
         """
-        from ashtune.reports.figures.importance import importance_figure
+        from ashtune.figures.importance import importance_figure
 
-        return importance_figure(self._importance)
+        return plot(importance_figure(self._importance))
 
     @in_one_line
     def plot_slice(self, name: str | None = None) -> "Figure":
@@ -130,13 +132,17 @@ class Figures:
         Raises:
             SettingsError: If there is no such hyperparameter.
         """
-        from ashtune.reports.figures.slices import Slices
+        from ashtune.figures.slices import slice_figure, slices
 
         if name is not None:
             self._check_name("name", name)
         reader, important = self._reader, () if name is not None else self._important
-        rungs, origin = len(reader.ladder.rungs), reader.trials.origin
-        return Slices(*self._configured, important=important, rungs=rungs, unit=self._unit, origin=origin).figure(name)
+        names, rungs = () if name is None else (name,), reader.ladder.rungs
+        found = slices(
+            *self._configured, important=important, names=names, rungs=rungs, unit=self._unit,
+            origin=reader.trials.origin,
+        )  # fmt: skip
+        return plot(slice_figure(found, name))
 
     @in_one_line
     def plot_contour(self, x: str | None = None, y: str | None = None) -> "Figure":
@@ -149,20 +155,21 @@ class Figures:
         Raises:
             SettingsError: If there is no such hyperparameter, they are the same, or there is one only.
         """
-        from ashtune.reports.figures.contour import contour, contour_figure
+        from ashtune.figures.contour import contour, contour_figure
 
         for argument, name in (("x", x), ("y", y)):
             if name is not None:
                 self._check_name(argument, name)
         drawn = contour(*self._configured, *self._two(x, y))
-        return contour_figure(drawn, self._reader.settings.goal, unit=self._unit, origin=self._reader.trials.origin)
+        goal, origin = self._reader.settings.goal, self._reader.trials.origin
+        return plot(contour_figure(drawn, goal, unit=self._unit, origin=origin))
 
     @in_one_line
     def plot_parallel(self) -> "Figure":
         """Return the trials as parallel coordinates; of very many hyperparameters the most important ones."""
-        from ashtune.reports.figures.coordinates import coordinates_figure
+        from ashtune.figures.parallel import coordinates_figure
 
-        return coordinates_figure(*self._configured, important=self._important, unit=self._unit)
+        return plot(coordinates_figure(*self._configured, important=self._important, unit=self._unit))
 
     @in_one_line
     def plot_audit(self) -> "Figure":
@@ -215,7 +222,7 @@ class Figures:
 
     @cached_property
     def _best_so_far(self) -> "BestSoFar":
-        from ashtune.reports.figures.progress import BestSoFar
+        from ashtune.analysis.best_so_far import BestSoFar
 
         best = BestSoFar(self._reader.settings.goal)
         self._reader.tell([best])
@@ -223,7 +230,7 @@ class Figures:
 
     @cached_property
     def _importance(self) -> "Importance":
-        from ashtune.reports.figures.importance import importance
+        from ashtune.figures.importance import importance
 
         return importance(*self._configured)
 

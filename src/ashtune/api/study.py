@@ -18,7 +18,7 @@ from ashtune.core.ladder import Reduction
 from ashtune.core.options import checked
 from ashtune.core.plaintext import error_line, shown
 from ashtune.driver.options import WhatIfOptions, flat
-from ashtune.reports.figures.front import in_a_row
+from ashtune.figures.front import in_a_row
 from ashtune.space.configspace import space_of_record
 from ashtune.space.space import Space
 from ashtune.study import objective_file as objectives

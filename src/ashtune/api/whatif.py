@@ -14,10 +14,11 @@ from ashtune.core.checks import refuse
 from ashtune.core.errors import SettingsError
 from ashtune.core.numbers import number_text, plural, seconds_text
 from ashtune.driver.options import WhatIfOptions
-from ashtune.reports.figures.axes import nothing
+from ashtune.figures.whatif import AsRecorded, whatif_figure, who
 from ashtune.reports.page import html
+from ashtune.reports.plot import nothing, plot
 from ashtune.reports.terminal.text import show, write
-from ashtune.reports.whatif import AsRecorded, whatif_figure, whatif_table, whatif_words, who
+from ashtune.reports.whatif import whatif_table, whatif_words
 from ashtune.schedulers.protocol import Rule, Scheduler
 from ashtune.simulation.recording import traces_of
 from ashtune.simulation.whatif import DRAWS, Choices, Prediction, Predictor, ladders
@@ -52,7 +53,7 @@ class WhatIf(msgspec.Struct, frozen=True, kw_only=True):
         """
         if not self.predictions:
             return nothing(" ".join(self.words))
-        return whatif_figure(self.predictions, self.recorded)
+        return plot(whatif_figure(self.predictions, self.recorded))
 
     def report(self, stream: TextIO | None = None) -> None:
         """Print the predictions as a table, and what they rest on: to stdout, or another stream."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ashtune.reports.figures.baseline import Run
+    from ashtune.reports.baseline import Run
 
 MAX_RESOURCE = 64
 
@@ -83,7 +83,7 @@ def _check(given: argparse.Namespace) -> None:
 
 def _say(runs: "Sequence[Run]", sequential: "Sequence[Run]", base: Path, unit: str) -> None:
     from ashtune.cli.showing import say
-    from ashtune.reports.figures.baseline import baseline_table, baseline_words
+    from ashtune.reports.baseline import baseline_table, baseline_words
     from ashtune.reports.terminal.text import show
 
     say("Seconds by number of models (by a scheduler, on a number of workers) and rung; saving and waiting are in")
@@ -95,7 +95,7 @@ def _series(given: argparse.Namespace, base: Path) -> "tuple[Sequence[Run], Sequ
     """Tune with each number of models, sequentially and, where asked, in parallel; return all runs and those first."""
     from ashtune.analysis.loading import StudyReader
     from ashtune.api.tuning import run_study
-    from ashtune.reports.figures.baseline import run_of
+    from ashtune.reports.baseline import run_of
 
     objective, space, goal = _what(given)
     common: dict[str, Any] = {
@@ -141,7 +141,7 @@ def _what(given: argparse.Namespace) -> tuple[Any, Any, dict[str, Any]]:
 
 def _write(file: Path, runs: "Sequence[Run]", sequential: "Sequence[Run]", unit: str) -> None:
     from ashtune.driver.environment import environment
-    from ashtune.reports.figures.baseline import baseline_figure, baseline_table, baseline_words
+    from ashtune.reports.baseline import baseline_figure, baseline_table, baseline_words
     from ashtune.reports.page import html
 
     sections = [

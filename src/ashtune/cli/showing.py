@@ -95,7 +95,7 @@ def check_page(file: str | None) -> None:
     if not file:
         return
     from ashtune.core.checks import refuse
-    from ashtune.reports.looks import go
+    from ashtune.reports.plot import go
 
     go()
     folder = Path(file).absolute().parent

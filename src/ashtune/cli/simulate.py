@@ -58,8 +58,8 @@ def add_to(parser: argparse.ArgumentParser) -> None:
 
 def main(given: argparse.Namespace) -> int:
     """Simulate and print."""
+    from ashtune.analysis.best_so_far import BestSoFar
     from ashtune.analysis.tally import Tally
-    from ashtune.reports.figures.progress import BestSoFar
     from ashtune.reports.simulated import simulated, simulated_view
     from ashtune.reports.terminal.text import show, show_json, write
     from ashtune.schedulers.registry import SCHEDULERS

@@ -9,13 +9,14 @@ Rule 4: where the journal has to be read from its beginning once more, what was 
 
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from ashtune.analysis.best_so_far import Improvement
 from ashtune.core.errors import AshtuneError, StudyError
 from ashtune.core.events import SessionStarted
 from ashtune.core.ladder import Ladder
@@ -151,29 +152,20 @@ class FollowedStudy:
                 "tried": picture.tally.tried,
             }
 
-    def comparison(self) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Return how its best result came about, and its figures, to be set beside those of other studies."""
+    def comparison(self) -> tuple[dict[str, Any], Sequence[Improvement]]:
+        """Return its figures and how its best result came about, to be set beside those of other studies."""
         summary = self.summary()
         with self._lock:
             if (picture := self._picture) is None:
-                no_time: dict[str, Any] = {"time": [], "value": []}
-                no_resource: dict[str, Any] = {"resource": [], "value": []}
-                series = {**summary, "over_time": no_time, "over_resource": no_resource}
-                return series, {**summary, "epochs": 0, "wall_seconds": 0.0, "utilisation": None}
-            best, metric = picture.best, picture.settings.goal.metric
-            time_steps, resource_steps = best.over_time(best.so_far.steps), best.over_resource(best.so_far.steps)
+                return {**summary, "unit": "epoch", "epochs": 0, "wall_seconds": 0.0, "utilisation": None}, ()
             ran = self._ran(self._standing())
-            series = {
-                **summary,
-                "over_time": {"time": time_steps["time"], "value": time_steps["values"][metric]},
-                "over_resource": {"resource": resource_steps["resource"], "value": resource_steps["values"][metric]},
-            }
             figures = {
+                "unit": picture.settings.resource,
                 "epochs": picture.tally.epochs,
                 "wall_seconds": round(ran, 3),
                 "utilisation": picture.workers.utilisation(ran),
             }
-            return series, {**summary, **figures}
+            return {**summary, **figures}, list(picture.best.so_far.steps)
 
     def rows(self, query: Query) -> dict[str, Any]:
         """Return the trials that a query asks for.
@@ -230,7 +222,7 @@ class FollowedStudy:
                     record.status, record.rung, record.resource, round(record.seconds, 3),
                     one_line(record.reason, REASON_CHARACTERS),
                 ),
-                search=picture.settings.search_name,
+                rungs=picture.tally.ladder.rungs,
                 best=None if best is None else int(best.trial),
                 pauses=picture.pauses,
             )  # fmt: skip

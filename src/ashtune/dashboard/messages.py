@@ -41,14 +41,14 @@ class TrialStatus(msgspec.Struct, frozen=True):
 class TrialQuestion(msgspec.Struct, frozen=True, tag=True):
     """What the page of a trial shows, when the journal has grown to ``position``.
 
-    ``search`` is the name of the study's search, ``best`` the trial beside which this one is shown.
+    ``rungs`` are the resources of the ladder, ``best`` is the trial beside which this one is shown.
     """
 
     directory: str
     position: int
     trial: int
     status: TrialStatus
-    search: str
+    rungs: Sequence[int]
     best: int | None
     pauses: list[tuple[float, float]]
 

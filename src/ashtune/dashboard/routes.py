@@ -13,14 +13,17 @@ from urllib.parse import parse_qs
 
 import msgspec
 
+from ashtune.analysis.best_so_far import Improvement
 from ashtune.core.errors import StudyError
+from ashtune.core.jobs import Goal
 from ashtune.core.plaintext import one_line
 from ashtune.core.version import __version__
 from ashtune.dashboard.following import FollowedStudy
 from ashtune.dashboard.messages import NAMES, BadQuestion, NothingThere, Question, TrialQuestion, whole
 from ashtune.dashboard.questions import Questions
 from ashtune.dashboard.trial_query import read_query
-from ashtune.reports import looks
+from ashtune.figures import looks
+from ashtune.figures.best import compared_figures
 from ashtune.study.commands import read_command, send
 
 FOLDER = "static"
@@ -50,11 +53,8 @@ class PageFile(msgspec.Struct, frozen=True):
 
 def page_files() -> dict[str, PageFile]:
     """Return the files of the page by their paths below it, with slashes."""
-    made = {"looks.js": (looks.script(), TYPES[".js"]), "looks.css": (looks.style(), TYPES[".css"])}
-    return {
-        **dict(_walk(files(__package__).joinpath(FOLDER), "")),
-        **{path: PageFile(text.encode(), kind) for path, (text, kind) in made.items()},
-    }
+    style = PageFile(looks.style().encode(), TYPES[".css"])
+    return {**dict(_walk(files(__package__).joinpath(FOLDER), "")), "looks.css": style}
 
 
 def _walk(folder: Traversable, path: str) -> Iterator[tuple[str, PageFile]]:
@@ -130,11 +130,16 @@ class Routes:
     def _compare(self, given: _Parameters) -> bytes:
         numbers = [each for text in given.get("studies", ()) for each in text.split(",") if each]
         chosen = {whole("studies", number): self._study(number) for number in numbers[:MOST_COMPARED]}
-        pairs: list[tuple[dict[str, Any], dict[str, Any]]] = []
+        rows: list[dict[str, Any]] = []
+        steps: list[Sequence[Improvement]] = []
         for number, study in (chosen or dict(enumerate(self._studies[:MOST_COMPARED]))).items():
-            series, figures = study.comparison()
-            pairs.append(({"id": number, **series}, {"id": number, **figures}))
-        return msgspec.json.encode({"series": [series for series, _ in pairs], "table": [row for _, row in pairs]})
+            row, its_steps = study.comparison()
+            rows.append({"id": number, **row})
+            steps.append(its_steps)
+        first = next((row for row in rows if row["metric"]), rows[0])
+        goal = Goal(first["metric"], first["mode"])
+        over_time, over_resource = compared_figures(steps, goal, unit=first["unit"])
+        return msgspec.json.encode({"over_time": over_time, "over_resource": over_resource, "table": rows})
 
     def _ask(self, question: Question | TrialQuestion) -> bytes:
         answer = self._questions.ask(question)

@@ -4,6 +4,7 @@ Only the lines of the journal are decoded that name the trial. Logs and checkpoi
 follows no link; of a checkpoint no more is looked at than its size.
 """
 
+import math
 from bisect import bisect_right
 from collections.abc import Mapping, Set
 from itertools import islice
@@ -12,6 +13,7 @@ from typing import Any, assert_never
 
 import msgspec
 
+from ashtune.analysis.curves import Curve
 from ashtune.analysis.sampling import thinned
 from ashtune.core.errors import StudyError
 from ashtune.core.events import (
@@ -28,10 +30,11 @@ from ashtune.core.numbers import number_text, seconds_text
 from ashtune.core.plaintext import one_line
 from ashtune.dashboard.messages import Pauses, TrialQuestion
 from ashtune.dashboard.parts.failures import shown_text
-from ashtune.dashboard.parts.part import short, short_value
+from ashtune.dashboard.parts.part import short_value
+from ashtune.figures.curves import trial_figures
 from ashtune.study.checkpoints import Checkpoints
 from ashtune.study.disk import DISK
-from ashtune.study.journal import NAME, read_events
+from ashtune.study.journal import NAME, read_events, read_settings
 from ashtune.training.printed import read_printed, unmarked_end
 
 MOST_POINTS = 200
@@ -53,6 +56,7 @@ def trial_page(question: TrialQuestion) -> dict[str, Any]:
     """
     directory, trial = Path(question.directory), TrialId(question.trial)
     best = None if question.best is None else TrialId(question.best)
+    settings = read_settings(directory / NAME)
     histories = _histories(directory / NAME, {trial, trial if best is None else best}, question.pauses)
     history, compared = histories[trial], histories[trial if best is None else best]
     log, is_cut = _log(directory, trial, history)
@@ -62,7 +66,7 @@ def trial_page(question: TrialQuestion) -> dict[str, Any]:
         "trial": trial,
         **msgspec.structs.asdict(question.status),
         "metrics": dict(islice(history.metrics.items(), MOST_NAMES)),
-        "origin": one_line(history.origin or question.search, TEXT_CHARACTERS),
+        "origin": one_line(history.origin or settings.search_name, TEXT_CHARACTERS),
         "traceback": shown_text(history.traceback),
         "configuration": [
             {
@@ -72,11 +76,13 @@ def trial_page(question: TrialQuestion) -> dict[str, Any]:
             }
             for name in names[:MOST_NAMES]
         ],
-        "confirms": history.confirms,
-        "best_trial": best,
-        "curve": history.curves(),
-        "best_curve": {} if best is None else compared.curves(),
-        "number_of_reports": len(history.points),
+        "curves": trial_figures(
+            history.curves(trial),
+            {} if best is None else compared.curves(best),
+            settings.goal,
+            question.rungs,
+            unit=settings.resource,
+        ),
         "log": shown_text(log),
         "log_is_cut": is_cut,
         "checkpoints": _checkpoints(directory, trial, history),
@@ -150,15 +156,17 @@ class _History:
         if event.checkpoint is not None:
             self.saved[event.resource] = event.checkpoint
 
-    def curves(self) -> dict[str, Any]:
-        """Return the reports as a curve for each metric."""
+    def curves(self, trial: TrialId) -> dict[str, Curve]:
+        """Return the reports of a trial as a curve for each metric."""
         resources = sorted(self.points)
         shown = [resources[place] for place in thinned(len(resources), MOST_POINTS)]
         names = list(dict.fromkeys(name for at in shown for name in self.points[at]))[:MOST_METRICS]
         curves = {}
         for name in names:
             there = [at for at in shown if name in self.points[at]]
-            curves[name] = {"resource": there, "value": [short(self.points[at][name]) for at in there]}
+            values = [self.points[at][name] for at in there]
+            known = [math.nan if value is None else value for value in values]
+            curves[name] = Curve(trial, -1, math.inf, there, known)
         return curves
 
 

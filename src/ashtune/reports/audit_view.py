@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 from ashtune.analysis.audit import Audit, RungAudit
 from ashtune.analysis.expected import Expected
 from ashtune.core.numbers import number_text, plural
-from ashtune.reports.looks import BLUE, GREEN, GREY, ORANGE, RED, blank, go
+from ashtune.figures.looks import BLUE, GREEN, GREY, ORANGE, RED
 from ashtune.reports.page import html
+from ashtune.reports.plot import blank, go
 from ashtune.reports.sections import ReportedStudy, Section
 from ashtune.reports.tables import bare_table
 from ashtune.schedulers.protocol import Rule

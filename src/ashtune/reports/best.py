@@ -5,13 +5,14 @@ from typing import TYPE_CHECKING, Any, TypeGuard
 
 import msgspec
 
+from ashtune.analysis.best_so_far import BestSoFar
 from ashtune.analysis.confirm import Confirmed
 from ashtune.analysis.counts import BestResult
 from ashtune.analysis.tally import Tally
 from ashtune.core.numbers import number_text, plural, result_text, seconds_text, value_text
-from ashtune.reports.figures.curves import curves_figure
-from ashtune.reports.figures.front import front_figure, in_a_row
-from ashtune.reports.figures.progress import BestSoFar, best_over_resource_figure, best_over_time_figure
+from ashtune.figures.best import best_over_resource_figure, best_over_time_figure
+from ashtune.figures.curves import curves_figure
+from ashtune.figures.front import front_figure, in_a_row
 from ashtune.reports.page import html
 from ashtune.reports.sections import ReportedStudy, Section
 from ashtune.reports.tables import (
@@ -245,10 +246,10 @@ class ProgressSection(Section):
         self._best = self.observe(BestSoFar(study.goal))
 
     def blocks(self) -> Iterator[html.Block]:
-        best, unit, origin = self._best, self.study.unit, self.study.trials.origin
+        unit, origin, of = self.study.unit, self.study.trials.origin, (self._best, self.study.ladder.rungs)
         yield html.figures(
-            best_over_time=best_over_time_figure(best, unit=unit, origin=origin),
-            best_over_resource=best_over_resource_figure(best, unit=unit, origin=origin),
+            best_over_time=best_over_time_figure(*of, unit=unit, origin=origin),
+            best_over_resource=best_over_resource_figure(*of, unit=unit, origin=origin),
         )
 
 
@@ -260,8 +261,6 @@ class CurvesSection(Section):
     needs_result = True
 
     def blocks(self) -> Iterator[html.Block]:
-        study, rungs = self.study, self.study.ladder.rungs
-        figure = curves_figure(study.curves, rungs=len(rungs), unit=study.unit, origin=study.trials.origin)
-        if figure.layout.xaxis.type == "log":
-            figure.update_xaxes(tickvals=list(rungs))
+        study = self.study
+        figure = curves_figure(study.curves, study.ladder.rungs, unit=study.unit, origin=study.trials.origin)
         yield html.figures(curves=figure)

@@ -11,9 +11,9 @@ from ashtune.analysis.sampling import sampled
 from ashtune.core.errors import SettingsError
 from ashtune.core.jobs import TrialId
 from ashtune.core.numbers import number_text, plural, time_text, value_text
-from ashtune.reports.figures.coordinates import coordinates_figure
-from ashtune.reports.figures.importance import importance, importance_figure
-from ashtune.reports.figures.slices import Slices
+from ashtune.figures.importance import importance, importance_figure
+from ashtune.figures.parallel import coordinates_figure
+from ashtune.figures.slices import slices
 from ashtune.reports.page import html
 from ashtune.reports.sections import Section
 from ashtune.reports.tables import trials_table
@@ -49,10 +49,12 @@ class HyperparametersSection(Section):
         else:
             yield html.figures(importance=importance_figure(measured))
             names = [weight.name for weight in measured.weights]
-        slices = Slices(*of, important=names, rungs=len(study.ladder.rungs), unit=unit, origin=study.trials.origin)
-        yield html.legend(slices.colors())
-        yield html.figures(layout="panels", **slices.figures())
-        yield html.words(*slices.words(), style="quiet")
+        found = slices(*of, important=names, rungs=study.ladder.rungs, unit=unit, origin=study.trials.origin)
+        panels = {f"slice{place}": each for place, each in enumerate(found.panels.values())}
+        yield html.legend(found.colors)
+        yield html.figures(layout="panels", **panels)
+        more = f"{len(panels)} of {found.varying} hyperparameters are shown." if len(panels) < found.varying else ""
+        yield html.words(*found.notes, *filter(None, [more]), style="quiet")
         yield html.figures(coordinates=coordinates_figure(*of, important=names, unit=unit))
 
 

@@ -184,7 +184,8 @@ def profile_table(profile: Profile, top: int | None = TOP) -> "Table":
 
 def profile_figure(profile: Profile, top: int = TOP) -> "Figure":
     """Return the functions with most self seconds as bars, the first at the top."""
-    from ashtune.reports.looks import BLUE, blank, go
+    from ashtune.figures.looks import BLUE
+    from ashtune.reports.plot import blank, go
 
     shown = profile.records[:top]
     places = list(range(len(shown)))

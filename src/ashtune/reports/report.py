@@ -23,9 +23,9 @@ from ashtune.core.version import __version__
 from ashtune.reports.audit_view import AuditSection
 from ashtune.reports.best import BestSection, ConfirmedSection, CurvesSection, FrontSection, ProgressSection
 from ashtune.reports.hyperparameters import CostSection, HyperparametersSection
-from ashtune.reports.looks import go
 from ashtune.reports.model import ModelSection
 from ashtune.reports.page import html
+from ashtune.reports.plot import go
 from ashtune.reports.profile import ProfileSection
 from ashtune.reports.roofline import RooflineSection
 from ashtune.reports.sections import ReportedStudy, Section

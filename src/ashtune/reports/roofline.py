@@ -9,10 +9,11 @@ import msgspec
 
 from ashtune.core.errors import SettingsError
 from ashtune.core.numbers import bytes_text, number_text, plural, time_text
+from ashtune.figures import looks
+from ashtune.figures.axes import log_ticks, significant
 from ashtune.performance.roofline import Cache, Placement, Roof, Roofs, place
-from ashtune.reports import looks
-from ashtune.reports.figures.axes import label, log_ticks, significant
 from ashtune.reports.page import html
+from ashtune.reports.plot import blank, go, label
 from ashtune.reports.sections import Section
 from ashtune.reports.tables import bare_table
 from ashtune.study.disk import DISK, read_whole, write_new
@@ -253,7 +254,7 @@ def roofline_figure(placed: Placed) -> "Figure":
     ridges = [roof.ridge for roof in placed.machine.roofs]
     intensities = ridges + [placement.intensity for placement in placed.placements]
     low, high = min(intensities) / _ROOM, max(intensities) * _ROOM
-    figure = looks.blank(x="operational intensity, flop/byte", y="Gflop/s", height=460)
+    figure = blank(x="operational intensity, flop/byte", y="Gflop/s", height=460)
     for roof in placed.machine.roofs:
         _draw_roof(figure, roof, low, high, is_all=roof.cores != 1)
     for number, placement in enumerate(placed.placements):
@@ -333,10 +334,10 @@ def lanes_words(sizing: Sizing) -> str:
 
 def lanes_figure(sizing: Sizing) -> "Figure":
     """Return what a lane's epoch took with each number of lanes."""
-    figure = looks.blank(x="lanes", y="milliseconds a lane's epoch")
+    figure = blank(x="lanes", y="milliseconds a lane's epoch")
     tried = sorted(sizing.seconds)
     figure.add_trace(
-        looks.go().Scatter(
+        go().Scatter(
             x=tried,
             y=[1000 * sizing.seconds[lanes] for lanes in tried],
             mode="lines+markers",
@@ -345,7 +346,7 @@ def lanes_figure(sizing: Sizing) -> "Figure":
         )
     )
     figure.add_trace(
-        looks.go().Scatter(
+        go().Scatter(
             x=[sizing.lanes],
             y=[1000 * sizing.seconds[sizing.lanes]],
             mode="markers+text",

@@ -4,9 +4,9 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from ashtune.analysis.best_so_far import BestSoFar
 from ashtune.analysis.tally import Tally
 from ashtune.core.numbers import number_text, plural, seconds_text, share_text
-from ashtune.reports.figures.progress import BestSoFar
 from ashtune.reports.tables import HEADING, QUIET, bare_table, line
 from ashtune.reports.times import RungRecord, rung_records, rung_table
 

@@ -16,9 +16,8 @@ from ashtune.analysis.timeline_times import (
     time_shares,
 )
 from ashtune.core.numbers import plural, seconds_text, share_text, time_text
-from ashtune.reports.figures.timeline import timeline_figure
-from ashtune.reports.figures.utilisation import rungs_figure, utilisation_figure
-from ashtune.reports.looks import STATES
+from ashtune.figures.looks import STATES
+from ashtune.figures.workers import rungs_figure, timeline_figure, utilisation_figure
 from ashtune.reports.page import html
 from ashtune.reports.sections import Section
 from ashtune.reports.tables import HEADING, bare_table, indented, line

@@ -1,22 +1,18 @@
-"""What a study would have taken under other choices, as a table and a figure. Predictions come from a simulation."""
+"""What a study would have taken under other choices, as a table and in words. Predictions come from a simulation."""
 
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Literal
 
-import msgspec
-
 from ashtune.core.numbers import number_text, plural, seconds_text, share_text
-from ashtune.reports.looks import CATEGORIES, GREY, RED, blank, go
+from ashtune.figures.whatif import by_scheduler, who
 from ashtune.reports.tables import bare_table
 from ashtune.simulation.whatif import Prediction, Span
 
 if TYPE_CHECKING:
-    from plotly.graph_objects import Figure
     from rich.table import Table
 
 LITTLE = 0.005
 """A share of guessed epochs that is not worth a sentence."""
-_TICKS = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0, 4 * 3600.0, 12 * 3600.0, 86400.0, 3 * 86400.0, 10 * 86400.0, 30 * 86400.0)  # fmt: skip  # noqa: E501
 
 
 def whatif_table(
@@ -85,7 +81,7 @@ def whatif_words(predictions: Sequence[Prediction], *, unit: str) -> list[str]:
             "stay at their last value, or in other replays go on as trials did that were trained for longer."
         )
     largest: dict[int, list[str]] = {}
-    for series in _series(predictions).values():
+    for series in by_scheduler(predictions).values():
         useful = [one.workers for one in series if one.efficiency >= 0.5]
         if useful and useful[-1] != series[-1].workers:
             largest.setdefault(useful[-1], []).append(who(series[0]))
@@ -93,94 +89,6 @@ def whatif_words(predictions: Sequence[Prediction], *, unit: str) -> list[str]:
         listed = "; ".join(f"{workers:,} ({', '.join(names)})" for workers, names in largest.items())
         sentences.append(f"Largest of the numbers of workers asked for with an efficiency of at least 50 %: {listed}.")
     return sentences
-
-
-class AsRecorded(msgspec.Struct, frozen=True):
-    """What the study really took, on how many workers."""
-
-    workers: int
-    wall_seconds: float
-
-
-def whatif_figure(predictions: Sequence[Prediction], recorded: AsRecorded | None = None) -> "Figure":
-    """Return wall time by number of workers, a line for each scheduler and reduction factor; that of the study in bold.
-
-    Args:
-        predictions: Of any order.
-        recorded: What the study really took: it is marked.
-    """
-    figure = blank(x="workers", y="wall time", height=420)
-    figure.update_xaxes(type="log", tickvals=sorted({one.workers for one in predictions}))
-    figure.update_yaxes(type="log")
-    for number, series in enumerate(_series(predictions).values()):
-        color = CATEGORIES[number % len(CATEGORIES)]
-        walls = [one.wall_seconds for one in series]
-        is_recorded = any(one.is_as_recorded for one in series)
-        figure.add_trace(
-            go().Scatter(
-                x=[one.workers for one in series],
-                y=[wall.likely for wall in walls],
-                error_y={
-                    "type": "data",
-                    "symmetric": False,
-                    "array": [wall.high - wall.likely for wall in walls],
-                    "arrayminus": [wall.likely - wall.low for wall in walls],
-                    "thickness": 1,
-                },
-                customdata=[
-                    [seconds_text(one.wall_seconds.likely), one.speed_up, share_text(one.efficiency)] for one in series
-                ],
-                name=f"<b>{who(series[0])}</b>" if is_recorded else who(series[0]),
-                mode="lines+markers",
-                line={
-                    "color": color,
-                    "dash": "solid" if number < len(CATEGORIES) else "dot",
-                    "width": 4.5 if is_recorded else 2,
-                },
-                marker={"size": 9 if is_recorded else 6},
-                hovertemplate="%{x} workers: %{customdata[0]}, %{customdata[1]:.3g} times as fast as one, efficiency %{customdata[2]}<extra>%{fullData.name}</extra>",  # noqa: E501
-            )
-        )
-    top = max((one.wall_seconds.high for one in predictions), default=1.0)
-    low = min((one.wall_seconds.low for one in predictions), default=1.0)
-    if recorded is not None and recorded.workers and recorded.wall_seconds > 0:
-        _mark(figure, recorded)
-        top, low = max(top, recorded.wall_seconds), min(low, recorded.wall_seconds)
-    ticks = [at for at in _TICKS if low / 3 <= at <= 3 * top]
-    figure.update_yaxes(tickvals=ticks, ticktext=[seconds_text(at) for at in ticks])
-    return figure
-
-
-def _mark(figure: "Figure", recorded: AsRecorded) -> None:
-    """Draw what the study really did, over all lines."""
-    text = f"recorded: {plural(recorded.workers, 'worker')}, {seconds_text(recorded.wall_seconds)}"
-    figure.add_trace(
-        go().Scatter(
-            x=[recorded.workers],
-            y=[recorded.wall_seconds],
-            mode="markers+text",
-            name="recorded",
-            text=[f"<b>{text}</b>"],
-            textposition="top right",
-            marker={"symbol": "diamond", "size": 13, "color": GREY, "line": {"width": 2, "color": RED}},
-            cliponaxis=False,
-            hoverinfo="skip",
-            showlegend=False,
-        )
-    )
-
-
-def who(one: Prediction) -> str:
-    """Return a scheduler and its reduction factor in words."""
-    return one.scheduler if one.reduction_factor == "1" else f"{one.scheduler} 1/{one.reduction_factor}"
-
-
-def _series(predictions: Sequence[Prediction]) -> dict[tuple[str, str], list[Prediction]]:
-    """Return the predictions by scheduler and reduction factor, in the order of workers."""
-    series: dict[tuple[str, str], list[Prediction]] = {}
-    for one in sorted(predictions, key=lambda one: one.workers):
-        series.setdefault((one.scheduler, one.reduction_factor), []).append(one)
-    return series
 
 
 def _named(one: Prediction) -> str:

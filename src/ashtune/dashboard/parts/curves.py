@@ -3,14 +3,15 @@
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from ashtune.analysis.curves import Curve, Curves
-from ashtune.analysis.sampling import thinned
+from ashtune.analysis.curves import Curves
 from ashtune.core.events import Event
 from ashtune.core.orders import Followed
-from ashtune.dashboard.parts.part import Part, Subject, short
+from ashtune.dashboard.parts.part import Part, Subject
+from ashtune.figures.curves import curves_figure
+from ashtune.figures.figure import Figure
 
 MOST_CURVES = 30
-MOST_POINTS = 60
+MOST_POINTS = 1_800
 
 
 class CurvesPart(Part):
@@ -21,11 +22,11 @@ class CurvesPart(Part):
     """
 
     name = "curves"
-    empty: ClassVar[Mapping[str, Any]] = {"curves": [], "metric": ""}
+    empty: ClassVar[Mapping[str, Any]] = {"figure": Figure()}
     sees_confirmations = False
 
     def __init__(self, subject: Subject) -> None:
-        self._metric = subject.goal.metric
+        self._subject = subject
         self._curves = Curves(subject.goal, most=MOST_CURVES)
 
     def event(self, event: Event) -> None:
@@ -37,14 +38,6 @@ class CurvesPart(Part):
         self._curves.followed(what)
 
     def value(self, ran: float) -> Mapping[str, Any]:
-        """Return the curves, the best last."""
-        return {"curves": [self._shown(curve) for curve in self._curves.shown()], "metric": self._metric}
-
-    def _shown(self, curve: Curve) -> Mapping[str, Any]:
-        places = thinned(len(curve.resources), MOST_POINTS)
-        return {
-            "trial": curve.trial,
-            "kind": "best" if self._curves.is_among_best(curve.trial) else "sampled",
-            "resource": [curve.resources[place] for place in places],
-            "value": [short(curve.values[place]) for place in places],
-        }
+        """Return the figure."""
+        rungs, unit = self._subject.ladder.rungs, self._subject.unit
+        return {"figure": curves_figure(self._curves, rungs, unit=unit, points=MOST_POINTS)}

@@ -30,12 +30,11 @@ class HeadPart(Part):
     name = "head"
     empty: ClassVar[Mapping[str, Any]] = {
         "name": "", "directory": "", "unit": "epoch", "scheduler": "", "search": "", "objectives": [],
-        "state": "missing", "state_text": "", "problem": "", "now": 0.0, "wall_seconds": 0.0,
+        "state": "missing", "state_text": "", "now": 0.0, "wall_seconds": 0.0,
         "started": 0, "tried": 0, "failed": 0, "withdrawn": 0, "running": None, "trials_wanted": None,
         "epochs": 0, "sessions": 0, "best": None, "utilisation": None, "workers": 0, "busy": None,
-        "remaining": {"done": "", "text": "", "seconds": None},
-        "driver": {"host": "", "pid": 0, "is_alive": None, "quiet_seconds": 0.0},
-        "control": False, "paused": False, "is_reading": 0.0, "catching_up": 0.0,
+        "remaining": {"done": "", "seconds": None}, "quiet_seconds": 0.0,
+        "control": False, "paused": False, "is_reading": 0.0,
     }  # fmt: skip
 
     def __init__(
@@ -58,7 +57,6 @@ class HeadPart(Part):
         best, running = tally.best, workers.running
         judged = estimate(tally, subject.scheduler, learns=subject.learns, unit=subject.unit)
         is_over = standing.state not in ("running", "quiet", "reading")
-        session = tally.session
         return {
             **self._of_the_study(self.problems),
             "now": round(ran, 3),
@@ -73,7 +71,6 @@ class HeadPart(Part):
             "sessions": tally.sessions,
             "best": None if best is None else {
                 "trial": best.trial,
-                "rung": best.rung,
                 "resource": best.resource,
                 "metrics": {name: short(value) for name, value in islice(best.metrics.items(), MOST_METRICS)},
                 "origin": self._origin_text(best.trial),
@@ -83,19 +80,12 @@ class HeadPart(Part):
             "busy": workers.busy,
             "remaining": {
                 "done": judged.done,
-                "text": judged.done if is_over else ", ".join(filter(None, (judged.done, judged.left))),
                 "seconds": None if is_over else short(judged.seconds_left),
             },
-            "driver": {
-                "host": "" if session is None else one_line(session.host),
-                "pid": 0 if session is None else session.pid,
-                "is_alive": standing.is_alive,
-                "quiet_seconds": round(standing.quiet_seconds, 1),
-            },
+            "quiet_seconds": round(standing.quiet_seconds, 1),
             "control": standing.control,
             "paused": standing.state == "running" and tally.is_paused,
             "is_reading": round(standing.share_read, 3),
-            "catching_up": round(standing.share_caught_up, 3),
         }  # fmt: skip
 
     def without_figures(self, problem: str) -> Mapping[str, Any]:
@@ -117,7 +107,6 @@ class HeadPart(Part):
             ],
             "state": standing.state,
             "state_text": one_line("; ".join((standing.text, *missing))) if missing else standing.text,
-            "problem": one_line("; ".join(missing)),
         }
 
     def _origin_text(self, trial: TrialId) -> str:

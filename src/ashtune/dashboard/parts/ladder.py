@@ -1,4 +1,4 @@
-"""The part ``ladder``: the rungs as they fill, what goes on from each, and how good their results are."""
+"""The part ``ladder``: the rungs as they fill, and what goes on from each."""
 
 import math
 from array import array
@@ -9,12 +9,12 @@ from ashtune.analysis.expected import expected
 from ashtune.analysis.tally import Tally
 from ashtune.core.events import Event, JobFinished
 from ashtune.core.orders import Followed, TrialFailed
-from ashtune.dashboard.parts.part import Part, Subject, short
+from ashtune.dashboard.parts.part import Part, Subject
 from ashtune.dashboard.parts.workers import WorkersPart
+from ashtune.figures.figure import Figure
+from ashtune.figures.ladder import ladder_figure
 from ashtune.schedulers.protocol import Rule
 
-MOST_SHOWN = 60
-"""Rungs. A ladder may have a thousand, of which a page can show none."""
 FEW, MANY = 30, 300
 """Trials of which a quota is said that is no fixed part of them."""
 
@@ -29,7 +29,7 @@ class LadderPart(Part):
     """
 
     name = "ladder"
-    empty: ClassVar[Mapping[str, Any]] = {"rungs": [], "quota_text": ""}
+    empty: ClassVar[Mapping[str, Any]] = {"resources": [], "figure": Figure(), "quota_text": ""}
     sees_confirmations = False
 
     def __init__(self, subject: Subject, tally: Tally, workers: WorkersPart) -> None:
@@ -40,7 +40,6 @@ class LadderPart(Part):
         self._quota_text = quota_text(subject)
         self.losses = [array("d") for _ in subject.ladder.rungs]
         """Of each rung the first loss of its results, in the order in which they came; a failure is infinite."""
-        self._quartiles: dict[int, tuple[int, list[float] | None]] = {}
 
     def event(self, event: Event) -> None:
         """Take in a result. O(1)."""
@@ -53,53 +52,18 @@ class LadderPart(Part):
             self.losses[what.rung].append(math.inf)
 
     def value(self, ran: float) -> Mapping[str, Any]:
-        """Return a record of each rung."""
-        tally, subject, running = self._tally, self._subject, self._workers.running
-        rungs, trials = tally.rungs[:MOST_SHOWN], tally.most_trials
-        found = trials and expected(subject.scheduler, subject.ladder, trials, learns=subject.learns, rungs=tally.rungs)
-        metric = self._goal.metric
-        return {
-            "rungs": [
-                {
-                    "resource": rung.resource,
-                    "arrived": rung.arrived,
-                    "running": None if running is None else running[number],
-                    "promoted": rung.promoted,
-                    "expected": found[number].middle if found else None,
-                    "expected_text": found[number].text if found else "",
-                    "failed": rung.failed,
-                    "withdrawn": rung.withdrawn,
-                    "best": short(rung.best.metrics.get(metric)) if rung.best else None,
-                    "quartiles": self._quartiles_of(number),
-                    "seconds": short(rung.seconds),
-                }
-                for number, rung in enumerate(rungs)
-            ],
-            "quota_text": self._quota_text,
-        }
+        """Return the rungs, and their figure."""
+        tally, subject = self._tally, self._subject
+        trials, learns = tally.most_trials, subject.learns
+        found = trials and expected(subject.scheduler, subject.ladder, trials, learns=learns, rungs=tally.rungs)
+        figure = ladder_figure(tally, found or None, unit=subject.unit, running=self._workers.running or ())
+        return {"resources": [*subject.ladder.rungs], "figure": figure, "quota_text": self._quota_text}
 
     def rank(self, rung: int, results: int, loss: float) -> int:
         """Return the place of a loss among the first ``results`` results of a rung, from 1. O(results)."""
         import numpy as np
 
         return 1 + int(np.count_nonzero(np.array(self.losses[rung][:results]) < loss))
-
-    def _quartiles_of(self, rung: int) -> list[float] | None:
-        """Return the lower quartile, the median and the upper quartile of the metric at a rung. O(results)."""
-        import numpy as np
-
-        count = len(self.losses[rung])
-        if rung not in self._quartiles or self._quartiles[rung][0] != count:
-            losses = np.array(self.losses[rung])
-            finite = losses[np.isfinite(losses)]
-            quartiles = None
-            if len(finite):
-                values = [
-                    self._goal.value(float(loss)) for loss in np.percentile(finite, (25, 50, 75), method="nearest")
-                ]
-                quartiles = sorted(float(f"{value:.6g}") for value in values)
-            self._quartiles[rung] = (count, quartiles)
-        return self._quartiles[rung][1]
 
 
 def quota_text(subject: Subject) -> str:

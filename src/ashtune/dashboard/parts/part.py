@@ -1,7 +1,7 @@
 """What all parts share: what they know of their study from the start, and short numbers."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import msgspec
@@ -71,8 +71,3 @@ def short_value(value: Any) -> Any:
     """Return the value of a hyperparameter; a text or a list that is long, as a short text."""
     text = value if isinstance(value, str) else msgspec.json.encode(value).decode() if isinstance(value, list) else ""
     return value if len(text) <= VALUE_CHARACTERS else one_line(text, VALUE_CHARACTERS)
-
-
-def short_times(values: Iterable[float]) -> list[float]:
-    """Return times in milliseconds at the finest: they are seconds, and may be many."""
-    return [round(value, 3) for value in values]

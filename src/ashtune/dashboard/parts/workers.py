@@ -8,56 +8,32 @@ Rule: without orders nobody knows who trains now, nor for what a worker waited: 
 
 from collections import deque
 from collections.abc import Iterator, Mapping
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
-from ashtune.analysis.timeline import (
-    COMPILED,
-    CUT_OFF,
-    FAILED,
-    LOST,
-    PAUSED,
-    RESULT,
-    SAVED,
-    TRAINING,
-    WITHDRAWN,
-    Timeline,
-    WorkRow,
-    cut,
-)
+from ashtune.analysis.timeline import CUT_OFF, TRAINING, Timeline, WorkRow, cut
 from ashtune.analysis.workers import PresentWorker
 from ashtune.core.events import Event, SessionStarted, WorkerJoined, WorkerLost
+from ashtune.core.numbers import plural, shortened
 from ashtune.core.orders import Followed
 from ashtune.core.plaintext import one_line
-from ashtune.dashboard.parts.part import Part, Subject, short_times
+from ashtune.dashboard.parts.part import Part, Subject
+from ashtune.figures.axes import time_axis
+from ashtune.figures.figure import Figure
+from ashtune.figures.looks import STATES
+from ashtune.figures.workers import RUNNING, Span, lanes_figure, shares_figure, whole_shares_figure
 
 MOST_LANES = 64
 MOST_SPANS = 400
 STRETCHES = 120
 """Most points of the utilisation over time."""
 HOST_CHARACTERS = 60
-_ENDINGS = {
-    RESULT: "finished", PAUSED: "paused", FAILED: "failed", WITHDRAWN: "withdrawn", LOST: "lost", CUT_OFF: "cut off",
-    SAVED: "saved", COMPILED: "compiled",
-}  # fmt: skip
-
-
-class LaneSpan(NamedTuple):
-    """A stretch of work of a worker, in seconds that the study ran. A program that is compiled is of no trial."""
-
-    lane: int
-    begin: float
-    end: float
-    kind: int
-    rung: int | None
-    trial: int | None
-    ending: str
 
 
 class LastRows:
     """Keeps the last spans of work, and sums of all: seconds by kind, and waits for the driver and at a barrier."""
 
     def __init__(self) -> None:
-        self.spans: deque[LaneSpan] = deque(maxlen=MOST_SPANS)
+        self.spans: deque[Span] = deque(maxlen=MOST_SPANS)
         self.busyness = Busyness()
         self.by_kind = [0.0, 0.0, 0.0]
         self.driver = self.barrier = 0.0
@@ -77,19 +53,11 @@ class LastRows:
         return 0
 
 
-def span_of(row: WorkRow, worker: PresentWorker, end: float, seconds: float, ending: str = "") -> LaneSpan:
+def span_of(row: WorkRow, worker: PresentWorker, end: float, seconds: float, *, is_running: bool = False) -> Span:
     """Return the last seconds of a row, which ended at ``end``, as a span in the time that the study ran."""
     end -= worker.paused
-    is_of_a_trial = row.trial >= 0
-    return LaneSpan(
-        worker.place,
-        end - seconds,
-        end,
-        row.kind,
-        row.rung if is_of_a_trial else None,
-        row.trial if is_of_a_trial else None,
-        ending or _ENDINGS[row.ending],
-    )
+    ending = RUNNING if is_running else row.ending
+    return Span(worker.place, end - seconds, end, row.kind, ending, row.rung, row.trial)
 
 
 class Busyness:
@@ -136,14 +104,12 @@ class WorkersPart(Part):
 
     name = "workers"
     empty: ClassVar[Mapping[str, Any]] = {
-        "window": [0.0, 0.0], "lanes": [], "left_out": 0,
-        "spans": {name: [] for name in LaneSpan._fields},
-        "utilisation": {"time": [], "share": []},
-        "shares": dict.fromkeys(("training", "saving", "compiling", "driver", "barrier", "tail", "waiting")),
+        "lanes": 0, "timeline": Figure(), "shares": Figure(), "utilisation": Figure(),
+        "rest": {},
     }  # fmt: skip
 
     def __init__(self, subject: Subject) -> None:
-        self._rungs = len(subject.ladder.rungs)
+        self._ladder, self._unit = subject.ladder, subject.unit
         self._rows = LastRows()
         self._timeline = Timeline(subject.ladder, self._rows)
         self._lanes: list[tuple[PresentWorker, str]] = []  # by place: the last worker there, and its host
@@ -176,7 +142,7 @@ class WorkersPart(Part):
         """How many jobs run to each rung; None where nobody knows."""
         if not self.knows_orders:
             return None
-        running = [0] * self._rungs
+        running = [0] * len(self._ladder.rungs)
         for worker in self._timeline.workers.values():
             for rung in worker.jobs.values():
                 running[rung] += 1
@@ -212,32 +178,42 @@ class WorkersPart(Part):
         return min(1.0, seconds["training"] / presence) if presence > 0 else None
 
     def value(self, ran: float) -> Mapping[str, Any]:
-        """Return the lanes, the latest spans, and where the time went."""
-        lanes, there = self._lanes[:MOST_LANES], self._timeline.workers
-        now = [span for span, _ in self._under_way(ran) if span.lane < MOST_LANES]
-        spans = [*self._rows.spans, *now][-MOST_SPANS:]
-        columns = dict(zip(LaneSpan._fields, map(list, zip(*spans, strict=True)), strict=True)) if spans else {}
-        columns |= {name: short_times(columns[name]) for name in ("begin", "end") if name in columns}
+        """Return the latest spans, how busy all were over time, and where the time went."""
+        times, shares = self._over_time(ran)
+        whole = self._shares(ran)
         return {
-            "window": short_times([min((span.begin for span in spans), default=0.0), ran]),
-            "lanes": [
-                {"worker": last.worker, "host": host, "place": place, "is_there": there.get(last.worker) is last}
-                for place, (last, host) in enumerate(lanes)
-            ],
-            "left_out": len(self._lanes) - len(lanes),
-            "spans": {name: columns.get(name, []) for name in LaneSpan._fields},
-            "utilisation": self._over_time(ran),
-            "shares": self._shares(ran),
+            "lanes": len(self._lanes),
+            "timeline": self._latest(ran),
+            "shares": whole_shares_figure(whole),
+            "utilisation": shares_figure(times, {"training": shares}, time_axis(0.0, ran)),
+            "rest": {STATES[name].name: share for name, share in whole.items() if name != "training"},
         }
 
-    def _under_way(self, ran: float) -> Iterator[tuple[LaneSpan, float]]:
+    def _latest(self, ran: float) -> Figure:
+        """Return the latest spans in their lanes."""
+        there, lanes = self._timeline.workers, self._lanes[:MOST_LANES]
+        now = [span for span, _ in self._under_way(ran) if span.lane < MOST_LANES]
+        spans = [*self._rows.spans, *now][-MOST_SPANS:]
+        named = [(f"worker {last.worker}", there.get(last.worker) is last) for last, _ in lanes]
+        hosts = dict.fromkeys(host for _, host in lanes if host)
+        left_out = len(self._lanes) - len(lanes)
+        notes = [
+            plural(sum(is_there for _, is_there in named), "worker"),
+            f"on {plural(len(hosts), 'host')}" if len(hosts) > 1 else shortened("".join(hosts), 40),
+            f"{plural(left_out, 'lane')} left out" if left_out else "",
+        ]
+        names = [name if is_there else f"({name})" for name, is_there in named]
+        x = time_axis(min((span.begin for span in spans), default=0.0), ran)
+        return lanes_figure(spans, names, self._ladder.rungs, x, unit=self._unit, notes=list(filter(None, notes)))
+
+    def _under_way(self, ran: float) -> Iterator[tuple[Span, float]]:
         """Yield what each worker does now, as if that ended now, and what it waited before."""
         for worker in self._timeline.workers.values():
             now = max(ran + worker.paused, self._timeline.now)
             if (row := cut(worker, now, CUT_OFF)) is not None:
-                yield span_of(row, worker, now, row.seconds, "running"), row.barrier
+                yield span_of(row, worker, now, row.seconds, is_running=True), row.barrier
 
-    def _over_time(self, ran: float) -> Mapping[str, Any]:
+    def _over_time(self, ran: float) -> tuple[list[float], list[float]]:
         """Return the share of the workers' presence that was spent in training, in each stretch of time."""
         past, until_now = self._rows.busyness, Busyness()
         until_now.width, until_now.trained, until_now.present = past.width, list(past.trained), list(past.present)
@@ -248,19 +224,15 @@ class WorkersPart(Part):
         pairs = zip(until_now.trained, until_now.present, strict=True)
         shares = {place: min(1.0, busy / there) for place, (busy, there) in enumerate(pairs) if there > 0}
         width = until_now.width
-        times = [min((place + 0.5) * width, (place * width + ran) / 2) for place in shares]
-        return {"time": short_times(times), "share": [round(share, 4) for share in shares.values()]}
+        times = [round(min((place + 0.5) * width, (place * width + ran) / 2), 3) for place in shares]
+        return times, [round(share, 4) for share in shares.values()]
 
-    def _shares(self, ran: float) -> Mapping[str, float | None]:
+    def _shares(self, ran: float) -> Mapping[str, float]:
+        """Return where the workers' time went, as shares; without orders nobody knows what a worker waited for."""
         seconds, presence = self._seconds(ran)
-        waits = ("driver", "barrier", "tail")
-        shown: dict[str, float | None] = {**seconds, "waiting": 0.0}
         if not self.knows_orders:
-            shown |= {**dict.fromkeys(waits), "waiting": sum(seconds[wait] for wait in waits)}
-        return {
-            name: None if value is None or presence <= 0 else round(min(1.0, value / presence), 4)
-            for name, value in shown.items()
-        }
+            seconds["waiting"] = sum(seconds.pop(wait) for wait in ("driver", "barrier", "tail"))
+        return {name: round(min(1.0, value / presence), 4) if presence > 0 else 0.0 for name, value in seconds.items()}
 
     def _seconds(self, ran: float) -> tuple[dict[str, float], float]:
         """Return the seconds of all workers until now by what they did, with what is under way; and their sum."""

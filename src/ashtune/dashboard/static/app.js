@@ -7,14 +7,11 @@ import { namesOf } from "./study/names.js";
 import { Study } from "./study/study.js";
 import { answers } from "./views/answers.js";
 import { audit } from "./views/audit.js";
-import { best } from "./views/best.js";
 import { compare } from "./views/compare.js";
 import { contour } from "./views/contour.js";
 import { control } from "./views/control.js";
-import { curves } from "./views/curves.js";
 import { failures } from "./views/failures.js";
-import { importance } from "./views/importance.js";
-import { ladder } from "./views/ladder.js";
+import { best, curves, importance, ladder, workers } from "./views/figures.js";
 import { notes } from "./views/notes.js";
 import { parallel } from "./views/parallel.js";
 import { slices } from "./views/slices.js";
@@ -22,7 +19,6 @@ import { summary } from "./views/summary.js";
 import { TrialPage } from "./views/trial.js";
 import { trials } from "./views/trials.js";
 import { whatif } from "./views/whatif.js";
-import { workers } from "./views/workers.js";
 
 /** In the order of a reader's attention. */
 const VIEWS = [

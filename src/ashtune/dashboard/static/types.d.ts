@@ -33,7 +33,6 @@ interface HeadPart {
   objectives: Goal[];
   state: "reading" | "running" | "complete" | "stopped" | "died" | "quiet" | "missing" | "unreadable";
   state_text: string;
-  problem: string;
   now: number;
   wall_seconds: number;
   started: number;
@@ -46,7 +45,6 @@ interface HeadPart {
   sessions: number;
   best: {
     trial: number;
-    rung: number;
     resource: number;
     metrics: Record<string, number | null>;
     origin: string;
@@ -54,83 +52,40 @@ interface HeadPart {
   utilisation: number | null;
   workers: number;
   busy: number | null;
-  remaining: { done: string; text: string; seconds: number | null };
-  driver: { host: string; pid: number; is_alive: boolean | null; quiet_seconds: number };
+  remaining: { done: string; seconds: number | null };
+  quiet_seconds: number;
   control: boolean;
   paused: boolean;
   is_reading: number;
-  catching_up: number;
 }
 
-interface Rung {
-  resource: number;
-  arrived: number;
-  running: number | null;
-  promoted: number;
-  expected: number | null;
-  expected_text: string;
-  failed: number;
-  withdrawn: number;
-  best: number | null;
-  quartiles: number[] | null;
-  seconds: number | null;
-}
 
 interface LadderPart {
-  rungs: Rung[];
+  resources: number[];
+  figure: FigureValue;
   quota_text: string;
 }
 
-/** Steps of the best value so far, by metric; `time` is in seconds that the study ran, `resource` of all trials. */
-interface Steps {
-  time?: number[];
-  resource?: number[];
-  values: Record<string, Numbers>;
-  trial: number[];
-  rung: number[];
-}
 
 interface BestPart {
-  over_time: Steps & { time: number[] };
-  over_time_at_highest: Steps & { time: number[] };
-  over_resource: Steps & { resource: number[] };
-  over_resource_at_highest: Steps & { resource: number[] };
-  results: { time: number[]; value: Numbers; rung: number[]; trial: number[] };
+  over_time: FigureValue;
+  over_resource: FigureValue;
 }
 
-/** The latest stretches of work, a list a field; kind 0 is training, 1 saving, 2 compiling. */
-interface Spans {
-  lane: number[];
-  begin: number[];
-  end: number[];
-  kind: number[];
-  rung: Numbers;
-  trial: Numbers;
-  ending: string[];
-}
 
 interface WorkersPart {
-  window: [number, number];
-  lanes: { worker: number; host: string; place: number; is_there: boolean }[];
-  left_out: number;
-  spans: Spans;
-  utilisation: { time: number[]; share: Numbers };
-  shares: Record<string, number | null>;
+  lanes: number;
+  timeline: FigureValue;
+  shares: FigureValue;
+  utilisation: FigureValue;
+  /** Shares of the workers' time without training, by their names. */
+  rest: Record<string, number>;
 }
 
-interface Curve {
-  resource: number[];
-  value: Numbers;
-}
 
-interface TrialCurve extends Curve {
-  trial: number;
-  kind?: "best" | "sampled";
-}
 
 interface CurvesPart {
-  curves: TrialCurve[];
-  metric: string;
+  figure: FigureValue;
 }
 
 interface FailureGroup {
@@ -190,35 +145,16 @@ interface Weight {
 /** Answers to questions, by the last part of their address. */
 interface Answers {
   importance: {
+    figure: FigureValue;
     weights: Weight[];
     explained: number | null;
     is_meaningful: boolean;
     text: string;
-    among_best: string;
     results: number;
   };
-  slices: {
-    metric: string;
-    panels: (HyperparameterAxis & { x: Numbers; y: Numbers; rung: number[]; trial: number[] })[];
-  };
-  parallel: {
-    axes: HyperparameterAxis[];
-    lines: Numbers[];
-    values: Numbers;
-    trials: number[];
-    rungs: number[];
-    metric: string;
-    mode: "min" | "max";
-  };
-  contour: {
-    x: HyperparameterAxis;
-    y: HyperparameterAxis;
-    grid: Numbers[];
-    points: { x: Numbers; y: Numbers; value: Numbers; trial: number[] };
-    metric: string;
-    mode: "min" | "max";
-    text: string;
-  };
+  slices: { panels: Record<string, FigureValue>; colors: Record<string, string>; notes: string[] };
+  parallel: { figure: CoordinatesValue };
+  contour: { figure: FigureValue };
   audit: { text: string[]; notes: string[]; rungs: Record<string, number | string | null>[] };
   whatif: { predictions: Prediction[]; text: string[] };
   trials: {
@@ -232,13 +168,6 @@ interface Answers {
   trial: TrialAnswer;
 }
 
-interface HyperparameterAxis {
-  name: string;
-  log: boolean;
-  choices: Value[];
-  low: number;
-  high: number;
-}
 
 type Span = { low: number; likely: number; high: number };
 
@@ -249,6 +178,7 @@ interface Prediction {
   wall_seconds: Span;
   utilisation: number;
   best: Span | null;
+  figure: FigureValue;
 }
 
 interface TrialRow {
@@ -273,8 +203,7 @@ interface TrialAnswer {
   origin: string;
   traceback: string;
   configuration: { name: string; value: Value; best_value: Value }[];
-  curve: Record<string, Curve>;
-  best_curve: Record<string, Curve>;
+  curves: Record<string, FigureValue>;
   log: string;
   log_is_cut: boolean;
   checkpoints: { resource: number; bytes: number }[];
@@ -282,56 +211,66 @@ interface TrialAnswer {
 }
 
 interface Comparison {
-  series: (Summary & {
-    over_time: { time: number[]; value: Numbers };
-    over_resource: { resource: number[]; value: Numbers };
-  })[];
-  table: (Summary & { epochs: number; wall_seconds: number; utilisation: number | null })[];
+  over_time: FigureValue;
+  over_resource: FigureValue;
+  table: (Summary & { unit: string; epochs: number; wall_seconds: number; utilisation: number | null })[];
 }
 
-/** An axis from `low` to `high`; the two may be swapped. `ticks` are its ticks if they are not round numbers. */
+/** See ashtune.figures.figure, also of the next ones. */
 interface Axis {
+  name: string;
+  title: string;
   low: number;
   high: number;
-  isLog?: boolean;
-  label: string;
-  /** The value of one step of the unit in which ticks are counted, as 60 for minutes. */
-  unit?: number;
-  ticks?: number[];
-  choices?: string[];
-  /** How many values lie beyond the ends. */
-  beyond?: number;
-  text(value: number | null): string;
+  isLog: boolean;
+  written: "number" | "count" | "seconds" | "share";
+  unit: number;
+  ticks: number[];
+  choices: string[];
 }
 
-/** The colour of a mark, or of each of several; "--accent" and the like are tokens of the page. */
-type Color = string | ((point: number) => string);
-
-/**
- * What is drawn in a figure: lists of numbers, null where there is none. Bars go from `x` to `end` and are `thick`
- * pixels high; a picture fills the figure. `label` is its name in the legend, `tip` returns the lines of the text at a
- * point, `pick` is called when a point is clicked.
- */
 interface Series {
-  kind: "line" | "step" | "area" | "points" | "bars" | "frames" | "flows" | "texts" | "picture";
+  kind: "line" | "step" | "area" | "points" | "bars" | "ranges" | "flows" | "texts";
   x: Numbers;
   y: Numbers;
-  end?: Numbers;
-  color: Color;
-  pattern?: (point: number) => string;
-  picture?: HTMLCanvasElement;
-  label?: string;
-  width?: number;
-  alpha?: number;
+  end?: number[];
+  color: string;
+  pattern?: string;
+  name?: string;
+  trials?: Numbers;
+  words?: string[];
+  symbol?: "circle" | "cross" | "star" | "diamond";
   size?: number;
+  width?: number;
   thick?: number;
+  alpha?: number;
   isRimmed?: boolean;
-  lines?: (point: number) => string[];
-  tip?: (point: number) => (string | false)[];
-  pick?: (point: number) => void;
+  isSilent?: boolean;
+  /** Of an area that stands on others: its own height, and where it begins. */
+  own?: Numbers;
+  bottom?: number[];
 }
 
-/** A colour, a name, and a shape: "line", "pale", "ghost", or a pattern. */
+interface FigureValue {
+  x: Axis;
+  y: Axis;
+  series: Series[];
+  cells: { x: number[]; y: number[]; rows: Numbers[]; scale: Axis; colors: [string, string] } | null;
+  notes: string[];
+  height: number;
+}
+
+interface CoordinatesValue {
+  axes: Axis[];
+  lines: Numbers[];
+  trials: number[];
+  places: number[];
+  colors: string[];
+  total: number;
+  notes: string[];
+}
+
+/** A colour, a name, and a shape: "line", "dot", "rimmed", or a pattern. */
 type LegendEntry = [color: string, name: string, shape?: string];
 
 /** A mood, which colours it, a word and a sentence. */
@@ -339,17 +278,6 @@ interface ReaderAnswer {
   mood: "good" | "fair" | "bad" | "none";
   word: string;
   text: string;
-}
-
-/** Made by ashtune.reports.looks. */
-declare module "*/looks.js" {
-  type Look = { name: string; color: string; pattern: string };
-  export const CATEGORIES: string[];
-  export const SCALE: string[];
-  export const PLACES: string[];
-  export const GREY: string;
-  export const STATES: Record<string, Look>;
-  export const TRIALS: Record<"promoted" | "paused" | "failed" | "running", Look>;
 }
 
 declare const Plotly: any;

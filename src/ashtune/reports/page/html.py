@@ -17,10 +17,12 @@ import msgspec
 from ashtune.core.errors import SettingsError
 from ashtune.core.plaintext import visible
 from ashtune.core.version import __version__
-from ashtune.reports.looks import go, style
+from ashtune.figures.figure import Coordinates, Figure
+from ashtune.figures.looks import style
+from ashtune.reports.plot import go, plot
 
 if TYPE_CHECKING:
-    from plotly.graph_objects import Figure
+    from plotly.graph_objects import Figure as Plot
     from rich.table import Table
 
 MADE_BY = f"ashtune {__version__}"
@@ -37,7 +39,7 @@ class Block(msgspec.Struct, frozen=True):
     """A piece of a section: HTML, and the figures that it has a place for, by the place's id."""
 
     html: str
-    figures: dict[str, "Figure"] = {}
+    figures: dict[str, "Plot"] = {}
 
 
 class PageSection(msgspec.Struct, frozen=True):
@@ -62,11 +64,15 @@ def words(*sentences: str, style: str = "") -> Block:
     return Block("".join(f"<p{mark}>{escaped(sentence)}</p>" for sentence in sentences if sentence))
 
 
-def figures(*, layout: Literal["pair", "panels"] = "pair", **named: "Figure") -> Block:
-    """Return figures, two beside each other where there is room, or three of small ones ("panels")."""
+def figures(*, layout: Literal["pair", "panels"] = "pair", **named: "Plot | Figure | Coordinates") -> Block:
+    """Return figures, two beside each other where there is room, or three of small ones without notes ("panels")."""
     places = "".join(f'<div class="figure" id="figure-{name}"></div>' for name in named)
     html = f'<div class="{layout}">{places}</div>' if len(named) > 1 else places
-    return Block(html, {f"figure-{name}": figure for name, figure in named.items()})
+    drawn = {
+        f"figure-{name}": plot(each, is_panel=layout == "panels") if isinstance(each, Figure | Coordinates) else each
+        for name, each in named.items()
+    }
+    return Block(html, drawn)
 
 
 def legend(colors: Mapping[str, str]) -> Block:
@@ -144,7 +150,7 @@ def write(text: str, file: Path) -> None:
         raise SettingsError(f"{file}: {error.strerror}; give a file that can be written") from None
 
 
-def _figure_json(figure: "Figure") -> str:
+def _figure_json(figure: "Plot") -> str:
     """Return a figure as JSON that cannot end the script element it stands in."""
     return _INVISIBLE.sub(_literal, figure.to_json()).replace("<", "\\u003c")
 

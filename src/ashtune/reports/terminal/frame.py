@@ -20,7 +20,7 @@ from ashtune.analysis.loading import StudyInfo
 from ashtune.analysis.tally import Tally
 from ashtune.core.numbers import bytes_text, configuration_text, plural, result_text, seconds_text, share_text
 from ashtune.core.plaintext import visible
-from ashtune.reports.looks import TRIALS, Look
+from ashtune.figures.looks import TRIALS, Look
 from ashtune.reports.tables import QUIET, WARNING, most_frequent, place_of_best
 
 WIDEST, NARROW = 120, 56

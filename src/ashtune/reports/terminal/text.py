@@ -12,7 +12,7 @@ import msgspec
 
 from ashtune.core.errors import SettingsError
 from ashtune.core.plaintext import shown, visible
-from ashtune.reports.looks import NOTEBOOK_COLORS
+from ashtune.figures.looks import NOTEBOOK_COLORS
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderableType, RenderResult

@@ -1,9 +1,10 @@
 // The frame of a figure: its title, its legend, the place to draw in, and its data as a table for who cannot see it.
 
+import { textOn, valueAt } from "./axis.js";
 import { element, replaceChildren, set, setText, table } from "./dom.js";
 import { Plot } from "./plot.js";
 import { fillOf, STROKES } from "./theme.js";
-import { countText } from "./text.js";
+import { countText, isNumber } from "./text.js";
 
 const ROWS = 200;
 
@@ -30,22 +31,29 @@ export class Figure {
     );
   }
 
-  /** Draw series over two axes, and name in the legend those that have a label; see `Plot.draw`. */
-  draw(series, x, y, height = 290) {
+  /**
+   * Show a figure; it may be called as often as it changes.
+   *
+   * @param {FigureValue} figure
+   * @param isPanel It is one of several with one legend and one set of notes.
+   */
+  show(figure, isPanel = false) {
+    const { x, y, series, cells, notes } = figure;
+    this.plot.hidden = !series.length && !cells;
+    setText(this._caption, isPanel ? "" : notes.join(" · "));
+    if (this.plot.hidden) return;
     this._drawn ??= new Plot(this.plot);
-    this._drawn.draw(series, x, y, height);
-    const named = series.filter(({ label }) => label);
-    this.legend(named.map(({ color, label, kind }) => [color, label, kind === "points" ? "dot" : "line"]));
+    this._drawn.draw(figure);
+    this.legend(isPanel ? [] : legendOf(figure));
+    const names = series.map(({ name }) => name).filter(Boolean);
+    const over = [y.name || x.name, y.name && x.name].filter(Boolean).join(" over ");
+    this.describe([this._title, over, ...names, "as a table below"].filter(Boolean).join(", "));
+    this.data(() => tableOf(figure));
   }
 
   /** Say in words what the figure shows, for screen readers. */
   describe(words) {
     set(this.plot, { "aria-label": words });
-  }
-
-  /** Set the remark beside the title. */
-  caption(text) {
-    setText(this._caption, text);
   }
 
   /** Set the legend; see `Legend.show`. @param {LegendEntry[]} entries */
@@ -72,6 +80,59 @@ export class Figure {
       element("p", { class: "quiet", text: `the last ${ROWS} of ${countText(rows.length)} rows` });
     replaceChildren(this._table, more, table(`Data ${this._title}`, columns, rows.slice(-ROWS)));
   }
+}
+
+/** Return the names of colours and lines. @param {FigureValue} figure @returns {LegendEntry[]} */
+function legendOf({ series, cells }) {
+  const shape = ({ kind, pattern = "", isRimmed = false }) =>
+    pattern || (kind === "line" || kind === "step" ? "line" : isRimmed ? "rimmed" : "dot");
+  /** @type {LegendEntry[]} */
+  const entries = [];
+  for (const each of series) if (each.name) entries.push([each.color, each.name, shape(each)]);
+  if (cells) {
+    const { scale, colors } = cells;
+    const mixed = (share) => `color-mix(in srgb, ${colors[1]} ${100 * share}%, ${colors[0]})`;
+    for (const share of [0, 0.25, 0.5, 0.75, 1]) entries.push([mixed(share), textOn(scale, valueAt(scale, share))]);
+  }
+  return entries;
+}
+
+/**
+ * Return a figure with the series of others on top, over axes that show all. What has the name of one before has none.
+ *
+ * @param {FigureValue} figure @param {FigureValue[]} others
+ */
+export function together(figure, others) {
+  const wide = (end) => {
+    const axes = [figure, ...others].map((each) => each[end]);
+    const [low, high] = [Math.min(...axes.map((each) => each.low)), Math.max(...axes.map((each) => each.high))];
+    return { ...axes[0], low, high, ticks: [...new Set(axes.flatMap(({ ticks }) => ticks))].sort((a, b) => a - b) };
+  };
+  const names = new Set();
+  const series = [figure, ...others].flatMap((each) => each.series);
+  const named = series.map(({ name = "", ...each }) => {
+    const isNew = !names.has(name);
+    names.add(name);
+    return { ...each, name: isNew ? name : "" };
+  });
+  return { ...figure, x: wide("x"), y: wide("y"), series: named };
+}
+
+/** Return all that can be pointed at, a row each: the titles of the columns, and the rows. @param {FigureValue} figure */
+export function tableOf({ x, y, series }) {
+  const titles = ["series", y.name || "what", x.name || "value", "trial", "more"];
+  const spoken = series.filter(({ kind, isSilent }) => !isSilent && !["flows", "texts", "ranges"].includes(kind));
+  const rows = spoken.flatMap((each) =>
+    each.x.flatMap((at, point) => {
+      if (!isNumber(at) || !isNumber(each.y[point])) return [];
+      const value = each.end ? each.end[point] - at : at;
+      const [trial, words] = [each.trials?.[point], each.words?.[point] ?? ""];
+      const texts = [textOn(y, each.y[point]), textOn(x, value), isNumber(trial) ? String(trial) : ""];
+      return [[each.name ?? "", ...texts, words.trim().replaceAll("\n", ", ")]];
+    }),
+  );
+  const isUsed = (_, column) => rows.some((row) => row[column]);
+  return [titles.filter(isUsed), rows.map((row) => row.filter(isUsed))];
 }
 
 /** Names of colours. */

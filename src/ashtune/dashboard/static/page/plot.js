@@ -1,24 +1,25 @@
-// Series over two axes. A text follows the pointer to the nearest mark, a click opens its trial, dragging zooms along x.
+// A figure on a canvas. A text follows the pointer to the nearest mark, a click opens its trial, dragging zooms along x.
 
-import { numberAxis, placeOn, ticksOf, valueAt } from "./axis.js";
+import { placeOn, textOn, ticksOf, valueAt } from "./axis.js";
 import { Canvas } from "./canvas.js";
-import { element, replaceChildren } from "./dom.js";
-import { colorOf, patternOf, token } from "./theme.js";
+import { element, openTrial, replaceChildren } from "./dom.js";
+import { patternOf, token } from "./theme.js";
 import { isNumber, shortened } from "./text.js";
 
 const [TOP, RIGHT, TICKS, LABEL] = [10, 12, 24, 18];
 /** How far from the pointer a mark may be, in pixels. */
 const REACH = 26;
 const REACH_OF_BARS = 4;
+/** What lies on a figure without a word of its own. */
+const DUMB = ["flows", "texts", "ranges"];
 
 export class Plot {
   /** @param {HTMLElement} place Where it goes. */
   constructor(place) {
-    /** @type {Series[]} */
-    this._series = [];
-    this._x = this._y = numberAxis("", 0, 1);
-    /** Where values are, and which value is at a pixel from the left. */
-    this._at = { x: (value) => value, y: (value) => value, valueAt: (pixel) => pixel };
+    /** @type {FigureValue | null} */
+    this._figure = null;
+    /** Where values are, how high a choice is, and which value is at a pixel from the left. */
+    this._at = { x: (value) => value, y: (value) => value, row: 1, valueAt: (pixel) => pixel };
     this._canvas = new Canvas(place, (context, width, height) => this._paint(context, width, height));
     this._tip = new Tip(place);
     /** The ends of what is zoomed in on, and while it is dragged, in pixels from the left. @type {number[] | null} */
@@ -35,18 +36,10 @@ export class Plot {
     canvas.addEventListener("dblclick", () => this._zoomTo(null));
   }
 
-  /**
-   * Draw series; it may be called as often as they change.
-   *
-   * @param {Series[]} series
-   * @param {Axis} x
-   * @param {Axis} y
-   * @param height In pixels.
-   */
-  draw(series, x, y, height) {
-    this._series = series;
-    [this._x, this._y] = [x, y];
-    this._canvas.draw(height);
+  /** Draw a figure; it may be called as often as it changes. @param {FigureValue} figure */
+  draw(figure) {
+    this._figure = { ...figure, series: stacked(figure.series) };
+    this._canvas.draw(figure.height);
   }
 
   /** End it, when its place is removed. */
@@ -55,37 +48,41 @@ export class Plot {
   }
 
   _paint(context, width, height) {
-    const x = this._zoom ? { ...this._x, low: this._zoom[0], high: this._zoom[1] } : this._x;
-    const y = this._y;
-    const high = height - TOP - TICKS - (x.label ? LABEL : 0);
+    if (this._figure === null) return;
+    const { y, series, cells } = this._figure;
+    const x = this._zoom ? { ...this._figure.x, low: this._zoom[0], high: this._zoom[1] } : this._figure.x;
+    const [across, up] = [x, y].map((axis) => axis.title || axis.name);
+    const high = height - TOP - TICKS - (across ? LABEL : 0);
     const ticks = ticksOf(y, high, 22);
-    const left = (y.label ? LABEL : 0) + 12 + Math.max(18, ...ticks.map(([, text]) => context.measureText(text).width));
+    const left = (up ? LABEL : 0) + 12 + Math.max(18, ...ticks.map(([, text]) => context.measureText(text).width));
     const wide = Math.max(1, width - left - RIGHT);
     this._at = {
       x: (value) => left + wide * placeOn(x, value),
       y: (value) => TOP + high * (1 - placeOn(y, value)),
+      row: high / Math.abs(y.high - y.low),
       valueAt: (pixel) => valueAt(x, (pixel - left) / wide),
     };
     context.fillStyle = token("--quiet");
     context.textAlign = "right";
     for (const [at, text] of ticks) {
       const top = this._at.y(at);
-      if (!y.choices) paintGrid(context, left, top, wide, 1);
+      if (!y.choices.length) paintGrid(context, left, top, wide, 1);
       context.fillText(text, left - 6, top);
     }
     context.textAlign = "center";
     for (const [at, text] of ticksOf(x, wide)) {
-      if (!x.choices) paintGrid(context, this._at.x(at), TOP, 1, high);
+      if (!x.choices.length) paintGrid(context, this._at.x(at), TOP, 1, high);
       const half = context.measureText(text).width / 2;
       context.fillText(text, Math.min(this._at.x(at), width - half), TOP + high + 13);
     }
-    if (x.label) context.fillText(shortened(x.label, 70), left + wide / 2, height - 8);
-    if (y.label) paintUpwards(context, shortened(y.label, 40), 8, TOP + high / 2);
+    if (across) context.fillText(shortened(across, 70), left + wide / 2, height - 8);
+    if (up) paintUpwards(context, shortened(up, 40), 8, TOP + high / 2);
     context.save();
     context.beginPath();
     context.rect(left, TOP - 1, wide, high + 2);
     context.clip();
-    for (const series of this._series) PAINT[series.kind](context, series, this._at, { left, top: TOP, wide, high });
+    if (cells) paintCells(context, cells, this._figure, this._at);
+    for (const each of series) PAINT[each.kind](context, each, this._at, { left, wide });
     context.globalAlpha = 0.18;
     context.fillStyle = token("--accent");
     if (this._drag) context.fillRect(this._drag[0], TOP, this._drag[1] - this._drag[0], high);
@@ -98,9 +95,9 @@ export class Plot {
       this._canvas.repaint();
       return;
     }
-    const near = nearest(this._series, this._at, event);
-    this._canvas.element.classList.toggle("pickable", Boolean(near?.series.pick));
-    if (near?.series.tip) this._tip.show(near.left, near.top, near.series.tip(near.point));
+    const near = this._figure && nearest(this._figure.series, this._at, event);
+    this._canvas.element.classList.toggle("pickable", isNumber(near?.series.trials?.[near.point]));
+    if (this._figure && near) this._tip.show(near.left, near.top, wordsOf(this._figure, near.series, near.point));
     else this._tip.hide();
   }
 
@@ -117,8 +114,8 @@ export class Plot {
       this._zoomTo([Math.min(from, to), Math.max(from, to)].map((pixel) => this._at.valueAt(pixel)));
       return;
     }
-    const near = nearest(this._series, this._at, event);
-    near?.series.pick?.(near.point);
+    const near = this._figure && nearest(this._figure.series, this._at, event);
+    if (near) openTrial(near.series.trials?.[near.point]);
   }
 
   _zoomTo(ends) {
@@ -128,7 +125,33 @@ export class Plot {
 }
 
 /**
- * Return the series and the point nearest to the pointer, if one is near that has a text.
+ * Return what is said of a point, a line each, as `words_of` of ashtune.figures.figure does.
+ *
+ * @param {FigureValue} figure @param {Series} series
+ */
+export function wordsOf({ x, y }, series, point) {
+  const [at, up, trial] = [series.x[point] ?? 0, (series.own ?? series.y)[point], series.trials?.[point]];
+  const lines =
+    series.kind === "bars"
+      ? [textOn(y, up), `${series.name ?? ""} ${textOn(x, (series.end?.[point] ?? 0) - at)}`]
+      : [`${y.name} ${textOn(y, up)}`, `${x.name} ${textOn(x, at)}`];
+  const more = [isNumber(trial) ? `trial ${trial}` : "", ...(series.words?.[point] ?? "").split("\n")];
+  return [...lines, ...more].map((line) => line.trim()).filter(Boolean);
+}
+
+/** Return series with each area on the areas before it; `own` is then its own height. @param {Series[]} all @returns {Series[]} */
+function stacked(all) {
+  let below = [];
+  return all.map((series) => {
+    if (series.kind !== "area") return series;
+    const bottom = series.y.map((_, point) => below[point] ?? 0);
+    below = series.y.map((value, point) => bottom[point] + (value ?? 0));
+    return { ...series, y: below, own: series.y, bottom };
+  });
+}
+
+/**
+ * Return the series and the point nearest to the pointer, if one is near.
  *
  * @param {Series[]} all
  * @param at Where values are, in pixels.
@@ -136,13 +159,13 @@ export class Plot {
  */
 export function nearest(all, at, { offsetX, offsetY }) {
   let best = /** @type {{ far: number, series: Series, point: number, left: number, top: number } | null} */ (null);
-  for (const series of all.filter(({ tip }) => tip)) {
+  for (const series of all.filter(({ kind, isSilent }) => !isSilent && !DUMB.includes(kind))) {
     const isBars = series.kind === "bars";
     series.x.forEach((value, point) => {
       if (!isNumber(value) || !isNumber(series.y[point])) return;
       const [left, top] = [at.x(value), at.y(series.y[point])];
       const right = isBars ? at.x(series.end?.[point]) : left;
-      const isInLane = Math.abs(top - offsetY) < (series.thick ?? 0) / 2 + 3;
+      const isInLane = Math.abs(top - offsetY) < ((series.thick ?? 0.7) * at.row) / 2 + 3;
       const across = Math.max(left - offsetX, 0, offsetX - right);
       const far = isBars ? (isInLane ? across : Infinity) : Math.hypot(across, top - offsetY);
       if (far < (best?.far ?? (isBars ? REACH_OF_BARS : REACH)))
@@ -193,111 +216,154 @@ function paintUpwards(context, text, x, y) {
   context.restore();
 }
 
-function paintLine(context, { kind, x, y, color, width = 2, alpha = 1 }, at, { top, high }) {
-  /** @type {[number, number] | null} */
+function paintLine(context, { kind, x, y, color, width = 2, alpha = 1 }, at) {
+  /** @type {number | null} */
   let last = null;
-  let first = 0;
   context.beginPath();
   x.forEach((value, number) => {
-    if (!isNumber(value) || !isNumber(y[number])) return;
-    const [left, down] = [at.x(value), at.y(y[number])];
-    if (last === null) context.moveTo((first = left), down);
-    else if (kind === "step") context.lineTo(left, last[1]);
-    context.lineTo(left, down);
-    last = [left, down];
+    if (!isNumber(value) || !isNumber(y[number])) return void (last = null);
+    const [left, top] = [at.x(value), at.y(y[number])];
+    if (last === null) context.moveTo(left, top);
+    else if (kind === "step") context.lineTo(left, last);
+    context.lineTo(left, top);
+    last = top;
   });
-  context.strokeStyle = context.fillStyle = colorOf(color);
+  context.strokeStyle = color;
   context.globalAlpha = alpha;
   context.lineWidth = width;
   context.lineJoin = "round";
   context.stroke();
-  if (kind !== "area" || last === null) return;
-  context.lineTo(last[0], top + high);
-  context.lineTo(first, top + high);
-  context.globalAlpha = 0.27;
+}
+
+function paintArea(context, { x, y, bottom, color, pattern = "" }, at) {
+  context.globalAlpha = 0.75;
+  context.fillStyle = patternOf(context, color, pattern);
+  context.beginPath();
+  x.forEach((value, number) => context.lineTo(at.x(value), at.y(y[number])));
+  [...x.keys()].reverse().forEach((number) => context.lineTo(at.x(x[number]), at.y(bottom[number])));
   context.fill();
 }
 
-function paintPoints(context, { x, y, color, size = 5, alpha = 0.85, isRimmed }, at) {
+function paintPoints(context, { x, y, color, symbol = "circle", size = 6, alpha = 1, isRimmed }, at) {
   context.globalAlpha = alpha;
-  context.strokeStyle = token("--ink");
-  context.lineWidth = 1;
+  context.fillStyle = color;
+  context.strokeStyle = symbol === "cross" ? color : token("--ink");
+  context.lineWidth = symbol === "cross" ? 1.5 : 1;
+  const shape = new Path2D(SHAPES[symbol]);
   x.forEach((value, number) => {
     if (!isNumber(value) || !isNumber(y[number])) return;
-    context.fillStyle = colorOf(color, number);
-    context.beginPath();
-    context.arc(at.x(value), at.y(y[number]), size / 2, 0, 2 * Math.PI);
-    context.fill();
-    if (isRimmed) context.stroke();
+    context.save();
+    context.translate(at.x(value), at.y(y[number]));
+    context.scale(size / 2, size / 2);
+    context.lineWidth /= size / 2;
+    context.fill(shape);
+    if (symbol === "cross" || isRimmed) context.stroke(shape);
+    context.restore();
   });
 }
 
-function paintBars(context, { x, end = [], y, color, pattern, thick = 8, alpha = 1 }, at, { left, wide }) {
-  context.globalAlpha = alpha;
+function paintBars(context, { x, end = [], y, color, pattern = "", thick = 0.7 }, at, { left, wide }) {
+  const high = thick * at.row;
+  context.globalAlpha = 1;
+  context.fillStyle = patternOf(context, color, pattern);
   x.forEach((value, number) => {
     if (value === end[number]) return;
     const from = Math.max(left, at.x(value));
     const to = Math.min(left + wide, at.x(end[number]));
-    context.fillStyle = patternOf(context, colorOf(color, number), pattern?.(number));
-    context.fillRect(from, at.y(y[number]) - thick / 2, Math.max(1, to - from - (to - from > 4 ? 1 : 0)), thick);
+    context.fillRect(from, at.y(y[number]) - high / 2, Math.max(1, to - from - (to - from > 4 ? 1 : 0)), high);
   });
 }
 
-/** Paint dashed frames where bars would be. */
-function paintFrames(context, { x, end = [], y, color, thick = 8 }, at) {
-  context.strokeStyle = colorOf(color);
-  context.setLineDash([4, 3]);
+function paintRanges(context, { x, end = [], y, color }, at) {
+  context.globalAlpha = 1;
+  context.fillStyle = color;
   x.forEach((value, number) => {
-    const from = at.x(value);
-    if (end[number] > value) context.strokeRect(from, at.y(y[number]) - thick / 2, at.x(end[number]) - from, thick);
+    const [from, to, top] = [at.x(value), at.x(end[number]), at.y(y[number])];
+    context.fillRect(from, top - 1, to - from, 2);
+    for (const left of [from, to]) context.fillRect(left - 1, top - 5, 2, 10);
   });
-  context.setLineDash([]);
 }
 
 /** Paint what goes from each bar, of which it takes up to `x`, to the one above it, where it takes up to `end`. */
-function paintFlows(context, { x, end = [], y, color, thick = 8, alpha = 1 }, at) {
+function paintFlows(context, { x, end = [], y, color, thick = 0.7, alpha = 1 }, at) {
   context.globalAlpha = alpha;
+  context.fillStyle = color;
   end.forEach((value, number) => {
     if (!x[number]) return;
-    const [from, to, zero] = [at.x(x[number]), at.x(value), at.x(0)];
-    const [low, high] = [at.y(y[number]) - thick / 2, at.y(y[number + 1]) + thick / 2];
-    const middle = (low + high) / 2;
-    context.fillStyle = colorOf(color, number);
+    const [from, to, zero] = [at.x(x[number]), at.x(Math.min(value, x[number])), at.x(0)];
+    const [low, high] = [at.y(y[number] + thick / 2), at.y(y[number] + 1 - thick / 2)];
     context.beginPath();
     context.moveTo(zero, low);
     context.lineTo(from, low);
-    context.bezierCurveTo(from, middle, to, middle, to, high);
+    context.lineTo(to, high);
     context.lineTo(zero, high);
     context.fill();
   });
 }
 
 /** Write lines of text at the right end, the first one strong. */
-function paintTexts(context, { y, lines }, at, { left, wide }) {
+function paintTexts(context, { y, words = [] }, at, { left, wide }) {
   context.globalAlpha = 1;
   context.textAlign = "right";
   y.forEach((value, number) => {
-    lines(number).forEach((line, place) => {
+    const lines = words[number].split("\n");
+    lines.forEach((line, place) => {
       context.fillStyle = token(place ? "--quiet" : "--ink");
-      context.fillText(line, left + wide, at.y(value) + 15 * place - 7.5 * (lines(number).length - 1));
+      context.fillText(line, left + wide, at.y(value) + 15 * place - 7.5 * (lines.length - 1));
     });
   });
 }
 
-function paintPicture(context, { picture, x, y }, at) {
-  const [[low, high], [bottom, top]] = [x.map(at.x), y.map(at.y)];
-  context.drawImage(picture, low, top, high - low, bottom - top);
+/** Paint a value for each place of a grid: smoothed between numbers, but not along choices, between which is nothing. */
+function paintCells(context, { x, y, rows, scale, colors }, figure, at) {
+  if (!x.length || !y.length) return;
+  const made = element("canvas", { width: x.length, height: y.length });
+  const own = /** @type {CanvasRenderingContext2D} */ (made.getContext("2d"));
+  const image = own.createImageData(x.length, y.length);
+  const isUpward = figure.y.low < figure.y.high;
+  rows.forEach((row, up) =>
+    row.forEach((value, right) => {
+      const top = isUpward ? y.length - 1 - up : up;
+      if (isNumber(value)) image.data.set(colorOn(colors, placeOn(scale, value)), 4 * (top * x.length + right));
+    }),
+  );
+  own.putImageData(image, 0, 0);
+  const [across, upwards] = [edges(x, at.x), edges(y, at.y)];
+  context.globalAlpha = 1;
+  context.imageSmoothingEnabled = !figure.x.choices.length && !figure.y.choices.length;
+  const [top, bottom] = [Math.min(...upwards), Math.max(...upwards)];
+  context.drawImage(made, across[0], top, across[1] - across[0], bottom - top);
 }
 
+/** Return where the cells around evenly spread places begin and end, in pixels. */
+function edges(places, at) {
+  const [first, last] = [at(places[0]), at(places.at(-1))];
+  const half = places.length > 1 ? (last - first) / (places.length - 1) / 2 : (at(places[0] + 1) - first) / 2;
+  return [first - half, last + half];
+}
+
+/** Return red, green, blue and opacity, each to 255, at a share of the way between two colours `rgba(...)`. */
+export function colorOn(colors, share) {
+  const [from, to] = colors.map((color) => color.match(/[\d.]+/g).map(Number));
+  const at = Math.max(0, Math.min(1, share));
+  return from.map((part, number) => (part + at * (to[number] - part)) * (number === 3 ? 255 : 1));
+}
+
+/** Symbols, in a square from -1 to 1. */
+const SHAPES = {
+  circle: "M1 0A1 1 0 1 1-1 0A1 1 0 1 1 1 0Z",
+  cross: "M-1-1L1 1M-1 1L1-1",
+  star: "M0-1L.29-.4L.95-.31L.48.15L.59.81L0 .5L-.59.81L-.48.15L-.95-.31L-.29-.4Z",
+  diamond: "M0-1L.6 0L0 1L-.6 0Z",
+};
 /** How each kind of series is painted. @type {Record<Series["kind"], Function>} */
 const PAINT = {
   line: paintLine,
   step: paintLine,
-  area: paintLine,
+  area: paintArea,
   points: paintPoints,
   bars: paintBars,
-  frames: paintFrames,
+  ranges: paintRanges,
   flows: paintFlows,
   texts: paintTexts,
-  picture: paintPicture,
 };

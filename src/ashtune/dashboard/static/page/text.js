@@ -24,14 +24,6 @@ function two(number) {
   return String(number).padStart(2, "0");
 }
 
-/** Return the unit for an axis of time up to `seconds`: the seconds in it, and its name in the plural. */
-export function unitOfTime(seconds) {
-  if (seconds < 180) return { unit: 1, name: "seconds" };
-  if (seconds < 3 * 3600) return { unit: 60, name: "minutes" };
-  if (seconds < 72 * 3600) return { unit: 3600, name: "hours" };
-  return { unit: 86400, name: "days" };
-}
-
 /** Return a size in powers of 1000: `812 bytes`, `1.2 MB`. */
 export function bytesText(size) {
   if (!isNumber(size)) return "unknown";

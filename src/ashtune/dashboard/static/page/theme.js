@@ -1,11 +1,8 @@
-// The colours: light or dark, as the system has it or as the reader chooses; those of rungs, and patterns.
+// The colours of the page, light or dark, as the system has it or as the reader chooses; and patterns.
 //
-// They are those of the report and the terminal: `looks.js` is made by ashtune.reports.looks.
 // Rule: colour never says anything alone: patterns, names, positions or texts say it too.
 
-import { GREY, SCALE } from "../looks.js";
 import { set } from "./dom.js";
-import { isNumber } from "./text.js";
 
 const THEMES = ["system", "light", "dark"];
 const KEPT_AS = "ashtune theme";
@@ -27,31 +24,6 @@ let tokens = new Map();
 export function token(name) {
   if (!tokens.has(name)) tokens.set(name, getComputedStyle(document.documentElement).getPropertyValue(name).trim());
   return tokens.get(name);
-}
-
-/** Return the colour of a mark; see `Color`. @param {Color} color */
-export function colorOf(color, point = 0) {
-  const name = typeof color === "function" ? color(point) : color;
-  return name.startsWith("--") ? token(name) : name;
-}
-
-/** Return the colour of rung `rung` of `count`, the lowest of which is 0. @returns {string} */
-export function rungColor(rung, count) {
-  return isNumber(rung) ? colorOn(SCALE, count > 1 ? rung / (count - 1) : 0) : GREY;
-}
-
-/** Return the colour at a share of the way through a scale, whose colours are evenly spaced. */
-export function colorOn(scale, share) {
-  const place = Math.max(0, Math.min(1, share)) * (scale.length - 1);
-  const low = Math.min(scale.length - 2, Math.floor(place));
-  const [from, to] = [channels(scale[low]), channels(scale[low + 1])];
-  const mixed = from.map((part, number) => Math.round(part + (place - low) * (to[number] - part)));
-  return `#${mixed.map((part) => part.toString(16).padStart(2, "0")).join("")}`;
-}
-
-/** Return the red, green and blue of a colour, which is given as `#rrggbb`. */
-export function channels(color) {
-  return [1, 3, 5].map((at) => parseInt(color.slice(at, at + 2), 16));
 }
 
 /** Return what a shape on a canvas is filled with. */

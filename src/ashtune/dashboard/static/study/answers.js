@@ -1,6 +1,5 @@
 // The five questions of a reader, answered in a word and a sentence each, from the parts of a study.
 
-import { STATES } from "../looks.js";
 import {
   capital,
   countText,
@@ -31,12 +30,12 @@ function answer(mood, word, text) {
 /** Is it getting better? @param {Parts} parts */
 export function isBetter({ head, best }) {
   const metric = head.objectives[0]?.metric;
-  const steps = stepsOf(best, metric);
+  const steps = stepsOf(best);
   if (!steps.length) return answer("none", "No result yet", isAtWork(head) ? "The first trials are training." : "");
   const moved = steps.findLastIndex(([, value], place) => place > 0 && value !== steps[place - 1][1]);
   const [since] = steps[Math.max(0, moved)];
   const now = Math.max(head.now, since);
-  const [first, last] = [best.over_time.values[metric].find(isNumber), steps[steps.length - 1][1]];
+  const [first, last] = [stepsOf(best, true)[0][1], steps[steps.length - 1][1]];
   const value = `${capital(metric)} ${numberText(last)}`;
   if (!isAtWork(head))
     return answer("good", value, `Reached after ${secondsText(since)}; the first result was ${numberText(first)}.`);
@@ -53,21 +52,22 @@ export function isBetter({ head, best }) {
   return answer("good", "Yes", text);
 }
 
-/** Return the best so far at the highest rung with results, where the study's best is: pairs of time and value. */
-function stepsOf({ over_time: any, over_time_at_highest: highest }, metric) {
-  const { time, values } = highest.time.length ? highest : any;
-  return time.map((at, place) => [at, values[metric]?.[place]]).filter(([, value]) => isNumber(value));
+/** Return the best so far at the highest rung with results, or at any: pairs of time and value. */
+function stepsOf({ over_time: { series } }, isAny = false) {
+  const lines = series.filter(({ kind }) => kind === "step");
+  const line = isAny ? lines.at(-1) : lines[0];
+  return line ? line.x.map((at, place) => [at, line.y[place]]) : [];
 }
 
 /** Are my workers busy? @param {Parts} parts */
 export function areBusy({ head, workers }) {
   if (!isNumber(head.utilisation)) return answer("none", "Not known yet", "No worker has trained so far.");
   const share = shareText(head.utilisation);
-  const losses = Object.entries(workers.shares)
-    .filter(([name, part]) => name !== "training" && isNumber(part) && part >= 0.01)
-    .sort(([, a], [, b]) => Number(b) - Number(a))
+  const losses = Object.entries(workers.rest)
+    .filter(([, part]) => part >= 0.01)
+    .sort(([, a], [, b]) => b - a)
     .slice(0, 2)
-    .map(([name, part]) => `${STATES[name].name} ${shareText(part)}`);
+    .map(([name, part]) => `${name} ${shareText(part)}`);
   const lost = losses.length ? `The rest: ${listed(losses)}.` : "";
   const mood = head.utilisation >= BUSY ? "good" : head.utilisation >= HALF_BUSY ? "fair" : "bad";
   if (!isAtWork(head)) return answer(mood, `They were, ${share}`, `Of their time they trained ${share}. ${lost}`);
@@ -137,7 +137,7 @@ export function howLong({ head }) {
     case "died":
       return answer("bad", "It died", ended);
     case "quiet":
-      return answer("fair", "Not known", `No news for ${secondsText(head.driver.quiet_seconds)}. ${done}`);
+      return answer("fair", "Not known", `No news for ${secondsText(head.quiet_seconds)}. ${done}`);
     case "missing":
     case "unreadable":
       return answer("none", "Not known", capital(head.state_text));

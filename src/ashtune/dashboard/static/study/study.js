@@ -75,7 +75,7 @@ export class Study {
 
   /** The resources of the rungs, the lowest first. */
   get resources() {
-    return (this.parts.ladder?.rungs ?? []).map((rung) => rung.resource);
+    return this.parts.ladder?.resources ?? [];
   }
 
   /** The names of the hyperparameters that vary. */

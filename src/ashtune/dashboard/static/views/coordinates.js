@@ -1,17 +1,15 @@
 // The drawing of parallel coordinates: axes, a line for each trial, and the ranges that are brushed.
 
-import { PLACES } from "../looks.js";
-import { hyperparameterAxis, metricAxis, namedAxis, placeOn, scattered, ticksOf, valueAt } from "../page/axis.js";
+import { placeOn, textOn, ticksOf, valueAt } from "../page/axis.js";
 import { Canvas } from "../page/canvas.js";
 import { slider } from "../page/dom.js";
-import { countText, isNumber, shortened } from "../page/text.js";
-import { colorOn, token } from "../page/theme.js";
+import { isNumber, shortened } from "../page/text.js";
+import { token } from "../page/theme.js";
 
 const HEIGHT = 340;
 const [TOP, BOTTOM, SIDE, LEAST] = [40, 26, 46, 96];
 /** Where lines pass whose hyperparameter is not active: below the axis. */
 const OFF = -0.07;
-const JITTER = 0.11;
 
 /** The axes, the lines and the ranges that are brushed. */
 export class Coordinates {
@@ -24,7 +22,7 @@ export class Coordinates {
     this.trials = [];
     this.values = [];
     this._places = [];
-    this._order = [];
+    this._colors = [];
     this._filters = new Set();
     this._brushes = new Map();
     this._changed = changed;
@@ -41,33 +39,22 @@ export class Coordinates {
     return this._brushes.size > 0;
   }
 
-  /** Take in an answer. What is brushed stays, by the names of the axes. @param {Answers["parallel"]} answer */
-  draw({ axes, lines, values, trials, rungs, metric, mode }, { resources, unit }) {
-    const hasRungs = new Set(rungs).size > 1;
-    this.axes = [
-      ...axes.map(hyperparameterAxis),
-      ...(hasRungs ? [namedAxis(`${unit}s`, resources.map(countText))] : []),
-      metricAxis(values, { metric, mode }),
-    ];
-    this._names = this.axes.map(({ label }) => label);
-    this._filters = new Set([...axes.map(({ name }) => name), metric]);
+  /** Take in a figure. What is brushed stays, by the names of the axes. @param {CoordinatesValue} figure */
+  draw({ axes, lines, trials, colors }, { names, objective }) {
+    this.axes = axes;
+    this._names = axes.map(({ name }) => name);
+    this._filters = new Set([...names, objective.metric]);
     this.trials = trials;
-    this.values = values;
-    this._places = lines.map((line, at) =>
-      [...line, ...(hasRungs ? [rungs[at]] : []), values[at]].map((value, axis) =>
-        placeOfTrial(this.axes[axis], value, trials[at]),
-      ),
-    );
-    const sign = mode === "max" ? -1 : 1;
-    const loss = (at) => sign * (values[at] ?? sign * Infinity);
-    this._order = [...trials.keys()].sort((a, b) => loss(a) - loss(b) || a - b);
+    this.values = lines.map((line) => line.at(-1));
+    this._colors = colors;
+    this._places = lines.map((line) => line.map((value, at) => (isNumber(value) ? placeOn(axes[at], value) : null)));
     for (const name of this._brushes.keys()) if (!this._names.includes(name)) this._brushes.delete(name);
     this._repaint();
   }
 
   /** Return the lines within all brushes, the best first. */
   within() {
-    return this._order.filter((at) => this._isWithin(at));
+    return [...this.trials.keys()].filter((at) => this._isWithin(at));
   }
 
   /** Return the brushes as filters of the table of trials, which knows no range of rungs. */
@@ -76,7 +63,7 @@ export class Coordinates {
     return brushes.map(([name, places]) => {
       const axis = this._axis(name);
       const [low, high] = places.map((place) => valueAt(axis, place));
-      return axis.choices
+      return axis.choices.length
         ? { name, low: String(Math.max(0, Math.ceil(low))), high: String(Math.floor(high)) }
         : { name, low: String(Number(low.toPrecision(6))), high: String(Number(high.toPrecision(6))) };
     });
@@ -100,15 +87,15 @@ export class Coordinates {
     if (place.dataset.shown !== names) {
       place.dataset.shown = names;
       this._sliders = this.axes.flatMap((axis, number) => [
-        [axis.label, 0, this._slider(axis, `parallel-from-${number}`, "from", 0)],
-        [axis.label, 1, this._slider(axis, `parallel-to-${number}`, "to", 1)],
+        [axis.name, 0, this._slider(axis, `parallel-from-${number}`, "from", 0)],
+        [axis.name, 1, this._slider(axis, `parallel-to-${number}`, "to", 1)],
       ]);
       place.replaceChildren(...this._sliders.map(([, , each]) => each.element));
     }
     for (const [name, end, each] of this._sliders) each.set((this._brushes.get(name) ?? [0, 1])[end]);
   }
 
-  _slider({ label }, id, word, end) {
+  _slider({ name: label }, id, word, end) {
     const text = (place) => this._text(this._axis(label), place);
     return slider(id, `${shortened(label, 40)}, ${word}`, { max: 1, step: 0.01, value: end }, text, (value) => {
       const brush = [...(this._brushes.get(label) ?? [0, 1])];
@@ -124,7 +111,7 @@ export class Coordinates {
 
   /** Return the value at a place on an axis in words. @param {Axis} axis @param {number | null} place */
   _text(axis, place) {
-    return axis.text(place === null ? null : valueAt(axis, place));
+    return textOn(axis, place === null ? null : valueAt(axis, place));
   }
 
   _brush(name, low, high) {
@@ -158,15 +145,13 @@ export class Coordinates {
   }
 
   _paint(context, width) {
-    const last = Math.max(1, this._order.length - 1);
-    const painted = [...this._order.entries()].reverse();
+    const last = Math.max(1, this.trials.length - 1);
     for (const isIn of [false, true]) {
-      for (const [rank, at] of painted) {
-        if (this._isWithin(at) !== isIn) continue;
-        const share = 1 - Math.log1p(rank) / Math.log1p(last); // of the first place 1
-        context.strokeStyle = isIn ? colorOn(PLACES, share) : token("--line");
-        context.globalAlpha = isIn ? 0.25 + 0.7 * share : this.isBrushed ? 0.35 : 1;
-        context.lineWidth = isIn && rank === 0 ? 2.5 : isIn ? 1.3 : 1;
+      for (let at = last; at >= 0; at -= 1) {
+        if (!(at in this._places) || this._isWithin(at) !== isIn) continue;
+        context.strokeStyle = isIn ? this._colors[at] : token("--line");
+        context.globalAlpha = isIn ? 0.95 - (0.7 * at) / last : this.isBrushed ? 0.35 : 1;
+        context.lineWidth = isIn && at === 0 ? 2.5 : isIn ? 1.3 : 1;
         this._paintLine(context, width, this._places[at]);
       }
     }
@@ -195,14 +180,14 @@ export class Coordinates {
     context.fillStyle = token("--ink");
     const room = Math.floor((width - 2 * SIDE) / Math.max(1, this.axes.length - 1) / 6.8);
     context.fillText(
-      shortened(axis.label, Math.max(8, room)),
+      shortened(axis.name, Math.max(8, room)),
       Math.min(Math.max(x, SIDE), width - SIDE),
       number % 2 && room < 14 ? 10 : 24,
     );
     context.textAlign = isLast ? "right" : "left";
     for (const [at, text] of ticksOf(axis, HEIGHT - TOP - BOTTOM, 16))
       paintLabel(context, text, x + (isLast ? -5 : 5), this._y(placeOn(axis, at)));
-    const brush = this._brushes.get(axis.label);
+    const brush = this._brushes.get(axis.name);
     if (!brush) return;
     context.fillStyle = token("--accent");
     context.globalAlpha = 0.28;
@@ -215,7 +200,7 @@ export class Coordinates {
     const width = this._canvas.element.clientWidth;
     const axis = this.axes.find((_, number) => Math.abs(offsetX - this._x(width, number)) < 14);
     const place = (HEIGHT - BOTTOM - offsetY) / (HEIGHT - TOP - BOTTOM);
-    return [axis?.label ?? null, Math.max(0, Math.min(1, place))];
+    return [axis?.name ?? null, Math.max(0, Math.min(1, place))];
   }
 
   _begin(event) {
@@ -249,10 +234,4 @@ function paintLabel(context, text, x, y) {
   context.globalAlpha = 1;
   context.fillStyle = token("--quiet");
   context.fillText(text, x, y);
-}
-
-/** Return the place of a value on an axis; lines of one choice pass a little beside each other. */
-function placeOfTrial(axis, value, trial) {
-  if (!isNumber(value)) return null;
-  return placeOn(axis, axis.choices ? value + JITTER * scattered(trial) : value);
 }

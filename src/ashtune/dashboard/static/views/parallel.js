@@ -10,7 +10,6 @@ import { countText, numberText, plural } from "../page/text.js";
 import { Coordinates } from "./coordinates.js";
 import { FILTER } from "./trials.js";
 
-const COUNT = 300;
 const NAMED = 5;
 
 export function parallel(study) {
@@ -44,7 +43,7 @@ export function parallel(study) {
     const all = plural(trials.length, "trial");
     setText(
       count,
-      isBrushed ? `${countText(within.length)} of ${all} within the ranges` : `${all}, the best and a sample`,
+      isBrushed ? `${countText(within.length)} of ${all} within the ranges` : "",
     );
     const named = within.slice(0, NAMED).map((at) => [trialLink(trials[at]), ` (${numberText(values[at])}) `]);
     replaceChildren(best, within.length > 0 && "The best of them: ", ...named);
@@ -53,9 +52,10 @@ export function parallel(study) {
   };
   section.askWhenSeen(
     study,
-    () => (study.parts.head?.best ? ["parallel", [["count", COUNT]]] : null),
-    (answer) => {
+    () => (study.parts.head?.best ? ["parallel", []] : null),
+    (/** @type {Answers["parallel"]} */ { figure: answer }) => {
       coordinates.draw(answer, study);
+      section.say(answer.notes.join("; "));
       say();
       figure.describe(
         `Parallel coordinates of ${plural(answer.trials.length, "trial")} over ${coordinates.axes.length} axes.`,

@@ -1,6 +1,5 @@
 // The page of one trial: its curve and its configuration beside the best, its log, what became of it.
 
-import { metricAxis, resourceAxis } from "../page/axis.js";
 import { element, replaceChildren, setText, table } from "../page/dom.js";
 import { Figure } from "../page/figure.js";
 import {
@@ -109,8 +108,7 @@ export class TrialPage {
     ];
     replaceChildren(this._about, stateMark(answer.status), ` · ${words.filter(Boolean).join(" · ")}`);
     this._next.hidden = !(answer.trial < parts.head?.started - 1);
-    for (const [metric, own] of Object.entries(answer.curve))
-      if (own.resource.length) this._drawCurve(metric, own, answer.best_curve[metric], answer.trial);
+    for (const [metric, curves] of Object.entries(answer.curves)) this._drawCurve(metric, curves);
     replaceChildren(
       this._rest,
       answer.reason && part("Why", element("p", { class: "bad", text: answer.reason })),
@@ -130,41 +128,12 @@ export class TrialPage {
     );
   }
 
-  /** @param {string} metric @param {Curve} own @param {Curve | undefined} ofBest @param {number} trial */
-  _drawCurve(metric, own, ofBest, trial) {
-    const best = ofBest ?? { resource: [], value: [] };
-    const { resources, unit, parts } = this._study;
+  /** @param {string} metric @param {FigureValue} curves */
+  _drawCurve(metric, curves) {
     const figure = this._figures.get(metric) ?? new Figure(capital(metric));
     this._figures.set(metric, figure);
     if (!figure.element.isConnected) this._curves.append(figure.element);
-    const mode = parts.head?.objectives.find((each) => each.metric === metric)?.mode ?? "min";
-    const curve = ({ resource, value }, kind, color, label) => ({
-      kind,
-      color,
-      label: kind === "line" && label,
-      size: 6,
-      alpha: 1,
-      x: resource,
-      y: value,
-      tip: (at) => [label, `${numberText(value[at])} at ${countText(resource[at])}`],
-    });
-    figure.draw(
-      [
-        curve(best, "line", "--quiet", "the best"),
-        curve(own, "line", "--accent", `trial ${trial}`),
-        curve(own, "points", "--accent", `trial ${trial}`),
-      ],
-      resourceAxis(resources, unit, [own, best]),
-      metricAxis([...own.value, ...best.value], { metric, mode }, 0), // all of it
-      270,
-    );
-    const [last, lastOfBest] = [own, best].map(({ value }) => numberText(value.findLast(isNumber)));
-    figure.describe(`${capital(metric)} of trial ${trial}: ${last} at last; of the best: ${lastOfBest}.`);
-    const others = new Map(best.resource.map((at, place) => [at, numberText(best.value[place])]));
-    figure.data(() => [
-      [unit, `trial ${trial}`, "the best"],
-      own.resource.map((at, place) => [countText(at), numberText(own.value[place]), others.get(at) ?? ""]),
-    ]);
+    figure.show(curves);
   }
 }
 

@@ -45,7 +45,7 @@ export class Filters {
   /** Offer the rungs and hyperparameters, once they are known. */
   offer() {
     const { ladder, head } = this._study.parts;
-    const rungs = ladder.rungs.map(({ resource }, rung) => [
+    const rungs = ladder.resources.map((resource, rung) => [
       String(rung),
       `rung ${rung}: ${plural(resource, head.unit)}`,
     ]);

@@ -1,9 +1,7 @@
 // What the study would have taken under other choices: sliders for workers, reduction factor and deadline.
 
-import { CATEGORIES } from "../looks.js";
-import { numberAxis, timeAxis } from "../page/axis.js";
 import { element, replaceChildren, setText, slider } from "../page/dom.js";
-import { Figure } from "../page/figure.js";
+import { Figure, together } from "../page/figure.js";
 import { Section } from "../page/section.js";
 import { countText, listed, numberText, plural, roughSecondsText, secondsText, shareText } from "../page/text.js";
 
@@ -111,7 +109,7 @@ export class Predictions {
 
 /** Return how many workers the study has or had at a time. */
 function lanesOf({ parts: { workers } }) {
-  return workers ? workers.lanes.length + workers.left_out : 0;
+  return workers?.lanes ?? 0;
 }
 
 function predictionText({ workers, wall_seconds: wall, utilisation, best, reduction_factor: factor }, study) {
@@ -125,21 +123,9 @@ function predictionText({ workers, wall_seconds: wall, utilisation, best, reduct
 function drawTimes(figure, predictions, mine, { metric }) {
   if (!predictions.length) return;
   const of = [...predictions].sort((a, b) => a.workers - b.workers);
-  const [x, y] = [of.map((one) => one.workers), of.map((one) => one.wall_seconds.likely)];
-  const [color, most] = [CATEGORIES[0], Math.max(...of.map((one) => one.wall_seconds.high))];
-  const tip = (at) => [
-    `${plural(x[at], "worker")}: ${secondsText(y[at])}`,
-    `${secondsText(of[at].wall_seconds.low)} to ${secondsText(of[at].wall_seconds.high)}`,
-  ];
-  figure.draw(
-    [
-      { kind: "line", color, x, y },
-      { kind: "points", color, size: 7, alpha: 1, x, y, tip },
-      ...(mine ? [{ kind: "points", color: "--bad", size: 12, x: [mine.workers], y: [mine.wall_seconds.likely] }] : []),
-    ],
-    { ...numberAxis("workers", 0.85 * x[0], 1.18 * (x.at(-1) ?? 1), true), ticks: x },
-    timeAxis(1.1 * most, "wall time"),
-  );
+  const [first, ...others] = of.map((one) => one.figure);
+  const large = mine ? mine.figure.series.map((each) => ({ ...each, name: "", size: 13 })) : [];
+  figure.show(together(first, [...others, { ...first, series: large }]));
   const times = of.map((one) => `${one.workers}: ${secondsText(one.wall_seconds.likely)}`);
   figure.describe(`Wall time by number of workers: ${times.join(", ")}.`);
   figure.data(() => [

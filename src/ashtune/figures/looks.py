@@ -1,24 +1,18 @@
 """How a study looks wherever it is shown: the colours, patterns and names of page, report, notebook and terminal.
 
-Figures and the terminal's frame import them. The live page gets them as the script :func:`script` and the style sheet
-:func:`style`, the report the same style sheet. So all of them agree by construction (decision 61).
+Figures and the terminal's frame have them from here, the page and the report the style sheet :func:`style`. So all of
+them agree by construction (decision 61).
 
 Rule 1: rungs are ordered, and so are their colours: they are those of :data:`SCALE`, whose lightness rises. Two
 neighbours of up to seven rungs differ for people who cannot tell red from green too, and each is seen on white paper
 and on dark.
 Rule 2: colour never says anything alone. What fails, is saved, is compiled or waits has a pattern or a mark too.
-Rule 3: paper is transparent and ink neutral; a page may repaint both (``html.py`` does), traces stay.
 """
 
+import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
 
 import msgspec
-
-from ashtune.core.errors import SettingsError
-
-if TYPE_CHECKING:
-    from plotly.graph_objects import Figure
 
 BLUE, ORANGE, GREEN, RED, PURPLE, GREY = "#3f7fd1", "#e08a2c", "#3fa66b", "#d4505f", "#8f6fc9", "#8a94a3"
 TEAL, PINK, DARK_RED = "#1f8a96", "#c2649a", "#7a2e3a"
@@ -30,9 +24,8 @@ PLACES = (GREY, GREY, *SCALE)
 """From the last trial to the first, on a logarithmic scale of its place."""
 INK, GRID = "#717c8a", "rgba(128,128,128,0.22)"
 """Of a middle lightness: they can be seen on light and on dark paper."""
-PALE, DARK = "#ffffff", "#1d2733"
+PALE = "#ffffff"
 CLEAR = "rgba(0,0,0,0)"
-HEIGHT = 360
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif"
 
 
@@ -85,77 +78,13 @@ _TOKENS = {
     "bad": ("#bf3344", "#ef7685"),
     "grid": ("rgba(110, 120, 135, 0.2)", "rgba(150, 160, 175, 0.18)"),
     "shadow": ("rgba(29, 39, 51, 0.07)", "rgba(0, 0, 0, 0.3)"),
-    "pale": ("0.36", "0.55"),
 }
 """On light and on dark paper."""
 
 
-def go() -> Any:
-    """Return ``plotly.graph_objects``.
-
-    Raises:
-        SettingsError: If plotly is not installed.
-    """
-    try:
-        import plotly.graph_objects
-    except ImportError:
-        raise SettingsError("figures need plotly, which is not installed: pip install 'ashtune[report]'") from None
-    return plotly.graph_objects
-
-
-def blank(*, x: str = "", y: str = "", title: str = "", height: int = HEIGHT, **layout: Any) -> "Figure":
-    """Return a figure without traces.
-
-    Args:
-        x: Title of the x axis, with its unit.
-        y: Title of the y axis, with its unit.
-        title: Of the figure; in a page the heading above it says it.
-        height: In pixels.
-        layout: More of plotly's layout.
-    """
-    axis = {
-        "gridcolor": GRID,
-        "zerolinecolor": GRID,
-        "linecolor": GRID,
-        "automargin": True,
-        "title": {"standoff": 12},
-    }
-    figure: Figure = go().Figure()
-    figure.update_layout(
-        template="none",
-        height=height,
-        font={"family": FONT, "size": 13, "color": INK},
-        paper_bgcolor=CLEAR,
-        plot_bgcolor=CLEAR,
-        colorway=list(CATEGORIES),
-        margin={"l": 56, "r": 16, "t": 40 if title else 16, "b": 48},
-        hoverlabel={"font": {"family": FONT}},
-        legend={"orientation": "h", "yanchor": "bottom", "y": 1.02, "xanchor": "left", "x": 0},
-        **layout,
-    )
-    figure.update_xaxes(**axis)
-    figure.update_yaxes(**axis)
-    if title:
-        figure.update_layout(title={"text": title, "font": {"size": 15}})
-    if x:
-        figure.update_xaxes(title={"text": x, "standoff": 12})
-    if y:
-        figure.update_yaxes(title={"text": y, "standoff": 12})
-    return figure
-
-
-def mark(look: Look) -> dict[str, Any]:
-    """Return the marker of bars with a colour and a pattern."""
-    return {
-        "color": look.color,
-        "line": {"width": 0},
-        "pattern": {"shape": look.pattern, "fillmode": "overlay", "size": 6},
-    }
-
-
 def rung_colors(count: int) -> Sequence[str]:
     """Return a colour for each of ``count`` rungs, the lowest first."""
-    return [_color_at(rung / (count - 1) if count > 1 else 0.0) for rung in range(count)]
+    return [_color_at(SCALE, rung / (count - 1) if count > 1 else 0.0) for rung in range(count)]
 
 
 def faded(color: str, share: float) -> str:
@@ -163,12 +92,9 @@ def faded(color: str, share: float) -> str:
     return f"rgba({','.join(map(str, _rgb(color)))},{share:g})"
 
 
-def script() -> str:
-    """Return the tables as a script of the live page."""
-    tables = {
-        "CATEGORIES": CATEGORIES, "SCALE": SCALE, "PLACES": PLACES, "GREY": GREY, "STATES": STATES, "TRIALS": TRIALS,
-    }  # fmt: skip
-    return "".join(f"export const {name} = {msgspec.json.encode(value).decode()};\n" for name, value in tables.items())
+def place_color(place: int, total: int) -> str:
+    """Return the colour of a trial by its place among all, from 1, on a logarithmic scale: the last ones are grey."""
+    return _color_at(PLACES, 1 - math.log(place) / math.log(max(total, 10)))
 
 
 def style() -> str:
@@ -185,11 +111,11 @@ def _rules(theme: str) -> str:
     return " ".join([*rules, f"color-scheme: {theme};"])
 
 
-def _color_at(share: float) -> str:
-    """Return the colour at a share of the way through the scale."""
-    place = (len(SCALE) - 1) * share
-    low = min(int(place), len(SCALE) - 2)
-    pairs = zip(_rgb(SCALE[low]), _rgb(SCALE[low + 1]), strict=True)
+def _color_at(scale: Sequence[str], share: float) -> str:
+    """Return the colour at a share of the way through a scale."""
+    place = (len(scale) - 1) * share
+    low = min(int(place), len(scale) - 2)
+    pairs = zip(_rgb(scale[low]), _rgb(scale[low + 1]), strict=True)
     return "#" + "".join(f"{round(a + (place - low) * (b - a)):02x}" for a, b in pairs)
 
 

@@ -18,7 +18,7 @@ Rule 5: the second reading is of the best third alone: exchanged are the values 
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
@@ -27,13 +27,11 @@ from ashtune.analysis.sampling import sampled
 from ashtune.core.errors import SettingsError
 from ashtune.core.jobs import TrialId
 from ashtune.core.numbers import plural, shortened
-from ashtune.reports.figures.axes import label, nothing, remark, significant, view
-from ashtune.reports.figures.columns import Configuration, Numbers, numbers
-from ashtune.reports.looks import BLUE, GREY, blank, go
+from ashtune.figures.axes import choice_axis, significant, view
+from ashtune.figures.columns import Configuration, Numbers, numbers
+from ashtune.figures.figure import Axis, Figure, Series
+from ashtune.figures.looks import BLUE, GREY
 from ashtune.space.space import Space
-
-if TYPE_CHECKING:
-    from plotly.graph_objects import Figure
 
 FEWEST = 20
 """Fewer trials say nothing at all."""
@@ -144,10 +142,10 @@ def _values(results: Results) -> dict[TrialId, float]:
         for place, trial in enumerate(ordered):
             values[trial] = known[place * len(known) // len(ordered)]
     finite = {trial: value for trial, value in values.items() if trial not in failed}
-    seen = view(list(finite.values()), "min")
-    if seen is None:  # they are all the same
+    if len(set(finite.values())) < 2:
         return dict.fromkeys(finite, 0.0) | dict.fromkeys(failed, 1.0)
-    return {trial: min(value, seen.high) for trial, value in finite.items()} | dict.fromkeys(failed, seen.high)
+    _, high, _ = view(list(finite.values()), "min")
+    return {trial: min(value, high) for trial, value in finite.items()} | dict.fromkeys(failed, high)
 
 
 def _points(space: Mapping[str, object]) -> Sequence[Numbers]:
@@ -159,38 +157,27 @@ def _points(space: Mapping[str, object]) -> Sequence[Numbers]:
     return numbers(space, configurations.__getitem__, map(TrialId, range(DRAWN)))
 
 
-def importance_figure(measured: Importance) -> "Figure":
-    """Return the importances as bars, in grey where they mean nothing.
-
-    Raises:
-        SettingsError: If plotly is not installed.
-    """
+def importance_figure(measured: Importance) -> Figure:
+    """Return the importances as bars, in grey where they mean nothing, each with its standard deviation."""
     if not measured.weights:
-        return nothing(measured.words())
+        return Figure(notes=[measured.words()])
     shown = measured.weights[:BARS]
-    figure = blank(x="share of the variance", height=130 + 28 * len(shown))
-    figure.add_trace(
-        go().Bar(
-            orientation="h",
-            x=[significant(weight.share) for weight in shown],
-            y=list(range(len(shown))),
-            error_x={
-                "type": "data",
-                "array": [significant(weight.deviation) for weight in shown],
-                "color": GREY,
-                "thickness": 2,
-            },
-            customdata=[label(weight.name, 80) for weight in shown],
-            marker={"color": BLUE if measured.is_meaningful else GREY},
-            hovertemplate="%{customdata}: %{x:.3f}<extra></extra>",
-        )
-    )
-    names = [label(weight.name) for weight in shown]
-    # Places, not names, are the axis: two long names may be the same once they are shortened.
-    figure.update_yaxes(autorange="reversed", tickvals=list(range(len(shown))), ticktext=names, showgrid=False)
+    shares, places = [significant(weight.share) for weight in shown], list(range(len(shown)))
+    low, high = ([max(0.0, weight.share + sign * weight.deviation) for weight in shown] for sign in (-1, 1))
     more = f"the {len(shown)} most important of {len(measured.weights)} hyperparameters"
-    remark(figure, measured.words(), measured.words_of_best(), more if len(shown) < len(measured.weights) else "")
-    return figure
+    notes = [measured.words(), measured.words_of_best(), more if len(shown) < len(measured.weights) else ""]
+    return Figure(
+        x=Axis(name="share of the variance", high=1.08 * max(high)),
+        y=choice_axis("", [shortened(weight.name, 30) for weight in shown], is_downward=True),
+        series=[
+            Series(
+                kind="bars", x=[0] * len(shown), end=shares, y=places, color=BLUE if measured.is_meaningful else GREY
+            ),
+            Series(kind="ranges", x=low, end=high, y=places, color=GREY, is_silent=True),
+        ],
+        notes=list(filter(None, notes)),
+        height=60 + 28 * len(shown),
+    )
 
 
 def _measured(

@@ -14,7 +14,8 @@ from ashtune.analysis.tally import Tally
 from ashtune.analysis.timeline import Timeline
 from ashtune.analysis.timeline_times import rung_times, time_shares
 from ashtune.core.numbers import number_text, plural, seconds_text
-from ashtune.reports.looks import blank, go, rung_colors
+from ashtune.figures.looks import rung_colors
+from ashtune.reports.plot import blank, go
 from ashtune.reports.tables import bare_table
 
 if TYPE_CHECKING:

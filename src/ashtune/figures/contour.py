@@ -21,32 +21,20 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+from msgspec.structs import replace
 
 from ashtune.analysis.results import Results
 from ashtune.analysis.sampling import best_and_sampled, sampled
 from ashtune.core.jobs import Goal, TrialId
 from ashtune.core.numbers import number_text, plural, shortened
-from ashtune.reports.figures.axes import (
-    Origin,
-    View,
-    column_axis,
-    label,
-    log_ticks,
-    metric_view,
-    no_origin,
-    nothing,
-    remark,
-    significant,
-    trial_label,
-    value_label,
-)
-from ashtune.reports.figures.columns import Configuration, Numbers, numbers, spread_places
-from ashtune.reports.looks import BLUE, DARK, GREY, INK, ORANGE, PALE, blank, faded, go
+from ashtune.figures.axes import Origin, column_axis, metric_axis, no_origin, scale_note, significant
+from ashtune.figures.columns import Configuration, Numbers, numbers, spread_places
+from ashtune.figures.figure import Axis, Cells, Figure, Series
+from ashtune.figures.looks import BLUE, ORANGE, PALE, faded
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
-    from plotly.graph_objects import Figure
 
     Floats = npt.NDArray[np.float64]
 
@@ -57,17 +45,12 @@ MOST = 2_000
 """Of more results a sample is smoothed."""
 POINTS = 300
 """Trials that are drawn: half of them the best, the others sampled."""
-STEPS, FINE = 41, 161
+STEPS, FINE = 41, 81
 """Places of the grid along an axis of numbers; where the other axis has choices there are more."""
 LEAST_WIDTH = 0.05
 """Of the Gaussian, as a share of the axis."""
 NEAR = 2.0
 """A place is known if some result is at most so many widths away."""
-MOST_CELLS = 48
-"""Cells of two axes of choices, up to which each has its value written in it."""
-_UPPER, _CARD, _ON_CARD = 0.34, faded(PALE, 0.85), DARK
-_SCALE = ((0.0, faded(BLUE, 0.06)), (0.5, faded(BLUE, 0.45)), (1.0, faded(BLUE, 1)))
-"""From the worst to the best: the worst is hardly to be told from the paper, light or dark."""
 
 
 class Contour(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,8 +59,8 @@ class Contour(msgspec.Struct, frozen=True, kw_only=True):
     ``x`` and ``y`` hold the values of the ``trials``, the best first, and ``values`` their results at ``resource``, the
     rung with the number ``rung``. There are ``total`` finite results there, of which those of trials without one of the
     two hyperparameters are left out, and of very many all but a sample. ``grid`` is the smoothed metric, a row for each
-    of ``y_places`` and a column for each of ``x_places``; None where nothing is known. ``view`` is the part of the
-    metric's axis that the results were held to, None where it is all of it.
+    of ``y_places`` and a column for each of ``x_places``; None where nothing is known. ``scale`` is the
+    axis of the metric that the results were held to.
     """
 
     rung: int
@@ -90,7 +73,7 @@ class Contour(msgspec.Struct, frozen=True, kw_only=True):
     x_places: Sequence[float]
     y_places: Sequence[float]
     grid: Sequence[Sequence[float | None]]
-    view: View | None
+    scale: Axis
 
 
 def contour(
@@ -99,8 +82,6 @@ def contour(
     space: Mapping[str, object],
     x: str,
     y: str,
-    *,
-    steps: int | None = None,
 ) -> Contour | str:
     """Smooth the results over two hyperparameters. It takes some milliseconds, whatever the number of trials.
 
@@ -110,7 +91,6 @@ def contour(
         space: The record of the search space: ``settings.space``.
         x: The name of a hyperparameter of the space.
         y: The name of another one.
-        steps: Places of the grid along an axis of numbers, at least 2; by default as many as a figure shows well.
 
     Returns:
         What to draw; a text that says why there is nothing.
@@ -133,8 +113,8 @@ def contour(
         return f"too few trials with different values of {shortened(x, 30)} and of {shortened(y, 30)}"
     trials = [trials[n] for n in both]
     values = [results.goal.value(losses[trial]) for trial in trials]
-    seen = metric_view(values, results.goal.mode)
-    x_places, y_places, grid = _smoothed(along_x, along_y, values, seen, steps)
+    scale = metric_axis(values, results.goal)
+    x_places, y_places, grid = _smoothed(along_x, along_y, values, scale)
     return Contour(
         rung=number,
         resource=rung.resource,
@@ -146,11 +126,11 @@ def contour(
         x_places=x_places,
         y_places=y_places,
         grid=grid,
-        view=seen,
+        scale=scale,
     )
 
 
-def contour_figure(drawn: Contour | str, goal: Goal, *, unit: str, origin: Origin = no_origin) -> "Figure":
+def contour_figure(drawn: Contour | str, goal: Goal, *, unit: str, origin: Origin = no_origin) -> Figure:
     """Return the levels, and the trials on them; the best trial is a star.
 
     Args:
@@ -158,40 +138,54 @@ def contour_figure(drawn: Contour | str, goal: Goal, *, unit: str, origin: Origi
         goal: The metric, and which way is better.
         unit: What the resource counts, in the singular.
         origin: Answers with where the configuration of a trial comes from: ``Trials.origin``.
-
-    Raises:
-        SettingsError: If plotly is not installed.
     """
     if isinstance(drawn, str):
-        return nothing(drawn)
-    figure = blank(height=460)
-    figure.add_trace(_levels(drawn, goal))
+        return Figure(notes=[drawn])
     numbered = {trial: n for n, trial in enumerate(drawn.trials)}
     places = [numbered[trial] for trial in best_and_sampled(drawn.trials, POINTS)]
+    strong = (faded(BLUE, 1), faded(BLUE, 0.06))
     best = f"best: trial {drawn.trials[0]}, {number_text(drawn.values[0])}"
-    others = {"color": _CARD, "size": 6, "line": {"color": INK, "width": 1}}
-    star = {"color": ORANGE, "size": 17, "symbol": "star", "line": {"color": "white", "width": 1}}
-    figure.add_trace(_points(drawn, places[1:], origin, name="trials", marker=others))
-    figure.add_trace(_points(drawn, places[:1], origin, name=best, marker=star))
-    if drawn.x.labels and drawn.y.labels and len(drawn.x_places) * len(drawn.y_places) <= MOST_CELLS:
-        _write_values(figure, drawn)
-    figure.update_xaxes(**column_axis(drawn.x))
-    figure.update_yaxes(**column_axis(drawn.y))
-    remark(figure, *_remarks(drawn, goal, unit))
-    return figure
+    return Figure(
+        x=column_axis(drawn.x),
+        y=column_axis(drawn.y),
+        cells=Cells(
+            x=drawn.x_places,
+            y=drawn.y_places,
+            rows=drawn.grid,
+            scale=drawn.scale,
+            colors=strong if goal.mode == "min" else strong[::-1],
+        ),
+        series=[
+            replace(_points(drawn, places[1:], origin), name="trials"),
+            replace(_points(drawn, places[:1], origin), name=best, color=ORANGE, size=17, symbol="star"),
+        ],
+        notes=_notes(drawn, unit),
+        height=390,
+    )
 
 
-def _remarks(drawn: Contour, goal: Goal, unit: str) -> list[str]:
+def _notes(drawn: Contour, unit: str) -> list[str]:
     """Say what the levels are."""
     few = f"{len(drawn.trials):,} of " if len(drawn.trials) < drawn.total else ""
     of = f"{few}{plural(drawn.total, 'result')} at {unit} {drawn.resource:,}"
-    sentences = [f"The smoothed mean of {of}. Where it is blank, no trial is near."]
-    if drawn.view is not None and drawn.view.is_log:
-        sentences.append(f"The scale of {shortened(goal.metric, 30)} is logarithmic.")
-    if drawn.view is not None and drawn.view.beyond:
-        count, verb = plural(drawn.view.beyond, "result"), "counts" if drawn.view.beyond == 1 else "count"
-        sentences.append(f"{count} far worse than the others {verb} as the worst of these.")
-    return sentences
+    return [f"The smoothed mean of {of}. Where it is blank, no trial is near.", *scale_note(drawn.scale, "result")]
+
+
+def _points(drawn: Contour, places: Sequence[int], origin: Origin) -> Series:
+    """Return some of the trials."""
+    x, y = spread_places(drawn.x, drawn.trials), spread_places(drawn.y, drawn.trials, salt=1)
+    return Series(
+        kind="points",
+        x=[significant(x[place]) for place in places],
+        y=[significant(y[place]) for place in places],
+        color=PALE,
+        is_rimmed=True,
+        trials=[drawn.trials[place] for place in places],
+        words=[
+            f"{drawn.scale.name} {number_text(drawn.values[place])}\n{shortened(origin(drawn.trials[place]), 60)}"
+            for place in places
+        ],
+    )
 
 
 def _finite(losses: Mapping[TrialId, float]) -> dict[TrialId, float]:
@@ -204,20 +198,20 @@ def _part(column: Numbers, places: Sequence[int]) -> Numbers:
 
 
 def _smoothed(
-    x: Numbers, y: Numbers, values: Sequence[float], seen: View | None, steps: int | None
+    x: Numbers, y: Numbers, values: Sequence[float], scale: Axis
 ) -> tuple[list[float], list[float], list[list[float | None]]]:
     """Return the places of the grid along both axes, and the smoothed metric on it."""
     import numpy as np
 
-    heights = np.array(values if seen is None else [seen.on_axis(value) for value in values])
+    heights = np.array([scale.scaled(value) for value in values])
     cells = math.prod(len(column.labels) or 1 for column in (x, y))
     narrowing = max(1.0, len(values) / cells) ** (-1 / (4 + sum(not column.labels for column in (x, y))))
-    steps = steps or (FINE if x.labels or y.labels else STEPS)
+    steps = FINE if x.labels or y.labels else STEPS
     (x_places, near_x), (y_places, near_y) = (_nearness(column, narrowing, steps) for column in (x, y))
     weights = near_y @ near_x.T
     known = weights >= math.exp(-(NEAR**2) / 2)
     means = np.divide((near_y * heights) @ near_x.T, weights, out=np.zeros_like(weights), where=known)
-    if seen is not None and seen.is_log:
+    if scale.is_log:
         means = 10**means
     grid = [
         [significant(mean) if is_known else None for mean, is_known in zip(*row, strict=True)]
@@ -244,64 +238,3 @@ def _nearness(column: Numbers, narrowing: float, steps: int) -> "tuple[list[floa
     places = np.linspace(low, high, steps)
     near = np.exp(-0.5 * ((places[:, None] - scaled) / width) ** 2)
     return [significant(place) for place in (10**places if is_log else places).tolist()], near
-
-
-def _levels(drawn: Contour, goal: Goal) -> Any:
-    """Return the trace of the smoothed metric: levels between numbers, cells where there are choices."""
-    grid = drawn.grid
-    bar: dict[str, Any] = {"title": {"text": label(goal.metric, 18)}, "thickness": 12, "outlinewidth": 0}
-    is_log = drawn.view is not None and drawn.view.is_log
-    if is_log:
-        known = [value for row in grid for value in row if value is not None]
-        ticks = log_ticks(min(known), max(known))
-        ticks = ticks if len(ticks) > 1 else [min(known), max(known)]
-        bar |= {"tickvals": [math.log10(tick) for tick in ticks], "ticktext": [number_text(tick) for tick in ticks]}
-        grid = [[None if value is None else math.log10(value) for value in row] for row in grid]
-    common: dict[str, Any] = {
-        "x": drawn.x_places,
-        "y": drawn.y_places,
-        "z": grid,
-        "text": [["" if value is None else number_text(value) for value in row] for row in drawn.grid],
-        "colorscale": _SCALE,
-        "reversescale": goal.mode == "min",
-        "colorbar": bar,
-        "hovertemplate": "%{text}<extra>smoothed</extra>",
-    }
-    if drawn.x.labels or drawn.y.labels:
-        return go().Heatmap(**common, xgap=3 if drawn.x.labels else 0, ygap=3 if drawn.y.labels else 0)
-    levels = {"coloring": "heatmap", "showlabels": False}
-    line = {"width": 1, "color": faded(GREY, 0.5)}
-    return go().Contour(**common, connectgaps=False, ncontours=9, contours=levels, line=line)
-
-
-def _write_values(figure: "Figure", drawn: Contour) -> None:
-    """Write the mean into the upper part of each cell, where both axes have choices."""
-    for y, row in zip(drawn.y_places, drawn.grid, strict=True):
-        for x, value in zip(drawn.x_places, row, strict=True):
-            if value is not None:
-                figure.add_annotation(
-                    x=x, y=y + _UPPER, text=number_text(value), showarrow=False, bgcolor=_CARD, font={"color": _ON_CARD}
-                )
-
-
-def _points(drawn: Contour, places: Sequence[int], origin: Origin, *, name: str, marker: dict[str, Any]) -> Any:
-    """Return a trace of some of the trials."""
-    x, y = spread_places(drawn.x, drawn.trials), spread_places(drawn.y, drawn.trials, salt=1)
-    return go().Scatter(
-        x=[significant(x[place]) for place in places],
-        y=[significant(y[place]) for place in places],
-        customdata=[
-            [
-                trial_label(drawn.trials[place], origin),
-                value_label(drawn.x, place),
-                value_label(drawn.y, place),
-                number_text(drawn.values[place]),
-            ]
-            for place in places
-        ],
-        mode="markers",
-        marker=marker,
-        name=name,
-        cliponaxis=False,
-        hovertemplate="%{customdata[3]} at %{customdata[1]}, %{customdata[2]}<br>%{customdata[0]}<extra></extra>",
-    )

@@ -1,0 +1,113 @@
+// Sections that show figures as the server sends them: the ladder, the best so far, workers, curves, importance.
+
+import { button, element, form, numberField, replaceChildren, setText } from "../page/dom.js";
+import { Figure, together } from "../page/figure.js";
+import { Section } from "../page/section.js";
+import { capital } from "../page/text.js";
+import { lineOf } from "../study/ask.js";
+
+const MOST_CHOSEN = 4;
+
+export function ladder(study) {
+  const section = new Section("ladder", "The ladder", "Each trial starts at the lowest rung.", "Ladder");
+  const figure = new Figure();
+  section.body.append(figure.element);
+  section.drawWhenSeen(study, ["ladder"], ({ ladder: part }) => {
+    setText(section.lead, `Each trial starts at the lowest rung. ${part.quota_text}`);
+    figure.show(part.figure);
+  });
+  return section;
+}
+
+export function best(study) {
+  const lead = "The best result so far. Each point is a result, in the colour of its rung.";
+  const section = new Section("best", "Is it getting better?", lead, "Best so far");
+  const [overTime, overResource] = [new Figure("Over time"), new Figure("Over what was trained")];
+  section.body.append(element("div", { class: "pair" }, overTime.element, overResource.element));
+  section.drawWhenSeen(study, ["best"], ({ best: part }) => {
+    overTime.show(part.over_time);
+    overResource.show(part.over_resource);
+  });
+  return section;
+}
+
+export function workers(study) {
+  const lead =
+    "What each worker does, the latest at the right. A colour is a rung, a pattern what is no training that counts.";
+  const section = new Section("workers", "Are my workers busy?", lead, "Workers");
+  const lanes = new Figure("Lanes");
+  const share = new Figure("Share of the workers that train");
+  const time = new Figure("Where their time went");
+  section.body.append(lanes.element, time.element, share.element);
+  section.drawWhenSeen(study, ["workers"], ({ workers: part }) => {
+    lanes.show(part.timeline);
+    time.show(part.shares);
+    share.show(part.utilisation);
+  });
+  return section;
+}
+
+export function importance(study) {
+  const lead =
+    "A forest learns from all trials how good a configuration is. A bar is a hyperparameter's share of the variance.";
+  const section = new Section("importance", "Which hyperparameter matters?", lead, "Importance");
+  const figure = new Figure();
+  section.body.append(figure.element);
+  section.askWhenSeen(
+    study,
+    () => (study.parts.head?.best ? ["importance", []] : null),
+    (/** @type {Answers["importance"]} */ answer) => {
+      section.say(answer.figure.notes.map((note) => `${capital(note)}.`).join(" "));
+      figure.show({ ...answer.figure, notes: [] });
+    },
+  );
+  return section;
+}
+
+/** Learning curves: the best trials, a sample of the others, and those that the reader chooses. */
+export function curves(study) {
+  const lead = "The best trials, a sample of the others, and trials of your choice.";
+  const section = new Section("curves", "Learning curves", lead);
+  const figure = new Figure();
+  /** @type {Map<number, FigureValue>} */
+  const chosen = new Map();
+  const list = element("ul", { class: "chips" });
+  const { input, fields } = numberField("curve-trial", "trial ", { min: 0, inputmode: "numeric" });
+  section.body.append(
+    figure.element,
+    form(fields, "Add its curve", () => add(Number(input.value))),
+    list,
+  );
+  const again = section.drawWhenSeen(study, ["curves"], ({ curves: part }) =>
+    figure.show(together(part.figure, [...chosen.values()])),
+  );
+  const choose = (trial, curve) => {
+    if (curve === null) chosen.delete(trial);
+    else chosen.set(trial, curve);
+    const chip = (each) =>
+      button("×", () => choose(each, null), {
+        class: "plain",
+        "aria-label": `Remove the curve of trial ${each}`,
+        "data-key": `curve ${each}`,
+      });
+    replaceChildren(
+      list,
+      [...chosen.keys()].map((each) => element("li", {}, `trial ${each} `, chip(each))),
+    );
+    again();
+  };
+  const add = async (trial) => {
+    try {
+      const { curves: own } = await study.ask(`trials/${trial}`);
+      const curve = own[study.objective.metric];
+      section.say(curve ? "" : `trial ${trial} has reported nothing yet`);
+      if (!curve) return;
+      if (chosen.size >= MOST_CHOSEN) chosen.delete([...chosen.keys()][0]);
+      choose(trial, { ...curve, series: curve.series.slice(-2) }); // its line, and the dot at its end
+      if (Number(input.value) === trial) input.value = ""; // unless another one is typed by now
+    } catch (problem) {
+      section.say(lineOf(problem));
+    }
+  };
+  return section;
+}
