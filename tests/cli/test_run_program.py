@@ -73,7 +73,7 @@ def results(home: Path) -> list[tuple[int, int]]:
 def test_what_cannot_be_run_is_refused_in_one_line(home: Path) -> None:
     space = ["--space", "space.json", *OPTIONS]
     refused(ashtune(home, "run", *space), "FILE:FUNCTION", "--")
-    refused(ashtune(home, "run", *space, "--"), "empty")
+    refused(ashtune(home, "run", *space, "--"), "list of words")
     refused(ashtune(home, "run", *space, "sh", "train.sh", "{x}"), "train.sh {x}; a program and its arguments stand be")
     refused(ashtune(home, "run", "train.py:train", *space, *COMMAND), "FILE:FUNCTION")
     refused(ashtune(home, "run", *OPTIONS, *COMMAND), "--space")
