@@ -108,12 +108,16 @@ def _load(path: Path, name: str) -> ModuleType:
     """Execute a file as a module, once; its functions then travel by value."""
     import multiprocessing  # noqa: F401 - which gives the main module the name of such a file, when it is first imported
 
-    path = path.resolve()
+    try:
+        path = path.resolve()
+        is_file = path.is_file()
+    except (OSError, RuntimeError) as error:  # a name too long, links in a circle
+        raise ObjectiveError(f"{path} cannot be opened: {error}; give FILE:FUNCTION, as in train.py:train") from None
     for loaded in (sys.modules.get(FILE), sys.modules.get(name)):
         if loaded is not None and getattr(loaded, "__file__", None) == str(path):
             return loaded
     spec = spec_from_file_location(name, path)
-    if spec is None or spec.loader is None or not path.is_file():
+    if spec is None or spec.loader is None or not is_file:
         raise ObjectiveError(f"{path} is not a Python file; give FILE:FUNCTION, as in train.py:train")
     module = module_from_spec(spec)
     sys.modules[name] = module
