@@ -227,7 +227,6 @@ BAD = [
     "parallel?count=x",
     "importance?x=1",
     "audit?x=1",
-    "whatif?workers=0",
     "whatif?workers=x",
     "whatif?reduction_factor=x",
     "whatif?deadline=soon",
