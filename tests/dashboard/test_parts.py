@@ -17,7 +17,7 @@ from ashtune.dashboard import picture as pictures
 from ashtune.dashboard.liveness import Standing
 from ashtune.dashboard.parts.curves import CurvesPart
 from ashtune.dashboard.parts.head import HeadPart
-from ashtune.dashboard.parts.part import Part
+from ashtune.dashboard.parts.part import PagePart
 from ashtune.dashboard.parts.workers import STRETCHES, Busyness
 from ashtune.space.space import Space
 from ashtune.study.journal import NAME, ladder_in_force, read_events, read_settings
@@ -264,7 +264,7 @@ def test_a_part_that_is_slow_to_make_is_made_anew_once_all_is_read_and_with_the_
 def test_a_part_that_cannot_be_made_is_named_beside_the_state_and_the_others_are_there(
     study: ashtune.Study, parts: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(part: Part, ran: float) -> Any:
+    def fail(part: PagePart, ran: float) -> Any:
         raise KeyError("x")
 
     def made(now: float) -> dict[str, Any]:

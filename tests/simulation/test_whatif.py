@@ -19,7 +19,7 @@ from ashtune.simulation import simulate
 from ashtune.simulation.curves import invent_curves
 from ashtune.simulation.recording import Recorder
 from ashtune.simulation.traces import Timing, Trace, Traces
-from ashtune.simulation.whatif import Prediction, Predictor, Span
+from ashtune.simulation.whatif import Prediction, Predictor, Range
 
 GOAL, LADDER = Goal("loss", "min"), Ladder(1, 16, 2)
 
@@ -73,7 +73,7 @@ def test_a_study_asked_for_what_it_was_answers_what_it_took() -> None:
     predictor = Predictor(cut(workers=2))
     one = predictor.prediction(predictor.choice("ash", LADDER, 2))
     assert one.is_as_recorded
-    assert one.wall_seconds == Span(*[pytest.approx(end)] * 3)
+    assert one.wall_seconds == Range(*[pytest.approx(end)] * 3)
     assert one.continued == 0
 
 
@@ -169,23 +169,23 @@ def test_more_trials_than_were_recorded_and_unknown_schedulers_are_refused() -> 
         predictor.choice("magic", LADDER, 1)
 
 
-def prediction(workers: int, wall: Span, **more: object) -> Prediction:
+def prediction(workers: int, wall: Range, **more: object) -> Prediction:
     given = {
         "scheduler": "ash", "reduction_factor": "3", "trials": 9, "first_seconds": None, "speed_up": 2.0,
-        "efficiency": 0.25, "utilisation": 0.5, "epochs": 90, "continued": 0.0, "best": Span(0.5, 0.5, 0.5), **more,
+        "efficiency": 0.25, "utilisation": 0.5, "epochs": 90, "continued": 0.0, "best": Range(0.5, 0.5, 0.5), **more,
     }  # fmt: skip
     return Prediction(workers=workers, wall_seconds=wall, **given)  # type: ignore[arg-type]
 
 
 def test_the_table_shows_spreads_only_where_there_are_any() -> None:
-    sure = prediction(8, Span(60.0, 60.0, 60.0))
+    sure = prediction(8, Range(60.0, 60.0, 60.0))
     assert as_text(whatif_table([sure], metric="loss", unit="epoch")).splitlines() == [
         "                    times  effi-        best",
         "workers  wall time faster ciency epochs loss",
         "ash 1/3",
         "      8 1 min 00 s      2   25 %     90  0.5",
     ]
-    unsure = prediction(16, Span(2.0, 1.5, 2.5), continued=0.3, best=Span(0.5, 0.4, 0.5), trials=5)
+    unsure = prediction(16, Range(2.0, 1.5, 2.5), continued=0.3, best=Range(0.5, 0.4, 0.5), trials=5)
     lines = as_text(whatif_table([sure, unsure], metric="loss", unit="epoch")).splitlines()
     assert lines[-1].split() == ["16", "2.0", "s", "-25/+25", "%", "2", "25", "%", "90", "30", "%", "0.5", "0.4-0.5"]
     assert any("'or' is how far it may be off" in sentence for sentence in whatif_words([sure, unsure], unit="epoch"))
@@ -193,7 +193,7 @@ def test_the_table_shows_spreads_only_where_there_are_any() -> None:
 
 
 def test_choices_of_different_cost_are_lines_of_their_own_with_trials_and_the_hours_of_their_cores() -> None:
-    predictions = [prediction(8, Span(*[3600.0] * 3)), prediction(4, Span(*[1800.0] * 3), scheduler="sh", trials=5)]
+    predictions = [prediction(8, Range(*[3600.0] * 3)), prediction(4, Range(*[1800.0] * 3), scheduler="sh", trials=5)]
     lines = as_text(whatif_table(predictions, metric="loss", cores_per_worker=2, unit="epoch")).splitlines()
     assert [line.split() for line in lines[-2:]] == [
         ["ash", "1/3", "8", "1", "h", "00", "min", "9", "16", "90", "0.5"],
@@ -203,7 +203,7 @@ def test_choices_of_different_cost_are_lines_of_their_own_with_trials_and_the_ho
 
 def test_the_largest_useful_number_of_workers_is_one_that_was_asked_for() -> None:
     """An efficiency of half or more at 8 and 16 workers of 8, 16 and 64; of the other scheduler only at 8."""
-    wall = Span(60.0, 60.0, 60.0)
+    wall = Range(60.0, 60.0, 60.0)
     ash = [prediction(workers, wall, efficiency=at) for workers, at in ((8, 0.9), (16, 0.5), (64, 0.2))]
     sh = [prediction(workers, wall, efficiency=at, scheduler="sh") for workers, at in ((8, 0.7), (16, 0.4), (64, 0.1))]
     (said,) = whatif_words([*ash, *sh], unit="epoch")
@@ -212,7 +212,7 @@ def test_the_largest_useful_number_of_workers_is_one_that_was_asked_for() -> Non
 
 
 def test_the_figure_has_a_line_for_each_scheduler_and_readable_times() -> None:
-    figure = plot(whatif_figure([prediction(workers, Span(60.0 / workers, 1.0, 70.0)) for workers in (4, 1, 2)]))
+    figure = plot(whatif_figure([prediction(workers, Range(60.0 / workers, 1.0, 70.0)) for workers in (4, 1, 2)]))
     line, points = figure.data
     assert points.hovertext[0].split("<br>")[:3] == ["wall time 1 min 00 s", "workers 1", "1.0 s to 1 min 10 s"]
     assert (list(line.x), list(line.y)) == ([1, 2, 4], [60.0, 30.0, 15.0])

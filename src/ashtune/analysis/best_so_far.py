@@ -16,7 +16,7 @@ from ashtune.core.jobs import Goal, TrialId
 from ashtune.core.observer import Observer
 
 BEST_KEPT = 100
-"""A result with so many better ones before it at its rung is not remembered: all of these would have to be withdrawn
+"""A result with this many better ones before it at its rung is not remembered: all of these would have to be withdrawn
 before it became a step."""
 MOST_RESULTS = 600
 """Of more results every second one is kept, then every fourth."""

@@ -25,7 +25,7 @@ from ashtune.dashboard.parts.failures import FailuresPart
 from ashtune.dashboard.parts.head import HeadPart
 from ashtune.dashboard.parts.ladder import LadderPart
 from ashtune.dashboard.parts.notes import NotesPart
-from ashtune.dashboard.parts.part import Part, Subject
+from ashtune.dashboard.parts.part import PagePart, Subject
 from ashtune.dashboard.parts.space import SpacePart
 from ashtune.dashboard.parts.workers import WorkersPart
 from ashtune.dashboard.reading import Reading
@@ -41,7 +41,7 @@ MOST_METRICS = 20
 """Metrics that trials are sorted by: the first objectives and constraints."""
 COST_SHARE, READING_COST_SHARE = 0.05, 0.005
 """A part is made anew so seldom that it takes no more than this share of the time, less in the first reading."""
-PARTS: Mapping[str, type[Part]] = {
+PARTS: Mapping[str, type[PagePart]] = {
     kind.name: kind
     for kind in (HeadPart, LadderPart, BestPart, WorkersPart, CurvesPart, FailuresPart, NotesPart, SpacePart)
 }
@@ -95,7 +95,7 @@ class Picture:
         self._notes = NotesPart(subject, self.tally, filled, self.workers)
         curves = CurvesPart(subject)
         failures = FailuresPart(self.tally, self.trials.in_common)
-        self._parts: dict[str, Part] = {
+        self._parts: dict[str, PagePart] = {
             part.name: part
             for part in (
                 self._head, filled, self.best, self.workers, curves, failures, self._notes, self.space,
@@ -204,7 +204,7 @@ class Picture:
         self._head.standing, self._head.problems = standing, problems
         return self._remake(self._head, ran, sequence, now)
 
-    def _remake(self, part: Part, ran: float, sequence: int, now: float) -> int:
+    def _remake(self, part: PagePart, ran: float, sequence: int, now: float) -> int:
         """Make a part anew, if it is time for that; return the number of the last change."""
         shown = self.shown[part.name]
         if now < shown.make_at:

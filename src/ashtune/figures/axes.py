@@ -22,12 +22,12 @@ from ashtune.figures.looks import rung_colors
 Origin = Callable[[TrialId], str]
 """Answers with where the configuration of a trial comes from: ``Trials.origin``."""
 FAR = 30.0
-"""Values more than so many times farther from the best than the middle one are left out of an axis."""
+"""Most times farther from the best than the middle value; what is farther is left out of an axis."""
 DECADE = 10.0
 THIN = 0.05
 BEST_SHARE = 0.1
 BEYOND_LOG = 1000.0
-"""On a logarithmic axis, values more than so many times the middle one are left out."""
+"""On a logarithmic axis, most times the middle value; what is greater is left out."""
 NAME = 30
 """Characters of a name that are shown, and twice as many of where a configuration comes from."""
 _AIR = 0.06

@@ -8,7 +8,7 @@ Scott, *Multivariate Density Estimation*, Wiley, 1992, for the width of the Gaus
 values along an axis times ``n ** (-1 / (axes + 4))``.
 
 Rule 1: like is compared with like: the results at one rung. It is the highest rung with at least ``ENOUGH`` finite
-results; where no rung has so many, it is the one with the most.
+results; where no rung has enough, it is the one with the most.
 Rule 2: where no result is near nothing is known, and nothing is drawn.
 Rule 3: choices have no distance: a result counts for its own choice only.
 Rule 4: a result far worse than most counts as one at the end of the metric's axis. Where that axis is logarithmic the
@@ -50,7 +50,7 @@ STEPS, FINE = 41, 81
 LEAST_WIDTH = 0.05
 """Of the Gaussian, as a share of the axis."""
 NEAR = 2.0
-"""A place is known if some result is at most so many widths away."""
+"""Most widths between a known place and a result."""
 
 
 class Contour(msgspec.Struct, frozen=True, kw_only=True):

@@ -36,7 +36,7 @@ from ashtune.space.space import Space
 FEWEST = 20
 """Fewer trials say nothing at all."""
 BEST_SHARE = 3
-"""The best trials are one in so many."""
+"""The best trials are one of this number."""
 MOST = 2000
 MEANINGLESS = 0.1
 """Below this R2 the forest predicts next to nothing."""

@@ -18,7 +18,7 @@ MOST_RUNGS = 60
 _ROOM = 1.42
 """How many times as long as the longest bar the axis is, so that the words beside it have room."""
 FAR = 4
-"""What is expected is shown to at most so many times of what is there: bars of a young study would be too short."""
+"""Most times of what is there that the expected is shown to: bars of a young study would be too short."""
 _TALL, _LOW, _MOST_TALL = 62, 34, 10
 """Pixels of a rung, and those of one of many, which are more than ten."""
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal
 from ashtune.core.numbers import number_text, plural, seconds_text, share_text
 from ashtune.figures.whatif import by_scheduler, who
 from ashtune.reports.tables import bare_table
-from ashtune.simulation.whatif import Prediction, Span
+from ashtune.simulation.whatif import Prediction, Range
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -95,7 +95,7 @@ def _named(one: Prediction) -> str:
     return f"{who(one)} on {plural(one.workers, 'worker')}"
 
 
-def _off(span: Span) -> str:
+def _off(span: Range) -> str:
     """Return how far a figure may be off, in per cent: ``-2/+4 %``; nothing if that rounds to nothing."""
     if not span.likely > 0:
         return ""
@@ -105,7 +105,7 @@ def _off(span: Span) -> str:
     return f"{low or high:+} %" if low or high else ""
 
 
-def _or(span: Span) -> str:
+def _or(span: Range) -> str:
     """Return what a figure may be otherwise: ``0.98-0.99``, ``-1.2 to -0.9``; nothing if that reads the same."""
     low, high = number_text(span.low, 3), number_text(span.high, 3)
     if low == high:

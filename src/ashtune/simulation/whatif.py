@@ -37,7 +37,7 @@ PARTS = 16
 """Of all trials, tried for a budget before what lies between two of them is halved."""
 
 
-class Span(msgspec.Struct, frozen=True):
+class Range(msgspec.Struct, frozen=True):
     """A predicted figure: the likeliest, and the lowest and highest over replays with other luck and continuations."""
 
     likely: float
@@ -58,14 +58,14 @@ class Prediction(msgspec.Struct, frozen=True, kw_only=True):
     reduction_factor: str
     workers: int
     trials: int
-    wall_seconds: Span
+    wall_seconds: Range
     first_seconds: float | None
     speed_up: float
     efficiency: float
     utilisation: float
     epochs: int
     continued: float
-    best: Span | None
+    best: Range | None
     is_as_recorded: bool = False
 
     @property
@@ -158,14 +158,14 @@ class Predictor:
             reduction_factor=choice.reduction_factor,
             workers=choice.workers,
             trials=choice.trials,
-            wall_seconds=Span(wall, min(walls), max(walls)),
+            wall_seconds=Range(wall, min(walls), max(walls)),
             first_seconds=first if math.isfinite(first) else None,
             speed_up=speed_up,
             efficiency=speed_up / choice.workers,
             utilisation=median(one.utilisation for one in replays),
             epochs=median_low([one.epochs for one in replays]),
             continued=median(one.continued_share for one in replays),
-            best=Span(goal.value(likely), min(bests), max(bests)) if math.isfinite(likely) else None,
+            best=Range(goal.value(likely), min(bests), max(bests)) if math.isfinite(likely) else None,
             is_as_recorded=self.is_as_recorded(choice),
         )
 

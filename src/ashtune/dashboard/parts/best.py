@@ -5,12 +5,12 @@ from typing import Any, ClassVar
 
 from ashtune.analysis.best_so_far import BestSoFar
 from ashtune.core.events import Event
-from ashtune.dashboard.parts.part import Part, Subject
+from ashtune.dashboard.parts.part import PagePart, Subject
 from ashtune.figures.best import best_over_resource_figure, best_over_time_figure
 from ashtune.figures.figure import Figure
 
 
-class BestPart(Part):
+class BestPart(PagePart):
     """How the best result came about.
 
     Args:

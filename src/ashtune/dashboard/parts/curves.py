@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 from ashtune.analysis.curves import Curves
 from ashtune.core.events import Event
 from ashtune.core.orders import Followed
-from ashtune.dashboard.parts.part import Part, Subject
+from ashtune.dashboard.parts.part import PagePart, Subject
 from ashtune.figures.curves import curves_figure
 from ashtune.figures.figure import Figure
 
@@ -14,7 +14,7 @@ MOST_CURVES = 30
 MOST_POINTS = 1_800
 
 
-class CurvesPart(Part):
+class CurvesPart(PagePart):
     """Learning curves of the first metric.
 
     Args:

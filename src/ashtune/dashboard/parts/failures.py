@@ -1,4 +1,4 @@
-"""The part ``failures``: why trials came to nothing and workers were lost, grouped by reason."""
+"""The part ``failures``: why trials failed and workers were lost, grouped by reason."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
@@ -6,14 +6,14 @@ from typing import Any, ClassVar
 from ashtune.analysis.counts import Group
 from ashtune.analysis.tally import Tally
 from ashtune.core.plaintext import one_line, visible
-from ashtune.dashboard.parts.part import Part
+from ashtune.dashboard.parts.part import PagePart
 
 MOST_GROUPS = 20
 REASON_CHARACTERS = 300
 TRACEBACK_CHARACTERS = 1_000
 
 
-class FailuresPart(Part):
+class FailuresPart(PagePart):
     """Groups of failures, the largest first.
 
     Args:

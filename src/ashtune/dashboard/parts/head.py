@@ -9,14 +9,14 @@ from ashtune.analysis.tally import Tally
 from ashtune.core.jobs import TrialId
 from ashtune.core.plaintext import one_line
 from ashtune.dashboard.liveness import Standing
-from ashtune.dashboard.parts.part import Part, Subject, short
+from ashtune.dashboard.parts.part import PagePart, Subject, short
 from ashtune.dashboard.parts.workers import WorkersPart
 
 ORIGIN_CHARACTERS = 80
 MOST_METRICS = 50
 
 
-class HeadPart(Part):
+class HeadPart(PagePart):
     """The study's name, its state and its figures.
 
     Args:

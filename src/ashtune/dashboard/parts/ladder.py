@@ -9,7 +9,7 @@ from ashtune.analysis.expected import expected
 from ashtune.analysis.tally import Tally
 from ashtune.core.events import Event, JobFinished
 from ashtune.core.orders import Followed, TrialFailed
-from ashtune.dashboard.parts.part import Part, Subject
+from ashtune.dashboard.parts.part import PagePart, Subject
 from ashtune.dashboard.parts.workers import WorkersPart
 from ashtune.figures.figure import Figure
 from ashtune.figures.ladder import ladder_figure
@@ -19,7 +19,7 @@ FEW, MANY = 30, 300
 """Trials of which a quota is said that is no fixed part of them."""
 
 
-class LadderPart(Part):
+class LadderPart(PagePart):
     """Rungs, the lowest first.
 
     Args:

@@ -12,7 +12,7 @@ from ashtune.core.jobs import TrialId
 from ashtune.core.orders import Followed, TrialFailed, TrialPromoted
 from ashtune.core.plaintext import one_line
 from ashtune.dashboard.parts.ladder import LadderPart
-from ashtune.dashboard.parts.part import Part, Subject
+from ashtune.dashboard.parts.part import PagePart, Subject
 from ashtune.dashboard.parts.workers import WorkersPart
 from ashtune.schedulers.protocol import Machine, Rule
 from ashtune.search.origins import SORTS, SOURCES, source_of
@@ -23,7 +23,7 @@ MOST_REASONS = 30
 ORIGIN_CHARACTERS = 80
 
 
-class NotesPart(Part):
+class NotesPart(PagePart):
     """What scheduler and search say of themselves, and the reasons of their latest choices.
 
     Args:

@@ -40,7 +40,7 @@ class Subject(msgspec.Struct, frozen=True):
         return self.settings.resource
 
 
-class Part(Observer):
+class PagePart(Observer):
     """The base class of all parts.
 
     A part is never asked while it is told something.

@@ -6,12 +6,12 @@ from typing import Any, ClassVar
 import msgspec
 
 from ashtune.analysis.hyperparameters import hyperparameters
-from ashtune.dashboard.parts.part import Part, Subject, short_value
+from ashtune.dashboard.parts.part import PagePart, Subject, short_value
 
 MOST_CHOICES_SHOWN = 2_000
 
 
-class SpacePart(Part):
+class SpacePart(PagePart):
     """The hyperparameters of a study, which never change."""
 
     name = "space"

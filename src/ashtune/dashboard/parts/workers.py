@@ -16,7 +16,7 @@ from ashtune.core.events import Event, SessionStarted, WorkerJoined, WorkerLost
 from ashtune.core.numbers import plural, shortened
 from ashtune.core.orders import Followed
 from ashtune.core.plaintext import one_line
-from ashtune.dashboard.parts.part import Part, Subject
+from ashtune.dashboard.parts.part import PagePart, Subject
 from ashtune.figures.axes import time_axis
 from ashtune.figures.figure import Figure
 from ashtune.figures.looks import STATES
@@ -95,7 +95,7 @@ class Busyness:
                 seconds[:] = halves + [0.0] * (STRETCHES - len(halves))
 
 
-class WorkersPart(Part):
+class WorkersPart(PagePart):
     """Lanes, the latest spans in them, and where the workers' time went.
 
     Args:

@@ -4,9 +4,9 @@ import { lineOf } from "../study/ask.js";
 import { element, setText } from "./dom.js";
 
 const NEAR = "200px";
-/** A question is asked again after so many milliseconds at the earliest, while the study changes. */
+/** Least milliseconds until a question is asked again, while the study changes. */
 const EVERY = 15000;
-/** After so many milliseconds without an answer the section says that it is being worked out. */
+/** Milliseconds without an answer until the section says that it is being worked out. */
 const SOON = 800;
 const LACKING = "The server could not make this part. What is below, if anything, is not up to date.";
 

@@ -2,7 +2,7 @@
 
 const FIRST_WAIT = 500;
 const LONGEST_WAIT = 4000;
-/** A study that runs is heard of every second or so: after so many milliseconds without a word the line is dead. */
+/** Milliseconds without a word after which the line is dead: a running study sends about one a second. */
 const SILENCE = 20000;
 
 /**

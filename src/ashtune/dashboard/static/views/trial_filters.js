@@ -3,7 +3,7 @@
 import { button, element, fillOptions, form, replaceChildren } from "../page/dom.js";
 import { capital, numberText, plural, shortened, valueText } from "../page/text.js";
 
-/** After so many milliseconds without a key the search begins. */
+/** Milliseconds without a key until the search begins. */
 const PAUSE = 250;
 
 /** The search field, the filters, the form for a range of a hyperparameter or of the value, and the ranges that are set. */

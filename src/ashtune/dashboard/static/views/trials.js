@@ -6,7 +6,7 @@ import { countText, isNumber, numberText, plural, secondsText, shortened, valueT
 import { Filters } from "./trial_filters.js";
 
 const COUNT = 25;
-/** The table may be asked for again after so many milliseconds: it costs the server little. */
+/** Milliseconds until the table may be asked for again: it costs the server little. */
 const EVERY = 3000;
 /** The event by which other views ask for a filter: its detail is a list of `{name, low, high}`. */
 export const FILTER = "ashtune-filter";

@@ -9,7 +9,7 @@ const WORKERS = [1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256];
 const FACTORS = [2, 3, 4];
 const DEADLINES = [null, 60, 300, 900, 1800, 3600, 2 * 3600, 4 * 3600, 8 * 3600, 24 * 3600, 3 * 86400];
 const WAIT = 350;
-/** While the study grows, predictions of so many milliseconds ago are made anew. */
+/** Milliseconds after which predictions are made anew while the study grows. */
 const STALE = 60000;
 
 export function whatif(study) {
