@@ -81,24 +81,12 @@ def test_a_first_line_whose_parts_do_not_fit_is_refused_in_one_line(changes: dic
         {"space": RECORD | {"space": [[[]]]}},
     ],
 )
-def test_a_first_line_that_makes_no_design_is_refused_in_one_line_when_the_study_is_to_go_on(
-    changes: dict[str, Any], tmp_path: Path
-) -> None:
+def test_a_first_line_that_makes_no_design_is_refused_at_resume(changes: dict[str, Any], tmp_path: Path) -> None:
     loaded = study(tmp_path, **changes)
     with pytest.raises(AshtuneError) as error:
         build_configurations(StudyReader(loaded.directory).settings)
     assert str(error.value).isprintable()
     assert len(str(error.value)) < 1_000
-
-
-@pytest.mark.parametrize("record", [{"kind": "magic"}, {"kind": "a\x1b[31m"}, {"kind": "json:tool", "x": [1]}])
-def test_a_study_of_an_unknown_scheduler_is_read_and_says_in_one_line_that_it_is(
-    record: dict[str, Any], tmp_path: Path
-) -> None:
-    data = study(tmp_path, scheduler=record).report_data()
-    assert "the scheduler" in data["missing"]
-    assert data["missing"].isprintable()
-    assert data["scheduler"].isprintable()
 
 
 @pytest.mark.parametrize("kind", ["pipe", "link", "folder", "nested", "not UTF-8", "too long"])

@@ -10,7 +10,7 @@ import pytest
 
 import ashtune
 from ashtune.cli.main import main
-from ashtune.core.errors import SettingsError, StudyError
+from ashtune.core.errors import SettingsError
 from ashtune.core.events import TrialStarted
 from tests.helpers.studies import events, tuned
 
@@ -66,37 +66,6 @@ def test_the_winner_is_named_and_its_first_value_stays(tmp_path: Path) -> None:
     assert all(best.trial < 12 for best in study.top(20)), "what confirms does not stand among them"
 
 
-def test_a_finished_study_is_confirmed_when_it_is_resumed_and_only_once(tmp_path: Path) -> None:
-    study = tuned(tmp_path, noisy, **OPTIONS)
-    with pytest.raises(StudyError):
-        _ = study.confirmed
-    lucky = study.best.trial
-    study = study.resume(confirm=2, workers=1, quiet=True)
-    assert len(study.trials) == 16
-    assert lucky in {one.trial for one in study.confirmed.all}
-    assert len(study.resume(workers=1, quiet=True).trials) == 16
-
-
-def test_the_search_goes_on_after_it_with_the_configurations_that_it_would_have_had(tmp_path: Path) -> None:
-    plain = tuned(tmp_path / "plain", noisy, **{**OPTIONS, "trials": 20})
-    study = tuned(tmp_path, noisy, confirm=1, **OPTIONS).resume(trials=20, workers=1, quiet=True)
-    search = [trial.configuration for trial in study.trials if trial.confirms is None]
-    assert search == [trial.configuration for trial in plain.trials]
-    study.report_html(tmp_path / "page.html")
-    assert "What was confirmed" in (tmp_path / "page.html").read_text()
-    assert study.whatif(workers=[1], draws=0).predictions
-    extra = sum(trial.confirms is not None for trial in study.trials)
-    assert study.dataframe()["origin"].str.startswith("confirms").sum() == extra == 2 * len(study.confirmed.all)
-
-
-def test_a_limit_ends_the_search_and_the_best_are_confirmed(tmp_path: Path) -> None:
-    study = tuned(tmp_path, noisy, confirm=2, target=0.0, **OPTIONS)
-    assert study.stopped == "target score=0 reached"
-    study = tuned(tmp_path / "b", noisy, confirm=2, stop=ashtune.Stop(total_resource=6), **OPTIONS)
-    assert study.stopped == "total_resource=6 used"
-    assert any(trial.confirms is not None for trial in study.trials)
-
-
 def test_a_function_that_does_not_use_its_seed_is_told_so(tmp_path: Path) -> None:
     study = tuned(tmp_path, confirm=2, **OPTIONS)
     assert study.confirmed.is_noiseless
@@ -114,13 +83,6 @@ def test_a_function_of_which_every_lane_has_one_seed_is_refused(tmp_path: Path) 
     with pytest.raises(SettingsError):
         tuned(tmp_path, Fused(), confirm=2, **OPTIONS)
     assert not (tmp_path / "study").exists()
-
-
-def test_several_metrics_have_no_one_winner(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError):
-        tuned(tmp_path, noisy, confirm=2, metric=["score", "cost"], mode=["max", "min"])
-    with pytest.raises(SettingsError):
-        tuned(tmp_path, noisy, constraints={"score": "<= 1"}, **OPTIONS).resume(confirm=2)
 
 
 @pytest.mark.parametrize("confirm", [0, -1, 2.5, True, "5x", [5], 101, ashtune.Confirm(0), ashtune.Confirm(5, 0)])

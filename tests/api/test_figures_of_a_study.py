@@ -10,11 +10,9 @@ from plotly.graph_objects import Figure
 
 import ashtune
 from ashtune.core.errors import AshtuneError, SettingsError, StudyError
-from ashtune.core.events import JobFinished
 from ashtune.figures import importance as module
 from ashtune.performance.roofline import Roof, Roofs
 from ashtune.reports.roofline import Placed, keep
-from ashtune.study.journal import NAME, read_events
 from tests.helpers.studies import tuned
 
 SPACE = {"rate": (1e-3, 1.0, "log"), "width": [16, 32, 64], "act": ["relu", "tanh"]}
@@ -89,23 +87,6 @@ def test_the_best_so_far_ends_at_the_best_result_over_time_and_over_the_resource
         study.plot_best(over="epochs")  # type: ignore[arg-type]  # it is refused
 
 
-def test_the_ladder_has_the_counts_of_the_report(study: ashtune.Study) -> None:
-    figure = study.plot_ladder()
-    rungs = study.report_data()["rungs"]
-    (expected,) = [trace for trace in figure.data if trace.name == "expected"]
-    assert list(expected.x) == [rung["expected"]["middle"] for rung in rungs]
-    bars = [trace.x for trace in figure.data if trace.type == "bar"]
-    assert [sum(parts) for parts in zip(*bars, strict=True)] == [rung["trials"] for rung in rungs]
-
-
-def test_the_ladder_of_a_study_that_goes_on_shows_what_runs(study_copy: Path) -> None:
-    lines = (study_copy / NAME).read_bytes().splitlines(keepends=True)
-    last = next(number for number in reversed(range(len(lines))) if b'"job_finished"' in lines[number] and number < 40)
-    (study_copy / NAME).write_bytes(b"".join(lines[: last + 1]))
-    running = [trace.x for trace in ashtune.Study.load(study_copy).plot_ladder().data if trace.name == "running"]
-    assert sum(running[0]) in (1, 2), "each of the two workers has a trial, but for one that saves its last"
-
-
 def test_a_slice_is_of_the_name_given_and_by_default_of_the_most_important_hyperparameter(study: ashtune.Study) -> None:
     assert study.plot_slice("width").layout.xaxis.title.text.startswith("width<br>")
     importance = study.plot_importance()
@@ -127,15 +108,6 @@ def test_a_contour_is_of_the_names_given_and_else_of_the_most_important_ones(stu
     assert axes(second) == [second, first]
 
 
-def test_a_contour_is_made_of_the_results_in_the_journal(study: ashtune.Study) -> None:
-    figure = study.plot_contour("rate", "act")
-    events = (event for event in read_events(study.directory / NAME))
-    first = {event.trial for event in events if isinstance(event, JobFinished) and event.rung == 0}
-    assert len(first) == 48
-    assert "48 results at epoch 1" in figure.layout.xaxis.title.text
-    assert sum(len(trace.x) for trace in figure.data[1:]) == 48
-
-
 def test_importance_is_measured_once_for_all_figures_of_a_study(study: ashtune.Study, measured: list[int]) -> None:
     for name in ("plot_importance", "plot_slice", "plot_contour", "plot_parallel", "plot_importance"):
         draw(study, name)()
@@ -147,12 +119,6 @@ def test_a_figure_that_is_told_what_to_show_measures_no_importance(study: ashtun
     study.plot_contour("rate", "act")
     study.plot_best()
     assert not measured
-
-
-def test_a_study_that_was_read_again_is_measured_again(directory: Path, measured: list[int]) -> None:
-    for _ in range(2):
-        ashtune.Study.load(directory).plot_importance()
-    assert len(measured) == 2
 
 
 @pytest.mark.parametrize(
@@ -168,20 +134,11 @@ def test_a_study_that_was_read_again_is_measured_again(directory: Path, measured
         ("plot_contour", {"x": "rate", "y": "rate"}, "x='rate' and y='rate' are the same; give two hyperparameters"),
     ],
 )
-def test_what_is_not_there_is_refused_in_one_line(
-    study: ashtune.Study, name: str, given: dict[str, Any], message: str
-) -> None:
+def test_missing_data_are_refused(study: ashtune.Study, name: str, given: dict[str, Any], message: str) -> None:
     with pytest.raises(SettingsError) as refusal:
         draw(study, name)(**given)
     assert str(refusal.value) == message
     assert len(refusal.traceback) == 2, "the user's line and one of ours"
-
-
-def test_a_study_with_one_hyperparameter_has_slices_and_no_contour(finished_study: Path) -> None:
-    study = ashtune.Study.load(finished_study)
-    assert study.plot_slice().data
-    with pytest.raises(SettingsError):
-        study.plot_contour()
 
 
 def test_a_profile_and_a_roofline_are_drawn_where_they_are(study: ashtune.Study, study_copy: Path) -> None:
@@ -211,9 +168,3 @@ def test_a_study_without_a_result_has_figures_that_say_so(tmp_path: Path) -> Non
         assert not figure.data
         assert "no trial has" in figure.layout.annotations[0].text
     assert "failed" in [trace.name for trace in study.plot_ladder().data]
-
-
-def test_a_what_if_that_no_choice_can_keep_says_so_in_its_figure(study: ashtune.Study) -> None:
-    figure = study.whatif(deadline=1e-9, draws=0).plot()
-    assert not figure.data
-    assert "no number of workers is done in" in figure.layout.annotations[0].text

@@ -11,7 +11,6 @@ from ashtune.core.jobs import Goal, TrialId, WorkerId
 from ashtune.core.ladder import Ladder
 from ashtune.driver import hints
 from ashtune.schedulers.registry import SCHEDULERS
-from ashtune.search import Sobol, Space
 
 
 @pytest.mark.parametrize(
@@ -39,16 +38,6 @@ from ashtune.search import Sobol, Space
 )
 def test_a_choice_of_two_floats_far_apart_may_be_meant_as_a_range(space: Any, lines: list[str]) -> None:
     assert hints.of_the_space(space) == lines
-
-
-def test_a_search_that_takes_no_notice_of_priors_is_said() -> None:
-    believed = Space.parse({"x": ashtune.Prior((0.0, 1.0), at=0.3), "y": (0, 1)})
-    assert hints.of_the_search(Sobol(), believed) == [
-        "search='sobol' takes no notice of the prior of x; give 'random' or 'gp'"
-    ]
-    assert len(hints.of_the_search(ashtune.Grid(points=3), believed)) == 1
-    assert hints.of_the_search(ashtune.GP(), believed) == []
-    assert hints.of_the_search(Sobol(), Space.parse({"x": (0.0, 1.0)})) == []
 
 
 @pytest.mark.parametrize(

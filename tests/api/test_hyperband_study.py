@@ -74,15 +74,6 @@ def test_it_is_stopped_and_goes_on_and_gets_more_trials_and_more_rungs(scheduler
     assert study.best.resource == 27
 
 
-def test_a_killed_and_resumed_hyperband_has_the_trials_and_rungs_of_one_that_was_not(tmp_path: Path) -> None:
-    whole = tuned(tmp_path / "1", ashtune.Hyperband(), workers=1)
-    parts = tuned(tmp_path / "2", ashtune.Hyperband(), workers=1, stop=ashtune.Stop(total_resource=25))
-    parts = parts.resume(stop=ashtune.Stop(total_resource=10_000), workers=1, quiet=True, engine="threads")
-    results = [{(event.trial, event.rung, event.metrics["score"]) for event in finished(one)} for one in (whole, parts)]
-    assert results[0] == results[1]
-    assert [sum(rung == number for _, rung, _ in results[0]) for number in range(3)] == [9, 3 + 5, 1 + 1 + 3]
-
-
 def test_the_checkpoints_that_no_promotion_can_reach_are_gone_at_the_end(tmp_path: Path) -> None:
     for number, scheduler in enumerate(SCHEDULERS):
         study = tuned(tmp_path / str(number), scheduler)
@@ -98,7 +89,7 @@ def test_the_checkpoints_that_no_promotion_can_reach_are_gone_at_the_end(tmp_pat
 
 
 @pytest.mark.parametrize("scheduler", ["hyperband", "async_hyperband:brackets=2"])
-def test_plan_simulate_report_page_and_whatif_know_where_trials_enter(
+def test_every_view_knows_where_trials_enter(
     scheduler: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     ladder = ["--max-resource", "9", "--reduction-factor", "3", "--trials", "40", "--scheduler", scheduler]

@@ -9,14 +9,10 @@ from typing import Any
 import pytest
 
 import ashtune
-from ashtune.analysis.loading import StudyReader
-from ashtune.core.errors import SettingsError, StudyError
+from ashtune.core.errors import SettingsError
 from ashtune.core.events import SessionStarted
-from ashtune.core.jobs import Job
-from ashtune.core.ladder import Ladder
 from ashtune.simulation.recording import traces_of
 from ashtune.study.journal import NAME, read_events
-from ashtune.testing.oracles import RecordedResult, promotable, unexplained_results
 from tests.helpers import commands, studies
 from tests.helpers.studies import finished
 
@@ -29,11 +25,6 @@ def tuned(directory: Path, **options: Any) -> ashtune.Study:
 
 def resumed(study: ashtune.Study, **options: Any) -> ashtune.Study:
     return study.resume(**({"workers": 2, "quiet": True, "engine": "threads"} | options))
-
-
-def results(study: ashtune.Study) -> list[RecordedResult]:
-    goal = StudyReader(study.directory).settings.goal
-    return [RecordedResult(Job(event.trial, event.rung), goal.loss(event.metrics)) for event in finished(study)]
 
 
 @pytest.mark.parametrize("scheduler", SCHEDULERS)
@@ -50,28 +41,8 @@ def test_the_best_of_the_old_top_rung_go_on_from_where_they_were(scheduler: str,
     assert all(event.start > 0 for event in later)  # each from its checkpoint
 
 
-@pytest.mark.parametrize("scheduler", ["ash", "sh"])
-def test_who_goes_on_is_what_the_rule_says_of_the_whole_history(scheduler: str, tmp_path: Path) -> None:
-    study = resumed(tuned(tmp_path, scheduler=scheduler), max_resource=8)
-    study = resumed(study, max_resource=32)
-    rule = results(study)
-    assert unexplained_results(Ladder(1, 32, 2), rule) == []
-    given = {result.job for result in rule}
-    assert [job for job in promotable(Ladder(1, 32, 2), rule) if job not in given] == []
-
-
-def test_a_synchronous_study_on_one_worker_is_the_one_made_at_once(tmp_path: Path) -> None:
-    at_once = tuned(tmp_path / "1", scheduler="sh", workers=1, max_resource=16)
-    in_parts = resumed(tuned(tmp_path / "2", scheduler="sh", workers=1), max_resource=16, workers=1)
-    assert [(e.trial, e.rung, e.metrics) for e in finished(at_once)] == [
-        (e.trial, e.rung, e.metrics) for e in finished(in_parts)
-    ]
-
-
 @pytest.mark.parametrize("scheduler", SCHEDULERS)
-def test_more_trials_and_more_rungs_may_be_asked_for_together_where_more_trials_may_be(
-    scheduler: str, tmp_path: Path
-) -> None:
+def test_more_trials_and_more_rungs_may_be_asked_for_together(scheduler: str, tmp_path: Path) -> None:
     study = tuned(tmp_path, scheduler=scheduler)
     if scheduler == "sh":
         with pytest.raises(SettingsError):
@@ -96,9 +67,7 @@ def test_a_script_started_again_with_a_higher_max_resource_goes_on(tmp_path: Pat
 
 
 @pytest.mark.parametrize("options", [{}, {"min_resource": "auto"}, {"scheduler": "stopping"}])
-def test_rungs_that_the_user_did_not_choose_stay_when_the_script_asks_for_more(
-    tmp_path: Path, options: dict[str, Any]
-) -> None:
+def test_default_rungs_stay_when_the_script_asks_for_more(tmp_path: Path, options: dict[str, Any]) -> None:
     """By themselves the rungs up to 81 are 9, 27 and 81, or with "auto" 1, 3, 9, 27 and 81."""
     defaults = {"min_resource": None, "reduction_factor": None} | options
     before = tuned(tmp_path, max_resource=27, **defaults).rungs
@@ -109,42 +78,12 @@ def test_rungs_that_the_user_did_not_choose_stay_when_the_script_asks_for_more(
     assert tuned(tmp_path, max_resource=27, **defaults).rungs == after.rungs
 
 
-def test_rungs_that_were_given_one_by_one_get_more_above(tmp_path: Path) -> None:
-    tuned(tmp_path, max_resource=None, scheduler=ashtune.Ash(rungs=[1, 3]))
-    study = tuned(tmp_path, max_resource=None, scheduler=ashtune.Ash(rungs=[1, 3, 5, 9]))
-    assert study.rungs == (1, 3, 5, 9)
-    assert study.is_complete
-
-
-def test_the_rest_of_a_ladder_that_did_not_come_out_even_stays(tmp_path: Path) -> None:
-    tuned(tmp_path, max_resource=5)
-    for _ in range(2):
-        study = tuned(tmp_path, max_resource=16)
-        assert study.rungs == (1, 2, 4, 5, 10, 16)
-
-
-@pytest.mark.parametrize("other", [{"max_resource": 2}, {"reduction_factor": 4, "max_resource": 16}])
-def test_other_rungs_below_are_another_study(other: dict[str, Any], tmp_path: Path) -> None:
-    tuned(tmp_path)
-    with pytest.raises(StudyError):
-        tuned(tmp_path, **other)
-
-
 def test_a_lower_max_resource_is_refused_in_one_line_and_nothing_is_written(tmp_path: Path) -> None:
     study = tuned(tmp_path)
     journal = (study.directory / NAME).read_bytes()
     with pytest.raises(SettingsError):
         study.resume(max_resource=2, quiet=True)
     assert (study.directory / NAME).read_bytes() == journal
-
-
-def test_a_study_stopped_after_rungs_were_added_goes_on_with_them(tmp_path: Path) -> None:
-    stopped = resumed(tuned(tmp_path, scheduler="full"), max_resource=16, stop=ashtune.Stop(total_resource=100))
-    assert not stopped.is_complete
-    study = resumed(stopped, stop=ashtune.Stop(total_resource=10_000))
-    assert study.is_complete
-    assert study.rungs == (1, 2, 4, 8, 16)
-    assert sorted(event.trial for event in finished(study) if event.resource == 16) == list(range(16))
 
 
 @pytest.mark.parametrize("scheduler", SCHEDULERS)
@@ -159,23 +98,6 @@ def test_every_view_of_the_study_knows_the_rungs_that_were_added(scheduler: str,
     page = (tmp_path / "study.html").read_text()
     assert "1, 2, 4, 8, 16" in page
     assert "never were among the best" not in page
-
-
-@pytest.mark.parametrize("scheduler", SCHEDULERS)
-def test_jobs_that_were_broken_off_below_are_finished_and_go_on(scheduler: str, tmp_path: Path) -> None:
-    stopped = tuned(tmp_path, scheduler=scheduler, stop=ashtune.Stop(total_resource=16))
-    assert not stopped.is_complete
-    study = resumed(stopped, max_resource=16, stop=ashtune.Stop(total_resource=10_000))
-    assert study.is_complete
-    assert study.best.resource == 16
-    assert {event.trial for event in finished(study)} == set(range(16))
-
-
-def test_where_nobody_may_go_on_it_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    study = tuned(tmp_path, trials=4, scheduler="sh")
-    resumed(study, max_resource=16, quiet=False)
-    stderr = capsys.readouterr().err
-    assert "nothing goes on from 4: 1 trial came that far, of which the best 1/2 may go on" in stderr
 
 
 def test_the_command_adds_rungs(tmp_path: Path) -> None:

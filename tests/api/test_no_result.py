@@ -11,7 +11,7 @@ import pytest
 
 import ashtune
 from ashtune.core.errors import NoResultError, ObjectiveError, StudyError
-from ashtune.core.events import JobFailed, SessionStarted, TrialStarted
+from ashtune.core.events import JobFailed, TrialStarted
 from ashtune.driver.options import MAX_FAILURES
 from ashtune.study.journal import NAME, read_events
 
@@ -20,7 +20,8 @@ SPACE = {"x": (0.0, 1.0)}
 
 def tuned(train: Any, directory: Path, **options: Any) -> ashtune.Study:
     given = {"metric": "loss", "mode": "min", "trials": 200, "max_resource": 4, "workers": 2, "quiet": True}
-    return ashtune.tune(train, SPACE, search="random", directory=directory, **(given | options))
+    given |= {"search": "random", "engine": "threads"}
+    return ashtune.tune(train, SPACE, directory=directory, **(given | options))
 
 
 def fails(trial: Any) -> None:
@@ -30,10 +31,6 @@ def fails(trial: Any) -> None:
 def is_nan(trial: Any) -> None:
     for _ in trial.epochs():
         trial.report(loss=math.nan)
-
-
-def is_invalid(trial: Any) -> None:
-    raise ashtune.InvalidConfiguration("too wide")
 
 
 def works(trial: Any) -> None:
@@ -67,9 +64,7 @@ def test_a_mended_function_goes_on_with_the_study_that_had_stopped(tmp_path: Pat
     assert begun(tmp_path) == 40
 
 
-def test_a_mended_function_begins_a_study_without_a_result_anew_and_says_so(
-    tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_a_mended_function_restarts_a_study_without_results(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     for number in (1, 2):
         with pytest.raises(NoResultError):
             tuned(fails, tmp_path, trials=30, stop=ashtune.Stop(max_failures=21))
@@ -85,7 +80,7 @@ def test_a_mended_function_begins_a_study_without_a_result_anew_and_says_so(
     assert len(ashtune.Study.load(tmp_path).trials) == 31, "with a result it goes on"
 
 
-def test_a_study_that_was_stopped_before_its_first_result_begins_anew_only_with_another_function(
+def test_a_study_without_results_restarts_only_with_another_function(
     tmp_path: Path,
 ) -> None:
     def fails_first(trial: Any) -> None:
@@ -125,69 +120,6 @@ def test_failures_after_a_result_stop_nothing(tmp_path: Path) -> None:
     study = tuned(fails_later, tmp_path, trials=30, stop=ashtune.Stop(max_failures=5), workers=1)
     assert study.is_complete
     assert sum(isinstance(event, JobFailed) for event in read_events(tmp_path / NAME)) == 29
-
-
-def test_a_changed_function_that_fails_stops_the_resumed_study_though_it_had_results(tmp_path: Path) -> None:
-    tuned(works, tmp_path, trials=10)
-    study = tuned(fails, tmp_path, trials=200, accept_changes=True)
-    assert "first 20 trials failed" in study.stopped
-    assert study.best
-    assert begun(tmp_path) < 40
-
-
-def test_max_failures_stays_as_it_was_when_a_study_is_resumed(tmp_path: Path) -> None:
-    with pytest.raises(NoResultError):
-        tuned(fails, tmp_path, stop=ashtune.Stop(max_failures=3))
-    with pytest.raises(NoResultError):
-        ashtune.Study.load(tmp_path).resume(quiet=True)
-    with pytest.raises(NoResultError):
-        ashtune.Study.load(tmp_path).resume(quiet=True, stop=ashtune.Stop(max_failures=7))
-    sessions = [event for event in read_events(tmp_path / NAME) if isinstance(event, SessionStarted)]
-    assert [session.max_failures for session in sessions] == [3, 3, 7]
-
-
-def test_a_finite_space_of_invalid_configurations_ends_with_the_reason(tmp_path: Path) -> None:
-    with pytest.raises(NoResultError):
-        ashtune.tune(
-            is_invalid, {"a": [1, 2, 3, 4]}, metric="loss", mode="min", max_resource=4, directory=tmp_path, quiet=True
-        )
-    with pytest.raises(NoResultError):  # and says so again
-        ashtune.tune(
-            is_invalid, {"a": [1, 2, 3, 4]}, metric="loss", mode="min", max_resource=4, directory=tmp_path, quiet=True
-        )
-
-
-def test_a_time_limit_before_the_first_result_is_no_error(tmp_path: Path) -> None:
-    def waits(trial: Any) -> None:
-        import time
-
-        for _ in trial.epochs():
-            time.sleep(0.05)
-            trial.report(loss=1.0)
-
-    study = tuned(waits, tmp_path, time_limit=0.4, min_resource=4, max_resource=10**6)
-    assert "time limit" in study.stopped
-
-
-@pytest.mark.parametrize("search", ["grid", "random"])
-def test_a_finite_space_with_invalid_configurations_is_tried_whole_also_when_it_is_resumed(
-    search: str, tmp_path: Path
-) -> None:
-    def train(trial: Any) -> None:
-        if trial["a"] % 2:
-            raise ashtune.InvalidConfiguration("odd")
-        for epoch in trial.epochs():
-            trial.report(loss=trial["a"] / epoch)
-
-    study = ashtune.tune(
-        train, {"a": (1, 4), "b": ["x", "y"]}, metric="loss", mode="min", max_resource=4, trials=3, search=search,
-        enqueue=[{"a": 2, "b": "y"}], workers=2, directory=tmp_path, quiet=True,
-    )  # fmt: skip
-    study = study.resume(trials=100, workers=3, quiet=True)
-    started = [event for event in read_events(tmp_path / NAME) if isinstance(event, TrialStarted)]
-    assert len({str(event.configuration) for event in started}) == len(started) == 8
-    assert study.is_complete
-    assert study.best.config["a"] == 2
 
 
 def test_the_report_of_failures_alone_begins_with_why_and_shows_no_empty_figure(tmp_path: Path) -> None:

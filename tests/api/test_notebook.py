@@ -6,8 +6,6 @@ from typing import Any
 
 import pytest
 
-import ashtune
-from ashtune.study.journal import NAME
 from ashtune.testing.sections import Parts
 from tests.helpers.notebooks import executed
 
@@ -26,7 +24,6 @@ study = ashtune.tune(train, {"x": (0.0, 1.0)}, metric="score", mode="max", trial
                      search="random", directory="study")
 print("after")
 """
-FIGURE = "application/vnd.plotly.v1+json"
 
 
 class Notebook:
@@ -105,14 +102,6 @@ def test_a_study_in_a_notebook_is_one_output_drawn_anew(notebook: Notebook) -> N
     assert "tune" in notebook.redrawn
 
 
-def test_a_resumed_study_is_one_output_drawn_anew_too(notebook: Notebook) -> None:
-    output = notebook.output("resume")
-    assert output["output_type"] == "display_data"
-    for form in forms(output):
-        assert "32 of 32 trials" in form
-    assert "resume" in notebook.redrawn
-
-
 def test_the_display_can_be_read_on_light_and_on_dark_paper(notebook: Notebook) -> None:
     markup = notebook.outputs("tune")[1]["data"]["text/html"]
     assert "background" not in markup
@@ -143,38 +132,6 @@ def test_a_study_shows_its_state_its_best_its_rungs_and_how_to_go_on(notebook: N
     assert notebook.output("line")["text"] == "Study('study')\n", "a log has one line of it"
 
 
-@pytest.mark.parametrize("call", ["plot_best", "plot_ladder"])
-def test_a_figure_shows_itself(notebook: Notebook, call: str) -> None:
-    assert notebook.output(call)["data"][FIGURE]["data"]
-
-
-def test_a_what_if_shows_itself_as_a_table(notebook: Notebook) -> None:
-    assert "<table>" in notebook.output("whatif")["data"]["text/html"]
-    for form in forms(notebook.output("whatif")):
-        assert "wall time" in form
-        assert "Prediction(" not in form
-
-
-def test_what_a_kernel_sends_in_parts_is_one_output(tmp_path: Path) -> None:
-    parts = """
-        import sys
-        print("one", end=" ", flush=True)
-        print("line", flush=True)
-        print("apart", file=sys.stderr, flush=True)
-        print("after", flush=True)
-    """
-    outputs = Notebook(tmp_path, {"parts": parts}).outputs("parts")
-    assert [output["text"] for output in outputs] == ["one line\n", "apart\n", "after\n"]
-
-
-def test_quiet_is_quiet_in_a_notebook_too(tmp_path: Path) -> None:
-    notebook = Notebook(
-        tmp_path, {"train": TRAIN, "tune": TUNE.replace('directory="study"', 'directory="study", quiet=True')}
-    )
-    output = notebook.output("tune")
-    assert (output["output_type"], output["name"], output["text"]) == ("stream", "stdout", "before\nafter\n")
-
-
 def test_the_live_page_is_a_link_in_the_cell(tmp_path: Path) -> None:
     watched = TUNE.replace('directory="study"', 'directory="study", watch=True, trials=4').replace("trials=16, ", "")
     outputs = Notebook(tmp_path, {"train": TRAIN, "tune": watched}).outputs("tune")
@@ -184,48 +141,3 @@ def test_the_live_page_is_a_link_in_the_cell(tmp_path: Path) -> None:
     assert re.fullmatch(r"http://127\.0\.0\.1:\d+/[\w-]+/", address)
     assert f'<a href="{address}"' in links[0]["data"]["text/html"]
     assert not [each for each in outputs if each.get("name") == "stderr"]
-
-
-def test_a_loop_of_ones_own_is_one_output_drawn_anew_and_ends_with_its_kernel_without_a_word(tmp_path: Path) -> None:
-    cells = {
-        "open": """
-            import ashtune
-            options = dict(metric="loss", mode="min", trials=8, max_resource=4, search="random")
-            study = ashtune.open_study({"x": (0.0, 1.0)}, directory="own", **options)
-        """,
-        "half": """
-            for _ in range(4):
-                trial = study.ask()
-                answer = study.tell(trial, loss=trial["x"] / trial.target)
-        """,
-        "study": "study",
-        "rest": """
-            while trial := study.ask():
-                answer = study.tell(trial, loss=trial["x"] / trial.target)
-            study.close()
-        """,
-        "left open": """
-            left = ashtune.open_study({"x": (0.0, 1.0)}, directory="left", quiet=True, **options)
-            answer = left.tell(left.ask(), loss=0.5)
-        """,
-    }
-    notebook = Notebook(tmp_path, cells)
-    opened = notebook.output("open")
-    assert opened["output_type"] == "display_data"
-    for form in forms(opened):
-        assert "8 of 8 trials" in form, "later cells have drawn it anew"
-    for cell in ("half", "rest", "left open"):
-        assert notebook.outputs(cell) == []
-    for form in forms(notebook.output("study")):
-        assert "not complete" in form
-    assert ashtune.Study.load(tmp_path / "own").is_complete
-    assert ashtune.Study.load(tmp_path / "left").stopped == "closed by its own loop"
-
-
-def test_a_study_that_cannot_be_read_says_so_in_one_line(study_copy: Path) -> None:
-    lines = (study_copy / NAME).read_text().splitlines(keepends=True)
-    study = ashtune.Study.load(study_copy)
-    (study_copy / NAME).write_text("".join(lines[:4] + lines[5:]))
-    for form in study._repr_mimebundle_().values():
-        assert "journal.jsonl line" in form
-        assert len(form.splitlines()) == 1

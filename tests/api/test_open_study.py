@@ -29,14 +29,11 @@ from ashtune.core.events import (
     SessionStarted,
     StopRequested,
     TrialReleased,
-    TrialStarted,
     TrialWithdrawn,
     WorkerJoined,
 )
 from ashtune.engines import own_loop
-from ashtune.study.checkpoints import CheckpointWriter
 from ashtune.study.journal import NAME, read_events
-from tests.helpers.commands import ashtune as command
 from tests.helpers.studies import SPACE, finished, results, train, tuned
 
 OPTIONS: dict[str, Any] = {
@@ -139,25 +136,6 @@ def test_one_asker_writes_the_journal_that_one_worker_writes(
     assert study.read().best == by_worker.best
 
 
-def test_a_search_that_learns_proposes_the_same(tmp_path: Path) -> None:
-    search = ashtune.GP(first=4, ahead=0, price=0.0)
-    by_worker = tuned(tmp_path, at_once, workers=1, search=search, engine="threads")
-    with opened(tmp_path / "own", search=search) as study:
-        to_the_end(study)
-    assert any(event.origin.startswith("gp, ") for event in of_kind(tmp_path / "own", TrialStarted))
-    assert plain(tmp_path / "own") == plain(by_worker.directory)
-
-
-def test_the_default_search_is_asked_for_more_than_is_ready_and_the_study_is_complete(tmp_path: Path) -> None:
-    with ashtune.open_study(
-        SPACE, metric="score", mode="max", trials=24, max_resource=9, directory=tmp_path / "s", workers=2, quiet=True
-    ) as study:
-        while trial := study.ask():
-            study.tell(trial, score(trial))
-    assert study.read().is_complete
-    assert len(study.read().trials) == 24
-
-
 SCRIPT = """
     import ashtune, os, sys
 
@@ -198,82 +176,6 @@ def test_what_was_told_before_a_kill_is_kept_and_what_was_out_is_asked_for_again
     assert len(set(written)) == len(written), "a result was told twice"
     assert set(told) <= set(written), "a result that was told is lost"
     assert results(study) == results(tuned(tmp_path, at_once, workers=1, engine="threads"))
-
-
-FORKED = """
-    import ashtune, os, signal, time
-
-    study = ashtune.open_study(
-        {"x": (0.0, 1.0)}, metric="score", mode="max", trials=4, max_resource=1, min_resource=1, reduction_factor=2,
-        search="random", quiet=True, directory="own",
-    )
-    trial = study.ask()
-    if not (child := os.fork()):
-        try:
-            study.ask()
-        except ashtune.AshtuneError as error:
-            os.write(1, f"{error}\\n".encode())  # in one piece, as two processes write here
-        time.sleep(600)
-        os._exit(0)
-    os.write(1, f"{child}\\n".encode())
-    signal.pause()
-"""
-
-
-def test_a_process_forked_from_the_loop_cannot_ask_and_does_not_hold_the_study(tmp_path: Path) -> None:
-    run = [sys.executable, "-c", textwrap.dedent(FORKED)]
-    with subprocess.Popen(run, cwd=tmp_path, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        children: list[int] = []
-        try:
-            lines = [process.stdout.readline(), process.stdout.readline()]
-            children = [int(line) for line in lines if line.strip().isdigit()]
-            assert any(f"is open in process {process.pid}; a process forked from it may read" in line for line in lines)
-            with pytest.raises(StudyError):
-                opened(tmp_path / "own", trials=4, max_resource=1)
-            process.kill()
-            process.wait()
-            assert len(children) == 1
-            with opened(tmp_path / "own", trials=4, max_resource=1) as study:
-                trial = study.ask()
-                assert trial is not None
-                assert trial.number == 0
-        finally:
-            for child in children:
-                os.kill(child, signal.SIGKILL)
-            process.kill()
-            process.stdout.close()
-
-
-ENDED_IN_A_CHILD = """
-    import ashtune, os, resource, sys
-
-    options = dict(metric="score", mode="max", trials=16, max_resource=8, directory="own", search="random", quiet=True)
-    study = ashtune.open_study({"x": (0.0, 1.0)}, **options)
-    study.tell(study.ask(), score=1.0)
-    hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
-    size = os.stat("own/journal.jsonl").st_size
-    trial = study.ask()
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size + 40, hard))
-    try:
-        study.tell(trial, score=1.0)
-    except ashtune.AshtuneError as error:
-        print(type(error).__name__, flush=True)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
-    if not (child := os.fork()):
-        sys.exit(7)
-    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
-    study.close()  # writes the rest of the line
-    study = ashtune.open_study({"x": (0.0, 1.0)}, **options)
-    print(study.read().best.metrics["score"] > 0)
-"""
-
-
-def test_a_process_forked_from_the_loop_may_end_by_itself_and_leaves_the_study_alone(tmp_path: Path) -> None:
-    run = [sys.executable, "-c", textwrap.dedent(ENDED_IN_A_CHILD)]
-    done = subprocess.run(run, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=200)
-    assert done.stdout.split() == ["JournalError", "7", "True"], done.stderr
-    assert "Exception ignored" not in done.stderr
 
 
 @pytest.mark.parametrize("scheduler", ["ash", "sh"])
@@ -387,19 +289,6 @@ def once_it_waits(study: OpenStudy, act: Callable[[], object]) -> threading.Thre
     return thread
 
 
-def test_an_asker_that_waits_for_itself_is_told_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with opened(tmp_path / "own", trials=1, max_resource=1, quiet=False) as study:
-        trial = study.ask()
-        assert trial is not None
-        other = once_it_waits(study, lambda: study.tell(trial, score=0.0))
-        assert study.ask() is None
-        other.join()
-    assert (
-        "hint: ask() waits until another thread tells, and this one has all 1 trial that are out"
-        in capsys.readouterr().err
-    )
-
-
 def test_what_is_not_told_when_the_study_is_closed_is_asked_for_again(tmp_path: Path) -> None:
     with opened(tmp_path / "own") as study:
         first, second = study.ask(), study.ask()
@@ -426,45 +315,7 @@ def test_what_is_not_told_when_the_study_is_closed_is_asked_for_again(tmp_path: 
         assert study.ask() is None
 
 
-def test_more_trials_and_more_rungs_later(tmp_path: Path) -> None:
-    with opened(tmp_path / "own", trials=8) as study:
-        epoch_by_epoch(study)
-    with opened(tmp_path / "own", trials=16, max_resource=16) as study:
-        epoch_by_epoch(study)
-    read = study.read()
-    assert read.is_complete
-    assert read.rungs == (1, 2, 4, 8, 16)
-    assert read.best.resource == 16
-
-
-def test_another_study_in_the_directory_is_refused(tmp_path: Path) -> None:
-    with opened(tmp_path / "own", trials=2) as study, pytest.raises(StudyError):
-        opened(tmp_path / "own", trials=2)
-    assert ashtune.Study.load(tmp_path / "own").unit == study.read().unit
-    with pytest.raises(StudyError):
-        opened(tmp_path / "own", trials=2, mode="min")
-
-
-def test_several_metrics_constraints_and_enqueued_configurations(tmp_path: Path) -> None:
-    options = {"metric": ["score", "size"], "mode": ["max", "min"], "constraints": {"power": "<= 5"}}
-    with opened(tmp_path / "own", enqueue=[{"x": 0.25}, {"x": 0.75}], **options) as study:
-        while trial := study.ask():
-            study.tell(trial, {"score": score(trial), "size": trial["x"], "power": 4.0})
-    read = study.read()
-    assert [read.trials[number].configuration["x"] for number in (0, 1)] == [0.25, 0.75]
-    assert {event.origin for event in of_kind(tmp_path / "own", TrialStarted)} == {"enqueued", ""}
-    assert len(read.front) > 1
-
-
-def test_the_best_are_confirmed(tmp_path: Path) -> None:
-    with opened(tmp_path / "own", confirm=2, trials=8) as study:
-        to_the_end(study)
-    assert study.read().confirmed.trial == study.read().best.trial
-
-
-def test_a_time_limit_ends_the_asking_and_pauses_what_is_on_its_way(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_time_limit_pauses_the_trials_under_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     now = [100.0]
     monkeypatch.setattr(own_loop, "time", SimpleNamespace(monotonic=lambda: now[0]))
     with opened(tmp_path / "own", time_limit=2.0, max_resource=8, min_resource=8) as study:
@@ -500,38 +351,6 @@ def test_reports_between_rungs_are_the_curve(tmp_path: Path) -> None:
     assert (event.resource, event.metrics) == (9, {"score": 9.0})
 
 
-def test_answers_say_whether_a_trial_may_be_wanted_again(tmp_path: Path) -> None:
-    answers = []
-    with opened(tmp_path / "own", scheduler="sh", trials=4, max_resource=2) as study:
-        for value in (1.0, 4.0, 2.0, 3.0):
-            trial = study.ask()
-            assert trial is not None
-            trial.save("kept")
-            answers.append(study.tell(trial, score=value))
-        kept = sorted(path.name for path in (tmp_path / "own" / "checkpoints").iterdir())
-        assert answers[1] is NextStep.PAUSE
-        assert "1.1" in kept
-        best = study.ask()
-        assert best is not None
-        assert (best.number, best.start, best.restore()) == (1, 1, "kept")
-        best.stop()
-        assert study.tell(best, score=5.0) is NextStep.STOP
-
-
-def test_what_was_saved_for_one_rung_is_not_kept_for_the_next(tmp_path: Path) -> None:
-    with opened(tmp_path / "own", trials=3) as study:
-        other = study.ask()
-        assert other is not None
-        study.tell(other, score=0.0)
-        trial = study.ask()
-        assert trial is not None
-        trial.save("of rung 1")
-        assert study.tell(trial, score=2.0, go_on=True) is NextStep.GO_ON
-        assert (trial.start, trial.target) == (1, 2)
-        assert study.tell(trial, score=2.0, go_on=True) is NextStep.PAUSE
-        assert list((tmp_path / "own" / "checkpoints").iterdir()) == []
-
-
 def test_files_that_were_written_for_one_rung_are_not_kept_for_the_next(tmp_path: Path) -> None:
     with opened(tmp_path / "own", trials=3) as study:
         other = study.ask()
@@ -550,23 +369,6 @@ def test_files_that_were_written_for_one_rung_are_not_kept_for_the_next(tmp_path
         (trial.checkpoint_dir / "model").write_text("of a later rung")
         assert study.tell(trial, score=3.0) is NextStep.PAUSE
         assert len(list((tmp_path / "own" / "checkpoints").iterdir())) == 1
-
-
-def test_a_trial_that_goes_on_may_report_as_at_its_first_rung(tmp_path: Path) -> None:
-    with opened(tmp_path / "own", trials=3) as study:
-        other = study.ask()
-        assert other is not None
-        study.tell(other, score=0.0)
-        trial = study.ask()
-        assert trial is not None
-        assert study.tell(trial, score=2.0, go_on=True) is NextStep.GO_ON
-        trial.report(score=3.0)
-        study.tell(trial)
-    assert [(event.trial, event.resource, event.metrics["score"]) for event in finished(study.read())] == [
-        (other.number, 1, 0.0),
-        (trial.number, 1, 2.0),
-        (trial.number, 2, 3.0),
-    ]
 
 
 def test_failures_rank_last_and_are_not_asked_for_again(tmp_path: Path) -> None:
@@ -602,9 +404,7 @@ def test_failures_rank_last_and_are_not_asked_for_again(tmp_path: Path) -> None:
         (None, "why=None is no reason for a failure"),
     ],
 )
-def test_what_is_no_reason_for_a_failure_is_refused_and_the_trial_can_still_be_told(
-    tmp_path: Path, why: Any, words: str
-) -> None:
+def test_a_bad_reason_is_refused_and_the_trial_can_be_told(tmp_path: Path, why: Any, words: str) -> None:
     with opened(tmp_path / "own", trials=2) as study:
         trial = study.ask()
         assert trial is not None
@@ -615,23 +415,6 @@ def test_what_is_no_reason_for_a_failure_is_refused_and_the_trial_can_still_be_t
     assert of_kind(tmp_path / "own", JobFailed) == of_kind(tmp_path / "own", TrialWithdrawn) == []
     (result,) = finished(study.read())
     assert result.checkpoint is not None
-
-
-def test_the_traceback_of_a_failure_begins_with_whoever_caught_it(tmp_path: Path) -> None:
-    def bake() -> None:
-        raise ValueError("no dough")
-
-    with opened(tmp_path / "own", trials=1) as study:
-        trial = study.ask()
-        assert trial is not None
-        try:
-            bake()
-        except ValueError as error:
-            study.fail(trial, error)
-    (failed,) = of_kind(tmp_path / "own", JobFailed)
-    here, there, last = re.findall(r"in (\w+)\n|^(\w+: .*)$", failed.traceback, re.MULTILINE)
-    assert (here[0], there[0]) == ("test_the_traceback_of_a_failure_begins_with_whoever_caught_it", "bake")
-    assert last[1] == "ValueError: no dough"
 
 
 def test_what_breaks_in_a_loop_over_epochs_can_be_told(tmp_path: Path) -> None:
@@ -689,14 +472,6 @@ def test_what_cannot_be_told_is_refused_in_one_line_and_can_be_told_right(
     assert {event.metrics["score"] for event in finished(study.read())} == {1.0}
 
 
-def test_a_trial_of_another_study_is_refused(tmp_path: Path) -> None:
-    with opened(tmp_path / "one") as one, opened(tmp_path / "other") as other:
-        theirs, _ = other.ask(), one.ask()
-        assert theirs is not None
-        with pytest.raises(StudyError):
-            one.tell(theirs, score=1.0)
-
-
 @pytest.mark.parametrize(
     ("option", "words"),
     [
@@ -705,9 +480,7 @@ def test_a_trial_of_another_study_is_refused(tmp_path: Path) -> None:
         ({"workers": 0}, "workers=0 is not a whole number of at least 1"),
     ],
 )
-def test_options_that_a_loop_of_its_own_cannot_have_are_refused(
-    option: dict[str, Any], words: str, tmp_path: Path
-) -> None:
+def test_options_of_engines_are_refused(option: dict[str, Any], words: str, tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=words):
         opened(tmp_path / "own", **option)
     assert not (tmp_path / "own").exists()
@@ -719,19 +492,6 @@ def test_the_time_that_a_training_took_is_its_askers_own(tmp_path: Path) -> None
         assert trial is not None
         study.tell(trial, score=1.0, busy_seconds=1e-6)
     assert [event.seconds for event in finished(study.read())] == [1e-6]
-
-
-def test_the_time_of_a_loop_over_epochs_is_measured_there(tmp_path: Path) -> None:
-    with opened(tmp_path / "own", trials=1, max_resource=4, min_resource=4) as study:
-        trial = study.ask()
-        assert trial is not None
-        for _ in trial.epochs():
-            trial.report(score=1.0)
-        words = r"trial 0 trains over trial.epochs\(\), where its resource and seconds are measured; leave out"
-        with pytest.raises(StudyError, match=words):
-            study.tell(trial, busy_seconds=1e-6)
-        study.tell(trial)
-    assert len(finished(study.read())) == 1
 
 
 FULL = """
@@ -781,94 +541,6 @@ def test_ctrl_c_in_the_middle_leaves_a_study_that_goes_on(tmp_path: Path) -> Non
         assert study.tell(trial, score=1.0) is NextStep.PAUSE
         assert study.ask() is None
     assert study.read().is_complete
-
-
-def test_ctrl_c_while_a_checkpoint_is_put_in_its_place_leaves_a_trial_that_can_be_told(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def interrupted(*_: Any) -> None:
-        raise KeyboardInterrupt
-
-    with opened(tmp_path / "own", trials=1, max_resource=4, min_resource=4) as study:
-        trial = study.ask()
-        assert trial is not None
-        trial.save("kept")
-        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-            patch.setattr(CheckpointWriter, "commit", interrupted)
-            study.tell(trial, score=1.0)
-        trial.save("kept again")
-        study.tell(trial, score=1.0)
-    read = study.read()
-    assert read.is_complete
-    assert read.best.load() == "kept again"
-
-
-def test_ctrl_c_when_nobody_knows_what_was_heard_is_the_last_of_a_study_that_is_open(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def heard_and_interrupted(self: OpenStudy, message: Any) -> None:
-        handle(self, message)
-        raise KeyboardInterrupt
-
-    handle = OpenStudy._handle
-    with opened(tmp_path / "own", trials=2, max_resource=1) as study:
-        with monkeypatch.context() as patch:
-            patch.setattr(OpenStudy, "_handle", heard_and_interrupted)
-            trial = study.ask()
-            assert trial is not None
-            with pytest.raises(KeyboardInterrupt):
-                study.tell(trial, score=1.0)
-        for again in (lambda: study.tell(trial, score=1.0), study.ask):
-            with pytest.raises(StudyError):
-                again()
-    assert len(finished(study.read())) == 1
-    with opened(tmp_path / "own", trials=2, max_resource=1) as study:
-        to_the_end(study)
-    assert len(finished(study.read())) == 2
-
-
-def test_a_directory_that_cannot_be_found_is_refused_in_one_line(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "loop").symlink_to(tmp_path / "loop")
-    with pytest.raises(StudyError):
-        opened(tmp_path / "loop")
-    gone = tmp_path / "gone"
-    gone.mkdir()
-    monkeypatch.chdir(gone)
-    gone.rmdir()
-    with pytest.raises(StudyError):
-        opened(Path("own"))
-    monkeypatch.chdir(tmp_path)
-
-
-def test_an_end_of_the_process_closes_the_study(tmp_path: Path) -> None:
-    script = """
-        import ashtune
-        study = ashtune.open_study({"x": (0.0, 1.0)}, metric="s", mode="max", trials=9, max_resource=3, directory="own")
-        study.tell(study.ask(), s=1.0)
-        raise RuntimeError("the script ends here")
-    """
-    run = [sys.executable, "-c", textwrap.dedent(script)]
-    done = subprocess.run(run, cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert "the script ends here" in done.stderr
-    assert "Exception ignored" not in done.stderr
-    assert ashtune.Study.load(tmp_path / "own").stopped == "closed by its own loop"
-
-
-def test_report_table_and_whatif_are_as_of_any_study(tmp_path: Path) -> None:
-    with opened(tmp_path / "own") as study:
-        epoch_by_epoch(study)
-    read = study.read()
-    assert len(read.dataframe()) == 16
-    assert read.log(0) == ""
-    data = read.report_data()
-    assert data["best"]["metrics"]["score"] == read.best.metrics["score"]
-    one, eight = read.whatif(workers=[1, 8], draws=0).predictions
-    assert eight.wall_seconds.likely <= one.wall_seconds.likely
-    done = command(tmp_path, "report", "own")
-    assert done.returncode == 0, done.stderr
-    assert "best  score = " in done.stdout
 
 
 def test_a_study_goes_on_with_a_training_function_and_one_of_those_with_a_loop(tmp_path: Path) -> None:

@@ -64,8 +64,3 @@ def test_the_examples_of_a_study_run(tmp_path: Path) -> None:
     own = [inspect.getattr_static(ashtune.Study, name) for name in dir(ashtune.Study) if not name.startswith("_")]
     texts = [inspect.getdoc(ashtune.Study) or "", *(inspect.getdoc(member) or "" for member in own)]
     assert [run_examples(text, {"study": study}) for text in texts if "Example:" in text].count(0) == 0
-
-
-def test_the_insides_of_a_study_are_not_public() -> None:
-    names = {name for name in dir(ashtune.Study) if not name.startswith("_")}
-    assert not names & {"loaded", "shown_to", "about", "outcome", "settings", "ladder"}

@@ -9,11 +9,6 @@ from typing import Any
 import pytest
 
 import ashtune
-from ashtune.analysis.loading import StudyReader
-from ashtune.reports.terminal.frame import Frame
-from ashtune.reports.terminal.live import progress_line
-from ashtune.reports.terminal.text import as_text
-from ashtune.study.journal import NAME, read_settings
 from tests.helpers.commands import ashtune as command
 
 
@@ -52,10 +47,6 @@ def says_trees(text: str) -> None:
     assert "epoch" not in text.lower()
 
 
-def test_the_study_knows_it(study: ashtune.Study) -> None:
-    assert study.unit == read_settings(study.directory / NAME).resource == "tree"
-
-
 def test_report_page_and_data_say_it(study: ashtune.Study, tmp_path: Path) -> None:
     printed = io.StringIO()
     study.report(printed)
@@ -86,31 +77,6 @@ def test_every_figure_that_names_the_resource_says_it(study: ashtune.Study) -> N
         says_trees(figure.to_json())
     for figure in (study.plot_utilisation(), study.plot_importance(), study.whatif(workers=[1, 4], draws=0).plot()):
         assert "epoch" not in figure.to_json().lower()
-
-
-def test_a_what_if_says_it(study: ashtune.Study, tmp_path: Path) -> None:
-    answer = study.whatif(workers=[1, 4], scheduler=["ash", "full"], draws=0)
-    printed = io.StringIO()
-    answer.report(printed)
-    says_trees(printed.getvalue())
-    answer.report_html(tmp_path / "w.html")
-    says_trees(shown((tmp_path / "w.html").read_text()))
-
-
-def test_the_display_says_it(study: ashtune.Study) -> None:
-    read = StudyReader(study.directory)
-    says_trees(progress_line(read.tally, read.info()))
-    says_trees(as_text(Frame(read.tally, read.info())))
-
-
-def test_plan_and_simulation_say_it(tmp_path: Path) -> None:
-    options = ("--trials", "32", "--max-resource", "8", "--resource", "tree")
-    says_trees(command(tmp_path, "plan", *options).stdout)
-    simulated = command(tmp_path, "simulate", *options, "--directory", "s")
-    says_trees(simulated.stdout)
-    assert ashtune.Study.load(tmp_path / "s").unit == "tree"
-    again = command(tmp_path, "simulate", "s")
-    says_trees(again.stdout)
 
 
 @pytest.mark.parametrize("unit", ["", "two words", "<b>", "x" * 21, 3, None])

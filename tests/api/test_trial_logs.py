@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 import ashtune
-from ashtune.core.errors import StudyError
 from ashtune.core.jobs import TrialId
 from ashtune.training.printed import read_printed
 from tests.helpers import commands, studies
@@ -21,13 +20,6 @@ def talks(trial: Any) -> None:
             os.write(2, f"{trial.number} at {epoch}".encode())  # as a library does, without an end of line
         trial.report(score=trial["x"] * epoch)
     trial.save(epoch)
-
-
-def even_ones_talk(trial: Any) -> None:
-    if trial.number % 2 == 0:
-        print("even")
-    for epoch in trial.epochs():
-        trial.report(score=trial["x"] * epoch)
 
 
 def dies(trial: Any) -> None:
@@ -47,11 +39,6 @@ def talking(tmp_path_factory: pytest.TempPathFactory) -> ashtune.Study:
     return tuned(tmp_path_factory.mktemp("talking"), talks)
 
 
-@pytest.fixture(scope="module")
-def half_silent(tmp_path_factory: pytest.TempPathFactory) -> ashtune.Study:
-    return tuned(tmp_path_factory.mktemp("half-silent"), even_ones_talk)
-
-
 def logs(study: ashtune.Study) -> str:
     return "".join(path.read_text() for path in (study.directory / "logs").iterdir())
 
@@ -66,19 +53,6 @@ def test_each_trial_has_what_it_printed_and_nothing_of_others(talking: ashtune.S
     reached = study.best.trial
     stretches = [line for line in study.log(reached).splitlines() if "from" in line]
     assert len(stretches) == logs(study).count(f"printed by trial {reached},")
-
-
-def test_a_silent_trial_leaves_no_mark(half_silent: ashtune.Study) -> None:
-    study = half_silent
-    assert [bool(study.log(trial)) for trial in range(8)] == [True, False] * 4
-    assert logs(study).count("even") == logs(study).count("--- above: printed by trial")
-
-
-def test_a_silent_study_has_empty_logs(tmp_path: Path) -> None:
-    def silent(trial: Any) -> None:
-        trial.report(score=trial["x"])
-
-    assert logs(tuned(tmp_path, silent)) == ""
 
 
 def test_of_a_trial_whose_worker_died_the_end_is_there(tmp_path: Path) -> None:
@@ -97,13 +71,6 @@ def test_the_command_prints_a_trial(talking: ashtune.Study, tmp_path: Path) -> N
     done = commands.ashtune(tmp_path, *command, "--json")
     answer = json.loads(done.stdout)
     assert (answer["number"], answer["printed"]) == (3, study.log(3))
-
-
-@pytest.mark.parametrize("trial", [8, -1, True, "3"])
-def test_a_trial_that_is_not_there_is_refused(trial: Any, half_silent: ashtune.Study) -> None:
-    study = half_silent
-    with pytest.raises(StudyError):
-        study.log(trial)
 
 
 @pytest.mark.parametrize("kind", ["log", "folder"])

@@ -15,7 +15,7 @@ import pytest
 
 import ashtune
 from ashtune.analysis.loading import StudyReader
-from ashtune.core.errors import JournalError, ObjectiveError, SettingsError, SpaceError, StudyError
+from ashtune.core.errors import ObjectiveError, StudyError
 from ashtune.core.events import JobFinished, TrialReleased
 from ashtune.engines.stop import StopSwitch
 from ashtune.study.journal import NAME, read_events
@@ -31,38 +31,10 @@ def test_a_scheduler_is_given_as_a_value_or_by_its_name_and_means_the_same_study
         tuned(tmp_path, trials=4)
 
 
-def test_the_best_is_the_best_of_the_highest_rung(finished_study: Path) -> None:
-    study = ashtune.Study.load(finished_study)
-    table = study.dataframe()
-    top = table[table.rung == 3]
-    assert study.best.rung == 3
-    assert study.best.metrics["score"] == top.score.max()
-    assert study.best.config == {"x": study.best.metrics["score"] / 8}
-    assert study.trials[study.best.trial].config == study.best.config
-
-
-@pytest.mark.parametrize("scheduler", ["ash", "stopping", "sh", "full"])
-def test_every_scheduler_trains_some_trial_to_the_top_and_tries_all(scheduler: str, tmp_path: Path) -> None:
-    study = tuned(tmp_path, scheduler=scheduler)
-    assert {trial for trial, _ in results(study)} == set(range(16))
-    assert study.best.resource == 8
-
-
 def test_the_sequential_baseline_halves_exactly(tmp_path: Path) -> None:
     study = tuned(tmp_path, scheduler="sh", workers=1)
     counts = [sum(rung == r for _, rung in results(study)) for r in range(4)]
     assert counts == [16, 8, 4, 2]
-
-
-def test_minimising_a_metric_is_maximising_its_negative(tmp_path: Path) -> None:
-    def negative(trial: Any) -> None:
-        for epoch in trial.epochs():
-            trial.report(score=-trial["x"] * epoch)
-
-    one = tuned(tmp_path / "1", workers=1)
-    other = tuned(tmp_path / "2", workers=1, objective=negative, mode="min")
-    assert one.best.config == other.best.config
-    assert results(one) == results(other)
 
 
 def test_the_same_seed_on_one_worker_gives_the_same_study(tmp_path: Path) -> None:
@@ -72,17 +44,6 @@ def test_the_same_seed_on_one_worker_gives_the_same_study(tmp_path: Path) -> Non
     assert tuned(tmp_path / "c", workers=1, seed=4).best.config != one.best.config
 
 
-def test_enqueued_configurations_come_first(tmp_path: Path) -> None:
-    table = tuned(tmp_path, enqueue=[{"x": 0.25}, {"x": 0.75}]).dataframe().set_index("number")
-    assert [table.x[0], table.x[1]] == [0.25, 0.75]
-
-
-def test_a_grid_ends_with_its_last_point(tmp_path: Path) -> None:
-    space = {"x": (0.0, 1.0), "kind": ["a", "b"]}
-    study = tuned(tmp_path, space=space, search=ashtune.Grid(points=3), trials=None)
-    assert len(study.dataframe()) == 6
-
-
 def test_training_is_never_repeated_where_it_is_saved(finished_study: Path) -> None:
     study = ashtune.Study.load(finished_study)
     events = list(read_events(study.directory / NAME))
@@ -90,14 +51,6 @@ def test_training_is_never_repeated_where_it_is_saved(finished_study: Path) -> N
     reached = study.dataframe().resource.sum()
     assert epochs == reached
     assert any(isinstance(event, TrialReleased) and event.checkpoint for event in events)
-
-
-def test_checkpoints_that_nobody_needs_are_gone_in_the_end(finished_study: Path) -> None:
-    study = ashtune.Study.load(finished_study)
-    kept = {int(path.name.split(".")[0]) for path in (study.directory / "checkpoints").iterdir()}
-    table = study.dataframe()
-    assert set(table[table.rung == 3].number) <= kept
-    assert len(kept) < 16
 
 
 def test_a_function_that_saves_nothing_trains_again_and_the_study_says_so_once(tmp_path: Path) -> None:
@@ -168,11 +121,6 @@ def test_a_target_stops_the_study(tmp_path: Path) -> None:
     study = tuned(tmp_path, trials=10_000, target=7.0)
     assert study.best_at_any_rung.metrics["score"] >= 7.0
     assert len(results(study)) < 10_000
-
-
-def test_the_total_resource_stops_the_study(tmp_path: Path) -> None:
-    study = tuned(tmp_path, trials=None, stop=ashtune.Stop(total_resource=50))
-    assert 50 <= StudyReader(study.directory).tally.epochs < 80
 
 
 def test_it_works_in_a_thread_where_no_signal_can_be_caught(tmp_path: Path) -> None:
@@ -254,28 +202,6 @@ def refuse(error: type[Exception], text: str, directory: Path, **options: Any) -
     assert not (directory / "study").exists()
 
 
-def test_bad_arguments_are_refused_by_name_and_value_before_anything_is_created(tmp_path: Path) -> None:
-    refuse(SettingsError, "mode='best'", tmp_path, mode="best")
-    refuse(SettingsError, "metric=''", tmp_path, metric="")
-    refuse(SettingsError, "scheduler='hyper'", tmp_path, scheduler="hyper")
-    refuse(SettingsError, "search='bayes'", tmp_path, search="bayes")
-    refuse(SettingsError, "trials=0", tmp_path, trials=0)
-    refuse(SettingsError, "trials=2.5", tmp_path, trials=2.5)
-    refuse(SettingsError, "workers=0", tmp_path, workers=0)
-    refuse(SettingsError, "time_limit=-1", tmp_path, time_limit=-1)
-    refuse(SettingsError, "never end", tmp_path, trials=None)
-    refuse(SettingsError, "trials=256", tmp_path, trials=None, scheduler="sh", time_limit=1)
-    refuse(SettingsError, "max_resource is missing", tmp_path, max_resource=None)
-    refuse(SettingsError, "both given", tmp_path, scheduler=ashtune.Ash(rungs=[1, 2]))
-    refuse(SettingsError, "seed=-1", tmp_path, seed=-1)
-    refuse(SettingsError, "min_resource=10 is above max_resource=4", tmp_path, min_resource=10, max_resource=4)
-    refuse(SettingsError, "reduction_factor=1", tmp_path, reduction_factor=1)
-    refuse(SpaceError, "empty", tmp_path, space={})
-    refuse(SpaceError, "x", tmp_path, space={"x": (1.0, 0.0)})
-    refuse(SpaceError, "y=1", tmp_path, enqueue=[{"y": 1}])
-    refuse(ObjectiveError, "5", tmp_path, objective=5)
-
-
 def test_a_function_that_cannot_be_pickled_is_refused_with_what_to_do(tmp_path: Path) -> None:
     lock = threading.Lock()
 
@@ -292,40 +218,3 @@ def test_a_directory_of_another_study_is_refused_and_left_as_it_is(study_copy: P
     with pytest.raises(StudyError):
         tuned(tmp_path, seed=9)
     assert (study.directory / NAME).read_bytes() == before
-
-
-def test_a_torn_journal_is_refused_by_line_and_left_as_it_is(study_copy: Path) -> None:
-    study = ashtune.Study.load(study_copy)
-    path = study.directory / NAME
-    lines = path.read_bytes().splitlines(keepends=True)
-    path.write_bytes(b"".join([*lines[:4], lines[4][:9] + b"\n", *lines[5:]]))
-    before = path.read_bytes()
-    with pytest.raises(JournalError, match="line 5"):
-        study.resume(quiet=True)
-    assert path.read_bytes() == before
-
-
-def test_a_study_that_is_being_driven_is_refused_with_its_driver(study_copy: Path) -> None:
-    from ashtune.study.lock import StudyLock
-
-    study = ashtune.Study.load(study_copy)
-    with StudyLock(study.directory), pytest.raises(StudyError):
-        study.resume(quiet=True, trials=99)
-
-
-def test_a_refused_extension_leaves_the_journal_as_it_was(tmp_path: Path) -> None:
-    study = tuned(tmp_path, scheduler="sh")
-    before = (study.directory / NAME).read_bytes()
-    with pytest.raises(SettingsError):
-        study.resume(quiet=True, trials=32)
-    assert (study.directory / NAME).read_bytes() == before
-    assert ashtune.Study.load(study.directory).is_complete
-
-
-def test_a_study_paused_in_its_last_job_is_resumed(tmp_path: Path, begun: Path) -> None:
-    slow = slow_until(tmp_path / "hurry", begun)
-    study = tuned(tmp_path, objective=slow, scheduler="full", trials=1, max_resource=600, time_limit=0.5)
-    assert results(study) == []
-    assert not study.is_complete
-    (tmp_path / "hurry").touch()
-    assert results(study.resume(quiet=True)) == [(0, StudyReader(study.directory).ladder.top)]

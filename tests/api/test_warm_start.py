@@ -5,31 +5,24 @@ import os
 import pickle
 import random
 import shutil
-import signal
-import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
-from ConfigSpace import ConfigurationSpace, EqualsCondition
 
 import ashtune
 from ashtune.analysis.loading import StudyReader
-from ashtune.api import warm_start
 from ashtune.api.warm_start import known_results
-from ashtune.core.errors import ExtraMissing, JournalError, SettingsError
+from ashtune.core.errors import ExtraMissing, SettingsError
 from ashtune.core.events import TrialStarted
-from ashtune.core.jobs import Constraint, Goal, KnownResult, Objective, Result, TrialId
+from ashtune.core.jobs import Constraint, Goal, KnownResult, Objective
 from ashtune.search.gp import GP
 from ashtune.search.mutation import Mutation
-from ashtune.search.random import Random
 from ashtune.space.space import Space
 from ashtune.study.factory import build_configurations
 from ashtune.study.journal import NAME, read_events, read_settings
-from tests import ROOT
 from tests.helpers.commands import RUN
 from tests.helpers.commands import ashtune as command
 
@@ -157,22 +150,6 @@ def test_without_pandas_a_csv_file_is_refused_in_one_line(tmp_path: Path, monkey
         known_in(tmp_path / "results.csv")
 
 
-def test_a_file_or_folder_that_is_something_else_is_refused(tmp_path: Path) -> None:
-    pytest.importorskip("pandas")
-    (tmp_path / "picture.csv").write_bytes(b"\x89PNG\r\n\x1a\n\xff\xfe")
-    with pytest.raises(SettingsError):
-        known_in(tmp_path / "picture.csv")
-    os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(SettingsError):
-        known_in(tmp_path / "pipe")
-    with pytest.raises(JournalError):
-        known_in(tmp_path)
-
-
-def test_no_results_at_all_are_no_mistake() -> None:
-    assert known_in([]) == ([], "warm start: there are no results, so the search begins without")
-
-
 CHOICES = {"mixed": [None, True, 2, 2.5, "auto"], "widths": [(64, 64), (128,)], "size": [16, 32], "text": ["1", "2"]}
 
 
@@ -189,40 +166,6 @@ def test_a_choice_is_found_by_its_value(cells: Any, meant: Any) -> None:
     assert repr(list(known.configuration.values())) == repr(list(meant))
 
 
-def test_the_table_that_a_study_wrote_is_read_as_it_was_meant(tmp_path: Path) -> None:
-    space: dict[str, Any] = {
-        "x": (0.0, 1.0), "nesterov": [True, False], "layers": ["conv", "dense"], "decay": [None, 0.1], "frozen": False,
-    }  # fmt: skip
-
-    def train(trial: Any) -> None:
-        for _ in trial.epochs():
-            trial.report(loss=trial["x"])
-
-    pytest.importorskip("pandas")
-    study = ashtune.tune(
-        train, space, metric="loss", mode="min", trials=12, max_resource=1, search="random", workers=1,
-        engine="threads", quiet=True, observers=["csv"], directory=tmp_path,
-    )  # fmt: skip
-    kept, line = known_in(tmp_path / "results.csv", space, top=1)
-    assert line == "warm start: 12 results of 12 configurations"
-    assert [repr(each.configuration) for each in kept] == [repr(trial.configuration) for trial in study.trials]
-
-
-def test_what_is_inactive_is_left_out_be_it_empty_or_given() -> None:
-    space = ConfigurationSpace({"opt": ["sgd", "adam"], "momentum": (0.0, 1.0), "x": (0.0, 1.0)})
-    space.add(EqualsCondition(space["momentum"], space["opt"], "sgd"))
-    rows = [
-        {"opt": "sgd", "momentum": 0.5, "x": 0.1, "loss": 1.0},
-        {"opt": "adam", "momentum": None, "x": 0.2, "loss": 2.0},
-        {"opt": "adam", "momentum": 0.7, "x": 0.3, "loss": 3.0},
-        {"opt": "sgd", "momentum": None, "x": 0.4, "loss": 4.0},
-    ]
-    kept, line = known_in(rows, space)
-    assert [set(each.configuration) for each in kept] == [{"opt", "momentum", "x"}, {"opt", "x"}, {"opt", "x"}]
-    assert "1 of 4 left out: 1 outside of the space (momentum is missing in" in line
-    assert len(known_in([{"opt": "adam", "x": 0.5, "loss": 1.0}], space)[0]) == 1, "its column may be missing"
-
-
 def test_several_metrics_and_constraints_are_read_and_all_have_to_be_there() -> None:
     goal = Goal("loss", "min", others=(Objective("size", "max"),), constraints=(Constraint("ms", "<=", 5.0),))
     rows = [{"x": 0.1 * n, "loss": n, "size": 3, "ms": 4.0 if n else None} for n in range(4)]
@@ -233,23 +176,7 @@ def test_several_metrics_and_constraints_are_read_and_all_have_to_be_there() -> 
         known_in([{"x": 0.5, "loss": 1.0, "size": 1.0}], {"x": (0.0, 1.0)}, goal)
 
 
-def test_of_more_results_than_a_journal_should_hold_the_best_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(warm_start, "MOST", 5)
-    kept, line = known_in(results())
-    best = sorted(row["loss"] for row in results())[:5]
-    assert sorted(each.metrics["loss"] for each in kept) == best
-    assert line.endswith("25 of 30 left out: 25 beyond the best 5")
-
-
 def train(trial: Any) -> None:
-    for _ in trial.epochs():
-        trial.report(loss=loss(trial.config))
-
-
-def slow(trial: Any) -> None:
-    """Train; where ``WITHOUT_END`` is set the ninth trial does not end, so that the study can be killed in time."""
-    while "WITHOUT_END" in os.environ and trial.number >= 8:
-        time.sleep(0.05)
     for _ in trial.epochs():
         trial.report(loss=loss(trial.config))
 
@@ -297,13 +224,6 @@ def test_the_search_knows_them_from_its_first_trial_on_and_they_are_no_trials(tm
     assert [each.origin for each in other.trials] == ["random"] * 6
 
 
-def test_with_few_of_them_there_are_so_many_fewer_random_trials(tmp_path: Path) -> None:
-    study = tuned(tmp_path, warm_start=results(7), trials=5)
-    assert [each.origin for each in study.trials] == ["random"] * 3 + [
-        "gp, 10 results, 7 from before", "gp, 11 results, 7 from before"
-    ]  # fmt: skip
-
-
 @pytest.mark.parametrize(
     ("search", "origin"),
     [
@@ -316,17 +236,6 @@ def test_mutation_and_the_samplers_of_optuna_know_them_too(search: Any, origin: 
         pytest.importorskip("optuna")
     tuned(tmp_path, warm_start=results(), search=search, trials=8)
     assert started(tmp_path)[0].origin == origin
-
-
-def test_one_counts_at_the_highest_rung_that_it_reaches(tmp_path: Path) -> None:
-    rows = [row | {"resource": at} for row, at in zip(results(6), [1, 3, 8, 9, 26, 500], strict=True)]
-    tuned(tmp_path, warm_start=rows, trials=1, min_resource=3, max_resource=27, reduction_factor=3)
-    proposals = build_configurations(read_settings(tmp_path / NAME)).proposals
-    assert proposals is not None
-    told = [result for result, _ in proposals._known]
-    assert [(result.trial, result.rung, result.resource) for result in told] == [
-        (-1, 0, 1), (-2, 0, 3), (-3, 0, 8), (-4, 1, 9), (-5, 1, 26), (-6, 2, 500)
-    ]  # fmt: skip
 
 
 def test_a_directory_of_a_study_gives_every_result_at_every_rung_and_executes_nothing(tmp_path: Path) -> None:
@@ -357,9 +266,7 @@ class Evil:
         return os.mkdir, (self._folder,)
 
 
-def test_a_search_that_looks_at_no_results_ignores_them_with_a_word(
-    tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_a_search_without_a_model_ignores_them_aloud(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     study = tuned(tmp_path / "s", warm_start=results(), search="random", quiet=False)
     said = [line for line in capfd.readouterr().err.splitlines() if line.startswith("warm start")]
     assert said == ["warm start: search='random' looks at no results, so these count for nothing; give search='gp'"]
@@ -368,9 +275,7 @@ def test_a_search_that_looks_at_no_results_ignores_them_with_a_word(
     assert [each.configuration for each in study.trials] == [each.configuration for each in plain.trials]
 
 
-def test_a_study_that_goes_on_keeps_those_that_it_began_with_and_needs_no_source(
-    tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_a_resumed_study_keeps_them_without_the_source(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     search = Awaited(random_share=0.0)
     tuned(tmp_path / "s", warm_start=results(), trials=2, search=search)
     tuned(tmp_path / "s", warm_start="a file that is gone", trials=3, search=search, quiet=False)
@@ -384,80 +289,12 @@ def test_a_study_that_goes_on_keeps_those_that_it_began_with_and_needs_no_source
     assert "began without and goes on so; give another directory" in capfd.readouterr().err
 
 
-def test_the_reports_say_how_many_there_were(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    pytest.importorskip("plotly")
-    study = tuned(tmp_path / "s", warm_start=results(), search="mutation")
-    study.report()
-    assert "the search began with 30 results of 30 configurations from before" in capsys.readouterr().out
-    study.report_html(tmp_path / "report.html")
-    assert "30 results of 30 configurations" in (tmp_path / "report.html").read_text()
-
-
-SCRIPT = """
-from pathlib import Path
-from tests.api import test_warm_start as here
-
-if __name__ == "__main__":
-    here.tuned(Path({directory!r}), here.slow, warm_start=here.results(), trials=14)
-"""
-
-
-@pytest.mark.slow
-def test_a_study_that_was_killed_goes_on_as_if_it_had_not_been_and_proposes_nothing_twice(tmp_path: Path) -> None:
-    whole = tuned(tmp_path / "whole", slow, warm_start=results(), trials=14)
-    directory = tmp_path / "killed"
-    script = SCRIPT.format(directory=str(directory))
-    until = time.monotonic() + 200
-    with subprocess.Popen([sys.executable, "-c", script], cwd=ROOT, env=os.environ | {"WITHOUT_END": "1"}) as process:
-        try:
-            while not (directory / NAME).exists() or len(started(directory)) < 5:
-                assert process.poll() is None
-                assert time.monotonic() < until
-                time.sleep(0.02)
-        finally:
-            process.send_signal(signal.SIGKILL)
-    before = started(directory)
-    assert len(before) < 14
-    study = ashtune.Study.load(directory).resume(workers=1, engine="threads", quiet=True)
-    trials = started(directory)
-    assert trials[: len(before)] == before
-    assert [each.trial for each in trials] == list(range(14)), "a trial was given a configuration twice"
-    assert [each.configuration for each in study.trials] == [each.configuration for each in whole.trials]
-    assert [each.origin for each in study.trials] == [each.origin for each in whole.trials]
-    assert trials[-1].origin == f"gp, {KNOWN + 13} results, {KNOWN} from before"
-
-
 def test_an_altered_result_in_a_journal_is_refused_in_one_line(tmp_path: Path) -> None:
     tuned(tmp_path, warm_start=results(3), trials=1)
     settings = StudyReader(tmp_path).settings
     for known in (KnownResult({"x": 5.0}, 1, {"loss": 1.0}), KnownResult(EXPECTED[0].configuration, 1, {"other": 1.0})):
         with pytest.raises(SettingsError):
             build_configurations(msgspec.structs.replace(settings, known=[known]))
-
-
-def test_with_thirty_results_of_the_same_function_the_first_proposals_are_better() -> None:
-    space = Space.parse({"x": (0.0, 1.0), "y": (1e-4, 1.0, "log"), "kind": ["a", "b", "c"]})
-
-    def bowl(configuration: Any) -> float:
-        return float((configuration["x"] - 0.3) ** 2 + (configuration["kind"] == "b") + abs(configuration["y"] - 0.01))
-
-    def first_five(seed: int, known: int) -> list[float]:
-        design, proposer = GP().build(space, seed), GP().proposer(space, seed, 9)
-        for number in range(known):
-            configuration = Random().build(space, 77).configuration(number)
-            proposer.know(Result(TrialId(-1 - number), 0, 9, (bowl(configuration),), 0.0), configuration)
-        losses = []
-        for trial in range(5):
-            proposal = proposer.propose(trial)
-            configuration = design.configuration(trial) if proposal is None else proposal.configuration
-            proposer.observe(Result(TrialId(trial), 0, 9, (bowl(configuration),), 1.0), configuration)
-            losses.append(bowl(configuration))
-        return losses
-
-    for seed in range(3):
-        with_them, without = first_five(seed, KNOWN), first_five(seed, 0)
-        assert sum(with_them) < 0.5 * sum(without)
-        assert min(with_them) < min(without)
 
 
 def test_the_command_takes_a_csv_file_or_a_study(home: Path) -> None:

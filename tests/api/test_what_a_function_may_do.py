@@ -58,9 +58,7 @@ def by_thread(seconds: float) -> None:
 
 
 @pytest.mark.parametrize("limit", [by_alarm, by_thread])
-def test_a_function_that_interrupts_itself_at_any_moment_ruins_no_study(
-    limit: Callable[[float], None], tmp_path: Path
-) -> None:
+def test_interruptions_from_inside_ruin_no_study(limit: Callable[[float], None], tmp_path: Path) -> None:
     def train(trial: Any) -> None:
         trained = trial.restore() or 0
         if trial.number % 2:
@@ -75,18 +73,6 @@ def test_a_function_that_interrupts_itself_at_any_moment_ruins_no_study(
     reasons = Counter(getattr(event, "reason", "") or getattr(event, "problem", "") for event in outcomes)
     assert set(reasons) - {""}, "nothing broke in"
     assert all("OverTime" in reason or "exit status 1" in reason for reason in reasons if reason), reasons
-
-
-def test_an_alarm_left_set_by_one_trial_is_not_heard_by_another(tmp_path: Path) -> None:
-    def train(trial: Any) -> float:
-        if trial.number == 0:
-            by_alarm(600.0)  # it does not ring before this trial has ended
-            return 1.0
-        assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0), "it would ring in this trial"
-        return 0.5
-
-    study = tuned(tmp_path, train, trials=8, scheduler="full")
-    assert not [event for event in events(study) if isinstance(event, JobFailed | WorkerLost)]
 
 
 def test_a_process_that_training_forks_and_that_comes_back_says_nothing_to_the_driver(tmp_path: Path) -> None:
@@ -109,33 +95,6 @@ def test_a_process_that_training_forks_and_that_comes_back_says_nothing_to_the_d
     assert "a process that the training function forked has come back from it" in logs
     assert "a child that fails" in logs
     assert "cannot use its trial" in logs
-
-
-def test_what_is_kept_of_a_trial_that_has_ended_says_nothing_to_the_driver(tmp_path: Path) -> None:
-    kept: list[Any] = []
-
-    def train(trial: Any) -> None:
-        refused: list[str] = []
-
-        def speak_late() -> None:
-            for earlier, loop in kept[-1:]:
-                for late in (lambda: earlier.report(score=99.0), lambda: next(loop), earlier.stop):  # noqa: B023
-                    try:
-                        late()
-                    except ashtune.AshtuneError as error:
-                        refused.append(str(error))
-
-        thread = threading.Thread(target=speak_late)
-        thread.start()
-        thread.join()
-        assert len(refused) == 3 * len(kept[-1:])
-        loop = trial.epochs()
-        for _ in loop:
-            trial.report(score=trial["x"])
-        kept.append((trial, trial.epochs()))
-
-    study = tuned(tmp_path, train, trials=8, scheduler="full")
-    assert not [event for event in events(study) if isinstance(event, JobFailed | WorkerLost)]
 
 
 def test_a_study_with_trials_stopped_on_purpose_ends_with_them_counted(tmp_path: Path) -> None:
@@ -165,21 +124,6 @@ def test_a_study_with_trials_stopped_on_purpose_ends_with_them_counted(tmp_path:
     table = study.dataframe().set_index("number")
     assert {trial for trial in table.index if table.status[trial] == "ended early"} == set(trained_to)
     assert data["epochs"] == sum(e.resource - e.start for e in events(study) if isinstance(e, JobFinished))
-
-
-@pytest.mark.parametrize("scheduler", ["ash", "stopping", "sh", "full"])
-def test_every_scheduler_ends_where_the_best_trials_stop_on_purpose(scheduler: str, tmp_path: Path) -> None:
-    def train(trial: Any) -> None:
-        trained = trial.restore() or 0
-        for epoch in trial.epochs():
-            trained = epoch
-            trial.report(score=trial["x"])
-            if trial["x"] > 0.7:
-                trial.stop()
-        trial.save(trained)
-
-    study = tuned(tmp_path, train, scheduler=scheduler)
-    assert any(event.stopped for event in events(study) if isinstance(event, JobFinished))
 
 
 def version(sign: int) -> Callable[[Any], None]:

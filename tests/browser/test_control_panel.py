@@ -10,11 +10,12 @@ from playwright.sync_api import Browser
 from ashtune.core.events import ConfigurationEnqueued, StopRequested, StudyContinued, StudyPaused, TrialsExtended
 from ashtune.dashboard.watching import LivePage
 from ashtune.study.journal import NAME, read_events
-from tests.browser.watched_page import PHONE, Page
+from tests.browser.watched_page import Page
 from tests.helpers.chromium import CHROMIUM
 from tests.helpers.live_page import SlowStudy, patient_commands
 
 pytestmark = [
+    pytest.mark.thorough,
     pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here: apt-get install chromium"),
     pytest.mark.slow,
     pytest.mark.timeout(300),
@@ -93,9 +94,7 @@ def test_a_study_is_paused_changed_and_stopped_by_keyboard(browser: Browser, stu
     assert kinds(study) == [StudyPaused, StudyContinued, TrialsExtended, ConfigurationEnqueued, StopRequested]
 
 
-def test_what_a_user_has_typed_stays_when_the_best_configuration_arrives_late(
-    browser: Browser, study: SlowStudy
-) -> None:
+def test_typed_text_stays_when_the_best_configuration_arrives_late(browser: Browser, study: SlowStudy) -> None:
     with LivePage([study.directory], control=True) as live:
         opened = Page(browser)
         page = opened.page
@@ -124,18 +123,6 @@ def test_what_a_user_has_typed_stays_when_the_best_configuration_arrives_late(
         opened.close()
 
 
-def test_the_number_of_workers_stays_empty_while_another_one_is_typed(browser: Browser, study: SlowStudy) -> None:
-    with LivePage([study.directory], control=True) as live:
-        opened = Page(browser)
-        opened.open(live.address)
-        opened.wait("document.getElementById('control-workers').value === '2'")
-        opened.page.locator("#control-workers").fill("")
-        for _ in range(2):
-            opened.wait_for_another_text(".tile.time-left")
-        assert opened.page.locator("#control-workers").input_value() == ""
-        opened.close()
-
-
 def test_a_command_that_is_not_sent_says_so(browser: Browser, study: SlowStudy) -> None:
     with LivePage([study.directory], control=True) as live:
         opened = Page(browser)
@@ -160,15 +147,4 @@ def test_a_page_that_only_shows_has_no_such_section(browser: Browser, study: Slo
         opened.open(live.address)
         assert not opened.page.locator("#control").is_visible()
         assert "nothing on it changes the study" in opened.text("footer")
-        opened.close()
-
-
-def test_it_is_no_wider_than_a_phone(browser: Browser, study: SlowStudy) -> None:
-    with LivePage([study.directory], control=True) as live:
-        opened = Page(browser, viewport=PHONE)
-        opened.open(live.address)
-        opened.wait("!document.getElementById('control').hidden")
-        opened.page.locator("#control summary").press("Enter")
-        opened.page.wait_for_selector("#control-value-0")
-        assert opened.page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
         opened.close()

@@ -16,6 +16,7 @@ from tests.helpers.studies import tuned
 
 pytest.importorskip("kaleido", reason="kaleido is not installed: pip install 'ashtune[test]'")
 pytestmark = [
+    pytest.mark.thorough,
     pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here: apt-get install chromium"),
     pytest.mark.timeout(300),
 ]
@@ -76,15 +77,7 @@ def test_every_figure_is_a_png_of_its_own_size_with_something_on_it(figures: dic
         assert len(lines) > height / 4, f"{name} is nearly blank"
 
 
-def test_one_figure_is_written_as_the_guide_says(figures: dict[str, Any], tmp_path: Path) -> None:
-    figures["plot_best"].write_image(tmp_path / "best.png", scale=2)
-    width, height, _ = pixels_of((tmp_path / "best.png").read_bytes())
-    assert (width, height) == (1400, 2 * figures["plot_best"].layout.height)
-
-
-def test_every_figure_is_an_svg_with_its_titles_as_text_and_its_traces_as_paths(
-    figures: dict[str, Any], images: Path
-) -> None:
+def test_every_figure_is_an_svg_with_titles_and_paths(figures: dict[str, Any], images: Path) -> None:
     for name, figure in figures.items():
         root = ET.fromstring((images / f"{name}.svg").read_text())
         assert root.tag == f"{SVG}svg"

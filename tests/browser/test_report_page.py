@@ -11,7 +11,10 @@ import ashtune
 from ashtune.demo import objective
 from tests.helpers.chromium import CHROMIUM, Visit
 
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here: apt-get install chromium")
+pytestmark = [
+    pytest.mark.thorough,
+    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here: apt-get install chromium"),
+]
 
 
 @pytest.fixture(scope="module")
@@ -59,8 +62,3 @@ def test_nothing_is_wider_than_a_phone_and_tables_scroll_in_themselves(page: Pat
     title = html.unescape(re.findall("<title>(.*?)</title>", visit.dom)[0])
     wide, window = map(int, title.split(" of "))
     assert wide <= window
-
-
-def test_a_browser_that_complains_is_noticed(page: Path, tmp_path: Path) -> None:
-    visit = Visit(page, tmp_path, script="console.error('broken'); fetch('http://example.invalid/x').catch(() => 0)")
-    assert any("broken" in line for line in visit.complaints)

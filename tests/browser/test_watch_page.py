@@ -16,7 +16,7 @@ from tests.browser.watched_page import DESK, PHONE, TALL, VIEWS, Line, Page, Run
 from tests.helpers.chromium import CHROMIUM
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Route
+    from playwright.sync_api import Browser
 
 pytestmark = [
     pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here: apt-get install chromium"),
@@ -169,9 +169,7 @@ def test_the_first_tiles_and_the_five_answers_say_how_the_study_stands(page: Pag
     assert answers["How long still?"].startswith("About")
 
 
-def test_the_console_stays_without_a_message_in_light_and_dark_and_nothing_is_asked_elsewhere(
-    browser: "Browser", address: str
-) -> None:
+def test_the_console_stays_silent_in_light_and_dark(browser: "Browser", address: str) -> None:
     with Page(browser, viewport=TALL) as page:
         page.open(address)
         page.show_all()
@@ -247,34 +245,6 @@ def test_all_that_can_be_used_is_reached_by_keyboard_and_the_focus_is_seen(still
     assert [name for name in [*expected, *(f"{figure} SUMMARY" for figure in figures)] if name not in reached] == []
 
 
-def test_the_focus_stays_where_it_is_while_the_page_changes(page: Page) -> None:
-    page.show("trials")
-    page.page.select_option("#trials [aria-label=Status]", "running")
-    page.wait("document.querySelectorAll('#trials tbody tr').length <= 2")
-    page.page.focus("#trials thead button")
-    for _ in range(2):
-        page.remember("trials")
-        page.wait_for_another_sight("trials")
-    assert page.page.evaluate("document.activeElement.dataset.key") == "sort number"
-
-
-def test_the_table_is_turned_by_keyboard_and_the_focus_is_on_a_button_that_can_be_used(still: Page) -> None:
-    def turned(button: str) -> str:
-        before = still.text("#trials p[role=status]")
-        still.page.focus(f"#trials .pages button >> text={button}")
-        still.page.keyboard.press("Enter")
-        still.wait("(text) => document.querySelector('#trials p[role=status]').innerText !== text", before)
-        focused: str = still.page.evaluate("document.activeElement.dataset.key ?? 'nothing'")
-        return focused
-
-    still.show("trials")
-    assert turned("Next") == "page Next"
-    assert turned("Last") == "page Previous"
-    assert turned("Previous") == "page Previous"
-    assert turned("Next") == "page Previous"
-    assert turned("First") == "page Next"
-
-
 def test_a_trial_is_opened_and_left_by_keyboard(still: Page) -> None:
     still.show_down_to("trials")
     still.page.locator("#trials tbody a").first.focus()
@@ -289,14 +259,6 @@ def test_a_trial_is_opened_and_left_by_keyboard(still: Page) -> None:
     still.page.keyboard.press("Enter")
     still.page.wait_for_selector("#trials", state="visible")
     still.wait("(scrolled) => Math.abs(scrollY - scrolled) < 300", scrolled)
-
-
-def test_a_trial_that_failed_shows_why_and_where(still: Page) -> None:
-    still.show("failures")
-    still.page.click("#failures [data-kind=failed] a")
-    still.page.wait_for_selector(".trial .bad")
-    assert "the loss is not finite with sgd" in still.text(".trial .bad")
-    assert "in train" in still.text(".trial [aria-label=Traceback]")
 
 
 def test_the_table_is_searched_sorted_and_filtered(still: Page) -> None:
@@ -360,83 +322,6 @@ def test_a_figure_tells_the_nearest_trial_opens_it_by_a_click_and_is_zoomed_by_d
     still.page.wait_for_selector(".trial .part")
 
 
-def test_the_number_that_is_typed_while_a_curve_is_added_stays(still: Page) -> None:
-    still.show("trials")
-    number = still.text("#trials tbody a")
-    still.show("curves")
-    asked = still.hold("**/trials/*")
-    still.page.fill("#curve-trial", number)
-    still.page.click("#curves >> text=Add its curve")
-    still.page.fill("#curve-trial", f"{number}0")
-    asked().continue_()
-    still.page.wait_for_selector(f"#curves .legend >> text='trial {number}'")
-    assert still.page.input_value("#curve-trial") == f"{number}0"
-
-
-def test_an_older_answer_about_a_trial_is_asked_for_again(still: Page) -> None:
-    answers: list[str] = []
-
-    def answer(route: "Route") -> None:
-        response = route.fetch()
-        told = response.json()
-        if not answers:
-            told |= {"status": "running", "position": told["position"] - 1}
-        answers.append(told["status"])
-        route.fulfill(response=response, json=told)
-
-    still.page.route("**/trials/0", answer)
-    still.show_trial(0)
-    still.wait("document.querySelector('.trial .mark-of-state').textContent !== 'running'")
-    assert answers[0] == "running"
-
-
-def test_a_trial_whose_answer_is_lost_is_asked_for_again(still: Page) -> None:
-    lost: list[Route] = []
-
-    def answer(route: "Route") -> None:
-        if lost:
-            route.continue_()
-        else:
-            lost.append(route)
-            route.abort()
-
-    still.page.route("**/trials/0", answer)
-    still.show_trial(0)
-    assert len(lost) == 1
-
-
-def test_an_answer_of_what_if_counts_for_the_choice_that_was_asked(still: Page) -> None:
-    asked = still.hold("**/whatif?workers=1&*", times=1)
-    still.page.evaluate("document.getElementById('whatif').scrollIntoView()")
-    first = asked()
-    still.page.focus("#slider-reduction-factor")
-    still.page.keyboard.press("End")
-    response = first.fetch()
-    other = response.json()["predictions"][0]["reduction_factor"]
-    first.fulfill(response=response)
-    still.wait("document.querySelector('.prediction').textContent.includes('reduction factor 4')")
-    still.page.click("#whatif summary >> text=As a table")
-    still.page.wait_for_selector("#whatif tbody tr:nth-of-type(2)")
-    factors = still.page.locator("#whatif tbody tr td:nth-of-type(2)").all_inner_texts()
-    assert str(other) not in factors
-
-
-def test_brushed_lines_are_counted_and_listed_in_the_table(still: Page) -> None:
-    still.show_down_to("parallel")
-    axis = still.page.locator("#parallel canvas").bounding_box()
-    assert axis is not None
-    still.page.mouse.move(axis["x"] + 46, axis["y"] + 60)
-    still.page.mouse.down()
-    still.page.mouse.move(axis["x"] + 46, axis["y"] + 150)
-    still.page.mouse.up()
-    still.page.wait_for_selector("#parallel [role=status] >> text=within the ranges")
-    still.page.click("#parallel >> text=Clear all ranges")
-    still.page.click("#parallel summary >> text=Ranges by sliders")
-    still.page.locator("#parallel").get_by_label("momentum, from").fill("0.5")
-    still.page.click("#parallel >> text=List them in the table")
-    still.page.wait_for_selector("#trials .chips >> text=momentum from")
-
-
 def test_a_slider_of_what_if_asks_again(still: Page) -> None:
     still.show("whatif")
     still.wait("document.querySelector('.prediction').textContent.startsWith('On 2 workers')")
@@ -471,22 +356,6 @@ def test_a_page_whose_server_ends_says_so_and_what_shows_the_study_again(browser
         assert serious_problems(page, "#connection") == []
 
 
-def test_a_reader_who_wants_less_motion_gets_none(browser: "Browser", address: str) -> None:
-    with Page(browser, reduced_motion="reduce") as page:
-        page.open(address)
-        page.show("ladder")
-        page.page.evaluate(
-            """() => {
-                window.moved = 0;
-                new MutationObserver(() => { window.moved += document.getAnimations().length; })
-                    .observe(document.getElementById("ladder"), { subtree: true, attributes: true, childList: true });
-            }"""
-        )
-        page.remember("ladder")
-        page.wait_for_another_sight("ladder")
-        assert page.page.evaluate("window.moved + document.getAnimations().length") == 0
-
-
 def test_a_complete_study_is_called_so_and_compared_with_one_that_runs(page: Page) -> None:
     page.page.locator("#compare").scroll_into_view_if_needed()
     page.page.wait_for_selector("#compare canvas")
@@ -500,18 +369,14 @@ def test_a_complete_study_is_called_so_and_compared_with_one_that_runs(page: Pag
     assert page.console == []
 
 
-def test_studies_are_compared_anew_while_the_one_that_is_shown_stands_still(
-    browser: "Browser", complete_address: str
-) -> None:
+def test_studies_are_compared_while_the_shown_one_is_idle(browser: "Browser", complete_address: str) -> None:
     with Page(browser, viewport=TALL) as page:
         page.open(complete_address, "Complete")
         page.page.wait_for_selector("#compare tbody a")
         page.wait_for_another_text("#compare tbody")
 
 
-def test_a_part_that_cannot_be_made_is_said_and_the_others_are_shown(
-    browser: "Browser", complete: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_broken_part_leaves_the_others(browser: "Browser", complete: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fails(*_: object) -> None:
         raise ValueError("a fault of this part")
 
@@ -532,47 +397,6 @@ def place_on(axis: dict[str, Any], share: float) -> float:
     return float(low * (high / low) ** share if axis["isLog"] else low + share * (high - low))
 
 
-@pytest.mark.parametrize(("rows", "columns"), [(0, 0), (1, 1), (3, 40), (60, 2)])
-def test_a_map_has_a_grid_of_any_size(browser: "Browser", complete_address: str, rows: int, columns: int) -> None:
-    def answer(route: "Route") -> None:
-        response = route.fetch()
-        row = [0.3 + 0.6 * (2 * column >= columns) for column in range(columns)]
-        told = response.json()
-        (x, y), cells = (told["figure"][end] for end in "xy"), told["figure"]["cells"]
-        cells |= {"rows": [row] * rows, "scale": {**cells["scale"], "low": 0.3, "high": 0.9}}
-        for name, axis, count in (("x", x, columns), ("y", y, rows)):
-            cells[name] = [place_on(axis, (number + 0.5) / count) for number in range(count)]
-        route.fulfill(response=response, json=told)
-
-    with Page(browser) as page:
-        page.page.route("**/contour?*", answer)
-        page.open(complete_address, "Complete")
-        page.show("contour")
-        assert page.console == []
-        left, right = page.page.evaluate(COMMON_COLORS, "contour")
-        assert (left == right) == (columns < 2)
-
-
-def test_a_map_is_not_smoothed_between_choices(browser: "Browser", complete_address: str) -> None:
-    def answer(route: "Route") -> None:
-        response = route.fetch()
-        told = response.json()
-        told["figure"]["cells"] |= {
-            "rows": [[0.3, 0.6, 0.9]] * 2,
-            "x": [0, 1, 2],
-            "y": told["figure"]["cells"]["y"][:2],
-        }
-        route.fulfill(response=response, json=told)
-
-    with Page(browser) as page:
-        page.page.route("**/contour?*x=optimizer*", answer)
-        page.open(complete_address, "Complete")
-        page.show("contour")
-        with page.page.expect_response("**/contour?*x=optimizer*"):
-            page.page.select_option("#contour-x", "optimizer")
-        page.wait(f"(id) => ({LARGE_COLORS})(id) === 4", "contour")
-
-
 def test_a_directory_without_a_study_says_so_until_there_is_one(browser: "Browser", tmp_path: Path) -> None:
     with watched(tmp_path / "later") as address, Page(browser) as page:
         page.open(address, "No study yet")
@@ -580,16 +404,3 @@ def test_a_directory_without_a_study_says_so_until_there_is_one(browser: "Browse
         page.wait(f"{STATE} === 'Complete'")
         page.show("ladder")
         assert page.console == []
-
-
-def test_a_killed_driver_is_said_and_a_resumed_study_goes_on(page: Page, study: RunningStudy) -> None:
-    study.kill()
-    page.wait(f"{STATE} === 'Died'")
-    assert "ashtune resume" in page.text(".tile.state")
-    page.wait("document.querySelector('.card[href=\"#ladder\"] b').innerText === 'It died'")
-    assert serious_problems(page, "#summary") == []
-    before = page.text(".tile.time-left")
-    study.start()
-    page.wait(f"{STATE} === 'Running'")
-    page.wait("(before) => document.querySelector('.tile.time-left').innerText !== before", before)
-    assert page.console == []

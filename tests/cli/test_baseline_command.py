@@ -25,20 +25,6 @@ def test_a_baseline_s_rungs_add_up_to_the_wall_time_within_one_per_cent(home: Pa
         assert [rung["trials"] for rung in run["rungs"]] == [run["models"] >> at for at in range(4)]
 
 
-def test_parallel_stands_beside_and_the_page_has_the_figure(home: Path) -> None:
-    done = ashtune(home, "baseline", *SERIES, "--models", "8", "--parallel", "--workers", "2", "--html", "b.html")
-    assert done.returncode == 0, done.stderr
-    header, sequential, parallel = done.stdout.splitlines()[2:5]
-    assert header.split()[:7] == ["models", "by", "on", "to", "1", "to", "2"]
-    assert sequential.split()[:3] == ["8", "sh", "1"]
-    assert parallel.split()[:2] == ["8", "ash"]
-    assert parallel.split()[2] in "12", "the second worker may have come too late for so short a study"
-    page = (home / "b.html").read_text()
-    (data,) = re.findall(r'<script type="application/json" id="figures">(.*?)</script>', page, re.DOTALL)
-    bars = json.loads(data)["figure-baseline"]["data"]
-    assert [bar["name"] for bar in bars] == ["to epoch 1", "to epoch 2", "to epoch 4", "to epoch 8"]
-
-
 def test_a_baseline_of_what_cannot_be_is_refused(home: Path) -> None:
     refused(ashtune(home, "baseline", "train.py:train"), "train.py:train", "--metric")
     refused(ashtune(home, "baseline", "--models", "8,none"), "invalid literal for int", "'none'")

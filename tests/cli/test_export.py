@@ -26,41 +26,17 @@ def test_a_study_is_copied_to_a_table_and_a_second_time_nothing_is_added(study_c
     assert table.read_bytes() == before
 
 
-def test_a_copy_may_go_elsewhere(study_copy: Path) -> None:
-    done = ashtune(study_copy.parent, "export", "study", "--to", "csv", "--out", "copy.csv")
-    assert done.stdout == f"{study_copy.parent / 'copy.csv'}\n"
-    assert (study_copy.parent / "copy.csv").exists()
-    assert not (study_copy / "results.csv").exists()
-
-
 @pytest.mark.parametrize("name", ["mlflow", "wandb", "tensorboard", "trackio"])
-def test_a_library_that_is_not_installed_is_named_in_one_line(
-    study_copy: Path, name: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_missing_library_is_named(study_copy: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, name, None)
     done = ashtune(study_copy.parent, "export", "study", "--to", name)
     refused(done, f"{name} is not installed; pip install 'ashtune[{name}]'")
-
-
-def test_a_folder_with_the_name_of_a_library_is_not_taken_for_it(
-    study_copy: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (study_copy.parent / "wandb").mkdir()
-    monkeypatch.setattr(sys, "path", [str(study_copy.parent)])
-    monkeypatch.delitem(sys.modules, "wandb", raising=False)
-    refused(ashtune(study_copy.parent, "export", "study", "--to", "wandb"), "wandb is not installed")
 
 
 def test_what_is_no_exporter_is_refused(study_copy: Path) -> None:
     refused(ashtune(study_copy.parent, "export", "study", "--to", "nowhere"), "'nowhere'", "csv, mlflow")
     refused(ashtune(study_copy.parent, "export", "study"), "--to")
     refused(ashtune(study_copy.parent, "export", "no-study", "--to", "csv"), "no-study")
-
-
-def test_a_copy_that_cannot_be_written_is_one_line(study_copy: Path) -> None:
-    (study_copy.parent / "out").mkdir()
-    done = ashtune(study_copy.parent, "export", "study", "--to", "csv", "--out", "out")
-    refused(done, "study cannot be copied to csv: IsADirectory")
 
 
 @pytest.mark.parametrize(("to", "name"), [("csv", "results.csv"), ("optuna", "optuna.log")])
@@ -77,21 +53,3 @@ def test_a_link_or_a_pipe_in_the_place_of_a_copy_is_refused(study_copy: Path, to
         (study_copy / name).unlink()
     os.mkfifo(study_copy / name)
     refused(ashtune(study_copy.parent, "export", "study", "--to", to), "is no regular file")
-
-
-@pytest.mark.parametrize(("to", "name"), [("csv", "results.csv"), ("optuna", "optuna.log")])
-@pytest.mark.parametrize("is_named", [False, True])
-def test_a_link_or_a_pipe_beside_a_copy_is_not_written_into(
-    study_copy: Path, to: str, name: str, is_named: bool
-) -> None:
-    target = study_copy.parent / "mine"
-    target.write_text("mine")
-    out = ["--out", f"study/{name}"] if is_named else []
-    new = study_copy / f"{name}.new"
-    for make in (lambda: new.symlink_to(target), lambda: os.mkfifo(new)):
-        make()
-        done = ashtune(study_copy.parent, "export", "study", "--to", to, *out)
-        assert (done.returncode, done.stderr) == (0, "")
-        assert target.read_text() == "mine"
-        assert not os.path.lexists(new)
-        (study_copy / name).unlink()

@@ -1,6 +1,5 @@
 """``ashtune roofline``, as a user types it."""
 
-import json
 import sys
 import textwrap
 from collections.abc import Callable
@@ -61,48 +60,12 @@ def idle(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(roofline, "demo_step", never)
 
 
-def test_the_designs_numbers_are_answered_exactly_and_without_measuring(ashtune: Ashtune, idle: None) -> None:
-    status, out, err = ashtune(*ROOF, *STEP)
-    assert (status, err) == (0, "")
-    lines = {line[:24].strip(): line[24:] for line in out.splitlines()}
-    assert lines["ridge point"] == "7 flop/byte"
-    assert lines["operational intensity"] == "0.03 flop/byte"
-    assert lines["attainable"].startswith("2.304 Gflop/s, 0.43 % of peak")
-    assert lines["bound"].startswith("memory-bound")
-
-
-def test_json_has_the_same_numbers_in_units_of_si(ashtune: Ashtune, idle: None) -> None:
-    _, out, _ = ashtune(*ROOF, *STEP, "--json")
-    placement = json.loads(out)["placements"][0]
-    assert (placement["ridge"], placement["intensity"], placement["attainable"]) == (7.0, 0.03, 2.304e9)
-    assert placement["bound"] == "memory"
-
-
-def test_a_time_given_by_hand_says_what_is_achieved(ashtune: Ashtune, idle: None) -> None:
-    _, out, _ = ashtune(*ROOF, "--step", f"{FIGURES}:timed")
-    assert "0.075 Gflop/s, 3.3 % of attainable" in out
-
-
-def test_a_roof_alone_is_answered_by_its_ridge(ashtune: Ashtune, idle: None) -> None:
-    status, out, _ = ashtune(*ROOF)
-    assert status == 0
-    assert out.splitlines()[1].split() == ["as", "given", "537.6", "76.8", "7"]
-
-
-def test_without_numbers_the_demos_step_stands_under_the_measured_roof_of_one_core(
-    ashtune: Ashtune, unmeasured: None
-) -> None:
+def test_the_demo_step_is_below_the_measured_roof(ashtune: Ashtune, unmeasured: None) -> None:
     status, out, err = ashtune()
     assert status == 0
     assert "1 core, float32: 80 Gflop/s, 20 GB/s" in out
     assert "Its 25 calls take 30 us on next to no data" in out
     assert len(err.splitlines()) == 1, "what takes a while is said, on stderr"
-
-
-def test_a_step_given_by_hand_stands_under_the_roof_of_all_cores(ashtune: Ashtune, unmeasured: None) -> None:
-    _, out, _ = ashtune(*STEP)
-    assert "2 cores, float32: 150 Gflop/s, 30 GB/s" in out
-    assert "the demo" not in out
 
 
 @pytest.mark.parametrize(
@@ -117,9 +80,7 @@ def test_a_step_given_by_hand_stands_under_the_roof_of_all_cores(ashtune: Ashtun
         ([*ROOF, "--step", "nowhere.py:step"], "nowhere.py is not a Python file"),
     ],
 )
-def test_numbers_that_make_no_roofline_get_one_line_and_status_2(
-    arguments: list[str], text: str, ashtune: Ashtune, idle: None
-) -> None:
+def test_impossible_numbers_have_status_2(arguments: list[str], text: str, ashtune: Ashtune, idle: None) -> None:
     status, out, err = ashtune(*arguments)
     assert (status, out) == (2, "")
     assert len(err.strip().splitlines()) == 1, err
@@ -162,9 +123,7 @@ def test_a_step_from_a_file_is_counted_timed_and_placed(ashtune: Ashtune, idle: 
         ("import torch; return torch.nn.Linear(64, 10), torch.ones(32, 63)", "cannot be multiplied"),
     ],
 )
-def test_a_step_that_cannot_be_described_gets_one_line(
-    body: str, text: str, ashtune: Ashtune, idle: None, tmp_path: Path
-) -> None:
+def test_a_bad_step_is_refused(body: str, text: str, ashtune: Ashtune, idle: None, tmp_path: Path) -> None:
     file = write(tmp_path / f"bad_step_{abs(hash(body))}.py", f"def step():\n    {body}\n")
     status, out, err = ashtune(*ROOF, "--step", f"{file}:step")
     assert (status, out) == (2, "")
@@ -183,15 +142,7 @@ def test_the_page_is_self_contained_and_has_the_figure(ashtune: Ashtune, idle: N
     assert "<script src=" not in text
 
 
-def test_a_page_that_cannot_be_written_gets_one_line(ashtune: Ashtune, idle: None, tmp_path: Path) -> None:
-    status, out, err = ashtune(*ROOF, *STEP, "--html", str(tmp_path / "nowhere" / "page.html"))
-    assert (status, out) == (2, "")  # nothing was measured or said before
-    assert len(err.strip().splitlines()) == 1
-
-
-def test_a_roofline_that_cannot_be_kept_is_refused_before_anything_is_measured(
-    ashtune: Ashtune, idle: None, tmp_path: Path
-) -> None:
+def test_a_bad_place_is_refused_before_measuring(ashtune: Ashtune, idle: None, tmp_path: Path) -> None:
     status, out, err = ashtune(*ROOF, *STEP, "--keep", str(tmp_path / "nowhere"))
     assert (status, out) == (2, "")
     assert "give the directory of a study" in err
@@ -203,18 +154,6 @@ def test_a_roofline_is_kept_in_the_directory_of_a_study(ashtune: Ashtune, idle: 
     assert status == 0
     assert stored is not None
     assert stored.placements[0].attainable == 2.304e9
-
-
-def test_by_hand_no_numerical_library_is_loaded() -> None:
-    import subprocess
-
-    code = (
-        "import sys; from ashtune.cli.main import main; "
-        f"main(['roofline', *{ROOF + STEP!r}]); "
-        "print([name for name in ('numpy', 'torch', 'jax', 'plotly') if name in sys.modules])"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
-    assert done.stdout.splitlines()[-1] == "[]"
 
 
 FUSED = """
@@ -255,9 +194,7 @@ def tune(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     return talks
 
 
-def test_a_fused_study_s_network_is_placed_alone_and_as_lanes_and_kept(
-    ashtune: Ashtune, unmeasured: None, tune: Any, tmp_path: Path
-) -> None:
+def test_a_fused_study_is_placed_and_kept(ashtune: Ashtune, unmeasured: None, tune: Any, tmp_path: Path) -> None:
     tune.tune(tune.objective(), tmp_path / "s")
     status, out, err = ashtune("--study", str(tmp_path / "s"))
     assert status == 0, err
@@ -268,17 +205,3 @@ def test_a_fused_study_s_network_is_placed_alone_and_as_lanes_and_kept(
     assert [placement.step.cores for placement in stored.placements] == [1] * len(stored.placements)
     assert 1 in stored.sizing.seconds
     assert f"{stored.sizing.lanes} lane" in out
-
-
-def test_a_study_of_a_plain_function_has_no_lanes(ashtune: Ashtune, idle: None, tune: Any, tmp_path: Path) -> None:
-    tune.tune(lambda trial: trial.report(loss=1.0), tmp_path / "s")
-    status, _, err = ashtune("--study", str(tmp_path / "s"))
-    assert status == 2
-    assert "does not tune a function made by ashtune.fused" in err
-    assert "give a step by --step" in err
-
-
-def test_a_study_and_a_step_are_too_much(ashtune: Ashtune, idle: None) -> None:
-    status, _, err = ashtune("--study", "runs/s", *STEP)
-    assert status == 2
-    assert "--step and --study are different steps" in err

@@ -1,17 +1,11 @@
 """``ashtune run -- PROGRAM``, as a user types it."""
 
 import json
-import os
-import signal
-import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
-from ashtune.core.events import JobFinished
-from ashtune.study.journal import NAME, read_events
 from tests.helpers.commands import ashtune, refused
 
 OPTIONS = ["--metric", "loss", "--mode", "min", "--trials", "12", "--max-resource", "9", "--workers", "2", "--quiet"]
@@ -43,31 +37,6 @@ def test_a_program_is_tuned_and_continued(home: Path) -> None:
     assert best["metrics"]["loss"] == best["configuration"]["x"] + 1 / 9
     again = ashtune(home, "resume", "s", "--trials", "16", "--quiet", "--json")
     assert json.loads(again.stdout)["trials"]["tried"] == 16
-
-
-@pytest.mark.slow
-def test_a_study_of_a_program_that_is_killed_goes_on_where_it_was(home: Path) -> None:
-    command = ["run", "--space", "space.json", *OPTIONS, "--directory", "s", *COMMAND]
-    environment = {**os.environ, "WITHOUT_END": "from the seventh trial on, so that it can be killed in time"}
-    running = subprocess.Popen([sys.executable, "-m", "ashtune", *command], cwd=home, env=environment)
-    deadline = time.monotonic() + 200
-    while len(results(home)) < 4 and time.monotonic() < deadline:
-        time.sleep(0.05)
-    running.send_signal(signal.SIGKILL)
-    running.wait()
-    before = results(home)
-    assert 4 <= len(before) < 12
-    done = ashtune(home, *command)
-    assert done.returncode == 0, done.stderr
-    after = results(home)
-    assert after[: len(before)] == before
-    assert len(set(after)) == len(after), "nothing is trained twice"
-
-
-def results(home: Path) -> list[tuple[int, int]]:
-    journal = home / "s" / NAME
-    events = list(read_events(journal)) if journal.exists() else []
-    return [(event.trial, event.rung) for event in events if isinstance(event, JobFinished)]
 
 
 def test_what_cannot_be_run_is_refused_in_one_line(home: Path) -> None:

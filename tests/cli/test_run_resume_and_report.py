@@ -11,51 +11,6 @@ import pytest
 from ashtune.study.journal import NAME
 from tests.helpers.commands import RUN, ashtune, ashtune_process, refused
 
-FUSED_TRAIN = """\
-import ashtune
-import numpy as np
-import steps
-
-space = {"x": (0.0, 1.0)}
-
-
-def step(state, batch, config):
-    return state + config["x"], {}
-
-
-def evaluate(state, data):
-    return {"score": state}
-
-
-train = ashtune.fused(
-    steps.init, step, evaluate, train=np.ones(8), validation=np.ones(2), batch_size=4
-)
-"""
-TORCH_TRAIN = """\
-import ashtune
-import neighbour
-import numpy as np
-import torch
-
-space = {"learning_rate": (0.0, 1.0)}
-
-
-class Net(torch.nn.Module):
-    def __init__(self, config):
-        super().__init__()
-        self.layer = neighbour.Layer()
-
-    def forward(self, x):
-        return self.layer(x)
-
-
-data = (np.ones((8, 1), np.float32),)
-train = ashtune.fused_torch(
-    Net, train=data, validation=data, batch_size=4, loss=lambda outputs: outputs.mean(),
-    evaluate=lambda outputs: {"score": outputs.mean()},
-)
-"""
-
 
 def test_run_prints_the_best_configuration_and_leaves_a_study(home: Path) -> None:
     done = ashtune_process(home, "run", "train.py:train", *RUN, "--directory", "s")
@@ -85,19 +40,6 @@ def test_resume_continues_without_the_file_and_with_more_trials(home_after_a_run
     (home_after_a_run / "train.py").unlink()
     done = ashtune(home_after_a_run, "resume", "s", "--trials", "12", "--quiet", "--json")
     assert json.loads(done.stdout)["trials"]["tried"] == 12
-
-
-def test_another_space_of_the_file_is_named_with_an_option(home: Path) -> None:
-    done = ashtune(home, "run", "train.py:train", *RUN, "--space", "other_space", "--quiet", "--json")
-    assert json.loads(done.stdout)["best"]["configuration"]["x"] > 5
-
-
-def test_a_space_in_configspaces_own_json_is_read(home: Path) -> None:
-    from ConfigSpace import ConfigurationSpace
-
-    ConfigurationSpace({"x": (2.0, 3.0)}).to_json(home / "space.json")
-    done = ashtune(home, "run", "train.py:train", *RUN, "--space", "space.json", "--quiet", "--json")
-    assert json.loads(done.stdout)["best"]["configuration"]["x"] > 2
 
 
 def test_plan_shows_the_rungs_before_anything_runs(home: Path) -> None:
@@ -157,20 +99,6 @@ def test_a_study_that_cannot_be_used_is_refused_in_one_line(home_after_a_run: Pa
     refused(ashtune(home, "resume", "s"), "line")
 
 
-def test_a_wrong_metric_ends_the_study_in_one_line(home: Path) -> None:
-    done = ashtune(home, "run", "train.py:train", "--metric", "accuracy", *RUN[2:], "--quiet")
-    refused(done, "'score'", "'accuracy'")
-
-
-def test_a_study_in_which_everything_failed_has_status_1_and_says_why(home: Path) -> None:
-    (home / "bad.py").write_text("space = {'x': (0.0, 1.0)}\ndef train(trial):\n    raise ValueError('no good')\n")
-    done = ashtune(home, "run", "bad.py:train", *RUN)
-    assert done.returncode == 1
-    assert "ValueError: no good" in done.stdout
-    [line] = [line for line in done.stderr.splitlines() if line.startswith("ashtune: ")]
-    assert "failed with ValueError: no good" in line
-
-
 def test_a_study_whose_first_trials_all_fail_stops_with_status_1_whether_quiet_or_not(home: Path) -> None:
     (home / "bad.py").write_text("space = {'x': (0.0, 1.0)}\ndef train(trial):\n    raise ValueError('no good')\n")
     run = ["run", "bad.py:train", *RUN, "--trials", "500", "--directory", "s", "--quiet"]
@@ -220,31 +148,6 @@ def test_a_study_resumes_from_anywhere_though_its_file_imports_a_neighbour(home:
     assert ran.returncode == 0, ran.stderr
     resumed = ashtune(home, "resume", "s", "--trials", "12", "--quiet", "--json")
     assert json.loads(resumed.stdout)["trials"]["tried"] == 12, resumed.stderr
-
-
-@pytest.mark.parametrize(("library", "text"), [("jax", FUSED_TRAIN), ("torch", TORCH_TRAIN)])
-def test_a_fused_study_too_resumes_from_anywhere_though_its_file_imports_a_neighbour(
-    home: Path, library: str, text: str
-) -> None:
-    pytest.importorskip(library, reason=f"{library} is not installed")
-    package = home / "package"
-    package.mkdir()
-    (package / "neighbour.py").write_text(
-        "import torch\n\n\nclass Layer(torch.nn.Linear):\n    def __init__(self):\n        super().__init__(1, 1)\n"
-    )
-    (package / "steps.py").write_text("def init(key, config):\n    return 0.0 * config['x']\n")
-    (package / "fused_train.py").write_text(text)
-    ran = ashtune(home, "run", "package/fused_train.py:train", *RUN, "--workers", "1", "--directory", "s", "--quiet")
-    assert ran.returncode == 0, ran.stderr
-    resumed = ashtune(home, "resume", "s", "--trials", "12", "--quiet", "--json")
-    assert json.loads(resumed.stdout)["trials"]["tried"] == 12, resumed.stderr
-
-
-def test_an_option_that_does_not_fit_is_refused_in_one_line(home: Path) -> None:
-    refused(ashtune(home, "run", "train.py:train", *RUN, "--mode", "up"), "'up'")
-    refused(ashtune(home, "plan", "--rungs", "a,b"), "'a'")
-    refused(ashtune(home, "bogus"), "'bogus'")
-    refused(ashtune(home, "report"), "DIR")
 
 
 def test_a_refusal_is_one_line_of_the_process_too(home: Path) -> None:

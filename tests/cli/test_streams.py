@@ -52,14 +52,6 @@ def is_one_line(text: bytes) -> bool:
     return text.startswith(b"ashtune") and text.endswith(b"\n") and text.count(b"\n") == 1 and b"\x1b" not in text
 
 
-@pytest.mark.parametrize("command", [["report", "s"], ["report", "s", "--json"], ["--help"], ["plan", "--help"]])
-def test_a_stdout_that_is_full_is_said_in_one_line(home: Path, command: list[str]) -> None:
-    done = shell(home, *command, redirect="> /dev/full")
-    assert done.returncode == 1
-    assert is_one_line(done.stderr), done.stderr
-    assert b"No space left" in done.stderr
-
-
 @pytest.mark.parametrize("redirect", [">&-", "2>&-", ">&- 2>&-", "<&- >&- 2>&-", "2> /dev/full", "> /dev/full 2>&1"])
 def test_a_stream_that_is_closed_or_full_ends_no_command_in_a_traceback(home: Path, redirect: str) -> None:
     done = shell(home, "report", "s", redirect=redirect)
@@ -133,26 +125,6 @@ def test_what_cannot_be_used_is_one_line_with_status_2(home: Path, arguments: li
     assert not (set(home.iterdir()) - there)
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        ["report", b"s\xff"],
-        ["run", b"train\xff.py:train", *RUN],
-        ["run", "leaves.py:train", *RUN],
-        ["run", "fifo.py:train", *RUN],
-        ["run", "train.py:train", "--metric", b"\xff", *RUN[2:]],
-    ],
-    ids=str,
-)
-def test_it_is_one_line_of_a_process_of_its_own_too(home: Path, arguments: list[str | bytes]) -> None:
-    odd_files(home)
-    there = set(home.iterdir())
-    done = shell(home, *arguments)
-    assert done.returncode == 2, done
-    assert is_one_line(done.stderr), done.stderr
-    assert not (set(home.iterdir()) - there)
-
-
 def odd_files(home: Path) -> None:
     """Put files into a folder of which each cannot be used for another reason."""
     (home / "latin.py").write_bytes(b"x = '\xff'\n")
@@ -177,13 +149,3 @@ def test_ctrl_c_while_the_command_is_imported_leaves_no_traceback(home: Path, mo
         done = shell(home, "run", "train.py:train", *RUN, PYTHONPATH=f"{trap}:{os.environ.get('PYTHONPATH', '')}")
         assert done.returncode in (130, -signal.SIGINT, 128 + signal.SIGINT), (early, done)
         assert b"Traceback" not in done.stderr, (early, done.stderr)
-
-
-def test_a_folder_whose_name_is_not_utf_8_is_refused_in_one_line(home: Path) -> None:
-    odd = os.fsencode(home) + b"/\xff"
-    Path(os.fsdecode(odd)).mkdir(exist_ok=True)
-    (Path(os.fsdecode(odd)) / "train.py").write_text(TRAIN, encoding="utf-8")
-    done = shell(Path(os.fsdecode(odd)), "run", "train.py:train", *RUN)
-    assert done.returncode == 2
-    assert is_one_line(done.stderr)
-    assert not Path(os.fsdecode(odd), "runs").exists()

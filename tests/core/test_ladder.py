@@ -119,9 +119,7 @@ def test_a_refusal_names_the_value_on_one_line(build: Callable[[], Ladder], valu
 
 
 @given(low=st.integers(1, 20), more=st.integers(0, 300), factor=st.sampled_from([2, 3, 1.5]), times=st.integers(1, 30))
-def test_a_lengthened_ladder_keeps_its_rungs_and_has_the_new_top(
-    low: int, more: int, factor: float, times: int
-) -> None:
+def test_a_lengthened_ladder_keeps_its_rungs(low: int, more: int, factor: float, times: int) -> None:
     ladder = Ladder(low, low + more, factor)
     longer = ladder.lengthened(times * (low + more))
     assert ladder.is_start_of(longer)

@@ -1,6 +1,5 @@
 """Text of users and files, fit to be shown."""
 
-import doctest
 import io
 from typing import Any
 
@@ -8,16 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ashtune.core import plaintext
 from ashtune.core.errors import AshtuneError, InvalidConfiguration, SettingsError, in_one_line
 from ashtune.core.plaintext import LINE, error_line, one_line, shown, visible
 from ashtune.reports.terminal.text import show, show_json, write
 
 NASTY = "a\x1b[31m\x07\x9b\x7f\r\u202e\u2066\u2028b\udcff"
-
-
-def test_examples() -> None:
-    assert doctest.testmod(plaintext).failed == 0
 
 
 @given(st.text(alphabet=st.characters()))
@@ -26,11 +20,6 @@ def test_what_is_shown_has_no_character_that_acts(text: str) -> None:
         assert not any(ord(character) < 32 or 127 <= ord(character) < 160 for character in found)
         assert not set(found) & set("\u202a\u202e\u2066\u2069\u200e\u200f\u061c\u2028\u2029")
         found.encode()
-
-
-def test_ordinary_text_of_any_language_stays_as_it_is() -> None:
-    for text in ("train loss", "größe=µ", "学習率", "تعلم", "👩\u200d🔬", "a\\b"):
-        assert visible(text) == text
 
 
 @given(st.text(min_size=LINE, max_size=3 * LINE))

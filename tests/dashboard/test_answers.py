@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 
 import ashtune
@@ -15,8 +14,6 @@ from ashtune.analysis.audit import Audit
 from ashtune.dashboard.messages import NAMES, PageAnswer, Question
 from ashtune.dashboard.questions import AnswerProcess, Questions
 from ashtune.reports.audit_view import audit_findings
-from ashtune.study.journal import NAME, read_events, read_settings
-from ashtune.study.journal_writer import Journal, create
 from tests.helpers.live_page import Client, served
 from tests.helpers.studies import tuned
 
@@ -75,43 +72,6 @@ def test_slices_have_the_points_of_the_hyperparameters_that_are_named(study: ash
                 assert series["name"] == f"to epoch {study._reader.ladder.rungs[record.rung]}"
                 assert trial != 7
     assert set(asked.ask("api/studies/0/slices")["panels"]) == set(SPACE)
-
-
-def test_slices_of_many_named_hyperparameters_are_all_there_and_no_more_than_4_000_numbers(tmp_path: Path) -> None:
-    names = [f"x{number}" for number in range(14)]
-
-    def train_in_x(trial: Any) -> None:
-        for _ in trial.epochs():
-            trial.report(score=trial["x0"])
-
-    study = tuned(tmp_path, train_in_x, dict.fromkeys(names, (0.0, 1.0)), trials=80)
-    with served(study.directory) as client:
-        with client.watch() as viewer:
-            viewer.until_state("complete")
-        panels = client.ask("api/studies/0/slices?" + "&".join(f"name={name}" for name in names))["panels"]
-        assert set(panels) == set(names)
-        every = [each for panel in panels.values() for each in panel["series"]]
-        numbers = [len(each[column]) for each in every for column in ("x", "y", "trials")]
-        assert 1_500 < sum(numbers) <= 4_000
-        assert len(client.ask("api/studies/0/slices")["panels"]) == 6
-
-
-def test_slices_of_hyperparameters_whose_names_have_commas(study: ashtune.Study, tmp_path: Path) -> None:
-    # No search space of ours allows such a name; a journal that another program has written may hold one.
-    def renamed(value: Any) -> Any:
-        return msgspec.json.decode(msgspec.json.encode(value).replace(b'"rate"', b'"a,b"'), type=type(value))
-
-    journal = study.directory / NAME
-    create(tmp_path / NAME, renamed(read_settings(journal)))
-    with Journal(tmp_path / NAME) as copy:
-        for event in read_events(journal):
-            copy.add(renamed(event))
-    with served(tmp_path) as client:
-        with client.watch() as viewer:
-            viewer.until_state("complete")
-        answer = client.ask("api/studies/0/slices?name=a%2Cb&name=x")
-        assert set(answer["panels"]) == {"a,b", "x"}
-        assert client.get("api/studies/0/slices?name=a%2Cb,x").status == 400
 
 
 def test_parallel_coordinates_have_a_line_for_each_trial(study: ashtune.Study, asked: Client) -> None:
@@ -209,13 +169,6 @@ def test_a_trials_page_has_its_curve_its_configuration_and_what_it_printed(study
     assert (compared["name"], compared["y"]) == (f"the best: trial {best.trial}", line["y"])
 
 
-@pytest.mark.parametrize("number", [80, 5000])
-def test_a_trial_that_is_not_there_is_told_so(asked: Client, number: int) -> None:
-    answer = asked.get(f"api/studies/0/trials/{number}")
-    assert answer.status == 404
-    assert f"there is no trial {number}" in answer.text
-
-
 BAD = [
     "slices?name=nothing",
     "slices?x=1",
@@ -255,27 +208,6 @@ def test_without_a_result_there_is_a_line_and_no_error_of_the_browser(tmp_path: 
     assert (answer.status, answer.json) == (200, {"error": "no trial has a result yet"})
 
 
-def test_studies_are_compared_by_their_best_so_far(study: ashtune.Study, finished_study: Path) -> None:
-    with served(study.directory, finished_study) as client:
-        for number in (0, 1):
-            with client.watch(number) as viewer:
-                viewer.until_state("complete")
-        answer = client.ask("api/compare?studies=0,1")
-        assert [row["id"] for row in answer["table"]] == [0, 1]
-        for name in ("over_time", "over_resource"):
-            for series, row in zip(answer[name]["series"], answer["table"], strict=True):
-                assert series["y"][-1] == max(series["y"])
-                assert series["x"] == sorted(series["x"])
-                assert row["tried"] in (80, 16)
-        assert client.ask("api/compare?studies=1")["table"][0]["id"] == 1
-        assert len(client.ask("api/compare")["table"]) == 2
-        assert client.get("api/compare?studies=2").status == 404
-        assert client.get("api/compare?studies=x").status == 400
-        listed = client.ask("api/studies")
-    assert [each["id"] for each in listed["studies"]] == [0, 1]
-    assert listed["version"] == ashtune.__version__
-
-
 def test_the_same_question_is_worked_out_once(study: ashtune.Study, monkeypatch: pytest.MonkeyPatch) -> None:
     questions, worked_out = Questions(), []
     work_out = AnswerProcess._work_out
@@ -296,14 +228,6 @@ def test_the_same_question_is_worked_out_once(study: ashtune.Study, monkeypatch:
     assert len(worked_out) == 1
     assert len(set(answers)) == 1
     assert answers[0]
-
-
-def test_a_question_waits_for_its_turn_as_long_as_one_answer_may_take(tmp_path: Path) -> None:
-    answering = AnswerProcess(seconds=0.0)
-    with answering._turn:  # as while another one is worked at
-        refusal = answering.ask(Question(str(tmp_path), 1, "audit", {})).refusal
-    answering.close()
-    assert refusal == "what was asked before this takes long; ask again"
 
 
 def test_a_what_if_that_takes_long_holds_nothing_else_up(study: ashtune.Study) -> None:
@@ -327,22 +251,6 @@ def test_a_what_if_that_takes_long_holds_nothing_else_up(study: ashtune.Study) -
     thread.join()
     questions.close()
     assert answers[0]
-
-
-def test_a_process_that_dies_costs_one_answer(study: ashtune.Study) -> None:
-    answering = AnswerProcess()
-    questions = [Question(str(study.directory), position, "audit", {}) for position in range(4)]
-    assert answering.ask(questions[0]).json
-    assert answering._child._child is not None
-    os.kill(answering._child._child.pid, signal.SIGKILL)
-    answering._latest.clear()
-    first = answering.ask(questions[1])
-    assert first.json or "has ended" in first.refusal
-    answering._latest.clear()
-    assert answering.ask(questions[2]).json
-    answering.close()
-    answering._latest.clear()
-    assert answering.ask(questions[3]).refusal == "ashtune watch is ending"
 
 
 def test_a_question_that_takes_too_long_is_broken_off(study: ashtune.Study) -> None:

@@ -9,9 +9,6 @@ import pytest
 
 import ashtune
 from ashtune.analysis.trials import STATUSES
-from ashtune.core.errors import JournalError
-from ashtune.core.events import Event, JobFinished, SessionStarted, TrialStarted, WorkerJoined
-from ashtune.core.jobs import Constraint, Goal, Objective, TrialId, WorkerId
 from ashtune.core.ladder import Ladder
 from ashtune.dashboard import picture as pictures
 from ashtune.dashboard.liveness import Standing
@@ -22,8 +19,6 @@ from ashtune.schedulers.ash import Ash
 from ashtune.simulation.curves import invent_curves
 from ashtune.simulation.run import new_journal, simulate
 from ashtune.study.journal import NAME
-from ashtune.study.journal_writer import Journal, create
-from ashtune.study.settings import Settings
 from tests.dashboard.study_picture import picture_of
 from tests.helpers.studies import tuned
 
@@ -74,9 +69,7 @@ def check_same(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_a_simulated_study_with_deaths_and_stragglers(
-    tmp_path: Path, seed: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_simulated_study_with_deaths(tmp_path: Path, seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     curves, ladder = invent_curves(seed=seed), Ladder(1, 27, 3)
     engine = SimulatedEngine(
         curves.training(stretch=half_normal(0.5), drop=0.002, has_curves=True),
@@ -116,9 +109,7 @@ def troubled(trial: Any) -> None:
         {"scheduler": "hyperband"},
     ],
 )
-def test_real_studies_of_several_sessions(
-    tmp_path: Path, options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_real_studies_in_sessions(tmp_path: Path, options: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     tuned(tmp_path, troubled, trials=24, **options)
     ashtune.Study.load(tmp_path / "study").resume(trials=50, quiet=True)
     check_same(tmp_path / "study", monkeypatch)
@@ -139,56 +130,3 @@ def test_a_journal_that_grows_is_read_on(tmp_path: Path, monkeypatch: pytest.Mon
         assert picture.position == (live / NAME).stat().st_size
     assert picture.tally.started == 16 > started
     assert picture.is_complete
-
-
-SETTINGS = {
-    "ashtune": "1", "created": 0.0, "name": "made up", "scheduler": {"kind": "ash"}, "space": {},
-    "search": {"kind": "random"}, "seed": 0,
-}  # fmt: skip
-
-
-def journal_of(directory: Path, *events: Event, goal: Goal | None = None) -> Path:
-    """Write a journal of these events after a worker has come."""
-    rungs, kept = Ladder(1, 4, 2).to_record()
-    goal = goal or Goal("loss", "min")
-    directory.mkdir()
-    create(directory / NAME, Settings(**SETTINGS, goal=goal, rungs=rungs, kept=kept))  # type: ignore[arg-type]
-    with Journal(directory / NAME) as journal:
-        journal.add(SessionStarted(0.0, 0.0, "1", "host", 1, trials=9))
-        journal.add(WorkerJoined(0.0, WorkerId(0)))
-        for event in events:
-            journal.add(event)
-    return directory
-
-
-def finished(trial: int, rung: int = 0) -> JobFinished:
-    return JobFinished(
-        time=1.0, worker=WorkerId(0), trial=TrialId(trial), rung=rung, resource=1, metrics={"loss": 1.0}, seconds=1.0
-    )
-
-
-@pytest.mark.parametrize(
-    "event",
-    [
-        finished(5),
-        finished((1 << 31) - 1),
-        finished(0, rung=3),
-        TrialStarted(1.0, TrialId((1 << 31) - 1), {"x": 1}),
-    ],
-)
-def test_numbers_that_cannot_be_take_no_memory(tmp_path: Path, event: Event, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pictures, "LARGE_BYTES", 0)
-    directory = journal_of(tmp_path / "s", TrialStarted(0.0, TrialId(0), {"x": 1}), event)
-    with pytest.raises(JournalError):
-        picture_of(directory)
-
-
-def test_several_metrics_and_constraints_are_judged_as_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    goal = Goal("loss", "min", others=(Objective("size", "max"),), constraints=(Constraint("size", "<=", 2.0),))
-    events: list[Event] = []
-    for number in range(60):
-        trial = TrialId(number)
-        events.append(TrialStarted(float(number), trial, {"x": number}))
-        metrics = {"loss": (number * 7919 % 101) / 101, "size": float(number % 5)}
-        events.append(msgspec.structs.replace(finished(number), metrics=metrics, time=float(number)))
-    check_same(journal_of(tmp_path / "s", *events, goal=goal), monkeypatch)

@@ -72,11 +72,6 @@ def test_a_process_that_is_younger_than_the_session_is_another_one() -> None:
     assert DriverProcess(long_ago).is_alive() is False
 
 
-def test_of_a_driver_elsewhere_or_of_no_driver_nothing_is_known() -> None:
-    assert DriverProcess(msgspec.structs.replace(SESSION, host="another.example")).is_alive() is None
-    assert DriverProcess(msgspec.structs.replace(SESSION, pid=0)).is_alive() is None
-
-
 @pytest.mark.parametrize(
     ("changes", "state", "text"),
     [

@@ -8,7 +8,6 @@ import msgspec
 import pytest
 
 import ashtune
-from ashtune.analysis.hyperparameters import hyperparameters
 from ashtune.analysis.tally import Tally
 from ashtune.analysis.timeline_times import time_shares
 from ashtune.core.numbers import number_text
@@ -111,14 +110,6 @@ def test_the_ladder_shows_the_counts_of_each_rung(study: ashtune.Study, parts: d
     )
 
 
-def test_a_quota_that_is_no_fixed_part_is_said_of_few_and_of_many_trials(tmp_path: Path) -> None:
-    tuned(tmp_path, troubled, SPACE, trials=4, min_resource=None, reduction_factor=3, max_resource=9)
-    assert parts_of(tmp_path / "study")["ladder"]["quota_text"] == (
-        "Of 30 trials at a rung the best 8 may go on, of 300 the best 49. "
-        "Each goes on as soon as it is among them, so in the end more have gone on."
-    )
-
-
 def test_the_best_so_far_ends_at_the_best_and_only_rises(study: ashtune.Study, parts: dict[str, Any]) -> None:
     for name in ("over_time", "over_resource"):
         series = parts["best"][name]["series"]
@@ -213,40 +204,7 @@ def test_the_part_of_the_space_says_what_the_space_does(study: ashtune.Study, pa
             assert described[name]["log"] == column.is_log
 
 
-@pytest.mark.parametrize(
-    "record",
-    [
-        {},
-        {"names": 3},
-        {"names": ["a"]},
-        {
-            "names": ["a"],
-            "space": {
-                "hyperparameters": [
-                    3,
-                    {"name": []},
-                    {"name": "a", "type": "uniform_float", "lower": "x", "upper": True},
-                ]
-            },
-        },
-        {"names": ["a"], "space": {"hyperparameters": [{"name": "a", "type": "categorical", "choices": 5}]}},
-    ],
-)
-def test_a_record_that_is_none_is_not_believed(record: dict[str, Any]) -> None:
-    for each in hyperparameters(record):
-        assert (each.low, each.high, list(each.choices)) == (None, None, [])
-
-
-def test_a_journal_that_is_read_twice_gives_the_same_parts(
-    study: ashtune.Study, parts: dict[str, Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(pictures, "LARGE_BYTES", 0)
-    assert parts_of(study.directory) == parts
-
-
-def test_a_part_that_is_slow_to_make_is_made_anew_once_all_is_read_and_with_the_state(
-    study: ashtune.Study, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_slow_parts_wait_until_all_is_read(study: ashtune.Study, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pictures, "COST_SHARE", 1e-12)
     picture = unread_picture(study.directory)
 
@@ -301,18 +259,6 @@ def test_a_study_whose_scheduler_is_not_known_has_all_that_events_tell(study: as
     assert not picture_of(tmp_path).knows_end
 
 
-def test_a_journal_of_other_rules_is_read_by_events_from_where_it_differs(study: ashtune.Study, tmp_path: Path) -> None:
-    settings = read_settings(study.directory / NAME)
-    create(tmp_path / NAME, msgspec.structs.replace(settings, scheduler={"kind": "sh"}))
-    with Journal(tmp_path / NAME) as journal:
-        for event in read_events(study.directory / NAME):
-            journal.add(event)
-    picture = picture_of(tmp_path)
-    assert not picture.knows_end
-    assert picture.workers.running is None
-    assert picture.tally.tried > 30
-
-
 def test_two_objectives_are_both_named_and_the_first_is_followed(tmp_path: Path) -> None:
     def train(trial: Any) -> None:
         for epoch in trial.epochs():
@@ -323,15 +269,6 @@ def test_two_objectives_are_both_named_and_the_first_is_followed(tmp_path: Path)
     assert [each["metric"] for each in parts["head"]["objectives"]] == ["score", "size"]
     assert set(parts["head"]["best"]["metrics"]) == {"score", "size"}
     assert parts["best"]["over_time"]["y"]["name"] == "score"
-
-
-def test_trials_that_confirm_others_count_for_workers_only(tmp_path: Path) -> None:
-    tuned(tmp_path, confirm=2)
-    parts = parts_of(tmp_path / "study")
-    assert parts["head"]["started"] == 16
-    assert sum(parts["notes"]["sources"].values()) == 16
-    trials = {trial for each in parts["workers"]["timeline"]["series"] for trial in each.get("trials", [])} - {None}
-    assert max(trials) >= 16
 
 
 def test_stretches_of_time_keep_their_sums_as_they_double() -> None:

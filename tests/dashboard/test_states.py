@@ -1,16 +1,12 @@
 """Whatever becomes of the directory is a line on the page, and the server goes on."""
 
-import errno
-import os
 import shutil
-import threading
 from pathlib import Path
 
 import pytest
 
 from ashtune.dashboard import following
 from ashtune.study import journal
-from ashtune.study.disk import Disk
 from tests.helpers.live_page import served
 from tests.helpers.studies import tuned
 
@@ -49,17 +45,6 @@ def test_an_empty_study_has_the_same_keys_as_any(tmp_path: Path, finished_study:
     assert empty["notes"]["sources"].keys() == parts["notes"]["sources"].keys()
 
 
-def test_a_directory_that_is_deleted_says_so_and_keeps_what_was_read(study_copy: Path) -> None:
-    with served(study_copy) as client, client.watch() as viewer:
-        viewer.until_state("complete")
-        shutil.rmtree(study_copy)
-        parts = viewer.until_state("missing")
-        assert "is gone" in parts["head"]["state_text"]
-        assert parts["head"]["tried"] == 16
-        assert client.ask("api/studies")["studies"][0]["state"] == "missing"
-        assert len(client.ask("api/studies/0/trials")["rows"]) == 16
-
-
 def test_another_journal_in_its_place_begins_a_new_snapshot(study_copy: Path, tmp_path: Path) -> None:
     other = tuned(tmp_path / "other", trials=5, seed=9).directory
     with served(study_copy) as client, client.watch() as viewer:
@@ -94,22 +79,7 @@ def test_a_file_that_is_no_journal_is_one_line(tmp_path: Path, data: bytes) -> N
         assert "journal.jsonl" in text
 
 
-@pytest.mark.parametrize("kind", ["link", "folder", "dangling link"])
-def test_what_is_no_file_in_the_journals_place_is_not_read(tmp_path: Path, finished_study: Path, kind: str) -> None:
-    place = tmp_path / "journal.jsonl"
-    if kind == "folder":
-        place.mkdir()
-    else:
-        place.symlink_to(finished_study / "journal.jsonl" if kind == "link" else tmp_path / "nothing")
-    with served(tmp_path) as client, client.watch() as viewer:
-        head = viewer.until_state("unreadable")["head"]
-        assert head["tried"] == 0
-        assert kind == "folder" or "symbolic link" in head["state_text"]
-
-
-def test_a_study_that_gets_more_rungs_is_read_anew_beside_what_is_shown(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_study_with_more_rungs_is_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     study = tuned(tmp_path, trials=8, max_resource=4)
     with served(study.directory) as client, client.watch() as viewer:
         parts = viewer.until_state("complete")
@@ -124,26 +94,3 @@ def test_a_study_that_gets_more_rungs_is_read_anew_beside_what_is_shown(
         viewer.until_state("complete")
     states = {event.parts["head"]["state"] for event in viewer.events[so_far:] if "head" in event.parts}
     assert "reading" not in states, "what was read is shown while it is read once more"
-
-
-def test_a_disk_that_fails_once_begins_nothing_anew(study_copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    read_at, is_to_fail, later = Disk.read_at, threading.Event(), threading.Semaphore(0)
-
-    def read_at_or_fail(disk: Disk, file: int, size: int, offset: int) -> bytes:
-        if is_to_fail.is_set():
-            is_to_fail.clear()
-            raise OSError(errno.EIO, "a moment of trouble")
-        later.release()
-        return read_at(disk, file, size, offset)
-
-    with served(study_copy) as client, client.watch() as viewer:
-        viewer.until_state("complete")
-        is_to_fail.set()
-        monkeypatch.setattr(Disk, "read_at", read_at_or_fail)
-        while is_to_fail.is_set():
-            os.sched_yield()
-        for _ in range(4 * 3):  # reads of the next looks at the journal
-            assert later.acquire(timeout=60)
-        with client.watch(after=viewer.id) as again:
-            assert again.next().kind == "delta"
-        assert client.ask("api/studies")["studies"][0]["state"] == "complete"

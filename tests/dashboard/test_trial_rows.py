@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
@@ -11,12 +10,10 @@ import pytest
 import ashtune
 from ashtune.analysis.hyperparameters import Hyperparameter
 from ashtune.analysis.trials import STATUSES, TrialRecord, Trials
-from ashtune.core.events import JobFinished, TrialStarted
-from ashtune.core.jobs import TrialId, WorkerId
+from ashtune.core.events import TrialStarted
+from ashtune.core.jobs import TrialId
 from ashtune.core.ladder import Ladder
-from ashtune.dashboard.messages import BadQuestion
-from ashtune.dashboard.trial_query import Query, read_query, table_of
-from ashtune.search.origins import sort_of
+from ashtune.dashboard.trial_query import Query, table_of
 from tests.helpers.live_page import Client, served
 from tests.helpers.studies import tuned
 
@@ -83,9 +80,7 @@ def test_a_row_is_what_the_report_knows_of_a_trial(study: ashtune.Study, rows: C
 
 @pytest.mark.parametrize("name", ["number", "value", "rung", "resource", "seconds", "status", "x", "width", "kind"])
 @pytest.mark.parametrize("order", ["asc", "desc"])
-def test_rows_are_sorted_with_what_is_missing_last(
-    study: ashtune.Study, rows: Callable[..., Any], name: str, order: str
-) -> None:
+def test_missing_values_sort_last(study: ashtune.Study, rows: Callable[..., Any], name: str, order: str) -> None:
     numbers = [row["trial"] for row in rows(sort=name, order=order, count=60)["rows"]]
     values = [value_of(study.trials[number], name) for number in numbers]
     there = [value for value in values if not math.isnan(value)]
@@ -185,81 +180,6 @@ def start(trials: Trials, number: int, configuration: dict[str, Any], origin: st
     trials.event(TrialStarted(0.0, TrialId(number), configuration, origin))
 
 
-def test_a_hyperparameter_named_like_another_column_has_a_column_of_its_own() -> None:
-    names = ["value", "status", "loss", "x", "config.x", "config.value"]
-    trials = trials_with(*(Hyperparameter(name, "float", 0, 1) for name in names))
-    for number in range(3):
-        start(trials, number, dict.fromkeys(names, float(-number)))
-        trials.event(
-            JobFinished(
-                1.0, worker=WorkerId(0), trial=TrialId(number), rung=0, resource=1, metrics={"loss": number}, seconds=1
-            )
-        )
-    columns = table_of(trials, Query()).columns
-    assert columns == {
-        "value": "config.value",
-        "status": "config.status",
-        "loss": "config.loss",
-        "x": "x",
-        "config.x": "config.config.x",
-        "config.value": "config.config.value",
-    }
-
-    def found(**given: list[str]) -> list[int]:
-        query = read_query(given)
-        return table_of(trials, query).select(query).trials
-
-    for name in ("value", "loss"):
-        assert found(sort=[name]) == [0, 1, 2]
-    for name in columns.values():
-        assert found(sort=[name]) == [2, 1, 0]
-        assert found(search=[f"{name}=-1"]) == [1]
-    for name in names:
-        assert found(where=[f"{name}:-1:-1"]) == [1], "a range is one of the hyperparameter"
-    with pytest.raises(BadQuestion):
-        found(sort=["nothing"])
-
-
-def test_a_trial_without_a_result_has_no_rung_to_compare() -> None:
-    trials = trials_with()
-    start(trials, 0, {"x": 1})
-    query = read_query({"search": ["rung<2"]})
-    assert table_of(trials, query).select(query).trials == []
-
-
-def test_values_that_do_not_fit_their_hyperparameter_are_none() -> None:
-    trials = trials_with(Hyperparameter("rate", "float", 0, 1), Hyperparameter("kind", "choice", choices=["a"]))
-    start(trials, 0, {"rate": "fast", "kind": "new", "extra": 5})
-    start(trials, 1, {"rate": True, "kind": [1, 2], "extra": "text"})
-    start(trials, 4, {"rate": 2, "kind": "a", "other": True})
-    table = table_of(trials, read_query({"where": ["rate::", "kind::", "extra::"], "search": ["a"]}))
-    assert table.numbers["rate"].tolist()[4] == 2
-    assert math.isnan(table.numbers["rate"][0])
-    assert math.isnan(table.numbers["rate"][1])
-    assert table.texts["kind"][1] == ["a", "new", "[1,2]"]
-    assert table.texts["kind"][0].tolist() == [1, 2, -1, -1, 0]
-    assert table.numbers["extra"].tolist()[0] == 5
-    assert list(table.columns) == ["rate", "kind", "extra", "other"]
-
-
-def test_sources_are_those_of_the_origins() -> None:
-    trials = trials_with()
-    origins = [
-        "",
-        "random",
-        "design",
-        "gp, 40 results",
-        "mutation of 17",
-        "enqueued",
-        "gp, 3 results, no proposal was ready",
-    ]
-    for number, origin in enumerate(origins):
-        start(trials, number, {"x": 1}, origin)
-    sources = table_of(trials, Query()).select(Query(count=0)).sources
-    assert sources == {"model": 1, "mutation": 2, "random": 3, "enqueued": 1, "other": 0}
-    assert len({sort_of(origin) for origin in origins}) == 5
-
-
 def test_a_table_has_the_trials_that_started_since_the_last_one() -> None:
     trials = trials_with(Hyperparameter("rate", "float", 0, 1))
     query = Query(sort="rate", count=10)
@@ -271,23 +191,3 @@ def test_a_table_has_the_trials_that_started_since_the_last_one() -> None:
         start(trials, number, {"rate": rate}, "random")
     selected = table_of(trials, query).select(query)
     assert (selected.total, selected.trials[:6]) == (5002, [5001, 3, 0, 1, 2, 5000])
-
-
-def test_a_value_that_is_long_is_shown_short(tmp_path: Path) -> None:
-    space = {"x": (0.0, 1.0), "text": ["a" * 1000, "b"], "list": [[1] * 500, [2]]}
-    study = tuned(tmp_path, train_plain, space, trials=8)
-    with served(study.directory) as client, client.watch() as viewer:
-        parts = viewer.until_state("complete")
-        rows = client.ask("api/studies/0/trials?search=a")["rows"]
-        page = client.ask("api/studies/0/trials/0")
-    for value in (
-        *(row["configuration"][name] for row in rows for name in space),
-        *(each["value"] for each in page["configuration"]),
-    ):
-        assert len(str(value)) <= 300
-    assert all(len(str(choice)) <= 300 for each in parts["space"]["hyperparameters"] for choice in each["choices"])
-
-
-def train_plain(trial: Any) -> None:
-    for epoch in trial.epochs():
-        trial.report(score=trial["x"] * epoch)

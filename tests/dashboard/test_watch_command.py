@@ -1,6 +1,5 @@
 """``ashtune watch`` as a command, and ``watch=True``."""
 
-import os
 import signal
 import stat
 import subprocess
@@ -10,8 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from ashtune.dashboard.watching import opened_in_browser
-from ashtune.driver import control
 from tests.helpers.commands import ashtune, refused
 from tests.helpers.live_page import Client
 from tests.helpers.ports import free_port
@@ -96,46 +93,6 @@ def test_it_ends_with_the_process_that_it_belongs_to(finished_study: Path, tmp_p
     assert watching.wait() == (0, "")
 
 
-def test_the_browser_is_not_given_the_address_as_an_argument(finished_study: Path, tmp_path: Path) -> None:
-    browser, seen = tmp_path / "browser", tmp_path / "seen"
-    browser.write_text(
-        f"#!/bin/sh\nfile=${{1#file://}}\n"
-        f'echo "$@" > {seen}.new; cat "$file" >> {seen}.new; echo >> {seen}.new; stat -c %a "$file" >> {seen}.new\n'
-        f"mv {seen}.new {seen}\n"
-    )
-    browser.chmod(0o755)
-    environment = {**os.environ, "BROWSER": str(browser)}
-    process = subprocess.Popen(
-        [sys.executable, "-m", "ashtune", "watch", str(finished_study), "--open"],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment,
-    )  # fmt: skip
-    assert process.stdout is not None
-    address = process.stdout.readline().strip()
-    Client(address).ask("api/studies")
-    while not seen.exists():
-        os.sched_yield()
-    process.send_signal(signal.SIGINT)
-    process.communicate(timeout=60)
-    arguments, page, mode = seen.read_text().splitlines()
-    assert address.split("/")[3] not in arguments
-    assert address in page
-    assert mode == "600"
-    assert not Path(arguments.removeprefix("file://")).exists(), "it is deleted with the page"
-
-
-def test_a_browser_that_is_interrupted_while_it_starts_leaves_no_file(monkeypatch: pytest.MonkeyPatch) -> None:
-    given: list[str] = []
-
-    def interrupted(address: str) -> bool:
-        given.append(address)
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr("webbrowser.open", interrupted)
-    with pytest.raises(KeyboardInterrupt), opened_in_browser("http://127.0.0.1:1/secret/"):
-        pass
-    assert not Path(given[0].removeprefix("file://")).exists()
-
-
 @pytest.mark.parametrize(
     ("arguments", "texts"),
     [
@@ -148,9 +105,7 @@ def test_a_browser_that_is_interrupted_while_it_starts_leaves_no_file(monkeypatc
         (["--socket", "x" * 300], ["--socket"]),
     ],
 )
-def test_what_does_not_fit_is_refused_in_one_line(
-    finished_study: Path, tmp_path: Path, arguments: list[str], texts: list[str]
-) -> None:
+def test_bad_input_is_refused(finished_study: Path, tmp_path: Path, arguments: list[str], texts: list[str]) -> None:
     refused(ashtune(tmp_path, "watch", str(finished_study), *arguments), *texts)
 
 
@@ -184,62 +139,3 @@ def test_watch_true_shows_a_page_that_outlives_the_study_and_not_the_process(tmp
             while True:
                 viewer.next()
         assert viewer.was_told_the_end
-
-
-def test_numpy_is_there_before_a_study_is_followed(finished_study: Path) -> None:
-    script = (
-        "import sys; from pathlib import Path; from ashtune.dashboard.following import FollowedStudy; "
-        "study = FollowedStudy(Path(sys.argv[1])); assert 'numpy' not in sys.modules; study.start(); "
-        "print('numpy' in sys.modules); study.close()"
-    )
-    command = [sys.executable, "-c", script, str(finished_study)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
-    assert done.stdout == "True\n"
-
-
-def test_a_page_that_cannot_start_costs_a_line_and_not_the_study(tmp_path: Path) -> None:
-    never = tmp_path / "never" / "ashtune"  # in the place of the page: whatever the machine does, it says no address
-    never.mkdir(parents=True)
-    (never / "__init__.py").touch()
-    (never / "__main__.py").write_text("import time; time.sleep(600)")
-    patches = f"""
-        import ashtune.driver.control
-        ashtune.driver.control.START_SECONDS = 0.0
-        ashtune.driver.control.python_path = lambda: {str(never.parent)!r}
-    """
-    script = tmp_path / "tune.py"
-    script.write_text(
-        textwrap.dedent(TUNE).replace("import ashtune\n", f"import ashtune\n{textwrap.dedent(patches)}", 1)
-    )
-    done = subprocess.run(
-        [sys.executable, script.name],
-        cwd=tmp_path,
-        input="\n\n",
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
-    assert done.stdout == "tuned\nresumed\n", done.stderr
-    assert "no live page: it did not start within 0 s; the study goes on" in done.stderr
-
-
-def test_a_page_that_does_not_end_as_it_is_told_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(control, "_ENDING_SECONDS", 0.0)
-    page = control.Page(tmp_path)
-    process = page._process
-    assert process is not None
-    try:
-        os.kill(process.pid, signal.SIGSTOP)  # it hears of no other signal but a kill
-        page.end()
-        assert process.wait() == -signal.SIGKILL
-    finally:
-        process.end()
-
-
-def test_a_page_that_cannot_be_started_is_none_and_says_why(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(sys, "executable", str(tmp_path / "no-python"))
-    control.Page(tmp_path).say_where()
-    assert capsys.readouterr().err == "no live page: No such file or directory; the study goes on\n"

@@ -66,9 +66,7 @@ class Numpy:
 
 
 @pytest.mark.parametrize(("width", "depth", "batch_size"), [(32, 2, 32), (16, 1, 20), (24, 3, 7)])
-def test_the_count_is_what_numpy_is_asked_to_do(
-    width: int, depth: int, batch_size: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_count_is_numpys_work(width: int, depth: int, batch_size: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(network, "np", Numpy())
     config = {**network.TYPICAL, "width": width, "depth": depth, "batch_size": batch_size}
     net = network.Mlp(config)

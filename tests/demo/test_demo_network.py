@@ -1,7 +1,6 @@
 """The demo's network and data: what its trials may rely on."""
 
 import importlib.util
-import pickle
 import warnings
 from typing import Any
 
@@ -20,11 +19,6 @@ CONFIG: dict[str, Any] = {
     "depth": 2,
     "batch_size": 64,
 }
-
-
-@pytest.fixture(name="data")
-def _data() -> digits.Digits:
-    return digits.load()
 
 
 def trained(config: dict[str, Any], epochs: int) -> Mlp:
@@ -55,22 +49,6 @@ def test_a_step_follows_the_gradient_that_finite_differences_give(data: digits.D
     np.testing.assert_allclose((before - network.weights) / rate, slopes, rtol=1e-5, atol=1e-7)
 
 
-def test_momentum_and_weight_decay_follow_their_formula_over_two_steps(data: digits.Digits) -> None:
-    images, labels = data.train_images[:50].astype(np.float64), data.train_labels[:50]
-    rate, momentum, decay = 0.1, 0.7, 0.01
-    config = CONFIG | {"learning_rate": rate, "momentum": momentum, "weight_decay": decay, "batch_size": 50}
-    network = Mlp(config, dtype=np.float64)
-    plain = Mlp(config | {"momentum": 0.0, "weight_decay": 0.0}, dtype=np.float64)
-    weights, velocity = network.weights.copy(), np.zeros_like(network.weights)
-    for epoch in range(2):
-        plain.weights[:] = weights
-        plain.train_epoch(images, labels, epoch)
-        velocity = momentum * velocity + (plain.weights - weights)
-        weights = (1 - rate * decay) * weights + velocity
-        network.train_epoch(images, labels, epoch)
-    np.testing.assert_allclose(network.weights, weights, rtol=1e-9, atol=1e-12)
-
-
 def test_an_epochs_order_depends_on_its_number_alone(data: digits.Digits) -> None:
     def after(first: int, second: int) -> np.ndarray[Any, Any]:
         # The weights after one epoch from one start show the order in which the images came.
@@ -84,27 +62,6 @@ def test_an_epochs_order_depends_on_its_number_alone(data: digits.Digits) -> Non
     assert not np.array_equal(after(3, 7), after(3, 8))
 
 
-def test_initial_weights_depend_on_the_shape_and_the_seed_alone() -> None:
-    first = Mlp(CONFIG).weights
-    other = Mlp(CONFIG | {"learning_rate": 1.0, "momentum": 0.0, "weight_decay": 0.0, "batch_size": 16})
-    np.testing.assert_array_equal(first, other.weights)
-    assert not np.array_equal(first, Mlp(CONFIG, seed=1).weights)
-
-
-def test_a_pickled_network_trains_on_as_if_unbroken(data: digits.Digits) -> None:
-    unbroken = trained(CONFIG, epochs=4)
-    resumed = pickle.loads(pickle.dumps(trained(CONFIG, epochs=2)))
-    for epoch in (2, 3):
-        resumed.train_epoch(data.train_images, data.train_labels, epoch)
-    np.testing.assert_array_equal(resumed.weights, unbroken.weights)
-    np.testing.assert_array_equal(resumed.velocities, unbroken.velocities)
-
-
-def test_a_pickle_holds_the_weights_and_velocities_and_little_else() -> None:
-    network = trained(CONFIG, epochs=1)
-    assert len(pickle.dumps(network)) < network.weights.nbytes + network.velocities.nbytes + 1000
-
-
 def test_the_split_gives_every_digit_to_one_part_only(data: digits.Digits) -> None:
     assert data.train_images.shape == (1200, 64)
     assert data.validation_images.shape == (597, 64)
@@ -116,16 +73,7 @@ def test_the_split_gives_every_digit_to_one_part_only(data: digits.Digits) -> No
     assert (len(train), len(validation), len(train & validation)) == (1200, 597, 0)
 
 
-def test_the_digits_are_those_that_scikit_learn_loads() -> None:
-    from sklearn.datasets import load_digits
-
-    pixels, labels = digits._read()
-    expected_pixels, expected_labels = load_digits(return_X_y=True)
-    np.testing.assert_array_equal(pixels, expected_pixels)
-    np.testing.assert_array_equal(labels, expected_labels)
-
-
-def test_without_scikit_learn_the_error_says_in_one_line_what_to_install(
+def test_without_scikit_learn_the_error_says_what_to_install(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
@@ -142,14 +90,6 @@ def test_a_divergent_learning_rate_gives_a_bad_result_and_no_warning(data: digit
         loss, accuracy = network.loss_and_accuracy(data.validation_images, data.validation_labels)
     assert not loss < 1.0
     assert accuracy < 0.3
-
-
-def test_a_network_that_is_not_finite_has_no_image_right(data: digits.Digits) -> None:
-    network = Mlp(CONFIG)
-    network.weights[:] = np.nan
-    loss, accuracy = network.loss_and_accuracy(data.validation_images, data.validation_labels)
-    assert np.isnan(loss)
-    assert accuracy == 0.0
 
 
 def test_a_good_configuration_learns_the_digits(data: digits.Digits) -> None:
@@ -186,13 +126,3 @@ def test_the_training_function_reports_each_epoch_and_saves_a_network_that_goes_
     objective.train(second)  # type: ignore[arg-type]  # as above
     assert first.reports + second.reports == whole.reports
     assert set(whole.reports[0]) == {"accuracy", "loss"}
-
-
-def test_every_configuration_at_the_spaces_corners_makes_a_network() -> None:
-    space = objective.space()
-    assert set(space) == set(CONFIG)
-    for width in space["width"]:
-        for depth in space["depth"]:
-            assert Mlp(CONFIG | {"width": width, "depth": depth}).weights.size == (
-                65 * width + (depth - 1) * (width + 1) * width + (width + 1) * 10
-            )

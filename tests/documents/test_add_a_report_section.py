@@ -7,6 +7,8 @@ import pytest
 
 from tests.helpers.how_to import Page
 
+pytestmark = pytest.mark.thorough
+
 SIMULATE = ("simulate", "--trials", "16", "--rungs", "1,2,4", "--workers", "2", "--directory", "study")
 
 

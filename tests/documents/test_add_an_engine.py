@@ -6,7 +6,7 @@ import pytest
 
 from tests.helpers.how_to import Page
 
-pytestmark = pytest.mark.timeout(400)
+pytestmark = [pytest.mark.thorough, pytest.mark.timeout(400)]
 STUDY = """
     import os
     from pathlib import Path

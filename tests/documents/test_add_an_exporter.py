@@ -8,6 +8,8 @@ import ashtune
 from tests.helpers.how_to import Page
 from tests.helpers.studies import finished, tuned
 
+pytestmark = pytest.mark.thorough
+
 
 @pytest.fixture
 def page(tmp_path: Path) -> Page:

@@ -10,6 +10,8 @@ from ashtune.core.events import JobFinished
 from ashtune.study.journal import NAME, read_events
 from tests.helpers.how_to import Page
 
+pytestmark = pytest.mark.thorough
+
 
 @pytest.fixture
 def page(tmp_path: Path) -> Page:

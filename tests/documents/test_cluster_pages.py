@@ -70,6 +70,7 @@ def run_script_of(page: str, home: Path, *, limit: str) -> Ended:
 
 
 @needs_an_mpi
+@pytest.mark.thorough
 def test_the_job_of_pbs_submits_the_next_one_at_its_time_limit_and_not_when_the_study_is_complete(home: Path) -> None:
     first = run_script_of("pbs.md", home, limit="12s")
     assert first.status == 0, str(first)
@@ -83,6 +84,7 @@ def test_the_job_of_pbs_submits_the_next_one_at_its_time_limit_and_not_when_the_
 
 
 @needs_an_mpi
+@pytest.mark.thorough
 def test_the_job_of_pbs_submits_nothing_when_the_command_is_refused(home: Path) -> None:
     (home / "train.py").unlink()
     ended = run_script_of("pbs.md", home, limit="12s")
@@ -91,6 +93,7 @@ def test_the_job_of_pbs_submits_nothing_when_the_command_is_refused(home: Path) 
 
 
 @needs_an_mpi
+@pytest.mark.thorough
 def test_the_job_of_lsf_leaves_with_75_at_its_time_limit_and_with_0_when_the_study_is_complete(home: Path) -> None:
     first = run_script_of("lsf.md", home, limit="12s")
     assert first.status == 75, str(first)

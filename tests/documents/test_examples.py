@@ -13,6 +13,8 @@ import pytest
 from tests.helpers import pages
 from tests.helpers.commands import ashtune
 
+pytestmark = pytest.mark.thorough
+
 EXAMPLES = pages.ROOT / "examples"
 
 

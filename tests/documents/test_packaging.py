@@ -95,15 +95,6 @@ def test_what_is_known_at_a_release_only_is_filled_in_then(tmp_path: Path, monke
         assert re.search("[0-9a-f]{64}", recipe_here.read_text()) is None
 
 
-def test_the_workflow_gives_the_right_to_ask_for_an_identity_to_the_job_that_publishes_alone() -> None:
-    workflow = yaml.safe_load((PACKAGING / "publish.yml").read_text())
-    rights = {name: job["permissions"] for name, job in workflow["jobs"].items()}
-    assert rights == {"build": {"contents": "read"}, "publish": {"id-token": "write"}}
-    assert workflow["permissions"] == {}
-    commands = [step["run"] for step in workflow["jobs"]["build"]["steps"] if "run" in step]
-    assert commands == ["make dist-check"]
-
-
 def test_the_classifiers_name_the_pythons_that_the_readme_calls_tested() -> None:
     named = re.findall(r"Python :: (3\.\d+)$", "\n".join(PROJECT["classifiers"]), re.MULTILINE)
     (sentence,) = re.findall(r"^Tested: .*$", (pages.ROOT / "README.md").read_text(), re.MULTILINE)

@@ -3,10 +3,8 @@
 That it is built without a warning, and that its links lead somewhere, ``make docs`` shows.
 """
 
-import ast
 import importlib
 import re
-from pathlib import Path
 from typing import get_args
 
 import pytest
@@ -51,11 +49,6 @@ def test_every_fact_of_an_oracle_is_in_the_reference_with_its_fields() -> None:
     assert set(listed[1].split(", ")) == facts
 
 
-def test_no_check_of_the_site_looks_at_a_clock() -> None:
-    assert "second" not in (DOCS / "check_site.py").read_text()
-    assert "junit" not in (DOCS / "conf.py").read_text()
-
-
 @pytest.mark.parametrize("package", ["testing", "integrations"])
 def test_every_module_of_suites_and_of_integrations_is_in_the_reference(package: str) -> None:
     folder = pages.ROOT / "src" / "ashtune" / package
@@ -95,13 +88,3 @@ def test_llms_txt_names_every_page_of_the_guide_and_only_pages_that_are_there() 
     assert [page for page in others if not (DOCS / page).with_suffix(".rst").is_file()] == []
     guide = {str(page.relative_to(DOCS)) for page in (DOCS / "guide").rglob("*.md")}
     assert guide - sources == set()
-
-
-@pytest.mark.parametrize("example", sorted((DOCS / "gallery").glob("*.py")), ids=lambda path: path.stem)
-def test_an_example_of_the_gallery_has_a_title_and_is_quiet(example: Path) -> None:
-    text = example.read_text()
-    title, line, *_ = (ast.get_docstring(ast.parse(text)) or "").splitlines()
-    assert set(line) == {"="}
-    assert len(line) == len(title)
-    for start in ("ashtune.tune(", "ashtune.open_study("):
-        assert text.count(start) <= len(re.findall(r"quiet=True|\*\*options", text))

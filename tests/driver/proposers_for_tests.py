@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from ashtune.search.gp import GP, GPProposer
 from ashtune.search.mutation import Mutation
 from ashtune.search.protocol import Proposal, Proposer
 
@@ -74,16 +73,3 @@ def _in_a_session_of_its_own() -> int:
         os._exit(0)
     os.read(here, 1)
     return helper
-
-
-class Hanging(GP, frozen=True):
-    """Its model never comes to an end."""
-
-    def proposer(self, space: Any, seed: int, max_resource: int) -> Proposer:
-        return _Hanging(self, space, seed, max_resource)
-
-
-class _Hanging(GPProposer):
-    def propose(self, trial: int) -> Proposal | None:
-        time.sleep(600)
-        return None

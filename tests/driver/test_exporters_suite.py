@@ -72,9 +72,7 @@ class Pieces(InMemory):
         self.pieces.append({trial.name: trial.state for trial in trials})
 
 
-def test_of_a_long_past_nothing_is_written_until_it_is_over_and_then_piece_by_piece(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_long_past_is_written_piece_by_piece_at_its_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Amid the past trials are as they were: an earlier session has written what they are."""
     monkeypatch.setattr(tracking, "SECONDS_BETWEEN", 0.0)
     tracker = Pieces("pieces")
@@ -123,7 +121,7 @@ def train_while_it_hangs(trial: Any) -> None:
         trial.report(score=trial["x"] * epoch)
 
 
-def test_a_study_goes_on_and_ends_while_its_tracker_hangs_and_what_that_lacks_is_written_later(
+def test_a_hung_tracker_is_written_later(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(tracking, "SECONDS_BETWEEN", 0.0)

@@ -93,9 +93,7 @@ def test_help_says_of_a_flag_what_it_does_and_of_others_which_forms_there_are(tm
         ({"mode": "min", "engine": "treads"}, "engine 'treads' is unknown; did you mean 'threads'"),
     ],
 )
-def test_a_name_that_other_libraries_have_is_refused_with_ours(
-    given: dict[str, Any], meant: str, tmp_path: Path
-) -> None:
+def test_names_of_other_libraries_are_refused_with_ours(given: dict[str, Any], meant: str, tmp_path: Path) -> None:
     with pytest.raises(SettingsError) as refused:
         ashtune.tune(train, {"x": (0.0, 1.0)}, metric="loss", max_resource=1, directory=tmp_path / "study", **given)
     assert str(refused.value) == f"{meant}?"
@@ -115,9 +113,7 @@ def test_a_directory_without_a_name_is_refused_on_the_command_line(tmp_path: Pat
     assert {file.name for file in tmp_path.iterdir()} <= {"train.py", "__pycache__"}
 
 
-def test_a_resumed_study_needs_workers_for_its_trials_and_no_more(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_resumed_study_has_no_more_workers_than_trials(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[int] = []
     study = tuned(tmp_path / "study", trials=2)
     monkeypatch.setattr(LocalEngine, "worker_count", lambda self, wanted: wanted or 8)

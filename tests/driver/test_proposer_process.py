@@ -21,7 +21,7 @@ from ashtune.driver.proposer_process import MODULE, ProposerProcess
 from ashtune.space.space import Space
 from ashtune.study.journal import NAME, read_events
 from tests import ROOT
-from tests.driver.proposers_for_tests import Counting, Hanging
+from tests.driver.proposers_for_tests import Counting
 
 pytestmark = pytest.mark.slow
 
@@ -57,11 +57,6 @@ def test_it_proposes_in_another_process_after_all_that_it_was_told(proposer: Pro
     assert proposer.propose(1) is None
 
 
-def test_it_has_the_priority_of_the_workers_as_one_may_wait_for_it(proposer: ProposerProcess) -> None:
-    process = int(origin(proposer)[1])
-    assert os.getpriority(os.PRIO_PROCESS, process) == os.getpriority(os.PRIO_PROCESS, 0)
-
-
 def test_one_that_was_killed_is_started_anew_and_told_everything(proposer: ProposerProcess) -> None:
     tell(proposer, 3)
     first = origin(proposer)[1]
@@ -86,15 +81,6 @@ def test_what_the_proposer_raises_is_raised_here_in_one_line(proposer: ProposerP
         proposer.propose(2)
 
 
-def test_what_the_proposer_raises_over_a_result_is_raised_here_with_the_next_proposal(
-    proposer: ProposerProcess,
-) -> None:
-    tell(proposer, 1)
-    proposer.observe(Result(TrialId(0), 1, 27, (7.0,), 1.0), {"x": 0.5})
-    with pytest.raises(StudyError):
-        proposer.propose(0)
-
-
 def test_a_result_of_a_trial_that_it_did_not_see_start_has_its_configuration(proposer: ProposerProcess) -> None:
     for trial in range(2):
         proposer.observe(Result(TrialId(trial), 0, 9, (1.0,), 1.0), {"x": 0.5})
@@ -106,13 +92,6 @@ def test_a_search_that_cannot_make_its_proposer_says_why() -> None:
     with pytest.raises(StudyError):
         made.propose(0)
     made.close()
-
-
-def test_a_proposal_in_numbers_of_numpy_arrives_in_plain_ones(proposer: ProposerProcess) -> None:
-    proposal = proposer.propose(5)
-    assert proposal is not None
-    assert proposal.configuration == {"x": 0.25}
-    assert type(proposal.configuration["x"]) is float
 
 
 def test_one_that_dies_over_the_same_proposal_again_is_given_up(proposer: ProposerProcess) -> None:
@@ -157,21 +136,6 @@ def is_held_up(call: Callable[[], object], helper: int) -> bool:
 def test_what_its_model_has_started_holds_nobody_up_at_the_end(proposer: ProposerProcess, trial: int) -> None:
     helper = helper_of(proposer, trial)
     assert not is_held_up(proposer.close, helper)
-
-
-@FORKS
-@pytest.mark.parametrize("results", [1, 2_000], ids=["little to tell", "more to tell than a pipe holds"])
-def test_one_that_dies_is_started_anew_though_what_its_model_has_started_lives(
-    proposer: ProposerProcess, trial: int, results: int
-) -> None:
-    first = origin(proposer)[1]
-    helper = helper_of(proposer, trial)
-    os.kill(int(first), signal.SIGKILL)
-    tell(proposer, results)
-    second: list[str] = []
-    assert not is_held_up(lambda: second.extend(origin(proposer)), helper)
-    assert second[0] == f"messages {2 * results}"
-    assert second[1] != first
 
 
 def test_it_ends_with_a_driver_that_is_killed() -> None:
@@ -236,9 +200,7 @@ class Killer(Observer):
                 self._done.touch()
 
 
-def test_a_study_whose_model_is_killed_has_a_new_one_that_knows_all_results(
-    tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_a_killed_model_is_replaced_with_all_results(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     done = tmp_path / "done"
     killer = Killer(done)
 
@@ -256,17 +218,6 @@ def test_a_study_whose_model_is_killed_has_a_new_one_that_knows_all_results(
     assert is_gone(killer.killed[0])
     assert origins(study.directory) == ["random"] * 4 + [f"gp, {trial} results" for trial in range(4, 40)]
     assert capfd.readouterr().err == ""
-    assert not helpers()
-
-
-def test_a_study_whose_model_hangs_ends_without_its_proposals(tmp_path: Path) -> None:
-    study = ashtune.tune(
-        train, {"x": (0.0, 1.0)}, metric="loss", mode="min", trials=40, max_resource=2, workers=2, quiet=True,
-        search=Hanging(), directory=tmp_path,
-    )  # fmt: skip
-    assert study.is_complete
-    assert origins(tmp_path)[:10] == ["random"] * 10
-    assert [origin for origin in origins(tmp_path)[10:] if not origin.endswith(", no proposal was ready")] == []
     assert not helpers()
 
 

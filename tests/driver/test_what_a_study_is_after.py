@@ -63,7 +63,7 @@ def test_several_metrics_with_weights_and_constraints() -> None:
         ({**TWO, "constraints": {"": "<= 5"}}, "constraints='' is not a name"),
     ],
 )
-def test_what_does_not_fit_is_refused_in_one_line(given: dict[str, Any], says: str) -> None:
+def test_bad_input_is_refused(given: dict[str, Any], says: str) -> None:
     with pytest.raises(SettingsError) as refusal:
         goal_of(**given)
     assert str(refusal.value).startswith(says)

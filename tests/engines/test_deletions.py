@@ -56,9 +56,7 @@ def test_in_the_end_all_is_deleted() -> None:
 
 @pytest.mark.parametrize("engine", [LocalEngine(), ThreadEngine(), OwnLoopEngine()], ids=lambda engine: engine.name)
 @pytest.mark.parametrize("deletes", [True, False])
-def test_workers_that_are_closed_delete_what_waits_only_if_they_may(
-    engine: Engine, deletes: bool, tmp_path: Path
-) -> None:
+def test_closed_workers_delete_only_what_they_may(engine: Engine, deletes: bool, tmp_path: Path) -> None:
     workers = open_harness(engine, tmp_path, count, 1).workers
     checkpoint = tmp_path / "checkpoints" / f"{A.trial}.{A.resource}"
     checkpoint.parent.mkdir()

@@ -58,37 +58,7 @@ def test_the_function_is_the_scripts_own_and_sees_what_the_script_sees(tmp_path:
     assert {trial for _, trial in seen} == set(range(12))
 
 
-def test_a_class_of_the_script_can_be_saved_and_is_restored(tmp_path: Path) -> None:
-    script = tmp_path / "script.py"
-    script.write_text(
-        textwrap.dedent("""
-        import sys
-        import ashtune
-
-        class Net:
-            trained = 0
-
-        def train(trial):
-            net = trial.restore() or Net()
-            for epoch in trial.epochs():
-                net.trained += 1
-                trial.report(score=trial["x"], right=float(net.trained == epoch))
-            trial.save(net)
-
-        study = ashtune.tune(train, {"x": (0.0, 1.0)}, metric="score", mode="max", trials=12, max_resource=4, workers=3,
-                             search="random", directory=sys.argv[1], quiet=True, engine="threads")
-        assert study.best.metrics["right"] == 1.0
-        """)
-    )
-    done = subprocess.run(
-        [sys.executable, script, tmp_path / "s"], capture_output=True, text=True, check=False, timeout=200
-    )
-    assert done.returncode == 0, done.stderr
-
-
-def test_what_a_trial_prints_is_in_its_log_and_not_on_the_terminal(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_trial_output_is_in_its_log_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     def talks(trial: Any) -> None:
         print(f"trial {trial.number}")
         counts(trial)
@@ -104,9 +74,7 @@ def test_what_a_trial_prints_is_in_its_log_and_not_on_the_terminal(
     ("option", "value"),
     [("trial_timeout", 3.0), ("gpus_per_worker", 1), ("threads", 2), ("profile", True), ("checkpoints", "messages")],
 )
-def test_what_only_processes_have_is_refused_in_one_line_before_anything_is_created(
-    option: str, value: Any, tmp_path: Path
-) -> None:
+def test_options_of_processes_are_refused(option: str, value: Any, tmp_path: Path) -> None:
     with pytest.raises(SettingsError) as refusal:
         run_study(
             counts, SPACE, metric="score", mode="max", trials=2, max_resource=4, engine="threads",
@@ -116,9 +84,7 @@ def test_what_only_processes_have_is_refused_in_one_line_before_anything_is_crea
     assert not (tmp_path / "s").exists()
 
 
-def test_threads_are_refused_where_each_of_several_processes_would_run_the_study(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_threads_are_refused_among_several_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PMI_SIZE", "3")
     monkeypatch.setenv("PMI_RANK", "0")
     with pytest.raises(StudyError):
@@ -194,9 +160,7 @@ SCRIPT = """
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
-def test_a_study_whose_process_is_ended_goes_on_with_threads_by_the_command(
-    number: signal.Signals, tmp_path: Path
-) -> None:
+def test_a_killed_study_goes_on_with_threads_by_command(number: signal.Signals, tmp_path: Path) -> None:
     script, directory = tmp_path / "script.py", tmp_path / "s"
     script.write_text(textwrap.dedent(SCRIPT))
     run = [sys.executable, script, directory]
@@ -212,65 +176,7 @@ def test_a_study_whose_process_is_ended_goes_on_with_threads_by_the_command(
     assert not [event for event in events if isinstance(event, JobFailed)]
 
 
-KEEPS_A_CLASS = """
-    import os, sys
-    import ashtune
-
-    class Net:
-        trained = 0
-
-    def train(trial):
-        net = trial.restore() or Net()
-        for epoch in trial.epochs():
-            net.trained += 1
-            trial.report(score=trial["x"], right=float(net.trained == epoch))
-        trial.save(net)
-
-    if __name__ == "__main__":
-        ashtune.tune(train, {"x": (0.0, 1.0)}, metric="score", mode="max", trials=6, max_resource=2, workers=2,
-                     directory=sys.argv[1], quiet=True, engine="threads")
-"""
-COMMANDS = {
-    "installed": [str(Path(sys.executable).with_name("ashtune"))],
-    "module": [sys.executable, "-m", "ashtune"],
-    "entry point": [sys.executable, "-c", "from ashtune.__main__ import run; run()"],  # as the installed one does
-}
-
-
-def recorded(folder: Path) -> Path:
-    """Return a study that is complete, with checkpoints that hold an object of its script."""
-    script, directory = folder / "script.py", folder / "s"
-    script.write_text(textwrap.dedent(KEEPS_A_CLASS))
-    subprocess.run([sys.executable, script, directory], check=True, timeout=200)
-    return directory
-
-
-@pytest.mark.parametrize("command", COMMANDS)
-def test_the_command_goes_on_with_objects_of_the_script_however_it_was_started(command: str, tmp_path: Path) -> None:
-    if command == "installed" and not Path(COMMANDS[command][0]).exists():
-        pytest.skip("the package is not installed as a command")
-    directory = recorded(tmp_path)
-    resume = [*COMMANDS[command], "resume", directory, "--engine", "threads", "--max-resource", "8", "--quiet"]
-    done = subprocess.run(resume, capture_output=True, text=True, check=False, timeout=200)
-    assert done.returncode == 0, done.stderr
-    events = list(read_events(directory / NAME))
-    assert not [event for event in events if isinstance(event, JobFailed)]
-    assert [event.metrics["right"] for event in events if isinstance(event, JobFinished) and event.start] != []
-    assert all(event.metrics["right"] == 1.0 for event in events if isinstance(event, JobFinished))
-
-
-def test_another_script_has_to_give_the_function_of_a_script(tmp_path: Path) -> None:
-    directory = recorded(tmp_path)
-    before = (directory / NAME).read_bytes()
-    with pytest.raises(ObjectiveError) as refusal:
-        ashtune.Study.load(directory).resume(engine="threads", max_resource=8, quiet=True)
-    assert "\n" not in str(refusal.value)
-    assert (directory / NAME).read_bytes() == before, "no trial has failed"
-
-
-def test_a_function_that_cannot_be_loaded_is_refused_in_one_line(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_lost_function_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     module = tmp_path / "module_that_goes.py"
     module.write_text("def train(trial):\n    for epoch in trial.epochs():\n        trial.report(score=trial['x'])\n")
     monkeypatch.syspath_prepend(tmp_path)
@@ -338,69 +244,13 @@ def opened(tmp_path: Path) -> Iterator[Callable[..., EngineHarness]]:
         harness.workers.close()
 
 
-def test_where_no_thread_can_make_its_runner_the_study_ends_with_the_reason(
-    opened: Callable[..., EngineHarness], tmp_path: Path
-) -> None:
+def test_without_a_runner_the_study_ends(opened: Callable[..., EngineHarness], tmp_path: Path) -> None:
     with pytest.raises(ObjectiveError) as refusal:
         wait_for_the_end(opened(Breaking(workers={0, 1}), 2))
     assert "\n" not in str(refusal.value)
     assert "in make_runner" in (tmp_path / "logs" / "worker-1.log").read_text(), "the traceback is in its log"
 
 
-def test_a_thread_that_ends_at_a_job_is_lost_with_the_trial_that_it_had(opened: Callable[..., EngineHarness]) -> None:
-    harness = opened(Breaking(trials={3}), 1)
-    worker = harness.next(WorkerJoined).worker
-    harness.train(worker, 3)
-    lost = harness.next(WorkerLost)
-    assert (lost.worker, lost.trial, lost.rung) == (worker, 3, 0)
-    assert "MemoryError: the device is full" in lost.reason
-    with pytest.raises(ObjectiveError):
-        wait_for_the_end(harness)
-
-
-def test_the_other_threads_go_on_without_those_that_ended(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    study = tuned(tmp_path / "s", Breaking(workers={0}, trials={4}), workers=4)
-    assert study.is_complete
-    assert capsys.readouterr().err.count("the others go on") == 3, "one that never began, two that trial 4 has ended"
-
-
 def threads() -> list[str]:
     """Return the names of the worker threads that live."""
     return [thread.name for thread in threading.enumerate() if thread.name.startswith("ashtune-worker")]
-
-
-def wait_until_no_thread_is_left() -> None:
-    until = time.monotonic() + SECONDS
-    while threads() and time.monotonic() < until:
-        time.sleep(0.01)
-    assert threads() == []
-
-
-def test_where_no_more_threads_can_be_had_those_that_are_there_leave(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    start, started = threading.Thread.start, []
-
-    def start_two(thread: threading.Thread) -> None:
-        if thread.name.startswith("ashtune-worker"):
-            if len(started) == 2:
-                raise RuntimeError("can't start new thread")
-            started.append(thread)
-        start(thread)
-
-    monkeypatch.setattr(threading.Thread, "start", start_two)
-    before = sys.stdout, sys.stderr
-    with pytest.raises(StudyError) as refusal:
-        tuned(tmp_path / "s", counts)
-    assert "\n" not in str(refusal.value)
-    assert (sys.stdout, sys.stderr) == before
-    wait_until_no_thread_is_left()
-
-
-def test_a_folder_of_logs_that_cannot_be_made_is_refused_in_one_line_and_leaves_no_thread(tmp_path: Path) -> None:
-    (tmp_path / "logs").write_text("a file")
-    before = sys.stdout, sys.stderr
-    with pytest.raises(StudyError):
-        open_harness(ThreadEngine(), tmp_path, counts, 2)
-    assert (sys.stdout, sys.stderr) == before
-    wait_until_no_thread_is_left()

@@ -35,9 +35,7 @@ class TestLocalWorkers(TrainersSuite):
             workers.close()
             assert not any(Path(f"/proc/{pid}").exists() for pid in pids), "a worker is left behind"
 
-    def test_signals_that_every_process_gets_end_no_worker_that_starts(
-        self, engine: MakeHarness, tmp_path: Path
-    ) -> None:
+    def test_signals_to_all_end_no_starting_worker(self, engine: MakeHarness, tmp_path: Path) -> None:
         harness = engine(tmp_path, count, 3)
         assert isinstance(harness.workers, LocalWorkers)
         for pid in harness.workers.pids:

@@ -39,11 +39,6 @@ def test_the_first_job_that_came_is_to_blame_and_one_in_place_comes_before_it() 
         assert blamed(workload) == 3
 
 
-def test_an_empty_one_has_nobody_to_blame() -> None:
-    assert blamed(workload_of(together=False)) is None
-    assert blamed(workload_of(together=True)) is None
-
-
 def test_of_several_trained_together_none_is_to_blame() -> None:
     workload = workload_of(3, 4, together=True)
     assert blamed(workload) is None

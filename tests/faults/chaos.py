@@ -112,8 +112,9 @@ SCRIPT = """
 
     if __name__ == "__main__":
         study = ashtune.tune(
-            train, {"x": (0.0, 1.0)}, metric="score", mode="max", trials=PLAN["trials"], max_resource=PLAN["top"],
-            scheduler=PLAN["scheduler"], engine=ashtune.Auto(trial_timeout=PLAN["timeout"], workers=PLAN["workers"]),
+            train, {"x": (0.0, 1.0)}, metric="score", mode="max", trials=PLAN["trials"], min_resource=1,
+            max_resource=PLAN["top"], scheduler=PLAN["scheduler"],
+            engine=ashtune.Auto(trial_timeout=PLAN["timeout"], workers=PLAN["workers"]),
             directory=PLAN["directory"], quiet=True, seed=PLAN["seed"],
         )
         best = study.best

@@ -7,6 +7,7 @@ import pytest
 from tests.faults.chaos import run, table
 
 pytestmark = [
+    pytest.mark.thorough,
     pytest.mark.skipif(sys.platform != "linux", reason="finds processes in /proc"),
     pytest.mark.timeout(900),
 ]

@@ -55,21 +55,6 @@ def test_no_hole_is_left_by_a_driver_that_was_killed_after_a_sync_that_failed(se
     assert events_of(disk) == EVENTS[:3]
 
 
-def test_half_of_the_failed_syncs_here_drop_pages_so_that_the_test_above_can_fail() -> None:
-    left = []
-    for seed in range(20):
-        disk = disk_with_a_journal(seed)
-        journal = opened(disk)
-        write(journal, *EVENTS[:2])
-        before = disk.tree()[str(PATH)]
-        disk.fail(SYNC_ERROR)
-        journal.sync()
-        disk.sync(journal._file)
-        disk.power_loss()
-        left.append(disk.tree()[str(PATH)] == before)
-    assert 5 < sum(left) < 15
-
-
 @pytest.mark.parametrize("seed", range(20))
 def test_what_a_killed_driver_had_not_synced_survives_a_power_loss_once_the_next_has_opened_it(seed: int) -> None:
     disk = disk_with_a_journal(seed)

@@ -73,9 +73,7 @@ def names_in(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir()}
 
 
-def test_nothing_is_deleted_at_the_end_once_the_last_sync_of_the_journal_has_failed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_nothing_is_deleted_after_a_failed_last_sync(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(checkpoint_store, "WAIT_SECONDS", math.inf)  # however slow the study is
     study = tuned(tmp_path, trials=2, workers=1)
     checkpoints = study.directory / "checkpoints"

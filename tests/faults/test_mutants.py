@@ -4,6 +4,8 @@ import pytest
 
 from tests.faults import run_mutants
 
+pytestmark = pytest.mark.thorough
+
 
 def test_there_are_at_least_ten_mutants() -> None:
     assert len(run_mutants.names()) >= 10

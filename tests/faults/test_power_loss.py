@@ -7,7 +7,7 @@ import pytest
 
 from tests.faults.power_loss import NoDevice, lose_power
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+pytestmark = [pytest.mark.thorough, pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")]
 
 
 @pytest.mark.timeout(600)

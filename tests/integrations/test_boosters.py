@@ -250,9 +250,7 @@ def queries(name: str, read: Callable[[], tuple[Any, Any]]) -> dict[str, Any]:
         ("xgboost", {"objective": "rank:ndcg", "lambdarank_pair_method": "mean"}, False),
     ],
 )
-def test_a_ranking_goes_on_as_if_it_had_never_stopped_unless_it_draws(
-    tmp_path: Path, name: str, params: dict[str, Any], is_the_same: bool
-) -> None:
+def test_rankings_go_on_unbroken(tmp_path: Path, name: str, params: dict[str, Any], is_the_same: bool) -> None:
     """What the guide says: ``rank_xendcg`` and the pair method "mean" draw the same again after a rung."""
     pytest.importorskip(name)
     train = ALL[name].module.booster_objective(
@@ -263,18 +261,6 @@ def test_a_ranking_goes_on_as_if_it_had_never_stopped_unless_it_draws(
     assert not broken.failures
     one, other = (ALL[name].predict(each.model, valid_rows()[0], None) for each in (through, broken))
     assert np.allclose(one, other, rtol=1e-3, atol=1e-3) == is_the_same
-
-
-def test_rows_would_be_drawn_again_without_seeds(tmp_path: Path) -> None:
-    """What the integrations are for: boosters that the library itself continues are others."""
-    xgboost = pytest.importorskip("xgboost")
-    params = {**ALL["xgboost"].fixed, **ALL["xgboost"].drawn}
-    dtrain = xgboost.DMatrix(*train_rows())
-    through = xgboost.train(params, dtrain, 40)
-    broken = xgboost.train(params, dtrain, 33, xgb_model=xgboost.train(params, dtrain, 7))
-    x = valid_rows()[0]
-    difference = by_xgboost(through, x, None) - by_xgboost(broken, x, None)
-    assert np.abs(difference).max() > 0.01
 
 
 def test_what_is_reported_is_the_best_so_far_and_its_rounds_are_kept(library: Library, tmp_path: Path) -> None:
@@ -343,30 +329,10 @@ def test_a_metric_is_not_reported_under_the_name_of_another(library: Library, tm
     assert f"is not evaluated, but '{library.metric} of" in training.failures[0].reason
 
 
-def test_what_is_named_is_reported_under_any_name(library: Library, tmp_path: Path) -> None:
-    asked = {"xgboost": "mae", "lightgbm": "l1", "catboost": "MAE"}[library.name]
-    objective = library.module.booster_objective(library.fixed, train_rows, valid_rows, metric=library.metric)
-    assert Training(objective, tmp_path, asked).to(3).results
-
-
 def test_parameters_that_are_none_are_refused_before_the_study(library: Library) -> None:
     """As when the data come first."""
     with pytest.raises(ObjectiveError):
         library.module.booster_objective(train_rows(), valid_rows(), library.fixed)
-
-
-def test_a_parameter_that_lightgbm_does_not_know_is_refused_before_the_study(tmp_path: Path) -> None:
-    """LightGBM passes over it in silence, and all trials are the same."""
-    pytest.importorskip("lightgbm")
-    options: dict[str, Any] = {"metric": "l2", "mode": "min", "trials": 2, "max_resource": 9, "quiet": True}
-    for fixed, space, wrong in (
-        ({}, {"learning_rte": (0.1, 0.5)}, "learning_rte"),
-        ({"num_leafs": 9}, {"shrinkage_rate": (0.1, 0.5)}, "num_leafs"),
-    ):
-        objective = ALL["lightgbm"].module.booster_objective(fixed, train_rows, valid_rows)
-        with pytest.raises(ObjectiveError, match=f"no parameter '{wrong}'"):
-            ashtune.tune(objective, space, directory=tmp_path / "s", **options)
-        assert not (tmp_path / "s").exists()
 
 
 def test_which_way_the_users_own_metric_is_better_is_the_users_word(tmp_path: Path) -> None:
@@ -380,38 +346,6 @@ def test_which_way_the_users_own_metric_is_better_is_the_users_word(tmp_path: Pa
         {"disable_default_eval_metric": True}, train_rows, valid_rows, custom_metric=auc
     )
     assert Training(objective, tmp_path, "auc", "min").to(9).results
-
-
-@pytest.mark.filterwarnings("ignore:Failed to import numba")
-def test_of_the_users_own_metric_catboost_is_not_asked(tmp_path: Path) -> None:
-    pytest.importorskip("catboost")
-    objective = objective_of(ALL["catboost"], eval_metric=AbsoluteError())
-    training = Training(objective, tmp_path, "AbsoluteError").to(9)
-    assert training.results, training.failures[0].reason
-
-
-class AbsoluteError:
-    """A metric of CatBoost's."""
-
-    def is_max_optimal(self) -> bool:
-        return False
-
-    def evaluate(self, approxes: Any, target: Any, weight: Any) -> tuple[float, float]:
-        return float(np.abs(np.asarray(approxes[0]) - np.asarray(target)).sum()), float(len(target))
-
-    def get_final_error(self, error: float, weight: float) -> float:
-        return error / weight
-
-
-def test_the_metrics_that_xgboost_is_known_by_are_its_own() -> None:
-    xgboost = pytest.importorskip("xgboost")
-    from ashtune.integrations.xgboost import HIGHER_IS_BETTER, LOWER_IS_BETTER
-
-    data = xgboost.DMatrix(*train_rows())
-    for name in HIGHER_IS_BETTER | LOWER_IS_BETTER:
-        needs = {"tweedie-nloglik": {"eval_metric": f"{name}@1.5"}, "quantile": {"quantile_alpha": 0.3}}.get(name, {})
-        booster = xgboost.Booster({"eval_metric": name, **needs}, [data])
-        assert f'"name":"{name}' in booster.save_config().replace(" ", ""), name
 
 
 @pytest.mark.filterwarnings("ignore:overflow encountered in cast")
@@ -476,46 +410,6 @@ def test_the_users_own_training_with_the_callback_does_the_same(library: Library
     np.testing.assert_allclose(library.predict(own.model, x, None), library.predict(whole.model, x, None), rtol=1e-4)
 
 
-def test_classifiers_of_the_libraries_for_scikit_learn_take_the_same_callback(tmp_path: Path) -> None:
-    xgboost, lightgbm = pytest.importorskip("xgboost"), pytest.importorskip("lightgbm")
-    pytest.importorskip("sklearn")
-    from ashtune.integrations import lightgbm as light
-    from ashtune.integrations import xgboost as extreme
-
-    (x, y), (x_valid, y_valid) = train_rows(), valid_rows()
-    labels, valid_labels = (y > 0).astype(int), (y_valid > 0).astype(int)
-
-    def by_xgb(trial: Any) -> None:
-        model = xgboost.XGBClassifier(n_estimators=1000, max_depth=3, callbacks=[extreme.callback(trial)])
-        model.fit(x, labels, eval_set=[(x_valid, valid_labels)], xgb_model=trial.restore(), verbose=False)
-
-    def by_lgbm(trial: Any) -> None:
-        model = lightgbm.LGBMClassifier(n_estimators=1000, max_depth=3, n_jobs=1, verbosity=-1)
-        model.fit(
-            x, labels, eval_X=x_valid, eval_y=valid_labels, init_model=trial.restore(),
-            callbacks=[light.callback(trial), light.seeds(trial)],
-        )  # fmt: skip
-
-    for train, metric in ((by_xgb, "logloss"), (by_lgbm, "binary_logloss")):
-        broken = Training(train, tmp_path / f"{metric}-broken", metric).to(7).to(30)
-        through = Training(train, tmp_path / f"{metric}-through", metric).to(30)
-        assert not broken.failures
-        assert broken.values[-1] == pytest.approx(through.values[-1], rel=1e-6)
-        assert broken.values[-1] < 0.6
-
-
-def test_parameters_that_another_callback_sets_stay_set_where_rows_are_drawn(tmp_path: Path) -> None:
-    xgboost = pytest.importorskip("xgboost")
-
-    def train(trial: Any) -> None:
-        slower = xgboost.callback.LearningRateScheduler(lambda _: 1e-9)
-        own = ALL["xgboost"].module.callback(trial)
-        own_xgboost(trial, params=ALL["xgboost"].drawn, callbacks=[slower, own])
-
-    values = [value for _, value, _ in Training(train, tmp_path, "rmse").to(9).reports]
-    assert values == pytest.approx([values[0]] * 9, rel=1e-6)
-
-
 def test_trees_that_change_later_on_are_reported_as_they_are(tmp_path: Path) -> None:
     pytest.importorskip("xgboost")
     pytest.importorskip("lightgbm")
@@ -542,81 +436,6 @@ def test_prepared_data_are_those_of_each_trial_also_where_bins_are_searched_for(
         together = Training(objective, tmp_path / f"turn{turn}", "l2").to(10).to(30)
         assert together.values[-1] == pytest.approx(alone[bins].values[-1], rel=1e-6)
     assert alone[7].values[-1] != pytest.approx(alone[63].values[-1], rel=1e-3)
-
-
-@pytest.mark.parametrize(
-    "stubborn",
-    [
-        {"min_data_in_leaf": 390},  # no round finds a split
-        {"min_gain_to_split": 15, "bagging_fraction": 0.6, "bagging_freq": 1, "feature_fraction": 0.3},  # some do
-    ],
-    ids=["never", "sometimes"],
-)
-def test_rounds_that_find_no_split_count(tmp_path: Path, stubborn: dict[str, Any]) -> None:
-    pytest.importorskip("lightgbm")
-    library = ALL["lightgbm"]
-    objective = objective_of(library, **stubborn)
-    through = Training(objective, tmp_path / "through", "l2").to(80)
-    broken = Training(objective, tmp_path / "broken", "l2").to(10).to(27, pause_at=5).to(27).to(60, in_place=(80,))
-    assert not broken.failures
-    assert broken.reached == through.reached == 80
-    trees = through.model.num_trees()
-    assert broken.model.num_trees() == trees < 20
-    assert (trees > 1) == ("bagging_fraction" in stubborn)
-    x, y = valid_rows()
-    np.testing.assert_allclose(by_lightgbm(broken.model, x, None), by_lightgbm(through.model, x, None), rtol=1e-6)
-    for training in (through, broken):
-        best = np.mean((training.model.predict(x) - y) ** 2)
-        assert training.values[-1] == pytest.approx(best, rel=1e-6), "it predicts by the trees up to the best round"
-    assert broken.reports[-1][2] == through.reports[-1][2]
-
-
-def test_what_a_dataset_keeps_of_a_trial_is_not_the_next_ones(tmp_path: Path) -> None:
-    pytest.importorskip("lightgbm")
-    library = ALL["lightgbm"]
-    alone = Training(objective_of(library), tmp_path / "alone", "l2").to(10)
-    objective = library.module.booster_objective(library.fixed, train_rows, valid_rows)
-    objective.params["max_bin"] = 7
-    few = Training(objective, tmp_path / "few", "l2").to(10)
-    del objective.params["max_bin"]  # as of a hyperparameter that is not active
-    assert Training(objective, tmp_path / "after", "l2").to(10).values == alone.values != few.values
-
-
-def test_an_init_score_that_would_be_lost_at_a_rung_is_refused_in_the_users_own_training(tmp_path: Path) -> None:
-    lightgbm = pytest.importorskip("lightgbm")
-    x, y = train_rows()
-    kept = lightgbm.Dataset(x, y, free_raw_data=False)
-    data = {"own": lightgbm.Dataset(x, y, init_score=np.full(len(y), 5.0)), "kept": kept}
-
-    def train(trial: Any, name: str) -> None:
-        module = ALL["lightgbm"].module
-        params = {**ALL["lightgbm"].fixed, "verbosity": -1}
-        valid = lightgbm.Dataset(*valid_rows(), reference=data[name], free_raw_data=False)
-        lightgbm.train(
-            params, data[name], 1000, valid_sets=[valid], init_model=trial.restore(),
-            callbacks=[module.callback(trial)],
-        )  # fmt: skip
-
-    own = Training(functools.partial(train, name="own"), tmp_path / "own", "l2").to(9)
-    assert not own.results
-    assert "the training data have an init_score" in own.failures[0].reason
-    assert len(Training(functools.partial(train, name="kept"), tmp_path / "kept", "l2").to(9).to(20).results) == 2
-    after = Training(functools.partial(train, name="kept"), tmp_path / "after", "l2").to(9)
-    assert not after.results, "it would begin with what the other trial has left"
-    assert "the training data have an init_score" in after.failures[0].reason
-
-
-def forgets(trial: Any) -> None:
-    OWN["xgboost"](trial, xgb_model=None)
-
-
-def forgets_lightgbm(trial: Any) -> None:
-    OWN["lightgbm"](trial, init_model=None)
-
-
-def forgets_catboost(trial: Any) -> None:
-    trial.checkpoint_dir.joinpath("other").touch()
-    OWN["catboost"](trial, params={"snapshot_file": str(trial.checkpoint_dir / "other"), "save_snapshot": False})
 
 
 @pytest.mark.parametrize(
@@ -656,18 +475,6 @@ def test_what_cannot_be_trained_says_so(name: str, wrong: Any, words: str, tmp_p
     assert words in training.failures[0].reason
 
 
-def test_a_missing_seeds_callback_ends_the_study_before_a_trial_is_used(tmp_path: Path) -> None:
-    pytest.importorskip("lightgbm")
-
-    def train(trial: Any) -> None:
-        params = {"bagging_fraction": 0.5, "bagging_freq": 1}
-        own_lightgbm(trial, params=params, callbacks=[ALL["lightgbm"].module.callback(trial)])
-
-    training = Training(train, tmp_path, ALL["lightgbm"].metric).to(9)
-    assert training.ends_the_study
-    assert "seeds(trial)" in training.failures[0].reason
-
-
 def test_early_stopping_in_the_round_of_the_rung_loses_no_model(tmp_path: Path) -> None:
     lightgbm = pytest.importorskip("lightgbm")
 
@@ -678,99 +485,6 @@ def test_early_stopping_in_the_round_of_the_rung_loses_no_model(tmp_path: Path) 
     training = Training(train, tmp_path, "l2").to(2)  # the second round is worse than the first
     assert training.model.num_trees() == 2
     assert training.reports[-1][2] == 1
-
-
-def test_a_whole_training_function_that_ends_by_itself_fails(
-    library: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(library.module, "ENDLESS", 5)
-    training = Training(objective_of(library), tmp_path, library.metric).to(9)
-    assert "training ended after 5 rounds of 9" in training.failures[0].reason
-
-
-def test_a_model_that_is_not_cut_at_its_best_round_is_refused() -> None:
-    module = pytest.importorskip("ashtune.integrations.catboost")
-    for given in ({"params": {"use_best_model": False}}, {"params": {}, "use_best_model": False}):
-        with pytest.raises(ObjectiveError):
-            module.booster_objective(given.pop("params"), train_rows, valid_rows, **given)
-
-
-def test_a_model_is_cut_at_its_best_round_by_a_custom_metric_too(tmp_path: Path) -> None:
-    pytest.importorskip("catboost")
-    library = ALL["catboost"]
-    (x, y), (x_valid, y_valid) = train_rows(), valid_rows()
-    logistic = {"loss_function": "Logloss", "custom_metric": ["Accuracy", "AUC"]}
-    objective = library.module.booster_objective(
-        {**library.fixed, **library.overfit, **logistic}, (x, (y > 0).astype(int)), (x_valid, (y_valid > 0).astype(int))
-    )
-    training = Training(objective, tmp_path, "AUC", "max").to(20).to(60)
-    assert training.model.get_params()["eval_metric"] == "AUC"
-    scores = training.model.predict(x_valid)  # raw
-    above, below = scores[y_valid > 0][:, None], scores[y_valid <= 0]
-    area = np.mean((above > below) + 0.5 * (above == below))
-    assert training.values[-1] == pytest.approx(area, abs=1e-4)
-
-
-def test_a_hyperparameter_lies_over_what_is_fixed_under_another_name(library: Library, tmp_path: Path) -> None:
-    fixed = {name: value for name, value in library.fixed.items() if name not in ("eta", "learning_rate")}
-
-    def trained(place: str, rate: dict[str, Any], config: dict[str, Any]) -> list[float]:
-        objective = library.module.booster_objective({**fixed, **rate}, train_rows, valid_rows)
-        return Training(objective, tmp_path / place, library.metric, config=config).to(9).values
-
-    expected = trained("alone", {"learning_rate": 0.3}, {})
-    assert expected
-    for name, other in (("learning_rate", "eta"), ("eta", "learning_rate")):
-        values = trained(name, {name: 1e-4}, {other: 0.3})
-        assert values == pytest.approx(expected, rel=1e-6)
-
-
-@pytest.mark.parametrize("words", [{"verbose": 0}, {"silent": True}])
-def test_how_much_catboost_says_is_given_under_any_of_its_names(tmp_path: Path, words: dict[str, Any]) -> None:
-    pytest.importorskip("catboost")
-    training = Training(objective_of(ALL["catboost"], **words), tmp_path, "RMSE").to(3)
-    assert training.results, training.failures[0].reason
-
-
-@pytest.mark.parametrize(
-    ("name", "forgetting"),
-    [("xgboost", forgets), ("lightgbm", forgets_lightgbm), ("catboost", forgets_catboost)],
-)
-def test_a_training_that_does_not_go_on_is_refused(name: str, forgetting: Any, tmp_path: Path) -> None:
-    pytest.importorskip(name)
-    training = Training(forgetting, tmp_path, ALL[name].metric).to(5).to(9)
-    assert len(training.results) == 1
-    assert "goes on from 5" in training.failures[0].reason or "nothing was restored" in training.failures[0].reason
-
-
-def test_what_is_no_training_function_is_refused_before_the_study(library: Library, tmp_path: Path) -> None:
-    module = library.module
-    data = train_rows(), valid_rows()
-    with pytest.raises(ObjectiveError):
-        module.booster_objective({}, object(), valid_rows)
-    with pytest.raises(ObjectiveError):
-        module.booster_objective({"n_estimators": 9}, *data)
-    with pytest.raises(ObjectiveError):
-        module.booster_objective({}, *data, early_stopping_rounds=9)
-    with pytest.raises(ObjectiveError):
-        module.booster_objective({"od_type": "IncToDec", "od_pval": 0.01}, *data)
-    options: dict[str, Any] = {"metric": library.metric, "mode": "min", "trials": 2, "max_resource": 9, "quiet": True}
-    with pytest.raises(ashtune.AshtuneError):
-        ashtune.tune(module.booster_objective({}, *data), {"iterations": (1, 9)}, directory=tmp_path / "s", **options)
-    assert not (tmp_path / "s" / NAME).exists()
-
-
-def test_a_snapshot_that_trials_would_share_is_refused() -> None:
-    pytest.importorskip("catboost")
-    with pytest.raises(ObjectiveError):
-        ALL["catboost"].module.booster_objective({"snapshot_file": "here"}, train_rows, valid_rows)
-
-
-def test_several_metrics_of_a_study_are_refused(library: Library, tmp_path: Path) -> None:
-    training = Training(objective_of(library), tmp_path, library.metric)
-    training._goal = Goal(library.metric, "min", others=(ashtune.core.jobs.Objective("other", "min"),))  # type: ignore[attr-defined]
-    training.to(9)
-    assert "the callback reports one metric" in training.failures[0].reason
 
 
 def test_a_worker_has_the_threads_that_it_was_given(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -846,9 +560,7 @@ OF_SCRIPT = {
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-def test_trials_of_a_study_that_was_killed_end_as_if_nothing_had_happened(
-    library: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_killed_trials_end_unbroken(library: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     fixed, rate, share = OF_SCRIPT[library.name]
     names = {"name": library.name, "fixed": fixed, "rate": rate, "share": share, "metric": library.metric}

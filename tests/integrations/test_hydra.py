@@ -1,7 +1,6 @@
 """The sweeper of Hydra: programs as users start them, from the command line to the file of the best."""
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -141,23 +140,6 @@ def test_promoted_jobs_go_on_from_what_they_saved(swept: Path) -> None:
     assert ashtune.Study.load(swept / "out" / "study").is_complete
 
 
-def test_each_trial_has_a_directory_with_its_config_and_its_log(swept: Path) -> None:
-    study = ashtune.Study.load(swept / "out" / "study")
-    assert len(study.trials) == 9
-    for trial in study.trials:
-        folder = swept / "out" / str(trial.number)
-        config = OmegaConf.load(folder / ".hydra" / "config.yaml")
-        wanted = trial.configuration
-        assert config.lr == wanted["lr"] < 0.1, "the command line goes before params"
-        assert (config.batch, config.model.name) == (wanted["batch"], wanted["model"])
-        assert config.model.depth == wanted["model.depth"] < 5
-        log = (folder / "main.log").read_text()
-        starts = [event.start for event in finished(study.directory) if event.trial == trial.number and not event.start]
-        assert log.count("from 0, 1\n") == len(starts) == 1
-    assert not (swept / "outputs").exists()
-    assert OmegaConf.load(swept / "out" / "multirun.yaml").hydra.sweeper.trials == 9
-
-
 def test_the_best_is_written_down_as_other_sweepers_do_and_printed(swept: Path) -> None:
     best = ashtune.Study.load(swept / "out" / "study").best
     results = OmegaConf.to_container(OmegaConf.load(swept / "out" / "optimization_results.yaml"))
@@ -186,81 +168,6 @@ def test_a_sweep_that_is_killed_goes_on_in_the_same_directory(tmp_path: Path) ->
     assert len(after) == len(set(after)), "nothing is trained twice"
     assert {event.metrics["trained"] - event.resource for event in finished(study)} == {0}
     assert (folder / "out" / "optimization_results.yaml").exists()
-
-
-def test_a_sweep_with_another_config_is_not_taken_for_the_same(swept: Path, tmp_path: Path) -> None:
-    folder = Path(shutil.copytree(swept, tmp_path, dirs_exist_ok=True))
-    (folder / "conf" / "model" / "large.yaml").write_text("name: large\ndepth: 1\nwidth: 2\n")
-    done = ended(folder, "main.py", "--multirun", *OVERRIDES)
-    refused_in_one_line(done, "another version of the training function")
-
-
-def refused_in_one_line(done: "subprocess.CompletedProcess[str]", text: str) -> None:
-    assert done.returncode == 1
-    line, *more = filter(None, done.stderr.splitlines())
-    assert text in line
-    assert more == ["Set the environment variable HYDRA_FULL_ERROR=1 for a complete stack trace."], "as always"
-
-
-def test_a_wrong_override_is_refused_in_one_line(tmp_path: Path) -> None:
-    folder = with_program(tmp_path)
-    refused_in_one_line(ended(folder, "main.py", "--multirun", "rate=0.1,0.2"), "Could not override 'rate'")
-    assert not (folder / "multirun").exists()
-
-
-TYPED = """
-    from dataclasses import dataclass
-
-    import hydra
-    from hydra.core.config_store import ConfigStore
-    from omegaconf import OmegaConf
-
-    from .distance import distance
-
-    OmegaConf.register_new_resolver("twice", lambda value: 2 * value)
-
-    @dataclass
-    class Config:
-        x: float = 0.0
-        kind: str = "even"
-        goal: int = "${twice:2}"
-
-    ConfigStore.instance().store(name="config", node=Config)
-
-    @hydra.main(version_base="1.3", config_name="config")
-    def main(cfg: Config) -> float:
-        assert OmegaConf.get_type(cfg) is Config
-        from .distance import later
-
-        open("here", "a").write("x")
-        assert later() == 5
-        return distance(cfg.x, cfg.goal)
-
-    if __name__ == "__main__":
-        main()
-"""
-
-
-def test_a_module_that_returns_one_value_is_trained_in_full(tmp_path: Path) -> None:
-    (tmp_path / "own").mkdir()
-    (tmp_path / "own" / "__init__.py").touch()
-    (tmp_path / "own" / "main.py").write_text(textwrap.dedent(TYPED))
-    (tmp_path / "own" / "distance.py").write_text(
-        "def distance(x, goal):\n    return abs(x - goal)\n\ndef later():\n    return 5\n"
-    )
-    sweeper = ["hydra/sweeper=ashtune", "hydra.sweeper.metric=off", "hydra.sweeper.mode=min", "hydra.sweeper.trials=4"]
-    command = ["-m", "own.main", "--multirun", *sweeper, "x=interval(0,8)", "kind='a b',odd", "hydra.job.chdir=true"]
-    done = ended(tmp_path, *command, "hydra.sweep.dir=out", "hydra.sweep.subdir=job-${hydra.job.num}")
-    assert done.returncode == 0, done.stderr
-    results = OmegaConf.load(tmp_path / "out" / "optimization_results.yaml")
-    assert results.best_value == abs(results.best_params.x - 4)
-    assert results.best_params.kind in ("a b", "odd")
-    assert [(tmp_path / "out" / f"job-{number}" / "here").read_text() for number in range(4)] == ["x"] * 4
-    assert ashtune.Study.load(tmp_path / "out" / "study").rungs == (1,)
-
-    of_rungs = ["hydra.sweeper.max_resource=9", "hydra.sweep.dir=other", "+hydra.sweeper.options.quiet=true"]
-    done = ended(tmp_path, *command, *of_rungs)
-    refused_in_one_line(done, "main() never calls ashtune.current_trial()")
 
 
 @contextmanager
@@ -359,22 +266,6 @@ def test_what_cannot_be_swept_is_refused_before_a_study_begins(
             Sweep(settings, print, config, context).run(arguments)
     assert text in str(refused.value)
     assert not (folder / "out" / "study" / NAME).exists()
-
-
-@pytest.mark.parametrize(
-    ("name", "text"),
-    [
-        ("directory", "hydra.sweeper.directory is missing; give it, as in hydra.sweeper.directory=study"),
-    ],
-)
-def test_what_is_null_and_may_not_be_is_refused(name: str, text: str, tmp_path: Path) -> None:
-    folder = with_program(tmp_path)
-    with composed_here(folder, f"hydra.sweep.dir={tmp_path}/out") as (config, context):
-        settings = {each: value for each, value in config.hydra.sweeper.items() if each != "_target_"}
-        with pytest.raises(AshtuneError) as refused:
-            Sweep({**settings, name: None}, print, config, context).run(["lr=1,2"])
-    assert str(refused.value) == text
-    assert not (tmp_path / "out").exists()
 
 
 def test_the_plug_in_is_light_and_hydra_finds_it() -> None:

@@ -272,21 +272,9 @@ def test_a_trial_in_pieces_has_the_curve_of_one_fit(outcome: Outcome) -> None:
 
 
 @pytest.mark.slow
-def test_the_state_of_the_best_is_loaded_into_another_model(outcome: Outcome) -> None:
-    assert outcome.said["loaded"] == pytest.approx(outcome.said["best"], rel=1e-6)
-
-
-@pytest.mark.slow
 @pytest.mark.parametrize("outcome", ["torch"], indirect=True)
 def test_a_data_loader_goes_on_in_the_order_of_one_fit(outcome: Outcome) -> None:
     in_pieces, in_one = outcome.said["loader"]
-    assert in_pieces == pytest.approx(in_one, rel=1e-6)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("outcome", ["torch"], indirect=True)
-def test_a_second_optimizer_of_the_model_goes_on_too(outcome: Outcome) -> None:
-    in_pieces, in_one = outcome.said["two optimizers"]
     assert in_pieces == pytest.approx(in_one, rel=1e-6)
 
 

@@ -188,36 +188,6 @@ def test_schedules_by_results_and_averaged_weights_go_on_too(tmp_path: Path, lea
     )
 
 
-def test_a_generator_of_the_loaders_own_goes_on_too(
-    tmp_path: Path, learn: ModuleType, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    made = learn.made
-
-    def seeded(config: Any, seed: int, model: Any = learn.Model) -> Any:
-        module, batches, others = made(config, seed, model)
-        own = torch.Generator().manual_seed(seed)
-        return module, torch.utils.data.DataLoader(batches.dataset, 5, shuffle=True, generator=own), others
-
-    def train(trial: Any) -> None:
-        fit(trial, learn.pl.Trainer(**learn.SETTINGS), *seeded(trial.config, trial.seed))
-
-    study = tuned(tmp_path, learn, train)
-    assert curves.taken_up(study.directory)
-    monkeypatch.setattr(learn, "made", seeded)
-    check_unbroken(study.directory, learn.whole)
-
-
-def test_trials_whose_schedule_a_callback_swaps_are_taken_up(tmp_path: Path, learn: ModuleType) -> None:
-    def train(trial: Any) -> None:
-        averaging = learn.pl.callbacks.StochasticWeightAveraging(swa_lrs=0.01, swa_epoch_start=1)
-        fit(trial, learn.pl.Trainer(callbacks=[averaging], **learn.SETTINGS), *learn.made(trial.config, trial.seed))
-
-    study = tuned(tmp_path, learn, train)
-    assert curves.taken_up(study.directory)
-    assert not curves.problems(study.directory)
-    assert {len(points) for points in curves.of(study.directory).values()} == {1, 3, 9}
-
-
 def test_another_callback_that_ends_training_ends_the_trial(tmp_path: Path, learn: ModuleType) -> None:
     def train(trial: Any) -> None:
         stopping = learn.pl.callbacks.EarlyStopping("epoch_number", stopping_threshold=1.5, mode="max")
@@ -231,9 +201,7 @@ def test_another_callback_that_ends_training_ends_the_trial(tmp_path: Path, lear
     assert [(e.resource, e.stopped) for e in curves.results(study.directory)] == [(2, True)] * 2
 
 
-def test_the_epoch_of_a_rung_is_validated_and_others_are_reported_if_they_are(
-    tmp_path: Path, learn: ModuleType
-) -> None:
+def test_the_epoch_of_a_rung_is_validated(tmp_path: Path, learn: ModuleType) -> None:
     every: list[int] = []
 
     def train(trial: Any) -> None:
@@ -262,35 +230,9 @@ def stopped_after(learn: ModuleType, epochs: int) -> Callable[[Any], None]:
     return train
 
 
-def test_a_trial_that_ends_between_two_validations_has_the_result_of_the_first(
-    tmp_path: Path, learn: ModuleType
-) -> None:
+def test_a_trial_has_its_last_validated_result(tmp_path: Path, learn: ModuleType) -> None:
     study = tuned(tmp_path, learn, stopped_after(learn, 5), trials=2, min_resource=9)
     assert [(e.resource, e.stopped) for e in curves.results(study.directory)] == [(4, True)] * 2
-
-
-def test_a_trial_that_ends_before_it_is_validated_fails_with_the_reason(tmp_path: Path, learn: ModuleType) -> None:
-    with pytest.raises(ashtune.NoResultError):
-        tuned(tmp_path, learn, stopped_after(learn, 3), trials=2, min_resource=9)
-
-
-def test_a_timer_that_only_measures_is_taken(tmp_path: Path, learn: ModuleType) -> None:
-    def train(trial: Any) -> None:
-        timer = learn.pl.callbacks.Timer()
-        fit(trial, learn.pl.Trainer(callbacks=[timer], **learn.SETTINGS), *learn.made(trial.config, trial.seed))
-
-    assert tuned(tmp_path, learn, train, trials=1, max_resource=1).best.resource == 1
-
-
-def test_a_longer_schedule_may_be_given_and_the_study_sees_its_beginning(tmp_path: Path, learn: ModuleType) -> None:
-    def train(trial: Any) -> None:
-        fit(trial, learn.pl.Trainer(max_epochs=18, **learn.SETTINGS), *learn.made(trial.config, trial.seed))
-
-    study = tuned(tmp_path, learn, train, trials=2, min_resource=9)
-    study_of_nine = tuned(tmp_path / "other", learn, trials=2, min_resource=9)
-    ours, theirs = (curves.of(each.directory)[0] for each in (study, study_of_nine))
-    assert ours[9]["rate"] > 10 * theirs[9]["rate"]
-    assert theirs[9]["rate"] < theirs[1]["rate"], "at its end the schedule of nine epochs is over"
 
 
 class Handed:
@@ -325,26 +267,13 @@ class Handed:
         ),
     ],
 )
-def test_a_trainer_that_does_not_fit_a_study_is_refused(
-    tmp_path: Path, learn: ModuleType, settings: dict[str, Any], words: str
-) -> None:
+def test_unfit_trainers_are_refused(tmp_path: Path, learn: ModuleType, settings: dict[str, Any], words: str) -> None:
     trial: Any = Handed(tmp_path)
     with pytest.raises(ObjectiveError, match=words):
         fit(trial, learn.pl.Trainer(**{**learn.SETTINGS, **settings}), *learn.made({"rate": 0.1}, 0))
 
 
-def test_what_is_no_trainer_and_what_was_saved_otherwise_are_refused(tmp_path: Path, learn: ModuleType) -> None:
-    trial: Any = Handed(tmp_path)
-    with pytest.raises(ObjectiveError):
-        fit(trial, 3, None)
-    trial.start = 1
-    with pytest.raises(ObjectiveError):
-        fit(trial, learn.pl.Trainer(**learn.SETTINGS), *learn.made({"rate": 0.1}, 0))
-
-
-def test_where_each_process_runs_the_script_a_trainer_is_refused(
-    tmp_path: Path, learn: ModuleType, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_repeated_scripts_are_refused(tmp_path: Path, learn: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     """As under srun: nothing is launched, as all processes are there."""
     trainer = learn.pl.Trainer(**{**learn.SETTINGS, "devices": 2, "strategy": "ddp"})
     monkeypatch.setattr(trainer.strategy, "_launcher", None)
@@ -366,21 +295,6 @@ def test_a_link_in_the_place_of_a_file_is_refused(tmp_path: Path, learn: ModuleT
         fit(trial, learn.pl.Trainer(**learn.SETTINGS), *learn.made({"rate": 0.1}, 0))
 
 
-def test_nothing_is_written_to_where_a_link_leads(tmp_path: Path, learn: ModuleType) -> None:
-    elsewhere = tmp_path / "elsewhere"
-    elsewhere.write_bytes(b"mine")
-
-    def train(trial: Any) -> None:
-        for name in ("last.ckpt", "random-0.pt"):
-            (trial.checkpoint_dir / name).symlink_to(elsewhere)
-        fit(trial, learn.pl.Trainer(**learn.SETTINGS), *learn.made(trial.config, trial.seed))
-
-    study = tuned(tmp_path, learn, train, trials=1, max_resource=1)
-    assert (study.best.load() / "last.ckpt").is_file()
-    assert not any(path.is_symlink() for path in study.best.load().iterdir())
-    assert elsewhere.read_bytes() == b"mine"
-
-
 def test_a_schedule_that_would_have_another_length_is_refused(tmp_path: Path, learn: ModuleType) -> None:
     def going_on(trial: Any) -> None:
         trial.checkpoint_dir = study.best.load()
@@ -392,43 +306,9 @@ def test_a_schedule_that_would_have_another_length_is_refused(tmp_path: Path, le
         going_on(Handed(tmp_path))
 
 
-def test_a_used_trainer_is_refused(tmp_path: Path, learn: ModuleType) -> None:
-    trainer = learn.pl.Trainer(max_epochs=1, **learn.SETTINGS)
-    trainer.fit(*learn.made({"rate": 0.1}, 0))
-    trainer.fit_loop.max_epochs = TOP
-    trial: Any = Handed(tmp_path)
-    with pytest.raises(ObjectiveError):
-        fit(trial, trainer, *learn.made({"rate": 0.1}, 0))
-    assert trainer.callbacks == [], "ours are gone again"
-
-
 def test_a_metric_that_is_not_logged_is_named_with_those_that_are(tmp_path: Path, learn: ModuleType) -> None:
     with pytest.raises(ObjectiveError):
         tuned(tmp_path, learn, metric="accuracy")
-
-
-class Thing:
-    """No plain value."""
-
-
-@pytest.mark.parametrize("weights_only", [True, False])
-def test_what_could_not_be_read_as_weights_only_is_refused_when_it_is_saved(
-    tmp_path: Path, learn: ModuleType, weights_only: bool
-) -> None:
-    class Remembering(learn.Model):  # type: ignore[misc, name-defined]  # of a script
-        def __init__(self, config: Any) -> None:
-            super().__init__(config)
-            self.save_hyperparameters({"thing": Thing()})
-
-    def train(trial: Any) -> None:
-        trainer = learn.pl.Trainer(**learn.SETTINGS)
-        fit(trial, trainer, *learn.made(trial.config, trial.seed, Remembering), weights_only=weights_only)
-
-    study = tuned(tmp_path, learn, train, trials=5)
-    problems = curves.problems(study.directory)
-    assert bool(problems) == weights_only
-    assert all("could not be read as weights only: it holds" in problem and "Thing" in problem for problem in problems)
-    assert bool(curves.taken_up(study.directory)) != weights_only
 
 
 def test_sigterm_is_left_to_the_driver(tmp_path: Path, learn: ModuleType) -> None:

@@ -127,14 +127,6 @@ def test_rank_0_decides_and_the_other_rank_ends_at_the_same_epoch(tmp_path: Path
 
 
 @pytest.mark.slow
-def test_processes_that_start_anew_are_answered_too(tmp_path: Path, learn: ModuleType) -> None:
-    study = tuned(learn, "ddp_spawn", trials=1, min_resource=2)
-    (points,) = curves.of(study.directory).values()
-    assert list(points) == [1, 2]
-    assert (tmp_path / "epochs-1").read_text() == "1\n2\n"
-
-
-@pytest.mark.slow
 def test_what_the_study_refuses_ends_both_and_is_said_as_it_is(tmp_path: Path, learn: ModuleType) -> None:
     words = "the training function reports 'mean', 'loss', and not 'accuracy', which the study needs"
     with pytest.raises(ObjectiveError, match=words):

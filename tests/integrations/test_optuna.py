@@ -14,16 +14,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 from ConfigSpace import Categorical, ConfigurationSpace, EqualsCondition, Float, Integer, OrdinalHyperparameter
 
 import ashtune
 from ashtune.analysis.loading import StudyReader
-from ashtune.api.warm_start import known_results
 from ashtune.core.errors import StudyError
 from ashtune.integrations import optuna as ours
-from ashtune.space.space import Space
 from ashtune.study.journal import NAME, read_settings
 from tests.helpers.chromium import CHROMIUM, QUIET
 from tests.helpers.commands import ashtune as command
@@ -175,47 +172,6 @@ def test_a_file_that_another_has_written_into_is_not_replaced(tuned: ashtune.Stu
     assert [path.name for path in tmp_path.iterdir()] == ["study.log"]
 
 
-def test_a_file_of_another_study_is_not_replaced(tuned: ashtune.Study, tmp_path: Path) -> None:
-    other = begun(None, tmp_path / "s", search="random")
-    tuned.export("optuna", tmp_path / "study.log")
-    before = (tmp_path / "study.log").read_bytes()
-    with pytest.raises(StudyError):
-        other.export("optuna", tmp_path / "study.log")
-    assert (tmp_path / "study.log").read_bytes() == before
-
-
-def fails_after_a_rung(trial: Any) -> None:
-    for epoch in trial.epochs():
-        if epoch > 1:
-            raise ValueError("this one fails")
-        trial.report(loss=trial["x"])
-
-
-def test_a_best_trial_that_failed_later_is_complete(tmp_path: Path) -> None:
-    study = ashtune.tune(
-        fails_after_a_rung, {"x": (0.0, 1.0)}, metric="loss", mode="min", trials=9, min_resource=1, max_resource=3,
-        workers=1, search="random", engine="threads", quiet=True, directory=tmp_path / "s",
-    )  # fmt: skip
-    assert study.trials[study.best.trial].status == "failed", "the test is about such a one"
-    theirs = exported(study, tmp_path)
-    assert (theirs.best_trial.number, theirs.best_value) == (study.best.trial, study.best.metrics["loss"])
-    assert theirs.best_trial.user_attrs["reason"] == "ValueError: this one fails"
-
-
-def test_a_best_trial_that_goes_on_is_complete(tuned: ashtune.Study) -> None:
-    record = msgspec.structs.replace(StudyReader(tuned.directory).trials[tuned.best.trial], status="running")
-    goal = StudyReader(tuned.directory).settings.goal
-    assert ours._outcome(record, goal, is_complete=True)["value"] == tuned.best.metrics["loss"]
-    assert ours._outcome(record, goal, is_complete=False)["state"] == ours._RUNNING
-
-
-def test_the_resource_of_a_trial_between_two_rungs_is_that_of_its_metrics(tuned: ashtune.Study) -> None:
-    reader = StudyReader(tuned.directory)
-    record = next(trial for trial in reader.trials if trial.rung == 0)
-    further = msgspec.structs.replace(record, resource=record.resource + 1)
-    assert ours._attributes(further, reader.settings.goal)["resource"] == record.resource == tuned.rungs[0]
-
-
 def test_at_most_the_best_trials_are_written(
     tuned: ashtune.Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -265,39 +221,6 @@ def test_several_objectives_have_their_directions_values_and_the_same_front(tmp_
         metrics = study.trials[trial.number].metrics
         assert trial.values == ([metrics["accuracy"], metrics["latency"]] if trial.state.name == "COMPLETE" else None)
         assert trial.user_attrs["size"] == metrics["size"]
-
-
-def test_under_constraints_the_best_is_the_best_that_is_feasible(tmp_path: Path) -> None:
-    study = ashtune.tune(
-        two_metrics, {"x": (0.0, 1.0), "y": (0.0, 1.0)}, metric="accuracy", mode="max", trials=30, max_resource=4,
-        constraints={"latency": "<= 0.6"}, search="random", workers=1, engine="threads", quiet=True, scheduler="full",
-        directory=tmp_path / "s",
-    )  # fmt: skip
-    theirs = exported(study, tmp_path)
-    assert theirs.best_trial.number == study.best.trial
-    assert max(trial.value for trial in theirs.trials) > theirs.best_value, "the test is about constraints"
-
-
-def test_of_a_study_that_stopped_early_those_that_came_farthest_are_complete(tmp_path: Path) -> None:
-    study = ashtune.tune(
-        train, SPACE, metric="loss", mode="min", trials=200, min_resource=1, max_resource=27, reduction_factor=3,
-        search="random", workers=1, engine="threads", quiet=True, stop=ashtune.Stop(total_resource=12), scheduler="sh",
-        directory=tmp_path / "s",
-    )  # fmt: skip
-    assert not study.is_complete
-    theirs = exported(study, tmp_path)
-    assert theirs.best_trial.number == study.best.trial
-    assert {trial.state.name for trial in theirs.trials} <= {"COMPLETE", "PRUNED", "FAIL"}
-
-
-def test_trials_that_confirm_others_are_left_out(tmp_path: Path) -> None:
-    study = ashtune.tune(
-        two_metrics, {"x": (0.0, 1.0), "y": (0.0, 1.0)}, metric="accuracy", mode="max", trials=8, max_resource=2,
-        search="random", workers=1, engine="threads", quiet=True, confirm=2, directory=tmp_path / "s",
-    )  # fmt: skip
-    theirs = exported(study, tmp_path)
-    assert len(theirs.trials) == 8 < len(study.trials)
-    assert theirs.user_attrs["confirmed"]["trial"] == study.confirmed.trial
 
 
 @contextlib.contextmanager
@@ -429,20 +352,3 @@ def test_what_was_exported_comes_back_as_the_results_at_each_trials_highest_rung
     assert [(each.configuration, each.resource, each.metrics) for each in known] == [
         (trial.configuration, trial.resource, trial.metrics) for trial in first.trials
     ]
-
-
-def test_a_constraint_that_is_called_as_an_attribute_of_the_export_comes_back_as_it_was_reported(
-    tmp_path: Path,
-) -> None:
-    def train(trial: Any) -> None:
-        for _ in trial.epochs():
-            trial.report(loss=trial["x"], seconds=1000 * trial["x"])
-
-    space = {"x": (0.0, 1.0)}
-    first = ashtune.tune(
-        train, space, metric="loss", mode="min", trials=4, max_resource=1, constraints={"seconds": "<= 2000"},
-        search="random", workers=1, engine="threads", quiet=True, directory=tmp_path / "s",
-    )  # fmt: skip
-    goal = read_settings(first.directory / NAME).goal
-    known = known_results(exported(first, tmp_path), Space.parse(space), goal, top=1, unit="epoch").results
-    assert [each.metrics for each in known] == [trial.metrics for trial in first.trials]

@@ -20,15 +20,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 
-import ashtune
 from ashtune.integrations.scikit_learn import AshSearchCV
-
-
-class ReturnsNone(DecisionTreeClassifier):
-    """Its ``fit`` returns nothing."""
-
-    def fit(self, X: Any, y: Any) -> None:
-        super().fit(X, y)
 
 
 class Weighted(DecisionTreeClassifier):
@@ -87,21 +79,6 @@ def test_splits_that_are_masks_are_those_that_are_indices(iris: tuple[Any, Any],
     np.testing.assert_array_equal(*scores)
 
 
-def test_a_mask_of_other_rows_is_refused_before_anything_is_fitted(iris: tuple[Any, Any]) -> None:
-    search = AshSearchCV(DecisionTreeClassifier(), {"min_samples_leaf": [1, 2]}, cv=[(np.ones(99, bool), [100])])
-    with pytest.raises(IndexError, match="boolean index did not match"):
-        search.fit(*iris)
-
-
-@pytest.mark.parametrize("resource", ["n_samples", "max_depth"])
-def test_an_estimator_whose_fit_returns_nothing_is_scored(iris: tuple[Any, Any], resource: str) -> None:
-    search = AshSearchCV(
-        ReturnsNone(random_state=0), {"min_samples_leaf": [1, 2]}, resource=resource, max_resources=90, random_state=0
-    ).fit(*iris)
-    assert search.best_score_ > 0.9
-    assert search.score(*iris) > 0.9
-
-
 def test_a_lambda_may_be_a_fit_parameter(iris: tuple[Any, Any]) -> None:
     search = AshSearchCV(Weighted(random_state=0), {"min_samples_leaf": [1, 2]}, random_state=0)
     assert search.fit(*iris, weigh=lambda y: np.ones(len(y))).best_score_ > 0.9
@@ -115,15 +92,6 @@ def test_a_function_of_a_script_may_be_a_fit_parameter_in_other_processes(tmp_pa
     done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert float(done.stdout) > 0.9
-
-
-def test_a_directory_is_not_continued_with_another_lambda(iris: tuple[Any, Any], tmp_path: Path) -> None:
-    options: dict[str, Any] = {"directory": tmp_path, "random_state": 0, "cv": 2, "n_candidates": 2}
-    search = AshSearchCV(Weighted(random_state=0), {"min_samples_leaf": [1, 2]}, **options)
-    for _ in range(2):
-        search.fit(*iris, weigh=lambda y: np.ones(len(y)))
-    with pytest.raises(ashtune.AshtuneError):
-        search.fit(*iris, weigh=lambda y: np.ones(len(y)) + y)
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")

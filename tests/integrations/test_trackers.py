@@ -17,12 +17,11 @@ import msgspec
 import pytest
 
 from ashtune.api.study import Study
-from ashtune.core.jobs import Goal
 from ashtune.core.observer import ObservedStudy
 from ashtune.integrations import tensorboard, tracking
 from ashtune.integrations.mlflow import MLflowTracker, _name
 from ashtune.integrations.tensorboard import TensorBoardTracker
-from ashtune.integrations.tracking import Point, State, StudySummary, TrackedTrial
+from ashtune.integrations.tracking import Point, State, TrackedTrial
 from ashtune.integrations.trackio import TrackioTracker
 from ashtune.integrations.wandb import WandbTracker
 from ashtune.testing.exporters import Exported, ExporterSuite
@@ -282,20 +281,7 @@ def as_single(metrics: dict[str, float]) -> dict[str, float]:
     return {name: struct.unpack("f", struct.pack("f", value))[0] for name, value in metrics.items()}
 
 
-def test_tensorboard_has_the_best_alone_and_takes_away_what_is_no_longer_among_them(study_copy: Path) -> None:
-    study = Study.load(study_copy)
-    for top in (9, 4):
-        tracker = TensorBoardTracker(top=top)
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("ashtune.driver.observing.exporter_named", lambda to, out, made=tracker: made)
-            study.export("tensorboard")
-        shown, _ = of_tensorboard(study_copy / "tensorboard")
-        assert sorted(shown) == sorted(best.trial for best in study.top(top))
-
-
-def test_a_tracker_imports_nothing_of_another_framework_and_its_library_only_when_a_study_begins(
-    finished_study: Path, tmp_path: Path
-) -> None:
+def test_a_tracker_imports_its_library_when_a_study_begins(finished_study: Path, tmp_path: Path) -> None:
     code = """
 import sys
 from ashtune.integrations.mlflow import MLflowTracker
@@ -346,27 +332,6 @@ def database(path: Path) -> bytes:
     return path.read_bytes()
 
 
-@pytest.mark.parametrize("name", ["mlflow.db", "mlflow.db-journal", "mlflow.db-wal", "mlflow.db-shm"])
-def test_no_link_leads_mlflow_to_another_file(study_copy: Path, name: str) -> None:
-    target = study_copy.parent / "mine.db"
-    before = database(target)
-    (study_copy / name).symlink_to(target)
-    refused(ashtune(study_copy.parent, "export", "study", "--to", "mlflow"), f"{study_copy / name} is a link")
-    assert target.read_bytes() == before
-    (study_copy / name).unlink()
-    os.mkfifo(study_copy / name)
-    refused(ashtune(study_copy.parent, "export", "study", "--to", "mlflow"), "is no regular file")
-
-
-@pytest.mark.parametrize("name", ["wandb", "tensorboard"])
-def test_no_link_leads_a_folder_of_runs_elsewhere(study_copy: Path, name: str) -> None:
-    target = study_copy.parent / "mine"
-    target.mkdir()
-    (study_copy / name).symlink_to(target)
-    refused(ashtune(study_copy.parent, "export", "study", "--to", name), f"{study_copy / name} is a link")
-    assert list(target.iterdir()) == []
-
-
 def test_no_link_in_the_folder_of_tensorboard_is_followed(study_copy: Path) -> None:
     study = Study.load(study_copy)
     [root] = Path(study.export("tensorboard")).iterdir()
@@ -406,9 +371,7 @@ def in_mlflow(database: Path, created: float = 1.0, is_live: bool = True) -> MLf
     return tracker
 
 
-def test_a_kill_before_the_status_leaves_no_run_of_mlflow_running_for_ever(
-    empty_mlflow: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_kill_leaves_no_open_run(empty_mlflow: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from mlflow import MlflowClient
 
     shutil.copy(empty_mlflow, tmp_path / "mlflow.db")
@@ -435,44 +398,7 @@ def test_mlflow_takes_every_name(name: str) -> None:
     assert (_name(name) == name) == (name in ("a/b", "a.b"))
 
 
-def test_mlflow_keeps_a_study_whose_names_it_would_refuse(empty_mlflow: Path, tmp_path: Path) -> None:
-    shutil.copy(empty_mlflow, tmp_path / "mlflow.db")
-    names = {"a//b": 1, "/x": 2, "..": 3}
-    tracker = in_mlflow(tmp_path / "mlflow.db")
-    tracker.write([tracked("running", 0, **names)])
-    trial = tracked("completed", 1, **names)
-    point = Point(1, 1.5, {"loss/": 0.5})
-    trial = msgspec.structs.replace(trial, points=[point])
-    tracker.write([trial])
-    tracker.close(StudySummary(trials=1, failed=0, ended=2.0, best=trial, resource=1, metrics=point.metrics))
-    shown, best = of_mlflow(tracker.place, "suite")
-    assert shown[0].configuration == {"a__b": "1", "_x": "2", "__": "3"}
-    assert (shown[0].points, best) == ([(1, {"loss_": 0.5})], 0)
-
-
-def test_mlflow_says_of_the_best_trial_nothing_that_an_earlier_best_one_had(empty_mlflow: Path, tmp_path: Path) -> None:
-    from mlflow import MlflowClient
-
-    shutil.copy(empty_mlflow, tmp_path / "mlflow.db")
-    found = []
-    configurations: list[dict[str, Any]] = [{"kind": "sgd", "momentum": 0.9}, {"kind": None}]
-    for number, configuration in enumerate(configurations):
-        tracker = in_mlflow(tmp_path / "mlflow.db")
-        best = msgspec.structs.replace(tracked("completed", 1, **configuration), number=number)
-        tracker.write([best])
-        tracker.close(StudySummary(trials=2, failed=0, ended=2.0, best=best, resource=1, metrics={"loss": 0.5}))
-        client = MlflowClient(tracker.place)
-        [experiment] = client.search_experiments(filter_string="tags.`ashtune.study` = 'suite'")
-        [run] = client.search_runs([experiment.experiment_id], "tags.`ashtune.trial` = 'study'")
-        tags = run.data.tags
-        found.append({name[20:]: value for name, value in tags.items() if name.startswith("ashtune.best.config.")})
-        assert (tags["ashtune.best.trial"], tags["ashtune.best.metric.loss"]) == (str(number), "0.5")
-    assert found == [{"kind": "sgd", "momentum": "0.9"}, {"kind": "None"}]
-
-
-def test_wandb_and_trackio_keep_a_hyperparameter_that_is_called_ashtune(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_hyperparameter_called_ashtune_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from trackio import sqlite_storage, utils
 
     for module in (sqlite_storage, utils):
@@ -485,76 +411,6 @@ def test_wandb_and_trackio_keep_a_hyperparameter_that_is_called_ashtune(
     kept = {"config.ashtune": "5", "x": "1"}
     assert of_wandb(tmp_path / "wandb")[0][0].configuration == kept
     assert of_trackio(Path(trackers[1].place).stem)[0][0].configuration == kept
-
-
-def test_trackio_keeps_metrics_that_are_called_as_its_own_columns(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from trackio import sqlite_storage, utils
-
-    for module in (sqlite_storage, utils):
-        monkeypatch.setattr(module, "TRACKIO_DIR", tmp_path)
-    tracker = TrackioTracker(tmp_path)
-    tracker.begin(ObservedStudy(name="suite", directory=str(tmp_path), created=1.0, goal=GOAL, ladder=LADDER), 0)
-    point = Point(2, 1.5, {"loss": 0.5, "step": 300.0, "timestamp": 7.0})
-    tracker.write([msgspec.structs.replace(tracked("completed", x=1), points=[point])])
-    shown, _ = of_trackio(Path(tracker.place).stem)
-    assert shown[0].points == [(2, {"loss": 0.5, "__step": 300.0, "__timestamp": 7.0})]
-
-
-@pytest.mark.parametrize("make", [TensorBoardTracker, TrackioTracker])
-@pytest.mark.parametrize("character", ["e", "é", "試"])
-def test_the_name_of_a_study_is_shortened_to_what_a_file_may_be_called(
-    make: type[TensorBoardTracker | TrackioTracker], character: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from trackio import sqlite_storage, utils
-
-    for module in (sqlite_storage, utils):
-        monkeypatch.setattr(module, "TRACKIO_DIR", tmp_path)
-    study = ObservedStudy(name=300 * character, directory=str(tmp_path), created=1.0, goal=GOAL, ladder=LADDER)
-    tracker = make(tmp_path)
-    tracker.begin(study, 0)
-    tracker.write([tracked("completed", x=1)])
-    [name] = {path.name.partition(".")[0] for path in tmp_path.iterdir() if path.name.startswith(character)}
-    assert name.endswith(f"{character}-{tracker.key}")
-    assert 100 <= len(name.encode()) - 9 <= 200
-
-
-def test_what_is_text_in_one_trial_is_text_in_all_for_the_filters_of_tensorboard(study_copy: Path) -> None:
-    tracker = TensorBoardTracker(study_copy / "tb")
-    study = ObservedStudy(name="s", directory=str(study_copy), created=1.0, goal=GOAL, ladder=LADDER)
-    tracker.begin(study, 0)
-    values: list[Any] = [None, 3, True]
-    trials = [msgspec.structs.replace(tracked("completed", 1, mixed=value), number=n) for n, value in enumerate(values)]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tracker, "top", lambda count: trials)
-        tracker.end()
-    shown, _ = of_tensorboard(study_copy / "tb")
-    assert [trial.configuration["mixed"] for _, trial in sorted(shown.items())] == ["None", "3", "True"]
-
-
-def test_studies_in_one_folder_have_rows_of_their_own_and_all_columns_in_tensorboard(tmp_path: Path) -> None:
-    """TensorBoard takes rows of one name for repetitions of one trial, and the columns that one study names for all."""
-    goals = {"rate": Goal("loss", "min"), "width": Goal("score", "max")}
-    for created, (name, goal) in enumerate(goals.items(), 1):
-        tracker = TensorBoardTracker(tmp_path)
-        tracker.begin(ObservedStudy(name="s", directory="", created=created, goal=goal, ladder=LADDER), 0)
-        points = [Point(3, 1.0, {goal.metric: float(created)})]
-        trial = msgspec.structs.replace(tracked("completed", 1, **{name: created}), points=points)
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(tracker, "top", lambda count, trial=trial: [trial])
-            tracker.end()
-    experiment, rows, _ = hparams_of(tmp_path)
-    assert {"rate", "width"} <= {info.name for info in experiment.hparam_infos}
-    assert {info.name.tag for info in experiment.metric_infos} == {"loss", "score"}
-    assert len(rows) == 2
-    for row in rows:
-        [session] = row.sessions
-        [name] = {"rate", "width"} & row.hparams.keys()
-        [metric] = row.metric_values
-        assert metric.name.tag == goals[name].metric
-        assert metric.value == row.hparams[name].number_value
-        assert row.name == f"{session.name.partition('/')[0]} trial 0"
 
 
 # -- the suite --

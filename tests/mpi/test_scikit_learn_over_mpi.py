@@ -10,7 +10,10 @@ from tests.helpers.launching import FAMILY, PYTHON, mpiexec
 from tests.helpers.together import TOGETHER, together
 
 pytest.importorskip("sklearn", minversion="1.9", reason="scikit-learn is not installed")
-pytestmark = pytest.mark.skipif(FAMILY is None, reason="no MPI is installed in this environment")
+pytestmark = [
+    pytest.mark.thorough,
+    pytest.mark.skipif(FAMILY is None, reason="no MPI is installed in this environment"),
+]
 
 SCRIPT = (
     TOGETHER

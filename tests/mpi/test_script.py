@@ -58,9 +58,7 @@ def script(tmp_path: Path) -> str:
 
 
 @pytest.mark.parametrize("more", ["{}", "{'isolate': False}", "{'checkpoints': 'messages'}"])
-def test_what_follows_tune_runs_once_and_every_study_of_a_script_has_all_ranks(
-    script: str, tmp_path: Path, more: str
-) -> None:
+def test_code_after_tune_runs_once(script: str, tmp_path: Path, more: str) -> None:
     ended = mpiexec(3, PYTHON, script, str(tmp_path), more, "0", variables=together(2, tmp_path))
     assert ended.status == 0, str(ended)
     lines = ended.stdout.splitlines()
@@ -77,16 +75,6 @@ def test_what_follows_tune_runs_once_and_every_study_of_a_script_has_all_ranks(
 def test_the_same_script_finds_the_same_alone(script: str, tmp_path: Path) -> None:
     ended = run(PYTHON, script, str(tmp_path), "{}", "0")
     assert ended.stdout.splitlines() == ["before", "after the first 26", "after the second 16"]
-
-
-def test_a_launch_of_one_rank_is_a_laptop(script: str, tmp_path: Path) -> None:
-    ended = mpiexec(1, PYTHON, script, str(tmp_path), "{}", "0")
-    assert ended.status == 0, str(ended)
-    assert ended.stdout.splitlines() == ["before", "after the first 26", "after the second 16"]
-
-
-def test_the_exit_status_is_that_of_the_script_on_rank_0(script: str, tmp_path: Path) -> None:
-    assert mpiexec(3, PYTHON, script, str(tmp_path), "{}", "7").status == 7
 
 
 @pytest.mark.parametrize("engine", ["local", "threads"])
@@ -107,12 +95,6 @@ def test_what_is_refused_is_refused_once(script: str, tmp_path: Path) -> None:
     assert ended.status == 1, str(ended)
     assert ended.stderr.count("workers=0 is not a whole number of at least 1") == 1
     assert ended.seconds < 50
-
-
-def test_no_more_ranks_are_used_than_were_asked_for(script: str, tmp_path: Path) -> None:
-    ended = mpiexec(3, PYTHON, script, str(tmp_path), "{'workers': 1}", "0")
-    assert ended.status == 0, str(ended)
-    assert {event["worker"] for event in journal(tmp_path / "first") if event["event"] == "worker_joined"} == {0}
 
 
 def test_processes_that_do_not_find_each_other_are_refused_in_one_line(script: str, tmp_path: Path) -> None:

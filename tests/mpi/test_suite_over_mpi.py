@@ -8,7 +8,10 @@ from tests.helpers.launching import FAMILY, PYTHON, mpiexec
 
 RUN_SUITE = str(Path(__file__).with_name("inside") / "run_suite.py")
 
-pytestmark = pytest.mark.skipif(FAMILY is None, reason="no MPI is installed in this environment")
+pytestmark = [
+    pytest.mark.thorough,
+    pytest.mark.skipif(FAMILY is None, reason="no MPI is installed in this environment"),
+]
 
 
 @pytest.mark.parametrize("ranks", [2, 4])

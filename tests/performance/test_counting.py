@@ -45,26 +45,10 @@ class TestJax:
         # Subtract and scale the outputs; scale and subtract the gradient: a few operations an element.
         assert M * N + K * N <= elementwise <= 5 * (M * N + K * N)
 
-    def test_a_function_that_is_compiled_already_counts_the_same(self) -> None:
-        import jax
-
-        arguments = (self.jnp.ones((K, N)), self.jnp.ones((M, K)))
-        assert count_jax(jax.jit(lambda w, x: x @ w), *arguments).flops == FORWARD
-
     def test_arrays_anywhere_in_the_arguments_tell_that_it_is_jax(self) -> None:
         weights = {"w": self.jnp.ones((K, N))}
         step = describe_step((lambda p, x: x @ p["w"], weights, self.jnp.ones((M, K))), "train.py:step")
         assert (step.name, step.flops, step.source) == ("train.py:step", FORWARD, counting.BY_XLA)
-
-    def test_the_source_says_that_a_loop_counts_once(self) -> None:
-        import jax
-
-        def looped(w: Any, x: Any) -> Any:
-            return jax.lax.scan(lambda carry, _: (carry @ w, None), x, None, length=10)[0]
-
-        step = count_jax(looped, self.jnp.ones((K, K)), self.jnp.ones((M, K)))
-        assert step.flops < 2 * (2 * M * K * K), "XLA now counts each turn of a loop: BY_XLA is to say so"
-        assert "loop counts once" in step.source
 
     def test_a_program_without_an_operation_is_refused(self) -> None:
         with pytest.raises(SettingsError):
@@ -86,9 +70,7 @@ class TestTorch:
         assert step.dtype == "float32"
 
     @pytest.mark.parametrize(("momentum", "times"), [(0.0, 3), (0.9, 5)])
-    def test_a_training_step_moves_the_batch_the_parameters_their_gradients_and_the_optimizers_state(
-        self, momentum: float, times: int
-    ) -> None:
+    def test_a_training_step_moves_batch_parameters_and_state(self, momentum: float, times: int) -> None:
         layer = self.torch.nn.Linear(K, N)
         optimizer = self.torch.optim.SGD(layer.parameters(), lr=0.1, momentum=momentum)
 
@@ -101,31 +83,6 @@ class TestTorch:
         assert step.flops == 2 * FORWARD  # the batch needs no gradient
         # Parameters are read and written and their gradients written; so is momentum read and written.
         assert step.bytes_moved == FLOAT * (M * K + M * N + times * (K * N + N))
-
-    def test_gradients_that_add_up_over_steps_are_read_and_written(self) -> None:
-        layer = self.torch.nn.Linear(K, N, bias=False)
-        step = count_torch(lambda x: layer(x).sum().backward(), self.batch()[0])
-        assert step.bytes_moved == FLOAT * (M * K + 3 * K * N)
-
-    def test_a_batch_cut_from_a_data_set_counts_as_large_as_it_is(self) -> None:
-        data = self.torch.ones(100 * M, K)
-        layer = self.torch.nn.Linear(K, N, bias=False)
-        assert count_torch(lambda: layer(data[M : 2 * M])).bytes_moved == FLOAT * (M * K + K * N)
-
-    def test_two_batches_of_one_data_set_count_both(self) -> None:
-        data = self.torch.ones(100 * M, K)
-        layer = self.torch.nn.Linear(K, N, bias=False)
-
-        def both() -> None:
-            layer(data[:M])
-            layer(data[M : 2 * M])
-
-        assert count_torch(both).bytes_moved == FLOAT * (2 * M * K + K * N)
-
-    def test_the_source_says_that_elementwise_work_counts_nothing(self) -> None:
-        step = describe_step((self.torch.nn.Linear(K, N, dtype=self.torch.float64), self.batch()[0].double()), "step")
-        assert "elementwise operations and the optimizer count 0 flop" in step.source
-        assert step.dtype == "float64"
 
     def test_a_step_of_elementwise_work_alone_is_refused(self) -> None:
         with pytest.raises(SettingsError):

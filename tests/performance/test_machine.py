@@ -41,16 +41,6 @@ def test_caches_are_counted_once_however_many_cores_share_them(four_cores: Path)
     ]
 
 
-def test_where_the_system_does_not_tell_the_caches_are_unknown(tmp_path: Path) -> None:
-    assert caches(tmp_path / "nothing") == []
-
-
-def test_a_cache_that_cannot_be_read_is_left_out_and_the_others_stay(four_cores: Path) -> None:
-    for core in range(3):
-        (four_cores / f"cpu{core}" / "cache" / "index2" / "size").write_text("\n")
-    assert [cache.level for cache in caches(four_cores)] == [1, 3]
-
-
 def test_the_arrays_are_four_times_the_last_cache_or_all_of_the_last_caches() -> None:
     caches = [Cache(level=1, size=32 * KIB, count=8), Cache(level=2, size=KIB * KIB, count=8)]
     assert machine.array_bytes(caches, everywhere=False) == 4 * KIB * KIB
@@ -72,7 +62,7 @@ def environment(threads: int) -> Mapping[str, str]:
     return {**os.environ, "OMP_NUM_THREADS": str(threads), "OPENBLAS_MAIN_FREE": "1"}
 
 
-def test_a_measurement_has_one_core_and_all_in_both_types_and_says_what_steers_blas(
+def test_a_measurement_has_one_core_and_all_in_both_types(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(machine, "array_bytes", lambda caches, everywhere: KIB * KIB)
@@ -86,20 +76,7 @@ def test_a_measurement_has_one_core_and_all_in_both_types_and_says_what_steers_b
     assert roofs.blas
 
 
-def test_a_machine_of_one_core_is_measured_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(machine, "array_bytes", lambda caches, everywhere: KIB * KIB)
-    assert [roof.cores for roof in machine.measure(1, environment, seconds=0.01).roofs] == [1, 1]
-
-
 def test_a_child_that_fails_is_refused_in_one_line_with_its_last_word() -> None:
     with pytest.raises(SettingsError) as refused:
         machine.child("ashtune.performance.machine", "nonsense", environment=os.environ)
     assert "\n" not in str(refused.value)
-
-
-def test_the_triads_arrays_begin_with_a_cache_line_each_at_another_place_of_a_page() -> None:
-    arrays = [machine._aligned(1000, number) for number in range(3)]
-    places = [array.ctypes.data % 4096 for array in arrays]
-    assert all(place % 64 == 0 for place in places)
-    assert len(set(places)) == 3
-    assert [(array.size, array.min(), array.max()) for array in arrays] == [(1000, k, k) for k in (0.0, 1.0, 2.0)]

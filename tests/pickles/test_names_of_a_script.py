@@ -9,7 +9,7 @@ import pytest
 
 import ashtune
 from ashtune.study.journal import NAME, read_events
-from tests.helpers.launching import FAMILY, PYTHON, mpiexec
+from tests.helpers.launching import PYTHON
 
 SCRIPT = '''
     """A script that defines what a training function may need; tests start it in many ways."""
@@ -261,15 +261,3 @@ def test_modules_of_pytorch_are_saved_and_loaded_and_read_by_spawned_processes(t
     pytest.importorskip("torch", reason="PyTorch is not installed")
     (tmp_path / "script.py").write_text(script() + textwrap.dedent(TORCH) + textwrap.dedent(RUN))
     run(tmp_path / "study", "script.py", checks="torch")
-
-
-@pytest.mark.skipif(FAMILY is None, reason="no MPI is installed in this environment")
-@pytest.mark.parametrize("isolate", ["0", "1"])
-def test_so_they_are_in_the_ranks_of_an_mpi_job(isolate: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("CHECKS", "names")
-    monkeypatch.setenv("STUDY", str(tmp_path / "study"))
-    monkeypatch.setenv("ISOLATE", isolate)
-    (tmp_path / "script.py").write_text(whole())
-    ended = mpiexec(3, PYTHON, str(tmp_path / "script.py"))
-    assert ended.status == 0, str(ended)
-    assert_all_were_trained(tmp_path / "study")

@@ -75,9 +75,7 @@ def test_a_model_is_loaded_by_the_script_and_by_a_process_without_it(tmp_path: P
 
 
 @pytest.mark.parametrize("library", ["jax", "torch"])
-def test_what_a_fused_study_saved_becomes_a_model_again(
-    library: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_saved_lane_becomes_a_model(library: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip(library, reason=f"{library} is not installed")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     x = np.linspace(-1, 1, 32, dtype=np.float32)[:, None]

@@ -3,8 +3,6 @@
 import os
 import subprocess
 import textwrap
-import threading
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -87,34 +85,7 @@ def test_what_cannot_be_sent_is_named(names: dict[str, Any], function: str, mess
     assert "\n" not in str(refused.value)
 
 
-def test_what_cannot_be_sent_of_a_closure_a_default_value_and_an_argument_is_named() -> None:
-    lock = threading.Lock()
-
-    def closed(trial: object) -> object:
-        return lock
-
-    def given(trial: object, guard: object = threading.Lock()) -> object:
-        return guard
-
-    def both(trial: object, guard: object) -> object:
-        return guard
-
-    for function, message in [
-        (
-            closed,
-            "(the variable 'lock' of test_what_cannot_be_sent_of_a_closure_a_default_value_and_an_argument_is_named.",
-        ),
-        (given, "(a default value of "),
-        (partial(both, guard=lock), "(an argument of functools.partial is a lock"),
-    ]:
-        with pytest.raises(ObjectiveError) as refused:
-            objectives.pack(function)
-        assert message in str(refused.value)
-
-
-def test_what_makes_a_function_large_is_named_unless_quiet(
-    names: dict[str, Any], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_large_captures_are_named(names: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
     objectives.pack(names["large"])
     (line,) = capsys.readouterr().err.splitlines()
     assert line == (

@@ -55,9 +55,7 @@ PRINTED = "closure 0 failed\nlambda 0 failed\n"
 
 
 @pytest.mark.parametrize("command", [["script.py"], ["-c", textwrap.dedent(CODE)]])
-def test_a_closure_a_lambda_and_a_state_of_its_own_class_in_a_script_and_without_a_file(
-    command: list[str], tmp_path: Path
-) -> None:
+def test_closures_lambdas_and_own_classes_work_in_scripts(command: list[str], tmp_path: Path) -> None:
     (tmp_path / "script.py").write_text(textwrap.dedent(CODE))
     done = subprocess.run(
         [PYTHON, *command], cwd=tmp_path, env=dict(os.environ), capture_output=True, text=True, check=False

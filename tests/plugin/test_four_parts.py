@@ -13,7 +13,7 @@ import pytest
 
 from tests.plugin.installed import install
 
-pytestmark = pytest.mark.timeout(400)
+pytestmark = [pytest.mark.thorough, pytest.mark.timeout(400)]
 SCRIPT = """
 import os
 import time

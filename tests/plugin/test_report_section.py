@@ -33,9 +33,7 @@ def test_it_passes_the_suite(package: None) -> None:
     check_section(Hosts)
 
 
-def test_it_is_in_the_report_with_the_package_and_nothing_is_without(
-    finished_study: Path, tmp_path: Path, request: pytest.FixtureRequest
-) -> None:
+def test_it_needs_the_package(finished_study: Path, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     study = Study.load(finished_study)
     before, plain = study.report_data(), text_of(study)
     assert "hosts" not in before["sections"]

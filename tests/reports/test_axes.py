@@ -7,7 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ashtune.core.jobs import Goal
-from ashtune.figures.axes import log_ticks, metric_axis, outside
+from ashtune.figures.axes import metric_axis, outside
 from ashtune.figures.figure import Axis
 
 LOSS, ACCURACY = Goal("loss", "min"), Goal("accuracy", "max")
@@ -52,13 +52,6 @@ def test_a_value_beyond_all_measure_does_not_spoil_a_logarithmic_axis_and_is_tol
     assert axis.scaled(1e30) == pytest.approx(math.log10(axis.high))
 
 
-def test_an_accuracy_has_the_linear_axis_it_had() -> None:
-    axis = metric_axis([0.5, 0.9, 0.95], ACCURACY)
-    assert (axis.name, axis.title) == ("accuracy", "")
-    assert axis.low < 0.5
-    assert axis.high > 0.95
-
-
 @example([1.0, 0.03125, 2.2e-311], "min")
 @example([1e-320, 1e-321, 5e-324], "min")
 @given(st.lists(st.floats(allow_nan=False, allow_infinity=False), max_size=30), st.sampled_from(["min", "max"]))
@@ -71,15 +64,3 @@ def test_whatever_the_values_the_best_is_in_view(values: list[float], mode: str)
     assert axis.low <= best <= axis.high
     assert math.isfinite(axis.scaled(best))
     assert 0 <= axis.beyond < len(values)
-
-
-@given(st.floats(1e-300, 1e300), st.floats(1.01, 1e200))
-def test_ticks_of_a_logarithmic_axis_are_few_and_lie_within_it(low: float, factor: float) -> None:
-    high = min(low * factor, 1e300)
-    if high <= low:
-        return
-    ticks = log_ticks(low, high)
-    assert len(ticks) <= 13
-    assert all(low <= tick <= high for tick in ticks)
-    if high / low > 5:
-        assert ticks

@@ -7,9 +7,8 @@ from ashtune.analysis.timeline import Timeline
 from ashtune.core.events import JobFinished, SessionStarted, TrialStarted, WorkerJoined, WorkerLost
 from ashtune.core.jobs import Goal, TrialId, WorkerId
 from ashtune.core.ladder import Ladder
-from ashtune.reports.baseline import Run, RungCost, baseline_figure, baseline_table, baseline_words
+from ashtune.reports.baseline import Run, RungCost, baseline_figure, baseline_words
 from ashtune.reports.baseline import run_of as baseline_run
-from ashtune.reports.terminal.text import as_text
 
 
 def run_of(models: int, seconds: list[float], epochs: list[int], *, scheduler: str = "sh", workers: int = 1) -> Run:
@@ -37,25 +36,6 @@ def test_rungs_of_equal_cost_are_said_to_cost_the_same_and_the_lowest_is_explain
         "(on average) are trained for 2 times the epochs."
     )
     assert lowest.startswith("The lowest rung cost 2.0 times their mean: 64 epochs from nothing")
-
-
-def test_rungs_whose_epochs_cost_differently_are_said_not_to_cost_the_same_and_why() -> None:
-    _, differ, *_ = baseline_words(run_of(64, [6.4, 3.2, 6.4, 3.2], [64, 32, 32, 32]), unit="epoch")
-    assert "not about the same" in differ
-    assert "One epoch cost 100 to 200 ms, most on the way to 4" in differ
-    assert "epochs, as trials are whole" not in differ
-
-
-def test_rungs_that_train_differently_much_are_said_to() -> None:
-    _, differ, *_ = baseline_words(run_of(8, [0.8, 0.2, 0.2, 0.4], [8, 2, 2, 4]), unit="epoch")
-    assert "They train 2 to 4 epochs, as trials are whole" in differ
-    assert "cost 100 to" not in differ
-
-
-def test_two_rungs_are_not_compared_with_themselves() -> None:
-    assert baseline_words(run_of(8, [0.8, 0.2], [8, 2]), unit="epoch")[1:] == [
-        "Too few rungs were reached to compare what they cost."
-    ]
 
 
 def test_a_worker_that_took_a_lost_one_s_place_is_no_second_worker() -> None:
@@ -86,19 +66,3 @@ def test_the_figure_stacks_each_study_s_rungs_to_its_total() -> None:
     assert [sum(bar.y[at] for bar in figure.data) for at in (0, 1)] == pytest.approx([6.4, 16.0])
     assert list(figure.data[0].x) == ["32", "64"]
     assert figure.data[3].y[0] == 0, "nobody of 32 models reached the fourth rung of this series"
-
-
-def test_a_parallel_study_stands_beside_the_sequential_one() -> None:
-    beside = run_of(64, [6.6, 3.3, 3.1, 3.2], [66, 33, 32, 32], scheduler="ash", workers=2)
-    figure = baseline_figure([HALVED, beside], unit="epoch")
-    models, who = figure.data[0].x
-    assert list(models) == ["64", "64"]
-    assert list(who) == ["sh, 1 worker", "ash, 2 workers"]
-
-
-def test_the_table_has_a_line_a_study_and_a_column_a_rung() -> None:
-    text = as_text(baseline_table([HALVED], unit="epoch"), width=140)
-    header, line = text.splitlines()[0], text.splitlines()[-1]
-    assert [f"to {resource}" in header for resource in (1, 2, 4, 8)] == [True] * 4
-    assert line.split()[:5] == ["64", "sh", "1", "6.40", "3.30"]
-    assert text.isascii()

@@ -24,10 +24,6 @@ def test_quantiles_are_those_of_the_tables(freedom: int) -> None:
         assert t_quantile(probability, freedom) == pytest.approx(expected, rel=0.005)
 
 
-def test_one_more_value_of_one_configuration_gives_no_interval() -> None:
-    assert interval([1.0], [[2.0]], 0) == (2.0, None)
-
-
 def test_more_values_of_one_configuration_give_the_interval_of_students_t() -> None:
     mean, half = interval([1.5], [[2.0, 1.0, 3.0]], 0)
     assert mean == 2.0
@@ -46,9 +42,7 @@ def test_a_mean_that_noise_explains_is_drawn_to_the_others_and_one_that_it_does_
 
 @pytest.mark.parametrize(("count", "times"), [(1, 3), (2, 2), (3, 1), (5, 1), (5, 2), (8, 3)])
 @pytest.mark.parametrize("spread", [0.1, 1.0, 10.0])
-def test_the_interval_holds_the_true_mean_of_the_winner_as_often_as_it_says(
-    count: int, times: int, spread: float
-) -> None:
+def test_the_interval_covers_as_often_as_it_says(count: int, times: int, spread: float) -> None:
     """1,000 studies of 40 results each: 90 % are 900 with a deviation of 9.5. It is an approximation: 4 deviations less
     are allowed, and any number more.
     """
@@ -127,20 +121,8 @@ def test_nobody_is_named_before_all_that_is_wanted_is_there() -> None:
     assert one.named(None, 5, 1) is None
 
 
-def test_values_whose_squares_no_float_holds_name_nobody() -> None:
-    large = 1.7e308
-    assert confirmed({3: (large, [large, -large])}).named(Confirm(1, 2), 1, 1) is None
-    assert confirmed({3: (large, [large, large])}).named(Confirm(1, 2), 1, 1) is None
-
-
 def test_values_that_are_the_first_ones_again_are_noiseless() -> None:
     named = confirmed({3: (0.1, [0.1, 0.1]), 5: (0.2, [0.2, 0.2])}).named(Confirm(2, 2), 2, 1)
     assert named is not None
     assert named.is_noiseless
     assert (named.mean, named.low, named.high) == (0.1, 0.1, 0.1)
-
-
-def test_it_counts_how_many_have_ended() -> None:
-    confirmations = confirmed({3: (0.1, [0.1, None])})
-    confirmations.start(TrialId(200), BestResult(TrialId(3), 1, 9, 0.1, {"loss": 0.1}))
-    assert (len(confirmations), confirmations.ended) == (3, 2)

@@ -8,23 +8,20 @@ import pytest
 from ConfigSpace import ConfigurationSpace, EqualsCondition, Float
 
 from ashtune.analysis.results import Results
-from ashtune.core.events import JobFailed, JobFinished
-from ashtune.core.jobs import Constraint, Goal, TrialId, WorkerId
+from ashtune.core.jobs import Goal
 from ashtune.figures import contour as module
 from ashtune.figures.contour import (
     ENOUGH,
     FINE,
     LEAST_WIDTH,
     NEAR,
-    POINTS,
     STEPS,
     Contour,
     contour,
 )
 from ashtune.reports.plot import plot
 from ashtune.space.space import Space
-from tests.helpers.made_up import tell
-from tests.reports.crowd import CROWD_SPACE, LOSS, MANY, crowd, crowd_configuration, results_of
+from tests.reports.crowd import results_of
 
 SPACE = {"rate": Float("rate", (1e-4, 1.0), log=True), "momentum": (0.0, 1.0), "act": ["relu", "tanh"], "k": [7]}
 
@@ -113,12 +110,6 @@ def test_it_is_made_of_the_results_at_the_highest_rung_that_has_enough(at_second
     assert drawn.total == len(drawn.trials) == (at_second if resource == 3 else 100)
 
 
-def test_where_no_rung_has_enough_it_is_the_one_with_the_most() -> None:
-    results = results_of([loss_of(trial) for trial in range(20)], [int(trial < 5) for trial in range(20)])
-    drawn = smoothed(results, "rate", "act")
-    assert (drawn.resource, drawn.total) == (1, 20)
-
-
 def test_of_two_choices_each_cell_is_the_plain_mean_of_its_own_trials_and_says_it() -> None:
     space = {"act": ["relu", "tanh"], "norm": ["none", "batch", "layer"]}
     configurations = [{"act": "relu", "norm": "none"}] * 3 + [{"act": "tanh", "norm": "layer"}] * 2
@@ -143,35 +134,6 @@ def test_a_choice_beside_a_number_is_a_strip_of_its_own() -> None:
     figure = figure_of(results_of([loss(trial) for trial in range(80)]), "momentum", "act")
     assert list(figure.layout.yaxis.ticktext) == ["relu", "tanh"]
     assert figure.layout.xaxis.type != "log"
-
-
-def test_losses_over_decades_have_a_geometric_mean_and_a_logarithmic_scale() -> None:
-    configurations = [{"a": "x", "b": "u"}] * 30 + [{"a": "y", "b": "v"}] * 30
-    losses = [10.0 ** (-trial / 15) for trial in range(60)]
-    results, space = results_of(losses), {"a": ["x", "y"], "b": ["u", "v"]}
-    drawn = smoothed(results, "a", "b", configurations.__getitem__, space)
-    assert drawn.scale.is_log
-    geometric = [math.exp(sum(map(math.log, part)) / 30) for part in (losses[:30], losses[30:])]
-    assert [drawn.grid[0][0], drawn.grid[1][1]] == pytest.approx(geometric, rel=1e-4)
-    figure = figure_of(results, "a", "b", configurations.__getitem__, space)
-    assert "The scale of loss is logarithmic." in words(figure)
-    ticks = zip(figure.data[0].colorbar.tickvals, figure.data[0].colorbar.ticktext, strict=True)
-    assert all(float(text) == pytest.approx(10**tick, rel=1e-3) for tick, text in ticks)
-
-
-def test_one_terrible_result_spoils_no_mean() -> None:
-    losses = [loss_of(trial) for trial in range(60)]
-    drawn = smoothed(results_of([*losses, 1e12]), "rate", "momentum")
-    assert max(value for _, _, value in places_of(drawn) if value is not None) < 10
-    figure = figure_of(results_of([*losses, 1e12]), "rate", "momentum")
-    assert "1 result far worse than most" in words(figure)
-
-
-def test_failures_and_results_that_are_not_finite_are_not_smoothed() -> None:
-    results = results_of([*(loss_of(trial) for trial in range(50)), math.nan])
-    tell(results, JobFailed(2.0, worker=WorkerId(0), trial=TrialId(51), rung=0, seconds=1.0, reason="ValueError"))
-    drawn = smoothed(results, "rate", "momentum")
-    assert (drawn.total, len(drawn.trials)) == (50, 50)
 
 
 def test_trials_without_one_of_the_two_are_left_out_and_how_many_is_said() -> None:
@@ -204,26 +166,6 @@ def test_the_best_trial_is_a_star_and_the_better_side_of_the_scale_is_the_strong
     assert figure_of(accuracies, "rate", "momentum").data[0].colorscale[1][1].endswith(",1)")
 
 
-def test_a_result_that_violates_a_constraint_is_not_the_star() -> None:
-    goal = Goal("loss", "min", constraints=(Constraint("size", "<=", 1.0),))
-    results = Results(goal)
-    for trial in range(50):
-        metrics = {"loss": 1.0 + trial, "size": 2.0 if trial < 3 else 1.0}
-        results.event(
-            JobFinished(1.0, worker=WorkerId(0), trial=TrialId(trial), rung=0, resource=1, metrics=metrics, seconds=1)
-        )
-    assert smoothed(results, "rate", "momentum").trials[0] == 3
-
-
-def test_choices_and_the_name_of_the_metric_are_text_and_no_markup() -> None:
-    space = {"a": ["<i>x", "y"], "b": (0.0, 1.0)}
-    configurations = [{"a": ["<i>x", "y"][trial % 2], "b": trial / 10} for trial in range(9)]
-    results = results_of([0.1 * trial for trial in range(9)], goal=Goal("<u>loss", "min"))
-    text = figure_of(results, "a", "b", configurations.__getitem__, space).to_json().replace("\\u003c", "<")
-    assert "<i>" not in text
-    assert "<u>" not in text
-
-
 @pytest.mark.parametrize(
     ("losses", "y", "why"),
     [
@@ -237,14 +179,3 @@ def test_where_there_is_nothing_to_draw_the_figure_says_why(losses: list[float],
     figure = figure_of(results_of(losses), "rate", y)
     assert not figure.data
     assert figure.layout.annotations[0].text == why
-
-
-@pytest.mark.slow
-def test_of_100_000_trials_a_sample_is_smoothed_and_the_figure_is_light() -> None:
-    results = Results(LOSS)
-    for event in crowd():
-        results.event(event)
-    figure = figure_of(results, "depth", "momentum", crowd_configuration, CROWD_SPACE)
-    assert len(figure.to_json()) < 200_000
-    assert sum(len(trace.x) for trace in figure.data[1:]) == POINTS
-    assert f"The smoothed mean of {MANY // 64:,} results at epoch 64." in words(figure)

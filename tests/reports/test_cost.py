@@ -62,8 +62,3 @@ def test_trials_that_failed_are_not_compared_as_their_epochs_are_not_known() -> 
     section = cost(*[({"width": n}, 0.0 if n == 3 else 1.0) for n in range(12)])
     slowest = section.data()["slowest"]
     assert [row["trial"] for row in slowest] == [0, 1, 2, 4, 5, 6, 7, 8, 9, 10]
-
-
-def test_of_few_trials_or_of_none_nothing_is_said_of_what_they_depend_on() -> None:
-    assert "It takes longer" not in text_of(cost(*[({"width": n}, 1.0 + n) for n in range(9)]))
-    assert text_of(cost()) == "" and cost().data() == {}

@@ -10,11 +10,10 @@ from hypothesis import strategies as st
 from ashtune.analysis.curves import MOST, Curves
 from ashtune.analysis.sampling import scattered
 from ashtune.analysis.trials import curves_dataframe
-from ashtune.core.events import Event, JobFinished, JobPaused
+from ashtune.core.events import JobFinished, JobPaused
 from ashtune.core.jobs import Goal, TrialId, WorkerId
 from ashtune.core.ladder import Ladder
 from ashtune.figures import curves as module
-from ashtune.figures.curves import POINTS
 from ashtune.reports.plot import plot
 from tests.helpers.made_up import ACCURACY, MadeUpStudy
 from tests.reports.crowd import LOSS, MANY, RUNGS, crowd, crowd_loss
@@ -111,16 +110,6 @@ def test_of_100_000_trials_the_best_and_a_fixed_sample_are_kept_and_no_more_at_a
         assert curve.resources[-1] == RUNGS[curve.rung]
 
 
-@pytest.mark.slow
-def test_the_figure_of_100_000_trials_is_light_and_says_how_many_it_shows() -> None:
-    curves = folded(crowd())
-    figure = curves_figure(curves, unit="epoch")
-    assert len(figure.to_json()) < 600_000
-    assert "120 of 100,000 curves: the best and a sample" in figure.layout.xaxis.title.text
-    assert figure.to_json() == curves_figure(folded(crowd()), unit="epoch").to_json()
-    assert figure.layout.xaxis.type == "log"
-
-
 def test_there_is_a_line_for_each_rung_parted_between_trials_and_the_best_is_on_top_with_its_name() -> None:
     events = [
         *(result(trial, 0, {1: 0.9, 2: 0.8 + trial / 100}) for trial in range(4)),
@@ -149,45 +138,3 @@ def test_what_is_not_finite_is_a_gap_and_a_point_alone_is_a_dot() -> None:
     assert list(line.y) == [0.9, None, 0.7, None, 0.5, 0.4, None]
     assert not line.connectgaps
     assert list(zip(dots.x, dots.y, strict=True)) == [(1, 0.9), (3, 0.7), (6, 0.4)]
-
-
-def test_a_trial_that_diverges_keeps_the_rung_of_its_last_finite_result_and_is_not_the_best() -> None:
-    curves = folded([result(0, 0, {1: 0.1}), result(1, 0, {1: 0.5}), result(0, 1, {2: None}, start=1)])
-    assert [(curve.trial, curve.rung, curve.loss) for curve in curves.shown()] == [(1, 0, 0.5), (0, 0, 0.1)]
-    later = folded([result(0, 0, {1: 0.1}), result(1, 1, {2: 0.5}), result(0, 1, {2: None}, start=1)])
-    assert curves_figure(later, unit="epoch").data[-2].name == "best: trial 1, 0.5"
-
-
-def test_a_curve_without_a_result_or_without_a_finite_value_is_named_so() -> None:
-    paused = JobPaused(1.0, worker=W, trial=TrialId(0), rung=0, resource=2, seconds=1, curve=[(1, {"loss": 0.95})])
-    figure = curves_figure(folded([paused, result(1, 0, {2: None})]), unit="epoch")
-    assert [trace.name for trace in figure.data if trace.showlegend] == ["no result yet"]
-    assert "1 curve without a finite value not drawn" in figure.layout.xaxis.title.text
-    nothing = curves_figure(folded([result(1, 0, {2: None})]), unit="epoch")
-    assert not nothing.data
-    assert nothing.layout.annotations[0].text == "no trial has reported a finite result"
-
-
-def test_a_terrible_value_does_not_flatten_the_others() -> None:
-    figure = curves_figure(
-        folded([result(trial, 0, {1: 1e9, 2: 0.5, 3: 0.4 + trial / 10}) for trial in range(4)]), unit="epoch"
-    )
-    assert figure.layout.yaxis.range[1] < 2
-    assert "4 values outside of the view" in figure.layout.xaxis.title.text
-
-
-def test_long_curves_are_thinned_to_what_a_page_can_carry_with_both_ends() -> None:
-    events: list[Event] = [result(trial, 0, {at: 1 / (at + trial) for at in range(1, 501)}) for trial in range(100)]
-    lines = [trace for trace in curves_figure(folded(events), unit="epoch").data if trace.mode == "lines"]
-    assert sum(x is not None for trace in lines for x in trace.x) <= POINTS
-    assert lines[0].x[0] == 1
-    assert lines[0].x[-2] == 500
-
-
-@pytest.mark.parametrize("rungs", [0, 5])
-def test_colours_are_those_of_the_ladder_where_it_is_known(rungs: int) -> None:
-    from ashtune.figures.looks import rung_colors
-
-    ladder = [2**rung for rung in range(rungs)]
-    figure = curves_figure(folded([result(0, 0, {1: 0.5}), result(0, 1, {2: 0.4}, start=1)]), ladder, unit="epoch")
-    assert figure.data[0].line.color == rung_colors(rungs or 2)[1]

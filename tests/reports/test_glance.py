@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from typing import Any
 
-import msgspec
 import pytest
 
 from ashtune.analysis.loading import Outcome, StudyInfo
@@ -82,22 +81,3 @@ def test_the_next_step_is_one_that_can_be_taken(outcome: Outcome, can_resume: bo
     calls = seen(outcome, can_resume=can_resume).calls
     assert ("resume" in calls) == bool(call)
     assert call in calls
-
-
-def test_a_study_without_a_result_says_so_and_why() -> None:
-    shown = seen(trouble=1.0)
-    assert "No trial has a result: " in glance_text(shown)
-    assert "No trial has a result: " in glance_html(shown)
-
-
-def test_colours_are_the_notebooks_own() -> None:
-    text = glance_html(seen())
-    assert "color" not in text
-    assert "background" not in text
-
-
-def test_a_name_of_a_metric_in_brackets_is_no_style_of_the_terminal() -> None:
-    shown = seen()
-    table = msgspec.structs.replace(shown, name="[bold]digits[/bold]", facts="[red]64 trials")
-    assert "[bold]digits[/bold]: complete" in glance_text(table)
-    assert "[red]64 trials" in glance_text(table)

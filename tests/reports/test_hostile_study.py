@@ -98,9 +98,8 @@ def test_in_the_figures_nothing_hostile_is_markup_or_invisible(pages: dict[str, 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here: apt-get install chromium")
 @pytest.mark.parametrize("name", ["report", "whatif"])
-def test_a_browser_runs_nothing_of_a_hostile_study_and_draws_its_figures(
-    pages: dict[str, Path], name: str, tmp_path: Path
-) -> None:
+@pytest.mark.thorough
+def test_a_browser_runs_nothing_hostile(pages: dict[str, Path], name: str, tmp_path: Path) -> None:
     ask = (
         "document.title = [document.pwned, document.scripts.length, document.querySelectorAll('img').length,"
         "document.querySelectorAll('.figure .main-svg').length > 0].join();"

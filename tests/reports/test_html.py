@@ -39,13 +39,6 @@ def test_the_figures_data_reads_back_as_it_was() -> None:
     assert 'id="figure-one"' in page
 
 
-def test_a_section_without_anything_is_left_out() -> None:
-    sections = [html.section("nothing", "Nothing here", []), html.section("s", "S", [html.words("w")])]
-    page = html.page("p", [], sections, footer="")
-    assert "Nothing here" not in page
-    assert '<a href="#s">S</a>' in page
-
-
 def test_a_table_of_the_terminal_keeps_its_cells_header_and_footer() -> None:
     table = Table(show_footer=True)
     table.add_column("to epoch", "in all")
@@ -55,19 +48,6 @@ def test_a_table_of_the_terminal_keeps_its_cells_header_and_footer() -> None:
     assert "<th>to epoch</th><th>time</th>" in block
     assert "<td>1</td><td>2 s</td>" in block
     assert "<th>in all</th><th>3 s</th>" in block
-
-
-def test_a_line_in_bold_stays_bold_in_the_page() -> None:
-    table = Table()
-    table.add_column("workers")
-    table.add_row("1")
-    table.add_row("2", style="bold")
-    assert "<tr><td>1</td></tr><tr><td><b>2</b></td></tr>" in html.table(table).html
-
-
-def test_a_title_of_two_lines_in_the_terminal_is_one_line_in_the_page() -> None:
-    table = Table("times\nfaster", "effi-\nciency")
-    assert "<th>times faster</th><th>efficiency</th>" in html.table(table).html
 
 
 def test_what_nobody_sees_is_shown_as_its_escape_in_text_and_figures() -> None:

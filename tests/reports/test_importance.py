@@ -2,7 +2,6 @@
 
 import math
 import random
-import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -10,11 +9,10 @@ import pytest
 from ConfigSpace import ConfigurationSpace, EqualsCondition, Float
 
 from ashtune.analysis.results import Results
-from ashtune.core.errors import SettingsError
 from ashtune.core.events import JobFailed, JobFinished
 from ashtune.core.jobs import TrialId, WorkerId
 from ashtune.figures import importance as module
-from ashtune.figures.importance import BARS, Importance, Weight, importance
+from ashtune.figures.importance import Importance, Weight, importance
 from ashtune.figures.looks import BLUE, GREY
 from ashtune.reports.plot import plot
 from ashtune.space.space import Space
@@ -86,12 +84,6 @@ def test_of_pure_noise_it_says_that_it_means_nothing() -> None:
     assert "mean nothing" in figure.layout.xaxis.title.text.replace("</span><br>", " ")
 
 
-def test_a_few_losses_beyond_all_measure_hide_nothing() -> None:
-    answer = importance(results_of(lambda trial: 1e300 if trial % 20 == 0 else of_rate(trial)), configuration, RECORD)
-    assert answer.weights[0].name == "rate"
-    assert answer.is_meaningful
-
-
 def test_a_hyperparameter_that_makes_trials_fail_or_diverge_is_important() -> None:
     results = Results(LOSS)
     for trial in range(80):
@@ -150,17 +142,6 @@ def test_what_decided_who_survives_comes_first_and_what_matters_among_survivors_
     assert answer.words_of_best().startswith("among the best 40 trials, R2 = 0.99: momentum ")
 
 
-def test_of_fewer_than_60_trials_there_is_no_second_reading() -> None:
-    answer = importance(results_of(of_rate, 59), configuration, RECORD)
-    assert answer.is_meaningful
-    assert answer.best is None
-    assert not answer.words_of_best()
-
-
-def test_no_importance_is_below_zero_or_above_one() -> None:
-    assert all(0 <= weight.share <= 1 for weight in importance(results_of(noise), configuration, RECORD).weights)
-
-
 def test_a_hyperparameter_that_a_search_has_settled_is_as_important_as_over_its_whole_range() -> None:
     def settled(trial: int) -> dict[str, Any]:
         chance = random.Random(trial)
@@ -181,23 +162,6 @@ def test_trials_of_a_higher_rung_exchange_their_values_by_their_order_there() ->
     for trial, loss in [(1, 9.0), (3, 8.0), (2, 7.0)]:
         results.event(finished(trial, 1, loss))
     assert module._values(results) == {0: 0.4, 2: 0.1, 3: 0.2, 1: 0.3, 4: 0.5}
-
-
-def test_trials_that_enter_at_a_higher_rung_get_values_of_those_there() -> None:
-    results = Results(LOSS)
-    for trial, loss in enumerate([0.4, 0.1, 0.2]):
-        results.event(finished(trial, 0, loss))
-    for trial, loss in [(1, 9.0), (2, 6.0), (3, 7.0), (4, 8.0)]:
-        results.event(finished(trial, 1, loss))
-    assert module._values(results) == {0: 0.4, 2: 0.1, 3: 0.1, 4: 0.2, 1: 0.2}
-
-
-def test_a_trial_that_failed_at_a_high_rung_is_as_bad_as_one_that_failed_at_the_lowest() -> None:
-    results = results_of(of_rate, 30)
-    for trial, rung in ((29, 1), (30, 0)):
-        tell(results, JobFailed(2.0, worker=W, trial=TrialId(trial), rung=rung, seconds=1.0, reason="ValueError"))
-    values = module._values(results)
-    assert values.pop(TrialId(29)) == values.pop(TrialId(30)) > max(values.values())
 
 
 @pytest.mark.parametrize(
@@ -235,13 +199,6 @@ def test_the_figure_has_a_bar_with_its_error_for_each_hyperparameter_the_first_o
     assert "R2 = 0.75" in words
 
 
-def test_of_very_many_hyperparameters_the_first_are_shown_and_how_many_there_are() -> None:
-    weights = [Weight(f"h{number}", 1 / (number + 1), 0.0) for number in range(50)]
-    figure = plot(module.importance_figure(Importance(trials=60, total=60, r2=0.75, weights=weights)))
-    assert len(figure.data[0].x) == BARS
-    assert f"the {BARS} most important of 50" in figure.layout.xaxis.title.text
-
-
 def test_of_100_000_trials_a_sample_is_measured_and_the_answer_is_always_the_same() -> None:
     results = Results(LOSS)
     for event in crowd():
@@ -251,9 +208,3 @@ def test_of_100_000_trials_a_sample_is_measured_and_the_answer_is_always_the_sam
     assert (answer.trials, answer.total) == (100, MANY)
     assert answer == importance(results, crowd_configuration, record, most=100)
     assert len(plot(module.importance_figure(answer)).to_json()) < 600_000
-
-
-def test_without_scikit_learn_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "sklearn.ensemble", None)
-    with pytest.raises(SettingsError):
-        importance(results_of(of_rate), configuration, RECORD)

@@ -3,8 +3,6 @@
 import itertools
 from typing import Any
 
-import pytest
-
 from ashtune.analysis.tally import Tally
 from ashtune.core.jobs import Goal
 from ashtune.core.ladder import Ladder
@@ -70,27 +68,9 @@ def test_the_expected_number_stands_beside_the_actual_one_as_a_mark_and_in_words
         assert f"best accuracy {rung.best.metrics['accuracy']:.4g}" in text
 
 
-def test_where_nobody_knows_what_to_expect_there_is_no_mark() -> None:
-    figure = ladder_figure(tally_of(20)[0], None, unit="epoch")
-    assert "expected" not in figure.to_json()
-
-
 def test_a_band_leads_from_the_promoted_trials_to_the_rung_above() -> None:
     tally, _ = tally_of(81)
     bands = [trace for trace in lines_of(ladder_figure(tally, unit="epoch")) if trace.fill == "toself"]
     assert [max(band.x) for band in bands] == [rung.promoted for rung in tally.rungs[:-1]]
     for number, band in enumerate(bands):
         assert number < min(band.y) < max(band.y) < number + 1
-
-
-def test_a_study_in_which_nothing_has_begun_says_so() -> None:
-    figure = ladder_figure(Tally(LADDER, ACCURACY), unit="epoch")
-    assert not figure.data
-    assert figure.layout.annotations[0].text == "no trial has begun"
-
-
-@pytest.mark.parametrize("metric", ["<b>accuracy", "accuracy"])
-def test_the_name_of_the_metric_is_text(metric: str) -> None:
-    tally, _ = tally_of(20)
-    tally.goal = Goal(metric, "max")
-    assert "<b>accuracy" not in ladder_figure(tally, unit="epoch").to_json().replace("\\u003c", "<")

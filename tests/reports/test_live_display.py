@@ -5,10 +5,8 @@ import itertools
 import math
 import re
 import sys
-from collections import Counter
 from typing import Any
 
-import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -23,10 +21,8 @@ from ashtune.core.jobs import TrialId, WorkerId
 from ashtune.core.ladder import Ladder
 from ashtune.figures.looks import TRIALS
 from ashtune.reports.terminal.frame import Frame
-from ashtune.reports.terminal.live import Display, LiveDisplay, PlainDisplay, display_for, progress_line
+from ashtune.reports.terminal.live import Display, LiveDisplay, PlainDisplay, display_for
 from ashtune.reports.terminal.text import Visible
-from ashtune.schedulers.registry import view_of
-from ashtune.search.origins import Sort
 from tests.helpers.made_up import ACCURACY, MadeUpStudy, tell
 
 LADDER = Ladder(1, 64, 2)
@@ -83,9 +79,7 @@ def words(line: str) -> list[str]:
     steps=st.integers(0, 1500),
     workers=st.sampled_from([1, 4, 64]),
 )
-def test_a_frame_never_wraps_and_never_is_higher_than_the_terminal(
-    width: int, height: int, steps: int, workers: int
-) -> None:
+def test_a_frame_fits_the_terminal(width: int, height: int, steps: int, workers: int) -> None:
     lines = drawn(*part_of_a_study(workers, steps=steps), width, height)
     assert len(lines) < height
     assert max(cell_len(line) for line in lines) <= width
@@ -99,36 +93,6 @@ def test_in_80_columns_nothing_of_the_frame_is_cut_off() -> None:
     assert "…" not in text
 
 
-def test_in_40_columns_the_time_left_and_the_counts_of_every_rung_can_be_read() -> None:
-    tally, info = part_of_a_study()
-    lines = [words(line) for line in drawn(tally, info, 40, 24)]
-    assert any("left" in line for line in lines)
-    (header,) = (number for number, line in enumerate(lines) if line[:1] == ["epoch"])
-    assert lines[header] == ["epoch", "trained", "running", "failed"]
-    counts = [[f"{n}" if n else "-" for n in (r.trained, r.running, r.failed)] for r in reversed(tally.rungs)]
-    assert [line[2:] for line in lines[header + 1 :][: len(counts)]] == counts
-
-
-def test_of_64_workers_16_are_shown_and_the_others_counted() -> None:
-    lines = drawn(*part_of_a_study(64, 1000, 3000, trouble=0.0), 120, 40)
-    assert sum(" of " in line and "trial " in line for line in lines) <= 16
-    assert words(lines[-2]) == ["...", "and", "48", "more"]
-
-
-def test_where_no_worker_can_be_shown_none_is_counted_as_more() -> None:
-    tally, info = part_of_a_study(64)
-    shown = [" ".join(drawn(tally, info, 80, height)) for height in range(10, 40)]
-    assert [" more" in text for text in shown] == [re.search(r"trial +\d+  ", text) is not None for text in shown]
-
-
-def test_where_rows_are_few_workers_go_first_and_the_top_rung_stays() -> None:
-    tally, info = part_of_a_study()
-    rows = {height: drawn(tally, info, 80, height) for height in (40, 17, 10)}
-    assert [any(re.search(r"epoch +\d+ of ", line) for line in rows[h]) for h in rows] == [True, False, False]
-    assert all(any(words(line)[:1] == ["64"] for line in lines) for lines in rows.values())
-    assert any(words(line)[:1] == ["1"] for line in rows[17])
-
-
 def test_the_bars_are_equally_long_and_as_full_as_the_rungs() -> None:
     tally, info = part_of_a_study(trouble=0.0, steps=700)
     lines = [words(line) for line in drawn(tally, info, 100, 40)]
@@ -139,25 +103,6 @@ def test_the_bars_are_equally_long_and_as_full_as_the_rungs() -> None:
         full = [glyph for glyph in bar if glyph in GLYPHS]
         assert len(full) == pytest.approx(share * len(bar), abs=3)
         assert bool(full) == (share > 0)
-
-
-@pytest.mark.parametrize("encoding", ["ascii", "iso-8859-1"])
-def test_without_unicode_the_frame_has_only_what_the_encoding_has(encoding: str) -> None:
-    tally, info = part_of_a_study()
-    info = msgspec.structs.replace(info, name="größe", configuration=lambda trial: {"学習率": trial})
-    for width in (30, 120):
-        text = "\n".join(drawn(tally, info, width, 40, encoding))  # the stream refuses other characters
-        assert (r"gr\xf6\xdfe" if encoding == "ascii" else "größe") in text
-    assert r"\u5b66\u7fd2\u7387=" in text
-    assert "===" in text and "---" in text
-
-
-def test_a_study_that_has_just_begun_says_that_workers_start() -> None:
-    tally, info = part_of_a_study(steps=1)
-    text = "\n".join(drawn(tally, info, 80, 24))
-    assert "4 starting" in text
-    assert "0 of 256 trials" in text
-    assert "best" not in text
 
 
 def test_failures_and_the_reason_to_stop_are_on_the_screen_word_for_word() -> None:
@@ -210,49 +155,6 @@ def test_a_terminal_shows_frames_and_what_is_printed_above_them_whole(monkeypatc
     assert re.sub(r"\x1b\[\?2026h.*?\x1b\[\?2026l", "", text, flags=re.DOTALL) == ""
 
 
-def test_what_the_scheduler_says_of_itself_is_one_line_of_the_display() -> None:
-    tally, info = part_of_a_study()
-    says = msgspec.structs.replace(info, notes=lambda: "rung 2\nwaits")
-    shown, silent = ("\n".join(drawn(tally, each, 120, 40)) for each in (says, info))
-    assert "rung 2 waits" in shown
-    assert "waits" not in silent
-
-
-def test_a_study_whose_search_learns_shows_the_shares_of_proposals_and_draws() -> None:
-    tally, info = part_of_a_study()
-    assert "random" not in "\n".join(drawn(tally, info, 120, 40))
-    tally.sorts = Counter({Sort.RANDOM: tally.started - 3, Sort.MODEL: 1, Sort.MUTATION: 1, Sort.STANDING_IN: 1})
-    [line] = [line for line in drawn(tally, info, 120, 40) if "mutations" in line]
-    assert re.search(r"trials \d+ % by the model, \d+ % mutations, \d+ % random", line)
-
-
-def test_no_control_character_of_a_study_reaches_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TERM", "xterm-256color")
-    nasty = "a\x1b[31mb\x07\x9bc\u202ed\rz[/]"
-    tally, info = part_of_a_study(trouble=0.0)
-    hostile = view_of({"kind": nasty}, LADDER, LADDER, 0)
-    info = msgspec.structs.replace(
-        info,
-        name=nasty,
-        directory=nasty,
-        scheduler=hostile,
-        configuration=lambda trial: {nasty: nasty},
-    )
-    tell(tally, JobFailed(tally.now, worker=WorkerId(0), trial=TrialId(3), rung=0, seconds=0.1, reason=nasty))
-    tally.event(StopRequested(tally.now, nasty))
-    terminal, plain = Terminal(), io.StringIO()
-    with display_for(tally, info, stream=terminal) as display:
-        display.tick(1.0)
-    lines = PlainDisplay(tally, info, plain)
-    for second in (1, 9, 19):
-        lines.tick(second)
-    for text in (terminal.getvalue(), plain.getvalue()):
-        assert "\x1b[31mb" not in text
-        assert not set(text) & set("\x07\x9b\u202e")
-    assert r"a\x1b[31mb" in terminal.getvalue()
-    assert all(cell_len(line) <= 60 for line in drawn(tally, info, 60, 30))
-
-
 def test_the_live_display_draws_at_most_five_frames_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TERM", "xterm")
     tally, info = part_of_a_study()
@@ -282,19 +184,6 @@ def test_a_plain_line_comes_every_five_seconds_and_none_at_once() -> None:
         for tenth in range(1, 161):
             display.tick(1000 + tenth / 10)
     assert len(stream.getvalue().splitlines()) == 3
-
-
-def test_a_plain_line_says_how_far_the_study_is() -> None:
-    tally, info = part_of_a_study(trouble=0.0)
-    line = progress_line(tally, info)
-    assert line.isascii()
-    best = tally.best
-    assert best is not None
-    assert f"] {tally.tried} of 256 trials, {tally.rungs[-1].arrived} at the top rung; best accuracy=0.9" in line
-    assert f" at epoch 64, the top rung (trial {best.trial}); 4 workers 9" in line
-    assert line.endswith(" left")
-    tally.sorts[Sort.MODEL] = tally.started // 2
-    assert f"] {tally.tried} of 256 trials, 50 % proposed, " in progress_line(tally, info)
 
 
 def test_the_estimate_of_the_time_left_comes_true_within_a_quarter() -> None:

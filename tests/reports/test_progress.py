@@ -13,10 +13,9 @@ from ashtune.core.events import Event, JobFinished, JobPaused, SessionStarted, T
 from ashtune.core.jobs import Goal, TrialId, WorkerId
 from ashtune.core.ladder import Ladder
 from ashtune.figures import best as module
-from ashtune.figures.best import STEPS_SHOWN
 from ashtune.reports.plot import plot
 from tests.helpers.made_up import ACCURACY, MadeUpStudy
-from tests.reports.crowd import LOSS, crowd
+from tests.reports.crowd import LOSS
 
 LADDER = Ladder(1, 9, 3)
 
@@ -148,63 +147,3 @@ def test_of_a_study_with_one_rung_there_is_one_line_and_a_larger_accuracy_is_bet
     (line,) = lines_of(figure)
     assert list(line.y) == [0.5, 0.8, 0.8]
     assert line.name == "best at any rung: 0.8 (trial 2)"
-
-
-@pytest.mark.parametrize(("times", "kind"), [([1, 2, 3, 900], "log"), ([1, 300, 600, 900], None)])
-def test_the_axis_is_logarithmic_where_half_of_the_steps_come_early(times: list[float], kind: str | None) -> None:
-    figure = best_over_time_figure(
-        folded([result(time, n, 1.0 - n / 10) for n, time in enumerate(times)]), unit="epoch"
-    )
-    assert figure.layout.xaxis.type == kind
-
-
-def test_hours_are_hours() -> None:
-    figure = best_over_time_figure(folded([result(7200 * n, n, 1 - n / 10) for n in range(1, 5)]), unit="epoch")
-    assert figure.layout.xaxis.title.text == "hours that the study ran"
-    assert list(lines_of(figure)[0].x) == [2, 4, 6, 8, 8]
-
-
-def test_a_terrible_early_value_does_not_flatten_the_others() -> None:
-    figure = best_over_resource_figure(
-        folded([result(1, 0, 1e9), result(2, 1, 0.5), result(3, 2, 0.4), result(4, 3, 0.35)]), unit="epoch"
-    )
-    low, high = figure.layout.yaxis.range
-    assert low < 0.35
-    assert 0.5 < high < 1
-    assert "1 early step outside of the view" in figure.layout.xaxis.title.text
-
-
-def test_a_study_without_a_result_says_so_in_both_figures() -> None:
-    for figure in (
-        best_over_time_figure(folded([]), unit="epoch"),
-        best_over_resource_figure(folded([result(1, 0, None)]), unit="epoch"),
-    ):
-        assert not figure.data
-        assert figure.layout.annotations[0].text == "no trial has a finite result"
-
-
-def test_the_name_of_a_metric_is_text_and_no_markup() -> None:
-    goal = Goal("<b>loss", "min")
-    best = BestSoFar(goal)
-    best.event(
-        JobFinished(1.0, worker=WorkerId(0), trial=TrialId(0), rung=0, resource=1, metrics={"<b>loss": 1.0}, seconds=1)
-    )
-    assert best_over_time_figure(best, unit="epoch").layout.yaxis.title.text == "&lt;b&gt;loss"
-
-
-@pytest.mark.slow
-def test_a_study_of_100_000_trials_is_a_light_figure() -> None:
-    best = folded(crowd())
-    losses = [LOSS.loss(event.metrics) for event in crowd() if isinstance(event, JobFinished)]
-    figure = best_over_resource_figure(best, unit="epoch")
-    assert lines_of(figure)[1].y[-1] == pytest.approx(min(losses), rel=1e-5)
-    assert len(figure.to_json()) < 600_000
-
-
-def test_of_very_many_steps_the_first_and_the_last_are_shown_and_the_number_is_said() -> None:
-    best = folded([result(n + 1.0, n, 1 / (n + 1)) for n in range(5000)])
-    figure = best_over_time_figure(best, unit="epoch")
-    (line,) = lines_of(figure)
-    assert len(line.y) == STEPS_SHOWN + 1
-    assert (line.y[0], line.y[-1]) == (1.0, 1 / 5000)
-    assert "300 of 5,000 steps at any rung" in figure.layout.xaxis.title.text

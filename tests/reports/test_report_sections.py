@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from ashtune.analysis.loading import Outcome, StudyReader
-from ashtune.analysis.timeline import Timeline
 from ashtune.api.study import Study
 from ashtune.core.ladder import Ladder
 from ashtune.reports.report import BUILT_IN, sections, summary
@@ -174,9 +173,7 @@ def test_a_name_of_this_package_is_not_taken_by_another(study: Study, others: No
     assert "What was found" in page_of(study)["best"]
 
 
-def test_one_that_fails_is_left_out_with_a_line_and_all_others_come(
-    study: Study, others: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_broken_section_is_left_out(study: Study, others: None, monkeypatch: pytest.MonkeyPatch) -> None:
     page, text, data = page_of(study), text_of(study), study.report_data()
     assert set(data["left_out"]) == set(LEFT_OUT)
     for name, (on_page, in_terminal, in_json) in LEFT_OUT.items():
@@ -190,16 +187,6 @@ def test_one_that_fails_is_left_out_with_a_line_and_all_others_come(
     monkeypatch.undo()
     assert {name: part for name, part in page.items() if name not in (*LEFT_OUT, "good")} == page_of(study)
     assert data["sections"]["cost"] == study.report_data()["sections"]["cost"]
-
-
-def test_an_analysis_that_no_section_named_was_told_nothing_and_says_so(study: Study) -> None:
-    reader = StudyReader(study.directory)
-    reported = ReportedStudy(reader.settings, reader.ladder, reader.info())
-    first = reported.timeline
-    assert isinstance(first, Timeline) and reported.timeline is first
-    reported.is_replayed = True
-    with pytest.raises(RuntimeError, match="Curves was not told this study: name it in `uses`"):
-        _ = reported.curves
 
 
 def test_a_session_that_was_stopped_shows_the_sections_that_need_its_tally_alone(study: Study, others: None) -> None:

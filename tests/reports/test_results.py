@@ -14,7 +14,6 @@ from ashtune.core.ladder import Ladder
 from ashtune.figures.columns import numbers
 from ashtune.space.space import Space
 from tests.helpers.made_up import ACCURACY, MadeUpStudy, tell
-from tests.reports.crowd import CROWD_SPACE
 
 LADDER = Ladder(1, 9, 3)
 W = WorkerId(0)
@@ -76,13 +75,6 @@ def test_columns_are_numbers_choices_are_places_and_what_is_inactive_is_missing(
     assert math.isnan(columns["momentum"].values[1])
     assert columns["momentum"].is_log
     assert {name for name, column in columns.items() if column.is_constant} == {"k"}
-
-
-def test_columns_come_in_the_order_in_which_the_user_wrote_them() -> None:
-    columns = numbers(Space.parse(CROWD_SPACE).to_record(), lambda _: {}, [TrialId(0)])
-    assert [column.name for column in columns] == ["depth", "activation", "momentum"]
-    assert not any(column.is_log for column in columns)
-    assert all(column.is_constant for column in columns)
 
 
 def test_a_withdrawn_trial_has_no_result_left() -> None:

@@ -7,24 +7,17 @@ import msgspec
 import pytest
 
 from ashtune.core.errors import SettingsError
-from ashtune.core.numbers import time_text
 from ashtune.performance.roofline import Cache, Placement, Roof, Roofs, Step, place
 from ashtune.reports.roofline import (
-    STORED_FILE,
     Placed,
     diagnosis,
     keep,
-    machine_lines,
-    percent_text,
     placement_rows,
-    rate_text,
     roofline_figure,
     roofline_figures,
     roofline_words,
-    roofs_table,
     stored_roofline,
 )
-from ashtune.reports.terminal.text import as_text
 from ashtune.training.fused.dry_run import Sizing
 
 XEON = Roof(peak=537.6e9, bandwidth=76.8e9)
@@ -67,45 +60,6 @@ def test_a_timed_step_is_held_against_what_is_attainable() -> None:
     )
 
 
-def test_without_a_time_the_words_say_what_the_roof_allows() -> None:
-    memory, arithmetic = diagnosis(placed()), diagnosis(placed(flops=1e8))
-    assert "0.43 % of the peak" in memory[0]
-    assert "233 times as many" in memory[0]
-    assert "Arithmetic is the limit" in arithmetic[0]
-
-
-@pytest.mark.parametrize(("flops", "what"), [(7500, "memory traffic is"), (1e8, "arithmetic is")])
-def test_near_its_roof_a_step_is_held_up_by_that_roof(flops: float, what: str) -> None:
-    least = placed(flops=flops).least_seconds
-    sentences = diagnosis(placed(flops=flops, seconds=least / 0.8))
-    assert len(sentences) == 1
-    assert "80 %" in sentences[0]
-    assert what in sentences[0]
-
-
-def test_far_under_its_roof_a_step_is_held_up_by_neither() -> None:
-    sentences = diagnosis(placed(seconds=100 * placed().least_seconds))
-    assert sentences == [
-        "At 1 % of what the roof allows, neither arithmetic nor memory fills its time: at the roof's speed it would "
-        "take 3.26 us and not 326 us."
-    ]
-
-
-def test_calls_whose_cost_was_measured_get_their_share_of_the_time() -> None:
-    sentences = " ".join(diagnosis(placed(seconds=326e-6, calls=20, overhead_seconds=163e-6)))
-    assert "Its 20 calls take 163 us on next to no data, 8.15 us each: 50 % of its time" in sentences
-    assert "The other 163 us" in sentences
-
-
-def test_overhead_that_explains_all_leaves_no_other_reason() -> None:
-    sentences = " ".join(diagnosis(placed(seconds=326e-6, calls=20, overhead_seconds=325e-6)))
-    assert "The other" not in sentences
-
-
-def test_calls_whose_cost_was_not_measured_are_only_counted() -> None:
-    assert "It is 20 calls of 16.3 us each on average." in diagnosis(placed(seconds=326e-6, calls=20))
-
-
 def test_a_step_whose_bytes_fit_a_cache_is_told_the_nearest_that_holds_them() -> None:
     sentences = diagnosis(placed(bytes_moved=250_000, seconds=1e-3), LAPTOP.caches)
     assert sentences[-1].startswith("Its 250 kB fit the L2 cache (1 MiB)")
@@ -117,26 +71,6 @@ def test_a_step_faster_than_its_roof_is_said_to_have_its_bytes_in_a_cache() -> N
     assert len(sentences) == 1
     assert "200 %" in sentences[0]
     assert "cache" in sentences[0]
-
-
-def test_the_machine_says_how_it_was_measured_and_what_may_be_wrong() -> None:
-    quiet = machine_lines(LAPTOP)
-    assert quiet[0] == "Caches: L1 2 x 32 KiB, L2 1 x 1 MiB."
-    assert "by a library" in quiet[1]
-    assert len(quiet) == 2
-    from msgspec.structs import replace
-
-    loud = machine_lines(replace(LAPTOP, load=3.2, settings={"OPENBLAS_CORETYPE": "Prescott"}))
-    assert loud[2].startswith("3.2 processes")
-    assert "OPENBLAS_CORETYPE=Prescott" in loud[3]
-    assert machine_lines(replace(LAPTOP, caches=()))[0] == "Caches: unknown on this system."
-    assert machine_lines(Roofs(roofs=[XEON])) == []
-
-
-def test_every_roof_is_a_row_of_the_table() -> None:
-    lines = as_text(roofs_table(LAPTOP)).splitlines()
-    assert lines[1].split() == ["1", "core,", "float32", "80", "20", "4"]
-    assert lines[2].split() == ["2", "cores,", "float32", "160", "30", "5.333"]
 
 
 def test_the_figure_draws_each_roof_with_its_corner_and_the_step_below() -> None:
@@ -156,64 +90,11 @@ def test_the_figure_draws_each_roof_with_its_corner_and_the_step_below() -> None
     assert point.marker.symbol == "circle"
 
 
-def test_a_step_that_was_not_timed_stands_on_its_roof_as_an_open_circle() -> None:
-    point = roofline_figure(Placed(machine=Roofs(roofs=[XEON]), placements=[placed()])).data[-1]
-    assert point.y[0] == 2.304
-    assert point.marker.symbol == "circle-open"
-
-
-def test_all_that_is_drawn_lies_on_the_figures_axis() -> None:
-    figure = roofline_figure(Placed(machine=Roofs(roofs=[XEON]), placements=[placed(), placed(flops=1e9)]))
-    low, high = (10**end for end in figure.layout.xaxis.range)
-    for trace in figure.data:
-        assert all(low * 0.999 <= x <= high * 1.001 for x in trace.x), trace.name
-
-
-def test_a_step_named_like_markup_is_shown_as_its_name() -> None:
-    step = place(Step(name="<b>x</b>", flops=1, bytes_moved=1), XEON)
-    figure = roofline_figure(Placed(machine=Roofs(roofs=[XEON]), placements=[step]))
-    assert figure.data[-1].name == "&lt;b&gt;x&lt;/b&gt;"
-
-
-def test_the_words_hold_the_place_the_reason_and_the_measurement() -> None:
-    sentences = roofline_words(Placed(machine=LAPTOP, placements=[placed(roof=LAPTOP.roofs[0])]))
-    assert sentences[0].startswith("a step: 0.03 flop/byte, memory-bound")
-    assert any("Memory keeps arithmetic waiting" in sentence for sentence in sentences)
-    assert sentences[-2:] == machine_lines(LAPTOP)
-
-
 def test_what_is_kept_in_a_studys_directory_comes_back_as_it_was(tmp_path: Path) -> None:
     stored = Placed(machine=LAPTOP, placements=[placed(roof=LAPTOP.roofs[1], seconds=0.1)])
     assert stored_roofline(tmp_path) is None
     keep(stored, tmp_path)
     assert stored_roofline(tmp_path) == stored
-
-
-@pytest.mark.parametrize("text", ["", "{}", '{"machine": {"roofs": [{"peak": 0, "bandwidth": 1}]}}'])
-def test_a_kept_file_that_is_no_roofline_is_refused_in_one_line(tmp_path: Path, text: str) -> None:
-    (tmp_path / STORED_FILE).write_text(text)
-    with pytest.raises(SettingsError) as refused:
-        stored_roofline(tmp_path)
-    assert "\n" not in str(refused.value)
-
-
-def test_a_roofline_cannot_be_kept_where_there_is_no_directory(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError):
-        keep(Placed(machine=LAPTOP), tmp_path / "nowhere")
-
-
-@pytest.mark.parametrize(
-    ("written", "text"),
-    [
-        (percent_text(0.00428), "0.43 %"), (percent_text(0.0994), "9.9 %"), (percent_text(0.0996), "10 %"),
-        (percent_text(0.999), "100 %"), (percent_text(12.0), "1,200 %"),
-        (time_text(6.354e-6), "6.35 us"), (time_text(2e-9), "2 ns"), (time_text(0.0123), "12.3 ms"),
-        (time_text(2.5), "2.5 s"), (time_text(12_345.0), "3 h 25 min"), (time_text(0.0), "0 s"),
-        (rate_text(2.304), "2.304"), (rate_text(12_345.6), "12,346"),
-    ],
-)  # fmt: skip
-def test_numbers_are_short_and_have_no_exponent(written: str, text: str) -> None:
-    assert written == text
 
 
 def test_lanes_are_said_drawn_and_kept_with_their_reason(tmp_path: Path) -> None:

@@ -1,11 +1,7 @@
 """Time by rung, and the plan before anything runs."""
 
-from fractions import Fraction
-
 import msgspec
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from ashtune.analysis.tally import Tally
 from ashtune.core.events import ProgramCompiled
@@ -44,16 +40,6 @@ def test_a_study_without_an_event_has_a_table_without_a_nan() -> None:
     assert "expected" not in text
 
 
-def test_the_table_of_rungs_is_plain_ascii_and_shows_the_sum() -> None:
-    study = MadeUpStudy(Ladder(1, 4, 2), 16, 2, trouble=0.0)
-    text = as_text(rung_table(rung_records(tally_of(study), study.expected(16)), unit="tree"))
-    assert text.isascii()
-    lines = text.splitlines()
-    assert lines[0].split() == ["to", "tree", "trials", "expected", "promoted", "failed", "trees", "time", "share"]
-    assert lines[1].split()[:3] == ["1", "16", "16"]
-    assert lines[-1].split()[:2] == ["in", "all"]
-
-
 def test_halving_256_trials_up_to_64_epochs_is_16_times_less() -> None:
     ladder = Ladder(1, 64, 2)
     planned = plan(view_of({"kind": "sh"}, ladder, ladder, 0), ladder, 256)
@@ -72,13 +58,6 @@ def test_full_training_plans_every_epoch_and_claims_nothing() -> None:
     assert "every trial is trained to the top: 640 epochs" in as_text(plan_view(planned, unit="epoch"))
 
 
-def test_a_plan_that_nobody_gets_to_the_top_of_says_so() -> None:
-    ladder = Ladder(1, 64, 2)
-    scheduler = view_of({"kind": "ash"}, ladder, ladder, 0)
-    assert "too few trials" in as_text(plan_view(plan(scheduler, ladder, 2), unit="epoch"))
-    assert "too few trials" not in as_text(plan_view(plan(scheduler, ladder, 64), unit="epoch"))
-
-
 def test_a_plan_has_a_number_for_random_draws_and_a_range_for_a_search_that_learns() -> None:
     ladder = Ladder.from_above(27, 3, 9)
     scheduler = view_of({"kind": "ash", "ahead": 1, "exponent": 0.8}, ladder, ladder, 0)
@@ -88,13 +67,6 @@ def test_a_plan_has_a_number_for_random_draws_and_a_range_for_a_search_that_lear
     top = planned.rungs[-1].where_learnt
     assert top.low < planned.rungs[-1].trials < top.high
     assert [line.split()[-3:] for line in text.splitlines() if line.split()[:1] == ["27"]] == [top.text.split()]
-
-
-@given(trials=st.integers(1, 10_000), top=st.integers(1, 500), factor=st.sampled_from([2, 3, 4, Fraction(3, 2)]))
-def test_a_plan_never_costs_more_than_all_to_the_top(trials: int, top: int, factor: int | Fraction) -> None:
-    ladder = Ladder(1, top, factor)
-    planned = plan(view_of({"kind": "ash"}, ladder, ladder, 0), ladder, trials)
-    assert trials <= planned.epochs <= planned.epochs_to_the_top
 
 
 def test_the_lanes_of_the_programs_of_a_fused_study_are_named() -> None:

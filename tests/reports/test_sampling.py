@@ -22,11 +22,6 @@ def test_a_sample_is_spread_over_all_trials_whatever_their_numbers_have_in_commo
     assert len({scattered(trial) for trial in range(100_000)}) == 100_000
 
 
-def test_a_larger_study_keeps_of_a_sample_what_it_keeps() -> None:
-    """What is in the sample of all trials was in the sample of the first ones: none comes back."""
-    assert set(sampled(TRIALS, 50)) & set(TRIALS[:500]) <= set(sampled(TRIALS[:500], 50))
-
-
 def test_the_best_half_is_always_among_the_shown() -> None:
     ranked = list(reversed(TRIALS))
     shown = best_and_sampled(ranked, 100)

@@ -12,9 +12,6 @@ import pytest
 from ashtune.analysis.loading import Outcome, StudyInfo, StudyReader
 from ashtune.analysis.tally import Tally
 from ashtune.api.study import Study
-from ashtune.core.errors import JournalError
-from ashtune.core.events import JobFinished
-from ashtune.core.jobs import TrialId, WorkerId
 from ashtune.core.ladder import Ladder
 from ashtune.core.observer import Observer
 from ashtune.reports import report
@@ -64,24 +61,6 @@ def run(**more: Any) -> tuple[Tally, StudyInfo]:
     return tally, info_of(study)
 
 
-def better_at_the_bottom() -> tuple[Tally, StudyInfo]:
-    tally = Tally(LADDER, ACCURACY)
-    for trial, rung, accuracy in ((0, 0, 0.5), (1, 0, 0.99), (0, 1, 0.7)):
-        tally.event(
-            JobFinished(
-                1.0,
-                worker=WorkerId(0),
-                trial=TrialId(trial),
-                rung=rung,
-                resource=rung + 1,
-                start=rung,
-                metrics={"accuracy": accuracy},
-                seconds=0.5,
-            )
-        )
-    return tally, info_of(MadeUpStudy(LADDER, 2, 1))
-
-
 def test_the_best_is_named_with_its_rung_and_its_configuration_aligned() -> None:
     text = as_text(summary(*run(trouble=0.0), Outcome()))
     assert "best  accuracy = 0.9" in text
@@ -90,12 +69,6 @@ def test_the_best_is_named_with_its_rung_and_its_configuration_aligned() -> None
     assert "best at any rung" not in text
     assert "resume" not in text
     assert "failed\n" not in text
-
-
-def test_a_better_result_at_a_lower_rung_is_told_too() -> None:
-    text = as_text(summary(*better_at_the_bottom(), Outcome()))
-    assert "best  accuracy = 0.7 at epoch 2, the highest rung reached (trial 0)" in text
-    assert "best at any rung  accuracy = 0.99 at epoch 1 (trial 1)" in text
 
 
 def test_what_failed_is_told_once_with_its_traceback_and_without_markup() -> None:
@@ -122,14 +95,6 @@ def test_a_study_without_a_result_has_a_summary_all_the_same() -> None:
     assert "not complete" in text
     data = report_data(MadeUpStudy(LADDER, 0, 0))
     assert data["best"] is None and data["utilisation"] is None
-
-
-def test_the_summary_is_plain_ascii_and_no_line_is_too_long() -> None:
-    text = as_text(summary(*run(trouble=0.4, saves=False), Outcome()), width=80)
-    assert text.isascii()
-    assert max(map(len, text.splitlines())) <= 80
-    assert "to epoch  trials  expected  promoted  failed  epochs " in text
-    assert "train saves nothing" in text
 
 
 def test_the_report_is_json_without_nan_and_its_rungs_add_up() -> None:
@@ -163,11 +128,6 @@ def test_a_journal_on_disk_gives_the_report_of_the_study_that_wrote_it(tmp_path:
     differing = {name for name, value in study.items() if value != expected[name]}
     assert differing == {"directory"}
     assert len(StudyReader(tmp_path).trials) == there.started
-
-
-def test_a_directory_without_a_journal_is_an_error_that_names_it(tmp_path: Path) -> None:
-    with pytest.raises(JournalError):
-        StudyReader(tmp_path)
 
 
 def test_a_report_reads_the_journal_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -174,22 +174,8 @@ def after(*events: Event, goal: Goal = ACCURACY) -> Tally:
     return tally
 
 
-def test_best_is_that_of_the_highest_rung_though_a_lower_one_has_a_better() -> None:
-    tally = after(finished(0, 0.9), finished(0, 0.7, trial=1), finished(1, 0.8))
-    assert tally.best is not None and (tally.best.trial, tally.best.rung) == (0, 1)
-    assert tally.best_at_any_rung is not None and tally.best_at_any_rung.rung == 0
-
-
 def withdrawn(trial: int, rung: int) -> TrialWithdrawn:
     return TrialWithdrawn(9, worker=W, trial=TrialId(trial), rung=rung, seconds=0.5)
-
-
-def test_a_trial_withdrawn_after_its_results_is_best_nowhere_and_the_next_one_is() -> None:
-    tally = after(finished(0, 0.9), finished(0, 0.7, trial=1), finished(1, 0.8), withdrawn(0, rung=2))
-    assert tally.best is not None and (tally.best.trial, tally.best.rung) == (1, 0)
-    assert tally.best_at_any_rung == tally.best
-    assert tally.best.metrics == {"accuracy": 0.7}
-    assert after(finished(0, 0.9), withdrawn(0, rung=1)).best is None
 
 
 def test_the_best_at_any_rung_may_be_of_a_trial_that_got_worse_or_failed_later() -> None:
@@ -228,22 +214,6 @@ def test_a_worker_trains_saves_and_trains_on_and_its_time_begins_when_it_has_sav
     assert tally.utilisation == pytest.approx((0.5 + 1.0) / 3.0)
 
 
-def test_jobs_that_a_worker_has_in_hand_are_all_counted_and_its_time_once() -> None:
-    tally = after(WorkerJoined(0, WorkerId(0)))
-    for trial, rung in ((0, 0), (1, 1), (2, 0)):
-        tally.followed(Train(WorkerId(0), TrialId(trial), rung, 0, 1))
-    assert (tally.running, tally.busy, [rung.running for rung in tally.rungs[:2]]) == (3, 1, [2, 1])
-    tally.event(finished(0, 0.5, trial=0, time=4.0))
-    worker = tally.workers[WorkerId(0)]
-    assert worker.job is not None
-    assert (tally.running, tally.busy, worker.state, worker.job.trial, worker.since) == (2, 1, "training", 2, 4.0)
-    tally.tick(6.0)
-    assert tally.seconds_under_way == 2.0
-    tally.event(WorkerLost(time=7.0, worker=WorkerId(0), reason="SIGKILL", trial=TrialId(1)))
-    assert (tally.running, tally.busy, tally.seconds_under_way) == (0, 0, 0.0)
-    assert not any(rung.running for rung in tally.rungs)
-
-
 def test_a_held_trial_goes_on_beside_another_and_the_other_goes_on_when_it_is_let_go() -> None:
     tally = after(WorkerJoined(0, W))
     worker = tally.workers[W]
@@ -261,19 +231,6 @@ def test_a_held_trial_goes_on_beside_another_and_the_other_goes_on_when_it_is_le
     assert (worker.state, worker.since, tally.running) == ("training", 3.0, 1)
 
 
-def test_of_trials_trained_together_nothing_runs_on_when_all_are_done() -> None:
-    tally = after(WorkerJoined(0.0, W))
-    for trial in range(3):
-        tally.followed(Train(W, TrialId(trial), 0, 0, 1))
-    for trial in (1, 2, 0):
-        tally.event(finished(0, 0.5, trial=trial, time=3.0, held=True))
-        tally.followed(Release(W, TrialId(trial)))
-    for trial in (1, 2, 0):
-        tally.event(TrialReleased(time=4.0, worker=W, trial=TrialId(trial), resource=1, seconds=0.1))
-    assert (tally.running, tally.seconds_under_way) == (0, 0.0)
-    assert tally.utilisation == pytest.approx(3 * 0.5 / 4.0)
-
-
 def test_progress_of_a_trial_that_the_worker_has_left_is_not_shown() -> None:
     tally = after(WorkerJoined(0.0, W))
     tally.followed(Train(W, TrialId(1), 2, 2, 4))
@@ -281,42 +238,6 @@ def test_progress_of_a_trial_that_the_worker_has_left_is_not_shown() -> None:
     assert tally.workers[W].resource == 2
     tally.progress(Progress(W, TrialId(1), 3, {}))
     assert tally.workers[W].resource == 3
-
-
-def test_an_order_to_a_worker_that_died_a_moment_ago_leaves_nothing_running() -> None:
-    tally = after(WorkerJoined(0.0, W), WorkerLost(1.0, worker=W, reason="killed by SIGKILL"))
-    tally.followed(Train(W, T, 0, 0, 1))
-    tally.followed(Release(W, T))
-    assert tally.running == tally.rungs[0].running == 0
-
-
-def test_a_new_session_ends_what_ran_and_the_time_between_counts_for_nobody() -> None:
-    began = SessionStarted(0.0, 0.0, "1", "laptop", 1, trials=4)
-    tally = after(began, WorkerJoined(0.0, W))
-    tally.followed(Train(W, T, 0, 0, 1))
-    tally.event(TrialStarted(2.0, T, {}))
-    tally.event(SessionStarted(100.0, 0.0, "1", "laptop", 2, trials=8))
-    assert (tally.running, tally.rungs[0].running, len(tally.workers)) == (0, 0, 0)
-    assert tally.presence == 2.0
-    tally.event(WorkerJoined(101.0, WorkerId(1)))
-    tally.tick(103.0)
-    assert tally.wall_seconds == 5.0
-    assert tally.presence == 4.0
-
-
-def test_the_first_lost_worker_gives_the_job_back_and_the_second_fails_the_trial() -> None:
-    lost = WorkerLost(1.0, worker=W, reason="killed by SIGSEGV", trial=T, rung=1, last_words="oops")
-    tally = after(lost)
-    assert (tally.failures.total, tally.lost_workers.total) == (0, 1)
-    tally = after(lost, lost)
-    assert (tally.failures.total, tally.lost_workers.total, tally.rungs[1].failed) == (1, 2, 1)
-    [group] = tally.failures.groups()
-    assert (group.reason, group.traceback) == ("worker lost: killed by SIGSEGV", "oops")
-
-
-def test_a_worker_that_its_trial_is_known_to_have_killed_fails_it_at_once() -> None:
-    tally = after(WorkerLost(1.0, worker=W, reason="over its trial_timeout of 3 s", trial=T, is_fatal=True))
-    assert tally.rungs[0].failed == tally.failures.total == 1
 
 
 def test_reasons_that_differ_in_a_number_are_one_but_signals_and_numbers_of_the_user_are_not() -> None:
@@ -353,12 +274,3 @@ def test_a_lost_checkpoint_is_not_called_saving_nothing() -> None:
     [note] = after(finished(0, 0.5, checkpoint=10), finished(1, 0.6, start=0)).notes()
     assert "saves nothing" not in note
     assert "the checkpoint was not saved" in note
-
-
-def test_a_trial_trained_straight_to_the_top_has_not_begun_again() -> None:
-    assert not list(after(finished(3, 0.5, start=0)).notes())
-
-
-def test_a_checkpoint_that_could_not_be_written_is_noted() -> None:
-    [note] = after(finished(0, 0.5, problem="checkpoint not saved: No space left on device")).notes()
-    assert note == "checkpoint not saved: No space left on device (1 x, first: trial 0)"

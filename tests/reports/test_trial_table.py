@@ -1,13 +1,10 @@
 """The records of trials and the tables of pandas."""
 
-import sys
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ashtune.analysis.trials import Trials, curves_dataframe
-from ashtune.core.errors import SettingsError
 from ashtune.core.events import (
     Event,
     JobFailed,
@@ -19,7 +16,6 @@ from ashtune.core.events import (
 )
 from ashtune.core.jobs import TrialId, WorkerId
 from ashtune.core.ladder import Ladder
-from ashtune.core.orders import Train
 from tests.helpers.made_up import MadeUpStudy, tell
 
 LADDER = Ladder(1, 4, 2)
@@ -64,14 +60,6 @@ def test_a_trial_of_every_fate_has_its_status_rung_and_reason() -> None:
     ]
     assert trials[TrialId(1)].seconds == 0.75
     assert trials[TrialId(0)].metrics == {"a": 0.2}
-
-
-def test_a_trial_that_is_given_out_again_is_running() -> None:
-    trials = Trials(LADDER)
-    trials.event(started(0))
-    trials.event(finished(0, 0))
-    trials.followed(Train(W, TrialId(0), 1, 1, 2))
-    assert trials[TrialId(0)].status == "running"
 
 
 def paused(trial: int, rung: int, resource: int) -> JobPaused:
@@ -121,11 +109,6 @@ def test_the_origin_of_a_trial_is_what_the_journal_says_or_the_name_of_the_searc
     assert frame["config.origin"].tolist()[:4] == [0, 1, 2, 3]
 
 
-def test_an_empty_study_gives_an_empty_table() -> None:
-    assert len(Trials(LADDER).dataframe()) == 0
-    assert len(curves_dataframe([])) == 0
-
-
 def test_a_curve_has_a_row_for_each_report_and_the_last_one_counts() -> None:
     first = JobPaused(
         1.0, worker=W, trial=TrialId(0), rung=2, resource=2, seconds=1, curve=[(1, {"a": 0.1}), (2, {"a": 0.2})]
@@ -144,12 +127,6 @@ def test_a_curve_has_a_row_for_each_report_and_the_last_one_counts() -> None:
     frame = curves_dataframe([first, again])
     assert frame["resource"].tolist() == [1, 2, 3, 4]
     assert frame["a"].fillna(-1).tolist() == [0.1, 0.25, -1, 0.4]
-
-
-def test_without_pandas_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "pandas", None)
-    with pytest.raises(SettingsError):
-        Trials(LADDER).dataframe()
 
 
 @settings(max_examples=30, deadline=None)

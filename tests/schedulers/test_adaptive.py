@@ -36,15 +36,6 @@ def test_it_gives_the_jobs_of_its_pseudo_code_in_any_order_of_workers() -> None:
     check_scheduler(AdaptiveAsh(), oracles.adaptive, options=settings(SETTINGS, max_examples=30))
 
 
-def test_a_long_study_gives_the_jobs_of_the_pseudo_code() -> None:
-    """Long enough for evidence from the top rung to change the choice."""
-    for seed in range(3):
-        history = run(AdaptiveMachine(Ladder(1, 27, 3), 60), 60, workers=3, seed=seed, noise=0.05)
-        for moment, fact in enumerate(history):
-            if isinstance(fact, Given):
-                assert oracles.adaptive(Ladder(1, 27, 3), 60, history[:moment]) == fact.job
-
-
 def entries(noise: float) -> list[int]:
     """Return the rungs up to which the trials of a study have their passes."""
     machine = AdaptiveMachine(LADDER, 400)

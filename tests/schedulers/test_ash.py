@@ -4,7 +4,6 @@ import math
 import random
 from collections.abc import Callable
 from fractions import Fraction
-from heapq import heappop, heappush
 
 import pytest
 from hypothesis import given, settings
@@ -67,9 +66,7 @@ def test_a_rung_of_a_thousand_knows_its_best_whatever_the_order_of_results(kept:
 
 @settings(max_examples=100, deadline=None)
 @given(st.sampled_from(LADDERS), st.integers(1, 6), st.lists(st.tuples(st.integers(0, 9), losses), max_size=60))
-def test_after_a_report_and_an_answer_no_rung_holds_another_promotable_trial(
-    ladder: Ladder, workers: int, reports: list[tuple[int, float]]
-) -> None:
+def test_no_promotable_trial_is_left(ladder: Ladder, workers: int, reports: list[tuple[int, float]]) -> None:
     """The lemma of papers.md 1.2: every rung but the one that reported is exhausted already."""
     scheduler = AshMachine(ladder)
     history: list[Fact] = []
@@ -92,31 +89,8 @@ def test_after_a_report_and_an_answer_no_rung_holds_another_promotable_trial(
         assert oracles.promotable(ladder, history) == []
 
 
-def test_twelve_ever_worse_trials_on_three_workers_end_eight_three_and_one() -> None:
-    """Rungs 10, 30, 90: the scenario that most libraries show; time is the resource added."""
-    ladder = Ladder(10, 90, 3)
-    scheduler = AshMachine(ladder, 12)
-    reached = dict.fromkeys(range(12), 0)
-    pool: list[tuple[int, int, Job]] = []
-    free, now = [0, 1, 2], 0
-    while True:
-        while free and (job := scheduler.next_job()) is not None:
-            heappush(pool, (now + ladder.rungs[job.rung] - reached[job.trial], free.pop(0), job))
-        if not pool:
-            break
-        now, worker, job = heappop(pool)
-        reached[job.trial] = ladder.rungs[job.rung]
-        scheduler.record(Result.of(job, float(job.trial)))
-        free.append(worker)
-    ends = list(reached.values())
-    assert [ends.count(resource) for resource in ladder.rungs] == [8, 3, 1]
-    assert reached[0] == 90
-
-
 @given(st.sampled_from(LADDERS), st.lists(losses, min_size=30, max_size=30))
-def test_when_a_study_has_ended_every_trial_below_the_top_was_named_hopeless_once(
-    ladder: Ladder, of_trial: list[float]
-) -> None:
+def test_every_trial_below_the_top_is_named_hopeless_once(ladder: Ladder, of_trial: list[float]) -> None:
     scheduler = AshMachine(ladder, len(of_trial))
     last: dict[TrialId, Job] = {}
     named: list[TrialId] = []
@@ -214,10 +188,6 @@ def test_a_withdrawn_trial_leaves_the_rungs_it_had_reached_and_is_replaced() -> 
 def test_endless_trials_go_on_when_nothing_can_be_promoted() -> None:
     scheduler = AshMachine(Ladder(1, 9, 3))
     assert [scheduler.next_job() for _ in range(100)] == [Job(TrialId(number), 0) for number in range(100)]
-
-
-def history_of(*results: tuple[int, int, float]) -> list[Fact]:
-    return [RecordedResult(Job(TrialId(trial), rung), loss) for trial, rung, loss in results]
 
 
 def test_a_result_is_explained_by_any_moment_since_its_trial_arrived_below() -> None:

@@ -1,8 +1,5 @@
 """The suite for authors of schedulers finds what it is there to find."""
 
-import subprocess
-import sys
-
 import pytest
 from hypothesis import Phase, settings
 
@@ -81,9 +78,3 @@ def test_what_an_oracle_raises_ends_the_suite_at_once() -> None:
         check_scheduler(AshMachine, oracle)
     assert len(raised) == 1, "nobody looked for a shorter history"
     assert str(raised[0]) in told.value.__notes__[0]
-
-
-def test_the_package_of_suites_is_imported_without_hypothesis() -> None:
-    """Run in a fresh interpreter in which Hypothesis cannot be found."""
-    code = "import sys; sys.modules['hypothesis'] = None; import ashtune.testing, ashtune.testing.oracles"
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)

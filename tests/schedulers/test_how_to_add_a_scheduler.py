@@ -8,7 +8,7 @@ import ashtune
 from ashtune.analysis.loading import StudyReader
 from tests.helpers.how_to import Page
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.thorough, pytest.mark.slow]
 
 
 @pytest.fixture

@@ -120,7 +120,7 @@ ENTRIES_OF_SEED_0 = "1004003004100100003211023000001020010021"
 
 
 @pytest.mark.parametrize("scheduler", [Hyperband(), AsyncHyperband()])
-def test_when_a_study_has_ended_every_trial_below_the_top_was_named_hopeless_once(scheduler: Scheduler) -> None:
+def test_every_trial_below_the_top_is_named_hopeless_once(scheduler: Scheduler) -> None:
     machine = scheduler.build(Ladder(1, 27, 3), 100, 1)
     last: dict[TrialId, int] = {}
     named: list[TrialId] = []

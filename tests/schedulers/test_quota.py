@@ -33,9 +33,7 @@ def test_the_default_quota_is_that_of_the_rule_counted_result_by_result(kept: Fr
 @pytest.mark.parametrize("kept", FRACTIONS)
 @pytest.mark.parametrize("ahead", [0, 1])
 @pytest.mark.parametrize("exponent", [Fraction(1), Fraction(9, 10), Fraction(4, 5), Fraction(1, 2)])
-def test_a_quota_grows_by_one_at_the_number_of_results_that_it_names(
-    kept: Fraction, ahead: int, exponent: Fraction
-) -> None:
+def test_a_quota_grows_by_one_where_it_says(kept: Fraction, ahead: int, exponent: Fraction) -> None:
     rule, quota = QuotaRule(kept, ahead, exponent), 0
     for arrived in range(2_000):
         now = rule.of(arrived)

@@ -43,9 +43,7 @@ def by_brute_force(entries: Entries) -> list[TrialId]:
 
 @pytest.mark.parametrize("violation", [None, violations])
 @pytest.mark.parametrize("losses", [2, 3])
-def test_the_order_is_that_of_fronts_and_of_gaps_in_a_front(
-    losses: int, violation: st.SearchStrategy[float] | None
-) -> None:
+def test_fronts_and_gaps_make_the_order(losses: int, violation: st.SearchStrategy[float] | None) -> None:
     @settings(max_examples=200, deadline=None)
     @given(results(losses, violation))
     def check(of_trial: list[Key]) -> None:
@@ -57,9 +55,7 @@ def test_the_order_is_that_of_fronts_and_of_gaps_in_a_front(
 
 @pytest.mark.parametrize("violation", [None, violations])
 @pytest.mark.parametrize("losses", [1, 2, 3])
-def test_the_front_has_what_nobody_dominates_and_the_earliest_of_equals(
-    losses: int, violation: st.SearchStrategy[float] | None
-) -> None:
+def test_the_front_is_what_nobody_dominates(losses: int, violation: st.SearchStrategy[float] | None) -> None:
     @settings(max_examples=200, deadline=None)
     @given(results(losses, violation))
     def check(of_trial: list[Key]) -> None:
@@ -111,9 +107,7 @@ def test_one_number_stands_for_a_violation_and_a_loss(pairs: list[tuple[float, f
 
 @settings(max_examples=100, deadline=None)
 @given(results(2), st.sampled_from([Fraction(1, 2), Fraction(1, 3)]), st.data())
-def test_a_rung_of_several_losses_promotes_the_best_of_those_within_its_quota(
-    of_trial: list[Key], kept: Fraction, data: st.DataObject
-) -> None:
+def test_a_rung_of_several_losses_promotes_its_quota(of_trial: list[Key], kept: Fraction, data: st.DataObject) -> None:
     rung, arrived, promoted = ManyLosses(QuotaRule(kept)), list[tuple[Key, TrialId]](), set[TrialId]()
     for entry in numbered(of_trial):
         rung.add(entry)

@@ -52,9 +52,7 @@ class Failing(Scheduler, frozen=True):
 """
 
 
-def test_a_scheduler_that_cannot_be_built_is_one_line_for_readers(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_broken_scheduler_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "that_fails.py").write_text(FAILING)
     monkeypatch.syspath_prepend(str(tmp_path))
     record = {"kind": "that_fails:Failing"}

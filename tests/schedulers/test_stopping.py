@@ -18,9 +18,7 @@ def begin(scheduler: StoppingMachine, trials: int) -> list[Job]:
 
 
 @pytest.mark.parametrize(("near", "widest"), [(1, 4), (16, 64)])
-def test_stopping_ash_decides_as_its_oracle_in_any_order_of_workers(
-    near: int, widest: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_stopping_ash_decides_as_its_oracle(near: int, widest: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rung_module, "_NEAR", near)
     monkeypatch.setattr(rung_module, "_WIDEST", widest)
     check_scheduler(StoppingMachine, oracles.stopping)

@@ -3,13 +3,13 @@
 import itertools
 
 import pytest
-from ConfigSpace import ConfigurationSpace, EqualsCondition, Float, GreaterThanCondition, Integer
+from ConfigSpace import Float, Integer
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ashtune.core.errors import AshtuneError, SpaceError
 from ashtune.search import Grid, GridDesign, Space
-from tests.search.spaces import PLAIN, conditional, finite_conditional, fits_conditional, of_every_kind
+from tests.search.spaces import conditional, finite_conditional, fits_conditional
 
 
 def everything(grid: GridDesign) -> list[dict[str, object]]:
@@ -36,11 +36,6 @@ def test_a_float_range_has_its_exact_ends_and_even_steps(low: float, width: floa
         assert max(steps) == pytest.approx(min(steps), rel=1e-6)
 
 
-def test_one_point_is_the_middle() -> None:
-    space = Space.parse({"x": (0.0, 1.0), "lr": Float("lr", (1e-4, 1.0), log=True), "n": (1, 9)})
-    assert GridDesign(space, 1).configuration(0) == {"x": 0.5, "lr": pytest.approx(1e-2), "n": 5}
-
-
 def test_integers_take_all_values_or_the_distinct_ones_nearest_to_the_points() -> None:
     space = Space.parse({"n": (1, 10), "m": Integer("m", (1, 100), log=True)})
     assert GridDesign(space).size == 1000
@@ -58,12 +53,6 @@ def test_a_huge_grid_without_conditions_costs_nothing_to_make() -> None:
     assert grid.configuration(11) == {"a": 0, "b": 0, "c": 1, "x": pytest.approx(1 / 9)}
 
 
-def test_the_values_are_exactly_plain_python_types() -> None:
-    grid = GridDesign(of_every_kind(), 2)
-    for trial in range(0, grid.size, 997):
-        assert {type(value) for value in grid.configuration(trial).values()} <= PLAIN
-
-
 def test_a_conditional_grid_has_each_valid_configuration_once() -> None:
     drawn = everything(GridDesign(Space.parse(finite_conditional())))
     with_b = [{"a": "x", "b": b, "c": c} for c in "pqr" for b in (1, 2, 3) if (b, c) != (2, "q")]
@@ -78,23 +67,6 @@ def test_conditions_and_forbidden_clauses_hold_in_a_grid_with_floats() -> None:
     assert len({str(sorted(c.items())) for c in drawn}) == len(drawn)
     sgd = 2 + 2 * 2  # two momenta at most 0.5, two above with nesterov or without
     assert len(drawn) == (sgd + 4) * (2 + 6 * 3) + 4 * 3
-
-
-def test_a_condition_on_an_integer_of_a_log_range_is_met_in_a_grid() -> None:
-    space = ConfigurationSpace()
-    n, x, y = Integer("n", (1, 999), log=True), Float("x", (0, 1)), Float("y", (0, 1))
-    space.add(n, x, y)
-    space.add(EqualsCondition(x, n, 7), GreaterThanCondition(y, n, 500))
-    drawn = everything(GridDesign(Space.parse(space), {"x": 2, "y": 2}))
-    assert len(drawn) == 999 + 1 + 499
-    assert {c["n"] for c in drawn if "x" in c} == {7}
-    assert {c["n"] for c in drawn if "y" in c} == set(range(501, 1000))
-
-
-@pytest.mark.parametrize("trial", [-1, 6])
-def test_a_trial_outside_the_grid_is_an_index_error(trial: int) -> None:
-    with pytest.raises(IndexError, match=f"trial {trial}"):
-        GridDesign(Space.parse({"a": (1, 6)})).configuration(trial)
 
 
 @pytest.mark.parametrize(

@@ -36,22 +36,6 @@ def test_they_come_in_runs_of_one_kind() -> None:
     assert sum(length == LONGEST_RUN for _, length in runs) > 20
 
 
-def test_a_study_of_few_trials_has_shorter_runs_so_that_it_tries_every_kind() -> None:
-    for trials, kinds in ((30, 3), (200, 3), (256, 12)):
-        space = Space.parse({"rate": (0.0, 1.0), "width": list(range(kinds))})
-        for seed in range(10):
-            search = Grouped(Random().build(space, seed), ("width",), trials)
-            tried = Counter(search.configuration(trial)["width"] for trial in range(trials))
-            assert len(tried) == kinds
-            assert max(tried.values()) < 3 * trials / kinds
-
-
-def test_any_trial_can_be_asked_for_by_itself() -> None:
-    configurations = first(BLOCK + 5)
-    assert Grouped(Random().build(SPACE, 0), KIND).configuration(BLOCK + 4) == configurations[BLOCK + 4]
-    assert Grouped(Random().build(SPACE, 0), KIND).configuration(17) == configurations[17]
-
-
 def test_a_study_of_a_few_trials_has_each_kind_as_often_as_it_is_drawn() -> None:
     """Width 16 has half of the weight: among the first 40 trials of 400 seeds 20 each, give or take five standard
     errors. One run decides about 32 trials, so that a study's count has a standard deviation of up to 20."""

@@ -9,7 +9,7 @@ from ashtune.core.events import TrialStarted
 from ashtune.study.journal import NAME, read_events
 from tests.helpers.how_to import Page
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.thorough, pytest.mark.slow]
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ import ashtune
 from ashtune.core.errors import SettingsError
 from ashtune.core.events import TrialStarted
 from ashtune.core.jobs import Job, Result, TrialId
-from ashtune.search.optuna_search import OptunaProposer, OptunaSearch
+from ashtune.search.optuna_search import OptunaSearch
 from ashtune.search.protocol import Proposer
 from ashtune.search.random import Random
 from ashtune.search.registry import SEARCHES
@@ -190,39 +190,6 @@ def test_a_proposal_that_has_not_started_counts_as_running() -> None:
     assert [state for state, _, _ in samplers.SEEN[0]].count("RUNNING") == 2
 
 
-def test_a_configuration_is_proposed_once_until_none_is_left() -> None:
-    space = {"a": [1, 2, 3, 4], "b": ["p", "q", "r", "s"]}
-    _, proposals = proposals_of(OptunaSearch(RECORDING, random_share=0.0), space, 10, 12)
-    proposed = [tuple(one.configuration.values()) for one in proposals if one is not None]
-    tried = [tuple(Random().build(Space.parse(space), 0).configuration(trial).values()) for trial in range(10)]
-    assert len({*proposed, *tried}) == len(proposed) + 10
-    assert len(proposed) >= 4
-    assert proposals[-1] is None
-
-
-def test_a_choice_of_weight_zero_is_neither_proposed_nor_shown() -> None:
-    from ConfigSpace import Categorical
-
-    space = {"x": (0.0, 1.0), "kind": Categorical("kind", ["a", "b", "c"], weights=[1, 0, 1])}
-    proposer, _ = proposals_of(OptunaSearch(RECORDING, random_share=0.0), space, 20, 0)
-    proposer.started(Job(TrialId(20), 0), {"x": 0.5, "kind": "b"})  # as it may be enqueued
-    proposer.observe(Result(TrialId(20), 0, 1, (-1.0,), 1.0), {"x": 0.5, "kind": "b"})
-    samplers.SEEN.clear()
-    proposals = [proposer.propose(trial) for trial in range(21, 51)]
-    assert {one.configuration["kind"] for one in proposals if one is not None} == {"a", "c"}
-    assert [len(seen) for seen in samplers.SEEN[:3]] == [20, 21, 22]
-
-
-def test_what_a_sampler_writes_beside_a_trial_is_there_again() -> None:
-    """NSGA-II writes the generation of a trial there, and without it stays in the first."""
-    search = OptunaSearch("NSGAIISampler", {"population_size": 5}, random_share=0.0)
-    proposer, proposals = proposals_of(search, SPACE, 20, 30)
-    assert isinstance(proposer, OptunaProposer)
-    assert all(proposals)
-    generations = {value for notes in proposer._notes.values() for key, value in notes.items() if "generation" in key}
-    assert max(generations) >= 3
-
-
 def bowl(configuration: Any) -> float:
     return float((configuration["x"] - 0.3) ** 2 + 0.1 * abs(math.log10(configuration["y"]) + 2))
 
@@ -256,15 +223,6 @@ def test_a_sampler_is_written_down_as_its_class_and_options(kind: Any, options: 
     assert search == OptunaSearch(name, options)
     assert SEARCHES.read(SEARCHES.record(search)) == search
     assert type(search.new_sampler(0)) is kind
-
-
-def test_its_name_is_short_for_tpe_of_all_hyperparameters_together() -> None:
-    search = SEARCHES.part("optuna")
-    assert search == OptunaSearch()
-    assert SEARCHES.record(search) == {"kind": "optuna"}
-    sampler: Any = OptunaSearch().new_sampler(0)
-    assert (sampler._multivariate, sampler._group, sampler._constant_liar) == (True, True, True)
-    assert SEARCHES.part("optuna:sampler=GPSampler:ahead=0") == OptunaSearch("GPSampler", ahead=0)
 
 
 class InScript(samplers.Recording):
@@ -302,9 +260,7 @@ def test_what_cannot_be_is_refused_with_its_value(arguments: list[Any], says: st
         (OptunaSearch("tests.search.samplers_for_tests:Seedless"), "has to take a seed"),
     ],
 )
-def test_a_sampler_that_cannot_be_made_refuses_the_study_before_anything_is_written(
-    search: OptunaSearch, says: str, tmp_path: Path
-) -> None:
+def test_a_sampler_that_cannot_be_made_is_refused(search: OptunaSearch, says: str, tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=says) as refusal:
         ashtune.tune(
             train, SPACE, metric="loss", mode="min", trials=4, max_resource=1, search=search, quiet=True,
@@ -344,27 +300,6 @@ def tuned(directory: Path, search: Any, **given: Any) -> ashtune.Study:
 
 def started(directory: Path) -> list[TrialStarted]:
     return [event for event in read_events(directory / NAME) if isinstance(event, TrialStarted)]
-
-
-@pytest.mark.parametrize("sampler", [optuna.samplers.TPESampler(), samplers.Recording()], ids=["its own", "a user's"])
-def test_a_sampler_in_place_of_a_search_is_refused_with_what_takes_it(sampler: Any, tmp_path: Path) -> None:
-    with pytest.raises(SettingsError):
-        ashtune.tune(
-            train, SPACE, metric="loss", mode="min", trials=4, max_resource=1, search=sampler, directory=tmp_path / "s"
-        )
-    assert not (tmp_path / "s").exists()
-
-
-@pytest.mark.slow
-def test_a_study_on_one_worker_that_waits_for_its_proposals_is_the_same_again(tmp_path: Path, capfd: Any) -> None:
-    for place in ("first", "second"):
-        tuned(tmp_path / place, OptunaSearch(ahead=0))
-    first, second = (
-        [(one.configuration, one.origin) for one in started(tmp_path / place)] for place in ("first", "second")
-    )
-    assert first == second
-    assert {origin.split(",")[0] for _, origin in first} == {"random", "TPESampler"}
-    assert capfd.readouterr().err == ""
 
 
 @pytest.mark.slow

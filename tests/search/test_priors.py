@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from ConfigSpace import Categorical, ConfigurationSpace, EqualsCondition, Float
+from ConfigSpace import Categorical, ConfigurationSpace, Float
 
 import ashtune
 from ashtune.core.errors import SpaceError
@@ -14,7 +14,7 @@ from ashtune.search import Random, Sobol, Space
 from ashtune.search.gp import BELIEF, GP, GPProposer, _View
 from ashtune.search.grid import Grid
 from ashtune.space.priors import CHOICE_SHARE, DEVIATION, SHARE, Prior
-from ashtune.testing.searches import check_design, check_proposer
+from ashtune.testing.searches import check_proposer
 from tests.search.spaces import with_priors
 
 DRAWS = 20_000
@@ -72,23 +72,6 @@ def test_the_density_of_a_prior_is_that_of_its_draws(name: str) -> None:
         assert np.mean(drawn <= place) == pytest.approx(density[grid <= place].sum() / len(grid), abs=1e-4)
 
 
-def test_the_density_of_a_space_is_that_of_its_priors_together() -> None:
-    space = with_priors()
-    points = np.random.default_rng(1).random((50, len(space.names)))
-    expected = sum(
-        space.beliefs[name].log_density(points[:, place])
-        for place, name in enumerate(space.names) if name in space.beliefs
-    )  # fmt: skip
-    np.testing.assert_allclose(space.log_belief(points), expected)
-    assert (Space.parse({"x": (0.0, 1.0)}).log_belief(points[:, :1]) == 0).all()
-
-
-@pytest.mark.parametrize("search", [Random(), Sobol()])
-def test_a_space_with_priors_suits_designs(search: Any) -> None:
-    check_design(search, with_priors())
-    check_design(search, {"a": Prior(["p", "q", "r"], at="r"), "n": Prior((1, 5), at=5)})
-
-
 def test_a_finite_space_with_priors_is_drawn_once_those_near_them_first() -> None:
     design = Random().build(Space.parse({"n": Prior((1, 40), at=40), "m": (1, 5)}), 0)
     drawn = [design.configuration(trial)["n"] for trial in range(200)]
@@ -135,12 +118,6 @@ def test_the_model_weighs_by_the_priors_the_less_the_more_results_there_are() ->
         np.testing.assert_allclose(scores[1] - scores[0], expected, atol=1e-9)
 
 
-def test_a_wrong_prior_is_forgotten() -> None:
-    proposer = proposer_with({"x": Prior((0.0, 1.0), at=0.9), "k": Prior(["a", "b"], at="b")}, 60)
-    proposed = [proposer.propose(trial) for trial in range(60, 66)]
-    assert all(one is not None and abs(one.configuration["x"] - 0.2) < 0.15 for one in proposed)  # type: ignore[operator]
-
-
 def test_a_prior_is_given_in_the_meta_of_a_configspace_too_and_that_is_left_as_it_was() -> None:
     theirs = Float("lr", (1e-4, 1.0), log=True)
     space = ConfigurationSpace()
@@ -153,14 +130,6 @@ def test_a_prior_is_given_in_the_meta_of_a_configspace_too_and_that_is_left_as_i
     assert [drawn.configuration(trial) for trial in range(20)] == [
         Random().build(other, 0).configuration(trial) for trial in range(20)
     ]
-
-
-def test_a_prior_of_a_hyperparameter_that_is_not_always_active() -> None:
-    space = ConfigurationSpace()
-    space.add(Categorical("opt", ["sgd", "adam"]), Float("momentum", (0.0, 1.0), meta={"prior": 0.9}))
-    space.add(EqualsCondition(space["momentum"], space["opt"], "sgd"))
-    check_design(Random(), space)
-    check_proposer(GP(first=4), space, trials=20)
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,6 @@ import math
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from itertools import count
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,8 +11,7 @@ import pytest
 from ashtune.core.events import JobFinished, TrialStarted, TrialWithdrawn
 from ashtune.core.jobs import Constraint, Goal, Job, Result, TrialId, WorkerId
 from ashtune.core.orders import Train, TrialFailed
-from ashtune.search import Design, Proposal, Proposer, Random, Search, Sobol, Space, proposals
-from ashtune.search.gp import GP
+from ashtune.search import Design, Proposal, Proposer, Search, Sobol, Space, proposals
 from ashtune.search.mutation import Mutation
 from ashtune.search.proposals import Proposals
 from ashtune.study.configurations import Configurations
@@ -216,9 +213,7 @@ def test_proposals_take_a_twentieth_of_the_workers_time(clock: Clock) -> None:
 
 
 @pytest.mark.parametrize(("workers", "ahead"), [(1, 0), (40, 2)])
-def test_a_trial_that_waits_for_its_proposal_and_twenty_workers_or_more_rest_for_nothing(
-    workers: int, ahead: int, clock: Clock
-) -> None:
+def test_twenty_workers_or_a_waiting_trial_allow_no_rest(workers: int, ahead: int, clock: Clock) -> None:
     propose, moments = in_a_second(clock)
     study = Studied()
     study.start(lambda: Scripted(propose), workers=workers, ahead=ahead)
@@ -230,19 +225,6 @@ def test_a_trial_that_waits_for_its_proposal_and_twenty_workers_or_more_rest_for
         study.proposals.close()
     assert len(moments) >= 5
     assert moments == [float(number) for number in range(len(moments))], "each as soon as the one before was made"
-
-
-def test_a_rest_that_ends_while_it_is_looked_at_is_no_wait_without_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    readings = count()
-    monkeypatch.setattr(proposals, "time", SimpleNamespace(monotonic=lambda: float(next(readings))))
-    study = Studied()
-    # Each look at the clock takes a second, and so does a proposal. Eight workers: the rest after it is of 1.5 s, and
-    # ends between the second look and the third.
-    study.start(lambda: Scripted(numbered), workers=8, ahead=3)
-    try:
-        study.waits(3)
-    finally:
-        study.proposals.close()
 
 
 @pytest.mark.parametrize("ahead", [0, 2])
@@ -292,28 +274,9 @@ def test_a_resumed_study_asks_for_trials_that_were_not_tried(studied: Studied) -
     assert proposer.asked == [50, 51, 52]
 
 
-def test_where_there_is_no_proposer_nothing_is_collected_for_it_and_trials_are_of_the_design(studied: Studied) -> None:
-    studied.start(lambda: None)  # type: ignore[arg-type,return-value]  # as a search without one returns
-    studied.proposals._thread.join(SECONDS)  # type: ignore[union-attr]  # it was started
-    origin = studied.begin(0)
-    studied.finish(0, 1.0)
-    assert origin == "design"
-    assert not studied.proposals._news
-
-
 @pytest.mark.parametrize("space", [of_every_kind, conditional, finite_conditional, lambda: {"x": (0.0, 1.0)}])
 def test_the_proposer_of_the_suite_passes_it(space: Callable[[], object]) -> None:
     check_proposer(Mutation(), space())
-
-
-def test_the_suite_refuses_a_search_without_a_proposer() -> None:
-    with pytest.raises(AssertionError, match="overrides no proposer"):
-        check_proposer(Random(), {"x": (0.0, 1.0)})
-
-
-def test_before_a_thread_runs_every_trial_is_the_designs(studied: Studied) -> None:
-    assert studied.begin(0) == "design, no proposal was ready"
-    assert studied.configurations[TrialId(0)] == studied.design.configuration(0)
 
 
 def test_as_many_proposals_are_made_ahead_as_there_are_workers_and_no_more_than_the_proposer_wants() -> None:
@@ -354,16 +317,6 @@ def test_nobody_waits_for_a_slow_proposer_and_the_next_trial_gets_what_it_propos
     assert studied.begin(4) == "number 4"
 
 
-def test_a_trial_that_the_proposer_leaves_to_the_design_has_its_place_there(studied: Studied) -> None:
-    studied.start(lambda: Scripted(lambda trial: numbered(trial) if trial % 2 else None), ahead=2)
-    origins = []
-    for trial in range(4):
-        studied.waits(2)
-        origins.append(studied.begin(trial))
-    assert origins == ["design", "number 1", "design", "number 3"]
-    assert studied.configurations[TrialId(2)] == studied.design.configuration(2)
-
-
 def test_a_proposer_is_told_all_that_began_and_ended_before_it_is_asked_again(studied: Studied) -> None:
     x = [studied.design.configuration(trial) for trial in range(3)]
     for trial in range(3):
@@ -402,21 +355,6 @@ def test_a_proposer_is_told_how_far_a_result_is_beyond_a_constraint() -> None:
     study.proposals.close()
 
 
-def test_news_reaches_a_proposer_that_has_enough_ready_at_the_next_tick(studied: Studied) -> None:
-    proposer = Scripted(numbered)
-    studied.start(lambda: proposer, ahead=1)
-    studied.waits(1)
-    studied.begin(0)
-    studied.waits(1)
-    studied.finish(0, 1.0)
-    studied.proposals.tick(0.0)
-    for _ in range(6000):
-        if any(isinstance(what, Result) for what, _ in proposer.news):  # type: ignore[misc]
-            return
-        studied.is_dropped.wait(0.01)
-    raise AssertionError("it was told nothing")
-
-
 def fails(error: BaseException) -> Callable[..., Any]:
     def raising(*_: object) -> Any:
         raise error
@@ -452,9 +390,7 @@ class Deaf(Scripted):
     ],
     ids=["made", "propose", "exit", "mute", "observe", "outside", "missing", "no proposal"],
 )
-def test_a_proposer_that_raises_or_proposes_no_configuration_is_dropped_with_one_line(
-    make: Callable[[], Proposer], says: str, studied: Studied
-) -> None:
+def test_a_broken_proposer_is_dropped(make: Callable[[], Proposer], says: str, studied: Studied) -> None:
     studied.begin(0)
     studied.finish(0, 1.0)
     studied.start(make)
@@ -511,51 +447,7 @@ def test_close_does_not_wait_for_a_proposer_that_hangs(studied: Studied) -> None
     assert not studied.lines, "what it says after the end is nobody's business"
 
 
-def test_close_waits_for_a_proposal_that_takes_less_than_a_second(studied: Studied) -> None:
-    is_closed = threading.Event()
-
-    class Closed(Scripted):
-        def close(self) -> None:
-            is_closed.set()
-
-    proposer = Closed(lambda trial: is_closed.wait(SECONDS) and time.sleep(0.05))
-    studied.start(lambda: proposer, ahead=1)
-    with proposer.is_asked:
-        assert proposer.is_asked.wait_for(lambda: proposer.asked, SECONDS)
-    studied.proposals.close()
-    assert studied.proposals._thread is not None
-    assert not studied.proposals._thread.is_alive()
-
-
-def test_a_proposer_that_is_opened_after_the_end_is_closed(studied: Studied) -> None:
-    is_closed, may_open = threading.Event(), threading.Event()
-
-    class Late(Scripted):
-        def close(self) -> None:
-            is_closed.set()
-
-    def opened() -> Proposer:
-        assert may_open.wait(SECONDS)
-        return Late(numbered)
-
-    studied.start(opened, ahead=1)
-    studied.proposals.close()
-    assert not is_closed.is_set()
-    may_open.set()
-    assert is_closed.wait(SECONDS)
-
-
-def test_no_trial_waits_for_a_proposer_that_hangs(studied: Studied) -> None:
-    forever = threading.Event()
-    studied.start(lambda: Scripted(lambda trial: forever.wait(SECONDS)), ahead=2)
-    assert [studied.begin(trial) for trial in range(100)] == ["design, no proposal was ready"] * 100
-    assert studied.proposals.waits == 0
-    forever.set()
-
-
-def test_trials_wait_for_some_seconds_in_all_and_then_for_a_part_of_the_training(
-    clock: Clock, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_waits_are_bounded_by_a_part_of_training(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     """A proposal takes a second. Two workers train for two seconds a trial, and may wait for half of it."""
     may_wait(monkeypatch, 3.0, share=0.5)
     propose, moments = in_a_second(clock)
@@ -585,19 +477,7 @@ def test_trials_wait_for_some_seconds_in_all_and_then_for_a_part_of_the_training
     assert (study.proposals.waits, study.proposals.waited) == (4, 4.0)
 
 
-def test_a_trial_waits_once_for_a_proposer_that_hangs(studied: Studied, monkeypatch: pytest.MonkeyPatch) -> None:
-    may_wait(monkeypatch, 5.0)
-    monkeypatch.setattr(proposals, "WAIT_SECONDS", 0.05)
-    forever = threading.Event()
-    studied.start(lambda: Scripted(lambda trial: forever.wait(SECONDS)), ahead=2)
-    assert [studied.begin(trial) for trial in range(100)] == ["design, no proposal was ready"] * 100
-    assert studied.proposals.waits == 1
-    forever.set()
-
-
-def test_a_proposer_that_is_slow_to_begin_is_waited_for_longer_than_all_proposals_after_it(
-    studied: Studied, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_slow_start_is_waited_for_longer(studied: Studied, monkeypatch: pytest.MonkeyPatch) -> None:
     may_wait(monkeypatch, 0.01)
     waits: list[float] = []
 
@@ -630,7 +510,7 @@ def test_a_fused_study_does_not_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     assert study.proposals.waits == 0
 
 
-def test_a_configuration_that_was_tried_is_not_proposed_again_though_its_floats_differ_in_the_last_bit(
+def test_a_configuration_is_not_proposed_again_with_rounded_floats(
     studied: Studied,
 ) -> None:
     values = iter((0.0010000000000000002, 0.002))
@@ -641,15 +521,7 @@ def test_a_configuration_that_was_tried_is_not_proposed_again_though_its_floats_
     assert studied.configurations[TrialId(0)] == {"x": 0.002}
 
 
-def test_where_trials_wait_for_their_proposals_each_gets_its_own(studied: Studied) -> None:
-    studied.start(lambda: Scripted(numbered), ahead=0)
-    assert [studied.begin(trial) for trial in range(20)] == [f"number {trial}" for trial in range(20)]
-    assert studied.proposals.waits == 20
-
-
-def test_after_a_wait_in_vain_no_trial_waits_until_a_proposal_has_come(
-    studied: Studied, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_no_trial_waits_after_a_wait_in_vain(studied: Studied, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(proposals, "WAIT_SECONDS", 0.05)
     may_go_on = threading.Event()
 
@@ -670,45 +542,6 @@ def test_after_a_wait_in_vain_no_trial_waits_until_a_proposal_has_come(
         "number 12",
     ]
     assert studied.proposals.waits == 3
-
-
-def test_a_wait_in_vain_for_a_proposer_that_is_slow_to_begin_is_not_the_last_word(
-    studied: Studied, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(proposals, "WAIT_SECONDS", 0.05)
-    may_begin = threading.Event()
-
-    def slow_to_begin() -> Proposer:
-        assert may_begin.wait(SECONDS)
-        return Scripted(numbered)
-
-    studied.start(slow_to_begin, ahead=0)
-    assert [studied.begin(trial) for trial in range(3)] == ["design, no proposal was ready"] * 3
-    assert studied.proposals.waits == 1
-    may_begin.set()
-    monkeypatch.setattr(proposals, "WAIT_SECONDS", SECONDS)
-    studied.waits(1)
-    assert [studied.begin(trial) for trial in (3, 4)] == ["number 3", "number 4"]
-
-
-@pytest.mark.parametrize("trials", [1, 10, 11, None])
-def test_where_all_trials_are_left_to_the_design_nobody_is_started(trials: int | None) -> None:
-    space = Space.parse({"x": (0.0, 1.0)})
-    design = GP().build(space, 0)
-    study = Proposals(GP(), space, design, goal=GOAL, seed=0)
-    opened = threading.Event()
-
-    def open_apart(*_: object) -> Proposer:
-        opened.set()
-        return Scripted(lambda trial: None)
-
-    study.start(Configurations(design), workers=2, trials=trials, max_resource=9, complain=print, open_apart=open_apart)
-    if trials in (11, None):
-        assert opened.wait(SECONDS)
-    else:
-        assert study._thread is None
-        assert [study.take(trial).origin for trial in range(3)] == ["random"] * 3
-    study.close()
 
 
 class WithStandIn(Script, frozen=True):
@@ -742,24 +575,6 @@ def test_where_no_proposal_is_ready_the_stand_in_is_asked_after_all_results() ->
     study.proposals.close()
 
 
-def test_a_stand_in_is_asked_again_where_its_configuration_was_tried() -> None:
-    values = iter([0.25, 0.25, *[0.5] * 20])
-    study, stand_in = with_stand_in(lambda trial: Proposal({"x": next(values)}, "stand-in"))
-    forever = threading.Event()
-    study.start(lambda: Scripted(lambda trial: forever.wait(SECONDS)), ahead=1)
-    origins = [study.begin(trial) for trial in range(3)]
-    assert origins == [f"{origin}, no proposal was ready" for origin in ("stand-in", "stand-in", "design")]
-    assert stand_in.asked == [0, 1, 1, *[2] * proposals.MOST_ASKED]
-    forever.set()
-    study.proposals.close()
-
-
-def test_a_fused_study_has_no_stand_in_as_the_design_continues_its_run() -> None:
-    STAND_INS.append(Scripted(numbered))
-    study = Proposals(WithStandIn(), SPACE, Script().build(SPACE, 0), goal=GOAL, seed=0, grouped_by=("x",))
-    assert study._stand_in is None
-
-
 def test_a_stand_in_that_raises_is_dropped_with_one_line_and_the_study_goes_on() -> None:
     def fails(trial: int) -> None:
         raise ZeroDivisionError("the stand-in")
@@ -771,14 +586,3 @@ def test_a_stand_in_that_raises_is_dropped_with_one_line_and_the_study_goes_on()
     assert study.lines == ["search WithStandIn: its stand-in proposes nothing more: ZeroDivisionError: the stand-in"]
     forever.set()
     study.proposals.close()
-
-
-def test_after_a_dropped_proposer_trials_are_of_the_design_and_not_of_the_stand_in() -> None:
-    def fails(trial: int) -> None:
-        raise ZeroDivisionError("the proposer")
-
-    study, stand_in = with_stand_in(numbered)
-    study.start(lambda: Scripted(fails))
-    assert study.is_dropped.wait(SECONDS)
-    study.begin(0)
-    assert stand_in.asked == []

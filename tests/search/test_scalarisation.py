@@ -11,9 +11,8 @@ from hypothesis import strategies as st
 
 from ashtune.core.jobs import Job, Result, TrialId
 from ashtune.core.order import is_as_good
-from ashtune.search.gp import GP, GPProposer
+from ashtune.search.gp import GP
 from ashtune.search.mutation import Mutation
-from ashtune.search.optuna_search import OptunaSearch
 from ashtune.search.scalarisation import AUGMENTED, scalarise, weights_for
 from ashtune.space.space import Space
 
@@ -42,12 +41,6 @@ def test_the_range_is_that_of_the_highest_resource_with_enough_results() -> None
     low, high = [(0.0, 100.0 + i, float(i)) for i in range(6)], [(0.0, float(i), 10.0 * i) for i in range(5)]
     values = scalarise(np.array(low + high), np.array([0.5, 0.5]), np.array([0.0] * 6 + [1.0] * 5))
     assert values[6:] == pytest.approx([(0.5 + AUGMENTED) * i / 4 for i in range(5)])
-
-
-def test_too_few_results_at_the_highest_resource_give_no_range() -> None:
-    low, high = [(0.0, float(i), 10.0 * i) for i in range(5)], [(0.0, 100.0 + i, float(i)) for i in range(4)]
-    values = scalarise(np.array(low + high), np.array([0.5, 0.5]), np.array([0.0] * 5 + [1.0] * 4))
-    assert values[:5] == pytest.approx([(0.5 + AUGMENTED) * i / 4 for i in range(5)])
 
 
 @settings(deadline=None)
@@ -94,27 +87,7 @@ def test_a_search_comes_near_the_front_and_spreads_along_it(search: Any, away: f
     assert proposed(search, 30) == proposed(search, 30)
 
 
-def test_a_sampler_of_optuna_comes_near_the_front() -> None:
-    pytest.importorskip("optuna", reason="Optuna is not installed")
-    late = proposed(OptunaSearch(random_share=0.0), 50)[25:]
-    assert np.median([abs(one["y"] - 0.5) for one in late]) < 0.15
-    assert {int(3 * one["x"]) for one in late} >= {0, 1, 2}
-
-
 @pytest.mark.parametrize("search", [GP(random_share=0.0), Mutation(random_share=0.0)])
 def test_a_search_goes_where_constraints_hold(search: Any) -> None:
     late = proposed(search, 50, violation=lambda one: max(0.0, one["x"] - 0.4))[25:]
     assert np.mean([one["x"] <= 0.45 for one in late]) > 0.6
-
-
-def test_of_thousands_of_results_the_process_sees_as_many_as_of_one_loss() -> None:
-    proposer = GP().proposer(Space.parse(SPACE), 0, 9)
-    assert isinstance(proposer, GPProposer)
-    chance = np.random.default_rng(0)
-    for trial in range(500):
-        x, y = chance.random(2).tolist()
-        result = Result(TrialId(trial), 0, 9, two_losses({"x": x, "y": y}), 1.0, violation=float(trial % 2))
-        proposer.observe(result, {"x": x, "y": y})
-    shown = proposer.shown_trials()
-    assert 60 <= len(shown) <= 80
-    assert all(trial % 2 == 0 for trial in shown if trial < 460), "the best are feasible; the others are the newest"

@@ -73,11 +73,6 @@ def tuned(directory: Path, search: Any, **given: Any) -> ashtune.Study:
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("search", [Random(), Grid(), Grid(points=3), Grid(points={"x": 3})])
-def test_a_record_of_a_search_reads_as_the_same_search(search: Search) -> None:
-    assert SEARCHES.read(SEARCHES.record(search)) == search
-
-
 def test_a_name_is_short_for_the_defaults_and_a_default_is_not_written() -> None:
     assert SEARCHES.part("grid") == Grid()
     assert SEARCHES.record(Grid()) == {"kind": "grid"}
@@ -112,9 +107,7 @@ def test_a_search_of_an_entry_point_is_named_by_it_and_one_of_a_module_by_its_pl
         ("corner_search:Needy", "needs options"),
     ],
 )
-def test_a_search_that_an_installed_package_names_in_vain_is_refused_in_one_line(
-    name: str, says: str, installed: Path
-) -> None:
+def test_a_search_that_cannot_be_imported_is_refused(name: str, says: str, installed: Path) -> None:
     with pytest.raises(SettingsError, match=says) as refusal:
         SEARCHES.part(name)
     assert str(refusal.value).isprintable()

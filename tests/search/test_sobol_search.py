@@ -20,8 +20,6 @@ from ConfigSpace import (
 )
 from scipy.stats import qmc
 
-import ashtune
-from ashtune.analysis.loading import StudyReader
 from ashtune.search import Random, Search, Sobol, Space
 from ashtune.search.random import BLOCK
 from tests.search.spaces import conditional, fits_conditional
@@ -108,29 +106,7 @@ def test_a_finite_space_is_tried_once_and_its_first_trials_are_the_even_ones() -
     assert Counter(c["b"] for c in trials[:8]) == dict.fromkeys("wxyz", 2)
 
 
-def test_a_trial_far_ahead_is_the_same_whatever_was_asked_for_before() -> None:
-    ahead = Sobol().build(SQUARE, 9)
-    far = ahead.configuration(100_000)
-    assert drawn(Sobol(), SQUARE, 300, seed=9)[299] == ahead.configuration(299)
-    assert ahead.configuration(100_000) == far
-
-
 def test_seeds_give_other_sequences_and_one_seed_the_same() -> None:
     first = [drawn(Sobol(), SQUARE, 1, seed)[0]["x"] for seed in (0, 1, 2, 2**32, 2**62)]
     assert len(set(first)) == len(first)
     assert drawn(Sobol(), SQUARE, 5, 7) == drawn(Sobol(), SQUARE, 5, 7)
-
-
-def test_a_study_that_is_stopped_and_resumed_has_the_trials_of_one_that_is_not(tmp_path: Any) -> None:
-    def tuned(directory: Any, trials: int) -> ashtune.Study:
-        return ashtune.tune(
-            lambda trial: float(trial["x"]), {"x": (0.0, 1.0), "n": (1, 9)}, metric="loss", mode="min", trials=trials,
-            max_resource=1, workers=1, quiet=True, search="sobol", directory=directory,
-        )  # fmt: skip
-
-    tuned(tmp_path / "two", 5)
-    both = ashtune.Study.load(tmp_path / "two").resume(trials=16, workers=1, quiet=True)
-    once = tuned(tmp_path / "one", 16)
-    assert [trial.configuration for trial in both.trials] == [trial.configuration for trial in once.trials]
-    assert StudyReader(once.directory).settings.search == {"kind": "sobol"}
-    assert sorted(int(trial.configuration["x"] * 16) for trial in once.trials) == list(range(16))

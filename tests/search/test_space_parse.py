@@ -63,11 +63,6 @@ def test_the_users_own_space_is_left_as_it_was() -> None:
     assert "late" not in space.names
 
 
-def test_a_space_parses_to_itself() -> None:
-    space = of_every_kind()
-    assert Space.parse(space) is space
-
-
 class Widget:
     def __repr__(self) -> str:
         return "<Widget\n of two lines>"
@@ -123,11 +118,6 @@ def test_a_space_that_does_not_fit_is_refused_on_one_line_with_its_value(given: 
     assert says in message
     assert "\n" not in message
     assert "; " in message, "it says what would do"
-
-
-@pytest.mark.parametrize("name", ["lr", "optimizer:lr", "layer.0/units", "_x", "grösse", "batch-size"])
-def test_names_in_common_use_are_taken(name: str) -> None:
-    assert Space.parse({name: (0, 1)}).names == (name,)
 
 
 def test_numpy_numbers_are_taken_as_plain_ones() -> None:

@@ -2,10 +2,8 @@
 
 import json
 from collections.abc import Callable
-from itertools import product
 
 import pytest
-from ConfigSpace import ConfigurationSpace, ForbiddenInClause, ForbiddenOrConjunction
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -64,24 +62,6 @@ def test_all_that_configspace_writes_is_read_as_in_journals_from_before() -> Non
     assert [first.configuration(i) for i in range(300)] == [second.configuration(i) for i in range(300)]
 
 
-def test_values_that_a_clause_forbids_are_written_in_one_order_whatever_that_of_their_set_is() -> None:
-    def record(names: list[object], numbers: list[object]) -> object:
-        space = ConfigurationSpace({"n": (0, 20), "c": ["z", "y", "x"]})
-        clauses = ForbiddenInClause(space["c"], names), ForbiddenInClause(space["n"], numbers)
-        space.add(ForbiddenOrConjunction(*clauses))
-        return Space.parse(space).to_record()
-
-    assert record(["x", "y"], [9, 7]) == record(["y", "x"], [7, 9])
-    assert record(["x", "y"], [9, 7]) != record(["x", "y"], [9, 8])
-
-
-def test_reading_a_record_leaves_it_whole() -> None:
-    record = json.loads(json.dumps(of_every_kind().to_record()))
-    before = json.dumps(record)
-    Space.from_record(record)
-    assert json.dumps(record) == before
-
-
 @given(
     st.dictionaries(
         st.from_regex(r"[a-z]{1,4}", fullmatch=True),
@@ -100,7 +80,7 @@ def test_reading_a_record_leaves_it_whole() -> None:
         max_size=4,
     )
 )
-def test_any_dict_is_the_same_space_after_a_round_trip_and_holds_what_it_draws(
+def test_any_dict_is_the_same_space_after_a_round_trip(
     given: dict[str, object],
 ) -> None:
     space = Space.parse(given)
@@ -147,9 +127,7 @@ def test_what_is_no_record_is_refused_on_one_line(record: dict[str, object]) -> 
 
 
 @pytest.mark.parametrize("make", SPACES)
-def test_configspace_has_the_same_space_and_its_configurations_are_ours(
-    make: Callable[[], Space], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_configspace_has_the_same_space(make: Callable[[], Space], capsys: pytest.CaptureFixture[str]) -> None:
     """ConfigSpace 1.2.2 prints from ForbiddenGreaterThanEqualsClause; stdout is for results."""
     space = make()
     capsys.readouterr()
@@ -164,14 +142,3 @@ def test_configspace_has_the_same_space_and_its_configurations_are_ours(
     for trial in range(100):
         drawn = design.configuration(trial % (design.size or 100))
         assert again.check(drawn) == {name: drawn[name] for name in again.names if name in drawn}
-
-
-def test_our_rules_and_those_of_configspace_agree_on_every_combination() -> None:
-    space = with_every_clause()
-    theirs = space_of_record(space.to_record())
-    for a, b, c, o in product(range(10), range(10), [[1, 2], [3, 4]], "sml"):
-        values = {"a": a, "b": b, "c": c, "o": o, "d": 0.5}
-        is_active = all(one.satisfied_by_value(dict(values)) for one in theirs.parent_conditions_of["d"])
-        assert space.rules.is_active("d", values) == is_active
-        is_forbidden = any(one.is_forbidden_value(values) for one in theirs.forbidden_clauses)
-        assert bool(space.rules.forbidding(values)) == is_forbidden

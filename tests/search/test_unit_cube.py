@@ -37,14 +37,6 @@ def test_the_ends_of_the_unit_interval_are_the_ends_of_every_range() -> None:
     assert (low["act"], high["act"]) == ("relu", "tanh")
 
 
-def test_every_integer_of_a_range_has_an_equal_part_of_the_unit_interval() -> None:
-    space = Space.parse({"n": (3, 7)})
-    steps = (np.arange(1000)[:, np.newaxis] + 0.5) / 1000
-    values = [configuration["n"] for configuration in space.at(steps)]
-    assert [values.count(n) for n in (3, 4, 5, 6, 7)] == [200] * 5
-    assert values == sorted(values)
-
-
 def test_a_condition_on_a_choice_that_is_a_list_is_met() -> None:
     space = with_every_clause()
     design = Random().build(space, 0)

@@ -1,6 +1,5 @@
 """Continued curves: what is known stays, the likeliest stays at its last value, others go on as longer trials did."""
 
-import math
 from array import array
 
 import pytest
@@ -47,11 +46,6 @@ def test_what_looks_like_a_share_stays_one() -> None:
         assert courses(traces([0.2], falls), draw)(0, 3) >= 0
     assert courses(traces([0.2], [-0.1, *falls]), 1)(0, 4) == pytest.approx(0.2 + 0.1 + 0.1)
     assert courses(traces([0.2], [1.9, *falls]), 1)(0, 4) < 0
-
-
-def test_a_failed_trial_fails_again_beyond_what_is_known() -> None:
-    loss = courses(traces([1.0, 0.5], fails=True), 0)
-    assert (loss(0, 2), loss(0, 3)) == (0.5, math.inf)
 
 
 def test_the_same_draw_is_the_same_course_and_another_is_not() -> None:

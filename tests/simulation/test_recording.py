@@ -2,17 +2,14 @@
 
 import math
 
-import msgspec
 import pytest
 
 from ashtune.analysis.timeline import Timeline
-from ashtune.core.errors import StudyError
 from ashtune.core.events import (
     Event,
     JobFailed,
     JobFinished,
     JobPaused,
-    ProgramCompiled,
     SessionStarted,
     TrialReleased,
     TrialStarted,
@@ -23,7 +20,7 @@ from ashtune.core.events import (
 from ashtune.core.jobs import Goal, TrialId, WorkerId
 from ashtune.core.ladder import Ladder
 from ashtune.core.observer import Observer
-from ashtune.core.orders import Followed, Release, Train
+from ashtune.core.orders import Followed
 from ashtune.engines.simulated.workers import SimulatedEngine
 from ashtune.schedulers.ash import AshMachine
 from ashtune.simulation import simulate
@@ -147,11 +144,6 @@ def test_saving_takes_its_mean_and_workers_join_as_recorded_or_like_the_median_o
     assert [timing.start(number) for number in range(3)] == [0.5, 0.7, pytest.approx(0.6)]
 
 
-def test_a_study_of_which_nothing_was_trained_is_refused() -> None:
-    with pytest.raises(StudyError):
-        recorder().traces()
-
-
 @pytest.mark.parametrize("workers", [1, 3, 8])
 def test_a_simulation_of_what_a_simulation_recorded_is_the_same_study(workers: int) -> None:
     """Events of the second are those of the first, to rounding of times."""
@@ -173,30 +165,3 @@ def test_a_simulation_of_what_a_simulation_recorded_is_the_same_study(workers: i
     simulate(AshMachine(LADDER, 60), SimulatedEngine(again, workers=workers), [Keep(second)], trials=60)
     assert len(first) > 60
     assert first == second
-
-
-def test_what_a_worker_compiled_is_part_of_the_wait_of_its_next_job() -> None:
-    readers = recorder()
-    readers.take(TrialStarted(0.5, TrialId(0), {}))
-    readers.followed(Train(WorkerId(0), TrialId(0), 0, 0, 1))
-    readers.take(ProgramCompiled(3.0, worker=WorkerId(0), seconds=2.0, lanes=1, shape={}))
-    readers.take(msgspec.structs.replace(finished(0, 0, 1, 1.0), time=4.0))
-    (trace,) = readers.traces().trials
-    assert trace.jobs[0, 1].wait == pytest.approx(2.5)
-    assert trace.clock == [1.0]
-
-
-def test_a_trial_that_is_let_go_after_a_program_was_compiled_did_not_take_that_long() -> None:
-    readers = recorder()
-    readers.take(TrialStarted(0.5, TrialId(0), {}))
-    readers.followed(Train(WorkerId(0), TrialId(0), 0, 0, 1))
-    readers.take(msgspec.structs.replace(finished(0, 0, 1, 1.0), time=1.5, held=True))
-    readers.followed(Release(WorkerId(0), TrialId(0)))
-    readers.take(TrialStarted(1.5, TrialId(1), {}))
-    readers.followed(Train(WorkerId(0), TrialId(1), 0, 0, 1))
-    readers.take(ProgramCompiled(4.0, worker=WorkerId(0), seconds=2.0, lanes=1, shape={}))
-    readers.take(TrialReleased(4.5, worker=WorkerId(0), trial=TrialId(0), resource=1, seconds=0.5))
-    readers.take(msgspec.structs.replace(finished(1, 0, 1, 1.0), time=5.5))
-    first, second = readers.traces().trials
-    assert first.releases == {1: pytest.approx(0.5)}
-    assert second.jobs[0, 1].wait == pytest.approx(2.5)

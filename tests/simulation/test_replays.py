@@ -91,13 +91,6 @@ def test_what_workers_need_to_begin_is_paid_once_by_each_of_them() -> None:
     assert predictor.wall_seconds(predictor.choice("full", LADDER, 1)) == pytest.approx(alone, rel=0.1)
 
 
-def test_of_few_jobs_a_worker_the_beginning_is_told_apart_all_the_same() -> None:
-    readers = Readers()
-    workers = SimulatedEngine(invent_curves(seed=4).training(warmup_seconds=200.0), workers=8)
-    simulate(SCHEDULERS.part("ash").build(LADDER, 12), workers, [readers], trials=12)
-    assert readers.traces().timing.warmup == pytest.approx(200.0, rel=0.1)
-
-
 def begin(readers: Readers, time: float, worker: int) -> None:
     readers.take(SessionStarted(time, unix_time=0.0, version="", host="", pid=0))
     readers.take(WorkerJoined(time, WorkerId(worker)))

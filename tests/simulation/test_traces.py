@@ -1,8 +1,6 @@
 """Traces: time in proportion between what is known, and tables read as they should be."""
 
-import random
 from array import array
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -40,12 +38,6 @@ def test_a_table_gives_losses_and_times_that_never_fall(table: Path) -> None:
     assert traces.best_loss == -0.5
 
 
-def test_an_index_selects_and_without_times_all_epochs_take_the_same(table: Path) -> None:
-    traces = read_table(table, ACCURACY, values="both[1]", epoch_seconds=0.5)
-    assert list(traces.trials[1].losses) == [-0.1, -0.15, -0.2]
-    assert traces.trials[1].seconds_at(3) == 1.5
-
-
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -71,25 +63,6 @@ def test_pickled_arrays_are_not_loaded(tmp_path: Path) -> None:
     (tmp_path / "text.npz").write_text("no zip")
     with pytest.raises(SettingsError):
         read_table(tmp_path / "text.npz", ACCURACY)
-
-
-@pytest.mark.parametrize("writes", [np.savez, np.savez_compressed])
-def test_a_damaged_table_is_refused_or_read_and_nothing_else(tmp_path: Path, writes: Callable[..., None]) -> None:
-    path, chance = tmp_path / "damaged.npz", random.Random(7)
-    writes(path, accuracy=np.linspace(0, 1, 60).reshape(20, 3))
-    whole = path.read_bytes()
-    refused = 0
-    for _ in range(600):
-        damaged = bytearray(whole)
-        for _ in range(chance.choice((1, 1, 4))):
-            damaged[chance.randrange(len(damaged))] = chance.randrange(256)
-        path.write_bytes(damaged[: chance.choice((len(damaged), len(damaged), chance.randrange(len(damaged))))])
-        try:
-            read_table(path, ACCURACY)
-        except SettingsError as error:
-            assert "\n" not in str(error)
-            refused += 1
-    assert refused > 100
 
 
 def test_made_up_numbers_are_uniform_and_independent() -> None:

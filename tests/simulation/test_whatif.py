@@ -6,7 +6,6 @@ import msgspec
 import pytest
 
 from ashtune.analysis.timeline import Timeline
-from ashtune.core.errors import SettingsError
 from ashtune.core.jobs import Goal
 from ashtune.core.ladder import Ladder
 from ashtune.engines.simulated.workers import SimulatedEngine
@@ -95,61 +94,10 @@ def test_speed_up_is_against_one_worker_and_efficiency_by_their_number() -> None
     assert four.worker_hours == pytest.approx(4 * four.wall_seconds.likely / 3600)
 
 
-@pytest.mark.parametrize("scheduler", ["ash", "stopping", "sh", "full"])
-def test_fewest_workers_and_most_trials_are_those_of_trying_every_number(scheduler: str) -> None:
-    """Nearly always: as wall time is not monotone, 2 of 80 answers may be more workers or fewer trials."""
-    predictor = Predictor(known(), draws=0)
-    choice = predictor.choice(scheduler, LADDER, 1)
-    walls = {workers: predictor.wall_seconds(predictor.choice(scheduler, LADDER, workers)) for workers in range(1, 41)}
-    wrong = 0
-    for part in range(1, 41):
-        deadline = walls[1] * part / 40
-        least = min((workers for workers, wall in walls.items() if wall <= deadline), default=None)
-        largest = predictor.fewest_workers(choice, deadline)
-        assert largest is None or walls[largest.workers] <= deadline
-        wrong += (None if largest is None else largest.workers) != least
-    costs = {
-        trials: 8 * predictor.wall_seconds(predictor.choice(scheduler, LADDER, 8, trials)) for trials in range(1, 41)
-    }
-    for part in range(1, 41):
-        budget = costs[40] * part / 40
-        most = max((trials for trials, cost in costs.items() if cost <= budget), default=None)
-        largest = predictor.most_trials(predictor.choice(scheduler, LADDER, 8), budget)
-        assert largest is None or costs[largest.trials] <= budget
-        wrong += (None if largest is None else largest.trials) != most
-    assert wrong <= 2
-
-
-@pytest.mark.parametrize("scheduler", ["ash", "sh", "full"])
-@pytest.mark.parametrize("share", [0.9, 0.5, 0.2])
-def test_the_fewest_workers_are_done_in_time_and_one_fewer_is_not(scheduler: str, share: float) -> None:
-    predictor = Predictor(known())
-    deadline = share * predictor.wall_seconds(predictor.choice(scheduler, LADDER, 1))
-    fewest = predictor.fewest_workers(predictor.choice(scheduler, LADDER, 1), deadline)
-    assert fewest is not None
-    assert predictor.wall_seconds(fewest) <= deadline
-    assert fewest.workers > 1
-    assert predictor.wall_seconds(predictor.choice(scheduler, LADDER, fewest.workers - 1)) > deadline
-
-
 def test_a_deadline_before_one_trial_is_trained_is_not_met_by_any_number() -> None:
     predictor = Predictor(known())
     assert predictor.fewest_workers(predictor.choice("full", LADDER, 1), 1.0) is None
     assert predictor.fewest_workers(predictor.choice("full", LADDER, 1), 1e9) == predictor.choice("full", LADDER, 1)
-
-
-@pytest.mark.parametrize("workers", [1, 3])
-def test_the_most_trials_of_a_budget_cost_no_more_and_one_more_would(workers: int) -> None:
-    predictor = Predictor(known())
-    choice = predictor.choice("sh", LADDER, workers)
-    budget = 0.5 * workers * predictor.wall_seconds(choice)
-    most = predictor.most_trials(choice, budget)
-    assert most is not None
-    assert workers * predictor.wall_seconds(most) <= budget
-    more = predictor.choice("sh", LADDER, workers, most.trials + 1)
-    assert workers * predictor.wall_seconds(more) > budget
-    assert predictor.most_trials(choice, 1e9) == choice
-    assert predictor.most_trials(choice, 0.1) is None
 
 
 def test_of_a_trial_that_fails_again_nothing_is_guessed() -> None:
@@ -159,14 +107,6 @@ def test_of_a_trial_that_fails_again_nothing_is_guessed() -> None:
     one = predictor.prediction(predictor.choice("full", LADDER, 1))
     assert one.continued == 0
     assert one.best == Predictor(known(8), draws=0).prediction(predictor.choice("full", LADDER, 1)).best
-
-
-def test_more_trials_than_were_recorded_and_unknown_schedulers_are_refused() -> None:
-    predictor = Predictor(known())
-    with pytest.raises(SettingsError):
-        predictor.choice("ash", LADDER, 1, 41)
-    with pytest.raises(SettingsError):
-        predictor.choice("magic", LADDER, 1)
 
 
 def prediction(workers: int, wall: Range, **more: object) -> Prediction:
@@ -190,25 +130,6 @@ def test_the_table_shows_spreads_only_where_there_are_any() -> None:
     assert lines[-1].split() == ["16", "2.0", "s", "-25/+25", "%", "2", "25", "%", "90", "30", "%", "0.5", "0.4-0.5"]
     assert any("'or' is how far it may be off" in sentence for sentence in whatif_words([sure, unsure], unit="epoch"))
     assert whatif_words([sure], unit="epoch") == []
-
-
-def test_choices_of_different_cost_are_lines_of_their_own_with_trials_and_the_hours_of_their_cores() -> None:
-    predictions = [prediction(8, Range(*[3600.0] * 3)), prediction(4, Range(*[1800.0] * 3), scheduler="sh", trials=5)]
-    lines = as_text(whatif_table(predictions, metric="loss", cores_per_worker=2, unit="epoch")).splitlines()
-    assert [line.split() for line in lines[-2:]] == [
-        ["ash", "1/3", "8", "1", "h", "00", "min", "9", "16", "90", "0.5"],
-        ["sh", "1/3", "4", "30", "min", "00", "s", "5", "4", "90", "0.5"],
-    ]
-
-
-def test_the_largest_useful_number_of_workers_is_one_that_was_asked_for() -> None:
-    """An efficiency of half or more at 8 and 16 workers of 8, 16 and 64; of the other scheduler only at 8."""
-    wall = Range(60.0, 60.0, 60.0)
-    ash = [prediction(workers, wall, efficiency=at) for workers, at in ((8, 0.9), (16, 0.5), (64, 0.2))]
-    sh = [prediction(workers, wall, efficiency=at, scheduler="sh") for workers, at in ((8, 0.7), (16, 0.4), (64, 0.1))]
-    (said,) = whatif_words([*ash, *sh], unit="epoch")
-    assert said.endswith("efficiency of at least 50 %: 16 (ash 1/3); 8 (sh 1/3).")
-    assert whatif_words(ash[:2], unit="epoch") == []
 
 
 def test_the_figure_has_a_line_for_each_scheduler_and_readable_times() -> None:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from ashtune.core.errors import CheckpointUnread, StudyError
 from ashtune.core.jobs import TrialId
 from ashtune.study.checkpoints import Checkpoints, CheckpointWriter
-from ashtune.study.disk import DISK, PIECE_BYTES, Disk
+from ashtune.study.disk import DISK, Disk
 from ashtune.study.folders import copy_folder, delete
 from tests.helpers.simulated_disk import NO_INODE, NO_SPACE, READ_ERROR, SHORT_WRITE, SYNC_ERROR, SimulatedDisk
 
@@ -121,39 +121,6 @@ def test_the_sweep_deletes_names_of_our_own_form_only(tmp_path: Path) -> None:
 
 
 # A scratch folder
-
-
-def test_two_studies_that_link_to_one_scratch_folder_keep_apart_and_leave_what_else_is_there(tmp_path: Path) -> None:
-    scratch = tmp_path / "scratch"
-    scratch.mkdir()
-    (scratch / "3.1").write_text("somebody's")
-    studies = [tmp_path / "one" / "study", tmp_path / "two" / "study"]
-    for study in studies:
-        study.mkdir(parents=True)
-        (study / "checkpoints").symlink_to(scratch)
-        Checkpoints(study).sweep({})
-        saved(study, f"of {study}")
-    for study in studies:
-        Checkpoints(study).sweep({TRIAL: 2})
-        assert writer(study, 2).restore() == f"of {study}"
-    Checkpoints(studies[0]).sweep({})
-    assert writer(studies[1], 2).exists
-    assert (scratch / "3.1").read_text() == "somebody's"
-    assert len(list(scratch.iterdir())) == 3
-
-
-def test_checkpoints_that_were_moved_to_scratch_and_linked_are_found(tmp_path: Path) -> None:
-    study, scratch = tmp_path / "study", tmp_path / "scratch"
-    study.mkdir()
-    scratch.mkdir()
-    size = saved(study, "weights")
-    (study / "checkpoints").rename(scratch / "checkpoints")
-    (study / "checkpoints").symlink_to("../scratch/checkpoints")
-    Checkpoints(study).sweep({TRIAL: 2})
-    assert writer(study, 2, size=size).restore() == "weights"
-    link = (study / "checkpoints").readlink()
-    Checkpoints(study).sweep({TRIAL: 2})
-    assert (study / "checkpoints").readlink() == link
 
 
 @pytest.mark.parametrize("kind", ["file", "dangling link", "link to a file", "loop", "pipe"])
@@ -268,13 +235,6 @@ def test_a_folder_that_is_not_what_was_written_counts_as_none(tmp_path: Path, ki
     again.abandon()
 
 
-@pytest.mark.parametrize("size", [0, 1, PIECE_BYTES + 1])
-def test_a_checkpoint_of_any_size_is_whole(tmp_path: Path, size: int) -> None:
-    one = writer(tmp_path)
-    one.save(b"w" * size, dump=lambda state, file: file.write(state))
-    assert writer(tmp_path, 2, size=one.commit(2)).exists
-
-
 def test_what_raises_as_it_is_unpickled_is_the_users_to_see(tmp_path: Path) -> None:
     saved(tmp_path, Breaks())
     one = writer(tmp_path, 2)
@@ -360,7 +320,7 @@ def test_a_short_job_syncs_nothing_and_a_long_one_the_file_and_its_name() -> Non
         assert (disk.calls["sync"], disk.calls["sync_folder"]) == (syncs, syncs)
 
 
-def test_where_no_folder_can_be_made_training_has_one_elsewhere_and_is_told_that_nothing_is_kept(
+def test_training_has_a_folder_elsewhere_if_none_can_be_made(
     tmp_path: Path,
 ) -> None:
     class Full(Disk):
@@ -374,19 +334,6 @@ def test_where_no_folder_can_be_made_training_has_one_elsewhere_and_is_told_that
     assert one.problem == "checkpoint not saved: No space left on device"
     one.abandon()
     assert not folder.exists()
-
-
-def test_files_and_folders_are_their_owners_alone(tmp_path: Path) -> None:
-    before = os.umask(0)
-    try:
-        saved(tmp_path, "state")
-        one = writer(tmp_path, worker=2)
-        one.directory()
-    finally:
-        os.umask(before)
-    for entry in tmp_path.rglob("*"):
-        assert stat.S_IMODE(entry.stat().st_mode) & 0o077 == 0, entry
-    one.abandon()
 
 
 @settings(max_examples=100)

@@ -266,15 +266,6 @@ def test_a_trial_that_was_the_best_and_is_withdrawn_is_not_confirmed() -> None:
     assert study.confirms
 
 
-def test_patience_ends_the_search_and_the_best_are_confirmed_after_it() -> None:
-    study = Driven(8, Confirm(1, 1))
-    study.begin(patience=1)
-    study.to_the_end()
-    study.check()
-    assert study.controller.stopping == "patience=1: 1 result at the top rung brought no better one"
-    assert study.confirms
-
-
 def test_a_signal_stops_what_confirms_and_it_is_trained_in_the_next_session_once() -> None:
     study = Driven(3, Confirm(2, 2))
     ended_by_a_limit(study)
@@ -285,16 +276,6 @@ def test_a_signal_stops_what_confirms_and_it_is_trained_in_the_next_session_once
     study.to_the_end()
     assert study.controller.stopping == "Ctrl-C received"
     study.begin()
-    study.to_the_end()
-    study.check()
-
-
-def test_a_time_limit_during_what_confirms_does_not_concern_it() -> None:
-    study = Driven(4, Confirm(3, 2))
-    study.begin()
-    while not study.confirms:
-        study.step()
-    assert not study.controller.is_searching, "so nobody asks whether the search has to end"
     study.to_the_end()
     study.check()
 

@@ -1,16 +1,13 @@
 """Facts in, orders out."""
 
 import math
-import random
 from collections.abc import Callable
 from itertools import pairwise
 
-import msgspec
 import pytest
 
 from ashtune.core.errors import JournalError
 from ashtune.core.events import (
-    Event,
     JobFailed,
     JobFinished,
     JobPaused,
@@ -143,17 +140,6 @@ def test_a_study_stopped_in_its_last_job_is_not_complete_and_resumes_it() -> Non
     assert not harness.controller.is_open
     assert not harness.controller.is_complete
     harness.session(trials=2)
-    assert orders_in(harness.controller.handle(WorkerJoined(0, WorkerId(2)))) == [
-        Train(WorkerId(2), TrialId(1), 0, 0, 1)
-    ]
-
-
-def test_a_study_whose_workers_all_die_in_its_last_job_stays_open_for_the_next_one() -> None:
-    harness = ControllerHarness(trials=2, workers=2)
-    harness.report(0, 0, 0, 0.5, held=False)
-    for worker in (0, 1):
-        harness.controller.handle(WorkerLost(time=0, worker=WorkerId(worker), reason="SIGKILL"))
-    assert harness.controller.is_open
     assert orders_in(harness.controller.handle(WorkerJoined(0, WorkerId(2)))) == [
         Train(WorkerId(2), TrialId(1), 0, 0, 1)
     ]
@@ -308,20 +294,6 @@ def test_a_study_whose_every_configuration_is_invalid_ends() -> None:
     assert "invalid" in harness.controller.stopping
 
 
-def test_a_study_whose_every_configuration_is_invalid_ends_in_each_session() -> None:
-    harness = ControllerHarness(trials=10**9)
-    for session in range(2):
-        first = session * WITHDRAWN_IN_A_ROW
-        for trial in range(first, first + WITHDRAWN_IN_A_ROW):
-            assert harness.controller.is_open
-            harness.controller.handle(
-                TrialWithdrawn(time=0, worker=WorkerId(0), trial=TrialId(trial), rung=0, seconds=0)
-            )
-        assert not harness.controller.is_open
-        harness.controller.handle(SessionStarted(0, 0, "0", "", 0, trials=10**9))
-        harness.controller.handle(WorkerJoined(0, WorkerId(0)))
-
-
 def test_at_a_barrier_workers_wait_and_the_last_result_employs_them_all() -> None:
     harness = ControllerHarness(SuccessiveHalving().build(Ladder(1, 4, 2), 0), trials=4, workers=4)
     for trial in range(3):
@@ -350,13 +322,6 @@ def test_a_trial_whose_worker_is_lost_is_resumed_by_the_longest_idle() -> None:
     assert [(order.worker, order.trial) for order in orders if isinstance(order, Train)] == [(0, 1), (3, 3)]
 
 
-def test_a_trial_whose_worker_is_busy_is_resumed_by_another_at_once() -> None:
-    harness = ControllerHarness(AshMachine(Ladder(1, 4, 2), 0), workers=2)
-    harness.report(0, 0, 0, 0.1, held=False, checkpoint=10)  # trial 0 is saved, its worker trains trial 2
-    orders = harness.report(1, 1, 0, 0.5, held=False, checkpoint=10)
-    assert orders == [Train(WorkerId(1), TrialId(0), 1, 1, 2, size=10)]
-
-
 def test_idle_workers_are_employed_longest_idle_first_whoever_of_them_was_lost() -> None:
     harness = ControllerHarness(trials=1, workers=4)  # trial 0 for worker 0, nothing for the others
     harness.controller.handle(WorkerLost(time=0, worker=WorkerId(2), reason="SIGKILL"))
@@ -366,136 +331,6 @@ def test_idle_workers_are_employed_longest_idle_first_whoever_of_them_was_lost()
     assert orders_in(harness.controller.handle(WorkerLost(time=0, worker=WorkerId(3), reason="SIGKILL"))) == [
         Train(WorkerId(4), TrialId(0), 0, 0, 1)
     ]
-
-
-class NamelessIndex(CheckpointIndex):
-    """Forgets who saved what, so that the longest idle worker takes every job."""
-
-    def put(self, trial: TrialId, *, worker: WorkerId, **checkpoint) -> list[Order]:
-        del worker
-        return super().put(trial, worker=WorkerId(-1), **checkpoint)
-
-
-class Floor:
-    """Workers that do as they are told; what happens to them is told by trial, not by worker."""
-
-    def __init__(self, scheduler: Machine, index: CheckpointIndex) -> None:
-        self.controller = Controller(scheduler, GOAL)
-        self.controller.checkpoints = index
-        self.jobs: dict[TrialId, Train] = {}
-        self.saving: dict[TrialId, WorkerId] = {}
-        self.here: list[WorkerId] = []
-        self.savers: dict[TrialId, WorkerId] = {}
-        self.resumed_by_saver = 0
-        self.orders: list[Order] = []
-        """All of them, in order, as if there were one worker only."""
-
-    def idle(self) -> list[WorkerId]:
-        """Return the workers that have nothing in hand at all."""
-        busy = {job.worker for job in self.jobs.values()} | set(self.saving.values())
-        return [worker for worker in self.here if worker not in busy]
-
-    def saves_nothing_beside(self, trial: TrialId) -> bool:
-        return self.jobs[trial].worker not in self.saving.values()
-
-    def tell(self, event: Event) -> None:
-        for order in orders_in(self.controller.handle(event)):
-            if isinstance(order, Train):
-                self.jobs[order.trial] = order
-                if not order.in_place and order.start:
-                    self.resumed_by_saver += self.savers.get(order.trial) == order.worker
-            elif isinstance(order, Release):
-                self.saving[order.trial] = order.worker
-            if not isinstance(order, Discard):
-                order = msgspec.structs.replace(order, worker=WorkerId(0))  # noqa: PLW2901 (who is left out)
-            self.orders.append(order)
-
-    def join(self, worker: int) -> None:
-        self.here.append(WorkerId(worker))
-        self.tell(WorkerJoined(0, WorkerId(worker)))
-
-    def lose(self, worker: WorkerId, trial: TrialId | None = None) -> None:
-        self.here.remove(worker)
-        self.tell(WorkerLost(time=0, worker=worker, reason="SIGKILL", trial=trial))
-
-    def kill(self, trial: TrialId) -> None:
-        self.lose(self.jobs.pop(trial).worker, trial)
-
-    def restart(self, first_worker: int, workers: int) -> None:
-        self.jobs, self.saving, self.here = {}, {}, []
-        self.tell(SessionStarted(0, 0.0, "", "", 0, trials=60))
-        for worker in range(first_worker, first_worker + workers):
-            self.join(worker)
-
-    def finish(self, trial: TrialId, loss: float, *, held: bool, size: int | None) -> None:
-        job = self.jobs.pop(trial)
-        if not held and size is not None:
-            self.savers[trial] = job.worker
-        self.tell(
-            JobFinished(
-                time=0, worker=job.worker, trial=trial, rung=job.rung, resource=job.target, start=job.start,
-                metrics={"loss": loss}, seconds=1.0, held=held, checkpoint=None if held else size,
-            )
-        )  # fmt: skip
-
-    def release(self, trial: TrialId, size: int | None) -> None:
-        worker = self.saving.pop(trial)
-        if size is not None:
-            self.savers[trial] = worker
-        self.tell(TrialReleased(time=0, worker=worker, trial=trial, resource=1, seconds=0, checkpoint=size))
-
-    def fail(self, trial: TrialId) -> None:
-        job = self.jobs.pop(trial)
-        self.tell(JobFailed(time=0, worker=job.worker, trial=trial, rung=job.rung, seconds=1, reason="ValueError"))
-
-    def withdraw(self, trial: TrialId) -> None:
-        job = self.jobs.pop(trial)
-        self.tell(TrialWithdrawn(time=0, worker=job.worker, trial=trial, rung=job.rung, seconds=1))
-
-
-def next_thing(floors: list[Floor], draw: random.Random, moment: int) -> Callable[[Floor], None]:
-    """Return what happens next, which can happen on all floors alike."""
-    jobs, saving = list(floors[0].jobs), list(floors[0].saving)
-    what, size = draw.random(), draw.choice([None, 5, 10, 10])
-    if saving and what < 0.4:
-        trial = draw.choice(saving)
-        return lambda floor: floor.release(trial, size)
-    if jobs and what < 0.9:
-        trial, loss, held = draw.choice(jobs), draw.choice([draw.random(), 0.5, math.inf]), draw.random() < 0.5
-        return lambda floor: floor.finish(trial, loss, held=held, size=size)
-    if jobs and what < 0.95:
-        trial, end = draw.choice(jobs), draw.choice([Floor.fail, Floor.withdraw, Floor.kill])
-        if end is Floor.kill and not all(floor.saves_nothing_beside(trial) for floor in floors):
-            end = Floor.fail
-        return lambda floor: end(floor, trial)
-    if what < 0.96:
-        return lambda floor: floor.restart(1000 * moment, 3)
-    if all(floor.idle() for floor in floors):
-        return lambda floor: floor.lose(floor.idle()[0])
-    return lambda floor: floor.join(1000 * moment)
-
-
-@pytest.mark.parametrize("build", [AshMachine, StoppingMachine, SuccessiveHalving().build])
-@pytest.mark.parametrize("limit", [None, 60])
-def test_who_resumes_a_trial_never_changes_which_trial_is_next(
-    build: Callable[[Ladder, int], Machine], limit: int | None
-) -> None:
-    resumed = [0, 0]
-    for seed in range(20):
-        draw = random.Random(seed)
-        floors = [Floor(build(Ladder(1, 8, 2), 0), index(limit)) for index in (CheckpointIndex, NamelessIndex)]
-        for floor in floors:
-            floor.restart(0, 5)
-        for moment in range(1, 300):
-            thing = next_thing(floors, draw, moment)
-            for floor in floors:
-                thing(floor)
-            preferring, plain = floors
-            assert preferring.orders == plain.orders
-            assert list(preferring.jobs) == list(plain.jobs)
-            assert list(preferring.saving) == list(plain.saving)
-        resumed = [sum(pair) for pair in zip(resumed, (floor.resumed_by_saver for floor in floors), strict=True)]
-    assert resumed[0] > resumed[1], "the preference made no difference: nothing was compared"
 
 
 def test_checkpoints_that_no_promotion_can_reach_are_discarded_at_once() -> None:
@@ -530,14 +365,6 @@ def test_a_failed_trial_keeps_its_checkpoint_while_it_is_the_best_of_a_rung_belo
     harness.report(0, 1, 0, 0.5, held=False, checkpoint=5)
     assert Discard(TrialId(0), 1) not in failed_at_rung_1(harness, 0, 0)
     assert Discard(TrialId(0), 1) in harness.report(0, 2, 0, 0.05, held=False, checkpoint=5)
-
-
-def test_a_failed_trial_that_is_the_best_of_no_rung_keeps_no_checkpoint() -> None:
-    harness = ControllerHarness(trials=8, workers=2)
-    harness.report(0, 0, 0, 0.2, held=False, checkpoint=5)
-    harness.report(1, 1, 0, 0.5, held=False, checkpoint=5)
-    harness.report(0, 2, 0, 0.1, held=False, checkpoint=5)
-    assert Discard(TrialId(0), 1) in failed_at_rung_1(harness, 1, 0)
 
 
 def test_before_its_first_session_no_trial_may_be_started() -> None:
@@ -616,18 +443,6 @@ def test_a_session_that_begins_with_failures_only_stops_and_the_next_counts_anew
     assert not harness.controller.stopping
 
 
-def test_to_patience_a_failure_at_the_top_rung_is_a_result_that_is_no_better() -> None:
-    harness = ControllerHarness(AshMachine(Ladder(1, 1), 0), trials=50)
-    harness.session(trials=50, patience=2)
-    harness.controller.handle(WorkerJoined(0, WorkerId(0)))
-    failing(harness, range(1))
-    harness.report(0, 1, 0, 0.5, held=False)
-    failing(harness, range(2, 3))
-    assert not harness.controller.stopping
-    failing(harness, range(3, 4))
-    assert harness.controller.stopping == "patience=2: 2 results at the top rung brought no better one"
-
-
 def test_results_that_are_not_finite_count_as_failures_at_first() -> None:
     harness = ControllerHarness(trials=50)
     harness.session(trials=50, max_failures=2)
@@ -692,15 +507,6 @@ def test_a_rung_that_waits_for_a_trial_ended_on_purpose_closes_without_it() -> N
     assert orders == [Train(WorkerId(0), TrialId(0), 1, 0, 2)]
     assert harness.report(0, 0, 1, 0.0, held=False) == []
     assert harness.controller.is_complete
-
-
-def test_a_rung_whose_last_trial_ended_on_purpose_closes_and_the_best_of_the_others_goes_on() -> None:
-    harness = ControllerHarness(SuccessiveHalving().build(Ladder(1, 4, 2), 8), trials=8)
-    for trial in range(8):
-        harness.report(0, trial, 0, float(trial), held=False, stopped=trial == 3)
-    for trial in range(3):
-        orders = harness.report(0, trial, 1, float(trial), held=False)
-    assert orders == [Train(WorkerId(0), TrialId(0), 2, 0, 4)]
 
 
 @pytest.mark.parametrize(("reads", "curve"), [(True, ((2, 0.75), (3, math.inf))), (False, ())])

@@ -170,9 +170,7 @@ def check(study: FiniteStudy) -> None:
 @pytest.mark.parametrize("enqueued", [[], ENQUEUED], ids=["", "enqueued"])
 @pytest.mark.parametrize("kind", ["random", "grid"])
 @pytest.mark.parametrize("scheduler", SCHEDULERS)
-def test_every_configuration_of_a_finite_space_is_tried_once(
-    scheduler: str, kind: str, enqueued: list[dict[str, Any]], fate: Fate
-) -> None:
+def test_every_configuration_is_once(scheduler: str, kind: str, enqueued: list[dict[str, Any]], fate: Fate) -> None:
     for workers, trials in itertools.product((1, 3, 8), (4, 8, 100)):
         study = FiniteStudy(scheduler, design_for(kind, enqueued), fate, random.Random(workers))
         study.session(trials=trials, workers=workers)
@@ -181,24 +179,6 @@ def test_every_configuration_of_a_finite_space_is_tried_once(
             assert len(study.tried) == 8
         if fate is not above_the_first_rung:
             assert len(study.tried) == oracle(study.design, trials, fate)
-
-
-@pytest.mark.parametrize("fate", FATES, ids=lambda fate: fate.__name__)
-@pytest.mark.parametrize("kind", ["random", "grid"])
-@pytest.mark.parametrize("scheduler", SCHEDULERS)
-def test_a_study_resumed_with_more_trials_than_there_are_configurations_tries_them_all(
-    scheduler: str, kind: str, fate: Fate
-) -> None:
-    for workers, stop_after in itertools.product((1, 3), (0, 2, float("inf"))):
-        study = FiniteStudy(scheduler, design_for(kind, []), fate, random.Random(7))
-        study.session(trials=3, workers=workers, stop_after=stop_after)
-        try:
-            study.session(trials=100, workers=workers)
-        except SettingsError:
-            assert scheduler == "sh"  # its first rung had closed, which it says
-            continue
-        check(study)
-        assert len(study.tried) == 8
 
 
 WITHDRAWN = ["withdrawn", "done", "done"]

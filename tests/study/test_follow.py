@@ -2,21 +2,15 @@
 
 import errno
 import os
-import subprocess
-import sys
-import textwrap
-import threading
-import time
-from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
 from ashtune.core.errors import JournalError
-from ashtune.core.events import Event, JobFinished, SessionStarted, StopRequested, WorkerJoined
+from ashtune.core.events import Event, JobFinished, StopRequested, WorkerJoined
 from ashtune.study import journal as journals
 from ashtune.study.disk import Disk
-from ashtune.study.journal import NAME, JournalReader, read_events, read_settings
+from ashtune.study.journal import JournalReader, read_events, read_settings
 from ashtune.study.journal_writer import Journal, create
 from tests.helpers.thread_study import ThreadStudy
 
@@ -56,9 +50,7 @@ def test_of_a_journal_that_is_whole_it_gives_all_events_and_then_nothing(journal
     assert follower.settings == read_settings(journal)
 
 
-def test_it_may_begin_at_any_line_and_go_on_from_where_another_one_stopped(
-    journal: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_it_may_begin_at_any_line(journal: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     events = events_of(journal)
     for number, (_, position) in enumerate(records(journal)):
         assert new(JournalReader(journal, position)) == events[number:]
@@ -141,83 +133,6 @@ def test_a_journal_that_is_written_anew_under_its_name_is_followed_further(journ
     assert events_of(journal) == [*before, *map(StopRequested, (1e6, 2e6, 3e6), ("one", "two", "three"))]
 
 
-def test_it_gives_all_while_another_thread_writes(journal: Path) -> None:
-    before = events_of(journal)
-
-    def write() -> None:
-        with Journal(journal, syncs_itself=False) as writer:
-            for number in range(200):
-                writer.add(StopRequested(1e6 + number, "enough"))
-                if number % 3 == 0:
-                    writer.flush()
-
-    reader, writing = JournalReader(journal), threading.Thread(target=write)
-    writing.start()
-    got = []
-    while writing.is_alive():
-        got += new(reader)
-    got += new(reader)
-    assert got == events_of(journal)
-    assert len(got) == len(before) + 200
-
-
-SCRIPT = """
-    import os, sys, time
-    import ashtune
-
-    def train(trial):
-        while trial.number >= 50 and not os.path.exists(GO_ON):
-            time.sleep(0.01)
-        for epoch in trial.epochs():
-            time.sleep(0.002)
-            trial.report(loss=trial["x"] / epoch)
-
-    if __name__ == "__main__":
-        ashtune.tune(train, {"x": (0.0, 1.0)}, metric="loss", mode="min", trials=60, max_resource=4, workers=2,
-                     search="random", directory=sys.argv[1], quiet=True)
-"""
-
-
-def sessions(events: Sequence[Event]) -> int:
-    return sum(isinstance(event, SessionStarted) for event in events)
-
-
-def test_a_reader_in_another_process_sees_every_event_of_a_driver_that_is_killed_and_resumed(tmp_path: Path) -> None:
-    script, directory, go_on = tmp_path / "tune.py", tmp_path / "s", tmp_path / "go on"
-    script.write_text(textwrap.dedent(SCRIPT).replace("GO_ON", repr(str(go_on))))
-    command = [sys.executable, str(script), str(directory)]
-
-    def started() -> subprocess.Popen[bytes]:
-        return subprocess.Popen(command, start_new_session=True)
-
-    def drivers() -> Iterator[subprocess.Popen[bytes]]:
-        for _ in range(2):
-            driver = started()
-            yield driver
-            assert driver.poll() is None, "it ended before it could be killed"
-            driver.kill()
-            driver.wait()
-        go_on.touch()
-        driver = started()
-        yield driver
-        driver.wait()
-
-    follower: JournalReader | None = None
-    got: list[Event] = []
-    for number, driver in enumerate(drivers()):
-        enough = 40 * (number + 1) if number < 2 else 1 << 30
-        while driver.poll() is None and (len(got) < enough or sessions(got) <= number):
-            if (directory / NAME).exists():
-                follower = follower or JournalReader(directory / NAME)
-                got += new(follower)
-            time.sleep(0.002)
-    assert follower is not None
-    assert driver.returncode == 0
-    got += new(follower)
-    assert got == events_of(directory / NAME)
-    assert sessions(got) == 3
-
-
 def test_a_file_that_cannot_be_read_any_more_is_an_error_of_the_journal(journal: Path) -> None:
     class Stale(Disk):
         is_stale = False
@@ -245,9 +160,7 @@ def test_an_event_longer_than_a_block_is_read_whole(tmp_path: Path, journal: Pat
     assert new(JournalReader(place, position)) == [event]
 
 
-def test_batches_of_any_size_have_the_same_events_at_the_same_places(
-    journal: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_batches_have_the_same_events(journal: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = records(journal)
     for size in (1 << 20, 2000, 700, 7):
         monkeypatch.setattr(journals, "BLOCK", size)

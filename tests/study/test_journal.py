@@ -2,10 +2,8 @@
 
 import errno
 import json
-import math
 import os
 import threading
-import time
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -25,7 +23,7 @@ from ashtune.study.journal import BLOCK, CHECK_BYTES, MOST_LINE_BYTES, JournalRe
 from ashtune.study.journal_writer import Journal, create
 from ashtune.study.lock import StudyLock
 from ashtune.study.settings import FORMAT, Settings, differences
-from tests.helpers.thread_study import ThreadStudy, settings
+from tests.helpers.thread_study import settings
 
 STARTED: list[Event] = [
     SessionStarted(0.0, 0.0, "0", "here", 1, trials=2),
@@ -114,9 +112,7 @@ def test_every_prefix_of_whole_lines_is_a_journal_and_can_be_written_on(tmp_path
 @pytest.mark.parametrize("beyond", [-1, 0, 1])
 @pytest.mark.parametrize("blocks", [1, 2])
 @pytest.mark.parametrize("first_line_is_read_apart", [False, True])
-def test_a_line_that_ends_at_a_block_is_read_by_all_and_stays_when_the_journal_is_opened(
-    first_line_is_read_apart: bool, blocks: int, beyond: int, tmp_path: Path
-) -> None:
+def test_a_line_may_end_at_a_block(first_line_is_read_apart: bool, blocks: int, beyond: int, tmp_path: Path) -> None:
     path = written(tmp_path)
     begin = path.read_bytes().index(b"\n") + 1 if first_line_is_read_apart else 0
     end = begin + blocks * BLOCK + beyond
@@ -146,26 +142,13 @@ def test_a_line_that_ends_at_a_block_is_read_by_all_and_stays_when_the_journal_i
         pytest.param(lambda lines: [lines[1], *lines[1:]], 1, id="first lost"),
     ],
 )
-def test_lines_lost_doubled_moved_or_altered_are_an_error_that_names_the_line(
-    damage: Callable[[list[bytes]], list[bytes]], at: int, tmp_path: Path
-) -> None:
+def test_damaged_lines_are_named(damage: Callable[[list[bytes]], list[bytes]], at: int, tmp_path: Path) -> None:
     path = written(tmp_path)
     damaged(path, damage)
     with pytest.raises(JournalError) as error:
         list(read_events(path))
     if at > 1:
         assert f"head -n {at - 1}" in str(error.value)
-
-
-def test_a_line_of_another_study_of_the_same_words_is_found_out(tmp_path: Path) -> None:
-    path = written(tmp_path)
-    lines = path.read_bytes().splitlines(keepends=True)
-    other = tmp_path / "other"
-    other.mkdir()
-    create(other / journals.NAME, msgspec.structs.replace(settings(), seed=1))
-    (other / journals.NAME).write_bytes((other / journals.NAME).read_bytes() + b"".join(lines[1:]))
-    with pytest.raises(JournalError, match="line 2"):
-        list(read_events(other / journals.NAME))
 
 
 def test_a_torn_line_in_the_middle_is_an_error_that_names_the_line(tmp_path: Path) -> None:
@@ -203,21 +186,6 @@ def test_what_a_file_says_is_shown_on_one_line_and_cut(tmp_path: Path) -> None:
     assert str(error.value).endswith("; use ashtune \\x1b[31m" + "x" * 115 + "...")
 
 
-def test_a_date_that_no_calendar_has_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / journals.NAME
-    last = 253_402_300_799.0
-    create(path, msgspec.structs.replace(settings(), created=last))
-    time.localtime(read_settings(path).created)
-    path.unlink()
-    create(path, msgspec.structs.replace(settings(), created=1e18))
-    with pytest.raises(JournalError):
-        read_settings(path)
-    with Journal(written(tmp_path / "other")) as journal:
-        journal.add(SessionStarted(1.0, 1e18, "0", "here", 1))
-    with pytest.raises(JournalError):
-        list(read_events(tmp_path / "other" / journals.NAME))
-
-
 @pytest.mark.parametrize(
     "changes",
     [
@@ -244,14 +212,6 @@ def test_a_first_line_that_describes_no_study_is_refused(changes: dict[str, Any]
         with pytest.raises(JournalError) as error:
             read(path)
         assert str(error.value).isprintable()
-
-
-def test_a_first_line_nested_without_end_is_refused(tmp_path: Path) -> None:
-    line = b'{"format":2,"ashtune":"0","space":' + b'{"a":' * 50_000 + b"}" * 50_001
-    path = tmp_path / journals.NAME
-    path.write_bytes(line + b"\n")
-    with pytest.raises(JournalError):
-        read_settings(path)
 
 
 @pytest.mark.parametrize("kind", ["fifo", "link", "endless link", "folder", "device"])
@@ -284,11 +244,6 @@ def test_a_line_without_end_is_refused_before_it_is_read(end: bytes, tmp_path: P
         list(read_events(path))
 
 
-def test_a_directory_without_a_study_is_refused_by_name(tmp_path: Path) -> None:
-    with pytest.raises(JournalError):
-        read_settings(tmp_path / "nothing-here" / journals.NAME)
-
-
 def test_differences_between_studies_are_said_in_words(tmp_path: Path) -> None:
     other = msgspec.structs.replace(settings(), seed=7)
     assert differences(read_settings(written(tmp_path)), other) == ["seed = 0 and not 7"]
@@ -303,9 +258,7 @@ def test_differences_between_studies_are_said_in_words(tmp_path: Path) -> None:
         ({"width": (1, 64)}, "space.width.type = 'ordinal' and not 'uniform_int'"),
     ],
 )
-def test_of_two_spaces_the_first_thing_that_differs_is_named_with_both_values(
-    change: dict[str, Any], message: str
-) -> None:
+def test_the_first_difference_of_spaces_is_named(change: dict[str, Any], message: str) -> None:
     def of(space: dict[str, Any]) -> Settings:
         record = msgspec.json.decode(msgspec.json.encode(Space.parse(space).to_record()))
         return msgspec.structs.replace(settings(), space=record)
@@ -314,9 +267,7 @@ def test_of_two_spaces_the_first_thing_that_differs_is_named_with_both_values(
     assert differences(of(space), of({**space, **change}))[0] == message
 
 
-def test_a_curve_too_long_for_a_line_is_thinned_and_the_result_stands(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_curve_too_long_for_a_line_is_thinned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(journal_writer, "MOST_LINE_BYTES", 2_000)
     path = tmp_path / journals.NAME
     create(path, settings())
@@ -505,10 +456,3 @@ def test_a_second_driver_is_refused_and_told_who_holds_the_study(tmp_path: Path)
     with StudyLock(tmp_path), pytest.raises(StudyError):
         StudyLock(tmp_path)
     StudyLock(tmp_path).release()
-
-
-def test_a_whole_study_reads_back_as_finite_numbers_only(study: ThreadStudy) -> None:
-    study.drive(lambda trial: float(trial["x"]))
-    for event in study.events():
-        if isinstance(event, JobFinished):
-            assert all(math.isfinite(value) for value in event.metrics.values() if value is not None)

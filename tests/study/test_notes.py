@@ -31,9 +31,7 @@ def settings_of(scheduler: Any, search: str) -> Settings:
     ("scheduler", "search", "is_cautioned"),
     [("adaptive", "gp", True), ("adaptive", "mutation", True), ("adaptive", "random", False), ("ash", "gp", False)],
 )
-def test_a_choice_that_takes_trials_for_alike_is_cautioned_where_they_are_proposed(
-    tmp_path: Path, scheduler: str, search: str, is_cautioned: bool
-) -> None:
+def test_proposals_call_for_caution(tmp_path: Path, scheduler: str, search: str, is_cautioned: bool) -> None:
     settings = settings_of(scheduler, search)
     caution = caution_of(settings)
     assert caution.startswith(CAUTION) if is_cautioned else caution == ""

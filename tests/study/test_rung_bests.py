@@ -101,9 +101,7 @@ def test_whatever_is_named_the_best_has_its_checkpoint_at_every_moment(
     ),
     st.randoms(),
 )
-def test_the_best_of_a_rung_with_several_losses_are_its_front(
-    results: list[tuple[int, int, int, int]], chance: random.Random
-) -> None:
+def test_a_front_keeps_its_checkpoints(results: list[tuple[int, int, int, int]], chance: random.Random) -> None:
     entries = [(tuple(map(float, key)), TrialId(trial)) for trial, key in enumerate(results)]
     chance.shuffle(entries)
     bests, replaced = RungBests(), set()

@@ -72,18 +72,3 @@ def test_a_handler_of_the_user_s_own_stays(temporary: Path) -> None:
             assert signal.getsignal(signal.SIGTERM) is signal.default_int_handler
     finally:
         signal.signal(signal.SIGTERM, before)
-
-
-def test_a_folder_that_another_process_deletes_at_the_same_time_is_no_error(
-    temporary: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    left = temporary / f"ashtune-{os.uname().nodename}-1-x"
-    left.mkdir()
-
-    def lives(pid: int) -> bool:
-        left.rmdir()
-        return False
-
-    monkeypatch.setattr("ashtune.study.folders._lives", lives)
-    with temporary_folder() as folder:
-        assert list(temporary.iterdir()) == [folder]

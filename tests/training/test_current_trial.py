@@ -44,22 +44,3 @@ def test_code_that_a_training_function_calls_finds_its_trial(engine: str, tmp_pa
 
     study = ashtune.tune(train, SPACE, directory=tmp_path / "s", engine=engine, **OPTIONS)
     assert [trial.metrics["number"] for trial in study.trials] == list(range(6))
-
-
-def test_outside_of_a_training_function_there_is_none(tmp_path: Path) -> None:
-    assert ashtune.current_trial() is None
-
-    def train(trial: Any) -> None:
-        assert ashtune.current_trial() is trial
-        if trial["x"] > 0.5:
-            raise ValueError("too large")
-        trial.report(loss=trial["x"])
-
-    options = {**OPTIONS, "max_resource": 1, "trials": 2}
-    study = ashtune.tune(train, SPACE, directory=tmp_path / "s", enqueue=[{"x": 0.9}, {"x": 0.1}], **options)
-    assert [trial.status for trial in study.trials] == ["failed", "trained to the top"]
-    assert ashtune.current_trial() is None
-    assert study.train({"x": 0.2}, 1).metrics["loss"] == 0.2
-    with pytest.raises(ValueError, match="too large"):
-        study.train({"x": 0.8}, 1)
-    assert ashtune.current_trial() is None, "also after one that failed in this process"

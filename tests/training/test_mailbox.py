@@ -46,12 +46,6 @@ def test_an_answer_passes_the_jobs_that_wait_and_leaves_them_in_order() -> None:
     assert [mailbox.next() for _ in range(3)] == [job(2), job(3), job(4)]
 
 
-def test_only_the_job_of_the_same_trial_in_place_is_an_answer() -> None:
-    mailbox = Mailbox(Channel(job(1), Release(ME, TrialId(2)), job(2, in_place=True), job(1, in_place=True)))
-    assert answer_of(mailbox) == job(1, in_place=True)
-    assert mailbox.next() == job(1)
-
-
 def test_an_answer_that_came_while_looking_for_a_pause_is_found() -> None:
     mailbox = Mailbox(Channel(job(2), Release(ME, TrialId(1))))
     assert not mailbox.is_to_pause(TrialId(1))

@@ -22,6 +22,8 @@ from ashtune.study.journal import NAME, read_events
 from ashtune.testing.oracles import RecordedResult, unexplained_results
 from tests.helpers.launching import FAMILY, PYTHON, mpiexec
 
+pytestmark = pytest.mark.thorough
+
 TRIALS, TOP = 200, 16
 FUNCTIONS = """
     import os
@@ -191,9 +193,7 @@ def assert_whole(study: Path, trials: int = TRIALS) -> None:
         assert losses[trial] == sorted(losses[trial], reverse=True), f"trial {trial} went on from a wrong state"
 
 
-def test_a_study_that_is_stopped_pauses_its_trials_and_goes_on(
-    kind: str, paced: None, tune: Any, tmp_path: Path
-) -> None:
+def test_a_stopped_study_goes_on(kind: str, paced: None, tune: Any, tmp_path: Path) -> None:
     study = tune(kind, tmp_path / "s", stop=ashtune.Stop(total_resource=300))
     assert StudyReader(study.directory).tally.epochs < 400
     ashtune.Study.load(tmp_path / "s").resume(stop=ashtune.Stop(total_resource=10**6), workers=2, quiet=True)

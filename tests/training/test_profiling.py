@@ -15,7 +15,6 @@ from ashtune.core.errors import StudyError
 from ashtune.core.jobs import Goal, TrialId, WorkerId
 from ashtune.core.orders import Release
 from ashtune.engines.worker.serve import StreamChannel
-from ashtune.pickles.arrival import NAMELESS
 from ashtune.processes.frames import FrameWriter
 from ashtune.training.messages import Assignment, Setup, Shutdown
 from ashtune.training.profiling import ProfiledMailbox, Profiler, WorkerProfile, read_profiles, write_profile
@@ -147,22 +146,6 @@ def test_all_of_the_training_and_none_of_the_waiting_is_in_the_profile(profile: 
     assert of_worker.worker == 7
 
 
-def test_who_called_for_a_wait_is_not_charged_with_it(profile: Runs) -> None:
-    of_worker = profile(held, RELEASE)
-    assert sum(worked) * 0.95 <= seconds(of_worker, "held") < spent[0] + WAIT / 2
-    assert 0 <= seconds(of_worker, "epochs") < spent[0] - sum(worked) + WAIT / 2
-    assert "answer" not in names(of_worker), "what waits"
-
-
-def test_all_jobs_are_in_the_profile(profile: Runs) -> None:
-    def train(trial: Any) -> float:
-        work(0.02)
-        return 1.0
-
-    of_worker = profile(train, jobs=5)
-    assert sum(worked) * 0.9 <= seconds(of_worker, "work") <= spent[0] + 0.001
-
-
 def test_what_is_saved_and_put_in_its_place_is_in_the_profile(profile: Runs) -> None:
     class Slow:
         def __reduce__(self) -> tuple[type, tuple[()]]:
@@ -176,24 +159,6 @@ def test_what_is_saved_and_put_in_its_place_is_in_the_profile(profile: Runs) -> 
     of_worker = profile(train)
     assert total(of_worker) >= sum(worked) * 0.95
     assert "__reduce__" in names(of_worker)
-
-
-def test_a_failed_trial_is_in_the_profile(profile: Runs) -> None:
-    def train(trial: Any) -> None:
-        work()
-        raise ValueError("no")
-
-    of_worker = profile(train)
-    assert total(of_worker) >= sum(worked) * 0.95
-
-
-def test_a_function_sent_by_value_is_shown_in_its_own_file(profile: Runs) -> None:
-    space: dict[str, Any] = {"work": work}
-    exec(compile("def train(trial):\n work()\n return 1.0", NAMELESS, "exec"), space)
-    of_worker = profile(space["train"], file="/home/me/train.py")
-    files = [frame.split("\0")[1] for frame in of_worker.frames]
-    assert "/home/me/train.py" in files
-    assert NAMELESS not in files
 
 
 def test_the_file_is_written_when_the_worker_is_shut_down_inside_a_job(tmp_path: Path) -> None:
@@ -212,14 +177,6 @@ def test_the_file_is_written_when_the_worker_is_shut_down_inside_a_job(tmp_path:
     (of_worker,) = read_profiles(tmp_path)
     assert total(of_worker) >= sum(worked) * 0.95
     driver.close()
-
-
-def test_a_disk_that_refuses_costs_the_profile_and_not_the_worker(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    (tmp_path / "profile").write_text("in the way")
-    Profiler(Setup(WorkerId(3), "", Goal("score", "max"), str(tmp_path), 0, [], profile=True)).write()
-    assert "the profile of worker 3 cannot be written" in capsys.readouterr().err
 
 
 def test_a_profile_that_does_not_hold_what_it_should_is_refused_in_one_line(tmp_path: Path) -> None:

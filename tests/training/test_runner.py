@@ -1,6 +1,5 @@
 """What a worker does with a training function, whatever that does."""
 
-import contextlib
 import math
 import threading
 from collections import deque
@@ -11,7 +10,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from ashtune.core.errors import CannotGoOn, InvalidConfiguration, ObjectiveError
+from ashtune.core.errors import InvalidConfiguration, ObjectiveError
 from ashtune.core.events import JobFailed, JobFinished, JobPaused, Progress, TrialReleased, TrialWithdrawn
 from ashtune.core.jobs import Goal, TrialId, WorkerId
 from ashtune.core.orders import Pause, Release
@@ -81,17 +80,6 @@ def test_epochs_count_from_one_to_the_rung_inclusive(run: Any) -> None:
     assert seen == [1, 2, 3, 4]
 
 
-def test_a_trial_knows_the_metric_and_which_way_it_is_better(run: Any) -> None:
-    seen: list[str] = []
-
-    def train(trial: Any) -> float:
-        seen.extend([trial.metric, trial.mode])
-        return 0.5
-
-    run(train)
-    assert seen == ["score", "max"]
-
-
 def test_a_trial_that_goes_on_in_place_never_leaves_its_loop(run: Any) -> None:
     seen: list[int] = []
 
@@ -110,11 +98,6 @@ def test_a_trial_that_goes_on_in_place_never_leaves_its_loop(run: Any) -> None:
         (1, 4, 6, [5]),
     ]
     assert isinstance(sent[-1], TrialReleased)
-
-
-def test_a_returned_number_is_the_result(run: Any) -> None:
-    (event,) = run(lambda trial: 0.25)
-    assert (event.metrics, event.resource, event.held) == ({"score": 0.25}, 4, False)
 
 
 def test_a_returned_dict_is_the_result(run: Any) -> None:
@@ -163,31 +146,8 @@ def test_a_number_that_is_not_finite_between_rungs_is_only_recorded(run: Any) ->
     assert finished.curve[1] == (2, {"score": None})
 
 
-def test_numbers_of_numpy_become_plain_floats(run: Any) -> None:
-    (event,) = run(lambda trial: {"score": np.float32(0.5), "count": np.int64(3)})
-    assert [type(value) for value in event.metrics.values()] == [float, float]
-
-
-def test_a_metric_that_is_no_number_fails_the_trial_and_is_named(run: Any) -> None:
-    (event,) = run(lambda trial: {"score": 1.0, "name": "resnet"})
-    assert "name='resnet' is not a number" in event.reason
-
-
-def test_a_first_report_without_the_metric_says_that_no_trial_can_succeed(run: Any) -> None:
-    (event,) = run(lambda trial: {"accuracy": 1.0})
-    assert isinstance(event, Broken)
-    assert "'accuracy'" in event.reason
-    assert "'score'" in event.reason
-
-
 def misuses_before_it_trains(trial: Any) -> None:
     trial.checkpoint(model=3)
-
-
-def misuses_after_an_epoch(trial: Any) -> None:
-    for _ in trial.epochs():
-        trial.report(score=1.0)
-        trial.checkpoint(model=3)
 
 
 def test_a_mistake_of_use_before_a_new_trial_trains_says_that_no_trial_can_succeed(run: Any) -> None:
@@ -195,35 +155,6 @@ def test_a_mistake_of_use_before_a_new_trial_trains_says_that_no_trial_can_succe
     assert isinstance(event, Broken)
     assert "trial.checkpoint(model=3) is no object with state_dict" in event.reason
     assert event.failure is not None
-
-
-@pytest.mark.parametrize("train", [misuses_after_an_epoch, lambda trial: None])
-def test_a_mistake_that_is_seen_after_training_fails_the_trial(run: Any, train: Any) -> None:
-    (event,) = run(train)
-    assert isinstance(event, JobFailed)
-
-
-def test_a_mistake_of_use_in_a_trial_that_goes_on_fails_that_trial(run: Any, tmp_path: Path) -> None:
-    checkpoint = Path(tmp_path / "checkpoints")
-    checkpoint.mkdir()
-    run(lambda trial: trial.save(1) or 1.0, target=1)
-    (event,) = run(misuses_before_it_trains, start=1)
-    assert isinstance(event, JobFailed)
-
-
-def test_a_function_that_cannot_go_on_says_nothing_of_its_trial(run: Any) -> None:
-    def train(trial: Any) -> None:
-        raise CannotGoOn("the data are not there")
-
-    (event,) = run(train)
-    assert isinstance(event, Broken)
-    assert (event.reason, event.failure) == ("the data are not there", None)
-
-
-def test_a_function_that_reports_nothing_fails_with_what_to_do(run: Any) -> None:
-    (event,) = run(lambda trial: None)
-    assert isinstance(event, JobFailed)
-    assert "ended without reporting 'score'" in event.reason
 
 
 def test_the_traceback_begins_in_the_training_function(run: Any) -> None:
@@ -241,19 +172,6 @@ def test_sys_exit_fails_the_trial_and_not_the_worker(run: Any) -> None:
 
     (event,) = run(train)
     assert isinstance(event, JobFailed)
-
-
-def test_no_handler_of_the_users_keeps_a_worker_that_is_shut_down(run: Any) -> None:
-    def train(trial: Any) -> None:
-        while True:
-            try:
-                for _ in trial.epochs():
-                    trial.report(score=1.0)
-            except Exception:  # noqa: BLE001 - what the test is about
-                continue
-
-    with pytest.raises(Shutdown):
-        run(train)
 
 
 def test_an_invalid_configuration_is_withdrawn_not_failed(run: Any) -> None:
@@ -303,32 +221,6 @@ def test_what_breaks_in_after_a_result_waits_for_the_answer_and_is_no_failure(tm
     assert isinstance(finished, JobFinished)
     assert isinstance(released, TrialReleased)
     assert released.problem == "TimeoutError: an alarm of the training function's"
-
-
-def test_what_breaks_in_after_a_result_fails_the_job_to_the_next_rung_if_the_trial_was_promoted(tmp_path: Path) -> None:
-    finished, failed = interrupted(tmp_path, saves, assignment(rung=1, start=4, target=8, in_place=True))
-    assert (finished.rung, failed.rung) == (0, 1)
-    assert isinstance(failed, JobFailed)
-
-
-def patient(trial: Any) -> None:
-    try:
-        for epoch in trial.epochs():
-            trial.report(score=epoch)
-    except TimeoutError:
-        pass
-    trial.save("state")
-
-
-def test_a_function_that_catches_what_breaks_in_after_its_result_has_its_trial_released(tmp_path: Path) -> None:
-    finished, released = interrupted(tmp_path, patient, RELEASE)
-    assert isinstance(finished, JobFinished)
-    assert (released.checkpoint > 0, released.problem) == (True, "")
-
-
-def test_one_that_catches_it_and_is_promoted_has_not_trained_to_the_next_rung(tmp_path: Path) -> None:
-    _, failed = interrupted(tmp_path, patient, assignment(rung=1, start=4, target=8, in_place=True))
-    assert (failed.rung, "the loop over trial.epochs() ended at 4 of 8" in failed.reason) == (1, True)
 
 
 class Cut(Channel):
@@ -383,34 +275,6 @@ def test_a_saved_object_and_files_of_the_users_own_are_one_checkpoint(run: Any) 
 
     assert run(train, RELEASE)[-1].checkpoint > 4
     assert run(train, RELEASE, rung=1, start=4, target=8)[0].start == 4
-
-
-def test_files_of_the_users_own_come_back_in_the_checkpoint_folder(run: Any) -> None:
-    def train(trial: Any) -> None:
-        weights = trial.checkpoint_dir / "weights.txt"
-        trained = int(weights.read_text()) if weights.exists() else 0
-        assert trained == trial.start
-        for epoch in trial.epochs():
-            trained = epoch
-            trial.report(score=epoch)
-        weights.write_text(str(trained))
-
-    first = run(train, RELEASE)[-1]
-    assert first.checkpoint == 1
-    second = run(train, Release(WorkerId(0), TrialId(0)), rung=1, start=4, target=8)
-    assert (second[0].start, second[0].resource) == (4, 8)
-
-
-def test_files_that_were_only_read_are_no_checkpoint_of_what_came_after(run: Any) -> None:
-    def train(trial: Any) -> None:
-        folder = trial.checkpoint_dir
-        if not trial.start:
-            (folder / "weights.txt").write_text("4")
-        for epoch in trial.epochs():
-            trial.report(score=epoch)
-
-    assert run(train, RELEASE)[-1].checkpoint == 1
-    assert run(train, RELEASE, rung=1, start=4, target=8)[-1].checkpoint is None
 
 
 def test_a_lost_checkpoint_means_training_from_the_beginning(run: Any) -> None:
@@ -474,36 +338,6 @@ def test_a_trial_stopped_on_purpose_has_its_last_report_as_result_and_says_so(ru
     assert event.checkpoint > 0
 
 
-def test_a_trial_stopped_at_its_rung_is_not_held(run: Any) -> None:
-    def train(trial: Any) -> None:
-        for epoch in trial.epochs():
-            if epoch == 4:
-                trial.stop()
-            trial.report(score=epoch)
-
-    (event,) = run(train)
-    assert (event.resource, event.stopped, event.held) == (4, True, False)
-
-
-def test_stopping_before_any_report_fails(run: Any) -> None:
-    def train(trial: Any) -> None:
-        for _ in trial.epochs():
-            trial.stop()
-
-    assert "ended without reporting 'score'" in reason(run(train))
-
-
-def test_stopping_after_the_result_counts_is_too_late_and_said(run: Any) -> None:
-    def train(trial: Any) -> None:
-        for epoch in trial.epochs():
-            trial.report(score=epoch)
-        trial.stop()
-
-    finished, released = run(train, RELEASE)
-    assert not finished.stopped
-    assert "trial.stop() comes after the loop has ended" in released.problem
-
-
 def test_an_own_loop_longer_than_the_rung_fails_and_is_shown_the_right_lines(run: Any) -> None:
     reported: list[int] = []
 
@@ -514,50 +348,6 @@ def test_an_own_loop_longer_than_the_rung_fails_and_is_shown_the_right_lines(run
 
     assert RIGHT in reason(run(train, target=1))
     assert reported == [0]
-
-
-def test_an_own_loop_fails_even_if_it_catches_what_tells_it_so(run: Any) -> None:
-    def train(trial: Any) -> None:
-        for epoch in range(99):
-            try:
-                trial.report(score=epoch)
-            except Exception:  # noqa: BLE001 - what the test is about
-                continue
-
-    assert RIGHT in reason(run(train, target=1))
-
-
-def test_an_own_loop_of_another_length_than_the_rung_fails(run: Any) -> None:
-    def train(trial: Any) -> None:
-        for epoch in range(3):
-            trial.report(score=epoch)
-
-    assert RIGHT in reason(run(train))
-
-
-def test_an_own_loop_over_exactly_the_missing_epochs_is_one_report_an_epoch(run: Any) -> None:
-    def train(trial: Any) -> None:
-        trained = trial.restore() or 0
-        for epoch in range(trial.start, trial.target):
-            trained = epoch + 1
-            trial.report(score=trained)
-            trial.report(loss=0.0)
-        trial.save(trained)
-
-    for start, target in ((0, 1), (1, 2), (2, 4)):
-        (event,) = run(train, start=start, target=target)
-        curve = [*event.curve, (event.resource, event.metrics)]
-        assert curve == [(epoch, {"score": epoch, "loss": 0.0}) for epoch in range(start + 1, target + 1)]
-        assert (event.start, event.held) == (start, False)
-
-
-def test_other_metrics_added_to_a_report_outside_of_the_loop_are_the_same_report(run: Any) -> None:
-    def train(trial: Any) -> None:
-        trial.report(score=1.0)
-        trial.report(loss=2.0)
-
-    (event,) = run(train, target=1)
-    assert event.metrics == {"score": 1.0, "loss": 2.0}
 
 
 def test_a_loop_that_reports_now_and_then_is_trained_to_its_rung_and_its_last_report_counts(run: Any) -> None:
@@ -585,17 +375,6 @@ def test_a_function_that_saves_and_never_restores_fails_at_its_first_report_and_
     assert reported == []
 
 
-def test_one_that_does_not_report_either_fails_before_its_second_epoch(run: Any) -> None:
-    run(saves, RELEASE)
-    seen: list[int] = []
-
-    def train(trial: Any) -> None:
-        seen.extend(trial.epochs())
-
-    assert "trial.restore()" in reason(run(train, rung=1, start=4, target=8))
-    assert seen == [5]
-
-
 def test_a_model_restored_within_the_first_epoch_is_taken_up(run: Any) -> None:
     run(saves, RELEASE)
 
@@ -608,30 +387,6 @@ def test_a_model_restored_within_the_first_epoch_is_taken_up(run: Any) -> None:
     assert run(train, RELEASE, rung=1, start=4, target=8)[0].start == 4
 
 
-def test_one_that_trains_in_one_go_from_where_it_was_and_does_not_restore_fails(run: Any) -> None:
-    run(saves, RELEASE)
-    assert "trial.restore()" in reason(run(lambda trial: trial.target - trial.start, rung=1, start=4, target=8))
-
-
-def test_one_that_trains_in_one_go_and_asks_for_the_target_alone_has_trained_it_all_again(run: Any) -> None:
-    run(saves, RELEASE)
-    (event,) = run(lambda trial: float(trial.target), rung=1, start=4, target=8)
-    assert (event.start, event.resource) == (0, 8)
-
-
-@pytest.mark.parametrize(
-    "returned", [None, 4.0, {"score": 4.0}, {"loss": 1.0}, True, "done", ["a", "model"], np.ones(3)]
-)
-def test_what_is_returned_after_reports_changes_nothing_if_it_says_no_other_result(run: Any, returned: Any) -> None:
-    def train(trial: Any) -> Any:
-        for epoch in trial.epochs():
-            trial.report(score=epoch)
-        return returned
-
-    finished, released = run(train, RELEASE)
-    assert (finished.metrics, released.problem) == ({"score": 4.0}, "")
-
-
 def test_another_result_returned_after_the_one_that_counts_is_said(run: Any) -> None:
     def train(trial: Any) -> float:
         for epoch in trial.epochs():
@@ -642,19 +397,6 @@ def test_another_result_returned_after_the_one_that_counts_is_said(run: Any) -> 
     _, released = run(train, RELEASE)
     assert "returned score=9.0 where its last report says score=4.0" in released.problem
     assert released.checkpoint > 0
-
-
-def test_another_result_returned_before_any_counts_fails_the_trial(run: Any) -> None:
-    def train(trial: Any) -> float:
-        trial.report(score=1.0)
-        return 2.0
-
-    assert "returned score=2.0 where its last report says score=1.0" in reason(run(train))
-
-
-def test_a_loop_that_reports_nothing_and_returns_its_result_has_one(run: Any) -> None:
-    (event,) = run(lambda trial: float(len(list(trial.epochs()))))
-    assert (event.metrics, event.resource) == ({"score": 4.0}, 4)
 
 
 @pytest.mark.parametrize("result", [{"score": 3}, 3, np.float32(3)])
@@ -672,28 +414,6 @@ def test_a_report_in_two_forms_or_in_none_ends_the_study_and_is_shown_the_forms(
     assert "write trial.report(score=...), or give one dict" in event.reason
 
 
-def test_a_loop_begun_anew_before_any_report_begins_anew(run: Any) -> None:
-    def train(trial: Any) -> None:
-        for _ in trial.epochs():
-            break
-        for epoch in trial.epochs():
-            trial.report(score=epoch)
-
-    finished, _ = run(train, RELEASE)
-    assert (finished.resource, len(finished.curve)) == (4, 3)
-
-
-def test_a_second_loop_after_reports_fails(run: Any) -> None:
-    def train(trial: Any) -> None:
-        for _ in range(2):
-            for epoch in trial.epochs():
-                trial.report(score=epoch)
-                if epoch == 2:
-                    break
-
-    assert "trial.epochs() was called a second time" in reason(run(train))
-
-
 def test_a_loop_kept_from_a_trial_that_has_ended_says_nothing_to_the_driver(run: Any) -> None:
     kept: list[Any] = []
 
@@ -708,19 +428,6 @@ def test_a_loop_kept_from_a_trial_that_has_ended_says_nothing_to_the_driver(run:
             late()
 
 
-def test_epochs_in_two_threads_fail_the_trial_though_nobody_sees_the_exception(run: Any) -> None:
-    def train(trial: Any) -> None:
-        loop = trial.epochs()
-        next(loop)
-        other = threading.Thread(target=lambda: next(trial.epochs()))
-        other.start()
-        other.join()
-        with contextlib.suppress(ObjectiveError):
-            next(loop)
-
-    assert "used in two places at a time" in reason(run(train))
-
-
 def test_a_trial_may_be_trained_in_a_thread_of_its_own(run: Any) -> None:
     def train(trial: Any) -> None:
         thread = threading.Thread(target=saves, args=(trial,))
@@ -729,15 +436,6 @@ def test_a_trial_may_be_trained_in_a_thread_of_its_own(run: Any) -> None:
 
     finished, released = run(train, RELEASE)
     assert (finished.held, released.checkpoint > 0) == (True, True)
-
-
-def test_a_reason_is_one_line_of_a_thousand_characters_whatever_was_raised(run: Any) -> None:
-    def train(trial: Any) -> None:
-        raise ValueError("\x1b[31m" + "word\n" * 100_000)
-
-    why = reason(run(train))
-    assert why.startswith(r"ValueError: \x1b[31mword word")
-    assert len(why) <= 1_000
 
 
 @pytest.mark.parametrize(
@@ -754,14 +452,3 @@ def test_a_reason_is_one_line_of_a_thousand_characters_whatever_was_raised(run: 
 )
 def test_metrics_that_no_journal_wants_fail_the_trial_in_a_short_line(run: Any, metrics: Any) -> None:
     assert len(reason(run(lambda trial: trial.report(metrics)))) < 500
-
-
-def test_what_is_reported_after_the_result_counts_is_said_and_not_sent(run: Any) -> None:
-    def train(trial: Any) -> None:
-        for epoch in trial.epochs():
-            trial.report(score=epoch)
-        trial.report(test=2.0)
-
-    finished, released = run(train, RELEASE)
-    assert finished.metrics == {"score": 4.0}
-    assert released.problem == "'test' reported after the loop had ended and the result counted: not kept"

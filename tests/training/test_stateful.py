@@ -1,11 +1,8 @@
 """``trial.checkpoint``: objects of PyTorch go on as if they had never been left, and nothing in them is executed."""
 
-import errno
 import io
-import os
 import pickle
 import random
-import shutil
 import subprocess
 import sys
 import textwrap
@@ -25,13 +22,12 @@ pytest.importorskip("torch", reason="PyTorch is not installed")
 import torch
 
 import ashtune
-from ashtune.core.errors import ObjectiveError, StudyError
+from ashtune.core.errors import ObjectiveError
 from ashtune.core.events import JobFailed, JobFinished, JobPaused, TrialReleased
 from ashtune.core.jobs import Goal, TrialId, WorkerId, derived_seed
 from ashtune.core.orders import Pause, Release
 from ashtune.study import torch_states as states
-from ashtune.study.checkpoints import END, MARK, Checkpoints, CheckpointWriter
-from ashtune.study.disk import Disk
+from ashtune.study.checkpoints import END, MARK
 from ashtune.training.messages import Assignment, Broken, FromWorker, Mailbox, Setup, Shutdown, ToWorker
 from ashtune.training.runner import TrialRunner
 
@@ -194,13 +190,6 @@ def test_a_new_trial_has_no_epochs_behind_it_and_one_that_goes_on_has(tmp_path: 
     assert train.done == [0, 2]  # type: ignore[attr-defined]
 
 
-def test_objects_get_the_states_that_were_saved(tmp_path: Path) -> None:
-    job(tmp_path, saving(model=model(3.0)))
-    other = model(5.0)
-    job(tmp_path, saving(model=other), start=2, target=4)
-    assert other.weight.item() == 3.0
-
-
 def test_a_learner_without_a_loop_is_saved_at_its_end(tmp_path: Path) -> None:
     def train(trial: Any) -> float:
         linear = model(trial.target)
@@ -213,19 +202,6 @@ def test_a_learner_without_a_loop_is_saved_at_its_end(tmp_path: Path) -> None:
     job(tmp_path, train)
     job(tmp_path, train, start=2, target=4)
     assert values == [(0, 2.0), (2, 2.5)]
-
-
-def test_what_is_done_after_the_loop_is_not_saved(tmp_path: Path) -> None:
-    linear = model(1.0)
-
-    def train(trial: Any) -> None:
-        saving(model=linear)(trial)
-        torch.nn.init.constant_(linear.weight, 7.0)
-
-    job(tmp_path, train)
-    other = model()
-    job(tmp_path, saving(model=other), start=2, target=4)
-    assert other.weight.item() == 1.0
 
 
 def test_a_job_that_is_broken_off_is_saved(tmp_path: Path) -> None:
@@ -243,20 +219,6 @@ def test_of_a_trial_that_is_not_wanted_again_nothing_is_written(tmp_path: Path) 
     *_, released = job(tmp_path, train, keep=False)
     assert isinstance(released, TrialReleased)
     assert (released.checkpoint, released.problem, written) == (None, "", [])
-
-
-def test_of_a_trial_that_failed_nothing_is_written(tmp_path: Path) -> None:
-    def train(trial: Any) -> None:
-        trial.checkpoint(model=model())
-        for _ in trial.epochs():
-            trial.report(loss=float("nan"))
-        kept.append(trial.needs_checkpoint)
-        written.extend((tmp_path / "checkpoints").glob("*"))
-
-    written: list[Path] = []
-    kept: list[bool] = []
-    assert "not finite" in failure(job(tmp_path, train))
-    assert (written, kept) == ([], [False])
 
 
 class Malicious:
@@ -286,14 +248,6 @@ def test_nothing_in_a_checkpoint_is_executed(tmp_path: Path, write: Callable[[An
     assert not harm.exists()
 
 
-def test_a_state_that_could_not_be_read_is_refused_before_training(tmp_path: Path) -> None:
-    linear = model()
-    optimizer = torch.optim.SGD(linear.parameters(), lr=np.float64(0.1))
-    reason = failure(job(tmp_path, saving(model=linear, optimizer=optimizer)))
-    assert "optimizer['param_groups'][0]['lr'], a numpy.float64" in reason
-    assert "float(...)" in reason
-
-
 @pytest.mark.parametrize(
     ("objects", "words"),
     [
@@ -306,12 +260,6 @@ def test_what_has_no_state_is_refused(tmp_path: Path, objects: dict[str, Any], w
     assert words in failure(job(tmp_path, saving(**objects)))
 
 
-def test_other_objects_than_those_that_were_saved_are_refused(tmp_path: Path) -> None:
-    job(tmp_path, saving(model=model()))
-    reason = failure(job(tmp_path, saving(network=model()), start=2, target=4))
-    assert "trial.checkpoint() got network, and of trial 0 model were saved" in reason
-
-
 def test_what_was_saved_otherwise_is_refused(tmp_path: Path) -> None:
     def train(trial: Any) -> None:
         for epoch in trial.epochs():
@@ -320,26 +268,6 @@ def test_what_was_saved_otherwise_is_refused(tmp_path: Path) -> None:
 
     job(tmp_path, train)
     assert "was not saved by trial.checkpoint()" in failure(job(tmp_path, saving(model=model()), start=2, target=4))
-
-
-def test_a_second_call_and_a_second_way_of_saving_are_refused(tmp_path: Path) -> None:
-    def twice(trial: Any) -> None:
-        trial.checkpoint(model=model())
-        trial.checkpoint(optimizer=model())
-
-    def both(trial: Any) -> float:
-        trial.checkpoint(model=model())
-        trial.save(3)
-        return 1.0
-
-    def other_way_round(trial: Any) -> float:
-        trial.save(3)
-        trial.checkpoint(model=model())
-        return 1.0
-
-    assert "would overwrite what trial.save() has saved" in failure(job(tmp_path, other_way_round))
-    assert "called a second time" in failure(job(tmp_path, twice))
-    assert "use one of them" in failure(job(tmp_path, both))
 
 
 def test_a_trial_whose_checkpoint_is_gone_begins_again_with_the_same_call(tmp_path: Path) -> None:
@@ -408,133 +336,6 @@ def test_a_state_holds_nothing_but_tensors_and_plain_values() -> None:
     states.check(readable, "model")
     with pytest.raises(ObjectiveError):
         states.check({"c": job}, "model")
-
-
-@pytest.mark.parametrize("value", [b"", torch.ones(1).as_subclass(type("Own", (torch.Tensor,), {}))], ids=["b", "own"])
-def test_what_pytorch_writes_and_cannot_read_is_refused(value: Any) -> None:
-    with pytest.raises(ObjectiveError):
-        states.check({"c": value}, "model")
-
-
-def test_a_file_that_is_cut_is_none_of_ours() -> None:
-    file = io.BytesIO()
-    states.dump(states.States({"model": torch.ones(100)}, None), file)
-    cut = file.getvalue()[:300]
-    with pytest.raises(StudyError):
-        states.load(io.BytesIO(cut), len(cut))
-
-
-def as_written(content: Any) -> bytes:
-    file = io.BytesIO()
-    torch.save(content, file)
-    return file.getvalue()
-
-
-@pytest.mark.parametrize(
-    "content",
-    [
-        as_written({"states": None, "random": None}),
-        as_written({"states": {}}),
-        as_written([1]),
-        states.BEGINNING,
-        states.BEGINNING + bytes(100),
-        as_written({"states": {}, "random": None}).replace(b"}q", b"(q"),
-        as_written({"states": {}, "random": None}).replace(b"X\x06\x00\x00\x00states", b"X\xff\xff\xff\x7fstates"),
-    ],
-    ids=["none", "no random", "list", "beginning", "zeros", "opcode", "length"],
-)
-def test_a_file_that_somebody_has_altered_is_refused_in_one_line(content: bytes) -> None:
-    with pytest.raises(StudyError):
-        states.load(io.BytesIO(content), len(content))
-
-
-@pytest.mark.parametrize("position", [-1, 625, 2**31 - 1, None, "1"])
-def test_random_states_that_are_none_are_refused(position: Any) -> None:
-    from ashtune.training.stateful import random_states, set_random_states
-
-    altered = random_states()
-    altered["numpy"]["state"]["pos"] = position
-    for given in (altered, None, {}, {**random_states(), "torch": torch.zeros(3)}):
-        with pytest.raises(StudyError):
-            set_random_states(given)  # type: ignore[arg-type]  # of a file
-    altered["numpy"]["state"]["pos"] = 624
-    set_random_states(altered)
-
-
-def test_a_pytorch_that_executes_what_it_reads_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    content = as_written({"states": {}, "random": None})
-    states.load(io.BytesIO(content), len(content))
-    monkeypatch.setattr(torch, "__version__", "2.5.1+cu124")
-    with pytest.raises(StudyError):
-        states.load(io.BytesIO(content), len(content))
-
-
-class FullDisk(Disk):
-    """Has room for so many bytes."""
-
-    room = 5000
-
-    def write(self, file: int, data: bytes | bytearray | memoryview) -> int:
-        if self.room <= 0:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        written = super().write(file, memoryview(data)[: self.room])
-        self.room -= written
-        return written
-
-
-def test_a_full_disk_does_not_fail_a_trial(tmp_path: Path) -> None:
-    writer = CheckpointWriter(Checkpoints(tmp_path, FullDisk()), TrialId(0), 0)
-    writer.save(states.States({"model": torch.nn.Linear(2000, 200).state_dict()}, None), states.dump)
-    assert writer.problem == f"checkpoint not saved: {os.strerror(errno.ENOSPC)}"
-
-
-@pytest.mark.parametrize("has_second_loop", [False, True])
-def test_a_loop_that_only_counts_the_epochs_does_not_save(tmp_path: Path, has_second_loop: bool) -> None:
-    def train(trial: Any) -> None:
-        linear = model(0.0)
-        trial.checkpoint(model=linear)
-        epochs = list(trial.epochs())
-        for epoch in trial.epochs() if has_second_loop else epochs:
-            torch.nn.init.constant_(linear.weight, epoch)
-            if has_second_loop:
-                trial.report(loss=epoch)
-        if not has_second_loop:
-            trial.report(loss=1.0)
-
-    job(tmp_path, train)
-    other = model(5.0)
-    job(tmp_path, saving(model=other), start=2, target=4)
-    assert other.weight.item() == 2.0
-
-
-@pytest.mark.parametrize(
-    "schedule",
-    [
-        lambda optimizer, length: torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=length),
-        lambda optimizer, length: torch.optim.lr_scheduler.OneCycleLR(optimizer, 0.1, total_steps=length),
-        lambda optimizer, length: torch.optim.lr_scheduler.MultiStepLR(optimizer, [length // 2]),
-        lambda optimizer, length: torch.optim.lr_scheduler.SequentialLR(
-            optimizer, [torch.optim.lr_scheduler.LinearLR(optimizer, total_iters=2),
-            torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=length)], [2],
-        ),
-        lambda optimizer, length: torch.optim.lr_scheduler.ChainedScheduler(
-            [torch.optim.lr_scheduler.LinearLR(optimizer, total_iters=2),
-            torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=length)],
-        ),
-    ],
-    ids=["cosine", "one cycle", "steps", "sequence", "chain"],
-)  # fmt: skip
-def test_a_schedule_that_would_have_another_length_is_refused(tmp_path: Path, schedule: Callable[..., Any]) -> None:
-    def train(length: int) -> Callable[[Any], None]:
-        optimizer = torch.optim.SGD(model().parameters(), lr=0.1)
-        return saving(optimizer=optimizer, schedule=schedule(optimizer, length))
-
-    job(tmp_path, train(8))
-    shutil.copy(tmp_path / "checkpoints" / "0.2", tmp_path / "checkpoints" / "1.2")
-    assert not any(isinstance(message, JobFailed) for message in job(tmp_path, train(8), trial=1, start=2, target=4))
-    reason = failure(job(tmp_path, train(16), start=2, target=4))
-    assert "trial 0 was trained with a schedule of" in reason
-    assert "cannot become one of" in reason
 
 
 def test_ashtune_imports_no_torch_before_it_is_used() -> None:

@@ -15,7 +15,6 @@ from ashtune.engines.mpi.launcher import (
 OPEN_MPI = "Open MPI v5.0.11, package: Open MPI user@mpich-host Distribution, ident: 5.0.11, Sep 16, 2026\x00"
 MPICH_5 = "MPICH Version:      5.0.2\nMPICH ABI:          18:2:6\nMPICH configure:    --with-device=ch4:ucx,ofi\n"
 MPICH_4 = "MPICH Version:      4.2.1\nMPICH ABI:          16:1:4\nMPICH configure:    --with-slurm=/usr\n"
-MPICH_PMIX = "MPICH Version:      4.3.0\nMPICH configure:    --with-pmix=/usr --with-pm=none\n"
 INTEL = "Intel(R) MPI Library 2021.10 for Linux* OS\n"
 CRAY = "MPI VERSION    : CRAY MPICH version 8.1.25.17 (ANL base 3.4a2)\nMPI BUILD INFO : Sun Feb 26 16:42 2023\n"
 MVAPICH = "MVAPICH2 Version:    \t2.3.7\nMVAPICH2 configure:\t--prefix=/opt\n"
@@ -78,13 +77,6 @@ def test_srun_is_called_by_the_plugin_it_names() -> None:
     assert launch is not None and launch.launcher == "srun --mpi=cray_shasta"
 
 
-def test_a_step_is_also_known_by_its_older_name_and_without_its_number_of_tasks() -> None:
-    older = {name: STEP[name] for name in ("SLURM_STEPID", "SLURM_NTASKS", "SLURM_PROCID")}
-    assert launch_of(older) == Launch(2, 3, "srun --mpi=none", "", True)
-    older |= {"PMI_RANK": "2", "PMI_SIZE": "3"}
-    assert launch_of(older) == Launch(2, 3, "srun --mpi=pmi2", "", True)
-
-
 def test_a_batch_script_was_not_started_by_srun_although_it_has_a_task_number() -> None:
     assert launch_of(BATCH) == Launch(0, 3, "SLURM", "", False)
 
@@ -92,11 +84,6 @@ def test_a_batch_script_was_not_started_by_srun_although_it_has_a_task_number() 
 def test_nodes_without_a_number_of_tasks_are_one_task_each() -> None:
     only_nodes = {"SLURM_JOB_ID": "4", "SLURM_JOB_NUM_NODES": "3", "SLURM_PROCID": "0"}
     assert launch_of(only_nodes) == Launch(0, 3, "SLURM", "", False)
-
-
-def test_the_step_that_is_sallocs_shell_was_not_started_as_one_of_several() -> None:
-    shell = STEP | {"SLURM_STEP_ID": "4294967290", "SLURM_STEP_NUM_TASKS": "1", "SLURM_MPI_TYPE": "pmi2"}
-    assert launch_of(shell) == Launch(0, 3, "SLURM", "", False)
 
 
 @pytest.mark.parametrize("left_over", [{}, {"PMIX_RANK": "0"}, {"PMI_RANK": "0", "PMI_SIZE": "1"}])
@@ -108,11 +95,6 @@ def test_a_batch_script_submitted_from_a_step_is_not_taken_for_that_step(left_ov
 @pytest.mark.parametrize("allocation", [BATCH, ONE_TASK_STEP, STEP])
 def test_hydra_in_an_allocation_is_the_launcher_also_where_srun_started_its_proxies(allocation: dict[str, str]) -> None:
     assert launch_of(allocation | HYDRA) == Launch(1, 4, "MPICH's mpiexec", "mpich", True)
-
-
-def test_hydra_has_its_own_ranks_where_srun_gave_pmix_to_its_proxies() -> None:
-    launch = launch_of(ONE_TASK_STEP | HYDRA | PMIX_OF_THE_PROXY)
-    assert launch == Launch(1, 4, "MPICH's mpiexec within srun --mpi=pmix", "mpich", True)
 
 
 @pytest.mark.parametrize("allocation", [BATCH, STEP])
@@ -165,15 +147,6 @@ def test_an_mpi4py_that_is_not_installed_is_told_from_one_without_a_library() ->
     assert "module load" in bare and "MPI4PY_LIBMPI" in bare and "'ashtune[mpich]'" in bare
 
 
-def test_an_mpi4py_whose_library_lacks_another_one_is_not_called_missing() -> None:
-    text = mpi4py_missing(BY_OMPI, ImportError("librdmacm.so.1: cannot open shared object file"))
-    assert "not installed" not in text and "librdmacm.so.1" in text
-
-
-def test_an_error_without_words_still_makes_a_refusal() -> None:
-    assert "(RuntimeError)" in mpi4py_missing(BY_OMPI, RuntimeError())
-
-
 def test_mpich_under_open_mpis_mpiexec_is_refused_with_both_ways_out() -> None:
     text = mismatch(BY_OMPI, MPICH_5)
     assert "Open MPI's mpiexec started 4 processes, but mpi4py loaded MPICH 5.0.2" in text
@@ -190,25 +163,6 @@ def test_open_mpi_under_mpichs_mpiexec_is_refused_with_both_ways_out() -> None:
 def test_an_mpich_without_pmix_is_refused_under_srun_with_pmix(version: str) -> None:
     text = mismatch(BY_PMIX, version)
     assert "without PMIx" in text and "`srun --mpi=pmi2 python ...`" in text and "own `mpiexec`" in text
-
-
-@pytest.mark.parametrize("version", [MPICH_PMIX, INTEL, CRAY, OPEN_MPI, UNKNOWN])
-def test_a_library_that_may_know_pmix_is_not_refused_under_srun_with_pmix(version: str) -> None:
-    assert mismatch(BY_PMIX, version) == ""
-
-
-def test_mpich_5_is_refused_under_hydra_within_pmix_where_mpich_4_is_not() -> None:
-    launch = launch_of(ONE_TASK_STEP | HYDRA | PMIX_OF_THE_PROXY)
-    assert launch is not None
-    assert "MPIR_CVAR_PMI_VERSION=1" in mismatch(launch, MPICH_5)
-    assert mismatch(launch, MPICH_4) == ""
-    assert "MPI4PY_MPIABI=mpich" in mismatch(launch, OPEN_MPI)
-
-
-def test_the_remedy_for_hydra_within_pmix_is_not_refused_again() -> None:
-    launch = launch_of(ONE_TASK_STEP | HYDRA | PMIX_OF_THE_PROXY | {"MPIR_CVAR_PMI_VERSION": "1"})
-    assert launch == BY_HYDRA
-    assert mismatch(launch, MPICH_5) == ""
 
 
 @pytest.mark.parametrize(
@@ -239,16 +193,6 @@ def test_singletons_of_mpich_under_srun_are_sent_to_pmi2() -> None:
 def test_singletons_of_open_mpi_under_srun_are_sent_to_pmix(launch: Launch) -> None:
     text = alone(launch, OPEN_MPI, 1)
     assert "`srun --mpi=pmix python ...`" in text and "`mpiexec`" in text and "`srun --mpi=pmi2" not in text
-
-
-def test_singletons_of_an_mpich_built_for_pmix_are_sent_to_pmix() -> None:
-    assert "`srun --mpi=pmix python ...`" in alone(BY_NONE, MPICH_PMIX, 1)
-
-
-def test_singletons_of_an_unknown_mpi_are_sent_to_what_they_have_not_tried() -> None:
-    assert "`srun --mpi=pmix python ...` or `srun --mpi=pmi2 python ...`" in alone(BY_NONE, UNKNOWN, 1)
-    assert "srun --mpi=pmi2" in alone(BY_PMIX, UNKNOWN, 1)
-    assert "`srun --mpi=pmix python ...`" not in alone(BY_PMIX, UNKNOWN, 1)
 
 
 @pytest.mark.parametrize(("launch", "version"), [(BY_PMI2, MPICH_4), (BY_HYDRA, INTEL), (BY_OMPI, OPEN_MPI)])

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import subprocess
 import sys
 import textwrap
 from collections.abc import Iterator
@@ -11,13 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from ashtune.core.events import JobFailed, JobFinished, WorkerLost
+from ashtune.core.events import JobFinished, WorkerLost
 from ashtune.study.journal import NAME, read_events
 from tests.helpers.killing import until
 from tests.helpers.launching import PYTHON, Launch, launched
 from tests.helpers.starting import KINDS, TRAIN, are_running, started, wait_until_gone
 
 pytestmark = [
+    pytest.mark.thorough,
     pytest.mark.skipif(sys.platform != "linux", reason="guardians and /proc are Linux's"),
     pytest.mark.timeout(600),
 ]
@@ -48,15 +48,6 @@ def test_nothing_is_left_of_a_study_whose_driver_was_killed(tmp_path: Path) -> N
     assert ended.left_behind == ()
 
 
-def test_nothing_is_left_of_a_study_whose_driver_was_killed_while_its_workers_were_stopped(tmp_path: Path) -> None:
-    with a_study_that_has_started_all(tmp_path) as (launch, pids, worker):
-        for pid in [worker, *pids]:
-            os.kill(pid, signal.SIGSTOP)
-        launch.process.kill()
-        ended = launch.wait()
-    assert ended.left_behind == ()
-
-
 def test_what_a_killed_worker_has_started_is_gone_and_the_study_goes_on(tmp_path: Path) -> None:
     with a_study_that_has_started_all(tmp_path) as (launch, pids, worker):
         os.kill(worker, signal.SIGKILL)
@@ -69,17 +60,6 @@ def test_what_a_killed_worker_has_started_is_gone_and_the_study_goes_on(tmp_path
     (lost,) = [event for event in events if isinstance(event, WorkerLost)]
     assert (lost.trial, lost.reason) == (0, "killed by SIGKILL")
     assert {event.trial for event in events if isinstance(event, JobFinished)} == {0, 1, 2, 3}
-
-
-def test_what_a_trial_over_its_time_has_started_is_gone_and_the_study_goes_on(tmp_path: Path) -> None:
-    with a_study_that_has_started_all(tmp_path, "--trial-timeout", "15") as (launch, pids, _):
-        wait_until_gone(pids)
-        ended = launch.wait()
-    assert ended.status == 0, str(ended)
-    assert ended.left_behind == ()
-    events = list(read_events(tmp_path / "study" / NAME))
-    assert [event.trial for event in events if isinstance(event, WorkerLost) and event.is_fatal] == [0]
-    assert [event for event in events if isinstance(event, JobFailed)] == []
 
 
 def test_what_a_trial_that_ended_well_has_left_running_is_gone_when_the_study_ends(tmp_path: Path) -> None:
@@ -126,19 +106,3 @@ def test_a_workers_end_by_a_signal_is_told_as_that_signal(tmp_path: Path) -> Non
     (lost,) = [event for event in events if isinstance(event, WorkerLost)]
     assert lost.reason == "killed by SIGSEGV"
     assert "Segmentation fault" in lost.last_words
-
-
-LATE = """
-import signal, subprocess, sys
-from ashtune.engines.worker import guardian
-signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})  # as a guardian does
-child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
-guardian.END_SECONDS = 0.0
-guardian._end_all_descendants()
-print(child.wait())
-"""
-
-
-def test_a_guardian_that_comes_late_still_ends_all() -> None:
-    done = subprocess.run([PYTHON, "-c", LATE], capture_output=True, text=True, check=True, timeout=200)
-    assert int(done.stdout) == -signal.SIGKILL

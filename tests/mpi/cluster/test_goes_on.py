@@ -5,7 +5,6 @@ the process that it started itself stays alive.
 """
 
 import os
-import random
 import shlex
 import signal
 import textwrap
@@ -24,8 +23,6 @@ from tests.helpers.launching import FAMILY, FAMILY_VARIABLES, LIMIT, PYTHON, Lau
 from tests.mpi.cluster.one_node_slurm import Slurm
 
 SILENCE = HEARTBEATS_MISSED * HEARTBEAT_SECONDS
-SEED = 20
-LAUNCHES = 5
 SOON = 120.0  # seconds for what is measured to take one; the machine may be busy
 
 # A parent of each rank, which the launcher takes for the rank: it stays when the rank is killed.
@@ -127,26 +124,6 @@ def test_no_rank_waits_for_a_driver_that_is_gone(launcher: Launcher, tmp_path: P
         assert launch.wait().status == 0
     assert tuned.results()[: len(before)] == before
     tuned.assert_is_whole()
-
-
-@needs_openmpi
-def test_ranks_die_one_after_the_other_at_random_times_and_the_last_one_finishes(tmp_path: Path) -> None:
-    moments = random.Random(SEED)
-    for number in range(LAUNCHES):
-        tuned = Tuned(tmp_path / str(number), trials=150)
-        tuned.hold(120)
-        with under_ulfm(5, *tuned.run) as launch:
-            until(launch, lambda: len(ranks(launch)) == 5 and len(tuned.results()) > 0)  # noqa: B023 - called here
-            for _ in range(moments.choice([1, 2, 3])):
-                time.sleep(moments.uniform(0.0, 0.3))
-                there = ranks(launch)
-                kill(launch, [there[moments.choice(sorted(set(there) - {0}))]])
-            tuned.let_go()
-            ended = launch.wait()
-        assert ended.status == 0, str(ended)
-        assert ended.left_behind == ()
-        assert sum(isinstance(event, SessionStarted) for event in tuned.events()) == 1
-        tuned.assert_is_whole()
 
 
 @needs_openmpi

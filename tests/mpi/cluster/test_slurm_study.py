@@ -204,9 +204,7 @@ def test_a_step_that_is_told_to_stop_saves_the_study_for_any_number_of_tasks(
     check_whole(study, trials=24, max_resource=8)
 
 
-def test_tasks_that_do_not_find_each_other_are_refused_in_one_line_that_names_srun_with_pmi2(
-    slurm: Slurm, tmp_path: Path
-) -> None:
+def test_tasks_alone_are_refused_with_srun_and_pmi2(slurm: Slurm, tmp_path: Path) -> None:
     write(tmp_path, "train.py", TRAIN, SECONDS=0.0, SLOWER=0.0)
     run = (ASHTUNE, "run", "train.py:train", *METRIC, "--trials", "8", "--max-resource", "4", "--directory", "study")
     for command in (run, (PYTHON, str(write(tmp_path, "tune.py", SCRIPT)))):
@@ -220,15 +218,3 @@ def test_tasks_that_do_not_find_each_other_are_refused_in_one_line_that_names_sr
         if command == run:
             others = [line for line in ended.stderr.splitlines() if not line.startswith("srun: ")]
             assert others == lines, "no traceback"
-
-
-def test_a_batch_script_that_forgets_srun_is_told_so_in_one_line(slurm: Slurm, tmp_path: Path) -> None:
-    write(tmp_path, "train.py", TRAIN, SECONDS=0.0, SLOWER=0.0)
-    run = f"{ASHTUNE} run train.py:train {' '.join(METRIC)} --trials 8 --max-resource 4 --directory study"
-    job = slurm.submit(write(tmp_path, "job.sh", f"#!/bin/bash\n{run}\necho status $?\n"), "--ntasks=3")
-    job.wait()
-    line, status = job.output.splitlines()
-    assert "SLURM gave 3 tasks, but srun did not start this process" in line
-    assert "start with `srun " in line
-    assert status == "status 2"
-    assert not (tmp_path / "study").exists()

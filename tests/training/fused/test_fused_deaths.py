@@ -1,6 +1,5 @@
 """Workers that die with several trials in hand: the one to blame fails, and no other."""
 
-import time
 from collections import Counter
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -16,6 +15,8 @@ from ashtune.training.messages import Mailbox, Setup
 from tests import ROOT
 from tests.helpers.launching import FAMILY, PYTHON, mpiexec
 from tests.training.fused.toy_lanes import ToyBackend
+
+pytestmark = pytest.mark.thorough
 
 
 class Toy:
@@ -73,12 +74,3 @@ def test_nor_does_any_other_fail_at_the_ranks_of_an_mpi_job(tmp_path: Path) -> N
     ended = mpiexec(3, PYTHON, str(tmp_path / "script.py"), variables={"PYTHONPATH": str(ROOT)})
     assert ended.status == 0, str(ended)
     assert_only_these_fail(tmp_path / "s", killers)
-
-
-def test_a_pack_that_takes_too_long_is_trained_one_by_one(tmp_path: Path) -> None:
-    began = time.monotonic()
-    first = [{"sleeps": int(trial == 2)} for trial in range(8)]
-    study = tuned(tmp_path / "s", first, engine=ashtune.Local(trial_timeout=6.0))
-    table = study.dataframe()
-    assert list(table.number[table.status == "failed"]) == [2]
-    assert time.monotonic() - began < 200

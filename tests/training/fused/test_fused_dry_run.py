@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ashtune.reports.roofline import lanes_figure, lanes_words
 from ashtune.training.fused import dry_run
 from ashtune.training.fused.dry_run import Sizing, choose_lanes, count_epochs
 from ashtune.training.fused.jax.backend import JaxBackend
@@ -33,7 +32,7 @@ def recipe() -> Recipe:
     )
 
 
-def test_an_epoch_is_its_steps_the_smaller_last_one_included_and_one_evaluation(
+def test_an_epoch_is_its_steps_and_one_evaluation(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     sizing = Sizing(lanes=3, seconds={1: 1e-3, 3: 5e-4})
@@ -78,32 +77,8 @@ def test_more_lanes_are_taken_only_if_they_are_clearly_faster(
     assert tried == [[1, 4, 8]], "the numbers of which a study has programs"
 
 
-def test_each_run_is_timed_by_its_lane(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dry_run, "TURN_SECONDS", 0.0)
-    calls = {1: 0, 4: 0}
-
-    def run(lanes: int) -> None:
-        calls[lanes] += 1
-
-    seconds = dry_run.fastest_of({lanes: lambda lanes=lanes: run(lanes) for lanes in calls})  # type: ignore[misc]
-    assert seconds.keys() == calls.keys()
-    assert min(calls.values()) >= 5
-
-
 def test_where_lanes_do_not_pay_one_model_alone_is_all_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dry_run, "WORTH", 0.0)
     count = count_epochs(JaxBackend(recipe(), 0, None), (), {"rate": 0.1})
     assert [step.name for step in count.steps] == ["one model alone"]
     assert count.sizing.lanes == 1
-
-
-def test_the_words_and_the_figure_say_what_was_measured() -> None:
-    sizing = Sizing(lanes=8, seconds={1: 0.006, 4: 0.004, 8: 0.003})
-    words = lanes_words(sizing)
-    assert words.startswith("8 lanes: a lane's epoch takes 3 ms, alone 6 ms: 2 times less; 1, 4, 8")
-    assert "1, 4, 8 were tried" in words
-    drawn, chosen = lanes_figure(sizing).data
-    assert list(drawn.x) == [1, 4, 8]
-    assert (chosen.x, chosen.y) == ((8,), (3.0,))
-    alone = Sizing(lanes=1, seconds={1: 0.006, 2: 0.007})
-    assert lanes_words(alone).startswith("1 lane: no number of lanes that was tried is clearly faster")

@@ -17,6 +17,8 @@ from ashtune.training.fused.protocol import PROGRAMS_FOLDER
 from tests import ROOT
 from tests.helpers.launching import PYTHON
 
+pytestmark = pytest.mark.thorough
+
 pytest.importorskip("jax", reason="JAX is not installed")
 EQUINOX = """
     import equinox as eqx

@@ -119,14 +119,6 @@ def test_one_resumes_from_disk_at_another_worker(tmp_path: Path) -> None:
     assert trained == {0: (4, 6.0), 1: (0, 6.0)}, "what was not kept begins again"
 
 
-def test_a_job_s_seconds_are_its_share(tmp_path: Path, clock: ToyClock) -> None:
-    room = Room(tmp_path, clock=clock)
-    room.run(*[job(trial) for trial in range(4)], answers=[off(trial) for trial in range(4)])
-    seconds = [event.seconds for event in room.channel.of(JobFinished)]
-    trained = sum((stop - start) * clock.seconds[lanes] for lanes, start, stop in calls(room))
-    assert seconds == pytest.approx([trained / 4] * 4)
-
-
 def test_a_lane_that_is_not_finite_fails_alone_and_says_when(room: Room) -> None:
     room.run(job(0), job(1, nan_at=3), job(2), answers=[off(0), off(2)])
     (failed,) = room.channel.of(JobFailed)
@@ -200,16 +192,6 @@ def test_a_fixed_number_of_lanes_is_filled_up_and_of_more_the_rest_follows(tmp_p
     assert [call[1] for call in room.backend.calls] == [2, 2, 1]
 
 
-def test_a_new_study_says_that_it_is_over(room: Room) -> None:
-    with pytest.raises(Shutdown):
-        room.run(job(0), answers=[Setup(ME, "", Goal("score", "max"), "", 0, [])])
-
-
-def test_jobs_that_come_one_by_one_are_trained_without_waiting_for_more(room: Room) -> None:
-    room.run(job(0), answers=[job(1), off(0), off(1)])
-    assert [call[1] for call in room.backend.calls if call[2] == 0] == [1, 1]
-
-
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> ToyClock:
     """An epoch takes about a hundredth of a second for each lane, with the quickly compiled program a tenth."""
@@ -224,9 +206,7 @@ def calls(room: Room) -> list[tuple[int, int, int]]:
     return [(lanes, start, stop) for _, lanes, start, stop in room.backend.calls]
 
 
-def test_in_turn_the_first_call_is_of_one_epoch_and_each_later_one_of_what_takes_a_quarter_of_a_second(
-    tmp_path: Path, clock: ToyClock
-) -> None:
+def test_calls_in_turn_grow_to_a_quarter_of_a_second(tmp_path: Path, clock: ToyClock) -> None:
     room = Room(tmp_path, lanes=None, most=8, most_turns=8, clock=clock)
     jobs = [job(trial, target=100 if trial == 0 else 4) for trial in range(6)]
     room.run(*jobs, answers=[off(trial) for trial in range(6)])
@@ -236,53 +216,3 @@ def test_in_turn_the_first_call_is_of_one_epoch_and_each_later_one_of_what_takes
     assert [seconds[TrialId(trial)] for trial in range(6)] == pytest.approx([0.98] + [0.0392] * 5, abs=1e-3)
     (compiled,) = room.channel.of(ProgramCompiled)
     assert (compiled.lanes, compiled.seconds) == (1, 1.5)
-
-
-def test_a_long_job_leaves_the_quickly_compiled_program_once_another_has_paid_and_goes_on_where_it_was(
-    tmp_path: Path, clock: ToyClock
-) -> None:
-    """Making initial states is no part of a program's price: one second, which ten epochs take."""
-    room = Room(tmp_path, lanes=None, most=1, is_quick=True, clock=clock)
-    room.run(job(0, target=64), answers=[off(0)])
-    epochs = dict.fromkeys((True, False), 0)
-    for variant, (_, start, stop) in zip(room.backend.variants, calls(room), strict=True):
-        epochs[variant.quick] += stop - start
-    assert 8 <= epochs[True] <= 12
-    assert epochs[True] + epochs[False] == 64
-    (toy,) = room.channel.of(JobFinished)
-    assert toy.metrics["trained"] == 64
-    assert [message.lanes for message in room.channel.of(ProgramCompiled)] == [1, 1]
-
-
-def test_what_one_shape_has_shown_of_the_quickly_compiled_program_holds_for_the_next(
-    tmp_path: Path, clock: ToyClock
-) -> None:
-    """Another costs a second. The quickly compiled one takes twice as long an epoch."""
-    clock.seconds = {"quick": 0.02, 1: 0.01}
-    room = Room(tmp_path, lanes=None, most=1, is_quick=True, clock=clock)
-    room.run(job(0, target=99), job(1, target=300, kind="b"), answers=[off(0), off(1)])
-    epochs = {(kind, is_quick): 0 for kind in (None, "b") for is_quick in (True, False)}
-    for variant, (static, _, start, stop) in zip(room.backend.variants, room.backend.calls, strict=True):
-        epochs[static[0][1], variant.quick] += stop - start
-    assert 40 <= epochs[None, True] <= 60, "all of a second is lost"
-    assert 90 <= epochs["b", True] <= 110, "half of it is"
-
-
-def test_in_turn_a_lane_that_has_failed_has_no_more_turns(tmp_path: Path, clock: ToyClock) -> None:
-    room = Room(tmp_path, lanes=None, most=8, most_turns=8, clock=clock)
-    jobs = [job(trial, target=30, nan_at=2 if trial == 2 else 99) for trial in range(4)]
-    room.run(*jobs, answers=[off(trial) for trial in (0, 1, 3)])
-    assert calls(room) == [(1, 0, 1), (1, 1, 26), (1, 26, 30), (3, 0, 8), (2, 8, 20), (2, 20, 30)]
-    assert [toy.trial for toy in room.channel.of(JobFailed)] == [2]
-    assert [toy.metrics["trained"] for toy in room.channel.of(JobFinished)] == [30, 30, 30]
-    assert [toy.metrics["score"] for toy in room.channel.of(JobFinished)] == [0.0, 0.1, 0.3]
-
-
-def test_side_by_side_a_lane_that_has_failed_keeps_its_place(tmp_path: Path, clock: ToyClock) -> None:
-    room = Room(tmp_path, lanes=4, clock=clock)
-    room.run(
-        *[job(trial, target=10, nan_at=2 if trial == 2 else 99) for trial in range(4)],
-        answers=[off(trial) for trial in (0, 1, 3)],
-    )
-    assert calls(room) == [(4, 0, 1), (4, 1, 7), (4, 7, 10)]
-    assert [toy.metrics["score"] for toy in room.channel.of(JobFinished)] == [0.0, 0.1, 0.3]

@@ -11,7 +11,6 @@ from ashtune.training.fused.torch.backend import TorchBackend
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 EXAMPLES, INPUTS, WIDTH, CLASSES, BATCH = 50, 6, 5, 3, 16
-CONFIG = {"learning_rate": 0.1, "momentum": 0.5, "width": WIDTH}
 WEIGHTS = INPUTS * WIDTH + WIDTH + WIDTH * CLASSES + CLASSES
 
 
@@ -41,20 +40,6 @@ def test_an_epoch_is_the_products_of_its_steps_and_of_one_evaluation(lanes: int)
     assert costs.dtype == "float32"
 
 
-@pytest.mark.parametrize("lanes", [1, 3])
-def test_an_evaluation_that_asks_for_the_configuration_is_counted(lanes: int) -> None:
-    def evaluate(outputs: Any, labels: Any, config: Any) -> dict[str, Any]:
-        product = (outputs @ outputs.T).mean()
-        return {"loss": product * config["learning_rate"] / config["width"]}
-
-    numbers = {"learning_rate": 0.1, "momentum": 0.5}
-    plain, more = (
-        each._make_backend(None).costs((("width", WIDTH),), numbers, lanes)
-        for each in (objective(), objective(evaluate=evaluate))
-    )
-    assert more.flops - plain.flops == lanes * 2 * EXAMPLES * EXAMPLES * CLASSES
-
-
 @pytest.mark.parametrize("lanes", [1, 4])
 def test_lanes_of_a_convolution_are_convolutions_of_one_group_each(lanes: int) -> None:
     x = np.random.default_rng(0).normal(size=(12, 2, 5, 5)).astype(np.float32)
@@ -75,12 +60,3 @@ def test_the_weights_are_read_and_written_in_every_step() -> None:
     few, many = moved(25, 8), moved(10, 8)  # two steps, five steps
     read_and_written = 2 * 2 * 4 * WEIGHTS  # and the momentum beside them
     assert 1.0 <= (many - few) / 3 / (8 * read_and_written) < 1.3, "a few numbers of the optimizer come to it"
-
-
-def test_a_number_of_lanes_is_chosen_and_both_are_placed() -> None:
-    epochs = objective().epochs(CONFIG)
-    assert {1, 4} == epochs.sizing.seconds.keys()
-    assert epochs.steps[0].name == "one model alone (width=5)"
-    assert len(epochs.steps) == (1 if epochs.sizing.lanes == 1 else 2)
-    assert all(step.each == "an epoch" and step.cores == 1 for step in epochs.steps)
-    assert objective().sizing(CONFIG).seconds.keys() == epochs.sizing.seconds.keys()

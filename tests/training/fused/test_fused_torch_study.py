@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from ConfigSpace import Categorical
 
 import ashtune
 from ashtune.analysis.loading import StudyReader
@@ -93,9 +92,7 @@ def test_a_lane_comes_out_the_same_to_the_last_bit_at_whatever_place_it_has() ->
     assert completed.stdout == "1\n"
 
 
-def test_with_a_fixed_number_of_lanes_a_worker_that_was_stopped_reports_what_two_do_to_the_last_bit(
-    tmp_path: Path, of_four_lanes: ashtune.Study
-) -> None:
+def test_one_stopped_worker_reports_what_two_do(tmp_path: Path, of_four_lanes: ashtune.Study) -> None:
     two = reports(of_four_lanes)
     before = reports(tuned(tmp_path / "one", objective(lanes=4), workers=1, stop=ashtune.Stop(total_resource=15)))
     assert 15 <= len(before) < len(two)
@@ -110,18 +107,6 @@ def test_with_a_fixed_number_of_lanes_a_worker_that_was_stopped_reports_what_two
     assert len(common) > 20
     for key in common:
         assert one[key] == two[key], key
-
-
-def test_a_trial_that_leaves_the_finite_numbers_fails_alone_with_its_epoch_and_configuration(tmp_path: Path) -> None:
-    wild = {"learning_rate": 0.5, "momentum": 0.25, "width": 8, "weight_decay": 1e38}
-    decay = Categorical("weight_decay", [0.0, 1e38], weights=[1.0, 1e-12])
-    study = tuned(tmp_path / "s", space={**SPACE, "weight_decay": decay}, enqueue=[wild], workers=1)
-    (group,) = StudyReader(study.directory).tally.failures.groups()
-    assert (group.count, group.trial) == (1, 0)
-    words = "learning_rate=0.5, momentum=0.25, width=8, weight_decay=1e+38"
-    assert f"the state is not finite after epoch 1, with {words}" in group.reason
-    assert {trial for trial, _ in reports(study)} == set(range(1, 12))
-    assert is_each_epoch_reported_once(study)
 
 
 class Alone:
@@ -183,24 +168,3 @@ def test_what_is_no_setting_is_refused_in_one_line(monkeypatch: pytest.MonkeyPat
     refused(r"train\[0\] cannot be a tensor: Can't call numpy\(\)", train=(gradient, data(0)[1]))
     monkeypatch.setattr("ashtune.training.fused.torch.objective.find_spec", lambda name: None)
     refused(r"needs PyTorch, which is not installed: pip install 'ashtune\[torch\]'")
-
-
-def test_metrics_by_default_are_the_loss_and_the_accuracy_of_labels() -> None:
-    assert objective()._recipe.evaluate(torch.eye(3), torch.tensor([0, 1, 0]))["accuracy"] == pytest.approx(2 / 3)
-    function = objective(loss=nn.functional.mse_loss, train=(data(0)[0], data(0)[0][:, :CLASSES]))
-    assert function._recipe.evaluate(torch.ones(2), torch.zeros(2)) == {"loss": 1.0}
-
-
-def test_a_study_trains_with_an_evaluate_that_asks_for_the_configuration(tmp_path: Path) -> None:
-    def evaluate(outputs: Any, labels: Any, config: Mapping[str, Any]) -> dict[str, Any]:
-        loss = nn.functional.cross_entropy(outputs, labels)
-        return {"loss": loss, "rate": 1.0 * config["learning_rate"], "width": loss.new_tensor(config["width"])}
-
-    study = tuned(tmp_path / "s", objective(evaluate=evaluate), workers=1)
-    assert StudyReader(study.directory).tally.failures.total == 0
-    frame = study.curves_dataframe()
-    configs = {trial: study.trials[trial].configuration for trial in set(frame.trial)}
-    assert len(configs) == 12
-    for trial, rate, width in zip(frame.trial, frame.rate, frame.width, strict=True):
-        assert rate == np.float32(configs[trial]["learning_rate"])
-        assert width == configs[trial]["width"]
