@@ -21,6 +21,11 @@ CONFIG: dict[str, Any] = {
 }
 
 
+@pytest.fixture
+def data() -> digits.Digits:
+    return digits.load()
+
+
 def trained(config: dict[str, Any], epochs: int) -> Mlp:
     data, network = digits.load(), Mlp(config)
     for epoch in range(epochs):
