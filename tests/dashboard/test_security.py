@@ -1,6 +1,7 @@
 """Who is kept out of the page, and what a study made to break it cannot do."""
 
 import contextlib
+import http.client
 import os
 import re
 import socket
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import msgspec
 import pytest
 
 from ashtune.core.errors import SettingsError
@@ -206,6 +208,30 @@ def test_only_loopback_is_bound(finished_study: Path) -> None:
                 pass
 
 
+@contextlib.contextmanager
+def over(path: Path) -> Iterator[http.client.HTTPConnection]:
+    connection = http.client.HTTPConnection("localhost")
+    connection.sock = socket.socket(socket.AF_UNIX)
+    connection.sock.settimeout(60)
+    connection.sock.connect(str(path))
+    with contextlib.closing(connection):
+        yield connection
+
+
+def test_a_socket_is_for_its_owner_alone_and_goes_with_the_server(finished_study: Path, tmp_path: Path) -> None:
+    place = tmp_path / "page.sock"
+    with LivePage([finished_study], socket_path=place, token=TOKEN) as page:
+        assert stat.S_IMODE(place.stat().st_mode) == 0o600
+        assert (page.port, page.address) == (None, f"/{TOKEN}/")
+        for path, status in ((f"/{TOKEN}/api/studies", 200), ("/wrong/api/studies", 404)):
+            with over(place) as connection:
+                connection.request("GET", path)
+                assert connection.getresponse().status == status
+        with pytest.raises(SettingsError):
+            LivePage([finished_study], socket_path=place)
+    assert not place.exists()
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="becomes another user")
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
 def test_another_user_needs_the_token(finished_study: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
@@ -350,3 +376,12 @@ def test_answers_are_json_and_never_markup_that_a_browser_could_take_for_a_page(
         assert bad.status == 400
         assert bad.headers["Content-Type"] == "text/plain; charset=utf-8"
         assert bad.headers["X-Content-Type-Options"] == "nosniff"
+
+
+def test_a_log_or_checkpoint_that_is_a_link_is_not_read(hostile_study: Path, tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_bytes(b"\n--- above: printed by trial 0, trained from 0 on ---\n")
+    with served(hostile_study) as client:
+        page = client.ask("api/studies/0/trials/0")
+    assert page["log"] == ""
+    assert "root:" not in msgspec.json.encode(page).decode()
