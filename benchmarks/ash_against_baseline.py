@@ -20,9 +20,9 @@ from pathlib import Path
 from typing import Any
 
 import ashtune
-from ashtune.analysis.loading import StudyReader
-from ashtune.demo import digits, objective
-from ashtune.demo.network import Mlp
+from ashtune._src.analysis.loading import StudyReader
+from ashtune._src.demo import digits, objective
+from ashtune._src.demo.network import Mlp
 from table import show
 from turns import seconds_in_turns
 

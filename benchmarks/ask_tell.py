@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 import ashtune
-from ashtune.core.events import JobFinished
-from ashtune.study.journal import NAME, read_events
+from ashtune._src.core.events import JobFinished
+from ashtune._src.study.journal import NAME, read_events
 from table import show
 
 SPACE = {"x": (0.0, 1.0), "y": (1e-4, 1.0, "log"), "kind": ["a", "b", "c"]}

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import ashtune
-from ashtune.core.events import JobFinished, WorkerJoined
-from ashtune.study.journal import NAME, read_events
+from ashtune._src.core.events import JobFinished, WorkerJoined
+from ashtune._src.study.journal import NAME, read_events
 from table import show
 
 EPOCH_SECONDS = 0.010

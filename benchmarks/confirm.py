@@ -28,17 +28,17 @@ from typing import Any
 
 import numpy as np
 
-from ashtune.analysis.confirm import LEVEL
-from ashtune.analysis.tally import Tally
-from ashtune.core.confirm import Confirm
-from ashtune.core.jobs import TrialId
-from ashtune.core.ladder import Ladder
-from ashtune.core.observer import Observer
-from ashtune.core.orders import Followed, Train
-from ashtune.engines.simulated.model import Training
-from ashtune.engines.simulated.workers import SimulatedEngine
-from ashtune.schedulers.ash import Ash
-from ashtune.simulation.run import LOSS, simulate
+from ashtune._src.analysis.confirm import LEVEL
+from ashtune._src.analysis.tally import Tally
+from ashtune._src.core.confirm import Confirm
+from ashtune._src.core.jobs import TrialId
+from ashtune._src.core.ladder import Ladder
+from ashtune._src.core.observer import Observer
+from ashtune._src.core.orders import Followed, Train
+from ashtune._src.engines.simulated.model import Training
+from ashtune._src.engines.simulated.workers import SimulatedEngine
+from ashtune._src.schedulers.ash import Ash
+from ashtune._src.simulation.run import LOSS, simulate
 from table import show
 
 TRIALS, WORKERS, TOP = 100, 8, 27

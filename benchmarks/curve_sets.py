@@ -24,7 +24,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ashtune.core.jobs import Goal
+from ashtune._src.core.jobs import Goal
 
 LCBENCH = "lcbench_surrogate_2000x52.npz"
 BAKER = {  # the metric's name and mode, and what its columns begin with; in which of them epoch 1 stands

@@ -13,12 +13,12 @@ import sys
 import time
 from collections.abc import Callable
 
-from ashtune.core.events import JobFinished, SessionStarted, WorkerJoined
-from ashtune.core.jobs import Goal, Result, WorkerId
-from ashtune.core.ladder import Ladder
-from ashtune.core.orders import Train
-from ashtune.schedulers.ash import AshMachine
-from ashtune.study.controller import Controller
+from ashtune._src.core.events import JobFinished, SessionStarted, WorkerJoined
+from ashtune._src.core.jobs import Goal, Result, WorkerId
+from ashtune._src.core.ladder import Ladder
+from ashtune._src.core.orders import Train
+from ashtune._src.schedulers.ash import AshMachine
+from ashtune._src.study.controller import Controller
 from table import show
 
 LADDER = Ladder(1, 64, 2)

@@ -16,15 +16,15 @@ from pathlib import Path
 
 import numpy as np
 
-from ashtune.core.enough import NotWorthIt
-from ashtune.core.events import Event, JobFinished
-from ashtune.core.ladder import Ladder
-from ashtune.core.observer import Observer
-from ashtune.driver.enough import Enough
-from ashtune.engines.simulated.model import Training
-from ashtune.engines.simulated.workers import SimulatedEngine
-from ashtune.schedulers.ash import Ash
-from ashtune.simulation.run import simulate
+from ashtune._src.core.enough import NotWorthIt
+from ashtune._src.core.events import Event, JobFinished
+from ashtune._src.core.ladder import Ladder
+from ashtune._src.core.observer import Observer
+from ashtune._src.driver.enough import Enough
+from ashtune._src.engines.simulated.model import Training
+from ashtune._src.engines.simulated.workers import SimulatedEngine
+from ashtune._src.schedulers.ash import Ash
+from ashtune._src.simulation.run import simulate
 from curve_sets import CurveSet, load
 from table import show
 

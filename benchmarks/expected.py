@@ -1,7 +1,7 @@
 """The number of trials by rung: how often the final number lies in the expected range.
 
 Ten studies in virtual time, five on made-up functions and five on tasks of LCBench's surrogate, none of them among
-those on which the constants of ``ashtune.analysis.expected`` were chosen. With the default search and with random
+those on which the constants of ``ashtune._src.analysis.expected`` were chosen. With the default search and with random
 draws, at 0, 20, 40, 60 and 80 % of the trials: for how many of the ten the final number is in the range, and for how
 many it is at most the quota, which was shown as what is expected before. Claimed: nine of ten.
 
@@ -15,17 +15,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ashtune.analysis.expected import Expected, expected
-from ashtune.analysis.tally import Tally
-from ashtune.core.events import Event
-from ashtune.core.jobs import TrialId
-from ashtune.core.ladder import Ladder
-from ashtune.core.observer import Observer
-from ashtune.core.orders import Followed
-from ashtune.schedulers.ash import Ash
-from ashtune.schedulers.protocol import Rule
-from ashtune.schedulers.registry import SchedulerView
-from ashtune.search.registry import SEARCHES
+from ashtune._src.analysis.expected import Expected, expected
+from ashtune._src.analysis.tally import Tally
+from ashtune._src.core.events import Event
+from ashtune._src.core.jobs import TrialId
+from ashtune._src.core.ladder import Ladder
+from ashtune._src.core.observer import Observer
+from ashtune._src.core.orders import Followed
+from ashtune._src.schedulers.ash import Ash
+from ashtune._src.schedulers.protocol import Rule
+from ashtune._src.schedulers.registry import SchedulerView
+from ashtune._src.search.registry import SEARCHES
 from quality import surrogate, toy
 from quality.virtual import GOAL, rungs_of, study
 from table import show

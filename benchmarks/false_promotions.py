@@ -15,9 +15,9 @@ import random
 import statistics
 from pathlib import Path
 
-from ashtune.core.jobs import Result
-from ashtune.core.ladder import Ladder
-from ashtune.schedulers.ash import AshMachine
+from ashtune._src.core.jobs import Result
+from ashtune._src.core.ladder import Ladder
+from ashtune._src.schedulers.ash import AshMachine
 
 PAPERS = {  # (eta, n): mean and standard error of papers.md 1.5
     (2, 100): (4.28, 0.05),

@@ -20,7 +20,7 @@ from collections.abc import Callable
 from typing import Any
 
 import ashtune
-from ashtune.search.origins import Sort, sort_of
+from ashtune._src.search.origins import Sort, sort_of
 from table import show
 
 SPACE = {"x": (-5.0, 10.0), "y": (0.0, 15.0), "idle": (0.0, 1.0)}

@@ -12,10 +12,10 @@ import tempfile
 from pathlib import Path
 
 import ashtune
-from ashtune.analysis.loading import StudyReader
-from ashtune.demo import lanes
-from ashtune.study.checkpoints import FOLDER
-from ashtune.study.journal import NAME
+from ashtune._src.analysis.loading import StudyReader
+from ashtune._src.demo import lanes
+from ashtune._src.study.checkpoints import FOLDER
+from ashtune._src.study.journal import NAME
 from table import show
 
 

@@ -21,10 +21,10 @@ import numpy as np
 import numpy.typing as npt
 
 import ashtune
-from ashtune.analysis.loading import StudyReader
-from ashtune.core.events import JobFinished
-from ashtune.demo import lanes
-from ashtune.study.journal import NAME, read_events
+from ashtune._src.analysis.loading import StudyReader
+from ashtune._src.core.events import JobFinished
+from ashtune._src.demo import lanes
+from ashtune._src.study.journal import NAME, read_events
 from table import show
 
 PIXELS, CLASSES, TOP = 784, 10, 4

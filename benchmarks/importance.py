@@ -26,10 +26,10 @@ from sklearn.ensemble import RandomForestRegressor
 from sklearn.inspection import permutation_importance
 from sklearn.model_selection import KFold
 
-from ashtune.analysis.results import Results
-from ashtune.core.jobs import TrialId
-from ashtune.figures.importance import MEANINGLESS, importance
-from ashtune.search.registry import SEARCHES
+from ashtune._src.analysis.results import Results
+from ashtune._src.core.jobs import TrialId
+from ashtune._src.figures.importance import MEANINGLESS, importance
+from ashtune._src.search.registry import SEARCHES
 from quality.store import Store
 from quality.surrogate import SPACE, TOP, Surrogate, Task
 from quality.virtual import GOAL, study

@@ -32,8 +32,8 @@ def train(trial: Any) -> float:
 def study(trials: int, *, isolate: bool) -> None:
     """Run under mpiexec: print the jobs a second from the first worker's joining to the last result."""
     import ashtune
-    from ashtune.core.events import JobFinished, WorkerJoined
-    from ashtune.study.journal import NAME, read_events
+    from ashtune._src.core.events import JobFinished, WorkerJoined
+    from ashtune._src.study.journal import NAME, read_events
 
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory, "study")

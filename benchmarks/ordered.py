@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 import ashtune
-from ashtune.search.gaussian_process import GaussianProcess, Kernel
-from ashtune.space.space import Space
+from ashtune._src.search.gaussian_process import GaussianProcess, Kernel
+from ashtune._src.space.space import Space
 from table import show
 
 Array = NDArray[np.float64]

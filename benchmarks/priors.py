@@ -19,12 +19,12 @@ from typing import Any
 
 import numpy as np
 
-import ashtune.search.gp as model
-import ashtune.space.space as spaces
-from ashtune.search.registry import SEARCHES
-from ashtune.space import priors
-from ashtune.space.priors import Prior
-from ashtune.space.space import Space
+import ashtune._src.search.gp as model
+import ashtune._src.space.space as spaces
+from ashtune._src.search.registry import SEARCHES
+from ashtune._src.space import priors
+from ashtune._src.space.priors import Prior
+from ashtune._src.space.space import Space
 from quality.store import Store
 from quality.surrogate import SPACE, TOP, Surrogate, Task
 from quality.virtual import study

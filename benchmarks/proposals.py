@@ -28,11 +28,11 @@ from pathlib import Path
 from typing import Any
 
 import ashtune
-from ashtune.core.events import JobFinished, TrialStarted, WorkerJoined
-from ashtune.driver.proposer_process import ProposerProcess
-from ashtune.search.origins import Sort, sort_of
-from ashtune.search.proposals import Proposals
-from ashtune.study.journal import NAME, read_events
+from ashtune._src.core.events import JobFinished, TrialStarted, WorkerJoined
+from ashtune._src.driver.proposer_process import ProposerProcess
+from ashtune._src.search.origins import Sort, sort_of
+from ashtune._src.search.proposals import Proposals
+from ashtune._src.study.journal import NAME, read_events
 from table import show
 
 EPOCH_SECONDS = 0.010

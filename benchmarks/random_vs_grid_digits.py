@@ -20,11 +20,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 import ashtune
-from ashtune.core.events import JobFinished
-from ashtune.demo import digits
-from ashtune.demo.network import Mlp
-from ashtune.demo.objective import space as demo_space
-from ashtune.study.journal import NAME, read_events
+from ashtune._src.core.events import JobFinished
+from ashtune._src.demo import digits
+from ashtune._src.demo.network import Mlp
+from ashtune._src.demo.objective import space as demo_space
+from ashtune._src.study.journal import NAME, read_events
 
 Counts = NDArray[np.int64]
 

@@ -13,7 +13,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from ashtune.search import GridDesign, Random, Space
+from ashtune._src.search.grid import GridDesign
+from ashtune._src.search.random import Random
+from ashtune._src.space.space import Space
 
 Floats = NDArray[np.float64]
 

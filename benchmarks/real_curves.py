@@ -1,7 +1,7 @@
 """Regret over time on recorded learning curves: ASH, its stopping form, halving, random search, one epoch.
 
 All methods get the same configurations in the same order (a seed's shuffle of the pool, each once), on as many
-workers, in virtual time: ``ashtune.simulation`` runs them, ``curve_sets.py`` reads the curves. Trials go on from
+workers, in virtual time: ``ashtune._src.simulation`` runs them, ``curve_sets.py`` reads the curves. Trials go on from
 where they stopped, saving and loading are free, nothing straggles beyond the times recorded.
 
 Regret at a time: how far the true end of the configuration that the study would then name (``Tally.best``: the best
@@ -41,20 +41,20 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ashtune.analysis.tally import Tally
-from ashtune.core.events import Event, JobFinished
-from ashtune.core.jobs import Goal, Job, TrialId
-from ashtune.core.ladder import Ladder
-from ashtune.core.observer import Observer
-from ashtune.core.orders import Order
-from ashtune.engines.simulated.model import Training
-from ashtune.engines.simulated.workers import SimulatedEngine
-from ashtune.schedulers.ash import AshMachine
-from ashtune.schedulers.brackets import Bracket, BracketsMachine, SuccessiveHalving
-from ashtune.schedulers.full import FullMachine
-from ashtune.schedulers.protocol import Budget, Machine
-from ashtune.schedulers.stopping import StoppingMachine
-from ashtune.simulation import simulate
+from ashtune._src.analysis.tally import Tally
+from ashtune._src.core.events import Event, JobFinished
+from ashtune._src.core.jobs import Goal, Job, TrialId
+from ashtune._src.core.ladder import Ladder
+from ashtune._src.core.observer import Observer
+from ashtune._src.core.orders import Order
+from ashtune._src.engines.simulated.model import Training
+from ashtune._src.engines.simulated.workers import SimulatedEngine
+from ashtune._src.schedulers.ash import AshMachine
+from ashtune._src.schedulers.brackets import Bracket, BracketsMachine, SuccessiveHalving
+from ashtune._src.schedulers.full import FullMachine
+from ashtune._src.schedulers.protocol import Budget, Machine
+from ashtune._src.schedulers.stopping import StoppingMachine
+from ashtune._src.simulation.run import simulate
 from curve_sets import CurveSet, load
 from table import show
 

@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import Any
 
 import ashtune
-from ashtune.analysis.loading import StudyReader
-from ashtune.demo import objective
-from ashtune.simulation.recording import traces_of
-from ashtune.simulation.whatif import Predictor
+from ashtune._src.analysis.loading import StudyReader
+from ashtune._src.demo import objective
+from ashtune._src.simulation.recording import traces_of
+from ashtune._src.simulation.whatif import Predictor
 from table import show
 
 EPOCH_SECONDS = 0.05

@@ -34,16 +34,16 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ashtune.core.jobs import Goal, Job, Result
-from ashtune.core.ladder import Ladder
-from ashtune.schedulers.adaptive import AdaptiveAsh
-from ashtune.schedulers.ash import Ash
-from ashtune.schedulers.full import FullTraining
-from ashtune.schedulers.hyperband import AsyncHyperband, Hyperband
-from ashtune.schedulers.pasha import Pasha
-from ashtune.schedulers.protocol import Machine
-from ashtune.schedulers.registry import SCHEDULERS
-from ashtune.schedulers.stopping import StoppingAsh
+from ashtune._src.core.jobs import Goal, Job, Result
+from ashtune._src.core.ladder import Ladder
+from ashtune._src.schedulers.adaptive import AdaptiveAsh
+from ashtune._src.schedulers.ash import Ash
+from ashtune._src.schedulers.full import FullTraining
+from ashtune._src.schedulers.hyperband import AsyncHyperband, Hyperband
+from ashtune._src.schedulers.pasha import Pasha
+from ashtune._src.schedulers.protocol import Machine
+from ashtune._src.schedulers.registry import SCHEDULERS
+from ashtune._src.schedulers.stopping import StoppingAsh
 from curve_sets import LCBENCH, CurveSet, load
 from table import show
 

@@ -17,7 +17,7 @@ from typing import Any
 
 from table import show
 
-REPORT = "import sys; from ashtune.api.study import Study; Study.load(sys.argv[1]).report_html(sys.argv[2])"
+REPORT = "import sys; from ashtune._src.api.study import Study; Study.load(sys.argv[1]).report_html(sys.argv[2])"
 
 
 def train(trial: Any) -> None:

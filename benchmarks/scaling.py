@@ -22,20 +22,20 @@ from pathlib import Path
 from typing import Any
 
 import ashtune
-from ashtune.analysis.best_so_far import BestSoFar
-from ashtune.analysis.tally import Tally
-from ashtune.core.events import JobFinished, TrialReleased
-from ashtune.core.ladder import Ladder
-from ashtune.core.numbers import seconds_text
-from ashtune.engines.simulated.model import DriverCost
-from ashtune.engines.simulated.workers import SimulatedEngine
-from ashtune.reports.simulated import Simulated, simulated
-from ashtune.schedulers.ash import AshMachine
-from ashtune.schedulers.brackets import Bracket, BracketsMachine
-from ashtune.schedulers.protocol import Machine
-from ashtune.simulation import simulate
-from ashtune.simulation.curves import invent_curves
-from ashtune.study.journal import NAME, read_events
+from ashtune._src.analysis.best_so_far import BestSoFar
+from ashtune._src.analysis.tally import Tally
+from ashtune._src.core.events import JobFinished, TrialReleased
+from ashtune._src.core.ladder import Ladder
+from ashtune._src.core.numbers import seconds_text
+from ashtune._src.engines.simulated.model import DriverCost
+from ashtune._src.engines.simulated.workers import SimulatedEngine
+from ashtune._src.reports.simulated import Simulated, simulated
+from ashtune._src.schedulers.ash import AshMachine
+from ashtune._src.schedulers.brackets import Bracket, BracketsMachine
+from ashtune._src.schedulers.protocol import Machine
+from ashtune._src.simulation.curves import invent_curves
+from ashtune._src.simulation.run import simulate
+from ashtune._src.study.journal import NAME, read_events
 from table import show
 
 LADDER = Ladder(1, 256, 4)
@@ -93,9 +93,9 @@ def _train_nothing(trial: ashtune.Trial) -> None:
 
 def write_figure(file: Path, found: list[tuple[float, Simulated]]) -> None:
     """Write utilisation by number of workers as a page."""
-    from ashtune.figures.looks import CATEGORIES
-    from ashtune.reports.page import html
-    from ashtune.reports.plot import blank, go
+    from ashtune._src.figures.looks import CATEGORIES
+    from ashtune._src.reports.page import html
+    from ashtune._src.reports.plot import blank, go
 
     figure = blank(x="workers", y="utilisation", height=420)
     for color, length in zip(CATEGORIES, LENGTHS, strict=False):

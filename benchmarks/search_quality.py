@@ -34,8 +34,8 @@ from typing import Any
 
 import numpy as np
 
-from ashtune.search.random import Random
-from ashtune.space.space import Space
+from ashtune._src.search.random import Random
+from ashtune._src.space.space import Space
 from quality.runs import Report, at, named
 from quality.store import Store
 from quality.tasks import MODULES

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from ashtune.search.registry import SEARCHES
+from ashtune._src.search.registry import SEARCHES
 from quality.store import Store
 from quality.surrogate import CHOSEN_ON, TOP, Surrogate, Task
 from quality.virtual import study

@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from ashtune.core.jobs import Job, Result, TrialId
-from ashtune.search.random import Random
-from ashtune.search.registry import SEARCHES
+from ashtune._src.core.jobs import Job, Result, TrialId
+from ashtune._src.search.random import Random
+from ashtune._src.search.registry import SEARCHES
 from quality.toy import FULL_TRAINING, TOP, Toy
 from quality.virtual import rungs_of, study
 from table import show

@@ -27,16 +27,16 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ashtune.core.jobs import Job, Result, TrialId
-from ashtune.core.ladder import Ladder
-from ashtune.core.order import front_of
-from ashtune.schedulers.ash import Ash
-from ashtune.schedulers.protocol import Scheduler
-from ashtune.search.gp import GP
-from ashtune.search.mutation import Mutation
-from ashtune.search.protocol import Search
-from ashtune.search.random import Random
-from ashtune.space.space import Space
+from ashtune._src.core.jobs import Job, Result, TrialId
+from ashtune._src.core.ladder import Ladder
+from ashtune._src.core.order import front_of
+from ashtune._src.schedulers.ash import Ash
+from ashtune._src.schedulers.protocol import Scheduler
+from ashtune._src.search.gp import GP
+from ashtune._src.search.mutation import Mutation
+from ashtune._src.search.protocol import Search
+from ashtune._src.search.random import Random
+from ashtune._src.space.space import Space
 from table import show
 
 WORKERS = 4

@@ -12,13 +12,13 @@ import subprocess
 import sys
 import time
 
-from ashtune.core.events import Event, JobFinished
-from ashtune.core.ladder import Ladder
-from ashtune.core.observer import Observer
-from ashtune.engines.simulated.model import Training
-from ashtune.engines.simulated.workers import SimulatedEngine
-from ashtune.schedulers.ash import AshMachine
-from ashtune.simulation import simulate
+from ashtune._src.core.events import Event, JobFinished
+from ashtune._src.core.ladder import Ladder
+from ashtune._src.core.observer import Observer
+from ashtune._src.engines.simulated.model import Training
+from ashtune._src.engines.simulated.workers import SimulatedEngine
+from ashtune._src.schedulers.ash import AshMachine
+from ashtune._src.simulation.run import simulate
 from table import show
 
 CASES = ((4, 10, 100_000), (4, 1_000, 100_000), (4, 10_000, 100_000), (2, 10_000, 100_000), (4, 10_000, 1_000_000))

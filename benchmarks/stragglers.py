@@ -16,18 +16,18 @@ from heapq import heappush
 
 import msgspec
 
-from ashtune.core.events import Event, JobFailed, JobFinished, JobPaused, Progress
-from ashtune.core.jobs import Job, Result, TrialId
-from ashtune.core.ladder import Ladder
-from ashtune.core.observer import Observer
-from ashtune.core.orders import Order
-from ashtune.engines.protocol import Brief, Workers
-from ashtune.engines.simulated.model import Training, half_normal
-from ashtune.engines.simulated.workers import SimulatedEngine
-from ashtune.schedulers.ash import AshMachine
-from ashtune.schedulers.brackets import Bracket, BracketsMachine
-from ashtune.schedulers.protocol import Machine
-from ashtune.simulation import simulate
+from ashtune._src.core.events import Event, JobFailed, JobFinished, JobPaused, Progress
+from ashtune._src.core.jobs import Job, Result, TrialId
+from ashtune._src.core.ladder import Ladder
+from ashtune._src.core.observer import Observer
+from ashtune._src.core.orders import Order
+from ashtune._src.engines.protocol import Brief, Workers
+from ashtune._src.engines.simulated.model import Training, half_normal
+from ashtune._src.engines.simulated.workers import SimulatedEngine
+from ashtune._src.schedulers.ash import AshMachine
+from ashtune._src.schedulers.brackets import Bracket, BracketsMachine
+from ashtune._src.schedulers.protocol import Machine
+from ashtune._src.simulation.run import simulate
 
 LADDER = Ladder(1, 256, 4)
 MODELS = 256

@@ -22,10 +22,10 @@ from typing import Any
 import msgspec
 
 import ashtune
-from ashtune.core.events import JobFinished, StopRequested, WorkerJoined
-from ashtune.core.jobs import TrialId, WorkerId
-from ashtune.study.journal import NAME, read_events
-from ashtune.training.messages import Assignment
+from ashtune._src.core.events import JobFinished, StopRequested, WorkerJoined
+from ashtune._src.core.jobs import TrialId, WorkerId
+from ashtune._src.study.journal import NAME, read_events
+from ashtune._src.training.messages import Assignment
 from table import show
 
 SPACE = {"learning_rate": (1e-4, 1.0), "momentum": (0.0, 0.99), "width": [16, 32, 64], "depth": (1, 3)}

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import ashtune
-from ashtune.integrations.tracking import StudySummary, TrackedTrial, Tracker
+from ashtune._src.integrations.tracking import StudySummary, TrackedTrial, Tracker
 from table import show
 
 SPACE = {"rate": (1e-4, 1.0, "log"), "width": [16, 32, 64], "depth": (1, 3)}

@@ -13,9 +13,9 @@ import statistics
 from pathlib import Path
 from typing import Any
 
-from ashtune.core.jobs import Job, Result, TrialId
-from ashtune.search.gp import GP
-from ashtune.search.random import Random
+from ashtune._src.core.jobs import Job, Result, TrialId
+from ashtune._src.search.gp import GP
+from ashtune._src.search.random import Random
 from quality.toy import TOP, Toy
 from table import show
 

@@ -33,19 +33,19 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import ashtune
-from ashtune.core.ladder import Ladder
-from ashtune.engines.simulated.model import half_normal
-from ashtune.engines.simulated.workers import SimulatedEngine
+from ashtune._src.core.ladder import Ladder
+from ashtune._src.engines.simulated.model import half_normal
+from ashtune._src.engines.simulated.workers import SimulatedEngine
+from ashtune._src.schedulers.ash import Ash
+from ashtune._src.search.random import Random
+from ashtune._src.simulation.curves import invent_curves
+from ashtune._src.simulation.run import simulate
+from ashtune._src.space.space import Space
+from ashtune._src.study.configurations import Configurations
+from ashtune._src.study.factory import new_settings
+from ashtune._src.study.journal import NAME
+from ashtune._src.study.journal_writer import Journal, create
 from ashtune.integrations import optuna
-from ashtune.schedulers.ash import Ash
-from ashtune.search.random import Random
-from ashtune.simulation.curves import invent_curves
-from ashtune.simulation.run import simulate
-from ashtune.space.space import Space
-from ashtune.study.configurations import Configurations
-from ashtune.study.factory import new_settings
-from ashtune.study.journal import NAME
-from ashtune.study.journal_writer import Journal, create
 from table import show
 
 SPACE = {"rate": (1e-4, 1.0, "log"), "momentum": (0.0, 0.99), "width": [16, 32, 64, 128], "kind": ["relu", "tanh"]}

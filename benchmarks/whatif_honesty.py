@@ -22,15 +22,15 @@ from pathlib import Path
 import numpy as np
 
 import curve_sets
-from ashtune.analysis.timeline import Timeline
-from ashtune.core.ladder import Ladder
-from ashtune.engines.simulated.model import Training
-from ashtune.engines.simulated.workers import SimulatedEngine
-from ashtune.schedulers.ash import AshMachine
-from ashtune.simulation import simulate
-from ashtune.simulation.recording import Recorder
-from ashtune.simulation.traces import Timing, Trace, Traces
-from ashtune.simulation.whatif import Predictor
+from ashtune._src.analysis.timeline import Timeline
+from ashtune._src.core.ladder import Ladder
+from ashtune._src.engines.simulated.model import Training
+from ashtune._src.engines.simulated.workers import SimulatedEngine
+from ashtune._src.schedulers.ash import AshMachine
+from ashtune._src.simulation.recording import Recorder
+from ashtune._src.simulation.run import simulate
+from ashtune._src.simulation.traces import Timing, Trace, Traces
+from ashtune._src.simulation.whatif import Predictor
 from curve_sets import CurveSet
 from table import show
 

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import ashtune
-from ashtune.demo import digits, objective
-from ashtune.demo.network import Mlp
+from ashtune._src.demo import digits, objective
+from ashtune._src.demo.network import Mlp
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page

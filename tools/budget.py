@@ -25,7 +25,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 BUDGET = Path("tools/budget.toml")
 PACKAGE = ROOT / "src" / "ashtune"
-STATIC = PACKAGE / "dashboard" / "static"
+STATIC = PACKAGE / "_src" / "dashboard" / "static"
 NO_CODE = {
     tokenize.COMMENT,
     tokenize.NL,
@@ -35,7 +35,6 @@ NO_CODE = {
     tokenize.ENCODING,
     tokenize.ENDMARKER,
 }
-DEFINITIONS = (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 BANNED = re.compile(r"\b(so many|whoever|be it|as far as|all the same|came to nothing|let go of)\b", re.IGNORECASE)
 """Turns of speech that are read twice."""
 
@@ -93,7 +92,8 @@ def measure() -> dict[str, float]:
                 raises += node.exc is not None
             elif isinstance(node, ast.ClassDef):
                 classes[node.name] += 1
-        public += sum(isinstance(node, DEFINITIONS) and not node.name.startswith("_") for node in tree.body)
+            elif isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__":
+                public += len(ast.literal_eval(node.value))
     vendored = sorted((STATIC / "vendor").rglob("*.js"))
     pages = [path for path in sorted(PACKAGE.rglob("*.js")) if path not in vendored]
     words = [*python, *pages, *(path for path in (ROOT / "docs").rglob("*.md") if "generated" not in path.parts)]

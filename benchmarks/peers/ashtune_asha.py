@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import ashtune
-from ashtune.analysis.loading import StudyReader
-from ashtune.core.events import JobFinished
-from ashtune.demo import lanes
-from ashtune.study.journal import NAME, read_events
+from ashtune._src.analysis.loading import StudyReader
+from ashtune._src.core.events import JobFinished
+from ashtune._src.demo import lanes
+from ashtune._src.study.journal import NAME, read_events
 from reports import WORKERS, Options, measure, note
 from space import CHOICES, INTERVALS, MAX_EPOCHS
 

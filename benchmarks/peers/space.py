@@ -31,7 +31,7 @@ INTERVALS = {
     "weight_decay": Interval(1e-6, 1e-2, log=True),
 }
 CHOICES = {"width": [16, 32, 64, 128], "depth": [1], "batch_size": [32, 64, 128]}
-"""Of twelve shapes: that of ``ashtune.demo.lanes``."""
+"""Of twelve shapes: that of ``ashtune._src.demo.lanes``."""
 
 
 def sample(number: int, seed: int) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """The demo's network and digits in plain PyTorch: what every peer tunes, and ashtune beside them.
 
 Eager, one thread, float32. Layers, optimizer, initial weights, split and order of the images are those of
-``ashtune.demo``; the arithmetic is PyTorch's.
+``ashtune._src.demo``; the arithmetic is PyTorch's.
 
 Rule: nothing here knows a tuner; PyTorch, numpy and scikit-learn's file of digits are enough to import it.
 """

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from plotly.subplots import make_subplots
 
-from ashtune.figures.looks import BLUE, FONT, GREY, GRID, INK, ORANGE
+from ashtune._src.figures.looks import BLUE, FONT, GREY, GRID, INK, ORANGE
 
 Named = Callable[[dict[str, Any], float], float]
 """(a run, a time) -> the loss of what it had named."""

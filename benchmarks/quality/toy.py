@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from ashtune.core.jobs import TrialId
-from ashtune.space.space import Space
+from ashtune._src.core.jobs import TrialId
+from ashtune._src.space.space import Space
 
 TOP = 27
 NOISE = 0.01

@@ -12,19 +12,19 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
-from ashtune.core.events import Event, JobFinished, TrialStarted
-from ashtune.core.jobs import Goal, TrialId
-from ashtune.core.ladder import Ladder
-from ashtune.core.observer import Observer
-from ashtune.engines.simulated.model import Training
-from ashtune.engines.simulated.workers import SimulatedEngine
-from ashtune.schedulers.ash import Ash
-from ashtune.search.proposals import Proposals, _Options
-from ashtune.search.protocol import Proposal, Search
-from ashtune.search.registry import design_of
-from ashtune.simulation.run import simulate
-from ashtune.space.space import Space
-from ashtune.study.configurations import Configurations
+from ashtune._src.core.events import Event, JobFinished, TrialStarted
+from ashtune._src.core.jobs import Goal, TrialId
+from ashtune._src.core.ladder import Ladder
+from ashtune._src.core.observer import Observer
+from ashtune._src.engines.simulated.model import Training
+from ashtune._src.engines.simulated.workers import SimulatedEngine
+from ashtune._src.schedulers.ash import Ash
+from ashtune._src.search.proposals import Proposals, _Options
+from ashtune._src.search.protocol import Proposal, Search
+from ashtune._src.search.registry import design_of
+from ashtune._src.simulation.run import simulate
+from ashtune._src.space.space import Space
+from ashtune._src.study.configurations import Configurations
 
 GOAL = Goal("loss", "min")
 

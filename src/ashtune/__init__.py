@@ -1,35 +1,35 @@
 """Hyperparameter tuning by asynchronous sequential halving, on every core.
 
 Here is what a script that tunes needs. A scheduler or a search without options has a name, as in ``scheduler="ash"``.
-The protocols of parts are in their packages, as ``ashtune.schedulers.protocol``.
+The protocols of parts are in their packages, as ``ashtune._src.schedulers.protocol``.
 """
 
 from typing import TYPE_CHECKING, Any
 
-from ashtune.core.errors import AshtuneError, InvalidConfiguration, NoResultError
-from ashtune.core.version import __version__
+from ashtune._src.core.errors import AshtuneError, InvalidConfiguration, NoResultError
+from ashtune._src.core.version import __version__
 
 if TYPE_CHECKING:
-    from ashtune.api.open_study import NextStep, OpenStudy, open_study
-    from ashtune.api.study import Study
-    from ashtune.api.tuning import tune
-    from ashtune.core.confirm import Confirm
-    from ashtune.core.enough import NotWorthIt
-    from ashtune.driver.options import Stop
-    from ashtune.engines.options import MPI, Auto, Local
-    from ashtune.schedulers.ash import Ash
-    from ashtune.schedulers.hyperband import AsyncHyperband, Hyperband
-    from ashtune.schedulers.pasha import Pasha
-    from ashtune.search.gp import GP
-    from ashtune.search.grid import Grid
-    from ashtune.search.mutation import Mutation
-    from ashtune.search.optuna_search import OptunaSearch
-    from ashtune.space.parsing import Choice, Ordered, When
-    from ashtune.space.priors import Prior
-    from ashtune.training.fused.jax.objective import fused
-    from ashtune.training.fused.torch.objective import fused_torch
-    from ashtune.training.program import Program
-    from ashtune.training.trial import Trial, current_trial
+    from ashtune._src.api.open_study import NextStep, OpenStudy, open_study
+    from ashtune._src.api.study import Study
+    from ashtune._src.api.tuning import tune
+    from ashtune._src.core.confirm import Confirm
+    from ashtune._src.core.enough import NotWorthIt
+    from ashtune._src.driver.options import Stop
+    from ashtune._src.engines.options import MPI, Auto, Local
+    from ashtune._src.schedulers.ash import Ash
+    from ashtune._src.schedulers.hyperband import AsyncHyperband, Hyperband
+    from ashtune._src.schedulers.pasha import Pasha
+    from ashtune._src.search.gp import GP
+    from ashtune._src.search.grid import Grid
+    from ashtune._src.search.mutation import Mutation
+    from ashtune._src.search.optuna_search import OptunaSearch
+    from ashtune._src.space.parsing import Choice, Ordered, When
+    from ashtune._src.space.priors import Prior
+    from ashtune._src.training.fused.jax.objective import fused
+    from ashtune._src.training.fused.torch.objective import fused_torch
+    from ashtune._src.training.program import Program
+    from ashtune._src.training.trial import Trial, current_trial
 
 __all__ = [
     "GP",
@@ -67,26 +67,26 @@ __all__ = [
 ]
 
 _NAMES = {
-    "ashtune.api.open_study": ["NextStep", "OpenStudy", "open_study"],
-    "ashtune.api.study": ["Study"],
-    "ashtune.api.tuning": ["tune"],
-    "ashtune.core.confirm": ["Confirm"],
-    "ashtune.core.enough": ["NotWorthIt"],
-    "ashtune.driver.options": ["Stop"],
-    "ashtune.engines.options": ["MPI", "Auto", "Local"],
-    "ashtune.schedulers.ash": ["Ash"],
-    "ashtune.schedulers.hyperband": ["AsyncHyperband", "Hyperband"],
-    "ashtune.schedulers.pasha": ["Pasha"],
-    "ashtune.search.gp": ["GP"],
-    "ashtune.search.grid": ["Grid"],
-    "ashtune.search.mutation": ["Mutation"],
-    "ashtune.search.optuna_search": ["OptunaSearch"],
-    "ashtune.space.parsing": ["Choice", "Ordered", "When"],
-    "ashtune.space.priors": ["Prior"],
-    "ashtune.training.fused.jax.objective": ["fused"],
-    "ashtune.training.fused.torch.objective": ["fused_torch"],
-    "ashtune.training.program": ["Program"],
-    "ashtune.training.trial": ["Trial", "current_trial"],
+    "ashtune._src.api.open_study": ["NextStep", "OpenStudy", "open_study"],
+    "ashtune._src.api.study": ["Study"],
+    "ashtune._src.api.tuning": ["tune"],
+    "ashtune._src.core.confirm": ["Confirm"],
+    "ashtune._src.core.enough": ["NotWorthIt"],
+    "ashtune._src.driver.options": ["Stop"],
+    "ashtune._src.engines.options": ["MPI", "Auto", "Local"],
+    "ashtune._src.schedulers.ash": ["Ash"],
+    "ashtune._src.schedulers.hyperband": ["AsyncHyperband", "Hyperband"],
+    "ashtune._src.schedulers.pasha": ["Pasha"],
+    "ashtune._src.search.gp": ["GP"],
+    "ashtune._src.search.grid": ["Grid"],
+    "ashtune._src.search.mutation": ["Mutation"],
+    "ashtune._src.search.optuna_search": ["OptunaSearch"],
+    "ashtune._src.space.parsing": ["Choice", "Ordered", "When"],
+    "ashtune._src.space.priors": ["Prior"],
+    "ashtune._src.training.fused.jax.objective": ["fused"],
+    "ashtune._src.training.fused.torch.objective": ["fused_torch"],
+    "ashtune._src.training.program": ["Program"],
+    "ashtune._src.training.trial": ["Trial", "current_trial"],
 }
 _HOMES = {name: module for module, names in _NAMES.items() for name in names}
 

@@ -13,8 +13,8 @@ def run() -> NoReturn:
     interrupt = signal.getsignal(signal.SIGINT)
     if interrupt is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
-    from ashtune.cli.main import main
-    from ashtune.core import process
+    from ashtune._src.cli.main import main
+    from ashtune._src.core import process
 
     process.is_our_command = True
     try:

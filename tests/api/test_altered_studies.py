@@ -7,18 +7,19 @@ from typing import Any
 import msgspec
 import pytest
 
-from ashtune.analysis.loading import StudyReader
-from ashtune.api.study import Study
-from ashtune.core.errors import AshtuneError
-from ashtune.core.jobs import Goal
-from ashtune.core.ladder import Ladder
-from ashtune.reports.roofline import STORED_FILE, stored_roofline
-from ashtune.schedulers.ash import Ash
-from ashtune.search import Random, Space
-from ashtune.study import journal as journals
-from ashtune.study.factory import build_configurations, new_settings
-from ashtune.study.journal_writer import create
-from ashtune.training.profiling import path_of, read_profiles
+from ashtune._src.analysis.loading import StudyReader
+from ashtune._src.api.study import Study
+from ashtune._src.core.errors import AshtuneError
+from ashtune._src.core.jobs import Goal
+from ashtune._src.core.ladder import Ladder
+from ashtune._src.reports.roofline import STORED_FILE, stored_roofline
+from ashtune._src.schedulers.ash import Ash
+from ashtune._src.search.random import Random
+from ashtune._src.space.space import Space
+from ashtune._src.study import journal as journals
+from ashtune._src.study.factory import build_configurations, new_settings
+from ashtune._src.study.journal_writer import create
+from ashtune._src.training.profiling import path_of, read_profiles
 
 SPACE = Space.parse({"x": (0.0, 1.0), "kind": ["a", "b"]})
 RECORD: dict[str, Any] = dict(SPACE.to_record())
@@ -67,7 +68,7 @@ def test_a_first_line_whose_parts_do_not_fit_is_refused_in_one_line(changes: dic
         {"search": {"kind": "grid"}},
         {"search": {"kind": "no.such.module:Search"}},
         {"search": {"kind": "pathlib:Path"}},
-        {"search": {"kind": "ashtune.search.random:Absent"}},
+        {"search": {"kind": "ashtune._src.search.random:Absent"}},
         {"search": {"kind": "random", "seed": 5}},
         {"configurations": 5},
         {"grouped_by": ("x",), "configurations": 12},

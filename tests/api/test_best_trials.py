@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 import ashtune
-from ashtune.core.errors import AshtuneError, SettingsError, SpaceError, StudyError
-from ashtune.core.events import JobFinished
-from ashtune.core.numbers import number_text
-from ashtune.study.journal import NAME, read_events
+from ashtune._src.core.errors import AshtuneError, SettingsError, SpaceError, StudyError
+from ashtune._src.core.events import JobFinished
+from ashtune._src.core.numbers import number_text
+from ashtune._src.study.journal import NAME, read_events
 from tests.helpers import studies
 
 SPACE = {"x": (0.0, 1.0), "kind": ["<b>", "plain"]}

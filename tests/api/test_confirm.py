@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 import ashtune
-from ashtune.cli.main import main
-from ashtune.core.errors import SettingsError
-from ashtune.core.events import TrialStarted
+from ashtune._src.cli.main import main
+from ashtune._src.core.errors import SettingsError
+from ashtune._src.core.events import TrialStarted
 from tests.helpers.studies import events, tuned
 
 OPTIONS: dict[str, Any] = {"max_resource": 2, "trials": 12, "search": "random"}

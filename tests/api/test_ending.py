@@ -9,11 +9,11 @@ import pytest
 
 import ashtune
 from ashtune import Stop
-from ashtune.cli.main import main
-from ashtune.core.errors import SettingsError
-from ashtune.engines import stop
-from ashtune.engines.threads import ThreadEngine
-from ashtune.study.journal import NAME
+from ashtune._src.cli.main import main
+from ashtune._src.core.errors import SettingsError
+from ashtune._src.engines import stop
+from ashtune._src.engines.threads import ThreadEngine
+from ashtune._src.study.journal import NAME
 from tests.helpers.studies import sessions, tuned
 
 OPTIONS: dict[str, Any] = {"max_resource": 2, "min_resource": 2, "trials": 30, "workers": 1, "search": "random"}

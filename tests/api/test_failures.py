@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 import ashtune
-from ashtune.core.events import JobFinished, WorkerLost
-from ashtune.study.journal import NAME, read_events
+from ashtune._src.core.events import JobFinished, WorkerLost
+from ashtune._src.study.journal import NAME, read_events
 
 TRIALS = 16
 BAD = (3, 8)

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 import ashtune
-from ashtune.core.errors import StudyError
-from ashtune.study.lock import StudyLock
+from ashtune._src.core.errors import StudyError
+from ashtune._src.study.lock import StudyLock
 
 
 def trains(trial: Any) -> None:

@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 
 import ashtune
-from ashtune.core.events import JobFinished
-from ashtune.core.jobs import Goal, TrialId, WorkerId
-from ashtune.core.ladder import Ladder
-from ashtune.driver import hints
-from ashtune.schedulers.registry import SCHEDULERS
+from ashtune._src.core.events import JobFinished
+from ashtune._src.core.jobs import Goal, TrialId, WorkerId
+from ashtune._src.core.ladder import Ladder
+from ashtune._src.driver import hints
+from ashtune._src.schedulers.registry import SCHEDULERS
 
 
 @pytest.mark.parametrize(

@@ -7,11 +7,11 @@ import msgspec
 import pytest
 
 import ashtune
-from ashtune.analysis.loading import StudyReader
-from ashtune.cli.main import main
-from ashtune.core.events import JobFinished, JobPaused, TrialReleased
-from ashtune.schedulers.protocol import Rule, Scheduler
-from ashtune.study.journal import NAME, read_events
+from ashtune._src.analysis.loading import StudyReader
+from ashtune._src.cli.main import main
+from ashtune._src.core.events import JobFinished, JobPaused, TrialReleased
+from ashtune._src.schedulers.protocol import Rule, Scheduler
+from ashtune._src.study.journal import NAME, read_events
 from tests.helpers.studies import train
 
 SCHEDULERS = [ashtune.Hyperband(), ashtune.AsyncHyperband()]

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 import ashtune
-from ashtune.core.errors import SettingsError
-from ashtune.core.events import SessionStarted
-from ashtune.simulation.recording import traces_of
-from ashtune.study.journal import NAME, read_events
+from ashtune._src.core.errors import SettingsError
+from ashtune._src.core.events import SessionStarted
+from ashtune._src.simulation.recording import traces_of
+from ashtune._src.study.journal import NAME, read_events
 from tests.helpers import commands, studies
 from tests.helpers.studies import finished
 

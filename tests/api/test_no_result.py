@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 import ashtune
-from ashtune.core.errors import NoResultError, ObjectiveError, StudyError
-from ashtune.core.events import JobFailed, TrialStarted
-from ashtune.driver.options import MAX_FAILURES
-from ashtune.study.journal import NAME, read_events
+from ashtune._src.core.errors import NoResultError, ObjectiveError, StudyError
+from ashtune._src.core.events import JobFailed, TrialStarted
+from ashtune._src.driver.options import MAX_FAILURES
+from ashtune._src.study.journal import NAME, read_events
 
 SPACE = {"x": (0.0, 1.0)}
 

@@ -21,8 +21,8 @@ import pytest
 
 import ashtune
 from ashtune import NextStep, OpenStudy
-from ashtune.core.errors import AshtuneError, CannotGoOn, ObjectiveError, SettingsError, StudyError
-from ashtune.core.events import (
+from ashtune._src.core.errors import AshtuneError, CannotGoOn, ObjectiveError, SettingsError, StudyError
+from ashtune._src.core.events import (
     Event,
     JobFailed,
     JobPaused,
@@ -32,8 +32,8 @@ from ashtune.core.events import (
     TrialWithdrawn,
     WorkerJoined,
 )
-from ashtune.engines import own_loop
-from ashtune.study.journal import NAME, read_events
+from ashtune._src.engines import own_loop
+from ashtune._src.study.journal import NAME, read_events
 from tests.helpers.studies import SPACE, finished, results, train, tuned
 
 OPTIONS: dict[str, Any] = {

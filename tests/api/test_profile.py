@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 
 from ashtune import Local, Study, tune
-from ashtune.analysis.loading import StudyReader
-from ashtune.core.errors import SettingsError
-from ashtune.reports.profile import FLAME, Profile, ProfileRecord, write_flame_graph
-from ashtune.training.profiling import SAMPLE_SECONDS
+from ashtune._src.analysis.loading import StudyReader
+from ashtune._src.core.errors import SettingsError
+from ashtune._src.reports.profile import FLAME, Profile, ProfileRecord, write_flame_graph
+from ashtune._src.training.profiling import SAMPLE_SECONDS
 from tests.helpers.commands import ashtune
 from tests.helpers.joined import all_join
 from tests.helpers.studies import finished, tuned
@@ -90,7 +90,7 @@ def test_ctrl_c_breaks_off_the_flame_graph(tmp_path: Path, monkeypatch: pytest.M
         os.kill(os.getpid(), signal.SIGINT)
         write_flame_graph(directory)
 
-    monkeypatch.setattr("ashtune.reports.profile.write_flame_graph", interrupted)
+    monkeypatch.setattr("ashtune._src.reports.profile.write_flame_graph", interrupted)
     with pytest.raises(KeyboardInterrupt):
         tuned(tmp_path, trials=2, max_resource=1, workers=1, engine=Local(profile=True))
     assert not (tmp_path / "study" / FLAME).exists(), "it was not broken off"
@@ -117,7 +117,7 @@ def test_a_resumed_study_is_profiled_from_there_on(home: Path) -> None:
 
 
 def test_a_profile_without_pyinstrument_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr("ashtune.engines.options.find_spec", lambda name: None)
+    monkeypatch.setattr("ashtune._src.engines.options.find_spec", lambda name: None)
     with pytest.raises(SettingsError):
         tune(
             print, {"x": (0.0, 1.0)}, metric="s", mode="max", trials=1, max_resource=1, directory=tmp_path / "s",

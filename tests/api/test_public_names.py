@@ -14,7 +14,7 @@ import ashtune
 CODE = """
 import contextlib, importlib, pkgutil
 import ashtune
-from ashtune.core.errors import ExtraMissing
+from ashtune._src.core.errors import ExtraMissing
 
 for module in pkgutil.walk_packages(ashtune.__path__, "ashtune."):
     if not module.name.endswith("__main__"):

@@ -16,10 +16,10 @@ from ConfigSpace import Float
 
 import ashtune
 from ashtune import Ash, Auto, Local
-from ashtune.api import tuning
-from ashtune.cli.main import main
-from ashtune.core.errors import AshtuneError, SettingsError, SpaceError
-from ashtune.study.journal import NAME, read_settings
+from ashtune._src.api import tuning
+from ashtune._src.cli.main import main
+from ashtune._src.core.errors import AshtuneError, SettingsError, SpaceError
+from ashtune._src.study.journal import NAME, read_settings
 
 
 class Angry:

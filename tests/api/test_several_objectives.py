@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 
 import ashtune
-from ashtune.analysis.audit import Audit
-from ashtune.analysis.loading import StudyReader
-from ashtune.core.errors import SettingsError, StudyError
-from ashtune.core.events import JobFinished
-from ashtune.core.jobs import Job
-from ashtune.schedulers.registry import SCHEDULERS
+from ashtune._src.analysis.audit import Audit
+from ashtune._src.analysis.loading import StudyReader
+from ashtune._src.core.errors import SettingsError, StudyError
+from ashtune._src.core.events import JobFinished
+from ashtune._src.core.jobs import Job
+from ashtune._src.schedulers.registry import SCHEDULERS
 from ashtune.testing.oracles import RecordedResult
 from tests.helpers import oracles
 

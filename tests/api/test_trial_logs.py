@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 import ashtune
-from ashtune.core.jobs import TrialId
-from ashtune.training.printed import read_printed
+from ashtune._src.core.jobs import TrialId
+from ashtune._src.training.printed import read_printed
 from tests.helpers import commands, studies
 
 

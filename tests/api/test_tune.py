@@ -14,11 +14,11 @@ from typing import Any
 import pytest
 
 import ashtune
-from ashtune.analysis.loading import StudyReader
-from ashtune.core.errors import ObjectiveError, StudyError
-from ashtune.core.events import JobFinished, TrialReleased
-from ashtune.engines.stop import StopSwitch
-from ashtune.study.journal import NAME, read_events
+from ashtune._src.analysis.loading import StudyReader
+from ashtune._src.core.errors import ObjectiveError, StudyError
+from ashtune._src.core.events import JobFinished, TrialReleased
+from ashtune._src.engines.stop import StopSwitch
+from ashtune._src.study.journal import NAME, read_events
 from tests.helpers.studies import results, sessions, tuned
 
 

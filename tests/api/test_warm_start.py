@@ -13,16 +13,16 @@ import msgspec
 import pytest
 
 import ashtune
-from ashtune.analysis.loading import StudyReader
-from ashtune.api.warm_start import known_results
-from ashtune.core.errors import ExtraMissing, SettingsError
-from ashtune.core.events import TrialStarted
-from ashtune.core.jobs import Constraint, Goal, KnownResult, Objective
-from ashtune.search.gp import GP
-from ashtune.search.mutation import Mutation
-from ashtune.space.space import Space
-from ashtune.study.factory import build_configurations
-from ashtune.study.journal import NAME, read_events, read_settings
+from ashtune._src.analysis.loading import StudyReader
+from ashtune._src.api.warm_start import known_results
+from ashtune._src.core.errors import ExtraMissing, SettingsError
+from ashtune._src.core.events import TrialStarted
+from ashtune._src.core.jobs import Constraint, Goal, KnownResult, Objective
+from ashtune._src.search.gp import GP
+from ashtune._src.search.mutation import Mutation
+from ashtune._src.space.space import Space
+from ashtune._src.study.factory import build_configurations
+from ashtune._src.study.journal import NAME, read_events, read_settings
 from tests.helpers.commands import RUN
 from tests.helpers.commands import ashtune as command
 

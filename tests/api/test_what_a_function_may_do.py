@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 
 import ashtune
-from ashtune.core.errors import StudyError
-from ashtune.core.events import JobFailed, JobFinished, SessionStarted, TrialReleased, WorkerLost
-from ashtune.study.journal import NAME, read_events
+from ashtune._src.core.errors import StudyError
+from ashtune._src.core.events import JobFailed, JobFinished, SessionStarted, TrialReleased, WorkerLost
+from ashtune._src.study.journal import NAME, read_events
 
 
 class OverTime(Exception):  # noqa: N818 - as users name theirs

@@ -14,9 +14,9 @@ import msgspec
 import pytest
 
 import ashtune
-from ashtune.core.events import Event, JobFailed, JobFinished, Progress, TrialReleased, WorkerLost
-from ashtune.engines.local import pool
-from ashtune.study.journal import read_events
+from ashtune._src.core.events import Event, JobFailed, JobFinished, Progress, TrialReleased, WorkerLost
+from ashtune._src.engines.local import pool
+from ashtune._src.study.journal import read_events
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the worker's connection is looked up in /proc")
 SPOILT = 3

@@ -7,9 +7,9 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser
 
-from ashtune.core.events import ConfigurationEnqueued, StopRequested, StudyContinued, StudyPaused, TrialsExtended
-from ashtune.dashboard.watching import LivePage
-from ashtune.study.journal import NAME, read_events
+from ashtune._src.core.events import ConfigurationEnqueued, StopRequested, StudyContinued, StudyPaused, TrialsExtended
+from ashtune._src.dashboard.watching import LivePage
+from ashtune._src.study.journal import NAME, read_events
 from tests.browser.watched_page import Page
 from tests.helpers.chromium import CHROMIUM
 from tests.helpers.live_page import SlowStudy, patient_commands

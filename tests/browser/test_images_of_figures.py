@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 import ashtune
-from ashtune.performance.roofline import Roof, Roofs
-from ashtune.reports.roofline import Placed, keep
+from ashtune._src.performance.roofline import Roof, Roofs
+from ashtune._src.reports.roofline import Placed, keep
 from tests.helpers.chromium import CHROMIUM
 from tests.helpers.studies import tuned
 

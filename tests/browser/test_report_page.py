@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import ashtune
-from ashtune.demo import objective
+from ashtune._src.demo import objective
 from tests.helpers.chromium import CHROMIUM, Visit
 
 pytestmark = [

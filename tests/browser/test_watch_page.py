@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 
-from ashtune.dashboard.parts.failures import FailuresPart
-from ashtune.dashboard.watching import LivePage
+from ashtune._src.dashboard.parts.failures import FailuresPart
+from ashtune._src.dashboard.watching import LivePage
 from tests.browser.watched_page import DESK, PHONE, TALL, VIEWS, Line, Page, RunningStudy, watched
 from tests.helpers.chromium import CHROMIUM
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ashtune.analysis.loading import StudyReader
+from ashtune._src.analysis.loading import StudyReader
 from tests.helpers.commands import ashtune, refused
 
 SERIES = ("train.py:train", "--metric", "score", "--mode", "max", "--max-resource", "8", "--directory", "b")

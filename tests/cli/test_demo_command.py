@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ashtune.cli.main import main
+from ashtune._src.cli.main import main
 
 
 @pytest.mark.slow

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ashtune.api.study import Study
+from ashtune._src.api.study import Study
 from tests.helpers.commands import ashtune, refused
 from tests.helpers.studies import finished
 

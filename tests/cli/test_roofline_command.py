@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from ashtune.cli import main as entry
-from ashtune.cli import roofline
-from ashtune.performance.roofline import Roof, Roofs, Step
-from ashtune.reports.roofline import stored_roofline
+from ashtune._src.cli import main as entry
+from ashtune._src.cli import roofline
+from ashtune._src.performance.roofline import Roof, Roofs, Step
+from ashtune._src.reports.roofline import stored_roofline
 
 ROOF = ["--roof", "537.6", "76.8"]
 FIGURES = Path(__file__).parents[1] / "helpers" / "figures_step.py"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ashtune.study.journal import NAME
+from ashtune._src.study.journal import NAME
 from tests.helpers.commands import RUN, ashtune, ashtune_process, refused
 
 
@@ -53,7 +53,7 @@ def test_plan_shows_the_rungs_before_anything_runs(home: Path) -> None:
 
 def test_help_imports_nothing_heavy(home: Path) -> None:
     code = (
-        "import sys; from ashtune.cli.main import main\n"
+        "import sys; from ashtune._src.cli.main import main\n"
         "try: main(['--help'])\n"
         "except SystemExit: pass\n"
         "heavy = {'numpy', 'ConfigSpace', 'scipy', 'rich', 'pandas', 'sklearn', 'cloudpickle'} & set(sys.modules)\n"
@@ -65,7 +65,7 @@ def test_help_imports_nothing_heavy(home: Path) -> None:
 
 def test_a_worker_imports_nothing_heavy_of_its_own() -> None:
     code = (
-        "import sys, ashtune.engines.worker.serve\n"
+        "import sys, ashtune._src.engines.worker.serve\n"
         "print({'numpy', 'ConfigSpace', 'scipy', 'rich', 'pandas', 'sklearn'} & set(sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

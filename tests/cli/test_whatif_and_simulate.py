@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from ashtune.analysis.loading import StudyReader
-from ashtune.simulation.recording import traces_of
+from ashtune._src.analysis.loading import StudyReader
+from ashtune._src.simulation.recording import traces_of
 from tests.helpers.commands import ashtune, refused
 
 SIMULATE = ("--max-resource", "16", "--min-resource", "1", "--reduction-factor", "2")

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ashtune.core.jobs import Constraint, Goal, Mode, Objective
+from ashtune._src.core.jobs import Constraint, Goal, Mode, Objective
 
 MODES: tuple[Mode, ...] = ("min", "max")
 finite = st.floats(allow_nan=False, allow_infinity=False)

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ashtune.core.errors import SettingsError
-from ashtune.core.ladder import Ladder
+from ashtune._src.core.errors import SettingsError
+from ashtune._src.core.ladder import Ladder
 
 factors = (
     st.integers(2, 10)

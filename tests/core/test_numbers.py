@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ashtune.core.numbers import (
+from ashtune._src.core.numbers import (
     bytes_text,
     configuration_text,
     number_text,

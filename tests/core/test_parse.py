@@ -2,8 +2,8 @@
 
 import pytest
 
-from ashtune.core import parse
-from ashtune.core.checks import check_size
+from ashtune._src.core import parse
+from ashtune._src.core.checks import check_size
 
 
 @pytest.mark.parametrize(

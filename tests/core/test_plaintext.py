@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ashtune.core.errors import AshtuneError, InvalidConfiguration, SettingsError, in_one_line
-from ashtune.core.plaintext import LINE, error_line, one_line, shown, visible
-from ashtune.reports.terminal.text import show, show_json, write
+from ashtune._src.core.errors import AshtuneError, InvalidConfiguration, SettingsError, in_one_line
+from ashtune._src.core.plaintext import LINE, error_line, one_line, shown, visible
+from ashtune._src.reports.terminal.text import show, show_json, write
 
 NASTY = "a\x1b[31m\x07\x9b\x7f\r\u202e\u2066\u2028b\udcff"
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from ashtune.core.process import environment_now
-from ashtune.processes.child import without_launcher
+from ashtune._src.core.process import environment_now
+from ashtune._src.processes.child import without_launcher
 
 
 class Changing(UserDict[str, str]):

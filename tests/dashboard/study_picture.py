@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from ashtune.dashboard.picture import Picture
-from ashtune.study.journal import NAME, ladder_in_force, read_settings
+from ashtune._src.dashboard.picture import Picture
+from ashtune._src.study.journal import NAME, ladder_in_force, read_settings
 
 
 def unread_picture(directory: Path) -> Picture:

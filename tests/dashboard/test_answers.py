@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 import ashtune
-from ashtune.analysis.audit import Audit
-from ashtune.dashboard.messages import NAMES, PageAnswer, Question
-from ashtune.dashboard.questions import AnswerProcess, Questions
-from ashtune.reports.audit_view import audit_findings
+from ashtune._src.analysis.audit import Audit
+from ashtune._src.dashboard.messages import NAMES, PageAnswer, Question
+from ashtune._src.dashboard.questions import AnswerProcess, Questions
+from ashtune._src.reports.audit_view import audit_findings
 from tests.helpers.live_page import Client, served
 from tests.helpers.studies import tuned
 

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from ashtune.study.commands import MOST_BYTES
-from ashtune.study.journal import NAME as JOURNAL
+from ashtune._src.study.commands import MOST_BYTES
+from ashtune._src.study.journal import NAME as JOURNAL
 from tests.helpers.live_page import TOKEN, Client, SlowStudy, served
 
 pytestmark = pytest.mark.timeout(180)

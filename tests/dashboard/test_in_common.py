@@ -9,9 +9,9 @@ import msgspec
 import numpy as np
 import pytest
 
-from ashtune.analysis.hyperparameters import FEWEST, FEWEST_OTHERS, Columns, Texts, in_common
-from ashtune.dashboard.liveness import Standing
-from ashtune.reports.the_run import TRIALS_SHOWN
+from ashtune._src.analysis.hyperparameters import FEWEST, FEWEST_OTHERS, Columns, Texts, in_common
+from ashtune._src.dashboard.liveness import Standing
+from ashtune._src.reports.the_run import TRIALS_SHOWN
 from tests.dashboard.study_picture import picture_of
 from tests.helpers.studies import tuned
 

@@ -8,17 +8,17 @@ import msgspec
 import pytest
 
 import ashtune
-from ashtune.analysis.trials import STATUSES
-from ashtune.core.ladder import Ladder
-from ashtune.dashboard import picture as pictures
-from ashtune.dashboard.liveness import Standing
-from ashtune.dashboard.trial_query import Query, table_of
-from ashtune.engines.simulated.model import Mortality, half_normal
-from ashtune.engines.simulated.workers import SimulatedEngine
-from ashtune.schedulers.ash import Ash
-from ashtune.simulation.curves import invent_curves
-from ashtune.simulation.run import new_journal, simulate
-from ashtune.study.journal import NAME
+from ashtune._src.analysis.trials import STATUSES
+from ashtune._src.core.ladder import Ladder
+from ashtune._src.dashboard import picture as pictures
+from ashtune._src.dashboard.liveness import Standing
+from ashtune._src.dashboard.trial_query import Query, table_of
+from ashtune._src.engines.simulated.model import Mortality, half_normal
+from ashtune._src.engines.simulated.workers import SimulatedEngine
+from ashtune._src.schedulers.ash import Ash
+from ashtune._src.simulation.curves import invent_curves
+from ashtune._src.simulation.run import new_journal, simulate
+from ashtune._src.study.journal import NAME
 from tests.dashboard.study_picture import picture_of
 from tests.helpers.studies import tuned
 

@@ -10,10 +10,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from ashtune.core.events import SessionStarted
-from ashtune.dashboard import liveness
-from ashtune.dashboard.liveness import DriverProcess, ReadStudy, is_process_alive, lock_holders, state_of
-from ashtune.study.lock import StudyLock
+from ashtune._src.core.events import SessionStarted
+from ashtune._src.dashboard import liveness
+from ashtune._src.dashboard.liveness import DriverProcess, ReadStudy, is_process_alive, lock_holders, state_of
+from ashtune._src.study.lock import StudyLock
 
 SESSION = SessionStarted(0.0, unix_time=time.time(), version="1", host=socket.gethostname(), pid=os.getpid())
 KNOWN = ReadStudy(

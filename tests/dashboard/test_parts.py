@@ -8,19 +8,19 @@ import msgspec
 import pytest
 
 import ashtune
-from ashtune.analysis.tally import Tally
-from ashtune.analysis.timeline_times import time_shares
-from ashtune.core.numbers import number_text
-from ashtune.core.observer import Observer
-from ashtune.dashboard import picture as pictures
-from ashtune.dashboard.liveness import Standing
-from ashtune.dashboard.parts.curves import CurvesPart
-from ashtune.dashboard.parts.head import HeadPart
-from ashtune.dashboard.parts.part import PagePart
-from ashtune.dashboard.parts.workers import STRETCHES, Busyness
-from ashtune.space.space import Space
-from ashtune.study.journal import NAME, ladder_in_force, read_events, read_settings
-from ashtune.study.journal_writer import Journal, create
+from ashtune._src.analysis.tally import Tally
+from ashtune._src.analysis.timeline_times import time_shares
+from ashtune._src.core.numbers import number_text
+from ashtune._src.core.observer import Observer
+from ashtune._src.dashboard import picture as pictures
+from ashtune._src.dashboard.liveness import Standing
+from ashtune._src.dashboard.parts.curves import CurvesPart
+from ashtune._src.dashboard.parts.head import HeadPart
+from ashtune._src.dashboard.parts.part import PagePart
+from ashtune._src.dashboard.parts.workers import STRETCHES, Busyness
+from ashtune._src.space.space import Space
+from ashtune._src.study.journal import NAME, ladder_in_force, read_events, read_settings
+from ashtune._src.study.journal_writer import Journal, create
 from tests.dashboard.study_picture import picture_of, unread_picture
 from tests.helpers.studies import tuned
 

@@ -16,16 +16,16 @@ from urllib.parse import quote
 import msgspec
 import pytest
 
-from ashtune.core.errors import SettingsError
-from ashtune.core.events import JobFailed, JobFinished, SessionStarted, TrialStarted, WorkerJoined, WorkerLost
-from ashtune.core.jobs import Goal, TrialId, WorkerId
-from ashtune.core.ladder import Ladder
-from ashtune.dashboard.admission import Admission
-from ashtune.dashboard.watching import LivePage
-from ashtune.space.space import Space
-from ashtune.study.journal import NAME
-from ashtune.study.journal_writer import Journal, create
-from ashtune.study.settings import Settings
+from ashtune._src.core.errors import SettingsError
+from ashtune._src.core.events import JobFailed, JobFinished, SessionStarted, TrialStarted, WorkerJoined, WorkerLost
+from ashtune._src.core.jobs import Goal, TrialId, WorkerId
+from ashtune._src.core.ladder import Ladder
+from ashtune._src.dashboard.admission import Admission
+from ashtune._src.dashboard.watching import LivePage
+from ashtune._src.space.space import Space
+from ashtune._src.study.journal import NAME
+from ashtune._src.study.journal_writer import Journal, create
+from ashtune._src.study.settings import Settings
 from ashtune.testing.sections import HOSTILE
 from tests.helpers.live_page import TOKEN, Client, served
 

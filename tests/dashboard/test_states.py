@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from ashtune.dashboard import following
-from ashtune.study import journal
+from ashtune._src.dashboard import following
+from ashtune._src.study import journal
 from tests.helpers.live_page import served
 from tests.helpers.studies import tuned
 

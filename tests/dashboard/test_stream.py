@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from ashtune.dashboard.picture import PARTS
-from ashtune.dashboard.server import FAREWELLS, MOST_STREAMS
-from ashtune.dashboard.watching import LivePage
+from ashtune._src.dashboard.picture import PARTS
+from ashtune._src.dashboard.server import FAREWELLS, MOST_STREAMS
+from ashtune._src.dashboard.watching import LivePage
 from tests.helpers.live_page import Client, SlowStudy, served
 
 pytestmark = pytest.mark.timeout(180)

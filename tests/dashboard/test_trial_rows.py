@@ -8,12 +8,12 @@ from urllib.parse import urlencode
 import pytest
 
 import ashtune
-from ashtune.analysis.hyperparameters import Hyperparameter
-from ashtune.analysis.trials import STATUSES, TrialRecord, Trials
-from ashtune.core.events import TrialStarted
-from ashtune.core.jobs import TrialId
-from ashtune.core.ladder import Ladder
-from ashtune.dashboard.trial_query import Query, table_of
+from ashtune._src.analysis.hyperparameters import Hyperparameter
+from ashtune._src.analysis.trials import STATUSES, TrialRecord, Trials
+from ashtune._src.core.events import TrialStarted
+from ashtune._src.core.jobs import TrialId
+from ashtune._src.core.ladder import Ladder
+from ashtune._src.dashboard.trial_query import Query, table_of
 from tests.helpers.live_page import Client, served
 from tests.helpers.studies import tuned
 

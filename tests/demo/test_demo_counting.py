@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ashtune.demo import network
-from ashtune.demo.network import demo_step
+from ashtune._src.demo import network
+from ashtune._src.demo.network import demo_step
 
 
 class Watched(np.ndarray[Any, Any]):
@@ -83,7 +83,7 @@ def test_the_count_is_numpys_work(width: int, depth: int, batch_size: int, monke
 
 def test_the_timed_step_is_of_the_typical_configuration_and_knows_its_overhead(monkeypatch: pytest.MonkeyPatch) -> None:
     times = iter([6.4, 1.6, 3.2, 0.8, 4.8, 3.2, *[9.9] * 10])
-    monkeypatch.setattr("ashtune.performance.counting.fastest", lambda epoch, seconds: next(times))
+    monkeypatch.setattr("ashtune._src.performance.counting.fastest", lambda epoch, seconds: next(times))
     step = network.timed_demo_step()
     assert (step.seconds, step.overhead_seconds) == (0.1, 0.025), "the best of several epochs of 32 steps, by turns"
     assert step.flops == demo_step(32, 2, 32).flops

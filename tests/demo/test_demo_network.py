@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ashtune.core.errors import ObjectiveError
-from ashtune.demo import digits, objective
-from ashtune.demo.network import Mlp
+from ashtune._src.core.errors import ObjectiveError
+from ashtune._src.demo import digits, objective
+from ashtune._src.demo.network import Mlp
 
 CONFIG: dict[str, Any] = {
     "learning_rate": 0.05,

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from ashtune.core.events import JobFinished
-from ashtune.study.journal import NAME, read_events
+from ashtune._src.core.events import JobFinished
+from ashtune._src.study.journal import NAME, read_events
 from tests.helpers.how_to import Page
 
 pytestmark = pytest.mark.thorough

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from ashtune.core.version import __version__
+from ashtune._src.core.version import __version__
 from tests.helpers import pages
 
 PACKAGING = pages.ROOT / "packaging"

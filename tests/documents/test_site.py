@@ -36,10 +36,10 @@ def test_every_public_name_is_in_the_reference(module: object) -> None:
 
 
 def test_every_error_is_in_the_reference() -> None:
-    errors = importlib.import_module("ashtune.core.errors")
+    errors = importlib.import_module("ashtune._src.core.errors")
     names = [name for name, value in vars(errors).items() if isinstance(value, type) and issubclass(value, Exception)]
     missing = [name for name in names if not documented(f"ashtune.{name}")]
-    assert [name for name in missing if not documented(f"ashtune.core.errors.{name}")] == []
+    assert [name for name in missing if not documented(f"ashtune._src.core.errors.{name}")] == []
 
 
 def test_every_fact_of_an_oracle_is_in_the_reference_with_its_fields() -> None:

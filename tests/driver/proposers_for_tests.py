@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from ashtune.search.mutation import Mutation
-from ashtune.search.protocol import Proposal, Proposer
+from ashtune._src.search.mutation import Mutation
+from ashtune._src.search.protocol import Proposal, Proposer
 
 
 class Counting(Mutation, frozen=True):

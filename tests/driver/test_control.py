@@ -12,9 +12,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from ashtune.analysis.tally import Tally
-from ashtune.core.errors import StudyError
-from ashtune.core.events import (
+from ashtune._src.analysis.tally import Tally
+from ashtune._src.core.errors import StudyError
+from ashtune._src.core.events import (
     ConfigurationEnqueued,
     Event,
     JobFinished,
@@ -29,8 +29,8 @@ from ashtune.core.events import (
     WorkerLost,
     WorkersChanged,
 )
-from ashtune.study import commands
-from ashtune.study.commands import (
+from ashtune._src.study import commands
+from ashtune._src.study.commands import (
     NAME,
     AddTrials,
     ChangeWorkers,
@@ -42,11 +42,11 @@ from ashtune.study.commands import (
     StopStudy,
     send,
 )
-from ashtune.study.factory import build_controller
-from ashtune.study.journal import NAME as JOURNAL
-from ashtune.study.journal import read_events, read_settings
-from ashtune.study.replay import Replay
-from ashtune.study.settings import first_ladder
+from ashtune._src.study.factory import build_controller
+from ashtune._src.study.journal import NAME as JOURNAL
+from ashtune._src.study.journal import read_events, read_settings
+from ashtune._src.study.replay import Replay
+from ashtune._src.study.settings import first_ladder
 from tests.helpers.commands import ashtune_process
 from tests.helpers.live_page import SlowStudy
 

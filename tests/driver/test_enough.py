@@ -7,12 +7,12 @@ from statistics import fmean
 
 import pytest
 
-from ashtune.core.enough import NotWorthIt
-from ashtune.core.errors import SettingsError
-from ashtune.core.events import JobFinished, SessionStarted, TrialStarted
-from ashtune.core.jobs import Goal, TrialId, WorkerId
-from ashtune.core.observer import Observers
-from ashtune.driver.enough import Enough, check_enough, expected_best, read_enough
+from ashtune._src.core.enough import NotWorthIt
+from ashtune._src.core.errors import SettingsError
+from ashtune._src.core.events import JobFinished, SessionStarted, TrialStarted
+from ashtune._src.core.jobs import Goal, TrialId, WorkerId
+from ashtune._src.core.observer import Observers
+from ashtune._src.driver.enough import Enough, check_enough, expected_best, read_enough
 
 TOP = 2
 

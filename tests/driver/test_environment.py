@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from ashtune.driver.environment import command, environment, names_of_parts, processor
-from ashtune.engines.local.workers import LocalEngine
+from ashtune._src.driver.environment import command, environment, names_of_parts, processor
+from ashtune._src.engines.local.workers import LocalEngine
+from ashtune._src.study.journal import NAME
 from ashtune.observers import CsvLog
-from ashtune.study.journal import NAME
 
 
 def test_machine_versions_and_command_are_known() -> None:

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from ashtune.core.observer import Exporter, ObservedStudy
-from ashtune.core.parts import Names
-from ashtune.driver import observing
-from ashtune.integrations import tracking
-from ashtune.integrations.tracking import StudySummary, TrackedTrial, Tracker, with_own
+from ashtune._src.core.observer import Exporter, ObservedStudy
+from ashtune._src.core.parts import Names
+from ashtune._src.driver import observing
+from ashtune._src.integrations import tracking
+from ashtune._src.integrations.tracking import StudySummary, TrackedTrial, Tracker, with_own
 from ashtune.observers import CsvLog
 from ashtune.testing.exporters import Exported, ExporterSuite
 from ashtune.testing.observers import GOAL, LADDER, History, Observed, ObserverSuite

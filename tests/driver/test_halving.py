@@ -4,15 +4,15 @@ from typing import Any
 
 import pytest
 
-from ashtune.core.errors import SettingsError
-from ashtune.core.ladder import Ladder
-from ashtune.core.options import checked
-from ashtune.driver.options import Halving, chosen_halving
-from ashtune.schedulers.adaptive import AdaptiveAsh
-from ashtune.schedulers.ash import Ash
-from ashtune.schedulers.brackets import SuccessiveHalving
-from ashtune.schedulers.protocol import Scheduler
-from ashtune.schedulers.stopping import StoppingAsh
+from ashtune._src.core.errors import SettingsError
+from ashtune._src.core.ladder import Ladder
+from ashtune._src.core.options import checked
+from ashtune._src.driver.options import Halving, chosen_halving
+from ashtune._src.schedulers.adaptive import AdaptiveAsh
+from ashtune._src.schedulers.ash import Ash
+from ashtune._src.schedulers.brackets import SuccessiveHalving
+from ashtune._src.schedulers.protocol import Scheduler
+from ashtune._src.schedulers.stopping import StoppingAsh
 
 
 def chosen(**given: Any) -> tuple[Scheduler, Ladder]:

@@ -13,17 +13,17 @@ import pytest
 
 import ashtune
 from ashtune import observers
-from ashtune.analysis.loading import StudyReader
-from ashtune.core.errors import SettingsError, StudyError
-from ashtune.core.events import Event, JobFinished, SessionStarted, StopRequested, TrialStarted
-from ashtune.core.jobs import Goal
-from ashtune.core.ladder import Ladder
-from ashtune.core.observer import ObservedStudy, Observer, Observers
-from ashtune.core.orders import Order, Train
-from ashtune.driver import observing, session
-from ashtune.driver.observing import ObserverThread
+from ashtune._src.analysis.loading import StudyReader
+from ashtune._src.core.errors import SettingsError, StudyError
+from ashtune._src.core.events import Event, JobFinished, SessionStarted, StopRequested, TrialStarted
+from ashtune._src.core.jobs import Goal
+from ashtune._src.core.ladder import Ladder
+from ashtune._src.core.observer import ObservedStudy, Observer, Observers
+from ashtune._src.core.orders import Order, Train
+from ashtune._src.driver import observing, session
+from ashtune._src.driver.observing import ObserverThread
+from ashtune._src.study.journal import NAME, read_events
 from ashtune.observers import CsvLog
-from ashtune.study.journal import NAME, read_events
 
 STUDY = ObservedStudy(name="s", directory="/nowhere", created=0.0, goal=Goal("loss", "min"), ladder=Ladder(1, 4))
 SPACE = {"x": (0.0, 1.0), "kind": ["plain", "fan\ncy"]}

@@ -8,16 +8,16 @@ from typing import Any
 import pytest
 
 import ashtune
-from ashtune.api.tuning import run_study
-from ashtune.cli.options import help_texts
-from ashtune.core.errors import SettingsError
-from ashtune.core.events import SessionStarted
-from ashtune.core.options import checked, options_of
-from ashtune.driver.options import MAX_FAILURES, ResumeOptions, TuneOptions, WhatIfOptions
-from ashtune.engines.local.workers import LocalEngine
-from ashtune.engines.options import RunOptions
-from ashtune.schedulers.protocol import Scheduler
-from ashtune.study.journal import NAME, read_events
+from ashtune._src.api.tuning import run_study
+from ashtune._src.cli.options import help_texts
+from ashtune._src.core.errors import SettingsError
+from ashtune._src.core.events import SessionStarted
+from ashtune._src.core.options import checked, options_of
+from ashtune._src.driver.options import MAX_FAILURES, ResumeOptions, TuneOptions, WhatIfOptions
+from ashtune._src.engines.local.workers import LocalEngine
+from ashtune._src.engines.options import RunOptions
+from ashtune._src.schedulers.protocol import Scheduler
+from ashtune._src.study.journal import NAME, read_events
 from tests.helpers.commands import ashtune as command
 
 TAKERS: list[tuple[Callable[..., Any], Any]] = [

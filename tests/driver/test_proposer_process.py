@@ -13,13 +13,13 @@ from pathlib import Path
 import pytest
 
 import ashtune
-from ashtune.core.errors import StudyError
-from ashtune.core.events import Event, TrialStarted
-from ashtune.core.jobs import Job, Result, TrialId
-from ashtune.core.observer import Observer
-from ashtune.driver.proposer_process import MODULE, ProposerProcess
-from ashtune.space.space import Space
-from ashtune.study.journal import NAME, read_events
+from ashtune._src.core.errors import StudyError
+from ashtune._src.core.events import Event, TrialStarted
+from ashtune._src.core.jobs import Job, Result, TrialId
+from ashtune._src.core.observer import Observer
+from ashtune._src.driver.proposer_process import MODULE, ProposerProcess
+from ashtune._src.space.space import Space
+from ashtune._src.study.journal import NAME, read_events
 from tests import ROOT
 from tests.driver.proposers_for_tests import Counting
 
@@ -142,8 +142,8 @@ def test_it_ends_with_a_driver_that_is_killed() -> None:
     code = """
 from tests import ROOT
 from tests.driver.proposers_for_tests import Counting
-from ashtune.driver.proposer_process import ProposerProcess
-from ashtune.space.space import Space
+from ashtune._src.driver.proposer_process import ProposerProcess
+from ashtune._src.space.space import Space
 made = ProposerProcess(Counting(), Space.parse({"x": (0.0, 1.0)}), 0, 27)
 print(made.propose(0).origin.split(", ")[1], flush=True)
 made.propose(4)

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from ashtune.core.errors import AshtuneError, SettingsError, StudyError
-from ashtune.core.events import WorkersChanged
-from ashtune.driver.control import Control
-from ashtune.study.commands import ChangeWorkers
+from ashtune._src.core.errors import AshtuneError, SettingsError, StudyError
+from ashtune._src.core.events import WorkersChanged
+from ashtune._src.driver.control import Control
+from ashtune._src.study.commands import ChangeWorkers
 
 WANTED = 4
 

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from ashtune.core.errors import SettingsError
-from ashtune.core.jobs import Constraint, Goal, Objective
-from ashtune.core.parse import bounds, names, numbers_by_name, target
-from ashtune.driver.goal import goal_of, target_of
+from ashtune._src.core.errors import SettingsError
+from ashtune._src.core.jobs import Constraint, Goal, Objective
+from ashtune._src.core.parse import bounds, names, numbers_by_name, target
+from ashtune._src.driver.goal import goal_of, target_of
 
 TWO = {"metric": ["accuracy", "latency"], "mode": ["max", "min"]}
 

@@ -1,6 +1,6 @@
 """Silence counts only while one was listening."""
 
-from ashtune.engines.awake import AwakeClock
+from ashtune._src.engines.awake import AwakeClock
 
 
 def listen(clock: AwakeClock, begin: float, seconds: float) -> float:

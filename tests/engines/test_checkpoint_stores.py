@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from ashtune.core.orders import Discard
-from ashtune.engines.checkpoint_store import SharedDirectory
-from ashtune.engines.mpi.files import FROM_THE_DRIVER, CheckpointLocations, FileReceiver, FileSender
-from ashtune.study.checkpoints import Checkpoints
+from ashtune._src.core.orders import Discard
+from ashtune._src.engines.checkpoint_store import SharedDirectory
+from ashtune._src.engines.mpi.files import FROM_THE_DRIVER, CheckpointLocations, FileReceiver, FileSender
+from ashtune._src.study.checkpoints import Checkpoints
 from ashtune.testing.checkpoints import CheckpointStoreSuite, StoreHarness
 
 
@@ -24,7 +24,7 @@ class TestSharedDirectory(CheckpointStoreSuite):
 
 
 class Delayed:
-    """Keeps what was put until it is delivered; as a :class:`~ashtune.engines.mpi.transport.Transport`."""
+    """Keeps what was put until it is delivered; as a :class:`~ashtune._src.engines.mpi.transport.Transport`."""
 
     def __init__(self) -> None:
         self.under_way: deque[tuple[int, Any]] = deque()

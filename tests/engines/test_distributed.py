@@ -5,15 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from ashtune.core.errors import StudyError
-from ashtune.core.events import WorkerJoined, WorkerLost
-from ashtune.core.jobs import TrialId, WorkerId
-from ashtune.core.orders import Pause, Release, Train
-from ashtune.engines import distributed
-from ashtune.engines.distributed import Closed, Content, DistributedWorkers, Unable
-from ashtune.study.configurations import Configurations
+from ashtune._src.core.errors import StudyError
+from ashtune._src.core.events import WorkerJoined, WorkerLost
+from ashtune._src.core.jobs import TrialId, WorkerId
+from ashtune._src.core.orders import Pause, Release, Train
+from ashtune._src.engines import distributed
+from ashtune._src.engines.distributed import Closed, Content, DistributedWorkers, Unable
+from ashtune._src.study.configurations import Configurations
+from ashtune._src.training.messages import Assignment
 from ashtune.testing.workers import Numbered
-from ashtune.training.messages import Assignment
 
 
 class Listed:

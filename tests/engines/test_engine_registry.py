@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from ashtune.core.errors import SettingsError
-from ashtune.engines.local.workers import LocalEngine
-from ashtune.engines.registry import choose_engine
-from ashtune.engines.threads import ThreadEngine
+from ashtune._src.core.errors import SettingsError
+from ashtune._src.engines.local.workers import LocalEngine
+from ashtune._src.engines.registry import choose_engine
+from ashtune._src.engines.threads import ThreadEngine
 
 
 @pytest.mark.parametrize("engine", [LocalEngine, ThreadEngine])

@@ -4,21 +4,21 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from ashtune.analysis.tally import Tally
-from ashtune.core.events import Event, JobFinished, SessionStarted, TrialsExtended, WorkerJoined
-from ashtune.core.jobs import Goal, WorkerId
-from ashtune.core.ladder import Ladder
-from ashtune.core.orders import Order, Train
-from ashtune.engines.loop import Drive, Requests
-from ashtune.engines.stop import StopSwitch
-from ashtune.schedulers.ash import AshMachine
-from ashtune.schedulers.brackets import SuccessiveHalving
-from ashtune.study import journal as journals
-from ashtune.study.configurations import Configurations
-from ashtune.study.controller import Controller
-from ashtune.study.journal import read_events
-from ashtune.study.journal_writer import Journal, create
-from ashtune.study.settings import Settings
+from ashtune._src.analysis.tally import Tally
+from ashtune._src.core.events import Event, JobFinished, SessionStarted, TrialsExtended, WorkerJoined
+from ashtune._src.core.jobs import Goal, WorkerId
+from ashtune._src.core.ladder import Ladder
+from ashtune._src.core.orders import Order, Train
+from ashtune._src.engines.loop import Drive, Requests
+from ashtune._src.engines.stop import StopSwitch
+from ashtune._src.schedulers.ash import AshMachine
+from ashtune._src.schedulers.brackets import SuccessiveHalving
+from ashtune._src.study import journal as journals
+from ashtune._src.study.configurations import Configurations
+from ashtune._src.study.controller import Controller
+from ashtune._src.study.journal import read_events
+from ashtune._src.study.journal_writer import Journal, create
+from ashtune._src.study.settings import Settings
 from ashtune.testing.workers import Numbered
 
 GOAL, LADDER, TRIALS = Goal("score", "max"), Ladder(1, 4, 2), 6

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from ashtune.core.errors import SettingsError
-from ashtune.engines import resources
-from ashtune.engines.resources import (
+from ashtune._src.core.errors import SettingsError
+from ashtune._src.engines import resources
+from ashtune._src.engines.resources import (
     CUDA,
     HIP,
     ROCR,

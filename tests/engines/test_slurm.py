@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ashtune.engines.stop import SLURM_END_TIME, TRY_AGAIN, time_in_slurm
+from ashtune._src.engines.stop import SLURM_END_TIME, TRY_AGAIN, time_in_slurm
 
 NOW = 1_700_000_000
 

@@ -9,7 +9,7 @@ from signal import SIGCONT, SIGINT, SIGTERM, SIGUSR1
 
 import pytest
 
-from ashtune.engines.stop import SIGNALS, StopSwitch
+from ashtune._src.engines.stop import SIGNALS, StopSwitch
 
 
 def after(*received: int) -> StopSwitch:

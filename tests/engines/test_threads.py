@@ -15,15 +15,15 @@ from typing import Any
 import pytest
 
 import ashtune
-from ashtune.api.tuning import run_study
-from ashtune.core.errors import ObjectiveError, SettingsError, StudyError
-from ashtune.core.events import Event, JobFailed, JobFinished, WorkerJoined, WorkerLost
-from ashtune.engines.protocol import Brief
-from ashtune.engines.threads import ThreadEngine, ThreadWorkers
-from ashtune.study.journal import NAME, read_events
+from ashtune._src.api.tuning import run_study
+from ashtune._src.core.errors import ObjectiveError, SettingsError, StudyError
+from ashtune._src.core.events import Event, JobFailed, JobFinished, WorkerJoined, WorkerLost
+from ashtune._src.engines.protocol import Brief
+from ashtune._src.engines.threads import ThreadEngine, ThreadWorkers
+from ashtune._src.study.journal import NAME, read_events
+from ashtune._src.training.messages import Assignment, Mailbox, Setup
+from ashtune._src.training.runner import TrialRunner
 from ashtune.testing.workers import EngineHarness, open_harness
-from ashtune.training.messages import Assignment, Mailbox, Setup
-from ashtune.training.runner import TrialRunner
 
 SPACE = {"x": (0.0, 1.0)}
 SECONDS = 60.0

@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from ashtune.core.events import WorkerJoined
-from ashtune.engines.local.workers import LocalEngine, LocalWorkers
-from ashtune.engines.protocol import Workers
-from ashtune.engines.simulated.model import Training
-from ashtune.engines.simulated.workers import SimulatedEngine
-from ashtune.engines.stop import SIGNALS
-from ashtune.engines.threads import ThreadEngine
+from ashtune._src.core.events import WorkerJoined
+from ashtune._src.engines.local.workers import LocalEngine, LocalWorkers
+from ashtune._src.engines.protocol import Workers
+from ashtune._src.engines.simulated.model import Training
+from ashtune._src.engines.simulated.workers import SimulatedEngine
+from ashtune._src.engines.stop import SIGNALS
+from ashtune._src.engines.threads import ThreadEngine
 from ashtune.testing.trainers import TrainersSuite
 from ashtune.testing.workers import EngineHarness, MakeHarness, WorkersSuite, count, open_harness
 

@@ -2,11 +2,11 @@
 
 import pytest
 
-from ashtune.core.events import JobFailed
-from ashtune.core.jobs import TrialId, WorkerId
-from ashtune.core.orders import Train
-from ashtune.engines.workload import Workload
-from ashtune.training.messages import Alone
+from ashtune._src.core.events import JobFailed
+from ashtune._src.core.jobs import TrialId, WorkerId
+from ashtune._src.core.orders import Train
+from ashtune._src.engines.workload import Workload
+from ashtune._src.training.messages import Alone
 
 
 def job(trial: int, *, in_place: bool = False) -> Train:

@@ -231,7 +231,7 @@ class Chaos:
             self._complain(f"start {self.outcome.starts} ended with {status}: {launch.stderr[-800:]}")
             return False
         last = (launch.stderr.splitlines() or [""])[-1]
-        if "Traceback" in launch.stderr and not last.startswith("ashtune.core.errors."):
+        if "Traceback" in launch.stderr and not last.startswith("ashtune._src.core.errors."):
             self._complain(f"start {self.outcome.starts}, a traceback: {launch.stderr[-1500:]}")
         return True
 
@@ -369,7 +369,7 @@ def _parent_of(pid: int) -> int:
 
 
 def _guarded(launch: Launch) -> dict[int, str]:
-    return {pid: words for pid, words in launch.processes().items() if "ashtune.engines.worker.guardian" in words}
+    return {pid: words for pid, words in launch.processes().items() if "ashtune._src.engines.worker.guardian" in words}
 
 
 def _workers(launch: Launch) -> list[int]:

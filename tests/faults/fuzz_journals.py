@@ -35,16 +35,19 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from ashtune.core.errors import AshtuneError, JournalError, StudyError
-from ashtune.core.events import TrialStarted
-from ashtune.core.ladder import Ladder
-from ashtune.schedulers.registry import SCHEDULERS
-from ashtune.search import Grid, Random, Search, Space
-from ashtune.simulation.recording import traces_of
-from ashtune.study.factory import build_configurations, build_controller, new_settings
-from ashtune.study.journal import NAME, read_settings
-from ashtune.study.journal_writer import Journal, create
-from ashtune.study.replay import replay
+from ashtune._src.core.errors import AshtuneError, JournalError, StudyError
+from ashtune._src.core.events import TrialStarted
+from ashtune._src.core.ladder import Ladder
+from ashtune._src.schedulers.registry import SCHEDULERS
+from ashtune._src.search.grid import Grid
+from ashtune._src.search.protocol import Search
+from ashtune._src.search.random import Random
+from ashtune._src.simulation.recording import traces_of
+from ashtune._src.space.space import Space
+from ashtune._src.study.factory import build_configurations, build_controller, new_settings
+from ashtune._src.study.journal import NAME, read_settings
+from ashtune._src.study.journal_writer import Journal, create
+from ashtune._src.study.replay import replay
 from tests.helpers.made_up import ACCURACY, MadeUpStudy
 
 SECONDS = 10.0
@@ -481,7 +484,7 @@ def best_by_hand(lines: Sequence[bytes]) -> tuple[int, float, dict[str, Any]] | 
 
 
 def _command(*arguments: str) -> None:
-    from ashtune.cli.main import main
+    from ashtune._src.cli.main import main
 
     printed, complained = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(complained):
@@ -539,7 +542,7 @@ CALLS: dict[str, Callable[[Any, Path], Any]] = {
 
 def judge(folder: Path, given: Input) -> tuple[str, str]:  # noqa: PLR0911 - the first thing that is wrong ends it
     """Read a directory by its calls; return how it ended, and what was wrong if anything was."""
-    from ashtune.api.study import Study
+    from ashtune._src.api.study import Study
 
     journal = folder / NAME
     data = b""

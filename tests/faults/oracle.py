@@ -12,16 +12,16 @@ from typing import Any
 
 import msgspec
 
-from ashtune.analysis.tally import Tally
-from ashtune.core.events import JobFinished, TrialStarted
-from ashtune.core.ladder import Ladder
-from ashtune.core.observer import Observer
-from ashtune.search.protocol import Proposer, Search
-from ashtune.space.space import Space
-from ashtune.study.factory import build_configurations, build_controller
-from ashtune.study.journal import read_events
-from ashtune.study.replay import replay
-from ashtune.training.messages import FromWorker
+from ashtune._src.analysis.tally import Tally
+from ashtune._src.core.events import JobFinished, TrialStarted
+from ashtune._src.core.ladder import Ladder
+from ashtune._src.core.observer import Observer
+from ashtune._src.search.protocol import Proposer, Search
+from ashtune._src.space.space import Space
+from ashtune._src.study.factory import build_configurations, build_controller
+from ashtune._src.study.journal import read_events
+from ashtune._src.study.replay import replay
+from ashtune._src.training.messages import FromWorker
 
 STUDY = Path("/study")
 JOURNAL = f"{STUDY}/journal.jsonl"

@@ -17,11 +17,11 @@ from typing import Any
 import msgspec
 from greenlet import getcurrent, greenlet
 
-from ashtune.core.events import JobFailed, JobFinished, TrialReleased, WorkerJoined
-from ashtune.core.jobs import WorkerId
-from ashtune.processes.frames import FrameReader, FrameWriter
-from ashtune.training.messages import Assignment, FromWorker, Mailbox, Setup, Shutdown, ToWorker, Unsure
-from ashtune.training.runner import TrialRunner
+from ashtune._src.core.events import JobFailed, JobFinished, TrialReleased, WorkerJoined
+from ashtune._src.core.jobs import WorkerId
+from ashtune._src.processes.frames import FrameReader, FrameWriter
+from ashtune._src.training.messages import Assignment, FromWorker, Mailbox, Setup, Shutdown, ToWorker, Unsure
+from ashtune._src.training.runner import TrialRunner
 from tests.helpers.simulated_disk import FAULTS, SimulatedDisk
 
 MOST_STEPS = 60_000
@@ -177,7 +177,7 @@ class World:
 
 
 class Host:
-    """A machine, as :class:`ashtune.engines.local.process.Host` is one."""
+    """A machine, as :class:`ashtune._src.engines.local.process.Host` is one."""
 
     def __init__(self, world: World) -> None:
         self._world = world
@@ -299,7 +299,7 @@ class Process(greenlet):
     # The worker's end
 
     def _live(self) -> None:
-        """Be a worker: the loop of ``ashtune.engines.worker.serve`` with the real runner."""
+        """Be a worker: the loop of ``ashtune._src.engines.worker.serve`` with the real runner."""
         world, how = self.world, "left with exit status 0"
         try:
             mailbox = Mailbox(self)

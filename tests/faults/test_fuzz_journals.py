@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ashtune.study.journal import NAME
+from ashtune._src.study.journal import NAME
 from tests.faults.fuzz_journals import Base, Input, bases, chained, fuzz, judge, table, text_of, without_check
 
 INPUTS = 150

@@ -5,11 +5,11 @@ from random import Random
 
 import pytest
 
-from ashtune.core.errors import JournalError
-from ashtune.core.events import Event, StopRequested
-from ashtune.study import journal as journals
-from ashtune.study.journal import read_events
-from ashtune.study.journal_writer import TRIES, Journal, create
+from ashtune._src.core.errors import JournalError
+from ashtune._src.core.events import Event, StopRequested
+from ashtune._src.study import journal as journals
+from ashtune._src.study.journal import read_events
+from ashtune._src.study.journal_writer import TRIES, Journal, create
 from tests.faults import histories
 from tests.helpers.simulated_disk import NO_SPACE, SYNC_ERROR, SimulatedDisk
 

@@ -7,15 +7,15 @@ from typing import Any
 
 import pytest
 
-from ashtune.core.errors import JournalError
-from ashtune.core.options import checked
-from ashtune.driver.options import SessionOptions
-from ashtune.driver.session import Session, Surroundings
-from ashtune.engines import checkpoint_store
-from ashtune.engines.local.workers import LocalEngine
-from ashtune.study.disk import Disk
-from ashtune.study.journal import NAME
-from ashtune.study.journal_writer import Journal
+from ashtune._src.core.errors import JournalError
+from ashtune._src.core.options import checked
+from ashtune._src.driver.options import SessionOptions
+from ashtune._src.driver.session import Session, Surroundings
+from ashtune._src.engines import checkpoint_store
+from ashtune._src.engines.local.workers import LocalEngine
+from ashtune._src.study.disk import Disk
+from ashtune._src.study.journal import NAME
+from ashtune._src.study.journal_writer import Journal
 from tests.faults.fuzz_journals import bases
 from tests.helpers.studies import tuned
 

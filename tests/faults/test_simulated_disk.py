@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ashtune.study.disk import Disk
+from ashtune._src.study.disk import Disk
 from tests.helpers.simulated_disk import (
     FAULTS,
     SYNC_ERROR,

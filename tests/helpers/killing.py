@@ -10,11 +10,11 @@ from contextlib import suppress
 from pathlib import Path
 
 import ashtune
-from ashtune.analysis.loading import StudyReader
-from ashtune.core.events import Event, JobFinished, TrialStarted, WorkerJoined, WorkerLost
-from ashtune.core.jobs import Job
-from ashtune.core.ladder import Ladder
-from ashtune.study.journal import NAME, read_events
+from ashtune._src.analysis.loading import StudyReader
+from ashtune._src.core.events import Event, JobFinished, TrialStarted, WorkerJoined, WorkerLost
+from ashtune._src.core.jobs import Job
+from ashtune._src.core.ladder import Ladder
+from ashtune._src.study.journal import NAME, read_events
 from ashtune.testing.oracles import RecordedResult, unexplained_results
 from tests.helpers.launching import PYTHON, Launch
 

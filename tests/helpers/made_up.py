@@ -9,8 +9,8 @@ from typing import Any
 
 import msgspec
 
-from ashtune.analysis.expected import Expected, expected
-from ashtune.core.events import (
+from ashtune._src.analysis.expected import Expected, expected
+from ashtune._src.core.events import (
     Event,
     JobFailed,
     JobFinished,
@@ -24,17 +24,17 @@ from ashtune.core.events import (
     WorkerLost,
     with_time,
 )
-from ashtune.core.jobs import Goal, TrialId, WorkerId
-from ashtune.core.ladder import Ladder
-from ashtune.core.observer import Observer
-from ashtune.core.orders import Followed, Pause, Release, Train
-from ashtune.schedulers.ash import AshMachine
-from ashtune.schedulers.registry import view_of
-from ashtune.study.controller import Controller
-from ashtune.study.journal import NAME
-from ashtune.study.journal_writer import Journal, create
-from ashtune.study.replay import Replay
-from ashtune.study.settings import Settings
+from ashtune._src.core.jobs import Goal, TrialId, WorkerId
+from ashtune._src.core.ladder import Ladder
+from ashtune._src.core.observer import Observer
+from ashtune._src.core.orders import Followed, Pause, Release, Train
+from ashtune._src.schedulers.ash import AshMachine
+from ashtune._src.schedulers.registry import view_of
+from ashtune._src.study.controller import Controller
+from ashtune._src.study.journal import NAME
+from ashtune._src.study.journal_writer import Journal, create
+from ashtune._src.study.replay import Replay
+from ashtune._src.study.settings import Settings
 
 ACCURACY = Goal("accuracy", "max")
 SPACE: dict[str, Any] = {"learning_rate": 0.01234567, "momentum": 0.9, "width": 64, "activation": "relu"}

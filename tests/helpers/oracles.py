@@ -9,8 +9,8 @@ from collections.abc import Callable, Sequence
 from fractions import Fraction
 from itertools import combinations
 
-from ashtune.core.jobs import Job, TrialId
-from ashtune.core.ladder import Ladder
+from ashtune._src.core.jobs import Job, TrialId
+from ashtune._src.core.ladder import Ladder
 from ashtune.testing.oracles import (
     Extended,
     Fact,

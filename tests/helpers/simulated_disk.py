@@ -16,7 +16,7 @@ from collections import Counter
 from collections.abc import Callable, Hashable, Mapping
 from random import Random
 
-from ashtune.study.disk import FOLDER_FOR_THE_OWNER, FOR_THE_OWNER, Disk, Status
+from ashtune._src.study.disk import FOLDER_FOR_THE_OWNER, FOR_THE_OWNER, Disk, Status
 
 UMASK = 0o022
 MOST_LINKS = 40

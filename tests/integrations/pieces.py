@@ -10,8 +10,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from ashtune.core.events import Event, JobFinished, JobPaused
-from ashtune.study.journal import NAME, read_events
+from ashtune._src.core.events import Event, JobFinished, JobPaused
+from ashtune._src.study.journal import NAME, read_events
 
 SECONDS = 250
 Curves = dict[int, dict[int, dict[str, float | None]]]

@@ -19,16 +19,16 @@ import numpy as np
 import pytest
 
 import ashtune
-from ashtune.core.errors import ObjectiveError
-from ashtune.core.events import JobFailed, JobFinished, JobPaused
-from ashtune.core.jobs import Goal, TrialId, WorkerId
-from ashtune.core.orders import Pause, Release
-from ashtune.integrations import boosting
-from ashtune.study.checkpoints import Checkpoints, CheckpointWriter
-from ashtune.study.journal import NAME, read_events
-from ashtune.training.messages import Assignment, Broken, FromWorker, Mailbox, Setup, ToWorker
-from ashtune.training.runner import TrialRunner
-from ashtune.training.versions import changes, version_of
+from ashtune._src.core.errors import ObjectiveError
+from ashtune._src.core.events import JobFailed, JobFinished, JobPaused
+from ashtune._src.core.jobs import Goal, TrialId, WorkerId
+from ashtune._src.core.orders import Pause, Release
+from ashtune._src.integrations import boosting
+from ashtune._src.study.checkpoints import Checkpoints, CheckpointWriter
+from ashtune._src.study.journal import NAME, read_events
+from ashtune._src.training.messages import Assignment, Broken, FromWorker, Mailbox, Setup, ToWorker
+from ashtune._src.training.runner import TrialRunner
+from ashtune._src.training.versions import changes, version_of
 
 WORKER, TRIAL = WorkerId(0), TrialId(0)
 LIBRARIES = ("xgboost", "lightgbm", "catboost")

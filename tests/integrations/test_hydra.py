@@ -20,12 +20,12 @@ from hydra.types import HydraContext
 from omegaconf import DictConfig, OmegaConf
 
 import ashtune
-from ashtune.core.errors import AshtuneError, SpaceError
-from ashtune.core.events import JobFinished
-from ashtune.integrations.hydra import Sweep
-from ashtune.integrations.hydra_job import Swept, read
-from ashtune.space.space import Space
-from ashtune.study.journal import NAME, read_events
+from ashtune._src.core.errors import AshtuneError, SpaceError
+from ashtune._src.core.events import JobFinished
+from ashtune._src.integrations.hydra import Sweep
+from ashtune._src.integrations.hydra_job import Swept, read
+from ashtune._src.space.space import Space
+from ashtune._src.study.journal import NAME, read_events
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
 

@@ -17,8 +17,8 @@ pytest.importorskip("torch", reason="PyTorch is not installed")
 import torch
 
 import ashtune
-from ashtune.core.errors import ObjectiveError
-from ashtune.core.jobs import derived_seed
+from ashtune._src.core.errors import ObjectiveError
+from ashtune._src.core.jobs import derived_seed
 from ashtune.integrations.lightning import fit
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Lightning's hints on workers of loaders and short epochs

@@ -16,7 +16,7 @@ from tests.helpers import curves
 pytest.importorskip("lightning", reason="Lightning is not installed")
 
 import ashtune
-from ashtune.core.errors import ObjectiveError
+from ashtune._src.core.errors import ObjectiveError
 
 pytestmark = [pytest.mark.timeout(300), pytest.mark.filterwarnings("ignore")]
 

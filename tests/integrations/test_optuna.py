@@ -18,10 +18,10 @@ import pytest
 from ConfigSpace import Categorical, ConfigurationSpace, EqualsCondition, Float, Integer, OrdinalHyperparameter
 
 import ashtune
-from ashtune.analysis.loading import StudyReader
-from ashtune.core.errors import StudyError
+from ashtune._src.analysis.loading import StudyReader
+from ashtune._src.core.errors import StudyError
+from ashtune._src.study.journal import NAME, read_settings
 from ashtune.integrations import optuna as ours
-from ashtune.study.journal import NAME, read_settings
 from tests.helpers.chromium import CHROMIUM, QUIET
 from tests.helpers.commands import ashtune as command
 from tests.helpers.ports import free_port

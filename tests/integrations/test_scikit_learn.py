@@ -30,12 +30,12 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import check_estimator
 
 import ashtune
-from ashtune.core.events import JobFinished
+from ashtune._src.core.events import JobFinished
+from ashtune._src.integrations.scikit_learn.resources import resource_of
+from ashtune._src.study.journal import NAME, read_events
+from ashtune._src.study.objective_file import NAME as OBJECTIVE
+from ashtune._src.training.objectives import load_objective
 from ashtune.integrations.scikit_learn import AshSearchCV
-from ashtune.integrations.scikit_learn.resources import resource_of
-from ashtune.study.journal import NAME, read_events
-from ashtune.study.objective_file import NAME as OBJECTIVE
-from ashtune.training.objectives import load_objective
 
 EXPECTED = (
     "check_supervised_y_2d", "check_requires_y_none", "check_fit2d_1sample", "check_fit2d_1feature",
@@ -346,8 +346,8 @@ def test_a_candidate_that_cannot_be_saved_is_fitted_anew(iris: tuple[Any, Any]) 
 
 def test_a_worker_does_not_import_the_driver() -> None:
     script = (
-        "import sys, ashtune.integrations.scikit_learn.validated; "
-        "print([name for name in ('ashtune.api.study', 'ashtune.driver.session') if name in sys.modules])"
+        "import sys, ashtune._src.integrations.scikit_learn.validated; "
+        "print([name for name in ('ashtune._src.api.study', 'ashtune._src.driver.session') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"

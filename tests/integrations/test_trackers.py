@@ -16,12 +16,13 @@ from typing import Any
 import msgspec
 import pytest
 
-from ashtune.api.study import Study
-from ashtune.core.observer import ObservedStudy
-from ashtune.integrations import tensorboard, tracking
+from ashtune._src.api.study import Study
+from ashtune._src.core.observer import ObservedStudy
+from ashtune._src.integrations import tracking
+from ashtune._src.integrations.tracking import Point, State, TrackedTrial
+from ashtune.integrations import tensorboard
 from ashtune.integrations.mlflow import MLflowTracker, _name
 from ashtune.integrations.tensorboard import TensorBoardTracker
-from ashtune.integrations.tracking import Point, State, TrackedTrial
 from ashtune.integrations.trackio import TrackioTracker
 from ashtune.integrations.wandb import WandbTracker
 from ashtune.testing.exporters import Exported, ExporterSuite

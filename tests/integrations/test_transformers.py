@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from ashtune.core.errors import ObjectiveError
+from ashtune._src.core.errors import ObjectiveError
 from ashtune.integrations.launched import LaunchedTrial
 from tests.integrations import pieces
 

@@ -11,15 +11,16 @@ from pathlib import Path
 from typing import Any
 
 import ashtune
-from ashtune.core.events import JobFailed, JobFinished, JobPaused, TrialStarted
-from ashtune.core.jobs import derived_seed
-from ashtune.study.journal import NAME, read_events, read_settings
+from ashtune._src.core.events import JobFailed, JobFinished, JobPaused, TrialStarted
+from ashtune._src.core.jobs import derived_seed
+from ashtune._src.study.journal import NAME, read_events, read_settings
 
 SCRIPT = """
     import os, sys, time
     import ashtune
-    from ashtune.driver import observing
-    from ashtune.integrations import tensorboard, tracking
+    from ashtune._src.driver import observing
+    from ashtune._src.integrations import tracking
+    from ashtune.integrations import tensorboard
 
     tracking.SECONDS_BETWEEN = tensorboard.SECONDS_BETWEEN = 0.2
     observing.BEGIN_SECONDS = observing.FINISH_SECONDS = 100.0  # the machine may be busy

@@ -12,18 +12,18 @@ from typing import Any
 import msgspec
 import pytest
 
-from ashtune.core.jobs import TrialId
-from ashtune.core.numbers import bytes_text, number_text, seconds_text, share_text
-from ashtune.dashboard.parts.best import BestPart
-from ashtune.dashboard.parts.curves import CurvesPart
-from ashtune.dashboard.parts.failures import FailuresPart
-from ashtune.dashboard.parts.head import HeadPart
-from ashtune.dashboard.parts.ladder import LadderPart
-from ashtune.dashboard.parts.notes import NotesPart
-from ashtune.dashboard.parts.space import SpacePart
-from ashtune.dashboard.parts.workers import WorkersPart
-from ashtune.dashboard.routes import page_files
-from ashtune.figures.figure import Axis, Figure, Series, words_of
+from ashtune._src.core.jobs import TrialId
+from ashtune._src.core.numbers import bytes_text, number_text, seconds_text, share_text
+from ashtune._src.dashboard.parts.best import BestPart
+from ashtune._src.dashboard.parts.curves import CurvesPart
+from ashtune._src.dashboard.parts.failures import FailuresPart
+from ashtune._src.dashboard.parts.head import HeadPart
+from ashtune._src.dashboard.parts.ladder import LadderPart
+from ashtune._src.dashboard.parts.notes import NotesPart
+from ashtune._src.dashboard.parts.space import SpacePart
+from ashtune._src.dashboard.parts.workers import WorkersPart
+from ashtune._src.dashboard.routes import page_files
+from ashtune._src.figures.figure import Axis, Figure, Series, words_of
 
 HERE = Path(__file__).parent
 NODE = shutil.which("node")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ashtune.core.events import WorkerJoined
+from ashtune._src.core.events import WorkerJoined
 from tests.helpers.killing import Tuned, kill, rank_of, ranks, until
 from tests.helpers.launching import FAMILY, PYTHON, mpiexec_launched
 from tests.helpers.starting import KINDS, TRAIN, are_running, started, wait_until_gone

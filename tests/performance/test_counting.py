@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from ashtune.core.errors import SettingsError
-from ashtune.performance import counting
-from ashtune.performance.counting import count_jax, count_torch, describe_step
+from ashtune._src.core.errors import SettingsError
+from ashtune._src.performance import counting
+from ashtune._src.performance.counting import count_jax, count_torch, describe_step
 
 M, K, N = 32, 64, 10
 FORWARD = 2 * M * K * N

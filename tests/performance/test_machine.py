@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from ashtune.core.errors import SettingsError
-from ashtune.performance import machine
-from ashtune.performance.machine import caches
-from ashtune.performance.roofline import Cache
+from ashtune._src.core.errors import SettingsError
+from ashtune._src.performance import machine
+from ashtune._src.performance.machine import caches
+from ashtune._src.performance.roofline import Cache
 
 KIB = 1024
 
@@ -78,5 +78,5 @@ def test_a_measurement_has_one_core_and_all_in_both_types(
 
 def test_a_child_that_fails_is_refused_in_one_line_with_its_last_word() -> None:
     with pytest.raises(SettingsError) as refused:
-        machine.child("ashtune.performance.machine", "nonsense", environment=os.environ)
+        machine.child("ashtune._src.performance.machine", "nonsense", environment=os.environ)
     assert "\n" not in str(refused.value)

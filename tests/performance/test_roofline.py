@@ -4,8 +4,8 @@ import math
 
 import pytest
 
-from ashtune.core.errors import SettingsError
-from ashtune.performance.roofline import Roof, Roofs, Step, place
+from ashtune._src.core.errors import SettingsError
+from ashtune._src.performance.roofline import Roof, Roofs, Step, place
 
 XEON = Roof(peak=537.6e9, bandwidth=76.8e9)
 

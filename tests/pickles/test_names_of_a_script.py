@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import ashtune
-from ashtune.study.journal import NAME, read_events
+from ashtune._src.study.journal import NAME, read_events
 from tests.helpers.launching import PYTHON
 
 SCRIPT = '''

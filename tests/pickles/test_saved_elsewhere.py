@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 import ashtune
-from ashtune.pickles.arrival import load
-from ashtune.study.objective_file import NAME
-from ashtune.training.objectives import load_objective
+from ashtune._src.pickles.arrival import load
+from ashtune._src.study.objective_file import NAME
+from ashtune._src.training.objectives import load_objective
 from tests.helpers.launching import PYTHON
 
 SCRIPT = """
@@ -44,7 +44,7 @@ SCRIPT = """
             directory="study", quiet=True,
         )
         from pathlib import Path
-        from ashtune.pickles.arrival import load
+        from ashtune._src.pickles.arrival import load
         for path in Path("study/checkpoints").iterdir():
             with path.open("rb") as file:
                 loaded = load(file, Path("study/objective.pickle"))

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ashtune.core.errors import ObjectiveError
-from ashtune.study import objective_file as objectives
+from ashtune._src.core.errors import ObjectiveError
+from ashtune._src.study import objective_file as objectives
 from tests.helpers.launching import PYTHON
 
 SCRIPT = """

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from ashtune.api.study import Study
-from ashtune.core.numbers import plural
+from ashtune._src.api.study import Study
+from ashtune._src.core.numbers import plural
 from ashtune.testing.sections import check_section
 from tests.plugin.installed import install
 

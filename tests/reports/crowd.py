@@ -7,9 +7,9 @@ from typing import Any
 
 from ConfigSpace import Float
 
-from ashtune.analysis.results import Results
-from ashtune.core.events import Event, JobFinished, SessionStarted
-from ashtune.core.jobs import Goal, TrialId, WorkerId
+from ashtune._src.analysis.results import Results
+from ashtune._src.core.events import Event, JobFinished, SessionStarted
+from ashtune._src.core.jobs import Goal, TrialId, WorkerId
 
 LOSS = Goal("loss", "min")
 RUNGS = (1, 4, 16, 64)

@@ -8,16 +8,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from ashtune.analysis.audit import Audit, false_promotions, rank_correlation
-from ashtune.core.events import JobFinished, TrialStarted, TrialWithdrawn
-from ashtune.core.jobs import Constraint, Goal, Job, Objective, Result, TrialId, WorkerId
-from ashtune.core.ladder import Ladder
-from ashtune.core.orders import Train
-from ashtune.reports.audit_view import audit_findings
-from ashtune.schedulers.ash import AshMachine
-from ashtune.schedulers.brackets import SuccessiveHalving
-from ashtune.schedulers.registry import SCHEDULERS, SchedulerView, view_of
-from ashtune.schedulers.stopping import StoppingMachine
+from ashtune._src.analysis.audit import Audit, false_promotions, rank_correlation
+from ashtune._src.core.events import JobFinished, TrialStarted, TrialWithdrawn
+from ashtune._src.core.jobs import Constraint, Goal, Job, Objective, Result, TrialId, WorkerId
+from ashtune._src.core.ladder import Ladder
+from ashtune._src.core.orders import Train
+from ashtune._src.reports.audit_view import audit_findings
+from ashtune._src.schedulers.ash import AshMachine
+from ashtune._src.schedulers.brackets import SuccessiveHalving
+from ashtune._src.schedulers.registry import SCHEDULERS, SchedulerView, view_of
+from ashtune._src.schedulers.stopping import StoppingMachine
 from ashtune.testing import oracles
 from ashtune.testing.oracles import Fact, Given, RecordedResult, Withdrawn
 from tests.helpers.made_up import ACCURACY, MadeUpStudy, tell

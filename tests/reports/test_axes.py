@@ -6,9 +6,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from ashtune.core.jobs import Goal
-from ashtune.figures.axes import metric_axis, outside
-from ashtune.figures.figure import Axis
+from ashtune._src.core.jobs import Goal
+from ashtune._src.figures.axes import metric_axis, outside
+from ashtune._src.figures.figure import Axis
 
 LOSS, ACCURACY = Goal("loss", "min"), Goal("accuracy", "max")
 DECAYING = [10.0 ** (-place / 10) for place in range(40)]  # from 1 to 1e-4, as many in each decade

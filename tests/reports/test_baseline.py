@@ -2,13 +2,13 @@
 
 import pytest
 
-from ashtune.analysis.tally import Tally
-from ashtune.analysis.timeline import Timeline
-from ashtune.core.events import JobFinished, SessionStarted, TrialStarted, WorkerJoined, WorkerLost
-from ashtune.core.jobs import Goal, TrialId, WorkerId
-from ashtune.core.ladder import Ladder
-from ashtune.reports.baseline import Run, RungCost, baseline_figure, baseline_words
-from ashtune.reports.baseline import run_of as baseline_run
+from ashtune._src.analysis.tally import Tally
+from ashtune._src.analysis.timeline import Timeline
+from ashtune._src.core.events import JobFinished, SessionStarted, TrialStarted, WorkerJoined, WorkerLost
+from ashtune._src.core.jobs import Goal, TrialId, WorkerId
+from ashtune._src.core.ladder import Ladder
+from ashtune._src.reports.baseline import Run, RungCost, baseline_figure, baseline_words
+from ashtune._src.reports.baseline import run_of as baseline_run
 
 
 def run_of(models: int, seconds: list[float], epochs: list[int], *, scheduler: str = "sh", workers: int = 1) -> Run:

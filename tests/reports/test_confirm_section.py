@@ -6,11 +6,11 @@ from statistics import fmean
 
 import pytest
 
-from ashtune.analysis.confirm import Confirmations, interval, t_quantile
-from ashtune.analysis.counts import BestResult
-from ashtune.core.confirm import Confirm
-from ashtune.core.events import JobFinished
-from ashtune.core.jobs import Goal, TrialId, WorkerId
+from ashtune._src.analysis.confirm import Confirmations, interval, t_quantile
+from ashtune._src.analysis.counts import BestResult
+from ashtune._src.core.confirm import Confirm
+from ashtune._src.core.events import JobFinished
+from ashtune._src.core.jobs import Goal, TrialId, WorkerId
 
 QUANTILES = {  # of Student's t at 0.95 and 0.9833, from tables
     1: (6.3138, 19.0811), 2: (2.9200, 5.3397), 3: (2.3534, 3.7407), 4: (2.1318, 3.1863), 9: (1.8331, 2.5096),

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from ConfigSpace import ConfigurationSpace, EqualsCondition, Float
 
-from ashtune.analysis.results import Results
-from ashtune.core.jobs import Goal
-from ashtune.figures import contour as module
-from ashtune.figures.contour import (
+from ashtune._src.analysis.results import Results
+from ashtune._src.core.jobs import Goal
+from ashtune._src.figures import contour as module
+from ashtune._src.figures.contour import (
     ENOUGH,
     FINE,
     LEAST_WIDTH,
@@ -19,8 +19,8 @@ from ashtune.figures.contour import (
     Contour,
     contour,
 )
-from ashtune.reports.plot import plot
-from ashtune.space.space import Space
+from ashtune._src.reports.plot import plot
+from ashtune._src.space.space import Space
 from tests.reports.crowd import results_of
 
 SPACE = {"rate": Float("rate", (1e-4, 1.0), log=True), "momentum": (0.0, 1.0), "act": ["relu", "tanh"], "k": [7]}

@@ -6,14 +6,14 @@ from typing import Any
 import pytest
 from ConfigSpace import Float
 
-from ashtune.analysis.results import Results
-from ashtune.core.errors import SpaceError
-from ashtune.core.jobs import TrialId
-from ashtune.figures import parallel as module
-from ashtune.figures.columns import numbers
-from ashtune.figures.parallel import SPREAD
-from ashtune.reports.plot import plot
-from ashtune.space.space import Space
+from ashtune._src.analysis.results import Results
+from ashtune._src.core.errors import SpaceError
+from ashtune._src.core.jobs import TrialId
+from ashtune._src.figures import parallel as module
+from ashtune._src.figures.columns import numbers
+from ashtune._src.figures.parallel import SPREAD
+from ashtune._src.reports.plot import plot
+from ashtune._src.space.space import Space
 from tests.reports.crowd import (
     SPACE,
     THREE,

@@ -7,14 +7,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ashtune.analysis.curves import MOST, Curves
-from ashtune.analysis.sampling import scattered
-from ashtune.analysis.trials import curves_dataframe
-from ashtune.core.events import JobFinished, JobPaused
-from ashtune.core.jobs import Goal, TrialId, WorkerId
-from ashtune.core.ladder import Ladder
-from ashtune.figures import curves as module
-from ashtune.reports.plot import plot
+from ashtune._src.analysis.curves import MOST, Curves
+from ashtune._src.analysis.sampling import scattered
+from ashtune._src.analysis.trials import curves_dataframe
+from ashtune._src.core.events import JobFinished, JobPaused
+from ashtune._src.core.jobs import Goal, TrialId, WorkerId
+from ashtune._src.core.ladder import Ladder
+from ashtune._src.figures import curves as module
+from ashtune._src.reports.plot import plot
 from tests.helpers.made_up import ACCURACY, MadeUpStudy
 from tests.reports.crowd import LOSS, MANY, RUNGS, crowd, crowd_loss
 

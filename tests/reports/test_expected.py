@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ashtune.analysis.counts import RungTally
-from ashtune.analysis.expected import Expected, expected
-from ashtune.core.ladder import Ladder
-from ashtune.schedulers.registry import view_of
+from ashtune._src.analysis.counts import RungTally
+from ashtune._src.analysis.expected import Expected, expected
+from ashtune._src.core.ladder import Ladder
+from ashtune._src.schedulers.registry import view_of
 from tests.helpers.made_up import ACCURACY
 
 LADDER = Ladder.from_above(27, 3, 9)

@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 
-from ashtune.analysis.loading import Outcome, StudyInfo
-from ashtune.analysis.tally import Tally
-from ashtune.core.ladder import Ladder
-from ashtune.reports.glance import Glance, glance, glance_html, glance_text
-from ashtune.reports.page import html
-from ashtune.reports.sections import ReportedStudy, Section
+from ashtune._src.analysis.loading import Outcome, StudyInfo
+from ashtune._src.analysis.tally import Tally
+from ashtune._src.core.ladder import Ladder
+from ashtune._src.reports.glance import Glance, glance, glance_html, glance_text
+from ashtune._src.reports.page import html
+from ashtune._src.reports.sections import ReportedStudy, Section
 from ashtune.testing.sections import Parts, check_section
 from tests.helpers.made_up import ACCURACY, SPACE, MadeUpStudy, settings_of
 

@@ -9,15 +9,23 @@ from typing import Any
 import msgspec
 import pytest
 
-from ashtune.api.study import Study
-from ashtune.cli.main import main
-from ashtune.core.events import Event, JobFailed, JobFinished, SessionStarted, TrialStarted, WorkerJoined, WorkerLost
-from ashtune.core.jobs import Goal
-from ashtune.core.ladder import Ladder
-from ashtune.space.space import Space
-from ashtune.study.journal import NAME
-from ashtune.study.journal_writer import Journal, create
-from ashtune.study.settings import Settings
+from ashtune._src.api.study import Study
+from ashtune._src.cli.main import main
+from ashtune._src.core.events import (
+    Event,
+    JobFailed,
+    JobFinished,
+    SessionStarted,
+    TrialStarted,
+    WorkerJoined,
+    WorkerLost,
+)
+from ashtune._src.core.jobs import Goal
+from ashtune._src.core.ladder import Ladder
+from ashtune._src.space.space import Space
+from ashtune._src.study.journal import NAME
+from ashtune._src.study.journal_writer import Journal, create
+from ashtune._src.study.settings import Settings
 from ashtune.testing.sections import HOSTILE, Parts, strings_of
 from tests.helpers.chromium import CHROMIUM, Visit
 from tests.helpers.made_up import MadeUpStudy

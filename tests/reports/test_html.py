@@ -5,8 +5,8 @@ import re
 
 from rich.table import Table
 
-from ashtune.reports.page import html
-from ashtune.reports.plot import blank, go
+from ashtune._src.reports.page import html
+from ashtune._src.reports.plot import blank, go
 
 EVIL = "</script><script>alert(1)</script><img src=x onerror=alert(2)>"
 

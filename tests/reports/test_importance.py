@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 from ConfigSpace import ConfigurationSpace, EqualsCondition, Float
 
-from ashtune.analysis.results import Results
-from ashtune.core.events import JobFailed, JobFinished
-from ashtune.core.jobs import TrialId, WorkerId
-from ashtune.figures import importance as module
-from ashtune.figures.importance import Importance, Weight, importance
-from ashtune.figures.looks import BLUE, GREY
-from ashtune.reports.plot import plot
-from ashtune.space.space import Space
+from ashtune._src.analysis.results import Results
+from ashtune._src.core.events import JobFailed, JobFinished
+from ashtune._src.core.jobs import TrialId, WorkerId
+from ashtune._src.figures import importance as module
+from ashtune._src.figures.importance import Importance, Weight, importance
+from ashtune._src.figures.looks import BLUE, GREY
+from ashtune._src.reports.plot import plot
+from ashtune._src.space.space import Space
 from tests.helpers.made_up import tell
 from tests.reports.crowd import CROWD_SPACE, LOSS, MANY, crowd, crowd_configuration
 

@@ -3,11 +3,11 @@
 import itertools
 from typing import Any
 
-from ashtune.analysis.tally import Tally
-from ashtune.core.jobs import Goal
-from ashtune.core.ladder import Ladder
-from ashtune.figures import ladder as module
-from ashtune.reports.plot import plot
+from ashtune._src.analysis.tally import Tally
+from ashtune._src.core.jobs import Goal
+from ashtune._src.core.ladder import Ladder
+from ashtune._src.figures import ladder as module
+from ashtune._src.reports.plot import plot
 from tests.helpers.made_up import ACCURACY, MadeUpStudy
 
 LADDER = Ladder(1, 27, 3)

@@ -13,16 +13,16 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.console import Console
 
-from ashtune.analysis.expected import estimate
-from ashtune.analysis.loading import StudyInfo
-from ashtune.analysis.tally import Tally
-from ashtune.core.events import JobFailed, SessionStarted, StopRequested
-from ashtune.core.jobs import TrialId, WorkerId
-from ashtune.core.ladder import Ladder
-from ashtune.figures.looks import TRIALS
-from ashtune.reports.terminal.frame import Frame
-from ashtune.reports.terminal.live import Display, LiveDisplay, PlainDisplay, display_for
-from ashtune.reports.terminal.text import Visible
+from ashtune._src.analysis.expected import estimate
+from ashtune._src.analysis.loading import StudyInfo
+from ashtune._src.analysis.tally import Tally
+from ashtune._src.core.events import JobFailed, SessionStarted, StopRequested
+from ashtune._src.core.jobs import TrialId, WorkerId
+from ashtune._src.core.ladder import Ladder
+from ashtune._src.figures.looks import TRIALS
+from ashtune._src.reports.terminal.frame import Frame
+from ashtune._src.reports.terminal.live import Display, LiveDisplay, PlainDisplay, display_for
+from ashtune._src.reports.terminal.text import Visible
 from tests.helpers.made_up import ACCURACY, MadeUpStudy, tell
 
 LADDER = Ladder(1, 64, 2)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import ashtune
-from ashtune.figures import looks
+from ashtune._src.figures import looks
 
 PACKAGE = Path(ashtune.__file__).parent
 COLOR = re.compile(r"#[0-9a-fA-F]{6}\b|\brgba?\(\s*\d|\bhsla?\(\s*\d")

@@ -9,16 +9,16 @@ import msgspec
 import pytest
 from scipy.stats import fisher_exact
 
-from ashtune.api.study import Study
-from ashtune.core.events import Event, JobFailed, JobFinished, SessionStarted, TrialStarted, WorkerJoined
-from ashtune.core.ladder import Ladder
-from ashtune.core.orders import Train, TrialPromoted
-from ashtune.reports.model import Comparison, Shares, comparison_of
-from ashtune.search.origins import Sort
-from ashtune.search.promotions import Promotions, Ratio
-from ashtune.study.factory import build_controller
-from ashtune.study.journal import NAME
-from ashtune.study.journal_writer import Journal, create
+from ashtune._src.api.study import Study
+from ashtune._src.core.events import Event, JobFailed, JobFinished, SessionStarted, TrialStarted, WorkerJoined
+from ashtune._src.core.ladder import Ladder
+from ashtune._src.core.orders import Train, TrialPromoted
+from ashtune._src.reports.model import Comparison, Shares, comparison_of
+from ashtune._src.search.origins import Sort
+from ashtune._src.search.promotions import Promotions, Ratio
+from ashtune._src.study.factory import build_controller
+from ashtune._src.study.journal import NAME
+from ashtune._src.study.journal_writer import Journal, create
 from tests.helpers.made_up import settings_of
 
 LADDER = Ladder(1, 3, 3)

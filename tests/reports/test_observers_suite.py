@@ -6,19 +6,19 @@ from typing import Any, get_args
 
 import pytest
 
-from ashtune.analysis.audit import Audit
-from ashtune.analysis.best_so_far import BestSoFar
-from ashtune.analysis.curves import Curves
-from ashtune.analysis.results import Results
-from ashtune.analysis.tally import Tally
-from ashtune.analysis.timeline import Timeline
-from ashtune.analysis.timeline_times import time_shares
-from ashtune.analysis.trials import Trials
-from ashtune.core.events import Event, JobFinished, WorkerLost
-from ashtune.core.observer import Observer
-from ashtune.core.orders import Followed, Train, TrialFailed
+from ashtune._src.analysis.audit import Audit
+from ashtune._src.analysis.best_so_far import BestSoFar
+from ashtune._src.analysis.curves import Curves
+from ashtune._src.analysis.results import Results
+from ashtune._src.analysis.tally import Tally
+from ashtune._src.analysis.timeline import Timeline
+from ashtune._src.analysis.timeline_times import time_shares
+from ashtune._src.analysis.trials import Trials
+from ashtune._src.core.events import Event, JobFinished, WorkerLost
+from ashtune._src.core.observer import Observer
+from ashtune._src.core.orders import Followed, Train, TrialFailed
+from ashtune._src.schedulers.registry import view_of
 from ashtune.observers import CsvLog
-from ashtune.schedulers.registry import view_of
 from ashtune.testing.observers import GOAL, LADDER, SEEDS, History, Observed, ObserverSuite
 
 

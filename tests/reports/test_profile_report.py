@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from ashtune.core.events import JobFailed, TrialReleased
-from ashtune.core.jobs import Goal, TrialId, WorkerId
-from ashtune.reports.profile import (
+from ashtune._src.core.events import JobFailed, TrialReleased
+from ashtune._src.core.jobs import Goal, TrialId, WorkerId
+from ashtune._src.reports.profile import (
     Profile,
     flame_graph,
     flat_profile,
@@ -18,11 +18,11 @@ from ashtune.reports.profile import (
     profile_view,
     profile_words,
 )
-from ashtune.reports.terminal.text import as_text
-from ashtune.study.journal import NAME as JOURNAL
-from ashtune.study.journal_writer import Journal, create
-from ashtune.study.settings import Settings
-from ashtune.training.profiling import Stack, WorkerProfile, write_profile
+from ashtune._src.reports.terminal.text import as_text
+from ashtune._src.study.journal import NAME as JOURNAL
+from ashtune._src.study.journal_writer import Journal, create
+from ashtune._src.study.settings import Settings
+from ashtune._src.training.profiling import Stack, WorkerProfile, write_profile
 
 SETTINGS = Settings(
     ashtune="", created=0.0, name="train", goal=Goal("loss", "min"), scheduler={"kind": "ash"}, rungs=(1,), kept=(),

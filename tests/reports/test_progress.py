@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ashtune.analysis.best_so_far import BestSoFar
-from ashtune.analysis.tally import Tally
-from ashtune.core.events import Event, JobFinished, JobPaused, SessionStarted, TrialWithdrawn
-from ashtune.core.jobs import Goal, TrialId, WorkerId
-from ashtune.core.ladder import Ladder
-from ashtune.figures import best as module
-from ashtune.reports.plot import plot
+from ashtune._src.analysis.best_so_far import BestSoFar
+from ashtune._src.analysis.tally import Tally
+from ashtune._src.core.events import Event, JobFinished, JobPaused, SessionStarted, TrialWithdrawn
+from ashtune._src.core.jobs import Goal, TrialId, WorkerId
+from ashtune._src.core.ladder import Ladder
+from ashtune._src.figures import best as module
+from ashtune._src.reports.plot import plot
 from tests.helpers.made_up import ACCURACY, MadeUpStudy
 from tests.reports.crowd import LOSS
 

@@ -6,20 +6,20 @@ from pathlib import Path
 
 import pytest
 
-from ashtune.analysis.loading import Outcome, StudyReader
-from ashtune.api.study import Study
-from ashtune.core.ladder import Ladder
-from ashtune.reports.report import BUILT_IN, sections, summary
-from ashtune.reports.sections import ReportedStudy
-from ashtune.reports.terminal.text import as_text
+from ashtune._src.analysis.loading import Outcome, StudyReader
+from ashtune._src.api.study import Study
+from ashtune._src.core.ladder import Ladder
+from ashtune._src.reports.report import BUILT_IN, sections, summary
+from ashtune._src.reports.sections import ReportedStudy
+from ashtune._src.reports.terminal.text import as_text
 from tests.helpers.made_up import MadeUpStudy, write_journal
 
 LADDER = Ladder(1, 8, 2)
 MODULE = """
 from ashtune.observers import Observer
-from ashtune.reports.plot import blank
-from ashtune.reports.page import html
-from ashtune.reports.sections import Section
+from ashtune._src.reports.plot import blank
+from ashtune._src.reports.page import html
+from ashtune._src.reports.sections import Section
 
 
 class Workers(Observer):
@@ -114,7 +114,7 @@ LEFT_OUT = {
     "unknown": ("figure-timeline", "object", "object"),
     "absent": ("it cannot be imported (ModuleNotFoundError: No module named 'nowhere')",) * 3,
     "best (sections_of_others:Good)": ("a section of ashtune is called best; give another name",) * 3,
-    "number": ("is no section; derive its class from ashtune.reports.sections.Section",) * 3,
+    "number": ("is no section; derive its class from ashtune._src.reports.sections.Section",) * 3,
 }
 """What is said of each on the page, in the terminal and in JSON."""
 

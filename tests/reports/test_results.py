@@ -6,13 +6,13 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ashtune.analysis.results import Results
-from ashtune.analysis.trials import Trials
-from ashtune.core.events import JobFailed, JobFinished, TrialWithdrawn, WorkerLost
-from ashtune.core.jobs import Goal, TrialId, WorkerId
-from ashtune.core.ladder import Ladder
-from ashtune.figures.columns import numbers
-from ashtune.space.space import Space
+from ashtune._src.analysis.results import Results
+from ashtune._src.analysis.trials import Trials
+from ashtune._src.core.events import JobFailed, JobFinished, TrialWithdrawn, WorkerLost
+from ashtune._src.core.jobs import Goal, TrialId, WorkerId
+from ashtune._src.core.ladder import Ladder
+from ashtune._src.figures.columns import numbers
+from ashtune._src.space.space import Space
 from tests.helpers.made_up import ACCURACY, MadeUpStudy, tell
 
 LADDER = Ladder(1, 9, 3)

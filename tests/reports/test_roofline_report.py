@@ -6,9 +6,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from ashtune.core.errors import SettingsError
-from ashtune.performance.roofline import Cache, Placement, Roof, Roofs, Step, place
-from ashtune.reports.roofline import (
+from ashtune._src.core.errors import SettingsError
+from ashtune._src.performance.roofline import Cache, Placement, Roof, Roofs, Step, place
+from ashtune._src.reports.roofline import (
     Placed,
     diagnosis,
     keep,
@@ -18,7 +18,7 @@ from ashtune.reports.roofline import (
     roofline_words,
     stored_roofline,
 )
-from ashtune.training.fused.dry_run import Sizing
+from ashtune._src.training.fused.dry_run import Sizing
 
 XEON = Roof(peak=537.6e9, bandwidth=76.8e9)
 LAPTOP = Roofs(

@@ -3,14 +3,14 @@
 import msgspec
 import pytest
 
-from ashtune.analysis.tally import Tally
-from ashtune.core.events import ProgramCompiled
-from ashtune.core.jobs import WorkerId
-from ashtune.core.ladder import Ladder
-from ashtune.reports.plan import plan, plan_view
-from ashtune.reports.terminal.text import as_text
-from ashtune.reports.times import rung_records, rung_table, time_line
-from ashtune.schedulers.registry import view_of
+from ashtune._src.analysis.tally import Tally
+from ashtune._src.core.events import ProgramCompiled
+from ashtune._src.core.jobs import WorkerId
+from ashtune._src.core.ladder import Ladder
+from ashtune._src.reports.plan import plan, plan_view
+from ashtune._src.reports.terminal.text import as_text
+from ashtune._src.reports.times import rung_records, rung_table, time_line
+from ashtune._src.schedulers.registry import view_of
 from tests.helpers.made_up import ACCURACY, MadeUpStudy
 
 

@@ -2,11 +2,11 @@
 
 import pytest
 
-from ashtune.analysis.timeline import Timeline
-from ashtune.analysis.timeline_times import time_shares
-from ashtune.core.ladder import Ladder
-from ashtune.figures.workers import rungs_figure
-from ashtune.reports.plot import plot
+from ashtune._src.analysis.timeline import Timeline
+from ashtune._src.analysis.timeline_times import time_shares
+from ashtune._src.core.ladder import Ladder
+from ashtune._src.figures.workers import rungs_figure
+from ashtune._src.reports.plot import plot
 from tests.helpers.made_up import MadeUpStudy
 
 

@@ -5,9 +5,9 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ashtune.analysis.sampling import Pool, best_and_sampled, sampled, scattered, thinned
-from ashtune.core.jobs import TrialId
-from ashtune.figures.axes import view
+from ashtune._src.analysis.sampling import Pool, best_and_sampled, sampled, scattered, thinned
+from ashtune._src.core.jobs import TrialId
+from ashtune._src.figures.axes import view
 
 TRIALS = [TrialId(number) for number in range(1000)]
 

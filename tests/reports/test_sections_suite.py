@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from rich.text import Text
 
-from ashtune.core.plaintext import visible
-from ashtune.reports.page import html
-from ashtune.reports.report import BUILT_IN
-from ashtune.reports.sections import Section
+from ashtune._src.core.plaintext import visible
+from ashtune._src.reports.page import html
+from ashtune._src.reports.report import BUILT_IN
+from ashtune._src.reports.sections import Section
 from ashtune.testing.sections import check_section
 
 

@@ -5,14 +5,14 @@ from typing import Any
 
 import pytest
 
-from ashtune.analysis.results import Results
-from ashtune.core.events import JobFailed
-from ashtune.core.jobs import TrialId, WorkerId
-from ashtune.figures.columns import SPREAD
-from ashtune.figures.looks import rung_colors
-from ashtune.figures.slices import PANELS, Slices, slice_figure, slices
-from ashtune.reports.plot import plot
-from ashtune.space.space import Space
+from ashtune._src.analysis.results import Results
+from ashtune._src.core.events import JobFailed
+from ashtune._src.core.jobs import TrialId, WorkerId
+from ashtune._src.figures.columns import SPREAD
+from ashtune._src.figures.looks import rung_colors
+from ashtune._src.figures.slices import PANELS, Slices, slice_figure, slices
+from ashtune._src.reports.plot import plot
+from ashtune._src.space.space import Space
 from tests.helpers.made_up import tell
 from tests.reports.crowd import SPACE, THREE, results_of
 

@@ -9,17 +9,17 @@ from typing import Any
 import msgspec
 import pytest
 
-from ashtune.analysis.loading import Outcome, StudyInfo, StudyReader
-from ashtune.analysis.tally import Tally
-from ashtune.api.study import Study
-from ashtune.core.ladder import Ladder
-from ashtune.core.observer import Observer
-from ashtune.reports import report
-from ashtune.reports.sections import ReportedStudy
-from ashtune.reports.terminal.text import as_text
-from ashtune.study import replay
-from ashtune.study.journal import NAME
-from ashtune.study.journal_writer import Journal, create
+from ashtune._src.analysis.loading import Outcome, StudyInfo, StudyReader
+from ashtune._src.analysis.tally import Tally
+from ashtune._src.api.study import Study
+from ashtune._src.core.ladder import Ladder
+from ashtune._src.core.observer import Observer
+from ashtune._src.reports import report
+from ashtune._src.reports.sections import ReportedStudy
+from ashtune._src.reports.terminal.text import as_text
+from ashtune._src.study import replay
+from ashtune._src.study.journal import NAME
+from ashtune._src.study.journal_writer import Journal, create
 from tests.helpers.made_up import ACCURACY, SPACE, MadeUpStudy, settings_of
 
 LADDER = Ladder(1, 16, 2)

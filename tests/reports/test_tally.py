@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ashtune.analysis.tally import Tally
-from ashtune.core.events import (
+from ashtune._src.analysis.tally import Tally
+from ashtune._src.core.events import (
     Event,
     JobFailed,
     JobFinished,
@@ -22,9 +22,9 @@ from ashtune.core.events import (
     WorkerJoined,
     WorkerLost,
 )
-from ashtune.core.jobs import Goal, TrialId, WorkerId
-from ashtune.core.ladder import Ladder
-from ashtune.core.orders import Release, Train, TrialPromoted
+from ashtune._src.core.jobs import Goal, TrialId, WorkerId
+from ashtune._src.core.ladder import Ladder
+from ashtune._src.core.orders import Release, Train, TrialPromoted
 from tests.helpers.made_up import ACCURACY, MadeUpStudy, Notice, tell
 
 LADDER = Ladder(1, 8, 2)

@@ -9,13 +9,13 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from ashtune.analysis.timeline import ENDINGS, Timeline, Work
-from ashtune.analysis.timeline_times import (
+from ashtune._src.analysis.timeline import ENDINGS, Timeline, Work
+from ashtune._src.analysis.timeline_times import (
     decision_latency,
     rung_times,
     time_shares,
 )
-from ashtune.core.events import (
+from ashtune._src.core.events import (
     Event,
     JobFailed,
     JobFinished,
@@ -28,13 +28,13 @@ from ashtune.core.events import (
     WorkerJoined,
     WorkerLost,
 )
-from ashtune.core.jobs import TrialId, WorkerId
-from ashtune.core.ladder import Ladder
-from ashtune.core.orders import Followed, Release, Train
-from ashtune.figures import workers as module
-from ashtune.reports.plot import plot
-from ashtune.reports.terminal.text import as_text
-from ashtune.reports.times import time_findings, time_shares_table
+from ashtune._src.core.jobs import TrialId, WorkerId
+from ashtune._src.core.ladder import Ladder
+from ashtune._src.core.orders import Followed, Release, Train
+from ashtune._src.figures import workers as module
+from ashtune._src.reports.plot import plot
+from ashtune._src.reports.terminal.text import as_text
+from ashtune._src.reports.times import time_findings, time_shares_table
 from tests.helpers.made_up import MadeUpStudy, Notice
 
 LADDER = Ladder(1, 4, 2)

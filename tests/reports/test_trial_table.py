@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ashtune.analysis.trials import Trials, curves_dataframe
-from ashtune.core.events import (
+from ashtune._src.analysis.trials import Trials, curves_dataframe
+from ashtune._src.core.events import (
     Event,
     JobFailed,
     JobFinished,
@@ -14,8 +14,8 @@ from ashtune.core.events import (
     TrialWithdrawn,
     WorkerLost,
 )
-from ashtune.core.jobs import TrialId, WorkerId
-from ashtune.core.ladder import Ladder
+from ashtune._src.core.jobs import TrialId, WorkerId
+from ashtune._src.core.ladder import Ladder
 from tests.helpers.made_up import MadeUpStudy, tell
 
 LADDER = Ladder(1, 4, 2)

@@ -4,9 +4,9 @@ import random
 
 from hypothesis import settings
 
-from ashtune.core.jobs import Job, Result
-from ashtune.core.ladder import Ladder
-from ashtune.schedulers.adaptive import AdaptiveAsh, AdaptiveMachine, cost_of_entry, safe_rung
+from ashtune._src.core.jobs import Job, Result
+from ashtune._src.core.ladder import Ladder
+from ashtune._src.schedulers.adaptive import AdaptiveAsh, AdaptiveMachine, cost_of_entry, safe_rung
 from ashtune.testing.oracles import Fact, Given, RecordedResult
 from ashtune.testing.schedulers import SETTINGS, check_scheduler
 from tests.helpers import oracles

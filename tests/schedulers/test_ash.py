@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ashtune.core.jobs import Job, Result, TrialId
-from ashtune.core.ladder import Ladder
-from ashtune.schedulers import ranking as rung_module
-from ashtune.schedulers.ash import AshMachine
-from ashtune.schedulers.ranking import Entry, OneLoss, QuotaRule
+from ashtune._src.core.jobs import Job, Result, TrialId
+from ashtune._src.core.ladder import Ladder
+from ashtune._src.schedulers import ranking as rung_module
+from ashtune._src.schedulers.ash import AshMachine
+from ashtune._src.schedulers.ranking import Entry, OneLoss, QuotaRule
 from ashtune.testing import oracles
 from ashtune.testing.oracles import Fact, Given, RecordedResult
 from ashtune.testing.schedulers import LADDERS, check_scheduler

@@ -4,9 +4,9 @@ import random
 
 import pytest
 
-from ashtune.core.jobs import Job, Result, TrialId
-from ashtune.core.ladder import Ladder
-from ashtune.schedulers.brackets import Bracket, BracketsMachine
+from ashtune._src.core.jobs import Job, Result, TrialId
+from ashtune._src.core.ladder import Ladder
+from ashtune._src.schedulers.brackets import Bracket, BracketsMachine
 
 
 def brackets(ladder: Ladder, models: int, trials: int | None = None) -> BracketsMachine:

@@ -6,9 +6,9 @@ import statistics
 
 import pytest
 
-from ashtune.core.jobs import Result
-from ashtune.core.ladder import Ladder
-from ashtune.schedulers.ash import AshMachine
+from ashtune._src.core.jobs import Result
+from ashtune._src.core.ladder import Ladder
+from ashtune._src.schedulers.ash import AshMachine
 
 pytestmark = pytest.mark.slow
 

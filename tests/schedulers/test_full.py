@@ -1,8 +1,8 @@
 """Full training against its oracle."""
 
-from ashtune.core.jobs import Job, Result, TrialId
-from ashtune.core.ladder import Ladder
-from ashtune.schedulers.full import FullMachine
+from ashtune._src.core.jobs import Job, Result, TrialId
+from ashtune._src.core.ladder import Ladder
+from ashtune._src.schedulers.full import FullMachine
 from ashtune.testing.schedulers import check_scheduler
 from tests.helpers import oracles
 

@@ -6,13 +6,13 @@ from functools import cache, partial
 import pytest
 from hypothesis import settings
 
-from ashtune.core.errors import SettingsError
-from ashtune.core.jobs import Job, Result, TrialId
-from ashtune.core.ladder import Ladder
-from ashtune.reports.plan import plan
-from ashtune.schedulers.hyperband import AsyncHyperband, Hyperband, hyperband_brackets
-from ashtune.schedulers.protocol import Machine, Scheduler
-from ashtune.schedulers.registry import SchedulerView
+from ashtune._src.core.errors import SettingsError
+from ashtune._src.core.jobs import Job, Result, TrialId
+from ashtune._src.core.ladder import Ladder
+from ashtune._src.reports.plan import plan
+from ashtune._src.schedulers.hyperband import AsyncHyperband, Hyperband, hyperband_brackets
+from ashtune._src.schedulers.protocol import Machine, Scheduler
+from ashtune._src.schedulers.registry import SchedulerView
 from ashtune.testing.schedulers import SETTINGS, check_scheduler
 from tests.helpers import oracles
 

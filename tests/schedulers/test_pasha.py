@@ -8,12 +8,12 @@ from functools import partial
 import pytest
 from hypothesis import settings
 
-from ashtune.core.errors import SettingsError
-from ashtune.core.jobs import Job, Result, TrialId
-from ashtune.core.ladder import Ladder
-from ashtune.schedulers import pasha
-from ashtune.schedulers.ash import AshMachine
-from ashtune.schedulers.pasha import Pasha, PashaMachine
+from ashtune._src.core.errors import SettingsError
+from ashtune._src.core.jobs import Job, Result, TrialId
+from ashtune._src.core.ladder import Ladder
+from ashtune._src.schedulers import pasha
+from ashtune._src.schedulers.ash import AshMachine
+from ashtune._src.schedulers.pasha import Pasha, PashaMachine
 from ashtune.testing.oracles import Fact, Given, RecordedResult
 from ashtune.testing.schedulers import SETTINGS, check_scheduler
 from tests.helpers import oracles

@@ -4,12 +4,12 @@ from fractions import Fraction
 
 import pytest
 
-from ashtune.core.errors import SettingsError
-from ashtune.core.jobs import Result
-from ashtune.core.ladder import Ladder
-from ashtune.schedulers.ash import Ash
-from ashtune.schedulers.ranking import QuotaRule
-from ashtune.schedulers.registry import SCHEDULERS
+from ashtune._src.core.errors import SettingsError
+from ashtune._src.core.jobs import Result
+from ashtune._src.core.ladder import Ladder
+from ashtune._src.schedulers.ash import Ash
+from ashtune._src.schedulers.ranking import QuotaRule
+from ashtune._src.schedulers.registry import SCHEDULERS
 from ashtune.testing.schedulers import check_scheduler
 from tests.helpers import oracles
 

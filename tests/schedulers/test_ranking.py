@@ -9,14 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ashtune.core.jobs import Job, Key, Losses, Result, TrialId, as_one
-from ashtune.core.ladder import Ladder
-from ashtune.core.order import front_of, preferred, ranked
-from ashtune.schedulers.ash import Ash
-from ashtune.schedulers.brackets import SuccessiveHalving
-from ashtune.schedulers.protocol import Machine, Scheduler
-from ashtune.schedulers.ranking import ManyLosses, QuotaRule
-from ashtune.schedulers.stopping import StoppingAsh
+from ashtune._src.core.jobs import Job, Key, Losses, Result, TrialId, as_one
+from ashtune._src.core.ladder import Ladder
+from ashtune._src.core.order import front_of, preferred, ranked
+from ashtune._src.schedulers.ash import Ash
+from ashtune._src.schedulers.brackets import SuccessiveHalving
+from ashtune._src.schedulers.protocol import Machine, Scheduler
+from ashtune._src.schedulers.ranking import ManyLosses, QuotaRule
+from ashtune._src.schedulers.stopping import StoppingAsh
 from ashtune.testing.oracles import Oracle, RecordedResult, ash
 from ashtune.testing.oracles import ranked as ranked_plainly
 from ashtune.testing.schedulers import SETTINGS, check_scheduler

@@ -11,15 +11,15 @@ from typing import Any
 import pytest
 
 import ashtune
-from ashtune.core.errors import SettingsError
-from ashtune.core.ladder import Ladder
-from ashtune.core.parts import Names
-from ashtune.schedulers.protocol import Rule, Scheduler
-from ashtune.schedulers.registry import SCHEDULERS, view_of
+from ashtune._src.core.errors import SettingsError
+from ashtune._src.core.ladder import Ladder
+from ashtune._src.core.parts import Names
+from ashtune._src.schedulers.protocol import Rule, Scheduler
+from ashtune._src.schedulers.registry import SCHEDULERS, view_of
 
 MODULE = """
-from ashtune.schedulers.protocol import Scheduler
-from ashtune.schedulers.ash import AshMachine
+from ashtune._src.schedulers.protocol import Scheduler
+from ashtune._src.schedulers.ash import AshMachine
 
 class Eager(Scheduler, frozen=True):
     share: float = 0.5
@@ -44,7 +44,7 @@ def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 
 
 FAILING = """
-from ashtune.schedulers.protocol import Scheduler
+from ashtune._src.schedulers.protocol import Scheduler
 
 class Failing(Scheduler, frozen=True):
     def build(self, ladder, trials, seed=0):

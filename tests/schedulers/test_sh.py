@@ -2,10 +2,10 @@
 
 import math
 
-from ashtune.core.jobs import Job, Result, TrialId
-from ashtune.core.ladder import Ladder
-from ashtune.schedulers.brackets import SuccessiveHalving
-from ashtune.schedulers.protocol import Machine
+from ashtune._src.core.jobs import Job, Result, TrialId
+from ashtune._src.core.ladder import Ladder
+from ashtune._src.schedulers.brackets import SuccessiveHalving
+from ashtune._src.schedulers.protocol import Machine
 from ashtune.testing.schedulers import BUDGETS, check_scheduler
 from tests.helpers import oracles
 

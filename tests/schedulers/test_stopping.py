@@ -4,10 +4,10 @@ import math
 
 import pytest
 
-from ashtune.core.jobs import Job, Result, TrialId
-from ashtune.core.ladder import Ladder
-from ashtune.schedulers import ranking as rung_module
-from ashtune.schedulers.stopping import StoppingMachine
+from ashtune._src.core.jobs import Job, Result, TrialId
+from ashtune._src.core.ladder import Ladder
+from ashtune._src.schedulers import ranking as rung_module
+from ashtune._src.schedulers.stopping import StoppingMachine
 from ashtune.testing.schedulers import check_scheduler
 from tests.helpers import oracles
 

@@ -23,8 +23,8 @@ from ConfigSpace import (
     OrdinalHyperparameter,
 )
 
-from ashtune.search import Space
-from ashtune.space.priors import Prior
+from ashtune._src.space.priors import Prior
+from ashtune._src.space.space import Space
 
 PLAIN = {type(None), bool, int, float, str, list}
 

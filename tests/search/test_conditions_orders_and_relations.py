@@ -11,14 +11,16 @@ import pytest
 
 import ashtune
 from ashtune import Choice, Ordered, When
-from ashtune.cli.loading import load_space
-from ashtune.core.errors import SettingsError, SpaceError, StudyError
-from ashtune.core.events import TrialStarted
-from ashtune.search import GridDesign, Random, Sobol, Space
-from ashtune.search.gp import GP
-from ashtune.search.mutation import take_steps
-from ashtune.study.journal import NAME, read_events
-from ashtune.study.objective_file import VALID
+from ashtune._src.cli.loading import load_space
+from ashtune._src.core.errors import SettingsError, SpaceError, StudyError
+from ashtune._src.core.events import TrialStarted
+from ashtune._src.search.gp import GP
+from ashtune._src.search.grid import GridDesign
+from ashtune._src.search.mutation import take_steps
+from ashtune._src.search.random import Random, Sobol
+from ashtune._src.space.space import Space
+from ashtune._src.study.journal import NAME, read_events
+from ashtune._src.study.objective_file import VALID
 from ashtune.testing.searches import check_design, check_proposer
 
 NESTED = {

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 import ashtune
-from ashtune.api import tuning
-from ashtune.core.events import TrialStarted
-from ashtune.driver.proposer_process import ProposerProcess
-from ashtune.schedulers.registry import SCHEDULERS
-from ashtune.study.journal import NAME, read_events, read_settings
+from ashtune._src.api import tuning
+from ashtune._src.core.events import TrialStarted
+from ashtune._src.driver.proposer_process import ProposerProcess
+from ashtune._src.schedulers.registry import SCHEDULERS
+from ashtune._src.study.journal import NAME, read_events, read_settings
 
 
 def train(trial: Any) -> None:

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_limits
 
-from ashtune.core.errors import SettingsError
-from ashtune.core.jobs import Job, Result, TrialId
-from ashtune.search.gaussian_process import GaussianProcess, Kernel
-from ashtune.search.gp import GP, GPProposer
-from ashtune.search.random import Random
-from ashtune.space.space import Space
+from ashtune._src.core.errors import SettingsError
+from ashtune._src.core.jobs import Job, Result, TrialId
+from ashtune._src.search.gaussian_process import GaussianProcess, Kernel
+from ashtune._src.search.gp import GP, GPProposer
+from ashtune._src.search.random import Random
+from ashtune._src.space.space import Space
 from ashtune.testing.searches import check_proposer
 from tests.search.spaces import conditional, finite_conditional, of_every_kind
 
@@ -80,7 +80,7 @@ def test_equal_rows_without_noise_have_a_process() -> None:
 
 
 def test_the_gradient_of_the_fit_is_that_of_differences() -> None:
-    from ashtune.search.gaussian_process import _improbability, _squares
+    from ashtune._src.search.gaussian_process import _improbability, _squares
 
     rows, values = data(30, 4)
     rows[:, 2] = np.round(rows[:, 2])
@@ -171,7 +171,7 @@ def test_of_two_equally_good_regions_it_prefers_the_cheaper() -> None:
 
 @pytest.mark.parametrize("price", [0.25, 0.5, 2.0])
 def test_the_score_of_a_point_is_divided_by_its_seconds_to_the_power_of_the_price(price: float) -> None:
-    from ashtune.search.gp import _View
+    from ashtune._src.search.gp import _View
 
     def scores(price: float) -> Any:
         proposer = GPProposer(GP(price=price), Space.parse({"x": (0.0, 1.0)}), 0, 9)

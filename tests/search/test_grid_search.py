@@ -7,8 +7,9 @@ from ConfigSpace import Float, Integer
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ashtune.core.errors import AshtuneError, SpaceError
-from ashtune.search import Grid, GridDesign, Space
+from ashtune._src.core.errors import AshtuneError, SpaceError
+from ashtune._src.search.grid import Grid, GridDesign
+from ashtune._src.space.space import Space
 from tests.search.spaces import conditional, finite_conditional, fits_conditional
 
 

@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
-from ashtune.search import GridDesign, Grouped, Random, Space
-from ashtune.search.arranged import BLOCK, LONGEST_RUN
+from ashtune._src.search.arranged import BLOCK, LONGEST_RUN, Grouped
+from ashtune._src.search.grid import GridDesign
+from ashtune._src.search.random import Random
+from ashtune._src.space.space import Space
 
 SPACE = Space.parse({"rate": (0.0, 1.0), "width": [16, 32, 64], "names": [["a", "b"], ["c"]]})
 KIND = ("width", "names")

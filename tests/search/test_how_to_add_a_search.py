@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from ashtune.analysis.loading import StudyReader
-from ashtune.core.events import TrialStarted
-from ashtune.study.journal import NAME, read_events
+from ashtune._src.analysis.loading import StudyReader
+from ashtune._src.core.events import TrialStarted
+from ashtune._src.study.journal import NAME, read_events
 from tests.helpers.how_to import Page
 
 pytestmark = [pytest.mark.thorough, pytest.mark.slow]
@@ -55,5 +55,5 @@ def test_its_script_tunes_with_the_design_and_its_command_with_the_proposer(page
 
 def test_its_entry_point_makes_a_name_of_it(page: Page) -> None:
     name = page.install()
-    code = f"from ashtune.search.registry import SEARCHES; print(SEARCHES.record(SEARCHES.part({name!r})))"
+    code = f"from ashtune._src.search.registry import SEARCHES; print(SEARCHES.record(SEARCHES.part({name!r})))"
     assert page.run("-c", code) == "{'kind': 'mirrored'}\n"

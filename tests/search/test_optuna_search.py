@@ -11,15 +11,15 @@ from typing import Any
 import pytest
 
 import ashtune
-from ashtune.core.errors import SettingsError
-from ashtune.core.events import TrialStarted
-from ashtune.core.jobs import Job, Result, TrialId
-from ashtune.search.optuna_search import OptunaSearch
-from ashtune.search.protocol import Proposer
-from ashtune.search.random import Random
-from ashtune.search.registry import SEARCHES
-from ashtune.space.space import Space
-from ashtune.study.journal import NAME, read_events
+from ashtune._src.core.errors import SettingsError
+from ashtune._src.core.events import TrialStarted
+from ashtune._src.core.jobs import Job, Result, TrialId
+from ashtune._src.search.optuna_search import OptunaSearch
+from ashtune._src.search.protocol import Proposer
+from ashtune._src.search.random import Random
+from ashtune._src.search.registry import SEARCHES
+from ashtune._src.space.space import Space
+from ashtune._src.study.journal import NAME, read_events
 from ashtune.testing.searches import check_proposer
 from tests.search.spaces import conditional, finite_conditional, of_every_kind
 
@@ -278,9 +278,8 @@ def test_without_optuna_one_line_says_what_to_install(monkeypatch: pytest.Monkey
 
 
 def test_help_and_the_names_of_searches_import_no_optuna() -> None:
-    code = (
-        "import sys, ashtune.search.registry, ashtune.cli.main; ashtune.OptunaSearch(); print('optuna' in sys.modules)"
-    )
+    modules = "ashtune._src.search.registry, ashtune._src.cli.main"
+    code = f"import sys, {modules}; ashtune.OptunaSearch(); print('optuna' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"
 

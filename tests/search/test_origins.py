@@ -2,7 +2,7 @@
 
 import pytest
 
-from ashtune.search.origins import FAILED, NOT_READY, REPLACED, Sort, sort_of
+from ashtune._src.search.origins import FAILED, NOT_READY, REPLACED, Sort, sort_of
 
 
 @pytest.mark.parametrize(

@@ -8,12 +8,13 @@ import pytest
 from ConfigSpace import Categorical, ConfigurationSpace, Float
 
 import ashtune
-from ashtune.core.errors import SpaceError
-from ashtune.core.jobs import Job, Result, TrialId
-from ashtune.search import Random, Sobol, Space
-from ashtune.search.gp import BELIEF, GP, GPProposer, _View
-from ashtune.search.grid import Grid
-from ashtune.space.priors import CHOICE_SHARE, DEVIATION, SHARE, Prior
+from ashtune._src.core.errors import SpaceError
+from ashtune._src.core.jobs import Job, Result, TrialId
+from ashtune._src.search.gp import BELIEF, GP, GPProposer, _View
+from ashtune._src.search.grid import Grid
+from ashtune._src.search.random import Random, Sobol
+from ashtune._src.space.priors import CHOICE_SHARE, DEVIATION, SHARE, Prior
+from ashtune._src.space.space import Space
 from ashtune.testing.searches import check_proposer
 from tests.search.spaces import with_priors
 

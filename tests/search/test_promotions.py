@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import fisher_exact
 
-from ashtune.core.events import Event, JobFinished, TrialStarted, TrialWithdrawn
-from ashtune.core.jobs import TrialId
-from ashtune.core.orders import TrialFailed, TrialPromoted
-from ashtune.search.origins import Sort
-from ashtune.search.promotions import STRETCH, Promotions, Stretch, chances, ratio_of
+from ashtune._src.core.events import Event, JobFinished, TrialStarted, TrialWithdrawn
+from ashtune._src.core.jobs import TrialId
+from ashtune._src.core.orders import TrialFailed, TrialPromoted
+from ashtune._src.search.origins import Sort
+from ashtune._src.search.promotions import STRETCH, Promotions, Stretch, chances, ratio_of
 
 MODEL = (Sort.MODEL,)
 

@@ -8,13 +8,16 @@ from typing import Any
 
 import pytest
 
-from ashtune.core.events import JobFinished, TrialStarted, TrialWithdrawn
-from ashtune.core.jobs import Constraint, Goal, Job, Result, TrialId, WorkerId
-from ashtune.core.orders import Train, TrialFailed
-from ashtune.search import Design, Proposal, Proposer, Search, Sobol, Space, proposals
-from ashtune.search.mutation import Mutation
-from ashtune.search.proposals import Proposals
-from ashtune.study.configurations import Configurations
+from ashtune._src.core.events import JobFinished, TrialStarted, TrialWithdrawn
+from ashtune._src.core.jobs import Constraint, Goal, Job, Result, TrialId, WorkerId
+from ashtune._src.core.orders import Train, TrialFailed
+from ashtune._src.search import proposals
+from ashtune._src.search.mutation import Mutation
+from ashtune._src.search.proposals import Proposals
+from ashtune._src.search.protocol import Design, Proposal, Proposer, Search
+from ashtune._src.search.random import Sobol
+from ashtune._src.space.space import Space
+from ashtune._src.study.configurations import Configurations
 from ashtune.testing.searches import check_proposer
 from tests.search.spaces import conditional, finite_conditional, of_every_kind
 

@@ -19,9 +19,9 @@ from ConfigSpace import (
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ashtune.core.errors import SpaceError
-from ashtune.search import Random, Space
-from ashtune.search.random import BLOCK
+from ashtune._src.core.errors import SpaceError
+from ashtune._src.search.random import BLOCK, Random
+from ashtune._src.space.space import Space
 from tests.search.spaces import PLAIN, conditional, finite_conditional, fits_conditional, of_every_kind
 
 ENDLESS = of_every_kind()

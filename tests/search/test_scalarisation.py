@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ashtune.core.jobs import Job, Result, TrialId
-from ashtune.core.order import is_as_good
-from ashtune.search.gp import GP
-from ashtune.search.mutation import Mutation
-from ashtune.search.scalarisation import AUGMENTED, scalarise, weights_for
-from ashtune.space.space import Space
+from ashtune._src.core.jobs import Job, Result, TrialId
+from ashtune._src.core.order import is_as_good
+from ashtune._src.search.gp import GP
+from ashtune._src.search.mutation import Mutation
+from ashtune._src.search.scalarisation import AUGMENTED, scalarise, weights_for
+from ashtune._src.space.space import Space
 
 SPACE = {"x": (0.0, 1.0), "y": (0.0, 1.0)}
 losses = st.lists(st.tuples(st.floats(-9, 9), st.floats(-9, 9)), min_size=1, max_size=20)

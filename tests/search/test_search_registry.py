@@ -8,14 +8,17 @@ from typing import Any
 import pytest
 
 import ashtune
-from ashtune.analysis.loading import StudyReader
-from ashtune.core.errors import AshtuneError, SettingsError
-from ashtune.search import Grid, Random, Search, Space
-from ashtune.search.registry import SEARCHES
-from ashtune.study.factory import build_configurations
+from ashtune._src.analysis.loading import StudyReader
+from ashtune._src.core.errors import AshtuneError, SettingsError
+from ashtune._src.search.grid import Grid
+from ashtune._src.search.protocol import Search
+from ashtune._src.search.random import Random
+from ashtune._src.search.registry import SEARCHES
+from ashtune._src.space.space import Space
+from ashtune._src.study.factory import build_configurations
 
 MODULE = """
-from ashtune.search import Search
+from ashtune._src.search.protocol import Search
 
 
 class Corners:

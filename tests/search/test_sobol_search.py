@@ -20,8 +20,9 @@ from ConfigSpace import (
 )
 from scipy.stats import qmc
 
-from ashtune.search import Random, Search, Sobol, Space
-from ashtune.search.random import BLOCK
+from ashtune._src.search.protocol import Search
+from ashtune._src.search.random import BLOCK, Random, Sobol
+from ashtune._src.space.space import Space
 from tests.search.spaces import conditional, fits_conditional
 
 SQUARE = Space.parse({"x": (0.0, 1.0), "y": (0.0, 1.0), "z": (0.0, 1.0)})

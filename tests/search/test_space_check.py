@@ -5,8 +5,11 @@ import math
 import numpy as np
 import pytest
 
-from ashtune.core.errors import SpaceError
-from ashtune.search import Enqueued, GridDesign, Grouped, Random, Space
+from ashtune._src.core.errors import SpaceError
+from ashtune._src.search.arranged import Enqueued, Grouped
+from ashtune._src.search.grid import GridDesign
+from ashtune._src.search.random import Random
+from ashtune._src.space.space import Space
 from tests.search.spaces import conditional
 
 SPACE = Space.parse({"lr": (1e-4, 1.0), "n": (1, 8), "c": [None, "a", (1, 2), 3], "k": 9})

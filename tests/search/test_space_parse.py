@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from ConfigSpace import ConfigurationSpace, Constant, Float
 
-from ashtune.core.errors import SpaceError
-from ashtune.search import Random, Space
-from ashtune.space.parsing import Ordered, When
+from ashtune._src.core.errors import SpaceError
+from ashtune._src.search.random import Random
+from ashtune._src.space.parsing import Ordered, When
+from ashtune._src.space.space import Space
 from tests.search.spaces import conditional, of_every_kind
 
 
@@ -128,7 +129,7 @@ def test_numpy_numbers_are_taken_as_plain_ones() -> None:
 
 def test_importing_the_search_imports_no_numpy_and_a_dict_is_drawn_from_without_configspace_and_scipy() -> None:
     code = (
-        "import sys, ashtune.search as s; print('numpy' in sys.modules)\n"
+        "import sys, ashtune.searches as s; print('numpy' in sys.modules)\n"
         "space = s.Space.parse({'x': (0.0, 1.0), 'n': (1, 9), 'c': ['a', 'b']})\n"
         "print(len(s.Random().build(space, 0).configuration(0)))\n"
         "print(sorted({'scipy', 'ConfigSpace'} & set(sys.modules)))"

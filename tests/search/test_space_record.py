@@ -7,11 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ashtune.core.errors import SpaceError
-from ashtune.search import Random, Space
-from ashtune.space.configspace import space_of_record
-from ashtune.space.parsing import Choice, Ordered, When
-from ashtune.space.priors import Prior
+from ashtune._src.core.errors import SpaceError
+from ashtune._src.search.random import Random
+from ashtune._src.space.configspace import space_of_record
+from ashtune._src.space.parsing import Choice, Ordered, When
+from ashtune._src.space.priors import Prior
+from ashtune._src.space.space import Space
 from tests.search.spaces import conditional, finite_conditional, of_every_kind, with_every_clause, with_priors
 
 

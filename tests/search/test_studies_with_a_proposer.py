@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 import ashtune
-from ashtune.analysis.loading import StudyReader
-from ashtune.core.events import TrialStarted
-from ashtune.search.mutation import Mutation
-from ashtune.study.journal import NAME, read_events
+from ashtune._src.analysis.loading import StudyReader
+from ashtune._src.core.events import TrialStarted
+from ashtune._src.search.mutation import Mutation
+from ashtune._src.study.journal import NAME, read_events
 
 pytestmark = pytest.mark.slow
 SPACE = {"x": (0.0, 1.0), "kind": ["a", "b"]}

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from ConfigSpace import UniformIntegerHyperparameter
 
-from ashtune.search import Random, Space
+from ashtune._src.search.random import Random
+from ashtune._src.space.space import Space
 from tests.search.spaces import conditional, of_every_kind, with_every_clause
 
 

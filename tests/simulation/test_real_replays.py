@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 import ashtune
-from ashtune.analysis.loading import StudyReader
-from ashtune.simulation.recording import traces_of
-from ashtune.simulation.whatif import Predictor
+from ashtune._src.analysis.loading import StudyReader
+from ashtune._src.simulation.recording import traces_of
+from ashtune._src.simulation.whatif import Predictor
 
 
 def reports_once_and_saves_nothing(trial: ashtune.Trial) -> None:

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ashtune.core.jobs import Goal
-from ashtune.simulation.curves import courses
-from ashtune.simulation.traces import Timing, Trace, Traces
+from ashtune._src.core.jobs import Goal
+from ashtune._src.simulation.curves import courses
+from ashtune._src.simulation.traces import Timing, Trace, Traces
 
 LOSSES = st.lists(st.floats(-1e3, 1e3), max_size=40)
 

@@ -4,8 +4,8 @@ import math
 
 import pytest
 
-from ashtune.analysis.timeline import Timeline
-from ashtune.core.events import (
+from ashtune._src.analysis.timeline import Timeline
+from ashtune._src.core.events import (
     Event,
     JobFailed,
     JobFinished,
@@ -17,17 +17,17 @@ from ashtune.core.events import (
     WorkerJoined,
     WorkerLost,
 )
-from ashtune.core.jobs import Goal, TrialId, WorkerId
-from ashtune.core.ladder import Ladder
-from ashtune.core.observer import Observer
-from ashtune.core.orders import Followed
-from ashtune.engines.simulated.workers import SimulatedEngine
-from ashtune.schedulers.ash import AshMachine
-from ashtune.simulation import simulate
-from ashtune.simulation.curves import continue_curves, courses, invent_curves
-from ashtune.simulation.recording import Recorder
-from ashtune.simulation.traces import Traces
-from ashtune.study.replay import Replay
+from ashtune._src.core.jobs import Goal, TrialId, WorkerId
+from ashtune._src.core.ladder import Ladder
+from ashtune._src.core.observer import Observer
+from ashtune._src.core.orders import Followed
+from ashtune._src.engines.simulated.workers import SimulatedEngine
+from ashtune._src.schedulers.ash import AshMachine
+from ashtune._src.simulation.curves import continue_curves, courses, invent_curves
+from ashtune._src.simulation.recording import Recorder
+from ashtune._src.simulation.run import simulate
+from ashtune._src.simulation.traces import Traces
+from ashtune._src.study.replay import Replay
 
 GOAL, LADDER = Goal("loss", "min"), Ladder(1, 16, 2)
 

@@ -5,22 +5,30 @@ from typing import Any
 import msgspec
 import pytest
 
-from ashtune.analysis.tally import Tally
-from ashtune.analysis.timeline import Timeline
-from ashtune.core.events import Event, JobFinished, JobPaused, SessionStarted, TrialStarted, WorkerJoined, WorkerLost
-from ashtune.core.jobs import Goal, TrialId, WorkerId
-from ashtune.core.ladder import Ladder
-from ashtune.core.observer import Observer
-from ashtune.core.orders import Followed
-from ashtune.engines.simulated.model import Stay
-from ashtune.engines.simulated.workers import SimulatedEngine
-from ashtune.schedulers.registry import SCHEDULERS
-from ashtune.simulation import simulate
-from ashtune.simulation.curves import courses, invent_curves
-from ashtune.simulation.recording import Recorder
-from ashtune.simulation.traces import Traces
-from ashtune.simulation.whatif import Predictor
-from ashtune.study.replay import Replay
+from ashtune._src.analysis.tally import Tally
+from ashtune._src.analysis.timeline import Timeline
+from ashtune._src.core.events import (
+    Event,
+    JobFinished,
+    JobPaused,
+    SessionStarted,
+    TrialStarted,
+    WorkerJoined,
+    WorkerLost,
+)
+from ashtune._src.core.jobs import Goal, TrialId, WorkerId
+from ashtune._src.core.ladder import Ladder
+from ashtune._src.core.observer import Observer
+from ashtune._src.core.orders import Followed
+from ashtune._src.engines.simulated.model import Stay
+from ashtune._src.engines.simulated.workers import SimulatedEngine
+from ashtune._src.schedulers.registry import SCHEDULERS
+from ashtune._src.simulation.curves import courses, invent_curves
+from ashtune._src.simulation.recording import Recorder
+from ashtune._src.simulation.run import simulate
+from ashtune._src.simulation.traces import Traces
+from ashtune._src.simulation.whatif import Predictor
+from ashtune._src.study.replay import Replay
 
 GOAL, LADDER, TRIALS = Goal("loss", "min"), Ladder(1, 27, 3), 40
 

@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ashtune.core.errors import SettingsError
-from ashtune.core.jobs import Goal
-from ashtune.simulation.curves import invent_curves
-from ashtune.simulation.traces import Trace, read_table
+from ashtune._src.core.errors import SettingsError
+from ashtune._src.core.jobs import Goal
+from ashtune._src.simulation.curves import invent_curves
+from ashtune._src.simulation.traces import Trace, read_table
 
 ACCURACY = Goal("accuracy", "max")
 

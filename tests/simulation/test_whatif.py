@@ -5,20 +5,20 @@ from array import array
 import msgspec
 import pytest
 
-from ashtune.analysis.timeline import Timeline
-from ashtune.core.jobs import Goal
-from ashtune.core.ladder import Ladder
-from ashtune.engines.simulated.workers import SimulatedEngine
-from ashtune.figures.whatif import whatif_figure
-from ashtune.reports.plot import plot
-from ashtune.reports.terminal.text import as_text
-from ashtune.reports.whatif import whatif_table, whatif_words
-from ashtune.schedulers.ash import Ash, AshMachine
-from ashtune.simulation import simulate
-from ashtune.simulation.curves import invent_curves
-from ashtune.simulation.recording import Recorder
-from ashtune.simulation.traces import Timing, Trace, Traces
-from ashtune.simulation.whatif import Prediction, Predictor, Range
+from ashtune._src.analysis.timeline import Timeline
+from ashtune._src.core.jobs import Goal
+from ashtune._src.core.ladder import Ladder
+from ashtune._src.engines.simulated.workers import SimulatedEngine
+from ashtune._src.figures.whatif import whatif_figure
+from ashtune._src.reports.plot import plot
+from ashtune._src.reports.terminal.text import as_text
+from ashtune._src.reports.whatif import whatif_table, whatif_words
+from ashtune._src.schedulers.ash import Ash, AshMachine
+from ashtune._src.simulation.curves import invent_curves
+from ashtune._src.simulation.recording import Recorder
+from ashtune._src.simulation.run import simulate
+from ashtune._src.simulation.traces import Timing, Trace, Traces
+from ashtune._src.simulation.whatif import Prediction, Predictor, Range
 
 GOAL, LADDER = Goal("loss", "min"), Ladder(1, 16, 2)
 

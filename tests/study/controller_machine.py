@@ -13,8 +13,8 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from ashtune.analysis.tally import Tally
-from ashtune.core.events import (
+from ashtune._src.analysis.tally import Tally
+from ashtune._src.core.events import (
     Event,
     JobFailed,
     JobFinished,
@@ -30,10 +30,10 @@ from ashtune.core.events import (
     WorkerJoined,
     WorkerLost,
 )
-from ashtune.core.jobs import Goal, Job, TrialId, WorkerId
-from ashtune.core.ladder import Ladder
-from ashtune.core.orders import Discard, Order, Pause, Release, Train
-from ashtune.study.controller import Controller
+from ashtune._src.core.jobs import Goal, Job, TrialId, WorkerId
+from ashtune._src.core.ladder import Ladder
+from ashtune._src.core.orders import Discard, Order, Pause, Release, Train
+from ashtune._src.study.controller import Controller
 from ashtune.testing.oracles import Extended, Fact, Given, Lengthened, Oracle, PassedOver, RecordedResult, Withdrawn
 
 SETTINGS = settings(

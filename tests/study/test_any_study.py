@@ -8,21 +8,21 @@ import pytest
 from hypothesis import Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from ashtune.core.events import WorkerLost
-from ashtune.core.jobs import Goal, Job, TrialId, WorkerId
-from ashtune.core.ladder import Ladder
-from ashtune.core.orders import Order
-from ashtune.schedulers.adaptive import AdaptiveAsh
-from ashtune.schedulers.ash import Ash
-from ashtune.schedulers.brackets import SuccessiveHalving
-from ashtune.schedulers.full import FullTraining
-from ashtune.schedulers.hyperband import AsyncHyperband, Hyperband, hyperband_brackets
-from ashtune.schedulers.pasha import Pasha
-from ashtune.schedulers.stopping import StoppingAsh
-from ashtune.study import controller
-from ashtune.study.assignments import Assignments, Deaths
-from ashtune.study.checkpoint_index import CheckpointIndex, Saved
-from ashtune.study.controller import Controller
+from ashtune._src.core.events import WorkerLost
+from ashtune._src.core.jobs import Goal, Job, TrialId, WorkerId
+from ashtune._src.core.ladder import Ladder
+from ashtune._src.core.orders import Order
+from ashtune._src.schedulers.adaptive import AdaptiveAsh
+from ashtune._src.schedulers.ash import Ash
+from ashtune._src.schedulers.brackets import SuccessiveHalving
+from ashtune._src.schedulers.full import FullTraining
+from ashtune._src.schedulers.hyperband import AsyncHyperband, Hyperband, hyperband_brackets
+from ashtune._src.schedulers.pasha import Pasha
+from ashtune._src.schedulers.stopping import StoppingAsh
+from ashtune._src.study import controller
+from ashtune._src.study.assignments import Assignments, Deaths
+from ashtune._src.study.checkpoint_index import CheckpointIndex, Saved
+from ashtune._src.study.controller import Controller
 from ashtune.testing.oracles import ash
 from tests.helpers import oracles
 from tests.study.controller_machine import SETTINGS, AnyStudy

@@ -13,11 +13,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ashtune.core.errors import CheckpointUnread, StudyError
-from ashtune.core.jobs import TrialId
-from ashtune.study.checkpoints import Checkpoints, CheckpointWriter
-from ashtune.study.disk import DISK, Disk
-from ashtune.study.folders import copy_folder, delete
+from ashtune._src.core.errors import CheckpointUnread, StudyError
+from ashtune._src.core.jobs import TrialId
+from ashtune._src.study.checkpoints import Checkpoints, CheckpointWriter
+from ashtune._src.study.disk import DISK, Disk
+from ashtune._src.study.folders import copy_folder, delete
 from tests.helpers.simulated_disk import NO_INODE, NO_SPACE, READ_ERROR, SHORT_WRITE, SYNC_ERROR, SimulatedDisk
 
 TRIAL = TrialId(5)
@@ -63,7 +63,7 @@ def test_what_a_link_in_a_checkpoint_leads_to_stays(tmp_path: Path, mode: int) -
     folder.chmod(mode)
 
     with_common_rights(
-        "from ashtune.study.checkpoints import Checkpoints; Checkpoints(Path(sys.argv[1])).discard(5, 2)",
+        "from ashtune._src.study.checkpoints import Checkpoints; Checkpoints(Path(sys.argv[1])).discard(5, 2)",
         tmp_path / "study",
     )
     assert not folder.exists()
@@ -143,8 +143,8 @@ def test_a_folder_that_cannot_be_read_is_refused_in_one_line(tmp_path: Path) -> 
     (tmp_path / "checkpoints").chmod(0)
     with_common_rights(
         """
-from ashtune.core.errors import CheckpointUnread, StudyError
-from ashtune.study.checkpoints import Checkpoints
+from ashtune._src.core.errors import CheckpointUnread, StudyError
+from ashtune._src.study.checkpoints import Checkpoints
 try:
     Checkpoints(Path(sys.argv[1])).sweep({})
 except StudyError as refusal:

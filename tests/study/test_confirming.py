@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from ashtune.core.confirm import Confirm, Numbering
-from ashtune.core.events import (
+from ashtune._src.core.confirm import Confirm, Numbering
+from ashtune._src.core.events import (
     Event,
     JobFailed,
     JobFinished,
@@ -21,11 +21,11 @@ from ashtune.core.events import (
     WorkerJoined,
     WorkerLost,
 )
-from ashtune.core.jobs import Goal, Job, Result, TrialId, WorkerId
-from ashtune.core.ladder import Ladder
-from ashtune.core.orders import Discard, Pause, Release, Train
-from ashtune.schedulers.ash import Ash, AshMachine
-from ashtune.study.controller import Controller
+from ashtune._src.core.jobs import Goal, Job, Result, TrialId, WorkerId
+from ashtune._src.core.ladder import Ladder
+from ashtune._src.core.orders import Discard, Pause, Release, Train
+from ashtune._src.schedulers.ash import Ash, AshMachine
+from ashtune._src.study.controller import Controller
 
 GOAL = Goal("loss", "min")
 LADDER = Ladder(1, 9, 3)

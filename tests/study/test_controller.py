@@ -6,8 +6,8 @@ from itertools import pairwise
 
 import pytest
 
-from ashtune.core.errors import JournalError
-from ashtune.core.events import (
+from ashtune._src.core.errors import JournalError
+from ashtune._src.core.events import (
     JobFailed,
     JobFinished,
     JobPaused,
@@ -20,15 +20,15 @@ from ashtune.core.events import (
     WorkerJoined,
     WorkerLost,
 )
-from ashtune.core.jobs import Goal, Result, TrialId, WorkerId
-from ashtune.core.ladder import Ladder
-from ashtune.core.orders import Discard, Order, Pause, Release, Train, orders_in
-from ashtune.schedulers.ash import AshMachine
-from ashtune.schedulers.brackets import SuccessiveHalving
-from ashtune.schedulers.protocol import Machine
-from ashtune.schedulers.stopping import StoppingMachine
-from ashtune.study.checkpoint_index import CheckpointIndex
-from ashtune.study.controller import WITHDRAWN_IN_A_ROW, Controller
+from ashtune._src.core.jobs import Goal, Result, TrialId, WorkerId
+from ashtune._src.core.ladder import Ladder
+from ashtune._src.core.orders import Discard, Order, Pause, Release, Train, orders_in
+from ashtune._src.schedulers.ash import AshMachine
+from ashtune._src.schedulers.brackets import SuccessiveHalving
+from ashtune._src.schedulers.protocol import Machine
+from ashtune._src.schedulers.stopping import StoppingMachine
+from ashtune._src.study.checkpoint_index import CheckpointIndex
+from ashtune._src.study.controller import WITHDRAWN_IN_A_ROW, Controller
 
 GOAL = Goal("loss", "min")
 

@@ -7,12 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ashtune.core.errors import SettingsError
-from ashtune.core.jobs import TrialId
-from ashtune.search import Design, Space
-from ashtune.search.registry import SEARCHES, design_of
-from ashtune.space.plain import identity
-from ashtune.study.configurations import Configurations
+from ashtune._src.core.errors import SettingsError
+from ashtune._src.core.jobs import TrialId
+from ashtune._src.search.protocol import Design
+from ashtune._src.search.registry import SEARCHES, design_of
+from ashtune._src.space.plain import identity
+from ashtune._src.space.space import Space
+from ashtune._src.study.configurations import Configurations
 
 SPACE = Space.parse({"a": [1, 2, 3, 4], "b": ["x", "y"]})
 ENDLESS = Space.parse({"a": (0.0, 1.0)})

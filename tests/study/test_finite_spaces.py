@@ -9,8 +9,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from ashtune.core.errors import SettingsError
-from ashtune.core.events import (
+from ashtune._src.core.errors import SettingsError
+from ashtune._src.core.events import (
     JobFailed,
     JobFinished,
     JobPaused,
@@ -19,21 +19,22 @@ from ashtune.core.events import (
     TrialWithdrawn,
     WorkerJoined,
 )
-from ashtune.core.jobs import Goal, TrialId, WorkerId
-from ashtune.core.ladder import Ladder
-from ashtune.core.orders import Order, Pause, Train, orders_in
-from ashtune.schedulers.adaptive import AdaptiveAsh
-from ashtune.schedulers.ash import AshMachine
-from ashtune.schedulers.brackets import SuccessiveHalving
-from ashtune.schedulers.full import FullMachine
-from ashtune.schedulers.hyperband import AsyncHyperband, Hyperband
-from ashtune.schedulers.pasha import Pasha
-from ashtune.schedulers.protocol import Machine
-from ashtune.schedulers.stopping import StoppingMachine
-from ashtune.search import Design, Space
-from ashtune.search.registry import SEARCHES, design_of
-from ashtune.study.configurations import Configurations
-from ashtune.study.controller import Controller
+from ashtune._src.core.jobs import Goal, TrialId, WorkerId
+from ashtune._src.core.ladder import Ladder
+from ashtune._src.core.orders import Order, Pause, Train, orders_in
+from ashtune._src.schedulers.adaptive import AdaptiveAsh
+from ashtune._src.schedulers.ash import AshMachine
+from ashtune._src.schedulers.brackets import SuccessiveHalving
+from ashtune._src.schedulers.full import FullMachine
+from ashtune._src.schedulers.hyperband import AsyncHyperband, Hyperband
+from ashtune._src.schedulers.pasha import Pasha
+from ashtune._src.schedulers.protocol import Machine
+from ashtune._src.schedulers.stopping import StoppingMachine
+from ashtune._src.search.protocol import Design
+from ashtune._src.search.registry import SEARCHES, design_of
+from ashtune._src.space.space import Space
+from ashtune._src.study.configurations import Configurations
+from ashtune._src.study.controller import Controller
 
 GOAL = Goal("loss", "min")
 LADDER = Ladder(1, 4, 2)

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from ashtune.core.errors import JournalError
-from ashtune.core.events import Event, JobFinished, StopRequested, WorkerJoined
-from ashtune.study import journal as journals
-from ashtune.study.disk import Disk
-from ashtune.study.journal import JournalReader, read_events, read_settings
-from ashtune.study.journal_writer import Journal, create
+from ashtune._src.core.errors import JournalError
+from ashtune._src.core.events import Event, JobFinished, StopRequested, WorkerJoined
+from ashtune._src.study import journal as journals
+from ashtune._src.study.disk import Disk
+from ashtune._src.study.journal import JournalReader, read_events, read_settings
+from ashtune._src.study.journal_writer import Journal, create
 from tests.helpers.thread_study import ThreadStudy
 
 pytestmark = pytest.mark.slow

@@ -12,17 +12,17 @@ from typing import Any
 import msgspec
 import pytest
 
-from ashtune.core.errors import JournalError, StudyError
-from ashtune.core.events import Event, JobFinished, SessionStarted, StopRequested, TrialStarted, WorkerJoined
-from ashtune.core.jobs import Goal, TrialId, WorkerId
-from ashtune.space.space import Space
-from ashtune.study import journal as journals
-from ashtune.study import journal_writer
-from ashtune.study.disk import Disk
-from ashtune.study.journal import BLOCK, CHECK_BYTES, MOST_LINE_BYTES, JournalReader, read_events, read_settings
-from ashtune.study.journal_writer import Journal, create
-from ashtune.study.lock import StudyLock
-from ashtune.study.settings import FORMAT, Settings, differences
+from ashtune._src.core.errors import JournalError, StudyError
+from ashtune._src.core.events import Event, JobFinished, SessionStarted, StopRequested, TrialStarted, WorkerJoined
+from ashtune._src.core.jobs import Goal, TrialId, WorkerId
+from ashtune._src.space.space import Space
+from ashtune._src.study import journal as journals
+from ashtune._src.study import journal_writer
+from ashtune._src.study.disk import Disk
+from ashtune._src.study.journal import BLOCK, CHECK_BYTES, MOST_LINE_BYTES, JournalReader, read_events, read_settings
+from ashtune._src.study.journal_writer import Journal, create
+from ashtune._src.study.lock import StudyLock
+from ashtune._src.study.settings import FORMAT, Settings, differences
 from tests.helpers.thread_study import settings
 
 STARTED: list[Event] = [

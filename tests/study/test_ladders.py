@@ -2,8 +2,8 @@
 
 import pytest
 
-from ashtune.core.ladder import Ladder
-from ashtune.study.settings import extend_ladder
+from ashtune._src.core.ladder import Ladder
+from ashtune._src.study.settings import extend_ladder
 
 FIRST = Ladder(1, 5, 2)
 LATER = FIRST.lengthened(12)

@@ -9,15 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from ashtune.core.errors import StudyError
-from ashtune.study.disk import Disk
-from ashtune.study.lock import StudyLock
+from ashtune._src.core.errors import StudyError
+from ashtune._src.study.disk import Disk
+from ashtune._src.study.lock import StudyLock
 
 SCRIPT = """
 import os, signal, sys, threading, time
 from pathlib import Path
-from ashtune.study.disk import Disk
-from ashtune.study.lock import StudyLock
+from ashtune._src.study.disk import Disk
+from ashtune._src.study.lock import StudyLock
 
 directory, moment = Path(sys.argv[1]), sys.argv[2]
 is_forked = threading.Event()

@@ -6,16 +6,16 @@ from typing import Any
 import msgspec
 import pytest
 
-from ashtune.analysis.loading import StudyReader
-from ashtune.core.jobs import Goal
-from ashtune.core.ladder import Ladder
-from ashtune.schedulers.registry import SCHEDULERS
-from ashtune.search.registry import SEARCHES
-from ashtune.space.space import Space
-from ashtune.study.factory import caution_of, new_settings
-from ashtune.study.journal import NAME
-from ashtune.study.journal_writer import create
-from ashtune.study.settings import Settings
+from ashtune._src.analysis.loading import StudyReader
+from ashtune._src.core.jobs import Goal
+from ashtune._src.core.ladder import Ladder
+from ashtune._src.schedulers.registry import SCHEDULERS
+from ashtune._src.search.registry import SEARCHES
+from ashtune._src.space.space import Space
+from ashtune._src.study.factory import caution_of, new_settings
+from ashtune._src.study.journal import NAME
+from ashtune._src.study.journal_writer import create
+from ashtune._src.study.settings import Settings
 
 CAUTION = "where trials are judged is chosen as if all of them were random draws; proposals are more alike"
 

@@ -7,7 +7,7 @@ from collections import Counter
 import msgspec
 import pytest
 
-from ashtune.core.events import (
+from ashtune._src.core.events import (
     Event,
     JobFinished,
     JobPaused,
@@ -18,11 +18,11 @@ from ashtune.core.events import (
     WorkerJoined,
     WorkerLost,
 )
-from ashtune.core.jobs import Goal, TrialId, WorkerId
-from ashtune.core.ladder import Ladder
-from ashtune.core.orders import Order, Pause, Release, Train, orders_in
-from ashtune.schedulers.ash import AshMachine
-from ashtune.study.controller import Controller
+from ashtune._src.core.jobs import Goal, TrialId, WorkerId
+from ashtune._src.core.ladder import Ladder
+from ashtune._src.core.orders import Order, Pause, Release, Train, orders_in
+from ashtune._src.schedulers.ash import AshMachine
+from ashtune._src.study.controller import Controller
 
 GOAL, LADDER = Goal("loss", "min"), Ladder(1, 4, 2)
 ONE, TWO = WorkerId(0), WorkerId(1)

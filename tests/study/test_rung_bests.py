@@ -7,19 +7,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ashtune.analysis.tally import Tally
-from ashtune.core.confirm import Confirm
-from ashtune.core.events import Event, JobFailed, JobFinished, SessionStarted, TrialStarted, WorkerJoined
-from ashtune.core.jobs import Constraint, Goal, Objective, TrialId, WorkerId
-from ashtune.core.ladder import Ladder
-from ashtune.core.order import front_of
-from ashtune.core.orders import Train
-from ashtune.schedulers.ash import Ash
-from ashtune.schedulers.brackets import SuccessiveHalving
-from ashtune.schedulers.hyperband import Hyperband
-from ashtune.schedulers.stopping import StoppingAsh
-from ashtune.study.checkpoint_index import RungBests
-from ashtune.study.controller import Controller
+from ashtune._src.analysis.tally import Tally
+from ashtune._src.core.confirm import Confirm
+from ashtune._src.core.events import Event, JobFailed, JobFinished, SessionStarted, TrialStarted, WorkerJoined
+from ashtune._src.core.jobs import Constraint, Goal, Objective, TrialId, WorkerId
+from ashtune._src.core.ladder import Ladder
+from ashtune._src.core.order import front_of
+from ashtune._src.core.orders import Train
+from ashtune._src.schedulers.ash import Ash
+from ashtune._src.schedulers.brackets import SuccessiveHalving
+from ashtune._src.schedulers.hyperband import Hyperband
+from ashtune._src.schedulers.stopping import StoppingAsh
+from ashtune._src.study.checkpoint_index import RungBests
+from ashtune._src.study.controller import Controller
 
 GOALS = {
     "one objective": Goal("loss", "min"),

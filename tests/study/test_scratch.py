@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from ashtune.study.folders import ScratchDirectory, temporary_folder
+from ashtune._src.study.folders import ScratchDirectory, temporary_folder
 
 SCRIPT = """
 import signal
 from pathlib import Path
-from ashtune.study.folders import temporary_folder
+from ashtune._src.study.folders import temporary_folder
 
 with temporary_folder() as folder:
     Path(folder, "data").write_text("secret")

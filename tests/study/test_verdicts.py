@@ -4,18 +4,26 @@ from collections import Counter
 
 import pytest
 
-from ashtune.core.errors import SettingsError
-from ashtune.core.events import Event, JobFailed, JobFinished, SessionStarted, TrialStarted, WorkerJoined, WorkerLost
-from ashtune.core.jobs import TrialId, WorkerId
-from ashtune.core.ladder import Ladder
-from ashtune.core.observer import Observer
-from ashtune.core.orders import Followed, TrialFailed, TrialPromoted, Verdict
-from ashtune.engines.simulated.model import Mortality, Training
-from ashtune.engines.simulated.workers import SimulatedEngine
-from ashtune.schedulers.ash import AshMachine
-from ashtune.simulation.run import LOSS, simulate
-from ashtune.study.controller import Controller
-from ashtune.study.replay import Replay
+from ashtune._src.core.errors import SettingsError
+from ashtune._src.core.events import (
+    Event,
+    JobFailed,
+    JobFinished,
+    SessionStarted,
+    TrialStarted,
+    WorkerJoined,
+    WorkerLost,
+)
+from ashtune._src.core.jobs import TrialId, WorkerId
+from ashtune._src.core.ladder import Ladder
+from ashtune._src.core.observer import Observer
+from ashtune._src.core.orders import Followed, TrialFailed, TrialPromoted, Verdict
+from ashtune._src.engines.simulated.model import Mortality, Training
+from ashtune._src.engines.simulated.workers import SimulatedEngine
+from ashtune._src.schedulers.ash import AshMachine
+from ashtune._src.simulation.run import LOSS, simulate
+from ashtune._src.study.controller import Controller
+from ashtune._src.study.replay import Replay
 
 LADDER = Ladder(1, 8, 2)
 TRIALS = 60

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import ashtune
-from ashtune.training.trial import is_asked_for
+from ashtune._src.training.trial import is_asked_for
 
 SPACE = {"x": (0.0, 1.0)}
 OPTIONS: dict[str, Any] = {

@@ -5,9 +5,9 @@ from collections import deque
 import msgspec
 import pytest
 
-from ashtune.core.jobs import TrialId, WorkerId
-from ashtune.core.orders import Pause, Release
-from ashtune.training.messages import Assignment, FromWorker, Mailbox, Shutdown, ToWorker
+from ashtune._src.core.jobs import TrialId, WorkerId
+from ashtune._src.core.orders import Pause, Release
+from ashtune._src.training.messages import Assignment, FromWorker, Mailbox, Shutdown, ToWorker
 
 ME = WorkerId(0)
 

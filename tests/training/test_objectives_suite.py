@@ -14,11 +14,11 @@ from typing import Any
 import pytest
 
 import ashtune
-from ashtune.analysis.loading import StudyReader
-from ashtune.core.events import JobFinished, WorkerJoined
-from ashtune.core.jobs import Job
-from ashtune.core.ladder import Ladder
-from ashtune.study.journal import NAME, read_events
+from ashtune._src.analysis.loading import StudyReader
+from ashtune._src.core.events import JobFinished, WorkerJoined
+from ashtune._src.core.jobs import Job
+from ashtune._src.core.ladder import Ladder
+from ashtune._src.study.journal import NAME, read_events
 from ashtune.testing.oracles import RecordedResult, unexplained_results
 from tests.helpers.launching import FAMILY, PYTHON, mpiexec
 
@@ -117,8 +117,8 @@ FUNCTIONS = """
         import time
         from pathlib import Path
 
-        from ashtune.core.events import JobFinished, WorkerJoined
-        from ashtune.engines.local.workers import LocalWorkers
+        from ashtune._src.core.events import JobFinished, WorkerJoined
+        from ashtune._src.engines.local.workers import LocalWorkers
 
         go_on, wait, seen = Path(__file__).with_name("go on"), LocalWorkers.wait, []
 

@@ -11,14 +11,14 @@ from typing import Any
 import msgspec
 import pytest
 
-from ashtune.core.errors import StudyError
-from ashtune.core.jobs import Goal, TrialId, WorkerId
-from ashtune.core.orders import Release
-from ashtune.engines.worker.serve import StreamChannel
-from ashtune.processes.frames import FrameWriter
-from ashtune.training.messages import Assignment, Setup, Shutdown
-from ashtune.training.profiling import ProfiledMailbox, Profiler, WorkerProfile, read_profiles, write_profile
-from ashtune.training.runner import TrialRunner
+from ashtune._src.core.errors import StudyError
+from ashtune._src.core.jobs import Goal, TrialId, WorkerId
+from ashtune._src.core.orders import Release
+from ashtune._src.engines.worker.serve import StreamChannel
+from ashtune._src.processes.frames import FrameWriter
+from ashtune._src.training.messages import Assignment, Setup, Shutdown
+from ashtune._src.training.profiling import ProfiledMailbox, Profiler, WorkerProfile, read_profiles, write_profile
+from ashtune._src.training.runner import TrialRunner
 
 WAIT = 0.3
 WORK = 0.1
@@ -199,7 +199,7 @@ def test_a_profile_comes_back_as_it_was_written(tmp_path: Path) -> None:
 
 def test_a_worker_imports_no_profiler_unless_it_is_asked_to(tmp_path: Path) -> None:
     code = (
-        "import sys, ashtune.engines.worker.serve, ashtune.training.job\n"
-        "sys.exit(bool({'cProfile', 'pyinstrument', 'ashtune.training.profiling'} & set(sys.modules)))"
+        "import sys, ashtune._src.engines.worker.serve, ashtune._src.training.job\n"
+        "sys.exit(bool({'cProfile', 'pyinstrument', 'ashtune._src.training.profiling'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False, cwd=tmp_path).returncode == 0

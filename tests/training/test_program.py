@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 
 import ashtune
-from ashtune.analysis.loading import StudyReader
-from ashtune.core.errors import ObjectiveError, StudyError
-from ashtune.core.events import JobFinished
-from ashtune.study.journal import NAME, read_events
-from ashtune.training.program import Program
-from ashtune.training.versions import changes, version_of
+from ashtune._src.analysis.loading import StudyReader
+from ashtune._src.core.errors import ObjectiveError, StudyError
+from ashtune._src.core.events import JobFinished
+from ashtune._src.study.journal import NAME, read_events
+from ashtune._src.training.program import Program
+from ashtune._src.training.versions import changes, version_of
 
 OWN = {"start": "0", "target": "4", "trial": "7", "seed": "1", "checkpoint": "/c", "result": "/r"}
 OPTIONS: dict[str, Any] = {

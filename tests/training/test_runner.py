@@ -10,12 +10,12 @@ import msgspec
 import numpy as np
 import pytest
 
-from ashtune.core.errors import InvalidConfiguration, ObjectiveError
-from ashtune.core.events import JobFailed, JobFinished, JobPaused, Progress, TrialReleased, TrialWithdrawn
-from ashtune.core.jobs import Goal, TrialId, WorkerId
-from ashtune.core.orders import Pause, Release
-from ashtune.training.messages import Assignment, Broken, FromWorker, Mailbox, Setup, Shutdown, ToWorker, Unsure
-from ashtune.training.runner import TrialRunner
+from ashtune._src.core.errors import InvalidConfiguration, ObjectiveError
+from ashtune._src.core.events import JobFailed, JobFinished, JobPaused, Progress, TrialReleased, TrialWithdrawn
+from ashtune._src.core.jobs import Goal, TrialId, WorkerId
+from ashtune._src.core.orders import Pause, Release
+from ashtune._src.training.messages import Assignment, Broken, FromWorker, Mailbox, Setup, Shutdown, ToWorker, Unsure
+from ashtune._src.training.runner import TrialRunner
 
 RIGHT = "for epoch in trial.epochs(): / train one epoch / trial.report(score=...)"
 

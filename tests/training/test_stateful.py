@@ -22,14 +22,14 @@ pytest.importorskip("torch", reason="PyTorch is not installed")
 import torch
 
 import ashtune
-from ashtune.core.errors import ObjectiveError
-from ashtune.core.events import JobFailed, JobFinished, JobPaused, TrialReleased
-from ashtune.core.jobs import Goal, TrialId, WorkerId, derived_seed
-from ashtune.core.orders import Pause, Release
-from ashtune.study import torch_states as states
-from ashtune.study.checkpoints import END, MARK
-from ashtune.training.messages import Assignment, Broken, FromWorker, Mailbox, Setup, Shutdown, ToWorker
-from ashtune.training.runner import TrialRunner
+from ashtune._src.core.errors import ObjectiveError
+from ashtune._src.core.events import JobFailed, JobFinished, JobPaused, TrialReleased
+from ashtune._src.core.jobs import Goal, TrialId, WorkerId, derived_seed
+from ashtune._src.core.orders import Pause, Release
+from ashtune._src.study import torch_states as states
+from ashtune._src.study.checkpoints import END, MARK
+from ashtune._src.training.messages import Assignment, Broken, FromWorker, Mailbox, Setup, Shutdown, ToWorker
+from ashtune._src.training.runner import TrialRunner
 
 SCRIPT = """
     import os, random, time
@@ -315,7 +315,7 @@ def test_a_schedule_is_that_of_the_top_rung_also_when_trained_again(tmp_path: Pa
 
 
 def test_random_generators_go_on_as_they_were() -> None:
-    from ashtune.training.stateful import random_states, set_random_states
+    from ashtune._src.training.stateful import random_states, set_random_states
 
     def drawn() -> tuple[float, ...]:
         return random.random(), np.random.rand(), np.random.normal(), torch.rand(1).item(), random.gauss(0, 1)
@@ -339,6 +339,7 @@ def test_a_state_holds_nothing_but_tensors_and_plain_values() -> None:
 
 
 def test_ashtune_imports_no_torch_before_it_is_used() -> None:
-    code = "import sys, ashtune, ashtune.training.trial, ashtune.study.checkpoints; print('torch' in sys.modules)"
+    modules = "ashtune, ashtune._src.training.trial, ashtune._src.study.checkpoints"
+    code = f"import sys, {modules}; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"

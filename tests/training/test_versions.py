@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ashtune.training.fused.objective import FusedObjective
-from ashtune.training.versions import changes, version_of
+from ashtune._src.training.fused.objective import FusedObjective
+from ashtune._src.training.versions import changes, version_of
 
 SCRIPT = """
 import functools
@@ -26,7 +26,7 @@ import numpy as np
 
 import helpers
 from helpers import scaled
-from ashtune.training.versions import version_of
+from ashtune._src.training.versions import version_of
 
 WIDTH = 16
 NAMES = {"sgd", "adam", "lion", "rmsprop"}
@@ -152,7 +152,7 @@ def test_a_module_beside_the_script_counts_as_a_whole(tmp_path: Path, old: str, 
 
 def test_a_script_and_a_function_of_its_named_at_the_command_line_are_the_same_version(tmp_path: Path) -> None:
     there = version(tmp_path)
-    code = "import json; from ashtune.cli.loading import load_function; load_function('train.py:train')"
+    code = "import json; from ashtune._src.cli.loading import load_function; load_function('train.py:train')"
     completed = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert json.loads(completed.stdout) == there
 
@@ -199,7 +199,7 @@ import os
 import time
 from os import environ
 
-from ashtune.training.versions import version_of
+from ashtune._src.training.versions import version_of
 
 BASE = 2
 START = time.time()

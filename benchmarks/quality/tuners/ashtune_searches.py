@@ -8,8 +8,8 @@ from functools import partial
 from typing import Any
 
 import ashtune
-from ashtune.search.registry import SEARCHES
-from ashtune.space.space import Space
+from ashtune._src.search.registry import SEARCHES
+from ashtune._src.space.space import Space
 from quality.runs import Report
 from quality.tasks import task as load
 from quality.tuners import Outcome, Setting

@@ -11,9 +11,17 @@ Rule 3: CatBoost's own learning rate follows from the number of rounds, which is
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from ashtune.core.errors import ObjectiveError, needs_extra
-from ashtune.integrations.boosting import ENDLESS, BoosterObjective, Data, Rounds, as_arguments, threads, with_synonyms
-from ashtune.training.trial import Trial
+from ashtune._src.core.errors import ObjectiveError, needs_extra
+from ashtune._src.integrations.boosting import (
+    ENDLESS,
+    BoosterObjective,
+    Data,
+    Rounds,
+    as_arguments,
+    threads,
+    with_synonyms,
+)
+from ashtune._src.training.trial import Trial
 
 with needs_extra("catboost"):
     import catboost

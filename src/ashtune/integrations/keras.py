@@ -13,10 +13,12 @@ from typing import Any
 
 import numpy as np
 
-from ashtune.core.errors import ObjectiveError, needs_extra
-from ashtune.core.plaintext import shown
-from ashtune.training.stateful import random_states, set_random_states
-from ashtune.training.trial import Trial
+from ashtune._src.core.errors import ObjectiveError, needs_extra
+from ashtune._src.core.plaintext import shown
+from ashtune._src.training.stateful import random_states, set_random_states
+from ashtune._src.training.trial import Trial
+
+__all__ = ["KerasCallback", "load_state"]
 
 with needs_extra("keras"):
     import keras

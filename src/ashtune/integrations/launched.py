@@ -14,9 +14,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from ashtune.core.errors import ObjectiveError
-from ashtune.training.program import STOPPED
-from ashtune.training.reports import as_metrics
+from ashtune._src.core.errors import ObjectiveError
+from ashtune._src.training.program import STOPPED
+from ashtune._src.training.reports import as_metrics
+
+__all__ = ["LaunchedTrial"]
 
 
 class LaunchedTrial:

@@ -16,9 +16,9 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from ashtune.core.errors import ObjectiveError, needs_extra
-from ashtune.integrations.boosting import ENDLESS, BoosterObjective, Data, Rounds, as_arguments, seed_of, threads
-from ashtune.training.trial import Trial
+from ashtune._src.core.errors import ObjectiveError, needs_extra
+from ashtune._src.integrations.boosting import ENDLESS, BoosterObjective, Data, Rounds, as_arguments, seed_of, threads
+from ashtune._src.training.trial import Trial
 
 with needs_extra("lightgbm"):
     import lightgbm

@@ -19,11 +19,11 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from ashtune.core.errors import ObjectiveError
-from ashtune.core.plaintext import error_line, shown
-from ashtune.integrations.lightning_callbacks import CHECKPOINT, Ask, Fit, Metrics, StudyAnswer, callbacks_of
-from ashtune.study.torch_states import check_version
-from ashtune.training.trial import Trial
+from ashtune._src.core.errors import ObjectiveError
+from ashtune._src.core.plaintext import error_line, shown
+from ashtune._src.integrations.lightning_callbacks import CHECKPOINT, Ask, Fit, Metrics, StudyAnswer, callbacks_of
+from ashtune._src.study.torch_states import check_version
+from ashtune._src.training.trial import Trial
 
 ROOTS = ("lightning.pytorch", "pytorch_lightning")
 """Import roots of Lightning, whose objects do not mix."""

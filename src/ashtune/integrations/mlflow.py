@@ -22,9 +22,11 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
-from ashtune.core.errors import StudyError
-from ashtune.integrations.tracking import Point, State, StudySummary, TrackedTrial, Tracker
-from ashtune.study.folders import place_in
+from ashtune._src.core.errors import StudyError
+from ashtune._src.integrations.tracking import Point, State, StudySummary, TrackedTrial, Tracker
+from ashtune._src.study.folders import place_in
+
+__all__ = ["MLflowTracker"]
 
 STATUS: dict[State, str] = {
     "running": "RUNNING",

@@ -19,17 +19,19 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from ashtune.analysis.trials import TrialRecord
-from ashtune.core.errors import StudyError
-from ashtune.core.jobs import Goal, TrialId
-from ashtune.core.parts import as_text
-from ashtune.core.version import __version__
-from ashtune.integrations.tracking import StudySummary, TrackedTrial, Tracker
-from ashtune.space.columns import Column
-from ashtune.space.space import Space
-from ashtune.study.folders import place_in, replace_file
-from ashtune.study.journal import NAME, read_settings
-from ashtune.study.settings import Settings
+from ashtune._src.analysis.trials import TrialRecord
+from ashtune._src.core.errors import StudyError
+from ashtune._src.core.jobs import Goal, TrialId
+from ashtune._src.core.parts import as_text
+from ashtune._src.core.version import __version__
+from ashtune._src.integrations.tracking import StudySummary, TrackedTrial, Tracker
+from ashtune._src.space.columns import Column
+from ashtune._src.space.space import Space
+from ashtune._src.study.folders import place_in, replace_file
+from ashtune._src.study.journal import NAME, read_settings
+from ashtune._src.study.settings import Settings
+
+__all__ = ["OptunaLog"]
 
 MOST = 10_000
 """Trials, which the dashboard takes 5 s to fetch."""

@@ -21,9 +21,11 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ashtune.core.checks import check_whole
-from ashtune.integrations.tracking import StudySummary, TrackedTrial, Tracker, digest_of, short_name, with_own
-from ashtune.study.folders import place_in, replace_file
+from ashtune._src.core.checks import check_whole
+from ashtune._src.integrations.tracking import StudySummary, TrackedTrial, Tracker, digest_of, short_name, with_own
+from ashtune._src.study.folders import place_in, replace_file
+
+__all__ = ["TensorBoardTracker"]
 
 if TYPE_CHECKING:
     from tensorboard.compat.proto.event_pb2 import Event

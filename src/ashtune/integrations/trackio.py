@@ -16,8 +16,18 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from ashtune.core.errors import SettingsError
-from ashtune.integrations.tracking import Point, StudySummary, TrackedTrial, Tracker, digest_of, short_name, with_own
+from ashtune._src.core.errors import SettingsError
+from ashtune._src.integrations.tracking import (
+    Point,
+    StudySummary,
+    TrackedTrial,
+    Tracker,
+    digest_of,
+    short_name,
+    with_own,
+)
+
+__all__ = ["TrackioTracker"]
 
 FOLDER = "TRACKIO_DIR"
 

@@ -14,10 +14,12 @@ from typing import Any
 
 import numpy as np
 
-from ashtune.core.errors import ObjectiveError, needs_extra
-from ashtune.core.plaintext import shown
+from ashtune._src.core.errors import ObjectiveError, needs_extra
+from ashtune._src.core.plaintext import shown
+from ashtune._src.training.trial import Trial
 from ashtune.integrations.launched import LaunchedTrial
-from ashtune.training.trial import Trial
+
+__all__ = ["TransformersCallback"]
 
 with needs_extra("transformers"):
     from transformers import TrainerCallback

@@ -20,9 +20,11 @@ from typing import Any
 
 import msgspec
 
-from ashtune.integrations.tracking import Point, StudySummary, TrackedTrial, Tracker, digest_of, with_own
-from ashtune.study.disk import read_whole
-from ashtune.study.folders import place_in, replace_file
+from ashtune._src.integrations.tracking import Point, StudySummary, TrackedTrial, Tracker, digest_of, with_own
+from ashtune._src.study.disk import read_whole
+from ashtune._src.study.folders import place_in, replace_file
+
+__all__ = ["WandbTracker"]
 
 NOTE = "ashtune.json"
 """The note in the folder of a run that is whole: a digest of its trial."""

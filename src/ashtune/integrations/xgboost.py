@@ -11,8 +11,8 @@ import json
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
-from ashtune.core.errors import ObjectiveError, needs_extra
-from ashtune.integrations.boosting import (
+from ashtune._src.core.errors import ObjectiveError, needs_extra
+from ashtune._src.integrations.boosting import (
     ENDLESS,
     BoosterObjective,
     Data,
@@ -22,7 +22,7 @@ from ashtune.integrations.boosting import (
     threads,
     with_synonyms,
 )
-from ashtune.training.trial import Trial
+from ashtune._src.training.trial import Trial
 
 with needs_extra("xgboost"):
     import xgboost

@@ -8,9 +8,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from ashtune.core.jobs import TrialId
-from ashtune.engines.checkpoint_store import CheckpointStore
-from ashtune.study.checkpoints import FOLDER
+from ashtune._src.core.jobs import TrialId
+from ashtune._src.engines.checkpoint_store import CheckpointStore
+from ashtune._src.study.checkpoints import FOLDER
+
+__all__ = ["CheckpointStoreSuite", "StoreHarness"]
 
 TRIAL = TrialId(7)
 

@@ -17,10 +17,12 @@ from typing import Any
 import msgspec
 import pytest
 
-from ashtune.core.confirm import Confirm
-from ashtune.core.observer import Exporter, ObservedStudy
-from ashtune.integrations import tracking
+from ashtune._src.core.confirm import Confirm
+from ashtune._src.core.observer import Exporter, ObservedStudy
+from ashtune._src.integrations import tracking
 from ashtune.testing.observers import GOAL, LADDER, History, Step, as_in_a_journal
+
+__all__ = ["Exported", "ExporterSuite"]
 
 CREATED = 1_700_000_000.25
 

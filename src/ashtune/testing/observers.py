@@ -16,8 +16,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from ashtune.core.confirm import Confirm
-from ashtune.core.events import (
+from ashtune._src.core.confirm import Confirm
+from ashtune._src.core.events import (
     ConfigurationEnqueued,
     Event,
     JobFailed,
@@ -38,13 +38,15 @@ from ashtune.core.events import (
     WorkerLost,
     WorkersChanged,
 )
-from ashtune.core.jobs import Goal, TrialId, WorkerId
-from ashtune.core.ladder import Ladder
-from ashtune.core.observer import ObservedStudy, Observer
-from ashtune.core.orders import Followed, Pause, Release, Train
-from ashtune.schedulers.ash import AshMachine
-from ashtune.study.controller import Controller
-from ashtune.study.replay import Replay
+from ashtune._src.core.jobs import Goal, TrialId, WorkerId
+from ashtune._src.core.ladder import Ladder
+from ashtune._src.core.observer import ObservedStudy, Observer
+from ashtune._src.core.orders import Followed, Pause, Release, Train
+from ashtune._src.schedulers.ash import AshMachine
+from ashtune._src.study.controller import Controller
+from ashtune._src.study.replay import Replay
+
+__all__ = ["Observed", "ObserverSuite"]
 
 GOAL, LADDER = Goal("loss", "min"), Ladder(1, 8, 2)
 SEEDS = range(20)

@@ -15,8 +15,28 @@ from fractions import Fraction
 
 import msgspec
 
-from ashtune.core.jobs import Job, TrialId
-from ashtune.core.ladder import Ladder
+from ashtune._src.core.jobs import Job, TrialId
+from ashtune._src.core.ladder import Ladder
+
+__all__ = [
+    "Extended",
+    "Given",
+    "Lengthened",
+    "PassedOver",
+    "RecordedResult",
+    "Withdrawn",
+    "arrived_in",
+    "ash",
+    "dominates",
+    "floor_of",
+    "given_jobs",
+    "ladder_now",
+    "newborn",
+    "promotable",
+    "ranked",
+    "unexplained_results",
+    "within_quota",
+]
 
 
 class Given(msgspec.Struct, frozen=True):

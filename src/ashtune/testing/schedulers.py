@@ -6,7 +6,7 @@ Rule: a trial named by ``hopeless`` is never given again, and is named once, unt
 trials is changed, the ladder gets longer or a trial that has results is withdrawn; any may bring it within the quota.
 
 Example:
-    >>> from ashtune.schedulers.ash import Ash
+    >>> from ashtune._src.schedulers.ash import Ash
     >>> from ashtune.testing import oracles
     >>> check_scheduler(Ash(), oracles.ash, options=settings(SETTINGS, max_examples=5))
 """
@@ -27,12 +27,14 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from ashtune.core.errors import SettingsError
-from ashtune.core.jobs import Job, Result, TrialId
-from ashtune.core.ladder import Ladder
-from ashtune.schedulers.protocol import Machine, Scheduler
-from ashtune.schedulers.registry import SCHEDULERS
+from ashtune._src.core.errors import SettingsError
+from ashtune._src.core.jobs import Job, Result, TrialId
+from ashtune._src.core.ladder import Ladder
+from ashtune._src.schedulers.protocol import Machine, Scheduler
+from ashtune._src.schedulers.registry import SCHEDULERS
 from ashtune.testing.oracles import Extended, Fact, Given, Lengthened, Oracle, PassedOver, RecordedResult, Withdrawn
+
+__all__ = ["SETTINGS", "check_scheduler"]
 
 Make = Callable[[Ladder, int | None], Machine]
 

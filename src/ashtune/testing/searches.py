@@ -11,10 +11,12 @@ import random
 from collections.abc import Callable
 from copy import deepcopy
 
-from ashtune.core.jobs import Job, Result, TrialId
-from ashtune.search.origins import DESIGNS
-from ashtune.search.protocol import Design, Proposal, Search
-from ashtune.space.space import Space
+from ashtune._src.core.jobs import Job, Result, TrialId
+from ashtune._src.search.origins import DESIGNS
+from ashtune._src.search.protocol import Design, Proposal, Search
+from ashtune._src.space.space import Space
+
+__all__ = ["check_design", "check_proposer"]
 
 SEEDS = (0, 1, 2**40)
 MAX_RESOURCE = 9

@@ -17,9 +17,9 @@ from typing import Any
 
 import msgspec
 
-from ashtune.analysis.loading import Outcome, StudyInfo
-from ashtune.core.confirm import Confirm
-from ashtune.core.events import (
+from ashtune._src.analysis.loading import Outcome, StudyInfo
+from ashtune._src.core.confirm import Confirm
+from ashtune._src.core.events import (
     Event,
     JobFailed,
     JobFinished,
@@ -29,18 +29,20 @@ from ashtune.core.events import (
     WorkerJoined,
     WorkerLost,
 )
-from ashtune.core.jobs import Constraint, Goal, Objective
-from ashtune.core.ladder import Ladder
-from ashtune.core.observer import ObservedStudy
-from ashtune.core.orders import Train
-from ashtune.reports.page import html
-from ashtune.reports.sections import ReportedStudy, Section
-from ashtune.reports.terminal.text import as_text
-from ashtune.schedulers.registry import SchedulerView, view_of
-from ashtune.space.space import Space
-from ashtune.study.replay import Replay
-from ashtune.study.settings import Settings
+from ashtune._src.core.jobs import Constraint, Goal, Objective
+from ashtune._src.core.ladder import Ladder
+from ashtune._src.core.observer import ObservedStudy
+from ashtune._src.core.orders import Train
+from ashtune._src.reports.page import html
+from ashtune._src.reports.sections import ReportedStudy, Section
+from ashtune._src.reports.terminal.text import as_text
+from ashtune._src.schedulers.registry import SchedulerView, view_of
+from ashtune._src.space.space import Space
+from ashtune._src.study.replay import Replay
+from ashtune._src.study.settings import Settings
 from ashtune.testing.observers import GOAL, LADDER, History, new_controller
+
+__all__ = ["check_section"]
 
 UNIT = "tree"
 WIDE = 10_000

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from ashtune.core.errors import InvalidConfiguration
-from ashtune.core.events import (
+from ashtune._src.core.errors import InvalidConfiguration
+from ashtune._src.core.events import (
     JobFailed,
     JobFinished,
     JobPaused,
@@ -20,9 +20,11 @@ from ashtune.core.events import (
     WorkerJoined,
     WorkerLost,
 )
-from ashtune.core.jobs import TrialId
-from ashtune.core.orders import Pause, Release
+from ashtune._src.core.jobs import TrialId
+from ashtune._src.core.orders import Pause, Release
 from ashtune.testing.workers import MakeHarness, WorkersSuite, count
+
+__all__ = ["TrainersSuite"]
 
 
 class TrainersSuite(WorkersSuite):

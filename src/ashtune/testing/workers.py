@@ -12,18 +12,20 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from ashtune.core.events import Event, JobFinished, TrialReleased, WorkerJoined
-from ashtune.core.jobs import Goal, TrialId, WorkerId
-from ashtune.core.options import checked
-from ashtune.core.orders import Release, Train
-from ashtune.engines.options import RunOptions
-from ashtune.engines.protocol import Brief, Engine, Workers
-from ashtune.study import journal as journals
-from ashtune.study import objective_file as objectives
-from ashtune.study.configurations import Configurations
-from ashtune.study.journal_writer import create
-from ashtune.study.settings import Settings
-from ashtune.training.messages import Setup
+from ashtune._src.core.events import Event, JobFinished, TrialReleased, WorkerJoined
+from ashtune._src.core.jobs import Goal, TrialId, WorkerId
+from ashtune._src.core.options import checked
+from ashtune._src.core.orders import Release, Train
+from ashtune._src.engines.options import RunOptions
+from ashtune._src.engines.protocol import Brief, Engine, Workers
+from ashtune._src.study import journal as journals
+from ashtune._src.study import objective_file as objectives
+from ashtune._src.study.configurations import Configurations
+from ashtune._src.study.journal_writer import create
+from ashtune._src.study.settings import Settings
+from ashtune._src.training.messages import Setup
+
+__all__ = ["EngineHarness", "WorkersSuite", "open_harness"]
 
 Kind = TypeVar("Kind", bound=Event)
 WAIT_SECONDS = 100.0

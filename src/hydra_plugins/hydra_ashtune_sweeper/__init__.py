@@ -1,7 +1,7 @@
 """The sweeper ``ashtune`` of Hydra: ``hydra/sweeper: ashtune`` in the defaults of a config, or on the command line.
 
 Hydra imports this at every start of every program that uses Hydra, so nothing of ashtune is imported before a sweep
-begins: it is in :mod:`ashtune.integrations.hydra`.
+begins: it is in ``integrations/hydra.py``.
 """
 
 from collections.abc import Sequence
@@ -66,8 +66,8 @@ class AshtuneSweeper(Sweeper):  # type: ignore[misc]  # Hydra's types are not fo
         Raises:
             CompactHydraException: For whatever cannot be used; Hydra prints its one line and leaves with status 1.
         """
-        from ashtune.core.errors import AshtuneError
-        from ashtune.integrations.hydra import Sweep
+        from ashtune._src.core.errors import AshtuneError
+        from ashtune._src.integrations.hydra import Sweep
 
         overrides: Sequence[str] = arguments
         try:

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ashtune.engines.mpi.files import FROM_THE_DRIVER, PIECE_BYTES, ChunkError, FileReceiver, FileSender
-from ashtune.engines.mpi.messages import Chunk
+from ashtune._src.engines.mpi.files import FROM_THE_DRIVER, PIECE_BYTES, ChunkError, FileReceiver, FileSender
+from ashtune._src.engines.mpi.messages import Chunk
 from tests.helpers.simulated_disk import SimulatedDisk
 
 

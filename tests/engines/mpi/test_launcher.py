@@ -2,7 +2,7 @@
 
 import pytest
 
-from ashtune.engines.mpi.launcher import (
+from ashtune._src.engines.mpi.launcher import (
     Launch,
     alone,
     family_of,

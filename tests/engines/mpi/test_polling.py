@@ -4,8 +4,8 @@ import math
 
 import pytest
 
-from ashtune.engines.mpi import transport
-from ashtune.engines.mpi.transport import SHORTEST_SLEEP, WAKE_SECONDS, Polling
+from ashtune._src.engines.mpi import transport
+from ashtune._src.engines.mpi.transport import SHORTEST_SLEEP, WAKE_SECONDS, Polling
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import os
 import time
 from pathlib import Path
 
-from ashtune.engines.mpi.start import delete_stale_memory
+from ashtune._src.engines.mpi.start import delete_stale_memory
 
 OF_STEP_1_0 = "mpich_shm_eb421bf2_0"  # as MPICH 5.0.2 named it under srun
 

@@ -5,12 +5,12 @@ import sys
 
 import pytest
 
-from ashtune.core.errors import StudyError
-from ashtune.engines.mpi.start import START_SECONDS, START_VARIABLE, start_seconds
+from ashtune._src.core.errors import StudyError
+from ashtune._src.engines.mpi.start import START_SECONDS, START_VARIABLE, start_seconds
 
 STUCK = """
 import ctypes
-from ashtune.engines.mpi.start import all_ranks_start_within
+from ashtune._src.engines.mpi.start import all_ranks_start_within
 with all_ranks_start_within(5):
     ctypes.PyDLL(None).sleep(600)  # holds the interpreter, as initialising MPI does
 """

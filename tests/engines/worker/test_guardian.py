@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from ashtune.core.events import JobFinished, WorkerLost
-from ashtune.study.journal import NAME, read_events
+from ashtune._src.core.events import JobFinished, WorkerLost
+from ashtune._src.study.journal import NAME, read_events
 from tests.helpers.killing import until
 from tests.helpers.launching import PYTHON, Launch, launched
 from tests.helpers.starting import KINDS, TRAIN, are_running, started, wait_until_gone

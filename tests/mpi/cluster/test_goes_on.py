@@ -16,8 +16,8 @@ from typing import NamedTuple
 
 import pytest
 
-from ashtune.core.events import JobFinished, SessionStarted, WorkerJoined
-from ashtune.engines.mpi.world import HEARTBEAT_SECONDS, HEARTBEATS_MISSED
+from ashtune._src.core.events import JobFinished, SessionStarted, WorkerJoined
+from ashtune._src.engines.mpi.world import HEARTBEAT_SECONDS, HEARTBEATS_MISSED
 from tests.helpers.killing import Tuned, kill, ranks, until
 from tests.helpers.launching import FAMILY, FAMILY_VARIABLES, LIMIT, PYTHON, Launch, mpiexec_launched, srun_launched
 from tests.mpi.cluster.one_node_slurm import Slurm
@@ -200,7 +200,7 @@ def test_no_rank_waits_for_ever_for_one_that_died_before_it_joined(launcher: Lau
         "import os, signal, sys\n"
         "if os.environ.get('PMI_RANK', os.environ.get('OMPI_COMM_WORLD_RANK')) == '1':\n"
         "    os.kill(os.getpid(), signal.SIGKILL)\n"
-        "from ashtune.engines.mpi.start import start_mpi\n"
+        "from ashtune._src.engines.mpi.start import start_mpi\n"
         "start_mpi()\n"
     )
     with launcher.start(3, "/usr/bin/env", "ASHTUNE_START_SECONDS=5", PYTHON, str(script)) as launch:

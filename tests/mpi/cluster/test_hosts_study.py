@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from ashtune.core.events import (
+from ashtune._src.core.events import (
     Event,
     JobFailed,
     JobFinished,
@@ -25,8 +25,8 @@ from ashtune.core.events import (
     WorkerJoined,
     WorkerLost,
 )
-from ashtune.core.jobs import Job
-from ashtune.core.ladder import Ladder
+from ashtune._src.core.jobs import Job
+from ashtune._src.core.ladder import Ladder
 from ashtune.testing.oracles import RecordedResult, unexplained_results
 from tests.helpers.launching import FAMILY, LIMIT, PYTHON, Ended
 from tests.helpers.together import TOGETHER, together

@@ -14,12 +14,12 @@ from pathlib import Path
 import pytest
 
 import ashtune
-from ashtune.cli.demo import FUSED_TIMES
-from ashtune.core import jobs as rungs
-from ashtune.core.events import Event, JobFailed, JobFinished, JobPaused, SessionStarted, StopRequested, WorkerLost
-from ashtune.core.ladder import Ladder
-from ashtune.engines.stop import SLURM_ENDS, TRY_AGAIN
-from ashtune.study.journal import NAME, read_events
+from ashtune._src.cli.demo import FUSED_TIMES
+from ashtune._src.core import jobs as rungs
+from ashtune._src.core.events import Event, JobFailed, JobFinished, JobPaused, SessionStarted, StopRequested, WorkerLost
+from ashtune._src.core.ladder import Ladder
+from ashtune._src.engines.stop import SLURM_ENDS, TRY_AGAIN
+from ashtune._src.study.journal import NAME, read_events
 from ashtune.testing.oracles import RecordedResult, unexplained_results
 from tests.helpers.launching import FAMILY, LIMIT, PYTHON, srun, srun_launched
 from tests.mpi.cluster.one_node_slurm import Slurm, SlurmJob

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ashtune.engines.mpi.start import leave, start_mpi
+from ashtune._src.engines.mpi.start import leave, start_mpi
 
 if __name__ == "__main__":
     world = start_mpi()

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from ashtune.engines.mpi.driver import MpiEngine
-from ashtune.engines.mpi.start import start_mpi
-from ashtune.engines.options import RunOptions
-from ashtune.engines.protocol import Workers
+from ashtune._src.engines.mpi.driver import MpiEngine
+from ashtune._src.engines.mpi.start import start_mpi
+from ashtune._src.engines.options import RunOptions
+from ashtune._src.engines.protocol import Workers
 from ashtune.testing.trainers import TrainersSuite
 from ashtune.testing.workers import EngineHarness, MakeHarness, open_harness
 

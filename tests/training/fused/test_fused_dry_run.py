@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ashtune.training.fused import dry_run
-from ashtune.training.fused.dry_run import Sizing, choose_lanes, count_epochs
-from ashtune.training.fused.jax.backend import JaxBackend
-from ashtune.training.fused.jax.recipe import Recipe
+from ashtune._src.training.fused import dry_run
+from ashtune._src.training.fused.dry_run import Sizing, choose_lanes, count_epochs
+from ashtune._src.training.fused.jax.backend import JaxBackend
+from ashtune._src.training.fused.jax.recipe import Recipe
 from tests.training.fused.toy_lanes import ToyBackend
 
 jax = pytest.importorskip("jax", reason="JAX is not installed")

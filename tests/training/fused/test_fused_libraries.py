@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 import ashtune
-from ashtune.core.events import JobFinished
-from ashtune.study.journal import NAME, read_events
-from ashtune.training.fused.protocol import PROGRAMS_FOLDER
+from ashtune._src.core.events import JobFinished
+from ashtune._src.study.journal import NAME, read_events
+from ashtune._src.training.fused.protocol import PROGRAMS_FOLDER
 from tests import ROOT
 from tests.helpers.launching import PYTHON
 

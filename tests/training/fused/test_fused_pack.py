@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import msgspec
 
-from ashtune.training.fused.pack import next_pack
+from ashtune._src.training.fused.pack import next_pack
 
 
 class Waiting(msgspec.Struct):

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from ashtune.training.fused.jax.program_cache import ProgramCache
-from ashtune.training.fused.protocol import PROGRAMS_FOLDER
+from ashtune._src.training.fused.jax.program_cache import ProgramCache
+from ashtune._src.training.fused.protocol import PROGRAMS_FOLDER
 
 jax = pytest.importorskip("jax", reason="JAX is not installed")
 PROGRAM = """
@@ -19,7 +19,7 @@ PROGRAM = """
     from pathlib import Path
     import jax
     import jax.numpy as jnp
-    from ashtune.training.fused.jax.program_cache import ProgramCache
+    from ashtune._src.training.fused.jax.program_cache import ProgramCache
 
     def compile_it():
         print("compiled")

@@ -9,11 +9,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from ashtune.core.events import JobFailed, JobFinished, JobPaused, PlacesChanged, ProgramCompiled, TrialReleased
-from ashtune.core.jobs import Goal, TrialId, WorkerId
-from ashtune.core.orders import Pause, Release
-from ashtune.training.fused.runner import FusedRunner
-from ashtune.training.messages import Assignment, Broken, FromWorker, Mailbox, Setup, Shutdown, ToWorker
+from ashtune._src.core.events import JobFailed, JobFinished, JobPaused, PlacesChanged, ProgramCompiled, TrialReleased
+from ashtune._src.core.jobs import Goal, TrialId, WorkerId
+from ashtune._src.core.orders import Pause, Release
+from ashtune._src.training.fused.runner import FusedRunner
+from ashtune._src.training.messages import Assignment, Broken, FromWorker, Mailbox, Setup, Shutdown, ToWorker
 from tests.training.fused.toy_lanes import ToyBackend, ToyClock
 
 ME = WorkerId(7)
@@ -196,9 +196,9 @@ def test_a_fixed_number_of_lanes_is_filled_up_and_of_more_the_rest_follows(tmp_p
 def clock(monkeypatch: pytest.MonkeyPatch) -> ToyClock:
     """An epoch takes about a hundredth of a second for each lane, with the quickly compiled program a tenth."""
     toy = ToyClock({"quick": 0.098, 1: 0.0098, 4: 0.0392}, {"quick": 0.6, 1: 1.0, 4: 1.0}, beginning=0.5)
-    monkeypatch.setattr("ashtune.training.fused.pack.perf_counter", toy)
+    monkeypatch.setattr("ashtune._src.training.fused.pack.perf_counter", toy)
     reading = SimpleNamespace(perf_counter=toy, monotonic=time.monotonic)
-    monkeypatch.setattr("ashtune.training.fused.runner.time", reading)
+    monkeypatch.setattr("ashtune._src.training.fused.runner.time", reading)
     return toy
 
 

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ashtune.core.errors import InvalidConfiguration, ObjectiveError
-from ashtune.training.fused.protocol import LaneMetrics, Variant
-from ashtune.training.fused.torch.module import TorchRecipe, own_randomness, torch_seed
-from ashtune.training.fused.torch.objective import cross_entropy
-from ashtune.training.fused.torch.optimizers import numbers_of, rule
-from ashtune.training.fused.torch.program import TorchProgram, TorchShape
+from ashtune._src.core.errors import InvalidConfiguration, ObjectiveError
+from ashtune._src.training.fused.protocol import LaneMetrics, Variant
+from ashtune._src.training.fused.torch.module import TorchRecipe, own_randomness, torch_seed
+from ashtune._src.training.fused.torch.objective import cross_entropy
+from ashtune._src.training.fused.torch.optimizers import numbers_of, rule
+from ashtune._src.training.fused.torch.program import TorchProgram, TorchShape
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 nn = torch.nn

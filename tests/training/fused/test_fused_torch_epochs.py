@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import ashtune
-from ashtune.training.fused import dry_run
-from ashtune.training.fused.torch.backend import TorchBackend
+from ashtune._src.training.fused import dry_run
+from ashtune._src.training.fused.torch.backend import TorchBackend
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 EXAMPLES, INPUTS, WIDTH, CLASSES, BATCH = 50, 6, 5, 3, 16
@@ -27,7 +27,7 @@ def objective(batch_size: int = BATCH, **more: Any) -> Any:
 
 @pytest.fixture(autouse=True)
 def few_lanes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ashtune.training.fused.programs.MOST_LANES", 4)
+    monkeypatch.setattr("ashtune._src.training.fused.programs.MOST_LANES", 4)
     monkeypatch.setattr(dry_run, "TURN_SECONDS", 0.0)
 
 

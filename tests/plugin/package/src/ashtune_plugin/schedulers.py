@@ -1,9 +1,7 @@
 """A scheduler that promotes only what is among the best of at least ``results`` trials of its rung."""
 
-from ashtune.core.jobs import Job, Result, TrialId
-from ashtune.core.ladder import Ladder
-from ashtune.schedulers.ash import AshMachine
-from ashtune.schedulers.protocol import Machine, Scheduler
+from ashtune.events import Job, Ladder, Result, TrialId
+from ashtune.schedulers import AshMachine, Machine, Scheduler
 
 
 class Patient(Scheduler, frozen=True):

@@ -3,11 +3,9 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping
 
-from ashtune.core.events import Event, WorkerJoined
-from ashtune.core.numbers import plural
+from ashtune.events import Event, WorkerJoined
 from ashtune.observers import Observer
-from ashtune.reports.page import html
-from ashtune.reports.sections import ReportedStudy, Section
+from ashtune.sections import ReportedStudy, Section, html, plural
 
 
 class WorkersByHost(Observer):

@@ -1,0 +1,371 @@
+"""Whether the halving did right: every promotion against its rule, and against what is known in the end.
+
+Source of the rule: Li et al., *A System for Massively Parallel Hyperparameter Tuning*, MLSys 2020,
+https://arxiv.org/abs/1810.05934, Algorithm 2. Of the ``n`` results of a rung the best ``floor(n * kept)`` may go on,
+promoted ones included; equal losses go by the trial's number; failures count and rank last.
+
+Rule 1: nothing is shared with the schedulers but the words and the size of the quota; who is in it is worked out
+here again. With several losses the order of a rung is shared too: it is compared with an oracle by the tests.
+Rule 2: a promotion is explained if the trial was within the quota at some moment since it arrived. One result
+more brings at most one trial into the quota: itself, or the one now at its edge. Hence O(log n) an event. With several
+losses a result may move all others, so a rung is ranked when one of it is promoted.
+"""
+
+import math
+from collections.abc import Sequence
+from fractions import Fraction
+from heapq import heapify, heappop, heappush, heappushpop
+from typing import Any
+
+import msgspec
+
+from ashtune._src.core.confirm import Numbering
+from ashtune._src.core.events import Event, JobFinished, JobPaused, TrialStarted, TrialWithdrawn
+from ashtune._src.core.jobs import Goal, Key, Losses, Metrics, TrialId, as_one
+from ashtune._src.core.ladder import Ladder
+from ashtune._src.core.observer import Observer
+from ashtune._src.core.order import ranked
+from ashtune._src.core.orders import Followed, Train, TrialFailed
+from ashtune._src.schedulers.protocol import Rule
+from ashtune._src.schedulers.ranking import QuotaRule
+from ashtune._src.schedulers.registry import SchedulerView
+from ashtune._src.search.origins import PROPOSED, sort_of
+
+_AS_IT_COMES = (Rule.ALWAYS, Rule.UNKNOWN)
+"""A trial enters where it is first seen, and goes on from there to any rung."""
+
+
+class RungAudit(msgspec.Struct, frozen=True, kw_only=True):
+    """What a rung's promotions amount to.
+
+    Of ``arrived`` trials (results and failures) the best ``quota`` may go on; ``promoted`` did. ``unexplained`` lists
+    those that never were within the quota before they went on: faults. In hindsight ``wrong`` of the promoted are not
+    among the final best ``quota``, and ``missed`` of these did not go on. ``law`` is what asynchronous promotion
+    gets wrong on average; None where promotion waits, the quota is no fixed part of the results, or a search proposed
+    trials that learns from them. ``correlation`` is that of the ranks here and at the next rung, over the ``pairs``
+    trials that have both; None for fewer than 3.
+    """
+
+    rung: int
+    resource: int
+    arrived: int
+    failed: int
+    quota: int
+    promoted: int
+    unexplained: list[TrialId]
+    wrong: int
+    missed: int
+    law: float | None
+    correlation: float | None
+    pairs: int
+
+
+class Audit(Observer):
+    """Checks a study: an observer.
+
+    Args:
+        ladder: The rungs.
+        goal: The metrics that count, which way is better, and constraints.
+        scheduler: Whose rule holds.
+    """
+
+    def __init__(self, ladder: Ladder, goal: Goal, scheduler: SchedulerView) -> None:
+        self.ladder = ladder
+        self.scheduler = scheduler
+        self._rule = scheduler.rule
+        self._goal = goal
+        self._failed = _key(*goal.failed)
+        self._quotas = [scheduler.quota_rule(ladder, rung) for rung in range(ladder.top)]
+        if self._rule is Rule.ALWAYS:
+            self._quotas = [QuotaRule(Fraction(1))] * ladder.top
+        self._quotas.append(QuotaRule(Fraction(0)))
+        self._rungs: list[dict[int, _AuditedRung]] = [{} for _ in self._quotas]  # of each rung its brackets
+        self._ended_early: set[TrialId] = set()
+        self._reached: dict[TrialId, int] = {}  # the highest rung that a trial is known to be on its way to
+        self._records: list[RungAudit] | None = None
+        self.proposed = 0
+        """Trials whose configuration was proposed after results: these do not come in any order, as draws do."""
+        self._numbering = Numbering()
+
+    def event(self, event: Event) -> None:
+        """Take in one event. O(log n), but for a withdrawn trial that has results: O(n)."""
+        self._records = None
+        if len(self._numbering) and self._is_of_a_confirmation(event):
+            return
+        match event:
+            case TrialStarted(trial=trial, confirms=confirmed) if confirmed is not None:
+                self._numbering.confirms(trial)
+            case TrialStarted(origin=origin):
+                self.proposed += sort_of(origin) in PROPOSED
+            case JobFinished(trial=trial, rung=rung):
+                self._reach(trial, rung)
+                self._rung(rung, trial).add(self._loss(event.metrics), trial)
+                if event.stopped:
+                    self._ended_early.add(trial)
+            case JobPaused(trial=trial, rung=rung):
+                self._reach(trial, rung)
+            case TrialWithdrawn(trial=trial, rung=rung):
+                self._reach(trial, rung)
+                for below in range(rung + 1):
+                    self._rung(below, trial).remove(trial)
+            case _:
+                pass
+
+    def _is_of_a_confirmation(self, event: Event) -> bool:
+        trial = getattr(event, "trial", None)
+        return trial is not None and trial in self._numbering
+
+    def followed(self, what: Followed) -> None:
+        """Take in an order, since whom it trains to a higher rung was promoted, or a failure. O(log n)."""
+        if type(what) is Train and what.confirms is None:
+            self._records = None
+            self._reach(what.trial, what.rung)
+        elif type(what) is TrialFailed and what.trial not in self._numbering:
+            self._records = None
+            self._fail(what.trial, what.rung)
+
+    def records(self) -> list[RungAudit]:
+        """Return what was found at each rung, the lowest first. O(n log n)."""
+        if self._records is None:
+            self._records = [self._record(number) for number in range(len(self._rungs))]
+        return self._records
+
+    def _reach(self, trial: TrialId, number: int) -> None:
+        """A trial is on its way to a rung, so the one before it has promoted it."""
+        if (before := self._reached.get(trial)) is None:
+            before = number if self._rule in _AS_IT_COMES else self.scheduler.entry(self._numbering.place(trial))
+            self._reached[trial] = before
+        if number > before:
+            self._reached[trial] = number
+            self._rung(before if self._rule in _AS_IT_COMES else number - 1, trial).promote(trial)
+
+    def _rung(self, number: int, trial: TrialId) -> "_AuditedRung":
+        """Return the trials of a rung that a trial is compared with."""
+        brackets, bracket = self._rungs[number], self.scheduler.bracket(self._numbering.place(trial))
+        if bracket not in brackets:
+            kind = _AuditedRungOfMany if self._goal.others else _AuditedRung
+            brackets[bracket] = kind(self._quotas[number], self._rule)
+        return brackets[bracket]
+
+    def _fail(self, trial: TrialId, number: int) -> None:
+        self._reach(trial, number)
+        self._rung(number, trial).add(self._failed, trial)
+
+    def _loss(self, metrics: Metrics) -> Any:
+        """Return what a result is ranked by: a number, or its key with several losses."""
+        goal = self._goal
+        return goal.loss(metrics) if goal.is_plain else _key(*goal.judged(metrics))
+
+    def _record(self, number: int) -> RungAudit:
+        brackets = self._rungs[number].values()
+        losses, promoted = self._losses(number), {trial for bracket in brackets for trial in bracket.promoted}
+        best = {trial for one in brackets for loss, trial in one.ranked()[: one.quota] if _number(loss) < math.inf}
+        above = self._losses(number + 1) if number < self.ladder.top else {}
+        both = [trial for trial, loss in above.items() if max(loss, losses.get(trial, math.inf)) < math.inf]
+        arrived, quota = len(losses), self._quotas[number]
+        is_by_law = number < self.ladder.top and self.scheduler.promotes_at_once(number) and not self.proposed
+        return RungAudit(
+            rung=number,
+            resource=self.ladder.rungs[number],
+            arrived=arrived,
+            failed=sum(loss == math.inf for loss in losses.values()),
+            quota=sum(bracket.quota for bracket in brackets),
+            promoted=len(promoted),
+            unexplained=sorted(trial for bracket in brackets for trial in bracket.unexplained),
+            wrong=len(promoted - best),
+            missed=len(best - promoted - self._ended_early),
+            law=false_promotions(arrived, float(quota.kept)) if is_by_law else None,
+            correlation=rank_correlation([losses[t] for t in both], [above[t] for t in both]),
+            pairs=len(both),
+        )
+
+    def _losses(self, number: int) -> dict[TrialId, float]:
+        """Return the losses at a rung, all brackets together; of several objectives the first."""
+        brackets = self._rungs[number].values()
+        return {trial: _number(loss) for bracket in brackets for trial, loss in bracket.losses.items()}
+
+
+def _key(losses: Losses, violation: float | None) -> Any:
+    """Return what a result is ranked by, where there are several losses or constraints."""
+    return (violation or 0.0, *losses) if len(losses) > 1 else as_one(violation, losses[0])
+
+
+def _number(loss: Any) -> float:
+    """Return the first loss of what a result is ranked by."""
+    return float(loss[1]) if isinstance(loss, tuple) else loss
+
+
+def false_promotions(results: int, kept: float) -> float:
+    """Return how many promotions out of ``results`` independent ones prove wrong on average, for large numbers.
+
+    Each is promoted as soon as it may be, and they come in any order, as those of random draws do. By the reflection
+    principle, with the quota's edge as a Brownian motion over the results still to come, the expectation tends to
+    ``sqrt(pi n p (1 - p) / 2)``; with 100 results it is about 0.7, with 1,000 about 0.87 of that
+    (``benchmarks/false_promotions.py``).
+    """
+    return math.sqrt(math.pi * results * kept * (1 - kept) / 2)
+
+
+class _AuditedRung:
+    """The results of a rung, who was ever within its quota, and who went on.
+
+    Those within the quota now are a heap with the worst of them on top, the others one with their best on top; a
+    result that comes moves at most one of them over the edge.
+    """
+
+    def __init__(self, quota_rule: QuotaRule, rule: Rule) -> None:
+        self._quota_rule = quota_rule
+        self._rule = rule
+        self.losses: dict[TrialId, Any] = {}
+        self.promoted: set[TrialId] = set()
+        self.unexplained: set[TrialId] = set()
+        self._ever: set[TrialId] = set()
+        self._within: list[tuple[float, int]] = []  # negated: Python's heaps have the least on top
+        self._others: list[tuple[float, TrialId]] = []
+
+    @property
+    def quota(self) -> int:
+        """How many of the results so far may go on."""
+        return self._quota_rule.of(len(self.losses))
+
+    def ranked(self) -> list[tuple[Any, TrialId]]:
+        """Return the results, the best first."""
+        return sorted((loss, trial) for trial, loss in self.losses.items())
+
+    def add(self, loss: Any, trial: TrialId) -> None:
+        """Take in a result; one that a trial has already, before it was trained again, stays."""
+        if trial not in self.losses:
+            self.losses[trial] = loss
+            self._take(loss, trial)
+
+    def remove(self, trial: TrialId) -> None:
+        """A trial is withdrawn."""
+        self.promoted.discard(trial)
+        self.unexplained.discard(trial)
+        if trial in self.losses:
+            self._take_out(trial)
+
+    def promote(self, trial: TrialId) -> None:
+        """A trial went on."""
+        self.promoted.add(trial)
+        if self._rule is not Rule.UNKNOWN and not self._is_explained(trial):
+            self.unexplained.add(trial)
+
+    def _take(self, loss: float, trial: TrialId) -> None:
+        loss_behind, behind = heappushpop(self._within, (-loss, -trial)) if self._within else (-loss, -trial)
+        heappush(self._others, (-loss_behind, TrialId(-behind)))
+        if behind != -trial:
+            self._enter(loss, trial)
+        if len(self._within) < self.quota:
+            self._admit()
+        if self._rule is Rule.AT_ITS_RESULT and not self.quota and loss < math.inf:
+            self._ever.add(trial)
+
+    def _take_out(self, trial: TrialId) -> None:
+        del self.losses[trial]
+        self._within, self._others = [], self.ranked()
+        heapify(self._others)
+        while len(self._within) < self.quota:
+            self._admit()
+
+    def _admit(self) -> None:
+        """Let the best of the others come within the quota."""
+        loss, trial = heappop(self._others)
+        heappush(self._within, (-loss, -trial))
+        is_its_own_report = next(reversed(self.losses)) == trial
+        if self._rule is not Rule.AT_ITS_RESULT or is_its_own_report:
+            self._enter(loss, trial)
+
+    def _enter(self, loss: float, trial: TrialId) -> None:
+        if loss < math.inf:
+            self._ever.add(trial)
+
+    def _is_explained(self, trial: TrialId) -> bool:
+        if self._rule is not Rule.WHEN_PROMOTED:
+            return trial in self._ever
+        loss = self.losses.get(trial, math.inf)
+        if not self._within or loss == math.inf:
+            return False
+        worst, number = self._within[0]
+        return bool((loss, trial) <= (-worst, -number))
+
+
+class _AuditedRungOfMany(_AuditedRung):
+    """The same with several losses: the losses are keys, and a result may move all others."""
+
+    def __init__(self, quota_rule: QuotaRule, rule: Rule) -> None:
+        super().__init__(quota_rule, rule)
+        self._looked_at = 0  # the results that ``_ever`` knows of
+
+    def ranked(self) -> list[tuple[Any, TrialId]]:
+        return ranked((key, trial) for trial, key in self.losses.items())
+
+    def _take(self, loss: Key, trial: TrialId) -> None:  # type: ignore[override]  # a key, of several losses
+        pass
+
+    def _take_out(self, trial: TrialId) -> None:
+        self._catch_up()
+        del self.losses[trial]
+        self._looked_at = len(self.losses)
+        if self._rule is not Rule.AT_ITS_RESULT:
+            self._ever |= self._best_of(list(self.losses))
+
+    def _is_explained(self, trial: TrialId) -> bool:
+        if self._rule is not Rule.AT_ITS_RESULT and trial in self._best_of(list(self.losses)):
+            return True
+        if self._rule is not Rule.WHEN_PROMOTED:
+            self._catch_up()
+        return trial in self._ever
+
+    def _catch_up(self) -> None:
+        """Note who came within the quota with each of the results that were not looked at."""
+        trials = list(self.losses)
+        for count in range(self._looked_at + 1, len(trials) + 1):
+            newest, quota = trials[count - 1], self._quota_rule.of(count)
+            within = self._best_of(trials[:count])
+            if self._rule is not Rule.AT_ITS_RESULT:
+                self._ever |= within
+            elif newest in within or (not quota and max(self.losses[newest]) < math.inf):
+                self._ever.add(newest)
+        self._looked_at = len(trials)
+
+    def _best_of(self, trials: Sequence[TrialId]) -> set[TrialId]:
+        """Return who of some results is within their quota, without failures."""
+        order = ranked((self.losses[trial], trial) for trial in trials)
+        return {trial for key, trial in order[: self._quota_rule.of(len(trials))] if max(key) < math.inf}
+
+
+FEWEST = 3
+
+
+def rank_correlation(left: Sequence[float], right: Sequence[float]) -> float | None:
+    """Return the correlation of the ranks of two sequences of the same length, from -1 to 1. O(n log n).
+
+    Returns:
+        None for fewer than 3 pairs, or where one of the sequences is constant.
+
+    Source:
+        C. Spearman, *The Proof and Measurement of Association between Two Things*, Am. J. Psychol. 15, 1904.
+    """
+    if len(left) < FEWEST:
+        return None
+    a, b = _ranks(left), _ranks(right)
+    mean = (len(left) - 1) / 2
+    spread = math.sqrt(sum((x - mean) ** 2 for x in a) * sum((y - mean) ** 2 for y in b))
+    if spread == 0:
+        return None
+    return sum((x - mean) * (y - mean) for x, y in zip(a, b, strict=True)) / spread
+
+
+def _ranks(values: Sequence[float]) -> list[float]:
+    """Return each value's rank from 0, equal ones sharing their mean."""
+    order = sorted(range(len(values)), key=values.__getitem__)
+    ranks, first = [0.0] * len(values), 0
+    while first < len(order):
+        last = first
+        while last + 1 < len(order) and values[order[last + 1]] == values[order[first]]:
+            last += 1
+        for place in range(first, last + 1):
+            ranks[order[place]] = (first + last) / 2
+        first = last + 1
+    return ranks

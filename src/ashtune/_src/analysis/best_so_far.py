@@ -1,0 +1,132 @@
+"""The best result so far, over seconds and over epochs trained.
+
+Rule: time that passed between two sessions is not counted; epochs are those of all trials together, of
+failures none, since nobody knows how many those were.
+"""
+
+import math
+from bisect import insort
+from collections.abc import Iterable, Sequence
+from itertools import chain
+
+import msgspec
+
+from ashtune._src.core.events import Event, JobFinished, JobPaused, SessionStarted, TrialWithdrawn
+from ashtune._src.core.jobs import Goal, TrialId
+from ashtune._src.core.observer import Observer
+
+BEST_KEPT = 100
+"""A result with this many better ones before it at its rung is not remembered: all of these would have to be withdrawn
+before it became a step."""
+MOST_RESULTS = 600
+"""Of more results every second one is kept, then every fourth."""
+
+
+class Improvement(msgspec.Struct, frozen=True, gc=False):
+    """A result better than all before, after ``seconds`` and ``epochs``; the trial was trained to ``resource``."""
+
+    seconds: float
+    epochs: int
+    trial: TrialId
+    rung: int
+    resource: int
+    loss: float
+
+
+class BestSoFar(Observer):
+    """The best result so far at any rung, and at each.
+
+    Args:
+        goal: The metric, and which way is better.
+    """
+
+    sees_confirmations = False
+
+    def __init__(self, goal: Goal) -> None:
+        self.goal = goal
+        self._is_plain = goal.is_plain
+        self.steps: list[Improvement] = []
+        """Each better than all results before it, at whatever rung; equal ones do not count."""
+        self.steps_at: list[list[Improvement]] = []
+        """The same at each rung: better than all results before it at that rung."""
+        self.results: list[Improvement] = []
+        """A sample of all finite results, of which most are no improvement."""
+        self.epochs = 0
+        """Epochs trained so far, by all trials."""
+        self._now = self._away = 0.0
+        self._results = 0
+        self._every = 1
+        # By rung: what may become a step when others are withdrawn, with its place among all results.
+        self._candidates: list[list[tuple[int, Improvement]]] = []
+        self._best: list[list[float]] = []  # by rung: the best losses so far, ascending
+
+    @property
+    def seconds(self) -> float:
+        """Seconds that the study ran so far, all its sessions together."""
+        return self._now - self._away
+
+    @property
+    def steps_at_the_highest(self) -> Sequence[Improvement]:
+        """The steps at the highest rung that has a finite result by now."""
+        return next((steps for steps in reversed(self.steps_at) if steps), ())
+
+    def event(self, event: Event) -> None:
+        """Take in one event. O(1)."""
+        if type(event) is SessionStarted:
+            self._away += max(0.0, event.time - self._now)
+        self._now = max(self._now, event.time)
+        if isinstance(event, JobFinished | JobPaused):
+            self.epochs += event.resource - event.start
+        if isinstance(event, JobFinished):
+            self._compare(event)
+        elif isinstance(event, TrialWithdrawn) and event.rung > 0:
+            self._withdraw(event.trial)
+
+    def tick(self, now: float) -> None:
+        """A moment has passed."""
+        self._now = max(self._now, now)
+
+    def _make_room(self, rung: int) -> None:
+        while len(self.steps_at) <= rung:
+            for lists in (self.steps_at, self._candidates, self._best):
+                lists.append([])
+
+    def _compare(self, event: JobFinished) -> None:
+        self._make_room(event.rung)
+        self._results += 1
+        loss, best = self.goal.loss(event.metrics), self._best[event.rung]
+        if loss == math.inf:
+            return
+        step = Improvement(self.seconds, self.epochs, event.trial, event.rung, event.resource, loss)
+        if not self._results % self._every:
+            self.results.append(step)
+        if len(self.results) > MOST_RESULTS:
+            self.results, self._every = self.results[1::2], 2 * self._every
+        if len(best) == BEST_KEPT and loss >= best[-1]:
+            return
+        if not self._is_plain and self.goal.judged(event.metrics)[1]:
+            return
+        insort(best, loss)
+        del best[BEST_KEPT:]
+        self._candidates[event.rung].append((self._results, step))
+        for steps in (self.steps, self.steps_at[event.rung]):
+            if not steps or loss < steps[-1].loss:
+                steps.append(step)
+
+    def _withdraw(self, trial: TrialId) -> None:
+        """Leave out a trial, as if it had had no results."""
+        self.results = [result for result in self.results if result.trial != trial]
+        if all(step.trial != trial for rung in self._candidates for _, step in rung):
+            return
+        self._candidates = [[(place, step) for place, step in rung if step.trial != trial] for rung in self._candidates]
+        self.steps_at = [_steps(step for _, step in rung) for rung in self._candidates]
+        self.steps = _steps(step for _, step in sorted(chain(*self._candidates), key=lambda each: each[0]))
+
+
+def _steps(results: Iterable[Improvement]) -> list[Improvement]:
+    """Return those of some results that are better than all before them."""
+    steps: list[Improvement] = []
+    for step in results:
+        if not steps or step.loss < steps[-1].loss:
+            steps.append(step)
+    return steps

@@ -1,0 +1,227 @@
+"""The named winner among configurations that were trained once more, and what its mean is.
+
+A configuration is chosen for its first value, so that value flatters it: the best of many noisy values is mostly a
+lucky one (Smith and Winkler, *The Optimizer's Curse*, Management Science 52(3), 2006). The values of the trainings that
+confirm it are unbiased, but the best of several means flatters its owner again. So:
+
+- Named is the one with the best mean of all its values, the first included: with the same number of values each, and
+  noise of the same size, that is the one with the best expectation.
+- The noise is estimated from all confirmed configurations together, from the distances between the repeated values of
+  each. With one such value each it is estimated from the differences between it and the first value, less their mean.
+  First values that were chosen differ less than any: between not at all, and as much. Half as much is assumed.
+- The mean of the winner rests on its repeated values alone, drawn towards the mean of all confirmed ones, the more, the
+  more of their differences the noise explains: the empirical Bayes interval of Morris, *Parametric Empirical Bayes
+  Inference*, JASA 78(381), 1983, with Student's t as the noise is estimated. That needs four configurations. For two or
+  three the interval is the simultaneous one of Bonferroni, which is wider.
+
+``benchmarks/confirm.py`` measures how often the interval holds the true mean.
+"""
+
+import math
+from collections.abc import Sequence
+from statistics import NormalDist, fmean
+
+import msgspec
+
+from ashtune._src.analysis.counts import BestResult
+from ashtune._src.core.confirm import Confirm
+from ashtune._src.core.events import JobFinished
+from ashtune._src.core.jobs import Goal, TrialId
+
+LEVEL = 0.9
+"""How often the interval of the winner's mean holds its true mean."""
+FEWEST_TO_SHRINK = 4
+
+
+class Repeated(msgspec.Struct, frozen=True):
+    """A configuration that was trained once more: its first value, the repeated ones, and the mean of all of them.
+
+    ``values`` has None for a training that failed; then there is no mean.
+    """
+
+    trial: TrialId
+    first: float
+    values: list[float | None]
+    mean: float | None
+
+
+class Confirmed(msgspec.Struct, frozen=True, kw_only=True):
+    """The named winner, and what is known of its mean over seeds, in units of the metric.
+
+    ``first`` is the value that it was chosen for, ``values`` are those of its further trainings. ``mean`` is the
+    estimate of its true mean, which lies between ``low`` and ``high`` with probability ``level``; both are None where
+    one further value is all there is. ``all`` has every configuration that was confirmed, the best mean first.
+    """
+
+    trial: TrialId
+    first: float
+    values: list[float]
+    mean: float
+    low: float | None
+    high: float | None
+    level: float
+    all: list[Repeated]
+
+    @property
+    def is_noiseless(self) -> bool:
+        """Whether every repeated value is the first one again: other seeds make no difference."""
+        return all(value == one.first for one in self.all for value in one.values)
+
+
+class Confirmations:
+    """What came of the trials that confirm others.
+
+    Args:
+        goal: The metric, and which way is better.
+    """
+
+    def __init__(self, goal: Goal) -> None:
+        self._goal = goal
+        self._first: dict[TrialId, BestResult] = {}
+        self._of: dict[TrialId, TrialId] = {}
+        self._losses: dict[TrialId, dict[TrialId, float]] = {}
+        self.seconds = 0.0
+        """Seconds of training."""
+        self.epochs = 0
+        """Units of resource trained."""
+
+    def __contains__(self, trial: TrialId) -> bool:
+        return trial in self._of
+
+    def __len__(self) -> int:
+        return len(self._of)
+
+    @property
+    def ended(self) -> int:
+        """How many of them have ended."""
+        return sum(map(len, self._losses.values()))
+
+    def start(self, trial: TrialId, confirmed: BestResult) -> None:
+        """A trial begins to confirm another, which has this result."""
+        self._of[trial] = confirmed.trial
+        self._first[confirmed.trial] = confirmed
+        self._losses.setdefault(confirmed.trial, {})
+
+    def finish(self, event: JobFinished) -> None:
+        """One of them has a result."""
+        self._losses[self._of[event.trial]][event.trial] = self._goal.loss(event.metrics)
+
+    def fail(self, trial: TrialId) -> None:
+        """One of them has failed, or was withdrawn."""
+        self._losses[self._of[trial]][trial] = math.inf
+
+    def winner(self, wanted: Confirm | None, results: int, rung: int) -> BestResult | None:
+        """Return the first result of the named winner; None while there is none. See :meth:`named`."""
+        named = self.named(wanted, results, rung)
+        return None if named is None else self._first[named.trial]
+
+    def named(self, wanted: Confirm | None, results: int, rung: int) -> Confirmed | None:
+        """Return the named winner. O(k r).
+
+        Args:
+            wanted: What is to be confirmed.
+            results: How many finite results of the search the highest rung has that has any.
+            rung: That rung.
+
+        Returns:
+            It; None until all that is to be confirmed is, and if of each configuration some training failed.
+        """
+        try:
+            return None if wanted is None else self._named(wanted, results, rung)
+        except OverflowError:  # losses whose squares no float can hold
+            return None
+
+    def _named(self, wanted: Confirm, results: int, rung: int) -> Confirmed | None:
+        losses = {
+            trial: list(by_trial.values())
+            for trial, by_trial in self._losses.items()
+            if len(by_trial) >= wanted.seeds and self._first[trial].rung == rung
+        }
+        if not losses or len(losses) < min(wanted.best, results):
+            return None
+        times = min(map(len, losses.values()))  # as many of each, or means could not be compared
+        first = {trial: self._first[trial].loss for trial in losses}
+        means = {trial: fmean([first[trial], *values[:times]]) for trial, values in losses.items()}
+        order = sorted(losses, key=lambda trial: (means[trial], trial))
+        whole = [trial for trial in order if means[trial] < math.inf]
+        if not whole:
+            return None
+        winner, value = whole[0], self._goal.value
+        repeated = [losses[trial][:times] for trial in whole]
+        mean, half = interval([first[trial] for trial in whole], repeated, 0)
+        ends = (None, None) if half is None else sorted((value(mean - half), value(mean + half)))
+        return Confirmed(
+            trial=winner,
+            first=value(first[winner]),
+            values=[value(loss) for loss in losses[winner][:times]],
+            mean=value(mean),
+            low=ends[0],
+            high=ends[1],
+            level=LEVEL,
+            all=[
+                Repeated(
+                    trial,
+                    value(first[trial]),
+                    [value(loss) if loss < math.inf else None for loss in losses[trial][:times]],
+                    value(means[trial]) if means[trial] < math.inf else None,
+                )
+                for trial in order
+            ],
+        )
+
+
+def interval(
+    first: Sequence[float], repeated: Sequence[Sequence[float]], winner: int, level: float = LEVEL
+) -> tuple[float, float | None]:
+    """Return the estimated mean of the winner, and half of the width of its interval.
+
+    Args:
+        first: (k,), the values that the configurations were chosen for.
+        repeated: (k, r), the values of their further trainings, at least one each.
+        winner: Which of them is the winner.
+        level: How often the interval is to hold the true mean.
+
+    Returns:
+        The mean, and half of the width; None in its place if there is one value in all.
+    """
+    count, times = len(first), len(repeated[0])
+    means = [fmean(values) for values in repeated]
+    freedom = count * (times - 1) or count - 1
+    if not freedom:
+        return means[winner], None
+    if times > 1:
+        squares = sum((value - mean) ** 2 for values, mean in zip(repeated, means, strict=True) for value in values)
+    else:
+        off = [one - mean for one, mean in zip(first, means, strict=True)]
+        squares = sum((each - fmean(off)) ** 2 for each in off) / 1.5
+    variance = squares / freedom / times  # of a mean
+    if count < FEWEST_TO_SHRINK:
+        return means[winner], t_quantile(1 - (1 - level) / (2 * count), freedom) * math.sqrt(variance)
+    middle = fmean(means)
+    spread = sum((mean - middle) ** 2 for mean in means)
+    most = (count - 3) / (count - 1)
+    share = most if spread <= 0 else min(most, (count - 3) * variance / spread)
+    away = means[winner] - middle
+    left = variance * (1 - (count - 1) / count * share) + 2 / (count - 3) * (share * away) ** 2
+    return means[winner] - share * away, t_quantile(1 - (1 - level) / 2, freedom) * math.sqrt(left)
+
+
+def t_quantile(probability: float, freedom: int) -> float:
+    """Return a quantile of Student's t, right to 0.4 % between 0.9 and 0.99.
+
+    Source:
+        Abramowitz and Stegun, *Handbook of Mathematical Functions*, 26.7.5; for one and two degrees of freedom the
+        closed form.
+    """
+    if freedom == 1:
+        return math.tan(math.pi * (probability - 0.5))
+    if freedom == 2:
+        return (2 * probability - 1) * math.sqrt(2 / (4 * probability * (1 - probability)))
+    x, n = NormalDist().inv_cdf(probability), freedom
+    return (
+        x
+        + (x**3 + x) / (4 * n)
+        + (5 * x**5 + 16 * x**3 + 3 * x) / (96 * n**2)
+        + (3 * x**7 + 19 * x**5 + 17 * x**3 - 15 * x) / (384 * n**3)
+        + (79 * x**9 + 776 * x**7 + 1482 * x**5 - 1920 * x**3 - 945 * x) / (92160 * n**4)
+    )

@@ -1,0 +1,191 @@
+"""What the tally counts by: reasons of failures, and rungs with their best results."""
+
+import math
+import re
+from bisect import insort
+from collections.abc import Sequence
+
+import msgspec
+
+from ashtune._src.core.events import JobFinished
+from ashtune._src.core.jobs import Goal, Key, Losses, TrialId, as_one
+from ashtune._src.core.order import front_of, preferred, ranked
+
+GROUPS_KEPT = 20
+TRACEBACK_CHARACTERS = 8_000
+_A_DECIMAL = re.compile(r"[-+]?\d+\.\d*(?:[eE][-+]?\d+)?|[-+]?\d+[eE][-+]?\d+|(?<=\btrial )\d+")
+_A_NUMBER = re.compile(r"(?<!signal )(?<!status )\b\d[\d,]*")
+_OURS = re.compile(r"(?:Objective|Space|Settings|Study)Error: |.* is not finite ")
+"""How messages of this package begin that a trial fails with."""
+
+
+class Group(msgspec.Struct):
+    """Failures for one reason: how many, and the first of them."""
+
+    reason: str
+    count: int
+    trial: TrialId | None
+    rung: int
+    traceback: str
+
+
+def without_numbers(reason: str) -> str:
+    """Return a reason with placeholders for decimals and trials' numbers: those that are equal then are one.
+
+    Another whole number may say what went wrong, as in "error 700", but not in a message of this package, where it
+    counts epochs or bytes; signals and exit statuses stay.
+    """
+    reason = _A_DECIMAL.sub("_", reason)
+    return _A_NUMBER.sub("_", reason) if _OURS.match(reason) else reason
+
+
+class Reasons:
+    """Counts reasons. Two that differ in a number only are the same reason: see :func:`without_numbers`.
+
+    At most ``GROUPS_KEPT`` reasons have a group; the others count in ``total`` alone.
+    """
+
+    def __init__(self) -> None:
+        self.total = 0
+        self._groups: dict[str, Group] = {}
+
+    def add(self, reason: str, trial: TrialId | None, rung: int = 0, traceback: str = "") -> None:
+        """Take in one more."""
+        self.total += 1
+        key = without_numbers(reason)
+        if (group := self._groups.get(key)) is not None:
+            group.count += 1
+        elif len(self._groups) < GROUPS_KEPT:
+            self._groups[key] = Group(reason, 1, trial, rung, traceback[-TRACEBACK_CHARACTERS:])
+
+    def groups(self) -> Sequence[Group]:
+        """Return the groups, largest first, equal ones in the order in which they came up."""
+        return sorted(self._groups.values(), key=lambda group: -group.count)
+
+
+BEST_KEPT = 1_000
+"""How many of its best results a rung remembers. If the trials of all of them are withdrawn, its best is not known."""
+
+
+class BestResult(msgspec.Struct, frozen=True):
+    """A result: the metrics of a trial at a rung.
+
+    ``loss`` orders it: with constraints the one number of ``as_one()``, of several objectives the
+    first. ``violation`` is by how much it violates the constraints; ``losses`` are those of several objectives.
+    """
+
+    trial: TrialId
+    rung: int
+    resource: int
+    loss: float
+    metrics: dict[str, float | None]
+    violation: float = 0.0
+    losses: Losses = ()
+
+    @property
+    def key(self) -> tuple[Key, TrialId]:
+        """What it is ranked by, and its trial."""
+        return (self.violation, *(self.losses or (self.loss,))), self.trial
+
+
+def _rank(result: BestResult) -> tuple[float, TrialId]:
+    return result.loss, result.trial
+
+
+class RungTally:
+    """The counts of one rung.
+
+    ``arrived`` trials have a result here; those that are not ``promoted`` are paused (at the top
+    rung: done). ``failed`` and ``withdrawn`` ones ended on the way here. ``epochs`` are units of
+    resource trained on the way here, without those of failures, which are unknown.
+    """
+
+    __slots__ = (
+        "_best", "_front", "_goal", "arrived", "epochs", "failed", "promoted", "resource", "running", "seconds",
+        "withdrawn",
+    )  # fmt: skip
+
+    def __init__(self, resource: int, goal: Goal) -> None:
+        self.resource = resource
+        self._goal = goal
+        self._front: list[BestResult] | None = None
+        self.running = 0
+        self.arrived = 0
+        self.promoted = 0
+        self.failed = 0
+        self.withdrawn = 0
+        self.epochs = 0
+        self.seconds = 0.0
+        self._best: list[BestResult] = []
+
+    @property
+    def best(self) -> BestResult | None:
+        """The best result here of a trial that was not withdrawn; of equal ones that of the earlier trial.
+
+        Of several objectives, the one of the front that the study's weights prefer.
+        """
+        front = self.front
+        return front[0] if front else None
+
+    @property
+    def front(self) -> list[BestResult]:
+        """The results here that no other dominates, the preferred first; with one objective the best."""
+        if not self._goal.others:
+            return self._best[:1]
+        if self._front is None:
+            front = front_of(self._best, key=lambda result: result.key)
+            order = preferred([result.losses for result in front], self._goal.weights)
+            self._front = [front[place] for place in order]
+        return self._front
+
+    @property
+    def finite(self) -> int:
+        """How many finite results there are, of those that are remembered."""
+        return len(self._best)
+
+    def result_of(self, trial: TrialId) -> BestResult | None:
+        """Return the result of a trial, if it is among the best here. O(n)."""
+        return next((best for best in self._best if best.trial == trial), None)
+
+    def add(self, event: JobFinished) -> None:
+        """Take in a result. O(log n). The best of them are kept, as any may be withdrawn; one not finite is none."""
+        best, goal = self._best, self._goal
+        if goal.others:
+            self._add_to_the_front(event)
+            return
+        loss, violation = goal.loss(event.metrics), 0.0
+        if goal.constraints:
+            losses, amount = goal.judged(event.metrics)
+            loss, violation = as_one(amount, losses[0]), amount or 0.0
+        if loss == math.inf or (len(best) == BEST_KEPT and loss > best[-1].loss):
+            return
+        insort(best, BestResult(event.trial, event.rung, event.resource, loss, event.metrics, violation), key=_rank)
+        del best[BEST_KEPT:]
+
+    def _add_to_the_front(self, event: JobFinished) -> None:
+        """Take in a result of several objectives: amortised O(log n) with two."""
+        best, metrics = self._best, event.metrics
+        losses, violation = self._goal.judged(metrics)
+        if losses[0] == math.inf:
+            return
+        self._front = None
+        best.append(BestResult(event.trial, event.rung, event.resource, losses[0], metrics, violation or 0.0, losses))
+        if len(best) == 2 * BEST_KEPT:
+            by_trial = {result.trial: result for result in best}
+            order = ranked(result.key for result in best)[:BEST_KEPT]
+            self._best = [by_trial[trial] for _, trial in order]
+
+    def withdraw(self, trial: TrialId) -> None:
+        """A trial has no result any more."""
+        self._front = None
+        self._best = [best for best in self._best if best.trial != trial]
+
+    @property
+    def paused(self) -> int:
+        """Trials with a result here that did not go on, so far."""
+        return self.arrived - self.promoted
+
+    @property
+    def trained(self) -> int:
+        """Trials whose job to this rung is over: those that arrived and those that failed."""
+        return self.arrived + self.failed

@@ -1,0 +1,153 @@
+"""Learning curves: an observer that keeps the best ones and a sample of the others.
+
+Rule 1: at most four thirds of ``most`` curves are kept at any time, however many trials there are;
+the sample is those whose numbers a hash puts first, so that it is the same whenever a journal is read.
+Rule 2: of a trial that came among the best at a higher rung only, the earlier part is its results at rungs.
+Rule 3: what was trained twice, as after a kill, is there once: as it came out the last time.
+"""
+
+import math
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from ashtune._src.analysis.results import Results
+from ashtune._src.analysis.sampling import Pool, scattered
+from ashtune._src.core.events import Curve as Reports
+from ashtune._src.core.events import Event, JobFinished, JobPaused
+from ashtune._src.core.jobs import Goal, TrialId
+from ashtune._src.core.observer import Observer
+from ashtune._src.core.orders import Followed
+
+MOST = 120
+
+
+class Curve(msgspec.Struct, frozen=True):
+    """A trial's metric over its resource; NaN where it was not finite.
+
+    ``rung`` is the highest with a finite result (-1: none yet), ``loss`` the result there.
+    """
+
+    trial: TrialId
+    rung: int
+    loss: float
+    resources: Sequence[int]
+    values: Sequence[float]
+
+
+class Curves(Observer):
+    """Keeps learning curves.
+
+    Args:
+        goal: The metric, and which way is better.
+        most: How many curves to show: a third of them the best at the highest rungs, the others sampled.
+    """
+
+    sees_confirmations = False
+
+    def __init__(self, goal: Goal, *, most: int = MOST) -> None:
+        self.goal = goal
+        self.results = Results(goal)
+        self.total = 0
+        """Trials that have reported anything."""
+        self._most = most
+        self._has_reported = bytearray()
+        self._best = Pool(most // 3)
+        self._sample = Pool(most)
+        self._partials: dict[TrialId, _Partial] = {}
+
+    def event(self, event: Event) -> None:
+        """Take in one event. O(its reports)."""
+        self.results.event(event)
+        match event:
+            case JobFinished(trial=trial, rung=rung):
+                loss = self.goal.loss(event.metrics)
+                if loss < math.inf:
+                    self._drop(self._best.offer(trial, (rung, -loss, -trial)))
+                if partial := self._find(event):
+                    if loss < math.inf:
+                        partial.rung, partial.loss = rung, loss
+                    partial.points[event.resource] = _value(event.metrics.get(self.goal.metric))
+            case JobPaused():
+                self._find(event)
+            case _:
+                pass
+
+    def followed(self, what: Followed) -> None:
+        """Take in a failure. O(1)."""
+        self.results.followed(what)
+
+    def is_among_best(self, trial: TrialId) -> bool:
+        """Whether a trial is among the best, of which the curves are kept."""
+        return trial in self._best
+
+    def shown(self) -> list[Curve]:
+        """Return at most ``most`` curves, the best last."""
+        best = list(self._best)
+        others = [trial for trial in self._sample if trial not in self._best]
+        trials = [*best, *others[: self._most - len(best)]]
+        early = self._early_results([trial for trial in trials if self._partials[trial].since > 0])
+        curves = [self._partials[trial].curve(trial, early.get(trial, {})) for trial in trials]
+        return sorted(curves, key=lambda curve: (curve.rung, -curve.loss, -curve.trial))
+
+    def _find(self, event: JobFinished | JobPaused) -> "_Partial | None":
+        """Return what is kept of a trial, with the event's reports added; None if nothing is to be kept."""
+        trial = event.trial
+        if trial >= len(self._has_reported):
+            self._has_reported.extend(bytes(trial + 1 - len(self._has_reported)))
+        if not self._has_reported[trial]:
+            self._has_reported[trial] = True
+            self.total += 1
+            self._drop(self._sample.offer(trial, (-scattered(trial),)))
+        if trial not in self._best and trial not in self._sample:
+            return None
+        partial = self._partials.setdefault(trial, _Partial(event.start))
+        partial.add(event.curve, event.start, event.resource, self.goal)
+        return partial
+
+    def _drop(self, trial: TrialId | None) -> None:
+        if trial is not None and trial not in self._best and trial not in self._sample:
+            self._partials.pop(trial, None)
+
+    def _early_results(self, trials: Iterable[TrialId]) -> dict[TrialId, dict[int, float]]:
+        """Return the results at rungs of some trials, by trial and resource. O(results)."""
+        import numpy as np
+
+        results: dict[TrialId, dict[int, float]] = {trial: {} for trial in trials}
+        for rung in self.results.rungs if results else ():
+            for place in np.flatnonzero(np.isin(np.array(rung.trials), list(results))).tolist():
+                trial, resource, loss = TrialId(rung.trials[place]), rung.resources[place], rung.losses[place]
+                if resource > 0:
+                    results[trial][resource] = self.goal.value(loss) if loss < math.inf else math.nan
+        return results
+
+
+class _Partial:
+    """What is known of a curve. Reports up to the resource ``since`` were not kept."""
+
+    __slots__ = ("loss", "points", "rung", "since")
+
+    def __init__(self, since: int) -> None:
+        self.points: dict[int, float] = {}
+        self.since = since
+        self.rung = -1
+        self.loss = math.inf
+
+    def add(self, reports: Reports, start: int, end: int, goal: Goal) -> None:
+        """Take in what was reported after the resource ``start`` up to ``end``: it replaces what was there."""
+        self.since = min(self.since, start)
+        if self.points and max(self.points) > start:
+            self.points = {at: value for at, value in self.points.items() if not start < at <= end}
+        for resource, metrics in reports:
+            if goal.metric in metrics:
+                self.points[resource] = _value(metrics[goal.metric])
+
+    def curve(self, trial: TrialId, early: dict[int, float]) -> Curve:
+        """Return the curve, with results at rungs where there are no reports."""
+        points = {at: value for at, value in early.items() if at <= self.since} | self.points
+        resources = sorted(points)
+        return Curve(trial, self.rung, self.loss, resources, [points[at] for at in resources])
+
+
+def _value(value: float | None) -> float:
+    return math.nan if value is None or not math.isfinite(value) else value

@@ -1,0 +1,219 @@
+"""How many trials are trained to each rung in the end, as told before a study begins and while it runs; the time left.
+
+A trial is promoted as soon as it is within the quota, and stays promoted. So in the end more trials than the quota are
+promoted, and the more so, the better late trials are than early ones. Of ``n`` trials at a rung it is about
+``quota / exponent + c (sqrt(n) - 1)``. The first part is the law of random draws: trial ``i`` is within the quota when
+it comes with the chance ``quota(i) / i``. ``c`` is 0.6 for random draws; where a search learns it is 2.3 times the
+share that the quota leaves out. In a running study the promotions so far count too. The constants are from recorded
+studies of 30 to 300 trials; ``benchmarks/expected.py`` says how often the range holds on others.
+
+A job still to come takes as long as those of its rung took on average; at a rung nobody has reached yet, as its epochs
+say. The workers share the work, and at the end wait for the last trial to climb the rungs that are left: the bound of
+Graham, *Bounds on Multiprocessing Timing Anomalies*, SIAM J. Appl. Math. 17(2), 1969.
+"""
+
+import math
+from collections.abc import Sequence
+
+import msgspec
+
+from ashtune._src.analysis.counts import RungTally
+from ashtune._src.analysis.tally import Tally
+from ashtune._src.core.ladder import Ladder
+from ashtune._src.core.numbers import plural, seconds_text
+from ashtune._src.schedulers.protocol import Rule
+from ashtune._src.schedulers.ranking import QuotaRule
+from ashtune._src.schedulers.registry import SchedulerView
+
+MORE_WHERE_LEARNT, MORE_OF_RANDOM = 2.3, 0.6
+"""``c``, the first of the share that is beyond the quota."""
+SPREAD_WHERE_LEARNT, SPREAD_OF_RANDOM, POWER = 1.25, 0.45, 0.65
+"""How far the range goes to each side, over this power of the trials that are still to come."""
+CORRELATION = 0.5
+"""Where more go on from a rung, more do from the next one too."""
+RECORDED = 100
+"""How many trials at a rung say as much as the recorded studies do."""
+JOBS_TO_JUDGE_BY = 3
+AS_PLANNED = (Rule.WHEN_PROMOTED, Rule.ALWAYS)
+"""Rules by which no trial goes on that is beyond the quota in the end."""
+
+
+class Expected(msgspec.Struct, frozen=True):
+    """How many trials are trained to a rung in the end: in nine of ten studies from ``low`` to ``high``."""
+
+    low: int
+    middle: int
+    high: int
+
+    @property
+    def text(self) -> str:
+        """The same in words: ``20 to 30``, or one number."""
+        return f"{self.low:,}" if self.low == self.high else f"{self.low:,} to {self.high:,}"
+
+
+def expected(
+    scheduler: SchedulerView, ladder: Ladder, trials: int, *, learns: bool, rungs: Sequence[RungTally] = ()
+) -> list[Expected] | None:
+    """Return how many trials will have been trained to each rung in the end; None where nobody knows. O(rungs).
+
+    Args:
+        scheduler: Decides which go on.
+        ladder: The rungs.
+        trials: How many are started.
+        learns: Whether the search learns from results, so that late trials are better than early ones.
+        rungs: What is counted so far; by default nothing, as before the study begins.
+    """
+    counts, entering = scheduler.expected(trials), scheduler.entering(trials)
+    if counts is None or entering is None:
+        return None
+    if scheduler.rule in AS_PLANNED:
+        return [Expected(count, count, count) for count in counts]
+    middle, reach = float(entering[0]), 0.0
+    ranges = [Expected(entering[0], entering[0], entering[0])]
+    for number, new in enumerate(entering[1:]):
+        trained, promoted = (rungs[number].trained, rungs[number].promoted) if rungs else (0, 0)
+        quota = scheduler.quota_rule(ladder, number)
+        forecast = _PromotionForecast(trained, promoted, quota, learns=learns)
+        here = max(middle, trained)
+        most = max(here, min(here + reach, ranges[-1].high))
+        middle = forecast.of(here) if counts[number + 1] > new or promoted else 0.0
+        further = forecast.of(most) - middle
+        spread = (SPREAD_WHERE_LEARNT if learns else SPREAD_OF_RANDOM) * (here - trained) ** POWER
+        reach = math.sqrt(further**2 + spread**2 + 2 * CORRELATION * further * spread)
+        at_least = quota.of(ranges[-1].low) if scheduler.rule is Rule.SINCE_ITS_RESULT else promoted
+        low = min(middle, max(promoted, at_least, middle - reach))
+        high = min(most, middle + reach) if quota.of(round(most)) else promoted
+        ranges.append(Expected(math.floor(low) + new, round(middle) + new, math.ceil(high) + new))
+        middle += new
+    return ranges
+
+
+class _PromotionForecast:
+    """How many trials are promoted from a rung in the end.
+
+    Args:
+        trained: How many were trained to it so far.
+        promoted: How many of these went on.
+        quota: Its quota.
+        learns: Whether the search does.
+    """
+
+    def __init__(self, trained: int, promoted: int, quota: QuotaRule, *, learns: bool) -> None:
+        self._quota = quota
+        self._trained, self._promoted, self._learns = trained, promoted, learns
+
+    def of(self, total: float) -> float:
+        """Return how many are promoted if ``total`` trials are trained there in the end."""
+        left, quota = total - self._trained, self._quota.of(round(total))
+        if left <= 0 or not quota:
+            return self._promoted
+        exponent = float(self._quota.exponent)
+        more = (MORE_WHERE_LEARNT * (1 - quota / total) if self._learns else MORE_OF_RANDOM) * (math.sqrt(total) - 1)
+        before = self._quota.of(self._trained) / exponent
+        more = (RECORDED * more + total * (self._promoted - before)) / (RECORDED + self._trained)
+        return self._promoted + min(left, max(0.0, quota / exponent - before + more * left / total))
+
+
+class Estimate(msgspec.Struct, frozen=True):
+    """``share`` of the work done and ``seconds_left``, both None where nobody can know."""
+
+    share: float | None
+    seconds_left: float | None
+    done: str
+    """The same in words: ``143 of 256 trials``."""
+
+    @property
+    def left(self) -> str:
+        """The time left in words, empty where nobody can know."""
+        if self.seconds_left is None:
+            return ""
+        return "under 1 s left" if self.seconds_left < 1 else f"{seconds_text(self.seconds_left)} left"
+
+
+def estimate(
+    tally: Tally, scheduler: SchedulerView, *, learns: bool, unit: str, deadline: float | None = None
+) -> Estimate:
+    """Return how far a study is towards the first of its limits; ``learns`` says whether its search does. O(rungs)."""
+    trials = tally.most_trials
+    resource = tally.session.total_resource if tally.session else None
+    known: list[tuple[float, float | None]] = []
+    done = plural(tally.tried, "trial")
+    if resource:
+        share = min(1.0, tally.epochs / resource)
+        known.append((share, _at_this_pace(tally, resource - tally.epochs)))
+        done = f"{tally.epochs:,} of {resource:,} {unit}s"
+    if trials:
+        known.append(_towards(tally, scheduler, trials, learns=learns))
+        done = f"{tally.tried:,} of {plural(trials, 'trial')}"
+    if count := len(tally.confirmations):
+        done += f", {tally.confirmations.ended:,} of {plural(count, 'training')} to confirm"
+    if deadline:
+        left = max(0.0, deadline - tally.now)
+        known.append((1 - left / max(left, deadline - tally.session_began, 1e-9), left))
+    if not known:
+        return Estimate(None, None, done)
+    waits = [seconds for _, seconds in known if seconds is not None]
+    share = max(share for share, _ in known)
+    if tally.running:
+        share = min(share, 0.99)  # more may go on than is expected, and those count too
+    return Estimate(share, min(waits, default=None), done)
+
+
+def increments(trained: Sequence[int], entering: Sequence[int], resources: Sequence[int]) -> list[int]:
+    """Return the epochs to train on the way to each rung: of a trial that comes from the rung below, from there on.
+
+    Args:
+        trained: How many trials are trained to each rung.
+        entering: How many of them enter there, and train from the beginning.
+        resources: The ladder's.
+    """
+    epochs, before = [], 0
+    for trials, new, resource in zip(trained, entering, resources, strict=True):
+        epochs.append(trials * resource - max(0, trials - new) * before)
+        before = resource
+    return epochs
+
+
+def _towards(tally: Tally, scheduler: SchedulerView, trials: int, *, learns: bool) -> tuple[float, float | None]:
+    found = expected(scheduler, tally.ladder, trials, learns=learns, rungs=tally.rungs)
+    entering = scheduler.entering(trials)
+    if found is None or entering is None:
+        return min(1.0, tally.tried / trials), None
+    wanted = [rung.middle for rung in found]
+    epochs = increments(wanted, entering, tally.ladder.rungs)
+    whole = sum(epochs)
+    done = [min(1.0, rung.trained / n) if n else 0.0 for n, rung in zip(wanted, tally.rungs, strict=True)]
+    share = sum(part * each for part, each in zip(done, epochs, strict=True)) / whole if whole else 1.0
+    return share, _seconds_left(tally, wanted, epochs)
+
+
+def _seconds_left(tally: Tally, trained: Sequence[int], epochs: Sequence[int]) -> float | None:
+    if tally.arrived < JOBS_TO_JUDGE_BY:
+        return None
+    per_epoch = _seconds_per_epoch(tally.rungs)
+    jobs, total, chain = 0, 0.0, 0.0
+    for wanted, to_train, rung in zip(trained, epochs, tally.rungs, strict=True):
+        if (missing := max(wanted - rung.trained, rung.running)) <= 0:
+            continue
+        seconds = rung.seconds / rung.trained if rung.trained else per_epoch * to_train / max(1, wanted)
+        jobs += missing
+        total += missing * seconds
+        chain += seconds  # the last trial has to climb from here, one rung after another
+    if not jobs:
+        return 0.0
+    under_way = tally.seconds_under_way
+    workers = max(1, len(tally.workers))
+    shared_out = (total - under_way) / (workers * (tally.utilisation or 1.0))
+    tail = max(0.0, chain - under_way / max(1, tally.busy))
+    return max(0.0, shared_out + tail * (1 - 1 / workers))
+
+
+def _seconds_per_epoch(rungs: Sequence[RungTally]) -> float:
+    return sum(rung.seconds for rung in rungs) / max(1, sum(rung.epochs for rung in rungs))
+
+
+def _at_this_pace(tally: Tally, epochs: int) -> float | None:
+    if tally.arrived < JOBS_TO_JUDGE_BY:
+        return None
+    workers = max(1, len(tally.workers)) * (tally.utilisation or 1.0)
+    return max(0.0, epochs * _seconds_per_epoch(tally.rungs) / workers)

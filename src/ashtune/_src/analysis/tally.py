@@ -1,0 +1,437 @@
+"""The tally: what a study amounts to so far: an observer.
+
+Rule 1: O(1) an event and a byte a trial; a study may have a million trials and 15,000 events a second.
+Rule 2: what has happened comes from events and verdicts, so a journal read back gives the same numbers.
+Only what runs where needs the orders.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+
+import msgspec
+
+from ashtune._src.analysis.confirm import Confirmations, Confirmed
+from ashtune._src.analysis.counts import BestResult, Reasons, RungTally
+from ashtune._src.analysis.workers import PresentWorker, PresentWorkers
+from ashtune._src.core.confirm import Confirm
+from ashtune._src.core.events import (
+    PROGRAM,
+    Event,
+    JobFailed,
+    JobFinished,
+    JobPaused,
+    ProgramCompiled,
+    Progress,
+    SessionStarted,
+    StopRequested,
+    StudyContinued,
+    StudyPaused,
+    TrialReleased,
+    TrialsExtended,
+    TrialStarted,
+    TrialWithdrawn,
+    WorkerJoined,
+    WorkerLost,
+    WorkersChanged,
+)
+from ashtune._src.core.jobs import Goal, TrialId, WorkerId
+from ashtune._src.core.ladder import Ladder
+from ashtune._src.core.numbers import plural, share_text
+from ashtune._src.core.observer import Observer
+from ashtune._src.core.order import front_of, preferred
+from ashtune._src.core.orders import Followed, Train, TrialFailed, TrialPromoted
+from ashtune._src.search.origins import PROPOSED, Sort, sort_of
+from ashtune._src.training.versions import changes
+
+
+class Tally(Observer):
+    """Counts what happens: an observer, of a study that runs or of a journal.
+
+    Args:
+        ladder: The rungs.
+        goal: The metrics that count, which way is better, and constraints.
+    """
+
+    def __init__(self, ladder: Ladder, goal: Goal) -> None:
+        self.ladder = ladder
+        self.goal = goal
+        self.rungs = [RungTally(resource, goal) for resource in ladder.rungs]
+        self._workers = PresentWorkers()
+        self.now = 0.0
+        """Seconds since the study began, at the last event or tick."""
+        self.sessions = 0
+        self.session: SessionStarted | None = None
+        self.session_began = 0.0
+        self.started = 0
+        """Trials that were given a configuration, those withdrawn later included."""
+        self.sorts: Counter[Sort] = Counter()
+        """The same by where their configurations come from."""
+        self.tried = 0
+        """Trials that have had a result or failed, and were not withdrawn."""
+        self.withdrawn = 0
+        self.broken_off = 0
+        self.saving_seconds = 0.0
+        self.compile_seconds = 0.0
+        self.programs: Counter[int] = Counter()
+        """Programs compiled (fused studies), by their number of lanes."""
+        self.saves = 0
+        self.ended_early = 0
+        """Trials that the training function ended on purpose."""
+        self.changes: list[tuple[int, list[str]]] = []
+        """What changed of the training function from one session to another, after how many trials had started."""
+        self.retrained = 0
+        """Promoted trials that had to train again from the start, as nothing of them was saved."""
+        self.failures = Reasons()
+        self.withdrawals = Reasons()
+        self.lost_workers = Reasons()
+        self.saving_problems = Reasons()
+        self.stopping = ""
+        self.is_paused = False
+        """Whether the user paused it."""
+        self.workers_wanted: int | None = None
+        """How many workers there are to be, where the user has changed that in this session."""
+        self.confirmations = Confirmations(goal)
+        """Trials that confirm others: no other count includes them but those of workers, failures and seconds."""
+        self._has_result = bytearray()  # by trial
+        self._version: dict[str, str] = {}
+
+    def event(self, event: Event) -> None:  # noqa: PLR0912 - one for each kind of event
+        """Take in one event. O(1)."""
+        before = self.now
+        if event.time > before:
+            self.now = event.time
+        match event:
+            case JobFinished():
+                self._finished(event)
+            case TrialStarted():
+                self._start(event)
+            case TrialReleased():
+                self._released(event)
+            case JobFailed() | JobPaused() | TrialWithdrawn():
+                self._ended(event)
+            case WorkerJoined(worker=worker):
+                self._workers.join(worker, self.now)
+            case WorkerLost():
+                self._lose(event)
+            case StopRequested(reason=reason):
+                self.stopping = self.stopping or reason
+            case ProgramCompiled(seconds=seconds, lanes=lanes):
+                self.compile_seconds += seconds
+                self.programs[lanes] += 1
+            case StudyPaused():
+                self.is_paused = True
+            case StudyContinued():
+                self.is_paused = False
+            case TrialsExtended(trials=trials):
+                if self.session is not None:
+                    self.session = msgspec.structs.replace(self.session, trials=trials)
+            case WorkersChanged(workers=workers):
+                self.workers_wanted = workers
+            case SessionStarted():
+                self._start_session(event, before)
+            case _:
+                pass
+
+    def followed(self, what: Followed) -> None:
+        """Take in a verdict or an order. O(1)."""
+        match what:
+            case TrialFailed():
+                self._fail(what)
+            case TrialPromoted(rung=rung):
+                self.rungs[rung].promoted += 1
+            case _:
+                self._workers.followed(what, self.now)
+                if type(what) is Train and what.worker in self.workers:
+                    self.rungs[what.rung].running += 1
+
+    def progress(self, progress: Progress) -> None:
+        """A worker told how far it is."""
+        worker = self.workers.get(progress.worker)
+        if worker is not None and worker.job is not None and worker.job.trial == progress.trial:
+            worker.resource = progress.resource
+
+    def tick(self, now: float) -> None:
+        """A moment has passed."""
+        self.now = max(self.now, now)
+
+    @property
+    def proposed(self) -> int:
+        """Trials whose configurations were proposed after results of others."""
+        return sum(self.sorts[sort] for sort in PROPOSED)
+
+    @property
+    def origins(self) -> str:
+        """The shares of trials that were proposed and drawn, in words; nothing where none was proposed."""
+        if not self.proposed:
+            return ""
+        counts = {
+            "by the model": self.sorts[Sort.MODEL],
+            "mutations": self.sorts[Sort.MUTATION] + self.sorts[Sort.STANDING_IN],
+            "random": self.sorts[Sort.RANDOM],
+            "others": self.sorts[Sort.OTHER],
+        }
+        return ", ".join(f"{share_text(count / self.started)} {name}" for name, count in counts.items() if count)
+
+    @property
+    def most_trials(self) -> int | None:
+        """How many trials may be started, as the user said last; None for no end, and before the first session."""
+        return self.session.trials if self.session else None
+
+    @property
+    def workers(self) -> dict[WorkerId, PresentWorker]:
+        """The workers that are there now."""
+        return self._workers.present
+
+    @property
+    def running(self) -> int:
+        """Jobs under way."""
+        return sum(rung.running for rung in self.rungs)
+
+    @property
+    def busy(self) -> int:
+        """Workers that have a job in hand, or several. O(workers)."""
+        return sum(1 for worker in self.workers.values() if worker.jobs)
+
+    @property
+    def arrived(self) -> int:
+        """Jobs that ended with a result."""
+        return sum(rung.arrived for rung in self.rungs)
+
+    @property
+    def training_seconds(self) -> float:
+        """Seconds that workers trained, in jobs that are over."""
+        return sum(rung.seconds for rung in self.rungs) + self.confirmations.seconds
+
+    @property
+    def epochs(self) -> int:
+        """Units of resource trained by the search."""
+        return sum(rung.epochs for rung in self.rungs)
+
+    @property
+    def wall_seconds(self) -> float:
+        """Seconds that the study ran, all its sessions together."""
+        return self._workers.wall_seconds(self.now)
+
+    @property
+    def pauses(self) -> list[tuple[float, float]]:
+        """When each session began, and how many seconds the study had not run by then."""
+        return self._workers.pauses
+
+    @property
+    def seconds_under_way(self) -> float:
+        """Seconds that the busy workers have trained since their last job ended, all of them together. O(workers)."""
+        return max(0.0, sum(self.now - worker.since for worker in self.workers.values() if worker.jobs))
+
+    @property
+    def presence(self) -> float:
+        """Seconds that workers were there, all of them together. O(workers)."""
+        return self._workers.presence(self.now)
+
+    @property
+    def utilisation(self) -> float | None:
+        """The share of the workers' presence spent in training; None before there is any."""
+        presence = self.presence
+        if presence <= 0:
+            return None
+        return min(1.0, (self.training_seconds + self.seconds_under_way) / presence)
+
+    @property
+    def best(self) -> BestResult | None:
+        """The best result at the highest rung that has one; a trial that was withdrawn has none.
+
+        One that is not feasible is the best only where none is, at any rung. Of several objectives it is the one of the
+        front that the study's weights prefer, without weights its knee. Of configurations that were confirmed it is the
+        first result of the named winner.
+        """
+        if len(self.confirmations) and (winner := self.confirmations.winner(*self._to_confirm)) is not None:
+            return winner
+        front = self.front
+        return front[0] if front else None
+
+    @property
+    def front(self) -> list[BestResult]:
+        """The results that no other dominates, at the rung of the best one, the preferred first."""
+        fronts = [front for rung in reversed(self.rungs) if (front := rung.front)]
+        return min(fronts, key=lambda front: front[0].violation > 0, default=[])
+
+    @property
+    def confirmed(self) -> Confirmed | None:
+        """The named winner, if there is one."""
+        return self.confirmations.named(*self._to_confirm)
+
+    @property
+    def _to_confirm(self) -> tuple[Confirm | None, int, int]:
+        """What is to be confirmed, how many results the highest rung that has any has, and its number."""
+        highest = next((number for number in reversed(range(len(self.rungs))) if self.rungs[number].finite), 0)
+        return self.session.confirm if self.session else None, self.rungs[highest].finite, highest
+
+    @property
+    def best_at_any_rung(self) -> BestResult | None:
+        """The best result of all, also of a trial that got worse later; on a tie the one at the higher rung."""
+        results = [result for rung in reversed(self.rungs) for result in rung.front]
+        if not self.goal.others:
+            return min(results, key=lambda best: best.loss, default=None)
+        front = front_of(results, key=lambda result: (result.key[0], -result.rung))
+        order = preferred([result.losses for result in front], self.goal.weights)
+        return front[order[0]] if front else None
+
+    @property
+    def is_program(self) -> bool:
+        """Whether a program trains, whose author is told of its folder and variables, not of Python."""
+        return self.session is not None and PROGRAM in self.session.facts
+
+    @property
+    def how_to_save(self) -> str:
+        """What a training function that saves nothing has to do, in words."""
+        if self.is_program:
+            return "keep what it goes on from in the folder {checkpoint}, $ASHTUNE_CHECKPOINT"
+        return "begin with trial.restore(), and call trial.save(model) after the loop"
+
+    def notes(self) -> Iterator[str]:
+        """Yield what the user should know, one line each."""
+        if self.retrained and not self.saves:
+            who = "the program" if self.is_program else "train"
+            yield (
+                f"{who} saves nothing, so promoted trials train again from the start ({self.retrained:,} did): "
+                f"{self.how_to_save}"
+            )
+        elif self.retrained:
+            yield (
+                f"{plural(self.retrained, 'promoted trial')} trained again from the start: the checkpoint was not "
+                "saved, went beyond checkpoint_limit, or was given up before trials were added"
+            )
+        if self.changes:
+            how = (f"{', '.join(names)} after {plural(started, 'trial')}" for started, names in self.changes)
+            yield f"trained by {len(self.changes) + 1} versions of the training function; changed: {'; '.join(how)}"
+        if self.ended_early:
+            by = '"stopped": true' if self.is_program else "trial.stop()"
+            yield f"{plural(self.ended_early, 'trial')} ended early on purpose ({by})"
+        for group in self.saving_problems.groups():
+            yield f"{group.reason} ({group.count:,} x, first: trial {group.trial})"
+
+    def _start(self, event: TrialStarted) -> None:
+        if event.confirms is None:
+            self.started += 1
+            self.sorts[sort_of(event.origin)] += 1
+            return
+        results = (rung.result_of(TrialId(event.confirms)) for rung in reversed(self.rungs))
+        if (first := next((result for result in results if result is not None), None)) is not None:
+            self.confirmations.start(event.trial, first)
+
+    def _had_result(self, trial: TrialId) -> bool:
+        """Whether a trial has had a result; there is room for it then."""
+        if trial >= len(self._has_result):
+            self._has_result += bytes(max(256, trial + 1 - len(self._has_result)))
+        return bool(self._has_result[trial])
+
+    def _free(self, event: JobFinished | JobFailed | JobPaused | TrialWithdrawn) -> None:
+        """A job is over: its worker is free, if it has no other."""
+        if (worker := self.workers.get(event.worker)) is not None:
+            worker.free = self.now
+            if (rung := worker.jobs.pop(event.trial, None)) is not None:
+                self.rungs[rung].running -= 1
+
+    def _finished(self, event: JobFinished) -> None:
+        trial, number, seconds = event.trial, event.rung, event.seconds
+        self._free(event)
+        if trial in self.confirmations:
+            self.confirmations.seconds += seconds
+            self.confirmations.epochs += event.resource - event.start
+            self.confirmations.finish(event)
+            return
+        rung = self.rungs[number]
+        rung.arrived += 1
+        rung.seconds += seconds
+        rung.epochs += event.resource - event.start
+        if not self._had_result(trial):
+            self._has_result[trial] = True
+            self.tried += 1
+        elif not event.start:
+            self.retrained += 1
+        self._saved(event, number)
+        self.ended_early += event.stopped
+        rung.add(event)
+
+    def _released(self, event: TrialReleased) -> None:
+        self.saving_seconds += event.seconds
+        self._saved(event)
+        worker = self.workers.get(event.worker)
+        if worker is not None and worker.releasing == event.trial:
+            worker.releasing, worker.free = None, self.now
+
+    def _ended(self, event: JobFailed | JobPaused | TrialWithdrawn) -> None:
+        """A job ended without a result."""
+        self._free(event)
+        if event.trial in self.confirmations:
+            self._end_confirmation(event)
+            return
+        self.rungs[event.rung].seconds += event.seconds
+        match event:
+            case JobFailed():
+                pass  # the verdict says so
+            case JobPaused():
+                self._paused(event)
+            case TrialWithdrawn():
+                self._withdraw(event)
+
+    def _end_confirmation(self, event: JobFailed | JobPaused | TrialWithdrawn) -> None:
+        self.confirmations.seconds += event.seconds
+        if isinstance(event, JobPaused):
+            self.confirmations.epochs += event.resource - event.start
+        elif isinstance(event, TrialWithdrawn):
+            self.confirmations.fail(event.trial)
+            self.withdrawals.add(event.reason, event.trial, event.rung)
+
+    def _paused(self, event: JobPaused) -> None:
+        self.broken_off += 1
+        self.rungs[event.rung].epochs += event.resource - event.start
+        self._saved(event, event.rung)
+
+    def _saved(self, event: JobFinished | TrialReleased | JobPaused, rung: int = 0) -> None:
+        """Note what became of saving a trial."""
+        if event.checkpoint is not None:
+            self.saves += 1
+        if event.problem:
+            self.saving_problems.add(event.problem, event.trial, rung)
+
+    def _fail(self, verdict: TrialFailed) -> None:
+        if verdict.trial in self.confirmations:
+            self.confirmations.fail(verdict.trial)
+        else:
+            self.rungs[verdict.rung].failed += 1
+            self.tried += not self._had_result(verdict.trial)
+        self.failures.add(verdict.reason, verdict.trial, verdict.rung, verdict.traceback)
+
+    def _withdraw(self, event: TrialWithdrawn) -> None:
+        self.rungs[event.rung].withdrawn += 1
+        self.withdrawn += 1
+        if self._had_result(event.trial):
+            self.tried -= 1
+            for rung in self.rungs:
+                rung.withdraw(event.trial)
+        self.withdrawals.add(event.reason, event.trial, event.rung)
+
+    def _lose(self, event: WorkerLost) -> None:
+        self._depart(event.worker, self.now, is_lost=not event.is_dismissed)
+        if not event.is_dismissed:
+            self.lost_workers.add(event.reason, event.trial, event.rung, event.last_words)
+
+    def _depart(self, number: WorkerId, time: float, *, is_lost: bool = False) -> None:
+        """A worker is gone, and with it what it had in hand."""
+        if (worker := self._workers.leave(number, time, is_lost=is_lost)) is not None:
+            for rung in worker.jobs.values():
+                self.rungs[rung].running -= 1
+
+    def _start_session(self, event: SessionStarted, end_of_the_last: float) -> None:
+        for worker in list(self.workers):
+            self._depart(worker, end_of_the_last)
+        self._workers.start_session(end_of_the_last, self.now)
+        self.sessions += 1
+        if names := changes(self._version, event.objective):
+            self.changes.append((self.started, names))
+        self._version = event.objective or self._version
+        self.session = event
+        self.session_began = event.time
+        self.stopping = ""
+        self.is_paused = False
+        self.workers_wanted = None

@@ -1,0 +1,349 @@
+"""The timeline: who trained what when, and what each worker waited for: an observer.
+
+A worker's stay is divided into training, saving, compiling programs (or waiting for another worker that does), waiting
+for the driver (an order was there, or came at once, and had yet to reach the worker), waiting for other trials (the
+study had nothing for this worker, and later had: here the barrier, whatever the scheduler) and the idle tail (it had
+nothing more).
+
+Rule 1: O(log n) an event, and about 50 bytes a job.
+Rule 2: a worker does one thing after another, whatever the clocks say. A job began ``seconds`` before its
+event came, but not before its order, nor before the worker's last work ended. Results of jobs that waited
+at a worker may come all at once; then the earlier ones ended before they were received.
+Rule 3: without orders nobody knows for whom a worker waited: all waiting counts as waiting for the driver. What a
+worker had in hand when its session ended is then unknown too, and counts as idle tail.
+Rule 4: what a function saves before it returns its result counts as training.
+Rule 5: what a worker waits while the user has paused the study counts as waiting for other trials.
+"""
+
+from array import array
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+import msgspec
+
+from ashtune._src.analysis.workers import PresentWorker, PresentWorkers
+from ashtune._src.core.events import (
+    Event,
+    JobFailed,
+    JobFinished,
+    JobPaused,
+    ProgramCompiled,
+    SessionStarted,
+    TrialReleased,
+    TrialWithdrawn,
+    WorkerJoined,
+    WorkerLost,
+    WorkersChanged,
+)
+from ashtune._src.core.jobs import TrialId, WorkerId
+from ashtune._src.core.ladder import Ladder
+from ashtune._src.core.observer import Observer
+from ashtune._src.core.orders import Followed, Verdict
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+TRAINING, SAVING, COMPILING = range(3)
+ENDINGS = ("result", "failed", "paused", "withdrawn", "lost with its worker", "cut off", "saved", "compiled")
+RESULT, FAILED, PAUSED, WITHDRAWN, LOST, CUT_OFF, SAVED, COMPILED = range(8)
+IN_VAIN = (FAILED, WITHDRAWN, LOST)
+"""Endings of jobs in vain: their seconds are counted apart from training."""
+NO_TRIAL = TrialId(-1)
+"""The trial of a row in which a worker compiled a program."""
+
+
+class WorkRow(msgspec.Struct, frozen=True, gc=False):
+    """One stretch of work of a worker, and the waits before it.
+
+    ``lane`` is the worker's number in the order of joining. First it waited ``barrier`` seconds for the
+    study to have something for it, then ``driver`` seconds for the order to reach it, then it worked for
+    ``seconds``. ``epochs`` are those trained, 0 where that is unknown.
+    """
+
+    lane: int
+    trial: TrialId
+    rung: int
+    kind: int
+    ending: int
+    epochs: int
+    barrier: float
+    driver: float
+    seconds: float
+
+
+class WorkerLane(msgspec.Struct, frozen=True, gc=False):
+    """A worker's stay. ``tail`` is how long it had nothing to do before it left, or until now.
+
+    ``place``: a worker that comes after another is gone takes its place. ``paused`` are the seconds before
+    it joined in which the study did not run: between sessions.
+    """
+
+    worker: WorkerId
+    place: int
+    paused: float
+    joined: float
+    left: float
+    tail: float
+
+
+class Work(msgspec.Struct, frozen=True):
+    """All rows as numpy columns, sorted by lane and in it by time, and a column entry for each lane.
+
+    Times are in seconds since the study began. The columns from ``worker`` on have an entry for each lane,
+    the others for each row: see :class:`WorkRow` and :class:`WorkerLane`.
+    """
+
+    lane: "npt.NDArray[np.int64]"
+    trial: "npt.NDArray[np.int64]"
+    rung: "npt.NDArray[np.int16]"
+    kind: "npt.NDArray[np.int8]"
+    ending: "npt.NDArray[np.int8]"
+    epochs: "npt.NDArray[np.int64]"
+    barrier: "npt.NDArray[np.float64]"
+    driver: "npt.NDArray[np.float64]"
+    seconds: "npt.NDArray[np.float64]"
+    begin: "npt.NDArray[np.float64]"
+    end: "npt.NDArray[np.float64]"
+    worker: "npt.NDArray[np.int64]"
+    place: "npt.NDArray[np.int64]"
+    paused: "npt.NDArray[np.float64]"
+    joined: "npt.NDArray[np.float64]"
+    left: "npt.NDArray[np.float64]"
+    tail: "npt.NDArray[np.float64]"
+
+    def without_pauses(self) -> "Work":
+        """Return the same in seconds that the study ran: what lies between its sessions is left out."""
+        paused = self.paused[self.lane]
+        return msgspec.structs.replace(
+            self,
+            begin=self.begin - paused,
+            end=self.end - paused,
+            joined=self.joined - self.paused,
+            left=self.left - self.paused,
+        )
+
+
+class RowSink(Protocol):
+    """Takes rows in the order in which they ended."""
+
+    def add(self, row: WorkRow, worker: PresentWorker, end: float, earlier: float) -> int:
+        """Take in work that a worker has ended at ``end``; return the number of its row.
+
+        ``earlier`` of its seconds lie in what counted as the driver's wait of the row ``worker.chain`` until now.
+        """
+
+
+_CODES = ("q", "q", "h", "b", "b", "q", "d", "d", "d")  # of the fields of a row, as arrays name them
+
+
+class AllRows:
+    """Keeps all rows, in columns."""
+
+    def __init__(self) -> None:
+        names = WorkRow.__struct_fields__
+        self._columns: dict[str, array[Any]] = {name: array(code) for name, code in zip(names, _CODES, strict=True)}
+
+    def add(self, row: WorkRow, worker: PresentWorker, end: float, earlier: float) -> int:
+        """Append a row."""
+        if earlier:
+            self._columns["driver"][worker.chain] -= earlier
+        for column, value in zip(self._columns.values(), msgspec.structs.astuple(row), strict=True):
+            column.append(value)
+        return len(self._columns["lane"]) - 1
+
+    def work(self, more: Sequence[WorkRow], lanes: Sequence[WorkerLane]) -> Work:
+        """Return all as columns; ``more`` have not ended, ``lanes`` are in the order of joining. O(n log n)."""
+        import numpy as np
+
+        columns: dict[str, Any] = {}
+        for name, column in self._columns.items():
+            added = np.array([getattr(row, name) for row in more], dtype=column.typecode)
+            columns[name] = np.concatenate([np.array(column, dtype=column.typecode), added])
+        order = np.argsort(columns["lane"], kind="stable")
+        columns = {name: column[order] for name, column in columns.items()}
+        for name in WorkerLane.__struct_fields__:
+            kind = np.int64 if name in ("worker", "place") else np.float64
+            columns[name] = np.array([getattr(lane, name) for lane in lanes], dtype=kind)
+        begin, end = _times(columns)
+        return Work(begin=begin, end=end, **columns)
+
+
+def _times(columns: dict[str, Any]) -> tuple[Any, Any]:
+    """Return when each row began and ended: its worker's joining and all that lies between."""
+    import numpy as np
+
+    lane, waited = columns["lane"], columns["barrier"] + columns["driver"]
+    passed = np.concatenate([[0.0], np.cumsum(waited + columns["seconds"])])
+    first = np.searchsorted(lane, lane)  # of each row, its lane's first one
+    since = columns["joined"][lane]
+    begin = since + (passed[:-1] + waited - passed[first])
+    return begin, np.maximum(begin, since + (passed[1:] - passed[first]))
+
+
+JobEnded = JobFinished | JobPaused | JobFailed | TrialWithdrawn
+_ENDINGS: dict[type, int] = {JobFinished: RESULT, JobPaused: PAUSED, JobFailed: FAILED, TrialWithdrawn: WITHDRAWN}
+
+
+def cut(worker: PresentWorker, time: float, ending: int) -> WorkRow | None:
+    """Return the work of a worker that is not over at ``time``, as if it ended then; None if there is none."""
+    if worker.releasing is not None:
+        return WorkRow(worker.lane, worker.releasing, worker.rung, SAVING, ending, 0, 0.0, 0.0, time - worker.free)
+    if not worker.jobs:
+        return None
+    begin, (trial, rung) = min(worker.since, time), next(reversed(worker.jobs.items()))
+    return WorkRow(worker.lane, trial, rung, TRAINING, ending, 0, begin - worker.free, 0.0, time - begin)
+
+
+def _stay(worker: PresentWorker, left: float, last: WorkRow | None) -> WorkerLane:
+    """Return a worker's stay until ``left``, when it had ``last`` in hand."""
+    tail = left - worker.free if last is None else 0.0
+    return WorkerLane(worker.worker, worker.place, worker.paused, worker.joined, left, tail)
+
+
+class Timeline(Observer):
+    """Takes in a study's events, and its orders where they are known: each after the event it answers.
+
+    Args:
+        ladder: The rungs.
+        rows: What takes the work of the workers; None to keep all of it.
+    """
+
+    def __init__(self, ladder: Ladder, rows: RowSink | None = None) -> None:
+        self.ladder = ladder
+        self.now = 0.0
+        """Seconds since the study began, at the last event."""
+        self.sessions = 0
+        self.knows_orders = False
+        self._workers = PresentWorkers()
+        self._kept = AllRows()
+        self._rows: RowSink = self._kept if rows is None else rows
+        self._past: dict[int, WorkerLane] = {}
+
+    @property
+    def workers(self) -> dict[WorkerId, PresentWorker]:
+        """Those that are there."""
+        return self._workers.present
+
+    @property
+    def wall_seconds(self) -> float:
+        """Seconds that the study ran, all its sessions together."""
+        return self._workers.wall_seconds(self.now)
+
+    @property
+    def absence(self) -> float:
+        """Seconds that places stood empty; see :meth:`PresentWorkers.absence`."""
+        return self._workers.absence(self.now)
+
+    def work(self) -> Work:
+        """Return all that workers did until now. O(n log n)."""
+        more = [row for worker in self.workers.values() if (row := cut(worker, self.now, CUT_OFF)) is not None]
+        return self._kept.work(more, self.stays(self.now))
+
+    def stays(self, now: float) -> list[WorkerLane]:
+        """Return the stays of all workers until ``now``, in the order of joining. O(workers)."""
+        stays = dict(self._past)
+        for worker in self.workers.values():
+            stays[worker.lane] = _stay(worker, now, cut(worker, now, CUT_OFF))
+        return [stays[lane] for lane in range(self._workers.joined)]
+
+    def event(self, event: Event) -> None:
+        """Take in one event. O(log n)."""
+        before = self.now
+        self.now = max(before, event.time)
+        match event:
+            case JobFinished() | JobPaused():
+                self._ended(event, epochs=event.resource - event.start)
+            case TrialReleased():
+                self._released(event)
+            case WorkerJoined(worker=worker):
+                if worker in self.workers:  # no driver has written that
+                    self._depart(worker, self.now, LOST)
+                self._workers.join(worker, self.now)
+            case JobFailed() | TrialWithdrawn():
+                self._ended(event)
+            case WorkerLost():
+                self._lose(event)
+            case SessionStarted():
+                for worker in list(self.workers):
+                    self._depart(worker, before, CUT_OFF)
+                self._workers.start_session(before, self.now)
+                self.sessions += 1
+            case WorkersChanged(workers=workers):
+                self._workers.change(workers, self.now)
+            case ProgramCompiled():
+                self._compiled(event)
+            case _:
+                pass
+
+    def followed(self, order: Followed) -> None:
+        """Take in an order. O(1)."""
+        self.knows_orders |= not isinstance(order, Verdict)
+        self._workers.followed(order, self.now)
+
+    def _ended(self, event: JobEnded, *, epochs: int = 0) -> None:
+        """A worker's job is over."""
+        worker = self.workers.get(event.worker)
+        if worker is not None:
+            is_known = worker.jobs.pop(event.trial, None) is not None
+            worker.rung = event.rung
+            what = (TRAINING, _ENDINGS[type(event)], epochs)
+            self._add(worker, event.trial, what, seconds=event.seconds, ordered=worker.ordered if is_known else None)
+
+    def _released(self, event: TrialReleased) -> None:
+        """A worker has saved a trial, or not."""
+        worker = self.workers.get(event.worker)
+        if worker is not None:
+            worker.releasing = None
+            self._add(worker, event.trial, (SAVING, SAVED, 0), seconds=event.seconds, ordered=worker.free)
+
+    def _compiled(self, event: ProgramCompiled) -> None:
+        """A worker compiled a program; what it trained with it is still to be heard of."""
+        worker = self.workers.get(event.worker)
+        if worker is not None:
+            ordered = worker.ordered if worker.jobs else None
+            self._add(worker, NO_TRIAL, (COMPILING, COMPILED, 0), seconds=event.seconds, ordered=ordered)
+
+    def _add(
+        self,
+        worker: PresentWorker,
+        trial: TrialId,
+        what: tuple[int, int, int],
+        *,
+        seconds: float,
+        ordered: float | None,
+    ) -> None:
+        """Append the work that ended now, and the waits before it; ``ordered`` is None where nobody knows it."""
+        now, free = self.now, worker.free
+        may_have_waited_here = ordered is None or ordered < free
+        earliest = min(free if ordered is None else max(free, ordered), now)
+        begin = min(max(now - seconds, earliest), now)
+        worked = now - begin
+        has_waited_here = may_have_waited_here and worker.chain >= 0 and worked < seconds
+        earlier = min(seconds - worked, worker.waited) if has_waited_here else 0.0
+        row = WorkRow(
+            worker.lane, TrialId(trial), worker.rung, *what, earliest - free, begin - earliest, worked + earlier
+        )
+        number = self._rows.add(row, worker, now, earlier)
+        worker.waited -= earlier
+        worker.waited_until -= earlier
+        if not has_waited_here and (begin > free or worker.chain < 0):
+            worker.chain, worker.waited, worker.waited_until = number, begin - earliest, begin
+        worker.free = now
+
+    def _lose(self, event: WorkerLost) -> None:
+        worker = self.workers.get(event.worker)
+        if worker is None:
+            return
+        if event.trial is None:  # it had begun none of its jobs
+            worker.jobs.clear()
+        else:
+            worker.order(event.trial, event.rung, worker.free)
+        self._depart(event.worker, self.now, LOST, is_lost=not event.is_dismissed)
+
+    def _depart(self, number: WorkerId, time: float, ending: int, *, is_lost: bool = False) -> None:
+        worker = self.workers[number]
+        if (row := cut(worker, time, ending)) is not None:
+            self._rows.add(row, worker, time, 0.0)
+        self._past[worker.lane] = _stay(worker, time, row)
+        self._workers.leave(number, time, is_lost=is_lost)

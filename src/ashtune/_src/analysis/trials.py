@@ -1,0 +1,322 @@
+"""The table of a study's trials: an observer that keeps it in columns, about 300 bytes a trial; and tables of pandas.
+
+A record of a trial is built when it is asked for, and so are the columns of hyperparameters, which only searches and
+comparisons of trials need.
+"""
+
+import math
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Literal, overload
+
+import msgspec
+
+from ashtune._src.analysis.counts import without_numbers
+from ashtune._src.analysis.hyperparameters import FEWEST, Columns, Hyperparameter, hyperparameters, in_common
+from ashtune._src.core.errors import SettingsError
+from ashtune._src.core.events import (
+    Event,
+    JobFailed,
+    JobFinished,
+    JobPaused,
+    TrialStarted,
+    TrialWithdrawn,
+)
+from ashtune._src.core.jobs import TrialId
+from ashtune._src.core.ladder import Ladder
+from ashtune._src.core.observer import Observer
+from ashtune._src.core.orders import Followed, Train, TrialFailed
+from ashtune._src.study.settings import Settings
+
+if TYPE_CHECKING:
+    import pandas
+
+Status = Literal["running", "paused", "trained to the top", "failed", "withdrawn", "ended early"]
+STATUSES: tuple[Status, ...] = ("running", "paused", "trained to the top", "failed", "withdrawn", "ended early")
+_RUNNING, _PAUSED, _AT_THE_TOP, _FAILED, _WITHDRAWN, _ENDED_EARLY = range(6)
+_NOTHING = b"\x80"  # an empty map in msgpack
+
+
+class TrialRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """A trial and its fate.
+
+    ``running`` means given out and not heard of since, ``ended early`` by ``trial.stop()``. ``rung`` is the highest
+    one with a result (None: no result yet), ``metrics`` are those there, and ``result_resource`` is where they were
+    reported. ``resource`` is how far it is trained: further, if it is between two rungs. Without a result both are the
+    same. ``seconds`` is its training in all, and ``reason`` why it failed or was withdrawn. ``origin`` says where the
+    configuration comes from: "random", "gp, 23 results", "mutation of 17", "enqueued". ``confirms`` is the trial whose
+    configuration it has, if it confirms one: it is no part of the search.
+    """
+
+    number: TrialId
+    configuration: dict[str, Any]
+    status: Status
+    rung: int | None
+    resource: int
+    result_resource: int
+    metrics: dict[str, float | None]
+    seconds: float
+    reason: str
+    origin: str = ""
+    confirms: TrialId | None = None
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """Its configuration, by the name that it has in ``study.best``."""
+        return self.configuration
+
+
+class Trials(Observer, Sequence[TrialRecord]):
+    """All trials, by number: an observer, of a study that runs or of a journal.
+
+    Args:
+        ladder: The rungs.
+        design: The name of the search, which is the origin of trials that have their place in its design.
+        hyperparameters: What is known of them before any trial has started.
+        metrics: Those that are kept in columns too.
+
+    Attributes:
+        statuses: Places in :data:`STATUSES`.
+        origins: Where the configurations come from; nothing for those in the design.
+        rungs: The highest rung with a result, -1 for none.
+        resources: How far each trial is trained.
+        seconds: Its training in all.
+        values: Of each metric that is kept in a column, the values of the last results; NaN for none.
+        reasons: Why a trial failed or was withdrawn.
+    """
+
+    def __init__(
+        self,
+        ladder: Ladder,
+        design: str = "",
+        *,
+        hyperparameters: Sequence[Hyperparameter] = (),
+        metrics: Sequence[str] = (),
+    ) -> None:
+        self._top = ladder.top
+        self._design = design
+        self._encode = msgspec.msgpack.Encoder().encode
+        self._configurations: list[bytes] = []
+        self._metrics: list[bytes] = []
+        self._result_resources = array("q")
+        self._confirms: dict[TrialId, TrialId] = {}
+        self._ended_for: dict[str, list[TrialId]] = {}  # reason, without its numbers -> trials
+        self._columns = Columns(hyperparameters)
+        self._in_columns = 0  # trials whose configurations are in the columns
+        self.statuses = bytearray()
+        self.origins: list[str] = []
+        self.rungs = array("h")
+        self.resources = array("q")
+        self.seconds = array("d")
+        self.values: dict[str, array[float]] = {name: array("d") for name in metrics}
+        self.reasons: dict[TrialId, str] = {}
+
+    def __len__(self) -> int:
+        return len(self.statuses)
+
+    def event(self, event: Event) -> None:
+        """Take in one event. O(1)."""
+        match event:
+            case JobFinished(trial=trial, rung=rung):
+                self._trained(event)
+                self.rungs[trial] = rung
+                self._result_resources[trial] = event.resource
+                self._metrics[trial] = self._encode(event.metrics)
+                for name, column in self.values.items():
+                    value = event.metrics.get(name)
+                    column[trial] = math.nan if value is None else value
+                self.statuses[trial] = _AT_THE_TOP if rung == self._top else _PAUSED
+                if event.stopped:
+                    self.statuses[trial] = _ENDED_EARLY
+            case TrialStarted(trial=trial, configuration=configuration, origin=origin):
+                self._grow(trial)
+                self.origins[trial] = origin
+                self._configurations[trial] = self._encode(configuration)
+                self._in_columns = min(trial, self._in_columns)
+                if event.confirms is not None:
+                    self._confirms[trial] = event.confirms
+            case JobPaused(trial=trial):
+                self._trained(event)
+                self.statuses[trial] = _PAUSED
+            case JobFailed(trial=trial, seconds=seconds):
+                self._grow(trial)
+                self.seconds[trial] += seconds
+            case TrialWithdrawn(trial=trial, seconds=seconds, reason=reason):
+                self._end(trial, _WITHDRAWN, reason, seconds)
+            case _:
+                pass
+
+    def followed(self, what: Followed) -> None:
+        """Take in who failed, and who is trained. O(1)."""
+        if type(what) is Train:
+            if what.trial < len(self):  # else its start is still to come
+                self.statuses[what.trial] = _RUNNING
+        elif type(what) is TrialFailed:
+            self._end(what.trial, _FAILED, what.reason, 0.0)
+
+    @overload
+    def __getitem__(self, trial: int) -> TrialRecord: ...
+
+    @overload
+    def __getitem__(self, trial: slice) -> list[TrialRecord]: ...
+
+    def __getitem__(self, trial: int | slice) -> TrialRecord | list[TrialRecord]:
+        numbers = range(len(self))[trial]
+        return self._record(TrialId(numbers)) if isinstance(numbers, int) else [self[number] for number in numbers]
+
+    def _record(self, trial: TrialId) -> TrialRecord:
+        rung = self.rungs[trial]
+        return TrialRecord(
+            number=trial,
+            configuration=self.configuration(trial),
+            status=STATUSES[self.statuses[trial]],
+            rung=rung if rung >= 0 else None,
+            resource=self.resources[trial],
+            result_resource=(self._result_resources if rung >= 0 else self.resources)[trial],
+            metrics=msgspec.msgpack.decode(self._metrics[trial]),
+            seconds=self.seconds[trial],
+            reason=self.reasons.get(trial, ""),
+            origin=self.origin(trial),
+            confirms=self._confirms.get(trial),
+        )
+
+    def __iter__(self) -> Iterator[TrialRecord]:
+        return map(self._record, map(TrialId, range(len(self))))
+
+    def configuration(self, trial: TrialId) -> dict[str, Any]:
+        """Return the configuration of a trial."""
+        configuration: dict[str, Any] = msgspec.msgpack.decode(self._configurations[trial])
+        return configuration
+
+    def origin(self, trial: TrialId) -> str:
+        """Return in a few words where the configuration of a trial comes from."""
+        return self.origins[trial] or self._design
+
+    @property
+    def running(self) -> int:
+        """How many trials are on their way. Without orders a promoted trial counts as paused until it reports."""
+        return self.statuses.count(_RUNNING)
+
+    def columns(self) -> Columns:
+        """Return the hyperparameters in columns. O(trials that have started since they were asked for last)."""
+        self._columns.reach(len(self))
+        for trial in range(self._in_columns, len(self)):
+            self._columns.add(trial, self.configuration(TrialId(trial)))
+        self._in_columns = len(self)
+        return self._columns
+
+    def in_common(self, reason: str) -> str:
+        """Return in words what the trials that failed or were withdrawn for a reason have in common, "" for nothing.
+
+        O(trials) for each hyperparameter.
+        """
+        import numpy as np
+
+        trials = self._ended_for.get(without_numbers(reason), [])
+        if len(trials) < FEWEST:
+            return ""
+        ended, others = np.zeros(len(self), bool), np.array(self.rungs) >= 0
+        ended[trials] = True
+        others[list(self.reasons)] = False
+        return in_common(ended, others, self.columns())
+
+    def dataframe(self) -> "pandas.DataFrame":
+        """Return one row a trial: number, status, rung, resource, hyperparameters, metrics, seconds, reason, origin.
+
+        The resource is that of the metrics: of a trial between two rungs, its last rung. Without metrics it is how far
+        the trial is trained. A metric or hyperparameter that has the name of another column gets ``metric.`` or
+        ``config.`` in front.
+
+        Raises:
+            SettingsError: If pandas is not installed.
+        """
+        pandas = _pandas()
+        records = list(self)
+        names = {name: None for record in records for name in record.configuration}
+        metrics = {name: None for record in records for name in record.metrics}
+        ours = {"number", "status", "rung", "resource", "seconds", "reason", "origin"}
+        columns: dict[str, Any] = {
+            "number": [record.number for record in records],
+            "status": [record.status for record in records],
+            "rung": pandas.array([record.rung for record in records], dtype="Int64"),
+            "resource": [record.result_resource for record in records],
+        }
+        for name in names:
+            shown = f"config.{name}" if name in ours else name
+            columns[shown] = [record.configuration.get(name) for record in records]
+        for name in metrics:
+            shown = f"metric.{name}" if name in ours or name in names else name
+            values = (record.metrics.get(name) for record in records)
+            columns[shown] = [float("nan") if value is None else value for value in values]
+        columns["seconds"] = [record.seconds for record in records]
+        columns["reason"] = [record.reason for record in records]
+        columns["origin"] = [record.origin for record in records]
+        return pandas.DataFrame(columns)
+
+    def _grow(self, trial: TrialId) -> None:
+        missing = trial + 1 - len(self.statuses)
+        if missing > 0:
+            self._configurations += [_NOTHING] * missing
+            self._metrics += [_NOTHING] * missing
+            self.origins += [""] * missing
+            self.statuses += bytes(missing)
+            self.rungs.extend([-1] * missing)
+            self.resources.extend([0] * missing)
+            self._result_resources.extend([0] * missing)
+            self.seconds.extend([0.0] * missing)
+            for column in self.values.values():
+                column.extend([math.nan] * missing)
+
+    def _trained(self, event: JobFinished | JobPaused) -> None:
+        self._grow(event.trial)
+        self.resources[event.trial] = event.resource
+        self.seconds[event.trial] += event.seconds
+
+    def _end(self, trial: TrialId, status: int, reason: str, seconds: float) -> None:
+        self._grow(trial)
+        self.statuses[trial] = status
+        self.reasons[trial] = reason
+        self._ended_for.setdefault(without_numbers(reason), []).append(trial)
+        self.seconds[trial] += seconds
+
+
+def trials_of(settings: Settings, ladder: Ladder, metrics: Sequence[str] = ()) -> Trials:
+    """Return the table of a study, to be told it; see :class:`Trials`."""
+    return Trials(ladder, settings.search_name, hyperparameters=hyperparameters(settings.space), metrics=metrics)
+
+
+def curves_dataframe(events: Iterable[Event]) -> "pandas.DataFrame":
+    """Return the learning curves: one row a report, with its trial, resource and metrics.
+
+    What was trained twice, as after a kill, is there once: as it came out the last time.
+
+    Raises:
+        SettingsError: If pandas is not installed.
+    """
+    pandas = _pandas()
+    points: dict[tuple[int, int], dict[str, float | None]] = {}
+    for event in events:
+        if isinstance(event, JobFinished | JobPaused):
+            for resource, metrics in event.curve:
+                points[event.trial, resource] = metrics
+        if isinstance(event, JobFinished):
+            points[event.trial, event.resource] = event.metrics
+    ordered = sorted(points)
+    names = {name: None for key in ordered for name in points[key]}
+    columns: dict[str, Any] = {
+        "trial": [trial for trial, _ in ordered],
+        "resource": [resource for _, resource in ordered],
+    }
+    for name in names:
+        shown = f"metric.{name}" if name in columns else name
+        values = (points[key].get(name) for key in ordered)
+        columns[shown] = [float("nan") if value is None else value for value in values]
+    return pandas.DataFrame(columns)
+
+
+def _pandas() -> Any:
+    try:
+        import pandas
+    except ImportError:
+        raise SettingsError("tables need pandas, which is not installed: pip install 'ashtune[pandas]'") from None
+    return pandas

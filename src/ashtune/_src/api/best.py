@@ -1,0 +1,201 @@
+"""The best trials of a study: their configurations, metrics and saved models, alone, in order, and as a front."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from ashtune._src.analysis.loading import StudyReader
+from ashtune._src.core.errors import SettingsError, StudyError, in_one_line
+from ashtune._src.core.jobs import Goal, TrialId
+from ashtune._src.core.numbers import number_text, value_text
+from ashtune._src.core.order import preferred
+from ashtune._src.core.plaintext import error_line, visible
+from ashtune._src.driver.goal import weights_of
+from ashtune._src.reports.page.html import escaped
+from ashtune._src.study.checkpoints import FOLDER, SAVED, flaw_of, read_saved
+from ashtune._src.study.disk import DISK
+from ashtune._src.study.objective_file import NAME
+from ashtune._src.training.fused.protocol import SavedState
+from ashtune._src.training.objectives import load_objective
+
+
+class Best(msgspec.Struct, frozen=True, eq=False):
+    """One of the best trials: its number, configuration and metrics, and how far it was trained.
+
+    ``metrics`` are those at ``resource``, its highest rung with a result; ``directory`` is the study's. ``origin`` says
+    where its configuration comes from, as "random".
+    """
+
+    trial: int
+    config: dict[str, Any]
+    metrics: dict[str, float | None]
+    rung: int
+    resource: int
+    directory: Path
+    origin: str = ""
+
+    @property
+    def checkpoint(self) -> Path:
+        """Where its newest checkpoint lies: a file, or the folder of :attr:`~ashtune.Trial.checkpoint_dir`.
+
+        Raises:
+            StudyError: If it was not saved so far as it was trained, or that was deleted; it says why.
+        """
+        saved = newest_checkpoint(self.directory, self.trial)
+        if saved is None or saved[0] < self.resource:
+            older = "" if saved is None else f" (there is one of {saved[0]:,})"
+            raise StudyError(
+                f"trial {self.trial} has no checkpoint of {self.resource:,}{older}: {self._why()}; "
+                f"train it again with study.train({self.trial}, {self.resource})"
+            )
+        return saved[1]
+
+    @in_one_line
+    def load(self) -> Any:
+        """Return the model that the training function saved with :meth:`~ashtune.Trial.save`.
+
+        Of one that keeps files of its own (``trial.checkpoint_dir``), the folder they are in; of one that uses
+        :meth:`~ashtune.Trial.checkpoint`, the state dicts by name, on the CPU. All else is a pickle, which executes
+        what it says: load only from studies whose origin you trust.
+
+        Raises:
+            StudyError: If it was not saved, was deleted, or cannot be loaded; it says why.
+        """
+        stored = self.directory / NAME
+        return load_saved(self.checkpoint, self.config, stored, lambda: load_objective(stored)[0])
+
+    def _why(self) -> str:
+        study = StudyReader(self.directory)
+        problems = [group.reason for group in study.tally.saving_problems.groups() if group.trial == self.trial]
+        if problems:
+            return f"saving failed ({problems[0]})"
+        who = "program" if study.tally.is_program else "training function"
+        if not study.tally.saves:
+            return f"the {who} saves nothing: {study.tally.how_to_save}"
+        is_best = any(best.trial == self.trial for rung in study.tally.rungs for best in rung.front)
+        if self.rung < study.ladder.top and not is_best:
+            return "no promotion can reach it any more, and below the top rung only the best of each is kept for good"
+        if study.settings.checkpoint_limit is not None:
+            return f"checkpoint_limit={study.settings.checkpoint_limit} left no room for it"
+        return f"the {who} did not save it, or the file was deleted"
+
+    def __eq__(self, other: object) -> bool:
+        """Whether both are one result, in whatever directory."""
+        return isinstance(other, Best) and msgspec.structs.astuple(self)[:5] == msgspec.structs.astuple(other)[:5]
+
+    def __hash__(self) -> int:
+        return hash((self.trial, self.rung, self.resource))
+
+    def __str__(self) -> str:
+        origin = f" ({visible(self.origin)})" if self.origin else ""
+        return f"trial {self.trial} at {self.resource:,}: {pairs(self.metrics)}; {pairs(self.config)}{origin}"
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        """Return a table of one row, for a notebook."""
+        return Top([self])._repr_html_()
+
+
+class Top(list[Best]):
+    """The best trials, the best first: a list that prints one a line, and in a notebook as a table."""
+
+    def __repr__(self) -> str:
+        return "\n".join(map(str, self))
+
+    __str__ = __repr__
+
+    def _repr_html_(self) -> str:
+        """Return a table, for a notebook."""
+        metrics = {name: None for best in self for name in best.metrics}
+        names = {name: None for best in self for name in best.config}
+        head = "".join(f"<th>{escaped(name)}</th>" for name in ("trial", "resource", *metrics, *names, "origin"))
+        rows = "".join(f"<tr>{''.join(self._cells(best, metrics, names))}</tr>" for best in self)
+        return f"<table><tr>{head}</tr>{rows}</table>"
+
+    def _cells(self, best: Best, metrics: Iterable[str], names: Iterable[str]) -> Iterator[str]:
+        numbers = (number_text(best.metrics[name], 6) if name in best.metrics else "" for name in metrics)
+        values = (value_text(best.config.get(name, "")) for name in names)
+        cells = (str(best.trial), f"{best.resource:,}", *numbers, *values, best.origin)
+        return (f"<td>{escaped(text)}</td>" for text in cells)
+
+
+class Front(Top):
+    """The results that no other dominates, from the best in the first metric to the worst."""
+
+    def __init__(self, results: Iterable[Best], goal: Goal) -> None:
+        super().__init__(results)
+        self._goal = goal
+
+    @in_one_line
+    def best(self, weights: Mapping[str, float] | None = None) -> Best:
+        """Return the one that weights prefer: the smallest weighted sum of losses, each scaled to its range here.
+
+        Without weights, by metric, all weigh the same, which is the knee of the front.
+
+        Raises:
+            SettingsError: If they do not fit the metrics, or the front is empty.
+        """
+        if not self:
+            raise SettingsError("the front is empty, as no trial has a result")
+        objectives = self._goal.objectives
+        checked = weights_of([each.metric for each in objectives], weights)
+        losses = [tuple(each.loss(result.metrics) for each in objectives) for result in self]
+        return self[preferred(losses, checked)[0]]
+
+
+def newest_checkpoint(study: Path, trial: int) -> tuple[int, Path] | None:
+    """Return the resource and the place of a trial's newest checkpoint under a directory, if there is any."""
+    checkpoints = [
+        (int(path.suffix[1:]), path)
+        for path in (study / FOLDER).glob(f"{trial}.*")
+        if path.stem == str(trial) and path.suffix[1:].isdecimal()
+    ]
+    return max(checkpoints, default=None)
+
+
+def load_saved(checkpoint: Path, config: Mapping[str, Any], stored: Path, function: Callable[[], Any]) -> Any:
+    """Return what was saved in a checkpoint: the object, or the folder if it holds files only.
+
+    Args:
+        checkpoint: Where it lies.
+        config: The trial's configuration.
+        stored: Where the training function lies, whose script's names the object may refer to.
+        function: Returns the training function: a fused one makes a model of what it has saved.
+
+    Raises:
+        StudyError: If it cannot be loaded.
+    """
+    if flaw := flaw_of(DISK, str(checkpoint), None):
+        again = f"study.train({checkpoint.stem}, {checkpoint.suffix[1:]})"
+        raise StudyError(f"{checkpoint} cannot be loaded: {flaw}; train it again with {again}")
+    from ashtune._src.pickles.arrival import load as unpickled
+
+    file = checkpoint / SAVED if checkpoint.is_dir() else checkpoint
+    if checkpoint.is_dir() and not file.exists():
+        return checkpoint
+    try:
+        with file.open("rb") as opened:
+            saved = read_saved(opened, file.stat().st_size, lambda pickled: unpickled(pickled, stored))
+        return function().restore(config, saved) if isinstance(saved, SavedState) else saved
+    except Exception as error:
+        reason = error_line(error)
+        raise StudyError(f"{file} cannot be loaded ({reason}); what it refers to must be importable here") from error
+
+
+def trial_number(given: object) -> TrialId | None:
+    """Return the number of a trial that was given as such or as one of the best, else None."""
+    if isinstance(given, Best):
+        return TrialId(given.trial)
+    if isinstance(given, int) and not isinstance(given, bool):
+        return TrialId(given)
+    return None
+
+
+def pairs(values: Mapping[str, object]) -> str:
+    """Return names and values in one line, as ``x=0.25, kind=relu``."""
+    return ", ".join(
+        f"{visible(name)}={'none' if value is None else value_text(value)}" for name, value in values.items()
+    )

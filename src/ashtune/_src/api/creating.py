@@ -1,0 +1,296 @@
+"""Turns the arguments of ``tune`` and ``open_study`` into the directory of a study: a new one, or one that is there."""
+
+import os
+import re
+import sys
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from itertools import chain, count
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+
+from ashtune._src.api.warm_start import known_results
+from ashtune._src.core import process
+from ashtune._src.core.checks import MOST_NAME, MOST_WHOLE, refuse
+from ashtune._src.core.errors import FunctionChanged, ObjectiveError, SettingsError, StudyError
+from ashtune._src.core.events import JobFinished
+from ashtune._src.core.jobs import Goal, KnownResult, Mode
+from ashtune._src.core.ladder import Ladder
+from ashtune._src.core.numbers import plural
+from ashtune._src.core.plaintext import error_line, one_line, shown
+from ashtune._src.driver import hints
+from ashtune._src.driver.goal import check_one_metric, goal_of, target_of
+from ashtune._src.driver.options import TuneOptions, chosen_halving, will_end
+from ashtune._src.reports.terminal.text import write
+from ashtune._src.search.protocol import Search
+from ashtune._src.search.registry import SEARCHES, design_of
+from ashtune._src.space.space import Space
+from ashtune._src.study import journal as journals
+from ashtune._src.study import objective_file as objectives
+from ashtune._src.study.disk import DISK, FOLDER_FOR_THE_OWNER
+from ashtune._src.study.factory import build_controller, new_settings
+from ashtune._src.study.journal import ladder_in_force, read_events
+from ashtune._src.study.journal_writer import create
+from ashtune._src.study.replay import replay
+from ashtune._src.study.settings import Settings, differences, extend_ladder, first_ladder
+from ashtune._src.training import printed
+from ashtune._src.training.objectives import ChecksSpace
+from ashtune._src.training.runner import HasRunner
+from ashtune._src.training.versions import Version, changes, version_before
+
+NAME_IN_PLACE = 40
+PARTS_SHOWN = 5
+
+
+class StudyRequest(NamedTuple):
+    """A study that is asked for: its settings, what its user should know, a line each, and its pickled ``valid``."""
+
+    settings: Settings
+    lines: list[str]
+    valid: bytes | None
+
+
+def study_request(
+    space: Any,
+    metric: str | Sequence[str],
+    mode: Mode | Sequence[Mode],
+    options: TuneOptions,
+    *,
+    path: Path,
+    name: str,
+    given: Mapping[str, Any],
+    objective: Callable[..., Any] | None = None,
+) -> StudyRequest:
+    """Return the study that the arguments of ``tune`` ask for. Nothing is written.
+
+    Args:
+        space: As for ``tune``, like metric and mode.
+        metric: One, or several.
+        mode: One for each metric.
+        options: Checked; the target among them becomes one by metric.
+        path: Its directory, there or not.
+        name: Of the study.
+        given: The options as they were given, for messages.
+        objective: The training function; None where the loop is the user's own.
+
+    Raises:
+        AshtuneError: If something does not fit together.
+    """
+    if process.loads_a_function:
+        raise ObjectiveError(
+            "it tunes when it is loaded; start it by python, or put that under `if __name__ == '__main__':`"
+        )
+    goal = goal_of(metric, mode, weights=options["weights"], constraints=options["constraints"])
+    options["target"] = target_of(goal, options["target"])
+    scheduler, ladder = chosen_halving(options)
+    trials, valid = options["trials"], options["valid"]
+    parsed = Space.parse(space, valid)
+    pickled = None if valid is None else objectives.pack(valid, quiet=True)
+    if isinstance(objective, ChecksSpace):
+        objective.check(parsed.names)
+    enqueue = options["enqueue"]
+    if not isinstance(enqueue, Iterable) or isinstance(enqueue, str | bytes | Mapping):
+        raise SettingsError(f"enqueue={shown(enqueue)} is no list of configurations; give enqueue=[{{...}}, {{...}}]")
+    enqueued = [parsed.check(configuration) for configuration in enqueue]
+    grouped_by: tuple[str, ...] = tuple(getattr(objective, "grouped_by", ()))
+    # Lanes of one program share hyperparameters and start together: two proposals ahead are too few for them.
+    by_default = "random" if grouped_by else scheduler.default_search
+    chosen = SEARCHES.part(by_default if options["search"] is None else options["search"])
+    size = design_of(chosen, parsed, options["seed"], enqueued=enqueued).size
+    is_endless = size is None or size > MOST_WHOLE
+    needs_one_loss = scheduler.ranks_one_loss and not goal.is_plain
+    never_ends = is_endless and not will_end(options)
+    needs_trials = scheduler.needs_trials and trials is None and is_endless
+    has_one_seed = options["confirm"] is not None and isinstance(objective, HasRunner)
+    refuse(
+        {
+            f"scheduler={shown(scheduler)} ranks by one metric without constraints, and the study has {goal}; "
+            'give another, as scheduler="ash"': needs_one_loss,
+            "the study would never end; "
+            "give trials=, time_limit= or target=, or stop=ashtune.Stop(patience=20)": never_ends,
+            f"scheduler={shown(options['scheduler'])} halves a known number of trials; give trials=256": needs_trials,
+            f"confirm={shown(given.get('confirm'))} needs other seeds, "
+            "and a fused function trains all trials with the same seed; leave it out": has_one_seed,
+        }
+    )
+    for option in ("confirm", "patience", "stop_when"):
+        check_one_metric(goal, option, given.get(option))
+    known, lines = _known(options, path, chosen, space=parsed, goal=goal, ladder=ladder)
+    settings = new_settings(
+        name=one_line(name, MOST_NAME) or "study",
+        goal=goal,
+        scheduler=scheduler,
+        ladder=ladder,
+        space=parsed,
+        search=chosen,
+        enqueued=enqueued,
+        known=known,
+        resource=options["resource"],
+        grouped_by=grouped_by,
+        grouped_for=trials if grouped_by else None,
+        seed=options["seed"],
+        checkpoint_limit=options["checkpoint_limit"],
+    )
+    guesses = hints.of_the_space(space) + hints.of_the_search(chosen, parsed)
+    guesses += hints.of_the_trials(scheduler, ladder, trials, unit=options["resource"])
+    return StudyRequest(settings, lines + [f"hint: {line}" for line in guesses], pickled)
+
+
+def _known(
+    options: TuneOptions, path: Path, search: Search, *, space: Space, goal: Goal, ladder: Ladder
+) -> tuple[list[KnownResult], list[str]]:
+    """Return the results from before that the study has or, if it is there, began with, and what to say of them."""
+    source, journal = options["warm_start"], path / journals.NAME
+    if options["directory"] is not None and journal.exists():
+        known = journals.read_settings(journal).known
+        line = f"warm start: {path} goes on with the {plural(len(known), 'result')} that it began with"
+        if not known:
+            line = f"warm start: {path} began without and goes on so; give another directory to begin with results"
+        return known, [] if source is None else [one_line(line)]
+    if source is None:
+        return [], []
+    warm_start = known_results(source, space, goal, top=ladder.rungs[-1], unit=options["resource"])
+    if not search.has_proposer:
+        kind = SEARCHES.record(search)["kind"]
+        return [], [f"warm start: search={kind!r} looks at no results, so these count for nothing; give search='gp'"]
+    return warm_start.results, [warm_start.line]
+
+
+def say(lines: Iterable[str]) -> None:
+    """Print lines on stderr."""
+    for line in lines:
+        write(f"{line}\n", sys.stderr)
+
+
+def place_for(directory: "str | os.PathLike[str] | None", name: str) -> Path:
+    """Return where the study goes: as given, or a directory under ``runs`` that is named by the time.
+
+    Raises:
+        StudyError: If it cannot be looked at, or its name be written down.
+    """
+    word = re.sub(r"[^\w.-]+", "-", name).strip("-.")[:NAME_IN_PLACE] or "study"
+    path = Path("runs", f"{word}-{time.strftime('%Y%m%d-%H%M%S')}") if directory is None else Path(directory)
+    try:
+        (path / journals.NAME).exists()
+        os.path.abspath(path).encode()  # noqa: PTH100 - a name, whether or not it is there
+    except (OSError, UnicodeEncodeError) as error:
+        raise StudyError(f"{path}: {error_line(error)}; give a directory that can be written") from None
+    return path
+
+
+def make_folder(path: Path, *, is_new: bool) -> Path:
+    """Make the directory of a study, if it is not there, and return it.
+
+    One that has to be new gets a number behind its name where another study has made it.
+
+    Raises:
+        StudyError: If it cannot be made.
+    """
+    names = chain([path], (path.with_name(f"{path.name}-{number}") for number in count(2)))
+    for place in names:
+        try:
+            place.mkdir(FOLDER_FOR_THE_OWNER, parents=True, exist_ok=not is_new)
+        except OSError as error:
+            if is_new and isinstance(error, FileExistsError):
+                continue
+            raise StudyError(f"{place}: {error.strerror}; give a directory that can be written") from None
+        break
+    with suppress(OSError):  # a folder above that cannot be read
+        DISK.sync_folder(str(place.parent))
+    return place
+
+
+def open_or_create(
+    path: Path,
+    request: StudyRequest,
+    options: TuneOptions,
+    *,
+    pickled: bytes | None = None,
+    version: Version | None = None,
+) -> Ladder | None:
+    """Make a directory a study's, or make sure that it is this study's already. The caller holds its lock.
+
+    Args:
+        path: The directory.
+        request: What the study is to be.
+        options: Checked.
+        pickled: The training function, if there is one.
+        version: Its version; a study that was trained by another is refused. Empty to take any.
+
+    Returns:
+        How high it is to go now, if there are to be more rungs than before.
+
+    Raises:
+        StudyError: If it holds another study, or the disk refuses.
+    """
+    journal, settings = path / journals.NAME, request.settings
+    ladder = None
+    if journal.exists():
+        there = journals.read_settings(journal)
+        first = first_ladder(there)
+        ladder = extend_ladder(first, ladder_in_force(journal), _meant(options, first))
+        if ladder is not None:  # it may go higher than before
+            settings = msgspec.structs.replace(settings, rungs=there.rungs, kept=there.kept)
+        different = differences(there, settings)
+        if different:
+            raise StudyError(
+                f"{path} holds another study, where {different[0]}; give another directory, or continue that "
+                f"study with `ashtune resume {path}`"
+            )
+        names = changes(version_before(journal), version or {})
+        if _must_begin_anew(journal, there, has_changed=bool(names)):
+            _set_failed_study_aside(path, quiet=options["quiet"])
+            ladder = None
+        elif names:
+            parts = one_line(", ".join(names[:PARTS_SHOWN])) + (", ..." if len(names) > PARTS_SHOWN else "")
+            raise FunctionChanged(
+                f"{path} was trained by another version of the training function: {parts} changed since; give another "
+                "directory, or accept_changes=True (--accept-changes) to go on with the function as it is now; a "
+                "changed comment counts too"
+            )
+    if pickled is not None:
+        objectives.keep(path, pickled)
+    if request.valid is not None:
+        objectives.keep(path, request.valid, name=objectives.VALID)
+    if not journal.exists():
+        create(journal, settings)
+    return ladder
+
+
+def _must_begin_anew(journal: Path, settings: Settings, *, has_changed: bool) -> bool:
+    """Whether a study has no result, and its training function has changed or the study has ended by itself."""
+    if any(isinstance(event, JobFinished) for event in read_events(journal, only=(b"job_finished",))):
+        return False
+    controller = build_controller(settings)
+    return replay(journal, controller, ()) > 0 and (has_changed or controller.is_complete or controller.gave_up)
+
+
+def _set_failed_study_aside(path: Path, *, quiet: bool) -> None:
+    """Move the journal and logs of a study without a result into a folder of their own, which can be read."""
+    names = (path / f"failed-{number}" for number in count(1))
+    place = next(name for name in names if not (name / journals.NAME).exists())
+    try:
+        place.mkdir(FOLDER_FOR_THE_OWNER, exist_ok=True)
+        for name in (printed.FOLDER, journals.NAME):
+            with suppress(FileNotFoundError):
+                (path / name).rename(place / name)
+        DISK.sync_folder(str(place))
+        DISK.sync_folder(str(path))
+    except OSError as error:
+        raise StudyError(f"{place}: {error.strerror}; give another directory") from None
+    if not quiet:
+        say([f"no trial of {path} had a result: the study begins anew; what failed is in {place}"])
+
+
+def _meant(options: TuneOptions, first: Ladder) -> Ladder:
+    """Return the ladder that is asked for: on the rungs that a study began with, if the options make them again."""
+    # Rungs that the user did not choose follow from the top one: with another top one all of them would differ.
+    ladder = chosen_halving(options)[1]
+    if options["rungs"] is None and ladder.rungs[-1] >= first.rungs[-1]:
+        as_before: TuneOptions = {**options, "max_resource": first.rungs[-1]}
+        if chosen_halving(as_before)[1] == first:
+            return first.lengthened(ladder.rungs[-1])
+    return ladder

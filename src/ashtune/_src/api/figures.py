@@ -1,0 +1,267 @@
+"""The figures of a study, each one of plotly's: the methods ``plot_...`` of :class:`~ashtune.Study`.
+
+Rule: a figure shows the study as it was when its journal was read. What takes long is worked out once.
+"""
+
+from collections.abc import Callable
+from difflib import get_close_matches
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal
+
+from ashtune._src.analysis.loading import StudyReader
+from ashtune._src.core.errors import SettingsError, StudyError, in_one_line
+from ashtune._src.core.jobs import TrialId
+from ashtune._src.core.plaintext import shown
+from ashtune._src.reports.plot import plot
+from ashtune._src.space.space import Space
+
+if TYPE_CHECKING:
+    from plotly.graph_objects import Figure
+
+    from ashtune._src.analysis.best_so_far import BestSoFar
+    from ashtune._src.analysis.results import Results
+    from ashtune._src.figures.importance import Importance
+
+
+class Figures:
+    """The methods ``plot_...`` of a study.
+
+    Args:
+        reader: The study.
+    """
+
+    def __init__(self, reader: StudyReader) -> None:
+        self._reader = reader
+
+    @in_one_line
+    def plot_best(self, over: Literal["time", "resource"] = "time") -> "Figure":
+        """Return the best result so far, over the time or over the resource that all trials together were trained.
+
+        Raises:
+            SettingsError: If ``over`` is something else.
+
+        Example:
+            >>> study.plot_best(over="resource").layout.xaxis.title.text
+            'epochs trained, all trials together'
+        """
+        from ashtune._src.figures.best import best_over_resource_figure, best_over_time_figure
+
+        figures = {"time": best_over_time_figure, "resource": best_over_resource_figure}
+        if over not in figures:
+            raise SettingsError(f"over={shown(over)} is unknown; give 'time' or 'resource'")
+        reader = self._reader
+        return plot(figures[over](self._best_so_far, reader.ladder.rungs, unit=self._unit, origin=reader.trials.origin))
+
+    @in_one_line
+    def plot_timeline(self) -> "Figure":
+        """Return what each worker did when."""
+        from ashtune._src.figures.workers import timeline_figure
+
+        return plot(timeline_figure(self._reader.timeline, unit=self._unit))
+
+    @in_one_line
+    def plot_utilisation(self) -> "Figure":
+        """Return how many workers trained, saved or waited, over time."""
+        from ashtune._src.figures.workers import utilisation_figure
+
+        return plot(utilisation_figure(self._reader.timeline))
+
+    @in_one_line
+    def plot_ladder(self) -> "Figure":
+        """Return the rungs: how many trials arrived, were promoted, run and failed, beside the expected number.
+
+        A trial runs if it was given out and not heard of since.
+        """
+        from ashtune._src.analysis.tally import Tally
+        from ashtune._src.figures.ladder import ladder_figure
+
+        reader = self._reader
+        tally = Tally(reader.ladder, reader.settings.goal)
+        reader.tell([tally])  # with orders, which say what runs
+        return plot(ladder_figure(tally, reader.info().expected(tally), unit=self._unit))
+
+    @in_one_line
+    def plot_rungs(self) -> "Figure":
+        """Return the seconds that all workers spent at each rung."""
+        from ashtune._src.figures.workers import rungs_figure
+
+        return plot(rungs_figure(self._reader.timeline, unit=self._unit))
+
+    @in_one_line
+    def plot_curves(self) -> "Figure":
+        """Return the learning curves of the best trials and of a sample of the others."""
+        from ashtune._src.analysis.curves import Curves
+        from ashtune._src.figures.curves import curves_figure
+
+        reader = self._reader
+        curves = Curves(reader.settings.goal)
+        reader.tell([curves])
+        return plot(curves_figure(curves, reader.ladder.rungs, unit=self._unit, origin=reader.trials.origin))
+
+    @in_one_line
+    def plot_front(self) -> "Figure":
+        """Return the front among the other results of its rung, over the first two metrics.
+
+        Raises:
+            SettingsError: If the study has one metric.
+        """
+        from ashtune._src.figures.front import front_figure
+
+        return plot(front_figure(self._reader.tally.front, self._reader.results, unit=self._unit))
+
+    @in_one_line
+    def plot_importance(self) -> "Figure":
+        """Return how much each hyperparameter matters, over all trials, and among the best in words.
+
+        It is measured once, which takes some seconds in a large study.
+
+        Raises:
+            SettingsError: If scikit-learn is not installed.
+        """
+        from ashtune._src.figures.importance import importance_figure
+
+        return plot(importance_figure(self._importance))
+
+    @in_one_line
+    def plot_slice(self, name: str | None = None) -> "Figure":
+        """Return the result over one hyperparameter.
+
+        Args:
+            name: Of the hyperparameter; by default the most important one.
+
+        Raises:
+            SettingsError: If there is no such hyperparameter.
+        """
+        from ashtune._src.figures.slices import slice_figure, slices
+
+        if name is not None:
+            self._check_name("name", name)
+        reader, important = self._reader, () if name is not None else self._important
+        names, rungs = () if name is None else (name,), reader.ladder.rungs
+        found = slices(
+            *self._configured, important=important, names=names, rungs=rungs, unit=self._unit,
+            origin=reader.trials.origin,
+        )  # fmt: skip
+        return plot(slice_figure(found, name))
+
+    @in_one_line
+    def plot_contour(self, x: str | None = None, y: str | None = None) -> "Figure":
+        """Return the result over two hyperparameters, smoothed, with the trials that it was made of.
+
+        Args:
+            x: The hyperparameter from left to right; by default the most important one that is not ``y``.
+            y: The hyperparameter from bottom to top; by default the most important one that is not ``x``.
+
+        Raises:
+            SettingsError: If there is no such hyperparameter, they are the same, or there is one only.
+        """
+        from ashtune._src.figures.contour import contour, contour_figure
+
+        for argument, name in (("x", x), ("y", y)):
+            if name is not None:
+                self._check_name(argument, name)
+        drawn = contour(*self._configured, *self._two(x, y))
+        goal, origin = self._reader.settings.goal, self._reader.trials.origin
+        return plot(contour_figure(drawn, goal, unit=self._unit, origin=origin))
+
+    @in_one_line
+    def plot_parallel(self) -> "Figure":
+        """Return the trials as parallel coordinates; of very many hyperparameters the most important ones."""
+        from ashtune._src.figures.parallel import coordinates_figure
+
+        return plot(coordinates_figure(*self._configured, important=self._important, unit=self._unit))
+
+    @in_one_line
+    def plot_audit(self) -> "Figure":
+        """Return what became of the promotions at each rung, and how many proved wrong."""
+        from ashtune._src.analysis.audit import Audit
+        from ashtune._src.reports.audit_view import audit_figure
+
+        reader = self._reader
+        audit = Audit(reader.ladder, reader.settings.goal, reader.scheduler)
+        reader.tell([audit])
+        return audit_figure(audit, reader.info().expected(reader.tally), unit=self._unit)
+
+    @in_one_line
+    def plot_roofline(self) -> "Figure":
+        """Return the roofs of the machine and the training steps below them, if a roofline is in the study's directory.
+
+        Raises:
+            SettingsError: If plotly is not installed, or the file of the roofline cannot be read.
+            StudyError: If there is no roofline.
+        """
+        from ashtune._src.reports.roofline import roofline_figure, stored_roofline
+
+        directory = self._reader.directory
+        placed = stored_roofline(directory)
+        if placed is None:
+            raise StudyError(f"{directory} has no roofline; `ashtune roofline --keep {directory}` measures one")
+        return roofline_figure(placed)
+
+    @in_one_line
+    def plot_profile(self) -> "Figure":
+        """Return where the training time went by function.
+
+        Raises:
+            StudyError: If the study was not profiled.
+        """
+        from ashtune._src.reports.profile import profile_figure, read_profile
+
+        return profile_figure(read_profile(self._reader.directory))
+
+    @property
+    def _unit(self) -> str:
+        """What the resource counts, in the singular."""
+        return self._reader.settings.resource
+
+    @property
+    def _configured(self) -> "tuple[Results, Callable[[TrialId], dict[str, Any]], dict[str, Any]]":
+        """Results, configurations and their space: what figures of hyperparameters show."""
+        reader = self._reader
+        return reader.results, reader.trials.configuration, reader.settings.space
+
+    @cached_property
+    def _best_so_far(self) -> "BestSoFar":
+        from ashtune._src.analysis.best_so_far import BestSoFar
+
+        best = BestSoFar(self._reader.settings.goal)
+        self._reader.tell([best])
+        return best
+
+    @cached_property
+    def _importance(self) -> "Importance":
+        from ashtune._src.figures.importance import importance
+
+        return importance(*self._configured)
+
+    @property
+    def _important(self) -> list[str]:
+        """The hyperparameters, the most important first; none where that cannot be measured."""
+        try:
+            return [weight.name for weight in self._importance.weights]
+        except SettingsError:  # scikit-learn is not installed
+            return []
+
+    @cached_property
+    def _names(self) -> tuple[str, ...]:
+        """The hyperparameters, in the order of the user."""
+        return tuple(Space.from_record(self._reader.settings.space).names)
+
+    def _check_name(self, argument: str, name: str) -> None:
+        if name not in self._names:
+            near = get_close_matches(str(name), self._names, 1)
+            there = f"did you mean {near[0]}?" if near else f"there are {', '.join(self._names)}"
+            raise SettingsError(f"{argument}={shown(name)} is no hyperparameter of this study; {there}")
+
+    def _two(self, x: str | None, y: str | None) -> tuple[str, str]:
+        """Return two hyperparameters: those given, and in place of others the most important ones."""
+        if x is not None and x == y:
+            raise SettingsError(f"x={shown(x)} and y={shown(y)} are the same; give two hyperparameters")
+        if len(self._names) < 2:
+            only = shown(self._names[0]) if self._names else "none"
+            raise SettingsError(f"a contour needs two hyperparameters, and this study has {only} only; see plot_slice")
+        if x is not None and y is not None:
+            return x, y
+        others = (name for name in dict.fromkeys([*self._important, *self._names]) if name not in (x, y))
+        first = next(others) if x is None else x
+        return first, next(others) if y is None else y

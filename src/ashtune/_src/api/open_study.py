@@ -1,0 +1,555 @@
+"""``open_study``: a study whose loop is the user's own, which asks for trials and tells their results.
+
+There is no driver beside the asker: each ``ask`` and ``tell`` takes a turn of the one loop
+(``Drive``) in its own thread. A training function would be handed the same trial.
+
+Rule 1: one turn at a time, under a lock; nothing that takes long is done under it but a proposal that is waited for.
+Rule 2: what was told is in the journal when ``tell`` returns. What is out when this process dies is asked for again.
+Rule 3: a turn that was broken off, as by Ctrl-C or a full disk, is the last until the study is opened again.
+"""
+
+import atexit
+import enum
+import os
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any, NoReturn, Unpack
+
+from ashtune._src.api.creating import make_folder, open_or_create, place_for, say, study_request
+from ashtune._src.api.study import Study
+from ashtune._src.core import process
+from ashtune._src.core.checks import check_flag, check_seconds, check_whole
+from ashtune._src.core.confirm import Confirm
+from ashtune._src.core.errors import AshtuneError, CannotGoOn, SettingsError, StudyError, in_one_line
+from ashtune._src.core.events import NO_REASON, Event, JobFinished, JobPaused, Progress, StopRequested, TrialReleased
+from ashtune._src.core.jobs import Mode, TrialId
+from ashtune._src.core.ladder import Reduction
+from ashtune._src.core.numbers import plural, seconds_text
+from ashtune._src.core.observer import Observer
+from ashtune._src.core.options import checked
+from ashtune._src.core.plaintext import error_line, one_line, shown
+from ashtune._src.driver.options import Stop, TuneOptions, flat
+from ashtune._src.driver.session import Session
+from ashtune._src.engines.loop import TICK_SECONDS, Drive
+from ashtune._src.engines.own_loop import AskedWorkers, DirectChannel, OwnLoopEngine, hand_back
+from ashtune._src.schedulers.protocol import Scheduler
+from ashtune._src.search.protocol import Search
+from ashtune._src.study.lock import StudyLock
+from ashtune._src.training.job import RunningJob
+from ashtune._src.training.messages import JobEvent, Mailbox
+from ashtune._src.training.outcomes import REASON_CHARACTERS, Outcomes
+from ashtune._src.training.reports import as_metrics, names_text
+from ashtune._src.training.runner import PreparedTrial
+from ashtune._src.training.trial import Trial
+
+CLOSED = "closed by its own loop"
+
+
+class NextStep(enum.Enum):
+    """What follows for a trial from its result: what :meth:`OpenStudy.tell` returns.
+
+    Example:
+        >>> with open_study({"x": (0.0, 1.0)}, metric="loss", mode="min", trials=1, max_resource=1) as study:
+        ...     study.tell(study.ask(), float("nan"))
+        <NextStep.STOP: 'stop'>
+    """
+
+    GO_ON = "go on"
+    """It is promoted, and its teller trains on: its ``target`` is further now."""
+    PAUSE = "pause"
+    """It may be asked for again, by anyone, from what was saved of it, which is kept; from 0 where nothing was saved,
+    and then perhaps no promotion can reach it."""
+    STOP = "stop"
+    """What was saved of it is not kept: it failed, was stopped on purpose, or no promotion can reach it. Only where a
+    ``checkpoint_limit`` left no room for it may it be asked for again, from 0."""
+
+
+class _AskedTrial:
+    """A trial that is out: somebody asked for it, and has not told it to the end."""
+
+    def __init__(self, prepared: PreparedTrial, channel: DirectChannel, mailbox: Mailbox) -> None:
+        self.prepared = prepared
+        self.channel = channel
+        self.mailbox = mailbox
+        self.outcomes = Outcomes(mailbox)
+        self.thread = threading.get_ident()
+        self.lock = threading.RLock()
+        self.is_over = False
+
+
+class OpenStudy:
+    """A study that is open for a loop of your own; made by :func:`open_study`.
+
+    ``ask`` gives the next trial, ``tell`` takes its result, in any thread of this process; the training may be
+    anywhere. Until it is closed, no other process can drive the study; reading it is free to all.
+
+    Example:
+        >>> space = {"rate": (0.01, 0.4)}
+        >>> with open_study(space, metric="loss", mode="min", trials=8, max_resource=4, quiet=True) as study:
+        ...     while trial := study.ask():
+        ...         weight = trial.restore() or 0.0
+        ...         for _ in range(trial.start, trial.target):
+        ...             weight -= trial["rate"] * 2 * (weight - 3)
+        ...         trial.save(weight)
+        ...         answer = study.tell(trial, loss=(weight - 3) ** 2)
+        >>> abs(study.read().best.load() - 3) < 3
+        True
+    """
+
+    def __init__(
+        self, directory: Path, drive: Drive | None, workers: AskedWorkers | None, stack: ExitStack, *, quiet: bool
+    ) -> None:
+        self.directory = directory
+        self._drive = drive
+        self._workers = workers
+        self._stack = stack
+        self._quiet = quiet
+        self._changed = threading.Condition()
+        self._waiting = 0  # askers for whom there is nothing yet
+        self._asked: dict[TrialId, _AskedTrial] = {}
+        self._broken = ""  # why no turn can be taken
+        self._is_closed = False
+        self._process = process.pid
+        atexit.register(self.close)
+
+    @in_one_line
+    def ask(self, *, wait: bool = True) -> Trial | None:
+        """Return the next trial to train, from its ``start`` to its ``target``; None when the study has ended.
+
+        No other asker has it until it is told, failed or given back, or the study is opened again.
+
+        Args:
+            wait: Whether to wait, or return None, where nothing can be given before another trial is told.
+
+        Raises:
+            StudyError: If the study is closed, or cannot go on.
+        """
+        check_flag("wait", wait)
+        self._check_process()
+        with self._changed:
+            self._check_usable()
+            workers = self._workers
+            if workers is None or not self._find_job(workers, wait=wait):
+                return None
+            assignment, inbox = workers.take()
+        channel = DirectChannel(self._handle, inbox)
+        mailbox = Mailbox(channel)
+        try:
+            prepared = workers.prepare(assignment, mailbox)
+        except BaseException:
+            self._handle(hand_back(assignment))
+            raise
+        with self._changed:
+            self._asked[prepared.trial.number] = _AskedTrial(prepared, channel, mailbox)
+        return prepared.trial
+
+    @in_one_line
+    def tell(
+        self,
+        trial: Trial,
+        result: Mapping[str, Any] | float | None = None,
+        /,
+        *,
+        go_on: bool = False,
+        resource: int | None = None,
+        busy_seconds: float | None = None,
+        **metrics: Any,
+    ) -> NextStep:
+        """Tell the result of a trial at its ``target``; it is in the journal when this returns.
+
+        ``tell(trial, loss=0.3, accuracy=0.9)``, ``tell(trial, {"loss": 0.3, "accuracy": 0.9})`` or, with one metric,
+        ``tell(trial, 0.3)``. After a loop over ``trial.epochs()``, in which the trial reported, ``tell(trial)`` ends
+        it. A result that is not finite is a failure. What a promotion needs is saved before: ``trial.save(model)``.
+
+        ``tell(trial, resource=3, loss=0.5)`` on the way to the target is a report between rungs. It is written with the
+        result of the rung, and answered by ``NextStep.GO_ON``, or ``NextStep.PAUSE`` when the study is stopping.
+
+        Args:
+            trial: What :meth:`ask` returned.
+            result: All metrics as a dict, or the study's metric as a number.
+            go_on: Whether you can train on at once, with the trial still in memory. Then the answer may be
+                ``NextStep.GO_ON``; without, a trial that is promoted is asked for again.
+            resource: How far it is trained, if not to its target.
+            busy_seconds: What the training took; by default the time since it was asked for, or was answered
+                ``NextStep.GO_ON`` at a rung, waiting in a queue of yours included. A loop over ``trial.epochs()`` is
+                always measured so.
+            metrics: Numbers by name; the study's own must be among them.
+
+        Returns:
+            What becomes of the trial.
+
+        Raises:
+            StudyError: If the trial is none that is out, was saved and is not restored, a metric of the study is
+                missing, or the study is closed or cannot go on. Nothing is told then.
+            ObjectiveError: If a value is not a number, or is no result of this rung. Nothing is told then.
+        """
+        check_flag("go_on", go_on)
+        with self._telling(trial) as asked:
+            job = asked.prepared.job
+            if job.phase == "training" and job.lacks_restore:
+                raise StudyError(
+                    f"trial {job.trial} goes on from {job.start}, where it was saved, and nothing was restored; call "
+                    "trial.restore() after ask(), train on from what it returns, and tell the trial then"
+                )
+            told = _metrics_of(asked, result, metrics)
+            if job.has_loop and not (resource is None and busy_seconds is None):
+                raise StudyError(
+                    f"trial {job.trial} trains over trial.epochs(), where its resource and seconds are measured; leave "
+                    "out resource= and busy_seconds="
+                )
+            at = job.target if resource is None else check_whole("resource", resource)
+            asked.channel.busy_seconds = None if busy_seconds is None else _checked_seconds(job, busy_seconds)
+            if told is not None and job.phase == "training" and not job.has_loop:
+                self._look_at_the_time()
+                if job.report_at(at, told) and at < job.target:
+                    return NextStep.GO_ON
+                told = None
+            if go_on and job.phase == "training" and not (job.has_loop or job.is_stopped) and job.goes_on():
+                asked.prepared.writer.go_on()
+                return NextStep.GO_ON
+            return self._end(asked, told)
+
+    @in_one_line
+    def fail(self, trial: Trial, why: str | BaseException) -> None:
+        """Tell that a trial failed: it ranks last and is not trained again.
+
+        Args:
+            trial: What :meth:`ask` returned.
+            why: The reason, or the exception; :class:`~ashtune.InvalidConfiguration` withdraws the trial, and another
+                takes its place.
+
+        Raises:
+            StudyError: As :meth:`tell`.
+            SettingsError: If the reason is neither text nor an exception, or says that the study is to stop.
+        """
+        if isinstance(why, CannotGoOn) or not isinstance(why, str | BaseException):
+            raise SettingsError(
+                f"why={shown(why)} is no reason for a failure; give text or the exception that was caught, or call "
+                "study.give_back(trial)"
+            )
+        with self._telling(trial) as asked:
+            _, job, writer, _ = asked.prepared
+            job.hear_out()
+            if isinstance(why, BaseException):
+                asked.outcomes.tell_error(job, why, writer)
+            else:
+                asked.outcomes.tell_failure(one_line(why, REASON_CHARACTERS) or NO_REASON, job, writer)
+            self._forget(asked)
+
+    @in_one_line
+    def give_back(self, trial: Trial) -> None:
+        """Give a trial back untrained, as when its machine is gone: it is asked for again, before anything new.
+
+        Raises:
+            StudyError: As :meth:`tell`.
+        """
+        with self._telling(trial) as asked:
+            _, job, writer, _ = asked.prepared
+            job.hear_out()
+            writer.abandon()
+            if job.phase in ("training", "pausing"):
+                job.say(hand_back(job), "over")
+            else:
+                asked.outcomes.tell_failure("given back before it was saved", job, writer)
+            self._forget(asked)
+
+    @in_one_line
+    def read(self) -> Study:
+        """Return what the study found so far, as :meth:`Study.load <ashtune.Study.load>` does, open or closed."""
+        return Study.load(self.directory)
+
+    @in_one_line
+    def close(self) -> None:
+        """Close the study. What is out is asked for again when it is opened again.
+
+        ``with open_study(...) as study`` closes it at its end, and the end of the process does.
+
+        Raises:
+            JournalError: If the disk refuses.
+        """
+        if process.pid != self._process:
+            return
+        with self._changed:
+            if self._is_closed:
+                return
+            atexit.unregister(self.close)
+            try:
+                if not self._broken and self._goes_on:
+                    self._turn(StopRequested(0, CLOSED))
+            finally:
+                self._is_closed = True
+                self._changed.notify_all()
+                self._stack.close()
+
+    def __enter__(self) -> "OpenStudy":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<{'closed' if self._is_closed else 'open'} study {str(self.directory)!r}>"
+
+    def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
+        """Show what the study found so far, as a notebook shows a :class:`~ashtune.Study`."""
+        return self.read()._repr_mimebundle_()
+
+    @property
+    def _goes_on(self) -> bool:
+        """Whether the study may still give something to train."""
+        controller = None if self._drive is None else self._drive.controller
+        return controller is not None and controller.is_open and not controller.is_over
+
+    def _find_job(self, workers: AskedWorkers, *, wait: bool) -> bool:
+        """Have a job there to be handed out, and say whether there is one. The caller holds the lock."""
+        self._turn()
+        while not workers.has_jobs:
+            if not self._goes_on:
+                return False
+            if workers.idle <= self._waiting:  # one who has no job may have this asker's place already
+                workers.join()
+                self._turn()
+                continue
+            if not wait:
+                return False
+            self._hint_at_waiting()
+            self._waiting += 1
+            try:
+                self._changed.wait(TICK_SECONDS)
+            finally:
+                self._waiting -= 1
+            if self._is_closed:
+                return False
+            self._check_usable()
+            self._turn()
+        return True
+
+    def _hint_at_waiting(self) -> None:
+        """Say once that an asker waits for itself, if nobody else has a trial."""
+        thread = threading.get_ident()
+        if not self._quiet and self._asked and all(asked.thread == thread for asked in self._asked.values()):
+            self._quiet = True
+            here = f"this one has all {plural(len(self._asked), 'trial')} that are out"
+            say([f"hint: ask() waits until another thread tells, and {here}; try ask(wait=False)"])
+
+    def _handle(self, message: JobEvent | Progress) -> None:
+        """Have the driver take in what a job has to say."""
+        with self._changed:
+            self._check_usable()
+            assert self._workers is not None, "somebody was given a job"
+            if isinstance(message, Progress):
+                self._workers.put_progress(message)
+                self._turn()
+            else:
+                self._turn(message)
+
+    def _look_at_the_time(self) -> None:
+        """Let a limit that was reached be heard of."""
+        with self._changed:
+            self._check_usable()
+            self._turn()
+
+    def _turn(self, event: Event | None = None) -> None:
+        """Take turns of the loop until all is taken in; those who wait look again. The caller holds the lock."""
+        drive, workers = self._drive, self._workers
+        if drive is None or workers is None or not drive.controller.is_open:
+            return
+        self._broken = "another call is under way"
+        try:
+            drive.turn()  # what time has ended is not given out any more
+            if event is not None:
+                workers.put(event)
+            while workers.has_news:
+                drive.turn()
+        except BaseException as error:
+            self._broken = error_line(error)
+            raise
+        self._broken = ""
+        self._changed.notify_all()
+
+    def _check_process(self) -> None:
+        """Refuse a process that was forked, before it waits for a lock that stays closed there."""
+        if process.pid != self._process:
+            raise StudyError(f"{self.directory} is open in process {self._process}; a process forked from it may read")
+
+    def _check_usable(self) -> None:
+        """Refuse to go on where that cannot be. The caller holds the lock."""
+        if self._is_closed:
+            raise StudyError(f"{self.directory} is closed; open it again: what was not told is asked for again")
+        if self._broken:
+            raise StudyError(
+                f"{self.directory} was broken off in the middle of an ask or a tell ({self._broken}); close it and "
+                "open it again: what was told is kept"
+            )
+
+    @contextmanager
+    def _telling(self, trial: object) -> Iterator[_AskedTrial]:
+        """Find what is known of a trial that is out, and let nobody else tell it meanwhile.
+
+        What breaks it off, as Ctrl-C, leaves a trial that can be told again; where it is not known what the driver has
+        heard, nothing more is told before the study is opened again.
+        """
+        self._check_process()
+        with self._changed:
+            self._check_usable()
+        asked = self._asked.get(trial.number) if isinstance(trial, Trial) else None
+        if asked is None or asked.prepared.trial is not trial:
+            _refuse(trial)
+        with asked.lock:
+            if asked.is_over:
+                _refuse(trial)
+            try:
+                yield asked
+            except BaseException as error:
+                if not (asked.mailbox.is_sure or isinstance(error, AshtuneError)):  # our own break nothing off
+                    with self._changed:
+                        self._broken = self._broken or error_line(error)
+                elif asked.prepared.job.phase != "over":
+                    asked.prepared.job.reopen()
+                    asked.prepared.objects.reopen()
+                raise
+
+    def _end(self, asked: _AskedTrial, told: Mapping[str, Any] | None) -> NextStep:
+        """End the job of a trial, as if its training function had returned what was told."""
+        trial, job, writer, objects = asked.prepared
+        objects.save()
+        remark = job.conclude(told)
+        asked.outcomes.tell_end(job, writer, remark)
+        writer.abandon()  # of a failure
+        self._forget(asked)
+        match asked.channel.last:
+            case TrialReleased():
+                is_kept = job.is_kept
+            case JobPaused() | JobFinished(stopped=False, checkpoint=None):
+                is_kept = True
+            case JobFinished(stopped=False):
+                with self._changed:
+                    is_kept = self._drive is not None and trial.number in self._drive.controller.checkpoints
+            case _:
+                is_kept = False
+        return NextStep.PAUSE if is_kept else NextStep.STOP
+
+    def _forget(self, asked: _AskedTrial) -> None:
+        """A trial is out no longer."""
+        with self._changed:
+            asked.is_over = True
+            if self._asked.get(asked.prepared.trial.number) is asked:  # its next job may be out already
+                del self._asked[asked.prepared.trial.number]
+
+
+def _refuse(trial: object) -> NoReturn:
+    which = f"trial {trial.number}" if isinstance(trial, Trial) else shown(trial)
+    raise StudyError(f"{which} is not out here: it was told already, or is of another study; ask() gives the next one")
+
+
+def _metrics_of(
+    asked: _AskedTrial, result: Mapping[str, Any] | float | None, named: Mapping[str, Any]
+) -> Mapping[str, float | None] | None:
+    """Return the metrics that were told, as plain numbers; None if there are none, as the trial has reported before."""
+    job, number = asked.prepared.job, asked.prepared.trial.number
+    told = job.reports.plain(as_metrics(result, named, job.reports.needed))
+    is_due = job.phase == "training" and job.reports.last_resource < 0
+    missing = [name for name in job.reports.needed if name not in told]
+    if missing and (told or is_due):
+        right = ", ".join(f"{name}=..." for name in job.reports.needed)
+        raise StudyError(
+            f"trial {number} was told {names_text(told)}, and not {names_text(dict.fromkeys(missing))}, which the "
+            f"study needs; write study.tell(trial, {right})"
+        )
+    return told or None
+
+
+def _checked_seconds(job: RunningJob, seconds: float) -> float:
+    """Return how long a training took, or refuse what is longer than it can have taken."""
+    checked, most = check_seconds("busy_seconds", seconds), job.seconds
+    if job.phase == "training" and checked > most:  # else its result is in the journal already
+        raise StudyError(
+            f"busy_seconds={shown(seconds)} is longer than the {seconds_text(most)} since trial {job.trial} "
+            f"{'went on' if job.has_gone_on else 'was asked for'}; give seconds of this time, or leave it out"
+        )
+    return checked
+
+
+@in_one_line
+def open_study(
+    space: Any,
+    *,
+    metric: str | Sequence[str] | Mapping[str, float],
+    mode: Mode | Sequence[Mode],
+    trials: int | None = None,
+    max_resource: int | None = None,
+    min_resource: int | str | None = None,
+    reduction_factor: Reduction | None = None,
+    resource: str = "epoch",
+    time_limit: float | str | None = None,
+    target: float | dict[str, float] | None = None,
+    stop: Stop | None = None,
+    constraints: Mapping[str, str] | None = None,
+    scheduler: str | Scheduler = "ash",
+    search: str | Search | None = None,
+    valid: Callable[[dict[str, Any]], Any] | None = None,
+    enqueue: Iterable[Mapping[str, Any]] = (),
+    warm_start: Any = None,
+    seed: int = 0,
+    confirm: int | Confirm | None = None,
+    workers: int | None = None,
+    observers: Sequence[Observer | str] = (),
+    watch: bool = False,
+    quiet: bool = False,
+    directory: str | os.PathLike[str] | None = None,
+    checkpoint_limit: int | str | None = None,
+) -> OpenStudy:
+    """Open a study for a loop of your own, which asks for trials and tells their results.
+
+    It is for training that no Python function can do: on a robot, in a laboratory, on a cluster with a queue of its
+    own. All else is as with :func:`~ashtune.tune`: a directory that holds the same study already is continued, and
+    the arguments that are not named here are the same. What ``trial.restore()`` reads is a pickle: open only studies
+    whose origin you trust.
+
+    Args:
+        space: A dict of hyperparameters, as for :func:`~ashtune.tune`, or a ConfigurationSpace.
+        workers: How many trials will be out at a time, 1 by default: how long a trial may wait for its proposal
+            depends on it. More may be asked for.
+        quiet: Print no hints, and show no progress in a notebook.
+
+    Returns:
+        The study, which holds its directory until it is closed.
+
+    Raises:
+        AshtuneError: If something does not fit.
+
+    Example:
+        >>> with open_study({"x": (0.0, 1.0)}, metric="loss", mode="min", trials=8, max_resource=9) as study:
+        ...     while trial := study.ask():
+        ...         answer = study.tell(trial, loss=(trial["x"] - 0.5) ** 2 / trial.target)
+        >>> study.read().is_complete
+        True
+    """
+    check_flag("watch", watch)
+    return _open(**flat(locals()))
+
+
+def _open(
+    space: Any,
+    *,
+    metric: str | Sequence[str],
+    mode: Mode | Sequence[Mode],
+    **given: Unpack[TuneOptions],
+) -> OpenStudy:
+    """Open a study, with all options by their own names."""
+    options = checked(TuneOptions, given)
+    directory = options["directory"]
+    path = place_for(directory, "study")
+    name = "study" if directory is None else os.path.basename(os.path.realpath(path))  # noqa: PTH119 - it may be a loop
+    request = study_request(space, metric, mode, options, path=path, name=name, given=given)
+    if not options["quiet"]:
+        say(request.lines)
+    path = make_folder(path, is_new=directory is None)
+    with ExitStack() as stack:
+        stack.enter_context(StudyLock(path))
+        longer = open_or_create(path, request, options)
+        engine = OwnLoopEngine()
+        drive = stack.enter_context(Session(path, options, engine, longer, valid=options["valid"]).open())
+        return OpenStudy(path, drive, engine.workers, stack.pop_all(), quiet=options["quiet"])

@@ -1,0 +1,60 @@
+"""``Study.resume`` and ``ashtune resume``: a study that is there goes on."""
+
+from collections.abc import Callable
+from typing import Any, Unpack
+
+from ashtune._src.analysis.loading import StudyReader
+from ashtune._src.core.errors import StudyError
+from ashtune._src.core.events import SessionStarted
+from ashtune._src.core.options import checked
+from ashtune._src.driver.goal import check_one_metric, target_of
+from ashtune._src.driver.options import ResumeOptions
+from ashtune._src.driver.session import Session
+from ashtune._src.engines.protocol import AUTO
+from ashtune._src.engines.registry import check_engine, choose_engine
+from ashtune._src.space.space import Space
+from ashtune._src.study import objective_file as objectives
+from ashtune._src.study.journal import ladder_in_force, read_events
+from ashtune._src.study.lock import StudyLock
+from ashtune._src.training.objectives import ChecksSpace
+from ashtune._src.training.versions import version_of
+
+
+def resume_study(
+    study: StudyReader, objective: Callable[..., Any] | None = None, **given: Unpack[ResumeOptions]
+) -> None:
+    """Continue a study, with all options by the names that they have on the command line: see ``Study.resume``."""
+    engine = choose_engine(given.get("engine", AUTO), workers_given=given.get("workers") is not None)
+    settings, directory = study.settings, study.directory
+    if settings.simulated:
+        raise StudyError(
+            f"{directory} was simulated, so there is nothing to train on; simulate it again with "
+            "`ashtune simulate`, and other options"
+        )
+    options = checked(ResumeOptions, given)
+    options["target"] = target_of(settings.goal, options["target"])
+    for option in ("confirm", "patience", "stop_when"):
+        check_one_metric(settings.goal, option, given.get(option))
+    check_engine(engine, options, _trials_asked(study, options["trials"]))
+    if isinstance(objective, ChecksSpace):
+        objective.check(Space.from_record(settings.space).names)
+    pickled = None if objective is None else objectives.pack(objective, quiet=options["quiet"])
+    with StudyLock(directory):
+        ladder = ladder_in_force(study.journal)
+        if options["max_resource"] is not None:
+            ladder = ladder.lengthened(options["max_resource"])
+        if pickled is None:
+            objectives.check(directory)
+        else:
+            objectives.keep(directory, pickled)
+        version = None if objective is None else version_of(objective)
+        Session(directory, options, engine, ladder, version=version, objective=objective).run()
+
+
+def _trials_asked(study: StudyReader, trials: int | None) -> int | None:
+    """Return how many trials a session is to have: as given, or as the last one had; None for no end."""
+    if trials is None:
+        for event in read_events(study.journal, only=(b"session_started",)):
+            trials = event.trials if isinstance(event, SessionStarted) else trials
+    most = study.settings.configurations
+    return most if trials is None else trials if most is None else min(trials, most)

@@ -1,0 +1,467 @@
+"""``Study``: what a study found, read from its directory, with all that can be asked of it."""
+
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TextIO, cast
+
+from ashtune._src.analysis.counts import BestResult
+from ashtune._src.analysis.loading import StudyReader
+from ashtune._src.api.best import Best, Front, Top, trial_number
+from ashtune._src.api.figures import Figures
+from ashtune._src.core.checks import check_whole
+from ashtune._src.core.errors import AshtuneError, StudyError, in_one_line
+from ashtune._src.core.events import WorkerLost
+from ashtune._src.core.jobs import Mode, TrialId
+from ashtune._src.core.ladder import Reduction
+from ashtune._src.core.options import checked
+from ashtune._src.core.plaintext import error_line, shown
+from ashtune._src.driver.options import WhatIfOptions, flat
+from ashtune._src.figures.front import in_a_row
+from ashtune._src.space.configspace import space_of_record
+from ashtune._src.space.space import Space
+from ashtune._src.study import objective_file as objectives
+from ashtune._src.study.factory import observed_study
+from ashtune._src.study.folders import check_directory
+from ashtune._src.study.journal import read_events
+
+if TYPE_CHECKING:
+    import pandas
+    from ConfigSpace import ConfigurationSpace
+
+    from ashtune._src.analysis.confirm import Confirmed
+    from ashtune._src.analysis.trials import TrialRecord
+    from ashtune._src.api.again import Trained
+    from ashtune._src.api.whatif import WhatIf
+    from ashtune._src.core.confirm import Confirm
+    from ashtune._src.core.observer import Observer
+    from ashtune._src.driver.options import Stop
+    from ashtune._src.engines.options import Local
+    from ashtune._src.engines.protocol import Engine
+    from ashtune._src.reports.profile import Profile
+    from ashtune._src.reports.sections import ReportedStudy
+    from ashtune._src.schedulers.protocol import Scheduler
+
+
+class Study(Figures):
+    """What a study found, read from its directory; made by :func:`~ashtune.tune` or :meth:`load`.
+
+    Reading executes nothing of the directory; :meth:`resume`, :meth:`train` and ``study.best.load()`` do. Figures and
+    pages need plotly and tables pandas, ``pip install 'ashtune[report,pandas]'``, and raise ``SettingsError`` without.
+
+    Example:
+        >>> study = Study.load("runs/digits")  # doctest: +SKIP
+        >>> study.is_complete, study.stopped, study.rungs
+        (True, '', (1, 4))
+        >>> study.best.trial == study.top(1)[0].trial
+        True
+        >>> sorted({trial.status for trial in study.trials})
+        ['paused', 'trained to the top']
+        >>> study.plot_timeline().layout.xaxis.title.text
+        'seconds that the study ran'
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        super().__init__(StudyReader(directory))
+
+    @classmethod
+    @in_one_line
+    def load(cls, directory: str | Path) -> "Study":
+        """Return the study kept in a directory, whether it is done, stopped or running.
+
+        Raises:
+            JournalError: If there is none.
+        """
+        return cls(check_directory(directory))
+
+    @property
+    def metric(self) -> str:
+        """The name of the metric that counts; of several the first: see :attr:`objectives`."""
+        return self._reader.settings.goal.metric
+
+    @property
+    def mode(self) -> Mode:
+        """Which way the metric is better: "min" or "max"."""
+        return self._reader.settings.goal.mode
+
+    @property
+    def objectives(self) -> dict[str, Mode]:
+        """The metrics that count, each with which way it is better."""
+        return {each.metric: each.mode for each in self._reader.settings.goal.objectives}
+
+    @property
+    def unit(self) -> str:
+        """What the resource counts, in the singular: the argument ``resource`` of :func:`~ashtune.tune`."""
+        return self._reader.settings.resource
+
+    @property
+    @in_one_line
+    def space(self) -> "ConfigurationSpace":
+        """The search space, for other tools that take one of ConfigSpace.
+
+        Raises:
+            ExtraMissing: If ConfigSpace is not installed.
+        """
+        return space_of_record(self._reader.settings.space)
+
+    @property
+    @in_one_line
+    def rungs(self) -> tuple[int, ...]:
+        """The resource of each rung, the lowest first, those included that were added above later."""
+        return self._reader.ladder.rungs
+
+    @property
+    @in_one_line
+    def is_complete(self) -> bool:
+        """Whether all that the scheduler wanted is trained."""
+        return self._reader.outcome.is_complete
+
+    @property
+    @in_one_line
+    def stopped(self) -> str:
+        """Why the study stopped before it was complete; "" if it did not, or still runs."""
+        return self._reader.outcome.stopped
+
+    @property
+    @in_one_line
+    def trials(self) -> "Sequence[TrialRecord]":
+        """All trials, by number: configuration and origin, status, rung, resource, metrics, seconds, why it failed."""
+        return self._reader.trials
+
+    @property
+    @in_one_line
+    def best(self) -> Best:
+        """The best trial at the highest rung that any trial reached; of a study with ``confirm=`` the named winner.
+
+        With several metrics it is the one of the :attr:`front` that the study's weights prefer, by default the knee.
+        One that violates constraints is the best only where all do. Its metrics are those of its first training.
+
+        Raises:
+            StudyError: If no trial has a result.
+        """
+        return self._best(self._reader.tally.best)
+
+    @property
+    @in_one_line
+    def confirmed(self) -> "Confirmed":
+        """The named winner of the configurations that were trained once more, with its mean and an interval for it.
+
+        Raises:
+            StudyError: If there is none.
+        """
+        confirmed = self._reader.tally.confirmed
+        if confirmed is None:
+            raise StudyError(f"{self.directory} has no confirmed winner; study.resume(confirm=5) confirms the best")
+        return confirmed
+
+    @property
+    @in_one_line
+    def best_at_any_rung(self) -> Best:
+        """The best result of all, perhaps at a lower rung.
+
+        Raises:
+            StudyError: If no trial has a result.
+        """
+        return self._best(self._reader.tally.best_at_any_rung)
+
+    @property
+    @in_one_line
+    def front(self) -> Front:
+        """The results at the highest rung that no other there dominates; with one metric the best alone."""
+        return Front(map(self._best, in_a_row(self._reader.tally.front)), self._reader.settings.goal)
+
+    @in_one_line
+    def top(self, count: int) -> Top:
+        """Return at most ``count`` of the best trials, those with a result at a higher rung first, as the report does.
+
+        Example:
+            >>> [best.resource for best in study.top(3)]
+            [4, 4, 4]
+        """
+        check_whole("count", count)
+        records = (self.trials[trial] for _, _, trial in self._reader.results.standings()[:count])
+        return Top(self._at(each.number, each.metrics, each.rung or 0, each.result_resource) for each in records)
+
+    def _best(self, result: BestResult | None) -> Best:
+        if result is None:
+            raise StudyError(f"no trial of {self.directory} has a result; `ashtune report {self.directory}` says why")
+        return self._at(result.trial, result.metrics, result.rung, result.resource)
+
+    def _at(self, trial: int, metrics: dict[str, float | None], rung: int, resource: int) -> Best:
+        """Return a trial with its result at a rung."""
+        trials = self._reader.trials
+        config, origin = trials.configuration(TrialId(trial)), trials.origin(TrialId(trial))
+        return Best(trial, config, metrics, rung, resource, self.directory, origin)
+
+    @in_one_line
+    def log(self, trial: int) -> str:
+        """Return what a trial printed, by its number: all but a stretch that still runs; of a worker that died the end.
+
+        Fused studies train several trials at a time, so what they print is in the study's ``logs`` by worker.
+
+        Raises:
+            StudyError: If there is no such trial, or a log cannot be read.
+        """
+        from ashtune._src.training.printed import read_printed, unmarked_end
+
+        number = self._check_trial(trial)
+        try:
+            parts = read_printed(self.directory, number)
+        except OSError as error:
+            raise StudyError(f"{error.filename}: {error.strerror}") from None
+        for event in read_events(self._reader.journal, only=(b"worker_lost",)):
+            if isinstance(event, WorkerLost) and event.trial == number and event.last_words:
+                parts.append(unmarked_end(event.last_words + "\n"))
+        return "".join(parts)
+
+    def _check_trial(self, trial: int) -> TrialId:
+        """Return the number of a trial that is there, or refuse it."""
+        number, there = trial_number(trial), len(self.trials)
+        if number is None or not 0 <= number < there:
+            raise StudyError(f"trial {shown(trial)} is not there; {self.directory} has {there} trials, from 0 on")
+        return number
+
+    @in_one_line
+    def train(
+        self,
+        what: Best | int | Mapping[str, Any],
+        resource: int,
+        *,
+        objective: Callable[..., Any] | None = None,
+        directory: str | Path | None = None,
+    ) -> "Trained":
+        """Train a configuration once more, outside of the study and in this process; the study stays as it is.
+
+        Args:
+            what: One of the best, the number of a trial, or a configuration. A trial has the ``trial.seed`` that it had
+                in the study.
+            resource: How far, from the beginning; or from where ``directory`` left it.
+            objective: Another training function, as one that trains on all data; by default the study's, which is a
+                pickle: train only from studies whose origin you trust.
+            directory: Where what is saved goes, to be taken up by the next call; by default it is returned in memory
+                only, and files in ``trial.checkpoint_dir`` are lost.
+
+        Example:
+            >>> study.train(study.best, 16).resource
+            16
+
+        Raises:
+            AshtuneError: If something does not fit, or the training has no result.
+            Exception: What the training function raises.
+        """
+        from ashtune._src.api.again import function_of, train_again
+
+        check_whole("resource", resource)
+        number = trial_number(what)
+        if number is None and not isinstance(what, Mapping):
+            raise StudyError(f"{shown(what)} is no trial and no configuration; give study.best, a number, or a dict")
+        if number is not None:
+            configuration = self._reader.trials.configuration(self._check_trial(number))
+        else:
+            configuration = Space.from_record(self._reader.settings.space).check(cast("Mapping[str, Any]", what))
+            number = TrialId(len(self.trials))
+        return train_again(
+            function_of(self.directory) if objective is None else objective,
+            self._reader.settings,
+            number,
+            configuration,
+            resource=resource,
+            max_resource=self._reader.ladder.rungs[-1],
+            directory=None if directory is None else Path(directory),
+        )
+
+    @in_one_line
+    def dataframe(self) -> "pandas.DataFrame":
+        """Return a table of all trials: number, status, rung, resource, configuration, metrics, seconds, origin."""
+        return self._reader.trials.dataframe()
+
+    @in_one_line
+    def curves_dataframe(self) -> "pandas.DataFrame":
+        """Return every report of every trial: trial, resource, metrics."""
+        from ashtune._src.analysis.trials import curves_dataframe
+
+        return curves_dataframe(self._reader.events())
+
+    @in_one_line
+    def report(self, stream: TextIO | None = None) -> None:
+        """Print what was found and where the time went: to stdout, or another stream."""
+        from ashtune._src.reports.report import summary
+        from ashtune._src.reports.terminal.text import show
+
+        show(summary(self._reported, self._reader.tell), sys.stdout if stream is None else stream)
+
+    @in_one_line
+    def report_html(self, file: str | Path) -> None:
+        """Write the report as one page that needs nothing else: figures, tables and what they say.
+
+        Raises:
+            SettingsError: If the file cannot be written.
+        """
+        from ashtune._src.reports.page.html import write
+        from ashtune._src.reports.report import report_page
+
+        write(report_page(self._reported, self._reader.tell), Path(file))
+
+    @in_one_line
+    def report_data(self) -> dict[str, Any]:
+        """Return what :meth:`report` prints as a dict that JSON can hold."""
+        from ashtune._src.reports.report import report_data
+
+        return report_data(self._reported, self._reader.tell)
+
+    @property
+    def _reported(self) -> "ReportedStudy":
+        """The study as the sections of one report see it."""
+        from ashtune._src.driver.environment import missing_parts  # imports every engine
+        from ashtune._src.reports.sections import ReportedStudy
+
+        return ReportedStudy(self._reader.settings, self._reader.ladder, self._reader.info(missing_parts))
+
+    @in_one_line
+    def export(self, to: str, out: str | PathLike[str] | None = None) -> str:
+        """Copy the study to a tracker or a file, or add what is new there; return where the copy is.
+
+        Args:
+            to: "csv", "mlflow", "optuna", "tensorboard", "trackio", "wandb", or the name that an installed package has
+                given to an :class:`~ashtune.observers.Exporter`.
+            out: Where to; by default in the study's directory, and for Trackio its folder on this machine.
+
+        Example:
+            >>> study.export("csv").endswith("results.csv")
+            True
+
+        Raises:
+            ExtraMissing: If the library that it takes is not installed.
+            SettingsError: If there is no such exporter.
+            StudyError: If the copy cannot be written, or its place in the study's directory is a link.
+        """
+        from ashtune._src.driver.observing import exporter_named  # imports every engine
+
+        exporter = exporter_named(to, out)
+        try:
+            exporter.begin(observed_study(self._reader.settings, self._reader.ladder, self.directory), 0)
+            self._reader.tell([exporter])
+            exporter.end()
+        except AshtuneError:
+            raise
+        except Exception as error:
+            raise StudyError(f"{self.directory} cannot be copied to {to}: {error_line(error)}") from error
+        return exporter.place
+
+    @in_one_line
+    def profile(self) -> "Profile":
+        """Return where the training time went by function, all workers merged, if the study was profiled.
+
+        Raises:
+            StudyError: If it was not, or a worker's profile cannot be read.
+        """
+        from ashtune._src.reports.profile import read_profile
+
+        return read_profile(self.directory)
+
+    @in_one_line
+    def whatif(
+        self,
+        *,
+        workers: int | Sequence[int] | None = None,
+        reduction_factor: Reduction | Sequence[Reduction] | None = None,
+        scheduler: "str | Scheduler | Sequence[str | Scheduler] | None" = None,
+        trials: int | None = None,
+        deadline: float | str | None = None,
+        budget: float | None = None,
+        cores_per_worker: int | None = None,
+        draws: int | None = None,
+        seed: int = 0,
+    ) -> "WhatIf":
+        """Return what the study would have taken under other choices: its curves and timings, replayed in virtual time.
+
+        Each choice takes some milliseconds a trial and draw.
+
+        Args:
+            workers: Numbers of workers, 1 to 64 by default.
+            reduction_factor: Reduction factors, between the study's lowest rung and its top; its own rungs by default.
+            scheduler: Schedulers, as those of ``tune``; its own by default.
+            trials: Only the first trials of the study.
+            deadline: Seconds, or a time as "2h": asks for the fewest workers that are done by then.
+            budget: Core-hours: asks for their best use.
+            cores_per_worker: Cores of each worker, for ``budget``; 1 by default.
+            draws: Replays that a spread is over, 10 by default.
+            seed: Decides which replays are drawn.
+
+        Raises:
+            SettingsError: If the options do not fit together, or the study.
+            StudyError: If no trial was trained.
+
+        Example:
+            >>> one, eight = study.whatif(workers=[1, 8], draws=0).predictions
+            >>> one.workers, eight.workers, eight.wall_seconds.likely <= one.wall_seconds.likely
+            (1, 8, True)
+        """
+        given = {name: value for name, value in locals().items() if name != "self"}
+        from ashtune._src.api.whatif import what_if
+
+        return what_if(self._reader, checked(WhatIfOptions, given))
+
+    @in_one_line
+    def resume(
+        self,
+        objective: Callable[..., Any] | None = None,
+        *,
+        trials: int | None = None,
+        max_resource: int | None = None,
+        time_limit: float | str | None = None,
+        target: float | dict[str, float] | None = None,
+        stop: "Stop | None" = None,
+        confirm: "int | Confirm | None" = None,
+        engine: "str | Engine | Local" = "auto",
+        workers: int | None = None,
+        observers: "Sequence[Observer | str]" = (),
+        watch: bool | Literal["control"] = False,
+        quiet: bool = False,
+    ) -> "Study":
+        """Continue the study, and return it read again.
+
+        This loads the training function and the checkpoints kept in the directory, which are pickles:
+        resume only studies whose origin you trust.
+
+        The arguments that are not named here are those of :func:`~ashtune.tune`; the rules by which the search ends
+        are those of the study before, but for what is given.
+
+        Args:
+            objective: The training function if it has changed; by default as it was.
+            max_resource: Resource of the top rung, if higher than before: there are more rungs above, and the best of
+                those that finished at the old top rung go on.
+
+        Raises:
+            AshtuneError: If something does not fit.
+            NoResultError: If the study ended without a result of any trial; what happened is kept.
+            KeyboardInterrupt: After Ctrl-C, when everything is kept.
+        """
+        given = flat({name: value for name, value in locals().items() if name not in ("self", "objective")})
+        from ashtune._src.api.resuming import resume_study
+
+        resume_study(self._reader, objective, **given)
+        return Study.load(self.directory)
+
+    def __repr__(self) -> str:
+        return f"Study({str(self.directory)!r})"
+
+    def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
+        """Show the study at a glance: in a notebook as HTML, at a prompt of IPython as text."""
+        from ashtune._src.reports.glance import glance, glance_html, glance_text
+        from ashtune._src.reports.page.html import escaped
+        from ashtune._src.reports.sections import ReportedStudy
+
+        reader = self._reader
+        try:
+            study = ReportedStudy(
+                reader.settings, reader.ladder, reader.info(), tally=reader.tally, outcome=reader.outcome
+            )
+            has_function = (self.directory / objectives.NAME).exists()
+            shown = glance(study, can_resume=has_function and not reader.settings.simulated)
+            return {"text/plain": glance_text(shown), "text/html": glance_html(shown)}
+        except AshtuneError as error:
+            line = f"{self!r}: {error}"
+            return {"text/plain": line, "text/html": f"<div>{escaped(line)}</div>"}

@@ -1,0 +1,175 @@
+"""``tune``: search for good hyperparameters of a training function."""
+
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Literal, Unpack
+
+from ashtune._src.api.creating import make_folder, open_or_create, place_for, say, study_request
+from ashtune._src.api.study import Study
+from ashtune._src.core.confirm import Confirm
+from ashtune._src.core.errors import in_one_line
+from ashtune._src.core.jobs import Mode
+from ashtune._src.core.ladder import Reduction
+from ashtune._src.core.observer import Observer
+from ashtune._src.core.options import checked
+from ashtune._src.driver import hints
+from ashtune._src.driver.options import Stop, TuneOptions, flat
+from ashtune._src.driver.session import Session
+from ashtune._src.engines.options import Local
+from ashtune._src.engines.protocol import AUTO, Engine
+from ashtune._src.engines.registry import check_engine, choose_engine
+from ashtune._src.schedulers.protocol import Scheduler
+from ashtune._src.search.protocol import Search
+from ashtune._src.study import journal as journals
+from ashtune._src.study import objective_file as objectives
+from ashtune._src.study.journal import read_events
+from ashtune._src.study.lock import StudyLock
+from ashtune._src.training.versions import version_of
+
+
+@in_one_line
+def tune(
+    objective: Callable[..., Any],
+    space: Any,
+    *,
+    metric: str | Sequence[str] | Mapping[str, float],
+    mode: Mode | Sequence[Mode],
+    trials: int | None = None,
+    max_resource: int | None = None,
+    min_resource: int | str | None = None,
+    reduction_factor: Reduction | None = None,
+    resource: str = "epoch",
+    time_limit: float | str | None = None,
+    target: float | dict[str, float] | None = None,
+    stop: Stop | None = None,
+    constraints: Mapping[str, str] | None = None,
+    scheduler: str | Scheduler = "ash",
+    search: str | Search | None = None,
+    valid: Callable[[dict[str, Any]], Any] | None = None,
+    enqueue: Iterable[Mapping[str, Any]] = (),
+    warm_start: Any = None,
+    seed: int = 0,
+    confirm: int | Confirm | None = None,
+    engine: str | Engine | Local = AUTO,
+    workers: int | None = None,
+    observers: Sequence[Observer | str] = (),
+    watch: bool | Literal["control"] = False,
+    quiet: bool = False,
+    directory: str | os.PathLike[str] | None = None,
+    checkpoint_limit: int | str | None = None,
+    accept_changes: bool = False,
+) -> Study:
+    """Tune a training function on every core of this machine, or on every rank of an MPI job.
+
+    The same script runs under ``mpiexec`` or ``srun``: rank 0 drives, the others train, and leave when rank 0's script
+    has ended; what follows this call runs on rank 0 only.
+
+    A directory that holds the same study already is continued: a script that is started again, as after a crash or by
+    a batch system, goes on where it was. A higher ``max_resource`` than before adds rungs above.
+
+    Args:
+        objective: The training function; it is called with a :class:`~ashtune.Trial`.
+        space: A dict of hyperparameters: ranges, ``(low, high, "log")``, lists of choices, constants,
+            :class:`~ashtune.When`, :class:`~ashtune.Ordered`, :class:`~ashtune.Choice`, :class:`~ashtune.Prior`; or a
+            ``ConfigurationSpace`` of ConfigSpace.
+        metric: The reported metric that counts, or a list of several: then a rung promotes those that few others
+            dominate, and ``study.front`` has those that no other does. ``study.best`` is the knee of the front; a dict
+            says how much each metric counts for it, as ``{"accuracy": 0.7, "latency": 0.3}``.
+        mode: "max" or "min"; a list, with one for each metric, if there are several.
+        trials: How many configurations to try in all.
+        max_resource: Resource of the top rung: the most that one trial is trained.
+        min_resource: Resource of the lowest rung, or "auto": "ash" chooses from the results where trials are judged
+            first. By default "ash" and "stopping" begin at a ninth of ``max_resource`` or above, the others at 1.
+        reduction_factor: Of ``n`` trials in a rung ``floor(n / reduction_factor)`` go on; by default 3 for the
+            asynchronous schedulers and 2 for the others.
+        resource: What the resource counts, in the singular: "epoch", "tree", "step", "sample"; so say all tables and
+            figures.
+        time_limit: Seconds, or a time as "10m", after which running trials are paused; the study can be resumed.
+        target: Value of the metric at which it stops; with several metrics, values by name, all of them to be reached
+            by one result.
+        stop: The rare rules by which a search ends, as ``ashtune.Stop(patience=20)``.
+        constraints: Bounds on reported metrics by name, as ``{"latency": "<= 5"}``: results that violate one rank after
+            all that do not.
+        scheduler: "ash" (promote as soon as possible), "pasha" (no higher than it takes to tell trials apart),
+            "adaptive" (min_resource="auto"), "stopping" (go on or end at the rung), "sh" (synchronous successive
+            halving), "hyperband", "async_hyperband" or "full" (no early stop); or one with its options, as
+            ``ashtune.Hyperband(brackets=4)`` (``hyperband:brackets=4``). It may hold the rungs, as
+            ``ashtune.Ash(rungs=[1, 5, 20])``.
+        search: "gp" (learns from the results), "random", "mutation" (of the best), "optuna" (its TPE, or another of its
+            samplers), "sobol" (quasi-random) or "grid", or one with options, as ``ashtune.Grid(points=5)``; by default
+            "gp", but "random" with the scheduler "sh" and where many models are trained as one program.
+        valid: Says of a configuration whether it is valid, as ``lambda c: c['warmup'] < c['epochs']``; others are drawn
+            again.
+        enqueue: Configurations to try first; the search of a finite space does not give them again.
+        warm_start: Results from before that the search knows from its first proposal on, and that are no trials: a
+            DataFrame, list of dicts or csv file with a column for each hyperparameter and metric, and ``resource`` if
+            not all were trained to the top; the directory of a study; or a study of Optuna.
+        seed: Decides the configurations drawn.
+        confirm: When the search has ended, also by a limit, the best configurations are trained once more from the
+            beginning with other seeds, and the winner is named by its mean: 5, or
+            ``ashtune.Confirm(best=5, seeds=3)``.
+        engine: "auto" (the ranks of an MPI launch, else processes on this machine), "local", "mpi", "threads" (of this
+            process, for functions that release the interpreter lock or wait for something else; nothing isolates or
+            ends them), the name of an installed one, or an engine itself. With options it is ``ashtune.Auto(...)``,
+            ``ashtune.Local(gpus_per_worker=1)`` or ``ashtune.MPI(...)``.
+        workers: Processes, all cores by default; under MPI the most ranks to use, all by default.
+        observers: Told what happens while the study runs, each in a thread of its own, as
+            ``ashtune.observers.CsvLog()``, or its name, "csv".
+        watch: Show a live page of the study, by ``ashtune watch`` in a process of its own, and print its address; it
+            ends with the process that started it. With "control" the page can also pause and stop the study, add
+            trials, change the number of workers and enqueue configurations.
+        quiet: Show nothing while it runs.
+        directory: Where the study is kept; by default a new one under ``runs``.
+        checkpoint_limit: Most bytes of checkpoints, as a number or as "20GB"; the least promising go first.
+        accept_changes: Go on with a study in ``directory`` though the training function has changed since: trials
+            trained before and after are ranked together. A changed comment counts as a change.
+
+    Returns:
+        The study, complete or stopped.
+
+    Raises:
+        AshtuneError: If something does not fit.
+        NoResultError: If the study ended without a result of any trial; what happened is kept.
+        KeyboardInterrupt: After Ctrl-C, when everything is kept.
+
+    Example:
+        >>> def train(trial):
+        ...     for epoch in trial.epochs():
+        ...         trial.report(loss=(trial["x"] - 0.5) ** 2 / epoch)
+        >>> study = tune(train, {"x": (0.0, 1.0)}, metric="loss", mode="min", trials=8, max_resource=4)
+        >>> abs(study.best.config["x"] - 0.5) < 0.5
+        True
+    """
+    return run_study(**flat(locals()))
+
+
+def run_study(
+    objective: Callable[..., Any],
+    space: Any,
+    *,
+    metric: str | Sequence[str],
+    mode: Mode | Sequence[Mode],
+    **given: Unpack[TuneOptions],
+) -> Study:
+    """Tune, with all options by the names that they have on the command line: see :func:`tune`."""
+    engine = choose_engine(given.get("engine", AUTO), workers_given=given.get("workers") is not None)
+    options = checked(TuneOptions, given)
+    quiet = options["quiet"]
+    name = objectives.name_of(objective)
+    path = place_for(options["directory"], name)
+    request = study_request(space, metric, mode, options, path=path, name=name, given=given, objective=objective)
+    check_engine(engine, options, options["trials"])
+    pickled = objectives.pack(objective, quiet=quiet)
+    if not quiet:
+        say(request.lines)
+    path = make_folder(path, is_new=options["directory"] is None)
+    with StudyLock(path):
+        version = version_of(objective)
+        checked_version = {} if options["accept_changes"] else version
+        longer = open_or_create(path, request, options, pickled=pickled, version=checked_version)
+        session = Session(path, options, engine, longer, version=version, objective=objective, valid=options["valid"])
+        session.run()
+    if not quiet:
+        results = read_events(path / journals.NAME)
+        say(f"hint: {line}" for line in hints.of_the_results(request.settings.goal, results))
+    return Study.load(path)

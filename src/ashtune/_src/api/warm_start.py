@@ -1,0 +1,327 @@
+"""Results from before a study, for its search: read from tables, csv files, directories of studies, studies of Optuna.
+
+Rule 1: reading executes nothing of a directory or a file.
+Rule 2: a row that is no configuration of the space, or has no finite metric, is left out and counted by the reason. A
+column that is missing is an error.
+Rule 3: of the same configuration at the same resource the last row counts.
+"""
+
+import math
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+
+from ashtune._src.analysis.loading import StudyReader
+from ashtune._src.api.study import Study
+from ashtune._src.core.checks import MOST_WHOLE, whole_number
+from ashtune._src.core.errors import ExtraMissing, SettingsError, SpaceError
+from ashtune._src.core.events import JobFinished, TrialStarted, TrialWithdrawn
+from ashtune._src.core.jobs import Goal, KnownResult
+from ashtune._src.core.numbers import plural
+from ashtune._src.core.plaintext import error_line, one_line, shown
+from ashtune._src.space.plain import identity
+from ashtune._src.space.space import Space
+
+FORMS = (
+    "a DataFrame, a list of dicts, a csv file, the directory of a study, or a study of Optuna (of Ray's results "
+    "get_dataframe())"
+)
+MOST = 10_000
+"""Results that a study keeps; of more the best."""
+COLUMNS_SHOWN = 200
+"""Characters of their names."""
+_RAY_PREFIX, _ASHTUNE_PREFIX, _OPTUNA_PREFIX = "config/", "config.", "params_"
+_PREFIXES = (_RAY_PREFIX, _ASHTUNE_PREFIX, _OPTUNA_PREFIX, "")
+"""What stands before the name of a hyperparameter in the tables of Ray, ashtune (where two columns would have one name)
+and Optuna; in others nothing."""
+_RAY_RESOURCE, _OPTUNA_RESOURCE = "training_iteration", "user_attrs_resource"
+_UNKNOWN_RESOURCE = "not complete, of unknown resource"
+
+
+class WarmStart(msgspec.Struct, frozen=True):
+    """The results that a search is to know, and what to say of them in one line."""
+
+    results: list[KnownResult]
+    line: str
+
+
+class _ReadResult(NamedTuple):
+    """A result as its source has it."""
+
+    configuration: Mapping[str, Any]
+    metrics: Mapping[str, Any]
+    resource: Any
+
+
+class _Source(NamedTuple):
+    """What was read: its name and columns for messages, and by reason how many results were left out already."""
+
+    name: str
+    results: Sequence[_ReadResult]
+    columns: Sequence[str]
+    left_out: Mapping[str, int] = {}
+
+
+class _LeftOut(Exception):  # noqa: N818 - no error
+    """A result cannot be used: why, in words that are the same for many, and what was wrong with this one."""
+
+
+def known_results(source: Any, space: Space, goal: Goal, *, top: int, unit: str) -> WarmStart:
+    """Return the results of a source that a study can use.
+
+    Args:
+        source: See ``FORMS``.
+        space: The study's.
+        goal: The metrics that count.
+        top: The resource of the top rung: that of results of which nothing says how far they were trained.
+        unit: What the resource counts, as "epoch": a name that its column may have.
+
+    Returns:
+        At most ``MOST`` results, O(n log n).
+
+    Raises:
+        SettingsError: If it is none of these, a column is missing, or nothing of it can be used.
+        ExtraMissing: If it is a csv file, and pandas is not installed.
+        JournalError: If it is a directory without a study, or its journal cannot be read.
+    """
+    read = _read(source, space, goal, top, unit)
+    choices = {name: each.choices or [] for name, each in space.columns.items()}
+    constants = {name: values[0] for name, values in choices.items() if len(values) == 1}
+    _check_columns(read, space, goal, constants)
+    left_out, examples = Counter(dict(read.left_out)), dict[str, str]()
+    given = left_out.total() + len(read.results)
+    results = dict[object, KnownResult]()
+    for each in read.results:
+        try:
+            result = _known_result(each, space, goal, constants)
+        except _LeftOut as why:
+            reason, example = why.args
+            left_out[reason] += 1
+            examples.setdefault(reason, example)
+            continue
+        key = identity(result.configuration), result.resource
+        if key in results:
+            left_out["given again below"] += 1
+        results[key] = result
+    best = _best(list(results.values()), goal)
+    left_out[f"beyond the best {MOST:,}"] = len(results) - len(best)
+    reasons = ", ".join(f"{count:,} {reason}{examples.get(reason, '')}" for reason, count in (+left_out).items())
+    if given and not best:
+        raise SettingsError(f"warm_start: {read.name} has no result that can be used: {reasons}")
+    if not given:
+        return WarmStart([], "warm start: there are no results, so the search begins without")
+    configurations = len({identity(result.configuration) for result in best})
+    line = f"warm start: {plural(len(best), 'result')} of {plural(configurations, 'configuration')}"
+    return WarmStart(
+        best, one_line(f"{line}; {left_out.total():,} of {given:,} left out: {reasons}" if reasons else line)
+    )
+
+
+def _read(source: Any, space: Space, goal: Goal, top: int, unit: str) -> _Source:
+    """Return what a user gave as results."""
+    name = "the list"
+    if isinstance(source, Study):
+        source = source.directory
+    if isinstance(source, str | os.PathLike):
+        if Path(source).is_dir():
+            return _read_study(Path(source))
+        name, rows = str(source), _rows_of(_csv(Path(source)))
+    elif type(source).__module__.partition(".")[0] == "optuna" and hasattr(source, "directions"):
+        return _read_optuna(source, goal, top)
+    elif hasattr(source, "to_dict"):
+        name, rows = "the table", _rows_of(source)
+    else:
+        rows = list(source) if isinstance(source, Iterable) and not isinstance(source, bytes | Mapping) else [source]
+    if not all(isinstance(row, Mapping) for row in rows) or isinstance(source, Mapping):
+        raise SettingsError(f"warm_start={shown(source)} cannot be read; give {FORMS}")
+    return _read_table(name, [dict(_flat(row)) for row in rows], space, goal, top=top, unit=unit)
+
+
+def _flat(row: Mapping[Any, Any], before: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the cells of a dict, those of dicts in it as Ray names them: ``config/rate``."""
+    for name, value in row.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{before}{name}/")
+        else:
+            yield f"{before}{name}", value
+
+
+def _csv(path: Path) -> Any:
+    """Return the table in a csv file."""
+    try:
+        import pandas
+    except ImportError:
+        raise ExtraMissing("pandas", "pandas") from None
+    if not path.is_file():
+        raise SettingsError(f"warm_start={shown(str(path))} is neither a file nor a directory; give {FORMS}")
+    try:
+        return pandas.read_csv(path)
+    except (OSError, ValueError) as error:
+        raise SettingsError(f"warm_start: {path} is no csv file ({error_line(error)}); give {FORMS}") from None
+
+
+def _rows_of(table: Any) -> list[Any]:
+    """Return the rows of a DataFrame of polars or pandas, with None in empty cells."""
+    if hasattr(table, "to_dicts"):
+        return list(table.to_dicts())
+    return list(table.astype(object).where(table.notna(), None).to_dict("records"))
+
+
+def _read_table(
+    what: str, rows: Sequence[Mapping[str, Any]], space: Space, goal: Goal, *, top: int, unit: str
+) -> _Source:
+    """Return the rows of a table: a column for each hyperparameter and metric, and for the resource if it has one."""
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    free = set(columns)
+
+    def take(*names: str) -> str | None:
+        """Return the first of these names that is a column, which then has this meaning only."""
+        name = next((name for name in names if name in free), None)
+        free.discard(str(name))
+        return name
+
+    names = {name: column for name in space.names if (column := take(*(prefix + name for prefix in _PREFIXES)))}
+    prefixes = {column.removesuffix(name) for name, column in names.items()}
+    is_optunas = _OPTUNA_PREFIX in prefixes
+    metrics = {}
+    for place, metric in enumerate(goal.metrics):
+        of_optuna = (f"values_{metric}", f"values_{place}") if goal.others else (f"value_{metric}", "value")
+        if column := take(f"metric.{metric}", metric, *(of_optuna if is_optunas else ())):
+            metrics[metric] = column
+    of_others = [_RAY_RESOURCE] if _RAY_PREFIX in prefixes else [_OPTUNA_RESOURCE] if is_optunas else []
+    resource = take("resource", unit, f"{unit}s", *of_others)
+    given = len(rows)
+    if is_optunas and resource is None and "state" in free:
+        rows = [row for row in rows if row.get("state") == "COMPLETE"]
+    results = [
+        _ReadResult(
+            {name: row.get(column) for name, column in names.items()},
+            {metric: row.get(column) for metric, column in metrics.items()},
+            row.get(resource) if resource else top,
+        )
+        for row in rows
+    ]
+    return _Source(what, results, columns, {_UNKNOWN_RESOURCE: given - len(rows)})
+
+
+def _read_study(directory: Path) -> _Source:
+    """Return every result at every rung of a study, but for those of trials that confirm others."""
+    configurations: dict[int, dict[str, Any]] = {}
+    results: dict[int, list[_ReadResult]] = {}
+    for event in StudyReader(directory).events():
+        match event:
+            case TrialStarted(trial=trial, configuration=configuration, confirms=None):
+                configurations[trial] = configuration
+            case JobFinished(trial=trial, resource=resource, metrics=metrics) if trial in configurations:
+                results.setdefault(trial, []).append(_ReadResult(configurations[trial], metrics, resource))
+            case TrialWithdrawn(trial=trial):
+                results.pop(trial, None)
+            case _:
+                pass
+    return _source_of(str(directory), [each for listed in results.values() for each in listed])
+
+
+def _source_of(name: str, results: Sequence[_ReadResult], left_out: Mapping[str, int] | None = None) -> _Source:
+    columns = dict.fromkeys(name for each in results for name in (*each.configuration, *each.metrics))
+    return _Source(name, results, list(columns), left_out or {})
+
+
+def _read_optuna(study: Any, goal: Goal, top: int) -> _Source:
+    """Return the results of a study of Optuna: of complete trials, and of pruned ones where their steps are resources.
+
+    Steps are resources if none is above the top rung, counted from 1 where some trial has a step 0. A trial that was
+    exported from here has its resource as a user attribute.
+    """
+    ways = ["min" if direction.name == "MINIMIZE" else "max" for direction in study.directions]
+    if ways != [objective.mode for objective in goal.objectives]:
+        raise SettingsError(
+            f"warm_start: the study of Optuna has the directions {', '.join(ways)}, this one {goal}; give one with the "
+            "same metrics, or its trials_dataframe() with the columns renamed"
+        )
+    trials = study.get_trials(deepcopy=False)
+    steps = [step for trial in trials for step in trial.intermediate_values]
+    offset = 1 if 0 in steps else 0
+    is_resource = bool(steps) and max(steps) + offset <= top and min(steps) >= 0
+    results, left_out = [], Counter[str]()
+    for trial in trials:
+        state, resource, last = trial.state.name, whole_number(trial.user_attrs.get("resource")), trial.last_step
+        if resource is None and is_resource and last is not None:
+            resource = last + offset
+        values = trial.values
+        if state == "PRUNED" and values is None and last is not None and not goal.others:
+            values = [trial.intermediate_values[last]]
+        if state not in ("COMPLETE", "PRUNED"):
+            left_out[f"that {'failed' if state == 'FAIL' else 'did not end'}"] += 1
+        elif state == "PRUNED" and resource is None:
+            left_out[_UNKNOWN_RESOURCE] += 1
+        else:
+            named = dict(zip([each.metric for each in goal.objectives], values or [], strict=False))
+            # An export has a metric that is called as one of its own attributes, as "seconds", under a longer name.
+            attributes = trial.user_attrs
+            others = {name: attributes.get(f"metric.{name}", attributes.get(name)) for name in goal.metrics}
+            results.append(_ReadResult(trial.params, others | named, top if resource is None else resource))
+    return _source_of("the study of Optuna", results, left_out)
+
+
+def _check_columns(read: _Source, space: Space, goal: Goal, constants: Mapping[str, object]) -> None:
+    """Refuse a source that lacks a hyperparameter which is always active, or a metric."""
+    if not read.results:
+        return
+    needed = {name for name in space.names if name not in constants and name not in space.rules.conditional}
+    missing = needed.difference(*(each.configuration for each in read.results))
+    reported = {name for each in read.results for name, value in each.metrics.items() if value is not None}
+    if missing or not reported.issuperset(goal.metrics):
+        kind, names = ("hyperparameter", missing) if missing else ("metric", set(goal.metrics) - reported)
+        raise SettingsError(
+            f"warm_start: {read.name} has no column for the {kind} {shown(min(names))}; it has "
+            f"{one_line(', '.join(read.columns), COLUMNS_SHOWN)}; name it as in the study, a hyperparameter also with "
+            "config/ or params_ in front; of a new one give the value that it had"
+        )
+
+
+def _known_result(given: _ReadResult, space: Space, goal: Goal, constants: Mapping[str, object]) -> KnownResult:
+    """Return what was read as a result of the study's space, or leave it out."""
+    metrics = {name: _number(given.metrics.get(name)) for name in goal.metrics}
+    if lacking := [name for name, value in metrics.items() if not math.isfinite(value)]:
+        raise _LeftOut(f"without a value of {one_line(lacking[0], 60)}", "")
+    values = {**constants}
+    for name, column in space.columns.items():
+        value = given.configuration.get(name)
+        if not _is_empty(value) or (column.choices is not None and None in column.choices):
+            values[name] = None if _is_empty(value) else value
+    try:
+        configuration = space.check(space.rules.remove_inactive(values))
+    except (SpaceError, TypeError, LookupError) as error:  # a condition may compare a text with a number
+        raise _LeftOut("outside of the space", f" ({one_line(str(error).partition(';')[0], 80)})") from None
+    resource = _number(given.resource)
+    if not resource.is_integer() or not 1 <= resource <= MOST_WHOLE:
+        raise _LeftOut("without a whole resource of at least 1", f" ({shown(given.resource, 20)})")
+    return KnownResult(configuration, int(resource), metrics)
+
+
+def _is_empty(value: Any) -> bool:
+    return value is None or (isinstance(value, float) and math.isnan(value))
+
+
+def _number(value: Any) -> float:
+    """Return a value of a table as a number; NaN for what is none."""
+    try:
+        return math.nan if value is None or isinstance(value, bool) else float(value)
+    except (TypeError, ValueError, OverflowError):
+        return math.nan
+
+
+def _best(results: list[KnownResult], goal: Goal) -> list[KnownResult]:
+    """Return the best results by the first metric, feasible ones before others, in the order in which they were."""
+    if len(results) <= MOST:
+        return results
+
+    def key(place: int) -> tuple[float, float]:
+        losses, violation = goal.judged(results[place].metrics)
+        return violation or 0.0, losses[0]
+
+    return [results[place] for place in sorted(sorted(range(len(results)), key=key)[:MOST])]

@@ -1,0 +1,244 @@
+"""``Study.whatif``: what a recorded study would have taken under other choices, asked of a simulation."""
+
+import math
+import sys
+from collections.abc import Sequence
+from io import StringIO
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO, cast
+
+import msgspec
+
+from ashtune._src.analysis.loading import StudyReader
+from ashtune._src.core.checks import refuse
+from ashtune._src.core.errors import SettingsError
+from ashtune._src.core.numbers import number_text, plural, seconds_text
+from ashtune._src.driver.options import WhatIfOptions
+from ashtune._src.figures.whatif import AsRecorded, whatif_figure, who
+from ashtune._src.reports.page import html
+from ashtune._src.reports.plot import nothing, plot
+from ashtune._src.reports.terminal.text import show, write
+from ashtune._src.reports.whatif import whatif_table, whatif_words
+from ashtune._src.schedulers.protocol import Rule, Scheduler
+from ashtune._src.simulation.recording import traces_of
+from ashtune._src.simulation.whatif import DRAWS, Choices, Prediction, Predictor, ladders
+
+if TYPE_CHECKING:
+    from plotly.graph_objects import Figure
+    from rich.table import Table
+
+WORKERS = (1, 2, 4, 8, 16, 32, 64)
+
+
+class WhatIf(msgspec.Struct, frozen=True, kw_only=True):
+    """What a study would have taken under other choices: what :meth:`~ashtune.Study.whatif` returns.
+
+    ``predictions`` has one for each choice; with a deadline or a budget, for each choice that keeps it. ``words`` says
+    what they rest on, and which choice is the answer to a deadline or a budget.
+    """
+
+    title: str
+    predictions: list[Prediction]
+    words: list[str]
+    metric: str
+    unit: str
+    recorded: AsRecorded
+    cores_per_worker: int | None = None
+
+    def plot(self) -> "Figure":
+        """Return wall time by number of workers, beside what the study really took, as a figure of plotly.
+
+        Raises:
+            SettingsError: If plotly is not installed.
+        """
+        if not self.predictions:
+            return nothing(" ".join(self.words))
+        return plot(whatif_figure(self.predictions, self.recorded))
+
+    def report(self, stream: TextIO | None = None) -> None:
+        """Print the predictions as a table, and what they rest on: to stdout, or another stream."""
+        from rich.text import Text
+
+        stream = sys.stdout if stream is None else stream
+        if self.predictions:
+            write(f"{self.title}\n\n", stream)
+            show(self._table(), stream)
+            write("\n", stream)
+        show(Text("\n".join(self.words)), stream)
+
+    def report_html(self, file: str | Path) -> None:
+        """Write figure, table and words as one page that needs nothing else.
+
+        Raises:
+            SettingsError: If plotly is not installed, or the file cannot be written.
+        """
+        sections = [html.section("words", "In words", [html.words(*self.words)])]
+        if self.predictions:
+            sections = [
+                html.section("figure", "Wall time by number of workers", [html.figures(whatif=self.plot())]),
+                html.section("table", "Predictions", [html.table(self._table())]),
+                *sections,
+            ]
+        html.write(html.page(self.title, [], sections), Path(file))
+
+    def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
+        """Show the predictions as a table, and what they rest on: in a notebook as HTML, at a prompt as text."""
+        text = StringIO()
+        self.report(text)
+        table = [html.words(self.title), html.table(self._table())] if self.predictions else []
+        shown = "".join(block.html for block in [*table, html.words(*self.words)])
+        return {"text/plain": text.getvalue(), "text/html": shown}
+
+    def _table(self) -> "Table":
+        return whatif_table(
+            self.predictions, metric=self.metric, unit=self.unit, cores_per_worker=self.cores_per_worker
+        )
+
+
+def what_if(study: StudyReader, asked: WhatIfOptions) -> WhatIf:
+    """Replay a study under other choices. Nothing of it is executed.
+
+    Args:
+        study: The study.
+        asked: All options, checked.
+
+    Raises:
+        SettingsError: If they do not fit together, or do not fit the study.
+        StudyError: If no trial of it was trained.
+    """
+    has = {name: value is not None for name, value in asked.items()}
+    refuse(
+        {
+            "cores_per_worker= is for budget=, in core-hours; give both": has["cores_per_worker"] > has["budget"],
+            "deadline= and budget= were both given; ask for one, then for the other": has["deadline"] and has["budget"],
+            "deadline= looks for the number of workers; leave workers= out": has["deadline"] and has["workers"],
+        }
+    )
+    return _Asking(study, asked).answer()
+
+
+class _Asking:
+    """One question to a recorded study."""
+
+    def __init__(self, study: StudyReader, asked: WhatIfOptions) -> None:
+        self._study = study
+        self._asked = asked
+        self._workers: Sequence[int] = asked["workers"] or WORKERS  # type: ignore[assignment]  # checked: a list
+        self._predictor = Predictor(
+            traces_of(study),
+            draws=DRAWS if asked["draws"] is None else asked["draws"],
+            seed=asked["seed"],
+        )
+
+    def answer(self) -> WhatIf:
+        """Return the answer."""
+        asked, study, recorded = self._asked, self._study, self._predictor.traces.recorded
+        if asked["deadline"] is not None:
+            predictions, words = self._by_deadline(cast("float", asked["deadline"]))
+        elif asked["budget"] is not None:
+            predictions, words = self._within_budget(asked["budget"])
+        else:
+            predictions, words = self._all()
+        workers = recorded.workers if recorded else 0
+        return WhatIf(
+            title=f"What {study.settings.name} would have taken; recorded: {study.scheduler.name} on "
+            f"{plural(workers, 'worker')}, {plural(study.tally.tried, 'trial')}, "
+            f"{seconds_text(study.tally.wall_seconds)}",
+            predictions=predictions,
+            words=words + self._notes(),
+            metric=study.settings.goal.metric,
+            unit=study.settings.resource,
+            recorded=AsRecorded(workers, study.tally.wall_seconds),
+            cores_per_worker=None if asked["budget"] is None else asked["cores_per_worker"] or 1,
+        )
+
+    def _choices(self) -> list[Choices]:
+        """Return the schedulers and ladders asked for, each with one worker."""
+        recorded, factors = self._study.ladder, self._asked["reduction_factor"]
+        chosen = [recorded] if factors is None else ladders(recorded, factors)  # type: ignore[arg-type]  # a list
+        choices = []
+        for scheduler in self._schedulers():
+            several = chosen[:1] if scheduler.rule is Rule.ALWAYS else chosen  # it knows no rungs
+            choices += [self._predictor.choice(scheduler, ladder, 1, self._asked["trials"]) for ladder in several]
+        return choices
+
+    def _schedulers(self) -> list[Scheduler]:
+        """Return the schedulers asked for; one without options is the recorded one, if that is of its kind."""
+        recorded = self._predictor.traces.recorded
+        own = None if recorded is None else recorded.scheduler
+        if (schedulers := cast("list[Scheduler] | None", self._asked["scheduler"])) is not None:
+            return [own if own and type(own) is type(one) and one == type(one)() else one for one in schedulers]
+        if own is None:
+            raise SettingsError(f"{self._study.scheduler.missing}; give another: scheduler='ash', or --scheduler ash")
+        return [own]
+
+    def _on(self, choice: Choices, workers: int) -> Choices:
+        return self._predictor.choice(choice.scheduler, choice.ladder, workers, choice.trials)
+
+    def _all(self) -> tuple[list[Prediction], list[str]]:
+        """Predict every choice on every number of workers."""
+        predictions = [
+            self._predictor.prediction(self._on(choice, workers))
+            for choice in self._choices()
+            for workers in self._workers
+        ]
+        return predictions, whatif_words(predictions, unit=self._study.settings.resource)
+
+    def _by_deadline(self, deadline: float) -> tuple[list[Prediction], list[str]]:
+        """Find the fewest workers that are done in time."""
+        predictions, words = [], []
+        for choice in self._choices():
+            fewest = self._predictor.fewest_workers(choice, deadline)
+            if fewest is None:
+                shortest = self._predictor.prediction(self._on(choice, choice.trials))
+                words.append(
+                    f"{who(shortest)}: no number of workers is done in {seconds_text(deadline)}; with one for each "
+                    f"of {plural(choice.trials, 'trial')} it takes {seconds_text(shortest.wall_seconds.likely)}."
+                )
+                continue
+            one = self._predictor.prediction(fewest)
+            predictions.append(one)
+            number = "1 worker is" if one.workers == 1 else f"{one.workers:,} workers are about the fewest that are"
+            words.append(
+                f"{who(one)}: {number} done in {seconds_text(deadline)}, after {seconds_text(one.wall_seconds.likely)}."
+            )
+        return predictions, words
+
+    def _within_budget(self, budget: float) -> tuple[list[Prediction], list[str]]:
+        """Find the most trials that each choice can train within the budget; the best choice comes first."""
+        predictor, goal, cores = self._predictor, self._predictor.traces.goal, self._asked["cores_per_worker"] or 1
+        predictions = []
+        for choice in self._choices():
+            for workers in self._workers:
+                affordable = predictor.most_trials(self._on(choice, workers), 3600 * budget / cores)
+                if affordable is not None and (afforded := predictor.prediction(affordable)).best is not None:
+                    predictions.append(afforded)
+        predictions.sort(
+            key=lambda one: (goal.loss({goal.metric: one.best.likely if one.best else None}), one.wall_seconds.likely)
+        )
+        if not predictions:
+            if not math.isfinite(predictor.traces.best_loss):
+                return [], ["no trial of the study has a finite result, so no use of the budget is better than another"]
+            few = f"a budget of {number_text(budget)} core-hours does not suffice for one trial; give a larger one"
+            return [], [few]
+        best = predictions[0]
+        words = [
+            f"Best use of {number_text(budget)} core-hours: {who(best)}, {plural(best.workers, 'worker')}, "
+            f"{plural(best.trials, 'trial')}, which takes {seconds_text(best.wall_seconds.likely)} and "
+            f"{number_text(best.worker_hours * cores, 3)} core-hours. Of the choices listed that find as good "
+            "configurations it is the fastest."
+        ]
+        if best.trials == len(predictor.traces.trials):
+            words.append("That is every trial of the study: what more trials would find is not in its journal.")
+        return predictions, words
+
+    def _notes(self) -> list[str]:
+        """Say what the predictions rest on."""
+        recorded = self._predictor.traces.recorded
+        if recorded is None or recorded.is_smooth:
+            return []
+        return [
+            "The study was not recorded whole, in one go and one trial at a time (it still runs, was stopped, has "
+            "several sessions, lost workers, jobs broken off, configurations withdrawn or fused training), so no "
+            "line is the study itself."
+        ]

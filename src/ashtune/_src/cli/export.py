@@ -1,0 +1,28 @@
+"""``ashtune export DIR --to NAME``: a study in another tool, or a file. Nothing of DIR is executed."""
+
+import argparse
+import sys
+
+
+def add_to(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    from ashtune._src.driver.observing import OBSERVERS
+
+    parser.add_argument("directory", metavar="DIR", help="the study's directory")
+    parser.add_argument(
+        "--to", metavar="NAME", required=True, help=f"what it is for: one of {', '.join(sorted(OBSERVERS.names))}"
+    )
+    parser.add_argument(
+        "--out",
+        metavar="PLACE",
+        help="where to: a folder, a file, an address; by default a place in DIR, or Trackio's own folder",
+    )
+
+
+def main(given: argparse.Namespace) -> int:
+    """Write the copy, and print where it is."""
+    from ashtune._src.api.study import Study
+    from ashtune._src.reports.terminal.text import write
+
+    write(f"{Study.load(given.directory).export(given.to, given.out)}\n", sys.stdout)
+    return 0

@@ -1,0 +1,145 @@
+"""Loads the training functions and spaces that a command line names."""
+
+import json
+import sys
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from ashtune._src.core import process
+from ashtune._src.core.errors import AshtuneError, ObjectiveError, SpaceError
+from ashtune._src.core.plaintext import error_line, shown
+from ashtune._src.pickles.arrival import FILE
+
+_EXAMPLE = '{"rate": {"low": 1e-4, "high": 0.1, "log": true}, "width": [16, 32]}'
+
+
+def load_function(place: str) -> Any:
+    """Return the function that ``FILE:FUNCTION`` names; FILE is executed.
+
+    Raises:
+        ObjectiveError: If there is no such file or function, or the file cannot be executed.
+    """
+    file, separator, name = place.rpartition(":")
+    if not separator or not file:
+        raise ObjectiveError(f"{place!r} names no function; give FILE:FUNCTION, as in train.py:train")
+    module = _load(Path(file), FILE)
+    function = getattr(module, name, None)
+    if not callable(function):
+        raise ObjectiveError(f"{file} has no function {name!r}; it has {_names(module)}")
+    return function
+
+
+def load_space(place: str, objective: str = "") -> Any:
+    """Return the space that a NAME, FILE:NAME or .json file names.
+
+    Args:
+        place: The name.
+        objective: ``FILE:FUNCTION``, for a NAME in the same file.
+
+    Raises:
+        SpaceError: If there is none, or the function that returns it raises.
+    """
+    if place.endswith(".json"):
+        return _space_from_json(Path(place))
+    file, _, name = place.rpartition(":")
+    file = file or objective.rpartition(":")[0]
+    if not file:
+        raise SpaceError("a program says no search space; give --space FILE.json, or FILE.py:NAME")
+    space = getattr(_load(Path(file), f"ashtune_space_{Path(file).stem}"), name, None)
+    if space is None:
+        raise SpaceError(f"{file} has no {name!r}; name the search space with --space NAME, FILE:NAME or FILE.json")
+    if not callable(space) or isinstance(space, dict):
+        return space
+    try:
+        return space()
+    except Exception as error:
+        raise SpaceError(
+            f"--space {place}: {name}() raised {error_line(error)}; name a space, or a function without "
+            "arguments that returns one"
+        ) from error
+
+
+def _space_from_json(path: Path) -> Any:
+    from ashtune._src.space.space import Space
+
+    try:
+        read = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError) as error:
+        raise SpaceError(f"--space {path} cannot be read ({error}); write {_EXAMPLE}") from None
+    if not isinstance(read, dict):
+        raise SpaceError(f"--space {path}: it holds {shown(read)}; write an object, {_EXAMPLE}")
+    if isinstance(listed := read.get("hyperparameters"), list):  # as ConfigSpace writes it
+        names = [entry.get("name") if isinstance(entry, dict) else None for entry in listed]
+        return Space.from_record({"names": names, "space": read})
+    return {name: _hyperparameter(name, values) for name, values in read.items()}
+
+
+def _hyperparameter(name: str, values: Any) -> Any:
+    """Return a hyperparameter of a .json file as ``tune`` takes it: a constant, a list of choices, or an object."""
+    from ashtune._src.space.parsing import Choice, Ordered, When
+
+    match values:
+        case {"low": low, "high": high, "log": bool(is_log), **rest} if not rest:
+            return (low, high, "log") if is_log else (low, high)
+        case {"low": low, "high": high, **rest} if not rest:
+            return low, high
+        case {"ordered": choices, **rest} if not rest:
+            return Ordered(choices)
+        case {"choice": choices, **rest} if not rest:
+            return Choice(choices)
+        case {"when": {**conditions}, "values": inner, **rest} if not rest:
+            inner = _hyperparameter(name, inner)
+            for parent, value in conditions.items():
+                inner = When(str(parent), value, inner)
+            return inner
+        case {}:
+            raise SpaceError(
+                f"{shown(name)} is {shown(values)}; write a list of choices, a range as "
+                '{"low": 1e-4, "high": 0.1, "log": true}, {"ordered": [...]}, {"choice": [...]}, or '
+                '{"when": {"solver": "sgd"}, "values": {"low": 0.0, "high": 1.0}}'
+            )
+        case _:
+            return values
+
+
+def _load(path: Path, name: str) -> ModuleType:
+    """Execute a file as a module, once; its functions then travel by value."""
+    import multiprocessing  # noqa: F401 - which gives the main module the name of such a file, when it is first imported
+
+    try:
+        path = path.resolve()
+        is_file = path.is_file()
+    except (OSError, RuntimeError) as error:  # a name too long, links in a circle
+        raise ObjectiveError(f"{path} cannot be opened: {error}; give FILE:FUNCTION, as in train.py:train") from None
+    for loaded in (sys.modules.get(FILE), sys.modules.get(name)):
+        if loaded is not None and getattr(loaded, "__file__", None) == str(path):
+            return loaded
+    spec = spec_from_file_location(name, path)
+    if spec is None or spec.loader is None or not is_file:
+        raise ObjectiveError(f"{path} is not a Python file; give FILE:FUNCTION, as in train.py:train")
+    module = module_from_spec(spec)
+    sys.modules[name] = module
+    if str(path.parent) not in sys.path:
+        sys.path.insert(0, str(path.parent))
+    process.loads_a_function = True
+    try:
+        spec.loader.exec_module(module)
+    except (Exception, SystemExit) as error:
+        del sys.modules[name]
+        words = str(error) if isinstance(error, AshtuneError) else error_line(error)
+        if isinstance(error, SystemExit):
+            words = "it calls sys.exit; put what only a script does under `if __name__ == '__main__':`"
+        raise ObjectiveError(f"{path} cannot be loaded: {words}") from error
+    finally:
+        process.loads_a_function = False
+    import cloudpickle
+
+    cloudpickle.register_pickle_by_value(module)
+    return module
+
+
+def _names(module: ModuleType) -> str:
+    names = [name for name, value in vars(module).items() if callable(value) and not name.startswith("_")]
+    return ", ".join(names) or "none"

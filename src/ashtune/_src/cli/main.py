@@ -1,0 +1,137 @@
+"""``ashtune``: the entry point.
+
+Exit status: 0 done, 1 failed, 2 the options do not fit, 75 stopped by the batch system and to be resumed,
+130 stopped by Ctrl-C. A user's mistake, or a stream that takes nothing, is one line on stderr, never a traceback.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from importlib import import_module
+from typing import NoReturn
+
+from ashtune._src.core.errors import AshtuneError
+from ashtune._src.core.plaintext import one_line
+from ashtune._src.core.version import __version__
+
+COMMANDS = {
+    "run": "tune a training function",
+    "resume": "continue a study that was stopped or killed",
+    "plan": "show the rungs, trials and resource to expect, without running anything",
+    "report": "show what a study found and where its time went",
+    "watch": "show studies on a live page, while they run and after",
+    "export": "copy a study to a tracker or a file: MLflow, W&B, TensorBoard, Trackio, Optuna, CSV",
+    "whatif": "predict what a study would have taken on other workers, with another scheduler",
+    "simulate": "run a study in virtual time, on thousands of workers",
+    "baseline": "time sequential halving by number of models and rung",
+    "roofline": "measure this machine and place a training step under its roofs",
+    "demo": "tune a small network on handwritten digits",
+    "skill": "print how to write code with ashtune, for programs that write it",
+}
+TRAINING = ("run", "resume", "baseline", "demo")
+
+
+class _Parser(argparse.ArgumentParser):
+    """Refuses in one line; the usage is a ``--help`` away."""
+
+    is_asked_for_help = True
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, one_line(f"{self.prog}: {message}; see `{self.prog} --help`") + "\n")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit status."""
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    _open_what_is_closed()
+    _Parser.is_asked_for_help = not {"-h", "--help"}.isdisjoint(arguments)
+    parser = _Parser(
+        prog="ashtune", description="Hyperparameter tuning by asynchronous sequential halving, on every core."
+    )
+    parser.add_argument("--version", action="version", version=f"ashtune {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    wanted = next((argument for argument in arguments if argument in COMMANDS), None)
+    for name, summary in COMMANDS.items():
+        command = commands.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + ".")
+        if name == wanted:
+            module = import_module(f"ashtune._src.cli.{name}")
+            module.add_to(command)
+            command.set_defaults(main=module.main)
+    if wanted not in TRAINING:
+        return _flush(_run(parser, arguments))
+    from ashtune._src.engines.mpi.start import leave
+
+    status = _run(parser, arguments, trains=True)
+    leave(status)
+    return _flush(status)
+
+
+def _run(parser: argparse.ArgumentParser, arguments: Sequence[str], *, trains: bool = False) -> int:
+    """Run the command; what a user did wrong becomes one line."""
+    arguments, program = _split_program(arguments)
+    try:
+        if trains:
+            from ashtune._src.engines.mpi.start import start_mpi
+
+            # Other ranks than 0 go no further, so that nothing is refused as many times as there are ranks.
+            start_mpi(workers_given=any(argument.startswith("--workers") for argument in arguments))
+        try:
+            options, unknown = parser.parse_known_args(arguments, argparse.Namespace(program=program))
+            if unknown:
+                is_program = options.command == "run" and program is None
+                hint = "; a program and its arguments stand behind --" if is_program else ""
+                parser.error(f"unrecognized arguments: {' '.join(unknown)}{hint}")
+            status: int = options.main(options)
+        except SystemExit as left:  # of the parser, or of a study that the batch system stopped
+            status = left.code if isinstance(left.code, int) else int(left.code is not None)
+        sys.stdout.flush()
+    except AshtuneError as error:
+        _complain(f"{type(error).__name__}: {error}")
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:  # the reader of our output, as `| head`, has gone
+        return 1
+    except OSError as error:
+        _complain(f"{type(error).__name__}: {error}")
+        return 1
+    return status
+
+
+def _split_program(arguments: Sequence[str]) -> tuple[list[str], list[str] | None]:
+    """Return the arguments of the command ``run``, and behind ``--`` those of a program, if there are any."""
+    given = list(arguments)
+    if "run" not in given or "--" not in given[given.index("run") :]:
+        return given, None
+    place = given.index("--", given.index("run"))
+    return given[:place], given[place + 1 :]
+
+
+def _complain(words: str) -> None:
+    with suppress(OSError):
+        sys.stderr.write(one_line(f"ashtune: {words}") + "\n")
+
+
+def _flush(status: int) -> int:
+    """Send what a stream did not take nowhere: Python would try, and complain, once more as it ends."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            with suppress(OSError, ValueError):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    return status
+
+
+def _open_what_is_closed() -> None:
+    """Give a standard stream that was closed (``>&-``) the null device, before a file of ours takes its number."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
+        if getattr(sys, name) is None:
+            mode = "w" if number else "r"
+            setattr(sys, name, open(number, mode, encoding="utf-8", errors="backslashreplace", closefd=False))  # noqa: SIM115

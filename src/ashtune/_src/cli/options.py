@@ -1,0 +1,89 @@
+"""Turns the tables of options into those of a command, and what was given into keyword arguments."""
+
+import argparse
+from collections.abc import Callable
+from functools import wraps
+from inspect import getdoc
+from re import MULTILINE, findall
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ashtune._src.core.options import Option
+
+
+def add(
+    parser: argparse.ArgumentParser, kind: Callable[..., Any], *names: str, title: str = "", has_defaults: bool = False
+) -> None:
+    """Add options of a kind, in a group.
+
+    Args:
+        parser: Where to.
+        kind: One of the kinds of ``ashtune._src.driver.options``.
+        names: Which of its options, all by default.
+        title: Of the group; by default the first word of the kind's docstring.
+        has_defaults: Whether one that is not given has its default; otherwise it is not there.
+    """
+    from ashtune._src.core.options import options_of
+
+    is_asked_for_help = getattr(parser, "is_asked_for_help", True)  # the texts take a quarter of a second to import
+    said = help_texts(kind) if is_asked_for_help else {}
+    group = parser.add_argument_group(title or str(kind.__doc__).partition(".")[0])
+    for name, (_, option) in options_of(kind).items():
+        if names and name not in names:
+            continue
+        flag = f"--{'no-' if option.default is True else ''}{name.replace('_', '-')}"
+        more: dict[str, Any] = {"default": option.default if has_defaults else argparse.SUPPRESS, "dest": name}
+        if option.is_flag:
+            more["action"] = "store_false" if option.default else "store_true"
+        elif option.parse is None:
+            continue
+        else:
+            more |= {"type": argument_type(option.parse), "metavar": option.metavar}
+        group.add_argument(flag, help=_help(option, option.help or said.get(name, name)), **more)
+
+
+def given_options(kind: Callable[..., Any], arguments: argparse.Namespace) -> dict[str, Any]:
+    """Return the options of a kind that were given, as keyword arguments."""
+    from ashtune._src.core.options import options_of
+
+    return {name: getattr(arguments, name) for name in options_of(kind) if hasattr(arguments, name)}
+
+
+def argument_type(parse: Callable[[str], Any]) -> Callable[[str], Any]:
+    """Let argparse say what a function of ``ashtune._src.core.parse`` says."""
+    if parse in (int, float, str):
+        return parse
+
+    @wraps(parse)
+    def read(text: str) -> Any:
+        try:
+            return parse(text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
+
+    return read
+
+
+def help_texts(kind: Callable[..., Any]) -> dict[str, str]:
+    """Return what the docstrings of the functions and values that take options of a kind say of each."""
+    from ashtune._src.api.study import Study
+    from ashtune._src.api.tuning import tune
+    from ashtune._src.driver.options import ResumeOptions, Stop, WhatIfOptions
+    from ashtune._src.engines.options import MPI, Local
+    from ashtune._src.schedulers.protocol import Scheduler
+
+    takers = [Study.whatif] if kind is WhatIfOptions else [tune, Stop, Local, MPI, Scheduler]
+    said: dict[str, str] = {}
+    for taker in [Study.resume, *takers] if kind is ResumeOptions else takers:
+        for name, text in findall(r"^    (\w+): (.+(?:\n {8}.+)*)", getdoc(taker) or "", MULTILINE):
+            said.setdefault(name, " ".join(text.split()))
+    return said
+
+
+def _help(option: "Option", words: str) -> str:
+    if option.default is True:
+        return option.forms
+    words = words.replace("``", "").replace("%", "%%")
+    words = words[0].lower() + words[1:].rstrip(".") if words[1:2].islower() else words.rstrip(".")
+    words += f", {option.forms}" if option.forms else ""
+    return words if option.default in (None, ()) or option.is_flag else f"{words} ({option.default})"

@@ -1,0 +1,39 @@
+"""``ashtune plan``: the rungs, trials and resource to expect, before anything runs."""
+
+import argparse
+import sys
+
+
+def add_to(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    from ashtune._src.cli import options
+    from ashtune._src.driver.options import Ending, Halving
+
+    options.add(parser, Halving, has_defaults=True)
+    options.add(parser, Ending, "trials", title="trials", has_defaults=True)
+    parser.add_argument("--json", action="store_true", help="print the plan as JSON")
+
+
+def main(given: argparse.Namespace) -> int:
+    """Print the plan."""
+    from ashtune._src.cli import options
+    from ashtune._src.core.checks import check_whole
+    from ashtune._src.core.errors import SettingsError
+    from ashtune._src.core.options import checked
+    from ashtune._src.driver.options import Halving, chosen_halving
+    from ashtune._src.reports.plan import plan, plan_view
+    from ashtune._src.reports.terminal.text import show, show_json
+    from ashtune._src.schedulers.registry import SCHEDULERS, SchedulerView
+
+    if given.trials is None:
+        raise SettingsError("trials is missing: how many configurations to plan for; give --trials 256")
+    trials = check_whole("trials", given.trials)
+    halving = checked(Halving, options.given_options(Halving, given))
+    (scheduler, ladder), unit = chosen_halving(halving), halving["resource"]
+    view = SchedulerView(SCHEDULERS.text(scheduler), scheduler.rule, scheduler.build(ladder, trials))
+    planned = plan(view, ladder, trials)
+    if given.json:
+        show_json(planned, sys.stdout)
+    else:
+        show(plan_view(planned, unit=unit), sys.stdout)
+    return 0

@@ -1,0 +1,115 @@
+"""What several commands print."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable
+
+    from ashtune._src.api.study import Study
+
+
+def show_study(study: "Study", *, as_json: bool, stream: TextIO) -> int:
+    """Print what a study found; return the exit status: 0, or 1 if no trial has a result."""
+    if as_json:
+        from ashtune._src.reports.terminal.text import show_json
+
+        show_json(study.report_data(), stream)
+    else:
+        study.report(stream)
+    return 0 if study.top(1) else 1
+
+
+def train_and_show(train: "Callable[[], Study]", given: "argparse.Namespace") -> int:
+    """Train a study and print what it found, also where no trial has a result; return the exit status."""
+    from ashtune._src.api.study import Study
+    from ashtune._src.core.errors import NoResultError
+
+    try:
+        study = train()
+    except NoResultError as error:
+        sys.stderr.write(f"ashtune: {type(error).__name__}: {error}\n")
+        study = Study.load(error.directory)
+    status = show_study(study, as_json=given.json, stream=sys.stdout)
+    if "profile" in given and not given.json:
+        sys.stdout.write("\n")
+        show_profile(study, as_json=False, stream=sys.stdout, top=15)
+    return status
+
+
+def show_profile(study: "Study", *, as_json: bool, stream: TextIO, top: int | None = None) -> None:
+    """Print where the training time went by function: the first ``top``, or all; and where the flame graph is.
+
+    Raises:
+        StudyError: If the study was not profiled.
+    """
+    from ashtune._src.reports.profile import FLAME, profile_view
+    from ashtune._src.reports.terminal.text import show, show_json, write
+
+    profile = study.profile()
+    if as_json:
+        show_json(profile, stream)
+        return
+    show(profile_view(profile, top), stream)
+    if (study.directory / FLAME).exists():
+        write(f"flame graph: {study.directory / FLAME}\n", stream)
+
+
+def show_trial(study: "Study", number: int, *, as_json: bool, stream: TextIO) -> None:
+    """Print one trial: its fate, its configuration, and what it printed.
+
+    Raises:
+        StudyError: If it is not there, or a log cannot be read.
+    """
+    import msgspec
+
+    from ashtune._src.core.numbers import number_text, seconds_text, value_text
+    from ashtune._src.reports.terminal.text import show_json, write
+
+    printed = study.log(number)
+    record = study.trials[number]
+    if as_json:
+        show_json({**msgspec.structs.asdict(record), "printed": printed}, stream)
+        return
+    why = f": {record.reason}" if record.reason else ""
+    lines = [
+        f"trial {number}, {record.status}{why}",
+        f"  {study.unit} {record.resource:,}, {seconds_text(record.seconds)}",
+    ]
+    if record.metrics and record.result_resource != record.resource:
+        lines.append(f"  at {study.unit} {record.result_resource:,}:")
+    lines += [f"  {name} = {number_text(value, 6)}" for name, value in record.metrics.items()]
+    lines += ["", *(f"  {name}  {value_text(value)}" for name, value in record.configuration.items())]
+    lines += ["", "it printed:" if printed else "it printed nothing that its worker's log in logs/ names it by"]
+    write("\n".join(lines) + "\n" + printed, stream)
+
+
+def check_page(file: str | None) -> None:
+    """Refuse a page that could not be written, before what it shows is worked out.
+
+    Raises:
+        SettingsError: If plotly is not installed, or the page's folder is not there.
+    """
+    if not file:
+        return
+    from ashtune._src.core.checks import refuse
+    from ashtune._src.reports.plot import go
+
+    go()
+    folder = Path(file).absolute().parent
+    refuse(
+        {
+            f"--html {file}: a folder; give a file in it, as {Path(file, 'page.html')}": Path(file).is_dir(),
+            f"--html {file}: no such folder; give a file in one that there is": not folder.is_dir(),
+        }
+    )
+
+
+def say(*lines: str) -> None:
+    """Print lines of text on stdout."""
+    from ashtune._src.reports.terminal.text import write
+
+    write("\n".join(lines) + "\n\n", sys.stdout)
+    sys.stdout.flush()

@@ -1,0 +1,39 @@
+"""``ashtune whatif DIR``: what a study would have taken on other workers, with another scheduler or reduction factor.
+
+Nothing of DIR is executed, and nothing is trained: its curves and timings are replayed in virtual time.
+"""
+
+import argparse
+import sys
+
+
+def add_to(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    from ashtune._src.cli import options
+    from ashtune._src.driver.options import WhatIfOptions
+
+    parser.add_argument("directory", metavar="DIR", help="the directory of a study that was run")
+    options.add(parser, WhatIfOptions)
+    parser.add_argument("--html", metavar="FILE", help="write table and figure as a page")
+    parser.add_argument("--json", action="store_true", help="print the predictions as JSON")
+
+
+def main(given: argparse.Namespace) -> int:
+    """Replay and print."""
+    from ashtune._src.api.study import Study
+    from ashtune._src.cli import options
+    from ashtune._src.cli.showing import check_page
+    from ashtune._src.driver.options import WhatIfOptions
+    from ashtune._src.reports.terminal.text import show_json
+
+    check_page(given.html)
+    answer = Study.load(given.directory).whatif(**options.given_options(WhatIfOptions, given))
+    if not given.json:
+        answer.report()
+    else:
+        show_json(answer.predictions, sys.stdout)
+        if not answer.predictions:
+            sys.stderr.write("\n".join(answer.words) + "\n")
+    if given.html:
+        answer.report_html(given.html)
+    return 0 if answer.predictions else 1

@@ -1,0 +1,112 @@
+"""Checks of what a user gives: each returns the value in its plain form, or raises ``SettingsError`` in one line."""
+
+import math
+import numbers
+import operator
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+from ashtune._src.core import parse
+from ashtune._src.core.confirm import MOST as MOST_CONFIRMED
+from ashtune._src.core.confirm import Confirm
+from ashtune._src.core.errors import SettingsError
+from ashtune._src.core.plaintext import shown, visible
+
+MOST_WHOLE = 1 << 53
+"""Beyond it, programs that read JSON as floats confuse whole numbers."""
+MOST_SECONDS = 1e9
+MOST_NAME = 200
+MOST_UNIT = 20
+MOST_SEED = 2**63 - 1
+
+T = TypeVar("T")
+
+
+def refuse(complaints: Mapping[str, object]) -> None:
+    """Refuse values that do not fit together: with the first complaint whose value is true."""
+    for complaint, is_so in complaints.items():
+        if is_so:
+            raise SettingsError(complaint)
+
+
+def whole_number(value: object) -> int | None:
+    """Return a whole number of any type, numpy's included, as an int; None if it is none."""
+    if isinstance(value, bool):
+        return None
+    try:
+        return operator.index(value)  # type: ignore[arg-type]  # it says itself whether it is one
+    except TypeError:
+        return None
+
+
+def check_whole(name: str, value: object, *, at_least: int = 1, at_most: int = MOST_WHOLE) -> int:
+    """Return a whole number, or refuse it."""
+    number = whole_number(value)
+    if number is None or not at_least <= number <= at_most:
+        limit = f"at most {at_most:,}" if number and number > at_most else f"at least {at_least}"
+        raise SettingsError(f"{name}={shown(value)} is not a whole number of {limit}")
+    return number
+
+
+def check_number(name: str, value: float, *, above: float = 0.0, at_most: float = sys.float_info.max) -> float:
+    """Return a finite number, or refuse it."""
+    try:
+        number = float(value) if isinstance(value, numbers.Real) and not isinstance(value, bool) else math.nan
+    except OverflowError:  # a whole number that no float comes near
+        number = math.inf
+    if not above < number <= at_most:
+        wanted = "a finite number" if above == -math.inf else f"a number above {above:g}"
+        limit = f", and at most {at_most:g}" if at_most < sys.float_info.max else ""
+        raise SettingsError(f"{name}={shown(value)} is not {wanted}{limit}")
+    return number
+
+
+def _read(name: str, value: T | str, read: Callable[[str], T]) -> T:
+    """Return a value, read as from a command line if it is text."""
+    try:
+        return read(value) if isinstance(value, str) else value
+    except ValueError as error:
+        raise SettingsError(f"{name}={error}") from None
+
+
+def check_seconds(name: str, value: float | str) -> float:
+    """Return a duration in seconds, given as a number or as in "2h", or refuse it."""
+    return check_number(name, _read(name, value, parse.seconds), at_most=MOST_SECONDS)
+
+
+def check_flag(name: str, value: bool) -> bool:
+    """Return True or False, or refuse what is neither."""
+    if not isinstance(value, bool):
+        raise SettingsError(f"{name}={shown(value)} is neither True nor False; give one of them")
+    return value
+
+
+def check_name(what: str, name: str, example: str = "") -> str:
+    """Return a name that can be shown and written down, or refuse it."""
+    if not isinstance(name, str) or not name.strip() or visible(name) != name or len(name) > MOST_NAME:
+        hint = f", as in {what}={example!r}" if example else ""
+        raise SettingsError(f"{what}={shown(name)} is not a name; give up to {MOST_NAME} plain characters{hint}")
+    return name
+
+
+def check_unit(name: str, unit: str) -> str:
+    """Return what the resource counts, or refuse it."""
+    if not isinstance(unit, str) or not unit.isalpha() or len(unit) > MOST_UNIT:
+        raise SettingsError(
+            f"{name}={shown(unit)} is not a word of up to {MOST_UNIT} letters; give what the resource counts, in the "
+            "singular, as in resource='tree'"
+        )
+    return unit
+
+
+def check_size(name: str, value: int | str) -> int:
+    """Return a number of bytes, given as one or as in "20GB"."""
+    return check_whole(name, _read(name, value, parse.size))
+
+
+def check_confirm(name: str, value: Any) -> Confirm:
+    """Return what is to be confirmed: a number of configurations, or a :class:`Confirm`."""
+    confirm = value if isinstance(value, Confirm) else Confirm(value)
+    best = check_whole(name, confirm.best, at_most=MOST_CONFIRMED)
+    return Confirm(best, check_whole(f"{name}: seeds", confirm.seeds, at_most=MOST_CONFIRMED))

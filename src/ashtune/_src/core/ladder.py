@@ -1,0 +1,215 @@
+"""The ladder: the resources at which trials are compared, and how many go on from each.
+
+Source: Li et al., *A System for Massively Parallel Hyperparameter Tuning*, MLSys 2020,
+https://arxiv.org/abs/1810.05934, Algorithms 1 and 2.
+
+Rule 1: no logarithm. floor(log 243 / log 3) is 4 in floating point, and a rung is lost; rungs are multiplied up
+exactly and rounded once.
+Rule 2: max_resource is always the top rung.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from fractions import Fraction
+from itertools import islice, pairwise
+from numbers import Real
+
+from ashtune._src.core.checks import MOST_WHOLE, check_whole
+from ashtune._src.core.errors import SettingsError
+from ashtune._src.core.plaintext import shown
+
+Reduction = int | float | Fraction
+
+LEAST_FACTOR = Fraction(1001, 1000)
+"""Below it a ladder has thousands of rungs, and finding them takes longer than a study."""
+MOST_RUNGS = 1_000
+MOST_DENOMINATOR = 1 << 64
+"""Of a fraction that is kept of a rung."""
+
+
+class Ladder:
+    """Rungs from ``min_resource`` up to ``max_resource``, each ``reduction_factor`` above the last.
+
+    Args:
+        min_resource: Resource (epochs, trees, steps) of the lowest rung, at least 1.
+        max_resource: Resource of the top rung, at least ``min_resource``.
+        reduction_factor: Above 1; of ``n`` trials in a rung ``floor(n / reduction_factor)`` go on.
+
+    Raises:
+        SettingsError: If the resources are not whole numbers in that order, the factor is not above 1, or more than
+            1,000 rungs follow.
+
+    Example:
+        >>> Ladder(1, 243, 3).rungs
+        (1, 3, 9, 27, 81, 243)
+    """
+
+    __slots__ = ("kept", "rungs")
+
+    rungs: tuple[int, ...]
+    kept: tuple[Fraction, ...]
+    """For every rung but the top one, the fraction of its trials that go on."""
+
+    def __init__(self, min_resource: int, max_resource: int, reduction_factor: Reduction = 2) -> None:
+        min_resource = check_whole("min_resource", min_resource)
+        max_resource = check_whole("max_resource", max_resource)
+        if min_resource > max_resource:
+            raise SettingsError(
+                f"min_resource={min_resource} is above max_resource={max_resource}; give min_resource <= max_resource"
+            )
+        factor = _exact(reduction_factor)
+        rungs, resource = [min_resource], min_resource * factor
+        while round(resource) < max_resource:
+            if round(resource) > rungs[-1]:
+                rungs.append(round(resource))
+            resource *= factor
+            _check_height(rungs)
+        if max_resource > rungs[-1]:
+            rungs.append(max_resource)
+        _check_height(rungs)
+        self.rungs = tuple(rungs)
+        self.kept = (1 / factor,) * (len(rungs) - 1)
+
+    @classmethod
+    def from_above(cls, max_resource: int, reduction_factor: Reduction, least_share: int) -> "Ladder":
+        """Return the ladder whose rungs are ``max_resource`` over the powers of the factor, rounded.
+
+        The lowest is the last of at least ``max_resource / least_share``, but there is one below the top rung if the
+        resource allows.
+
+        Raises:
+            SettingsError: As for the rungs from below.
+
+        Example:
+            >>> Ladder.from_above(100, 3, 9).rungs
+            (11, 33, 100)
+        """
+        rungs = [check_whole("max_resource", max_resource)]
+        factor = _exact(reduction_factor)
+        share = factor
+        while (share <= least_share or share == factor) and round(rungs[0] / share) >= 1:
+            if round(rungs[0] / share) < rungs[-1]:
+                rungs.append(round(rungs[0] / share))
+            share *= factor
+            _check_height(rungs)
+        return cls._of(tuple(reversed(rungs)), (1 / factor,) * (len(rungs) - 1))
+
+    @classmethod
+    def explicit(cls, rungs: Iterable[int]) -> "Ladder":
+        """Return the ladder with exactly these rungs, strictly increasing.
+
+        From a rung to the next goes the fraction ``resource / next resource`` of its trials, so that
+        every rung costs about the same, as it does with a constant reduction factor.
+
+        Raises:
+            SettingsError: If there is no rung, there are too many, or they are not whole numbers that increase.
+        """
+        if not isinstance(rungs, Iterable) or isinstance(rungs, str | bytes | Mapping):
+            raise SettingsError(f"rungs={shown(rungs)} is no list of resources; give one, as in rungs=[1, 5, 20]")
+        given = list(islice(rungs, MOST_RUNGS + 1))
+        _check_height(given)
+        resources = [check_whole(f"rungs[{number}]", resource) for number, resource in enumerate(given)]
+        if not given or any(low >= high for low, high in pairwise(resources)):
+            raise SettingsError(f"rungs={shown(given)} do not increase; give them in order, as in rungs=[1, 5, 20]")
+        return cls._of(tuple(resources), tuple(Fraction(low, high) for low, high in pairwise(resources)))
+
+    @classmethod
+    def _of(cls, rungs: tuple[int, ...], kept: tuple[Fraction, ...]) -> "Ladder":
+        ladder = cls.__new__(cls)
+        ladder.rungs, ladder.kept = rungs, kept
+        return ladder
+
+    def lengthened(self, max_resource: int) -> "Ladder":
+        """Return the same rungs with more above them, up to ``max_resource``.
+
+        Each is the factor of the last step above the one below it; twice it, if there is one rung only.
+
+        Raises:
+            SettingsError: If ``max_resource`` is below the top rung, which stays, or it would take too many rungs.
+
+        Example:
+            >>> Ladder(1, 100, 3).lengthened(1000).rungs
+            (1, 3, 9, 27, 81, 100, 300, 900, 1000)
+        """
+        max_resource = check_whole("max_resource", max_resource)
+        last = self.rungs[-1]
+        if max_resource < last:
+            raise SettingsError(
+                f"max_resource={max_resource} is below the top rung, {last}: rungs stay; give {last} or more"
+            )
+        if max_resource == last:
+            return self
+        factor = 1 / self.kept[-1] if self.kept else Fraction(2)
+        above = Ladder(last, max_resource, factor)
+        _check_height(self.rungs + above.rungs[1:])
+        return Ladder._of(self.rungs + above.rungs[1:], self.kept + above.kept)
+
+    def is_start_of(self, other: "Ladder") -> bool:
+        """Say whether another ladder has these rungs first, and perhaps more above them."""
+        return self.rungs == other.rungs[: len(self.rungs)] and self.kept == other.kept[: len(self.kept)]
+
+    @classmethod
+    def from_record(cls, record: tuple[tuple[int, ...], tuple[tuple[int, int], ...]]) -> "Ladder":
+        """Return the ladder that :meth:`to_record` wrote down.
+
+        Raises:
+            SettingsError: If it is no such record.
+        """
+        rungs, kept = record
+        fits = (
+            1 <= len(rungs) <= MOST_RUNGS and len(kept) == len(rungs) - 1 and 1 <= rungs[0] <= rungs[-1] <= MOST_WHOLE
+        )
+        fits = fits and all(low < high for low, high in pairwise(rungs))
+        if not fits or not all(0 < part < whole <= MOST_DENOMINATOR for part, whole in kept):
+            raise SettingsError("the rungs do not increase, or the fractions that are kept of them do not fit")
+        return cls._of(tuple(rungs), tuple(Fraction(*ratio) for ratio in kept))
+
+    def to_record(self) -> tuple[tuple[int, ...], tuple[tuple[int, int], ...]]:
+        """Return the rungs and the fractions kept as whole numbers, for the journal's first line."""
+        return self.rungs, tuple(ratio.as_integer_ratio() for ratio in self.kept)
+
+    @property
+    def top(self) -> int:
+        """The number of the top rung, where nothing is promoted any more."""
+        return len(self.rungs) - 1
+
+    def quota(self, rung: int, arrived: int) -> int:
+        """Return how many of the ``arrived`` trials of a rung may go on: the floor of the fraction."""
+        kept = self.kept[rung]
+        return arrived * kept.numerator // kept.denominator
+
+    def expected(self, trials: int) -> list[int]:
+        """Return how many trials reach each rung when exactly the quota goes on from each."""
+        counts = [trials]
+        for rung in range(self.top):
+            counts.append(self.quota(rung, counts[-1]))
+        return counts
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Ladder) and self.to_record() == other.to_record()
+
+    def __hash__(self) -> int:
+        return hash(self.to_record())
+
+    def __repr__(self) -> str:
+        return f"Ladder{self.rungs}"
+
+
+def _check_height(rungs: Sequence[int]) -> None:
+    if len(rungs) > MOST_RUNGS:
+        raise SettingsError(
+            f"{len(rungs):,} rungs or more are too many; give at most {MOST_RUNGS:,}, or a larger reduction_factor"
+        )
+
+
+def _exact(factor: Reduction) -> Fraction:
+    """Return the factor as the fraction a person would read: 1.1 is 11/10."""
+    try:
+        exact = Fraction(str(factor) if isinstance(factor, Real) else 0)
+    except ValueError:  # not finite, or of thousands of digits
+        exact = Fraction(0)
+    if not LEAST_FACTOR <= exact <= MOST_WHOLE or exact.numerator > MOST_DENOMINATOR:
+        raise SettingsError(
+            f"reduction_factor={shown(factor)} is not a number from {float(LEAST_FACTOR)} to {MOST_WHOLE}; give 2 "
+            "(keep half), 3, 4 ..."
+        )
+    return exact

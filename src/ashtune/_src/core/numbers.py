@@ -1,0 +1,103 @@
+"""Numbers as people read them: seconds, bytes, counts, metrics, configurations.
+
+Rule 1: plain ASCII, so that every terminal and log can show it.
+Rule 2: the page writes them in the same way (``dashboard/static/page/text.js``); tests/javascript compares both.
+"""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from ashtune._src.core.jobs import Goal, Metrics
+from ashtune._src.core.plaintext import visible
+
+MOST_WHOLE = 1e7
+"""Whole numbers from here on are written with a power of ten."""
+_BYTES = ("bytes", "kB", "MB", "GB", "TB", "PB")
+
+
+def seconds_text(seconds: float) -> str:
+    """Return a time in at most two units: ``0.42 s``, ``42 s``, ``4 min 02 s``, ``3 h 05 min``."""
+    if seconds < 9.95:
+        return f"{seconds:.2f} s" if seconds < 0.995 else f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02} s"
+    if whole < 48 * 3600:
+        return f"{whole // 3600} h {whole % 3600 // 60:02} min"
+    return f"{whole // 86400} d {whole % 86400 // 3600:02} h"
+
+
+def time_text(seconds: float) -> str:
+    """Return a time that may be far below a second: ``6.35 us``, ``1.2 ms``; a longer one as :func:`seconds_text`."""
+    if not 0 < seconds < 0.1:
+        return seconds_text(seconds) if seconds else "0 s"
+    size, unit = next((each for each in ((1e-3, "ms"), (1e-6, "us")) if seconds >= each[0]), (1e-9, "ns"))
+    return f"{number_text(seconds / size, 3)} {unit}"
+
+
+def bytes_text(size: float) -> str:
+    """Return a size in powers of 1000: ``812 bytes``, ``1.2 MB``."""
+    unit = 0
+    while size >= 999.5 and unit < len(_BYTES) - 1:
+        size, unit = size / 1000, unit + 1
+    return f"{size:.0f} {_BYTES[unit]}" if unit == 0 or size >= 99.5 else f"{size:.1f} {_BYTES[unit]}"
+
+
+def share_text(share: float) -> str:
+    """Return a share of 1 in per cent: ``98 %``. It is ``100 %`` only for all, ``0 %`` only for nothing."""
+    if not math.isfinite(share):
+        return "?"
+    percent = round(100 * share)
+    if percent == 100 and share < 1:
+        percent = 99
+    if percent == 0 and share > 0:
+        return "<1 %"
+    return f"{percent} %"
+
+
+def number_text(value: float | None, digits: int = 4) -> str:
+    """Return a metric or a hyperparameter in few characters: ``0.9866``, ``1.2e-5``, ``12,000``."""
+    if value is None:
+        return "none"
+    text = f"{value:.{digits}g}"
+    rounded = float(text)
+    if rounded.is_integer() and abs(value) < MOST_WHOLE:
+        return f"{value if float(value).is_integer() else rounded:,.0f}"
+    return text.replace("e+", "e").replace("e0", "e").replace("e-0", "e-")
+
+
+def result_text(goal: Goal, metrics: Metrics, digits: int = 4, equals: str = " = ") -> str:
+    """Return the metrics of a result that count for a goal: ``accuracy = 0.9866, latency = 4.2``."""
+    return ", ".join(f"{name}{equals}{number_text(metrics.get(name), digits)}" for name in goal.metrics)
+
+
+def plural(count: int, noun: str) -> str:
+    """Return ``1 trial``, ``2 trials``, ``1,000 trials``."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+def value_text(value: object) -> str:
+    """Return the value of a hyperparameter on one line."""
+    if type(value) is float:
+        return number_text(value)
+    return visible(" ".join(str(value).split()))
+
+
+def configuration_text(configuration: Mapping[str, Any], width: int) -> str:
+    """Return ``name=value`` pairs in at most ``width`` characters; what does not fit becomes ``...``."""
+    pairs = [visible(f"{name}={value_text(value)}") for name, value in configuration.items()]
+    whole = "  ".join(pairs)
+    if len(whole) <= width:
+        return whole
+    while pairs and len("  ".join(pairs)) > width - 4:
+        pairs.pop()
+    return "  ".join([*pairs, "..."])[:width] if pairs else shortened(whole, width)
+
+
+def shortened(text: str, width: int) -> str:
+    """Return a text on one line of at most ``width`` characters."""
+    line = visible(" ".join(text.split()))
+    return line if len(line) <= width else line[: max(0, width - 3)] + "..."[:width]

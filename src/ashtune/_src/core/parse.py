@@ -1,0 +1,83 @@
+"""Values as a command line gives them: text read into a duration, a size, a list, a number.
+
+Each function raises ``ValueError``, whose text does not name the option. The checks read durations and sizes with them.
+"""
+
+import re
+from decimal import Decimal
+
+from ashtune._src.core.confirm import SEEDS, Confirm
+from ashtune._src.core.plaintext import shown
+
+_SECONDS = {"": 1, "ms": 1e-3, "s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
+_BYTES = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
+
+
+def seconds(text: str) -> float:
+    """Read a duration: 90, 90s, 15m, 2h, 1d."""
+    parts = re.fullmatch(r"([0-9]*\.?[0-9]+)\s*(ms|s|m|min|h|d|)", text.strip())
+    if parts is None:
+        raise ValueError(f"{shown(text)} is not a duration; give seconds, or as in 90s, 15m, 2h")
+    return float(parts[1]) * _SECONDS[parts[2]]
+
+
+def size(text: str) -> int:
+    """Read a size in bytes: 500MB, 2GB."""
+    parts = re.fullmatch(r"([0-9]*\.?[0-9]+)\s*(B|KB|MB|GB|TB|)", text.strip().upper())
+    if parts is None:
+        raise ValueError(f"{shown(text)} is not a size; give bytes, or as in 500MB, 2GB")
+    return int(Decimal(parts[1]) * _BYTES[parts[2]])
+
+
+def whole_numbers(text: str) -> list[int]:
+    """Read a list of whole numbers: 1,5,20."""
+    return [int(part) for part in text.split(",")]
+
+
+def reduction_factor(text: str) -> int | float:
+    """Read a reduction factor: 3, 1.5."""
+    return int(text) if text.isdecimal() else float(text)
+
+
+def factors(text: str) -> list[int | float]:
+    """Read a list of reduction factors: 2,3,4."""
+    return [reduction_factor(part) for part in text.split(",")]
+
+
+def confirm(text: str) -> Confirm:
+    """Read what is to be confirmed: 5, or 5x3 for three seeds each."""
+    best, _, seeds = text.partition("x")
+    return Confirm(int(best), int(seeds or SEEDS))
+
+
+def min_resource(text: str) -> int | str:
+    """Read the resource of the lowest rung: a number, or auto."""
+    return text if text == "auto" else int(text)
+
+
+def names(text: str) -> list[str]:
+    """Read a list of names: csv,mlflow."""
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def numbers_by_name(text: str) -> dict[str, float]:
+    """Read a number for each of some names: accuracy=0.7,latency=0.3."""
+    pairs = _by_name(text, r"\s*(.+?)\s*=([^=]*)", "accuracy=0.7,latency=0.3")
+    return {name: float(number) for name, number in pairs.items()}
+
+
+def target(text: str) -> float | dict[str, float]:
+    """Read a value, or one for each of some metrics: 0.9, or accuracy=0.9,latency=5."""
+    return numbers_by_name(text) if "=" in text else float(text)
+
+
+def bounds(text: str) -> dict[str, str]:
+    """Read a bound for each of some metrics: latency<=5,accuracy>=0.9."""
+    return _by_name(text, r"\s*(.+?)\s*([<>]=.*)", "'latency<=5'")
+
+
+def _by_name(text: str, pattern: str, example: str) -> dict[str, str]:
+    pairs = [re.fullmatch(pattern, part) for part in text.split(",")]
+    if None in pairs:
+        raise ValueError(f"{text!r} is not values by name; give as in {example}")
+    return {pair[1]: pair[2] for pair in pairs if pair}

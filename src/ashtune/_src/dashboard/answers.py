@@ -1,0 +1,269 @@
+"""The process that works out what takes seconds: what mattered, slices, contours, coordinates, the audit, what-if.
+
+Questions come and answers go through pipes (``dashboard/questions.py``). The study is read anew with the code
+of the report. Nothing of the study is executed.
+
+Rule 1: whatever a question does to this process, the page goes on: it starts another.
+Rule 2: no answer has more than some 4,000 numbers, however many trials there are.
+"""
+
+import math
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from ashtune._src.analysis.audit import Audit
+from ashtune._src.analysis.hyperparameters import hyperparameters
+from ashtune._src.analysis.loading import StudyReader
+from ashtune._src.analysis.results import Results
+from ashtune._src.core import parse
+from ashtune._src.core.errors import AshtuneError, SettingsError, StudyError
+from ashtune._src.core.options import checked
+from ashtune._src.core.plaintext import error_line, one_line, shown
+from ashtune._src.dashboard.messages import (
+    NAMES,
+    BadQuestion,
+    PageAnswer,
+    Question,
+    TrialQuestion,
+    check_choice,
+    check_parameters,
+)
+from ashtune._src.dashboard.parts.part import short
+from ashtune._src.dashboard.trial_page import trial_page
+from ashtune._src.driver.options import WhatIfOptions
+from ashtune._src.figures.columns import Configuration
+from ashtune._src.figures.contour import POINTS as CONTOUR_POINTS
+from ashtune._src.figures.contour import contour, contour_figure
+from ashtune._src.figures.importance import importance, importance_figure
+from ashtune._src.figures.parallel import HYPERPARAMETERS, coordinates_figure
+from ashtune._src.figures.slices import slices
+from ashtune._src.figures.whatif import whatif_figure
+from ashtune._src.processes.child import serve
+from ashtune._src.processes.frames import FrameWriter
+from ashtune._src.reports.audit_view import audit_findings
+
+NICE = 10
+LARGE = 200_000
+"""A study of more trials leaves the memory after each answer."""
+Parameters = Mapping[str, Sequence[str]]
+"""The parameters of a question."""
+MOST_NUMBERS = 4_000
+POINTS = 160
+"""Trials in a slice."""
+MOST_LINES = 300
+REPLAYED = 100_000
+"""Trials that a what-if replays in all, which takes some five seconds."""
+MOST_DRAWS = 10
+TRIED_BY_A_DEADLINE = 20
+"""Numbers of workers, about."""
+
+
+def importance_answer(study: StudyReader, given: Parameters) -> dict[str, Any]:
+    """Return which hyperparameters mattered."""
+    measured = importance(*_configured(study))
+    return {
+        "figure": importance_figure(measured),
+        "weights": [
+            {"name": each.name, "weight": short(each.share), "error": short(each.deviation)}
+            for each in measured.weights
+        ],
+        "explained": short(measured.r2) if measured.weights else None,
+        "is_meaningful": measured.is_meaningful,
+        "text": measured.words(),
+        "results": measured.trials,
+    }
+
+
+def slices_answer(study: StudyReader, given: Parameters) -> dict[str, Any]:
+    """Return the metric over each of some hyperparameters: those named, or the most important ones."""
+    names = given.get("name", ())
+    for name in names:
+        check_choice("name", name, _known(study))
+    found = slices(
+        *_configured(study), important=() if names else _important(study), names=names, rungs=study.ladder.rungs,
+        points=min(POINTS, MOST_NUMBERS // (4 * len(names))) if names else POINTS, unit=study.settings.resource,
+    )  # fmt: skip
+    return {"panels": found.panels, "colors": found.colors, "notes": found.notes}
+
+
+def parallel_answer(study: StudyReader, given: Parameters) -> dict[str, Any]:
+    """Return trials as lines through their hyperparameters: the best, and a sample of the others."""
+    unit, axes = study.settings.resource, len(_known(study)) + 2
+    important = _important(study) if axes > HYPERPARAMETERS else ()
+    lines = min(MOST_LINES, MOST_NUMBERS // (min(axes, HYPERPARAMETERS + 2) + 3))
+    return {"figure": coordinates_figure(*_configured(study), important=important, unit=unit, lines=lines)}
+
+
+def contour_answer(study: StudyReader, given: Parameters) -> dict[str, Any]:
+    """Return the metric over two hyperparameters."""
+    names = [given.get(end, ("",))[-1] for end in ("x", "y")]
+    for end, name in zip(("x", "y"), names, strict=True):
+        check_choice(end, name, _known(study))
+    if names[0] == names[1]:
+        raise BadQuestion(f"x and y are both {shown(names[0])}; give two hyperparameters")
+    drawn = contour(*_configured(study), *names)
+    if isinstance(drawn, str):
+        raise StudyError(drawn)
+    cells, most = len(drawn.x_places) * len(drawn.y_places), MOST_NUMBERS - 4 * CONTOUR_POINTS
+    if cells > most:
+        raise StudyError(
+            f"{' and '.join(map(shown, names))} have {cells:,} cells, and a map shows {most:,}; choose others"
+        )
+    return {"figure": contour_figure(drawn, study.settings.goal, unit=study.settings.resource)}
+
+
+def audit_answer(study: StudyReader, given: Parameters) -> dict[str, Any]:
+    """Return whether every promotion followed the rule, and what proved wrong."""
+    audit = Audit(study.ladder, study.settings.goal, study.scheduler)
+    outcome = study.tell([audit])
+    expected = study.info().expected(study.tally)
+    return {
+        "text": audit_findings(audit, unit=study.settings.resource),
+        "rungs": [
+            {
+                **msgspec.structs.asdict(record),
+                "expected": None if expected is None else expected[record.rung].text,
+                "unexplained": len(record.unexplained),
+            }
+            for record in audit.records()
+        ],
+        "notes": [one_line(note) for note in outcome.notes_with(study.tally)],
+    }
+
+
+def whatif_answer(study: StudyReader, given: Parameters) -> dict[str, Any]:
+    """Return what the study would have taken on other workers, with other reduction factors, or by a deadline."""
+    from ashtune._src.api.whatif import WORKERS, what_if
+
+    asked: dict[str, Any] = {}
+    for name, read in _READ.items():
+        if text := given.get(name, ("",))[-1]:
+            try:
+                asked[name] = read(text)
+            except (ValueError, OverflowError) as error:
+                raise BadQuestion(f"{name}={shown(text)}: {error}") from None
+    workers = len(asked.get("workers", WORKERS)) if "deadline" not in asked else TRIED_BY_A_DEADLINE
+    choices = (workers + 1) * len(asked.get("reduction_factor", (1,)))
+    there = len(study.trials)
+    trials = min(there, max(2, 2 * REPLAYED // choices))
+    draws = max(0, min(MOST_DRAWS, REPLAYED // (max(1, trials) * choices) - 1))
+    if trials < there:
+        asked["trials"] = trials
+    try:
+        options = checked(WhatIfOptions, {**asked, "draws": draws})
+    except SettingsError as error:
+        raise BadQuestion(str(error)) from None
+    answer = what_if(study, options)
+    words = list(answer.words)
+    if trials < there:
+        words.insert(0, f"Predicted for the first {trials:,} of {there:,} trials, which is what seconds suffice for.")
+    figures = [whatif_figure([one]) for one in answer.predictions]
+    predictions = [
+        {**msgspec.to_builtins(one), "figure": each} for one, each in zip(answer.predictions, figures, strict=True)
+    ]
+    return {"predictions": predictions, "text": words}
+
+
+_READ: Mapping[str, Callable[[str], Any]] = {
+    "workers": parse.whole_numbers, "reduction_factor": parse.factors, "deadline": parse.seconds,
+}  # fmt: skip
+
+
+class _Kind(msgspec.Struct, frozen=True):
+    """How a question is answered, which parameters it has, and whether it needs a result."""
+
+    answer: Callable[[StudyReader, Parameters], dict[str, Any]]
+    parameters: Sequence[str] = ()
+    needs_result: bool = True
+
+
+_KINDS = dict(
+    zip(
+        NAMES,
+        (
+            _Kind(importance_answer),
+            _Kind(slices_answer, ("name",)),
+            _Kind(parallel_answer, ("count",)),
+            _Kind(contour_answer, ("x", "y")),
+            _Kind(audit_answer, needs_result=False),
+            _Kind(whatif_answer, tuple(_READ), needs_result=False),
+        ),
+        strict=True,
+    )
+)
+
+
+class StudyCache:
+    """Holds the study that was read last, so that several questions about it read it once."""
+
+    def __init__(self) -> None:
+        self._known: tuple[str, int] | None = None
+        self._reader: StudyReader | None = None
+
+    def reader(self, directory: str, position: int) -> StudyReader:
+        """Return a study read when its journal had grown to a position.
+
+        Raises:
+            JournalError: If there is no journal.
+        """
+        if self._reader is None or self._known != (directory, position):
+            self._reader = None  # two of a large study would not fit into memory
+            self._reader = StudyReader(Path(directory))
+            self._known = (directory, position)
+        return self._reader
+
+    def clear(self) -> None:
+        """Free the memory."""
+        self._known = self._reader = None
+
+
+def answer(question: Question | TrialQuestion, cache: StudyCache) -> PageAnswer:
+    """Return the answer to a question; whatever goes wrong is a refusal."""
+    try:
+        data = trial_page(question) if isinstance(question, TrialQuestion) else _of_study(question, cache)
+        return PageAnswer(msgspec.json.encode({**data, "position": question.position}))
+    except AshtuneError as error:
+        return PageAnswer(refusal=str(error), is_bad=isinstance(error, BadQuestion))
+    except MemoryError:
+        return PageAnswer(refusal="the answer needs more memory than there is")
+    except Exception as error:  # noqa: BLE001 - a study may be made to break what reads it
+        return PageAnswer(refusal=f"this cannot be worked out: {error_line(error)}")
+
+
+def _of_study(question: Question, cache: StudyCache) -> dict[str, Any]:
+    kind, study = _KINDS[question.name], cache.reader(question.directory, question.position)
+    check_parameters(question.given, kind.parameters)
+    if kind.needs_result and not any(min(rung.losses, default=math.inf) < math.inf for rung in study.results.rungs):
+        raise StudyError("no trial has a result yet")
+    data = kind.answer(study, question.given)
+    if len(study.trials) > LARGE:
+        cache.clear()
+    return data
+
+
+def main() -> None:
+    """Answer until nobody asks."""
+    os.nice(NICE)
+    cache, write, decoder = StudyCache(), FrameWriter(), msgspec.msgpack.Decoder(Question | TrialQuestion)
+    serve(lambda body: write.frame(answer(decoder.decode(body), cache)))
+
+
+def _known(study: StudyReader) -> list[str]:
+    return [each.name for each in hyperparameters(study.settings.space)]
+
+
+def _configured(study: StudyReader) -> tuple[Results, Configuration, Mapping[str, object]]:
+    """Return results, configurations and their space: what figures of hyperparameters show."""
+    return study.results, study.trials.configuration, study.settings.space
+
+
+def _important(study: StudyReader) -> list[str]:
+    """Return the hyperparameters, the most important first; none where that cannot be measured."""
+    try:
+        return [weight.name for weight in importance(*_configured(study)).weights]
+    except SettingsError:  # scikit-learn is not installed
+        return []

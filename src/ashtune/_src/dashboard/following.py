@@ -1,0 +1,425 @@
+"""One study, followed: its journal is read as it grows, its driver is looked after, its parts are made and handed out.
+
+Rule 1: one thread reads. Each thread that asks holds the lock meanwhile, and never for long.
+Rule 2: whatever happens to the directory (not there yet, deleted, another journal in its place, a line that cannot be
+read) is a line on the page. The thread goes on, and looks again.
+Rule 3: parts are made when a viewer asks for them, at most twice a second.
+Rule 4: where the journal has to be read from its beginning once more, what was read before is shown until that is done.
+"""
+
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from ashtune._src.analysis.best_so_far import Improvement
+from ashtune._src.core.errors import AshtuneError, StudyError
+from ashtune._src.core.events import SessionStarted
+from ashtune._src.core.ladder import Ladder
+from ashtune._src.core.plaintext import error_line, one_line, visible
+from ashtune._src.dashboard.liveness import DriverProcess, ReadStudy, Standing, State, state_of
+from ashtune._src.dashboard.messages import NothingThere, TrialQuestion, TrialStatus
+from ashtune._src.dashboard.picture import Picture, empty_parts
+from ashtune._src.dashboard.reading import LadderGrew
+from ashtune._src.dashboard.trial_query import REASON_CHARACTERS, Query, row_of, table_of
+from ashtune._src.study.disk import DISK
+from ashtune._src.study.journal import NAME, read_settings
+from ashtune._src.study.settings import first_ladder
+
+POLL_SECONDS = 0.5
+"""From one look at a journal to the next. A file system between hosts tells nobody that a file has grown."""
+SLICE_SECONDS = 0.05
+"""It reads for so long at a time, and then lets others in."""
+PAUSE_SECONDS = 0.001
+MAKE_SECONDS = 0.4
+"""From one time that parts are made to the next."""
+DRIVER_SECONDS = 1.0
+"""From one look at the driver's process to the next."""
+RETRY_SECONDS = 10.0
+"""A journal that could not be read, and has changed since, is read anew so long after at the earliest."""
+
+
+class Message(msgspec.Struct, frozen=True):
+    """What a viewer is sent: a snapshot, or what has changed since. ``sequence`` and ``number`` say since when."""
+
+    event: str
+    id: str
+    data: bytes
+    sequence: int
+    number: int
+
+
+class FollowedStudy:
+    """A study that is followed from :meth:`start` to :meth:`close`, whether or not it is there yet.
+
+    ``control``: commands may be sent to its driver.
+    """
+
+    def __init__(self, directory: Path, *, control: bool = False) -> None:
+        self.directory = directory.absolute()
+        self._may_control = control
+        self.shown = visible(str(directory))
+        self._journal = self.directory / NAME
+        self._lock = threading.Lock()
+        self._changed = threading.Condition(self._lock)
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="ashtune-watch-study", daemon=True)
+        self._picture: Picture | None = None
+        self._next_picture: Picture | None = None  # is read, and shown when it is read to the end
+        self._number = 0  # how often another file, or more rungs, made the picture anew
+        self._sequence = 0
+        self._make_at = 0.0
+        self._problem = ""
+        self._is_there = False
+        self._must_open = True
+        self._has_failed = False
+        self._failed_at: tuple[int, int] | None = None  # the size and the time of the file when it was opened anew
+        self._retry_at = 0.0
+        self._grew_at = time.monotonic()
+        self._longest_pause = 0.0
+        self._session: SessionStarted | None = None
+        self._driver: DriverProcess | None = None
+        self._driver_at = 0.0
+        self._is_alive: bool | None = None
+        self._size = 0
+
+    def start(self) -> None:
+        """Begin to follow."""
+        import numpy  # noqa: F401 - else the first parts would wait for it, and count as slow to make
+
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop following, and wake all that wait for a change."""
+        self._closing.set()
+        with self._lock:
+            self._changed.notify_all()
+        if self._thread.ident is not None:
+            self._thread.join()
+
+    def is_closing_within(self, seconds: float) -> bool:
+        """Return whether it is followed no more; wait for that for so long."""
+        return self._closing.wait(seconds)
+
+    def message(self, after: str = "") -> Message:
+        """Return the first message of a viewer.
+
+        Args:
+            after: The id of the last message that the viewer had, if it had one.
+        """
+        position, dot, number = after.partition(".")
+        with self._lock:
+            self._make()
+            is_known = dot and position.isdecimal() and number == str(self._number) and len(position) < 20
+            if self._picture is None or not is_known or int(position) > self._picture.position:
+                return self._message("snapshot", self._json())
+            shown = self._picture.shown.items()
+            return self._message("delta", {name: each.json for name, each in shown if each.position >= int(position)})
+
+    def next_message(self, before: Message, seconds: float) -> Message | None:
+        """Return what has changed since a message, as soon as there is something; None if there is not for so long."""
+        until = time.monotonic() + seconds
+        with self._lock:
+            while not self._closing.is_set():
+                self._make()
+                if before.number != self._number:
+                    return self._message("snapshot", self._json())
+                if changed := self._changed_since(before.sequence):
+                    return self._message("delta", changed)
+                if (left := until - time.monotonic()) <= 0:
+                    return None
+                self._changed.wait(left)
+        return None
+
+    def summary(self) -> dict[str, Any]:
+        """Return the study on one line of a list of studies."""
+        with self._lock:
+            picture, state = self._picture, self._standing().state
+            shown = {"name": self._name, "directory": self.shown, "state": state}
+            if picture is None:
+                return {**shown, "best": None, "metric": "", "mode": "min", "tried": 0}
+            best, goal = picture.tally.best, picture.settings.goal
+            return {
+                **shown,
+                "name": one_line(picture.settings.name),
+                "best": None if best is None else best.metrics.get(goal.metric),
+                "metric": goal.metric,
+                "mode": goal.mode,
+                "tried": picture.tally.tried,
+            }
+
+    def comparison(self) -> tuple[dict[str, Any], Sequence[Improvement]]:
+        """Return its figures and how its best result came about, to be set beside those of other studies."""
+        summary = self.summary()
+        with self._lock:
+            if (picture := self._picture) is None:
+                return {**summary, "unit": "epoch", "epochs": 0, "wall_seconds": 0.0, "utilisation": None}, ()
+            ran = self._ran(self._standing())
+            figures = {
+                "unit": picture.settings.resource,
+                "epochs": picture.tally.epochs,
+                "wall_seconds": round(ran, 3),
+                "utilisation": picture.workers.utilisation(ran),
+            }
+            return {**summary, **figures}, list(picture.best.so_far.steps)
+
+    def rows(self, query: Query) -> dict[str, Any]:
+        """Return the trials that a query asks for.
+
+        Raises:
+            BadQuestion: If the query does not fit the study.
+            NothingThere: If there is no study.
+        """
+        with self._lock:
+            picture = self._there()
+            table = table_of(picture.trials, query)
+        selected = table.select(query)
+        with self._lock:
+            records = [picture.trials[trial] for trial in selected.trials]
+        metric = picture.settings.goal.metric
+        return {
+            "total": selected.total,
+            "matching": selected.matching,
+            "columns": list(table.columns.values()),
+            "rows": [row_of(record, metric, table.columns) for record in records],
+            "statuses": selected.statuses,
+            "origins": selected.sources,
+        }
+
+    def check_listens(self) -> None:
+        """Refuse to send a command where no driver takes it.
+
+        Raises:
+            StudyError: In one line that says what would do.
+        """
+        with self._lock:
+            self._there()
+            if not self._listens:
+                raise StudyError(
+                    f"no driver on this machine takes commands for {self.shown}; run or resume it with --control"
+                )
+
+    def question_of_trial(self, trial: int) -> TrialQuestion:
+        """Return what to ask for the page of a trial.
+
+        Raises:
+            NothingThere: If there is no such trial.
+        """
+        with self._lock:
+            picture = self._there()
+            if not 0 <= trial < len(picture.trials):
+                raise NothingThere(f"there is no trial {trial}; the study has {len(picture.trials):,}")
+            best, record = picture.tally.best, picture.trials[trial]
+            return TrialQuestion(
+                directory=str(self.directory),
+                position=picture.position,
+                trial=trial,
+                status=TrialStatus(
+                    record.status, record.rung, record.resource, round(record.seconds, 3),
+                    one_line(record.reason, REASON_CHARACTERS),
+                ),
+                rungs=picture.tally.ladder.rungs,
+                best=None if best is None else int(best.trial),
+                pauses=picture.pauses,
+            )  # fmt: skip
+
+    @property
+    def position(self) -> int:
+        """The byte up to which the journal is read.
+
+        Raises:
+            NothingThere: If there is no study.
+        """
+        with self._lock:
+            return self._there().position
+
+    @property
+    def _name(self) -> str:
+        return one_line(self.directory.name)
+
+    def _there(self) -> Picture:
+        if self._picture is None:
+            raise NothingThere(self._problem or f"there is no study in {self.shown} yet")
+        return self._picture
+
+    def _run(self) -> None:
+        wait = 0.0
+        while not self._closing.wait(wait):
+            with self._lock:
+                is_level = self._look()
+                self._changed.notify_all()
+            wait = POLL_SECONDS if is_level else PAUSE_SECONDS
+
+    def _look(self) -> bool:
+        """Read what is new, and see what has become of the driver; return whether all is read."""
+        is_level = True
+        try:
+            if self._must_open:
+                self._open()
+            picture = self._next_picture or self._picture
+            assert picture is not None, "it was opened"
+            before, was_level = picture.position, picture.is_level
+            is_level = picture.advance(SLICE_SECONDS)
+            if was_level and picture.position != before:
+                self._has_grown()
+            if picture is self._next_picture and picture.has_read_all:
+                self._show(picture)
+            self._problem, self._is_there, self._has_failed = "", True, False
+        except LadderGrew as grew:
+            is_level = False
+            with suppress(AshtuneError, OSError):
+                self._open(grew.ladder)
+        except AshtuneError as error:
+            is_level = self._fail(str(error))
+        except Exception as error:  # noqa: BLE001 - a study may be made to break whatever reads it
+            is_level = self._fail(f"{self._journal}: {error_line(error)}")
+        self._look_at_driver()
+        return is_level
+
+    def _look_at_driver(self) -> None:
+        session = None if self._picture is None else self._picture.tally.session
+        if session is not self._session or time.monotonic() >= self._driver_at:
+            if session is not self._session:
+                self._session, self._driver = session, None if session is None else DriverProcess(session)
+            self._driver_at = time.monotonic() + DRIVER_SECONDS
+            self._is_alive = None if self._driver is None else self._driver.is_alive()
+
+    def _open(self, ladder: Ladder | None = None) -> None:
+        """Begin to read the journal. Another study is shown at once, the same one when all is read.
+
+        Args:
+            ladder: As a later session has it; by default that of the journal's first line.
+        """
+        settings = read_settings(self._journal)
+        status = DISK.status(str(self._journal))
+        picture = Picture(self._journal, settings, ladder or first_ladder(settings), status.size, self.shown)
+        before = self._picture
+        if before is not None and before.has_read_all and before.settings == settings:
+            self._next_picture = picture
+        else:
+            self._show(picture)
+        self._must_open = False
+        self._grew_at = time.monotonic() - max(0.0, time.time() - status.changed_ns / 1e9)
+        self._longest_pause = 0.0
+
+    def _show(self, picture: Picture | None) -> None:
+        """Show a picture, and have every viewer be sent a snapshot."""
+        self._picture, self._next_picture = picture, None
+        self._number += 1
+        self._make_at = 0.0
+
+    def _fail(self, problem: str) -> bool:
+        """Note what is wrong, but for what is over at once; return False if the journal is to be looked at at once."""
+        picture = self._next_picture or self._picture
+        if not self._has_failed and picture is not None and not self._must_open and picture.can_go_on:
+            self._has_failed = True
+            return False
+        return self._refuse(problem)
+
+    def _refuse(self, problem: str) -> bool:
+        """Note what is wrong; return False if the journal is to be read anew at once."""
+        try:
+            status = DISK.status(str(self._journal))
+        except (OSError, ValueError):
+            self._is_there = False
+            self._say(
+                f"there is no study in {self.shown} yet"
+                if self._picture is None
+                else f"{self.shown} is gone; what was read of it before is shown"
+            )
+            return True
+        self._is_there = True
+        self._say(one_line(problem))
+        now, file = time.monotonic(), (status.size, status.changed_ns)
+        if self._must_open or file == self._failed_at or now < self._retry_at:
+            return True
+        self._must_open, self._failed_at, self._retry_at = True, file, now + RETRY_SECONDS
+        return False
+
+    def _say(self, problem: str) -> None:
+        if self._picture is None and problem != self._problem:
+            self._show(None)  # there are no parts that change
+        self._problem = problem
+
+    def _has_grown(self) -> None:
+        now = time.monotonic()
+        self._longest_pause = max(self._longest_pause, now - self._grew_at)
+        self._grew_at = now
+
+    def _standing(self) -> Standing:
+        """Return how the study stands now."""
+        picture, quiet = self._picture, time.monotonic() - self._grew_at
+        if self._problem:
+            shares = (0.0, 0.0) if picture is None else picture.shares_read(picture.position)
+            state: State = "unreadable" if self._is_there else "missing"
+            return Standing(state, self._problem, self._is_alive, quiet, *shares)
+        if picture is None:
+            return Standing("reading", f"reading {self.shown}")
+        with suppress(OSError):
+            self._size = DISK.status(str(self._journal)).size
+        shares = picture.shares_read(self._size)
+        if not picture.has_read_all:
+            return Standing("reading", f"reading the journal of {self.shown}", self._is_alive, quiet, *shares)
+        if not picture.is_level and self._is_alive is not True:
+            return Standing(
+                "reading", "reading the journal once more, for how it ended", self._is_alive, quiet, *shares
+            )
+        read = ReadStudy(
+            directory=self.shown,
+            session=picture.tally.session,
+            is_simulated=picture.settings.simulated,
+            is_known=picture.knows_end and picture.is_level,
+            is_complete=picture.is_complete,
+            stopping=picture.stopping,
+            is_busy=picture.is_busy,
+            is_alive=self._is_alive,
+            quiet_seconds=quiet,
+            longest_pause=self._longest_pause,
+            is_paused=picture.tally.is_paused,
+        )
+        return Standing(*state_of(read), self._is_alive, quiet, *shares, self._listens)
+
+    @property
+    def _listens(self) -> bool:
+        """Whether the study's driver takes commands from here: it was asked to, and works on this machine."""
+        session = None if self._picture is None else self._picture.tally.session
+        return self._may_control and session is not None and session.control and self._is_alive is True
+
+    def _ran(self, standing: Standing) -> float:
+        """Return how many seconds the study has run by now."""
+        assert self._picture is not None, "it was read"
+        is_running = standing.state == "running" and self._picture.tally.session is not None
+        return self._picture.ran + (standing.quiet_seconds if is_running else 0.0)
+
+    def _make(self) -> None:
+        """Make the parts anew, if it is time for that."""
+        now = time.monotonic()
+        if now < self._make_at or self._picture is None:
+            return
+        self._make_at = now + MAKE_SECONDS
+        standing = self._standing()
+        self._sequence = self._picture.make(standing, self._ran(standing), self._sequence, now)
+
+    def _message(self, event: str, parts: Mapping[str, bytes]) -> Message:
+        position = 0 if self._picture is None else self._picture.position
+        body = b",".join(b'"%b":%b' % (name.encode(), json) for name, json in parts.items())
+        data = b'{"position":%d,"parts":{%b}}' % (position, body)
+        return Message(event, f"{position}.{self._number}", data, self._sequence, self._number)
+
+    def _json(self) -> dict[str, bytes]:
+        """Return all parts."""
+        if self._picture is not None:
+            return {name: shown.json for name, shown in self._picture.shown.items()}
+        return {
+            name: msgspec.json.encode(part)
+            for name, part in empty_parts(self._name, self.shown, self._standing()).items()
+        }
+
+    def _changed_since(self, sequence: int) -> dict[str, bytes]:
+        """Return the parts that have changed since a change. Those of a study that is not there never do."""
+        shown = {} if self._picture is None else self._picture.shown
+        return {name: each.json for name, each in shown.items() if each.sequence > sequence}

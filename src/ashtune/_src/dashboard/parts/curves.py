@@ -1,0 +1,43 @@
+"""The part ``curves``: the best learning curves, and a sample of the others."""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from ashtune._src.analysis.curves import Curves
+from ashtune._src.core.events import Event
+from ashtune._src.core.orders import Followed
+from ashtune._src.dashboard.parts.part import PagePart, Subject
+from ashtune._src.figures.curves import curves_figure
+from ashtune._src.figures.figure import Figure
+
+MOST_CURVES = 30
+MOST_POINTS = 1_800
+
+
+class CurvesPart(PagePart):
+    """Learning curves of the first metric.
+
+    Args:
+        subject: The study.
+    """
+
+    name = "curves"
+    empty: ClassVar[Mapping[str, Any]] = {"figure": Figure()}
+    sees_confirmations = False
+
+    def __init__(self, subject: Subject) -> None:
+        self._subject = subject
+        self._curves = Curves(subject.goal, most=MOST_CURVES)
+
+    def event(self, event: Event) -> None:
+        """Take in one event. O(length of its curve)."""
+        self._curves.event(event)
+
+    def followed(self, what: Followed) -> None:
+        """Take in a failure. O(1)."""
+        self._curves.followed(what)
+
+    def value(self, ran: float) -> Mapping[str, Any]:
+        """Return the figure."""
+        rungs, unit = self._subject.ladder.rungs, self._subject.unit
+        return {"figure": curves_figure(self._curves, rungs, unit=unit, points=MOST_POINTS)}

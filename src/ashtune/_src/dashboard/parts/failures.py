@@ -1,0 +1,56 @@
+"""The part ``failures``: why trials failed and workers were lost, grouped by reason."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
+
+from ashtune._src.analysis.counts import Group
+from ashtune._src.analysis.tally import Tally
+from ashtune._src.core.plaintext import one_line, visible
+from ashtune._src.dashboard.parts.part import PagePart
+
+MOST_GROUPS = 20
+REASON_CHARACTERS = 300
+TRACEBACK_CHARACTERS = 1_000
+
+
+class FailuresPart(PagePart):
+    """Groups of failures, the largest first.
+
+    Args:
+        tally: The study's counts.
+        in_common: Returns in words what the trials have in common that failed, or were withdrawn, for a reason.
+    """
+
+    name = "failures"
+    empty: ClassVar[Mapping[str, Any]] = {"groups": [], "total": 0}
+
+    def __init__(self, tally: Tally, in_common: Callable[[str], str]) -> None:
+        self._tally = tally
+        self._in_common = in_common
+
+    def value(self, ran: float) -> Mapping[str, Any]:
+        """Return the groups."""
+        tally = self._tally
+        reasons = {"failed": tally.failures, "withdrawn": tally.withdrawals, "lost": tally.lost_workers}
+        groups = [(kind, group) for kind, each in reasons.items() for group in each.groups()]
+        groups.sort(key=lambda pair: -pair[1].count)
+        return {
+            "groups": [self._record(kind, group) for kind, group in groups[:MOST_GROUPS]],
+            "total": sum(each.total for each in reasons.values()),
+        }
+
+    def _record(self, kind: str, group: Group) -> Mapping[str, Any]:
+        return {
+            "kind": kind,
+            "reason": one_line(group.reason, REASON_CHARACTERS),
+            "count": group.count,
+            "trial": group.trial,
+            "rung": group.rung,
+            "traceback": shown_text(group.traceback[-TRACEBACK_CHARACTERS:]),
+            "in_common": "" if kind == "lost" else one_line(self._in_common(group.reason), REASON_CHARACTERS),
+        }
+
+
+def shown_text(text: str) -> str:
+    """Return a text of several lines as it can be shown: without anything but letters and ends of lines."""
+    return visible(text.expandtabs(), keeps_newlines=True)

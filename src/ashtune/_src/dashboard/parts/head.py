@@ -1,0 +1,115 @@
+"""The part ``head``: where the study stands, in one line of figures."""
+
+from collections.abc import Callable, Mapping
+from itertools import islice
+from typing import Any, ClassVar
+
+from ashtune._src.analysis.expected import estimate
+from ashtune._src.analysis.tally import Tally
+from ashtune._src.core.jobs import TrialId
+from ashtune._src.core.plaintext import one_line
+from ashtune._src.dashboard.liveness import Standing
+from ashtune._src.dashboard.parts.part import PagePart, Subject, short
+from ashtune._src.dashboard.parts.workers import WorkersPart
+
+ORIGIN_CHARACTERS = 80
+MOST_METRICS = 50
+
+
+class HeadPart(PagePart):
+    """The study's name, its state and its figures.
+
+    Args:
+        subject: The study.
+        directory: Its, as it is shown.
+        tally: Its counts.
+        workers: Who trains what.
+        origin: Answers with where the configuration of a trial comes from.
+    """
+
+    name = "head"
+    empty: ClassVar[Mapping[str, Any]] = {
+        "name": "", "directory": "", "unit": "epoch", "scheduler": "", "search": "", "objectives": [],
+        "state": "missing", "state_text": "", "now": 0.0, "wall_seconds": 0.0,
+        "started": 0, "tried": 0, "failed": 0, "withdrawn": 0, "running": None, "trials_wanted": None,
+        "epochs": 0, "sessions": 0, "best": None, "utilisation": None, "workers": 0, "busy": None,
+        "remaining": {"done": "", "seconds": None}, "quiet_seconds": 0.0,
+        "control": False, "paused": False, "is_reading": 0.0,
+    }  # fmt: skip
+
+    def __init__(
+        self, subject: Subject, directory: str, tally: Tally, workers: WorkersPart, origin: Callable[[TrialId], str]
+    ) -> None:
+        self._subject = subject
+        self._directory = directory
+        self._tally = tally
+        self._workers = workers
+        self._origin = origin
+        self._origin_of_best: tuple[TrialId | None, str] = (None, "")
+        self.standing = Standing()
+        """How the study stands; set before each :meth:`value`."""
+        self.problems: Mapping[str, str] = {}
+        """Why some of the other parts cannot be made, by name; set before each :meth:`value`."""
+
+    def value(self, ran: float) -> Mapping[str, Any]:
+        """Return the figures."""
+        subject, tally, workers, standing = self._subject, self._tally, self._workers, self.standing
+        best, running = tally.best, workers.running
+        judged = estimate(tally, subject.scheduler, learns=subject.learns, unit=subject.unit)
+        is_over = standing.state not in ("running", "quiet", "reading")
+        return {
+            **self._of_the_study(self.problems),
+            "now": round(ran, 3),
+            "wall_seconds": round(ran, 3),
+            "started": tally.started,
+            "tried": tally.tried,
+            "failed": tally.failures.total,
+            "withdrawn": tally.withdrawn,
+            "running": None if running is None else sum(running),
+            "trials_wanted": tally.most_trials,
+            "epochs": tally.epochs,
+            "sessions": tally.sessions,
+            "best": None if best is None else {
+                "trial": best.trial,
+                "resource": best.resource,
+                "metrics": {name: short(value) for name, value in islice(best.metrics.items(), MOST_METRICS)},
+                "origin": self._origin_text(best.trial),
+            },
+            "utilisation": short(workers.utilisation(ran)),
+            "workers": workers.there,
+            "busy": workers.busy,
+            "remaining": {
+                "done": judged.done,
+                "seconds": None if is_over else short(judged.seconds_left),
+            },
+            "quiet_seconds": round(standing.quiet_seconds, 1),
+            "control": standing.control,
+            "paused": standing.state == "running" and tally.is_paused,
+            "is_reading": round(standing.share_read, 3),
+        }  # fmt: skip
+
+    def without_figures(self, problem: str) -> Mapping[str, Any]:
+        """Return what is shown where :meth:`value` fails for a reason: the study and its state."""
+        return {**self.empty, **self._of_the_study({"the figures": problem, **self.problems})}
+
+    def _of_the_study(self, problems: Mapping[str, str]) -> dict[str, Any]:
+        """Return what the study is, and its state, with what cannot be shown."""
+        subject, standing = self._subject, self.standing
+        missing = [f"{name} cannot be shown ({problem})" for name, problem in problems.items()]
+        return {
+            "name": one_line(subject.settings.name),
+            "directory": self._directory,
+            "unit": subject.unit,
+            "scheduler": subject.scheduler.name,
+            "search": one_line(subject.settings.search_name),
+            "objectives": [
+                {"metric": each.metric, "mode": each.mode} for each in subject.goal.objectives[:MOST_METRICS]
+            ],
+            "state": standing.state,
+            "state_text": one_line("; ".join((standing.text, *missing))) if missing else standing.text,
+        }
+
+    def _origin_text(self, trial: TrialId) -> str:
+        if self._origin_of_best[0] != trial:
+            self._origin_of_best = (trial, one_line(self._origin(trial), ORIGIN_CHARACTERS))
+        return self._origin_of_best[1]

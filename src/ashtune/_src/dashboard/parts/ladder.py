@@ -1,0 +1,88 @@
+"""The part ``ladder``: the rungs as they fill, and what goes on from each."""
+
+import math
+from array import array
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from ashtune._src.analysis.expected import expected
+from ashtune._src.analysis.tally import Tally
+from ashtune._src.core.events import Event, JobFinished
+from ashtune._src.core.orders import Followed, TrialFailed
+from ashtune._src.dashboard.parts.part import PagePart, Subject
+from ashtune._src.dashboard.parts.workers import WorkersPart
+from ashtune._src.figures.figure import Figure
+from ashtune._src.figures.ladder import ladder_figure
+from ashtune._src.schedulers.protocol import Rule
+
+FEW, MANY = 30, 300
+"""Trials of which a quota is said that is no fixed part of them."""
+
+
+class LadderPart(PagePart):
+    """Rungs, the lowest first.
+
+    Args:
+        subject: The study.
+        tally: Its counts.
+        workers: Who trains what.
+    """
+
+    name = "ladder"
+    empty: ClassVar[Mapping[str, Any]] = {"resources": [], "figure": Figure(), "quota_text": ""}
+    sees_confirmations = False
+
+    def __init__(self, subject: Subject, tally: Tally, workers: WorkersPart) -> None:
+        self._subject = subject
+        self._goal = subject.goal
+        self._tally = tally
+        self._workers = workers
+        self._quota_text = quota_text(subject)
+        self.losses = [array("d") for _ in subject.ladder.rungs]
+        """Of each rung the first loss of its results, in the order in which they came; a failure is infinite."""
+
+    def event(self, event: Event) -> None:
+        """Take in a result. O(1)."""
+        if type(event) is JobFinished:
+            self.losses[event.rung].append(self._goal.loss(event.metrics))
+
+    def followed(self, what: Followed) -> None:
+        """Take in a failure. O(1)."""
+        if type(what) is TrialFailed:
+            self.losses[what.rung].append(math.inf)
+
+    def value(self, ran: float) -> Mapping[str, Any]:
+        """Return the rungs, and their figure."""
+        tally, subject = self._tally, self._subject
+        trials, learns = tally.most_trials, subject.learns
+        found = trials and expected(subject.scheduler, subject.ladder, trials, learns=learns, rungs=tally.rungs)
+        figure = ladder_figure(tally, found or None, unit=subject.unit, running=self._workers.running or ())
+        return {"resources": [*subject.ladder.rungs], "figure": figure, "quota_text": self._quota_text}
+
+    def rank(self, rung: int, results: int, loss: float) -> int:
+        """Return the place of a loss among the first ``results`` results of a rung, from 1. O(results)."""
+        import numpy as np
+
+        return 1 + int(np.count_nonzero(np.array(self.losses[rung][:results]) < loss))
+
+
+def quota_text(subject: Subject) -> str:
+    """Say in one sentence how many go on from a rung."""
+    scheduler, ladder, unit = subject.scheduler, subject.ladder, subject.unit
+    if not ladder.top:
+        return f"There is one rung: every trial is trained to {unit} {ladder.rungs[0]:,}."
+    if scheduler.rule is Rule.ALWAYS:
+        return "Every trial is trained to the top."
+    if scheduler.rule is Rule.UNKNOWN:
+        return f"The rule of {scheduler.name} is not known here."
+    kept = list(dict.fromkeys(ladder.kept))
+    few, many = (scheduler.quota_rule(ladder, 0).of(trials) for trials in (FEW, MANY))
+    if many < MANY * ladder.kept[0] - 1:  # it grows more slowly than the number of trials
+        text = f"Of {FEW} trials at a rung the best {few} may go on, of {MANY} the best {many}"
+    elif len(kept) == 1:
+        text = f"Of the trials at a rung the best {kept[0]} may go on"
+    else:
+        text = f"Of the trials at a rung the best {float(min(kept)):.2g} to {float(max(kept)):.2g} of all may go on"
+    if scheduler.rule is Rule.SINCE_ITS_RESULT:
+        text += ". Each goes on as soon as it is among them, so in the end more have gone on"
+    return f"{text}."

@@ -1,0 +1,261 @@
+"""The part ``workers``: what each worker did in the last while and does now, and how busy all were over time.
+
+It is the report's timeline (``analysis/timeline.py``), of which the last spans and sums are kept: a study may
+have millions of jobs.
+
+Rule: without orders nobody knows who trains now, nor for what a worker waited: then ``running`` is None.
+"""
+
+from collections import deque
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar
+
+from ashtune._src.analysis.timeline import CUT_OFF, TRAINING, Timeline, WorkRow, cut
+from ashtune._src.analysis.workers import PresentWorker
+from ashtune._src.core.events import Event, SessionStarted, WorkerJoined, WorkerLost
+from ashtune._src.core.numbers import plural, shortened
+from ashtune._src.core.orders import Followed
+from ashtune._src.core.plaintext import one_line
+from ashtune._src.dashboard.parts.part import PagePart, Subject
+from ashtune._src.figures.axes import time_axis
+from ashtune._src.figures.figure import Figure
+from ashtune._src.figures.looks import STATES
+from ashtune._src.figures.workers import RUNNING, Span, lanes_figure, shares_figure, whole_shares_figure
+
+MOST_LANES = 64
+MOST_SPANS = 400
+STRETCHES = 120
+"""Most points of the utilisation over time."""
+HOST_CHARACTERS = 60
+
+
+class LastRows:
+    """Keeps the last spans of work, and sums of all: seconds by kind, and waits for the driver and at a barrier."""
+
+    def __init__(self) -> None:
+        self.spans: deque[Span] = deque(maxlen=MOST_SPANS)
+        self.busyness = Busyness()
+        self.by_kind = [0.0, 0.0, 0.0]
+        self.driver = self.barrier = 0.0
+
+    def add(self, row: WorkRow, worker: PresentWorker, end: float, earlier: float) -> int:
+        """Take in work that a worker has ended at ``end``; nobody asks for the number of its row."""
+        self.by_kind[row.kind] += row.seconds
+        self.driver += row.driver - earlier
+        self.barrier += row.barrier
+        span = span_of(row, worker, end, row.seconds - earlier)
+        if row.kind == TRAINING:
+            busyness, until = self.busyness, worker.waited_until - worker.paused
+            busyness.add(busyness.trained, span.begin, span.end)
+            busyness.add(busyness.trained, until - earlier, until)
+        if worker.place < MOST_LANES:
+            self.spans.append(span)
+        return 0
+
+
+def span_of(row: WorkRow, worker: PresentWorker, end: float, seconds: float, *, is_running: bool = False) -> Span:
+    """Return the last seconds of a row, which ended at ``end``, as a span in the time that the study ran."""
+    end -= worker.paused
+    ending = RUNNING if is_running else row.ending
+    return Span(worker.place, end - seconds, end, row.kind, ending, row.rung, row.trial)
+
+
+class Busyness:
+    """How many seconds of workers' time fell into each stretch of the study: trained, and all.
+
+    There are at most :data:`STRETCHES`: when the study outgrows them, two become one.
+    """
+
+    def __init__(self) -> None:
+        self.width = 1.0
+        self.trained = [0.0] * STRETCHES
+        self.present = [0.0] * STRETCHES
+
+    def add(self, seconds: list[float], begin: float, end: float, times: int = 1) -> None:
+        """Add the time from ``begin`` to ``end``, ``times`` over, to ``trained`` or ``present``."""
+        if not end > begin:
+            return
+        self.reach(end)
+        width = self.width
+        first, last = int(begin / width), min(int(end / width), STRETCHES - 1)
+        if first >= last:
+            seconds[last] += times * (end - begin)
+            return
+        seconds[first] += times * ((first + 1) * width - begin)
+        for stretch in range(first + 1, last):
+            seconds[stretch] += times * width
+        seconds[last] += times * (end - last * width)
+
+    def reach(self, time: float) -> None:
+        """Make room for a time."""
+        while time >= self.width * STRETCHES:
+            self.width *= 2
+            for seconds in (self.trained, self.present):
+                halves = [one + other for one, other in zip(seconds[::2], seconds[1::2], strict=True)]
+                seconds[:] = halves + [0.0] * (STRETCHES - len(halves))
+
+
+class WorkersPart(PagePart):
+    """Lanes, the latest spans in them, and where the workers' time went.
+
+    Args:
+        subject: The study.
+    """
+
+    name = "workers"
+    empty: ClassVar[Mapping[str, Any]] = {
+        "lanes": 0, "timeline": Figure(), "shares": Figure(), "utilisation": Figure(),
+        "rest": {},
+    }  # fmt: skip
+
+    def __init__(self, subject: Subject) -> None:
+        self._ladder, self._unit = subject.ladder, subject.unit
+        self._rows = LastRows()
+        self._timeline = Timeline(subject.ladder, self._rows)
+        self._lanes: list[tuple[PresentWorker, str]] = []  # by place: the last worker there, and its host
+        self._counted_until = 0.0
+        self._has_lost_orders = False
+
+    def event(self, event: Event) -> None:
+        """Take in one event. O(log n)."""
+        timeline = self._timeline
+        if isinstance(event, WorkerJoined | WorkerLost | SessionStarted):
+            before = len(timeline.workers), timeline.wall_seconds
+            timeline.event(event)
+            self._count_presence(before[0], before[1] if type(event) is SessionStarted else timeline.wall_seconds)
+            if type(event) is WorkerJoined:
+                self._join(event)
+        else:
+            timeline.event(event)
+
+    def followed(self, what: Followed) -> None:
+        """Take in one order. O(1)."""
+        self._timeline.followed(what)
+
+    @property
+    def knows_orders(self) -> bool:
+        """Whether it is known who trains what."""
+        return self._timeline.knows_orders and not self._has_lost_orders
+
+    @property
+    def running(self) -> list[int] | None:
+        """How many jobs run to each rung; None where nobody knows."""
+        if not self.knows_orders:
+            return None
+        running = [0] * len(self._ladder.rungs)
+        for worker in self._timeline.workers.values():
+            for rung in worker.jobs.values():
+                running[rung] += 1
+        return running
+
+    @property
+    def busy(self) -> int | None:
+        """How many workers have something in hand; None where nobody knows."""
+        if not self.knows_orders:
+            return None
+        return sum(1 for worker in self._timeline.workers.values() if worker.jobs or worker.releasing is not None)
+
+    @property
+    def ran(self) -> float:
+        """Seconds that the study ran, at the last event."""
+        return self._timeline.wall_seconds
+
+    @property
+    def there(self) -> int:
+        """How many workers there are."""
+        return len(self._timeline.workers)
+
+    def lose_orders(self) -> None:
+        """From now on nobody knows who has which job."""
+        self._has_lost_orders = True
+        for worker in self._timeline.workers.values():
+            worker.jobs.clear()
+            worker.releasing = None
+
+    def utilisation(self, ran: float) -> float | None:
+        """Return the share of the workers' presence that was spent in training; None before there is any."""
+        seconds, presence = self._seconds(ran)
+        return min(1.0, seconds["training"] / presence) if presence > 0 else None
+
+    def value(self, ran: float) -> Mapping[str, Any]:
+        """Return the latest spans, how busy all were over time, and where the time went."""
+        times, shares = self._over_time(ran)
+        whole = self._shares(ran)
+        return {
+            "lanes": len(self._lanes),
+            "timeline": self._latest(ran),
+            "shares": whole_shares_figure(whole),
+            "utilisation": shares_figure(times, {"training": shares}, time_axis(0.0, ran)),
+            "rest": {STATES[name].name: share for name, share in whole.items() if name != "training"},
+        }
+
+    def _latest(self, ran: float) -> Figure:
+        """Return the latest spans in their lanes."""
+        there, lanes = self._timeline.workers, self._lanes[:MOST_LANES]
+        now = [span for span, _ in self._under_way(ran) if span.lane < MOST_LANES]
+        spans = [*self._rows.spans, *now][-MOST_SPANS:]
+        named = [(f"worker {last.worker}", there.get(last.worker) is last) for last, _ in lanes]
+        hosts = dict.fromkeys(host for _, host in lanes if host)
+        left_out = len(self._lanes) - len(lanes)
+        notes = [
+            plural(sum(is_there for _, is_there in named), "worker"),
+            f"on {plural(len(hosts), 'host')}" if len(hosts) > 1 else shortened("".join(hosts), 40),
+            f"{plural(left_out, 'lane')} left out" if left_out else "",
+        ]
+        names = [name if is_there else f"({name})" for name, is_there in named]
+        x = time_axis(min((span.begin for span in spans), default=0.0), ran)
+        return lanes_figure(spans, names, self._ladder.rungs, x, unit=self._unit, notes=list(filter(None, notes)))
+
+    def _under_way(self, ran: float) -> Iterator[tuple[Span, float]]:
+        """Yield what each worker does now, as if that ended now, and what it waited before."""
+        for worker in self._timeline.workers.values():
+            now = max(ran + worker.paused, self._timeline.now)
+            if (row := cut(worker, now, CUT_OFF)) is not None:
+                yield span_of(row, worker, now, row.seconds, is_running=True), row.barrier
+
+    def _over_time(self, ran: float) -> tuple[list[float], list[float]]:
+        """Return the share of the workers' presence that was spent in training, in each stretch of time."""
+        past, until_now = self._rows.busyness, Busyness()
+        until_now.width, until_now.trained, until_now.present = past.width, list(past.trained), list(past.present)
+        until_now.add(until_now.present, self._counted_until, ran, self.there)
+        for span, _ in self._under_way(ran):
+            if span.kind == TRAINING:
+                until_now.add(until_now.trained, span.begin, span.end)
+        pairs = zip(until_now.trained, until_now.present, strict=True)
+        shares = {place: min(1.0, busy / there) for place, (busy, there) in enumerate(pairs) if there > 0}
+        width = until_now.width
+        times = [round(min((place + 0.5) * width, (place * width + ran) / 2), 3) for place in shares]
+        return times, [round(share, 4) for share in shares.values()]
+
+    def _shares(self, ran: float) -> Mapping[str, float]:
+        """Return where the workers' time went, as shares; without orders nobody knows what a worker waited for."""
+        seconds, presence = self._seconds(ran)
+        if not self.knows_orders:
+            seconds["waiting"] = sum(seconds.pop(wait) for wait in ("driver", "barrier", "tail"))
+        return {name: round(min(1.0, value / presence), 4) if presence > 0 else 0.0 for name, value in seconds.items()}
+
+    def _seconds(self, ran: float) -> tuple[dict[str, float], float]:
+        """Return the seconds of all workers until now by what they did, with what is under way; and their sum."""
+        rows, stays = self._rows, self._timeline.stays(max(ran + self._paused, self._timeline.now))
+        by_kind, barrier = list(rows.by_kind), rows.barrier
+        for span, waited in self._under_way(ran):
+            by_kind[span.kind] += span.end - span.begin
+            barrier += waited
+        seconds = dict(zip(("training", "saving", "compiling"), by_kind, strict=True))
+        seconds |= {"driver": rows.driver, "barrier": barrier, "tail": sum(stay.tail for stay in stays)}
+        return seconds, sum(stay.left - stay.joined for stay in stays)
+
+    @property
+    def _paused(self) -> float:
+        """Seconds in which the study did not run, until now."""
+        return self._timeline.now - self._timeline.wall_seconds
+
+    def _join(self, event: WorkerJoined) -> None:
+        worker = self._timeline.workers[event.worker]
+        self._lanes[worker.place : worker.place + 1] = [(worker, one_line(event.host, HOST_CHARACTERS))]
+
+    def _count_presence(self, workers: int, now: float) -> None:
+        """Count the presence of workers until now, when their number changes."""
+        past = self._rows.busyness
+        past.add(past.present, self._counted_until, now, workers)
+        self._counted_until = now

@@ -1,0 +1,248 @@
+"""The picture of a study: its parts, the columns of its trials, and the readings of the journal that feed them.
+
+A small journal is read once, through the study's own controller, which knows who has which job. A large one is read
+twice: first for the counts, results and trials, from events alone, so that there is something to see in seconds; then
+through the controller, for workers, curves and reasons. From then on both readings go on side by side.
+"""
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from ashtune._src.analysis.tally import Tally
+from ashtune._src.analysis.trials import trials_of
+from ashtune._src.core.errors import AshtuneError
+from ashtune._src.core.ladder import Ladder
+from ashtune._src.core.observer import Observer
+from ashtune._src.core.plaintext import error_line
+from ashtune._src.dashboard.liveness import Standing
+from ashtune._src.dashboard.parts.best import BestPart
+from ashtune._src.dashboard.parts.curves import CurvesPart
+from ashtune._src.dashboard.parts.failures import FailuresPart
+from ashtune._src.dashboard.parts.head import HeadPart
+from ashtune._src.dashboard.parts.ladder import LadderPart
+from ashtune._src.dashboard.parts.notes import NotesPart
+from ashtune._src.dashboard.parts.part import PagePart, Subject
+from ashtune._src.dashboard.parts.space import SpacePart
+from ashtune._src.dashboard.parts.workers import WorkersPart
+from ashtune._src.dashboard.reading import Reading
+from ashtune._src.schedulers.registry import SchedulerView
+from ashtune._src.search.registry import learns
+from ashtune._src.study.factory import build_controller, scheduler_view
+from ashtune._src.study.replay import Replay
+from ashtune._src.study.settings import Settings, first_ladder
+
+LARGE_BYTES = 8 << 20
+"""A journal of more bytes is read twice."""
+MOST_METRICS = 20
+"""Metrics that trials are sorted by: the first objectives and constraints."""
+COST_SHARE, READING_COST_SHARE = 0.05, 0.005
+"""A part is made anew so seldom that it takes no more than this share of the time, less in the first reading."""
+PARTS: Mapping[str, type[PagePart]] = {
+    kind.name: kind
+    for kind in (HeadPart, LadderPart, BestPart, WorkersPart, CurvesPart, FailuresPart, NotesPart, SpacePart)
+}
+"""All parts, by name."""
+
+
+class Shown:
+    """A part as it was sent last: its JSON, and since when it is so.
+
+    ``sequence`` numbers the changes of all parts, ``position`` is how far the journal was read at this one. ``problem``
+    is why it cannot be made; then the JSON is null.
+    """
+
+    __slots__ = ("json", "make_at", "position", "problem", "sequence")
+
+    def __init__(self) -> None:
+        self.json = b"null"
+        self.problem = ""
+        self.sequence = 0
+        self.position = 0
+        self.make_at = 0.0
+
+
+class Picture:
+    """The parts of a study on one ladder. It is used under the study's lock.
+
+    Args:
+        journal: The study's.
+        settings: Its first line.
+        ladder: The rungs that there are to be.
+        size: The bytes of the journal now: a large one is read twice.
+        directory: As it is shown.
+
+    Raises:
+        AshtuneError: If the journal cannot be read, or its first line does not fit.
+    """
+
+    def __init__(self, journal: Path, settings: Settings, ladder: Ladder, size: int, directory: str) -> None:
+        self.journal = journal
+        self.settings = settings
+        is_large = size > LARGE_BYTES
+        rungs = len(ladder.rungs)
+        subject = Subject(settings, ladder, scheduler_view(settings, ladder), learns(settings.search))
+        self.tally = Tally(ladder, settings.goal)
+        self.workers = WorkersPart(subject)
+        self.space = SpacePart(subject)
+        self.trials = trials_of(settings, ladder, settings.goal.metrics[:MOST_METRICS])
+        self.best = BestPart(subject)
+        self._head = HeadPart(subject, directory, self.tally, self.workers, self.trials.origin)
+        filled = LadderPart(subject, self.tally, self.workers)
+        self._notes = NotesPart(subject, self.tally, filled, self.workers)
+        curves = CurvesPart(subject)
+        failures = FailuresPart(self.tally, self.trials.in_common)
+        self._parts: dict[str, PagePart] = {
+            part.name: part
+            for part in (
+                self._head, filled, self.best, self.workers, curves, failures, self._notes, self.space,
+            )
+        }  # fmt: skip
+        self.shown = {name: Shown() for name in self._parts}
+        self._machine = scheduler_view(settings, first_ladder(settings))
+        self._replay = _replay(settings, self._machine, rungs)
+        from_events = Replay(rungs=rungs)
+        quick: list[Observer] = [self.tally, self.trials, filled, self.best]
+        late: list[Observer] = [self.workers, curves, self._notes]
+        if is_large:
+            told = [(from_events, quick), (self._replay or Replay(rungs=rungs), late)]
+        else:
+            told = [(self._replay or from_events, [*quick, *late])]
+        self._readings = [Reading(journal, ladder, replay, observers) for replay, observers in told]
+        self.has_read_all = False
+        """Whether the first reading has been at the end of the journal."""
+        self.is_level = False
+        """Whether every reading has been there."""
+
+    @property
+    def position(self) -> int:
+        """The byte up to which the journal is read."""
+        return self._readings[0].position
+
+    @property
+    def can_go_on(self) -> bool:
+        """Whether :meth:`advance` may succeed after it has failed."""
+        return all(reading.can_go_on for reading in self._readings)
+
+    @property
+    def ran(self) -> float:
+        """Seconds that the study had run at the last event."""
+        return self.tally.wall_seconds
+
+    @property
+    def pauses(self) -> list[tuple[float, float]]:
+        """When each session began, and how long the study had not run by then."""
+        return self.tally.pauses
+
+    @property
+    def knows_end(self) -> bool:
+        """Whether the study's scheduler can be asked whether all is done."""
+        return self._replay is not None
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether all that the scheduler wanted is trained."""
+        return self._replay is not None and self._replay.is_complete
+
+    @property
+    def stopping(self) -> str:
+        """Why the study stopped, or is about to; nothing if it did not."""
+        return self.tally.stopping if self._replay is None else self._replay.stopping
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether jobs are under way at the end of the journal. Without orders, whether trials without a result are."""
+        busy = self.workers.busy
+        return self.trials.running > 0 if busy is None else busy > 0
+
+    def shares_read(self, size: int) -> tuple[float, float]:
+        """Return how much of the journal is read, and how much of it by the last reading."""
+        first, last = (min(1.0, reading.position / max(1, size)) for reading in (self._readings[0], self._readings[-1]))
+        return (1.0 if self.has_read_all else first), (1.0 if self.is_level else last)
+
+    def advance(self, seconds: float) -> bool:
+        """Read on for about this many seconds; return whether the end of the journal is reached.
+
+        Raises:
+            JournalError: If a line cannot be read, or the file is another one.
+            LadderGrew: If there are more rungs than this picture has.
+        """
+        was = self.has_read_all, self.is_level
+        is_level = self._readings[0].advance(seconds)
+        self.has_read_all = self.has_read_all or is_level
+        if is_level and len(self._readings) > 1:
+            is_level = self._readings[1].advance(seconds)
+        self.is_level = self.is_level or is_level
+        if was != (self.has_read_all, self.is_level):  # parts of a half-read journal are not shown any longer
+            for shown in self.shown.values():
+                shown.make_at = 0.0
+        if self._replay is not None and self._replay.difference:
+            self._replay = None  # written under other rules: from here on events alone tell
+            self.workers.lose_orders()
+        return is_level
+
+    def make(self, standing: Standing, ran: float, sequence: int, now: float) -> int:
+        """Make the parts anew; return the number of the last change.
+
+        Args:
+            standing: How the study stands.
+            ran: How many seconds it has run by now.
+            sequence: The number of the last change before.
+            now: In seconds of a steady clock.
+        """
+        self._notes.scheduler_notes = self._scheduler_notes()
+        late = ran if self.is_level else self.workers.ran
+        for part in self._parts.values():
+            if part is not self._head:
+                sequence = self._remake(part, late if part in (self.workers, self._notes) else ran, sequence, now)
+        problems = {name: shown.problem for name, shown in self.shown.items() if shown.problem and name != "head"}
+        if (standing.state, problems) != (self._head.standing.state, self._head.problems):
+            self.shown[HeadPart.name].make_at = 0.0
+        self._head.standing, self._head.problems = standing, problems
+        return self._remake(self._head, ran, sequence, now)
+
+    def _remake(self, part: PagePart, ran: float, sequence: int, now: float) -> int:
+        """Make a part anew, if it is time for that; return the number of the last change."""
+        shown = self.shown[part.name]
+        if now < shown.make_at:
+            return sequence
+        began = time.thread_time()  # not the seconds in which others had the processor
+        try:
+            json, shown.problem = msgspec.json.encode(part.value(ran)), ""
+        except Exception as error:  # noqa: BLE001 - a study may be made to break whatever shows it; others are there
+            shown.problem = error_line(error)
+            json = msgspec.json.encode(self._head.without_figures(shown.problem)) if part is self._head else b"null"
+        share = COST_SHARE if self.has_read_all else READING_COST_SHARE
+        shown.make_at = now + (time.thread_time() - began) / share
+        if json != shown.json:
+            sequence += 1
+            shown.json, shown.sequence, shown.position = json, sequence, self.position
+        return sequence
+
+    def _scheduler_notes(self) -> str:
+        machine = self._machine.machine
+        try:
+            return machine.notes() if machine is not None and self.knows_end else self._machine.missing
+        except Exception:  # noqa: BLE001 - of a scheduler of another package
+            return ""
+
+
+def _replay(settings: Settings, view: SchedulerView, rungs: int) -> Replay | None:
+    """Return a replay through the study's controller; None where its scheduler or search is not known here."""
+    if view.machine is None:
+        return None
+    try:
+        return Replay(build_controller(settings, view.machine), rungs=rungs)
+    except AshtuneError:
+        return None
+
+
+def empty_parts(name: str, directory: str, standing: Standing) -> dict[str, Any]:
+    """Return the parts of a study that is not there."""
+    head = {
+        "name": name, "directory": directory, "state": standing.state, "state_text": standing.text,
+    }  # fmt: skip
+    return {kind.name: {**kind.empty, **(head if kind is HeadPart else {})} for kind in PARTS.values()}

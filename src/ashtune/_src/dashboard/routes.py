@@ -1,0 +1,172 @@
+"""What the page's server has, by address: the files of the page, answers, and commands to drivers (decision 38).
+
+Rule: the files are read once, when the server starts. A request names one of them exactly, or there is nothing: no path
+of a request ever reaches the disk.
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from typing import Any
+from urllib.parse import parse_qs
+
+import msgspec
+
+from ashtune._src.analysis.best_so_far import Improvement
+from ashtune._src.core.errors import StudyError
+from ashtune._src.core.jobs import Goal
+from ashtune._src.core.plaintext import one_line
+from ashtune._src.core.version import __version__
+from ashtune._src.dashboard.following import FollowedStudy
+from ashtune._src.dashboard.messages import NAMES, BadQuestion, NothingThere, Question, TrialQuestion, whole
+from ashtune._src.dashboard.questions import Questions
+from ashtune._src.dashboard.trial_query import read_query
+from ashtune._src.figures import looks
+from ashtune._src.figures.best import compared_figures
+from ashtune._src.study.commands import read_command, send
+
+FOLDER = "static"
+PAGE = "index.html"
+TYPES: Mapping[str, str] = {
+    ".html": "text/html; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".svg": "image/svg+xml",
+    ".png": "image/png",
+    ".woff2": "font/woff2",
+    ".txt": "text/plain; charset=utf-8",
+}
+"""What each kind of file is served as; files of other kinds are not served."""
+MOST_PARAMETERS = 100
+MOST_COMPARED = 12
+_OF_A_STUDY = re.compile(r"api/studies/(\d{1,6})/([a-z]+)(?:/(\d{1,10}))?", re.ASCII)
+_Parameters = Mapping[str, Sequence[str]]
+
+
+class PageFile(msgspec.Struct, frozen=True):
+    """A file and what it is served as."""
+
+    data: bytes
+    type: str
+
+
+def page_files() -> dict[str, PageFile]:
+    """Return the files of the page by their paths below it, with slashes."""
+    style = PageFile(looks.style().encode(), TYPES[".css"])
+    return {**dict(_walk(files(__package__).joinpath(FOLDER), "")), "looks.css": style}
+
+
+def _walk(folder: Traversable, path: str) -> Iterator[tuple[str, PageFile]]:
+    for entry in folder.iterdir() if folder.is_dir() else ():
+        if entry.is_dir():
+            yield from _walk(entry, f"{path}{entry.name}/")
+        elif (kind := TYPES.get("." + entry.name.rpartition(".")[2])) is not None:
+            yield f"{path}{entry.name}", PageFile(entry.read_bytes(), kind)
+
+
+class Stream(msgspec.Struct, frozen=True):
+    """What changes of a study is asked for, from the message with an id on."""
+
+    study: FollowedStudy
+    after: str
+
+
+class Routes:
+    """Answers what is asked of the studies that are watched; they are numbered in the order of the command."""
+
+    def __init__(self, studies: Sequence[FollowedStudy], questions: Questions) -> None:
+        self._studies = studies
+        self._questions = questions
+
+    def answer(self, path: str, given: _Parameters) -> bytes | Stream:
+        """Return the JSON that a path below the page asks for, or that it asks for changes.
+
+        Raises:
+            NothingThere: If there is nothing of this path.
+            BadQuestion: If a parameter does not fit.
+            AshtuneError: If there is no answer yet, in one line.
+        """
+        if path == "api/studies":
+            return self._list()
+        if path == "api/compare":
+            return self._compare(given)
+        study, what, trial = self._of_a_study(path, ("trials", *NAMES, "events"))
+        if trial is not None:
+            return self._ask(study.question_of_trial(trial))
+        if what == "trials":
+            return msgspec.json.encode(study.rows(read_query(given)))
+        if what == "events":
+            return Stream(study, given.get("after", ("",))[-1])
+        plain = {name: list(values) for name, values in given.items()}
+        return self._ask(Question(str(study.directory), study.position, what, plain))
+
+    def command(self, path: str, body: bytes) -> None:
+        """Send a command to the driver of a study, and wait for its answer, some seconds at most.
+
+        The driver decides, and checks the command once more; see ``study/commands.py``.
+
+        Raises:
+            NothingThere: If there is no such study.
+            BadQuestion: If it is no command.
+            StudyError: If no driver takes commands, or it refuses this one, in one line.
+        """
+        study, _, _ = self._of_a_study(path, ("control",))
+        try:
+            command = read_command(body)
+        except StudyError as error:
+            raise BadQuestion(str(error)) from None
+        study.check_listens()
+        send(study.directory, command)
+
+    def refusal(self, line: str) -> bytes:
+        """Return a refusal as JSON."""
+        return msgspec.json.encode({"error": one_line(line)})
+
+    def _list(self) -> bytes:
+        studies = [{"id": number, **study.summary()} for number, study in enumerate(self._studies)]
+        return msgspec.json.encode({"studies": studies, "version": __version__})
+
+    def _compare(self, given: _Parameters) -> bytes:
+        numbers = [each for text in given.get("studies", ()) for each in text.split(",") if each]
+        chosen = {whole("studies", number): self._study(number) for number in numbers[:MOST_COMPARED]}
+        rows: list[dict[str, Any]] = []
+        steps: list[Sequence[Improvement]] = []
+        for number, study in (chosen or dict(enumerate(self._studies[:MOST_COMPARED]))).items():
+            row, its_steps = study.comparison()
+            rows.append({"id": number, **row})
+            steps.append(its_steps)
+        first = next((row for row in rows if row["metric"]), rows[0])
+        goal = Goal(first["metric"], first["mode"])
+        over_time, over_resource = compared_figures(steps, goal, unit=first["unit"])
+        return msgspec.json.encode({"over_time": over_time, "over_resource": over_resource, "table": rows})
+
+    def _ask(self, question: Question | TrialQuestion) -> bytes:
+        answer = self._questions.ask(question)
+        if answer.is_bad:
+            raise BadQuestion(answer.refusal)
+        return answer.json or self.refusal(answer.refusal)
+
+    def _of_a_study(self, path: str, known: Sequence[str]) -> tuple[FollowedStudy, str, int | None]:
+        """Return the study that a path is of, what of it, and of which trial."""
+        match = _OF_A_STUDY.fullmatch(path)
+        if match is None or match[2] not in known or (match[3] is not None and match[2] != "trials"):
+            raise NothingThere(f"there is nothing of this name here; of a study there are {', '.join(known)}")
+        return self._study(match[1]), match[2], None if match[3] is None else int(match[3])
+
+    def _study(self, number: str) -> FollowedStudy:
+        if (place := whole("study", number)) >= len(self._studies):
+            raise NothingThere(f"there is no study {place}; there are {len(self._studies)}, numbered from 0")
+        return self._studies[place]
+
+
+def parameters_of(query: str) -> _Parameters:
+    """Return the parameters of an address.
+
+    Raises:
+        BadQuestion: If there are too many, or they are no text.
+    """
+    try:
+        return parse_qs(query, errors="strict", max_num_fields=MOST_PARAMETERS)
+    except (ValueError, UnicodeError):
+        raise BadQuestion(f"the parameters cannot be read; give at most {MOST_PARAMETERS}, in UTF-8") from None

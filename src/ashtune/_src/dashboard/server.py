@@ -1,0 +1,325 @@
+"""The page and its answers over HTTP: on loopback or a socket of the file system, for those who know the address.
+
+Everything stands below a secret part of the path, and all addresses in the page are relative, so that a tunnel or a
+proxy with a prefix needs nothing. What is asked is answered by ``dashboard/routes.py``; changes are sent as
+they come (server-sent events), and the id of each lets a broken connection go on where it was.
+
+Rule 1: only GET and HEAD, and nothing that is asked changes anything. Where the user wanted commands to be taken, POST
+sends one.
+Rule 2: every answer has headers by which browsers store nothing of it, frame it nowhere else and run no other code.
+"""
+
+import os
+import socket
+import socketserver
+import stat
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+from typing import Any
+
+from ashtune._src.core.errors import AshtuneError, SettingsError
+from ashtune._src.core.plaintext import error_line, one_line
+from ashtune._src.dashboard.admission import Admission
+from ashtune._src.dashboard.following import FollowedStudy, Message
+from ashtune._src.dashboard.messages import BadQuestion, Refused
+from ashtune._src.dashboard.routes import PAGE, TYPES, Routes, Stream, page_files, parameters_of
+from ashtune._src.study.commands import MOST_BYTES
+
+LOOPBACK = "127.0.0.1"
+OWNER_ONLY = 0o600
+DELTA_SECONDS = 0.5
+"""At most two deltas a second."""
+SILENCE_SECONDS = 15.0
+"""After so long a comment says that the connection lives."""
+REQUEST_SECONDS = 30.0
+"""A connection over which nothing comes for so long is closed."""
+MOST_STREAMS = 64
+FAREWELL_SECONDS = 0.1
+"""One wait for the open pages to hear that the server ends."""
+FAREWELLS = 10
+"""How many such waits there are. A busy machine that stands still for a while uses up one of them, not all."""
+LOOK_SECONDS = 0.1
+"""From one look at whether the server is to end to the next."""
+_JSON = "application/json"
+_HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'self'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-store",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+}
+
+
+class _PortServer(socketserver.ThreadingMixIn, socketserver.TCPServer):
+    """A thread for each connection. None of them keeps the process from ending."""
+
+    daemon_threads = True
+    block_on_close = False
+    allow_reuse_address = True
+    request_queue_size = 128
+
+    def __init__(self, address: Any, site: "PageServer") -> None:
+        self.site = site
+        super().__init__(address, _Handler)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Write nothing of a viewer who goes away in the middle of an answer."""
+
+
+class _SocketServer(_PortServer):
+    address_family = socket.AF_UNIX
+    allow_reuse_address = False
+
+
+class _Handler(BaseHTTPRequestHandler):
+    """One connection."""
+
+    protocol_version = "HTTP/1.1"
+    timeout = REQUEST_SECONDS
+    wbufsize = 1 << 16
+    server: _PortServer
+
+    def version_string(self) -> str:
+        """Name no versions."""
+        return "ashtune"
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class calls it so
+        """Write nothing."""
+
+    def do_GET(self) -> None:
+        """Answer."""
+        self._guard(self._answer)
+
+    def _guard(self, answer: Callable[[], None]) -> None:
+        """Answer what is asked, or say why there is no answer."""
+        try:
+            answer()
+        except Refused as error:
+            self._refuse(error.status, str(error))
+        except AshtuneError as error:  # what may be otherwise later, as there being no result yet
+            self._send(HTTPStatus.OK, _JSON, self.server.site.routes.refusal(str(error)))
+        except OSError:
+            self.close_connection = True  # the viewer is gone
+        except Exception as error:  # noqa: BLE001 - a study may be made to break whatever shows it; others are served
+            self._refuse(HTTPStatus.INTERNAL_SERVER_ERROR, error_line(error))
+
+    do_HEAD = do_GET  # noqa: N815
+
+    def do_POST(self) -> None:
+        """Send a command to the driver of a study."""
+        if self.server.site.takes_commands:
+            self._guard(self._command)
+        else:
+            self.send_error(HTTPStatus.NOT_IMPLEMENTED)
+
+    def _command(self) -> None:
+        site = self.server.site
+        self.close_connection = True  # what is too long is not read
+        length = self.headers.get("Content-Length", "")
+        is_length = length.isascii() and length.isdecimal() and len(length) < 10 and int(length) <= MOST_BYTES
+        if not is_length or "Transfer-Encoding" in self.headers:
+            raise BadQuestion(f"a command needs a header Content-Length, of at most {MOST_BYTES:,} bytes")
+        body = self.rfile.read(int(length))
+        site.admission.check_host(self.headers.get("Host", ""))
+        below = site.admission.path_below(self.path)
+        site.admission.check_command(self.headers)
+        site.routes.command(below or "", body)
+        self._send(HTTPStatus.OK, _JSON, b'{"ok":true}')
+
+    def _answer(self) -> None:
+        site, admission = self.server.site, self.server.site.admission
+        path, _, query = self.path.partition("?")
+        admission.check_host(self.headers.get("Host", ""))
+        below = admission.path_below(path)
+        is_page = below in (None, "", PAGE)
+        site_of, mode, destination = (self.headers.get(f"Sec-Fetch-{name}", "") for name in ("Site", "Mode", "Dest"))
+        admission.check_origin(site_of, mode, destination, is_page=is_page)
+        if below is None:
+            to = f"{admission.token}/" + (f"?{query}" if query else "")
+            self._send(HTTPStatus.PERMANENT_REDIRECT, TYPES[".txt"], b"", Location=to)
+        elif (file := site.files.get(below or PAGE)) is not None:
+            self._send(HTTPStatus.OK, file.type, file.data)
+        else:
+            answer = site.routes.answer(below, parameters_of(query))
+            if isinstance(answer, Stream):
+                self._stream(answer)
+            else:
+                self._send(HTTPStatus.OK, _JSON, answer)
+
+    def _stream(self, stream: Stream) -> None:
+        """Send what changes of a study until the viewer is gone, or the server ends."""
+        site = self.server.site
+        if not site.streams.acquire(blocking=False):
+            self._refuse(HTTPStatus.SERVICE_UNAVAILABLE, f"{MOST_STREAMS} pages are open already; close one")
+            return
+        try:
+            self.close_connection = True
+            self.send_response(HTTPStatus.OK)
+            self._send_headers("text/event-stream; charset=utf-8")
+            self.send_header("Connection", "close")
+            self.send_header("X-Accel-Buffering", "no")  # so that a proxy hands on what comes at once
+            self.end_headers()
+            if self.command == "HEAD":
+                return
+            self.wfile.write(b"retry: 1000\n\n")
+            self._send_changes(stream.study, stream.study.message(self.headers.get("Last-Event-ID") or stream.after))
+        finally:
+            site.streams.release()
+
+    def _send_changes(self, study: FollowedStudy, message: Message) -> None:
+        last = message
+        self._send_event(message)
+        while not study.is_closing_within(DELTA_SECONDS):
+            following = study.next_message(last, SILENCE_SECONDS)
+            if following is None:
+                self.wfile.write(b": there is nothing new\n\n")
+                self.wfile.flush()
+            else:
+                last = following
+                self._send_event(following)
+        self.wfile.write(b"event: end\ndata: {}\n\n")
+        self.wfile.flush()
+
+    def _send_event(self, message: Message) -> None:
+        event, number = message.event.encode(), message.id.encode()
+        self.wfile.write(b"event: %b\nid: %b\ndata: %b\n\n" % (event, number, message.data))
+        self.wfile.flush()
+
+    def _refuse(self, status: HTTPStatus, line: str) -> None:
+        """Say in one line what is refused: as JSON to a program that takes it, else as text."""
+        if _JSON in self.headers.get("Accept", ""):
+            self._send(status, _JSON, self.server.site.routes.refusal(line))
+        else:
+            self._send(status, TYPES[".txt"], f"{one_line(line)}\n".encode())
+
+    def _send(self, status: HTTPStatus, kind: str, data: bytes, **more: str) -> None:
+        self.send_response(status)
+        self._send_headers(kind)
+        for name, value in {"Content-Length": str(len(data)), **more}.items():
+            self.send_header(name, value)
+        if self.close_connection:
+            self.send_header("Connection", "close")
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(data)
+
+    def _send_headers(self, kind: str) -> None:
+        self.send_header("Content-Type", kind)
+        for name, value in _HEADERS.items():
+            self.send_header(name, value)
+
+    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
+        """Answer what is no request, or one with another method, with one line and the headers of every answer."""
+        self.close_connection = True
+        status, line = HTTPStatus(code), one_line(message or HTTPStatus(code).phrase, 100)
+        if status is HTTPStatus.NOT_IMPLEMENTED:
+            status, line = HTTPStatus.METHOD_NOT_ALLOWED, "only GET and HEAD are answered"
+        with suppress(OSError):
+            self._send(status, TYPES[".txt"], f"{line}\n".encode())
+
+
+class PageServer:
+    """The server, from its opening to :meth:`close`.
+
+    Args:
+        port: On loopback; 0 for one that is free.
+        socket_path: A socket of the file system in place of a port.
+
+    Raises:
+        SettingsError: If the port or the socket cannot be had.
+    """
+
+    def __init__(
+        self,
+        routes: Routes,
+        admission: Admission,
+        *,
+        takes_commands: bool = False,
+        port: int = 0,
+        socket_path: Path | None = None,
+    ) -> None:
+        self.routes, self.admission, self.takes_commands = routes, admission, takes_commands
+        self.files = page_files()
+        self.streams = threading.BoundedSemaphore(MOST_STREAMS)
+        self._socket_path = socket_path
+        self._server = _at_port(self, port) if socket_path is None else _at_socket(self, socket_path)
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, args=(LOOK_SECONDS,), name="ashtune-watch-server", daemon=True
+        )
+
+    @property
+    def port(self) -> int | None:
+        """The port; None of a socket."""
+        return None if self._socket_path is not None else int(self._server.server_address[1])
+
+    @property
+    def address(self) -> str:
+        """The address of the page. Of a socket it is the path that a proxy asks for."""
+        path = f"/{self.admission.token}/"
+        return path if self.port is None else f"http://{LOOPBACK}:{self.port}{path}"
+
+    def start(self) -> None:
+        """Begin to serve, in threads of its own."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """Serve no more. Pages that are open are told; their studies are to be closed before."""
+        left, times = MOST_STREAMS, FAREWELLS
+        while left and times:
+            if self.streams.acquire(timeout=FAREWELL_SECONDS):
+                left -= 1
+            else:
+                times -= 1
+        if self._thread.ident is not None:
+            self._server.shutdown()
+            self._thread.join()
+        if self._socket_path is not None:  # before it is closed: then another server may have its own in this place
+            with suppress(OSError):
+                self._socket_path.unlink()
+        self._server.server_close()
+
+
+def _at_port(site: PageServer, port: int) -> _PortServer:
+    try:
+        return _PortServer((LOOPBACK, port), site)
+    except OSError as error:
+        raise SettingsError(
+            f"--port {port}: {error.strerror}; give another, or leave it out for one that is free"
+        ) from None
+
+
+def _at_socket(site: PageServer, path: Path) -> _PortServer:
+    """Open a socket that only its owner can use, from its first moment on."""
+    _remove_stale(path)
+    before = os.umask(0o777 & ~OWNER_ONLY)
+    try:
+        server = _SocketServer(str(path), site)
+    except OSError as error:
+        raise SettingsError(f"--socket {path}: {error.strerror or error}; give another path, a short one") from None
+    finally:
+        os.umask(before)
+    path.chmod(OWNER_ONLY)
+    return server
+
+
+def _remove_stale(path: Path) -> None:
+    """Remove a socket that a server which was killed has left.
+
+    Raises:
+        SettingsError: If something else is there, which is not removed.
+    """
+    try:
+        is_socket = stat.S_ISSOCK(path.lstat().st_mode)
+    except OSError:
+        return
+    with socket.socket(socket.AF_UNIX) as probe:
+        if is_socket and probe.connect_ex(str(path)):
+            path.unlink(missing_ok=True)
+        else:
+            raise SettingsError(f"--socket {path}: something else is there; give another path")

@@ -1,0 +1,212 @@
+"""One trial for the page: its curve beside the best one, its configuration, what it printed, its checkpoints.
+
+Only the lines of the journal are decoded that name the trial. Logs and checkpoints are reached by the disk layer, which
+follows no link; of a checkpoint no more is looked at than its size.
+"""
+
+import math
+from bisect import bisect_right
+from collections.abc import Mapping, Set
+from itertools import islice
+from pathlib import Path
+from typing import Any, assert_never
+
+import msgspec
+
+from ashtune._src.analysis.curves import Curve
+from ashtune._src.analysis.sampling import thinned
+from ashtune._src.core.errors import StudyError
+from ashtune._src.core.events import (
+    JobFailed,
+    JobFinished,
+    JobPaused,
+    TrialReleased,
+    TrialStarted,
+    TrialWithdrawn,
+    WorkerLost,
+)
+from ashtune._src.core.jobs import TrialId
+from ashtune._src.core.numbers import number_text, seconds_text
+from ashtune._src.core.plaintext import one_line
+from ashtune._src.dashboard.messages import Pauses, TrialQuestion
+from ashtune._src.dashboard.parts.failures import shown_text
+from ashtune._src.dashboard.parts.part import short_value
+from ashtune._src.figures.curves import trial_figures
+from ashtune._src.study.checkpoints import Checkpoints
+from ashtune._src.study.disk import DISK
+from ashtune._src.study.journal import NAME, read_events, read_settings
+from ashtune._src.training.printed import read_printed, unmarked_end
+
+MOST_POINTS = 200
+MOST_METRICS = 5
+MOST_NAMES = 500
+"""Hyperparameters, and metrics that are not curves."""
+LOG_BYTES = 1 << 16
+TEXT_CHARACTERS = 300
+MOST_HISTORY = 200
+_OfTrial = TrialStarted | JobFinished | JobPaused | TrialReleased | JobFailed | TrialWithdrawn | WorkerLost
+
+
+def trial_page(question: TrialQuestion) -> dict[str, Any]:
+    """Return what the page shows of a trial. O(bytes of the journal), most of them only looked through.
+
+    Raises:
+        JournalError: If the journal cannot be read.
+        StudyError: If a log cannot be read.
+    """
+    directory, trial = Path(question.directory), TrialId(question.trial)
+    best = None if question.best is None else TrialId(question.best)
+    settings = read_settings(directory / NAME)
+    histories = _histories(directory / NAME, {trial, trial if best is None else best}, question.pauses)
+    history, compared = histories[trial], histories[trial if best is None else best]
+    log, is_cut = _log(directory, trial, history)
+    best_configuration = compared.configuration if best is not None else {}
+    names = list(dict.fromkeys([*history.configuration, *best_configuration]))
+    return {
+        "trial": trial,
+        **msgspec.structs.asdict(question.status),
+        "metrics": dict(islice(history.metrics.items(), MOST_NAMES)),
+        "origin": one_line(history.origin or settings.search_name, TEXT_CHARACTERS),
+        "traceback": shown_text(history.traceback),
+        "configuration": [
+            {
+                "name": name,
+                "value": short_value(history.configuration.get(name)),
+                "best_value": short_value(best_configuration.get(name)),
+            }
+            for name in names[:MOST_NAMES]
+        ],
+        "curves": trial_figures(
+            history.curves(trial),
+            {} if best is None else compared.curves(best),
+            settings.goal,
+            question.rungs,
+            unit=settings.resource,
+        ),
+        "log": shown_text(log),
+        "log_is_cut": is_cut,
+        "checkpoints": _checkpoints(directory, trial, history),
+        "history": history.steps[-MOST_HISTORY:],
+    }
+
+
+class _History:
+    """What the journal says of a trial."""
+
+    def __init__(self) -> None:
+        self.configuration: Mapping[str, Any] = {}
+        self.origin = self.traceback = ""
+        self.confirms: TrialId | None = None
+        self.metrics: Mapping[str, float | None] = {}
+        self.points: dict[int, Mapping[str, float | None]] = {}
+        self.steps: list[dict[str, Any]] = []
+        self.workers: set[int] = set()
+        self.saved: dict[int, int] = {}
+        self.last_words: list[str] = []
+
+    def add(self, event: _OfTrial, ran: float) -> None:
+        """Take in an event; ``ran`` is how many seconds the study had run by then."""
+        if text := self._take(event):
+            self.steps.append({"time": round(ran, 3), "text": one_line(text, TEXT_CHARACTERS)})
+
+    def _take(self, event: _OfTrial) -> str:  # noqa: PLR0911 - one for each kind of event
+        """Take in an event; return it in words."""
+        if not isinstance(event, TrialStarted):
+            self.workers.add(event.worker)
+        match event:
+            case TrialStarted(configuration=configuration, origin=origin):
+                self.configuration, self.origin, self.confirms = configuration, origin, event.confirms
+                return f"started: {origin}" if origin else "started"
+            case JobFinished():
+                return self._finished(event)
+            case JobPaused(resource=resource):
+                self._report(event)
+                return f"broken off at {resource:,} by worker {event.worker}, as the study was stopping or paused"
+            case TrialReleased(resource=resource):
+                if event.checkpoint is not None:
+                    self.saved[resource] = event.checkpoint
+                return f"saved at {resource:,}" if event.checkpoint is not None else ""
+            case JobFailed(reason=reason):
+                self.traceback = event.traceback
+                return f"failed in worker {event.worker}: {reason}"
+            case TrialWithdrawn(reason=reason):
+                return f"withdrawn: {reason}"
+            case WorkerLost(worker=worker, reason=reason):
+                self.last_words.append(event.last_words)
+                self.traceback = self.traceback or event.last_words
+                return f"worker {worker} was lost: {reason}"
+            case _:
+                assert_never(event)
+
+    def _finished(self, event: JobFinished) -> str:
+        self._report(event)
+        self.metrics = self.points[event.resource] = event.metrics
+        numbers = ", ".join(f"{name} = {number_text(value)}" for name, value in list(event.metrics.items())[:3])
+        again = " from the start" if event.rung and not event.start else ""
+        return (
+            f"trained{again} to {event.resource:,} by worker {event.worker} in {seconds_text(event.seconds)}: {numbers}"
+        )
+
+    def _report(self, event: JobFinished | JobPaused) -> None:
+        """Take in the reports of a job, in place of what was reported of these epochs before."""
+        start, end = event.start, event.resource
+        if self.points and max(self.points) > start:
+            self.points = {at: metrics for at, metrics in self.points.items() if not start < at <= end}
+        self.points.update(event.curve)
+        if event.checkpoint is not None:
+            self.saved[event.resource] = event.checkpoint
+
+    def curves(self, trial: TrialId) -> dict[str, Curve]:
+        """Return the reports of a trial as a curve for each metric."""
+        resources = sorted(self.points)
+        shown = [resources[place] for place in thinned(len(resources), MOST_POINTS)]
+        names = list(dict.fromkeys(name for at in shown for name in self.points[at]))[:MOST_METRICS]
+        curves = {}
+        for name in names:
+            there = [at for at in shown if name in self.points[at]]
+            values = [self.points[at][name] for at in there]
+            known = [math.nan if value is None else value for value in values]
+            curves[name] = Curve(trial, -1, math.inf, there, known)
+        return curves
+
+
+def _histories(journal: Path, trials: Set[TrialId], pauses: Pauses) -> Mapping[TrialId, _History]:
+    """Return what the journal says of some trials. It is read once for all of them."""
+    histories = {trial: _History() for trial in trials}
+    for event in read_events(journal, only=[b'"trial":%d,' % trial for trial in trials]):
+        if isinstance(event, _OfTrial) and event.trial is not None and event.trial in histories:
+            histories[event.trial].add(event, _ran(event.time, pauses))
+    return histories
+
+
+def _ran(time: float, pauses: Pauses) -> float:
+    """Return how long the study had run at a time."""
+    place = bisect_right(pauses, time, key=lambda pause: pause[0]) - 1
+    return max(0.0, time - (pauses[place][1] if place >= 0 else 0.0))
+
+
+def _log(directory: Path, trial: TrialId, history: _History) -> tuple[str, bool]:
+    """Return the end of what a trial printed, and whether there was more."""
+    try:
+        parts = read_printed(directory, trial, workers=history.workers, most=LOG_BYTES + 1)
+    except OSError as error:
+        raise StudyError(f"a log cannot be read: {error.strerror}") from None
+    text = "".join([*parts, *(unmarked_end(words + "\n") for words in history.last_words if words)])
+    return text[-LOG_BYTES:], len(text) > LOG_BYTES
+
+
+def _checkpoints(directory: Path, trial: TrialId, history: _History) -> list[dict[str, Any]]:
+    """Return the checkpoints of a trial that are there: those that the journal names, with their size on the disk."""
+    checkpoints, there = Checkpoints(directory), []
+    try:
+        if not DISK.status(checkpoints.folder).is_folder:
+            return []  # a link to a folder elsewhere, which is not followed
+        for resource, size in sorted(history.saved.items()):
+            try:
+                status = DISK.status(checkpoints.of(trial, resource))
+            except FileNotFoundError:
+                continue
+            there.append({"resource": resource, "bytes": status.size if status.is_file else size})
+    except OSError:
+        return there
+    return there

@@ -1,0 +1,311 @@
+"""Which trials a viewer asks for: the query in an address, the table of all trials that it is put to, and the answer.
+
+Rule 1: a table is a copy: a study is read on while it is searched. A thread that asks holds the study's lock while it
+copies columns, and not while it searches them. A query of 100,000 trials takes less than a tenth of a second.
+Rule 2: what a trial does not have comes last in either order.
+Rule 3: a hyperparameter named like another column, as ``value``, has the column ``config.value``. In a range its own
+name will do.
+"""
+
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from ashtune._src.analysis.trials import STATUSES, TrialRecord, Trials
+from ashtune._src.core.jobs import TrialId
+from ashtune._src.core.plaintext import one_line, shown
+from ashtune._src.dashboard.messages import BadQuestion, check_choice, check_parameters, whole
+from ashtune._src.dashboard.parts.part import short_value
+from ashtune._src.search.origins import SOURCES, source_of
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    Floats = npt.NDArray[np.float64]
+    Mask = npt.NDArray[np.bool_]
+    Numbers = npt.NDArray[np.int64]
+
+COLUMNS = ("number", "value", "rung", "resource", "seconds", "status")
+"""The columns of every study."""
+OF_A_HYPERPARAMETER = "config."
+"""Stands before the name of a hyperparameter where another column has that name."""
+MOST_ROWS = 500
+MOST_WORDS = 20
+"""In a search, each a comparison of all trials."""
+MOST_VALUES = 500
+"""Hyperparameters, and metrics of a row."""
+REASON_CHARACTERS = 200
+_COMPARISON = re.compile(r"(.+?)(<=|>=|<|>|=)(.+)", re.DOTALL)
+
+
+class Where(msgspec.Struct, frozen=True):
+    """A range of a hyperparameter or metric, both ends included; of a choice, of its places. None: no end."""
+
+    name: str
+    low: float | None
+    high: float | None
+
+
+class Query(msgspec.Struct, frozen=True, kw_only=True):
+    """Which trials, in which order, and which of those: see :func:`read_query`."""
+
+    search: tuple[str, ...] = ()
+    sort: str = "number"
+    is_descending: bool = False
+    statuses: frozenset[str] = frozenset()
+    rung: int | None = None
+    source: str = ""
+    where: tuple[Where, ...] = ()
+    offset: int = 0
+    count: int = 50
+
+    @property
+    def names(self) -> set[str]:
+        """The columns that it compares, beside those of its ranges."""
+        compared = {match[1] for word in self.search if (match := _COMPARISON.fullmatch(word))}
+        return {self.sort, *compared, *(("rung",) if self.rung is not None else ())}
+
+
+def read_query(given: Mapping[str, Sequence[str]]) -> Query:
+    """Return the query that the parameters of an address ask for.
+
+    Raises:
+        BadQuestion: In one line, if one is none, or not what it should be.
+    """
+    known = ("search", "sort", "order", "status", "rung", "origin", "where", "offset", "count")
+    check_parameters(given, known)
+    one = {name: values[-1] for name, values in given.items()}
+    statuses = frozenset(each for value in given.get("status", ()) for each in value.split(",") if each)
+    for status in statuses:
+        check_choice("status", status, STATUSES)
+    check_choice("origin", one.get("origin", ""), ("", *SOURCES))
+    check_choice("order", one.get("order", ""), ("", "asc", "desc"))
+    return Query(
+        search=tuple(one.get("search", "").split()[:MOST_WORDS]),
+        sort=one.get("sort") or "number",
+        is_descending=one.get("order") == "desc",
+        statuses=statuses,
+        rung=whole("rung", one["rung"]) if one.get("rung") else None,
+        source=one.get("origin", ""),
+        where=tuple(map(_where, given.get("where", ())))[:MOST_WORDS],
+        offset=whole("offset", one.get("offset") or "0"),
+        count=min(MOST_ROWS, whole("count", one.get("count") or "50")),
+    )
+
+
+def _where(text: str) -> Where:
+    name, *ends = text.rsplit(":", 2)
+    if len(ends) != 2:
+        raise BadQuestion(f"where={shown(text)} is no range; give NAME:LOW:HIGH, one of both ends may be empty")
+    low, high = (_number(end) for end in ends)
+    return Where(name, low, high)
+
+
+def _number(text: str) -> float | None:
+    try:
+        number = float(text) if text else None
+    except ValueError:
+        number = math.nan
+    if number is not None and math.isnan(number):
+        raise BadQuestion(f"{shown(text)} is not a number that can be compared")
+    return number
+
+
+class Selected(msgspec.Struct, frozen=True):
+    """Which trials a query asks for, how many fit it, and how many there are by status and by source."""
+
+    trials: list[int]
+    matching: int
+    total: int
+    statuses: dict[str, int]
+    sources: dict[str, int]
+
+
+class Table(msgspec.Struct, frozen=True):
+    """Columns of all trials at a moment.
+
+    ``texts`` are numbers and what these stand for, -1 for none; ``reasons`` are those of the trials that have one.
+    ``columns`` has for each hyperparameter the name of its column.
+    """
+
+    status: "npt.NDArray[np.uint8]"
+    source: "npt.NDArray[np.uint8]"
+    numbers: "dict[str, Any]"
+    texts: "dict[str, tuple[Any, list[str]]]"
+    reasons: Mapping[TrialId, str]
+    columns: Mapping[str, str]
+
+    def select(self, query: Query) -> Selected:
+        """Return which trials a query asks for. O(trials log trials).
+
+        Raises:
+            BadQuestion: If there is nothing of a name that is compared or sorted by.
+        """
+        import numpy as np
+
+        matching = np.flatnonzero(self._mask(query))
+        ordered = matching[self._order(query, matching)]
+        statuses = np.bincount(self.status, minlength=len(STATUSES)).tolist()
+        sources = np.bincount(self.source, minlength=len(SOURCES)).tolist()
+        return Selected(
+            trials=ordered[query.offset : query.offset + query.count].tolist(),
+            matching=len(matching),
+            total=len(self.status),
+            statuses=dict(zip(STATUSES, statuses, strict=True)),
+            sources=dict(zip(SOURCES, sources, strict=True)),
+        )
+
+    def _mask(self, query: Query) -> "Mask":
+        import numpy as np
+
+        mask = np.ones(len(self.status), dtype=bool)
+        if query.statuses:
+            mask &= np.isin(self.status, [STATUSES.index(status) for status in query.statuses])
+        if query.rung is not None:
+            mask &= self.numbers["rung"] == query.rung
+        if query.source:
+            mask &= self.source == SOURCES.index(query.source)
+        for where in query.where:
+            column = self._column(self.columns.get(where.name, where.name))
+            low = -math.inf if where.low is None else where.low
+            high = math.inf if where.high is None else where.high
+            mask &= (column >= low) & (column <= high)
+        for word in query.search:
+            mask &= self._having(word)
+        return mask
+
+    def _order(self, query: Query, matching: "Numbers") -> "Numbers":
+        import numpy as np
+
+        if query.sort == "number":
+            return np.arange(len(matching))[:: -1 if query.is_descending else 1]
+        keys = self._column(query.sort)[matching]
+        return np.argsort(-keys if query.is_descending else keys, kind="stable")
+
+    def _column(self, name: str) -> "Floats":
+        """Return a column as numbers, NaN where a trial has none."""
+        import numpy as np
+
+        if name in self.numbers:
+            column: Floats = self.numbers[name]
+            return column
+        if name in self.texts:
+            codes = self.texts[name][0]
+            return np.where(codes < 0, math.nan, codes)
+        raise BadQuestion(f"{shown(name)} is no column; there are {', '.join((*COLUMNS, *self.columns.values()))}")
+
+    def _having(self, word: str) -> "Mask":
+        """Return which trials a word of a search fits."""
+        import numpy as np
+
+        if (match := _COMPARISON.fullmatch(word)) and (match[1] in self.numbers or match[1] in self.texts):
+            return self._comparing(*match.groups())
+        sought = word.casefold()
+        mask = np.zeros(len(self.status), dtype=bool)
+        number = word.removeprefix("#")
+        if number.isdecimal() and number.isascii() and len(number) < 10 and int(number) < len(mask):
+            mask[int(number)] = True
+        mask |= _with_text(self.status.astype(np.int64), STATUSES, sought)
+        mask |= _with_text(self.source.astype(np.int64), SOURCES, sought)
+        for codes, texts in self.texts.values():
+            mask |= _with_text(codes, texts, sought)
+        mask[[trial for trial, reason in self.reasons.items() if sought in reason.casefold()]] = True
+        return mask
+
+    def _comparing(self, name: str, sign: str, text: str) -> "Mask":
+        """Return for which trials a comparison holds; of texts there is only the one with ``=``."""
+        import numpy as np
+
+        if name in self.texts:
+            codes, texts = self.texts[name]
+            return _with_text(codes, texts, text.casefold()) if sign == "=" else np.zeros(len(codes), dtype=bool)
+        column = self._column(name)
+        try:
+            number = float(text)
+        except ValueError:  # as while it is being typed
+            return np.zeros(len(column), dtype=bool)
+        compare: dict[str, Callable[[Any, Any], Any]] = {
+            "<": np.less, "<=": np.less_equal, ">": np.greater, ">=": np.greater_equal, "=": np.isclose,
+        }  # fmt: skip
+        mask: Mask = compare[sign](column, number)
+        return mask
+
+
+def table_of(trials: Trials, query: Query) -> Table:
+    """Return a copy of the columns that a query compares. O(trials)."""
+    import numpy as np
+
+    columns = trials.columns()
+    names = column_names(columns.names, trials.values)
+    count, statuses = len(trials), np.frombuffer(bytes(trials.statuses), np.uint8)
+    numbers: dict[str, Any] = {
+        **{names[name]: column for name, column in columns.numbers.items()},
+        **trials.values,
+        "value": next(iter(trials.values.values())),
+        "number": range(count), "status": statuses,
+        "seconds": trials.seconds, "rung": trials.rungs, "resource": trials.resources,
+    }  # fmt: skip
+    wanted = query.names | {names.get(each.name, each.name) for each in query.where}
+    copies = {name: np.array(numbers[name], np.float64) for name in wanted if name in numbers}
+    if "rung" in copies:
+        copies["rung"][copies["rung"] < 0] = math.nan
+    return Table(
+        status=statuses,
+        source=np.fromiter(map(_place, trials.origins), np.uint8, count),
+        numbers=copies,
+        texts={
+            names[name]: (np.array(column.codes), list(column.texts))
+            for name, column in columns.texts.items()
+            if names[name] in wanted or query.search
+        },
+        reasons=dict(trials.reasons) if query.search else {},
+        columns=names,
+    )
+
+
+@lru_cache(10_000)
+def _place(origin: str) -> int:
+    """Return the place in :data:`SOURCES` of an origin."""
+    return SOURCES.index(source_of(origin))
+
+
+def column_names(hyperparameters: Sequence[str], metrics: Mapping[str, Any]) -> dict[str, str]:
+    """Return the name of each hyperparameter's column: its own, unless another column has that name, or might have."""
+    taken = {*COLUMNS, *metrics}
+    return {
+        name: OF_A_HYPERPARAMETER + name if name in taken or name.startswith(OF_A_HYPERPARAMETER) else name
+        for name in hyperparameters
+    }
+
+
+def row_of(record: TrialRecord, metric: str, columns: Mapping[str, str]) -> dict[str, Any]:
+    """Return what is shown of a trial; ``columns`` has the names of the columns of the hyperparameters."""
+    return {
+        "trial": record.number,
+        "status": record.status,
+        "rung": record.rung,
+        "resource": record.resource,
+        "value": record.metrics.get(metric),
+        "metrics": dict(islice(record.metrics.items(), MOST_VALUES)),
+        "seconds": round(record.seconds, 3),
+        "origin": one_line(record.origin, REASON_CHARACTERS),
+        "reason": one_line(record.reason, REASON_CHARACTERS),
+        "configuration": {
+            columns.get(name, name): short_value(value)
+            for name, value in islice(record.configuration.items(), MOST_VALUES)
+        },
+    }
+
+
+def _with_text(codes: "Numbers", texts: Sequence[str], sought: str) -> "Mask":
+    """Return which numbers stand for texts in which another one is."""
+    import numpy as np
+
+    fits: Mask = np.array([*(sought in text.casefold() for text in texts), False])
+    return fits[codes]

@@ -1,0 +1,100 @@
+"""All of ``ashtune watch``: studies that are followed, answers that are worked out, the server that shows both, and the
+browser that opens it.
+"""
+
+import gc
+import sys
+import time
+import webbrowser
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from types import TracebackType
+from typing import Self
+
+from ashtune._src.dashboard.admission import Admission
+from ashtune._src.dashboard.following import FollowedStudy
+from ashtune._src.dashboard.questions import Questions
+from ashtune._src.dashboard.routes import Routes
+from ashtune._src.dashboard.server import PageServer
+
+LOOK_SECONDS = 0.5
+FEW_COLLECTIONS = (50_000, 20, 50)
+"""Events and numbers refer to nothing that refers to them, so the collector has little to find."""
+
+
+class LivePage:
+    """A page that shows studies, whether or not they are there yet, within its ``with`` block.
+
+    ``port`` and ``socket_path`` are as for :class:`PageServer`, ``host_names`` and ``token`` as for :class:`Admission`.
+
+    Raises:
+        SettingsError: If the port or socket cannot be had, or a name is none.
+    """
+
+    def __init__(
+        self,
+        directories: Sequence[Path],
+        *,
+        port: int = 0,
+        socket_path: Path | None = None,
+        host_names: Sequence[str] = (),
+        token: str = "",
+        control: bool = False,
+    ) -> None:
+        self.studies = [FollowedStudy(directory, control=control) for directory in directories]
+        self._questions = Questions()
+        self._server = PageServer(
+            Routes(self.studies, self._questions), Admission(host_names, token),
+            takes_commands=control, port=port, socket_path=socket_path,
+        )  # fmt: skip
+
+    @property
+    def address(self) -> str:
+        """The address of the page; of a socket its path."""
+        return self._server.address
+
+    @property
+    def port(self) -> int | None:
+        """The port; None of a socket."""
+        return self._server.port
+
+    def wait(self, is_over: Callable[[], bool] = lambda: False) -> None:
+        """Wait until it is over, which is asked twice a second; for ever by default."""
+        while not is_over():
+            time.sleep(LOOK_SECONDS)
+
+    def __enter__(self) -> Self:
+        for study in self.studies:
+            study.start()
+        self._server.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        for study in self.studies:
+            study.close()
+        self._questions.close()
+        self._server.close()
+
+
+@contextmanager
+def opened_in_browser(address: str) -> Iterator[None]:
+    """Open an address in the browser of this machine, without telling it to other users of the machine.
+
+    They see the arguments of every process, so the browser is given a file that only its owner can read, and that
+    leads to the address. The file is there within the ``with`` block.
+    """
+    with NamedTemporaryFile("w", prefix="ashtune-watch-", suffix=".html", encoding="utf-8") as file:
+        file.write(f'<!doctype html><meta http-equiv="refresh" content="0;url={address}"><title>ashtune</title>')
+        file.flush()
+        if not webbrowser.open(Path(file.name).as_uri()):
+            sys.stderr.write("there is no browser here; open the address yourself\n")
+        yield
+
+
+def collect_seldom() -> None:
+    """Have Python look for cycles of objects less often: for a process that does nothing but show studies."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*FEW_COLLECTIONS)

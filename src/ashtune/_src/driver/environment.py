@@ -1,0 +1,132 @@
+"""What a run was made with, so that a figure found later can be understood: machine, versions, command.
+
+Rule: nothing secret. No environment variables; and of the command line no value of an option whose name sounds secret,
+and no program given with ``-c``.
+"""
+
+import importlib.metadata
+import os
+import platform
+import re
+import shlex
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from ashtune._src.analysis.loading import StudyReader
+from ashtune._src.core.events import PROGRAM, SessionStarted
+from ashtune._src.core.observer import Observer
+from ashtune._src.driver.observing import OBSERVERS
+from ashtune._src.engines.protocol import AUTO, Engine
+from ashtune._src.engines.registry import ENGINES
+from ashtune._src.study.journal import read_events
+from ashtune._src.training.program import Program
+
+LIBRARIES = (
+    "numpy", "scipy", "scikit-learn", "torch", "jax", "jaxlib", "tensorflow", "keras", "lightning", "xgboost",
+    "lightgbm", "msgspec", "mpi4py",
+)  # fmt: skip
+COMMAND_CHARACTERS = 500
+_SECRET = re.compile(
+    r"(-+(?:[\w-]*[-_])?(?:token|secret|password|passwd|credentials?|key)(?:[-_][\w-]*)?)(?:(=)(.*))?", re.IGNORECASE
+)
+
+
+def environment() -> dict[str, str]:
+    """Return what this run is made with, by the name under which a report shows it."""
+    described = {
+        "command": command([Path(sys.executable).name, *sys.orig_argv[1:]]),
+        "processor": processor(),
+        "cores": _cores(),
+        "memory": _memory(),
+        "system": platform.platform(terse=True),
+        "python": platform.python_version(),
+        "libraries": ", ".join(_versions()),
+    }
+    return {name: _writable(value) for name, value in described.items() if value}
+
+
+def program_of(objective: Callable[..., Any] | None, before: SessionStarted | None) -> dict[str, str]:
+    """Return the command of the program that trains, as a fact; nothing if a function does.
+
+    Args:
+        objective: The training function; None if it is that of the session before.
+    """
+    if isinstance(objective, Program):
+        return {PROGRAM: _writable(command(objective.command))}
+    if objective is not None or before is None or PROGRAM not in before.facts:
+        return {}
+    return {PROGRAM: before.facts[PROGRAM]}
+
+
+def names_of_parts(engine: Engine, observers: Iterable[Observer]) -> dict[str, str]:
+    """Return the names of the parts that a session brings, which no setting of its study holds."""
+    names = ", ".join(OBSERVERS.name_of(type(each)) for each in observers)
+    return {"engine": ENGINES.name_of(type(engine))} | ({"observers": names} if names else {})
+
+
+def missing_parts(study: StudyReader) -> list[str]:
+    """Return which of the parts that the last session of a study brought are not installed here, one line each."""
+    described: dict[str, str] = {}
+    for event in read_events(study.journal, only=(b"session_started",)):
+        described = event.facts if isinstance(event, SessionStarted) else described
+    observers = described.get("observers", "").split(", ")
+    lines = [ENGINES.missing(described.get("engine", AUTO)), *(OBSERVERS.missing(name) for name in observers if name)]
+    return [line for line in lines if line]
+
+
+def command(arguments: Sequence[str]) -> str:
+    """Return a command line on one line, without programs and what sounds secret."""
+    shown: list[str] = []
+    hides_next = ""
+    for argument in arguments:
+        if hides_next:
+            shown.append(hides_next)
+            hides_next = ""
+        elif argument == "-c":
+            shown.append(argument)
+            hides_next = "..."
+        elif (option := _SECRET.fullmatch(argument)) is not None:
+            shown.append(f"{option[1]}=***" if option[2] else option[1])
+            hides_next = "" if option[2] else "***"
+        else:
+            shown.append(argument)
+    return " ".join(shlex.join(shown).split())[:COMMAND_CHARACTERS]
+
+
+def _writable(text: str) -> str:
+    """Return what can be written of a text. An argument or a processor's name need not be one: that stops no study."""
+    return text.encode("utf-8", "replace").decode()
+
+
+def processor() -> str:
+    """Return the name of this machine's processor."""
+    with suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text(errors="replace").splitlines():
+            name, _, value = line.partition(":")
+            if name.strip() == "model name":
+                return value.strip()
+    return platform.processor() or platform.machine()
+
+
+def _cores() -> str:
+    there, allowed = os.cpu_count() or 0, getattr(os, "sched_getaffinity", None)
+    usable = len(allowed(0)) if allowed else there
+    return str(there) if usable == there else f"{usable} of {there}"
+
+
+def _memory() -> str:
+    try:
+        return f"{os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE') / 2**30:.1f} GiB"
+    except (ValueError, OSError):
+        return ""
+
+
+def _versions() -> list[str]:
+    versions = []
+    for name in LIBRARIES:
+        with suppress(importlib.metadata.PackageNotFoundError):
+            versions.append(f"{name} {importlib.metadata.version(name)}")
+    return versions

@@ -1,0 +1,116 @@
+"""What a study is after, from what its user gives: metrics, modes, weights, constraints, a target."""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ashtune._src.core.checks import check_name, check_number
+from ashtune._src.core.errors import SettingsError
+from ashtune._src.core.jobs import Constraint, Goal, Mode, Objective
+from ashtune._src.core.plaintext import one_line, shown
+
+_BOUND = re.compile(r"\s*(<=|>=)\s*(\S+)\s*")
+
+
+def goal_of(metric: Any, mode: Any, *, weights: Any = None, constraints: Any = None) -> Goal:
+    """Return the goal of a study.
+
+    Args:
+        metric: The name of a metric, or a list of them.
+        mode: "min" or "max"; of several metrics a list, with one for each.
+        weights: By metric how much it counts in the choice of one result, or None.
+        constraints: By metric a bound, as "<= 5", or None.
+    """
+    names, modes = (list(each) if isinstance(each, list | tuple) else [each] for each in (metric, mode))
+    for name in names:
+        check_name("metric", name, "accuracy")
+    if not 0 < len(names) == len(set(names)):
+        raise SettingsError(f"metric={shown(metric)} is empty, or has a name twice; give each metric once")
+    if len(modes) != len(names):
+        raise SettingsError(f"mode={shown(mode)} does not fit the metric {_words(names)}; give 'min' or 'max' for each")
+    objectives = [Objective(name, _mode(name, way)) for name, way in zip(names, modes, strict=True)]
+    return Goal(
+        objectives[0].metric,
+        objectives[0].mode,
+        others=tuple(objectives[1:]),
+        constraints=_constraints(constraints),
+        weights=weights_of(names, weights),
+    )
+
+
+def target_of(goal: Goal, target: Any) -> float | dict[str, float] | None:
+    """Return a target as the journal has it: a number with one metric; with several by their names."""
+    names = [each.metric for each in goal.objectives]
+    if target is None:
+        return None
+    if not isinstance(target, Mapping):
+        if len(names) > 1:
+            raise SettingsError(
+                f"target={shown(target)} is one value for the {len(names)} metrics {_words(names)}; give them by name, "
+                f"as in target={{{names[0]!r}: {shown(target)}}}"
+            )
+        return check_number("target", target, above=-float("inf"))
+    _check_known("target", target, names)
+    numbers = {name: check_number(f"target[{name!r}]", value, above=-float("inf")) for name, value in target.items()}
+    return numbers if len(names) > 1 else numbers[names[0]]
+
+
+def check_one_metric(goal: Goal, option: str, value: object) -> None:
+    """Refuse an option that compares results by one metric, if it is given and the study has more to compare."""
+    if value is not None and not goal.is_plain:
+        raise SettingsError(
+            f"{option}={shown(value)} compares results by one metric without constraints, and the study has {goal}; "
+            "leave it out"
+        )
+
+
+def _mode(metric: str, mode: Any) -> Mode:
+    if not isinstance(mode, str) or mode not in ("min", "max"):
+        raise SettingsError(f"mode={shown(mode)} is neither 'min' nor 'max'; say which way {metric!r} is better")
+    return "min" if mode == "min" else "max"
+
+
+def weights_of(names: Sequence[str], weights: Any) -> tuple[float, ...]:
+    """Return a weight for each metric, 0 for one that is not named; nothing if none was given."""
+    if weights is None:
+        return ()
+    if not isinstance(weights, Mapping) or len(names) == 1:
+        raise SettingsError(f"weights={shown(weights)} is not weights of several metrics; give as in {{'accuracy': 1}}")
+    _check_known("weights", weights, names)
+    numbers = {name: check_number(f"weights[{name!r}]", value, above=-1.0) for name, value in weights.items()}
+    if min(numbers.values()) < 0 or not any(numbers.values()):
+        raise SettingsError(f"weights={shown(weights)}: give numbers of at least 0, and one above")
+    return tuple(numbers.get(name, 0.0) for name in names)
+
+
+def _check_known(what: str, given: Mapping[Any, Any], names: Sequence[str]) -> None:
+    if not given or not all(name in names for name in given):
+        raise SettingsError(f"{what}={shown(given)} does not name metrics of the study; they are {_words(names)}")
+
+
+def _constraints(constraints: Any) -> tuple[Constraint, ...]:
+    if constraints is None:
+        return ()
+    if not isinstance(constraints, Mapping) or not constraints:
+        raise SettingsError(
+            f"constraints={shown(constraints)} is not bounds by metric; give as in constraints={{'latency': '<= 5'}}"
+        )
+    return tuple(_constraint(name, text) for name, text in constraints.items())
+
+
+def _constraint(name: Any, text: Any) -> Constraint:
+    check_name("constraints", name, "latency")
+    parts = _BOUND.fullmatch(text) if isinstance(text, str) else None
+    try:
+        bound = float(parts[2]) if parts else float("nan")
+    except ValueError:
+        bound = float("nan")
+    if parts is None or not abs(bound) < float("inf"):
+        raise SettingsError(
+            f"constraints: {shown(text)} of {name!r} is not a bound; give '<=' or '>=' and a number, as in '<= 5'"
+        )
+    return Constraint(name, "<=" if parts[1] == "<=" else ">=", bound)
+
+
+def _words(names: Sequence[str]) -> str:
+    return one_line(", ".join(map(repr, names)))

@@ -1,0 +1,88 @@
+"""What is allowed and yet probably not meant, in a line each.
+
+Rule: a hint is a guess. It refuses nothing, names what it saw and says what to write if that was not meant.
+"""
+
+from collections.abc import Iterable, Mapping
+
+from ashtune._src.core.events import Event, JobFinished
+from ashtune._src.core.jobs import Goal, TrialId
+from ashtune._src.core.ladder import Ladder
+from ashtune._src.core.plaintext import one_line
+from ashtune._src.reports.plan import too_few_trials
+from ashtune._src.schedulers.protocol import Scheduler
+from ashtune._src.search.grid import Grid
+from ashtune._src.search.protocol import Search
+from ashtune._src.search.random import Sobol
+from ashtune._src.space.space import Space
+
+RATIO = 5
+"""Two floats this many times apart may well be the ends of a range."""
+TRIALS_LOOKED_AT = 200
+LEAST_TRIALS = 10
+LEAST_SHARE = 0.8
+
+
+def of_the_space(space: object) -> list[str]:
+    """Return a hint for each choice of two numbers that looks like a range."""
+    if not isinstance(space, Mapping):
+        return []
+    hints = []
+    for name, value in space.items():
+        match value:
+            case [float(low), float(high)] if (
+                isinstance(value, list) and low < high and (low <= 0 or high >= RATIO * low)
+            ):
+                is_log = low > 0 and high >= RATIO * RATIO * low
+                log, in_json = (', "log"', ', "log": true') if is_log else ("", "")
+                hints.append(
+                    one_line(
+                        f"{name}=[{low!r}, {high!r}] is a choice of two values; a range is ({low!r}, {high!r}{log}), "
+                        f'in a .json file {{"low": {low!r}, "high": {high!r}{in_json}}}'
+                    )
+                )
+            case _:
+                pass
+    return hints
+
+
+def of_the_search(search: Search, space: Space) -> list[str]:
+    """Return a hint if a search does not look at the priors that the space has."""
+    if not space.beliefs or not isinstance(search, Grid | Sobol):
+        return []
+    names = ", ".join(space.beliefs)
+    line = f"search={type(search).__name__.lower()!r} takes no notice of the prior of {names}; give 'random' or 'gp'"
+    return [one_line(line)]
+
+
+def of_the_trials(scheduler: Scheduler, ladder: Ladder, trials: int | None, *, unit: str) -> list[str]:
+    """Return a hint if there are too few trials for one to be trained to the top rung."""
+    expected = None if trials is None else scheduler.build(ladder, trials).expected(trials)
+    return [] if expected is None or expected[-1] else [too_few_trials(ladder.rungs[-1], unit=unit)]
+
+
+def of_the_results(goal: Goal, events: Iterable[Event]) -> list[str]:
+    """Return a hint if the metric, where it is the only one, got worse with training in most of the first trials."""
+    if goal.others:
+        return []
+    first: dict[TrialId, float] = {}
+    last: dict[TrialId, float] = {}
+    for event in events:
+        if isinstance(event, JobFinished):
+            reports = [*(metrics for _, metrics in event.curve), event.metrics]
+            losses = [goal.loss(metrics) for metrics in reports]
+            first.setdefault(event.trial, losses[0])
+            last[event.trial] = losses[-1]
+            if len(last) > TRIALS_LOOKED_AT:
+                break
+    moved = [last[trial] - first[trial] for trial in last if last[trial] != first[trial]]
+    worse = sum(change > 0 for change in moved)
+    if len(moved) < LEAST_TRIALS or worse < LEAST_SHARE * len(moved):
+        return []
+    other = "min" if goal.mode == "max" else "max"
+    return [
+        one_line(
+            f"{goal.metric} got worse with training in {worse} of {len(moved)} trials; if mode={goal.mode!r} is not "
+            f"meant, give mode={other!r}"
+        )
+    ]

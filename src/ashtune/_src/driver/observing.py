@@ -1,0 +1,312 @@
+"""Observers of users: each has a queue and a thread of its own, so that none can hold up the study.
+
+Rule 1: the study never waits for an observer while it runs. At its end each has a bounded time to finish, counted from
+when it has been told the past: it gets all of a long journal if it takes in some of it. Time in which this process was
+suspended does not count.
+Rule 2: an observer that raises, or that is too far behind, is dropped with one line on stderr, and called no more.
+Rule 3: what an observer is told about what happened before this driver is read from the journal, in its thread.
+Rule 4: no observer is called from two threads at once. A second study refuses an observer whose study is still open.
+Where a call of its last study hangs, or two studies begin in the same moment, it is told the second one later.
+"""
+
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from os import PathLike
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any
+
+from ashtune._src.core.errors import SettingsError
+from ashtune._src.core.events import Event, Progress
+from ashtune._src.core.observer import Exporter, ObservedStudy, Observer, SearchFilter
+from ashtune._src.core.orders import Followed
+from ashtune._src.core.parts import Names
+from ashtune._src.core.plaintext import error_line, shown
+from ashtune._src.engines.awake import AwakeClock
+from ashtune._src.reports.csv_log import CsvLog
+from ashtune._src.reports.terminal.text import write
+from ashtune._src.study.controller import Controller
+from ashtune._src.study.disk import Disk
+from ashtune._src.study.journal import JournalReader
+from ashtune._src.study.replay import Replay
+
+FINISH_SECONDS = 10.0
+"""An observer is dropped that has not ended so long after its study, or meanwhile took in nothing of the past."""
+FINISH_SECONDS_COMPLETE = 60.0
+"""The same where the study was complete before: there is nothing else to do."""
+BEGIN_SECONDS = 60.0
+"""One that has not begun so long after the end is dropped. A tracker may import a library, and make a database."""
+POLL_SECONDS = 0.1
+MOST_WAITING = 1_000_000
+"""Events, orders and reports that may wait for one observer: some 500 MB."""
+OBSERVERS: Names[Observer] = Names(
+    "observer",
+    {
+        "csv": CsvLog,
+        "mlflow": "ashtune.integrations.mlflow:MLflowTracker",
+        "optuna": "ashtune.integrations.optuna:OptunaLog",
+        "tensorboard": "ashtune.integrations.tensorboard:TensorBoardTracker",
+        "trackio": "ashtune.integrations.trackio:TrackioTracker",
+        "wandb": "ashtune.integrations.wandb:WandbTracker",
+    },
+    "ashtune.observers",
+)
+"""Those of other libraries are imported when they are made."""
+
+_Call = tuple[str, Any]
+_History = Callable[[int, int], Iterable[Sequence[_Call]]]
+
+_in_use: list["ObserverThread"] = []
+_in_use_lock = threading.Lock()
+
+
+class ObserverThread(Observer):
+    """An observer of a user, told in a thread of its own what happens.
+
+    The thread gets it at each :meth:`tick`: woken for each event it would take the interpreter from the study.
+
+    Args:
+        history: Called with two positions of the journal: it yields what to tell of each event between them, and
+            nothing for each event before, which it has to read too.
+    """
+
+    def __init__(self, observer: Observer, history: _History) -> None:
+        self._observer = observer
+        self._history = history
+        self._filter = SearchFilter()
+        self._name = type(observer).__name__
+        self._batch: list[_Call] = []
+        self._queue: SimpleQueue[list[_Call] | None] = SimpleQueue()
+        self._waiting = 0
+        self._done = 0
+        self._is_dropped = False
+        self._is_over = False  # the study
+        self._past_steps = 0  # the first is that its ``begin`` has returned
+        self._is_past_over = threading.Event()
+        self._before: list[ObserverThread] = []
+        self._thread = threading.Thread(target=self._work, name=f"ashtune-observer-{self._name}", daemon=True)
+        self._start: tuple[ObservedStudy, int] | None = None
+
+    def begin(self, study: ObservedStudy, position: int) -> None:
+        """Start the thread, which begins with what happened before."""
+        self._start = (study, position)
+        with _in_use_lock:
+            self._before = [each for each in _in_use if each._observer is self._observer]
+            _in_use.append(self)
+        try:
+            self._thread.start()
+        except RuntimeError as error:
+            self._leave()
+            self._drop(str(error))
+
+    def tells(self, observer: Observer) -> bool:
+        """Whether this thread tells the observer a study that is still open. After a fork no thread does."""
+        is_told = self._thread.is_alive() and not (self._is_over or self._is_dropped)
+        return is_told and observer is self._observer
+
+    def event(self, event: Event) -> None:
+        """Collect an event."""
+        self._batch.append(("event", event))
+
+    def followed(self, what: Followed) -> None:
+        """Collect what followed from it."""
+        self._batch.append(("followed", what))
+
+    def progress(self, progress: Progress) -> None:
+        """Collect a report."""
+        self._batch.append(("progress", progress))
+
+    def tick(self, now: float) -> None:
+        """Hand all that was collected to the thread."""
+        batch, self._batch = self._batch, []
+        if self._is_dropped:
+            return
+        self._waiting += len(batch)
+        if self._waiting - self._done > MOST_WAITING:
+            self._drop(f"it is {self._waiting - self._done:,} events behind")
+            return
+        batch.append(("tick", now))
+        self._waiting += 1
+        self._queue.put(batch)
+
+    def end(self) -> None:
+        """Hand over the rest: nothing follows."""
+        self._is_over = True
+        if not self._is_dropped:
+            self._queue.put(self._batch)
+        self._queue.put(None)
+
+    def catch_up(self, is_hurried: Callable[[], bool], limit: float) -> None:
+        """Wait until the observer has been told the past, while it takes in some of it and nobody is in a hurry.
+
+        One that takes in nothing for ``limit`` seconds is dropped, and one that has not begun after ``BEGIN_SECONDS``.
+        """
+        steps, awake = 0, AwakeClock(time.monotonic(), BEGIN_SECONDS)
+        while not self._is_past_over.wait(POLL_SECONDS) and not is_hurried():
+            if self._past_steps != steps:
+                steps, awake = self._past_steps, AwakeClock(time.monotonic(), limit)
+            elif awake.is_over(time.monotonic()):
+                what = "taken in nothing of the past for" if steps else "not begun within"
+                self._drop(f"it has {what} {awake.limit:g} s")
+
+    def wait(self) -> None:
+        """Wait for the observer to end, however long it takes."""
+        if self._thread.ident is not None:
+            self._thread.join()
+
+    def finish(self, awake: AwakeClock) -> None:
+        """Wait for the observer to end, until the time is up; then it is dropped."""
+        while self._thread.is_alive() and not awake.is_over(time.monotonic()):
+            self._thread.join(POLL_SECONDS)
+        if self._thread.is_alive() and not self._is_dropped:
+            self._drop(f"it has not ended within {awake.limit:g} s")
+
+    def _work(self) -> None:
+        try:
+            for each in self._before:
+                each.wait()
+            self._before.clear()
+            self._tell_history()
+            self._is_past_over.set()
+            while not self._is_dropped and (batch := self._queue.get()) is not None:
+                self._tell(batch)
+                self._done += len(batch)
+            if not self._is_dropped:
+                self._observer.end()
+        except BaseException as error:  # noqa: BLE001 - whatever a user's observer raises, the study goes on
+            if not self._is_dropped:
+                self._drop(error_line(error))
+        finally:
+            self._leave()
+
+    def _tell(self, batch: Sequence[_Call]) -> None:
+        for name, what in batch:
+            if self._is_dropped:
+                return
+            if self._observer.sees_confirmations or (what := self._filter(what)) is not None:
+                getattr(self._observer, name)(what)
+
+    def _tell_history(self) -> None:
+        assert self._start is not None, "the thread runs from begin on"
+        if self._is_dropped:
+            return
+        study, position = self._start
+        wanted = self._observer.begin(study, position)
+        self._past_steps += 1
+        if wanted is None or wanted >= position:
+            return
+        for batch in self._history(wanted, position):
+            if self._is_dropped:
+                return
+            self._tell(batch)
+            self._past_steps += 1
+
+    def _leave(self) -> None:
+        """Let the observer be called from another thread."""
+        with _in_use_lock:
+            _in_use.remove(self)
+
+    def _drop(self, reason: str) -> None:
+        self._is_dropped = True
+        self._is_past_over.set()
+        write(f"observer {self._name} is dropped, the study goes on: {reason}\n", sys.stderr)
+
+
+def history_of(journal: Path, disk: Disk, new_controller: Callable[[], Controller]) -> _History:
+    """Return what yields the past of a study, to be told to an observer.
+
+    It reads the journal from its first line, since what followed from an event depends on all before: O(events).
+    """
+
+    def past(begin: int, end: int) -> Iterator[Sequence[_Call]]:
+        replay = Replay(new_controller())
+        for batch in JournalReader(journal, disk=disk).read():
+            for event, position in zip(*batch, strict=True):
+                if position >= end:
+                    return
+                followed = replay.feed(event)
+                yield [] if position < begin else [("event", event), *(("followed", what) for what in followed)]
+
+    return past
+
+
+def start_all(
+    observers: Sequence[Observer], study: ObservedStudy, position: int, history: _History
+) -> list[ObserverThread]:
+    """Give each observer a thread, and begin."""
+    threads = [ObserverThread(observer, history) for observer in observers]
+    for thread in threads:
+        thread.begin(study, position)
+    return threads
+
+
+def finish_all(
+    threads: Sequence[ObserverThread],
+    is_hurried: Callable[[], bool] = lambda: False,
+    limit: float | None = None,
+) -> None:
+    """Wait for all observers to end, for ``limit`` seconds together from when they have been told the past.
+
+    Args:
+        is_hurried: Whether the script has to end soon; then there is no time for the past.
+        limit: In seconds, ``FINISH_SECONDS`` by default.
+    """
+    limit = FINISH_SECONDS if limit is None else limit
+    for thread in threads:
+        thread.end()
+    for thread in threads:
+        thread.catch_up(is_hurried, limit)
+    awake = AwakeClock(time.monotonic(), limit)
+    for thread in threads:
+        thread.finish(awake)
+
+
+def check_observers(observers: object) -> tuple[Observer, ...]:
+    """Return the observers that a user gave: each one as it is, or made without arguments by its name.
+
+    The names are "csv" (:class:`~ashtune.observers.CsvLog`), those of trackers, as "mlflow", and those of the entry
+    points of the group ``ashtune.observers``.
+
+    Raises:
+        SettingsError: If it is no list of observers, a name is not known, or one is there twice or told another study.
+        ExtraMissing: If the library of a named one is not installed.
+    """
+    if not isinstance(observers, Sequence) or isinstance(observers, str | bytes):
+        raise SettingsError(f"observers={shown(observers)} is no list; give observers=[CsvLog()]")
+    checked = tuple(_checked(OBSERVERS.make(each) if isinstance(each, str) else each) for each in observers)
+    for place, observer in enumerate(checked):
+        with _in_use_lock:
+            is_in_use = any(each.tells(observer) for each in _in_use)
+        if is_in_use or any(observer is other for other in checked[:place]):
+            raise SettingsError(
+                f"observers holds {shown(observer)} twice, or it is told another study that is still open; give each "
+                "study an observer of its own"
+            )
+    return checked
+
+
+def _checked(observer: object) -> Observer:
+    if not isinstance(observer, Observer):
+        raise SettingsError(
+            f"observers holds {shown(observer)}, which is no observer; derive its class from "
+            "ashtune.observers.Observer, and give an instance"
+        )
+    return observer
+
+
+def exporter_named(name: object, out: str | PathLike[str] | None = None) -> Exporter:
+    """Return a new exporter by one of the names that :func:`check_observers` takes; ``out`` is where the copy goes.
+
+    Raises:
+        SettingsError: If there is none of this name, or what it names is an observer that is no exporter.
+        ExtraMissing: If its library is not installed.
+    """
+    made = OBSERVERS.make(name, *(() if out is None else (out,))) if isinstance(name, str) else None
+    if not isinstance(made, Exporter):
+        raise SettingsError(
+            f"{shown(name)} names no exporter, which is an ashtune.observers.Exporter and keeps a copy; give one "
+            f"of {', '.join(OBSERVERS.names)}"
+        )
+    return made

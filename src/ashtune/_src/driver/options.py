@@ -1,0 +1,315 @@
+"""The options of a study. Each is defined once: its type, its default, its check and how it is read.
+
+The commands take them as ``--name``, with help from the docstrings. ``tune``, ``open_study`` and ``Study.resume`` take
+the frequent ones as arguments, the others in values, which :func:`flat` takes apart: ``stop=Stop(...)``,
+``engine=Local(...)``, ``scheduler=Ash(...)``. Those for the engine stand in
+:class:`~ashtune.engines.RunOptions`.
+"""
+
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from typing import Annotated, Any, TypedDict, cast
+
+import msgspec
+
+from ashtune._src.core import parse
+from ashtune._src.core.checks import (
+    MOST_SEED,
+    check_confirm,
+    check_flag,
+    check_number,
+    check_size,
+    check_unit,
+    check_whole,
+)
+from ashtune._src.core.confirm import Confirm
+from ashtune._src.core.enough import NotWorthIt
+from ashtune._src.core.errors import SettingsError
+from ashtune._src.core.ladder import Ladder, Reduction
+from ashtune._src.core.observer import Observer
+from ashtune._src.core.options import COUNT, TIME, Option, several
+from ashtune._src.core.plaintext import shown
+from ashtune._src.driver.enough import check_enough, read_enough
+from ashtune._src.engines.options import Local, RunOptions
+from ashtune._src.engines.protocol import AUTO, Engine
+from ashtune._src.schedulers.adaptive import AdaptiveAsh
+from ashtune._src.schedulers.ash import Ash
+from ashtune._src.schedulers.protocol import Scheduler
+from ashtune._src.schedulers.registry import SCHEDULERS
+from ashtune._src.search.protocol import Search
+from ashtune._src.study.folders import check_directory
+
+MAX_FAILURES = 20
+"""Of a session's first trials. Where half of the configurations fail, one study in a million stops for that."""
+
+
+class Halving(TypedDict, total=False):
+    """halving."""
+
+    max_resource: Annotated[int | None, Option(parse=int, metavar="N")]
+    min_resource: Annotated[int | str | None, Option(parse=parse.min_resource, metavar="N")]
+    reduction_factor: Annotated[Reduction | None, Option(parse=parse.reduction_factor, metavar="N")]
+    rungs: Annotated[
+        Sequence[int] | None,
+        Option(parse=parse.whole_numbers, metavar="LIST", forms="as 1,5,20"),
+    ]
+    resource: Annotated[str, Option(default="epoch", check=check_unit, parse=str, metavar="UNIT")]
+    scheduler: Annotated[str | Scheduler, Option(default="ash", parse=str, metavar="NAME")]
+
+
+class Searching(TypedDict, total=False):
+    """search."""
+
+    search: Annotated[str | Search | None, Option(parse=str, metavar="NAME")]
+    valid: Annotated[Callable[[dict[str, Any]], Any] | None, Option()]
+    enqueue: Annotated[Iterable[Mapping[str, Any]], Option(default=())]
+    warm_start: Annotated[Any, Option(parse=str, metavar="PATH")]
+    seed: Annotated[
+        int, Option(default=0, check=partial(check_whole, at_least=0, at_most=MOST_SEED), parse=int, metavar="N")
+    ]
+
+
+class Preferring(TypedDict, total=False):
+    """preferences."""
+
+    weights: Annotated[
+        Mapping[str, float] | None,
+        Option(
+            help="With several metrics, how much each counts in ``study.best``, by name; without them that is the knee "
+            "of the front.",
+            parse=parse.numbers_by_name,
+            metavar="LIST",
+            forms="as accuracy=0.7,latency=0.3",
+        ),
+    ]
+    constraints: Annotated[
+        Mapping[str, str] | None, Option(parse=parse.bounds, metavar="LIST", forms="as 'latency<=5'")
+    ]
+
+
+class Ending(TypedDict, total=False):
+    """ending. What is not given stays as the study had it before."""
+
+    trials: Annotated[int | None, Option(**COUNT)]
+    time_limit: Annotated[float | str | None, Option(**TIME)]
+    total_resource: Annotated[int | None, Option(**COUNT)]
+    target: Annotated[float | dict[str, float] | None, Option(parse=parse.target, metavar="VALUE")]
+    patience: Annotated[int | None, Option(**COUNT)]
+    stop_when: Annotated[
+        str | NotWorthIt | None,
+        Option(check=check_enough, parse=read_enough, metavar="RULE", forms="as not_worth_it:gain=0.001:per=30m"),
+    ]
+    confirm: Annotated[
+        int | Confirm | None,
+        Option(check=check_confirm, parse=parse.confirm, metavar="K", forms="as 5, or 5x3 for three seeds each"),
+    ]
+    max_failures: Annotated[int | None, Option(**COUNT)]
+
+
+class EngineOption(TypedDict, total=False):
+    """Where the workers come from."""
+
+    engine: Annotated[str | Engine, Option(default=AUTO, parse=str, metavar="NAME")]
+
+
+class WorkerOptions(EngineOption, RunOptions, total=False):
+    """running."""
+
+
+def _check_observers(_: str, value: Any) -> Any:
+    from ashtune._src.driver.observing import check_observers
+
+    return check_observers(value)
+
+
+class Watching(TypedDict, total=False):
+    """watching."""
+
+    observers: Annotated[
+        Sequence[Observer | str], Option(default=(), check=_check_observers, parse=parse.names, metavar="NAMES")
+    ]
+    watch: Annotated[
+        bool,
+        Option(
+            help="Show a live page of the study, by ``ashtune watch`` in a process of its own, and print its address; "
+            "it ends with the process that started it.",
+            default=False,
+            check=check_flag,
+        ),
+    ]
+
+
+class Controlling(TypedDict, total=False):
+    """control."""
+
+    control: Annotated[
+        bool,
+        Option(
+            help="Let all who have the live page pause and stop the study, add trials, change the number "
+            "of workers and enqueue configurations; it implies ``watch``.",
+            default=False,
+            check=check_flag,
+        ),
+    ]
+
+
+class SessionOptions(Ending, WorkerOptions, Watching, Controlling, total=False):
+    """What every session on a study takes."""
+
+
+class ResumeOptions(SessionOptions, total=False):
+    """What ``Study.resume`` takes."""
+
+    max_resource: Annotated[int | None, Option(parse=int, metavar="N")]
+
+
+class Storage(TypedDict, total=False):
+    """storage."""
+
+    checkpoint_limit: Annotated[int | str | None, Option(check=check_size, parse=parse.size, metavar="SIZE")]
+    directory: Annotated[
+        str | os.PathLike[str] | None, Option(check=lambda _, value: check_directory(value), parse=str, metavar="DIR")
+    ]
+    accept_changes: Annotated[bool, Option(default=False, check=check_flag)]
+
+
+class TuneOptions(Halving, Searching, Preferring, SessionOptions, Storage, total=False):
+    """What ``tune`` takes."""
+
+
+def scheduler_alone(name: str, value: Any) -> Scheduler:
+    """Return a scheduler that was given, where the rungs are given beside it.
+
+    Raises:
+        SettingsError: If there is no such scheduler, or it holds rungs.
+    """
+    scheduler = SCHEDULERS.part(value)
+    if scheduler != scheduler.without_rungs():
+        raise SettingsError(f"{name}={shown(value)} holds rungs, which are given beside it here; leave them out")
+    return scheduler
+
+
+class WhatIfOptions(TypedDict, total=False):
+    """choices."""
+
+    workers: Annotated[
+        int | Sequence[int] | None,
+        Option(check=several(check_whole), parse=parse.whole_numbers, metavar="LIST", forms="as 1,8,64"),
+    ]
+    reduction_factor: Annotated[
+        Reduction | Sequence[Reduction] | None,
+        Option(check=several(lambda _, value: value), parse=parse.factors, metavar="LIST", forms="as 2,3,4"),
+    ]
+    scheduler: Annotated[
+        str | Scheduler | Sequence[str | Scheduler] | None,
+        Option(check=several(scheduler_alone), parse=parse.names, metavar="LIST", forms="as ash,sh"),
+    ]
+    trials: Annotated[int | None, Option(check=partial(check_whole, at_least=0), parse=int, metavar="N")]
+    deadline: Annotated[float | str | None, Option(**TIME)]
+    budget: Annotated[
+        float | None,
+        Option(check=check_number, parse=float, metavar="HOURS"),
+    ]
+    cores_per_worker: Annotated[int | None, Option(check=check_whole, parse=int, metavar="N")]
+    draws: Annotated[int | None, Option(check=partial(check_whole, at_least=0), parse=int, metavar="N")]
+    seed: Annotated[int, Option(default=0, check=partial(check_whole, at_least=0), parse=int, metavar="N")]
+
+
+class Stop(msgspec.Struct, frozen=True, kw_only=True):
+    """The rare rules by which a search ends.
+
+    Args:
+        total_resource: Resource, all trials together, after which it stops.
+        patience: Results at the top rung in a row, failures included, that bring no better one: then the search ends.
+        stop_when: "not_worth_it": the search ends when an hour of results at the top rung gains less than the noise; or
+            ``ashtune.NotWorthIt(gain=0.001, per="1h")``.
+        max_failures: The study stops if this many trials of a session fail before any has a result: 20, or as before.
+
+    Example:
+        >>> def train(trial):
+        ...     for epoch in trial.epochs():
+        ...         trial.report(loss=1 / epoch)
+        >>> study = tune(
+        ...     train, {"x": (0.0, 1.0)}, metric="loss", mode="min", max_resource=2, quiet=True, stop=Stop(patience=3),
+        ... )
+        >>> study.stopped
+        'patience=3: 3 results at the top rung brought no better one'
+    """
+
+    total_resource: int | None = None
+    patience: int | None = None
+    stop_when: str | NotWorthIt | None = None
+    max_failures: int | None = None
+
+
+def flat(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return arguments by the names of the options, with those that are held by stop, engine, scheduler and metric.
+
+    Raises:
+        SettingsError: If an option is given twice, or ``stop`` is no :class:`Stop`.
+    """
+    options = {name: value for name, value in given.items() if name != "stop"}
+    if not isinstance(stop := given.get("stop"), Stop | None):
+        raise SettingsError(f"stop={shown(stop)} holds no rules; give them as in stop=ashtune.Stop(patience=20)")
+    for place, kind in (("stop", Stop), ("engine", Local), ("scheduler", Scheduler)):
+        value = given.get(place)
+        if not isinstance(value, kind):
+            continue
+        for name in Scheduler.__struct_fields__ if kind is Scheduler else value.__struct_fields__:
+            held = getattr(value, name)
+            if held is not None and options.get(name) is not None:
+                raise SettingsError(
+                    f"{name}={shown(options[name])} and {place}={type(value).__name__}({name}={shown(held)}) are both "
+                    "given; give one of them"
+                )
+            if held is not None:
+                options[name] = held
+        match value:
+            case Local():
+                options["engine"] = value.name
+            case Scheduler():
+                options["scheduler"] = value.without_rungs()
+    if isinstance(metric := given.get("metric"), Mapping):
+        options |= {"metric": list(metric), "weights": metric}
+    if given.get("watch") == "control":
+        options |= {"watch": True, "control": True}
+    return options
+
+
+def will_end(options: Ending) -> bool:
+    """Whether a study that goes well will end because of its options."""
+    return any(options[name] is not None for name in ("trials", "time_limit", "total_resource", "target", "patience"))
+
+
+def chosen_halving(options: Halving) -> tuple[Scheduler, Ladder]:
+    """Return the scheduler and the rungs: the scheduler's own where the user names no lowest one.
+
+    Raises:
+        SettingsError: If the resources do not fit together, or there is no such scheduler.
+    """
+    scheduler = scheduler_alone("scheduler", options["scheduler"])
+    rungs, low, high = options["rungs"], options["min_resource"], options["max_resource"]
+    factor = options["reduction_factor"]
+    if rungs is not None:
+        if high is not None:
+            raise SettingsError(
+                f"rungs={shown(rungs)} and max_resource={shown(high)} were both given; give one of them"
+            )
+        return scheduler, Ladder.explicit(rungs)
+    if high is None:
+        raise SettingsError(
+            f"max_resource is missing: the most {options['resource']}s one trial may get; give max_resource=64"
+        )
+    if factor is None:
+        factor = scheduler.default_reduction_factor
+    if isinstance(low, str) and low == "auto":
+        if scheduler != Ash() and not isinstance(scheduler, AdaptiveAsh):
+            raise SettingsError(
+                'min_resource="auto" is for the scheduler "ash" without options; give a number with '
+                f"{shown(options['scheduler'])}"
+            )
+        scheduler, low = AdaptiveAsh(), None
+    if low is None and scheduler.least_share is not None:
+        return scheduler.where_rungs_are_chosen(), Ladder.from_above(high, factor, scheduler.least_share)
+    return scheduler, Ladder(1 if low is None else cast("int", low), high, factor)

@@ -1,0 +1,172 @@
+"""A proposer in a process of its own, so that a model computes beside the driver and not in its interpreter.
+
+Rule 1: the driver keeps every message to the proposer, in msgpack, some 600 bytes a trial. A process that has died is
+started anew and gets all of them; one that dies twice over the same proposal is given up.
+Rule 2: the process ends with the driver, however the driver ends, and gets no Ctrl-C.
+Rule 3: what the model prints goes nowhere, as the driver's terminal shows the study.
+"""
+
+import os
+import pickle
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from ashtune._src.core.errors import StudyError
+from ashtune._src.core.jobs import Job, Result
+from ashtune._src.core.plaintext import error_line
+from ashtune._src.engines.resources import THREAD_VARIABLES
+from ashtune._src.engines.worker.serve import die_with_parent
+from ashtune._src.processes.child import AnsweringChild, serve
+from ashtune._src.processes.frames import FrameWriter
+from ashtune._src.search.protocol import Proposal, Proposer, Search
+from ashtune._src.search.registry import SEARCHES
+from ashtune._src.space.space import Space
+
+MODULE = "ashtune._src.driver.proposer_process"
+
+
+class ProposerSetup(msgspec.Struct, frozen=True, tag=True):
+    """The first message to the process: what its proposer is made of."""
+
+    search: dict[str, Any]
+    space: dict[str, Any]
+    seed: int
+    max_resource: int
+    path: list[str]
+    parent: int
+    valid: bytes = b""
+
+
+class JobBegan(msgspec.Struct, frozen=True, tag=True):
+    """A job began."""
+
+    job: Job
+    configuration: dict[str, Any]
+
+
+class ResultCame(msgspec.Struct, frozen=True, tag=True, omit_defaults=True):
+    """A job came to a result, or one is known from before the study."""
+
+    result: Result
+    configuration: dict[str, Any]
+    is_from_before: bool = False
+
+
+class ProposalRequest(msgspec.Struct, frozen=True, tag=True):
+    """A configuration is wanted for a trial; the answer is a :class:`ProposerAnswer`."""
+
+    trial: int
+
+
+class ProposerAnswer(msgspec.Struct, frozen=True):
+    """What the proposer returned, or the error that it raised, in one line."""
+
+    proposal: Proposal | None = None
+    error: str = ""
+
+
+class ProposerProcess(Proposer):
+    """The driver's side."""
+
+    def __init__(self, search: Search, space: Space, seed: int, max_resource: int) -> None:
+        path = [entry for entry in sys.path if isinstance(entry, str)]
+        valid = b""
+        if space.rules.valid is not None:
+            from ashtune._src.pickles.pickler import dumps
+
+            valid = dumps(space.rules.valid)
+        setup = ProposerSetup(SEARCHES.record(search), space.to_record(), seed, max_resource, path, os.getpid(), valid)
+        self._write = FrameWriter()
+        self._history = bytearray(self._write.frame(setup))
+        self._sent = 0  # bytes of it, to the process that runs
+        self._process = AnsweringChild(MODULE, dict.fromkeys(THREAD_VARIABLES, "1"))
+
+    def started(self, job: Job, configuration: Mapping[str, object]) -> None:
+        """Keep it for the process."""
+        self._history += self._write.frame(JobBegan(job, dict(configuration)))
+
+    def observe(self, result: Result, configuration: Mapping[str, object]) -> None:
+        """Keep it for the process."""
+        self._history += self._write.frame(ResultCame(result, dict(configuration)))
+
+    def know(self, result: Result, configuration: Mapping[str, object]) -> None:
+        """Keep it for the process."""
+        self._history += self._write.frame(ResultCame(result, dict(configuration), is_from_before=True))
+
+    def propose(self, trial: int) -> Proposal | None:
+        """Ask the process; start it first, or anew.
+
+        Raises:
+            StudyError: If its proposer raised, now or over an earlier message, or it died twice.
+        """
+
+        def unsent(is_new: bool) -> bytes:
+            begin, self._sent = 0 if is_new else self._sent, len(self._history)
+            return bytes(self._history[begin:]) + self._write.frame(ProposalRequest(trial))
+
+        for _ in range(2):
+            if (body := self._process.ask(unsent)) is not None:
+                answer = msgspec.msgpack.decode(body, type=ProposerAnswer)
+                if answer.error:
+                    raise StudyError(answer.error)
+                return answer.proposal
+            if self._process.is_closed:
+                return None
+        raise StudyError("its process died twice while it made one proposal")
+
+    def close(self) -> None:
+        """End the process; a proposal under way is lost."""
+        self._process.close()
+
+
+Message = ProposerSetup | JobBegan | ResultCame | ProposalRequest
+
+
+def main() -> None:
+    """Serve the driver until it closes the pipe."""
+    server = _ProposerServer()
+    serve(lambda body: server.take(msgspec.msgpack.decode(body, type=Message)))
+
+
+class _ProposerServer:
+    """The process's side. Once anything of the proposer has raised, that error is every answer."""
+
+    def __init__(self) -> None:
+        self._write = FrameWriter()
+        self._error = ""
+
+    def _set_up(self, setup: ProposerSetup) -> None:
+        die_with_parent(setup.parent)
+        sys.path += [entry for entry in setup.path if entry not in sys.path]
+        self._space = Space.from_record(setup.space, pickle.loads(setup.valid) if setup.valid else None)
+        proposer = SEARCHES.read(setup.search).proposer(self._space, setup.seed, setup.max_resource)
+        assert proposer is not None
+        self._proposer = proposer
+
+    def take(self, message: Message) -> bytes:
+        """Take in a message; return the frame of its answer, nothing if it needs none."""
+        if not self._error:
+            try:
+                return self._pass_on(message)
+            except Exception as error:  # noqa: BLE001 - whatever a model raises
+                self._error = error_line(error)
+        return self._write.frame(ProposerAnswer(error=self._error)) if isinstance(message, ProposalRequest) else b""
+
+    def _pass_on(self, message: Message) -> bytes:
+        match message:
+            case ProposerSetup():
+                self._set_up(message)
+            case JobBegan(job, configuration):
+                self._proposer.started(job, configuration)
+            case ResultCame(result, configuration, is_from_before):
+                hear = self._proposer.know if is_from_before else self._proposer.observe
+                hear(result, configuration)
+            case ProposalRequest(trial):
+                proposal = self._proposer.propose(trial)
+                if proposal is not None:  # in plain values, as numbers of numpy cannot be sent
+                    proposal = Proposal(self._space.check(proposal.configuration), proposal.origin)
+                return self._write.frame(ProposerAnswer(proposal))
+        return b""

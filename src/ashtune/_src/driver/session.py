@@ -1,0 +1,549 @@
+"""A session: a study's directory opened by a driver, replayed, driven on, and closed.
+
+Both a new study and a resumed one come through here; a new one merely has no events yet.
+"""
+
+import math
+import os
+import shutil
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, NoReturn
+
+import msgspec
+
+from ashtune._src.analysis.loading import Outcome, StudyInfo
+from ashtune._src.analysis.tally import Tally
+from ashtune._src.core import process
+from ashtune._src.core.errors import NoResultError, StudyError
+from ashtune._src.core.events import ConfigurationEnqueued, Event, SessionStarted, TrialStarted, WorkerJoined
+from ashtune._src.core.jobs import WorkerId
+from ashtune._src.core.ladder import Ladder
+from ashtune._src.core.numbers import plural
+from ashtune._src.core.observer import Observer
+from ashtune._src.core.orders import Followed
+from ashtune._src.core.plaintext import visible
+from ashtune._src.core.version import __version__
+from ashtune._src.driver.control import Control, Page, page_of
+from ashtune._src.driver.enough import Enough, check_enough
+from ashtune._src.driver.environment import environment, names_of_parts, program_of
+from ashtune._src.driver.observing import (
+    FINISH_SECONDS_COMPLETE,
+    ObserverThread,
+    check_observers,
+    finish_all,
+    history_of,
+    start_all,
+)
+from ashtune._src.driver.options import MAX_FAILURES, SessionOptions
+from ashtune._src.driver.proposer_process import ProposerProcess
+from ashtune._src.engines.loop import Drive
+from ashtune._src.engines.protocol import Brief, Engine, Workers
+from ashtune._src.engines.registry import worker_count
+from ashtune._src.engines.stop import GRACE_SECONDS, SLURM_ENDS, TRY_AGAIN, StopSwitch, time_in_slurm
+from ashtune._src.reports.tables import why_no_result
+from ashtune._src.reports.terminal.live import display_for, in_a_notebook
+from ashtune._src.reports.terminal.text import show, write
+from ashtune._src.search.protocol import Proposer, Search
+from ashtune._src.search.registry import learns
+from ashtune._src.space.rules import Valid
+from ashtune._src.space.space import Space
+from ashtune._src.study import journal as journals
+from ashtune._src.study import objective_file as objectives
+from ashtune._src.study.checkpoints import Checkpoints
+from ashtune._src.study.commands import CommandFolder
+from ashtune._src.study.configurations import Configurations
+from ashtune._src.study.disk import DISK, Disk
+from ashtune._src.study.factory import (
+    build_configurations,
+    build_controller,
+    caution_of,
+    observed_study,
+    scheduler_view,
+)
+from ashtune._src.study.journal import ladder_in_force
+from ashtune._src.study.journal_writer import Journal
+from ashtune._src.study.replay import replay
+from ashtune._src.training.fused.protocol import PROGRAMS_FOLDER
+from ashtune._src.training.messages import Setup
+from ashtune._src.training.versions import changes
+
+
+def open_engine(engine: Engine, brief: Brief) -> Workers:
+    """Return the workers of a session. The programs that an earlier one compiled may be stale: they go."""
+    shutil.rmtree(Path(brief.setup.study, PROGRAMS_FOLDER), ignore_errors=True)
+    return engine.open(brief)
+
+
+LIMITS = ("trials", "total_resource", "target", "patience", "stop_when", "confirm", "max_failures")
+"""Options of a session that stay as the session before had them."""
+
+
+class Surroundings(msgspec.Struct, frozen=True):
+    """What a session needs of the world around it: clock in seconds since 1970, disk, engine; a test gives another."""
+
+    disk: Disk = DISK
+    unix_time: Callable[[], float] = time.time
+    environment: Callable[[], dict[str, str]] = environment
+    open_journal: Callable[[Path], Journal] = Journal
+    open_engine: Callable[[Engine, Brief], Workers] = open_engine
+    open_proposer: Callable[[Search, Space, int, int], Proposer] = ProposerProcess
+
+
+THIS_MACHINE = Surroundings()
+
+
+class Session:
+    """One driver's work on a study, whose lock the caller holds.
+
+    Args:
+        directory: The study's directory, with a journal and the training function in it.
+        engine: Where the workers come from.
+        ladder: The rungs from now on, if there are to be more above.
+        version: Of the training function, if one was given: see ``training/versions.py``.
+        objective: The training function, if one was given; else it is in the directory.
+        valid: Says which configurations are valid, if that was given; else it is in the directory, if there is one.
+
+    Raises:
+        JournalError: If there is no journal, or it cannot be replayed.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        options: SessionOptions,
+        engine: Engine,
+        ladder: Ladder | None = None,
+        *,
+        surroundings: Surroundings = THIS_MACHINE,
+        version: dict[str, str] | None = None,
+        objective: Callable[..., Any] | None = None,
+        valid: Valid | None = None,
+    ) -> None:
+        self._directory = directory.resolve()  # a training function or notebook may change the folder
+        self._shown = str(directory)
+        self._options = options
+        self._engine = engine
+        self._objective = objective
+        self._surroundings = surroundings
+        self._checkpoints = Checkpoints(self._directory, surroundings.disk)
+        self._settings = journals.read_settings(directory / journals.NAME, surroundings.disk)
+        settings = self._settings
+        if settings.valid and valid is None:
+            valid = objectives.read_valid(directory)
+        self._configurations = build_configurations(settings, valid)
+        proposals = self._configurations.proposals
+        self._proposals = () if proposals is None else (proposals,)
+        self._controller = build_controller(settings)
+        self._ladder_before = ladder_in_force(directory / journals.NAME, surroundings.disk)
+        self._ladder = ladder or self._ladder_before
+        self._tally = Tally(self._ladder, settings.goal)
+        self._version = version
+        self._observers = check_observers(options["observers"])
+        self._past = _Past(self._configurations)
+        self._enough = Enough(settings.goal, self._ladder.top)
+        self._caution = caution_of(settings)
+        self._last_time = 0.0
+        self._process = process.pid
+
+    def run(self) -> None:
+        """Drive the study to its end, or until it is stopped.
+
+        Raises:
+            NoResultError: If the study has ended and no trial has a result.
+            KeyboardInterrupt: After an orderly stop by Ctrl-C (the signal is raised again).
+            SystemExit: With status 75 when the batch system's signal or the end of its time stopped the
+                study, which is kept and can be resumed.
+        """
+        self._page()  # it starts meanwhile
+        session, followed = self._begin()
+        has_work = self._controller.is_open
+        if has_work:
+            stop, quiet = self._stop_switch(session.time), self._options["quiet"]
+            with self._listening() as inbox, stop, self._at_work(session, stop, inbox, quiet=quiet) as drive:
+                drive.run(session, followed)
+            self._after_work()  # Ctrl-C is the user's again
+        else:
+            stop = StopSwitch()
+            self._say_where()
+            self._tell_the_past()
+        if not stop.signals:
+            self._refuse_to_end_with_nothing()
+        if self._tally.best is None and self._tally.failures.total:
+            write(f"no trial has a result yet; {why_no_result(self._tally)}\n", sys.stderr)
+        is_cut_short = not self._controller.is_complete and self._controller.stopping == SLURM_ENDS
+        if session.rungs and self._controller.is_complete and not self._options["quiet"]:
+            self._say_if_nobody_went_on()
+        if self._controller.is_complete:
+            self._say_it_is_complete(has_trained=has_work)
+        elif not self._options["quiet"]:
+            self._say_how_to_go_on(is_whole=bool(stop.signals) or is_cut_short)
+        if stop.signals and not (self._controller.is_complete and stop.signals[0] == signal.SIGUSR1):
+            self._obey(stop.signals[0])
+        if is_cut_short:
+            self._exit(TRY_AGAIN)
+
+    def _refuse_to_end_with_nothing(self) -> None:
+        """Raise an error if the study has ended by itself, and nothing but failures came of it."""
+        tally, controller = self._tally, self._controller
+        if tally.best is not None or not (controller.is_complete or controller.gave_up):
+            return
+        how = "ended" if controller.is_complete else f"stopped as {controller.stopping}"
+        raise NoResultError(
+            f"{self._shown} {how} without a result: {why_no_result(tally)}; `ashtune report {self._shown}` shows "
+            "where; mend that, then tune again: the study begins anew",
+            self._shown,
+        )
+
+    def _obey(self, number: int) -> None:
+        """End the script as the signal wants; among ranks without dying by it, which would look like a crash."""
+        if number == signal.SIGUSR1:
+            self._exit(TRY_AGAIN)
+        if number == signal.SIGTERM and self._engine.must_exit:
+            self._exit(128 + number)
+        signal.raise_signal(number)
+
+    def _exit(self, status: int) -> NoReturn:
+        self._engine.leave(status)
+        raise SystemExit(status)
+
+    def _say_it_is_complete(self, *, has_trained: bool) -> None:
+        """Say who proposed trials, where the study is kept and what to type next."""
+        if self._options["quiet"] or (has_trained and in_a_notebook()):  # there the frame that stays says so
+            return
+        tally = self._tally
+        what = "" if has_trained else "; nothing was trained"
+        if tally.origins:
+            what += f"; {plural(tally.started, 'trial')}: {tally.origins}"
+        if (space := self._configurations.space) is not None and space.rules.refused:
+            what += f"; {space.rules.refused:,} of {plural(space.rules.asked, 'draw')} were not valid"
+        where = f"kept in {self._shown}; `ashtune report {self._shown}` shows what was found"
+        write(f"complete{what}; {where}\n", sys.stderr)
+
+    def _say_how_to_go_on(self, *, is_whole: bool) -> None:
+        """Print the command that resumes; after a signal, when no caller will, all that was found."""
+        stopped = self._controller.stopping
+        if is_whole:
+            from ashtune._src.reports.report import summary
+            from ashtune._src.reports.sections import ReportedStudy
+
+            outcome, info = Outcome(is_complete=False, stopped=stopped), self._study_info(0, None)
+            study = ReportedStudy(self._settings, self._ladder, info, tally=self._tally, outcome=outcome)
+            show(summary(study), sys.stderr)
+        else:
+            write(f"stopped: {stopped}; go on with: ashtune resume {self._shown}\n", sys.stderr)
+
+    def _say_if_nobody_went_on(self) -> None:
+        """Say why nothing was trained to the rungs that this session added, if so."""
+        number, rungs = self._ladder_before.top, self._tally.rungs
+        if any(rung.trained for rung in rungs[number + 1 :]):
+            return
+        finished, share = rungs[number].trained, self._ladder.kept[number]
+        sys.stderr.write(
+            f"nothing goes on from {rungs[number].resource:,}: {plural(finished, 'trial')} came that far, of which the "
+            f"best {share} may go on; more trials bring more there, as in trials={2 * max(1, self._tally.started)}\n"
+        )
+
+    def _begin(self) -> tuple[SessionStarted, list[Followed]]:
+        """Replay the journal; return this session's first event, and what follows from it.
+
+        The controller takes the event before it is written, as what it refuses must not be in the journal. A study that
+        is complete, and of which no more is wanted, stays so.
+        """
+        self._replay()
+        session = self._first_event()
+        if not (self._controller.is_complete and self._is_no_more_than_before(session)):
+            return session, self._controller.handle(session)
+        # A driver that was killed at its very end may have left something to delete.
+        if self._checkpoints.has_unwanted(self._controller.checkpoints.resources()):
+            with suppress(StudyError), self._open_journal():
+                pass
+        return session, []
+
+    def _replay(self) -> None:
+        path, disk = self._directory / journals.NAME, self._surroundings.disk
+        self._last_time = replay(
+            path, self._controller, [self._past, *self._proposals, self._tally, self._enough], disk
+        )
+
+    def _first_event(self) -> SessionStarted:
+        options, before = self._options, self._tally.session
+        given: dict[str, Any] = dict(options)
+        limits = {name: getattr(before, name, None) if given[name] is None else given[name] for name in LIMITS}
+        if limits["stop_when"] is not None:  # of an earlier session it is what a journal says
+            self._enough.wanted = check_enough("stop_when", limits["stop_when"])
+        if before is None and limits["max_failures"] is None:
+            limits["max_failures"] = MAX_FAILURES
+        if (configurations := self._settings.configurations) is not None:
+            limits["trials"] = min(limits["trials"] or configurations, configurations)
+        unix_time = self._surroundings.unix_time()
+        rungs, kept = ((), ()) if self._ladder == self._ladder_before else self._ladder.to_record()
+        return SessionStarted(
+            time=round(max(self._last_time, unix_time - self._settings.created), 6),
+            unix_time=unix_time,
+            version=__version__,
+            host=socket.gethostname(),
+            pid=os.getpid(),
+            **limits,
+            facts=self._surroundings.environment()
+            | program_of(self._objective, before)
+            | names_of_parts(self._engine, self._observers),
+            rungs=rungs,
+            kept=kept,
+            objective=self._version or self._past.version,
+            control=options["control"],
+        )
+
+    def _is_no_more_than_before(self, session: SessionStarted) -> bool:
+        before = self._tally.session
+        if before is None or before.trials is None or session.trials is None:
+            return False
+        if session.rungs or session.confirm != before.confirm:
+            return False
+        return session.trials <= before.trials and not changes(self._past.version, session.objective)
+
+    @contextmanager
+    def open(self) -> Iterator[Drive | None]:
+        """Open the study for a loop of the caller's own, which takes turns itself, and close it behind.
+
+        Nobody listens to signals, and only a notebook shows anything: the process is the caller's.
+
+        Yields:
+            What takes the turns; None where the study is complete, or a limit that it has reached leaves nothing to do.
+        """
+        session, followed = self._begin()
+        if not self._controller.is_open:
+            self._tell_the_past()
+            yield None
+            return
+        quiet = self._options["quiet"] or not in_a_notebook()
+        with self._at_work(session, self._stop_switch(session.time), quiet=quiet) as drive:
+            drive.begin(session, followed)
+            yield drive
+        self._after_work()
+
+    @contextmanager
+    def _at_work(
+        self, session: SessionStarted, stop: StopSwitch, inbox: CommandFolder | None = None, *, quiet: bool
+    ) -> Iterator[Drive]:
+        """Open all that a session works with, and close it in the order that loses nothing."""
+        options, surroundings = self._options, self._surroundings
+        count = worker_count(self._engine, options["workers"], session.trials)
+        trials = None if options["control"] else session.trials  # there may be more
+        deadline = None if math.isinf(stop.ends_at) else stop.ends_at
+        self._say_where()
+        display = display_for(self._tally, self._study_info(count, deadline), quiet=quiet)
+        with self._open_journal() as journal, display, self._proposing(count, trials):
+            workers = surroundings.open_engine(self._engine, self._brief(count, trials, session.time))
+            threads = self._start_observers(journal.position)
+            drive = Drive(
+                self._controller,
+                workers,
+                journal,
+                self._configurations,
+                stop=stop,
+                observers=[self._tally, self._enough, *self._proposals, display, *threads],
+                requests=None if inbox is None else self._control(inbox, workers, count),
+            )
+            try:
+                yield drive
+            finally:
+                if self._is_own_process:
+                    try:
+                        is_safe = journal.sync()  # before the last checkpoints are deleted, which follows from it
+                        workers.close(deletes=is_safe)
+                    finally:
+                        finish_all(threads, lambda: bool(stop.signals) or self._controller.stopping == SLURM_ENDS)
+
+    def _brief(self, workers: int, trials: int | None, began: float) -> Brief:
+        """Return what the engine must know; ``trials`` is how many the session has, None for no end."""
+        settings, options = self._settings, self._options
+        setup = Setup(
+            WorkerId(self._past.workers),
+            str(self._directory / objectives.NAME),
+            settings.goal,
+            str(self._directory),
+            settings.seed,
+            [entry for entry in sys.path if isinstance(entry, str) and visible(entry) == entry],
+            profile=options["profile"],
+            places=0 if trials is None else -(-trials // workers),  # no worker asks for more than its part
+            max_resource=self._ladder.rungs[-1],
+        )
+        return Brief(
+            setup=setup,
+            configurations=self._configurations,
+            created=settings.created,
+            options=options,
+            workers=workers,
+            began=began,
+            objective=self._objective,
+        )
+
+    @property
+    def _is_own_process(self) -> bool:
+        """Whether this is the process that began the session, and not a fork of it, from a loop of the user's own.
+
+        Workers, observers and the process of the search are not a fork's, which could wait for them for ever.
+        """
+        return process.pid == self._process
+
+    def _after_work(self) -> None:
+        """Do what can be done once the journal is closed, as no one trains any more."""
+        if (best := self._tally.best) is not None:
+            self._checkpoints.settle(best.trial, best.resource)  # no one may train it again
+            limit, kept = self._settings.checkpoint_limit, self._controller.checkpoints
+            if limit is not None and self._tally.saves and best.trial not in kept and not self._options["quiet"]:
+                _complain(
+                    f"checkpoint_limit={limit} left no room for the model of the best trial, {best.trial}; "
+                    f"study.train({best.trial}, {best.resource}) trains it again"
+                )
+        if self._options["profile"]:
+            from ashtune._src.reports.profile import write_flame_graph
+
+            write_flame_graph(self._directory)
+
+    @contextmanager
+    def _open_journal(self) -> Iterator[Journal]:
+        """Open the journal for writing, and delete the checkpoints that an earlier driver left.
+
+        In this order: an opened journal is on the disk as it was read. Before, a power loss could take back the very
+        events for which a checkpoint is no longer wanted, and its trial would begin again.
+        """
+        with self._surroundings.open_journal(self._directory / journals.NAME) as journal:
+            self._checkpoints.sweep(self._controller.checkpoints.resources())
+            yield journal
+
+    def _say_where(self) -> None:
+        """Say where the live page is, if one is wanted."""
+        if (page := self._page()) is not None:
+            page.say_where()
+
+    def _page(self) -> Page | None:
+        watch, control = self._options["watch"], self._options["control"]
+        return page_of(self._directory, control=control) if watch or control else None
+
+    @contextmanager
+    def _listening(self) -> Iterator[CommandFolder | None]:
+        """Take commands, if the user asked for it."""
+        if not self._options["control"]:
+            yield None
+            return
+        inbox = CommandFolder(self._directory)
+        try:
+            yield inbox
+        finally:
+            if self._is_own_process:
+                inbox.close()
+
+    def _control(self, inbox: CommandFolder, workers: Workers, count: int) -> Control:
+        return Control(
+            inbox,
+            settings=self._settings,
+            tally=self._tally,
+            configurations=self._configurations,
+            controller=self._controller,
+            workers=workers,
+            count=count,
+            complain=_complain,
+        )
+
+    @contextmanager
+    def _proposing(self, workers: int, trials: int | None) -> Iterator[None]:
+        """Have new configurations proposed, if the search is one that does."""
+        for proposals in self._proposals:
+            proposals.start(
+                self._configurations,
+                workers=workers,
+                trials=trials,
+                max_resource=self._ladder.rungs[-1],
+                complain=_complain,
+                open_apart=self._surroundings.open_proposer,
+            )
+        try:
+            yield
+        finally:
+            if self._is_own_process:
+                for proposals in self._proposals:
+                    proposals.close()
+
+    def _tell_the_past(self) -> None:
+        """Tell the user's observers the past of a study in which nothing is to be done: they have time for it."""
+        if self._observers:
+            threads = self._start_observers((self._directory / journals.NAME).stat().st_size)
+            finish_all(threads, limit=FINISH_SECONDS_COMPLETE)
+
+    def _start_observers(self, position: int) -> list[ObserverThread]:
+        """Begin to tell the user's observers; what lies before ``position`` in the journal is the past."""
+        if not self._observers:
+            return []
+        settings, journal = self._settings, self._directory / journals.NAME
+        study = observed_study(settings, self._ladder, self._directory)
+        history = history_of(journal, self._surroundings.disk, lambda: build_controller(settings))
+        return start_all(self._observers, study, position, history)
+
+    def _stop_switch(self, now: float) -> StopSwitch:
+        """Return what ends the search at the time limit given, and all of it before the batch system does."""
+        given = self._options["time_limit"]
+        assert not isinstance(given, str), "it was checked"
+        own = math.inf if given is None else given
+        limit, pause = time_in_slurm(os.environ, self._surroundings.unix_time()) or (math.inf, math.inf)
+        return StopSwitch(
+            now + limit,
+            grace=pause if limit < own else min(GRACE_SECONDS, pause),
+            at_deadline=SLURM_ENDS,
+            search_until=now + own,
+            enough=self._enough.reason,
+        )
+
+    def _study_info(self, workers: int, deadline: float | None) -> StudyInfo:
+        settings = self._settings
+        return StudyInfo(
+            name=settings.name,
+            scheduler=scheduler_view(settings, self._ladder),
+            learns=learns(settings.search),
+            directory=self._shown,
+            configuration=self._configurations.__getitem__,
+            checkpoint_bytes=lambda: self._controller.checkpoints.total_bytes,
+            notes=self._notes,
+            workers=workers,
+            unit=settings.resource,
+            deadline=deadline,
+        )
+
+    def _notes(self) -> str:
+        """What the scheduler and the search say of themselves."""
+        return "; ".join(filter(None, [self._controller.notes(), self._caution]))
+
+
+def _complain(line: str) -> None:
+    write(f"{line}\n", sys.stderr)
+
+
+class _Past(Observer):
+    """What a session takes over from those before it, besides what the tally counts.
+
+    ``version`` is that of the training function; ``workers`` the number above those of all workers so far.
+    """
+
+    def __init__(self, configurations: Configurations) -> None:
+        self._configurations = configurations
+        self.version: dict[str, str] = {}
+        self.workers = 0
+
+    def event(self, event: Event) -> None:
+        match event:
+            case TrialStarted():
+                self._configurations.put(event.trial, event.configuration, event.confirms, event.origin)
+            case ConfigurationEnqueued(configuration=configuration):
+                self._configurations.enqueue(configuration)
+            case WorkerJoined(worker=worker):
+                self.workers = max(self.workers, worker + 1)
+            case SessionStarted(objective=objective):
+                self.version = objective or self.version
+            case _:
+                pass

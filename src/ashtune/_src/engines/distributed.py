@@ -1,0 +1,338 @@
+"""The driver's side of workers that are reached by messages, over any transport.
+
+A *peer* hosts one worker at a time: a rank of an MPI job, a thread, a process of some cluster. A :class:`Link` brings
+messages to peers and back, and that is what an engine over another transport has to write.
+
+Rule 1: the driver never waits for one peer. Orders go out without waiting; what has come is taken in all at once.
+Rule 2: a peer that dies costs the job it had, which is given to another. The trial is to blame only if it was trained
+in the peer itself and not in a process beside it.
+Rule 3: nothing more is taken from a peer that was given up, however much of it is still on its way.
+"""
+
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+import msgspec
+
+from ashtune._src.core.errors import ObjectiveError, StudyError
+from ashtune._src.core.events import Event, JobFinished, JobPaused, Progress, TrialReleased, WorkerJoined, WorkerLost
+from ashtune._src.core.jobs import TrialId, WorkerId
+from ashtune._src.core.orders import Discard, Order, Pause, Release, Train
+from ashtune._src.engines.awake import AwakeClock
+from ashtune._src.engines.checkpoint_store import CheckpointStore, DeferredDeletions, SharedDirectory
+from ashtune._src.engines.workload import Collector, WorkerMessage, Workload, assignment_of
+from ashtune._src.study.configurations import Configurations
+from ashtune._src.study.disk import folder_of_a_study
+from ashtune._src.training.messages import Assignment, Broken
+
+LIVENESS_CHECK_SECONDS = 0.5
+CLOSING_SECONDS = 10.0
+CLOSING_SLEEP = 0.01
+NOBODY_LEFT = "no worker is left to train; what was found is kept: start again to go on"
+
+
+class Closed(msgspec.Struct, frozen=True, tag_field="event", tag="closed"):
+    """The peer has left the study; nothing of it runs there any more."""
+
+
+class Unable(msgspec.Struct, frozen=True, tag_field="event", tag="unable"):
+    """The peer cannot train any more, in this study: no worker can be started there, or none survives."""
+
+    reason: str
+
+
+class Malformed(msgspec.Struct, frozen=True):
+    """Something came that cannot be read; its peer is lost."""
+
+    reason: str
+
+
+Content = WorkerMessage | Unable | Closed | Malformed | None
+"""What a peer sends; None for a mere sign of life."""
+
+
+class Link(Protocol):
+    """How the driver reaches its peers. No call waits for one of them."""
+
+    transport: str
+    """What to call the transport, as "MPI"."""
+
+    @property
+    def failed(self) -> set[int]:
+        """The peers of which the transport itself knows that they are dead."""
+
+    def name(self, peer: int) -> str:
+        """Return what to call a peer, as in "rank 3"."""
+
+    def receive(self) -> Sequence[tuple[int, Content]]:
+        """Return what has come, with its peer: oldest first of each of them, nothing if nothing has."""
+
+    def may_join(self, peer: int, worker: WorkerId) -> bool:
+        """Whether a worker of this number can be one of this peer's."""
+
+    def send(self, peer: int, message: Assignment | Release | Pause) -> None:
+        """Have a message sent with the next :meth:`flush`."""
+
+    def flush(self) -> None:
+        """Send what waits to be sent."""
+
+    def rest(self, seconds: float, *, after_events: bool = False) -> None:
+        """Wait for some seconds at most, until something may have come."""
+
+    def close(self, peer: int) -> None:
+        """Ask a peer to leave the study: it answers with :class:`Closed`."""
+
+    def give_up(self, peer: int) -> None:
+        """Expect nothing more of a peer. Should it live after all, it has to leave."""
+
+
+class Peer:
+    """What the driver knows of a peer: when it was heard last, its worker, and what that has in hand."""
+
+    def __init__(self, heard: float, workload: Workload) -> None:
+        self.heard = heard
+        self.worker: WorkerId | None = None
+        self.workload = workload
+        self.is_unable = False
+
+
+class DistributedWorkers:
+    """The workers of some peers.
+
+    Args:
+        peers: Those that are asked to take part; others may be added later.
+        silence_allowed: Seconds without a message after which a peer is given up; None for those that cannot die.
+        is_isolated: Whether the peers train in processes beside themselves.
+        began: The time at the start of this session, in seconds since the study began.
+        store: Where the checkpoints are; by default in the study's directory, which all peers see.
+
+    Raises:
+        StudyError: If there is no peer; from :meth:`wait` too, when the last one that can train is lost.
+    """
+
+    def __init__(
+        self,
+        link: Link,
+        study: Path,
+        configurations: Configurations,
+        peers: Sequence[int],
+        *,
+        silence_allowed: float | None = None,
+        is_isolated: bool = True,
+        began: float = 0.0,
+        store: CheckpointStore | None = None,
+    ) -> None:
+        self._link = link
+        self._configurations = configurations
+        self._silence_allowed = silence_allowed
+        self._is_isolated = is_isolated
+        self._store = store or SharedDirectory(study)
+        self._clock_offset = began - time.monotonic()
+        self._moment = began
+        self._collector = Collector(study / "logs")
+        self._deletions = DeferredDeletions(self._delete, self.now)
+        self._next_liveness_check = began
+        self._suspects: set[TrialId] = set()  # see Workload
+        self._peer_of: dict[WorkerId, int] = {}
+        self._joined: set[WorkerId] = set()
+        self._why_unable = ""
+        self._early: list[Event] = []  # events that did not come from a peer
+        self._awake = AwakeClock(time.monotonic())
+        self._peers = {peer: Peer(0.0, Workload(self._suspects)) for peer in peers}
+        if not self._peers:
+            raise StudyError(NOBODY_LEFT)
+        folder_of_a_study(study / "logs")
+
+    def now(self) -> float:
+        """Return the seconds since the study began."""
+        return round(time.monotonic() + self._clock_offset, 6)
+
+    def add(self, peer: int) -> None:
+        """Another peer takes part from now on: its worker may join."""
+        self._peers[peer] = Peer(self._awake.seconds, Workload(self._suspects))
+
+    def remove(self, peer: int, reason: str) -> None:
+        """A peer takes part no longer: its worker is lost, and its job goes to another."""
+        self._moment = self.now()
+        self._lose(peer, reason, self._early, is_asked=True)
+
+    def wait(self, until: float) -> Sequence[Event]:
+        """Return what has come from the peers, or nothing at the given time."""
+        if self._collector.fatal_error is not None:
+            raise self._collector.fatal_error
+        link = self._link
+        link.flush()
+        events, self._early = self._early, []
+        while True:
+            arrived = link.receive()
+            self._moment = now = self.now()
+            for peer, content in arrived:
+                self._take(peer, content, events)
+            if now >= self._next_liveness_check:
+                self._next_liveness_check = now + LIVENESS_CHECK_SECONDS
+                self._check_liveness(events)
+            if events:
+                link.rest(0.0, after_events=True)
+                return events
+            if now >= until or self._collector.fatal_error is not None:
+                return events
+            if self._deletions.is_due:
+                self._deletions.carry_out_one()
+            elif not arrived:
+                link.rest(until - now)
+            link.flush()
+
+    def carry_out(self, order: Order) -> None:
+        """Put an order where the next flush finds it, or delete checkpoints."""
+        if isinstance(order, Discard):
+            self._deletions.add(order)
+            return
+        peer = self._peer_of.get(order.worker)
+        if peer is None:
+            return  # it died a moment ago, and the event says so
+        workload = self._peers[peer].workload
+        if isinstance(order, Train):
+            if not order.start:
+                self._deletions.carry_out_of(order.trial)
+            alone = workload.take(order)
+            if order.start and not order.in_place:
+                self._store.get(peer, order.trial, order.start)
+            self._link.send(peer, assignment_of(order, self._configurations, alone=alone))
+        else:
+            workload.obey(order)
+            self._link.send(peer, order)
+
+    def progress(self) -> Sequence[Progress]:
+        """Return the reports between rungs since the last call."""
+        return self._collector.progress()
+
+    def close(self, *, deletes: bool = True) -> None:
+        """Have all peers leave the study; those that do not within some seconds are given up."""
+        link = self._link
+        if deletes:
+            self._deletions.carry_out_all()
+        for peer in self._peers:
+            link.close(peer)
+        deadline = time.monotonic() + CLOSING_SECONDS
+        while self._peers and time.monotonic() < deadline:
+            link.flush()
+            arrived = link.receive()
+            for peer, content in arrived:
+                self._take(peer, content, [])
+            for peer in link.failed & self._peers.keys():
+                del self._peers[peer]
+            if self._peers and not arrived:
+                link.rest(CLOSING_SLEEP)
+        for number in sorted(self._peers):
+            _write(f"{link.name(number)} does not leave the study; it is given up for lost")
+            link.give_up(number)
+
+    def _take(self, number: int, content: Content, events: list[Event]) -> None:
+        peer = self._peers.get(number)
+        if peer is None:
+            return  # given up for lost
+        peer.heard = self._awake.seconds
+        match content:
+            case None:
+                pass
+            case Closed():
+                self._forget_worker(peer)
+                del self._peers[number]
+            case Unable(reason=reason):
+                self._lose_worker(peer, reason, events)
+                self._go_on_without(peer, reason)
+            case Malformed(reason=reason):
+                self._lose(number, f"it sent what does not fit: {reason}", events)
+            case _:
+                if complaint := self._complaint(number, peer, content):
+                    self._lose(number, f"it sent what does not fit: {complaint}", events)
+                    return
+                message = self._as_kept(number, content)
+                self._note(number, peer, message)
+                events += self._collector.collect([message], self._moment)
+
+    def _complaint(self, number: int, peer: Peer, message: WorkerMessage) -> str:
+        """Say why a message cannot be one of this peer's worker; nothing if it can."""
+        if isinstance(message, WorkerJoined) and peer.worker is None:
+            is_its_own = message.worker not in self._joined and self._link.may_join(number, message.worker)
+            return "" if is_its_own else f"worker {message.worker} joins"
+        if message.worker != peer.worker:
+            is_before_joining = peer.worker is None and isinstance(message, Broken | WorkerLost)
+            return "" if is_before_joining else f"it speaks as worker {message.worker}"
+        return peer.workload.complaint(message)
+
+    def _as_kept(self, peer: int, message: WorkerMessage) -> WorkerMessage:
+        """Return a message without a checkpoint that could not be kept."""
+        match message:
+            case JobFinished(checkpoint=int()) | JobPaused(checkpoint=int()) | TrialReleased(checkpoint=int()):
+                if why := self._store.put(peer, message.trial, message.resource):
+                    return msgspec.structs.replace(message, checkpoint=None, problem=f"checkpoint not saved: {why}")
+            case _:
+                pass
+        return message
+
+    def _note(self, number: int, peer: Peer, message: WorkerMessage) -> None:
+        """Note what a message says about its peer."""
+        match message:
+            case WorkerJoined(worker=worker):
+                self._joined.add(worker)
+                self._peer_of[worker] = number
+                peer.worker = worker
+            case WorkerLost():
+                self._forget_worker(peer)
+            case _:
+                peer.workload.note(message)
+
+    def _forget_worker(self, peer: Peer) -> None:
+        """A peer has no worker any more."""
+        if peer.worker is not None:
+            del self._peer_of[peer.worker]
+            peer.workload.lose()
+            peer.worker, peer.workload = None, Workload(self._suspects)
+
+    def _delete(self, order: Discard) -> None:
+        self._store.discard(order.trial, order.resource, self._peers)
+
+    def _check_liveness(self, events: list[Event]) -> None:
+        """Give up the peers that the transport says are dead, or that have been silent for too long."""
+        if (allowed := self._silence_allowed) is not None:
+            now = self._awake.look(time.monotonic())
+            for number in [number for number, peer in self._peers.items() if now - peer.heard > allowed]:
+                self._lose(number, f"silent for {allowed:g} s", events)
+        for number in sorted(self._link.failed & self._peers.keys()):
+            self._lose(number, f"{self._link.transport} says that it is dead", events)
+        if not events and all(peer.is_unable for peer in self._peers.values()):
+            why = f"{self._why_unable}; " if self._why_unable else ""
+            raise self._collector.fatal_error or StudyError(f"{why}{NOBODY_LEFT}")
+
+    def _go_on_without(self, peer: Peer, reason: str) -> None:
+        """A peer cannot train any more; the others go on."""
+        peer.is_unable = True
+        self._why_unable = reason
+        if all(each.is_unable for each in self._peers.values()):
+            self._collector.fatal_error = self._collector.fatal_error or ObjectiveError(reason)
+        else:
+            _write(f"{reason}; the others go on")
+
+    def _lose(self, number: int, why: str, events: list[Event], *, is_asked: bool = False) -> None:
+        """A peer is gone; ``is_asked`` if that was wanted, so that no trial is to blame."""
+        self._link.give_up(number)
+        if (peer := self._peers.pop(number, None)) is not None:
+            self._lose_worker(peer, f"{self._link.name(number)} is lost: {why}", events, is_asked=is_asked)
+
+    def _lose_worker(self, peer: Peer, reason: str, events: list[Event], *, is_asked: bool = False) -> None:
+        """The worker of a peer is gone, if there is one."""
+        if (worker := peer.worker) is None:
+            return
+        job = None if self._is_isolated or is_asked else peer.workload.to_blame
+        self._forget_worker(peer)
+        trial, rung = (None, 0) if job is None else (job.trial, job.rung)
+        events.append(WorkerLost(time=self._moment, worker=worker, reason=reason, trial=trial, rung=rung))
+
+
+def _write(text: str) -> None:
+    sys.stderr.write(f"{text}\n")
+    sys.stderr.flush()

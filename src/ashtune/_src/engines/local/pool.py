@@ -1,0 +1,352 @@
+"""Worker processes on this machine: what each of them is at, what they say, and how they end. The dead are replaced.
+
+The driver itself holds them (``local/workers.py``), or a rank of an MPI job that relays for one (``mpi/rank.py``).
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import msgspec
+
+from ashtune._src.core.errors import EngineError, ObjectiveError
+from ashtune._src.core.events import (
+    JobFailed,
+    JobFinished,
+    JobPaused,
+    TrialReleased,
+    TrialWithdrawn,
+    WorkerJoined,
+    WorkerLost,
+)
+from ashtune._src.core.jobs import TrialId, WorkerId
+from ashtune._src.core.orders import Pause, Release
+from ashtune._src.engines.awake import AwakeClock
+from ashtune._src.engines.local.process import SHUTDOWN_SECONDS, Host, WorkerProcess
+from ashtune._src.engines.workload import WorkerMessage, Workload
+from ashtune._src.processes.frames import FrameReader, FrameWriter
+from ashtune._src.training.messages import Assignment, Broken, FromWorker, Setup
+
+FAILED_STARTS_ALLOWED = 2
+LIVENESS_CHECK_SECONDS = 0.2
+MESSAGE_SECONDS = 10.0
+"""How long a message may take from its first byte to its last one."""
+START_SECONDS = 600.0
+"""How long a worker may take to load the training function, as ranks may to find each other."""
+
+
+class Worker:
+    """One worker: its process, what has come from it, and since when it has been at what, by the awake clock."""
+
+    def __init__(
+        self, process: WorkerProcess, environment: Mapping[str, str], place: int, workload: Workload, now: float
+    ) -> None:
+        self.number = process.worker
+        self.process = process
+        self.environment = environment
+        self.place = place
+        self.workload = workload
+        self.reader = FrameReader()
+        self.has_joined = False
+        self.starting_since: float | None = now
+        self.training_since: float | None = None
+        self.saving_since: float | None = None
+        self.is_leaving = False
+        """Whether there are to be fewer workers, and it is dismissed when its job is over."""
+        self.message_since: float | None = None
+
+
+class ProcessPool:
+    """Places, each with a worker process; there are as many as environments, until :meth:`resize` changes that.
+
+    Args:
+        setup: What every worker is told first; its number is filled in.
+        numbers: The numbers of the workers, one after another; none comes twice.
+        environments: For each place, what its worker's environment has besides the driver's own.
+        trial_timeout: Seconds that one job may take before its worker is killed and its trial fails.
+
+    Raises:
+        OSError: If no process can be started; from :meth:`wait` too, as those that die are replaced.
+    """
+
+    def __init__(
+        self,
+        setup: Setup,
+        logs: Path,
+        *,
+        numbers: Iterator[int],
+        environments: Sequence[Mapping[str, str]],
+        trial_timeout: float | None = None,
+        host: Host | None = None,
+    ) -> None:
+        self._setup = setup
+        self._logs = logs
+        self._numbers = numbers
+        self._timeout = trial_timeout
+        self._host = host or Host()
+        self._writer = FrameWriter()
+        self._decoder = msgspec.msgpack.Decoder(FromWorker)
+        self._workers: dict[WorkerId, Worker] = {}
+        self._suspects: set[TrialId] = set()  # see Workload
+        self._failed_starts = 0
+        self._in_vain = 0  # workers that died with several jobs in hand since a job has ended
+        self._places = len(environments)
+        self.fatal_error: ObjectiveError | None = None
+        """Why no more workers are started, once several have died before their first job."""
+        self._awake = AwakeClock(self._host.now())
+        self._has_leavers = False
+        self._dismissed: list[tuple[WorkerProcess, float]] = []  # each leaves by itself, up to a moment
+        self._last_liveness_check = 0.0
+        try:
+            for place, environment in enumerate(environments):
+                self._start_worker(environment, place)
+        except OSError:
+            self.close()
+            raise
+
+    @property
+    def are_busy(self) -> bool:
+        """Whether any of them has a job or is saving."""
+        return any(w.training_since is not None or w.saving_since is not None for w in self._workers.values())
+
+    @property
+    def have_news(self) -> bool:
+        """Whether any of them has sent something that was not read yet."""
+        return bool(self._host.ready(0))
+
+    @property
+    def pids(self) -> list[int]:
+        """The processes' numbers."""
+        return [worker.process.pid for worker in self._workers.values()]
+
+    def send(self, number: WorkerId, message: Assignment | Release | Pause) -> None:
+        """Send a message to a worker. One that died a moment ago gets none: what comes next says so."""
+        worker = self._workers.get(number)
+        if worker is None:
+            return
+        if isinstance(message, Assignment):
+            if worker.workload.take(message):
+                message = msgspec.structs.replace(message, alone=True)
+            if worker.training_since is None:
+                worker.training_since = self._awake.seconds
+        else:
+            worker.workload.obey(message)
+            if isinstance(message, Release):
+                worker.saving_since = self._awake.seconds
+        self._host.send(worker.process, self._writer.frame(message))
+
+    def wait(self, seconds: float) -> list[WorkerMessage]:
+        """Wait until a worker has sent something, for some seconds at most; return it oldest first."""
+        ready = self._host.ready(seconds)
+        self._awake.look(self._host.now(), slept=seconds)
+        messages: list[WorkerMessage] = []
+        for process in ready:
+            if (worker := self._workers.get(process.worker)) is not None:
+                messages += self._listen(worker)
+        if self._has_leavers:
+            messages += self._dismiss_the_idle()
+        if self._awake.seconds - self._last_liveness_check >= LIVENESS_CHECK_SECONDS:
+            self._last_liveness_check = self._awake.seconds
+            messages += self._check_liveness()
+        return messages
+
+    @property
+    def train_together(self) -> bool:
+        """Whether any of them trains several jobs together."""
+        return any(worker.workload.trains_together for worker in self._workers.values())
+
+    def resize(self, environments: Sequence[Mapping[str, str]]) -> None:
+        """Have as many places as environments from now on.
+
+        The youngest are dismissed: the idle at once, the others when they have done with their jobs.
+
+        Raises:
+            OSError: If no more processes can be started; those that were are there.
+        """
+        self._places = len(environments)
+        workers = sorted(self._workers.values(), key=lambda each: (each.workload.is_free, each.number))
+        for place, worker in enumerate(workers):
+            worker.is_leaving = place >= self._places
+        self._has_leavers = len(workers) > self._places
+        taken = {worker.place for worker in workers}
+        free = [place for place in range(self._places) if place not in taken]
+        for place in free[: max(0, self._places - len(workers))]:
+            self._start_worker(environments[place], place)
+
+    def close(self) -> None:
+        """Shut the idle down, kill the busy, leave no process behind."""
+        for worker in self._workers.values():
+            worker.process.hang_up()
+            if worker.training_since is not None or not worker.has_joined:
+                worker.process.kill()
+        deadline = self._host.now() + SHUTDOWN_SECONDS
+        for process in (*(worker.process for worker in self._workers.values()), *dict(self._dismissed)):
+            process.end(max(0.0, deadline - self._host.now()))
+        self._workers.clear()
+        self._dismissed.clear()
+
+    def _start_worker(self, environment: Mapping[str, str], place: int) -> None:
+        number = WorkerId(next(self._numbers))
+        process = self._host.start(number, self._logs, environment)
+        self._workers[number] = Worker(process, environment, place, Workload(self._suspects), self._awake.seconds)
+        self._host.send(process, self._writer.frame(msgspec.structs.replace(self._setup, worker=number)))
+
+    def _listen(self, worker: Worker) -> list[WorkerMessage]:
+        """Read what a worker has sent. One whose message does not fit is lost."""
+        messages: list[WorkerMessage] = []
+        try:
+            for body in (bodies := worker.reader.take(worker.process.read())):
+                message = self._decoder.decode(body)
+                if complaint := self._complaint(worker, message):
+                    raise EngineError(complaint)
+                messages.append(message)
+                self._note(worker, message)
+                if worker.is_leaving and _ends_a_job(message):
+                    return [*messages, self._dismiss(worker)]
+        except EOFError:
+            return messages + self._lose(worker)
+        except (EngineError, msgspec.MsgspecError) as error:
+            worker.process.kill()
+            return messages + self._lose(worker, f"sent what does not fit: {error}")
+        if bodies or not worker.reader.is_in_a_message:
+            worker.message_since = None
+        if worker.reader.is_in_a_message and worker.message_since is None:
+            worker.message_since = self._awake.seconds
+        return messages
+
+    def _complaint(self, worker: Worker, message: FromWorker) -> str:
+        """Say why a message cannot be this worker's; nothing if it can."""
+        if message.worker != worker.number:
+            return f"it speaks as worker {message.worker}"
+        if isinstance(message, WorkerJoined) and not worker.has_joined:
+            return ""
+        if not worker.has_joined and not isinstance(message, Broken):
+            return "it speaks before it has joined"
+        return worker.workload.complaint(message)
+
+    def _note(self, worker: Worker, message: FromWorker) -> None:
+        """Note what a message says about its worker."""
+        worker.workload.note(message)
+        match message:
+            case JobFinished() | JobPaused() | JobFailed() | TrialWithdrawn() | Broken():
+                self._in_vain = 0
+                self._begin_next(worker)
+            case WorkerJoined():
+                worker.has_joined, worker.starting_since = True, None
+                self._failed_starts = 0
+            case TrialReleased():
+                worker.saving_since = None
+                self._begin_next(worker)
+            case _:
+                pass
+
+    def _begin_next(self, worker: Worker) -> None:
+        """The time of the job that has waited longest begins now, if there is one."""
+        worker.training_since = self._awake.seconds if worker.workload else None
+
+    def _check_liveness(self) -> list[WorkerMessage]:
+        """Look after all workers: who has died, and who takes too long, by the awake clock."""
+        messages: list[WorkerMessage] = []
+        self._see_off_the_dismissed()
+        for worker in list(self._workers.values()):
+            if worker.process.is_dead:
+                messages += self._read_to_the_end(worker)
+            else:
+                messages += self._overdue(worker)
+        return messages
+
+    def _read_to_the_end(self, worker: Worker) -> list[WorkerMessage]:
+        """A worker has died and its connection is open, held by a child of its own: hear it out, strike it off."""
+        messages: list[WorkerMessage] = []
+        while worker.number in self._workers and worker.process.has_more:
+            messages += self._listen(worker)
+        if worker.number in self._workers:
+            messages += self._lose(worker)
+        return messages
+
+    def _overdue(self, worker: Worker) -> list[WorkerMessage]:
+        """Kill a worker that takes too long: to start, for its job, to release a trial, for a message."""
+        now = self._awake.seconds
+        if worker.message_since is not None:
+            if now <= worker.message_since + MESSAGE_SECONDS:
+                return []  # its result may be under way
+            worker.process.kill()
+            return self._lose(worker, f"sent a part of a message and nothing more for {MESSAGE_SECONDS:g} s")
+        if worker.starting_since is not None and now > worker.starting_since + START_SECONDS:
+            worker.process.kill()
+            return self._lose(worker, f"did not start within {START_SECONDS:g} s")
+        if self._timeout is None:
+            return []
+        is_saving = worker.saving_since is not None and now > worker.saving_since + self._timeout
+        is_training = worker.training_since is not None and now > worker.training_since + self._timeout
+        if not (is_saving or is_training):
+            return []
+        worker.process.kill()
+        is_fatal = worker.saving_since is None
+        reason = f"over its trial_timeout of {self._timeout:g} s" + ("" if is_fatal else " while saving")
+        return self._lose(worker, reason, is_fatal=is_fatal)
+
+    def _fill_place(self, worker: Worker) -> None:
+        """Let another worker take the place of one that is gone, if there are too few now."""
+        if sum(not each.is_leaving for each in self._workers.values()) < self._places:
+            self._start_worker(worker.environment, worker.place)
+
+    def _dismiss_the_idle(self) -> list[WorkerMessage]:
+        """Dismiss those that are too many and have nothing in hand."""
+        leavers = [worker for worker in self._workers.values() if worker.is_leaving]
+        self._has_leavers = bool(leavers)
+        return [self._dismiss(worker) for worker in leavers if worker.workload.is_free]
+
+    def _dismiss(self, worker: Worker) -> WorkerMessage:
+        """Let a worker leave. What it was given a moment ago is given to others."""
+        self._host.forget(worker.process)
+        del self._workers[worker.number]
+        worker.process.hang_up()
+        self._dismissed.append((worker.process, self._awake.seconds + SHUTDOWN_SECONDS))
+        self._fill_place(worker)
+        return WorkerLost(time=0, worker=worker.number, reason="dismissed, as fewer were wanted", is_dismissed=True)
+
+    def _see_off_the_dismissed(self) -> None:
+        """Look after those that are to leave by themselves, and end those that do not."""
+        staying = []
+        for process, until in self._dismissed:
+            if process.is_dead or self._awake.seconds > until:
+                process.end(0.0)
+            else:
+                staying.append((process, until))
+        self._dismissed = staying
+
+    def _lose(self, worker: Worker, reason: str = "", *, is_fatal: bool = False) -> list[WorkerMessage]:
+        """A worker is gone; another takes its place. Jobs that it trained together are trained alone from now on."""
+        self._host.forget(worker.process)
+        del self._workers[worker.number]
+        how = worker.process.end()
+        workload = worker.workload
+        workload.lose()
+        job = None if worker.saving_since is not None else workload.to_blame
+        messages: list[WorkerMessage] = [
+            WorkerLost(
+                time=0,
+                worker=worker.number,
+                reason=reason or how,
+                trial=job.trial if job else None,
+                rung=job.rung if job else 0,
+                is_fatal=is_fatal and job is not None,
+                last_words=worker.process.last_words() if job else "",
+            )
+        ]
+        self._failed_starts += not worker.has_joined
+        self._in_vain += bool(workload.suspects) and job is None
+        if self._failed_starts > FAILED_STARTS_ALLOWED:
+            self.fatal_error = ObjectiveError(f"workers end before their first job ({how}); see {worker.process.log}")
+        elif self._in_vain > FAILED_STARTS_ALLOWED + 2 * self._places:
+            self.fatal_error = ObjectiveError(f"workers end before any job does ({how}); see {worker.process.log}")
+        else:
+            self._fill_place(worker)
+        return messages
+
+
+def _ends_a_job(message: FromWorker) -> bool:
+    """Whether a worker has nothing in hand any more that is worth waiting for."""
+    if isinstance(message, JobFinished):
+        return not message.held
+    return isinstance(message, JobPaused | JobFailed | TrialWithdrawn | TrialReleased)

@@ -1,0 +1,156 @@
+"""One local worker process with its guardian, as the driver holds it."""
+
+import os
+import select
+import signal
+import socket
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from ashtune._src.core.jobs import WorkerId
+from ashtune._src.core.process import variables_set_aside
+from ashtune._src.engines.stop import SIGNALS
+from ashtune._src.engines.worker import guardian
+from ashtune._src.processes.child import ChildProcess, module_command, module_environment
+from ashtune._src.processes.frames import read_some
+from ashtune._src.study.disk import DISK, append_to, folder_of_a_study
+
+SHUTDOWN_SECONDS = 2.0
+LAST_WORDS_BYTES = 1 << 16
+SEND_AGAIN_SECONDS = 0.05
+
+
+class WorkerProcess(ChildProcess):
+    """A child process in a session of its own, so that Ctrl-C reaches the driver alone.
+
+    On Linux the child is the worker's guardian and the worker is the child's child; elsewhere it is the worker.
+    """
+
+    def __init__(self, worker: WorkerId, log: Path, environment: Mapping[str, str]) -> None:
+        self.worker = worker
+        self.log = log
+        self._socket, theirs = socket.socketpair()
+        with append_to(log) as output, theirs, _hold_back_signals():
+            super().__init__(
+                module_command(guardian.MODULE, theirs.fileno(), os.getpid()),
+                {**module_environment(), **environment, **variables_set_aside(), "PYTHONUNBUFFERED": "1"},
+                stdout=output,
+                stderr=output,
+                pass_fds=[theirs.fileno()],
+            )
+        self._socket.setblocking(False)
+        self._unsent = bytearray()
+        self.file = self._socket.fileno()
+
+    @property
+    def has_more(self) -> bool:
+        """Whether there is something to read from it."""
+        poll = select.poll()  # select() itself refuses file descriptors above 1,023
+        poll.register(self.file, select.POLLIN)
+        return bool(poll.poll(0))
+
+    def send(self, frame: bytes) -> bool:
+        """Send a frame after what is left of those before it; return whether the worker has taken all.
+
+        A suspended worker takes nothing after a while. One that is gone is noticed when it is read from.
+        """
+        sent = 0
+        try:
+            if not self._unsent and (sent := os.write(self.file, frame)) == len(frame):
+                return True
+        except BlockingIOError:
+            pass
+        except ConnectionError:
+            return True
+        self._unsent += frame[sent:]
+        try:
+            while self._unsent:
+                del self._unsent[: os.write(self.file, self._unsent)]
+        except BlockingIOError:
+            return False
+        except ConnectionError:
+            self._unsent.clear()
+        return True
+
+    def read(self) -> bytes:
+        """Read what it has said; EOFError if the connection is closed."""
+        try:
+            return read_some(self.file)
+        except BlockingIOError:
+            return b""
+
+    def kill(self) -> None:
+        """End it and whatever it started, at once."""
+        if guardian.is_available():
+            self._process.send_signal(guardian.end_signal())
+            self._process.send_signal(signal.SIGCONT)  # it may have been stopped with all of the session
+        else:
+            super().kill()
+
+    def hang_up(self) -> None:
+        """Close the connection: an idle worker leaves by itself."""
+        self._socket.close()
+
+    def end(self, seconds: float = SHUTDOWN_SECONDS) -> str:
+        """Make sure that it is gone, killed after some seconds; return how it ended, in words."""
+        return super().end(seconds)
+
+    def last_words(self, lines: int = 40) -> str:
+        """Return the end of its log."""
+        try:
+            with os.fdopen(DISK.open(str(self.log), os.O_RDONLY), "rb") as file:
+                file.seek(max(0, file.seek(0, os.SEEK_END) - LAST_WORDS_BYTES))
+                return "\n".join(file.read().decode(errors="replace").splitlines()[-lines:])
+        except OSError:
+            return ""
+
+
+class Host:
+    """This machine, for worker processes: it starts them, waits for them, and has a clock."""
+
+    def __init__(self) -> None:
+        self._poll = select.poll()
+        self._by_file: dict[int, WorkerProcess] = {}
+        self._slow: set[WorkerProcess] = set()  # those that have not taken all that was sent to them
+
+    def now(self) -> float:
+        """Return the time in seconds, from some moment in the past."""
+        return time.monotonic()
+
+    def start(self, worker: WorkerId, logs: Path, environment: Mapping[str, str]) -> WorkerProcess:
+        """Start a worker; its output goes to a file of its own among the logs."""
+        folder_of_a_study(logs)
+        process = WorkerProcess(worker, logs / f"worker-{worker}.log", environment)
+        self._by_file[process.file] = process
+        self._poll.register(process.file, select.POLLIN)
+        return process
+
+    def forget(self, process: WorkerProcess) -> None:
+        """Wait for a worker no longer."""
+        self._poll.unregister(process.file)
+        del self._by_file[process.file]
+        self._slow.discard(process)
+
+    def send(self, process: WorkerProcess, frame: bytes) -> None:
+        """Send a frame to a worker, as much of it as it takes now; the rest follows from :meth:`ready`."""
+        if not process.send(frame):
+            self._slow.add(process)
+
+    def ready(self, seconds: float) -> list[WorkerProcess]:
+        """Wait for some seconds at most; return the workers that have said something, or have gone."""
+        if self._slow:
+            self._slow = {process for process in self._slow if not process.send(b"")}
+            seconds = min(seconds, SEND_AGAIN_SECONDS)
+        return [self._by_file[file] for file, _ in self._poll.poll(seconds * 1000)]
+
+
+@contextmanager
+def _hold_back_signals() -> Iterator[None]:
+    """Hold back a batch system's signals: a process that is started meanwhile has no handlers for them yet."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

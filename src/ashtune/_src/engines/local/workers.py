@@ -1,0 +1,195 @@
+"""Local workers: one process a core, each at the end of a socket."""
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from itertools import count
+from pathlib import Path
+from typing import cast
+
+from ashtune._src.core.errors import SettingsError, StudyError
+from ashtune._src.core.events import Event, Progress
+from ashtune._src.core.orders import Discard, Order, Train
+from ashtune._src.engines.checkpoint_store import DeferredDeletions
+from ashtune._src.engines.local.pool import ProcessPool
+from ashtune._src.engines.local.process import Host
+from ashtune._src.engines.options import RunOptions
+from ashtune._src.engines.protocol import Brief
+from ashtune._src.engines.resources import available_cores, claim, environment_of, gpus_present
+from ashtune._src.engines.workload import Collector, assignment_of
+from ashtune._src.study.checkpoints import Checkpoints
+from ashtune._src.study.configurations import Configurations
+from ashtune._src.study.disk import DISK, Disk
+from ashtune._src.training.messages import Setup
+
+MOST_PROCESSES = 1_024
+PROCESSES_A_CORE = 16
+
+
+class LocalWorkers:
+    """Worker processes on this machine.
+
+    Args:
+        setup: What they are told of the study; the number in it is that of the first worker.
+        environments: For each worker, what its environment has besides the driver's own.
+        trial_timeout: Seconds that one job may take before its worker is killed and its trial fails.
+        environments_of: Returns those of another number of workers, or refuses it; None where it stays as it is.
+        began: The time at the start of this session, in seconds since the study began.
+
+    Raises:
+        StudyError: If no process can be started; from :meth:`wait` too, as those that die are replaced.
+    """
+
+    def __init__(
+        self,
+        setup: Setup,
+        configurations: Configurations,
+        *,
+        environments: Sequence[Mapping[str, str]],
+        environments_of: Callable[[int], Sequence[Mapping[str, str]]] | None = None,
+        trial_timeout: float | None = None,
+        began: float = 0.0,
+        host: Host | None = None,
+        disk: Disk = DISK,
+    ) -> None:
+        study = Path(setup.study)
+        self._logs = study / "logs"
+        self._configurations = configurations
+        self._environments_of = environments_of
+        checkpoints = Checkpoints(study, disk)
+        self._deletions = DeferredDeletions(lambda order: checkpoints.discard(order.trial, order.resource), self.now)
+        self._host = host or Host()
+        self._clock_offset = began - self._host.now()
+        self._collector = Collector(self._logs)
+        try:
+            self._pool = ProcessPool(
+                setup,
+                self._logs,
+                numbers=count(setup.worker),
+                environments=environments,
+                trial_timeout=trial_timeout,
+                host=self._host,
+            )
+        except OSError as error:
+            raise self._refusal(error) from None
+
+    @property
+    def pids(self) -> list[int]:
+        """The worker processes' numbers."""
+        return self._pool.pids
+
+    def now(self) -> float:
+        """Return the seconds since the study began."""
+        return round(self._host.now() + self._clock_offset, 6)
+
+    def wait(self, until: float) -> Sequence[Event]:
+        """Block until a worker has said something, or until the given time."""
+        if self._collector.fatal_error is not None:
+            raise self._collector.fatal_error
+        seconds = until - self.now()
+        while self._deletions.is_due and not self._pool.have_news:
+            self._deletions.carry_out_one()
+            seconds = until - self.now()
+        try:
+            messages = self._pool.wait(max(0.0, seconds))
+        except OSError as error:
+            raise self._refusal(error) from None
+        self._collector.fatal_error = self._collector.fatal_error or self._pool.fatal_error
+        return self._collector.collect(messages, self.now())
+
+    def carry_out(self, order: Order) -> None:
+        """Send an order to its worker, or delete checkpoints."""
+        if isinstance(order, Discard):
+            self._deletions.add(order)
+        elif isinstance(order, Train):
+            if not order.start:
+                self._deletions.carry_out_of(order.trial)
+            self._pool.send(order.worker, assignment_of(order, self._configurations))
+        else:
+            self._pool.send(order.worker, order)
+
+    def check_size(self, workers: int) -> None:
+        """Refuse a number of workers that this machine does not bear, or that cannot change."""
+        self._environments_for(workers)
+
+    def resize(self, workers: int) -> None:
+        """Have this many workers from now on; see :class:`~ashtune.engines.Resizable`."""
+        try:
+            self._pool.resize(self._environments_for(workers))
+        except OSError as error:
+            raise self._refusal(error) from None
+
+    def progress(self) -> Sequence[Progress]:
+        """Return the reports between rungs since the last call."""
+        return self._collector.progress()
+
+    def close(self, *, deletes: bool = True) -> None:
+        """Shut the idle down, kill the busy, leave no process behind."""
+        self._pool.close()
+        if deletes:
+            self._deletions.carry_out_all()
+
+    def _environments_for(self, workers: int) -> Sequence[Mapping[str, str]]:
+        if self._environments_of is None or self._pool.train_together:
+            raise SettingsError(
+                f"workers={workers}: workers that train several trials together stay as many as they are; stop the "
+                f"study, and resume it with workers={workers}"
+            )
+        return self._environments_of(workers)
+
+    def _refusal(self, error: OSError) -> StudyError:
+        return StudyError(f"{self._logs}: no worker can be started: {error.strerror}; what was found so far is kept")
+
+
+class LocalEngine:
+    """Worker processes on this machine; see :class:`~ashtune.engines.Engine`."""
+
+    name = "local"
+    must_exit = False
+
+    def worker_count(self, wanted: int | None) -> int:
+        """Return the number that is asked for, or one for each core."""
+        return wanted or available_cores()
+
+    def check(self, options: RunOptions, workers: int) -> None:
+        """Refuse more processes than this machine bears, and GPUs that it has not."""
+        most = max(MOST_PROCESSES, PROCESSES_A_CORE * available_cores())
+        if workers > most:
+            raise SettingsError(f"workers={workers:,} are too many processes for this machine; give at most {most:,}")
+        if options["gpus_per_worker"] is not None:
+            _environments(options, workers)
+
+    def open(self, brief: Brief) -> LocalWorkers:
+        """Start the processes."""
+        options = brief.options
+
+        def environments_of(workers: int) -> Sequence[Mapping[str, str]]:
+            self.check(options, workers)
+            return _environments(options, workers)
+
+        return LocalWorkers(
+            brief.setup,
+            brief.configurations,
+            environments=_environments(options, brief.workers),
+            environments_of=environments_of,
+            trial_timeout=cast("float | None", options["trial_timeout"]),
+            began=brief.began,
+        )
+
+    def leave(self, status: int) -> None:
+        """No process outlives its session."""
+
+
+def _environments(options: RunOptions, workers: int) -> list[Mapping[str, str]]:
+    mine = claim(os.environ)
+    present = None if options["gpus_per_worker"] is None else gpus_present()
+    return [
+        environment_of(
+            place,
+            [mine] * workers,
+            threads=options["threads"],
+            gpus_per_worker=options["gpus_per_worker"],
+            inherited=os.environ,
+            gpus_present=present,
+        )
+        for place in range(workers)
+    ]

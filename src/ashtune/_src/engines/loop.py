@@ -1,0 +1,171 @@
+"""The one loop: events in, to the journal, through the controller, verdicts to observers, orders out."""
+
+from collections.abc import Iterator, Sequence
+from typing import Protocol
+
+from ashtune._src.core.errors import EngineError, JournalError, SettingsError
+from ashtune._src.core.events import Event, SessionStarted, StopRequested, TrialStarted
+from ashtune._src.core.observer import Observer, Observers
+from ashtune._src.core.orders import Followed, Train, Verdict
+from ashtune._src.engines.protocol import Workers
+from ashtune._src.engines.stop import StopSwitch
+from ashtune._src.search.origins import Sort, sort_of
+from ashtune._src.study.configurations import Configurations
+from ashtune._src.study.controller import Controller
+
+TICK_SECONDS = 0.2
+
+
+class Ledger(Protocol):
+    """Where events are written before they are acted on: a ``Journal``."""
+
+    def add(self, event: Event) -> None:
+        """Take in an event."""
+
+    def flush(self) -> None:
+        """Have what was taken in where a kill does not reach it."""
+
+
+class Requests(Protocol):
+    """What the user asks of a study that runs: a ``Control``."""
+
+    def take(self, now: float) -> Iterator[tuple[str, Event]]:
+        """Yield what was asked since the last call and fits the study: its name, and the event that it is.
+
+        The caller accepts or refuses each before it asks for the next.
+        """
+
+    def accept(self, name: str, event: Event) -> None:
+        """The event is in the journal, and what follows from it is ordered."""
+
+    def refuse(self, name: str, why: str) -> None:
+        """The scheduler does not take it; nothing has changed."""
+
+
+class Drive:
+    """A study under way.
+
+    Args:
+        requests: What the user asks meanwhile; None where nobody may ask.
+        tick_seconds: From one tick to the next, in the time of the workers; at each it is asked whether to stop.
+    """
+
+    def __init__(
+        self,
+        controller: Controller,
+        workers: Workers,
+        journal: Ledger,
+        configurations: Configurations,
+        *,
+        stop: StopSwitch,
+        observers: Sequence[Observer] = (),
+        requests: Requests | None = None,
+        tick_seconds: float = TICK_SECONDS,
+    ) -> None:
+        self.controller = controller
+        """What decides; the caller of :meth:`turn` asks it whether there is more to do."""
+        self._workers = workers
+        self._journal = journal
+        self._configurations = configurations
+        self._stop = stop
+        self._observers = Observers(observers)
+        self._requests = requests
+        self._tick_seconds = tick_seconds
+        self._next_tick = 0.0
+
+    def run(self, session: SessionStarted, followed: Sequence[Followed] = ()) -> None:
+        """Run until the study is complete or stopped.
+
+        Args:
+            session: The first event of this session; the controller has accepted it.
+
+        Raises:
+            JournalError: When the disk refuses; everything journaled so far is kept.
+            EngineError: When an event cannot follow from those before it.
+            ObjectiveError: When no trial can succeed.
+        """
+        self.begin(session, followed)
+        while self.controller.is_open and self.turn():
+            pass
+
+    def begin(self, session: SessionStarted, followed: Sequence[Followed] = ()) -> None:
+        """Write the first event of a session; :meth:`run` does it too."""
+        self._journal.add(session)
+        self._journal.flush()
+        self._observers.tell(session, followed)
+
+    def turn(self) -> bool:
+        """Take one turn of the loop: take in what has happened, and give the orders that follow.
+
+        Returns:
+            Whether to go on; False when the study is stopping and its running trials have been waited for long enough.
+        """
+        workers = self._workers
+        events = workers.wait(self._next_tick)
+        self._take(events)
+        now = events[-1].time if events else workers.now()
+        if now < self._next_tick:
+            return True
+        self._next_tick = now + self._tick_seconds
+        self._tick(now)
+        return not (self.controller.is_over and self._stop.is_impatient(now))
+
+    def _tick(self, now: float) -> None:
+        controller, stop = self.controller, self._stop
+        if not controller.is_over and (reason := stop.reason(now)):
+            self._take([StopRequested(now, reason)])
+        elif controller.is_searching and (reason := stop.reason_to_end_the_search(now)):
+            self._take([StopRequested(now, reason, ends_search=True)])
+        if self._requests is not None and controller.is_open:  # a study that has just ended is not opened again
+            self._hear(self._requests, now)
+        for progress in self._workers.progress():
+            self._observers.progress(progress)
+        self._journal.flush()
+        self._observers.tick(now)
+
+    def _hear(self, requests: Requests, now: float) -> None:
+        for name, event in requests.take(now):
+            try:
+                self._take([event])
+            except SettingsError as error:  # nothing of it is written
+                requests.refuse(name, str(error))
+            else:
+                requests.accept(name, event)
+
+    def _take(self, events: Sequence[Event]) -> None:
+        journal, handle = self._journal, self.controller.handle
+        taken: list[tuple[Event, list[Followed]]] = []
+        try:
+            for event in events:
+                taken.append((event, handle(event)))
+                journal.add(event)  # not before: what the controller refuses would be refused by every replay
+        except JournalError as error:
+            raise EngineError(f"{error}; nothing of it is written: go on with `ashtune resume`") from None
+        finally:
+            journal.flush()  # what is in the file survives this driver, and is there before anything follows from it
+        for event, followed in taken:
+            self._observers.tell(event, followed)
+        carry_out, configurations = self._workers.carry_out, self._configurations
+        for _, followed in taken:
+            for what in followed:
+                if type(what) is Train:
+                    if not what.start and what.trial not in configurations:
+                        self._start(what, events[-1].time)
+                elif isinstance(what, Verdict):
+                    continue
+                carry_out(what)
+
+    def _start(self, order: Train, time: float) -> None:
+        """Choose a new trial's configuration.
+
+        A driver that is killed before the next event or tick has no result of this trial, and draws the same again.
+        What a model proposed would not come again, so it is written at once.
+        """
+        trial, confirms = order.trial, order.confirms
+        configurations = self._configurations
+        proposal = configurations.draw(trial) if confirms is None else configurations.repeat(confirms, trial)
+        started = TrialStarted(time, trial, proposal.configuration, proposal.origin, confirms)
+        self._journal.add(started)
+        if sort_of(proposal.origin) in (Sort.MODEL, Sort.MUTATION):
+            self._journal.flush()
+        self._observers.tell(started, ())

@@ -1,0 +1,181 @@
+"""The driver's side of an MPI job: each rank is a peer with one worker, wherever it runs.
+
+What is the same over any transport stands in ``engines/distributed.py``.
+"""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import cast
+
+import msgspec
+
+from ashtune._src.core.jobs import WorkerId
+from ashtune._src.core.orders import Pause, Release
+from ashtune._src.engines.checkpoint_store import CheckpointStore, SharedDirectory
+from ashtune._src.engines.distributed import Content, DistributedWorkers, Malformed
+from ashtune._src.engines.mpi.files import CheckpointLocations, ChunkError, FileReceiver, FileSender
+from ashtune._src.engines.mpi.messages import Closing, EndOfLaunch, Envelope, FromRank, Opening
+from ashtune._src.engines.mpi.transport import CHUNK, ENVELOPE, Arrived, Polling, chunk_decoder
+from ashtune._src.engines.mpi.world import World
+from ashtune._src.engines.options import RunOptions
+from ashtune._src.engines.protocol import Brief, Workers
+from ashtune._src.study.configurations import Configurations
+from ashtune._src.training.messages import Assignment
+
+LONGEST_SLEEP = 0.01
+PROGRESS_A_SECOND = 200
+
+
+class RankLink:
+    """The way to the ranks that take part in a study. The worker's number in ``opening`` is that of the first rank."""
+
+    transport = "MPI"
+
+    def __init__(self, world: World, opening: Opening, ranks: Sequence[int]) -> None:
+        study = Path(opening.setup.study)
+        self._world = world
+        self._transport = world.transport
+        self._sender, self._receiver = FileSender(study), FileReceiver(study)
+        in_messages = CheckpointLocations(world.transport, study, self._receiver)
+        self.store: CheckpointStore = in_messages if opening.carries_checkpoints else SharedDirectory(study)
+        self._envelope = msgspec.msgpack.Decoder(Envelope[FromRank])
+        self._chunk = chunk_decoder()
+        self._polling = Polling(LONGEST_SLEEP)
+        self._first_worker = opening.setup.worker
+        self._place_of = {rank: place for place, rank in enumerate(ranks)}
+        self._open(opening)
+
+    def _open(self, opening: Opening) -> None:
+        """Tell every rank of the study."""
+        self._world.edition += 1
+        step = len(self._place_of)
+        opening = msgspec.structs.replace(opening, edition=self._world.edition, step=step)
+        setup = opening.setup
+        seconds = max(setup.progress_seconds, step / PROGRESS_A_SECOND)
+        for rank, place in self._place_of.items():
+            if opening.carries_checkpoints:
+                self._transport.put(rank, self._sender.chunks(Path(setup.objective).name))
+            own = msgspec.structs.replace(setup, worker=WorkerId(setup.worker + place), progress_seconds=seconds)
+            self._transport.put(rank, msgspec.structs.replace(opening, setup=own))
+        self._transport.flush()
+
+    @property
+    def failed(self) -> set[int]:
+        """The ranks of which MPI knows that they are dead."""
+        return self._transport.failed
+
+    def name(self, peer: int) -> str:
+        """Return what to call a rank."""
+        return f"rank {peer}"
+
+    def may_join(self, peer: int, worker: WorkerId) -> bool:
+        """Whether a worker of this number is one of this rank's: with n ranks, each has every n-th number."""
+        beyond = worker - self._first_worker
+        return beyond >= 0 and beyond % len(self._place_of) == self._place_of[peer]
+
+    def receive(self) -> list[tuple[int, Content]]:
+        """Return what has come. Files that came are in their place then, before what was sent after them is taken."""
+        contents: list[tuple[int, Content]] = []
+        for arrived in self._transport.collect():
+            contents += [(arrived.source, content) for content in self._read(arrived)]
+        return contents
+
+    def _read(self, arrived: Arrived) -> Iterable[Content]:
+        if arrived.kind not in (CHUNK, ENVELOPE) or arrived.source in self._world.lost:
+            return (None,)
+        try:
+            if arrived.kind == CHUNK:
+                self._receiver.take(self._chunk(arrived.body))
+                return (None,)
+            envelope = self._envelope.decode(arrived.body)
+        except (msgspec.MsgspecError, ChunkError) as error:
+            return (Malformed(str(error)),)
+        return envelope.messages if envelope.edition == self._world.edition else (None,)
+
+    def send(self, peer: int, message: Assignment | Release | Pause) -> None:
+        """Put a message where the next flush finds it."""
+        self._transport.put(peer, message)
+
+    def flush(self) -> None:
+        """Send what was put."""
+        self._transport.flush()
+
+    def rest(self, seconds: float, *, after_events: bool = False) -> None:
+        """Sleep for a moment that suits the traffic."""
+        if after_events:
+            self._polling.heard()
+        else:
+            self._polling.rest(seconds)
+
+    def close(self, peer: int) -> None:
+        """Tell a rank that the study is over."""
+        self._transport.forget(peer)  # nothing that waits is of use now
+        self._transport.put(peer, Closing())
+
+    def give_up(self, peer: int) -> None:
+        """Expect nothing more of a rank; should it live after all, it is told to leave."""
+        self._world.lost.add(peer)
+        self._transport.forget(peer)  # but for what follows
+        if peer not in self._transport.failed:
+            self._transport.put(peer, EndOfLaunch(is_whole=False))
+            self._transport.flush()
+
+
+def open_ranks(
+    world: World, opening: Opening, configurations: Configurations, *, workers: int, began: float = 0.0
+) -> DistributedWorkers:
+    """Return some of the other ranks of an MPI launch as workers, ``workers`` of them at most.
+
+    The worker's number in ``opening`` is that of the first rank; ``began`` is the time at the start of this session.
+
+    Raises:
+        StudyError: If no rank is left, also later.
+    """
+    ranks = world.ranks[:workers]
+    link = RankLink(world, opening, ranks)
+    return DistributedWorkers(
+        link,
+        Path(opening.setup.study),
+        configurations,
+        ranks,
+        silence_allowed=world.silence_allowed,
+        is_isolated=opening.is_isolated,
+        began=began,
+        store=link.store,
+    )
+
+
+class MpiEngine:
+    """The ranks of an MPI launch; see :class:`~ashtune.engines.Engine`."""
+
+    name = "mpi"
+    must_exit = True
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    def worker_count(self, wanted: int | None) -> int:
+        """Return how many ranks serve, or as many as are wanted if there are more."""
+        there_are = len(self._world.ranks)
+        return min(wanted or there_are, there_are)
+
+    def check(self, options: RunOptions, workers: int) -> None:
+        """Nothing is refused here: each node knows its own cores and GPUs."""
+
+    def open(self, brief: Brief) -> Workers:
+        """Tell the ranks of the study."""
+        options = brief.options
+        opening = Opening(
+            setup=brief.setup,
+            created=brief.created,
+            threads=options["threads"],
+            gpus_per_worker=options["gpus_per_worker"],
+            trial_timeout=cast("float | None", options["trial_timeout"]),
+            is_isolated=options["isolate"],
+            carries_checkpoints=options["checkpoints"] == "messages",
+        )
+        return open_ranks(self._world, opening, brief.configurations, workers=brief.workers, began=brief.began)
+
+    def leave(self, status: int) -> None:
+        """Shut the other ranks down, as the program ends with this exit status."""
+        self._world.leave(status)

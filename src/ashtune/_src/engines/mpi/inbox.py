@@ -1,0 +1,125 @@
+"""A rank's side of its connection to the driver: what comes from it, and whether it lives."""
+
+import os
+import sys
+import time
+from pathlib import Path
+
+import msgspec
+
+from ashtune._src.engines.awake import AwakeClock
+from ashtune._src.engines.mpi.files import FROM_THE_DRIVER, FileReceiver
+from ashtune._src.engines.mpi.messages import DRIVER, Closing, EndOfLaunch, Envelope, Opening, ToRank, WithinStudy
+from ashtune._src.engines.mpi.transport import CHUNK, ENVELOPE, HEARTBEAT, Polling, chunk_decoder
+from ashtune._src.engines.mpi.world import World
+from ashtune._src.study.folders import ScratchDirectory
+
+LONGEST_SLEEP = 0.02
+LIVENESS_CHECK_SECONDS = 0.5
+SILENCE_AT_REST = 3600.0
+
+
+class RankInbox:
+    """Messages in the order in which they were sent; files that come between them are put where they belong.
+
+    It also shows the driver that this rank lives, and ends this process when the driver is gone. Between two studies
+    the driver does what the user's script does, and may be silent for long.
+    """
+
+    def __init__(self, world: World, scratch: ScratchDirectory) -> None:
+        self._world = world
+        self._scratch = scratch
+        self._transport = world.transport
+        self._envelope = msgspec.msgpack.Decoder(Envelope[ToRank])
+        self._chunk = chunk_decoder()
+        self._polling = Polling(LONGEST_SLEEP, is_for_an_answer=True)
+        self._messages: list[ToRank] = []
+        self._receiver: tuple[Path, FileReceiver] | None = None
+        self._next_heartbeat = self._next_liveness_check = 0.0
+        self.end_study()
+
+    def begin_study(self) -> None:
+        """A study begins: the driver listens, and is heard."""
+        self._is_at_work = True
+        self._silence = AwakeClock(time.monotonic(), self._world.silence_allowed)
+
+    def end_study(self) -> None:
+        """No study is under way."""
+        self._is_at_work = False
+        self._silence = AwakeClock(time.monotonic(), SILENCE_AT_REST)
+
+    def look(self) -> list[ToRank]:
+        """Return what has come."""
+        messages, self._messages = self._messages, []
+        arrived = self._transport.collect()
+        if arrived:
+            self._silence.restart()
+        for _, kind, body in arrived:
+            if kind != HEARTBEAT:  # a sign of life is not what one waits for
+                self._polling.heard()
+            if kind == ENVELOPE:
+                messages += self._envelope.decode(body).messages
+            elif kind == CHUNK:
+                self._files().take(self._chunk(body))
+        self._check_liveness()
+        return messages
+
+    def _check_liveness(self) -> None:
+        """Show life, and end this process if the driver does not, rather than wait until the batch system does."""
+        world, now = self._world, time.monotonic()
+        if self._is_at_work and now >= self._next_heartbeat:
+            self._next_heartbeat = now + world.heartbeat_seconds
+            self._transport.heartbeat(DRIVER)
+        if now < self._next_liveness_check:
+            return
+        self._next_liveness_check = now + LIVENESS_CHECK_SECONDS
+        # Where no thread may send, heartbeats come only during a study.
+        is_silent = self._silence.is_over(now) and world.heartbeat.is_possible
+        if is_silent or DRIVER in self._transport.failed:
+            sys.stderr.write(
+                """Show life, and end this process if the driver shows none, rather than wait for the batch system."""
+            )
+            sys.stderr.flush()
+            os._exit(1)
+
+    def look_within_study(self) -> tuple[list[WithinStudy], bool]:
+        """Return what has come of the study under way, and whether it is over: then what says so comes once more."""
+        within: list[WithinStudy] = []
+        for at, message in enumerate(messages := self.look()):
+            if isinstance(message, Closing | EndOfLaunch | Opening):
+                self.put_back(messages[at:])
+                return within, True
+            within.append(message)
+        return within, False
+
+    def _files(self) -> FileReceiver:
+        """Return what puts files into the folder that this rank has for the study."""
+        folder = self._scratch.folder()
+        if self._receiver is None or self._receiver[0] != folder:
+            self._receiver = (folder, FileReceiver(folder, FROM_THE_DRIVER))
+        return self._receiver[1]
+
+    def wait(self) -> list[ToRank]:
+        """Wait until something has come; meanwhile send what a slow driver could not take at once."""
+        while not (messages := self.look()):
+            self._transport.flush()
+            self.rest()
+        return messages
+
+    def rest(self, at_most: float = LONGEST_SLEEP) -> None:
+        """Sleep for a moment that suits the traffic."""
+        self._polling.rest(at_most)
+
+    def expect_an_answer(self) -> None:
+        """Something has been said to the driver: the wait for its answer begins now."""
+        self._polling.heard()
+
+    def wait_for_the_end(self) -> None:
+        """Take no notice of anything until the study is over."""
+        while not self.look_within_study()[1]:
+            self._transport.flush()
+            self.rest()
+
+    def put_back(self, messages: list[ToRank]) -> None:
+        """Have messages come once more."""
+        self._messages = messages + self._messages

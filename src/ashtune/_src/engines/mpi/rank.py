@@ -1,0 +1,309 @@
+"""The life of a rank that serves: study after study, until the driver's script has ended.
+
+A rank trains in a worker process beside it, or in itself, for functions too short for a process of their own: a crash
+of the training function is then the rank's, and a hang cannot be ended.
+"""
+
+import os
+import signal
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import count
+from pathlib import Path
+from typing import assert_never
+
+import msgspec
+
+from ashtune._src.core.errors import AshtuneError
+from ashtune._src.core.orders import Discard, Pause, Release
+from ashtune._src.core.process import environment_now
+from ashtune._src.engines.distributed import Closed, Unable
+from ashtune._src.engines.local.pool import ProcessPool
+from ashtune._src.engines.mpi.files import RankFiles
+from ashtune._src.engines.mpi.inbox import RankInbox
+from ashtune._src.engines.mpi.messages import DRIVER, EndOfLaunch, Opening, WithinStudy
+from ashtune._src.engines.mpi.world import World
+from ashtune._src.engines.resources import environment_of, gpus_present
+from ashtune._src.engines.stop import SIGNALS
+from ashtune._src.engines.worker.serve import serve
+from ashtune._src.engines.workload import WorkerMessage
+from ashtune._src.study.checkpoints import Checkpoints
+from ashtune._src.study.disk import append_to, folder_of_a_study
+from ashtune._src.study.folders import ScratchDirectory
+from ashtune._src.study.journal import NAME, read_settings
+from ashtune._src.training.messages import Assignment, Broken, FromWorker, Shutdown, ToWorker, Unsure
+
+DIRECTORY_SECONDS = 3.0
+
+
+def serve_rank(world: World) -> bool:
+    """Serve until the driver's script has ended; return whether MPI can be finalised after.
+
+    Where it cannot be, as a rank was lost, this waits for rank 0 to end all of them: a rank that left by itself would
+    look like one that died. It returns only where the launcher lets the others outlive a death, as rank 0 cannot end
+    them there.
+    """
+    if threading.current_thread() is threading.main_thread():
+        for number in SIGNALS:
+            signal.signal(number, lambda *_: None)  # the driver decides; it is told by the same signals
+    scratch = ScratchDirectory()
+    inbox = RankInbox(world, scratch)
+    try:
+        while True:
+            messages = inbox.wait()
+            for at, message in enumerate(messages):
+                if isinstance(message, EndOfLaunch):
+                    while not (message.is_whole or world.outlives_deaths):
+                        inbox.wait()
+                    return message.is_whole
+                if isinstance(message, Opening):
+                    inbox.put_back(messages[at + 1 :])
+                    world.edition = message.edition
+                    inbox.begin_study()
+                    _serve(world, inbox, scratch, message)
+                    inbox.end_study()
+                    scratch.delete()
+                    break
+    finally:
+        for number in SIGNALS if threading.current_thread() is threading.main_thread() else ():
+            signal.signal(number, signal.SIG_IGN)  # the interpreter, as it ends, gives up handlers but not this
+        scratch.delete()
+
+
+def _serve(world: World, inbox: RankInbox, scratch: ScratchDirectory, opening: Opening) -> None:
+    """Take part in one study."""
+    me = f"rank {world.rank} on {os.uname().nodename}"
+    try:
+        directory = scratch.folder() if opening.carries_checkpoints else _shared_directory(opening)
+        opening = _with_its_paths(directory, opening)
+        environment = environment_of(
+            world.place,
+            world.claims,
+            threads=opening.threads,
+            gpus_per_worker=opening.gpus_per_worker,
+            inherited=os.environ,
+            gpus_present=gpus_present(),
+        )
+    except AshtuneError as error:  # what is wrong from the start is the user's to mend, before anything is trained
+        world.transport.put(DRIVER, Broken(opening.setup.worker, f"{me}: {error}"))
+        inbox.wait_for_the_end()
+    else:
+        try:
+            if opening.is_isolated:
+                WorkerRelay(world, inbox, opening, directory, environment).run()
+            else:
+                train_in_rank(world, inbox, opening, directory, environment)
+        except (AshtuneError, OSError) as error:
+            world.transport.put(DRIVER, Unable(f"{me} cannot train: {error}"))
+            inbox.wait_for_the_end()
+    world.transport.put(DRIVER, Closed())
+    world.transport.flush()
+
+
+def _with_its_paths(directory: Path, opening: Opening) -> Opening:
+    """Return what the driver said, with the paths as they are on this machine."""
+    objective = directory / Path(opening.setup.objective).name
+    setup = msgspec.structs.replace(opening.setup, study=str(directory), objective=str(objective))
+    return msgspec.structs.replace(opening, setup=setup)
+
+
+def _shared_directory(opening: Opening) -> Path:
+    """Return the study's directory, if this rank sees the same one as the driver."""
+    directory = Path(opening.setup.study)
+    deadline = time.monotonic() + DIRECTORY_SECONDS  # a network file system may be a moment behind
+    while True:
+        try:
+            is_the_same = read_settings(directory / NAME).created == opening.created
+        except AshtuneError:
+            is_the_same = False
+        if is_the_same:
+            return directory
+        if time.monotonic() > deadline:
+            raise AshtuneError(
+                f"{directory} is not there as the driver has it; give a directory that all ranks share, "
+                "or checkpoints='messages'"
+            )
+        time.sleep(0.05)
+
+
+BUSY_SECONDS = 0.05
+LOG_SECONDS = 1.0
+
+
+class WorkerRelay:
+    """Relays between the driver and one worker process during a study."""
+
+    def __init__(
+        self, world: World, inbox: RankInbox, opening: Opening, directory: Path, environment: dict[str, str]
+    ) -> None:
+        self._world = world
+        self._inbox = inbox
+        self._files = RankFiles(world.transport, directory) if opening.carries_checkpoints else None
+        self._checkpoints = Checkpoints(directory)
+        self._next_log = 0.0
+        self._pool = ProcessPool(
+            opening.setup,
+            directory / "logs",
+            numbers=count(opening.setup.worker, opening.step),
+            environments=[environment],
+            trial_timeout=opening.trial_timeout,
+        )
+
+    def run(self) -> None:
+        """Relay until the study is over.
+
+        Raises:
+            OSError: If no worker can be started.
+            ObjectiveError: If none survives until its first job.
+        """
+        try:
+            while True:
+                orders, is_over = self._inbox.look_within_study()
+                for order in orders:
+                    self._pass_on(order)
+                if is_over:
+                    return
+                if self._pool.are_busy:
+                    messages = self._pool.wait(BUSY_SECONDS)
+                else:
+                    messages = self._pool.wait(0)
+                    if not messages:
+                        self._inbox.rest()
+                        messages = self._pool.wait(0)
+                if messages:
+                    self._inbox.expect_an_answer()
+                for message in messages:
+                    self._report(message)
+                if self._pool.fatal_error is not None:
+                    raise self._pool.fatal_error
+                if self._files is not None and time.monotonic() > self._next_log:
+                    self._next_log = time.monotonic() + LOG_SECONDS
+                    self._files.log()
+                self._world.transport.flush()
+        finally:
+            self._pool.close()
+            if self._files is not None:
+                self._files.send_the_rest()
+
+    def _pass_on(self, message: WithinStudy) -> None:
+        match message:
+            case Assignment(worker=worker) | Release(worker=worker) | Pause(worker=worker):
+                self._pool.send(worker, message)  # a dead one gets nothing, nor does the one in its place
+            case Discard(trial=trial, resource=resource):
+                self._checkpoints.discard(trial, resource)
+            case _:
+                assert_never(message)
+
+    def _report(self, message: WorkerMessage) -> None:
+        if self._files is not None:
+            self._files.before(message)
+        self._world.transport.put(DRIVER, message)
+
+
+class RankChannel:
+    """A worker's channel in the rank: the driver is reached by messages between ranks."""
+
+    def __init__(self, world: World, inbox: RankInbox, opening: Opening, directory: Path) -> None:
+        self._transport = world.transport
+        self._inbox = inbox
+        self._checkpoints = Checkpoints(directory)
+        self._files = RankFiles(world.transport, directory) if opening.carries_checkpoints else None
+        self._waiting: deque[ToWorker] = deque([opening.setup])
+
+    def send(self, message: FromWorker) -> None:
+        """Send a message to the driver."""
+        if self._files is not None:
+            sys.stdout.flush()
+            self._files.before(message)
+            self._files.log()
+        self._transport.put(DRIVER, message)
+        self._transport.flush()
+        self._inbox.expect_an_answer()
+
+    def close(self) -> None:
+        """Send the end of the log."""
+        if self._files is not None:
+            self._files.send_the_rest()
+
+    def wait(self) -> None:
+        """Block until a message has come.
+
+        Raises:
+            Shutdown: When the study is over.
+            Unsure: When something broke in while messages were taken in.
+        """
+        while not self._waiting:
+            self._take_whole()
+            if not self._waiting:
+                self._inbox.rest()
+
+    def _take_whole(self) -> None:
+        try:
+            self._take()
+        except Shutdown:
+            raise
+        except BaseException as error:
+            raise Unsure from error
+
+    def poll(self) -> ToWorker | None:
+        """Return the next message if one has come already."""
+        if not self._waiting:
+            self._take()
+        return self._waiting.popleft() if self._waiting else None
+
+    def _take(self) -> None:
+        self._transport.flush()
+        messages, is_over = self._inbox.look_within_study()
+        for message in messages:
+            if isinstance(message, Discard):
+                self._checkpoints.discard(message.trial, message.resource)
+            else:
+                self._waiting.append(message)
+        if is_over:
+            raise Shutdown
+
+
+def train_in_rank(
+    world: World, inbox: RankInbox, opening: Opening, directory: Path, environment: dict[str, str]
+) -> None:
+    """Take part in one study as a worker."""
+    logs = folder_of_a_study(directory / "logs")
+    before = environment_now()
+    os.environ.update(environment)
+    heartbeat = world.heartbeat_to([DRIVER])
+    heartbeat.start()
+    channel = RankChannel(world, inbox, opening, directory)
+    try:
+        with output_to(logs / f"worker-{opening.setup.worker}.log"):
+            serve(channel)
+    except Shutdown:
+        pass
+    finally:
+        channel.close()
+        heartbeat.stop()
+        os.environ.clear()
+        os.environ.update(before)
+    inbox.wait_for_the_end()
+
+
+@contextmanager
+def output_to(log: Path) -> Iterator[None]:
+    """Have what this process and its libraries print go to a file, for a while."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    copies = [(stream, os.dup(stream)) for stream in (1, 2)]
+    with append_to(log) as file:
+        for stream, _ in copies:
+            os.dup2(file.fileno(), stream)
+    try:
+        yield
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        for stream, copy in copies:
+            os.dup2(copy, stream)
+            os.close(copy)

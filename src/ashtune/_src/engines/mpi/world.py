@@ -1,0 +1,150 @@
+"""The ranks of an MPI launch: who is there, who is lost, who lives, and how all of them leave."""
+
+import faulthandler
+import os
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any
+
+from ashtune._src.engines.mpi.launcher import family_of
+from ashtune._src.engines.mpi.messages import DRIVER, EndOfLaunch, Envelope
+from ashtune._src.engines.mpi.transport import Transport
+from ashtune._src.engines.resources import Claim, claim
+
+FAULT_TOLERANT = "OMPI_MCA_mpi_ft_enable"  # set by Open MPI's `mpiexec --with-ft ulfm`
+
+HEARTBEAT_SECONDS = 1.0
+RANKS_A_HEARTBEAT_SECOND = 500
+HEARTBEATS_MISSED = 15
+FAREWELL_SECONDS = 5.0
+FINALIZE_SECONDS = 60
+
+
+class Heartbeat:
+    """A thread that tells other ranks now and then that this process lives, if this MPI allows calls from threads."""
+
+    def __init__(self, transport: Transport, ranks: Sequence[int], seconds: float, *, is_possible: bool) -> None:
+        self._transport = transport
+        self._ranks = ranks
+        self._seconds = seconds
+        self.is_possible = is_possible
+        self._ending = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="ashtune-heartbeat", daemon=True)
+
+    def start(self) -> None:
+        """Begin, if that is possible."""
+        if self.is_possible and not self._thread.is_alive():
+            self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread."""
+        self._ending.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def _run(self) -> None:
+        while not self._ending.wait(self._seconds):
+            for rank in self._ranks:
+                if rank not in self._transport.failed:
+                    self._transport.heartbeat(rank)
+
+
+class World:
+    """One rank's view of all of them. Collective: every rank has to come here."""
+
+    def __init__(self, mpi: Any) -> None:
+        self.mpi = mpi
+        self.comm = mpi.COMM_WORLD.Dup()
+        self.comm.Set_errhandler(mpi.ERRORS_RETURN)
+        self.rank: int = self.comm.Get_rank()
+        self.size: int = self.comm.Get_size()
+        self.family = family_of(mpi.Get_library_version())
+        self.outlives_deaths = FAULT_TOLERANT in os.environ
+        """Whether the launcher is known to let the others go on when a rank dies, or leaves before its time."""
+        self.place, self.claims = self._neighbours()
+        self.edition = 0
+        self.lost: set[int] = set()
+        self.transport = Transport(
+            mpi, self.comm, source=mpi.ANY_SOURCE if self.rank == 0 else 0, enclose=self._enclose
+        )
+        self.heartbeat = self.heartbeat_to(range(1, self.size) if self.rank == DRIVER else [DRIVER])
+        self.has_left = False
+        self.status: int | None = None
+        """The exit status that the script has given, once it has."""
+        self._process = os.getpid()
+
+    def heartbeat_to(self, ranks: Sequence[int]) -> Heartbeat:
+        """Return a thread, not started, that tells some ranks that this one lives."""
+        is_possible = bool(self.mpi.Query_thread() == self.mpi.THREAD_MULTIPLE)
+        return Heartbeat(self.transport, ranks, self.heartbeat_seconds, is_possible=is_possible)
+
+    @property
+    def heartbeat_seconds(self) -> float:
+        """From one sign of life to the next: rarer the more ranks there are, as one driver hears them all."""
+        return max(HEARTBEAT_SECONDS, self.size / RANKS_A_HEARTBEAT_SECOND)
+
+    @property
+    def silence_allowed(self) -> float:
+        """Seconds after which a rank, or the driver, is given up for lost."""
+        return HEARTBEATS_MISSED * self.heartbeat_seconds
+
+    @property
+    def ranks(self) -> list[int]:
+        """The ranks that serve, without those lost."""
+        return [rank for rank in range(1, self.size) if rank not in self.lost]
+
+    def leave(self, status: int | None = None) -> None:
+        """On rank 0, when the script has ended: shut the others down and finalise MPI. Once.
+
+        Args:
+            status: The exit status, if known. After a rank was lost MPICH cannot be finalised: this process ends here.
+        """
+        if self.has_left or os.getpid() != self._process:  # a fork of the script is not the driver
+            return
+        self.has_left = True
+        self.heartbeat.stop()
+        lost = self.lost | self.transport.failed
+        # Open MPI does without the ranks that it knows are dead; MPICH, and either of a silent one, would wait for it.
+        is_whole = not lost or (self.family == "openmpi" and lost <= self.transport.failed)
+        for rank in self.ranks:
+            self.transport.put(rank, EndOfLaunch(is_whole))
+        deadline = time.monotonic() + FAREWELL_SECONDS
+        self.transport.flush()
+        while not self.transport.is_empty and time.monotonic() < deadline:
+            time.sleep(0.001)
+            self.transport.collect()  # of no use now, but a sender may wait until its message is taken
+            self.transport.flush()
+        self.finalize(is_whole=is_whole and self.transport.is_empty, status=status)
+
+    def finalize(self, *, is_whole: bool, status: int | None = None) -> None:
+        """Finalise MPI; where it cannot be, end this process (rank 0: all of them)."""
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError, ValueError):  # its reader is gone, or the script has closed it
+                stream.flush()
+        if not is_whole:
+            known = self.status if status is None else status
+            code = int(hasattr(sys, "last_value")) if known is None else known
+            if self.rank == 0:
+                self.mpi.COMM_WORLD.Abort(code)
+            os._exit(code)
+        # Finalising is collective and holds the interpreter: a rank that never comes must not keep the others.
+        with open(os.devnull, "w") as nowhere:  # noqa: PTH123 - open for as long as the monitor lasts
+            faulthandler.dump_traceback_later(FINALIZE_SECONDS, exit=True, file=nowhere)
+            if not self.mpi.Is_finalized():
+                self.mpi.Finalize()
+            faulthandler.cancel_dump_traceback_later()
+
+    def _enclose(self, messages: list[Any]) -> Envelope[Any]:
+        return Envelope(self.edition, messages)
+
+    def _neighbours(self) -> tuple[int, Sequence[Claim]]:
+        """Return this rank's place among the training ranks of its node, and what each of them inherited."""
+        node = self.comm.Split_type(self.mpi.COMM_TYPE_SHARED)
+        theirs = node.allgather((self.rank, claim(os.environ)))
+        node.Free()
+        training = [(rank, claimed) for rank, claimed in sorted(theirs) if rank != 0]
+        place = [rank for rank, _ in training].index(self.rank) if self.rank else 0
+        return place, [claimed for _, claimed in training]

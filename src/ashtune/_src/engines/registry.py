@@ -1,0 +1,69 @@
+"""Which engine a study runs on, the one that was given or what this process was started for; and how many workers.
+
+An installed package adds an engine by an entry point of the group ``ashtune.engines``: its name, and a class without
+arguments that is an :class:`~ashtune.engines.Engine`.
+"""
+
+from ashtune._src.core.errors import SettingsError
+from ashtune._src.core.parts import Names
+from ashtune._src.core.plaintext import shown
+from ashtune._src.engines.local.workers import LocalEngine
+from ashtune._src.engines.mpi import start
+from ashtune._src.engines.mpi.driver import MpiEngine
+from ashtune._src.engines.options import RunOptions
+from ashtune._src.engines.protocol import AUTO, Engine
+from ashtune._src.engines.threads import ThreadEngine
+
+ENGINES: Names[Engine] = Names(
+    "engine",
+    {"local": LocalEngine, "threads": ThreadEngine, "mpi": MpiEngine, AUTO: LocalEngine},
+    group="ashtune.engines",
+)
+
+
+def choose_engine(engine: str | Engine = AUTO, *, workers_given: bool = False) -> Engine:
+    """Return the engine to run on. Under MPI, ranks other than 0 do not return: they serve until rank 0 has ended.
+
+    Args:
+        engine: A name, an engine, or "auto": the ranks of an MPI launch, else processes on this machine.
+        workers_given: Whether the user named a number of workers, which in a SLURM allocation means: on this node.
+
+    Raises:
+        SettingsError: If there is no such engine.
+        StudyError: If this process is one of several that would each run the whole study, or MPI cannot be used.
+    """
+    if engine in ("auto", "mpi"):
+        world = start.start_mpi(workers_given=workers_given and engine == AUTO)
+        if world is not None:
+            return MpiEngine(world)
+        if engine == "mpi":
+            raise SettingsError("engine='mpi' needs several ranks; start with `mpiexec -n 4 python ...` or srun")
+    elif engine in ("local", "threads"):
+        start.refuse_several(f"engine={engine!r}")
+    found = ENGINES.make(engine) if isinstance(engine, str) else engine
+    if isinstance(found, type) or not isinstance(found, Engine):
+        raise SettingsError(
+            f"engine={shown(engine)} is no engine, with all methods of ashtune.engines.Engine; give one, or "
+            f"one of {', '.join(ENGINES.names)}"
+        )
+    return found
+
+
+def worker_count(engine: Engine, wanted: int | None, trials: int | None) -> int:
+    """Return how many workers a session has: never more than it has trials."""
+    count = engine.worker_count(wanted)
+    return count if trials is None else max(1, min(count, trials))
+
+
+def check_engine(engine: Engine, options: RunOptions, trials: int | None) -> None:
+    """Refuse workers that could not be had, before a study is created for them.
+
+    Raises:
+        SettingsError: If the engine has no such workers, or options of theirs do not fit together.
+    """
+    if options["trial_timeout"] is not None and not options["isolate"]:
+        raise SettingsError(
+            f"trial_timeout={options['trial_timeout']:g} ends a worker process and isolate=False trains without; "
+            "give one of them"
+        )
+    engine.check(options, worker_count(engine, options["workers"], trials))

@@ -1,0 +1,259 @@
+"""How the training workers of one node share its cores and GPUs, and how many there are.
+
+Source: CUDA C++ Programming Guide, ``CUDA_VISIBLE_DEVICES``; *GPU isolation techniques* of ROCm; the readers of
+these variables in PyTorch (``_parse_visible_devices``), ROCm's CLR and ROCr; Slurm's ``gres_common.c``.
+
+Rule 1: every worker computes its own share from what all of them inherited; nobody hands shares out.
+Rule 2: workers share what they inherited alike; one that its launcher bound to cores or GPUs of its own shares none.
+Rule 3: a device that is named keeps its name: a number, ``GPU-...`` or ``MIG-...``, as it was inherited.
+Rule 4: only one layer is narrowed. HIP counts within what ROCR_VISIBLE_DEVICES leaves over, so that 1 in both is no
+device at all (Parsl issue 3858); CUDA_VISIBLE_DEVICES and HIP_VISIBLE_DEVICES are one layer and must agree.
+"""
+
+import math
+import os
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import msgspec
+
+from ashtune._src.core.errors import SettingsError
+from ashtune._src.core.numbers import plural
+from ashtune._src.core.plaintext import shown
+
+THREAD_VARIABLES = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "BLIS_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+)
+_CGROUP_QUOTA = Path("/sys/fs/cgroup/cpu.max")
+
+
+def available_cores() -> int:
+    """Return the number of cores this process may use: its affinity mask and the container's quota."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    cores = len(affinity(0)) if affinity else os.cpu_count() or 1
+    quota = quota_cores()
+    return cores if quota is None else min(cores, quota)
+
+
+def quota_cores() -> int | None:
+    """Return how many cores' worth of time the container may use, at least 1; None if there is no quota."""
+    try:
+        quota, period = _CGROUP_QUOTA.read_text().split()
+        return max(1, int(quota) // int(period))
+    except (OSError, ValueError):
+        return None
+
+
+def thread_variables(threads: int | None, share: int, inherited: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables that give a worker its threads: ``threads``, or its share of the cores, at least one.
+
+    A share leaves alone what the user has set in the environment that is inherited.
+    """
+    if threads is not None:
+        return dict.fromkeys(THREAD_VARIABLES, str(threads))
+    return {name: str(max(1, share)) for name in THREAD_VARIABLES if name not in inherited}
+
+
+CUDA, HIP, ROCR = "CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES"
+
+_DEVICE = re.compile(r"[0-9]+|(GPU|MIG)-.+")
+_WHOLE = 1e-9  # how near 1/3 must come to a third
+_SENSIBLE = 1e6  # no node has more GPUs, no GPU more workers
+_ROOT = Path("/")
+_FILES = ("dev/nvidia[0-9]*", "dev/nvidia-caps/nvidia-cap[0-9]*", "dev/dri/renderD[0-9]*")
+
+
+class Claim(msgspec.Struct, frozen=True):
+    """What one worker process, a rank or a local worker, inherited from its launcher.
+
+    Args:
+        cores: Its affinity mask.
+        gpus: The mask of the GPUs it sees, as ``"0,1"`` or ``"GPU-uuid,..."``; None if there is none.
+        files: The GPUs' device files that it may open. Where SLURM constrains devices, each task of
+            ``--gpus-per-task`` has the mask ``"0"`` and another GPU behind it; only the files differ.
+    """
+
+    cores: tuple[int, ...]
+    gpus: str | None
+    files: tuple[str, ...] = ()
+
+
+def claim(environment: Mapping[str, str]) -> Claim:
+    """Return the claim of this process, whose environment is given."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    cores = sorted(affinity(0)) if affinity else range(os.cpu_count() or 1)
+    mask = mask_of(environment)
+    return Claim(tuple(cores), None if mask is None else mask[1], device_files())
+
+
+def environment_of(
+    index: int,
+    claims: Sequence[Claim],
+    *,
+    threads: int | None,
+    gpus_per_worker: float | None,
+    inherited: Mapping[str, str],
+    gpus_present: int | None,
+) -> dict[str, str]:
+    """Return what to add to the environment of one worker.
+
+    Args:
+        index: Which of ``claims`` is this worker's.
+        claims: Of all training workers of the node, in an order that they all know.
+        threads: Its BLAS threads; None shares its cores out, and leaves alone what the user has set.
+        gpus_per_worker: As :func:`check_gpus_per_worker` returned it; None leaves the GPUs as inherited.
+        inherited: This worker's environment.
+        gpus_present: How many GPUs this worker could use if none were hidden; None if unknown.
+    """
+    environment = thread_variables(threads, _share_of_cores(claims[index], claims), inherited)
+    if gpus_per_worker is None:
+        return environment
+    mine = claims[index]
+    alike = [(other.gpus, other.files) == (mine.gpus, mine.files) for other in claims]
+    if mine.gpus is not None:
+        devices: Sequence[str] | None = devices_in(mine.gpus)
+    else:
+        devices = None if gpus_present is None else [str(number) for number in range(gpus_present)]
+    names = variables_to_set(inherited, is_amd=is_amd())
+    own = devices_of(
+        sum(alike[:index]),
+        sum(alike),
+        devices,
+        gpus_per_worker,
+        mask="" if mine.gpus is None else f"{names[0]}={mine.gpus!r}",
+    )
+    return environment | dict.fromkeys(names, ",".join(own))
+
+
+def _share_of_cores(mine: Claim, claims: Sequence[Claim]) -> int:
+    """Return this worker's part of its cores, and of the container's quota, which all share: 0 if there are too few."""
+    share = len(mine.cores) // sum(other.cores == mine.cores for other in claims)
+    quota = quota_cores()
+    return share if quota is None else min(share, quota // len(claims))
+
+
+def check_gpus_per_worker(value: float) -> float:
+    """Return the GPUs of one worker, or refuse them: a whole number, or one divided by a whole number."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if is_number and 1 / _SENSIBLE <= value <= _SENSIBLE:
+        whole = value if value >= 1 else 1 / value
+        if abs(whole - round(whole)) <= _WHOLE:
+            return float(round(whole)) if value >= 1 else 1 / round(whole)
+    raise SettingsError(
+        f"gpus_per_worker={shown(value)} is neither a whole number of GPUs nor an even part of one; "
+        "give 1, 2, 3, ... or 0.5, 0.25, 0.2, ..."
+    )
+
+
+def mask_of(environment: Mapping[str, str]) -> tuple[str, str] | None:
+    """Return the variable that says which GPUs are visible and what it says; None if none is set."""
+    return next(((name, environment[name]) for name in (CUDA, HIP, ROCR) if name in environment), None)
+
+
+def devices_in(mask: str) -> tuple[str, ...]:
+    """Return the devices that a mask leaves visible.
+
+    As CUDA does: what is no device hides itself and all that follow (``-1``, Slurm's ``NoDevFiles``, nothing at all),
+    and a device named twice hides all.
+    """
+    devices: list[str] = []
+    for entry in mask.split(","):
+        device = entry.strip()
+        if device in devices:
+            return ()
+        if not _DEVICE.fullmatch(device):
+            break
+        devices.append(device)
+    return tuple(devices)
+
+
+def variables_to_set(inherited: Mapping[str, str], *, is_amd: bool) -> tuple[str, ...]:
+    """Return the variables that name a worker's devices: those inherited, of one layer (rule 4)."""
+    compatible = tuple(name for name in (CUDA, HIP) if name in inherited)
+    if compatible:
+        return compatible
+    if ROCR in inherited:
+        return (ROCR,)
+    return (CUDA, HIP) if is_amd else (CUDA,)
+
+
+def devices_of(
+    place: int, sharers: int, devices: Sequence[str] | None, gpus_per_worker: float, *, mask: str = ""
+) -> tuple[str, ...]:
+    """Return the devices of the worker at a place among those that share some; numbers from 0 if none are known.
+
+    Args:
+        place: Which of these workers, from 0.
+        sharers: How many they are.
+        devices: What they share; None if nobody can tell.
+        gpus_per_worker: As :func:`check_gpus_per_worker` returned it.
+        mask: How the devices were given, as in ``"CUDA_VISIBLE_DEVICES='0,1'"``, for the message.
+    """
+    each = max(1, round(gpus_per_worker))
+    on_each = max(1, round(1 / gpus_per_worker))
+    first = place // on_each * each
+    if devices is None:
+        return tuple(str(number) for number in range(first, first + each))
+    if math.ceil(sharers / on_each) * each > len(devices):
+        raise SettingsError(_too_few(sharers, len(devices), gpus_per_worker, mask))
+    return tuple(devices[first : first + each])
+
+
+def _too_few(sharers: int, devices: int, gpus_per_worker: float, mask: str) -> str:
+    asked = f"gpus_per_worker={gpus_per_worker:.12g}"
+    if not devices:
+        seen = mask or "no device of NVIDIA or AMD"
+        return f"{asked}, but this node shows no GPU ({seen}); ask the launcher for GPUs, or leave gpus_per_worker out"
+    enough = devices // sharers or 1 / math.ceil(sharers / devices)
+    where = f"{plural(sharers, 'worker')} and {plural(devices, 'GPU')}" + (f" ({mask})" if mask else "")
+    return f"{asked} is too much on this node, which has {where}; give gpus_per_worker={enough}, or start fewer workers"
+
+
+def device_files(root: Path = _ROOT) -> tuple[str, ...]:
+    """Return the GPUs' device files that this process may open. A cgroup's ban shows in ``access`` as well."""
+    files = [file for pattern in _FILES for file in root.glob(pattern)]
+    return tuple(sorted(str(file) for file in files if os.access(file, os.R_OK)))
+
+
+def gpus_present(root: Path = _ROOT) -> int | None:
+    """Return how many GPUs this process could use if no variable hid any; None if nothing tells."""
+    counts = [count for count in (_nvidia_gpus(root), _amd_gpus(root)) if count is not None]
+    return next((count for count in counts if count), 0) if counts else None
+
+
+def is_amd(root: Path = _ROOT) -> bool:
+    """Return whether AMD's driver for computing is loaded."""
+    return (root / "dev/kfd").exists()
+
+
+def _nvidia_gpus(root: Path) -> int | None:
+    files = list(root.glob(_FILES[0]))
+    if files:  # the driver's list names those that a cgroup withholds, too; CUDA does not count them
+        return sum(os.access(file, os.R_OK) for file in files)
+    try:
+        return len(list((root / "proc/driver/nvidia/gpus").iterdir()))
+    except OSError:
+        return None
+
+
+def _amd_gpus(root: Path) -> int | None:
+    try:
+        nodes = list((root / "sys/class/kfd/kfd/topology/nodes").iterdir())
+    except OSError:
+        return None
+    return sum(_computes(node / "properties") for node in nodes)
+
+
+def _computes(properties: Path) -> bool:
+    """Return whether a node of AMD's topology is a GPU and not a processor."""
+    try:
+        count = re.search(r"^simd_count (\d+)$", properties.read_text(), re.MULTILINE)
+    except OSError:  # the kernel withholds those of other cgroups
+        return False
+    return count is not None and int(count[1]) > 0

@@ -1,0 +1,363 @@
+"""Simulated workers: the same loop, controller and schedulers, in virtual time.
+
+Nothing is trained: what a trial reports comes from a table or a function, and how long it takes from another. Time
+jumps from one event to the next, so ten thousand workers and a week of training take seconds.
+
+Rule 1: virtual time only. The clock of this machine is never read.
+Rule 2: everything is decided by the seed and by the orders that come: the same study twice is the same twice.
+Rule 3: an event bears the time at which the driver took it; what waits in the driver's queue is not known yet.
+"""
+
+import math
+import random
+from collections.abc import Sequence
+from heapq import heappop, heappush
+from typing import assert_never
+
+import msgspec
+
+from ashtune._src.core.errors import StudyError
+from ashtune._src.core.events import Curve, Event, JobFailed, JobFinished, JobPaused, Progress, TrialReleased
+from ashtune._src.core.jobs import TrialId, WorkerId
+from ashtune._src.core.orders import Discard, Order, Pause, Release, Train
+from ashtune._src.engines.options import RunOptions
+from ashtune._src.engines.protocol import Brief, Workers
+from ashtune._src.engines.simulated.model import (
+    Arrival,
+    Departure,
+    DriverCost,
+    Lifetimes,
+    Mortality,
+    Stay,
+    Training,
+    check_that_jobs_end,
+)
+
+CHECKPOINT_BYTES = 1
+LONGEST_LIFE = 1e18
+
+
+class _Running(msgspec.Struct, eq=False, gc=False):
+    """A job under way: from when, for how long, and up to which resource; short of its target if it is broken off.
+
+    ``whole`` is how long it takes undisturbed, stretch included.
+    """
+
+    order: Train
+    began: float
+    seconds: float
+    resource: int
+    whole: float
+
+
+class _Saving(msgspec.Struct, frozen=True, gc=False):
+    """A trial that is being released."""
+
+    worker: WorkerId
+    trial: TrialId
+    resource: int
+    seconds: float
+    is_kept: bool
+
+
+_Due = _Running | _Saving | Arrival | Departure
+
+
+class SimulatedWorkers:
+    """Workers in virtual time.
+
+    Args:
+        training: What they do. A job that would end less than once in 10,000 times is refused.
+        workers: How many, all there from the beginning; or when each of them joins and leaves.
+        driver: What each decision costs; nothing by default.
+        deaths: How workers die; they do not by default.
+        began: The time at which the first may join, in seconds since the study began.
+    """
+
+    def __init__(
+        self,
+        training: Training,
+        *,
+        workers: int | Sequence[Stay],
+        seed: int = 0,
+        driver: DriverCost | None = None,
+        deaths: Mortality | None = None,
+        first_worker: int = 0,
+        began: float = 0.0,
+    ) -> None:
+        self._training = training
+        self._checkpoint = CHECKPOINT_BYTES if training.saves else None
+        self._hazard = -math.log1p(-training.drop) + (0.0 if deaths is None else 1 / deaths.mean_seconds)
+        self._driver = driver or DriverCost()
+        self._random = random.Random(seed)
+        self._now = began
+        self.driver_seconds = 0.0
+        """How long the driver was busy so far."""
+        self._serial = 0
+        self._due: list[tuple[float, int, _Due]] = []
+        self._at_once: list[_Saving] = []  # what takes no time
+        self._running: dict[WorkerId, _Running] = {}
+        self._held: dict[WorkerId, int] = {}  # the resource of the trial that it holds
+        self._free_at: dict[WorkerId, float] = {}
+        self._warm: set[WorkerId] = set()
+        stays = [Stay()] * workers if isinstance(workers, int) else workers
+        self._lifetimes = Lifetimes(stays, deaths, self._random, self._push, first_worker=first_worker, began=began)
+
+    def now(self) -> float:
+        """Return the virtual time, in seconds since the study began."""
+        return self._now
+
+    def wait(self, until: float) -> Sequence[Event]:
+        """Return what has happened by the time at which something has; nothing if that is after ``until``.
+
+        Raises:
+            StudyError: If nothing is left to wait for, and there is no time at which to return.
+        """
+        due = self._due
+        events: list[Event] = []
+        while not events and (due or self._at_once):
+            if not self._at_once:
+                if due[0][0] > until and due[0][0] > self._now:
+                    break
+                self._now = max(self._now, due[0][0])
+            now = self._now
+            for saving in self._at_once:
+                self._happen(saving, now, events)
+            self._at_once.clear()
+            while due and due[0][0] <= now:
+                what = heappop(due)[2]
+                if not isinstance(what, _Running):
+                    self._happen(what, now, events)
+                elif self._running.get(what.order.worker) is what:
+                    del self._running[what.order.worker]
+                    events.append(self._ended(what, now))
+        if events:
+            seconds = len(events) * self._driver.decision_seconds
+            self._now += seconds
+            self.driver_seconds += seconds
+            return events
+        if not due and math.isinf(until):
+            raise StudyError("nothing is left to happen, and the study is not over; give it workers")
+        self._now = max(self._now, until)
+        return events
+
+    def carry_out(self, order: Order) -> None:
+        """Begin to carry out an order; the outcome is due at its time."""
+        if isinstance(order, Discard):
+            return  # there are no files
+        if self._lifetimes.is_gone(order.worker, self._now):
+            return  # the worker is gone, as the driver will hear
+        match order:
+            case Train():
+                self._train(order)
+            case Release():
+                self._release(order.worker, order.trial, keep=order.keep)
+            case Pause():
+                self._pause(order.worker, order.trial)
+            case _:
+                assert_never(order)
+
+    def progress(self) -> Sequence[Progress]:
+        """Return nothing: the results say all."""
+        return ()
+
+    def close(self, *, deletes: bool = True) -> None:
+        """Nobody has to be shut down."""
+
+    def _happen(self, due: _Saving | Arrival | Departure, now: float, events: list[Event]) -> None:
+        """Something is due: append the event that the driver takes at ``now``, if it is still true."""
+        match due:
+            case _Saving():
+                if not self._lifetimes.has_left(due.worker):
+                    events.append(
+                        TrialReleased(
+                            now,
+                            worker=due.worker,
+                            trial=due.trial,
+                            resource=due.resource,
+                            seconds=due.seconds,
+                            checkpoint=self._checkpoint if due.is_kept else None,
+                        )
+                    )
+            case Arrival():
+                events.append(self._lifetimes.join(due, now))
+            case Departure():
+                job = self._running.pop(due.worker, None)
+                events.append(self._lifetimes.leave(due, now, None if job is None else job.order))
+            case _:
+                assert_never(due)
+
+    def _ended(self, job: _Running, now: float) -> Event:
+        order, training = job.order, self._training
+        if job.resource != order.target:
+            return self._broken_off(job, now)
+        if training.fails is not None and (reason := training.fails(order.trial, order.target)):
+            return JobFailed(
+                now, worker=order.worker, trial=order.trial, rung=order.rung, seconds=job.seconds, reason=reason
+            )
+        self._held[order.worker] = order.target
+        return JobFinished(
+            now,
+            worker=order.worker,
+            trial=order.trial,
+            rung=order.rung,
+            resource=order.target,
+            start=order.start,
+            metrics=training.metrics(order.trial, order.target),
+            seconds=job.seconds,
+            curve=self._curve(order, order.target) if training.has_curves else [],
+            held=training.resumes,
+        )
+
+    def _broken_off(self, job: _Running, now: float) -> JobPaused:
+        order, training = job.order, self._training
+        return JobPaused(
+            now,
+            worker=order.worker,
+            trial=order.trial,
+            rung=order.rung,
+            resource=job.resource,
+            start=order.start,
+            seconds=job.seconds,
+            curve=self._curve(order, job.resource + 1) if training.has_curves else [],
+            checkpoint=self._checkpoint if training.resumes and job.resource > 0 else None,
+        )
+
+    def _curve(self, order: Train, end: int) -> Curve:
+        metrics = self._training.metrics
+        return [(resource, metrics(order.trial, resource)) for resource in range(order.start + 1, end)]
+
+    def _train(self, order: Train) -> None:
+        training, worker = self._training, order.worker
+        begin = self._now
+        if worker in self._free_at:
+            begin = max(begin, self._free_at.pop(worker))
+        if training.wait_seconds is not None:
+            begin += training.wait_seconds(order.trial, order.start, order.target)
+        seconds = training.seconds(order.trial, order.start, order.target)
+        if order.start and not order.in_place:
+            seconds += training.load_seconds
+        if training.warmup_seconds and worker not in self._warm:
+            self._warm.add(worker)
+            seconds += training.warmup_seconds
+        if self._hazard:
+            check_that_jobs_end(seconds, self._hazard)
+        if training.stretch is not None:
+            seconds *= training.stretch(self._random)
+        whole, resource = seconds, order.target
+        if training.drop and (life := self._life()) <= seconds:
+            seconds, resource = life, order.start
+        job = self._running[worker] = _Running(order, begin, seconds, resource, whole)
+        self._push(begin + seconds, job)
+
+    def _release(self, worker: WorkerId, trial: TrialId, *, keep: bool) -> None:
+        training, resource = self._training, self._held.get(worker, 0)
+        if training.release_seconds is not None:
+            seconds = training.release_seconds(trial, resource, keep)
+        else:
+            seconds = training.save_seconds if keep else 0.0
+        if seconds:
+            self._free_at[worker] = self._now + seconds
+        saving = _Saving(worker, trial, resource, seconds, keep)
+        if seconds:
+            self._push(self._now + seconds, saving)
+        else:
+            self._at_once.append(saving)
+
+    def _pause(self, worker: WorkerId, trial: TrialId) -> None:
+        """Break a job off at the next epoch that it comes to, if it is not over before."""
+        job = self._running.get(worker)
+        if job is None or job.order.trial != trial:
+            return
+        order, resumes = job.order, self._training.resumes
+        at, resource = self._next_epoch(job)
+        if resource < order.target and at < job.began + job.seconds:
+            reached = resource if resumes else order.start
+            stop = _Running(order, job.began, at - job.began, reached, job.whole)
+            self._running[worker] = stop
+            self._push(at, stop)
+
+    def _next_epoch(self, job: _Running) -> tuple[float, int]:
+        """Return when a running job comes to its next epoch, and which that is; a stretched one as it is stretched."""
+        order, seconds = job.order, self._training.seconds
+        undisturbed = seconds(order.trial, order.start, order.target)
+        stretch = job.whole / undisturbed if undisturbed > 0 else 1.0
+        low, high = order.start + 1, order.target
+        while low < high:  # the first epoch that ends now or later
+            middle = (low + high) // 2
+            if job.began + stretch * seconds(order.trial, order.start, middle) >= self._now:
+                high = middle
+            else:
+                low = middle + 1
+        return job.began + stretch * seconds(order.trial, order.start, low), low
+
+    def _life(self) -> int:
+        """Return the unit of time in which a job would be dropped: geometric, from 1."""
+        drop = self._training.drop
+        return 1 + int(min(LONGEST_LIFE, math.log(1.0 - self._random.random()) / math.log1p(-drop)))
+
+    def _push(self, time: float, due: _Due) -> None:
+        heappush(self._due, (time, self._serial, due))
+        self._serial += 1
+
+
+class SimulatedEngine:
+    """Workers in virtual time; see :class:`~ashtune.engines.Engine` and :class:`SimulatedWorkers`.
+
+    It has no name to be chosen by: nothing is trained, so it has to be told what its trials report.
+
+    Args:
+        workers: How many there are if nobody wants fewer or more; or when each of them joins and leaves.
+        driver: What each decision costs; nothing by default.
+        deaths: How workers die; they do not by default.
+    """
+
+    name = "simulated"
+    must_exit = False
+
+    def __init__(
+        self,
+        training: Training,
+        *,
+        workers: int | Sequence[Stay] = 1,
+        seed: int = 0,
+        driver: DriverCost | None = None,
+        deaths: Mortality | None = None,
+    ) -> None:
+        self._training = training
+        self._workers = workers
+        self._seed = seed
+        self._driver = driver
+        self._deaths = deaths
+        self._opened: SimulatedWorkers | None = None
+
+    @property
+    def driver_seconds(self) -> float:
+        """How long the driver of the last session was busy."""
+        return 0.0 if self._opened is None else self._opened.driver_seconds
+
+    def worker_count(self, wanted: int | None) -> int:
+        """Return how many are wanted, or as many as there are."""
+        if isinstance(self._workers, int):
+            return wanted or self._workers
+        return min(wanted or len(self._workers), len(self._workers))
+
+    def check(self, options: RunOptions, workers: int) -> None:
+        """Refuse nothing: what an option asks of processes costs no virtual time."""
+
+    def open(self, brief: Brief) -> Workers:
+        """Return workers that join in virtual time."""
+        count = brief.workers
+        self._opened = SimulatedWorkers(
+            self._training,
+            workers=count if isinstance(self._workers, int) else self._workers[:count],
+            seed=self._seed,
+            driver=self._driver,
+            deaths=self._deaths,
+            first_worker=brief.setup.worker,
+            began=brief.began,
+        )
+        return self._opened
+
+    def leave(self, status: int) -> None:
+        """There is no process."""

@@ -1,0 +1,331 @@
+"""Workers that are threads of this process.
+
+For functions that release the interpreter lock, or wait for something else, as a remote service that trains. The
+function is the script's own, and all threads share whatever it refers to. What they print goes to their logs, as with
+worker processes; only what Python prints is caught, as threads of one process share the file descriptors.
+
+Rule: what only a process of its own can give is refused: a time limit on a job, cores or GPUs of its own, a profile. A
+crash of the function is this process's end, after which the study goes on from its journal.
+"""
+
+import os
+import queue
+import sys
+import threading
+import traceback
+from collections import deque
+from collections.abc import Sequence
+from contextlib import suppress
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from ashtune._src.core import process
+from ashtune._src.core.errors import SettingsError, StudyError
+from ashtune._src.core.events import WorkerJoined, WorkerLost
+from ashtune._src.core.jobs import TrialId, WorkerId
+from ashtune._src.core.options import checked
+from ashtune._src.core.orders import Pause, Release
+from ashtune._src.core.plaintext import error_line
+from ashtune._src.engines.distributed import Closed, Content, DistributedWorkers, Unable
+from ashtune._src.engines.options import RunOptions
+from ashtune._src.engines.protocol import Brief
+from ashtune._src.study.disk import append_to, folder_of_a_study
+from ashtune._src.training.messages import Assignment, FromWorker, Mailbox, Setup, Shutdown, ToWorker, Unsure
+from ashtune._src.training.objectives import Objective, load_for_threads
+from ashtune._src.training.outcomes import REASON_CHARACTERS
+from ashtune._src.training.printed import mark_of
+from ashtune._src.training.runner import runner_of
+
+NEEDS_PROCESSES = {
+    "trial_timeout": "a thread cannot be ended",
+    "gpus_per_worker": "all threads see the same GPUs",
+    "threads": "all threads share one BLAS",
+    "profile": "the profiler watches the thread in which it begins",
+    "checkpoints": "all threads see the same directory",
+}
+"""Options that this engine refuses, and why."""
+THREADS_BY_DEFAULT = 8
+MOST_AT_ONCE = 512
+NAME = "ashtune-worker"
+STREAMS = ("stdout", "stderr")
+
+
+class ThreadLogs:
+    """The logs of all workers of a study. While it is open it stands before ``sys.stdout`` and ``sys.stderr``."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._here = threading.local()
+        self._streams = {name: _LoggedStream(getattr(sys, name), self) for name in STREAMS}
+        for name, stream in self._streams.items():
+            setattr(sys, name, stream)
+
+    def begin(self, worker: WorkerId) -> None:
+        """This thread is a worker from now on. The file is made when something is printed."""
+        self._here.log = self._folder / f"worker-{worker}.log"
+        self._here.has_printed = False
+
+    @property
+    def are_here(self) -> bool:
+        """Whether this thread has a log."""
+        return hasattr(self._here, "log")
+
+    def write(self, text: str) -> int:
+        """Append to the log of this thread. One that the disk refuses is no reason to fail a trial."""
+        self._here.has_printed = self._here.has_printed or bool(text)
+        with suppress(OSError):
+            folder_of_a_study(self._folder)
+            with append_to(self._here.log) as file:
+                file.write(text.encode("utf-8", "backslashreplace"))
+        return len(text)
+
+    def mark(self, trial: TrialId, start: int) -> None:
+        """Say that a trial, from resource ``start`` on, has printed what is above, if it has printed anything."""
+        if self._here.has_printed:
+            self.write(mark_of(trial, start))
+            self._here.has_printed = False
+
+    def close(self) -> None:
+        """Put the streams back that were there before, unless somebody else has put others in their place."""
+        for name, stream in self._streams.items():
+            if getattr(sys, name) is stream:
+                setattr(sys, name, stream.before)
+
+
+class _LoggedStream:
+    """A stream that leads worker threads to their logs."""
+
+    def __init__(self, before: Any, logs: ThreadLogs) -> None:
+        self.before = before
+        self._logs = logs
+
+    def write(self, text: str) -> int:
+        """Write."""
+        return int((self._logs if self._logs.are_here else self.before).write(text))
+
+    def flush(self) -> None:
+        """Flush; logs are written at once."""
+        if not self._logs.are_here:
+            self.before.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.before, name)
+
+
+class QueueChannel:
+    """A worker's end of its connection to the driver, which is another thread and knows this one by a number."""
+
+    def __init__(self, peer: int, outbox: "queue.SimpleQueue[tuple[int, Content]]") -> None:
+        self._peer = peer
+        self._outbox = outbox
+        self._inbox: deque[ToWorker] = deque()
+        self._news = threading.Event()
+        self._is_closed = False
+
+    def put(self, message: ToWorker) -> None:
+        """Have a message come in."""
+        self._inbox.append(message)
+        self._news.set()
+
+    def close(self) -> None:
+        """The driver has no more work; what waits here is not done any more."""
+        self._is_closed = True
+        self._news.set()
+
+    def send(self, message: FromWorker) -> None:
+        """Send a message to the driver."""
+        if self._is_closed:
+            raise Shutdown
+        self._outbox.put((self._peer, message))
+
+    def wait(self) -> None:
+        """Wait until a message has come."""
+        while not (self._inbox or self._is_closed):
+            self._news.wait()
+            self._news.clear()
+
+    def poll(self) -> ToWorker | None:
+        """Return the next message if one has come already."""
+        if self._is_closed:
+            raise Shutdown
+        return self._inbox.popleft() if self._inbox else None
+
+
+class ThreadLink:
+    """The way to threads, which it starts. The number in ``setup`` is that of the first worker."""
+
+    transport = "this process"
+
+    def __init__(self, setup: Setup, objective: Objective, file: str, logs: ThreadLogs) -> None:
+        self._setup = setup
+        self._objective = objective
+        self._file = file
+        self._logs = logs
+        self._numbers = count(setup.worker)  # of workers in all threads, each of which may take the next
+        self._arrived: queue.SimpleQueue[tuple[int, Content]] = queue.SimpleQueue()
+        self._channels: dict[int, QueueChannel] = {}
+        self._held_back: list[tuple[int, Content]] = []
+        self.failed: set[int] = set()
+        """Threads do not die without saying so."""
+
+    def start(self) -> int:
+        """Start a thread; return its number, which is its first worker's."""
+        peer = next(self._numbers)
+        channel = QueueChannel(peer, self._arrived)
+        thread = threading.Thread(target=self._serve, args=(peer, channel), name=f"{NAME}-{peer}", daemon=True)
+        try:
+            thread.start()
+        except (RuntimeError, MemoryError) as error:
+            there_are = len(self._channels)
+            raise StudyError(
+                f"after {there_are} threads no more can be started ({error_line(error)}); give fewer, as in workers="
+                f"{max(1, there_are // 2)}"
+            ) from None
+        self._channels[peer] = channel
+        return peer
+
+    def close_all(self) -> None:
+        """Ask all threads to leave."""
+        for channel in self._channels.values():
+            channel.close()
+
+    def _serve(self, peer: int, channel: QueueChannel) -> None:
+        """Be a worker until there is no more work. Whatever ends the thread before that, the driver hears of it."""
+        try:
+            self._work(peer, channel)
+        except Shutdown:
+            pass
+        except BaseException as error:  # noqa: BLE001 - whatever user code raises
+            reason = error_line(error, REASON_CHARACTERS)
+            self._arrived.put((peer, Unable(f"{self.name(peer)} cannot train: {reason}")))
+        self._arrived.put((peer, Closed()))
+
+    def _work(self, peer: int, channel: QueueChannel) -> None:
+        """Be a worker, and another one should it be unknown what the driver has heard of the first."""
+        worker = WorkerId(peer)
+        while True:
+            self._logs.begin(worker)
+            mailbox = Mailbox(channel)
+            setup = msgspec.structs.replace(self._setup, worker=worker)
+            try:
+                runner = runner_of(self._objective, setup, mailbox, file=self._file)
+                channel.send(WorkerJoined(0, worker, os.getpid(), os.uname().nodename))
+                while True:
+                    message = mailbox.next()
+                    if isinstance(message, Assignment) and message.worker == worker:
+                        runner.run(message)
+                        self._logs.mark(message.trial, message.start)
+            except Unsure as error:
+                reason = f"an exception broke in between two messages: {error.__cause__!r}"
+            except Shutdown:
+                raise
+            except BaseException:
+                traceback.print_exc()  # to its log
+                raise
+            self._arrived.put((peer, WorkerLost(time=0, worker=worker, reason=reason)))
+            worker = WorkerId(next(self._numbers))
+
+    def name(self, peer: int) -> str:
+        """Return what to call a thread."""
+        return f"thread {NAME}-{peer}"
+
+    def may_join(self, peer: int, worker: WorkerId) -> bool:
+        """Whether a worker of this number can be there: the threads are no strangers."""
+        del peer
+        return worker >= self._setup.worker
+
+    def receive(self) -> Sequence[tuple[int, Content]]:
+        """Return what has come."""
+        arrived, self._held_back = self._held_back, []
+        with suppress(queue.Empty):
+            while len(arrived) < MOST_AT_ONCE:
+                arrived.append(self._arrived.get_nowait())
+        return arrived
+
+    def send(self, peer: int, message: Assignment | Release | Pause) -> None:
+        """Put a message into a thread's inbox."""
+        self._channels[peer].put(message)
+
+    def flush(self) -> None:
+        """Everything was sent at once."""
+
+    def rest(self, seconds: float, *, after_events: bool = False) -> None:
+        """Wait until something has come."""
+        if not after_events and not self._held_back:
+            with suppress(queue.Empty):
+                self._held_back.append(self._arrived.get(timeout=max(0.0, min(seconds, threading.TIMEOUT_MAX))))
+
+    def close(self, peer: int) -> None:
+        """Ask a thread to leave: at its next epoch, if it trains."""
+        self._channels[peer].close()
+
+    def give_up(self, peer: int) -> None:
+        """Let a thread go: it leaves at its next epoch, or with the process."""
+        self._channels[peer].close()
+
+
+class ThreadWorkers(DistributedWorkers):
+    """Threads of this process as workers; how many they are may change."""
+
+    def __init__(self, brief: Brief) -> None:
+        objective, file = brief.objective, ""
+        if objective is None:
+            objective, file = load_for_threads(Path(brief.setup.objective), as_main=process.is_our_command)
+        study = Path(brief.setup.study)
+        self._logs = ThreadLogs(study / "logs")
+        self._threads = ThreadLink(brief.setup, objective, file, self._logs)
+        try:
+            peers = [self._threads.start() for _ in range(brief.workers)]
+            super().__init__(self._threads, study, brief.configurations, peers, is_isolated=False, began=brief.began)
+        except BaseException as error:
+            self._threads.close_all()
+            self._logs.close()
+            if isinstance(error, OSError):
+                raise StudyError(f"{study / 'logs'} cannot be made: {error.strerror}; give another directory") from None
+            raise
+        self._there = peers
+
+    def resize(self, workers: int) -> None:
+        """Have another number of workers from now on. The jobs of those that leave go to others."""
+        while len(self._there) < workers:
+            peer = self._threads.start()
+            self.add(peer)
+            self._there.append(peer)
+        while len(self._there) > workers:
+            self.remove(self._there.pop(), "fewer workers are wanted")
+
+    def close(self, *, deletes: bool = True) -> None:
+        """Have all threads leave; those that train on after some seconds end with this process."""
+        super().close(deletes=deletes)
+        self._logs.close()
+
+
+class ThreadEngine:
+    """Threads of this process; see :class:`~ashtune.engines.Engine`."""
+
+    name = "threads"
+    must_exit = False
+
+    def worker_count(self, wanted: int | None) -> int:
+        """Return how many are wanted, or as many as wait well together."""
+        return wanted or THREADS_BY_DEFAULT
+
+    def check(self, options: RunOptions, workers: int) -> None:
+        """Refuse what only processes can have."""
+        asked, without = dict(options), dict(checked(RunOptions, {}))
+        for name, why in NEEDS_PROCESSES.items():
+            if asked[name] != without[name]:
+                raise SettingsError(
+                    f"{name}={asked[name]!r} needs processes, and engine='threads' has none: {why}; leave it out, or "
+                    "leave engine out"
+                )
+
+    def open(self, brief: Brief) -> ThreadWorkers:
+        """Start the threads."""
+        return ThreadWorkers(brief)
+
+    def leave(self, status: int) -> None:
+        """Threads leave with the process."""

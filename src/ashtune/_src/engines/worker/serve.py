@@ -1,0 +1,183 @@
+"""The worker: one process, one loop, any transport.
+
+It is started as a program of its own (see ``guardian.py``), so that the user's script is not imported again: the
+training function comes by cloudpickle. It lives as long as its driver.
+"""
+
+import faulthandler
+import os
+import select
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections import deque
+from pathlib import Path
+from typing import assert_never
+
+import msgspec
+
+from ashtune._src.core.events import WorkerJoined
+from ashtune._src.core.orders import Pause, Release
+from ashtune._src.core.plaintext import error_line, visible
+from ashtune._src.core.process import restore_variables
+from ashtune._src.engines.stop import SIGNALS
+from ashtune._src.processes.frames import READ_BYTES, FrameReader, FrameWriter, read_some, write_all
+from ashtune._src.training.messages import (
+    Assignment,
+    Broken,
+    Channel,
+    FromWorker,
+    Mailbox,
+    Setup,
+    Shutdown,
+    ToWorker,
+    Unsure,
+)
+from ashtune._src.training.objectives import load_objective
+from ashtune._src.training.outcomes import REASON_CHARACTERS, TRACEBACK_CHARACTERS
+from ashtune._src.training.printed import Marks
+from ashtune._src.training.runner import TrialRunner, runner_of
+
+_PR_SET_PDEATHSIG = 1
+_POLL_SECONDS = 0.5
+
+
+def die_with_parent(parent: int) -> None:
+    """Have this process killed when its parent, of this process number, is gone: on Linux by the kernel, at once."""
+    if sys.platform == "linux":
+        import ctypes
+
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:
+            os._exit(1)
+    else:
+        threading.Thread(target=_end_with_parent, args=(parent,), daemon=True).start()
+
+
+def _end_with_parent(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(_POLL_SECONDS)
+    os._exit(1)
+
+
+class StreamChannel:
+    """A channel at the end of a socket."""
+
+    def __init__(self, file: int) -> None:
+        self._file = file
+        self._reader = FrameReader()
+        self._writer = FrameWriter()
+        self._decoder: msgspec.msgpack.Decoder[ToWorker] = msgspec.msgpack.Decoder(ToWorker)
+        self._inbox: deque[bytes] = deque()
+        self._poll = select.poll()
+        self._poll.register(file, select.POLLIN)
+        self._is_readable = self._is_drained = False  # what is known without asking the system again
+
+    def send(self, message: FromWorker) -> None:
+        """Send a message to the driver."""
+        write_all(self._file, self._writer.frame(message))
+
+    def wait(self) -> None:
+        """Block until something has come; it stays in the socket."""
+        if not self._inbox:
+            self._poll.poll()
+            self._is_readable = True
+
+    def poll(self) -> ToWorker | None:
+        """Return the next message if one has come whole."""
+        if not self._inbox:
+            if self._is_drained:  # it was read to its end just now; whatever comes is heard at the next question
+                self._is_drained = False
+            elif self._is_readable or self._poll.poll(0):
+                self._fill()
+        return self._decoder.decode(self._inbox.popleft()) if self._inbox else None
+
+    def _fill(self) -> None:
+        try:
+            self._is_readable = False
+            arrived = read_some(self._file)
+            self._is_drained = len(arrived) < READ_BYTES
+            self._inbox.extend(self._reader.take(arrived))
+        except EOFError:
+            raise Shutdown from None
+
+
+def serve(channel: Channel) -> None:
+    """Take assignments until the driver has no more.
+
+    Raises:
+        Shutdown: When the connection ends, which is how a driver shuts its workers down.
+        Unsure: When something broke in between two words to the driver.
+    """
+    setup = Mailbox(channel).next()
+    assert isinstance(setup, Setup), "it is what a driver sends first"
+    sys.path[:] = setup.path
+    try:
+        objective, file = load_objective(Path(setup.objective), as_main=True)
+    except Exception as error:  # noqa: BLE001 - whatever importing user code raises
+        reason = f"a worker cannot load the training function: {error_line(error, REASON_CHARACTERS)}"
+        channel.send(
+            Broken(setup.worker, reason, visible(traceback.format_exc()[-TRACEBACK_CHARACTERS:], keeps_newlines=True))
+        )
+        raise Shutdown from None
+    mailbox, profiler = Mailbox(channel), None
+    if setup.profile:
+        from ashtune._src.training.profiling import ProfiledMailbox, Profiler
+
+        profiler = Profiler(setup, file)
+        mailbox = ProfiledMailbox(channel, profiler)
+    runner = runner_of(objective, setup, mailbox, file=file, profiler=profiler)
+    marks = Marks() if isinstance(runner, TrialRunner) else None  # what trains several at a time prints for all of them
+    channel.send(WorkerJoined(0, setup.worker, os.getpid(), os.uname().nodename))
+    while True:
+        try:
+            mailbox.wait()
+        except (Shutdown, Unsure):
+            raise
+        except BaseException as error:  # by a handler or thread of a function that has ended
+            if not mailbox.is_sure:
+                raise
+            sys.stderr.write(f"raised between two jobs, by what an earlier one has left behind: {error_line(error)}\n")
+            continue
+        message = mailbox.next()
+        match message:
+            case Assignment():
+                runner.run(message)
+                signal.setitimer(signal.ITIMER_REAL, 0)  # an alarm that it has left set is no other trial's
+                if marks is not None:
+                    marks.after(message.trial, message.start)
+            case Release() | Pause() | Setup():
+                pass  # it crossed the event that it asks for; a setup comes once
+            case _:
+                assert_never(message)
+
+
+def _stop_as_usual() -> None:
+    """Let a process that training forks be ended by the signals that the worker itself ignores."""
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_DFL)
+
+
+def main(file: int, parent: int) -> None:
+    """Serve the driver at the other end of a socket; end with the process of number ``parent``."""
+    die_with_parent(parent)
+    os.set_inheritable(file, False)
+    for number in SIGNALS:
+        signal.signal(number, lambda *_: None)  # a batch system sends them to every process; the driver decides
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)  # they were held back while this process started
+    os.register_at_fork(after_in_child=_stop_as_usual)
+    restore_variables()
+    faulthandler.enable()
+    try:
+        serve(StreamChannel(file))
+    except (Shutdown, ConnectionError):
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(0)  # no waiting for threads of the user's
+    except BaseException:  # noqa: BLE001 - the driver sees that the worker is lost, which is always true
+        traceback.print_exc()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(1)

@@ -1,0 +1,240 @@
+"""What workers have in hand and what they say: whether it fits, and who is to blame should one of them die.
+
+Rule 1: jobs are done in the order in which they came, but one that goes on in place comes before those that wait. So
+the first has begun and is to blame.
+Rule 2: of several that are trained together none is to blame, but one that the worker said to train alone.
+Rule 3: what a worker says is compared with what it was given. What the journal holds has passed here.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from ashtune._src.core.errors import AshtuneError, ObjectiveError
+from ashtune._src.core.events import (
+    MOST_PLACES,
+    Event,
+    JobFailed,
+    JobFinished,
+    JobPaused,
+    PlacesChanged,
+    ProgramCompiled,
+    Progress,
+    TrialReleased,
+    TrialWithdrawn,
+    WorkerJoined,
+    WorkerLost,
+    with_time,
+)
+from ashtune._src.core.jobs import TrialId
+from ashtune._src.core.orders import Pause, Release, Train
+from ashtune._src.study.configurations import Configurations
+from ashtune._src.study.disk import append_to
+from ashtune._src.training.messages import Alone, Assignment, Broken, FromWorker
+
+NO_CONFIGURATION = msgspec.Raw(b"\x80")  # an empty map in msgpack
+
+WorkerMessage = FromWorker | WorkerLost
+"""What comes from workers, and what is said of one that cannot speak any more."""
+AssignedJob = Train | Assignment
+
+
+class Workload:
+    """The jobs that a worker has, and the trials that it holds or releases.
+
+    Args:
+        suspects: Trials that were trained together by a worker that died, each of which is trained alone until it has
+            ended; the workloads of all workers share it.
+    """
+
+    def __init__(self, suspects: set[TrialId]) -> None:
+        self._suspects = suspects
+        self._jobs: dict[TrialId, AssignedJob] = {}
+        self._held: dict[TrialId, AssignedJob] = {}  # their results are told; the worker waits to hear what comes next
+        self._releasing: dict[TrialId, AssignedJob] = {}
+        self._pausing: set[TrialId] = set()
+        self._alone: TrialId | None = None
+        self.trains_together = False
+        """Whether the worker trains several jobs together."""
+
+    def __len__(self) -> int:
+        return len(self._jobs)
+
+    def take(self, job: AssignedJob) -> bool:
+        """The worker is given a job; return whether it has to train it alone."""
+        self._held.pop(job.trial, None)
+        if job.in_place and self._jobs:
+            self._jobs = {job.trial: job, **self._jobs}
+        else:
+            self._jobs[job.trial] = job
+        return job.trial in self._suspects
+
+    def obey(self, order: Release | Pause) -> None:
+        """The worker is told to release a trial that it holds, or to break off a job."""
+        if isinstance(order, Pause):
+            self._pausing.add(order.trial)
+        elif (job := self._held.pop(order.trial, None)) is not None:
+            self._releasing[order.trial] = job
+
+    def note(self, message: WorkerMessage) -> None:
+        """Note what a message that fits says of the worker."""
+        match message:
+            case JobFinished(trial=trial, held=held):
+                self._end(trial, held=held)
+            case JobPaused(trial=trial) | JobFailed(trial=trial) | TrialWithdrawn(trial=trial):
+                self._end(trial)
+            case Broken(failure=JobFailed(trial=trial)):
+                self._end(trial)
+            case TrialReleased(trial=trial):
+                self._releasing.pop(trial, None)
+            case PlacesChanged():
+                self.trains_together = True
+            case Alone(trial=trial):
+                self._alone = trial
+            case _:
+                pass
+
+    def _end(self, trial: TrialId, *, held: bool = False) -> None:
+        """A job has ended; ``held``: the worker waits with its trial."""
+        if trial == self._alone:
+            self._alone = None
+        if (job := self._jobs.pop(trial, None)) is not None:
+            self._pausing.discard(trial)
+            self._suspects.discard(trial)
+            if held:
+                self._held[trial] = job
+
+    def lose(self) -> None:
+        """The worker is gone: what it trained together is under suspicion."""
+        self._suspects.update(self.suspects)
+
+    @property
+    def is_free(self) -> bool:
+        """Whether the worker has nothing in hand: no job, no trial that it holds or releases."""
+        return not (self._jobs or self._held or self._releasing)
+
+    @property
+    def suspects(self) -> tuple[TrialId, ...]:
+        """The trials of which one may be to blame if the worker dies now, and it is not known which."""
+        return tuple(self._jobs) if self.trains_together and len(self._jobs) > 1 else ()
+
+    @property
+    def to_blame(self) -> AssignedJob | None:
+        """The job to blame if the worker dies now."""
+        if self.suspects:
+            return None if self._alone is None else self._jobs.get(self._alone)
+        return next(iter(self._jobs.values()), None)
+
+    def complaint(self, message: WorkerMessage) -> str:
+        """Say why a message does not fit what the worker was given; nothing if it fits."""
+        match message:
+            case JobFinished() | JobPaused() | JobFailed() | TrialWithdrawn():
+                return self._of_an_end(message)
+            case TrialReleased():
+                return self._of_a_release(message)
+            case Broken(failure=failure):
+                return "" if failure is None else self._of_an_end(failure)
+            case ProgramCompiled(lanes=lanes):
+                return "" if lanes >= 1 else f"a program of {lanes} lanes"
+            case WorkerJoined():
+                return "it joins a second time"
+            case PlacesChanged(places=places):
+                complaint = "" if 1 <= places <= MOST_PLACES else f"it offers {places} places"
+            case Progress(trial=trial) | Alone(trial=trial) | WorkerLost(trial=trial):
+                is_known = trial is None or trial in self._jobs
+                complaint = "" if is_known else f"it speaks of trial {trial}, which it does not have"
+        return complaint
+
+    def _of_an_end(self, event: JobFinished | JobPaused | JobFailed | TrialWithdrawn) -> str:
+        job = self._jobs.get(event.trial)
+        if job is None:
+            return f"{_kind(event)} of trial {event.trial}, which it does not train"
+        if event.rung != job.rung:
+            return f"{_kind(event)} of trial {event.trial} at rung {event.rung} and not {job.rung}"
+        return self._of_a_stretch(event, job) if isinstance(event, JobFinished | JobPaused) else ""
+
+    def _of_a_stretch(self, event: JobFinished | JobPaused, job: AssignedJob) -> str:
+        is_a_result = isinstance(event, JobFinished)
+        if not is_a_result and event.trial not in self._pausing:
+            return f"a pause of trial {event.trial}, which nobody asked for"
+        if event.start not in (0, job.start) or not event.start + is_a_result <= event.resource <= job.target:
+            return (
+                f"{_kind(event)} of trial {event.trial} from {event.start} to {event.resource} "
+                f"and not from {job.start} to {job.target}"
+            )
+        if isinstance(event, JobFinished) and not event.metrics:
+            return f"a result of trial {event.trial} without a metric"
+        outside = next((at for at, _ in event.curve if not 0 <= at <= job.target), None)
+        return "" if outside is None else f"a report at {outside}, where {job.target} is the end"
+
+    def _of_a_release(self, event: TrialReleased) -> str:
+        job = self._releasing.get(event.trial)
+        if job is None:
+            return f"it releases trial {event.trial}, which it was not told to"
+        if not 0 < event.resource <= job.target:
+            return f"it releases trial {event.trial} at {event.resource} and not {job.target}"
+        return ""
+
+
+def _kind(event: FromWorker) -> str:
+    return {
+        JobFinished: "a result",
+        JobPaused: "a pause",
+        JobFailed: "a failure",
+        TrialWithdrawn: "a withdrawal",
+    }[type(event)]
+
+
+def assignment_of(order: Train, configurations: Configurations, *, alone: bool = False) -> Assignment:
+    """Return the message for an order to train; a worker that goes on in place knows the configuration."""
+    configuration = NO_CONFIGURATION if order.in_place else msgspec.Raw(configurations.encoded(order.trial))
+    return Assignment(
+        order.worker, order.trial, order.rung, order.start, order.target, order.in_place, configuration,
+        alone=alone, size=order.size,
+    )  # fmt: skip
+
+
+class Collector:
+    """Sorts what workers say: events for the loop, progress for the display, errors that end the study."""
+
+    def __init__(self, logs: Path) -> None:
+        self._logs = logs
+        self._progress: list[Progress] = []
+        self._has_a_result = False
+        self.fatal_error: AshtuneError | None = None
+        """Why the study cannot go on; the engine raises it when the events before it are handled."""
+
+    def collect(self, messages: Sequence[WorkerMessage], moment: float) -> list[Event]:
+        """Return messages as events of that moment."""
+        return [event for message in messages if (event := self._take(message, moment)) is not None]
+
+    def _take(self, message: WorkerMessage, moment: float) -> Event | None:
+        """Return a message as an event of that moment, if it is one."""
+        kind = type(message)
+        if kind is JobFinished:
+            self._has_a_result = True
+        elif kind is Progress:
+            self._progress.append(message)  # type: ignore[arg-type] # its type was just looked at
+            return None
+        elif kind is Alone:
+            return None  # who has the worker's jobs has noted it
+        elif isinstance(message, Broken):
+            if message.failure is None or not self._has_a_result:
+                self.fatal_error = self.fatal_error or self._broken(message)
+                return None
+            return with_time(message.failure, moment)
+        return with_time(message, moment)  # type: ignore[arg-type] # those that are no events are gone
+
+    def progress(self) -> Sequence[Progress]:
+        """Return the reports between rungs since the last call."""
+        progress, self._progress = self._progress, []
+        return progress
+
+    def _broken(self, message: Broken) -> ObjectiveError:
+        if not message.traceback:
+            return ObjectiveError(message.reason)
+        log = self._logs / f"worker-{message.worker}.log"
+        with append_to(log) as file:
+            file.write(message.traceback.encode("utf-8", "replace"))
+        return ObjectiveError(f"{message.reason}; the traceback is in {log}")

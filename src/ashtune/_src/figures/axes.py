@@ -1,0 +1,206 @@
+"""The axes of figures: of the metric, of time, of the resource, of hyperparameters and of names.
+
+Rule 1: one bad value does not spoil an axis. What is far worse than most lies outside of it, and the figure says so.
+Rule 2: an axis of losses is logarithmic where the good ones would be one line otherwise, and its title says so:
+all values are above 0, the worst is ``DECADE`` times the best, and the best tenth takes a twentieth of a linear axis
+at most. The three numbers were chosen on studies of two networks on handwritten digits, and hold for a linear
+classifier and a quadratic function too.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+
+from msgspec.structs import replace
+
+from ashtune._src.analysis.sampling import thinned
+from ashtune._src.core.jobs import Goal, Mode, TrialId
+from ashtune._src.core.numbers import plural, shortened
+from ashtune._src.figures.columns import Numbers
+from ashtune._src.figures.figure import Axis, Series
+from ashtune._src.figures.looks import rung_colors
+
+Origin = Callable[[TrialId], str]
+"""Answers with where the configuration of a trial comes from: ``Trials.origin``."""
+FAR = 30.0
+"""Most times farther from the best than the middle value; what is farther is left out of an axis."""
+DECADE = 10.0
+THIN = 0.05
+BEST_SHARE = 0.1
+BEYOND_LOG = 1000.0
+"""On a logarithmic axis, most times the middle value; what is greater is left out."""
+NAME = 30
+"""Characters of a name that are shown, and twice as many of where a configuration comes from."""
+_AIR = 0.06
+_MANY = 300.0
+_TICKS = 12
+COLUMN_TICKS = 6
+"""Most ticks of the axis of a hyperparameter."""
+_COLUMN_AIR = 0.04
+_WIDE = 5.0
+"""How many times as large a range's end as its beginning for powers of ten to be good ticks."""
+
+
+def metric_axis(values: Sequence[float], goal: Goal) -> Axis:
+    """Return the axis of the metric over finite values, and whether it is logarithmic (rule 2)."""
+    name, ordered = shortened(goal.metric, NAME), sorted(values)
+    if goal.mode == "min" and ordered and ordered[0] > 0:
+        limit = BEYOND_LOG * ordered[(len(ordered) - 1) // 2]
+        shown = [value for value in ordered if value <= limit]
+        low, high = shown[0], shown[-1]
+        good = shown[min(len(shown) - 1, max(1, int(BEST_SHARE * len(shown))))]
+        if high >= DECADE * low and good - low <= THIN * (high - low):
+            air = (high / low) ** _AIR
+            if low / air > 0 and high * air < math.inf:  # neither end is beyond what a float can be
+                return replace(log_axis(name, low / air, high * air), beyond=len(ordered) - len(shown))
+    low, high, beyond = view(values, goal.mode)
+    return Axis(name=name, low=low, high=high, beyond=beyond)
+
+
+def log_axis(name: str, low: float, high: float, unit: float = 1.0) -> Axis:
+    """Return a logarithmic axis, which says that it is one."""
+    ticks = [unit * tick for tick in log_ticks(low / unit, high / unit)] if high > _WIDE * low else [low, high]
+    return Axis(name=name, title=f"{name} (logarithmic)", low=low, high=high, is_log=True, unit=unit, ticks=ticks)
+
+
+def time_axis(low: float, high: float, sessions: int = 1, *, is_log: bool = False) -> Axis:
+    """Return the axis of the time that the study ran, in seconds."""
+    unit, name = unit_of_time(high)
+    title = f"{name} that the study ran" + (f" (in {sessions} sessions)" if sessions > 1 else "")
+    axis = log_axis("", low, high, unit) if is_log else Axis(low=low, high=max(high, low + 0.01), unit=unit)
+    return replace(axis, name="after", title=title, written="seconds")
+
+
+def resource_axis(rungs: Sequence[int], unit: str, first: int, last: int) -> Axis:
+    """Return the axis of the resource, with a tick at each rung."""
+    is_log = last > 20 * first > 0
+    air = (last / first) ** _COLUMN_AIR if is_log else _COLUMN_AIR * last
+    low, high = (first / air, last * air) if is_log else (0, last + air)
+    return Axis(name=unit, low=low, high=high, is_log=is_log, written="count", ticks=rungs if is_log else ())
+
+
+def column_axis(column: Numbers) -> Axis:
+    """Return the axis of a hyperparameter: choices by name, numbers on the scale on which they were drawn.
+
+    Args:
+        column: At least one of its values is a number.
+    """
+    name = shortened(column.name, NAME)
+    if column.labels:
+        choices = [shortened(each, 40) for each in column.labels]
+        return replace(choice_axis(name, choices), ticks=list(thinned(len(choices), COLUMN_TICKS)))
+    active = [value for value in column.values if not math.isnan(value)]
+    low, high = min(active), max(active)
+    if column.is_log and low > 0:
+        air = (high / low) ** _COLUMN_AIR
+        axis = log_axis(name, low / air, high * air)
+        return axis if high > _WIDE * low else replace(axis, ticks=[low, high])
+    air = _COLUMN_AIR * (high - low)
+    return Axis(name=name, low=low - air, high=high + air)
+
+
+def choice_axis(name: str, choices: Sequence[str], *, is_downward: bool = False) -> Axis:
+    """Return an axis of names, each at its place from 0 on."""
+    low, high = -0.5, len(choices) - 0.5
+    ends = (high, low) if is_downward else (low, high)
+    return Axis(name=name, low=ends[0], high=ends[1], choices=choices, ticks=list(range(len(choices))))
+
+
+def log_ticks(low: float, high: float) -> list[float]:
+    """Return 1, 2 and 5 times powers of ten between two numbers; over many of these only the powers."""
+    steps = (1, 2, 5) if high / low < _MANY else (1,)
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    ticks = [significant(step * 10.0**power) for power in powers for step in steps]
+    inside = [tick for tick in ticks if low <= tick <= high]
+    return inside[:: 1 + len(inside) // _TICKS]
+
+
+def view(values: Sequence[float], mode: Mode) -> tuple[float, float, int]:
+    """Return the range that shows all values but those far worse than most, and how many those are.
+
+    A loss of 1e9 after the first epoch would press everything else into a line. Distances are counted
+    from the best value: those of more than ``FAR`` times the median of the distances above zero are left out.
+
+    Args:
+        values: Finite ones.
+        mode: Which way is better.
+    """
+    if not values:
+        return 0.0, 1.0, 0
+    best = min(values) if mode == "min" else max(values)
+    distances = sorted(abs(value - best) for value in values)
+    above_zero = [distance for distance in distances if 0 < distance < math.inf]
+    if not above_zero:
+        return best - (abs(best) or 1) * _AIR, best + (abs(best) or 1) * _AIR, 0
+    limit = FAR * above_zero[(len(above_zero) - 1) // 2]
+    shown = [distance for distance in distances if distance <= limit]
+    worst = best + shown[-1] if mode == "min" else best - shown[-1]
+    low, high = min(best, worst), max(best, worst)
+    return low - _AIR * shown[-1], high + _AIR * shown[-1], len(distances) - len(shown)
+
+
+def outside(axis: Axis, noun: str) -> str:
+    """Say how many values lie outside of an axis; nothing if none does."""
+    return f"{plural(axis.beyond, noun)} outside of the view" if axis.beyond else ""
+
+
+def scale_note(axis: Axis, noun: str) -> list[str]:
+    """Say that an axis is logarithmic, and how many values lie outside of it and stand at its end."""
+    notes = [f"The scale of {axis.name} is logarithmic."] if axis.is_log else []
+    return [*notes, f"{plural(axis.beyond, noun)} far worse than most stand at its end."] if axis.beyond else notes
+
+
+def rung_names(rungs: Sequence[int], unit: str) -> list[str]:
+    """Return how each rung is named in a legend."""
+    return [f"to {unit} {resource:,}" for resource in rungs]
+
+
+def points_by_rung(
+    x: Sequence[float | None], y: Sequence[float], rungs: Sequence[int], trials: Sequence[TrialId], *,
+    names: Sequence[str], words: Sequence[str] = (),
+) -> list[Series]:  # fmt: skip
+    """Return a series of results for each rung that has any, in its colour.
+
+    Args:
+        x: Of each result; None for one that is not drawn.
+        y: As well.
+        rungs: As well.
+        trials: As well.
+        names: Of all rungs.
+        words: More of each result.
+    """
+    series = []
+    for rung, color in enumerate(rung_colors(len(names))):
+        chosen = [place for place, each in enumerate(rungs) if each == rung and x[place] is not None]
+        if chosen:
+            series.append(
+                Series(
+                    kind="points", x=[x[at] for at in chosen], y=[y[at] for at in chosen], color=color, alpha=0.75,
+                    name=names[rung], trials=[trials[at] for at in chosen], words=[words[at] for at in chosen if words],
+                )
+            )  # fmt: skip
+    return series
+
+
+def no_origin(_: TrialId) -> str:
+    """Answer that nothing is known of where a configuration comes from."""
+    return ""
+
+
+def origins(trials: Sequence[TrialId], origin: Origin) -> list[str]:
+    """Return where the configurations of trials come from, as words of their points."""
+    texts = [shortened(origin(trial), 2 * NAME) for trial in trials]
+    return texts if any(texts) else []
+
+
+def significant(value: float) -> float:
+    """Return a number with ten digits: seventeen make a page long, and with six large seeds would be one."""
+    return float(f"{value:.10g}")
+
+
+def unit_of_time(seconds: float) -> tuple[float, str]:
+    """Return the unit that a study's time is best told in: its seconds and its name."""
+    if seconds < 180:
+        return 1.0, "seconds"
+    if seconds < 3 * 3600:
+        return 60.0, "minutes"
+    return (3600.0, "hours") if seconds < 72 * 3600 else (86400.0, "days")

@@ -1,0 +1,128 @@
+"""The best result so far, over time and over what was trained: step lines among a sample of all results."""
+
+from collections.abc import Callable, Sequence
+
+from msgspec.structs import replace
+
+from ashtune._src.analysis.best_so_far import BestSoFar, Improvement
+from ashtune._src.analysis.sampling import thinned
+from ashtune._src.core.jobs import Goal
+from ashtune._src.core.numbers import number_text, plural
+from ashtune._src.figures.axes import (
+    Origin,
+    log_axis,
+    metric_axis,
+    no_origin,
+    outside,
+    points_by_rung,
+    rung_names,
+    significant,
+    time_axis,
+)
+from ashtune._src.figures.figure import Axis, Figure, Series
+from ashtune._src.figures.looks import BLUE, CATEGORIES, ORANGE
+
+STEPS_SHOWN = 300
+EARLY = 0.1
+"""An axis is logarithmic where half of the steps lie in this first part of it."""
+_Place = Callable[[Improvement], float]
+
+
+def best_over_time_figure(
+    best: BestSoFar, rungs: Sequence[int], *, unit: str, origin: Origin = no_origin, ran: float = 0.0
+) -> Figure:
+    """Return the best so far over the time that the study ran.
+
+    Args:
+        best: The observer.
+        rungs: The resources of all rungs.
+        unit: What the resource counts, in the singular.
+        origin: Answers with where the configuration of a trial comes from: ``Trials.origin``.
+        ran: How many seconds the study has run by now, if that is later than its last event.
+    """
+    return _figure(best, rungs, _seconds, max(ran, best.seconds), unit=unit, origin=origin)
+
+
+def best_over_resource_figure(
+    best: BestSoFar, rungs: Sequence[int], *, unit: str, origin: Origin = no_origin
+) -> Figure:
+    """Return the best so far over what all trials together were trained; see the figure over time."""
+    return _figure(best, rungs, _epochs, best.epochs, unit=unit, origin=origin)
+
+
+def compared_figures(studies: Sequence[Sequence[Improvement]], goal: Goal, *, unit: str) -> list[Figure]:
+    """Return the best so far of several studies, over time and over what was trained."""
+    figures = []
+    for place in (_seconds, _epochs):
+        pairs = zip(studies, CATEGORIES, strict=False)
+        series = [_line(goal, steps, place, 0.0, color=color) for steps, color in pairs]
+        x = _axis(place, 0.0, max([1.0, *(at for each in series for at in each.x if at)]), unit)
+        y = metric_axis([value for each in series for value in each.y if value is not None], goal)
+        figures.append(Figure(x=x, y=y, series=series))
+    return figures
+
+
+def _seconds(step: Improvement) -> float:
+    return step.seconds
+
+
+def _epochs(step: Improvement) -> float:
+    return step.epochs
+
+
+def _axis(place: _Place, low: float, high: float, unit: str, *, is_log: bool = False) -> Axis:
+    if place is _seconds:
+        return time_axis(low, high, is_log=is_log)
+    name = f"{unit}s trained, all trials together"
+    axis = log_axis(name, low, high) if is_log else Axis(name=name, low=low, high=high)
+    return replace(axis, written="count")
+
+
+def _figure(best: BestSoFar, rungs: Sequence[int], place: _Place, end: float, *, unit: str, origin: Origin) -> Figure:
+    steps, highest = best.steps, best.steps_at_the_highest
+    if not steps:
+        return Figure(notes=["no trial has a finite result"])
+    goal, first = best.goal, place(steps[0])
+    lines = [(highest, f"at {unit} {highest[-1].resource:,}", ORANGE), (steps, "at any rung", BLUE)]
+    if all(step.rung == highest[-1].rung for step in steps):
+        del lines[0]  # it is the same line
+    is_log = first > 0 and place(steps[len(steps) // 2]) < EARLY * end
+    values = [goal.value(result.loss) for result in best.results]
+    series = points_by_rung(
+        [significant(place(result)) for result in best.results],
+        [significant(value) for value in values],
+        [result.rung for result in best.results],
+        [result.trial for result in best.results],
+        names=rung_names(rungs, unit),
+    )
+    for line, name, color in lines:
+        last = f"best {name}: {number_text(goal.value(line[-1].loss))} (trial {line[-1].trial})"
+        drawn = _line(goal, line, place, end, color=color, name=last, unit=unit, origin=origin)
+        mark = Series(kind="points", x=drawn.x[-2:-1], y=drawn.y[-1:], color=color, size=9, is_silent=True)
+        series += [drawn, mark]
+    y = metric_axis([goal.value(step.loss) for line, _, _ in lines for step in line], goal)
+    worse = sum(value != y.within(value) for value in values) - y.beyond
+    notes = [
+        outside(y, "early step"),
+        f"{plural(worse, 'worse result')} outside of the view" if worse > 0 else "",
+        *(f"{STEPS_SHOWN:,} of {len(line):,} steps {name}" for line, name, _ in lines if len(line) > STEPS_SHOWN),
+    ]
+    x = _axis(place, first if is_log else 0.0, max(end, first * 1.01), unit, is_log=is_log)
+    return Figure(x=x, y=y, series=series, notes=list(filter(None, notes)))
+
+
+def _line(
+    goal: Goal, steps: Sequence[Improvement], place: _Place, end: float, *, color: str, name: str = "",
+    unit: str = "", origin: Origin = no_origin,
+) -> Series:  # fmt: skip
+    """Return a step line that goes on to the end of the study."""
+    shown = [steps[number] for number in thinned(len(steps), STEPS_SHOWN)]
+    ends = [*shown, *shown[-1:]]
+    places = [place(step) for step in ends]
+    return Series(
+        kind="step", color=color, name=name, width=2.5,
+        x=[significant(at) for at in (*places[:-1], *(max(end, at) for at in places[-1:]))],
+        y=[significant(goal.value(step.loss)) for step in ends],
+        trials=[step.trial for step in ends],
+        words=[f"at {unit} {step.resource:,}\n{origin(step.trial)}" for step in ends] if unit else (),
+    )  # fmt: skip

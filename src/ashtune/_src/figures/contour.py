@@ -1,0 +1,240 @@
+"""The result over two hyperparameters at once: levels of a smoothed mean, and the trials that it was made of.
+
+At each place of a grid stands the mean of the results nearby, each weighted by a Gaussian of its distance. Distances
+are counted on the scales on which the values were drawn. The more results there are, the narrower the Gaussian.
+
+Sources: Nadaraya, *On Estimating Regression*, Theory of Probability and its Applications 9(1), 1964, for the mean;
+Scott, *Multivariate Density Estimation*, Wiley, 1992, for the width of the Gaussian: the standard deviation of the
+values along an axis times ``n ** (-1 / (axes + 4))``.
+
+Rule 1: like is compared with like: the results at one rung. It is the highest rung with at least ``ENOUGH`` finite
+results; where no rung has enough, it is the one with the most.
+Rule 2: where no result is near nothing is known, and nothing is drawn.
+Rule 3: choices have no distance: a result counts for its own choice only.
+Rule 4: a result far worse than most counts as one at the end of the metric's axis. Where that axis is logarithmic the
+mean is the geometric one.
+"""
+
+import math
+from array import array
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from msgspec.structs import replace
+
+from ashtune._src.analysis.results import Results
+from ashtune._src.analysis.sampling import best_and_sampled, sampled
+from ashtune._src.core.jobs import Goal, TrialId
+from ashtune._src.core.numbers import number_text, plural, shortened
+from ashtune._src.figures.axes import Origin, column_axis, metric_axis, no_origin, scale_note, significant
+from ashtune._src.figures.columns import Configuration, Numbers, numbers, spread_places
+from ashtune._src.figures.figure import Axis, Cells, Figure, Series
+from ashtune._src.figures.looks import BLUE, ORANGE, PALE, faded
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    Floats = npt.NDArray[np.float64]
+
+ENOUGH = 40
+FEWEST = 3
+"""Fewer trials are no map."""
+MOST = 2_000
+"""Of more results a sample is smoothed."""
+POINTS = 300
+"""Trials that are drawn: half of them the best, the others sampled."""
+STEPS, FINE = 41, 81
+"""Places of the grid along an axis of numbers; where the other axis has choices there are more."""
+LEAST_WIDTH = 0.05
+"""Of the Gaussian, as a share of the axis."""
+NEAR = 2.0
+"""Most widths between a known place and a result."""
+
+
+class Contour(msgspec.Struct, frozen=True, kw_only=True):
+    """The smoothed results over two hyperparameters.
+
+    ``x`` and ``y`` hold the values of the ``trials``, the best first, and ``values`` their results at ``resource``, the
+    rung with the number ``rung``. There are ``total`` finite results there, of which those of trials without one of the
+    two hyperparameters are left out, and of very many all but a sample. ``grid`` is the smoothed metric, a row for each
+    of ``y_places`` and a column for each of ``x_places``; None where nothing is known. ``scale`` is the
+    axis of the metric that the results were held to.
+    """
+
+    rung: int
+    resource: int
+    total: int
+    trials: Sequence[TrialId]
+    values: Sequence[float]
+    x: Numbers
+    y: Numbers
+    x_places: Sequence[float]
+    y_places: Sequence[float]
+    grid: Sequence[Sequence[float | None]]
+    scale: Axis
+
+
+def contour(
+    results: Results,
+    configuration: Configuration,
+    space: Mapping[str, object],
+    x: str,
+    y: str,
+) -> Contour | str:
+    """Smooth the results over two hyperparameters. It takes some milliseconds, whatever the number of trials.
+
+    Args:
+        results: The observer.
+        configuration: Answers with the configuration of a trial: ``Trials.configuration``.
+        space: The record of the search space: ``settings.space``.
+        x: The name of a hyperparameter of the space.
+        y: The name of another one.
+
+    Returns:
+        What to draw; a text that says why there is nothing.
+
+    Raises:
+        SpaceError: If the record of the space cannot be read.
+    """
+    rungs = [_finite(rung.by_trial()) for rung in results.rungs]
+    if not any(rungs):
+        return "no trial has a finite result"
+    fullest = max(range(len(rungs)), key=lambda number: len(rungs[number]))
+    number = next((number for number in reversed(range(len(rungs))) if len(rungs[number]) >= ENOUGH), fullest)
+    losses, rung = rungs[number], results.rungs[number]
+    ranks: Mapping[TrialId, Any] = rung.keys or losses
+    trials = sorted(sampled(sorted(losses), MOST), key=ranks.__getitem__)
+    columns = {column.name: column for column in numbers(space, configuration, trials)}
+    both = [n for n in range(len(trials)) if not math.isnan(columns[x].values[n] + columns[y].values[n])]
+    along_x, along_y = (_part(columns[name], both) for name in (x, y))
+    if len(both) < FEWEST or not (along_x.varies and along_y.varies):
+        return f"too few trials with different values of {shortened(x, 30)} and of {shortened(y, 30)}"
+    trials = [trials[n] for n in both]
+    values = [results.goal.value(losses[trial]) for trial in trials]
+    scale = metric_axis(values, results.goal)
+    x_places, y_places, grid = _smoothed(along_x, along_y, values, scale)
+    return Contour(
+        rung=number,
+        resource=rung.resource,
+        total=len(losses),
+        trials=trials,
+        values=values,
+        x=along_x,
+        y=along_y,
+        x_places=x_places,
+        y_places=y_places,
+        grid=grid,
+        scale=scale,
+    )
+
+
+def contour_figure(drawn: Contour | str, goal: Goal, *, unit: str, origin: Origin = no_origin) -> Figure:
+    """Return the levels, and the trials on them; the best trial is a star.
+
+    Args:
+        drawn: What to draw; a text that says why there is nothing.
+        goal: The metric, and which way is better.
+        unit: What the resource counts, in the singular.
+        origin: Answers with where the configuration of a trial comes from: ``Trials.origin``.
+    """
+    if isinstance(drawn, str):
+        return Figure(notes=[drawn])
+    numbered = {trial: n for n, trial in enumerate(drawn.trials)}
+    places = [numbered[trial] for trial in best_and_sampled(drawn.trials, POINTS)]
+    strong = (faded(BLUE, 1), faded(BLUE, 0.06))
+    best = f"best: trial {drawn.trials[0]}, {number_text(drawn.values[0])}"
+    return Figure(
+        x=column_axis(drawn.x),
+        y=column_axis(drawn.y),
+        cells=Cells(
+            x=drawn.x_places,
+            y=drawn.y_places,
+            rows=drawn.grid,
+            scale=drawn.scale,
+            colors=strong if goal.mode == "min" else strong[::-1],
+        ),
+        series=[
+            replace(_points(drawn, places[1:], origin), name="trials"),
+            replace(_points(drawn, places[:1], origin), name=best, color=ORANGE, size=17, symbol="star"),
+        ],
+        notes=_notes(drawn, unit),
+        height=390,
+    )
+
+
+def _notes(drawn: Contour, unit: str) -> list[str]:
+    """Say what the levels are."""
+    few = f"{len(drawn.trials):,} of " if len(drawn.trials) < drawn.total else ""
+    of = f"{few}{plural(drawn.total, 'result')} at {unit} {drawn.resource:,}"
+    return [f"The smoothed mean of {of}. Where it is blank, no trial is near.", *scale_note(drawn.scale, "result")]
+
+
+def _points(drawn: Contour, places: Sequence[int], origin: Origin) -> Series:
+    """Return some of the trials."""
+    x, y = spread_places(drawn.x, drawn.trials), spread_places(drawn.y, drawn.trials, salt=1)
+    return Series(
+        kind="points",
+        x=[significant(x[place]) for place in places],
+        y=[significant(y[place]) for place in places],
+        color=PALE,
+        is_rimmed=True,
+        trials=[drawn.trials[place] for place in places],
+        words=[
+            f"{drawn.scale.name} {number_text(drawn.values[place])}\n{shortened(origin(drawn.trials[place]), 60)}"
+            for place in places
+        ],
+    )
+
+
+def _finite(losses: Mapping[TrialId, float]) -> dict[TrialId, float]:
+    return {trial: loss for trial, loss in losses.items() if loss < math.inf}
+
+
+def _part(column: Numbers, places: Sequence[int]) -> Numbers:
+    """Return a column of some of its trials."""
+    return msgspec.structs.replace(column, values=array("d", (column.values[place] for place in places)))
+
+
+def _smoothed(
+    x: Numbers, y: Numbers, values: Sequence[float], scale: Axis
+) -> tuple[list[float], list[float], list[list[float | None]]]:
+    """Return the places of the grid along both axes, and the smoothed metric on it."""
+    import numpy as np
+
+    heights = np.array([scale.scaled(value) for value in values])
+    cells = math.prod(len(column.labels) or 1 for column in (x, y))
+    narrowing = max(1.0, len(values) / cells) ** (-1 / (4 + sum(not column.labels for column in (x, y))))
+    steps = FINE if x.labels or y.labels else STEPS
+    (x_places, near_x), (y_places, near_y) = (_nearness(column, narrowing, steps) for column in (x, y))
+    weights = near_y @ near_x.T
+    known = weights >= math.exp(-(NEAR**2) / 2)
+    means = np.divide((near_y * heights) @ near_x.T, weights, out=np.zeros_like(weights), where=known)
+    if scale.is_log:
+        means = 10**means
+    grid = [
+        [significant(mean) if is_known else None for mean, is_known in zip(*row, strict=True)]
+        for row in zip(means.tolist(), known.tolist(), strict=True)
+    ]
+    return x_places, y_places, grid
+
+
+def _nearness(column: Numbers, narrowing: float, steps: int) -> "tuple[list[float], Floats]":
+    """Return the places of the grid along a hyperparameter, and how near each result is to each, from 0 to 1.
+
+    The nearness has the shape ``(places, results)``.
+    """
+    import numpy as np
+
+    values = np.array(column.values)
+    if column.labels:
+        choices = np.arange(len(column.labels), dtype=np.float64)
+        return choices.tolist(), (choices[:, None] == values).astype(np.float64)
+    is_log = column.is_log and values.min() > 0
+    scaled = np.log10(values) if is_log else values
+    low, high = scaled.min(), scaled.max()
+    width = max(LEAST_WIDTH * (high - low), scaled.std() * narrowing)
+    places = np.linspace(low, high, steps)
+    near = np.exp(-0.5 * ((places[:, None] - scaled) / width) ** 2)
+    return [significant(place) for place in (10**places if is_log else places).tolist()], near

@@ -1,0 +1,222 @@
+"""Which hyperparameters mattered: how much a random forest's prediction varies with each of them over the space.
+
+A forest learns from the trials to predict how well a configuration does. Then it predicts random configurations of
+the space, and the same ones with the values of one hyperparameter exchanged among them. The share of the variance of
+the predictions that the exchange makes is the hyperparameter's importance, its interactions with others included.
+Sources: Breiman, *Random Forests*, Machine Learning 45, 2001; Homma and Saltelli, *Importance measures in global
+sensitivity analysis of nonlinear models*, Reliability Engineering and System Safety 52, 1996: the total effect;
+Jansen, *Analysis of variance designs for model output*, Computer Physics Communications 117, 1999: its estimate.
+
+Rule 1: all trials count. Those at a high rung are alike in what mattered most, as they were chosen by it.
+Rule 2: each trial has one value, on the scale of the lowest rung. At each higher rung the trials there exchange their
+values, so that the best of the rung has the best of them. See ``docs/decisions/0046-importance.md``.
+Rule 3: a value far worse than most counts as one a little worse than most, and so does a failure.
+Rule 4: where the forest predicts nothing of trials that it has not seen, importance means nothing, and every view
+says so.
+Rule 5: the second reading is of the best third alone: exchanged are the values of these trials.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from ashtune._src.analysis.results import Results
+from ashtune._src.analysis.sampling import sampled
+from ashtune._src.core.errors import SettingsError
+from ashtune._src.core.jobs import TrialId
+from ashtune._src.core.numbers import plural, shortened
+from ashtune._src.figures.axes import choice_axis, significant, view
+from ashtune._src.figures.columns import Configuration, Numbers, numbers
+from ashtune._src.figures.figure import Axis, Figure, Series
+from ashtune._src.figures.looks import BLUE, GREY
+from ashtune._src.space.space import Space
+
+FEWEST = 20
+"""Fewer trials say nothing at all."""
+BEST_SHARE = 3
+"""The best trials are one of this number."""
+MOST = 2000
+MEANINGLESS = 0.1
+"""Below this R2 the forest predicts next to nothing."""
+FOLDS, TREES = 5, 40
+DRAWN = 400
+"""Random configurations of the space."""
+BARS = 20
+NAMED = 3
+"""Hyperparameters that are named of those that matter among the best."""
+
+
+class Weight(msgspec.Struct, frozen=True):
+    """A hyperparameter's importance: its share of the variance, and the standard deviation of that among forests."""
+
+    name: str
+    share: float
+    deviation: float
+
+
+class Importance(msgspec.Struct, frozen=True, kw_only=True):
+    """What mattered, the most important hyperparameter first; none where nothing can be said.
+
+    It speaks of ``trials`` of ``total``. ``r2`` is the share of the variance of their values that a forest predicts
+    for trials it has not seen. ``best`` is the same of the best trials alone, None where they are too few.
+    """
+
+    trials: int = 0
+    total: int = 0
+    r2: float = 0.0
+    weights: Sequence[Weight] = ()
+    best: "Importance | None" = None
+
+    @property
+    def is_meaningful(self) -> bool:
+        """Whether the forest predicts anything."""
+        return bool(self.weights) and self.r2 >= MEANINGLESS
+
+    def words(self) -> str:
+        """Say what the numbers speak of, and whether they mean anything."""
+        if not self.weights:
+            return f"{plural(self.total, 'trial')} to compare: too few, or too much alike, to tell what mattered"
+        sample = f"{self.trials:,} of " if self.trials < self.total else ""
+        base = f"{sample}{plural(self.total, 'trial')}"
+        if self.is_meaningful:
+            return f"{base}; from its configuration a forest predicts how good a trial is with R2 = {self.r2:.2f}"
+        return f"{base}; a forest predicts next to nothing (R2 = {self.r2:.2f}): these importances mean nothing"
+
+    def words_of_best(self) -> str:
+        """Say what still matters among the best trials; nothing where they are too few."""
+        if self.best is None or not self.best.weights:
+            return ""
+        which = f"among the best {self.best.total:,} trials"
+        if not self.best.is_meaningful:
+            return f"{which} a forest predicts next to nothing (R2 = {self.best.r2:.2f})"
+        named = ", ".join(f"{shortened(each.name, 30)} {each.share:.2f}" for each in self.best.weights[:NAMED])
+        return f"{which}, R2 = {self.best.r2:.2f}: {named}"
+
+
+def importance(
+    results: Results, configuration: Configuration, space: Mapping[str, object], *, most: int = MOST
+) -> Importance:
+    """Measure what mattered.
+
+    Args:
+        results: The observer.
+        configuration: Answers with the configuration of a trial: ``Trials.configuration``.
+        space: The record of the search space: ``settings.space``.
+        most: Of more trials a sample is taken. With 2,000 trials of 10 hyperparameters it takes seconds.
+
+    Raises:
+        SettingsError: If scikit-learn is not installed.
+        SpaceError: If the record of the space cannot be read.
+    """
+    values = _values(results)
+
+    def of(all_trials: Sequence[TrialId], points: Sequence[Numbers] | None = None) -> Importance:
+        trials = sampled(all_trials, most)
+        base = Importance(trials=len(trials), total=len(all_trials))
+        columns = numbers(space, configuration, trials)
+        seen = [values[trial] for trial in trials]
+        if len(trials) < FEWEST or all(column.is_constant for column in columns) or len(set(seen)) == 1:
+            return base
+        r2, weights = _measured(columns, seen, points or columns)
+        return msgspec.structs.replace(base, r2=r2, weights=weights)
+
+    trials = sorted(values)
+    everything = of(trials, _points(space))
+    best = sorted(trials, key=values.__getitem__)[: len(trials) // BEST_SHARE]
+    if len(best) < FEWEST or not everything.is_meaningful:
+        return everything
+    return msgspec.structs.replace(everything, best=of(sorted(best)))
+
+
+def _values(results: Results) -> dict[TrialId, float]:
+    """Return one number of each trial, the lower the better (rules 2 and 3)."""
+    values: dict[TrialId, float] = {}
+    failed: set[TrialId] = set()
+    for rung in results.rungs:
+        losses = rung.by_trial()
+        failed |= {trial for trial, loss in losses.items() if loss == math.inf}
+        ordered = sorted(losses.keys() - failed, key=lambda trial: (losses[trial], trial))
+        known = sorted(values[trial] for trial in ordered if trial in values) or [losses[trial] for trial in ordered]
+        for place, trial in enumerate(ordered):
+            values[trial] = known[place * len(known) // len(ordered)]
+    finite = {trial: value for trial, value in values.items() if trial not in failed}
+    if len(set(finite.values())) < 2:
+        return dict.fromkeys(finite, 0.0) | dict.fromkeys(failed, 1.0)
+    _, high, _ = view(list(finite.values()), "min")
+    return {trial: min(value, high) for trial, value in finite.items()} | dict.fromkeys(failed, high)
+
+
+def _points(space: Mapping[str, object]) -> Sequence[Numbers]:
+    """Return random configurations of the space."""
+    import numpy as np
+
+    parsed = Space.from_record(space)
+    configurations = parsed.at(np.random.default_rng(0).random((DRAWN, len(parsed.names))))
+    return numbers(space, configurations.__getitem__, map(TrialId, range(DRAWN)))
+
+
+def importance_figure(measured: Importance) -> Figure:
+    """Return the importances as bars, in grey where they mean nothing, each with its standard deviation."""
+    if not measured.weights:
+        return Figure(notes=[measured.words()])
+    shown = measured.weights[:BARS]
+    shares, places = [significant(weight.share) for weight in shown], list(range(len(shown)))
+    low, high = ([max(0.0, weight.share + sign * weight.deviation) for weight in shown] for sign in (-1, 1))
+    more = f"the {len(shown)} most important of {len(measured.weights)} hyperparameters"
+    notes = [measured.words(), measured.words_of_best(), more if len(shown) < len(measured.weights) else ""]
+    return Figure(
+        x=Axis(name="share of the variance", high=1.08 * max(high)),
+        y=choice_axis("", [shortened(weight.name, 30) for weight in shown], is_downward=True),
+        series=[
+            Series(
+                kind="bars", x=[0] * len(shown), end=shares, y=places, color=BLUE if measured.is_meaningful else GREY
+            ),
+            Series(kind="ranges", x=low, end=high, y=places, color=GREY, is_silent=True),
+        ],
+        notes=list(filter(None, notes)),
+        height=60 + 28 * len(shown),
+    )
+
+
+def _measured(
+    columns: Sequence[Numbers], values: Sequence[float], points: Sequence[Numbers]
+) -> tuple[float, Sequence[Weight]]:
+    """Return R2 on held-out trials, and the weights of the hyperparameters that vary, in order.
+
+    Choices stand for themselves as numbers: a tree takes any of them apart in a few cuts. An inactive
+    hyperparameter is a missing value, which trees send to the better side of a cut, and stays one.
+    """
+    import numpy as np
+
+    forest, split = _sklearn()
+    varying = [place for place, column in enumerate(columns) if not column.is_constant]
+    x = np.array([columns[place].values for place in varying]).T
+    known = np.array([points[place].values for place in varying]).T
+    y, chance = np.array(values), np.random.default_rng(0)
+    errors, shares = 0.0, np.zeros((len(varying), FOLDS))
+    for fold, (learned, held_out) in enumerate(split(n_splits=FOLDS, shuffle=True, random_state=0).split(x)):
+        model = forest(n_estimators=TREES, min_samples_leaf=2, random_state=fold, n_jobs=1).fit(x[learned], y[learned])
+        errors += float(((model.predict(x[held_out]) - y[held_out]) ** 2).sum())
+        predicted = model.predict(known)
+        for place in range(len(varying)):
+            exchanged = known.copy()
+            is_active = ~np.isnan(known[:, place])
+            exchanged[is_active, place] = chance.permutation(known[is_active, place])
+            squares = (model.predict(exchanged) - predicted) ** 2
+            shares[place, fold] = min(1.0, squares.mean() / (2 * predicted.var() or 1.0))
+    names = [columns[place].name for place in varying]
+    weights = [Weight(name, float(each.mean()), float(each.std())) for name, each in zip(names, shares, strict=True)]
+    return 1 - errors / float(y.var() * len(y)), sorted(weights, key=lambda weight: -weight.share)
+
+
+def _sklearn() -> tuple[Any, Any]:
+    try:
+        from sklearn.ensemble import RandomForestRegressor
+        from sklearn.model_selection import KFold
+    except ImportError:
+        raise SettingsError(
+            "hyperparameter importance needs scikit-learn, which is not installed: pip install 'ashtune[report]'"
+        ) from None
+    return RandomForestRegressor, KFold

@@ -1,0 +1,87 @@
+"""The ladder: a bar for each rung, the lowest at the bottom, of what became of its trials, and how many were expected.
+
+Between two rungs a band leads from the trials that were promoted to the bar of the rung above, where they are trained.
+"""
+
+from collections.abc import Sequence
+
+from ashtune._src.analysis.counts import RungTally
+from ashtune._src.analysis.expected import Expected
+from ashtune._src.analysis.tally import Tally
+from ashtune._src.core.numbers import number_text, shortened
+from ashtune._src.figures.axes import choice_axis
+from ashtune._src.figures.figure import Axis, Figure, Series
+from ashtune._src.figures.looks import INK, PALE, TRIALS
+
+MOST_RUNGS = 60
+"""A ladder may have a thousand, of which no figure can show all."""
+_ROOM = 1.42
+"""How many times as long as the longest bar the axis is, so that the words beside it have room."""
+FAR = 4
+"""Most times of what is there that the expected is shown to: bars of a young study would be too short."""
+_TALL, _LOW, _MOST_TALL = 62, 34, 10
+"""Pixels of a rung, and those of one of many, which are more than ten."""
+
+
+def ladder_figure(
+    tally: Tally, expected: Sequence[Expected] | None = None, *, unit: str, running: Sequence[int] | None = None
+) -> Figure:
+    """Return the rungs with the trials that arrived, were promoted, run and failed, beside the expected number.
+
+    Args:
+        tally: The study's counts.
+        expected: How many trials are trained to each rung: ``StudyInfo.expected``; None where nobody knows.
+        unit: What the resource counts, in the singular.
+        running: How many trials run to each rung, by default what the counts know; none where nobody knows.
+    """
+    rungs = tally.rungs[:MOST_RUNGS]
+    running = [rung.running for rung in rungs] if running is None else [*running, *[0] * len(rungs)][: len(rungs)]
+    lengths = [rung.trained + under_way for rung, under_way in zip(rungs, running, strict=True)]
+    if not any(lengths):
+        return Figure(notes=["no trial has begun"])
+    places, longest = list(range(len(rungs))), max(lengths)
+    ends: dict[str, Sequence[int]] = {
+        "promoted": [rung.arrived if rung is tally.rungs[-1] else rung.promoted for rung in rungs],
+        "paused": [0 if rung is tally.rungs[-1] else rung.paused for rung in rungs],
+        "failed": [rung.failed for rung in rungs],
+        "running": running,
+    }
+    promoted = TRIALS["promoted"]
+    flows = [rung.promoted for rung in rungs[:-1]]
+    series = [Series(kind="flows", x=flows, y=places[:-1], end=lengths[1:], color=promoted.color, alpha=0.2)]
+    begin = [0] * len(rungs)
+    for part, counts in ends.items():
+        end = [before + count for before, count in zip(begin, counts, strict=True)]
+        if any(counts):
+            look = TRIALS[part]
+            name = look.name + (", or at the top" if part == "promoted" else "")
+            series.append(
+                Series(kind="bars", x=begin, end=end, y=places, color=look.color, pattern=look.pattern, name=name)
+            )
+        begin = end
+    beside = lengths
+    if expected is not None:
+        longest = max(longest, min(FAR * longest, max(each.high for each in expected)))
+        low, high = ([min(longest, getattr(each, end)) for each in expected] for end in ("low", "high"))
+        beside = [max(pair) for pair in zip(lengths, high, strict=True)]
+        series += [
+            Series(kind="ranges", x=low, end=high, y=places, color=INK, is_silent=True),
+            Series(
+                kind="points", x=[min(longest, each.middle) for each in expected], y=places, color=PALE, size=14,
+                name="expected", symbol="diamond", is_rimmed=True, words=[f"{each.text} expected" for each in expected],
+            ),
+        ]  # fmt: skip
+    words = [_words(rung, tally.goal.metric, expected[at] if expected else None) for at, rung in enumerate(rungs)]
+    return Figure(
+        x=Axis(name="trials", high=_ROOM * longest, written="count"),
+        y=choice_axis(f"trained to {unit}", [f"{rung.resource:,}" for rung in rungs]),
+        series=[*series, Series(kind="texts", x=beside, y=places, words=words, color=INK)],
+        height=60 + (_TALL if len(rungs) <= _MOST_TALL else _LOW) * len(rungs),
+    )
+
+
+def _words(rung: RungTally, metric: str, expected: Expected | None) -> str:
+    """Say how many were trained to a rung, of how many expected, and the best result."""
+    trained = f"{rung.trained:,} trained" + ("" if expected is None else f", {expected.text} expected")
+    best = None if rung.best is None else rung.best.metrics.get(metric)
+    return trained if best is None else f"{trained}\nbest {shortened(metric, 18)} {number_text(best)}"

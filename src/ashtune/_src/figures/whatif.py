@@ -1,0 +1,78 @@
+"""What a study would have taken under other choices: wall time by number of workers."""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from ashtune._src.core.numbers import plural, seconds_text, share_text
+from ashtune._src.figures.figure import Axis, Figure, Series
+from ashtune._src.figures.looks import CATEGORIES, RED
+from ashtune._src.simulation.whatif import Prediction
+
+_TICKS = (0.1, 0.3, 1, 3, 10, 30, 60, 300, 900, *(3600 * hours for hours in (1, 4, 12, 24, 72, 240, 720)))  # fmt: skip
+
+
+class AsRecorded(msgspec.Struct, frozen=True):
+    """What the study really took, on how many workers."""
+
+    workers: int
+    wall_seconds: float
+
+
+def whatif_figure(predictions: Sequence[Prediction], recorded: AsRecorded | None = None) -> Figure:
+    """Return wall time by number of workers, a line for each scheduler and reduction factor.
+
+    Args:
+        predictions: Of any order, at least one.
+        recorded: What the study really took: it is marked.
+    """
+    series = []
+    for number, one in enumerate(by_scheduler(predictions).values()):
+        x, y = [each.workers for each in one], [each.wall_seconds.likely for each in one]
+        color, is_own = CATEGORIES[number % len(CATEGORIES)], any(each.is_as_recorded for each in one)
+        name = who(one[0]) + (" (recorded)" if is_own else "")
+        points = Series(
+            kind="points", x=x, y=y, color=color, name=name, size=9 if is_own else 7, words=[*map(_words, one)]
+        )
+        series += [Series(kind="line", x=x, y=y, color=color, width=4.5 if is_own else 2, is_silent=True), points]
+    walls = [end for one in predictions for end in (one.wall_seconds.low, one.wall_seconds.high)]
+    counts = [one.workers for one in predictions]
+    if recorded is not None and recorded.workers and recorded.wall_seconds > 0:
+        at, wall = recorded.workers, recorded.wall_seconds
+        name = f"recorded: {plural(at, 'worker')}, {seconds_text(wall)}"
+        series.append(Series(kind="points", x=[at], y=[wall], color=RED, size=14, symbol="diamond", name=name))
+        walls, counts = [*walls, wall], [*counts, at]
+    low, high = max(1e-3, min(walls) / 1.5), max(1e-3, *walls) * 1.5
+    ticks = [at for at in _TICKS if low <= at <= high] or [low, high]
+    return Figure(
+        x=Axis(
+            name="workers",
+            low=0.85 * min(counts),
+            high=1.18 * max(counts),
+            is_log=True,
+            written="count",
+            ticks=sorted(set(counts)),
+        ),
+        y=Axis(name="wall time", low=low, high=high, is_log=True, written="seconds", ticks=ticks),
+        series=series,
+        height=350,
+    )
+
+
+def by_scheduler(predictions: Sequence[Prediction]) -> dict[tuple[str, str], list[Prediction]]:
+    """Return the predictions by scheduler and reduction factor, in the order of workers."""
+    series: dict[tuple[str, str], list[Prediction]] = {}
+    for one in sorted(predictions, key=lambda one: one.workers):
+        series.setdefault((one.scheduler, one.reduction_factor), []).append(one)
+    return series
+
+
+def who(one: Prediction) -> str:
+    """Return a scheduler and its reduction factor in words."""
+    return one.scheduler if one.reduction_factor == "1" else f"{one.scheduler} 1/{one.reduction_factor}"
+
+
+def _words(one: Prediction) -> str:
+    wall = one.wall_seconds
+    span = f"{seconds_text(wall.low)} to {seconds_text(wall.high)}" if wall.low < wall.high else ""
+    return f"{span}\n{one.speed_up:.3g} times as fast as one, efficiency {share_text(one.efficiency)}"

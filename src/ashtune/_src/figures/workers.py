@@ -1,0 +1,246 @@
+"""What the workers did: a lane for each, what share of them over time, and for how long by rung.
+
+Rule: a page carries a few thousand bars. Above ``MOST_BARS`` jobs or ``MOST_LANES`` lanes the timeline is a
+map of how busy each lane was in each stretch of time, and says so.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import accumulate
+from typing import TYPE_CHECKING, NamedTuple
+
+from msgspec.structs import replace
+
+from ashtune._src.analysis.timeline import (
+    COMPILING,
+    ENDINGS,
+    FAILED,
+    IN_VAIN,
+    LOST,
+    NO_TRIAL,
+    PAUSED,
+    SAVING,
+    TRAINING,
+    WITHDRAWN,
+    Timeline,
+    Work,
+)
+from ashtune._src.analysis.timeline_times import rung_times, seconds_within, training_rows
+from ashtune._src.core.jobs import TrialId
+from ashtune._src.core.numbers import plural, seconds_text
+from ashtune._src.figures.axes import choice_axis, rung_names, time_axis
+from ashtune._src.figures.figure import Axis, Cells, Figure, Series
+from ashtune._src.figures.looks import BLUE, GREY, STATES, Look, faded, rung_colors
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    Floats = npt.NDArray[np.float64]
+
+MOST_BARS = 3_000
+MOST_LANES = 40
+MOST_ROWS = 200
+STRETCHES = 160
+RUNNING = -1
+"""The ending of work that goes on."""
+_SAID = {ending: ENDINGS[ending] for ending in (FAILED, PAUSED, WITHDRAWN, LOST)} | {RUNNING: "running"}
+SHARE = Axis(written="share", ticks=(0, 0.25, 0.5, 0.75, 1))
+
+
+class Span(NamedTuple):
+    """A stretch of work in a lane, in seconds that the study ran. A program that is compiled is of ``NO_TRIAL``."""
+
+    lane: int
+    begin: float
+    end: float
+    kind: int
+    ending: int
+    rung: int
+    trial: TrialId
+
+
+def timeline_figure(timeline: Timeline, *, unit: str) -> Figure:
+    """Return who trained what when: a lane for each worker, a bar for each job, coloured by rung.
+
+    A worker that took the place of another is drawn in its lane. What is blank is waiting.
+    """
+    work = timeline.work().without_pauses()
+    places = int(work.place.max()) + 1 if len(work.place) else 0
+    x = time_axis(0.0, timeline.wall_seconds, timeline.sessions)
+    if not len(work.lane):
+        return Figure(notes=["no worker has done anything"])
+    if len(work.lane) > MOST_BARS or places > MOST_LANES:
+        return _busy_map(work, places, x)
+    columns = (work.place[work.lane], work.begin, work.end, work.kind, work.ending, work.rung, work.trial)
+    spans = [Span(*row) for row in zip(*(column.tolist() for column in columns), strict=True)]
+    return lanes_figure(spans, _lane_names(work, places), timeline.ladder.rungs, x, unit=unit)
+
+
+def lanes_figure(
+    spans: Iterable[Span], lanes: Sequence[str], rungs: Sequence[int], x: Axis, *, unit: str, notes: Sequence[str] = ()
+) -> Figure:
+    """Return stretches of work in their lanes.
+
+    Args:
+        spans: In any order.
+        lanes: The names of all lanes.
+        rungs: The resources of all rungs.
+        x: The axis of time.
+        unit: What the resource counts, in the singular.
+        notes: What a reader must know.
+    """
+    looks: dict[tuple[int, int], Look] = {}
+    for rung, (name, color) in enumerate(zip(rung_names(rungs, unit), rung_colors(len(rungs)), strict=True)):
+        looks[TRAINING, rung] = Look(name, color)
+        looks[FAILED, rung] = Look(f"{name}, failed", color, STATES["failed"].pattern)
+    of_kind = {SAVING: STATES["saving"], COMPILING: STATES["compiling"]}
+    parts: dict[Look, list[Span]] = {look: [] for look in (*looks.values(), *of_kind.values())}
+    for span in spans:
+        key = (FAILED if span.ending in IN_VAIN else TRAINING, span.rung)
+        parts[of_kind.get(span.kind) or looks[key]].append(span)
+    return Figure(
+        x=x,
+        y=choice_axis("", lanes, is_downward=True),
+        series=[_bars(look, chosen) for look, chosen in parts.items() if chosen],
+        notes=notes,
+        height=min(60 + 22 * len(lanes), 830),
+    )
+
+
+def utilisation_figure(timeline: Timeline) -> Figure:
+    """Return the shares of the workers' presence by what they did, over time."""
+    import numpy as np
+
+    work, now = timeline.work().without_pauses(), timeline.wall_seconds
+    first = float(work.joined.min()) if len(work.joined) else 0.0
+    if now <= first:
+        return Figure(notes=["no worker was there for any time"])
+    edges = np.linspace(first, now, STRETCHES + 1)
+    presence = seconds_within(work.joined, work.left, edges)
+    shares = {}
+    for name, (begin, end) in _states(work).items():
+        if name not in ("compiling", "failed") or len(begin):
+            seconds = seconds_within(begin, end, edges)
+            shares[name] = np.divide(seconds, presence, out=np.zeros_like(seconds), where=presence > 0).tolist()
+    return shares_figure(((edges[:-1] + edges[1:]) / 2).tolist(), shares, time_axis(first, now, timeline.sessions))
+
+
+def shares_figure(times: Sequence[float], shares: Mapping[str, Sequence[float]], x: Axis) -> Figure:
+    """Return the shares of the workers' presence in stretches of time, by the names of states."""
+    series = [
+        Series(
+            kind="area", x=times, y=shares[state], name=STATES[state].name, color=STATES[state].color,
+            pattern=STATES[state].pattern,
+        )
+        for state in shares
+    ]  # fmt: skip
+    return Figure(x=x, y=replace(SHARE, name="share of the workers"), series=series, height=220)
+
+
+def whole_shares_figure(shares: Mapping[str, float]) -> Figure:
+    """Return where the workers' time went, in one bar, by the names of states."""
+    there = [(STATES[state], share) for state, share in shares.items() if share > 0]
+    ends = list(accumulate(share for _, share in there))
+    series = [
+        Series(kind="bars", x=[end - share], end=[end], y=[0], name=look.name, color=look.color, pattern=look.pattern)
+        for (look, share), end in zip(there, ends, strict=True)
+    ]
+    return Figure(x=SHARE, y=choice_axis("", [""]), series=series, height=64)
+
+
+def rungs_figure(timeline: Timeline, *, unit: str) -> Figure:
+    """Return a bar for each rung, of training, what of it failed, saving and waiting for the driver.
+
+    Args:
+        timeline: The observer.
+        unit: What the resource counts, in the singular.
+    """
+    records, series = rung_times(timeline), []
+    begin = [0.0] * len(records)
+    for state in ("training", "failed", "saving", "driver"):
+        end = [before + getattr(record, state) for before, record in zip(begin, records, strict=True)]
+        if state != "failed" or any(record.failed for record in records):
+            look = STATES[state]
+            series.append(
+                Series(
+                    kind="bars", x=begin, end=end, y=list(range(len(records))), name=look.name, color=look.color,
+                    pattern=look.pattern,
+                )
+            )  # fmt: skip
+        begin = end
+    return Figure(
+        x=Axis(name="seconds of all workers", high=max([1e-3, *begin]), written="seconds"),
+        y=choice_axis(f"trained to {unit}", [f"{record.resource:,}" for record in records]),
+        series=series,
+        height=70 + 34 * len(records),
+    )
+
+
+def _bars(look: Look, spans: Sequence[Span]) -> Series:
+    return Series(
+        kind="bars", x=[span.begin for span in spans], end=[span.end for span in spans],
+        y=[span.lane for span in spans], color=look.color, pattern=look.pattern, name=look.name, thick=0.85,
+        trials=[None if span.trial == NO_TRIAL else span.trial for span in spans],
+        words=[_SAID.get(span.ending, "") for span in spans],
+    )  # fmt: skip
+
+
+def _busy_map(work: Work, places: int, x: Axis) -> Figure:
+    """Return how busy each place was in each stretch of time, several places to a row if there are many."""
+    import numpy as np
+
+    together = -(-places // MOST_ROWS)
+    rows = -(-places // together)
+    edges = np.linspace(x.low, x.high, STRETCHES + 1)
+    trains = work.kind == TRAINING
+    row_of_lane = work.place // together
+    shares = np.full((rows, STRETCHES), np.nan)
+    order = np.argsort(row_of_lane[work.lane[trains]], kind="stable")
+    begin, end = work.begin[trains][order], work.end[trains][order]
+    bounds = np.searchsorted(row_of_lane[work.lane[trains]][order], np.arange(rows + 1))
+    for row in range(rows):
+        here = row_of_lane == row
+        presence = seconds_within(work.joined[here], work.left[here], edges)
+        part = slice(bounds[row], bounds[row + 1])
+        np.divide(seconds_within(begin[part], end[part], edges), presence, out=shares[row], where=presence > 0)
+    groups = [f"places {low} to {min(low + together, places) - 1}" for low in range(0, places, together)]
+    each = f", a row is up to {together} workers" if together > 1 else ""
+    stretch = seconds_text((x.high - x.low) / STRETCHES)
+    return Figure(
+        x=x,
+        y=choice_axis("", groups if together > 1 else _lane_names(work, places), is_downward=True),
+        cells=Cells(
+            x=((edges[:-1] + edges[1:]) / 2).tolist(),
+            y=list(range(rows)),
+            rows=[[None if np.isnan(at) else round(min(float(at), 1.0), 3) for at in row] for row in shares],
+            scale=replace(SHARE, name="trained"),
+            colors=(faded(GREY, 0.15), faded(BLUE, 1)),
+        ),
+        notes=[f"{plural(len(work.lane), 'bar')} are too many to draw: shares of {stretch} each{each}"],
+        height=min(60 + 22 * rows, 830),
+    )
+
+
+def _lane_names(work: Work, places: int) -> list[str]:
+    """Return each place's name: the first worker that took it, and how many came after."""
+    names: list[str] = [""] * places
+    after = [-1] * places
+    for worker, place in zip(work.worker.tolist(), work.place.tolist(), strict=True):
+        names[place] = names[place] or f"worker {worker}"
+        after[place] += 1
+    return [name + (f" (+{more})" if more > 0 else "") for name, more in zip(names, after, strict=True)]
+
+
+def _states(work: Work) -> dict[str, tuple["Floats", "Floats"]]:
+    """Return when each stretch of each state began and ended."""
+    ordered = work.begin - work.driver
+    training, failed = training_rows(work)
+    kinds = {
+        "training": training, "failed": failed, "saving": work.kind == SAVING, "compiling": work.kind == COMPILING,
+    }  # fmt: skip
+    return {
+        **{name: (work.begin[chosen], work.end[chosen]) for name, chosen in kinds.items()},
+        "driver": (ordered, work.begin),
+        "barrier": (ordered - work.barrier, ordered),
+        "tail": (work.left - work.tail, work.left),
+    }

@@ -1,0 +1,254 @@
+"""What a Hydra sweep searches over, and its job as a training function.
+
+``lr=interval(1e-4,1e-1)``, ``lr=tag(log,interval(1e-4,1e-1))``, ``depth=range(1,9)``, ``batch=16,32``,
+``model=glob(*)``: these overrides are the search space. All others are the same in every job.
+
+Rule 1: the config of a job is composed in the worker, and Hydra's task runs there. All jobs of a trial have the trial's
+number, so they have one directory.
+Rule 2: a worker has the state that Hydra has in the program: stored configs, resolvers, callbacks.
+"""
+
+import hashlib
+import math
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from ashtune._src.core.errors import SpaceError
+from ashtune._src.training.reports import MetricMissing
+from ashtune._src.training.trial import Trial, is_asked_for
+
+if TYPE_CHECKING:
+    from hydra.core.config_loader import ConfigLoader
+    from hydra.core.override_parser.types import Override
+    from hydra.types import HydraContext
+    from omegaconf import DictConfig
+
+MOST_VALUES = 10_000
+"""Of a range that has a step, each of which is listed."""
+MOST_PROBES = 100
+"""Values of a list that are tried before a study begins; Hydra takes up to a tenth of a second for each."""
+
+
+class Dimension(msgspec.Struct, frozen=True):
+    """What one override searches over.
+
+    ``key`` is its left side, as ``+model.depth``, and ``name`` what the study calls it. ``values`` are a range or a
+    list as :func:`~ashtune.tune` takes them; a list of anything but numbers has each as Hydra writes it, and
+    ``meanings`` says what these texts stand for. ``examples`` are some of them.
+    """
+
+    key: str
+    name: str
+    values: Any
+    examples: Sequence[Any]
+    meanings: Mapping[str, Any] = {}
+
+    def override(self, value: Any) -> str:
+        """Return the override that gives it a value."""
+        return f"{self.key}={value}"
+
+    def meaning(self, value: Any) -> Any:
+        """Return what a value stands for."""
+        return self.meanings.get(value, value) if isinstance(value, str) else value
+
+
+class Swept:
+    """The overrides of a sweep: those that are searched over, and those that are the same in every job."""
+
+    def __init__(self, overrides: Sequence[str | Dimension]) -> None:
+        self._overrides = overrides
+        self._dimensions = [each for each in overrides if isinstance(each, Dimension)]
+
+    @property
+    def space(self) -> dict[str, Any]:
+        """The search space."""
+        return {dimension.name: dimension.values for dimension in self._dimensions}
+
+    def overrides(self, configuration: Mapping[str, Any]) -> list[str]:
+        """Return all overrides of a job."""
+        return [
+            each.override(configuration[each.name]) if isinstance(each, Dimension) else each for each in self._overrides
+        ]
+
+    def parameters(self, configuration: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what a configuration gives to the keys that are searched over."""
+        return {each.key: each.meaning(configuration[each.name]) for each in self._dimensions}
+
+    def probes(self) -> Iterator[list[str]]:
+        """Yield overrides of jobs in which each value of a list is there once, and both ends of each range."""
+        most = max(len(dimension.examples) for dimension in self._dimensions)
+        for place in range(min(most, MOST_PROBES)):
+            yield self.overrides({each.name: each.examples[place % len(each.examples)] for each in self._dimensions})
+
+
+def read(arguments: Sequence[str], params: Mapping[str, Any], loader: "ConfigLoader") -> Swept:
+    """Read the overrides of a sweep.
+
+    Args:
+        arguments: Of the command line.
+        params: Of the config, by key; one that the command line has too is left out.
+        loader: Knows the options of config groups, for ``glob``.
+
+    Raises:
+        SpaceError: If nothing is searched over, or a key is there twice, or nothing is in a range.
+        HydraException: If one cannot be read.
+    """
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+
+    parser = OverridesParser.create(config_loader=loader)
+    given = parser.parse_overrides(list(arguments))
+    keys = {_key(override) for override in given}
+    lines = [f"{key}={'null' if value is None else value}" for key, value in params.items()]
+    overrides = [override for override in parser.parse_overrides(lines) if _key(override) not in keys] + given
+    swept = [_key(override) for override in overrides if override.is_sweep_override()]
+    if not swept:
+        raise SpaceError(
+            "no override has a range or a list of values, so there is nothing to search; give one, as "
+            "lr=interval(1e-4,1e-1) or batch=16,32"
+        )
+    for key in swept:
+        lines = [str(override.input_line) for override in overrides if _key(override) == key]
+        if len(lines) > 1:
+            raise SpaceError(f"{key} is given by {len(lines)} overrides, {' and '.join(lines)}; give one of them")
+    return Swept([_dimension(each) if each.is_sweep_override() else str(each.input_line) for each in overrides])
+
+
+def _key(override: "Override") -> str:
+    return str(override.key_or_group) + (f"@{override.package}" if override.package else "")
+
+
+def _dimension(override: "Override") -> Dimension:
+    from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, RangeSweep
+
+    key, name = override.get_key_element(), _key(override).replace("@", ":")
+    sweep = override.value()
+    if isinstance(sweep, IntervalSweep):
+        bounds = (sweep.start, sweep.end)
+        if bounds[0] == bounds[1]:
+            return Dimension(key, name, [bounds[0]], [bounds[0]])
+        return Dimension(key, name, _ranged(*bounds, sweep.tags), bounds)
+    if isinstance(sweep, RangeSweep):
+        return _of_range(key, name, sweep, str(override.input_line))
+    elements = list(sweep.list if isinstance(sweep, ChoiceSweep) else override.sweep_iterator())  # shuffled: not here
+    if not elements:
+        raise SpaceError(f"{override.input_line} has no values; `python main.py --help` lists those of config groups")
+    return _of_choices(key, name, elements)
+
+
+def _ranged(low: Any, high: Any, tags: set[str]) -> tuple[Any, ...]:
+    return (low, high, "log") if "log" in tags else (low, high)
+
+
+def _of_range(key: str, name: str, sweep: Any, line: str) -> Dimension:
+    """Return the dimension of ``range(start,stop,step)``: whole numbers, or numbers at a distance."""
+    numbers = sweep.range() if sweep.step else ()
+    if isinstance(numbers, range) and len(numbers) > 1 and abs(numbers.step) == 1:
+        low, high = sorted((numbers[0], numbers[-1]))
+        return Dimension(key, name, _ranged(low, high, sweep.tags), (low, high))
+    if "log" in sweep.tags:
+        raise SpaceError(f"{line}: log is for steps of 1; give tag(log,interval(low,high)), or leave log out")
+    values = sorted(islice(numbers, MOST_VALUES + 1))
+    if not 0 < len(values) <= MOST_VALUES:
+        how_many = f"more than {MOST_VALUES:,}" if values else "no"
+        raise SpaceError(f"{line} has {how_many} values; give range(1,9) for 1 to 8, or interval(low,high)")
+    return Dimension(key, name, values, (values[0], values[-1]))
+
+
+def _of_choices(key: str, name: str, elements: Sequence[Any]) -> Dimension:
+    """Return the dimension of a list: of numbers as they are, of anything else as Hydra writes it."""
+    from hydra.core.override_parser.types import Transformer
+
+    if all(type(element) in (int, float) and math.isfinite(element) for element in elements):
+        return Dimension(key, name, list(elements), list(elements))
+    meanings = {text: _meaning(element, text) for element in elements if (text := str(Transformer.str(element)))}
+    texts = list(meanings)
+    return Dimension(key, name, texts, texts, meanings)
+
+
+def _meaning(element: Any, text: str) -> Any:
+    """Return what an element of a list stands for, as a file of results has it."""
+    if element is None or isinstance(element, str | int | float):
+        return element
+    return getattr(element, "text", text)  # of what was in quotes
+
+
+ENVIRONMENT = (
+    "HYDRA_DEPRECATION_WARNINGS_AS_ERRORS", "HYDRA_FULL_ERROR", "HYDRA_INSTANTIATE_ALLOWLIST_OVERRIDE",
+    "HYDRA_MAIN_MODULE",
+)  # fmt: skip
+"""What Hydra reads. Workers begin without: MPICH's launcher, whose variables they are not to see, is a Hydra too."""
+
+
+class HydraJob:
+    """Runs the task of a Hydra program, as its launchers do."""
+
+    def __init__(
+        self, task: Callable[..., Any], config: "DictConfig", context: "HydraContext", swept: Swept,
+        *, composed: Sequence["DictConfig"], top: int,
+    ) -> None:  # fmt: skip
+        from hydra.core.singleton import Singleton
+
+        self.__name__ = str(config.hydra.job.name)
+        self.__wrapped__ = task
+        self._config, self._context, self._swept, self._top = config, context, swept, top
+        self._folder = str(Path(str(config.hydra.sweep.dir)).absolute())  # a study may be resumed from elsewhere
+        self._composed = _digest(composed)
+        self._state = Singleton.get_state()
+        self._environment = {name: os.environ[name] for name in ENVIRONMENT if name in os.environ}
+
+    def version_parts(self) -> dict[str, Any]:
+        """Return what makes its results what they are: the task, and the configs without Hydra's own part."""
+        return {"task": self.__wrapped__, "configs": self._composed}
+
+    def __call__(self, trial: Trial) -> Any:
+        """Run the task on a trial; return what it returns.
+
+        Raises:
+            MetricMissing: If the task has not asked for the trial, so cannot know how far it is to be trained.
+            Exception: What the task raises.
+        """
+        from hydra.core.utils import run_job
+        from omegaconf import open_dict
+
+        self._arrive()
+        overrides = self._swept.overrides(trial.config)
+        config = self._context.config_loader.load_sweep_config(self._config, overrides)
+        with open_dict(config):
+            config.hydra.job.id = config.hydra.job.num = trial.number
+            config.hydra.sweep.dir = self._folder
+        done = run_job(
+            task_function=self.__wrapped__, config=config, job_dir_key="hydra.sweep.dir",
+            job_subdir_key="hydra.sweep.subdir", hydra_context=self._context,
+        )  # fmt: skip
+        returned = done.return_value
+        if trial.target < self._top and not is_asked_for():
+            raise MetricMissing(
+                f"{self.__wrapped__.__name__}() never calls ashtune.current_trial(), so it trains all at once, and "
+                f"max_resource={self._top} has rungs below; call it and report from inside, or leave max_resource out"
+            )
+        return returned
+
+    def _arrive(self) -> None:
+        """Give Hydra in this process the state that it has in the program, once."""
+        from hydra.core.singleton import Singleton
+
+        if self._state is not None:
+            os.environ.update(self._environment)
+            Singleton.set_state(self._state)
+            self._state = None
+
+
+def _digest(composed: Sequence["DictConfig"]) -> str:
+    """Return a digest of what configs say, apart from Hydra's own part, with interpolations as they stand."""
+    from omegaconf import OmegaConf
+
+    digest = hashlib.blake2b(digest_size=12)
+    for config in composed:
+        own = OmegaConf.masked_copy(config, [key for key in config if key != "hydra"])
+        digest.update(OmegaConf.to_yaml(own).encode())
+    return digest.hexdigest()

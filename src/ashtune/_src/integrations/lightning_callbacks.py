@@ -1,0 +1,267 @@
+"""The two callbacks that train a trial in a Trainer of Lightning. Each of its import roots has classes made of these.
+
+Rule 1: what a resumed fit finds is what the next epoch would have found. So the state is saved at the very end of the
+fit, when the epoch's schedules have stepped, and before other callbacks change the model, as weight averaging does.
+Rule 2: a report has what was logged anywhere in the epoch, also by the module at its end. So the report comes last.
+"""
+
+import io
+import os
+import pickle
+import signal
+import threading
+from collections.abc import Callable, Mapping
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ashtune._src.core.errors import ObjectiveError
+from ashtune._src.core.plaintext import error_line
+from ashtune._src.study.disk import DISK, OpenFile
+from ashtune._src.study.torch_states import no_weights, read_weights
+from ashtune._src.training.stateful import change_of_length, random_states, set_random_states
+
+CHECKPOINT = "last.ckpt"
+"""Lightning's own checkpoint, in the folder of the trial's."""
+LOADERS = "loaders"
+"""Beside the states of the random generators of the process: those of the loaders' own."""
+
+
+Metrics = Mapping[str, float]
+
+
+class StudyAnswer(NamedTuple):
+    """What the study says: whether another epoch is to be trained, the rung that it leads to, whether to save."""
+
+    goes_on: bool
+    target: int
+    needs_checkpoint: bool
+
+
+Ask = Callable[[Metrics | None, bool], StudyAnswer]
+"""Tell the metrics of the last epoch, None if there are none, and whether training ends of its own accord; ask what is
+next. The first question tells nothing."""
+
+
+class Fit:
+    """One fit of a trial, in each of its processes.
+
+    Args:
+        ask: Asks the study.
+        folder: Of the trial's checkpoint.
+        start: The epochs that it is trained already.
+        weights_only: Whether its checkpoint must be one that holds nothing but weights and plain values.
+    """
+
+    def __init__(self, ask: Ask, folder: Path, start: int, *, weights_only: bool) -> None:
+        self._ask = ask
+        self.folder = folder
+        self.start = start
+        self.weights_only = weights_only
+        self.answer = StudyAnswer(goes_on=True, target=start, needs_checkpoint=True)
+        self.has_trained = False
+
+    def ask(self, trainer: Any, metrics: dict[str, float] | None = None, *, is_ended: bool = False) -> None:
+        """Ask on rank 0, and let all ranks know.
+
+        Raises:
+            ObjectiveError: On all ranks, if the study refuses the report.
+        """
+        answer, refusal = None, ""
+        try:
+            if trainer.is_global_zero:
+                answer = self._ask(metrics, is_ended)
+        except Exception as error:
+            refusal = error_line(error)
+            raise
+        finally:
+            answer, refusal = trainer.strategy.broadcast((answer, refusal))
+        if refusal:
+            raise ObjectiveError(refusal)
+        self.answer = StudyAnswer(*answer)
+
+    def random_file(self, trainer: Any) -> Path:
+        """Return where a rank's random generators are saved."""
+        return self.folder / f"random-{trainer.global_rank}.pt"
+
+
+@cache
+def callbacks_of(root: str) -> tuple[Any, Any]:
+    """Return the first and the last callback for Trainers of an import root, whose objects do not mix."""
+    library = import_module(f"{root}.callbacks")
+    first = type("FirstCallback", (FirstCallback, library.Callback), {"_root": root})
+    return first, type("LastCallback", (LastCallback, library.Checkpoint), {"_root": root})
+
+
+def _unpickle(root: str, place: int, state: dict[str, Any]) -> Any:
+    kind = callbacks_of(root)[place]
+    callback = kind.__new__(kind)
+    vars(callback).update(state)
+    return callback
+
+
+class FirstCallback:
+    """Runs before all other callbacks: takes up the random generators, and saves."""
+
+    _root = ""
+
+    def __init__(self, fit: Fit) -> None:
+        self._fit = fit
+        self._on_sigterm: Any = None
+        self._schedules: list[Any] = []
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _unpickle, (self._root, 0, vars(self))
+
+    def setup(self, trainer: Any, pl_module: Any, stage: str) -> None:
+        """Note what SIGTERM does before Lightning takes it over."""
+        self._on_sigterm = signal.getsignal(signal.SIGTERM)
+
+    def on_fit_start(self, trainer: Any, pl_module: Any) -> None:
+        """Note the schedules as they were made, before they take up the states that were saved."""
+        self._schedules = _states_of_schedules(trainer)
+
+    def on_train_start(self, trainer: Any, pl_module: Any) -> None:
+        """See that training begins where the trial is, and leave SIGTERM to the driver, which breaks trials off itself.
+
+        Raises:
+            ObjectiveError: If it begins elsewhere, or a schedule has another length than it was made with.
+        """
+        if trainer.current_epoch != self._fit.start:
+            raise ObjectiveError(
+                f"the Trainer begins at epoch {trainer.current_epoch} where the trial is trained to {self._fit.start}; "
+                "make a new Trainer in each call of the training function"
+            )
+        # StochasticWeightAveraging replaces the schedules by its own, whose state it restores: there are fewer then.
+        for taken_up, made in zip(_states_of_schedules(trainer), self._schedules, strict=False):
+            if change := change_of_length(taken_up, made):
+                raise ObjectiveError(f"the trial {change}")
+        if threading.current_thread() is threading.main_thread() and self._on_sigterm is not None:
+            signal.signal(signal.SIGTERM, self._on_sigterm)
+
+    def on_train_epoch_start(self, trainer: Any, pl_module: Any) -> None:
+        """Let the random generators of a trial that goes on be those that it was left with."""
+        fit = self._fit
+        if fit.has_trained or not fit.start or not fit.random_file(trainer).exists():
+            return
+        with OpenFile(DISK, str(fit.random_file(trainer)), os.O_RDONLY) as opened:  # no link is followed
+            states = read_weights(io.BytesIO(opened.readall()))
+        set_random_states(states)
+        for generator, state in zip(_generators(trainer), states.get(LOADERS, ()), strict=False):
+            generator.set_state(state)
+        # Lightning has made an iterator over the batches already, with other random numbers. As after any epoch but the
+        # one it resumes at, it makes another now.
+        trainer.fit_loop._resuming_from_checkpoint = False
+
+    def on_train_end(self, trainer: Any, pl_module: Any) -> None:
+        """Save on all ranks what the next epoch would find.
+
+        Raises:
+            ObjectiveError: If it could not be read again.
+        """
+        fit = self._fit
+        if not fit.has_trained or fit.answer.goes_on or not fit.answer.needs_checkpoint:
+            return
+        import torch
+
+        _remove_link(fit.random_file(trainer))
+        if trainer.is_global_zero:
+            _remove_link(fit.folder / CHECKPOINT)
+        trainer.save_checkpoint(fit.folder / CHECKPOINT, weights_only=False)  # all of it
+        loaders = [generator.get_state() for generator in _generators(trainer)]
+        torch.save({**random_states(), LOADERS: loaders}, fit.random_file(trainer))
+        if trainer.is_global_zero and fit.weights_only:
+            _check_weights_only(fit.folder / CHECKPOINT)
+
+
+class LastCallback:
+    """Runs after all other callbacks, and after the module, as a checkpoint does: reports, and ends the fit."""
+
+    _root = ""
+
+    def __init__(self, fit: Fit) -> None:
+        self._fit = fit
+        self._is_validated = False
+        self._every = 1
+        self._reported_to = 0
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _unpickle, (self._root, 1, vars(self))
+
+    def on_train_start(self, trainer: Any, pl_module: Any) -> None:
+        """Ask for the first epoch."""
+        self._fit.ask(trainer)
+        if not self._fit.answer.goes_on:  # the study stops
+            trainer.should_stop = True
+
+    def on_train_epoch_start(self, trainer: Any, pl_module: Any) -> None:
+        """Have the epoch of a rung validated, whatever ``check_val_every_n_epoch`` says."""
+        self._is_validated = False
+        self._every = trainer.check_val_every_n_epoch
+        if trainer.current_epoch + 1 == self._fit.answer.target:
+            trainer.check_val_every_n_epoch = 1
+
+    def on_validation_end(self, trainer: Any, pl_module: Any) -> None:
+        """Note that there are new metrics."""
+        self._is_validated = self._is_validated or not trainer.sanity_checking
+
+    def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
+        """Report what was logged; end the fit if the trial is not to go on.
+
+        Of an epoch without validation nothing is reported: Lightning still has the metrics of the last one.
+
+        Raises:
+            ObjectiveError: If the study's metric was not logged, or training has ended before anything was reported.
+        """
+        trainer.check_val_every_n_epoch = self._every
+        logged = trainer.callback_metrics  # on all ranks: it may reduce over them
+        is_new = self._is_validated or not trainer.enable_validation
+        metrics = {name: value.item() for name, value in logged.items() if value.numel() == 1} if is_new else None
+        if metrics is not None:
+            self._reported_to = self._fit.answer.target
+        elif trainer.should_stop and self._reported_to != self._fit.answer.target:
+            raise ObjectiveError(
+                f"training ended at epoch {trainer.current_epoch + 1}, which is not validated, before any that is, as "
+                f"check_val_every_n_epoch={self._every}: there is no result; leave that out, or end training later"
+            )
+        self._fit.has_trained = True
+        self._fit.ask(trainer, metrics, is_ended=trainer.should_stop)
+        if not self._fit.answer.goes_on:
+            trainer.should_stop = True
+
+
+def _states_of_schedules(trainer: Any) -> list[Any]:
+    return [config.scheduler.state_dict() for config in trainer.lr_scheduler_configs]
+
+
+def _generators(trainer: Any) -> list[Any]:
+    """Return the random generators that the loaders of the training data have of their own, each once."""
+    import torch
+
+    found: dict[int, Any] = {}
+    for loader in trainer.fit_loop._combined_loader.flattened:
+        sampler, batches = getattr(loader, "sampler", None), getattr(loader, "batch_sampler", None)
+        for holder in (loader, sampler, getattr(batches, "sampler", None)):
+            if isinstance(generator := getattr(holder, "generator", None), torch.Generator):
+                found[id(generator)] = generator
+    return list(found.values())
+
+
+def _remove_link(path: Path) -> None:
+    """Have nothing written to where a link leads."""
+    if path.is_symlink():
+        path.unlink()
+
+
+def _check_weights_only(checkpoint: Path) -> None:
+    """Refuse a checkpoint that Lightning could not read again."""
+    import torch
+
+    try:
+        torch.load(str(checkpoint), mmap=True, map_location="cpu", weights_only=True)  # tensors are not looked at
+    except pickle.UnpicklingError as error:
+        raise ObjectiveError(
+            f"Lightning's checkpoint could not be read as weights only: {no_weights(error)}; leave that out of "
+            "save_hyperparameters(ignore=...) and of states, or give fit weights_only=False"
+        ) from None

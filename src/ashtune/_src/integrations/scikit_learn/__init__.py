@@ -1,0 +1,1 @@
+"""Searches of scikit-learn that halve asynchronously."""

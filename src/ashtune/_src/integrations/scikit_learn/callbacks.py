@@ -1,0 +1,89 @@
+"""The tasks of a search, of which scikit-learn's callbacks are told: ``search.set_callbacks(ProgressBar())``.
+
+Below "fit" are "search" and "refit-with-best-params", as in scikit-learn's searches. Below "search" is a "rung" for
+each rung that is reached, and below that a "candidate-evaluation" for each candidate that is trained to it.
+
+Rule: callbacks are told in the process that called ``fit``. They do not go into the fits of the candidates, which are
+in other processes, or on other machines; they go into the refit.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from ashtune._src.core.events import Event, JobFinished
+from ashtune._src.core.observer import Observer
+from ashtune._src.core.orders import Followed, Train, TrialFailed
+
+
+class Tasks:
+    """Begins the task "fit" of a search."""
+
+    def __init__(self, search: Any, X: Any, y: Any, params: Mapping[str, Any]) -> None:
+        self._search = search
+        weight = params.get("sample_weight")
+        self._data = {"X": X, "y": y, "metadata": None if weight is None else {"sample_weight": weight}}
+        self._fit = search._init_callback_context(max_subtasks=1 + (search.refit is not False))
+        self._fit.call_on_fit_task_begin(estimator=search, **self._data)
+
+    @contextmanager
+    def search(self, candidates: int) -> Iterator[list[Observer]]:
+        """Enter the task "search"; it yields who has to be told what happens in the study."""
+        task = self._fit.subcontext("search", max_subtasks=None, sequential_subtasks=False)
+        task.call_on_fit_task_begin(estimator=self._search)
+        yield [_Evaluations(self._search, task, candidates)] if hasattr(self._search, "_skl_callbacks") else []
+        task.call_on_fit_task_end(estimator=self._search)
+
+    @contextmanager
+    def refit(self, estimator: Any) -> Iterator[None]:
+        """Enter the task of fitting the best estimator, which gets the callbacks that go into parts."""
+        task = self._fit.subcontext("refit-with-best-params")
+        with task.propagate_callback_context(estimator):
+            task.call_on_fit_task_begin(estimator=self._search, **self._data)
+            yield
+        task.call_on_fit_task_end(estimator=self._search, **self._data)
+
+    def end(self) -> None:
+        """End the task "fit"."""
+        self._fit.call_on_fit_task_end(estimator=self._search, **self._data)
+
+
+class _Evaluations(Observer):
+    """Begins and ends the tasks below "search", in the thread of an observer."""
+
+    def __init__(self, search: Any, task: Any, candidates: int) -> None:
+        self._search = search
+        self._task = task
+        self._candidates = candidates
+        self._rungs: dict[int, Any] = {}
+        self._evaluations: dict[tuple[int, int], Any] = {}
+
+    def followed(self, what: Followed) -> None:
+        """A candidate is trained to a rung, once more if its worker was lost; or it has failed on its way there."""
+        match what:
+            case Train(trial=trial, rung=rung) if (rung, trial) not in self._evaluations:
+                evaluation = self._rung(rung).subcontext("candidate-evaluation", task_id=trial)
+                self._evaluations[rung, trial] = evaluation
+                evaluation.call_on_fit_task_begin(estimator=self._search)
+            case TrialFailed(trial=trial, rung=rung):
+                self._evaluations[rung, trial].call_on_fit_task_end(estimator=self._search)
+            case _:
+                pass
+
+    def event(self, event: Event) -> None:
+        """A candidate was trained to a rung."""
+        if isinstance(event, JobFinished):
+            self._evaluations[event.rung, event.trial].call_on_fit_task_end(estimator=self._search)
+
+    def end(self) -> None:
+        """The study has ended."""
+        for rung in self._rungs.values():
+            rung.call_on_fit_task_end(estimator=self._search)
+
+    def _rung(self, number: int) -> Any:
+        if number not in self._rungs:
+            rung = self._task.subcontext(
+                "rung", task_id=number, max_subtasks=self._candidates, sequential_subtasks=False
+            )
+            self._rungs[number] = rung.call_on_fit_task_begin(estimator=self._search)
+        return self._rungs[number]

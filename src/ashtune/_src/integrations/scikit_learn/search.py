@@ -1,0 +1,408 @@
+"""A search of scikit-learn whose candidates are halved asynchronously, and whose fits are resumed.
+
+Rule 1: it is a :class:`sklearn.model_selection.BaseSearchCV` in all but how the fits come about: what it is given, the
+attributes that it has after ``fit``, routing, scoring and refitting are scikit-learn's, by its own functions.
+Rule 2: a row of ``cv_results_`` is one candidate at one rung, as in ``HalvingRandomSearchCV``; ``iter`` is the rung.
+Rule 3: the rows are read from the study's journal, so that a fit that was killed and is started again in the same
+``directory`` has those of both.
+Rule 4: the data are written once and mapped into the memory of each worker.
+"""
+
+import math
+import numbers
+import os
+import time
+import weakref
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Any, ClassVar
+
+import joblib
+import numpy as np
+from sklearn.base import _fit_context, clone, is_classifier
+from sklearn.model_selection._search import BaseSearchCV
+from sklearn.model_selection._split import check_cv
+from sklearn.model_selection._validation import _insert_error_scores, _warn_or_raise_about_fit_failures
+from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import _check_method_params, _is_arraylike, _num_samples, indexable
+
+from ashtune._src.api.study import Study
+from ashtune._src.api.tuning import tune
+from ashtune._src.core.errors import AshtuneError, FunctionChanged, NoResultError, StudyError
+from ashtune._src.core.ladder import Ladder
+from ashtune._src.core.observer import Observer
+from ashtune._src.driver.options import Stop
+from ashtune._src.engines.mpi.start import start_mpi
+from ashtune._src.integrations.scikit_learn.callbacks import Tasks
+from ashtune._src.integrations.scikit_learn.parameters import Parameters
+from ashtune._src.integrations.scikit_learn.resources import (
+    Folds,
+    PartialFit,
+    Resource,
+    Samples,
+    fit_as_it_is,
+    in_order,
+    resource_of,
+    top_of,
+)
+from ashtune._src.integrations.scikit_learn.rows import candidate_rows, leave_out
+from ashtune._src.integrations.scikit_learn.validated import RAISED, Validated, read_data, write_data
+from ashtune._src.schedulers.ash import LEAST_SHARE, Ash
+from ashtune._src.schedulers.registry import SCHEDULERS
+from ashtune._src.study.disk import FOLDER_FOR_THE_OWNER
+from ashtune._src.study.folders import ScratchDirectory
+
+CANDIDATES = 64
+ENOUGH_FOR_THREE_RUNGS = 5
+"""Of fewer candidates none would come to the top of three rungs."""
+
+
+class AshSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no types
+    """Search for parameters by asynchronous halving, over cross-validated fits that are resumed from rung to rung.
+
+    In place of ``HalvingRandomSearchCV``, with its attributes, and its arguments but for ``aggressive_elimination``. No
+    fit waits for another, a promoted candidate goes on where it was, and a Gaussian process proposes candidates.
+
+    Args:
+        estimator: What is fitted.
+        param_distributions: By name of a parameter a list of values, a distribution of scipy, or a range
+            ``(1e-4, 1e-1, "log")``; or a list of such dicts.
+        resource: What a candidate gets more of: a parameter of the estimator, "n_samples", "partial_fit" (passes over
+            the data), "folds" (of the cross-validation), or "auto": ``partial_fit`` if there is ``max_iter`` too, else
+            ``n_estimators`` or ``max_iter`` with ``warm_start``, else samples.
+        n_candidates: How many are tried, at most.
+        factor: One candidate in ``factor`` goes on, the best.
+        min_resources: At the lowest rung; by default a ninth of the top one, or more where there are few candidates;
+            "smallest" and "exhaust" as in scikit-learn.
+        max_resources: At the top rung; "auto": all samples or folds, or what the estimator has as its parameter.
+        cv: Splits of the data, as in scikit-learn.
+        scoring: As in scikit-learn; of several scores the one that ``refit`` names counts.
+        refit: Whether the best is fitted on all data, or the score that counts, or what chooses the best row.
+        error_score: What a fit that fails counts, or "raise".
+        return_train_score: Whether training data are scored too.
+        random_state: Of the candidates and of samples.
+        n_jobs: How many processes fit. One fits in this process. Under ``mpiexec`` all ranks fit.
+        verbose: Above 0 the study shows itself.
+        search: A search of ashtune; by default a Gaussian process.
+        scheduler: A scheduler of ashtune.
+        time_limit: Seconds after which no fit begins.
+        directory: Where the study is kept; a fit that is started again there goes on. By default it goes with this
+            object.
+
+    Attributes:
+        study_: The study: its report, figures and what-if.
+        seed_: Of the study.
+        n_resources_: Of each rung.
+        n_candidates_: How many candidates have a result at each rung.
+
+    Example:
+        >>> from scipy.stats import randint
+        >>> from sklearn.datasets import load_iris
+        >>> from sklearn.ensemble import RandomForestClassifier
+        >>> X, y = load_iris(return_X_y=True)
+        >>> search = AshSearchCV(
+        ...     RandomForestClassifier(random_state=0), {"max_depth": [3, None], "min_samples_split": randint(2, 11)},
+        ...     resource="n_estimators", max_resources=9, n_candidates=8, random_state=0,
+        ... ).fit(X, y)
+        >>> search.best_score_ > 0.9
+        True
+    """
+
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
+        **BaseSearchCV._parameter_constraints,
+        "param_distributions": [dict, list],
+        "resource": [str],
+        "n_candidates": [Interval(numbers.Integral, 0, None, closed="neither"), StrOptions({"exhaust"})],
+        "factor": [Interval(numbers.Integral, 1, None, closed="neither")],
+        "min_resources": [
+            Interval(numbers.Integral, 0, None, closed="neither"), StrOptions({"auto", "smallest", "exhaust"}),
+        ],
+        "max_resources": [Interval(numbers.Integral, 0, None, closed="neither"), StrOptions({"auto"})],
+        "random_state": ["random_state"],
+        "search": "no_validation",
+        "scheduler": "no_validation",
+        "time_limit": "no_validation",
+        "directory": "no_validation",
+    }  # fmt: skip
+    _parameter_constraints.pop("pre_dispatch")
+
+    def __init__(
+        self, estimator: Any, param_distributions: Any, *, resource: str = "auto", n_candidates: int | str = CANDIDATES,
+        factor: int = 3, min_resources: int | str = "auto", max_resources: int | str = "auto", cv: Any = None,
+        scoring: Any = None, refit: Any = True, error_score: Any = np.nan, return_train_score: bool = False,
+        random_state: Any = None, n_jobs: int | None = None, verbose: int = 0, search: Any = None,
+        scheduler: Any = "ash", time_limit: Any = None, directory: "str | os.PathLike[str] | None" = None,
+    ) -> None:  # fmt: skip
+        super().__init__(
+            estimator, scoring=scoring, n_jobs=n_jobs, refit=refit, cv=cv, verbose=verbose, error_score=error_score,
+            return_train_score=return_train_score,
+        )  # fmt: skip
+        self.param_distributions = param_distributions
+        self.resource = resource
+        self.n_candidates = n_candidates
+        self.factor = factor
+        self.min_resources = min_resources
+        self.max_resources = max_resources
+        self.random_state = random_state
+        self.search = search
+        self.scheduler = scheduler
+        self.time_limit = time_limit
+        self.directory = directory
+
+    @_fit_context(prefer_skip_nested_validation=False)  # type: ignore[untyped-decorator]
+    def fit(self, X: Any, y: Any = None, **params: Any) -> "AshSearchCV":
+        """Search.
+
+        Args:
+            X: Shape (n_samples, n_features).
+            y: Shape (n_samples,) or (n_samples, n_outputs); None where there is none.
+            params: For ``fit`` of the estimator, for the scorer and for the splitter, as in scikit-learn's searches.
+
+        Raises:
+            ValueError: If something does not fit, or all fits failed.
+            AshtuneError: If the study cannot be run.
+        """
+        has_ranks = start_mpi(workers_given=self.n_jobs is not None) is not None  # other ranks go no further
+        scorers, refit_metric = self._get_scorers()
+        if callable(self.scoring) and isinstance(self.refit, str):
+            refit_metric = self.refit
+        X, y = indexable(X, y)
+        params = _check_method_params(X, params=params)
+        routed = self._get_routed_params_for_fit(params)
+        tasks = Tasks(self, X, y, params)
+        splits = self._splits(X, y, routed.splitter.split)
+        kept = 0 if self.directory is not None else None  # a study that is continued has one seed
+        chance = check_random_state(kept if self.random_state is None else self.random_state)
+        self.seed_ = int(chance.randint(2**31 - 1))
+        parameters = Parameters(self.param_distributions)
+        resource = resource_of(
+            self.estimator, self.resource, parameters.names, y, has_fit_params=bool(routed.estimator.fit)
+        )
+        self._set_resources(resource, parameters, X, y)
+        if isinstance(resource, Samples):
+            classes = y if is_classifier(self.estimator) and np.ndim(y) == 1 else None
+            splits = [(in_order(train, classes, self.seed_), test) for train, test in splits]
+        folder, in_use = self._folder()
+        by_kind = [_split_by_row(given, _num_samples(X)) for given in (routed.estimator.fit, routed.scorer.score)]
+        by_row, others = zip(*by_kind, strict=True)
+        with in_use:
+            digest = write_data(folder, (X, y, *by_row))
+            objective = Validated(
+                clone(self.estimator), parameters, resource, splits=splits, scorer=scorers,
+                metric=refit_metric if isinstance(refit_metric, str) else "score", folder=folder, digest=digest,
+                metadata=others, meaning=_digest(self.estimator.get_params(), self.scoring, parameters.given),
+                error_score=self.error_score, returns_train_score=self.return_train_score,
+            )  # fmt: skip
+            with tasks.search(self._candidates) as observers:
+                self._tune(objective, parameters, resource, observers, has_ranks=has_ranks)
+        self._read(parameters, resource, refit_metric)
+        if self.refit:
+            self._refit(resource, X, y, routed.estimator.fit, tasks)
+        self.scorer_ = getattr(scorers, "_scorers", scorers)
+        tasks.end()
+        return self
+
+    def _splits(self, X: Any, y: Any, given: Mapping[str, Any]) -> list[tuple[Any, Any]]:
+        """Return (train, test) of each split, as indices; a splitter may give masks, too."""
+        split = check_cv(self.cv, y, classifier=is_classifier(self.estimator))
+        rows = np.arange(_num_samples(X))
+        splits = [(rows[np.asarray(train)], rows[np.asarray(test)]) for train, test in split.split(X, y, **given)]
+        self.n_splits_ = split.get_n_splits(X, y, **given)
+        if len(splits) != self.n_splits_:
+            raise ValueError(
+                "cv.split and cv.get_n_splits return inconsistent results. "
+                f"Expected {self.n_splits_} splits, got {len(splits)}"
+            )
+        if not splits:
+            raise ValueError("No fits were performed. Was the CV iterator empty?")
+        return splits
+
+    def _set_resources(self, resource: Resource, parameters: Parameters, X: Any, y: Any) -> None:
+        """Settle how many candidates there are, and between which resources."""
+        self.max_resources_ = top = (
+            top_of(resource, self.estimator, X, self.n_splits_)
+            if self.max_resources == "auto" else int(self.max_resources)
+        )  # fmt: skip
+        if isinstance(resource, Folds) and top > self.n_splits_:
+            raise ValueError(f"max_resources={top} is more than the {self.n_splits_} folds")
+        least = 1
+        if isinstance(resource, Samples):
+            least = 2 * self.n_splits_ * (len(np.unique(y)) if is_classifier(self.estimator) else 1)
+        wanted, given = self.n_candidates, self.min_resources
+        if wanted == given == "exhaust":
+            raise ValueError("n_candidates and min_resources cannot be both set to 'exhaust'.")
+        lowest = least if isinstance(given, str) else int(given)
+        if given == "auto":
+            lowest = Ladder.from_above(top, self.factor, LEAST_SHARE).rungs[0]
+        if isinstance(wanted, str):  # as many as it takes for one at the top
+            wanted = max(1, top // lowest)
+        self._candidates = candidates = int(min(wanted, parameters.size))
+        if given == "exhaust":  # so that the last of them are at the top
+            lowest = max(least, top // self.factor ** int(math.log(candidates, self.factor) + 1e-9))
+        if lowest > top:
+            raise ValueError(f"min_resources_={lowest} is greater than max_resources_={top}.")
+        self._lowest = lowest
+
+    @property
+    def study_(self) -> Study:
+        """The study of the last fit."""
+        return Study.load(self.directory_)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in super().__getstate__().items() if name != "_removal"}
+
+    def _folder(self) -> tuple[str, AbstractContextManager[None]]:
+        """Return the study's directory, and what holds while it is in use.
+
+        It is made anew if nobody named one: then it goes with this object, or at SIGTERM.
+        """
+        if (removal := self.__dict__.pop("_removal", None)) is not None:
+            removal()
+        if self.directory is not None:
+            folder = os.path.abspath(self.directory)  # noqa: PTH100
+            os.makedirs(folder, FOLDER_FOR_THE_OWNER, exist_ok=True)  # noqa: PTH103
+            in_use: AbstractContextManager[None] = nullcontext()
+        else:
+            scratch = ScratchDirectory()
+            folder = str(scratch.folder())
+            self._removal = weakref.finalize(self, scratch.delete)
+            in_use = scratch.deleted_at_sigterm()
+        self.directory_ = folder
+        return folder, in_use
+
+    def _tune(
+        self, objective: Validated, parameters: Parameters, resource: Resource, observers: Sequence[Observer],
+        *, has_ranks: bool,
+    ) -> None:  # fmt: skip
+        """Run the study.
+
+        Raises:
+            AshtuneError: If the study cannot be run.
+            Exception: What a fit raised, with ``error_score="raise"``.
+        """
+        candidates, workers = self._candidates, joblib.effective_n_jobs(self.n_jobs)
+        more: dict[str, Any] = {"scheduler": self.scheduler, "min_resource": self._lowest}
+        if self.min_resources == "auto":
+            if candidates < ENOUGH_FOR_THREE_RUNGS:  # so that one of few reaches the top
+                more["min_resource"] = -(-self.max_resources_ // (1 if candidates == 1 else self.factor))
+                if self.scheduler == "ash":
+                    more["scheduler"] = Ash(ahead=1)
+            elif SCHEDULERS.part(self.scheduler).least_share == LEAST_SHARE:
+                more["min_resource"] = None  # the same rung, and the quota that goes with a choice of its own
+        if not has_ranks:
+            more |= {"engine": "threads" if workers == 1 else "local", "workers": workers}
+        raised = Path(self.directory_, RAISED)
+        raised.unlink(missing_ok=True)
+        try:
+            tune(
+                objective, parameters.space, metric=objective.metric, mode="max", trials=candidates,
+                max_resource=self.max_resources_, reduction_factor=self.factor, resource=resource.unit,
+                seed=self.seed_, search=self.search, time_limit=self.time_limit,
+                directory=self.directory_, quiet=not self.verbose, stop=Stop(max_failures=candidates + 1),
+                observers=observers, **more,
+            )  # fmt: skip
+        except NoResultError:
+            pass  # said below, as scikit-learn does
+        except FunctionChanged:
+            raise StudyError(
+                f"{self.directory_} holds another search: its data, splits, estimator, scoring or distributions "
+                "are not these; give another directory"
+            ) from None
+        except AshtuneError:
+            if not raised.exists():
+                raise
+        finally:
+            read_data.cache_clear()
+        if raised.exists():
+            import cloudpickle
+
+            raise cloudpickle.loads(raised.read_bytes())
+
+    def _read(self, parameters: Parameters, resource: Resource, refit_metric: Any) -> None:
+        """Take the rows of ``cv_results_`` from the journal, and the best of them."""
+        study = self.study_
+        rungs = study.rungs
+        candidates, out, more = [], [], []
+        error_score = np.nan if self.error_score == "raise" else self.error_score
+        kinds = ("test_scores", "train_scores") if self.return_train_score else ("test_scores",)
+        for row in candidate_rows(study, self.n_splits_, error_score, kinds):
+            own = parameters.read(row.configuration)
+            if resource.parameter is not None:
+                own[resource.parameter] = rungs[row.rung]
+            candidates.append(own)
+            out += row.splits
+            more.append((row.rung, rungs[row.rung]))
+        if not out:
+            raise ValueError("No fits were performed. Did the time limit end before the first?")
+        _warn_or_raise_about_fit_failures(out, error_score)
+        _insert_error_scores(out, error_score)
+        iterations, resources = zip(*more, strict=True)
+        self.multimetric_ = isinstance(out[0]["test_scores"], dict)
+        if self.multimetric_ and callable(self.scoring):
+            self._check_refit_for_multimetric(out[0]["test_scores"])
+            refit_metric = self.refit
+        self.cv_results_ = results = self._format_results(
+            candidates, self.n_splits_, out, {"iter": list(iterations), "n_resources": list(resources)}
+        )
+        if isinstance(resource, Folds):
+            leave_out(results, self.n_splits_)
+        last = max(iterations)
+        self.n_iterations_ = last + 1
+        self.n_resources_ = list(rungs[: last + 1])
+        self.min_resources_ = rungs[0]
+        self.n_candidates_ = [iterations.count(rung) for rung in range(last + 1)]
+        self.n_remaining_candidates_ = math.ceil(self.n_candidates_[-1] / self.factor)
+        self.n_required_iterations_ = 1 + int(math.log(self._candidates, self.factor) + 1e-9)
+        self.n_possible_iterations_ = len(rungs)
+        if self.refit or not self.multimetric_:
+            self.best_index_ = self._select_best_index(self.refit, refit_metric, results)
+            if not callable(self.refit) or not self.multimetric_:
+                self.best_score_ = results[f"mean_test_{'score' if not self.multimetric_ else refit_metric}"][
+                    self.best_index_
+                ]
+            self.best_params_ = results["params"][self.best_index_]
+
+    @staticmethod
+    def _select_best_index(refit: Any, refit_metric: Any, results: Mapping[str, Any]) -> int:
+        """Return the best row of the highest rung that has a score; or the one that a callable chooses."""
+        if callable(refit):
+            return int(BaseSearchCV._select_best_index(refit, refit_metric, results))
+        scores = results[f"mean_test_{refit_metric or 'score'}"]
+        there = np.isfinite(scores)
+        if not there.any():
+            return 0
+        last = results["iter"][there].max()
+        return int(np.argmax(np.where(there & (results["iter"] == last), scores, -np.inf)))
+
+    def _refit(self, resource: Resource, X: Any, y: Any, fit: Mapping[str, Any], tasks: Tasks) -> None:
+        """Fit the best on all data, to the resource of its rung."""
+        self.best_estimator_ = clone(clone(self.estimator).set_params(**clone(self.best_params_, safe=False)))
+        with tasks.refit(self.best_estimator_):
+            began = time.time()
+            if isinstance(resource, PartialFit):
+                epochs = int(self.cv_results_["n_resources"][self.best_index_])
+                resource.in_one_go(self.best_estimator_, X, y, epochs, **fit)
+            else:
+                fit_as_it_is(self.best_estimator_, X, y, fit)
+            self.refit_time_ = time.time() - began
+        if hasattr(self.best_estimator_, "feature_names_in_"):
+            self.feature_names_in_ = self.best_estimator_.feature_names_in_
+
+
+def _split_by_row(parameters: Mapping[str, Any], rows: int) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the parameters with a value for each row, and the others."""
+    by_row = {
+        name: value for name, value in parameters.items() if _is_arraylike(value) and _num_samples(value) == rows
+    }  # fmt: skip
+    return by_row, {name: value for name, value in parameters.items() if name not in by_row}
+
+
+def _digest(*values: Any) -> str:
+    """Return a digest of what a score depends on; of what cannot be pickled, of its kind."""
+    try:
+        digest: str = joblib.hash(values)
+    except Exception:  # noqa: BLE001 - whatever an object does when it is pickled
+        return ", ".join(type(value).__name__ for value in values)
+    return digest

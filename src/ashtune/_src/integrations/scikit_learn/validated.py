@@ -1,0 +1,230 @@
+"""The training function of a search: a candidate is fitted on each split of the data, and scored.
+
+Rule 1: what came of each split is in a file of its own for each candidate and rung, JSON, complete or not there. The
+journal has the score that counts, and no more: of a candidate that fails it has none.
+Rule 2: fits run under the settings of scikit-learn that hold where ``fit`` is called.
+"""
+
+import json
+import os
+import time
+import traceback
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import nullcontext, suppress
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, NoReturn
+
+import joblib
+import numpy as np
+from sklearn import config_context, get_config
+from sklearn.base import clone
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.model_selection._validation import _score
+from sklearn.utils.metaestimators import _safe_split
+from sklearn.utils.validation import _check_method_params, _num_samples
+
+from ashtune._src.core.errors import CannotGoOn, CheckpointUnread
+from ashtune._src.core.plaintext import error_line
+from ashtune._src.integrations.scikit_learn.parameters import Parameters
+from ashtune._src.integrations.scikit_learn.resources import Folds, Resource, Samples
+from ashtune._src.training.trial import Trial
+
+DATA, ROWS, RAISED = "data-{}.joblib", "rows", "raised.pickle"
+
+
+class Validated:
+    """Fits a candidate on each split and scores it.
+
+    ``digest`` is that of the data, ``meaning`` one of what else a score depends on: a study is continued with the same
+    ones only.
+    """
+
+    def __init__(
+        self, estimator: Any, parameters: Parameters, resource: Resource,
+        *, splits: Sequence[tuple[Any, Any]], scorer: Any, metric: str, folder: str, digest: str,
+        metadata: Sequence[Mapping[str, Any]], meaning: str, error_score: Any, returns_train_score: bool,
+    ) -> None:  # fmt: skip
+        self.__name__ = type(estimator).__name__
+        self._estimator, self._parameters, self._resource = estimator, parameters, resource
+        self._splits = splits
+        self._scorer, self.metric = scorer, metric
+        self._folder, self._digest, self._meaning = folder, digest, meaning
+        self._metadata = metadata
+        self._error_score, self._returns_train_score = error_score, returns_train_score
+        self._settings = get_config()
+
+    def version_parts(self) -> dict[str, Any]:
+        """Return what makes its scores what they are: not where the study is, nor how far the best are trained."""
+        return {
+            "data": self._digest, "metadata": self._metadata, "meaning": self._meaning,
+            "splits": joblib.hash(self._splits), "metric": self.metric,
+            "resource": (type(self._resource).__name__, self._resource.parameter),
+            "scores": (self._counted_failure, self._returns_train_score),
+        }  # fmt: skip
+
+    def __call__(self, trial: Trial) -> None:
+        """Fit and score; with ``error_score="raise"`` the first exception stops the study."""
+        with config_context(**self._settings):
+            if self._error_score != "raise":
+                self._train(trial)
+                return
+            try:
+                self._train(trial)
+            except (CannotGoOn, CheckpointUnread):  # they are for the worker
+                raise
+            except Exception as error:  # noqa: BLE001 - it is raised in the process that called fit
+                self._stop_with(error)
+
+    def _train(self, trial: Trial) -> None:
+        estimators: dict[int, Any] = {}
+        before: dict[int, dict[str, Any]] = {}
+        if (saved := trial.restore()) is not None:
+            estimators, before = saved
+        is_by_folds = isinstance(self._resource, Folds)
+        target = trial.target
+        splits: Iterable[int] = range(len(before), target) if is_by_folds else range(len(self._splits))
+        rows = dict(before)
+        for split in splits:
+            estimator = estimators.pop(split, None)
+            start = trial.start
+            if estimator is None:  # a new candidate, or one whose fit has failed on this split
+                estimator, start = self._candidate(trial.config), 0
+            rows[split] = self._of_split(estimator, split, start, target)
+            if self._resource.is_resumed and rows[split]["fit_error"] is None:
+                estimators[split] = estimator
+        write_rows(self._folder, trial.number, target, rows)
+        trial.report({self.metric: float(np.mean([self._main_score(row["test_scores"]) for row in rows.values()]))})
+        if self._resource.is_resumed or is_by_folds:
+            try:
+                trial.save((estimators, rows if is_by_folds else {}))
+            except Exception as error:  # noqa: BLE001 - whatever a fitted estimator does when it is pickled
+                line = f"a fitted estimator cannot be saved ({error_line(error)}): one that is promoted is fitted anew"
+                warnings.warn(line, stacklevel=2)
+
+    def _candidate(self, configuration: Mapping[str, Any]) -> Any:
+        """Return a candidate, unfitted. That a parameter does not exist is no failure of a fit: it stops the study."""
+        try:
+            parameters = clone(self._parameters.read(configuration), safe=False)
+            return clone(self._estimator).set_params(**parameters)
+        except Exception as error:  # noqa: BLE001 - it is raised in the process that called fit
+            self._stop_with(error)
+
+    def _main_score(self, scores: Any) -> float:
+        """Return the score that counts, of one or several."""
+        if isinstance(scores, Mapping):
+            return float(scores[self.metric] if self.metric in scores else next(iter(scores.values())))
+        return float(scores)
+
+    def _of_split(self, estimator: Any, split: int, start: int, target: int) -> dict[str, Any]:
+        """Train the estimator of a split to this rung; return what scikit-learn's ``_fit_and_score`` returns."""
+        X, y, *by_row = read_data(self._folder, self._digest)
+        fit, score = ({**rows, **others} for rows, others in zip(by_row, self._metadata, strict=True))
+        train, test = self._splits[split]
+        if isinstance(self._resource, Samples):
+            train = train[: max(1, len(train) * target // _num_samples(X))]
+        X_train, y_train = _safe_split(estimator, X, y, train)
+        X_test, y_test = _safe_split(estimator, X, y, test, train)
+        fit_params = _check_method_params(X, params=fit, indices=train)
+        row: dict[str, Any] = {"fit_error": None}
+        began = time.perf_counter()
+        try:
+            is_whole = isinstance(self._resource, Folds | Samples)
+            with nullcontext() if is_whole else warnings.catch_warnings():
+                if not is_whole:  # a rung stops before the end on purpose
+                    warnings.simplefilter("ignore", ConvergenceWarning)
+                self._resource.train(estimator, X_train, y_train, start=start, target=target, **fit_params)
+        except Exception:
+            if self._error_score == "raise":
+                raise
+            row |= {"fit_error": traceback.format_exc(), "fit_time": time.perf_counter() - began, "score_time": 0.0}
+            return row | self._failed()
+        row["fit_time"] = time.perf_counter() - began
+        given = _check_method_params(X, params=score, indices=test)
+        row["test_scores"] = _score(estimator, X_test, y_test, self._scorer, given, self._error_score)
+        row["score_time"] = time.perf_counter() - began - row["fit_time"]
+        if self._returns_train_score:
+            given = _check_method_params(X, params=score, indices=train)
+            row["train_scores"] = _score(estimator, X_train, y_train, self._scorer, given, self._error_score)
+        return row
+
+    def _failed(self) -> dict[str, Any]:
+        """Return the scores of a fit that failed."""
+        names = getattr(self._scorer, "_scorers", None)
+        scores = float(self._error_score) if names is None else dict.fromkeys(names, float(self._error_score))
+        kinds = ("test_scores", "train_scores") if self._returns_train_score else ("test_scores",)
+        return dict.fromkeys(kinds, scores)
+
+    @property
+    def _counted_failure(self) -> float | None:
+        """What a fit that fails counts; None where it counts nothing."""
+        return None if self._error_score == "raise" or np.isnan(self._error_score) else float(self._error_score)
+
+    def _stop_with(self, error: Exception) -> NoReturn:
+        """Stop the study, and keep an exception for the process that called ``fit``, which raises it there."""
+        import cloudpickle
+
+        error.add_note(traceback.format_exc())
+        try:
+            kept = cloudpickle.dumps(error)
+            cloudpickle.loads(kept)
+        except Exception:  # noqa: BLE001 - whatever an exception does when it is pickled
+            kept = cloudpickle.dumps(ValueError(traceback.format_exc()))
+        with suppress(OSError):
+            _write(Path(self._folder, RAISED), kept)
+        raise CannotGoOn(f"a fit failed: {error_line(error)}") from error
+
+
+def write_data(folder: str, content: tuple[Any, ...]) -> str:
+    """Write what is fitted and scored, once; return its digest.
+
+    Args:
+        folder: Where to.
+        content: (X, y, what fit is given for each row, what scorers are given for each row).
+    """
+    digest: str = joblib.hash(content)
+    path = Path(folder, DATA.format(digest))
+    if not path.exists():  # one that is there may be mapped into memory
+        unfinished = path.with_suffix(f".{os.getpid()}")
+        joblib.dump(content, unfinished)
+        unfinished.replace(path)
+    return digest
+
+
+@lru_cache(maxsize=1)
+def read_data(folder: str, digest: str) -> Any:
+    """Return the data, as they were written: read once in each process, numbers mapped into memory.
+
+    Raises:
+        CannotGoOn: If they cannot be read.
+    """
+    path = Path(folder, DATA.format(digest))
+    try:
+        return joblib.load(path, mmap_mode="r")
+    except OSError as error:
+        raise CannotGoOn(
+            f"{path}: {error.strerror}; every process that fits has to see the directory under this name; "
+            "one that was moved goes on by the script that calls fit"
+        ) from None
+
+
+def write_rows(folder: str, trial: int, resource: int, rows: Mapping[int, Mapping[str, Any]]) -> None:
+    """Write what came of each split of a candidate at a resource, before its result is in the journal."""
+    Path(folder, ROWS).mkdir(exist_ok=True)
+    _write(Path(folder, ROWS, f"{trial}-{resource}.json"), json.dumps(rows).encode())
+
+
+def read_rows(folder: str, trial: int, resource: int) -> dict[int, dict[str, Any]]:
+    """Return what :func:`write_rows` wrote; nothing if there is nothing."""
+    with suppress(FileNotFoundError):
+        rows = json.loads(Path(folder, ROWS, f"{trial}-{resource}.json").read_bytes())
+        return {int(split): row for split, row in rows.items()}
+    return {}
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Write a file whole."""
+    unfinished = path.with_suffix(f".{os.getpid()}")
+    unfinished.write_bytes(content)
+    unfinished.replace(path)

@@ -1,0 +1,298 @@
+"""What all trackers share: an exporter that keeps each trial of a study as a run of another tool.
+
+Rule 1: there is one code path. While a study runs, a resumed one goes on, or ``ashtune export`` reads a journal, a
+tracker is told the same events from the first one on, and works out the same runs from them.
+Rule 2: what identifies a run, and each time in it, comes from the study alone: never from a clock or a counter here.
+So a value that is written again, after a kill or by a second export, is the one that is there.
+Rule 3: nothing leaves the machine unless the user names a place elsewhere.
+"""
+
+import math
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from hashlib import blake2b
+from importlib.util import find_spec
+from itertools import islice
+from os import PathLike
+from typing import Any, ClassVar, Literal, NamedTuple, TypeVar
+
+import msgspec
+
+from ashtune._src.analysis.results import Results
+from ashtune._src.analysis.tally import Tally
+from ashtune._src.analysis.trials import Trials
+from ashtune._src.core.errors import ExtraMissing
+from ashtune._src.core.events import Event, JobFinished, JobPaused, TrialReleased, TrialStarted
+from ashtune._src.core.jobs import Metrics, TrialId, derived_seed
+from ashtune._src.core.observer import Exporter, ObservedStudy, SearchFilter
+from ashtune._src.core.orders import Followed, Train, TrialFailed
+
+T = TypeVar("T")
+State = Literal["running", "paused", "completed", "failed", "withdrawn", "ended early"]
+SECONDS_BETWEEN = 5.0
+"""While a study runs, what has changed is written so often."""
+
+
+class Point(NamedTuple):
+    """What a trial reported at a resource. ``time`` is in seconds since 1970; a metric that is not finite is NaN.
+
+    Between two rungs the journal has the metrics and not the moments: they are taken to have come at an even pace.
+    """
+
+    resource: int
+    time: float
+    metrics: dict[str, float]
+
+
+class TrackedTrial(msgspec.Struct, frozen=True, kw_only=True):
+    """A trial as a tracker shows it.
+
+    ``began`` and ``ended`` are in seconds since 1970: when it got its configuration, and what was last heard of it.
+    ``points`` are its reports, each resource once and in rising order; of what was trained twice, the first.
+    ``reason`` is why it failed or was withdrawn; ``confirms`` the trial whose configuration it confirms, if it does.
+    """
+
+    number: int
+    configuration: dict[str, object]
+    origin: str
+    seed: int
+    confirms: int | None
+    state: State
+    reason: str
+    began: float
+    ended: float
+    points: Sequence[Point]
+
+    @property
+    def name(self) -> str:
+        """What a person calls it."""
+        return f"trial {self.number}"
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What a tracker says of it beside its hyperparameters."""
+        facts = {"trial": self.number, "state": self.state, "origin": self.origin, "seed": self.seed}
+        more = {"reason": self.reason or None, "confirms": self.confirms}
+        return facts | {name: value for name, value in more.items() if value is not None}
+
+    @property
+    def digest(self) -> str:
+        """A digest of all of it: two trials with the same one are written alike. O(points)."""
+        return digest_of(self)
+
+
+class StudySummary(msgspec.Struct, frozen=True, kw_only=True):
+    """What a study has found so far.
+
+    ``best`` is its best trial, None without any result; ``metrics`` are those of the best result, at ``resource``.
+    ``ended`` is when something was last heard of the study, in seconds since 1970.
+    """
+
+    trials: int
+    failed: int
+    ended: float
+    best: TrackedTrial | None = None
+    resource: int = 0
+    metrics: dict[str, float] = {}
+
+
+class ReportsOfTrial(msgspec.Struct):
+    """What is collected of a trial beside its record."""
+
+    began: float
+    ended: float
+    points: list[Point] = []
+
+
+class Tracker(Exporter):
+    """The base class of trackers: a class of it says how trials are written, and is told which ones have changed.
+
+    A class of it has :meth:`open`, :meth:`write` and :meth:`close`. They may be told again what they wrote before, and
+    must not write it twice. All reports of a study are kept in memory.
+
+    Args:
+        out: Where to; by default a place in the study's directory, or the tool's own.
+
+    Raises:
+        ExtraMissing: If the tool's library is not installed.
+    """
+
+    module: ClassVar[str] = ""
+    """The name by which the tool's library is imported, if any: when a study begins, and not before."""
+    extra: ClassVar[str] = ""
+    """The extra of ashtune that installs it."""
+    most_changed: ClassVar[int] = 100
+    """The most changed trials that are written at a tick, while a study runs: the others wait for the next one."""
+
+    def __init__(self, out: str | PathLike[str] | None = None) -> None:
+        if self.module:
+            require(self.module, self.extra)
+        super().__init__(out)
+
+    def open(self) -> None:
+        """Open the place, and find out what it holds of this study. Sets ``place``.
+
+        By then there are ``study``, ``key``, which tells it apart from all others, and ``is_live``: whether it runs.
+        """
+        raise NotImplementedError
+
+    def write(self, trials: Sequence[TrackedTrial]) -> None:
+        """Write what is new of trials that have changed."""
+        raise NotImplementedError
+
+    def close(self, summary: StudySummary) -> None:
+        """Write what the study has found so far, and close the place."""
+        raise NotImplementedError
+
+    def begin(self, study: ObservedStudy, position: int) -> int:
+        """Open the place, and ask to be told all from the beginning."""
+        self.study = study
+        self.key = study_key(study)
+        self.is_live = position > 0
+        self._trials = Trials(study.ladder, study.search)
+        self._tally = Tally(study.ladder, study.goal)
+        self._results = Results(study.goal)
+        self._of_the_search = SearchFilter()
+        self._reports_of: dict[TrialId, ReportsOfTrial] = {}
+        self._changed: dict[TrialId, None] = {}
+        self._now = 0.0
+        self.open()
+        self._written = time.monotonic()
+        return 0
+
+    def event(self, event: Event) -> None:
+        """Take in an event. O(reports in it)."""
+        self._trials.event(event)
+        self._tally.event(event)
+        if (own := self._of_the_search(event)) is not None:
+            self._results.event(own)
+        self._now = event.time
+        trial: TrialId | None = getattr(event, "trial", None)
+        if trial is None or isinstance(event, TrialReleased):
+            return
+        now = self.study.created + event.time
+        if isinstance(event, TrialStarted):
+            self._reports_of[trial] = ReportsOfTrial(now, now)
+        if (course := self._reports_of.get(trial)) is None:
+            return
+        course.ended = now
+        if isinstance(event, JobFinished | JobPaused):
+            self._add_points(course, event, now)
+        self._changed[trial] = None
+
+    def followed(self, what: Followed) -> None:
+        """Take in what followed. O(1)."""
+        self._trials.followed(what)
+        self._tally.followed(what)
+        if (own := self._of_the_search(what)) is not None:
+            self._results.followed(own)
+        if isinstance(what, Train | TrialFailed) and what.trial in self._reports_of:
+            self._changed[what.trial] = None
+
+    def tick(self, now: float) -> None:
+        """Write what has changed, now and then.
+
+        There is no tick while the past is told: then trials are as they were, and what is written already is newer.
+        """
+        if time.monotonic() - self._written >= SECONDS_BETWEEN:
+            self._flush(self.most_changed)
+
+    def end(self) -> None:
+        """Write the rest, and what the study has found."""
+        self._flush(len(self._changed))
+        self.close(self._summary())
+        self._reports_of.clear()
+
+    def top(self, count: int) -> list[TrackedTrial]:
+        """Return the best trials, the best first: the order of ``Study.top``. O(trials log trials)."""
+        return [self._trial(trial) for _, _, trial in self._results.standings()[:count]]
+
+    def _add_points(self, course: ReportsOfTrial, event: JobFinished | JobPaused, now: float) -> None:
+        done = course.points[-1].resource if course.points else 0
+        length = max(1, event.resource - event.start)
+        for resource, metrics in _reports(event):
+            if resource > done:
+                done = resource
+                at = now - event.seconds * max(0, event.resource - resource) / length
+                course.points.append(Point(resource, at, _finite(metrics)))
+
+    def _flush(self, most: int) -> None:
+        """Write the trials that changed first; of more than ``most``, the next tick writes further ones."""
+        changed = list(islice(self._changed, most))
+        if changed:
+            self.write([self._trial(trial) for trial in changed])
+        for trial in changed:
+            del self._changed[trial]
+        if not self._changed:
+            self._written = time.monotonic()
+
+    def _trial(self, number: TrialId) -> TrackedTrial:
+        record, course = self._trials[number], self._reports_of[number]
+        return TrackedTrial(
+            number=number,
+            configuration=record.configuration,
+            origin=record.origin,
+            seed=derived_seed(self.study.seed, number),
+            confirms=record.confirms,
+            state="completed" if record.status == "trained to the top" else record.status,
+            reason=record.reason,
+            began=course.began,
+            ended=course.ended,
+            points=course.points,
+        )
+
+    def _summary(self) -> StudySummary:
+        best, tally = self._tally.best, self._tally
+        summary = StudySummary(trials=tally.started, failed=tally.failures.total, ended=self.study.created + self._now)
+        if best is None or best.trial not in self._reports_of:
+            return summary
+        return msgspec.structs.replace(
+            summary, best=self._trial(best.trial), resource=best.resource, metrics=_finite(best.metrics)
+        )
+
+
+def require(module: str, extra: str) -> None:
+    """Check that a library is installed, without importing it.
+
+    Raises:
+        ExtraMissing: If it is not.
+    """
+    spec = find_spec(module)
+    if spec is None or spec.origin is None:  # a folder of that name, as wandb makes one, is found without an origin
+        raise ExtraMissing(module, extra)
+
+
+def digest_of(*values: object) -> str:
+    """Return a digest of values that JSON can hold."""
+    return blake2b(msgspec.json.encode(values), digest_size=12).hexdigest()
+
+
+def with_own(configuration: Mapping[str, T], own: Mapping[str, T]) -> dict[str, T]:
+    """Return a configuration and what is said beside it: a hyperparameter of such a name has ``config.`` in front."""
+    return {f"config.{name}" if name in own else name: value for name, value in configuration.items()} | dict(own)
+
+
+def study_key(study: ObservedStudy) -> str:
+    """Return what tells a study apart from all others, wherever it is moved to: eight hexadecimal digits."""
+    return blake2b(f"{study.name}/{study.created!r}".encode(), digest_size=4).hexdigest()
+
+
+def short_name(text: str) -> str:
+    """Return the beginning of a text, for the name of a file: 100 characters, and 200 bytes, as names have 255.
+
+    What follows in the name, as the study's key, has to tell it from others with the same beginning.
+    """
+    return text[:100].encode()[:200].decode(errors="ignore")
+
+
+def _reports(event: JobFinished | JobPaused) -> Iterator[tuple[int, Metrics]]:
+    yield from event.curve
+    if isinstance(event, JobFinished):
+        yield event.resource, event.metrics
+
+
+def _finite(metrics: Metrics) -> dict[str, float]:
+    return {
+        name: float(value) if value is not None and math.isfinite(value) else math.nan
+        for name, value in metrics.items()
+    }

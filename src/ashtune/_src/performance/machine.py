@@ -1,0 +1,273 @@
+"""What this machine can do: its caches, its peak by matrix products, its bandwidth by STREAM's triad.
+
+    python -m ashtune._src.performance.machine peak SECONDS
+    python -m ashtune._src.performance.machine triad ELEMENTS THREADS SECONDS
+
+Source: McCalpin, *Memory Bandwidth and Machine Balance in Current High Performance Computers*, 1995,
+https://www.cs.virginia.edu/stream/: each array at least four times as large as the last cache, best of many.
+
+Rule: child processes measure. In the caller nothing is loaded and no thread is started, and numpy's BLAS library reads
+its number of threads once, when it is loaded.
+"""
+
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from ashtune._src.core.errors import SettingsError
+from ashtune._src.performance.roofline import Cache, Roof, Roofs
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+SECONDS = 0.5
+"""For each measurement: the bandwidth and, in two types of number, the peak, of one core and of all."""
+ROUNDS = 2
+SIZES = (768, 1024, 1536, 2048, 3072, 4096)
+"""Of the matrices, in rows."""
+_TIMES_THE_CACHE = 4
+_UNKNOWN_CACHE = 32 * 2**20
+_UNKNOWN_SECOND = 2**20
+_LARGEST_ARRAY = 512 * 2**20
+_TIMEOUT = 300.0
+_PAGE = 4096  # bytes
+_CPUS = Path("/sys/devices/system/cpu")
+_UNITS = {"K": 2**10, "M": 2**20, "G": 2**30}
+
+Environment = Callable[[int], Mapping[str, str]]
+"""Number of threads -> the environment of a child process that may use that many."""
+
+
+class Peak(msgspec.Struct, frozen=True):
+    """The best of many matrix products, in flop/s by type of number, and what computed them."""
+
+    peaks: dict[str, float]
+    blas: str
+    settings: dict[str, str]
+
+
+def measure(cores: int, environment: Environment, *, seconds: float = SECONDS, rounds: int = ROUNDS) -> Roofs:
+    """Measure the roofs of one core and of all, in about 9 times ``seconds`` a round.
+
+    Everything is measured in turn and then once more, so that a busy moment of the machine spoils no figure: the best
+    one counts.
+
+    Raises:
+        SettingsError: If a child process fails.
+    """
+    own_caches, load = caches(), os.getloadavg()[0]
+    size = array_bytes(own_caches, everywhere=False)
+    peaks: dict[tuple[int, str], float] = {}
+    bandwidths: dict[int, float] = {}
+    for count in sorted({1, cores}) * rounds:
+        peak = msgspec.json.decode(child(__name__, "peak", seconds, environment=environment(count)), type=Peak)
+        for dtype, best in peak.peaks.items():
+            peaks[count, dtype] = max(best, peaks.get((count, dtype), 0.0))
+        elements = (size if count == 1 else max(size, array_bytes(own_caches, everywhere=True))) // 8
+        bandwidth = float(child(__name__, "triad", elements, count, seconds, environment=environment(1)))
+        bandwidths[count] = max(bandwidth, bandwidths.get(count, 0.0))
+    return Roofs(
+        roofs=[
+            Roof(peak=best, bandwidth=bandwidths[count], cores=count, dtype=dtype)
+            for (count, dtype), best in peaks.items()
+        ],
+        caches=own_caches,
+        blas=peak.blas,
+        array_bytes=size,
+        load=load,
+        settings=peak.settings,
+    )
+
+
+def child(
+    module: str,
+    *arguments: object,
+    environment: Mapping[str, str],
+    refusal: str = "this machine cannot be measured",
+    remedy: str = "give its roofs by --roof",
+) -> str:
+    """Run a module in a process of its own and return what it prints.
+
+    Raises:
+        SettingsError: If it fails: what cannot be done then, the last line it printed, and what a user can do.
+    """
+    from subprocess import PIPE
+
+    from ashtune._src.processes.child import ChildProcess, module_command
+
+    process = ChildProcess(module_command(module, *arguments), environment, stderr=PIPE)
+    try:
+        status, printed, complained = process.result(_TIMEOUT)
+    finally:
+        process.end()
+    if status != 0:
+        last = (complained.strip().splitlines() or [f"status {status}"])[-1]
+        raise SettingsError(f"{refusal} ({last}); {remedy}")
+    return printed
+
+
+def array_bytes(own_caches: Sequence[Cache], *, everywhere: bool) -> int:
+    """Return how large each of the triad's arrays must be so that no cache helps.
+
+    With ``everywhere`` all cores take part, and each of the last caches helps a part of them.
+    """
+    last = own_caches[-1].size * (own_caches[-1].count if everywhere else 1) if own_caches else _UNKNOWN_CACHE
+    try:
+        # Three arrays take at most an eighth of the memory.
+        memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 24
+    except (ValueError, OSError):
+        memory = _LARGEST_ARRAY
+    return min(_TIMES_THE_CACHE * last, _LARGEST_ARRAY, memory)
+
+
+def caches(cpus: Path = _CPUS) -> list[Cache]:
+    """Return the caches for data that this process's cores have, as Linux tells them, the nearest first."""
+    sizes_by_cores: dict[tuple[int, str], int] = {}
+    for number in _own_cores():
+        for place in sorted(cpus.glob(f"cpu{number}/cache/index*")):
+            with suppress(OSError, ValueError, IndexError):
+                if (place / "type").read_text().strip() != "Instruction":
+                    shared_by = (place / "shared_cpu_list").read_text().strip()
+                    level, size = int((place / "level").read_text()), (place / "size").read_text().strip()
+                    sizes_by_cores[level, shared_by] = _size(size)
+    sizes: dict[int, list[int]] = {}
+    for (level, _), size_of_one in sizes_by_cores.items():
+        sizes.setdefault(level, []).append(size_of_one)
+    return [Cache(level=level, size=max(sizes[level]), count=len(sizes[level])) for level in sorted(sizes)]
+
+
+def second_cache_bytes() -> int:
+    """Return the size of a core's second cache; 1 MiB where it is unknown."""
+    return next((cache.size for cache in caches() if cache.level == 2), _UNKNOWN_SECOND)
+
+
+def _own_cores() -> list[int]:
+    affinity = getattr(os, "sched_getaffinity", None)
+    return sorted(affinity(0)) if affinity else []
+
+
+def _size(text: str) -> int:
+    """Read ``32768K``."""
+    return int(text[:-1]) * _UNITS[text[-1]] if text[-1] in _UNITS else int(text)
+
+
+# What a child process runs.
+
+
+def best_product(dtype: str, seconds: float) -> float:
+    """Return the best rate, in flop/s, of products of two n x n matrices, 2 n^3 operations each.
+
+    The smallest is always measured, larger ones if there is time for two products each; what time is
+    left goes to the largest.
+    """
+    import numpy as np
+
+    end, best = perf_counter() + seconds, 0.0
+    random = np.random.default_rng(0)
+    for n in SIZES:
+        if best and perf_counter() + 2 * (2 * n**3 / best) > end:  # two products
+            break
+        matrix = random.random((n, n)).astype(dtype)
+        product = np.empty_like(matrix)
+        np.matmul(matrix, matrix, out=product)  # the first touches fresh memory and starts the threads
+        best = max(best, _timed_product(matrix, product))
+    while perf_counter() < end:
+        best = max(best, _timed_product(matrix, product))
+    return best
+
+
+def _timed_product(matrix: "NDArray[Any]", product: "NDArray[Any]") -> float:
+    import numpy as np
+
+    start = perf_counter()
+    np.matmul(matrix, matrix, out=product)
+    return 2 * len(matrix) ** 3 / (perf_counter() - start)
+
+
+def triad(elements: int, threads: int, seconds: float) -> float:
+    """Return the best rate, in byte/s, of ``a = b + s * c`` over three arrays, of which each thread has a part.
+
+    STREAM counts 24 bytes an element: 8 read of b, 8 read of c, 8 written to a. So does this. Most processors
+    first read what they overwrite (write-allocate), so the memory really moves 32; a program that writes to
+    its arrays pays the same, which is why STREAM's number is the one to hold it against.
+
+    The factor s is 1: numpy then does it in one pass, like a compiled triad, in which the multiplication hides
+    behind the memory. In numpy's two passes, with blocks that stay in the cache, it comes out 10 to 20 %
+    lower, since one pass waits for only one array at a time.
+    """
+    from concurrent.futures import ThreadPoolExecutor
+
+    import numpy as np
+
+    part = elements // threads
+    with ThreadPoolExecutor(threads) as pool:
+        # A thread makes its own part, in the memory that is near its core.
+        parts = list(pool.map(lambda _: [_aligned(part, number) for number in range(3)], range(threads)))
+
+        def add(arrays: "list[NDArray[np.float64]]") -> None:
+            a, b, c = arrays
+            np.add(b, c, out=a)
+
+        best, until = 0.0, perf_counter() + seconds
+        while not best or perf_counter() < until:
+            begin = perf_counter()
+            list(pool.map(add, parts))
+            best = max(best, 24 * part * threads / (perf_counter() - begin))
+    return best
+
+
+def _aligned(elements: int, number: int) -> "NDArray[np.float64]":
+    """Return an array that begins with a cache line, and each number's in another line of its page.
+
+    Where numpy's arrays begin, every other access of a vector straddles two lines: 10 % of the bandwidth. Reads
+    at the same place of a page as a write that is under way would wait for it.
+    """
+    import numpy as np
+
+    spare = 3 * _PAGE // 8
+    whole = np.full(elements + spare, float(number))
+    start = (-whole.ctypes.data % _PAGE + number * _PAGE // 4) // 8
+    return whole[start : start + elements]
+
+
+def _blas() -> str:
+    """Return the BLAS library's name and version, as numpy was built with."""
+    import numpy as np
+
+    config: Any = np.show_config(mode="dicts")
+    blas = config.get("Build Dependencies", {}).get("blas", {})
+    return f"{blas.get('name', '')} {blas.get('version', '')}".strip()
+
+
+def _settings() -> dict[str, str]:
+    """Return the variables that choose a BLAS library's code paths: a wrong one can halve the peak."""
+    prefixes = ("OPENBLAS_", "MKL_", "BLIS_")
+    return {
+        name: value
+        for name, value in sorted(os.environ.items())
+        if name.startswith(prefixes) and not name.endswith("NUM_THREADS")
+    }
+
+
+def main() -> None:
+    """Do what the command line says and print the result as JSON."""
+    match sys.argv[1:]:
+        case ["peak", seconds]:
+            peaks = {dtype: best_product(dtype, float(seconds)) for dtype in ("float32", "float64")}
+            result: Peak | float = Peak(peaks, _blas(), _settings())
+        case ["triad", elements, threads, seconds]:
+            result = triad(int(elements), int(threads), float(seconds))
+        case other:
+            sys.exit(f"give `peak SECONDS` or `triad ELEMENTS THREADS SECONDS`, not {other}")
+    sys.stdout.write(msgspec.json.encode(result).decode())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,169 @@
+"""Pickles training functions and what they save. What stands in a script travels by value, by cloudpickle.
+
+In another process it stands in a module of the script's name (``pickles/arrival.py``), whose namespace all
+functions of the script share. Where that module is already, as in workers, what is saved refers to its names. Caches
+travel empty. A class arrives without what its metaclass or a decorator has done elsewhere.
+"""
+
+import dataclasses
+import functools
+import io
+import sys
+from collections.abc import Callable
+from types import FunctionType
+from typing import Any, Protocol
+
+import cloudpickle
+
+from ashtune._src.pickles import arrival
+from ashtune._src.pickles.arrival import is_of_a_script
+
+_FOUND_IN_MODULES = ("__file__", "__package__", "__path__")
+_SENTINELS = {
+    type(getattr(dataclasses, name)): name for name in ("MISSING", "KW_ONLY", "_HAS_DEFAULT_FACTORY")
+}  # dataclasses compares them by identity
+
+
+class Writable(Protocol):
+    """What can be written to."""
+
+    def write(self, data: Any, /) -> int:
+        """Write all of ``data``."""
+
+
+def dumps(objective: Any) -> bytes:
+    """Return the pickle of a training function, for processes that have nothing of its script yet.
+
+    Raises:
+        Exception: Whatever pickling raises.
+    """
+    file = io.BytesIO()
+    Pickler(file, has_names=False).dump(objective)
+    return file.getvalue()
+
+
+def dump(saved: object, file: Writable) -> None:
+    """Pickle what a training function saves, for processes that have its script's names.
+
+    Raises:
+        Exception: Whatever pickling raises.
+    """
+    Pickler(file, has_names=True).dump(saved)
+
+
+class _Namespace:
+    """Stands for the namespace of a script's module in a pickle."""
+
+    def __init__(self, names: dict[str, Any]) -> None:
+        self.names = names
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        attributes = {name: self.names[name] for name in _FOUND_IN_MODULES if self.names.get(name) is not None}
+        return arrival.names_of, (self.names["__name__"], attributes)
+
+
+class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle's types are not followed, see pyproject.toml
+    """Pickles what a script defines, for processes that have the names of the script, or not yet."""
+
+    def __init__(self, file: Writable, *, has_names: bool) -> None:
+        super().__init__(file)
+        self._has_names = has_names
+
+    def reducer_override(self, value: Any) -> Any:
+        """Return how to make an object again; NotImplemented for as pickle does it."""
+        if (reducer := _REDUCERS.get(type(value))) is not None:
+            return reducer(self, value)
+        reduced = super().reducer_override(value)
+        if not isinstance(reduced, tuple) or (names := self._names_with(value)) is None:
+            return reduced
+        if self._has_names:
+            return NotImplemented
+        make, arguments, *rest = reduced
+        # Without the identity that cloudpickle gives it, the class is a new one for each study that a process trains.
+        return self._place(value, names, make, (*arguments[:-2], None, arguments[-1]), *rest)
+
+    def _function(self, value: FunctionType) -> Any:
+        names = value.__globals__
+        if not is_of_a_script(names.get("__name__")) or (self._has_names and not _is_here(names)):
+            return super().reducer_override(value)
+        if not _has(names, value):
+            return self._by_value(value)
+        return NotImplemented if self._has_names else self._place(value, names, *self._by_value(value))
+
+    def _by_value(self, value: FunctionType) -> Any:
+        """Return how to make a function again that shares the namespace of its script's module."""
+        self._namespace(value.__globals__)
+        make, arguments, (attributes, slots), *rest = self._dynamic_function_reduce(value)
+        if self._has_names:
+            slots = {**slots, "__globals__": {}}
+        return make, arguments, (attributes, slots), *rest
+
+    def _cached(self, value: Any) -> Any:
+        names, function = self._names_with(value), value.__wrapped__
+        if not is_of_a_script(value.__module__) or not isinstance(function, FunctionType):
+            return NotImplemented
+        if names is not None and self._has_names:
+            return NotImplemented
+        parameters = value.cache_parameters()
+        # It is made before the function has its globals, among which it may be itself.
+        make, arguments, state, _, _, set_state = self._by_value(function)
+        arguments = make, arguments, parameters["maxsize"], parameters["typed"]
+        return self._place(value, names, arrival.make_cached, arguments, (set_state, state), None, None, _complete)
+
+    def _cached_property(self, value: Any) -> Any:
+        return arrival.cached_property_of, (value.func, value.attrname)
+
+    def _sentinel(self, value: Any) -> Any:
+        return getattr, (dataclasses, _SENTINELS[type(value)])
+
+    def _place(self, value: Any, names: dict[str, Any] | None, make: Any, arguments: Any, *more: Any) -> Any:
+        """Put what is made where its script has it, if it is there."""
+        if names is None:
+            return make, arguments, *more
+        return arrival.place, (self._namespace(names), value.__qualname__, make, arguments), *more
+
+    def _namespace(self, names: dict[str, Any]) -> _Namespace:
+        namespace: _Namespace = self.globals_ref.setdefault(id(names), _Namespace(names))
+        return namespace
+
+    def _names_with(self, value: Any) -> dict[str, Any] | None:
+        """Return the names of the script that has an object under its own name, if one has."""
+        if not is_of_a_script(getattr(value, "__module__", None)):
+            return None
+        # A script that is profiled has a namespace of its own.
+        spaces = [each.names for each in self.globals_ref.values() if isinstance(each, _Namespace)]
+        if (module := sys.modules.get(value.__module__)) is not None:
+            spaces.append(vars(module))
+        return next((names for names in spaces if _has(names, value)), None)
+
+
+_REDUCERS: dict[type, Callable[[Pickler, Any], Any]] = {
+    FunctionType: Pickler._function,
+    type(functools.cache(len)): Pickler._cached,
+    functools.cached_property: Pickler._cached_property,
+    **dict.fromkeys(_SENTINELS, Pickler._sentinel),
+}
+
+
+def _complete(wrapper: Any, state: tuple[Any, Any]) -> None:
+    """Give a function with a cache what it refers to, and its names to its wrapper."""
+    set_state, inner = state
+    set_state(wrapper.__wrapped__, inner)
+    functools.update_wrapper(wrapper, wrapper.__wrapped__)
+
+
+def _has(names: dict[str, Any], value: Any) -> bool:
+    """Whether a script's names, followed along a qualified name, lead to an object."""
+    if not is_of_a_script(names.get("__name__")):
+        return False
+    first, *more = value.__qualname__.split(".")
+    at = names.get(first)
+    for name in more:
+        at = getattr(at, name, None)
+    return at is value
+
+
+def _is_here(names: dict[str, Any]) -> bool:
+    """Whether these are the names of a module of this process."""
+    module = sys.modules.get(names["__name__"])
+    return module is not None and vars(module) is names

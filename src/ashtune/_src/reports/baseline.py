@@ -1,0 +1,207 @@
+"""Computation time by number of models, broken down by rung: the figure that the parallel design came from.
+
+A series is one study for each number of models, halved sequentially on one worker. Where a worker is the only one,
+everything it does belongs to a rung, so a study's rungs and its start add up to its wall time.
+"""
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from ashtune._src.analysis.tally import Tally
+from ashtune._src.analysis.timeline import Timeline
+from ashtune._src.analysis.timeline_times import rung_times, time_shares
+from ashtune._src.core.numbers import number_text, plural, seconds_text
+from ashtune._src.figures.looks import rung_colors
+from ashtune._src.reports.plot import blank, go
+from ashtune._src.reports.tables import bare_table
+
+if TYPE_CHECKING:
+    from plotly.graph_objects import Figure
+    from rich.table import Table
+
+ALIKE = 0.25
+"""Costs of rungs that differ from their mean by at most this share count as about the same."""
+
+
+FEWEST = 3
+"""Rungs that have to be reached for a comparison: the lowest is a case of its own."""
+
+
+class RungCost(msgspec.Struct, frozen=True):
+    """A rung of one study: trials and epochs trained to it, and the seconds for training, saving and waiting."""
+
+    resource: int
+    trials: int
+    epochs: int
+    seconds: float
+
+    @property
+    def per_epoch(self) -> float:
+        """Seconds an epoch."""
+        return self.seconds / self.epochs if self.epochs else 0.0
+
+
+class Run(msgspec.Struct, frozen=True, kw_only=True):
+    """One study of a series.
+
+    ``other_seconds`` is the workers' time outside of rungs (waiting at a barrier, idle at the end), ``start_seconds``
+    that before there was a worker, ``wall_seconds`` the whole study. ``best`` is the metric of its best trial.
+    """
+
+    models: int
+    scheduler: str
+    workers: int
+    rungs: Sequence[RungCost]
+    other_seconds: float
+    start_seconds: float
+    wall_seconds: float
+    best: float | None
+
+    @property
+    def rung_seconds(self) -> float:
+        """Seconds of all rungs, all workers together."""
+        return sum(rung.seconds for rung in self.rungs)
+
+    @property
+    def epochs(self) -> int:
+        """Epochs of all rungs."""
+        return sum(rung.epochs for rung in self.rungs)
+
+    @property
+    def accounted(self) -> float:
+        """What rungs, the rest and the start make up of the wall time, as a share."""
+        explained = (self.rung_seconds + self.other_seconds) / self.workers + self.start_seconds
+        return explained / self.wall_seconds if self.wall_seconds > 0 else 1.0
+
+
+def run_of(scheduler: str, tally: Tally, timeline: Timeline) -> Run:
+    """Return a study as one of a series.
+
+    Args:
+        scheduler: The scheduler's name.
+        tally: The study's counts.
+        timeline: The same study's.
+    """
+    shares, best = time_shares(timeline), tally.best
+    costs = [
+        RungCost(times.resource, rung.trained, rung.epochs, times.trained + times.saving + times.driver)
+        for times, rung in zip(rung_times(timeline), tally.rungs, strict=True)
+    ]
+    return Run(
+        models=tally.tried,
+        scheduler=scheduler,
+        workers=max(1, shares.places),
+        rungs=costs,
+        other_seconds=shares.barrier + shares.tail,
+        start_seconds=shares.absence / max(1, shares.places),
+        wall_seconds=shares.wall,
+        best=best.metrics.get(tally.goal.metric) if best else None,
+    )
+
+
+def baseline_table(runs: Sequence[Run], *, unit: str) -> "Table":
+    """Return the series: a line for each study, a column for each rung, in seconds."""
+    table = bare_table(gap=1)
+    rungs = [f"to {resource:,}" for resource in _resources(runs)]
+    for name in ("models", "by", "on", *rungs, "other", "start", "wall", f"{unit}s", f"{unit}s/s", "best"):
+        table.add_column(name, justify="left" if name == "by" else "right", no_wrap=True)
+    for run in runs:
+        seconds = {rung.resource: rung.seconds for rung in run.rungs if rung.trials}
+        cells = [_seconds(seconds[resource]) if resource in seconds else "" for resource in _resources(runs)]
+        rate = number_text(run.epochs / run.wall_seconds, 3) if run.wall_seconds > 0 else ""
+        rest = [_seconds(value) for value in (run.other_seconds, run.start_seconds, run.wall_seconds)]
+        who = (f"{run.models:,}", run.scheduler, str(run.workers))
+        table.add_row(*who, *cells, *rest, f"{run.epochs:,}", rate, number_text(run.best))
+    return table
+
+
+def baseline_figure(runs: Sequence[Run], *, unit: str) -> "Figure":
+    """Return the stacked bars: computation time by number of models, broken down by rung."""
+    resources = _resources(runs)
+    schedulers = list(dict.fromkeys(_who(run) for run in runs))
+    figure = blank(x="number of models", y="seconds of all workers", barmode="stack", height=420)
+    several = len(schedulers) > 1
+    models = [f"{run.models:,}" for run in runs]
+    where = [models, [_who(run) for run in runs]] if several else models
+    for color, resource in zip(rung_colors(len(resources)), resources, strict=True):
+        costs = [next((rung for rung in run.rungs if rung.resource == resource), None) for run in runs]
+        figure.add_trace(
+            go().Bar(
+                x=where,
+                y=[cost.seconds if cost else 0.0 for cost in costs],
+                customdata=[[cost.trials, cost.epochs] if cost else [0, 0] for cost in costs],
+                name=f"to {unit} {resource:,}",
+                marker={"color": color},
+                hovertemplate=f"%{{y:.2f}} s: %{{customdata[0]}} trials, %{{customdata[1]}} {unit}s<extra>%{{fullData.name}}</extra>",  # noqa: E501
+            )
+        )
+    if not several:
+        figure.update_xaxes(type="category")
+    return figure
+
+
+def baseline_words(run: Run, *, unit: str) -> list[str]:
+    """Say whether a study's rungs cost about the same, from its data, and why not where they do not."""
+    rungs = [rung for rung in run.rungs if rung.trials]
+    sentences = [
+        f"{plural(run.models, 'model')}: the rungs add up to {seconds_text(run.rung_seconds)}, with the start to "
+        f"{100 * run.accounted:.1f} % of the wall time of {seconds_text(run.wall_seconds)}."
+    ]
+    if len(rungs) < FEWEST:
+        return [*sentences, "Too few rungs were reached to compare what they cost."]
+    first, later = rungs[0], rungs[1:]
+    mean = sum(rung.seconds for rung in later) / len(later)
+    low, high = min(rung.seconds for rung in later), max(rung.seconds for rung in later)
+    spread = max(high - mean, mean - low) / mean if mean > 0 else 0.0
+    span, cost = f"{later[0].resource:,} to {later[-1].resource:,}", f"{_seconds(low)} to {_seconds(high)} s"
+    if spread <= ALIKE:
+        steps = list(pairwise(rungs))
+        fewer = sum(low.trials / high.trials for low, high in steps) / len(steps)
+        longer = sum(high.resource / low.resource for low, high in steps) / len(steps)
+        sentences.append(
+            f"Rungs {span} cost about the same each, {cost}: from each to the next {number_text(fewer, 2)} times fewer "
+            f"models (on average) are trained for {number_text(longer, 2)} times the {unit}s."
+        )
+    else:
+        sentences.append(f"Rungs {span} cost {cost}, which is not about the same. {_why(later, unit)}")
+    ratio = first.seconds / mean if mean > 0 else 1.0
+    if abs(ratio - 1) > ALIKE:
+        average = number_text(sum(rung.epochs for rung in later) / len(later), 3)
+        sentences.append(
+            f"The lowest rung cost {ratio:.1f} times their mean: {first.epochs:,} {unit}s from nothing, where a higher "
+            f"one trains {average} on average, going on from where its trials stopped."
+        )
+    return sentences
+
+
+def _why(rungs: Sequence[RungCost], unit: str) -> str:
+    """Name what makes rungs cost differently: how much they train, what that costs, or both."""
+    epochs, costs = [rung.epochs for rung in rungs], [rung.per_epoch for rung in rungs]
+    reasons = []
+    if max(epochs) > (1 + ALIKE) * min(epochs):
+        reasons.append(
+            f"they train {min(epochs):,} to {max(epochs):,} {unit}s, as trials are whole and cannot be halved for ever"
+        )
+    if min(costs) > 0 and max(costs) > (1 + ALIKE) * min(costs):
+        dear = max(rungs, key=lambda rung: rung.per_epoch)
+        reasons.append(
+            f"one {unit} cost {1000 * min(costs):.3g} to {1000 * max(costs):.3g} ms, most on the way to "
+            f"{dear.resource:,}: configurations differ in what they cost, and others survive at each rung"
+        )
+    text = "; ".join(reasons) or "no single reason stands out in the numbers of trials and their cost"
+    return text[0].upper() + text[1:] + "."
+
+
+def _resources(runs: Sequence[Run]) -> list[int]:
+    return sorted({rung.resource for run in runs for rung in run.rungs if rung.trials})
+
+
+def _who(run: Run) -> str:
+    return f"{run.scheduler}, {plural(run.workers, 'worker')}"
+
+
+def _seconds(seconds: float) -> str:
+    return f"{seconds:.2f}" if seconds < 100 else f"{seconds:,.0f}"

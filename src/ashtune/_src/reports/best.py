@@ -1,0 +1,266 @@
+"""What was found: the best trials, the front, what was confirmed, how the best came about, and the learning curves."""
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, TypeGuard
+
+import msgspec
+
+from ashtune._src.analysis.best_so_far import BestSoFar
+from ashtune._src.analysis.confirm import Confirmed
+from ashtune._src.analysis.counts import BestResult
+from ashtune._src.analysis.tally import Tally
+from ashtune._src.core.numbers import number_text, plural, result_text, seconds_text, value_text
+from ashtune._src.figures.best import best_over_resource_figure, best_over_time_figure
+from ashtune._src.figures.curves import curves_figure
+from ashtune._src.figures.front import front_figure, in_a_row
+from ashtune._src.reports.page import html
+from ashtune._src.reports.sections import ReportedStudy, Section
+from ashtune._src.reports.tables import (
+    BAD,
+    GOOD,
+    HEADING,
+    INDENT,
+    QUIET,
+    WARNING,
+    bare_table,
+    indented,
+    line,
+    place_of_best,
+    trials_table,
+    why_no_result,
+)
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+    from rich.table import Table
+    from rich.text import Text
+
+SHOWN = 15
+LINES = 8
+"""Of the front in the terminal."""
+DIGITS = 5
+NOISELESS = "Every repeated value is the first one again: "
+
+
+class BestSection(Section):
+    """The best result and its configuration, and the trials that came farthest."""
+
+    name, title = "best", "What was found"
+    uses = ("tally", "trials", "results")
+    shows_live = True
+
+    def blocks(self) -> Iterator[html.Block]:
+        tally, unit = self.study.tally, self.study.unit
+        if (best := tally.best) is None:
+            yield html.words(no_result_sentence(tally), style="bad")
+            return
+        yield html.words(best_sentence(tally, best, unit=unit))
+        if _is_better(anywhere := tally.best_at_any_rung, best):
+            yield html.words(f"Best at any rung: {self._words_of(anywhere)}.")
+        configuration = self.study.configuration(best.trial)
+        yield html.pairs({name: value_text(value) for name, value in configuration.items()})
+        yield html.table(self._best_trials())
+
+    def _best_trials(self) -> "Table":
+        """Return the trials that came farthest, the best first."""
+        trials, metrics = self.study.trials, self.study.goal.metrics
+        records = [trials[trial] for _, _, trial in self.study.results.standings()[:SHOWN]]
+        columns = {name: [number_text(record.metrics.get(name), DIGITS) for record in records] for name in metrics}
+        return trials_table(records, columns, [record.result_resource for record in records], unit=self.study.unit)
+
+    def lines(self) -> "Iterator[Text]":
+        tally, goal = self.study.tally, self.study.goal
+        if (best := tally.best) is None:
+            yield line(no_result_sentence(tally), BAD)
+            return
+        first = line("").append("best  ", HEADING).append(result_text(goal, best.metrics, 6), GOOD)
+        yield first.append(f" {place_of_best(tally, best, unit=self.study.unit)}")
+        yield from self._configuration(best)
+        others = {name: number_text(value) for name, value in best.metrics.items() if name not in goal.metrics}
+        if others:
+            yield line(INDENT + "with " + ", ".join(f"{name} = {value}" for name, value in others.items()), QUIET)
+        if _is_better(anywhere := tally.best_at_any_rung, best):
+            yield line("")
+            yield line("").append("best at any rung  ", HEADING).append(self._words_of(anywhere), "")
+            if anywhere.trial != best.trial:
+                yield from self._configuration(anywhere)
+
+    def _words_of(self, anywhere: BestResult) -> str:
+        value = result_text(self.study.goal, anywhere.metrics, 6)
+        return f"{value} at {self.study.unit} {anywhere.resource:,} (trial {anywhere.trial})"
+
+    def _configuration(self, best: BestResult) -> "Iterator[Text]":
+        configuration = self.study.configuration(best.trial)
+        longest = max(map(len, configuration), default=0)
+        for name, value in configuration.items():
+            shown = number_text(value, digits=6) if type(value) is float else value_text(value)
+            yield line(f"{INDENT}{name:<{longest}}  {shown}")
+
+
+def best_sentence(tally: Tally, best: BestResult, *, unit: str) -> str:
+    """Say what the best result of a study is, how far its trial was trained, and how it was chosen."""
+    return f"Best: {result_text(tally.goal, best.metrics, 6)} {place_of_best(tally, best, unit=unit)}."
+
+
+def no_result_sentence(tally: Tally) -> str:
+    """Say that no trial has a result, and why, if that is known."""
+    why = f": {why_no_result(tally)}" if tally.failures.total or tally.withdrawals.total else ""
+    return f"No trial has a result{why}."
+
+
+def _is_better(anywhere: BestResult | None, best: BestResult) -> TypeGuard[BestResult]:
+    """Whether the best result at any rung is better than that at the highest; of several objectives nobody can say."""
+    return anywhere is not None and not best.losses and anywhere.loss < best.loss
+
+
+class FrontSection(Section):
+    """The results that no other dominates, as a figure and as a table; nothing for a study with one objective."""
+
+    name, title = "front", "The front"
+    uses = ("tally", "trials", "results")
+
+    def blocks(self) -> Iterator[html.Block]:
+        front, row, goal = self.study.tally.front, self._row, self.study.goal
+        if not row:
+            return
+        more = f" The figure shows the first two of {len(goal.others) + 1} metrics." if len(goal.others) > 1 else ""
+        yield html.words(f"{self._what(row)}: none is better in one metric and worse in none.{more}")
+        yield html.figures(front=front_figure(front, self.study.results, unit=self.study.unit))
+        columns = {name: [number_text(best.metrics.get(name), DIGITS) for best in row] for name in goal.metrics}
+        records, resources = [self.study.trials[best.trial] for best in row], [best.resource for best in row]
+        yield html.table(trials_table(records, columns, resources, unit=self.study.unit))
+
+    def lines(self) -> "Iterator[Text]":
+        if not (row := self._row):
+            return
+        yield line("").append("front  ", HEADING).append(self._what(row))
+        for best in row[:LINES]:
+            yield line(f"{INDENT}{result_text(self.study.goal, best.metrics)}  (trial {best.trial})")
+        if len(row) > LINES:
+            yield line(f"{INDENT}and {len(row) - LINES:,} more", QUIET)
+
+    def data(self) -> Mapping[str, Any]:
+        if not self.study.goal.others:
+            return {}
+        return {
+            "front": [
+                {
+                    "trial": best.trial,
+                    "rung": best.rung,
+                    "resource": best.resource,
+                    "metrics": best.metrics,
+                    "configuration": dict(self.study.configuration(best.trial)),
+                }
+                for best in self._row
+            ]
+        }
+
+    @property
+    def _row(self) -> list[BestResult]:
+        return list(in_a_row(self.study.tally.front)) if self.study.goal.others else []
+
+    def _what(self, row: list[BestResult]) -> str:
+        return f"{plural(len(row), 'result')} at {self.study.unit} {row[0].resource:,} that no other there dominates"
+
+
+class ConfirmedSection(Section):
+    """The named winner, and every value that it was named by."""
+
+    name, title = "confirmed", "What was confirmed"
+    uses = ("tally",)
+    shows_live = True
+
+    def blocks(self) -> Iterator[html.Block]:
+        if (confirmed := self.study.tally.confirmed) is not None:
+            yield html.words(*self._sentences(confirmed))
+            yield html.table(_confirmed_table(confirmed))
+        elif left := self._left():
+            yield html.words(left)
+
+    def lines(self) -> "Iterator[RenderableType]":
+        if (confirmed := self.study.tally.confirmed) is not None:
+            first, *others = self._sentences(confirmed)
+            yield line("").append("confirmed  ", HEADING).append(first, GOOD)
+            yield from (indented(line(other, WARNING if other.startswith(NOISELESS) else "")) for other in others)
+            yield indented(_confirmed_table(confirmed))
+        elif left := self._left():
+            yield line(left)
+
+    def data(self) -> dict[str, Any]:
+        if (confirmed := self.study.tally.confirmed) is None:
+            return {}
+        named: dict[str, Any] = msgspec.to_builtins(confirmed)
+        return named
+
+    def _left(self) -> str:
+        """Say that some were confirmed, and no winner can be named yet."""
+        count = len(self.study.tally.confirmations)
+        return f"{plural(count, 'training')} to confirm the best, no winner is named yet" if count else ""
+
+    def _sentences(self, confirmed: Confirmed) -> Iterator[str]:
+        metric, times = self.study.goal.metric, len(confirmed.values)
+        mean = f"{metric} {number_text(confirmed.mean, DIGITS)} on average over seeds"
+        if confirmed.low is not None and confirmed.high is not None:
+            low, high = number_text(confirmed.low, DIGITS), number_text(confirmed.high, DIGITS)
+            mean += f", with {confirmed.level:.0%} confidence from {low} to {high}"
+        yield f"The named winner is trial {confirmed.trial}: {mean}."
+        yield (
+            f"{plural(len(confirmed.all), 'configuration')} trained once more with {plural(times, 'other seed')} each; "
+            "first values flatter, as the configurations were chosen for them."
+        )
+        trainings = self.study.tally.confirmations
+        yield (
+            f"These trainings took {seconds_text(trainings.seconds)} and {trainings.epochs:,} {self.study.unit}s, "
+            "which no count of the search includes; the time of their rung does."
+        )
+        if confirmed.low is None:
+            yield "One more value says nothing of the noise: more seeds give an interval."
+        if confirmed.is_noiseless:
+            is_program = self.study.tally.is_program
+            unused = "program does not use {seed}" if is_program else "training function does not use trial.seed"
+            yield f"{NOISELESS}the {unused}."
+
+
+def _confirmed_table(confirmed: Confirmed) -> "Table":
+    from rich.text import Text
+
+    table = bare_table()
+    for name in ("trial", "first", "repeated", "mean"):
+        table.add_column(Text(name), justify="left" if name == "repeated" else "right")
+    for one in confirmed.all:
+        values = ", ".join("failed" if value is None else number_text(value, DIGITS) for value in one.values)
+        mean = "-" if one.mean is None else number_text(one.mean, DIGITS)
+        table.add_row(*map(Text, (str(one.trial), number_text(one.first, DIGITS), values, mean)))
+    return table
+
+
+class ProgressSection(Section):
+    """The best result so far, over time and over epochs."""
+
+    name, title = "progress", "Best so far"
+    uses = ("trials",)
+    needs_result = True
+
+    def __init__(self, study: ReportedStudy) -> None:
+        super().__init__(study)
+        self._best = self.observe(BestSoFar(study.goal))
+
+    def blocks(self) -> Iterator[html.Block]:
+        unit, origin, of = self.study.unit, self.study.trials.origin, (self._best, self.study.ladder.rungs)
+        yield html.figures(
+            best_over_time=best_over_time_figure(*of, unit=unit, origin=origin),
+            best_over_resource=best_over_resource_figure(*of, unit=unit, origin=origin),
+        )
+
+
+class CurvesSection(Section):
+    """The learning curves."""
+
+    name, title = "curves", "Learning curves"
+    uses = ("curves", "trials")
+    needs_result = True
+
+    def blocks(self) -> Iterator[html.Block]:
+        study = self.study
+        figure = curves_figure(study.curves, study.ladder.rungs, unit=study.unit, origin=study.trials.origin)
+        yield html.figures(curves=figure)

@@ -1,0 +1,143 @@
+"""A table of results that grows while a study runs: :class:`CsvLog`."""
+
+import csv
+import io
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from ashtune._src.core.errors import StudyError
+from ashtune._src.core.events import Event, JobFinished, TrialStarted
+from ashtune._src.core.jobs import TrialId
+from ashtune._src.core.observer import Exporter, ObservedStudy
+from ashtune._src.core.plaintext import visible
+from ashtune._src.study.folders import place_in, replace_file
+
+COLUMNS = ("trial", "rung", "resource", "time", "seconds", "study", "origin")
+MOST_ROWS = 1_000
+"""Rows that are written at once: there are no ticks while a long past is told."""
+
+
+class CsvLog(Exporter):
+    """Writes a table while a study runs: a row for each result, as comma-separated values.
+
+    The columns are ``trial``, ``rung``, ``resource``, ``time`` (seconds since the study began), ``seconds`` (of
+    training, since the trial's rung before), ``study`` (when the study was created, in seconds since 1970), ``origin``
+    (where the configuration comes from, as "random" or "gp, 23 results"), the hyperparameters, and the metrics. A
+    column whose name is taken already has ``metric.`` or ``config.`` in front.
+
+    A file holds one study, which its column ``study`` names. A study that is resumed or exported again writes its file
+    anew. One instance may be given to several studies, one after another, if it has no path.
+
+    Args:
+        path: The file; by default ``results.csv`` in the study's directory.
+
+    Raises:
+        StudyError: In its thread, if the file holds another study's results, or is no table of this class, or if
+            ``results.csv`` is a link. The file is left as it is.
+    """
+
+    def __init__(self, path: str | Path | None = None) -> None:
+        super().__init__(None if path is None else Path(path).absolute())
+        self._forget()
+
+    def _forget(self) -> None:
+        """Begin with nothing, as for a new study."""
+        self._path: Path | None = None
+        self._study = ""
+        self._columns: list[str] = []
+        self._names: dict[tuple[str, str], str] = {}
+        self._search = ""
+        self._written: set[tuple[int, int]] = set()
+        self._starts: dict[TrialId, TrialStarted] = {}
+        self._rows: list[dict[str, Any]] = []
+
+    def begin(self, study: ObservedStudy, position: int) -> int:
+        """Begin the table anew, and ask to be told all from the beginning."""
+        self._forget()
+        path = Path(self.out) if self.out else place_in(study.directory, "results.csv")
+        self._study, self._search = _cell(study.created), study.search
+        for name in study.hyperparameters:
+            self._column("config", name)
+        self._check(path)
+        self._path, self.place = path, str(path)
+        return 0
+
+    def event(self, event: Event) -> None:
+        """Take in a result. O(columns)."""
+        if isinstance(event, TrialStarted):
+            self._starts[event.trial] = event
+        elif isinstance(event, JobFinished) and (event.trial, event.rung) not in self._written:
+            self._written.add((event.trial, event.rung))
+            self._rows.append(self._row(event))
+            if len(self._rows) >= MOST_ROWS:
+                self._flush()
+
+    def tick(self, now: float) -> None:
+        """Write the rows since the last tick."""
+        self._flush()
+
+    def end(self) -> None:
+        """Write the rest."""
+        self._flush()
+
+    def _row(self, event: JobFinished) -> dict[str, Any]:
+        row: dict[str, Any] = {name: getattr(event, name) for name in COLUMNS if name not in ("study", "origin")}
+        start = self._starts.get(event.trial)
+        row |= {"study": self._study, "origin": (start.origin if start else "") or self._search}
+        for name, value in event.metrics.items():
+            row[self._column("metric", name)] = value
+        for name, value in (start.configuration if start else {}).items():
+            row[self._column("config", name)] = value
+        return row
+
+    def _column(self, kind: str, name: str) -> str:
+        """Return the column of a metric or a hyperparameter; a name that two of them have gets its kind in front."""
+        column = self._names.get((kind, name))
+        if column is None:
+            column = visible(name)
+            if column in COLUMNS or column in self._names.values():
+                column = f"{kind}.{column}"
+            self._names[kind, name] = column
+        return column
+
+    def _flush(self) -> None:
+        if not self._rows:
+            return
+        assert self._path is not None, "rows come after begin"
+        rows, self._rows = self._rows, []
+        missing = [name for name in (*COLUMNS, *self._names.values()) if name not in self._columns]
+        if missing:
+            self._widen(self._path, missing)
+        with self._path.open("ab") as file:
+            file.write(_lines([_cell(row.get(name)) for name in self._columns] for row in rows))
+
+    def _check(self, path: Path) -> None:
+        """Refuse a file that this class has not written for this study. What a kill has torn is no other file."""
+        header, _, rows = path.read_bytes().partition(b"\n") if path.exists() else (b"", b"", b"")
+        ours = ",".join(COLUMNS).encode()
+        if not header.startswith(ours) and (rows or not ours.startswith(header)):
+            raise StudyError(f"{path} holds another table; give CsvLog another file")
+        first = rows.partition(b"\n")[0].split(b",")
+        if len(first) > len(COLUMNS) and first[COLUMNS.index("study")] != self._study.encode():
+            raise StudyError(f"{path} holds the results of another study; give CsvLog another file")
+
+    def _widen(self, path: Path, missing: list[str]) -> None:
+        """Write the file anew with more columns, whole or not at all. O(file)."""
+        rows = list(csv.reader(path.read_text("utf-8").splitlines())) if self._columns else []
+        self._columns = [*self._columns, *missing]
+        replace_file(path, _lines([self._columns, *([*row, *[""] * len(missing)] for row in rows[1:])]))
+
+
+def _lines(rows: Iterable[Iterable[str]]) -> bytes:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue().encode("utf-8")
+
+
+def _cell(value: Any) -> str:
+    """Return a value as text without a line break."""
+    if value is None:
+        return ""
+    return visible(value) if isinstance(value, str) else json.dumps(value)

@@ -1,0 +1,95 @@
+"""A study at a glance: what it shows of itself in a notebook, and as text at a prompt.
+
+Rule: whatever comes from a study is text, never markup, as on a page (``reports/page/html.py``). Colours are
+those of the notebook, light or dark.
+"""
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from ashtune._src.core.numbers import plural, seconds_text, value_text
+from ashtune._src.reports.best import best_sentence, no_result_sentence
+from ashtune._src.reports.page.html import escaped, table
+from ashtune._src.reports.sections import ReportedStudy
+from ashtune._src.reports.tables import HEADING, INDENT, line
+from ashtune._src.reports.terminal.text import as_text
+from ashtune._src.reports.times import rung_records, rung_table
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+_QUIET = "opacity: 0.75"
+
+
+class Glance(msgspec.Struct, frozen=True, kw_only=True):
+    """What a reader wants first of a study.
+
+    ``facts`` is what it took, ``best`` a sentence about the best result, or why there is none, ``configuration`` that
+    of the best trial, ``rungs`` a row for each rung, ``calls`` what the reader may do next.
+    """
+
+    name: str
+    state: str
+    facts: str
+    best: str
+    configuration: str
+    rungs: "Table"
+    calls: str
+    directory: str
+
+
+def glance(study: ReportedStudy, *, can_resume: bool) -> Glance:
+    """Return a study at a glance.
+
+    Args:
+        study: Only its tally and its outcome are read.
+        can_resume: Whether it holds what it takes to go on.
+    """
+    tally, info, unit = study.tally, study.info, study.unit
+    counts = (
+        info.scheduler.name,
+        plural(tally.tried, "trial"),
+        f"{tally.failures.total:,} failed" if tally.failures.total else "",
+        f"{plural(tally.epochs, unit)} in {seconds_text(tally.wall_seconds)}",
+    )
+    calls = "study.report() tells more; study.plot_best() draws it"
+    if can_resume and study.outcome.is_complete:
+        calls += "; study.resume(trials=...) trains more trials"
+    elif can_resume:
+        calls += "; study.resume() goes on, if no driver is at work"
+    best = tally.best
+    configuration = {} if best is None else study.configuration(best.trial)
+    return Glance(
+        name=info.name,
+        state=study.outcome.text,
+        facts=", ".join(filter(None, counts)),
+        best=no_result_sentence(tally) if best is None else best_sentence(tally, best, unit=unit),
+        configuration=", ".join(f"{name} = {value_text(value)}" for name, value in configuration.items()),
+        rungs=rung_table(rung_records(tally, study.expected), unit=unit),
+        calls=calls,
+        directory=info.directory,
+    )
+
+
+def glance_text(shown: Glance) -> str:
+    """Return it as text, for a terminal."""
+    from rich.console import Group
+
+    head = line("").append(shown.name, HEADING).append(f": {shown.state}\n{shown.facts}\n\n{shown.best}\n")
+    if shown.configuration:
+        head.append(f"{INDENT}{shown.configuration}\n")
+    return as_text(Group(head, shown.rungs, line(f"\nkept in {shown.directory}\n{shown.calls}")))
+
+
+def glance_html(shown: Glance) -> str:
+    """Return it as HTML, for a notebook."""
+    lines = [
+        f"<b>{escaped(shown.name)}</b>: {escaped(shown.state)}",
+        f'<span style="{_QUIET}">{escaped(shown.facts)}</span>',
+        f"<b>{escaped(shown.best)}</b>",
+        *([f"<code>{escaped(shown.configuration)}</code>"] if shown.configuration else []),
+    ]
+    above = "".join(f"<div>{each}</div>" for each in lines)
+    below = f'<div style="{_QUIET}">kept in {escaped(shown.directory)}; {escaped(shown.calls)}</div>'
+    return f'<div style="line-height: 1.6">{above}{table(shown.rungs).html}{below}</div>'

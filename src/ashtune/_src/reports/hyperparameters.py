@@ -1,0 +1,151 @@
+"""The hyperparameters: which mattered, the result over each of them and over all; and what made training slow."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
+from statistics import median
+from typing import TYPE_CHECKING, Any
+
+from ashtune._src.analysis.audit import rank_correlation
+from ashtune._src.analysis.sampling import sampled
+from ashtune._src.core.errors import SettingsError
+from ashtune._src.core.jobs import TrialId
+from ashtune._src.core.numbers import number_text, plural, time_text, value_text
+from ashtune._src.figures.importance import importance, importance_figure
+from ashtune._src.figures.parallel import coordinates_figure
+from ashtune._src.figures.slices import slices
+from ashtune._src.reports.page import html
+from ashtune._src.reports.sections import Section
+from ashtune._src.reports.tables import trials_table
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+SHOWN = 10
+MOST = 5000
+"""Trials whose hyperparameters are compared; of more, a sample."""
+FEWEST = 10
+"""Trials below which nothing is said of what makes them slow."""
+STRONG = 0.5
+SLOWER = 1.5
+"""A value is named where trials with it take that many times longer than those with another."""
+
+
+class HyperparametersSection(Section):
+    """Importance, slices and parallel coordinates."""
+
+    name, title = "hyperparameters", "Hyperparameters"
+    uses = ("results", "trials")
+    needs_result = True
+
+    def blocks(self) -> Iterator[html.Block]:
+        study, unit = self.study, self.study.unit
+        of = (study.results, study.trials.configuration, study.settings.space)
+        names: list[str] = []
+        try:
+            measured = importance(*of)
+        except SettingsError as error:
+            yield html.words(f"Importance is left out: {error}.", style="quiet")
+        else:
+            yield html.figures(importance=importance_figure(measured))
+            names = [weight.name for weight in measured.weights]
+        found = slices(*of, important=names, rungs=study.ladder.rungs, unit=unit, origin=study.trials.origin)
+        panels = {f"slice{place}": each for place, each in enumerate(found.panels.values())}
+        yield html.legend(found.colors)
+        yield html.figures(layout="panels", **panels)
+        more = f"{len(panels)} of {found.varying} hyperparameters are shown." if len(panels) < found.varying else ""
+        yield html.words(*found.notes, *filter(None, [more]), style="quiet")
+        yield html.figures(coordinates=coordinates_figure(*of, important=names, unit=unit))
+
+
+class CostSection(Section):
+    """What an epoch took in each trial, and which hyperparameters that depends on."""
+
+    name, title = "cost", "What made training slow"
+    uses = ("trials",)
+    needs_result = True
+
+    @cached_property
+    def _times(self) -> Sequence[tuple[float, TrialId]]:
+        """The seconds that an epoch took in each trial that did not fail, the slowest first. O(n log n).
+
+        Of those that did, it is not known how many epochs their last seconds were.
+        """
+        trained = (record for record in self.study.trials if record.resource and not record.reason)
+        times = ((record.seconds / record.resource, record.number) for record in trained)
+        return sorted(times, key=lambda each: (-each[0], each[1]))
+
+    def blocks(self) -> Iterator[html.Block]:
+        times, unit = self._times, self.study.unit
+        if not times or not times[0][0]:
+            return
+        yield html.words(
+            f"The median of {plural(len(times), 'trial')} took {time_text(median(self._seconds))} for each {unit}, the "
+            f"slowest, trial {times[0][1]}, {time_text(times[0][0])}.",
+            *(
+                f"It takes longer the {'larger' if correlation > 0 else 'smaller'} {name} is (rank correlation "
+                f"{correlation:.2f})."
+                for name, correlation in self._correlations().items()
+            ),
+            *(
+                f"{name}: {', '.join(f'{time_text(seconds)} with {value}' for value, seconds in medians.items())}."
+                for name, medians in self._medians().items()
+            ),
+        )
+        yield html.table(self._table())
+
+    def data(self) -> Mapping[str, Any]:
+        times = self._times
+        if not times or not times[0][0]:
+            return {}
+        return {
+            "median_seconds": median(self._seconds),
+            "slowest": [{"trial": trial, "seconds": seconds} for seconds, trial in times[:SHOWN]],
+            "rank_correlations": self._correlations(),
+            "median_seconds_by_value": self._medians(),
+        }
+
+    @property
+    def _seconds(self) -> list[float]:
+        return [seconds for seconds, _ in self._times]
+
+    def _correlations(self) -> dict[str, float]:
+        """Return the strong rank correlations of the time with hyperparameters that are numbers."""
+        strong = {}
+        for name, pairs in self._columns(int | float).items():
+            correlation = rank_correlation(*zip(*pairs, strict=True))
+            if correlation is not None and abs(correlation) >= STRONG:
+                strong[name] = correlation
+        return strong
+
+    def _medians(self) -> dict[str, dict[str, float]]:
+        """Return median times by value, of hyperparameters that are choices, where they differ much."""
+        all_medians = {}
+        for name, pairs in self._columns(str | bool | None).items():
+            times = defaultdict[str, list[float]](list)
+            for value, seconds in pairs:
+                times[value_text(value)].append(seconds)
+            medians = {value: median(seconds) for value, seconds in times.items() if 2 * len(seconds) >= FEWEST}
+            if len(medians) > 1 and max(medians.values()) >= SLOWER * min(medians.values()):
+                all_medians[name] = dict(sorted(medians.items(), key=lambda pair: -pair[1])[:SHOWN])
+        return all_medians
+
+    def _columns(self, kind: Any) -> dict[str, list[tuple[Any, float]]]:
+        """Return (value, seconds) of each trial by hyperparameter, of those whose values are all of a kind."""
+        seconds_of = {trial: seconds for seconds, trial in self._times}
+        columns = defaultdict[str, list[tuple[Any, float]]](list)
+        for trial in sampled(list(seconds_of), MOST):
+            for name, value in self.study.trials.configuration(trial).items():
+                columns[name].append((value, seconds_of[trial]))
+        return {
+            name: pairs
+            for name, pairs in columns.items()
+            if len(pairs) >= FEWEST
+            and all(isinstance(value, kind) and (kind != int | float or type(value) is not bool) for value, _ in pairs)
+        }
+
+    def _table(self) -> "Table":
+        slowest, unit = self._times[:SHOWN], self.study.unit
+        records = [self.study.trials[trial] for _, trial in slowest]
+        columns = {f"seconds per {unit}": [number_text(each) for each, _ in slowest]}
+        return trials_table(records, columns, [record.resource for record in records], unit=unit)

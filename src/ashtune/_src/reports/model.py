@@ -1,0 +1,205 @@
+"""Did the model help? Proposals beside the random draws of the same study: who was promoted, and what that says.
+
+The comparison and its test are in ``search/promotions.py``.
+"""
+
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal
+
+import msgspec
+
+from ashtune._src.core.events import Event, TrialStarted
+from ashtune._src.core.numbers import number_text, plural, share_text
+from ashtune._src.core.observer import Observer
+from ashtune._src.reports.page import html
+from ashtune._src.reports.sections import ReportedStudy, Section
+from ashtune._src.reports.tables import HEADING, QUIET, bare_table, indented, line
+from ashtune._src.search.origins import FAILED, NOT_READY, REPLACED, Sort
+from ashtune._src.search.promotions import Promotions, Ratio, chances, ratio_of
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+    from rich.table import Table
+
+LEVEL = 0.05
+"""Of both sides together: what is this improbable without a difference is called one."""
+COMPARED: Mapping[str, tuple[Sort, ...]] = {
+    "proposals of the model": (Sort.MODEL,),
+    "mutations of the best": (Sort.MUTATION, Sort.STANDING_IN),
+}
+
+_REMARKS = (NOT_READY, REPLACED, FAILED)
+
+Verdict = Literal["helped", "harmed", "no difference", "too few"]
+
+
+class Shares(msgspec.Struct, frozen=True):
+    """What became of some trials: how many are compared, were promoted, and failed."""
+
+    trials: int
+    promoted: int
+    failed: int
+
+
+class Comparison(msgspec.Struct, frozen=True):
+    """Proposals beside the random draws of the same stretches.
+
+    ``ratio`` is None where one kind was never promoted beside the other. ``chance`` is the exact probability of a
+    difference as large as this, either way, if it makes no difference who proposed a trial.
+    """
+
+    what: str
+    proposed: Shares
+    random: Shares
+    ratio: Ratio | None
+    chance: float
+    verdict: Verdict
+
+    def sentence(self) -> str:
+        """Say what it amounts to, in one sentence."""
+        subject = f"{self.what[0].upper()}{self.what[1:]}"
+        if self.verdict == "too few":
+            return (
+                f"{subject}: too few to tell, with {self.random.trials:,} random draws beside {self.proposed.trials:,}."
+            )
+        if self.ratio is not None:
+            rate = (
+                f"were promoted {number_text(self.ratio.ratio, 2)} times as often as random draws (95 % interval "
+                f"{_interval(self.ratio)})"
+            )
+        elif self.verdict == "helped":
+            rate = "were promoted, and no random draw was"
+        else:
+            rate = "were never promoted, and random draws were"
+        if self.verdict == "no difference":
+            return f"{subject} {rate}, which may be chance: it does not show that they helped here."
+        return f"{subject} {rate}{': they did harm here' if self.verdict == 'harmed' else ''}."
+
+    def counts(self) -> str:
+        """Say how many went on, of both."""
+        proposals, draws = plural(self.proposed.trials, "proposal"), plural(self.random.trials, "random draw")
+        return f"Of {proposals} {self.proposed.promoted:,} went on, of {draws} beside them {self.random.promoted:,}."
+
+
+def comparison_of(promotions: Promotions, what: str, sorts: Collection[Sort]) -> Comparison | None:
+    """Return how proposals of some sorts did; None if there are none."""
+    trials = [trial for stretch in promotions.compared(sorts) for trial in stretch]
+    drawn = [trial for trial in trials if promotions.sorts[trial] == Sort.RANDOM]
+    proposed = [trial for trial in trials if promotions.sorts[trial] != Sort.RANDOM]
+    if not proposed:
+        return None
+
+    def shares(some: Sequence[Any]) -> Shares:
+        failed = sum(promotions.failed[trial] for trial in some)
+        return Shares(len(some), sum(map(promotions.is_promoted, some)), failed)
+
+    stretches = promotions.stretches(sorts)
+    exact = chances(stretches)
+    chance = min(1.0, 2 * min(exact.as_many, exact.as_few))
+    verdict: Verdict = "too few" if 2 * exact.fewest > LEVEL else "no difference"
+    if chance <= LEVEL:
+        verdict = "helped" if exact.as_few < exact.as_many else "harmed"
+    return Comparison(what, shares(proposed), shares(drawn), ratio_of(stretches), chance, verdict)
+
+
+class _Remarks(Observer):
+    """Counts how often each remark stands behind an origin."""
+
+    def __init__(self) -> None:
+        self.counts: Counter[str] = Counter()
+
+    def event(self, event: Event) -> None:
+        if isinstance(event, TrialStarted):
+            self.counts.update(remark for remark in _REMARKS if event.origin.endswith(remark))
+
+
+class ModelSection(Section):
+    """Whether proposals were promoted more often than random draws of the same study, if its search learns."""
+
+    name, title = "model", "Did the model help?"
+    uses = ("tally",)
+    needs_result = True
+
+    def __init__(self, study: ReportedStudy) -> None:
+        super().__init__(study)
+        self._promotions = self.observe(Promotions())
+        self._remarked = self.observe(_Remarks())
+
+    @cached_property
+    def _comparisons(self) -> list[Comparison]:
+        each = (comparison_of(self._promotions, what, sorts) for what, sorts in COMPARED.items())
+        return [comparison for comparison in each if comparison is not None]
+
+    @property
+    def _has_model(self) -> bool:
+        return bool(self._comparisons) or bool(self._remarked.counts)
+
+    def blocks(self) -> Iterator[html.Block]:
+        if not self._has_model:
+            return
+        yield html.words(*(comparison.sentence() for comparison in self._comparisons))
+        if self._comparisons:
+            yield html.table(self._table())
+            yield html.words(
+                "Compared are trials that entered at the same rung in the same stretch of 20, from the first proposal "
+                "on. The interval is of 95 %; the chance is that of a difference as large as this if it makes none who "
+                "proposed a trial, by an exact test over the stretches.",
+                style="quiet",
+            )
+        yield html.words(*self._remarks())
+
+    def lines(self) -> "Iterator[RenderableType]":
+        if not self._has_model:
+            return
+        yield line("did the model help?", HEADING)
+        for comparison in self._comparisons:
+            yield indented(line(comparison.sentence()))
+            yield indented(line(comparison.counts(), QUIET))
+        for sentence in self._remarks():
+            yield indented(line(sentence))
+
+    def data(self) -> Mapping[str, Any]:
+        if not self._has_model:
+            return {}
+        remarks = self._remarked.counts
+        return {
+            "comparisons": msgspec.to_builtins(self._comparisons),
+            "no_proposal_in_time": remarks[NOT_READY],
+            "proposals_replaced": remarks[REPLACED],
+            "proposer_had_failed": remarks[FAILED],
+        }
+
+    def _remarks(self) -> list[str]:
+        """Say where trials come from, and how often there was no proposal that could be used."""
+        late, replaced, failed = (self._remarked.counts[remark] for remark in (NOT_READY, REPLACED, FAILED))
+        origins = self.study.tally.origins
+        sentences = [f"Of {plural(self.study.tally.started, 'trial')}: {origins}."] if origins else []
+        if late:
+            sentences.append(f"For {plural(late, 'trial')} no proposal was ready in time.")
+        if replaced:
+            sentences.append(f"{plural(replaced, 'proposal')} had been tried before, and a draw took the place.")
+        if failed:
+            sentences.append(f"The search had failed before {plural(failed, 'trial')} began, which are random.")
+        return sentences
+
+    def _table(self) -> "Table":
+        table = bare_table()
+        for title in ("compared", "trials", "promoted", "share", "failed", "ratio", "interval", "chance"):
+            table.add_column(title, justify="left" if title == "compared" else "right")
+        for each in self._comparisons:
+            ratio = each.ratio
+            numbers = ("", "") if ratio is None else (number_text(ratio.ratio, 2), _interval(ratio))
+            table.add_row(each.what, *_cells(each.proposed), *numbers, number_text(each.chance, 2))
+            table.add_row("random draws beside them", *_cells(each.random), "", "", "")
+        return table
+
+
+def _interval(ratio: Ratio) -> str:
+    return f"{number_text(ratio.low, 2)} to {number_text(ratio.high, 2)}"
+
+
+def _cells(shares: Shares) -> list[str]:
+    share = share_text(shares.promoted / shares.trials) if shares.trials else ""
+    return [f"{shares.trials:,}", f"{shares.promoted:,}", share, f"{shares.failed:,}"]

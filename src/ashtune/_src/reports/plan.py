@@ -1,0 +1,126 @@
+"""The plan: what a study will do, before anything runs."""
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from ashtune._src.analysis.expected import Expected, expected, increments
+from ashtune._src.core.errors import SettingsError
+from ashtune._src.core.ladder import Ladder
+from ashtune._src.core.numbers import plural
+from ashtune._src.reports.tables import HEADING, WARNING, bare_table, line
+from ashtune._src.schedulers.registry import SchedulerView
+
+if TYPE_CHECKING:
+    from rich.console import Group
+    from rich.table import Table
+
+
+class PlannedRung(msgspec.Struct, frozen=True):
+    """Of random draws ``trials`` are trained to ``resource``, which takes ``epochs`` from where they stopped.
+
+    ``where_learnt`` is how many are where a search learns: more, as late trials are better than early ones.
+    """
+
+    rung: int
+    resource: int
+    trials: int
+    epochs: int
+    where_learnt: Expected
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """What will happen.
+
+    ``epochs`` is the cost of it all with random draws, ``epochs_where_learnt`` about what it is where a search learns,
+    ``epochs_to_the_top`` what training every trial to the top costs.
+    """
+
+    scheduler: str
+    trials: int
+    rungs: list[PlannedRung]
+    epochs: int
+    epochs_where_learnt: int
+    epochs_to_the_top: int
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether as many go on whatever the search is."""
+        return all(rung.where_learnt.low == rung.trials == rung.where_learnt.high for rung in self.rungs)
+
+    @property
+    def times_less(self) -> float:
+        """How many times less random draws cost than training every trial to the top."""
+        return self.epochs_to_the_top / self.epochs if self.epochs else 1.0
+
+
+def plan(scheduler: SchedulerView, ladder: Ladder, trials: int) -> Plan:
+    """Return what a study will do.
+
+    Raises:
+        SettingsError: If the scheduler does not know before how many trials reach each rung.
+    """
+    of_random = expected(scheduler, ladder, trials, learns=False)
+    where_learnt = expected(scheduler, ladder, trials, learns=True)
+    entering = scheduler.entering(trials)
+    if of_random is None or where_learnt is None or entering is None:
+        raise SettingsError(f"--scheduler {scheduler.name} does not know before how many trials reach each rung")
+    counts = [each.middle for each in of_random]
+    epochs = increments(counts, entering, ladder.rungs)
+    learnt = increments([each.middle for each in where_learnt], entering, ladder.rungs)
+    rungs = zip(ladder.rungs, counts, epochs, where_learnt, strict=True)
+    return Plan(
+        scheduler=scheduler.name,
+        trials=trials,
+        rungs=[PlannedRung(number, *rung) for number, rung in enumerate(rungs)],
+        epochs=sum(epochs),
+        epochs_where_learnt=sum(learnt),
+        epochs_to_the_top=trials * ladder.rungs[-1],
+    )
+
+
+def plan_view(planned: Plan, *, unit: str) -> "Group":
+    """Return the plan as something rich can draw: its name, its table, and what it costs."""
+    from rich.console import Group
+
+    empty, title = line(""), line(f"{planned.scheduler}, {plural(planned.trials, 'trial')}", HEADING)
+    last = [] if planned.rungs[-1].trials else [line(too_few_trials(planned.rungs[-1].resource, unit=unit), WARNING)]
+    table, saving = plan_table(planned, unit=unit), line(saving_line(planned, unit=unit))
+    return Group(title, empty, table, empty, saving, *last)
+
+
+def too_few_trials(top: int, *, unit: str) -> str:
+    """Say that no trial is expected to be trained to the top rung, and what would do."""
+    return f"too few trials for one to reach {unit} {top:,}: give more, or a lower max_resource"
+
+
+def plan_table(planned: Plan, *, unit: str) -> "Table":
+    """Return the plan as a table: a row a rung, and the sum; and where a search learns, if that is different."""
+    table = bare_table(has_footer=True)
+    table.add_column(f"to {unit}", "in all", justify="right")
+    table.add_column(f"{unit}s each", "", justify="right")
+    table.add_column("trials" if planned.is_exact else "random draws", "", justify="right")
+    table.add_column(f"{unit}s", f"{planned.epochs:,}", justify="right")
+    if not planned.is_exact:
+        table.add_column("search that learns", "", justify="right")
+        table.add_column(f"{unit}s", f"about {planned.epochs_where_learnt:,}", justify="right")
+    for rung in planned.rungs:
+        each = f"{rung.epochs / rung.trials:g}" if rung.trials else ""
+        table.add_row(
+            f"{rung.resource:,}", each, f"{rung.trials:,}", f"{rung.epochs:,}",
+            *([] if planned.is_exact else [rung.where_learnt.text]),
+        )  # fmt: skip
+    return table
+
+
+def saving_line(planned: Plan, *, unit: str) -> str:
+    """Say what the plan costs compared with training every trial to the top."""
+    whole = plural(planned.epochs_to_the_top, unit)
+    if planned.epochs >= planned.epochs_to_the_top:
+        return f"every trial is trained to the top: {whole}"
+    less = f"{planned.times_less:.3g} times less than training all to the top ({whole})"
+    if planned.is_exact:
+        return less
+    return (
+        f"{less}; about {planned.epochs_to_the_top / planned.epochs_where_learnt:.2g} times with a search that learns"
+    )

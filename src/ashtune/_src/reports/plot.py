@@ -1,0 +1,297 @@
+"""Draws figures by plotly: for reports, notebooks and images.
+
+Rule: paper is transparent and ink neutral; a page may repaint both (``html.py`` does), traces stay.
+"""
+
+import math
+from html import escape
+from textwrap import wrap
+from typing import TYPE_CHECKING, Any
+
+from ashtune._src.core.errors import SettingsError
+from ashtune._src.core.numbers import number_text, shortened
+from ashtune._src.figures.axes import significant
+from ashtune._src.figures.figure import Axis, Cells, Coordinates, Figure, Series, words_of
+from ashtune._src.figures.looks import CATEGORIES, CLEAR, FONT, GREY, GRID, INK, PLACES, faded
+
+if TYPE_CHECKING:
+    from plotly.graph_objects import Figure as Plot
+
+LINE = 56
+"""Characters in a line of small print."""
+_EDGE = 0.002
+_LEGEND = 70
+"""Pixels above a figure for its legend and below it for its notes."""
+_STRAIGHT = 40
+"""Labels of parallel axes of more characters, all together, are slanted, or they would run into each other."""
+_OFF = 0.12
+"""Where lines pass that have no value on an axis: so far below it, as a share of its span."""
+_SYMBOLS = {"circle": "circle", "cross": "x-thin", "star": "star", "diamond": "diamond-tall"}
+
+
+def go() -> Any:
+    """Return ``plotly.graph_objects``.
+
+    Raises:
+        SettingsError: If plotly is not installed.
+    """
+    try:
+        import plotly.graph_objects
+    except ImportError:
+        raise SettingsError("figures need plotly, which is not installed: pip install 'ashtune[report]'") from None
+    return plotly.graph_objects
+
+
+def blank(*, x: str = "", y: str = "", height: int = 360, **layout: Any) -> "Plot":
+    """Return a figure of plotly's without traces.
+
+    Args:
+        x: Title of the x axis, with its unit.
+        y: Title of the y axis, with its unit.
+        height: In pixels.
+        layout: More of plotly's layout.
+    """
+    axis = {"gridcolor": GRID, "zerolinecolor": GRID, "linecolor": GRID, "automargin": True}
+    figure: Plot = go().Figure()
+    figure.update_layout(
+        template="none",
+        height=height,
+        font={"family": FONT, "size": 13, "color": INK},
+        paper_bgcolor=CLEAR,
+        plot_bgcolor=CLEAR,
+        colorway=list(CATEGORIES),
+        margin={"l": 56, "r": 16, "t": 16, "b": 48},
+        hoverlabel={"font": {"family": FONT}},
+        legend={"orientation": "h", "yanchor": "bottom", "y": 1.02, "xanchor": "left", "x": 0},
+        **layout,
+    )
+    figure.update_xaxes(title={"text": x or None, "standoff": 12}, **axis)
+    figure.update_yaxes(title={"text": y or None, "standoff": 12}, **axis)
+    return figure
+
+
+def nothing(why: str) -> "Plot":
+    """Return a figure that says why there is nothing to draw."""
+    figure = blank(height=120)
+    figure.update_xaxes(visible=False)
+    figure.update_yaxes(visible=False)
+    text = "<br>".join(escape(line, quote=False) for line in wrap(why, 76))
+    figure.add_annotation(text=text, showarrow=False, x=0.5, y=0.5, xref="paper", yref="paper")
+    return figure
+
+
+def plot(figure: Figure | Coordinates, *, is_panel: bool = False) -> "Plot":
+    """Return a figure as one of plotly's.
+
+    Args:
+        figure: What to draw.
+        is_panel: It is one of several with one legend and one set of notes, which stand beside them.
+
+    Raises:
+        SettingsError: If plotly is not installed.
+    """
+    if isinstance(figure, Coordinates):
+        return _plot_coordinates(figure)
+    if not figure.series and figure.cells is None:
+        return nothing(" ".join(figure.notes))
+    drawn = blank(height=figure.height + (0 if is_panel else _LEGEND), barmode="overlay")
+    if figure.cells is not None:
+        drawn.add_trace(_cells(figure, figure.cells))
+    for series in figure.series:
+        for trace in _traces(figure, series):
+            drawn.add_trace(trace)
+    drawn.update_xaxes(**_axis(figure.x))
+    drawn.update_yaxes(**_axis(figure.y))
+    if is_panel:
+        drawn.update_layout(showlegend=False, margin={"l": 48, "r": 8, "t": 10, "b": 44})
+    elif figure.notes:
+        lines = [drawn.layout.xaxis.title.text, small(*figure.notes)]
+        drawn.update_xaxes(title={"text": "<br>".join(filter(None, lines))})
+    return drawn
+
+
+def _plot_coordinates(figure: Coordinates) -> "Plot":
+    """Return parallel coordinates as a figure of plotly's, which draws lines of a larger colour value over others."""
+    if not figure.lines:
+        return nothing(" ".join(figure.notes))
+    drawn = blank(height=460)
+    drawn.update_layout(margin={"l": 48, "r": 16, "t": 72, "b": 84})
+    values = zip(*figure.lines, strict=True)
+    axes = [_dimension(axis, list(each)) for axis, each in zip(figure.axes, values, strict=True)]
+    powers = range(len(str(figure.total)))
+    colors = {
+        "color": [significant(-math.log10(place)) for place in figure.places],
+        "colorscale": list(PLACES),
+        "cmin": -math.log10(max(figure.total, 10)),
+        "cmax": 0,
+        "showscale": True,
+        "colorbar": {
+            "title": {"text": "place"},
+            "tickvals": [-power for power in powers],
+            "ticktext": ["1st", *(f"{10**power:,}th" for power in powers[1:])],
+            "thickness": 10,
+            "outlinewidth": 0,
+        },
+    }
+    drawn.add_trace(go().Parcoords(dimensions=axes, line=colors))
+    if sum(len(axis.name) for axis in figure.axes) > _STRAIGHT:
+        drawn.update_traces(labelangle=-18)
+    drawn.add_annotation(
+        text=small(*figure.notes), showarrow=False, xref="paper", yref="paper", x=0, y=-0.1, yanchor="top", align="left"
+    )
+    return drawn
+
+
+def label(text: str, width: int) -> str:
+    """Return a text of the user as one that plotly shows as it is: short, and no markup."""
+    return escape(shortened(text, width), quote=False)
+
+
+def small(*sentences: str) -> str:
+    """Return sentences as small print, in lines that a phone can show; empty ones are left out."""
+    lines = [line for sentence in sentences for line in wrap(sentence, LINE)]
+    return "<br>".join(f'<span style="font-size:11px">{escape(line, quote=False)}</span>' for line in lines)
+
+
+def _axis(axis: Axis) -> dict[str, Any]:
+    """Return an axis, a little wider: plotly does not draw what rounding puts beyond the end that it stands at."""
+    low, high = (math.log10(end) if axis.is_log else end / axis.unit for end in (axis.low, axis.high))
+    edge = 0 if axis.choices else _EDGE * (high - low)
+    made: dict[str, Any] = {
+        "title": {"text": escape(axis.title or axis.name, quote=False) or None, "standoff": 8},
+        "range": [low - edge, high + edge],
+        "zeroline": False,
+    }
+    if axis.is_log:
+        made["type"] = "log"
+    if axis.written == "share":
+        made["tickformat"] = ".0%"
+    if axis.ticks:
+        made["tickvals"] = [tick / (1 if axis.is_log else axis.unit) for tick in axis.ticks]
+        made["ticktext"] = [_tick(axis, tick) for tick in axis.ticks]
+    return made | ({"showgrid": False} if axis.choices else {})
+
+
+def _tick(axis: Axis, value: float) -> str:
+    return number_text(value / axis.unit) if axis.unit != 1 else escape(axis.write(value), quote=False)
+
+
+def _traces(figure: Figure, series: Series) -> list[Any]:  # noqa: PLR0911 - one for each kind
+    """Return what plotly draws of a series: one trace, or one for each flow."""
+    x, y = _values(figure.x, series.x), _values(figure.y, series.y)
+    ends = _values(figure.x, series.end)
+    common: dict[str, Any] = {
+        "x": x, "y": y, "name": escape(series.name, quote=False), "showlegend": bool(series.name),
+        "legendgroup": series.name or None, "opacity": series.alpha,
+    }  # fmt: skip
+    if series.is_silent or series.kind in ("flows", "texts"):
+        common["hoverinfo"] = "skip"
+    else:
+        points = range(len(x))
+        common |= {
+            "hovertext": [None if x[at] is None or y[at] is None else _hover(figure, series, at) for at in points],
+            "hovertemplate": "%{hovertext}<extra></extra>",
+        }
+    line = {"color": series.color, "width": series.width}
+    match series.kind:
+        case "bars":
+            raw = zip(series.x, series.end, strict=True)
+            lengths = _values(figure.x, [end - (begin or 0) for begin, end in raw])
+            base = {"base": x} if any(x) else {}
+            marker = mark(series.color, series.pattern)
+            bar = {**common, **base, "x": lengths, "orientation": "h", "width": series.thick, "marker": marker}
+            return [go().Bar(**bar)]
+        case "ranges":
+            middles = [(low + high) / 2 for low, high in zip(x, ends, strict=True)]
+            halves = [(high - low) / 2 for low, high in zip(x, ends, strict=True)]
+            error = {"array": halves, "color": series.color, "thickness": 2}
+            marker = {"size": 0.1, "color": series.color}
+            return [go().Scatter(**{**common, "x": middles}, error_x=error, mode="markers", marker=marker)]
+        case "flows":
+            return [_flow(figure, series, at) for at in range(len(ends)) if series.x[at]]
+        case "texts":
+            texts = ["    " + _bold(words).replace("\n", "<br>    ") for words in series.words]
+            return [go().Scatter(**common, text=texts, mode="text", textposition="middle right", cliponaxis=False)]
+        case "points":
+            marker = {"color": series.color, "size": series.size, "symbol": _SYMBOLS[series.symbol]}
+            if series.is_rimmed or series.symbol == "cross":
+                marker["line"] = {"color": INK if series.is_rimmed else series.color, "width": 1.5}
+            return [go().Scatter(**common, mode="markers", marker=marker, cliponaxis=series.symbol == "circle")]
+        case "area":
+            fill = {"fillpattern": {"shape": series.pattern, "fgcolor": series.color, "fillmode": "overlay"}}
+            more = {"stackgroup": "areas", "fillcolor": faded(series.color, 0.75), "line": {**line, "width": 0.5}}
+            return [go().Scatter(**common, **more, **(fill if series.pattern else {}), mode="lines")]
+        case "line" | "step":
+            shape = {"line": {**line, "shape": "hv" if series.kind == "step" else "linear"}}
+            return [go().Scatter(**common, **shape, mode="lines", connectgaps=False)]
+
+
+def mark(color: str, pattern: str) -> dict[str, Any]:
+    """Return the marker of bars with a colour and a pattern."""
+    return {"color": color, "line": {"width": 0}, "pattern": {"shape": pattern, "fillmode": "overlay", "size": 6}}
+
+
+def _flow(figure: Figure, series: Series, at: int) -> Any:
+    """Return the way from a bar to the next."""
+    low, high = at + series.thick / 2, at + 1 - series.thick / 2
+    return go().Scatter(
+        x=[0, series.x[at], min(series.x[at] or 0, series.end[at]), 0], y=[low, low, high, high], mode="lines",
+        fill="toself", fillcolor=faded(series.color, series.alpha), line={"width": 0}, hoverinfo="skip",
+        showlegend=False,
+    )  # fmt: skip
+
+
+def _cells(figure: Figure, cells: Cells) -> Any:
+    """Return the picture: levels between numbers, cells where there are choices."""
+    scale, is_log = cells.scale, cells.scale.is_log
+    bar: dict[str, Any] = {"title": {"text": escape(scale.name, quote=False)}, "thickness": 12, "outlinewidth": 0}
+    if scale.written == "share":
+        bar["tickformat"] = ".0%"
+    if is_log:
+        bar |= {"tickvals": [math.log10(tick) for tick in scale.ticks], "ticktext": [*map(scale.write, scale.ticks)]}
+    x, y = _values(figure.x, cells.x), _values(figure.y, cells.y)
+    ends = {"zmin": scale.scaled(scale.low), "zmax": scale.scaled(scale.high)}
+    common: dict[str, Any] = {
+        "x": x,
+        "y": y,
+        "z": [[None if value is None else significant(scale.scaled(value)) for value in row] for row in cells.rows],
+        "text": [["" if value is None else scale.write(value) for value in row] for row in cells.rows],
+        "colorscale": [[0, cells.colors[0]], [1, cells.colors[1]]],
+        "colorbar": bar,
+        "hovertemplate": f"{escape(scale.name, quote=False)} %{{text}}<extra></extra>",
+    }
+    if figure.x.choices or figure.y.choices:
+        return go().Heatmap(**common, **ends, xgap=3 if figure.x.choices else 0, ygap=3 if figure.y.choices else 0)
+    levels, line = {"coloring": "heatmap", "showlabels": False}, {"width": 1, "color": faded(GREY, 0.5)}
+    return go().Contour(**common, **ends, connectgaps=False, ncontours=9, contours=levels, line=line)
+
+
+def _dimension(axis: Axis, values: list[float | None]) -> dict[str, Any]:
+    """Return an axis of parallel coordinates, with a place below it for lines that have no value there."""
+    is_log = axis.is_log
+    places = [None if value is None else math.log10(value) if is_log else value for value in values]
+    low, high = (math.log10(end) if is_log else end for end in (axis.low, axis.high))
+    off = -1.0 if axis.choices else low - _OFF * (high - low)
+    ticks = {math.log10(tick) if is_log else tick: axis.write(tick)[:16] for tick in axis.ticks}
+    made: dict[str, Any] = {"label": label(axis.name, 18), "tickformat": ".4~g", "range": [low, high]}
+    if None in places:
+        ticks = {off: "off", **(ticks or {low: axis.write(axis.low), high: axis.write(axis.high)})}
+        made["range"] = [off + (low if axis.choices else 0), high]
+    if ticks:
+        made |= {"tickvals": list(ticks), "ticktext": [escape(text, quote=False) for text in ticks.values()]}
+    return made | {"values": [off if place is None else significant(place) for place in places]}
+
+
+def _values(axis: Axis, values: Any) -> list[Any]:
+    """Return values in the unit of their axis, with few digits."""
+    return [None if value is None else significant(value / axis.unit) for value in values]
+
+
+def _hover(figure: Figure, series: Series, point: int) -> str:
+    return "<br>".join(escape(line, quote=False) for line in words_of(figure, series, point))
+
+
+def _bold(words: str) -> str:
+    """Return lines of text with the first one in bold."""
+    first, *others = escape(words, quote=False).split("\n")
+    return "\n".join([f"<b>{first}</b>", *others])

@@ -1,0 +1,289 @@
+"""The profile of a study: where its training time went by function, all workers merged, flat and as a flame graph.
+
+Rule: names come from a study that someone else may have made, so nothing but printable characters is shown.
+
+Source of the flat profile: Graham, Kessler, McKusick, *gprof: a call graph execution profiler*, SIGPLAN 1982. A sampler
+counts no calls, so there is the total time of a function in place of what one of its calls took.
+"""
+
+import re
+import sys
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from html import escape
+from itertools import accumulate
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from ashtune._src.core.errors import StudyError
+from ashtune._src.core.events import JobFailed, JobFinished, JobPaused, TrialReleased, TrialWithdrawn
+from ashtune._src.core.numbers import plural, seconds_text, share_text, shortened
+from ashtune._src.reports.page import html
+from ashtune._src.reports.sections import Section
+from ashtune._src.reports.tables import HEADING, INDENT, bare_table, line
+from ashtune._src.study.disk import DISK, write_new
+from ashtune._src.study.journal import NAME, read_events
+from ashtune._src.training.profiling import FOLDER, WorkerProfile, read_profiles
+
+if TYPE_CHECKING:
+    from plotly.graph_objects import Figure
+    from rich.console import Group
+    from rich.table import Table
+
+TOP = 15
+FLAME = f"{FOLDER}/flame.html"
+"""Where the flame graph is in the study's directory."""
+_LIBRARY = re.compile(r".*/(?:site-packages|dist-packages|python3\.[0-9]+)/")
+_PACKAGE = f"{Path(__file__).parents[3]}/"
+_WORK = (JobFinished, JobFailed, JobPaused, TrialWithdrawn, TrialReleased)
+_FONT = re.compile(r"https://fonts\.googleapis\.com/[^\"]*")  # the page does without
+_OPENS_AS = ('{viewMode:"call-stack"}', '{viewMode:"timeline"}')
+
+
+class ProfileRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """One function.
+
+    ``share`` is that of all self seconds; ``cumulative_seconds`` are the self seconds of this function and those
+    listed before it; ``seconds`` includes what it called.
+    """
+
+    share: float
+    cumulative_seconds: float
+    self_seconds: float
+    seconds: float
+    name: str
+
+
+class Profile(msgspec.Struct, frozen=True, kw_only=True):
+    """The profile of a study: ``seconds`` in functions, of ``worked_seconds`` that its journal has.
+
+    These are the seconds of training and saving of the workers that have a profile.
+    """
+
+    records: list[ProfileRecord]
+    workers: int
+    seconds: float
+    worked_seconds: float
+
+
+def profile_of(study: Path) -> Profile | None:
+    """Read the profile of a study, None if it was not profiled. Nothing of the study is executed.
+
+    Raises:
+        StudyError: If a worker's profile cannot be read.
+    """
+    profiles = list(read_profiles(study))
+    if not profiles:
+        return None
+    workers = {profile.worker for profile in profiles}
+    events = read_events(study / NAME)
+    worked = sum(event.seconds for event in events if isinstance(event, _WORK) and event.worker in workers)
+    records = flat_profile(profiles)
+    return Profile(
+        records=records,
+        workers=len(profiles),
+        seconds=records[-1].cumulative_seconds if records else 0.0,
+        worked_seconds=worked,
+    )
+
+
+def read_profile(study: Path) -> Profile:
+    """Read the profile of a study that has to have one; see :func:`profile_of`.
+
+    Raises:
+        StudyError: If it was not profiled, or a worker's profile cannot be read.
+    """
+    profile = profile_of(study)
+    if profile is None:
+        raise StudyError(f"{study} was not profiled; run or resume it with --profile")
+    return profile
+
+
+def _name(frame: str, here: str) -> str:
+    """Return file, line and name from pyinstrument's word for a function."""
+    identity, _, attributes = frame.partition("\x01")
+    name, file, line = (*identity.split("\x00"), "", "")[:3]
+    if file == "<built-in>":
+        return _printable(f"{{built-in {name}}}")
+    of_class = f"{attributes[1:]}." if attributes.startswith("c") else ""
+    file = _LIBRARY.sub("", file.removeprefix(here).removeprefix(_PACKAGE))
+    return _printable(f"{file}:{line} {of_class}{name}")
+
+
+def _printable(text: str) -> str:
+    return "".join(character if character.isprintable() else "?" for character in text)
+
+
+def flat_profile(profiles: Sequence[WorkerProfile]) -> list[ProfileRecord]:
+    """Merge workers' profiles; return a record for each function, the one with most self seconds first."""
+    here, own, total = f"{Path.cwd()}/", defaultdict[str, float](float), defaultdict[str, float](float)
+    for profile in profiles:
+        names = [_name(frame, here) for frame in profile.frames]
+        for stack in profile.stacks:
+            for name in dict.fromkeys(names[place] for place in stack.frames):  # one that calls itself counts once
+                total[name] += stack.seconds
+            own[names[stack.frames[-1]]] += stack.seconds
+    order, whole = sorted(total, key=lambda name: (-own[name], name)), sum(own.values())
+    running = accumulate(own[name] for name in order)
+    return [
+        ProfileRecord(
+            share=own[name] / whole if whole > 0 else 0.0,
+            cumulative_seconds=cumulative,
+            self_seconds=own[name],
+            seconds=total[name],
+            name=name,
+        )
+        for name, cumulative in zip(order, running, strict=True)
+    ]
+
+
+def profile_view(profile: Profile, top: int | None = TOP) -> "Group":
+    """Return the profile as something rich can draw: what it covers, and its first functions; None: all of them."""
+    from rich.console import Group
+
+    lines = [line(INDENT + words) for words in profile_words(profile, top)]
+    return Group(line("profile of training", HEADING), *lines, line(""), profile_table(profile, top))
+
+
+def profile_words(profile: Profile, top: int | None = TOP) -> list[str]:
+    """Say how much of the workers' time the profile accounts for, and what a table leaves out."""
+    whole = profile.worked_seconds
+    share = f" ({share_text(profile.seconds / whole)})" if whole > 0 else ""
+    covered = (
+        f"{plural(profile.workers, 'worker')}; functions account for {seconds_text(profile.seconds)} of the "
+        f"{seconds_text(whole)} spent training and saving{share}"
+    )
+    shown, records = profile.records[:top], profile.records
+    if len(shown) == len(records):
+        return [covered]
+    others = max(0.0, 1 - sum(record.share for record in shown))
+    rest = f"not shown: {plural(len(records) - len(shown), 'other function')}, {share_text(others)} of that time"
+    return [covered, rest]
+
+
+def profile_table(profile: Profile, top: int | None = TOP) -> "Table":
+    """Return the first functions, or all, as a table."""
+    from rich.text import Text
+
+    table = bare_table()
+    for header in ("%\ntime", "cumulative\nseconds", "self\nseconds", "total\nseconds"):
+        table.add_column(header, justify="right", no_wrap=True)
+    table.add_column("\nname", overflow="fold")
+    for record in profile.records[:top]:
+        table.add_row(
+            f"{100 * record.share:.1f}",
+            f"{record.cumulative_seconds:,.3f}",
+            f"{record.self_seconds:,.3f}",
+            f"{record.seconds:,.3f}",
+            Text(record.name),
+        )
+    return table
+
+
+def profile_figure(profile: Profile, top: int = TOP) -> "Figure":
+    """Return the functions with most self seconds as bars, the first at the top."""
+    from ashtune._src.figures.looks import BLUE
+    from ashtune._src.reports.plot import blank, go
+
+    shown = profile.records[:top]
+    places = list(range(len(shown)))
+    figure = blank(x="self time (s)", height=90 + 24 * len(shown))
+    figure.add_trace(
+        go().Bar(
+            x=[record.self_seconds for record in shown],
+            y=places,
+            orientation="h",
+            marker={"color": BLUE},
+            text=[share_text(record.share) for record in shown],
+            textposition="auto",
+            hovertext=[_hover(record) for record in shown],
+            hoverinfo="text",
+            showlegend=False,
+        )
+    )
+    names = [escape(shortened(record.name, 48)) for record in shown]
+    figure.update_yaxes(autorange="reversed", tickvals=places, ticktext=names, showgrid=False)
+    return figure
+
+
+def _hover(record: ProfileRecord) -> str:
+    return f"{escape(record.name)}<br>{record.self_seconds:,.3f} s of its own, {share_text(record.share)}"
+
+
+def write_flame_graph(study: Path) -> Path | None:
+    """Write what the workers' samplers saw as a flame graph: one page, drawn by pyinstrument.
+
+    Args:
+        study: The study's directory.
+
+    Returns:
+        The page's path; None if nothing was sampled.
+
+    Raises:
+        StudyError: If a profile cannot be read or the page not be written.
+    """
+    profiles = [profile for profile in read_profiles(study) if profile.stacks]
+    if not profiles:
+        return None
+    path = study / FLAME
+    try:
+        write_new(DISK, str(path), flame_graph(profiles).encode())
+    except OSError as error:
+        raise StudyError(f"{path}: {error.strerror}; make room; what was found so far is kept") from None
+    return path
+
+
+def flame_graph(profiles: list[WorkerProfile]) -> str:
+    """Return the flame graph as a page that needs no network.
+
+    Equal stacks lie side by side, whenever and wherever they were seen, so that what pyinstrument calls a timeline is
+    a flame graph: width is time, and what calls lies on top of what it calls.
+    """
+    from pyinstrument.renderers import HTMLRenderer
+    from pyinstrument.session import Session
+
+    records = sorted(
+        ([_harmless(profile.frames[place]) for place in stack.frames], stack.seconds)
+        for profile in profiles
+        for stack in profile.stacks
+    )
+    session = Session(
+        frame_records=records,
+        start_time=min(profile.unix_time for profile in profiles),
+        duration=sum(seconds for _, seconds in records),
+        min_interval=0.001,
+        max_interval=0.001,
+        sample_count=sum(profile.samples for profile in profiles),
+        start_call_stack=[""],
+        target_description=f"training in {len(profiles)} worker{'s' * (len(profiles) > 1)}, merged",
+        cpu_time=sum(profile.cpu_seconds for profile in profiles),
+        sys_path=sys.path,
+        sys_prefixes=Session.current_sys_prefixes(),
+    )
+    page = HTMLRenderer(resample_interval=0).render(session).replace(*_OPENS_AS)  # its reader may switch
+    return _FONT.sub("data:text/css,", page)
+
+
+def _harmless(frame: str) -> str:
+    """Return a function's name such that it cannot end the page's script, in which it stands."""
+    return frame.replace("</", "< /").replace("<!", "< !")
+
+
+class ProfileSection(Section):
+    """Where the training time went by function."""
+
+    name, title = "profile", "Profile"
+
+    def blocks(self) -> Iterator[html.Block]:
+        profile = profile_of(self.study.directory)
+        if profile is not None:
+            yield html.figures(profile=profile_figure(profile))
+            yield html.table(profile_table(profile))
+            yield html.words(*profile_words(profile))
+        elif self.study.info.is_simulated:
+            yield html.words("This study was simulated.", style="quiet")
+        else:
+            remark = "Not profiled; `ashtune run --profile ...` or `ashtune resume --profile` adds it."
+            yield html.words(remark, style="quiet")

@@ -1,0 +1,312 @@
+"""The report of a study out of its sections: as a page, as a summary for the terminal, as data for JSON.
+
+An installed package adds a section by an entry point of the group ``ashtune.report_sections``: its name, and a class
+derived from :class:`~ashtune.sections.Section`. It stands before the last section, which says how to go on.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
+
+import msgspec
+
+from ashtune._src.analysis.counts import BestResult, Reasons
+from ashtune._src.analysis.loading import Outcome
+from ashtune._src.analysis.timeline_times import rung_times, time_shares
+from ashtune._src.core.errors import AshtuneError
+from ashtune._src.core.events import Event
+from ashtune._src.core.numbers import number_text, plural, seconds_text, share_text
+from ashtune._src.core.observer import ObservedStudy, Observer
+from ashtune._src.core.orders import Followed
+from ashtune._src.core.parts import entry_points
+from ashtune._src.core.plaintext import error_line, one_line, shown
+from ashtune._src.core.version import __version__
+from ashtune._src.reports.audit_view import AuditSection
+from ashtune._src.reports.best import BestSection, ConfirmedSection, CurvesSection, FrontSection, ProgressSection
+from ashtune._src.reports.hyperparameters import CostSection, HyperparametersSection
+from ashtune._src.reports.model import ModelSection
+from ashtune._src.reports.page import html
+from ashtune._src.reports.plot import go
+from ashtune._src.reports.profile import ProfileSection
+from ashtune._src.reports.roofline import RooflineSection
+from ashtune._src.reports.sections import ReportedStudy, Section
+from ashtune._src.reports.tables import HEADING, WARNING, line
+from ashtune._src.reports.terminal.text import as_text
+from ashtune._src.reports.the_run import FactsSection, TroubleSection
+from ashtune._src.reports.times import RungsSection, TimelineSection, rung_records
+from ashtune._src.study.factory import observed_study
+
+if TYPE_CHECKING:
+    from rich.console import Group, RenderableType
+
+GROUP = "ashtune.report_sections"
+BUILT_IN: tuple[type[Section], ...] = (
+    BestSection,
+    FrontSection,
+    ConfirmedSection,
+    ProgressSection,
+    RungsSection,
+    TimelineSection,
+    CurvesSection,
+    HyperparametersSection,
+    CostSection,
+    AuditSection,
+    ModelSection,
+    RooflineSection,
+    ProfileSection,
+    TroubleSection,
+    FactsSection,
+)
+
+T = TypeVar("T")
+TellAll = Callable[[Sequence[Observer]], Outcome]
+"""Tells observers a whole journal, and returns how the study ended."""
+
+
+def sections() -> Mapping[str, type[Section] | str]:
+    """Return the sections by name; of one that cannot be used, why, in one line."""
+    built_in: dict[str, type[Section] | str] = {kind.name: kind for kind in BUILT_IN}
+    installed: dict[str, type[Section] | str] = {}
+    for entry in entry_points(GROUP):
+        name = one_line(entry.name)
+        try:
+            kind = entry.load()
+        except Exception as error:  # noqa: BLE001 - whatever importing another's module raises
+            kind = f"it cannot be imported ({error_line(error)})"
+        if not isinstance(kind, str) and not (isinstance(kind, type) and issubclass(kind, Section)):
+            kind = f"{shown(kind)} is no section; derive its class from {Section.__module__}.Section"
+        if name in built_in:
+            kind = f"a section of ashtune is called {name}; give another name"
+            name = one_line(f"{name} ({entry.value})")
+        installed[name] = kind
+    last = built_in.popitem()
+    return {**built_in, **installed, last[0]: last[1]}
+
+
+def report_page(study: ReportedStudy, tell: TellAll) -> str:
+    """Return the report as one page of HTML.
+
+    Raises:
+        SettingsError: If plotly is not installed.
+    """
+    go()  # refuse before the journal is read
+    tally, timeline = study.tally, study.timeline
+    entries, drawn, figures = _replayed(study, "blocks", tell), [], set[str]()
+    for entry in entries:
+        section = entry.page_section(figures)
+        drawn.append(section)
+        figures |= section.figures.keys()
+    best, full, shares = tally.best, tally.tried * study.ladder.rungs[-1], time_shares(timeline)
+    cards = {
+        **{
+            f"best {each.metric}": number_text(best.metrics.get(each.metric), 5) if best else "none"
+            for each in study.goal.objectives
+        },
+        "trials": f"{tally.tried:,}",
+        f"{study.unit}s trained": f"{tally.epochs:,}",
+        f"fewer {study.unit}s than training all to the top": f"{full / tally.epochs:.1f} x" if tally.epochs else "-",
+        "wall time": seconds_text(tally.wall_seconds),
+        "workers' time spent training": share_text(shares.utilisation) if shares.presence > 0 else "-",
+    }
+    return html.page(
+        f"{study.info.name}: {plural(tally.tried, 'trial')}, {study.outcome.text}",
+        [html.cards(cards)],
+        drawn,
+        footer=f"Made by ashtune {__version__} from {study.info.directory}/journal.jsonl",
+    )
+
+
+def summary(study: ReportedStudy, tell: TellAll | None = None) -> "Group":
+    """Return the summary as something rich can draw, in plain ASCII but for what comes from the user.
+
+    Args:
+        study: The study.
+        tell: Tells its journal; None for a study that has its tally already: then only the tally is shown.
+    """
+    from rich.console import Group
+
+    tally, info = study.tally, study.info
+    entries = _replayed(study, "lines", tell)
+    outcome = study.outcome
+    head = line("").append(info.name, HEADING)
+    head.append(f"  {info.scheduler.name}, {plural(tally.tried, 'trial')}, ")
+    parts: list[RenderableType] = [head.append(outcome.text, "" if outcome.is_complete else WARNING)]
+    for entry in entries:
+        if lines := entry.lines():
+            parts += [line(""), *lines]
+    return Group(*parts)
+
+
+def report_data(study: ReportedStudy, tell: TellAll) -> dict[str, Any]:
+    """Return the report as a dict that JSON can hold; ``sections`` has what sections add to it, by their names."""
+    tally, info, timeline, _ = study.tally, study.info, study.timeline, study.trials
+    entries = _replayed(study, "data", tell)
+    outcome, shares = study.outcome, time_shares(timeline)
+    objectives = tally.goal.objectives
+    by_section = {entry.name: entry.data() for entry in entries}
+    return {
+        "name": info.name,
+        "scheduler": info.scheduler.name,
+        "directory": info.directory,
+        "metric": tally.goal.metric if len(objectives) == 1 else [each.metric for each in objectives],
+        "mode": tally.goal.mode if len(objectives) == 1 else [each.mode for each in objectives],
+        "constraints": [str(constraint) for constraint in tally.goal.constraints],
+        "unit": info.unit,
+        "is_complete": outcome.is_complete,
+        "stopped": outcome.stopped or None,
+        "best": _best_data(tally.best, study),
+        "best_at_any_rung": _best_data(tally.best_at_any_rung, study),
+        "rungs": msgspec.to_builtins(rung_records(tally, study.expected, rung_times(timeline))),
+        "trials": {
+            "allowed": tally.most_trials,
+            "started": tally.started,
+            "tried": tally.tried,
+            "failed": tally.failures.total,
+            "withdrawn": tally.withdrawn,
+            "ended_early": tally.ended_early,
+            "trained_again_from_the_start": tally.retrained,
+        },
+        "known_results": len(study.settings.known),
+        "jobs": tally.arrived,
+        "jobs_broken_off": tally.broken_off,
+        "epochs": tally.epochs,
+        "sessions": tally.sessions,
+        "wall_seconds": tally.wall_seconds,
+        "training_seconds": shares.trained,
+        "failed_seconds": shares.failed,
+        "saving_seconds": shares.saving,
+        "compile_seconds": tally.compile_seconds,
+        "programs_by_lanes": {str(lanes): count for lanes, count in sorted(tally.programs.items())},
+        "worker_seconds": tally.presence,
+        "utilisation": shares.utilisation if shares.presence > 0 else None,
+        "checkpoint_bytes": info.checkpoint_bytes(),
+        "failures": _reasons_data(tally.failures),
+        "withdrawals": _reasons_data(tally.withdrawals),
+        "lost_workers": _reasons_data(tally.lost_workers),
+        "missing": info.missing() or None,
+        "notes": outcome.notes_with(tally),
+        "sections": {name: data for name, data in by_section.items() if data},
+        "left_out": {entry.name: entry.problem for entry in entries if entry.problem},
+    }
+
+
+def _best_data(best: BestResult | None, study: ReportedStudy) -> dict[str, Any] | None:
+    if best is None:
+        return None
+    return {
+        "trial": best.trial,
+        "rung": best.rung,
+        "resource": best.resource,
+        "metrics": dict(best.metrics),
+        "configuration": study.trials.configuration(best.trial),
+        "origin": study.trials.origin(best.trial),
+    }
+
+
+def _reasons_data(reasons: Reasons) -> list[dict[str, Any]]:
+    groups: list[dict[str, Any]] = msgspec.to_builtins(reasons.groups())
+    return groups
+
+
+def _replayed(study: ReportedStudy, part: Literal["blocks", "lines", "data"], tell: TellAll | None) -> "list[_Entry]":
+    """Make the sections that have such a part, and tell them the journal: one pass for all."""
+    entries = []
+    for name, kind in sections().items():
+        if study.is_live and (isinstance(kind, str) or not kind.shows_live):
+            continue
+        if isinstance(kind, str) or getattr(kind, part) is not getattr(Section, part):
+            entries.append(_Entry(name, kind, study))
+    if tell is None:
+        return entries
+    own = [_ObserverOfSection(observer, entry) for entry in entries for observer in entry.observers]
+    observed = observed_study(study.settings, study.ladder, study.directory)
+    for guarded in own:
+        guarded.begin(observed, 0)
+    study.outcome = tell([*study.observers, *own])
+    study.is_replayed = True
+    for guarded in own:
+        guarded.end()
+    return [entry for entry in entries if study.tally.best is not None or not entry.needs_result]
+
+
+class _Entry:
+    """A section in its place in a report. ``problem`` says why it is left out; it is empty for one that is not.
+
+    Args:
+        name: Its name.
+        kind: Its class, or why there is none.
+        study: The study.
+    """
+
+    def __init__(self, name: str, kind: type[Section] | str, study: ReportedStudy) -> None:
+        self.name = self.title = name
+        self.problem = kind if isinstance(kind, str) else ""
+        self.observers: Sequence[Observer] = ()
+        self.needs_result = not isinstance(kind, str) and kind.needs_result
+        if not isinstance(kind, str):
+            self.attempt(self._make, kind, study)
+
+    def _make(self, kind: type[Section], study: ReportedStudy) -> None:
+        self.title = kind.title
+        if not study.is_live:
+            for analysis in kind.uses:
+                getattr(study, analysis)
+        self._section = kind(study)
+        self.observers = self._section.observers
+
+    def attempt(self, call: Callable[..., T], *arguments: Any) -> T | None:
+        """Return what a call returns; None if it raises, or if something of this section raised before."""
+        if self.problem:
+            return None
+        try:
+            return call(*arguments)
+        except AshtuneError as error:
+            self.problem = str(error)
+        except Exception as error:  # noqa: BLE001 - a section may be of another package; the report goes on
+            self.problem = error_line(error)
+        return None
+
+    def page_section(self, figures: set[str]) -> html.PageSection:
+        """Return its section of the page. ``figures`` has the names of the places that other sections' figures have."""
+        section = self.attempt(lambda: html.section(self.name, self.title, self._section.blocks()))
+        if section is not None and (same := figures & section.figures.keys()):
+            self.problem = f"another section has a place called {min(same)}; name the figure otherwise"
+        if section is None or self.problem:
+            return html.section(self.name, self.title, [html.words(f"Left out: {self.problem}.", style="bad")])
+        return section
+
+    def lines(self) -> "Sequence[RenderableType]":
+        """Return its lines. They are drawn here once: a line that rich cannot draw would end the whole summary."""
+        lines = self.attempt(self._draw)
+        return [line(f"{self.name} is left out: {self.problem}", WARNING)] if lines is None else lines
+
+    def _draw(self) -> "list[RenderableType]":
+        from rich.console import Group
+
+        lines: list[RenderableType] = [line(each) if isinstance(each, str) else each for each in self._section.lines()]
+        as_text(Group(*lines))
+        return lines
+
+    def data(self) -> Any:
+        """Return its data as JSON reads it back."""
+        return self.attempt(lambda: msgspec.json.decode(msgspec.json.encode(dict(self._section.data()))))
+
+
+class _ObserverOfSection(Observer):
+    """An observer of a section: when it raises, the section is left out."""
+
+    def __init__(self, observer: Observer, entry: _Entry) -> None:
+        self._observer = observer
+        self._entry = entry
+        self.sees_confirmations = observer.sees_confirmations  # type: ignore[misc]  # as the one that it stands for
+
+    def begin(self, study: ObservedStudy, position: int) -> None:
+        self._entry.attempt(self._observer.begin, study, position)
+
+    def event(self, event: Event) -> None:
+        self._entry.attempt(self._observer.event, event)
+
+    def followed(self, what: Followed) -> None:
+        self._entry.attempt(self._observer.followed, what)
+
+    def end(self) -> None:
+        self._entry.attempt(self._observer.end)

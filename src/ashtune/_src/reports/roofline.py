@@ -1,0 +1,379 @@
+"""The roofline of a machine and of training steps, what holds a step up, and how many lanes a program has."""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from ashtune._src.core.errors import SettingsError
+from ashtune._src.core.numbers import bytes_text, number_text, plural, time_text
+from ashtune._src.figures import looks
+from ashtune._src.figures.axes import log_ticks, significant
+from ashtune._src.performance.roofline import Cache, Placement, Roof, Roofs, place
+from ashtune._src.reports.page import html
+from ashtune._src.reports.plot import blank, go, label
+from ashtune._src.reports.sections import Section
+from ashtune._src.reports.tables import bare_table
+from ashtune._src.study.disk import DISK, read_whole, write_new
+from ashtune._src.training.fused.dry_run import Sizing
+
+if TYPE_CHECKING:
+    from plotly.graph_objects import Figure
+    from rich.table import Table
+
+STORED_FILE = "roofline.json"
+"""The file in a study's directory by which its report shows a roofline."""
+MOST_STORED_BYTES = 1 << 24
+
+_NEAR = 0.5
+"""From half of the attainable on, a step counts as held up by its roof."""
+_GIGA = 1e9
+_BUSY = 0.5
+_ROOM = 8.0
+"""How many times farther than the outermost ridge or step the figure goes on each side."""
+_POINTS = (looks.RED, looks.GREEN, looks.PURPLE)
+
+
+class Placed(msgspec.Struct, frozen=True, kw_only=True):
+    """Steps under the roofs of a machine; ``sizing`` says how many lanes were tried, if there are any."""
+
+    machine: Roofs
+    placements: Sequence[Placement] = ()
+    sizing: Sizing | None = None
+
+
+def keep(placed: Placed, directory: Path) -> None:
+    """Keep a roofline in a study's directory.
+
+    Raises:
+        SettingsError: If it cannot be written there.
+    """
+    try:
+        write_new(DISK, str(directory / STORED_FILE), msgspec.json.encode(placed))
+    except OSError as error:
+        raise SettingsError(f"{directory}: {error.strerror}; give --keep the directory of a study") from None
+
+
+def stored_roofline(directory: Path) -> Placed | None:
+    """Return the roofline that was kept in a study's directory, None if there is none.
+
+    Raises:
+        SettingsError: If the file is not one.
+    """
+    path = directory / STORED_FILE
+    try:
+        placed = msgspec.json.decode(read_whole(str(path), MOST_STORED_BYTES), type=Placed)
+        if not placed.machine.roofs or (placed.sizing and not {1, placed.sizing.lanes} <= placed.sizing.seconds.keys()):
+            raise ValueError("it has no roof, or chose lanes that were not tried")
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, RecursionError) as error:
+        raise SettingsError(f"{path} is not a roofline ({error}); remove it, or keep another there") from None
+    # Only what was measured is taken from a file that may come from someone else; the rest follows from it.
+    placements = [place(old.step, old.roof) for old in placed.placements]
+    return Placed(machine=placed.machine, placements=placements, sizing=placed.sizing)
+
+
+def roofline_words(placed: Placed) -> list[str]:
+    """Say where the steps stand, what holds them up, and how that was measured."""
+    lines = []
+    for placement in placed.placements:
+        rows = placement_rows(placement)
+        lines.append(
+            f"{rows['step']}: {rows['operational intensity']}, {rows['bound']}; attainable {rows['attainable']}."
+        )
+        lines += diagnosis(placement, placed.machine.caches)
+    if placed.sizing is not None:
+        lines.append(lanes_words(placed.sizing))
+    return lines + machine_lines(placed.machine)
+
+
+def diagnosis(placement: Placement, caches: Sequence[Cache] = ()) -> list[str]:
+    """Say in words what holds a step up, derived from its figures alone."""
+    share, seconds = placement.share_of_attainable, placement.step.seconds
+    if share is None or seconds is None:
+        return [_without_time(placement)]
+    if share > 1:
+        return [
+            f"It is faster than this roof allows ({percent_text(share)}): its bytes come from a cache at least in "
+            "part, or fewer operations are done than were counted."
+        ]
+    if share >= _NEAR:
+        return [_near(placement, share)]
+    sentences = [
+        f"At {percent_text(share)} of what the roof allows, neither arithmetic nor memory fills its time: at the "
+        f"roof's speed it would take {time_text(placement.least_seconds)} and not {time_text(seconds)}."
+    ]
+    return [*sentences, *_overhead(placement, seconds), *_cached(placement, caches)]
+
+
+def percent_text(share: float) -> str:
+    """Return a share of 1 in per cent, to two digits: ``0.43 %``, ``12 %``."""
+    percent = 100 * share
+    return f"{percent:.2g} %" if percent < 9.95 else f"{percent:,.0f} %"
+
+
+def rate_text(value: float) -> str:
+    """Return a speed or an intensity to four digits, without an exponent where it is large: ``2.304``, ``12,346``."""
+    return number_text(value) if value < 9999.5 else f"{value:,.0f}"
+
+
+def side(placement: Placement) -> str:
+    """Say on which side of the ridge a step is, and how far."""
+    if placement.bound == "memory":
+        return (
+            f"its intensity is left of the ridge, {_times(placement.ridge / placement.intensity)} too small to reach it"
+        )
+    return f"its intensity is {_times(placement.intensity / placement.ridge)} the ridge's"
+
+
+def _without_time(placement: Placement) -> str:
+    if placement.bound == "memory":
+        needed = _times(placement.ridge / placement.intensity)
+        return (
+            f"Memory keeps arithmetic waiting: {percent_text(placement.share_of_peak)} of the peak is the most it can "
+            "use. What helps is more operations a byte, as by fusing calls or by models that share what they read: "
+            f"{needed} as many would reach the ridge."
+        )
+    return (
+        "Arithmetic is the limit and memory keeps up: faster than that takes more cores, a shorter type of number "
+        "or fewer operations."
+    )
+
+
+def _near(placement: Placement, share: float) -> str:
+    what = "memory traffic" if placement.bound == "memory" else "arithmetic"
+    cure = "fewer bytes for the same operations" if placement.bound == "memory" else "fewer operations or more cores"
+    return f"At {percent_text(share)} of what the roof allows, {what} is what holds it up; {cure} make it faster."
+
+
+def _overhead(placement: Placement, seconds: float) -> list[str]:
+    """Say what the calls cost, if their number or their time on next to no data is known."""
+    calls, overhead = placement.step.calls, placement.step.overhead_seconds
+    if calls is None:
+        return []
+    if overhead is None:
+        return [f"It is {calls:,} calls of {time_text(seconds / calls)} each on average."]
+    sentence = (
+        f"Its {calls:,} calls take {time_text(overhead)} on next to no data, {time_text(overhead / calls)} each: "
+        f"{percent_text(overhead / seconds)} of its time is what the calls themselves cost."
+    )
+    rest = seconds - overhead
+    if rest > placement.least_seconds:
+        sentence += (
+            f" The other {time_text(rest)} too are more than the roof's {time_text(placement.least_seconds)}: on "
+            "arrays this small the calls do not work at the machine's full speed."
+        )
+    return [sentence]
+
+
+def _cached(placement: Placement, caches: Sequence[Cache]) -> list[str]:
+    fitting = next((cache for cache in caches if cache.size >= placement.step.bytes_moved), None)
+    if fitting is None:
+        return []
+    return [
+        f"Its {bytes_text(placement.step.bytes_moved)} fit the L{fitting.level} cache "
+        f"({size_text(fitting.size)}): from step to step most of them need not come from memory at all."
+    ]
+
+
+def size_text(size: int) -> str:
+    """Return a cache's size in powers of 1024, as processors' makers give it."""
+    return f"{size / 2**20:g} MiB" if size >= 2**20 else f"{size / 2**10:g} KiB"
+
+
+def _times(factor: float) -> str:
+    return f"{factor:.3g} times" if factor < 999.5 else f"{factor:,.0f} times"
+
+
+def roofline_figures(placed: Placed) -> "dict[str, Figure]":
+    """Return the roofline and, if there are lanes, what each number of them took."""
+    lanes = {} if placed.sizing is None else {"lanes": lanes_figure(placed.sizing)}
+    return {"roofline": roofline_figure(placed), **lanes}
+
+
+def roofs_table(machine: Roofs) -> "Table":
+    """Return the roofs of a machine as a table."""
+    table = bare_table()
+    table.add_column("roof")
+    for title in ("peak, Gflop/s", "bandwidth, GB/s", "ridge, flop/byte"):
+        table.add_column(title, justify="right")
+    for roof in machine.roofs:
+        numbers = (roof.peak / _GIGA, roof.bandwidth / _GIGA, roof.ridge)
+        table.add_row(roof.name, *map(rate_text, numbers))
+    return table
+
+
+def machine_lines(machine: Roofs) -> list[str]:
+    """Say how the roofs were measured, and what may have lowered them; nothing if they were given."""
+    lines = []
+    if machine.caches:
+        lines.append(f"Caches: {', '.join(map(_cache_text, machine.caches))}.")
+    elif machine.array_bytes:
+        lines.append("Caches: unknown on this system.")
+    if machine.array_bytes:
+        lines.append(
+            f"Peak: the best of many matrix products by {machine.blas or 'an unknown BLAS library'}. Bandwidth: the "
+            f"best of STREAM's triad, 24 bytes an element, over arrays of {bytes_text(machine.array_bytes)}."
+        )
+    if machine.load >= _BUSY:
+        lines.append(f"{machine.load:.1f} processes were running in the minute before: these figures may be too low.")
+    if machine.settings:
+        given = ", ".join(f"{name}={value}" for name, value in machine.settings.items())
+        lines.append(f"Measured with {given} in the environment, which may lower the peak: compare without.")
+    return lines
+
+
+def placement_rows(placement: Placement) -> dict[str, str]:
+    """Say where a step stands under its roof: figures by name."""
+    step, roof = placement.step, placement.roof
+    rows = {
+        "step": step.name,
+        "operations, bytes": f"{step.flops:,.0f} flop, {step.bytes_moved:,.0f} bytes ({step.source})",
+        "roof": f"{roof.name}: {_rate(roof.peak)}, {rate_text(roof.bandwidth / _GIGA)} GB/s",
+        "ridge point": f"{rate_text(placement.ridge)} flop/byte",
+        "operational intensity": f"{rate_text(placement.intensity)} flop/byte",
+        "bound": f"{placement.bound}-bound: {side(placement)}",
+        "attainable": f"{_rate(placement.attainable)}, {percent_text(placement.share_of_peak)} of peak, "
+        f"{time_text(placement.least_seconds)} {step.each}",
+    }
+    if step.seconds is not None and placement.achieved is not None and placement.share_of_attainable is not None:
+        share = percent_text(placement.share_of_attainable)
+        rows["achieved"] = f"{_rate(placement.achieved)}, {share} of attainable, {time_text(step.seconds)} {step.each}"
+    return rows
+
+
+def roofline_figure(placed: Placed) -> "Figure":
+    """Draw the roofs, and each step below its own.
+
+    A step that was not timed stands on its roof, as an open circle. Colour and width say of how many cores a
+    roof is, dashes of which type of number.
+    """
+    ridges = [roof.ridge for roof in placed.machine.roofs]
+    intensities = ridges + [placement.intensity for placement in placed.placements]
+    low, high = min(intensities) / _ROOM, max(intensities) * _ROOM
+    figure = blank(x="operational intensity, flop/byte", y="Gflop/s", height=460)
+    for roof in placed.machine.roofs:
+        _draw_roof(figure, roof, low, high, is_all=roof.cores != 1)
+    for number, placement in enumerate(placed.placements):
+        side = "left" if placement.intensity > math.sqrt(low * high) else "right"
+        where = f"{'top' if number % 2 else 'bottom'} {side}"  # beside each other, near ones too
+        _draw_step(figure, placement, _POINTS[number % len(_POINTS)], where)
+    speeds = [speed for trace in figure.data for speed in trace.y]
+    _scale(figure.update_xaxes, low, high)
+    _scale(figure.update_yaxes, min(speeds) / 2, max(speeds) * 2)
+    return figure
+
+
+def _scale(update: Callable[..., object], low: float, high: float) -> None:
+    """Make an axis logarithmic, with ticks at round numbers."""
+    ticks = log_ticks(low, high)
+    texts = [f"{tick:,.0f}" if tick >= 1 else f"{tick:.3g}" for tick in ticks]
+    update(type="log", range=[math.log10(low), math.log10(high)], tickvals=ticks, ticktext=texts)
+
+
+def _draw_roof(figure: "Figure", roof: Roof, low: float, high: float, *, is_all: bool) -> None:
+    intensities = [low, roof.ridge, high]
+    figure.add_scatter(
+        x=[significant(x) for x in intensities],
+        y=[significant(min(roof.peak, roof.bandwidth * x) / _GIGA) for x in intensities],
+        mode="lines",
+        name=roof.name,
+        line={
+            "color": looks.BLUE if is_all else looks.ORANGE,
+            "width": 3 if is_all else 2,
+            "dash": "dash" if roof.dtype == "float64" else "solid",
+        },
+        hovertemplate="%{x:.3g} flop/byte: %{y:.4g} Gflop/s",
+    )
+
+
+def _draw_step(figure: "Figure", placement: Placement, color: str, where: str) -> None:
+    name, roof = label(placement.step.name, 60), placement.attainable / _GIGA
+    speed = roof if placement.achieved is None else placement.achieved / _GIGA
+    share = placement.share_of_attainable
+    below = "attainable" if share is None else f"{percent_text(share)} of attainable"
+    x = significant(placement.intensity)
+    figure.add_scatter(
+        x=[x, x], y=[significant(speed), significant(roof)], mode="lines", showlegend=False, hoverinfo="skip",
+        line={"color": color, "width": 1.5, "dash": "dot"},
+    )  # fmt: skip
+    figure.add_scatter(
+        x=[x],
+        y=[significant(speed)],
+        mode="markers+text",
+        name=name,
+        text=[f"{number_text(speed, 3)} Gflop/s<br>{below}"],
+        textposition=where,
+        marker={"size": 11, "color": color, "symbol": "circle-open" if placement.achieved is None else "circle"},
+        hovertemplate="%{x:.3g} flop/byte: %{y:.4g} Gflop/s",
+    )
+
+
+def _cache_text(cache: Cache) -> str:
+    return f"L{cache.level} {cache.count} x {size_text(cache.size)}"
+
+
+def _rate(flop_per_second: float) -> str:
+    return f"{rate_text(flop_per_second / _GIGA)} Gflop/s"
+
+
+def lanes_words(sizing: Sizing) -> str:
+    """Say how many lanes were chosen and why."""
+    alone, chosen = sizing.seconds[1], sizing.seconds[sizing.lanes]
+    if sizing.lanes == 1:
+        gain = "no number of lanes that was tried is clearly faster than one model after another"
+    else:
+        ratio = f"{alone / chosen:.2g} times less"
+        gain = f"a lane's epoch takes {time_text(chosen)}, alone {time_text(alone)}: {ratio}"
+    tried = ", ".join(f"{lanes:,}" for lanes in sorted(sizing.seconds))
+    return f"{plural(sizing.lanes, 'lane')}: {gain}; {tried} were tried."
+
+
+def lanes_figure(sizing: Sizing) -> "Figure":
+    """Return what a lane's epoch took with each number of lanes."""
+    figure = blank(x="lanes", y="milliseconds a lane's epoch")
+    tried = sorted(sizing.seconds)
+    figure.add_trace(
+        go().Scatter(
+            x=tried,
+            y=[1000 * sizing.seconds[lanes] for lanes in tried],
+            mode="lines+markers",
+            line={"color": looks.BLUE},
+            hovertemplate="%{x} lanes: %{y:.3g} ms<extra></extra>",
+        )
+    )
+    figure.add_trace(
+        go().Scatter(
+            x=[sizing.lanes],
+            y=[1000 * sizing.seconds[sizing.lanes]],
+            mode="markers+text",
+            marker={"color": looks.GREEN, "size": 11},
+            text=["chosen"],
+            textposition="bottom center",
+            hoverinfo="skip",
+        )
+    )
+    figure.update_layout(showlegend=False)
+    figure.update_xaxes(type="log", tickvals=tried)
+    figure.update_yaxes(rangemode="tozero")
+    return figure
+
+
+class RooflineSection(Section):
+    """The roofline that was kept in the study's directory."""
+
+    name, title = "roofline", "Roofline"
+
+    def blocks(self) -> Iterator[html.Block]:
+        placed = stored_roofline(self.study.directory)
+        if placed is not None:
+            yield html.figures(**roofline_figures(placed))
+            yield html.words(*roofline_words(placed))
+        elif self.study.info.is_simulated:
+            yield html.words("This study was simulated.", style="quiet")
+        else:
+            add = f"ashtune roofline --keep {self.study.info.directory}"
+            yield html.words(f"Not measured; `{add}` adds it.", style="quiet")

@@ -1,0 +1,98 @@
+"""What a simulated study amounts to: its times, how busy its workers were, and its rungs."""
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from ashtune._src.analysis.best_so_far import BestSoFar
+from ashtune._src.analysis.tally import Tally
+from ashtune._src.core.numbers import number_text, plural, seconds_text, share_text
+from ashtune._src.reports.tables import HEADING, QUIET, bare_table, line
+from ashtune._src.reports.times import RungRecord, rung_records, rung_table
+
+if TYPE_CHECKING:
+    from rich.console import Group
+
+NEAR = 0.01
+
+
+class Simulated(msgspec.Struct, frozen=True, kw_only=True):
+    """A simulated study.
+
+    Times are simulated seconds since its start: ``wall_seconds`` to its end, ``first_seconds`` until the first trial
+    was trained to the top, ``near_seconds`` until a result at the top within 1 % of the best one there; None where
+    none is. ``real_seconds`` is what simulating it took.
+    """
+
+    scheduler: str
+    workers: int
+    trials: int
+    jobs: int
+    epochs: int
+    wall_seconds: float
+    utilisation: float
+    first_seconds: float | None
+    near_seconds: float | None
+    metric: str
+    best: float | None
+    best_resource: int
+    rungs: list[RungRecord]
+    real_seconds: float
+
+
+def simulated(
+    scheduler: str, workers: int, tally: Tally, progress: BestSoFar, *, wall_seconds: float, real_seconds: float
+) -> Simulated:
+    """Return what two observers found of a simulated study."""
+    at_the_top = progress.steps_at[tally.ladder.top] if len(progress.steps_at) > tally.ladder.top else []
+    near = None
+    if at_the_top:
+        last = at_the_top[-1].loss
+        near = next(step.seconds for step in at_the_top if step.loss <= last + NEAR * abs(last))
+    best = tally.best
+    return Simulated(
+        scheduler=scheduler,
+        workers=workers,
+        trials=tally.tried,
+        jobs=tally.arrived,
+        epochs=tally.epochs,
+        wall_seconds=wall_seconds,
+        utilisation=tally.utilisation or 0.0,
+        first_seconds=at_the_top[0].seconds if at_the_top else None,
+        near_seconds=near,
+        metric=tally.goal.metric,
+        best=best.metrics.get(tally.goal.metric) if best else None,
+        best_resource=best.resource if best else 0,
+        rungs=rung_records(tally),
+        real_seconds=real_seconds,
+    )
+
+
+def simulated_view(study: Simulated, *, unit: str) -> "Group":
+    """Return a simulated study as something rich can draw."""
+    from rich.console import Group
+
+    pairs = bare_table()
+    for name, value in _pairs(study, unit):
+        pairs.add_row(name, value)
+    pairs.show_header = False
+    title = f"{study.scheduler} on {plural(study.workers, 'worker')}, {plural(study.trials, 'trial')}, in virtual time"
+    rate = study.jobs / study.real_seconds if study.real_seconds > 0 else 0.0
+    speed = f"simulated in {seconds_text(study.real_seconds)}: {rate:,.0f} jobs/s"
+    table, empty = rung_table(study.rungs, unit=unit), line("")
+    return Group(line(title, HEADING), empty, pairs, empty, table, empty, line(speed, QUIET))
+
+
+def _pairs(study: Simulated, unit: str) -> list[tuple[str, str]]:
+    never = "none was"
+    top = study.rungs[-1].resource
+    first, near = study.first_seconds, study.near_seconds
+    pairs = [
+        ("wall time", seconds_text(study.wall_seconds)),
+        ("workers training", share_text(study.utilisation)),
+        (f"first trained to {unit} {top:,}", never if first is None else seconds_text(first)),
+        ("within 1 % of the best there", never if near is None else seconds_text(near)),
+    ]
+    if study.best is not None:
+        pairs.append((f"best {study.metric}", f"{number_text(study.best, 6)} at {unit} {study.best_resource:,}"))
+    return pairs

@@ -1,0 +1,106 @@
+"""The one look and the one wording of what several views show: tables, lines, the best result, why there is none.
+
+Tables have no rules and bold titles, lines one of five styles.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from ashtune._src.core.numbers import plural, shortened, value_text
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+    from rich.table import Table
+    from rich.text import Text
+
+    from ashtune._src.analysis.counts import BestResult, Reasons
+    from ashtune._src.analysis.tally import Tally
+    from ashtune._src.analysis.trials import TrialRecord
+
+INDENT = "  "
+HEADING, QUIET, GOOD, BAD, WARNING = "bold", "bright_black", "bold green", "red", "yellow"
+REASON_CHARACTERS = 200
+
+
+def bare_table(*, gap: int = 2, has_footer: bool = False) -> "Table":
+    """Return an empty table without lines.
+
+    Args:
+        gap: Characters between two columns.
+        has_footer: Whether the columns' footers are shown, as sums are: bold, below the last row.
+    """
+    from rich.table import Table
+
+    return Table(
+        box=None,
+        header_style="bold",
+        footer_style="bold",
+        show_footer=has_footer,
+        pad_edge=False,
+        padding=(0, gap, 0, 0),
+    )
+
+
+def trials_table(
+    records: "Sequence[TrialRecord]", columns: Mapping[str, Sequence[str]], resources: Sequence[int], *, unit: str
+) -> "Table":
+    """Return a row for each trial: number, a column of its own, how far, seconds, configuration, where that is from.
+
+    Args:
+        records: The trials.
+        columns: By title, what stands in the columns between.
+        resources: How far: what the columns are of.
+        unit: What the resource counts, in the singular.
+    """
+    from rich.text import Text
+
+    names = list(dict.fromkeys(name for record in records for name in record.configuration))
+    table = bare_table()
+    for column in ("trial", *columns, unit, "seconds", *names, "origin"):
+        table.add_column(Text(column))
+    for record, resource, *texts in zip(records, resources, *columns.values(), strict=True):
+        values = [value_text(record.configuration.get(name, "")) for name in names]
+        cells = [str(record.number), *texts, f"{resource:,}", f"{record.seconds:.2f}", *values, record.origin]
+        table.add_row(*map(Text, cells))
+    return table
+
+
+def line(text: str, style: str = "") -> "Text":
+    """Return a line of text; nothing in it is markup."""
+    from rich.text import Text
+
+    return Text(text, style)
+
+
+def indented(what: "RenderableType", times: int = 1) -> "RenderableType":
+    """Return something that stays indented where it wraps."""
+    from rich.padding import Padding
+
+    return Padding(what, (0, 0, 0, times * len(INDENT)))
+
+
+def place_of_best(tally: "Tally", best: "BestResult", *, unit: str) -> str:
+    """Say where the best result is and how it was chosen: ``at epoch 81, the top rung (trial 5)``."""
+    goal, top = tally.goal, "the top rung" if best.rung == tally.ladder.top else "the highest rung reached"
+    named = ", the named winner" if tally.confirmed is not None else ""
+    chosen = (", by the weights, of the front" if goal.weights else ", the knee of the front") if goal.others else ""
+    violates = "; no trial is feasible, and this one violates the constraints least" if best.violation else ""
+    return f"at {unit} {best.resource:,}, {top} (trial {best.trial}{named}){chosen}{violates}"
+
+
+def why_no_result(tally: "Tally") -> str:
+    """Say how many trials failed or were withdrawn, whichever are more, and why most of them did."""
+    text = max(
+        (tally.failures.total, most_frequent(tally.failures, "trial", "failed")),
+        (tally.withdrawals.total, most_frequent(tally.withdrawals, "trial", "withdrawn")),
+    )[1]
+    return text or "no trial reported"
+
+
+def most_frequent(reasons: "Reasons", noun: str, what: str) -> str:
+    """Return how many there are and the most frequent reason: ``12 trials failed, 9 of them with ...``."""
+    if not reasons.total:
+        return ""
+    most = reasons.groups()[0]
+    of_them = "" if most.count == reasons.total else f", {most.count:,} of them"
+    return f"{plural(reasons.total, noun)} {what}{of_them} with {shortened(most.reason, REASON_CHARACTERS)}"

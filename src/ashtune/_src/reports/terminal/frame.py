@@ -1,0 +1,213 @@
+"""One frame of the live display: texts and bars in a panel, cut to the rows that there are.
+
+Rule 1: no line wraps, and there are never more lines than rows: what matters least goes first (workers, then blank
+lines, notes and the lower rungs).
+Rule 2: a frame costs the same however many trials there are. Cells are dear: one has a line for each rung or worker.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
+from rich.panel import Panel
+from rich.segment import Segment, SegmentLines
+from rich.table import Table
+from rich.text import Text
+
+from ashtune._src.analysis.expected import estimate
+from ashtune._src.analysis.loading import StudyInfo
+from ashtune._src.analysis.tally import Tally
+from ashtune._src.core.numbers import bytes_text, configuration_text, plural, result_text, seconds_text, share_text
+from ashtune._src.core.plaintext import visible
+from ashtune._src.figures.looks import TRIALS, Look
+from ashtune._src.reports.tables import QUIET, WARNING, most_frequent, place_of_best
+
+WIDEST, NARROW = 120, 56
+WORKERS_SHOWN = 16
+LOW_UTILISATION, SECONDS_BEFORE_A_WARNING = 0.9, 5.0
+STRONG = "bold"
+PROMOTED, PAUSED, FAILED, RUNNING = (TRIALS[name].style for name in ("promoted", "paused", "failed", "running"))
+
+
+class Frame:
+    """The frame as something rich can draw, in the state the tally is in at that moment.
+
+    Args:
+        tally: The study's counts.
+        info: The study.
+        is_over: Whether its driver has ended. Nothing is said then of what each worker does, and of the time left.
+    """
+
+    def __init__(self, tally: Tally, info: StudyInfo, *, is_over: bool = False) -> None:
+        self._tally = tally
+        self._info = info
+        self._is_over = is_over
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        width, rows = min(options.max_width, WIDEST), (options.height or console.height) - 3
+        inside = options.update(width=max(1, width - 4), height=None, no_wrap=True, overflow="ellipsis")
+        parts = self._progress, self._ladder, self._best, self._notes, self._summary
+        blocks = [console.render_lines(Group(*part(width)), inside) for part in parts]
+        _, ladder, best, notes, workers = blocks
+        spare = rows + 1 - sum(len(block) + 1 for block in blocks if block)
+        if spare >= 0:
+            if not self._is_over:
+                workers += console.render_lines(Group(*self._workers(spare)), inside)
+            lines = [line for block in blocks if block for line in (*block, [])][:-1]
+        else:
+            for block, least in ((notes, 0), (best, 1), (ladder, 2)):
+                del block[max(least, len(block) + min(0, rows - sum(map(len, blocks)))) :]
+            lines = [line for block in blocks for line in block][:rows]
+        panel = Panel(SegmentLines(lines, new_lines=True), width=width, border_style=QUIET)
+        name, scheduler = visible(self._info.name), visible(self._info.scheduler.name)
+        panel.title = Text.assemble((name, f"{STRONG} default"), f"  {scheduler}")
+        panel.subtitle = Text(visible(self._info.directory), overflow="ellipsis")
+        panel.title_align, panel.subtitle_align = "left", "right"
+        yield panel
+
+    def _progress(self, width: int) -> Iterator[RenderableType]:
+        """The bar towards the study's end; in words how far it is, and how long it takes."""
+        tally, info = self._tally, self._info
+        judged = estimate(tally, info.scheduler, learns=info.learns, unit=info.unit, deadline=info.deadline)
+        standing = "stopping" if tally.stopping else "paused" if tally.is_paused else judged.left
+        left = "" if self._is_over else standing
+        words = Text(f"{judged.done}   {seconds_text(tally.wall_seconds)}{left and ', '}{left}")
+        if judged.share is None:
+            yield words
+            return
+        bar = _Bar(1, (judged.share, TRIALS["promoted"])), Text(f"{share_text(judged.share):>5}", STRONG)
+        yield from (_row(*bar), words) if width < NARROW else (_row(*bar, words),)
+
+    def _ladder(self, width: int) -> Iterator[Table]:
+        """A line for each rung, the top one first; the header's words have the colours of the bars' parts."""
+        rungs = self._tally.rungs[::-1]
+        expected = (self._info.in_the_end(self._tally) or [])[::-1]
+        bars = []
+        for rung, wanted in zip(rungs, [each.middle for each in expected] or [0] * len(rungs), strict=True):
+            on = rung.arrived if rung is rungs[0] else rung.promoted
+            counts = on, rung.arrived - on, rung.failed, rung.running
+            bars.append(_Bar(wanted, *zip(counts, TRIALS.values(), strict=True)))
+        columns: Iterable[
+            tuple[str, str, int, Sequence[int | str | None]]
+        ] = (  # from which width on there is room for each
+            ("trained", STRONG, 0, [rung.trained for rung in rungs]),
+            ("expected", QUIET, 78, [each.text for each in expected]),
+            ("running", RUNNING, 0, [rung.running for rung in rungs]),
+            ("paused", PAUSED, 62, [None, *(rung.paused for rung in rungs[1:])]),
+            ("promoted", PROMOTED, 54, [None, *(rung.promoted for rung in rungs[1:])]),
+            ("failed", FAILED, 0, [rung.failed for rung in rungs]),
+        )
+        cells = [_numbers(name, style, counts) for name, style, least, counts in columns if counts and width >= least]
+        yield _row(_numbers(self._info.unit, STRONG, [rung.resource for rung in rungs]), Group("", *bars), *cells)
+
+    def _best(self, width: int) -> Iterator[Text]:
+        tally, info = self._tally, self._info
+        if (best := tally.best) is not None:
+            where = f"   {place_of_best(tally, best, unit=info.unit)}"
+            yield Text.assemble(
+                ("best  ", QUIET), (result_text(tally.goal, best.metrics), f"{STRONG} {PROMOTED}"), where
+            )
+            yield Text("      " + configuration_text(info.configuration(best.trial), max(4, width - 10)), QUIET)
+
+    def _notes(self, _: int) -> Iterator[Text]:
+        """What went wrong, why the study stops, who proposed trials, what scheduler and search say: a line each."""
+        tally = self._tally
+        notes = (
+            (most_frequent(tally.failures, "trial", "failed"), FAILED),
+            (most_frequent(tally.withdrawals, "trial", "withdrawn"), WARNING),
+            (most_frequent(tally.saving_problems, "checkpoint", "lost"), WARNING),
+            (self._why_it_stops, WARNING),
+            (tally.origins and f"trials  {tally.origins}", QUIET),
+            (self._info.notes(), QUIET),
+        )
+        yield from (Text(visible(" ".join(note.split())), style) for note, style in notes if note)
+
+    @property
+    def _why_it_stops(self) -> str:
+        reason = self._tally.stopping
+        if not reason:
+            return ""
+        return f"stopped: {reason}" if self._is_over else f"stopping: {reason}; what runs is saved"
+
+    def _summary(self, _: int) -> Iterator[Text]:
+        """How many workers do what, how busy they were, and what lies on the disk. O(workers)."""
+        tally, info = self._tally, self._info
+        present, wanted = len(tally.workers), tally.workers_wanted or info.workers
+        states = Counter(worker.state for worker in tally.workers.values())
+        states["starting"] = wanted - present
+        names = () if self._is_over else ("training", "saving", "idle", "starting")
+        doing = ", ".join(f"{states[name]:,} {name}" for name in names if states[name] > 0)
+        line = Text.assemble((plural(max(present, wanted), "worker"), STRONG), f"{doing and '  '}{doing}")
+        if (busy := tally.utilisation) is not None:
+            is_low = busy < LOW_UTILISATION and tally.presence > SECONDS_BEFORE_A_WARNING * max(1, present)
+            line.append("   ").append(f"{share_text(busy)} busy", f"{STRONG} {WARNING}" if is_low else PROMOTED)
+        if size := info.checkpoint_bytes():
+            line.append(f"   checkpoints {bytes_text(size)}", QUIET)
+        yield line
+
+    def _workers(self, rows: int) -> Iterator[RenderableType]:
+        """At most ``rows`` lines; where there are more workers, the last one says how many more."""
+        tally, unit = self._tally, self._info.unit
+        total, rows = len(tally.workers), min(rows, WORKERS_SHOWN + 1)
+        shown = total if total <= rows else max(0, rows - 1)
+        wide = len(f"{max(tally.workers, default=0)}"), len(f"{tally.started}"), len(f"{tally.ladder.rungs[-1]:,}")
+        who, doing, how_far = list[str](), list[RenderableType](), list[str]()
+        for number, worker in islice(tally.workers.items(), shown):
+            job, trial = worker.job, worker.releasing
+            if worker.state == "training" and job is not None:
+                trial = job.trial
+            who.append(f"{number:>{wide[0]}}" + (f"  trial {trial:>{wide[1]}}" if trial is not None else ""))
+            if worker.state == "training" and job is not None:
+                doing.append(_Bar(job.target - job.start, (worker.resource - job.start, TRIALS["running"])))
+                how_far.append(f"{unit} {worker.resource:>{wide[2]},} of {job.target:<{wide[2]},}")
+            else:
+                doing.append(Text(worker.state, PAUSED if worker.state == "saving" else WARNING))
+                how_far.append("")
+            how_far[-1] += f"  {seconds_text(max(0.0, tally.now - worker.since)):>7}"
+        if shown:
+            yield _row(Text("\n".join(who)), Group(*doing), Text("\n".join(how_far), justify="right"))
+        if 0 < shown < total:
+            yield Text(f"... and {total - shown:,} more", QUIET)
+
+
+class _Bar:
+    """A bar of several colours and glyphs, as wide as its column; those of rich have one.
+
+    Args:
+        whole: What all of it stands for; parts whose sum is larger fill it.
+        parts: How much has which look. What is not 0 shows, where there is room.
+    """
+
+    def __init__(self, whole: float, *parts: tuple[float, Look]) -> None:
+        self._whole = max(whole, sum(part for part, _ in parts)) or 1
+        self._parts = parts
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        width, total, drawn = options.max_width, 0.0, 0
+        for part, look in self._parts:
+            total += part
+            end = min(width, max(round(width * total / self._whole), drawn + (part > 0)))
+            glyph = look.plain if options.ascii_only else look.glyph
+            yield Segment(glyph * (end - drawn), console.get_style(look.style))
+            drawn = end
+        yield Segment(("-" if options.ascii_only else "─") * (width - drawn), console.get_style(QUIET))
+        yield Segment.line()
+
+
+def _row(*cells: RenderableType) -> Table:
+    """Return texts side by side, and bars, which have what width the texts leave."""
+    row = Table.grid(padding=(0, 2, 0, 0), expand=True)
+    for cell in cells:
+        row.add_column(no_wrap=True, ratio=None if isinstance(cell, Text) else 1)
+    row.add_row(*cells)
+    return row
+
+
+def _numbers(name: str, style: str, numbers: Iterable[int | str | None]) -> Text:
+    """Return numbers, or texts, below their name; "-" for none, and nothing where there can be none."""
+    column = Text(name, style, justify="right")
+    for number in numbers:
+        text = number if isinstance(number, str) else "" if number is None else f"{number:,}" if number else "-"
+        column.append(f"\n{text}", None if number else QUIET)
+    return column

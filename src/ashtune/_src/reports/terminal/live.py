@@ -1,0 +1,212 @@
+"""A study while it runs: a frame on a terminal or in a notebook, a line now and then elsewhere.
+
+A display draws in :meth:`Display.tick`, so there is no thread, and nothing is drawn between two ticks.
+"""
+
+import math
+import os
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Self, TextIO, cast
+
+from ashtune._src.analysis.expected import estimate
+from ashtune._src.analysis.loading import StudyInfo
+from ashtune._src.analysis.tally import Tally
+from ashtune._src.core.numbers import plural, result_text, seconds_text, share_text
+from ashtune._src.core.observer import Observer
+from ashtune._src.core.plaintext import visible
+from ashtune._src.reports.tables import place_of_best
+from ashtune._src.reports.terminal.text import Visible, as_html, as_text, is_a_terminal, write
+
+FRAME_SECONDS = 0.19  # just below the loop's tick, so that every tick draws
+LINE_SECONDS = 5.0
+NOTEBOOK_SECONDS = 0.5
+NOTEBOOK_WIDTH, NOTEBOOK_HEIGHT = 96, 40  # JupyterLab has room for 100 in a window of 1280 pixels
+
+
+class Display(Observer):
+    """An observer that shows something every ``seconds``, between entering and leaving it. This one shows nothing.
+
+    The tally has to be an observer before the display, which only looks at it.
+    """
+
+    def __init__(self, tally: Tally, info: StudyInfo, seconds: float = math.inf) -> None:
+        self._tally = tally
+        self._info = info
+        self._seconds = seconds
+        self._next = 0.0
+
+    def tick(self, now: float) -> None:
+        """Show the study if it is time for it. A terminal or pipe that is gone does not end the study."""
+        if now >= self._next:
+            self._next = now + self._seconds
+            self._tally.tick(now)
+            with suppress(OSError):
+                self._show()
+
+    def _show(self) -> None:
+        """Show what there is to show."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Leave the stream as it was."""
+
+
+class LiveDisplay(Display):
+    """A frame on a terminal, drawn anew at every tick; it leaves nothing behind."""
+
+    def __init__(self, tally: Tally, info: StudyInfo, stream: TextIO) -> None:
+        from rich.console import Console
+        from rich.live import Live
+
+        from ashtune._src.reports.terminal.frame import Frame
+
+        super().__init__(tally, info, FRAME_SECONDS)
+        console = Console(file=cast("TextIO", _Whole(stream)), highlight=False, markup=False, emoji=False)
+        own, frame = sys.stdout.isatty(), Visible(Frame(tally, info))
+        self._live = Live(frame, console=console, auto_refresh=False, transient=True, redirect_stdout=own)
+
+    def _show(self) -> None:
+        self._live.refresh()
+
+    def __enter__(self) -> Self:
+        self._live.start(refresh=True)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._live.stop()
+
+
+class _Whole:
+    """A terminal that is told to show a frame when all of it is there, not the half it has read (DEC mode 2026)."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> None:
+        self._stream.write(f"\x1b[?2026h{text}\x1b[?2026l")
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+class PlainDisplay(Display):
+    """A line every few seconds on a stream, for logs and pipes."""
+
+    def __init__(self, tally: Tally, info: StudyInfo, stream: TextIO, *, seconds: float = LINE_SECONDS) -> None:
+        super().__init__(tally, info, seconds)
+        self._stream = stream
+        self._has_warned = False
+
+    def tick(self, now: float) -> None:
+        """Write a line if it is time for one. The first comes after a while: there is nothing to say before."""
+        self._next = self._next or now + self._seconds
+        super().tick(now)
+
+    def _show(self) -> None:
+        write(progress_line(self._tally, self._info) + "\n", self._stream)
+        self._warn()
+
+    def __exit__(self, *_: object) -> None:
+        self._warn()
+
+    def _warn(self) -> None:
+        """Say of the first trial that could not be saved why: it would train again, and others are like it."""
+        if not self._has_warned and (problems := self._tally.saving_problems.groups()):
+            self._has_warned = True
+            first = problems[0]
+            write(f"{clock_text(self._tally)} checkpoint lost (trial {first.trial}): {first.reason}\n", self._stream)
+        self._stream.flush()
+
+
+class NotebookDisplay(Display):
+    """The terminal's frame as one output of a notebook's cell, drawn anew in place; the last one stays.
+
+    What trials print goes to the logs of their workers, not to the cell: a line below the frame says so once there is
+    something.
+    """
+
+    def __init__(self, tally: Tally, info: StudyInfo) -> None:
+        super().__init__(tally, info, NOTEBOOK_SECONDS)
+        self._logs = Path(info.directory, "logs").resolve()  # the notebook may change the folder
+
+    def _show(self) -> None:
+        self._handle.update(self._draw(), raw=True)
+
+    def _draw(self, *, is_over: bool = False) -> dict[str, str]:
+        """Return the frame as HTML and as text."""
+        from ashtune._src.reports.page.html import escaped
+        from ashtune._src.reports.terminal.frame import Frame
+
+        frame, size, note = Frame(self._tally, self._info, is_over=is_over), (NOTEBOOK_WIDTH, NOTEBOOK_HEIGHT), ""
+        with suppress(OSError):
+            if any(entry.stat().st_size for entry in os.scandir(self._logs)):
+                note = f"trials print to {self._logs}; study.log(trial) reads it"
+        return {
+            "text/html": as_html(frame, *size) + (f"<div>{escaped(note)}</div>" if note else ""),
+            "text/plain": as_text(frame, *size) + (f"  {visible(note)}\n" if note else ""),
+        }
+
+    def __enter__(self) -> Self:
+        from IPython.display import display
+
+        self._handle: Any = display(self._draw(), raw=True, display_id=True)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._handle.update(self._draw(is_over=True), raw=True)
+
+
+def display_for(tally: Tally, info: StudyInfo, *, stream: TextIO | None = None, quiet: bool = False) -> Display:
+    """Return the display that suits: in a notebook a frame, on a terminal too, lines elsewhere, nothing if quiet.
+
+    Args:
+        tally: It has to see what happens, as an observer before the display.
+        info: The study.
+        stream: By default stderr, as stdout is for results; or the cell of a notebook.
+        quiet: Show nothing.
+    """
+    if quiet:
+        return Display(tally, info)
+    if stream is None and in_a_notebook():
+        return NotebookDisplay(tally, info)
+    stream = sys.stderr if stream is None else stream
+    if is_a_terminal(stream) and os.environ.get("TERM") not in (None, "", "dumb", "unknown"):
+        return LiveDisplay(tally, info, stream)
+    return PlainDisplay(tally, info, stream)
+
+
+def in_a_notebook() -> bool:
+    """Whether this is the kernel of a notebook."""
+    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    return getattr(shell, "kernel", None) is not None
+
+
+def progress_line(tally: Tally, info: StudyInfo) -> str:
+    """Return where a study stands, on one line without colours."""
+    judged = estimate(tally, info.scheduler, learns=info.learns, unit=info.unit, deadline=info.deadline)
+    best, busy = tally.best, tally.utilisation
+    top, failed = tally.rungs[-1].arrived, tally.failures.total
+    done = (
+        judged.done,
+        f"{share_text(tally.proposed / tally.started)} proposed" if tally.proposed else "",
+        f"{top:,} at the top rung" if top else "",
+        f"{failed:,} failed" if failed else "",
+    )
+    parts = [", ".join(filter(None, done))]
+    if best is not None:
+        value = result_text(tally.goal, best.metrics, equals="=")
+        parts.append(f"best {value} {place_of_best(tally, best, unit=info.unit)}")
+    if busy is not None:
+        parts.append(f"{plural(len(tally.workers), 'worker')} {share_text(busy)} busy")
+    left = "paused" if tally.is_paused else judged.left
+    parts.append(f"stopping: {tally.stopping}" if tally.stopping else left)
+    return f"{clock_text(tally)} {'; '.join(filter(None, parts))}"
+
+
+def clock_text(tally: Tally) -> str:
+    """Return how long a study runs, in a width of its own."""
+    return f"[{seconds_text(tally.wall_seconds):>6}]"

@@ -1,0 +1,131 @@
+"""How views reach a person or a program: rich on a terminal, HTML in a notebook, plain text elsewhere, JSON if asked.
+
+Rule: no control character of a user's text reaches a stream; those that rich writes itself do.
+"""
+
+import io
+import os
+from html import escape
+from typing import TYPE_CHECKING, Any, TextIO
+
+import msgspec
+
+from ashtune._src.core.errors import SettingsError
+from ashtune._src.core.plaintext import shown, visible
+from ashtune._src.figures.looks import NOTEBOOK_COLORS
+
+if TYPE_CHECKING:
+    from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+    from rich.segment import Segment
+
+PLAIN_WIDTH = 100
+_FONT = "Menlo, Consolas, 'DejaVu Sans Mono', monospace"
+
+
+class Visible:
+    """A view whose text cannot do more than be read; see ``core/plaintext.py``."""
+
+    def __init__(self, view: "RenderableType") -> None:
+        self._view = view
+
+    def __rich_console__(self, console: "Console", options: "ConsoleOptions") -> "RenderResult":
+        from rich.segment import Segment
+
+        for segment in console.render(self._view, options):
+            text = visible(segment.text, keeps_newlines=True)
+            if options.ascii_only:  # no Unicode, that is: the encoding may have other characters beside
+                text = text.replace("…", ".").encode(options.encoding, "backslashreplace").decode(options.encoding)
+            yield segment if segment.control else Segment(text, segment.style)
+
+
+def as_text(
+    renderable: "RenderableType", width: int = PLAIN_WIDTH, height: int | None = None, *, encoding: str = "utf-8"
+) -> str:
+    """Return what rich draws, without colours, without blanks at line ends, and with lines that an encoding has."""
+    from rich.console import Console
+
+    page = io.TextIOWrapper(io.BytesIO(), encoding, "backslashreplace")
+    console = Console(
+        file=page, width=width, height=height, force_terminal=False, force_jupyter=False, markup=False, emoji=False
+    )
+    console.print(Visible(renderable))
+    page.seek(0)
+    return "".join(f"{line.rstrip()}\n" for line in page)
+
+
+def as_html(renderable: "RenderableType", width: int, height: int) -> str:
+    """Return what rich draws as HTML for a notebook, light or dark. A text without a colour has the notebook's own."""
+    from rich.console import Console
+    from rich.segment import Segment
+
+    console = Console(
+        file=io.StringIO(),
+        width=width,
+        height=height,
+        force_terminal=True,
+        force_jupyter=False,
+        markup=False,
+        emoji=False,
+    )
+    segments = Segment.simplify(Segment.filter_control(console.render(Visible(renderable))))
+    inner = "".join(map(_as_span, segments))
+    rules = f"margin: 0; white-space: pre; overflow-x: auto; line-height: normal; font-family: {_FONT}"
+    return f'<pre style="{rules}">{inner}</pre>'
+
+
+def show_link(name: str, address: str) -> None:
+    """Show an address in a notebook as a link that opens beside it."""
+    from IPython.display import display
+
+    link = f'<a href="{escape(address)}" target="_blank" rel="noreferrer">{escape(address)}</a>'
+    display({"text/html": f"{escape(name)}: {link}", "text/plain": f"{name}: {address}"}, raw=True)
+
+
+def _as_span(segment: "Segment") -> str:
+    """Return a piece of text as HTML, with its colour and its weight."""
+    text, style = escape(segment.text), segment.style
+    if style is None:
+        return text
+    color = "" if style.color is None or style.color.is_default else NOTEBOOK_COLORS.get(style.color.name, "")
+    rules = [f"color: {color}"] * bool(color) + ["font-weight: bold"] * bool(style.bold)
+    return f'<span style="{"; ".join(rules)}">{text}</span>' if rules else text
+
+
+def show(renderable: "RenderableType", stream: TextIO) -> None:
+    """Print something that rich can draw: in colour on a terminal, as plain text elsewhere.
+
+    Raises:
+        SettingsError: If ``stream`` is no open file.
+    """
+    encoding = _encoding_of(stream)
+    if is_a_terminal(stream):
+        from rich.console import Console
+
+        Console(file=stream, highlight=False, markup=False, emoji=False).print(Visible(renderable))
+    else:
+        stream.write(as_text(renderable, encoding=encoding))
+
+
+def show_json(data: Any, stream: TextIO) -> None:
+    """Print data as indented JSON."""
+    write(msgspec.json.format(msgspec.json.encode(data), indent=2).decode() + "\n", stream)
+
+
+def write(text: str, stream: TextIO) -> None:
+    """Write lines of text to a stream, control characters and what its encoding does not have escaped."""
+    encoding = _encoding_of(stream)
+    stream.write(visible(text, keeps_newlines=True).encode(encoding, "backslashreplace").decode(encoding))
+
+
+def _encoding_of(stream: TextIO) -> str:
+    if not hasattr(stream, "write"):
+        raise SettingsError(f"stream={shown(stream)} is no open file; give one, as sys.stderr")
+    return getattr(stream, "encoding", None) or "utf-8"
+
+
+def is_a_terminal(stream: TextIO) -> bool:
+    """Whether someone looks at a stream.
+
+    Open MPI's mpiexec gives its ranks a terminal of their own for stdout, wherever it writes to itself.
+    """
+    return stream.isatty() and "OMPI_COMM_WORLD_SIZE" not in os.environ

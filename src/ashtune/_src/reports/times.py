@@ -1,0 +1,194 @@
+"""Where the time went: by rung, by what the workers did, and who trained what when."""
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from ashtune._src.analysis.expected import Expected
+from ashtune._src.analysis.tally import Tally
+from ashtune._src.analysis.timeline import Timeline
+from ashtune._src.analysis.timeline_times import (
+    RungTimes,
+    TimeShares,
+    decision_latency,
+    rung_times,
+    time_shares,
+)
+from ashtune._src.core.numbers import plural, seconds_text, share_text, time_text
+from ashtune._src.figures.looks import STATES
+from ashtune._src.figures.workers import rungs_figure, timeline_figure, utilisation_figure
+from ashtune._src.reports.page import html
+from ashtune._src.reports.sections import Section
+from ashtune._src.reports.tables import HEADING, bare_table, indented, line
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+    from rich.table import Table
+
+
+class RungRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """One rung. ``expected`` is what was expected before any result; None where the number of trials is open.
+
+    ``epochs`` and ``seconds`` are those trained on the way from the rung below; ``share`` is the
+    rung's share of all seconds of training.
+    """
+
+    rung: int
+    resource: int
+    expected: Expected | None
+    trials: int
+    promoted: int
+    failed: int
+    withdrawn: int
+    epochs: int
+    seconds: float
+    share: float
+
+
+def rung_records(
+    tally: Tally, expected: Sequence[Expected] | None = None, times: "Sequence[RungTimes] | None" = None
+) -> list[RungRecord]:
+    """Return a record for each rung, the lowest first.
+
+    Args:
+        tally: The study.
+        expected: How many trials are trained to each rung: ``StudyInfo.expected``.
+        times: The workers' time by rung, which knows what was lost with a worker too; by default what results and
+            failures say that they took.
+    """
+    trained = [rung.seconds for rung in tally.rungs] if times is None else [rung.trained for rung in times]
+    total = sum(trained)
+    return [
+        RungRecord(
+            rung=number,
+            resource=rung.resource,
+            expected=None if expected is None else expected[number],
+            trials=rung.trained,
+            promoted=rung.promoted,
+            failed=rung.failed,
+            withdrawn=rung.withdrawn,
+            epochs=rung.epochs,
+            seconds=seconds,
+            share=seconds / total if total > 0 else 0.0,
+        )
+        for number, (rung, seconds) in enumerate(zip(tally.rungs, trained, strict=True))
+    ]
+
+
+def rung_table(records: Sequence[RungRecord], *, unit: str) -> "Table":
+    """Return the records as a table, with their sum."""
+    knows_expected = any(record.expected is not None for record in records)
+    table = bare_table(has_footer=True)
+    failed, epochs = sum(r.failed for r in records), sum(r.epochs for r in records)
+    seconds = sum(record.seconds for record in records)
+    table.add_column(f"to {unit}", "in all", justify="right")
+    table.add_column("trials", f"{sum(r.trials for r in records):,}", justify="right")
+    if knows_expected:
+        table.add_column("expected", "", justify="right")
+    table.add_column("promoted", f"{sum(r.promoted for r in records):,}", justify="right")
+    table.add_column("failed", f"{failed:,}", justify="right")
+    table.add_column(f"{unit}s", f"{epochs:,}", justify="right")
+    table.add_column("time", seconds_text(seconds), justify="right")
+    table.add_column("share", share_text(1.0 if seconds > 0 else 0.0), justify="right")
+    for record in records:
+        row = [f"{record.resource:,}", f"{record.trials:,}"]
+        if knows_expected:
+            row.append("" if record.expected is None else record.expected.text)
+        row += [f"{record.promoted:,}", f"{record.failed:,}", f"{record.epochs:,}"]
+        row += [seconds_text(record.seconds), share_text(record.share)]
+        table.add_row(*row)
+    return table
+
+
+def time_line(tally: Tally, shares: "TimeShares | None" = None, *, unit: str) -> str:
+    """Say where the time went, on one line; how busy the workers were only where ``shares`` tells it."""
+    parts = [f"{plural(tally.arrived, 'job')}, {plural(tally.epochs, unit)} in {seconds_text(tally.wall_seconds)}"]
+    if shares is not None and shares.presence > 0:
+        parts.append(f"workers trained {share_text(shares.utilisation)} of the time they were there{_in_vain(shares)}")
+    saving = tally.saving_seconds if shares is None else shares.saving
+    if saving >= 0.005:
+        parts.append(f"saving took {seconds_text(saving)}")
+    if tally.compile_seconds:
+        of = [f"{plural(lanes, 'lane')} ({count:,} x)" for lanes, count in sorted(tally.programs.items())]
+        parts.append(f"compiling took {seconds_text(tally.compile_seconds)}, for programs of {', '.join(of)}")
+    return "; ".join(parts)
+
+
+def _in_vain(shares: TimeShares) -> str:
+    """Say how much of the workers' presence went into jobs that failed, in brackets; nothing where none did."""
+    return f" ({share_text(shares.share(shares.failed))} for jobs that failed)" if shares.failed > 0 else ""
+
+
+class RungsSection(Section):
+    """How many trials were trained to each rung, and what that took."""
+
+    name, title = "rungs", "Time by rung"
+    uses = ("tally", "timeline")
+    shows_live = True
+
+    def blocks(self) -> Iterator[html.Block]:
+        table, sentence = self._table_and_line()
+        yield html.words(f"{sentence}.")
+        yield html.figures(rungs=rungs_figure(self.study.timeline, unit=self.study.unit))
+        yield html.table(table)
+
+    def lines(self) -> "Iterator[RenderableType]":
+        table, sentence = self._table_and_line()
+        yield line("time by rung", HEADING)
+        yield indented(table)
+        yield line(sentence)
+
+    def _table_and_line(self) -> "tuple[Table, str]":
+        study = self.study
+        shares = None if study.is_live else time_shares(study.timeline)
+        times = None if study.is_live else rung_times(study.timeline)
+        table = rung_table(rung_records(study.tally, study.expected, times), unit=study.unit)
+        return table, time_line(study.tally, shares, unit=study.unit)
+
+
+def time_shares_table(timeline: Timeline) -> "Table":
+    """Return what the workers' time went into, in seconds and as a share of their presence."""
+    shares = time_shares(timeline)
+    table = bare_table(has_footer=True)
+    table.add_column("workers' time", f"{plural(shares.workers, 'worker')}, in all")
+    table.add_column("time", time_text(shares.presence), justify="right")
+    table.add_column("share", share_text(1.0 if shares.presence > 0 else 0.0), justify="right")
+    for name, look in STATES.items():
+        seconds = getattr(shares, name, 0.0)
+        if name in ("compiling", "failed", "waiting") and not seconds:
+            continue  # of no concern where nothing is compiled, or fails
+        table.add_row(look.name, time_text(seconds), share_text(shares.share(seconds)))
+    return table
+
+
+def time_findings(timeline: Timeline) -> list[str]:
+    """Say in plain sentences where the workers' time went."""
+    shares = time_shares(timeline)
+    if shares.presence <= 0:
+        return ["No worker was there for any time."]
+    sentences = []
+    if (latency := decision_latency(timeline)) is not None:
+        sentences.append(
+            f"From a report to the start of the worker's next job it took {time_text(latency.median)} "
+            f"(median), {time_text(latency.p99)} (99th percentile), over {plural(latency.decisions, 'decision')}."
+        )
+    if shares.absence > 0:
+        sentences.append(f"Places stood empty for {seconds_text(shares.absence)}, as until workers had started.")
+    if not timeline.knows_orders:
+        sentences.append("The study's orders are not known: all waiting counts as waiting for the driver.")
+    return sentences
+
+
+class TimelineSection(Section):
+    """Who trained what when, and where the workers' time went."""
+
+    name, title = "timeline", "Timeline"
+    uses = ("timeline",)
+
+    def blocks(self) -> Iterator[html.Block]:
+        timeline = self.study.timeline
+        yield html.figures(timeline=timeline_figure(timeline, unit=self.study.unit))
+        yield html.figures(utilisation=utilisation_figure(timeline))
+        yield html.table(time_shares_table(timeline))
+        yield html.words(*time_findings(timeline))

@@ -1,0 +1,113 @@
+"""What a study would have taken under other choices, as a table and in words. Predictions come from a simulation."""
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Literal
+
+from ashtune._src.core.numbers import number_text, plural, seconds_text, share_text
+from ashtune._src.figures.whatif import by_scheduler, who
+from ashtune._src.reports.tables import bare_table
+from ashtune._src.simulation.whatif import Prediction, Range
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+LITTLE = 0.005
+"""A share of guessed epochs that is not worth a sentence."""
+
+
+def whatif_table(
+    predictions: Sequence[Prediction], *, metric: str, unit: str, cores_per_worker: int | None = None
+) -> "Table":
+    """Return a line for each prediction; columns in which nothing is said are left out.
+
+    Args:
+        predictions: In the order of their lines.
+        metric: The metric's name.
+        unit: What the resource counts, in the singular.
+        cores_per_worker: Give it if the predictions differ in cost, perhaps also in scheduler. The table then shows
+            trials and core-hours in place of speed-up and efficiency, which compare times of the same work.
+    """
+    from rich.text import Text
+
+    table = bare_table(gap=1)
+    cost = {
+        "trials": lambda one: f"{one.trials:,}",
+        "core\nhours": lambda one: number_text(one.worker_hours * (cores_per_worker or 1), 3),
+    }
+    gain = {
+        "times\nfaster": lambda one: number_text(one.speed_up, 3),
+        "effi-\nciency": lambda one: share_text(one.efficiency),
+    }
+    columns: dict[str, Callable[[Prediction], str]] = {
+        **({} if cores_per_worker is None else {"scheduler": who}),
+        "workers": lambda one: f"{one.workers:,}",
+        "wall time": lambda one: seconds_text(one.wall_seconds.likely),
+        "or": lambda one: _off(one.wall_seconds),
+        **(cost if cores_per_worker is not None else gain),
+        f"{unit}s": lambda one: f"{one.epochs:,}",
+        "guessed": lambda one: share_text(one.continued) if one.continued else "",
+        f"best\n{metric}": lambda one: "none" if one.best is None else number_text(one.best.likely),
+        "or ": lambda one: "" if one.best is None else _or(one.best),
+    }
+    for name in [name for name, text in columns.items() if not any(map(text, predictions))]:
+        del columns[name]
+    for name in columns:
+        justify: Literal["left", "right"] = "left" if name == "scheduler" else "right"
+        table.add_column(name, justify=justify, no_wrap=name not in ("or", "or "), overflow="fold", vertical="bottom")
+    before = ""
+    for one in predictions:
+        if who(one) != before and cores_per_worker is None:
+            before = who(one)
+            table.add_row(Text(before, "bold", justify="left"))
+        cells = [text(one) for text in columns.values()]
+        table.add_row(*cells, style="bold" if one.is_as_recorded else "")
+    return table
+
+
+def whatif_words(predictions: Sequence[Prediction], *, unit: str) -> list[str]:
+    """Say what the table cannot: how much of it is guesswork, and where more workers stop to pay."""
+    sentences = []
+    if any(one.is_as_recorded for one in predictions):
+        sentences.append("The line in bold is the study as it was recorded.")
+    if any(_off(one.wall_seconds) or (one.best and _or(one.best)) for one in predictions):
+        sentences.append(
+            "'or' is how far it may be off, by replays with slightly other times and other plausible continuations of "
+            "curves: which of two results comes first decides what is promoted."
+        )
+    worst = max(predictions, key=lambda one: one.continued, default=None)
+    if worst is not None and worst.continued >= LITTLE:
+        sentences.append(
+            f"Up to {share_text(worst.continued)} of the {unit}s ({_named(worst)}) were never trained: those curves "
+            "stay at their last value, or in other replays go on as trials did that were trained for longer."
+        )
+    largest: dict[int, list[str]] = {}
+    for series in by_scheduler(predictions).values():
+        useful = [one.workers for one in series if one.efficiency >= 0.5]
+        if useful and useful[-1] != series[-1].workers:
+            largest.setdefault(useful[-1], []).append(who(series[0]))
+    if largest:
+        listed = "; ".join(f"{workers:,} ({', '.join(names)})" for workers, names in largest.items())
+        sentences.append(f"Largest of the numbers of workers asked for with an efficiency of at least 50 %: {listed}.")
+    return sentences
+
+
+def _named(one: Prediction) -> str:
+    return f"{who(one)} on {plural(one.workers, 'worker')}"
+
+
+def _off(span: Range) -> str:
+    """Return how far a figure may be off, in per cent: ``-2/+4 %``; nothing if that rounds to nothing."""
+    if not span.likely > 0:
+        return ""
+    low, high = (round(100 * (end / span.likely - 1)) for end in (span.low, span.high))
+    if low and high:
+        return f"{low}/+{high} %"
+    return f"{low or high:+} %" if low or high else ""
+
+
+def _or(span: Range) -> str:
+    """Return what a figure may be otherwise: ``0.98-0.99``, ``-1.2 to -0.9``; nothing if that reads the same."""
+    low, high = number_text(span.low, 3), number_text(span.high, 3)
+    if low == high:
+        return ""
+    return f"{low} to {high}" if low.startswith("-") or "e" in low + high else f"{low}-{high}"

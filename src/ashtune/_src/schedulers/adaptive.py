@@ -1,0 +1,167 @@
+"""Asynchronous halving whose first rung to judge is chosen by the study itself: ``min_resource="auto"``.
+
+Source: the rule and its constants are measured in ``docs/decisions/0028-where-trials-enter.md``.
+
+Rule 1: a trial has a free pass up to a rung that is fixed when it starts. Below that rung its losses are taken and
+nothing is decided: it goes on whatever its rank. From there on it is promoted as by ``Ash``.
+Rule 2: which rung that is follows from the trials that passed lower rungs freely and proved good higher up: how many of
+them would the lower rung have promoted? A low rung is worth its mistakes if it saves more than it loses.
+Rule 3: no clock, no random number, no number of workers, and no float: scores are compared as fractions.
+"""
+
+from collections import deque
+from fractions import Fraction
+from math import prod
+
+from ashtune._src.core.jobs import Job, Result, TrialId
+from ashtune._src.core.ladder import Ladder
+from ashtune._src.schedulers.ash import AHEAD, EXPONENT, LEAST_SHARE, MOST_DENOMINATOR, AshMachine
+from ashtune._src.schedulers.protocol import Rule, Scheduler
+
+LOWEST_SHARE = 256
+"""The lowest rung has at least this part of the top rung's resource."""
+CONTROLS = Fraction(1, 20)
+"""The part of the cost that goes to trials with a pass up to the safe rung while the others are judged below it."""
+GROWTH = 20
+"""The choice is made anew when there are a twentieth more trials."""
+PRIOR_WEIGHT = 2
+TRUSTED = Fraction(4, 5)
+"""The part of the good trials that a rung from the safe one on is believed to promote, before there is evidence."""
+ELITE = 5
+"""One in ``ELITE`` of those that reached a rung counts as good there."""
+
+
+class AdaptiveAsh(Scheduler, frozen=True, tag="adaptive"):
+    """Promote as ``Ash`` does, and choose from the results at which rung trials are first judged."""
+
+    rule = Rule.UNKNOWN  # it depends on all results before a trial started
+    takes_trials_for_alike = True
+    ranks_one_loss = True
+    default_reduction_factor = 3
+    least_share = LOWEST_SHARE
+
+    def build(self, ladder: Ladder, trials: int | None, seed: int = 0) -> "AdaptiveMachine":
+        return AdaptiveMachine(ladder, trials)
+
+
+class AdaptiveMachine(AshMachine):
+    """Gives the jobs of ``Ash`` to trials that have a free pass up to a rung."""
+
+    def __init__(self, ladder: Ladder, trials: int | None = None) -> None:
+        super().__init__(ladder, trials, ahead=AHEAD, exponent=Fraction(EXPONENT).limit_denominator(MOST_DENOMINATOR))
+        self._passes: dict[TrialId, int] = {}  # the rung up to which each trial goes on whatever its rank
+        self._losses_at: list[dict[TrialId, float]] = [{} for _ in ladder.rungs]
+        self._going_on: deque[Job] = deque()
+        self._credit = Fraction(0)  # of the controls, in resource
+        self._chosen: tuple[int, int] = (-1, 0)  # the number of trials when it was chosen, and the rung
+        self._why = ""
+
+    def next_job(self) -> Job | None:
+        """Return a trial that goes on whatever its rank, else a promotion, else a new one. Amortised O(log n)."""
+        if self._going_on:
+            return self._going_on.popleft()
+        job = super().next_job()
+        if job is not None and job.rung == 0:
+            self._passes[job.trial] = self._next_pass(job.trial)
+        return job
+
+    def record(self, result: Result) -> None:
+        super().record(result)
+        trial, rung = result.trial, result.rung
+        self._losses_at[rung][trial] = result.losses[0]
+        if rung < min(self._passes[trial], self.ladder.top) and not result.is_failure:
+            self._rungs[rung].promoted.add(trial)
+            self._going_on.append(Job(trial, rung + 1))
+
+    def withdraw(self, job: Job, *, replace: bool = True) -> None:
+        super().withdraw(job, replace=replace)
+        for losses in self._losses_at:
+            losses.pop(job.trial, None)
+
+    def lengthen(self, ladder: Ladder) -> None:
+        """Go on with a ladder that has more rungs above; the choice is made anew."""
+        self._losses_at += [{} for _ in range(len(ladder.rungs) - len(self._losses_at))]
+        self._chosen = (-1, 0)
+        super().lengthen(ladder)
+
+    def expected(self, trials: int) -> None:
+        """Nobody knows before where trials will be judged."""
+
+    def notes(self) -> str:
+        """Say where new trials are first judged, and why."""
+        return self._why
+
+    def _next_pass(self, started: int) -> int:
+        """Return the rung up to which the next trial goes freely."""
+        safe = safe_rung(self.ladder)
+        number, chosen = self._chosen
+        if number < 0 or started >= number + 1 + number // GROWTH:
+            chosen = self._choose(safe)
+            self._chosen = (started, chosen)
+        if chosen >= safe:
+            return chosen
+        is_control = self._credit > 0
+        cost = cost_of_entry(self.ladder, safe if is_control else chosen)
+        self._credit += CONTROLS * cost - (cost if is_control else 0)
+        return safe if is_control else chosen
+
+    def _choose(self, safe: int) -> int:
+        """Return the rung with the best score: the good trials that it brings to the top for a unit of resource."""
+        keeps = [self._part_kept(rung, safe) for rung in range(self.ladder.top)]
+        costs = [cost_of_entry(self.ladder, rung) for rung in range(len(self.ladder.rungs))]
+        scores = [
+            (prod(keeps[rung:], start=Fraction(1)) ** 2 / (costs[rung] * costs[max(rung, safe)]), rung)
+            for rung in range(len(self.ladder.rungs))
+        ]
+        chosen = max(scores)[1]
+        part = float(prod(keeps[chosen:safe], start=Fraction(1)))
+        rungs = self.ladder.rungs
+        self._why = f"new trials are first judged at {rungs[chosen]:,}" + (
+            f", where about {part:.0%} of those that prove good at {rungs[safe]:,} are promoted"
+            if chosen < safe
+            else ""
+        )
+        return chosen
+
+    def _part_kept(self, rung: int, safe: int) -> Fraction:
+        """Return the part of the good trials that a rung would promote, by those that it did not judge."""
+        kept = self.ladder.kept[rung]
+        believed = TRUSTED if rung >= safe else kept
+        here = self._losses_at[rung]
+        losses = sorted(loss for trial, loss in here.items() if self._passes[trial] >= rung)
+        if len(losses) * kept < 1:
+            return believed
+        bar = losses[max(1, _nearest(len(losses) * kept)) - 1]
+        kept_weight, weight = PRIOR_WEIGHT * believed, Fraction(PRIOR_WEIGHT)
+        for above in {*range(rung + 2, self.ladder.top), self.ladder.top}:
+            reached = sorted(
+                (loss, trial) for trial, loss in self._losses_at[above].items() if self._passes[trial] > rung
+            )
+            number = len(reached)
+            good = max(1, _nearest(Fraction(number, ELITE)))
+            if number == 0 or (number < 2 and above < self.ladder.top):
+                continue
+            importance = Fraction(1, 2 ** (self.ladder.top - above))
+            kept_weight += importance * sum(here[trial] <= bar for _, trial in reached[:good])
+            weight += importance * good
+        return kept_weight / weight
+
+
+def safe_rung(ladder: Ladder) -> int:
+    """Return the lowest rung of at least a ninth of the top one, rounded: it is right often enough on any curves."""
+    top = ladder.rungs[-1]
+    return next(rung for rung, low in enumerate(ladder.rungs) if (2 * low + 1) * LEAST_SHARE >= 2 * top)
+
+
+def cost_of_entry(ladder: Ladder, entry: int) -> Fraction:
+    """Return the resource that a trial takes that is first judged at a rung, with its part of the promotions after."""
+    cost, part = Fraction(ladder.rungs[entry]), Fraction(1)
+    for rung in range(entry, ladder.top):
+        part *= ladder.kept[rung]
+        cost += (ladder.rungs[rung + 1] - ladder.rungs[rung]) * part
+    return cost
+
+
+def _nearest(number: Fraction) -> int:
+    """Return the nearest whole number, the larger of two."""
+    return int(number + Fraction(1, 2))

@@ -1,0 +1,144 @@
+"""Hyperband: brackets that differ in how early they discard, in case early results say little.
+
+Source: Li, Jamieson, DeSalvo, Rostamizadeh, Talwalkar, *Hyperband*, JMLR 18, 2018, https://arxiv.org/abs/1603.06560,
+Algorithm 1: bracket ``s`` starts ``ceil((s_max + 1) / (s + 1) * eta ** s)`` trials, ``s`` rungs below the top one.
+The asynchronous form draws the bracket of each trial in those proportions, as Syne Tune does, and its brackets share
+their rungs (Li et al., https://arxiv.org/abs/1810.05934, section 3.2, run the brackets of ASHA one after another).
+
+Rule: the brackets are those of the ladder that a study began with; rungs added above make each of them longer.
+"""
+
+import math
+from bisect import bisect_right
+from fractions import Fraction
+from itertools import accumulate, pairwise
+from operator import mul
+from typing import Annotated
+
+from msgspec import Meta
+
+from ashtune._src.core.jobs import TrialId
+from ashtune._src.core.ladder import Ladder
+from ashtune._src.core.mixing import mix
+from ashtune._src.schedulers.ash import AshMachine
+from ashtune._src.schedulers.brackets import Bracket, BracketsMachine
+from ashtune._src.schedulers.protocol import Rule, Scheduler
+
+
+def hyperband_brackets(ladder: Ladder, brackets: int | None = None) -> list[Bracket]:
+    """Return the brackets of one round, the one that enters at the lowest rung first.
+
+    Args:
+        ladder: The rungs.
+        brackets: How many, those that enter lowest; all by default, one for each rung.
+
+    Example:
+        >>> [bracket.trials for bracket in hyperband_brackets(Ladder(1, 81, 3))]
+        [81, 34, 15, 8, 5]
+    """
+    rungs = len(ladder.rungs)
+    to_the_top = list(accumulate(reversed(ladder.kept), mul, initial=Fraction(1)))[::-1]
+    return [
+        Bracket(entry, math.ceil(Fraction(rungs, rungs - entry) / to_the_top[entry]))
+        for entry in range(min(brackets or rungs, rungs))
+    ]
+
+
+MOST_COUNTED = 100_000
+
+
+class Hyperband(Scheduler, frozen=True):
+    """Synchronous brackets, one after another and as many at a time as there is work for.
+
+    Args:
+        brackets: How many in a round, those that enter lowest; all by default, one for each rung.
+
+    Raises:
+        SettingsError: If there would be no bracket.
+
+    Example:
+        >>> def train(trial):
+        ...     for epoch in trial.epochs():
+        ...         trial.report(loss=trial["x"] / epoch)
+        >>> study = tune(
+        ...     train, {"x": (0.0, 1.0)}, metric="loss", mode="min", trials=11, max_resource=4,
+        ...     scheduler=Hyperband(brackets=2), quiet=True,
+        ... )
+        >>> len(study.trials), study.best.resource
+        (11, 4)
+    """
+
+    rule = Rule.WHEN_PROMOTED
+
+    brackets: Annotated[int, Meta(ge=1)] | None = None
+
+    def build(self, ladder: Ladder, trials: int | None, seed: int = 0) -> BracketsMachine:
+        return BracketsMachine(ladder, hyperband_brackets(ladder, self.brackets), trials)
+
+
+class AsyncHyperband(Scheduler, frozen=True, tag="async_hyperband"):
+    """Asynchronous halving whose trials enter at different rungs, in the proportions of Hyperband's brackets.
+
+    Args:
+        brackets: How many, those that enter lowest; all by default, one for each rung.
+
+    Raises:
+        SettingsError: If there would be no bracket.
+
+    Example:
+        >>> def train(trial):
+        ...     for epoch in trial.epochs():
+        ...         trial.report(loss=trial["x"] / epoch)
+        >>> study = tune(
+        ...     train, {"x": (0.0, 1.0)}, metric="loss", mode="min", trials=8, max_resource=4,
+        ...     scheduler=AsyncHyperband(brackets=2), quiet=True,
+        ... )
+        >>> {trial.resource for trial in study.trials} <= {1, 3, 4}
+        True
+    """
+
+    default_reduction_factor = 3
+
+    brackets: Annotated[int, Meta(ge=1)] | None = None
+
+    def build(self, ladder: Ladder, trials: int | None, seed: int = 0) -> "AsyncHyperbandMachine":
+        """Return a new machine; the seed decides at which rung each trial enters."""
+        return AsyncHyperbandMachine(ladder, hyperband_brackets(ladder, self.brackets), trials, seed)
+
+
+class AsyncHyperbandMachine(AshMachine):
+    """Gives the jobs of ``Ash`` to trials that enter at the rung drawn for them."""
+
+    def __init__(self, ladder: Ladder, brackets: list[Bracket], trials: int | None, seed: int) -> None:
+        super().__init__(ladder, trials)
+        self._enters_above = True
+        self._ends = list(accumulate(bracket.trials for bracket in brackets))
+        self._seed = seed
+        self._counted = (0, [0])
+
+    def entry(self, trial: TrialId) -> int:
+        return bisect_right(self._ends, mix(self._seed, trial) * self._ends[-1] >> 64)
+
+    def entering(self, trials: int) -> list[int]:
+        """Return how many of the first ``trials`` trials enter at each rung. O(trials) for another number of them.
+
+        Of more than ``MOST_COUNTED`` trials it is their expected number.
+        """
+        if self._counted[0] != trials:
+            counts = [0] * len(self._ends)
+            for trial in range(trials if trials <= MOST_COUNTED else 0):
+                counts[self.entry(TrialId(trial))] += 1
+            if trials > MOST_COUNTED:
+                ends = [trials * end // self._ends[-1] for end in self._ends]
+                counts = [end - before for before, end in pairwise([0, *ends])]
+            self._counted = (trials, counts)
+        counts = self._counted[1]
+        return counts + [0] * (len(self.ladder.rungs) - len(counts))
+
+    def expected(self, trials: int) -> list[int]:
+        """Return the quota of each rung and those that enter there; false promotions come on top."""
+        counts, from_below = [], 0
+        for rung, entering in enumerate(self.entering(trials)):
+            counts.append(from_below + entering)
+            from_below = self.quota_rule(rung).of(counts[-1]) if rung < self.ladder.top else 0
+        return counts

@@ -1,0 +1,176 @@
+"""Progressive asynchronous halving: the top rung is raised only while the order of the best trials is not settled.
+
+Source: Bohdal, Balles, Wistuba, Ermis, Archambeau, Zappella, *PASHA: Efficient HPO and NAS with Progressive Resource
+Allocation*, ICLR 2023, https://arxiv.org/abs/2207.06940. It begins with two rungs. The trials at the top one are ranked
+there and at the rung below. Two trials whose losses below differ by at most ``epsilon`` count as equal (soft ranking).
+If a trial is not where it, or one equal to it, was below, the next rung opens.
+
+``epsilon`` is the noise of the curves: of two trials whose order changed and changed back the difference at the top
+rung says how little an order means. It is the 90th percentile of these differences, and stays where there are none.
+
+Rule 1: a curve is what a trial has reported: of a training function that reports at each epoch the whole curve, of one
+that reports at its rungs only these losses; then no order can have changed back before there are three rungs. The paper
+has a loss for each epoch.
+Rule 2: the orders are compared when a result arrives at the top rung that is open, as nothing else can change them but
+a trial that is withdrawn. The noise is that of the first 256 trials at the rung, as many as the paper's studies have,
+since pairs are many. The percentile is a difference that occurred (the nearest rank), so that nothing is rounded.
+Rule 3: failures take no part, since nobody chooses among them. Trials with equal losses at the top rung may stand in
+either order.
+"""
+
+import math
+from bisect import insort
+from itertools import combinations, islice
+from typing import Annotated
+
+from msgspec import Meta
+
+from ashtune._src.core.jobs import Job, Result, TrialId
+from ashtune._src.core.ladder import Ladder
+from ashtune._src.schedulers.ash import AshMachine
+from ashtune._src.schedulers.protocol import Scheduler
+from ashtune._src.schedulers.ranking import Ranking
+
+PERCENTILE = 90
+MOST_PAIRED = 256
+
+
+class Pasha(Scheduler, frozen=True):
+    """Promote as ``Ash`` does, up to a rung that rises while the order of the trials still changes there.
+
+    A study trains its trials only until they can be told apart: train the best one on.
+
+    Args:
+        epsilon: The difference of losses up to which two trials count as equal; by default it follows from the curves.
+
+    Raises:
+        SettingsError: If ``epsilon`` is negative or not finite.
+
+    Example:
+        >>> def train(trial):
+        ...     for epoch in trial.epochs():
+        ...         trial.report(loss=trial["x"] / epoch)
+        >>> study = tune(
+        ...     train, {"x": (0.0, 1.0)}, metric="loss", mode="min", trials=30, max_resource=27,
+        ...     scheduler=Pasha(), quiet=True,
+        ... )
+        >>> study.best.resource
+        3
+    """
+
+    ranks_one_loss = True
+    default_reduction_factor = 3
+
+    epsilon: Annotated[float, Meta(ge=0, le=1e308)] | None = None
+
+    def build(self, ladder: Ladder, trials: int | None, seed: int = 0) -> "PashaMachine":
+        return PashaMachine(ladder, trials, self.epsilon)
+
+
+class PashaMachine(AshMachine):
+    """Gives the jobs of ``Ash`` up to the rung that is open."""
+
+    reads_curves = True
+
+    def __init__(self, ladder: Ladder, trials: int | None = None, epsilon: float | None = None) -> None:
+        super().__init__(ladder, trials)
+        self._open = min(1, ladder.top)  # the highest rung to which trials are promoted
+        self._is_estimated = epsilon is None
+        self._epsilon = epsilon or 0.0
+        self._losses_at: list[dict[TrialId, float]] = [{} for _ in ladder.rungs]  # failures are left out
+        self._curves: dict[TrialId, dict[int, float]] = {}  # of each trial: resource -> loss
+        self._differences: list[float] | None = None  # at the open rung, sorted; None: to be found anew
+        self._why = "no order of trials has changed yet"
+
+    def record(self, result: Result) -> None:
+        """Take in a result. O(log n), and at the rung that is open O(m log m) with ``m`` trials there."""
+        super().record(result)
+        trial, rung, loss = result.trial, result.rung, result.losses[0]
+        reports = [*result.curve, (self.ladder.rungs[rung], loss)]
+        self._curves.setdefault(trial, {}).update(report for report in reports if report[1] < math.inf)
+        if result.is_failure:
+            return
+        self._losses_at[rung][trial] = loss
+        if rung == self._open < self.ladder.top:
+            self._look_at_the_orders(trial)
+
+    def _promoted(self, rung: Ranking) -> TrialId | None:
+        """Return the next promotion of a rung, unless it would lead above the one that is open."""
+        is_closed_above = self._open < self.ladder.top and rung is self._rungs[self._open]
+        return None if is_closed_above else rung.promote()
+
+    def withdraw(self, job: Job, *, replace: bool = True) -> None:
+        super().withdraw(job, replace=replace)
+        for losses in self._losses_at:
+            losses.pop(job.trial, None)
+        self._curves.pop(job.trial, None)
+        self._differences = None
+
+    def lengthen(self, ladder: Ladder) -> None:
+        """Go on with a ladder that has more rungs above; they open as all others do."""
+        super().lengthen(ladder)
+        self._losses_at += [{} for _ in range(len(ladder.rungs) - len(self._losses_at))]
+        self._open = max(self._open, min(1, ladder.top))
+        self._differences = None
+
+    def promotes_at_once(self, rung: int) -> bool:
+        """Return whether a rung's trials go on from the beginning: those of the lowest one do."""
+        return rung == 0
+
+    def expected(self, trials: int) -> None:
+        """Nobody knows before how many rungs will open."""
+
+    def notes(self) -> str:
+        """Say how far trials are trained, and why."""
+        rungs = self.ladder.rungs
+        noise = f"; differences up to {self._epsilon:.3g} count as none" if self._epsilon else ""
+        return f"trials are trained up to {rungs[self._open]:,} of {rungs[-1]:,}: {self._why}{noise}"
+
+    def _look_at_the_orders(self, arrived: TrialId) -> None:
+        """Open the next rung if the orders at the two highest ones differ, now that a trial has arrived."""
+        if self._is_estimated:
+            self._estimate(arrived)
+        if self._is_settled():
+            return
+        rungs = self.ladder.rungs
+        self._why = f"the order at {rungs[self._open]:,} was not that at {rungs[self._open - 1]:,}"
+        self._open += 1
+        self._highest = max(self._highest, self._open - 1)
+        self._differences = None
+
+    def _is_settled(self) -> bool:
+        """Say whether each trial is where it, or one equal to it, was at the rung below."""
+        here, below = self._losses_at[self._open], self._losses_at[self._open - 1]
+        order = sorted((loss, below[trial], trial) for trial, loss in here.items())
+        before = sorted(below[trial] for trial in here)
+        return all(abs(was - there) <= self._epsilon for (_, was, _), there in zip(order, before, strict=True))
+
+    def _estimate(self, arrived: TrialId) -> None:
+        """Find the noise anew, if any order has changed back."""
+        here = self._losses_at[self._open]
+        if self._differences is None:
+            self._differences, pairs = [], list(combinations(islice(here, MOST_PAIRED), 2))
+        elif len(here) <= MOST_PAIRED:
+            pairs = [(trial, arrived) for trial in here if trial != arrived]
+        else:
+            return
+        for one, other in pairs:
+            if _changed_back(self._curves[one], self._curves[other], self.ladder.rungs[self._open]):
+                insort(self._differences, abs(here[one] - here[other]))
+        if self._differences:
+            nearest_rank = -(-PERCENTILE * len(self._differences) // 100)
+            self._epsilon = self._differences[nearest_rank - 1]
+
+
+def _changed_back(one: dict[int, float], other: dict[int, float], last: int) -> bool:
+    """Say whether the better of two curves at ``last`` was the worse one before, and the better one before that."""
+    if one[last] == other[last]:
+        return False
+    is_better, was_worse = one[last] < other[last], False
+    for resource in sorted(one.keys() & other.keys(), reverse=True):
+        if resource < last and one[resource] != other[resource]:
+            if (one[resource] < other[resource]) != is_better:
+                was_worse = True
+            elif was_worse:
+                return True
+    return False

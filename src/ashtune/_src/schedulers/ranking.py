@@ -1,0 +1,259 @@
+"""The ranking of one rung, and its quota, which says how many of the trials there may go on.
+
+Source: Li et al., MLSys 2020, https://arxiv.org/abs/1810.05934, Algorithm 2: of the ``n`` trials
+that arrived in a rung, promoted ones included, the best ``floor(n / reduction_factor)`` may go on. The two changes of
+the quota, one result counted in advance and a slower growth, are measured in
+``docs/decisions/0028-where-trials-enter.md``.
+Several losses and constraints: ``core/order.py``, as Schmucker, Donini, Zafar, Salinas, Archambeau, *Multi-objective
+Asynchronous Successive Halving*, 2021, https://arxiv.org/abs/2106.12639, rank a rung.
+
+Rule 1: ranks compare (loss, trial), so ties go to the earlier trial, also those in one front with equal distances.
+Rule 2: failures (a loss of inf) count in ``n``, rank last and are never promoted.
+Rule 3: results that violate the constraints equally are ranked among themselves as feasible ones are.
+Rule 4: a quota is computed without logarithm or float, so that a study is replayed with the same quotas on any machine.
+Cost: with one loss (:class:`OneLoss`) O(log n) an arrival or a promotion, and O(n log n) to withdraw a trial, which is
+rare; with constraints as well, as violation and loss are one number. With several losses (:class:`ManyLosses`) a
+promotion that follows an arrival costs O(n log n) for two, and O(m n^2) at worst for ``m``.
+"""
+
+import math
+import sys
+from bisect import insort
+from fractions import Fraction
+from heapq import heappop, heappush
+from itertools import islice
+from typing import Any, TypeAlias
+
+from ashtune._src.core.jobs import Key, Result, TrialId, as_one
+from ashtune._src.core.order import in_order
+
+Entry = tuple[float, TrialId]
+
+_BEFORE_ALL: Entry = (-math.inf, TrialId(-1))
+_AFTER_ALL: Entry = (math.inf, TrialId(sys.maxsize))
+_NEAR = 16
+_WIDEST = 64
+
+
+class QuotaRule:
+    """From the number of results of a rung to its quota.
+
+    With ``N = n + ahead`` and the reduction factor ``f = 1 / kept`` it is the largest whole number that is at most
+    ``N / f`` and at most ``f (N / f^2)^exponent``: the same from the start if the exponent is 1, and from ``f^2``
+    results on less if it is smaller.
+
+    Args:
+        kept: The fraction that goes on, between 0 and 1.
+        ahead: How many results are counted before they are there: 0, or 1, so that the best goes on earlier.
+        exponent: From 1/2 to 1; of a small denominator, as whole numbers are raised to it.
+    """
+
+    __slots__ = ("_part", "_power", "_root", "_whole", "ahead", "exponent", "kept")
+
+    def __init__(self, kept: Fraction, ahead: int = 0, exponent: Fraction = Fraction(1)) -> None:
+        self.kept, self.ahead, self.exponent = kept, ahead, exponent
+        # A scheduler asks at every growth of a quota, and fractions are slow.
+        self._part, self._whole = kept.numerator, kept.denominator
+        self._power, self._root = exponent.numerator, exponent.denominator
+
+    def of(self, arrived: int) -> int:
+        """Return the quota of a number of results."""
+        counted, power, root = arrived + self.ahead, self._power, self._root
+        quota = counted * self._part // self._whole
+        if power == root:
+            return quota
+        weight = 2 * power - root
+        return min(quota, _root(counted**power * self._part**weight // self._whole**weight, root))
+
+    def grows_at(self, quota: int) -> int:
+        """Return the number of results with which the quota is larger than ``quota``."""
+        part, whole, power, root = self._part, self._whole, self._power, self._root
+        counted = -(-(quota + 1) * whole // part)
+        if power != root:
+            weight = 2 * power - root
+            counted = max(counted, _root(-(-((quota + 1) ** root) * whole**weight // part**weight) - 1, power) + 1)
+        return counted - self.ahead
+
+
+def _root(number: int, degree: int) -> int:
+    """Return the whole part of a root. Newton's steps from above, each of whole numbers."""
+    if number < 2:
+        return number
+    root = 1 << -(-number.bit_length() // degree)
+    while (lower := ((degree - 1) * root + number // root ** (degree - 1)) // degree) < root:
+        root = lower
+    return root
+
+
+class OneLoss:
+    """The trials that arrived in a rung: the best ``quota`` of them, and the rest.
+
+    Only the ranks near the quota matter: they are a short sorted list, the window. Those better
+    and those worse lie in two heaps, which the window draws on when the quota comes near its end;
+    most arrivals are far from the quota and cost O(1). Two sentinels, before and after all others,
+    take part in the ranking, so the entry of rank ``quota`` (from 1; 0 is the sentinel) always exists.
+    """
+
+    __slots__ = (
+        "_better",
+        "_grows_at",
+        "_next_growth",
+        "_window",
+        "_worse",
+        "arrived",
+        "candidates",
+        "promoted",
+        "quota",
+        "rule",
+    )
+
+    def __init__(self, rule: QuotaRule) -> None:
+        self.rule = rule
+        self._next_growth = rule.grows_at
+        self.arrived: list[Any] = []
+        self.promoted: set[TrialId] = set()
+        self.candidates: list[Any] = []
+        """A heap of those that came within the quota. Some may have been promoted, or pushed out again."""
+        self._rank()
+
+    def _rank(self) -> None:
+        """Rank what has arrived from the beginning."""
+        ranked = sorted(self.arrived)
+        self.quota = self.rule.of(len(ranked))
+        self._grows_at = self._next_growth(self.quota)
+        self.candidates[:] = [entry for entry in ranked[: self.quota] if entry[0] < math.inf]
+        self._better: list[tuple[float, int]] = []  # negated entries: a heap with the worst first
+        self._worse: list[Entry] = []
+        self._window = [_BEFORE_ALL, *ranked, _AFTER_ALL]
+        self._centre()
+
+    def _centre(self) -> None:
+        """Let the window end ``_NEAR`` ranks before and after the quota, or where there are no more."""
+        window, better, worse = self._window, self._better, self._worse
+        missing = _NEAR - (self.quota - len(better))
+        drawn = [heappop(better) for _ in range(min(missing, len(better)))]
+        window[:0] = [(-loss, TrialId(-trial)) for loss, trial in reversed(drawn)]
+        cut = self.quota - len(better)
+        while len(window) - cut < _NEAR and worse:
+            window.append(heappop(worse))
+        for entry in window[cut + _NEAR :]:
+            heappush(worse, entry)
+        del window[cut + _NEAR :]
+        for loss, trial in reversed(window[: max(cut - _NEAR, 0)]):
+            heappush(better, (-loss, -trial))
+        del window[: max(cut - _NEAR, 0)]
+
+    def add(self, entry: Entry) -> None:
+        """Take in a trial that was trained to this rung."""
+        arrived, window = self.arrived, self._window
+        arrived.append(entry)
+        if entry > window[-1]:
+            heappush(self._worse, entry)
+        elif entry < window[0]:
+            heappush(self._better, (-entry[0], -entry[1]))
+        else:
+            insort(window, entry)
+        grows = len(arrived) == self._grows_at  # by one, as the fraction kept is below 1
+        if grows:
+            self.quota = quota = self.quota + 1
+            self._grows_at = self._next_growth(quota)
+        cut = self.quota - len(self._better)
+        if not 0 <= cut < len(window) <= _WIDEST:
+            self._centre()
+            cut = self.quota - len(self._better)
+        last = window[cut]
+        if entry > last:
+            if not grows:
+                return
+            entry = last
+        if entry[0] < math.inf:
+            heappush(self.candidates, entry)
+
+    def promote(self) -> TrialId | None:
+        """Return the best trial within the quota that has not been promoted; it is now."""
+        while self.candidates:
+            entry = heappop(self.candidates)
+            trial: TrialId = entry[1]
+            if trial not in self.promoted and self.is_within_quota(entry):
+                self.promoted.add(trial)
+                return trial
+        return None
+
+    def is_within_quota(self, entry: Entry) -> bool:
+        """Say whether an entry of this rung is among its best ``quota``."""
+        is_within: bool = entry <= self._window[self.quota - len(self._better)]
+        return is_within
+
+    def remove(self, trial: TrialId) -> None:
+        """Forget a trial that was withdrawn, as if it had never arrived."""
+        self.arrived = [entry for entry in self.arrived if entry[1] != trial]
+        self.promoted.discard(trial)
+        self._rank()
+
+
+class ManyLosses:
+    """The ranking of a rung by several losses, with the methods of :class:`OneLoss`; entries are (key, trial)."""
+
+    def __init__(self, rule: QuotaRule) -> None:
+        self.rule = rule
+        self.arrived: list[Any] = []
+        self.promoted: set[TrialId] = set()
+        self.candidates: list[Any] = []
+        """Not empty while somebody may be promotable."""
+        self._best: set[TrialId] | None = None
+        self._in_order: list[TrialId] = []
+
+    @property
+    def quota(self) -> int:
+        """How many of those that arrived may go on."""
+        return self.rule.of(len(self.arrived))
+
+    def add(self, entry: tuple[Key, TrialId]) -> None:
+        """Take in a trial that was trained to this rung. O(1)."""
+        self.arrived.append(entry)
+        self.candidates = [entry]
+        self._best = None
+
+    def promote(self) -> TrialId | None:
+        """Return the best trial within the quota that has not been promoted; it is now."""
+        self._rank()
+        for trial in self._in_order:
+            if trial not in self.promoted:
+                self.promoted.add(trial)
+                return trial
+        self.candidates = []
+        return None
+
+    def is_within_quota(self, entry: tuple[Key, TrialId]) -> bool:
+        """Say whether an entry of this rung is among its best ``quota``."""
+        return entry[1] in self._rank()
+
+    def remove(self, trial: TrialId) -> None:
+        """Forget a trial that was withdrawn, as if it had never arrived."""
+        self.arrived = [entry for entry in self.arrived if entry[1] != trial]
+        self.promoted.discard(trial)
+        self.candidates = self.arrived[:1]
+        self._best = None
+
+    def _rank(self) -> set[TrialId]:
+        if self._best is None:
+            best = list(islice(in_order(self.arrived), self.quota))
+            self._best = {trial for _, trial in best}
+            self._in_order = [trial for key, trial in best if max(key) < math.inf]
+        return self._best
+
+
+def entry_of(result: Result) -> Any:
+    """Return a result as its ranking takes it."""
+    losses = result.losses
+    if len(losses) > 1:
+        return result.key, result.trial
+    return as_one(result.violation, losses[0]), result.trial
+
+
+Ranking: TypeAlias = OneLoss | ManyLosses
+
+
+def ranking_by(losses: int) -> type[Ranking]:
+    """Return the class that ranks a rung by this number of losses."""
+    return OneLoss if losses == 1 else ManyLosses

@@ -1,0 +1,85 @@
+"""The schedulers that can be named, and what a reader of a study asks its scheduler, installed or not."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from ashtune._src.core.errors import SettingsError
+from ashtune._src.core.jobs import TrialId
+from ashtune._src.core.ladder import Ladder
+from ashtune._src.core.parts import Registry, as_text
+from ashtune._src.core.plaintext import error_line
+from ashtune._src.schedulers.adaptive import AdaptiveAsh
+from ashtune._src.schedulers.ash import Ash
+from ashtune._src.schedulers.brackets import SuccessiveHalving
+from ashtune._src.schedulers.full import FullTraining
+from ashtune._src.schedulers.hyperband import AsyncHyperband, Hyperband
+from ashtune._src.schedulers.pasha import Pasha
+from ashtune._src.schedulers.protocol import Machine, Rule, Scheduler
+from ashtune._src.schedulers.ranking import QuotaRule
+from ashtune._src.schedulers.stopping import StoppingAsh
+
+SCHEDULERS: Registry[Scheduler] = Registry(
+    "scheduler",
+    Scheduler,
+    (Ash, AdaptiveAsh, Pasha, StoppingAsh, SuccessiveHalving, Hyperband, AsyncHyperband, FullTraining),
+    group="ashtune.schedulers",
+)
+
+
+class SchedulerView(msgspec.Struct, frozen=True):
+    """The name of a scheduler, its rule, and a machine to be asked; of one that is ``missing``, why, in one line."""
+
+    name: str
+    rule: Rule = Rule.UNKNOWN
+    machine: Machine | None = None
+    missing: str = ""
+
+    def quota_rule(self, ladder: Ladder, rung: int) -> QuotaRule:
+        """Return how many of the trials of a rung may go on; where nobody knows, the fraction that a ladder keeps."""
+        return QuotaRule(ladder.kept[rung]) if self.machine is None else self.machine.quota_rule(rung)
+
+    def promotes_at_once(self, rung: int) -> bool:
+        """Return whether a trial of a rung goes on as soon as it is within the quota; no where nobody knows."""
+        return self.machine is not None and self.machine.promotes_at_once(rung)
+
+    def entry(self, trial: TrialId) -> int:
+        """Return the rung at which a trial enters; the lowest where nobody knows."""
+        return 0 if self.machine is None else self.machine.entry(trial)
+
+    def bracket(self, trial: TrialId) -> int:
+        return 0 if self.machine is None else self.machine.bracket(trial)
+
+    def expected(self, trials: int) -> Sequence[int] | None:
+        """Return how many of ``trials`` trials should be trained to each rung; None where nobody knows."""
+        return None if self.machine is None else self.machine.expected(trials)
+
+    def entering(self, trials: int) -> Sequence[int] | None:
+        """Return how many of the first ``trials`` trials enter at each rung; None where nobody knows."""
+        return None if self.machine is None else self.machine.entering(trials)
+
+
+def view_of(record: dict[str, Any], first: Ladder, now: Ladder, seed: int) -> SchedulerView:
+    """Return what can be asked of the scheduler of a study.
+
+    Args:
+        record: As the settings of the study hold it.
+        first: The ladder that the study began with.
+        now: The ladder in force.
+        seed: The study's.
+
+    Raises:
+        SettingsError: If the record names none, or its options do not fit.
+    """
+    name, scheduler = as_text(record), SCHEDULERS.part_or_reason(record)
+    if isinstance(scheduler, str):
+        return SchedulerView(name, missing=scheduler)
+    try:
+        machine = scheduler.build(first, 0, seed)
+        machine.lengthen(now)
+    except SettingsError:
+        raise
+    except Exception as error:  # noqa: BLE001 - of a scheduler of another package
+        return SchedulerView(name, missing=f"the scheduler {name} fails: {error_line(error)}")
+    return SchedulerView(name, scheduler.rule, machine)

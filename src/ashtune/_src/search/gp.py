@@ -1,0 +1,405 @@
+"""Search by a Gaussian process over all rungs: where is the loss of a full training lowest, for the time it takes?
+
+Rule 1: pure in the seed, the trial's number, what was observed before and, with proposals made ahead, those of them
+that have not started: no clock, no state of a generator.
+Rule 2: one process over all rungs, with the resource as a further input, asked for the top one. A model of the lowest
+rung alone chooses what starts fast.
+Rule 3: where trials train that have no result yet, the process is given values drawn for all of them together, some
+times over, so that the next proposal does not fall beside them (Snoek, Larochelle, Adams, NeurIPS 2012, section 3.2).
+Rule 4: the expected improvement is divided by the root of the seconds that a trial takes, as a second process predicts
+them. A model without a price chooses the dearest configurations, and did worse than random search on real trainings.
+Rule 5: several losses become one, with other weights for each trial (``scalarisation.py``).
+Rule 6: the first ten trials and a tenth of all others are random. A configuration with results from before the study
+takes the place of one of the ten, and is not proposed.
+Rule 7: lengths, scale and noise are fitted anew when the results have grown by an eighth, and after sixteen at the
+latest; the results themselves count at once. A fit takes four fifths of a proposal's time. With several losses, whose
+weights differ from trial to trial, it is made for each proposal.
+
+What was measured, and which constants made no difference, is in ``docs/decisions/0030-a-search-that-learns.md``.
+"""
+
+import math
+from collections import deque
+from collections.abc import Mapping, Sequence
+from heapq import nlargest
+from itertools import islice
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+
+from msgspec import Meta
+
+from ashtune._src.core.jobs import Job, Key, Result, TrialId
+from ashtune._src.core.order import ranked
+from ashtune._src.search.mutation import Mutation, take_steps
+from ashtune._src.search.origins import results_text
+from ashtune._src.search.protocol import Design, Proposal, Proposer, Search
+from ashtune._src.search.random import Random
+from ashtune._src.search.scalarisation import clip_outliers, scalarise, weights_for
+from ashtune._src.space.space import Space
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from ashtune._src.search.gaussian_process import GaussianProcess, Kernel
+
+    Array = NDArray[np.float64]
+
+FEWEST_RESULTS = 3
+MOST_BEST, MOST_NEWEST = 40, 40
+"""How many trials the process sees, if more than both together have results."""
+REFITS, LATEST_REFIT = 8, 16
+"""The kernels are fitted anew after a part of the results so far, one in eight, and after 16 more at the latest."""
+DRAWS = 16
+DIGITS = 9
+"""Of the coordinates of a point: the way through the configuration changes their last bits."""
+MOST_PRICE = 4.0
+BELIEF = 1.0
+"""The expected improvement is multiplied by the density of the priors to the power of this divided by the results."""
+CANDIDATES, CENTRES, TRIAL_CENTRES, ROUNDS, STEPS, STEP = 512, 6, 2, 4, 128, 0.2
+"""A search scores random points, then steps from the best of them and of the trials, each time half as long."""
+
+
+class GP(Search, frozen=True):
+    """Configurations that a Gaussian process expects to improve on the best, for the time that they take.
+
+    Args:
+        first: How many of the first trials are random; configurations with results from before the study count as such.
+        random_share: Part of the later trials that is random.
+        ahead: How many proposals are made ahead where trials may no longer wait for them. With 0 each trial waits for
+            its own, some 20 ms, however long the others have waited.
+        price: How much the seconds of a trial count: the expected improvement is divided by them to this power. With 0
+            they do not count; with ``ahead=0`` on one worker, a study is then the same when it is run again.
+
+    Raises:
+        SettingsError: If an option is out of its range.
+
+    Example:
+        >>> GP(first=20).has_proposer
+        True
+    """
+
+    design_origin = "random"
+    is_apart = True
+
+    first: Annotated[int, Meta(ge=1)] = 10
+    random_share: Annotated[float, Meta(ge=0, le=1)] = 0.1
+    ahead: Annotated[int, Meta(ge=0)] = 2
+    price: Annotated[float, Meta(ge=0, le=MOST_PRICE)] = 0.5
+
+    def build(self, space: Space, seed: int) -> Design:
+        """Return random draws, for the trials without a proposal."""
+        return Random().build(space, seed)
+
+    def stand_in(self, space: Space, seed: int) -> Proposer:
+        """Return what proposes while no proposal is ready: half of those trials are a mutation of the best."""
+        return Mutation(random_share=0.5, first=self.first).proposer(space, seed, 1)
+
+    @property
+    def most_ahead(self) -> int:
+        """Two by default, since proposals that are made early know less."""
+        return self.ahead
+
+    @property
+    def first_proposed(self) -> int:
+        return self.first
+
+    def proposer(self, space: Space, seed: int, max_resource: int) -> Proposer:
+        return GPProposer(self, space, seed, max_resource)
+
+
+class GPProposer(Proposer):
+    """Proposes where the expected improvement is largest for the time.
+
+    Attributes:
+        options: What was given.
+        seed: The study's.
+        points: Of all trials in the unit cube, 0.5 where a hyperparameter is inactive.
+        losses: Of each trial with a result, by resource; of several losses, or under constraints, their key.
+        paces: The logarithm of the seconds that a unit of resource took, in a trial's first job.
+        running: The trials that train and have no result yet.
+        proposed: Points that were proposed and have not started.
+        known: The numbers of the configurations with results from before the study, which are below 0.
+    """
+
+    def __init__(self, options: GP, space: Space, seed: int, max_resource: int) -> None:
+        self.options = options
+        self.space = space
+        self.seed = seed
+        self._top = max_resource
+        self.points: dict[TrialId, tuple[float, ...]] = {}
+        self._tried: set[tuple[float, ...]] = set()  # the same points, to look one up
+        self.losses: dict[TrialId, dict[int, Any]] = {}
+        self.paces: dict[TrialId, float] = {}
+        self.running: set[TrialId] = set()
+        self.known: set[TrialId] = set()
+        self.proposed: deque[tuple[float, ...]] = deque(maxlen=max(1, options.ahead))
+        self.is_category = [column.is_category for column in space.columns.values()]
+        self._results, self._refit_at = 0, FEWEST_RESULTS
+        self._fitted_to: _ShownResults | None = None
+        self._kernels: _Kernels | None = None  # of it, once they are asked for
+
+    def started(self, job: Job, configuration: Mapping[str, object]) -> None:
+        if job.trial not in self.losses:
+            self.running.add(job.trial)
+        self._place(job.trial, configuration)
+        if self.points[job.trial] in self.proposed:
+            self.proposed.remove(self.points[job.trial])
+
+    def observe(self, result: Result, configuration: Mapping[str, object]) -> None:
+        self._note(result, configuration)
+        self._results += 1
+        if self._results >= self._refit_at:
+            self._refit_at = self._results + min(max(1, self._results // REFITS), LATEST_REFIT)
+            self._fitted_to, self._kernels = _ShownResults.of(self), None
+
+    def know(self, result: Result, configuration: Mapping[str, object]) -> None:
+        self.known.add(result.trial)
+        self.observe(result, configuration)
+
+    def _note(self, result: Result, configuration: Mapping[str, object]) -> None:
+        trial, is_plain = result.trial, len(result.losses) == 1 and result.violation is None
+        self.running.discard(trial)
+        self._place(trial, configuration)
+        if trial not in self.losses and not result.is_failure and result.seconds > 0 and result.resource > 0:
+            self.paces[trial] = math.log(result.seconds / result.resource)
+        self.losses.setdefault(trial, {})[result.resource] = result.losses[0] if is_plain else result.key
+
+    def propose(self, trial: int) -> Proposal | None:
+        """Return the best of the points that a short search finds; None where the trial is to be random."""
+        import numpy as np
+
+        chance = np.random.default_rng([self.seed, trial, 1])
+        is_random = chance.random() < self.options.random_share
+        first = self.options.first - len(self.known)
+        if trial < first or len(self.losses) < FEWEST_RESULTS or is_random:
+            return None
+        view = _View.of(self, chance, trial)
+        if view is None:
+            return None
+        for point in _search_points(self.space, view, chance):
+            if self._is_tried(tuple(point.tolist())):
+                continue
+            [configuration] = self.space.at(point[None, :])
+            place = self._point(configuration)  # it may have come back different
+            if not self._is_tried(place) and not self.space.rules.forbidding(configuration):
+                self.proposed.append(place)
+                return Proposal(configuration, f"gp, {results_text(len(self.losses), len(self.known))}")
+        return None
+
+    def rows(self, trials: Sequence[TrialId]) -> "tuple[Array, Array]":
+        """Return a row for each result of some trials: its point and its resource, 0 at the least and 1 at the top one.
+
+        A failure stands at the top: the trial will never be good there, however good it was before.
+
+        Returns:
+            The rows, shape (n, d + 1), and the losses, shape (n,), or keys, shape (n, 1 + m).
+        """
+        import numpy as np
+
+        results = [(trial, *result) for trial in trials for result in self.losses[trial].items()]
+        least = min((resource for _, resource, _ in results if resource > 0), default=self._top)
+        span = math.log(self._top / least) if least < self._top else 0.0
+
+        def height(resource: int) -> float:
+            if not span or resource <= 0:  # a failure has resource 0
+                return 1.0
+            return min(1.0, math.log(resource / least) / span)
+
+        rows = [[*self.points[trial], height(resource)] for trial, resource, _ in results]
+        return np.array(rows), np.array([loss for _, _, loss in results])
+
+    def kernels(self) -> "_Kernels":
+        """Return the kernels, fitted to what was known at the last of the moments of rule 7."""
+        if self._kernels is None:
+            seen, has_price = self._fitted_to, self.options.price > 0
+            self._kernels = _Kernels() if seen is None else seen.kernels(self.is_category, has_price=has_price)
+        return self._kernels
+
+    def _place(self, trial: TrialId, configuration: Mapping[str, object]) -> None:
+        if trial not in self.points:
+            self.points[trial] = self._point(configuration)
+            self._tried.add(self.points[trial])
+
+    def _is_tried(self, place: tuple[float, ...]) -> bool:
+        return place in self._tried or place in self.proposed
+
+    def _point(self, configuration: Mapping[str, object]) -> tuple[float, ...]:
+        return tuple(0.5 if place is None else round(place, DIGITS) for place in self.space.place(configuration))
+
+    def shown_trials(self) -> list[TrialId]:
+        """Return the trials that the process sees: all, or the newest and the best of the highest rungs. O(n log n)."""
+        if len(self.losses) <= MOST_BEST + MOST_NEWEST:
+            return sorted(self.losses)
+        by_resource: dict[int, list[tuple[Key, TrialId]]] = {}
+        for trial, losses in self.losses.items():
+            keys = {at: loss if isinstance(loss, tuple) else (loss,) for at, loss in losses.items()}
+            if finite := [at for at, key in keys.items() if max(key) < math.inf]:
+                by_resource.setdefault(max(finite), []).append((keys[max(finite)], trial))
+        in_order = (ranked(by_resource[resource]) for resource in sorted(by_resource, reverse=True))
+        best = islice((trial for rung in in_order for _, trial in rung), MOST_BEST)
+        return sorted({*best, *nlargest(MOST_NEWEST, self.losses)})
+
+
+class _Kernels(NamedTuple):
+    """The kernels of losses and of paces; None where the values tell nothing, or differ from trial to trial."""
+
+    losses: "Kernel | None" = None
+    paces: "Kernel | None" = None
+
+
+class _ShownResults(NamedTuple):
+    """What the processes see of a study.
+
+    Args:
+        points: Of the trials, shape (t, d).
+        rows: Of their results, shape (n, d + 1).
+        losses: Of their results, shape (n,), or the keys of several, shape (n, 1 + m).
+        priced: The points of the trials whose pace is known, shape (p, d).
+        paces: Of those, shape (p,).
+    """
+
+    points: "Array"
+    rows: "Array"
+    losses: "Array"
+    priced: "Array"
+    paces: "Array"
+
+    @classmethod
+    def of(cls, known: GPProposer) -> "_ShownResults":
+        """Return what is known now."""
+        import numpy as np
+
+        shown = known.shown_trials()
+        priced = [trial for trial in shown if trial in known.paces]
+        return cls(
+            np.array([known.points[trial] for trial in shown]),
+            *known.rows(shown),
+            np.array([known.points[trial] for trial in priced]),
+            np.array([known.paces[trial] for trial in priced]),
+        )
+
+    def kernels(self, is_category: list[bool], *, has_price: bool) -> _Kernels:
+        """Fit them; that of the paces if they count."""
+        losses = _standardize(clip_outliers(self.losses)) if self.losses.ndim == 1 else None
+        paces = self.standard_paces() if has_price else None
+        return _Kernels(
+            None if losses is None else _fit_kernel(self.rows, losses, [*is_category, False]),
+            None if paces is None else _fit_kernel(self.priced, paces, is_category),
+        )
+
+    def standard_paces(self) -> "Array | None":
+        """Return the paces, standardized; None where they tell nothing."""
+        return _standardize(self.paces) if len(self.paces) >= FEWEST_RESULTS else None
+
+
+def _fit_kernel(rows: "Array", values: "Array", is_category: list[bool]) -> "Kernel":
+    import numpy as np
+
+    from ashtune._src.search.gaussian_process import Kernel
+
+    return Kernel.fit(rows, values, np.array(is_category))
+
+
+class _View:
+    """What the results so far say of a point: the expected improvement of its full training, and its price.
+
+    Args:
+        model: Of the losses, standardized, over points and resource; with values drawn for what is training.
+        best: The best mean at the top rung; in each world of the draws, shape (s,).
+        price: Of the logarithm of the seconds for a unit of resource, standardized; None where nothing is known.
+        price_scale: What its unit weighs in the score.
+        space: Has the priors.
+        belief: What the logarithm of their density weighs in the score.
+        centres: Points of the trials with the lowest means, shape (2, d).
+    """
+
+    def __init__(
+        self, model: "GaussianProcess", best: "Array", *, price: "GaussianProcess | None", price_scale: float,
+        space: Space, belief: float, centres: "Array",
+    ) -> None:  # fmt: skip
+        self._model, self._best = model, best
+        self._price, self._price_scale = price, price_scale
+        self._space, self._belief = space, belief
+        self.centres = centres
+
+    @classmethod
+    def of(cls, known: GPProposer, chance: "np.random.Generator", trial: int) -> "_View | None":
+        """Return the view for a new trial; None if the losses are all equal, or none is finite."""
+        import numpy as np
+
+        from ashtune._src.search.gaussian_process import GaussianProcess
+
+        seen, kernels = _ShownResults.of(known), known.kernels()
+        losses = seen.losses
+        if losses.ndim > 1:
+            losses = scalarise(losses, weights_for(known.seed, trial, losses.shape[1] - 1), seen.rows[:, -1])
+        values = _standardize(clip_outliers(losses))
+        if values is None:
+            return None
+        is_category = [*known.is_category, False]
+        kernel = kernels.losses or _fit_kernel(seen.rows, values, is_category)
+        model = GaussianProcess(seen.rows, values, np.array(is_category), kernel)
+        means = model.predict(_at_the_top(seen.points))[0]
+        best = np.array([means.min()])
+        training = [known.points[trial] for trial in sorted(known.running)[-MOST_NEWEST:]]
+        if waiting := [*training, *known.proposed]:
+            at = _at_the_top(np.array(waiting))
+            drawn = model.draw(at, chance.standard_normal((len(at), DRAWS)))
+            model, best = model.with_values(at, drawn), np.minimum(best, drawn.min(axis=0))
+        price, exponent = None, known.options.price
+        if exponent and (paces := seen.standard_paces()) is not None:
+            kernel = kernels.paces or _fit_kernel(seen.priced, paces, known.is_category)
+            price = GaussianProcess(seen.priced, paces, np.array(known.is_category), kernel)
+        return cls(
+            model, best, price=price, price_scale=exponent * float(seen.paces.std()) if price else 0.0,
+            space=known.space, belief=BELIEF / len(known.losses),
+            centres=seen.points[np.argsort(means, kind="stable")[:TRIAL_CENTRES]],
+        )  # fmt: skip
+
+    def score(self, points: "Array") -> "Array":
+        """Return the logarithm of the expected improvement divided by the root of the seconds, shape (n,)."""
+        from scipy.special import logsumexp
+
+        from ashtune._src.search.gaussian_process import log_expected_improvement
+
+        mean, deviation = self._model.predict(_at_the_top(points))
+        mean = mean.reshape(len(points), -1)
+        score: Array = logsumexp(log_expected_improvement(mean, deviation[:, None], self._best), axis=1)
+        if self._price is not None:
+            score = score - self._price_scale * self._price.predict(points)[0]
+        return score + self._belief * self._space.log_belief(points)
+
+
+def _search_points(space: Space, view: _View, chance: "np.random.Generator") -> "Array":
+    """Return points of distinct configurations that a short search ends with, the best first."""
+    import numpy as np
+
+    is_category = np.array([column.is_category for column in space.columns.values()])
+    points = space.snap(space.random_points(chance.random((CANDIDATES, space.draws))))
+    scores = view.score(points)
+    for turn in range(ROUNDS):
+        best = np.argsort(-scores, kind="stable")[:CENTRES]
+        centres = np.concatenate([points[best], view.centres])
+        new = take_steps(np.resize(centres, (STEPS, len(is_category))), STEP / 2**turn, is_category, chance)
+        new = space.snap(np.clip(new, 0.0, 1.0))
+        points, scores = np.concatenate([points, new]), np.concatenate([scores, view.score(new)])
+    order = np.argsort(-scores, kind="stable")
+    points = points.round(DIGITS)
+    _, firsts = np.unique(points[order], axis=0, return_index=True)
+    distinct: Array = points[order][np.sort(firsts)]
+    return distinct
+
+
+def _at_the_top(points: "Array") -> "Array":
+    """Return points as rows of the process, at the top rung."""
+    import numpy as np
+
+    return np.concatenate([points, np.ones((len(points), 1))], axis=1)
+
+
+def _standardize(values: "Array") -> "Array | None":
+    """Return values of mean 0 and variance 1; None if they are all equal, or not finite."""
+    import numpy as np
+
+    deviation = values.std() if np.isfinite(values).all() else 0.0
+    return (values - values.mean()) / deviation if deviation > 1e-12 * abs(values).max() else None

@@ -1,0 +1,131 @@
+"""Grid search: every combination of evenly spaced values, in order."""
+
+from bisect import bisect_left
+from collections.abc import Mapping, Sequence
+from typing import Annotated, TypeAlias
+
+from msgspec import Meta
+
+from ashtune._src.core.errors import SpaceError
+from ashtune._src.core.plaintext import shown
+from ashtune._src.search.protocol import Search, refuse_outside
+from ashtune._src.space.columns import Column
+from ashtune._src.space.lattice import LARGEST_ENUMERATED, Lattice, length
+from ashtune._src.space.space import Space
+
+Points: TypeAlias = Annotated[int, Meta(ge=1, le=1_000_000)]
+
+
+class Grid(Search, frozen=True):
+    """Every combination of evenly spaced values, in order.
+
+    Args:
+        points: How many values a range of numbers takes: see :class:`GridDesign`.
+
+    Example:
+        >>> study = tune(
+        ...     lambda trial: trial["x"], {"x": (0.0, 1.0)}, metric="loss", mode="min", max_resource=1,
+        ...     search=Grid(points=5), quiet=True,
+        ... )
+        >>> [trial.configuration["x"] for trial in study.trials]
+        [0.0, 0.25, 0.5, 0.75, 1.0]
+    """
+
+    points: Points | dict[str, Points] | None = None
+
+    def build(self, space: Space, seed: int) -> "GridDesign":
+        return GridDesign(space, self.points)
+
+
+class GridDesign:
+    """Give every valid configuration of a grid once.
+
+    The hyperparameters stand in the order the user wrote them, and the last varies fastest. Without
+    conditions and forbidden clauses nothing is written out, however large the grid; with them the
+    valid points are found first, among at most 100,000.
+
+    Args:
+        space: The space; choices of weight 0 are left out.
+        points: How many values a range of numbers takes, evenly spaced (in the logarithm where the range is
+            log), both ends included, one value being the middle: one number for all of them, or one by
+            name. An integer range gives the distinct integers nearest to these, which on a log scale
+            may be fewer, and all its integers where no number is given. A float range needs one.
+
+    Raises:
+        SpaceError: If ``points`` does not fit the space, or the grid is too large to enumerate.
+
+    Example:
+        >>> space = Space.parse({"lr": (0.0, 1.0), "depth": (1, 2)})
+        >>> grid = GridDesign(space, points={"lr": 3})
+        >>> grid.size, grid.configuration(1)
+        (6, {'lr': 0.0, 'depth': 2})
+    """
+
+    def __init__(self, space: Space, points: int | Mapping[str, int] | None = None) -> None:
+        wanted = _points_by_name(space, points)
+        axes = {name: _axis(name, column, wanted.get(name)) for name, column in space.columns.items()}
+        self._lattice = Lattice(space, axes)
+        self._members: list[int] | None = None  # a range would not do: its length may exceed 64 bits
+        if self._lattice.is_constrained:
+            if self._lattice.volume > LARGEST_ENUMERATED:
+                raise SpaceError(
+                    f"the grid has {self._lattice.volume:,} combinations before its conditions; give "
+                    f"fewer points, for at most {LARGEST_ENUMERATED:,}, or search at random"
+                )
+            self._members = self._lattice.members()
+
+    @property
+    def size(self) -> int:
+        """The number of configurations in the grid."""
+        return self._lattice.volume if self._members is None else len(self._members)
+
+    def configuration(self, trial: int) -> dict[str, object]:
+        refuse_outside(trial, self.size)
+        return self._lattice.configuration(trial if self._members is None else self._members[trial])
+
+    def find(self, configuration: Mapping[str, object]) -> int | None:
+        point = self._lattice.point(configuration)
+        if point is None or self._members is None:
+            return point
+        trial = bisect_left(self._members, point)
+        return trial if self._members[trial : trial + 1] == [point] else None
+
+
+def _points_by_name(space: Space, points: int | Mapping[str, int] | None) -> dict[str, int]:
+    """Return the number of points of each range of numbers that has one."""
+    ranges = [name for name, column in space.columns.items() if column.choices is None]
+    if points is None:
+        return {}
+    if not isinstance(points, Mapping):
+        return dict.fromkeys(ranges, points)
+    for name, count in points.items():
+        if name not in ranges:
+            raise SpaceError(
+                f"points={{{name!r}: {shown(count)}}} names no range of numbers; those of this space are {ranges}"
+            )
+    return dict(points)
+
+
+def _axis(name: str, column: Column, points: int | None) -> Sequence[object]:
+    """Return the values of one hyperparameter in the grid, ascending."""
+    everything = column.every_value()
+    if everything is not None and (points is None or length(everything) <= points):
+        return everything
+    low, high = column.low, column.high
+    if points is None:
+        raise SpaceError(
+            f"{name}={low:g} .. {high:g} has no end of values; give search=ashtune.Grid(points={{{name!r}: 5}}) for "
+            "five, or points=5 (--search grid:points=5) for five of every range"
+        )
+    values = _even_values(low, high, points, column.is_log)
+    return sorted({round(value) for value in values}) if column.is_integer else values
+
+
+def _even_values(low: float, high: float, points: int, is_log: bool) -> list[float]:
+    """Return evenly spaced floats, the ends exact."""
+    import numpy as np
+
+    if points == 1:
+        return [float(np.sqrt(low) * np.sqrt(high) if is_log else low / 2 + high / 2)]
+    spaced = np.geomspace(low, high, points) if is_log else np.linspace(low, high, points)
+    return [float(low), *spaced[1:-1].tolist(), float(high)]

@@ -1,0 +1,178 @@
+"""Search by mutation: the best configuration so far with some of its values changed."""
+
+from collections.abc import Mapping
+from itertools import zip_longest
+from typing import TYPE_CHECKING, Annotated
+
+from msgspec import Meta
+
+from ashtune._src.core.jobs import Key, Result, as_one
+from ashtune._src.core.order import front_of
+from ashtune._src.search.origins import mutation_text
+from ashtune._src.search.protocol import Design, Proposal, Proposer, Search
+from ashtune._src.search.random import Random
+from ashtune._src.search.scalarisation import scalarise, weights_for
+from ashtune._src.space.plain import fresh
+from ashtune._src.space.space import Space
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+BLOCK = 64
+SPARE = 2
+"""Others that are drawn for each mutation that the space forbids. If all are forbidden, the trial is random."""
+
+
+class Mutation(Search, frozen=True):
+    """The best configuration so far with about half of its values changed, and some random ones.
+
+    Args:
+        first: How many results it waits for before it proposes anything, those from before the study included.
+        step: Standard deviation of a change, as a part of the range; a category is drawn anew.
+        random_share: Part of the trials that is random.
+
+    Raises:
+        SettingsError: If an option is out of its range.
+
+    Example:
+        >>> Mutation(step=0.1).has_proposer
+        True
+    """
+
+    design_origin = "random"
+
+    first: Annotated[int, Meta(ge=1)] = 10
+    step: Annotated[float, Meta(gt=0)] = 0.15
+    random_share: Annotated[float, Meta(ge=0, le=1)] = 0.33
+
+    @property
+    def most_ahead(self) -> int:
+        """0: each trial waits for its mutation, which is quick, so a study on one worker is the same again."""
+        return 0
+
+    def build(self, space: Space, seed: int) -> Design:
+        return Random().build(space, seed)
+
+    def proposer(self, space: Space, seed: int, max_resource: int) -> Proposer:
+        return _Mutating(self, space, seed)
+
+
+class _Mutating(Proposer):
+    """Pure in the seed, the trial's number and the best: all mutations of a block of trials are made at once.
+
+    The driver itself asks it (see :meth:`Search.stand_in`), and many cost numpy little more than one.
+    """
+
+    def __init__(self, options: Mutation, space: Space, seed: int) -> None:
+        self._options = options
+        self._space = space
+        self._seed = seed
+        self._results = 0
+        self._best: tuple[int, float, int] = (-1, 0.0, 0)  # rung, minus the loss, minus the trial
+        self._configuration: dict[str, object] = {}
+        self._rung, self._front = -1, list[tuple[Key, int, dict[str, object]]]()  # by several losses
+        self._mutations: list[dict[str, object] | None] = []
+        self._made_for: object = None  # the best and the block
+        self._asked = (-1, 0)  # the trial, and how often it was asked for
+
+    def observe(self, result: Result, configuration: Mapping[str, object]) -> None:
+        self._results += 1
+        if result.is_failure:
+            return
+        if len(result.losses) > 1:
+            self._note_one_of_several(result, configuration)
+            return
+        standing = (result.rung, -as_one(result.violation, result.losses[0]), -result.trial)
+        if standing > self._best:
+            self._best, self._configuration = standing, dict(configuration)
+
+    def _note_one_of_several(self, result: Result, configuration: Mapping[str, object]) -> None:
+        """Keep a result by several losses if no other at the highest rung dominates it."""
+        if result.rung < self._rung:
+            return
+        if result.rung > self._rung:
+            self._rung, self._front = result.rung, []
+        self._front = front_of(
+            [*self._front, (result.key, result.trial, dict(configuration))], key=lambda one: (one[0], one[1])
+        )
+
+    def _choose_one_of_several(self, trial: int) -> None:
+        """Take the result of the front that weights drawn for the trial prefer."""
+        import numpy as np
+
+        keys = np.array([key for key, _, _ in self._front])
+        values = scalarise(keys, weights_for(self._seed, trial, keys.shape[1] - 1))
+        _, parent, self._configuration = self._front[int(np.argmin(values))]
+        self._best = (self._rung, 0.0, -parent)
+
+    def propose(self, trial: int) -> Proposal | None:
+        if self._results < self._options.first:
+            return None
+        if self._front:
+            self._choose_one_of_several(trial)
+        if not self._configuration:
+            return None
+        block, row = divmod(trial, BLOCK)
+        self._asked = (trial, self._asked[1] + 1 if trial == self._asked[0] else 1)
+        if self._asked[1] > 1:
+            [configuration] = self._make([self._seed, *self._asked], 1)
+        else:
+            if self._made_for != (self._best, block):
+                self._mutations, self._made_for = self._make([self._seed, block], BLOCK), (self._best, block)
+            configuration = self._mutations[row]
+        return None if configuration is None else Proposal(fresh(configuration), mutation_text(-self._best[2]))
+
+    def _make(self, seeds: list[int], trials: int) -> list[dict[str, object] | None]:
+        """Return mutations for some trials, None where a trial is to be random. What is forbidden is drawn again."""
+        mutations, forbidding = self._draw(seeds, trials), self._space.rules.forbidding
+        wrong = [place for place, one in enumerate(mutations) if one is not None and forbidding(one)]
+        spare = self._draw([*seeds, 1], SPARE * len(wrong)) if wrong else []
+        right = [one for one in spare if one is not None and not forbidding(one)]
+        for place, one in zip_longest(wrong, right[: len(wrong)]):
+            mutations[place] = one
+        return mutations
+
+    def _draw(self, seeds: list[int], trials: int) -> list[dict[str, object] | None]:
+        """Return mutations for some trials, None where a trial is to be random; they may be forbidden."""
+        import numpy as np
+
+        chance = np.random.default_rng(seeds)
+        is_random = chance.random(trials) < self._options.random_share
+        places = self._space.place(self._configuration)
+        points = chance.random((trials, len(places)))  # what is inactive now may be active then
+        for column, place in enumerate(places):
+            if place is not None:
+                points[:, column] = place
+        columns = self._space.columns.values()
+        is_category = np.array([column.is_category for column in columns])
+        steps = np.array([max(self._options.step, column.spacing) for column in columns])  # to the next value at least
+        moved = take_steps(points, steps, is_category, chance)
+        reflected = np.clip(1.0 - abs(1.0 - abs(moved)), 0.0, 1.0)  # a bound is one value, and not to be tried again
+        mutations = self._space.at(reflected)
+        return [None if random else one for one, random in zip(mutations, is_random.tolist(), strict=True)]
+
+
+def take_steps(
+    points: "NDArray[np.float64]",
+    size: "float | NDArray[np.float64]",
+    is_category: "NDArray[np.bool_]",
+    chance: "np.random.Generator",
+) -> "NDArray[np.float64]":
+    """Return points with about half of their coordinates changed, at least one; numbers may leave the unit cube.
+
+    Args:
+        points: Shape (n, d).
+        size: Standard deviation of a change, of all coordinates or of each, shape (d,).
+        is_category: Which coordinates are drawn anew where they change, shape (d,).
+        chance: Where it is drawn from.
+    """
+    import numpy as np
+
+    number, width = points.shape
+    is_changed = chance.random((number, width)) < 0.5
+    is_changed[np.arange(number), chance.integers(width, size=number)] = True
+    moved = points + size * chance.standard_normal((number, width))
+    moved[:, is_category] = chance.random((number, int(is_category.sum())))
+    changed: NDArray[np.float64] = np.where(is_changed, moved, points)
+    return changed

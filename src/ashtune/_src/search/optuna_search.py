@@ -1,0 +1,365 @@
+"""Search by a sampler of Optuna, which sees the results of one rung, as the model of BOHB does.
+
+Source of the rule: Falkner, Klein, Hutter, *BOHB*, ICML 2018, https://arxiv.org/abs/1807.01774, section 4.1: the model
+is one of the highest rung that has enough results. What else a sampler could be told, and how well it did then, is in
+``docs/decisions/0033-priors-and-others-samplers.md``.
+
+Rule 1: a proposal is pure in the seed, the trial's number and what was observed before: a sampler is made for each.
+Rule 2: a sampler sees a study of finished trials with one loss each, and of running ones; nothing is ever pruned.
+Several losses become one, with other weights for each trial (``scalarisation.py``).
+Rule 3: this module imports Optuna in the process that proposes, and in the driver to see that the sampler can be made.
+Rule 4: a sampler is kept as its class and options. Nothing is pickled, so nothing that a journal holds is executed.
+"""
+
+import heapq
+import math
+import random
+import warnings
+from collections import deque
+from collections.abc import Mapping
+from importlib import import_module
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
+
+from msgspec import Meta
+from msgspec.structs import force_setattr
+
+from ashtune._src.core.errors import SettingsError
+from ashtune._src.core.jobs import Job, Result, TrialId
+from ashtune._src.core.plaintext import error_line, shown
+from ashtune._src.search.mutation import Mutation
+from ashtune._src.search.origins import results_text
+from ashtune._src.search.protocol import Design, Proposal, Proposer, Search
+from ashtune._src.search.random import Random
+from ashtune._src.search.scalarisation import scalarise, weights_for
+from ashtune._src.space.columns import Column
+from ashtune._src.space.plain import fresh, identity
+from ashtune._src.space.space import Space
+
+if TYPE_CHECKING:
+    from optuna.distributions import BaseDistribution
+    from optuna.samplers import BaseSampler
+    from optuna.trial import FrozenTrial, Trial, TrialState
+
+    Sampler: TypeAlias = str | type[BaseSampler]
+else:
+    Sampler = str  # as a journal holds it
+
+LEAST_RESULTS = 10
+MOST_BEST, MOST_NEWEST = 100, 100
+"""How many finished trials the sampler sees, if the rung has more than both together; of running ones the newest."""
+MOST_INTEGERS = 10
+"""Of longer ranges a sampler is asked for floats, which are rounded here: its sums over integers take five times as
+long and propose nothing better."""
+REDRAWS = 10
+OURS = {"TPESampler": {"multivariate": True, "group": True, "constant_liar": True}}
+"""The options of a sampler that is named without any."""
+
+
+class OptunaSearch(Search, frozen=True, tag="optuna"):
+    """Configurations that a sampler of Optuna proposes, after the results of the highest rung that has enough of them.
+
+    Of ``d`` hyperparameters ``2 (d + 1)`` results are enough, and at least ten. Until then trials are random, and a
+    tenth of them later on. The sampler runs in a process of its own; its seed is made of the study's and the trial's
+    number.
+
+    Args:
+        sampler: The class of one of Optuna's samplers or of your own, or its name: ``"TPESampler"``,
+            ``"module:Class"``. By default TPE, all hyperparameters together (``multivariate=True, group=True,
+            constant_liar=True``).
+        options: What the class is called with, beside the seed: a dict of plain values.
+        random_share: Part of the trials that is random.
+        ahead: How many proposals are made ahead of their trials. With 0 each trial waits for its own.
+
+    Raises:
+        SettingsError: If there is no such class, or an option is out of its range.
+
+    Example:
+        >>> OptunaSearch("GPSampler", {"deterministic_objective": True}).most_ahead
+        2
+    """
+
+    design_origin = "random"
+    is_apart = True
+
+    sampler: Sampler = "TPESampler"
+    options: dict[str, Any] | None = None
+    random_share: Annotated[float, Meta(ge=0, le=1)] = 0.1
+    ahead: Annotated[int, Meta(ge=0)] = 2
+
+    def __post_init__(self) -> None:
+        if isinstance(self.sampler, type):
+            force_setattr(self, "sampler", _name(self.sampler))
+        super().__post_init__()
+
+    def build(self, space: Space, seed: int) -> Design:
+        """Return random draws, for the trials without a proposal.
+
+        Raises:
+            SettingsError: If Optuna is not installed, or the sampler cannot be made.
+        """
+        self.new_sampler(0)
+        return Random().build(space, seed)
+
+    def new_sampler(self, seed: int) -> "BaseSampler":
+        """Return a new sampler.
+
+        Raises:
+            SettingsError: If Optuna is not installed, there is no such sampler, or it cannot be made so.
+        """
+        name = str(self.sampler)
+        kind, options = _class(name), OURS.get(name, {}) if self.options is None else self.options
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # many options of Optuna are called experimental
+                sampler: BaseSampler = kind(**options, seed=seed)
+        except Exception as error:  # noqa: BLE001 - whatever another's class raises
+            raise SettingsError(
+                f"{shown(f'{name}(**{options})')} cannot be made ({error_line(error)}); give options of {name}, which "
+                "has to take a seed"
+            ) from None
+        return sampler
+
+    def stand_in(self, space: Space, seed: int) -> Proposer:
+        """Return what proposes while no proposal is ready: half of those trials are a mutation of the best."""
+        return Mutation(random_share=0.5).proposer(space, seed, 1)
+
+    @property
+    def most_ahead(self) -> int:
+        """Two by default, since proposals that are made early know less."""
+        return self.ahead
+
+    @property
+    def first_proposed(self) -> int:
+        """The results that the sampler needs at least."""
+        return LEAST_RESULTS
+
+    def proposer(self, space: Space, seed: int, max_resource: int) -> Proposer:
+        return OptunaProposer(self, space, seed)
+
+
+def _name(kind: type) -> str:
+    """Return the name of a class, by which another process finds it."""
+    if kind.__module__.startswith("optuna.samplers"):
+        return kind.__name__
+    if kind.__module__ == "__main__" or "<" in kind.__qualname__:
+        raise SettingsError(
+            f"sampler={kind.__qualname__}: a resumed study could not import this class; define it at the top of a "
+            "module that can be imported, not in the script itself"
+        )
+    return f"{kind.__module__}:{kind.__qualname__}"
+
+
+def _class(name: str) -> Any:
+    try:
+        import optuna
+    except ImportError:
+        raise SettingsError(
+            "search='optuna' needs Optuna, which is not installed: pip install 'ashtune[optuna]'"
+        ) from None
+    module, _, place = name.rpartition(":")
+    try:
+        kind: Any = import_module(module) if module else optuna.samplers
+        for part in place.split("."):
+            kind = getattr(kind, part)
+        if not issubclass(kind, optuna.samplers.BaseSampler):
+            raise TypeError("it is not derived from BaseSampler")
+    except Exception as error:  # noqa: BLE001 - whatever importing another's module raises
+        raise SettingsError(
+            f"sampler={shown(name)} is no sampler of Optuna ({error_line(error)}); give the name of a class in "
+            "optuna.samplers, or 'module:Class'"
+        ) from None
+    return kind
+
+
+class OptunaProposer(Proposer):
+    """Proposes what a sampler does that sees one rung.
+
+    Attributes:
+        losses: By rung and trial, infinite for a failure; of several losses, or under constraints, their key.
+        running: The trials that train.
+        known: The numbers of the configurations with results from before the study, which are below 0.
+    """
+
+    def __init__(self, search: OptunaSearch, space: Space, seed: int) -> None:
+        import optuna
+
+        optuna.logging.set_verbosity(optuna.logging.ERROR)
+        self._search = search
+        self._space = space
+        self._seed = seed
+        self._axes = {name: SampledAxis(name, space.columns[name]) for name in space.rules.parents_first}
+        self._enough = max(LEAST_RESULTS, 2 * (sum(not axis.is_constant for axis in self._axes.values()) + 1))
+        self.losses: dict[int, dict[TrialId, Any]] = {}
+        self.running: set[TrialId] = set()
+        self.known: set[TrialId] = set()
+        self._configurations: dict[TrialId, Mapping[str, object]] = {}
+        self._tried: set[object] = set()
+        self._proposed: deque[dict[str, object]] = deque(maxlen=max(1, search.ahead))  # and not started
+        self._notes: dict[object, dict[str, Any]] = {}  # what a sampler wrote down beside a trial that it proposed
+
+    def started(self, job: Job, configuration: Mapping[str, object]) -> None:
+        if self._is_seen(configuration):
+            self.running.add(job.trial)
+        self._place(job.trial, configuration)
+        if configuration in self._proposed:
+            self._proposed.remove(dict(configuration))
+
+    def observe(self, result: Result, configuration: Mapping[str, object]) -> None:
+        self.running.discard(result.trial)
+        self._place(result.trial, configuration)
+        if self._is_seen(configuration):
+            is_plain = len(result.losses) == 1 and result.violation is None
+            self.losses.setdefault(result.rung, {})[result.trial] = result.losses[0] if is_plain else result.key
+
+    def know(self, result: Result, configuration: Mapping[str, object]) -> None:
+        self.known.add(result.trial)
+        self.observe(result, configuration)
+
+    def propose(self, trial: int) -> Proposal | None:
+        """Return what the sampler proposes that was not tried; None where the trial is to be random."""
+        chance = random.Random(f"{self._seed} {trial}")
+        rung = max((rung for rung, losses in self.losses.items() if len(losses) >= self._enough), default=None)
+        if rung is None or chance.random() < self._search.random_share:
+            return None
+        trials = self._visible_trials(self._scalars(rung, trial))
+        for _ in range(1 + REDRAWS if trials else 0):
+            configuration, notes = self._ask(trials, chance.getrandbits(32))
+            if self._is_new(configuration):
+                self._proposed.append(configuration)
+                if notes:
+                    self._notes[identity(configuration)] = notes
+                name = str(self._search.sampler).rpartition(":")[2]
+                results = self.losses[rung]
+                known = len(self.known & results.keys())
+                return Proposal(fresh(configuration), f"{name}, {results_text(len(results), known)}")
+        return None
+
+    def _place(self, trial: TrialId, configuration: Mapping[str, object]) -> None:
+        self._configurations[trial] = configuration
+        self._tried.add(identity(configuration))
+
+    def _is_seen(self, configuration: Mapping[str, object]) -> bool:
+        """Whether the sampler may see it: a choice of weight 0, which a user may enqueue, is none for it to propose."""
+        return all(self._axes[name].holds(value) for name, value in configuration.items())
+
+    def _scalars(self, rung: int, trial: int) -> Mapping[TrialId, float]:
+        """Return the losses of a rung, of several one number for each result."""
+        import numpy as np
+
+        losses = self.losses[rung]
+        if not isinstance(next(iter(losses.values())), tuple):
+            return losses
+        keys = np.array(list(losses.values()))
+        values = scalarise(keys, weights_for(self._seed, trial, keys.shape[1] - 1))
+        return dict(zip(losses, values.tolist(), strict=True))
+
+    def _visible_trials(self, losses: Mapping[TrialId, float]) -> "list[FrozenTrial]":
+        """Return what the sampler sees of a rung, finished trials first; nothing if all of them failed."""
+        from optuna.trial import TrialState
+
+        best = heapq.nsmallest(MOST_BEST, losses, key=lambda trial: (losses[trial], trial))
+        finished = sorted({*best, *heapq.nlargest(MOST_NEWEST, losses)})
+        worst = max((losses[trial] for trial in finished if losses[trial] < math.inf), default=None)
+        if worst is None:
+            return []
+        running = heapq.nlargest(MOST_NEWEST, self.running - losses.keys())
+        unfinished = [*(self._configurations[trial] for trial in sorted(running)), *self._proposed]
+        return [
+            *(
+                self._trial(self._configurations[trial], TrialState.COMPLETE, min(losses[trial], worst))
+                for trial in finished
+            ),
+            *(self._trial(configuration, TrialState.RUNNING, None) for configuration in unfinished),
+        ]
+
+    def _trial(self, configuration: Mapping[str, object], state: "TrialState", loss: float | None) -> "FrozenTrial":
+        from optuna.trial import create_trial
+
+        varied = {name: self._axes[name] for name in self._axes if name in configuration}
+        varied = {name: axis for name, axis in varied.items() if not axis.is_constant}
+        return create_trial(
+            state=state,
+            value=loss,
+            params={name: axis.to_optuna(configuration[name]) for name, axis in varied.items()},
+            distributions={name: axis.distribution for name, axis in varied.items()},
+            system_attrs=self._notes.get(identity(configuration)),
+        )
+
+    def _ask(self, trials: "list[FrozenTrial]", seed: int) -> tuple[dict[str, object], dict[str, Any]]:
+        """Return what a new sampler proposes that sees some trials, and what it wrote down beside it."""
+        import optuna
+
+        study = optuna.create_study(sampler=self._search.new_sampler(seed))
+        study.add_trials(trials)
+        trial = study.ask()
+        values: dict[str, object] = {}
+        for name, axis in self._axes.items():  # parents come before their children
+            if self._space.rules.is_active(name, values):
+                values[name] = axis.ask(trial)
+        notes = study.get_trials(deepcopy=False)[-1].system_attrs
+        return {name: values[name] for name in self._space.names if name in values}, notes
+
+    def _is_new(self, configuration: dict[str, object]) -> bool:
+        is_known = identity(configuration) in self._tried or configuration in self._proposed
+        return not (is_known or self._space.rules.forbidding(configuration))
+
+
+class SampledAxis:
+    """A hyperparameter as a sampler sees it: choices by their places, long ranges of integers as floats.
+
+    Attributes:
+        is_constant: Whether it has one value, so that the sampler does not see it.
+        distribution: Of Optuna.
+    """
+
+    def __init__(self, name: str, column: Column) -> None:
+        from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+        self._name = name
+        self._choices = None if column.choices is None else list(column.every_value() or ())
+        self._is_integer = column.is_integer
+        self.distribution: BaseDistribution
+        self.is_constant = False
+        if self._choices is not None:
+            count = len(self._choices)
+            self.is_constant = count == 1
+            self.distribution = (
+                CategoricalDistribution(range(count)) if column.is_category else IntDistribution(0, count - 1)
+            )
+            return
+        self._low, self._high = column.low, column.high
+        is_log = column.is_log
+        if not column.is_integer:
+            self.distribution = FloatDistribution(float(self._low), float(self._high), log=is_log)
+        elif self._high - self._low < MOST_INTEGERS:
+            self.distribution = IntDistribution(int(self._low), int(self._high), log=is_log)
+        else:
+            self.distribution = FloatDistribution(self._low - 0.5, self._high + 0.5, log=is_log)
+
+    def holds(self, value: object) -> bool:
+        """Whether a value of the hyperparameter is one here."""
+        return self._choices is None or value in self._choices
+
+    def to_optuna(self, value: Any) -> Any:
+        """Return a value as the sampler sees it."""
+        if self._choices is not None:
+            return self._choices.index(value)
+        return min(max(value, self._low), self._high)  # a bound is rounded, a value that equals it may not be
+
+    def ask(self, trial: "Trial") -> object:
+        """Return what the sampler says of it."""
+        from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+        place: Any = 0
+        if not self.is_constant:
+            match self.distribution:
+                case CategoricalDistribution(choices=choices):
+                    place = trial.suggest_categorical(self._name, choices)
+                case IntDistribution(low=low, high=high, log=log):
+                    place = trial.suggest_int(self._name, low, high, log=log)
+                case FloatDistribution(low=low, high=high, log=log):
+                    place = trial.suggest_float(self._name, low, high, log=log)
+        if self._choices is not None:
+            return self._choices[place]
+        value = min(max(round(place) if self._is_integer else place, self._low), self._high)
+        return int(value) if self._is_integer else float(value)

@@ -1,0 +1,230 @@
+"""Proposals beside the random draws of the same study: which of the two are promoted more often?
+
+Source: the exact test is that of Mantel and Haenszel's tables (*J. Natl. Cancer Inst.* 22, 1959) with the margins of
+each stretch given, as Fisher's is for one table: Birch, *The detection of partial association, I*, J. R. Stat. Soc. B
+26, 1964. The ratio of the shares is Mantel and Haenszel's, its interval that of Greenland and Robins, *Biometrics* 41,
+1985. Within a stretch nothing is assumed but that each of its trials is as likely to be a random one, if it makes no
+difference who proposed a trial. So quotas that change with the number of trials do not matter.
+
+Rule 1: like is compared with like: trials that entered at the same rung, in stretches of ``STRETCH`` trials in the
+order in which they started, from the first proposal on. The random trials before it competed in a small field.
+Rule 2: a trial counts once it has a result, or has failed, at the rung where it entered. A failure was not promoted;
+what was withdrawn, enqueued or trained again on purpose is not compared.
+Rule 3: what is looked at does not depend on who proposed it: nobody waits for the promotion of some.
+"""
+
+import math
+from array import array
+from collections.abc import Collection, Sequence
+
+import msgspec
+
+from ashtune._src.core.events import Event, JobFinished, TrialStarted, TrialWithdrawn
+from ashtune._src.core.jobs import TrialId
+from ashtune._src.core.observer import Observer
+from ashtune._src.core.orders import Followed, TrialFailed, TrialPromoted
+from ashtune._src.search.origins import Sort, sort_of
+
+STRETCH = 20
+_NOT_JUDGED = -1
+NEGLIGIBLE = 1e-18
+"""Probabilities below are left out of the ends of a distribution, or it would have a place for each trial."""
+TWO_SIDED_95 = 1.959964
+
+
+class Stretch(msgspec.Struct, frozen=True):
+    """Trials that are compared with each other: how many were proposed and drawn, and promoted of each."""
+
+    proposed: int
+    proposed_promoted: int
+    random: int
+    random_promoted: int
+
+    @property
+    def trials(self) -> int:
+        """How many there are."""
+        return self.proposed + self.random
+
+
+class Promotions(Observer):
+    """Keeps of each trial where it comes from, the rung at which it was judged first, and whether it went on."""
+
+    def __init__(self) -> None:
+        self.sorts = bytearray()
+        """Of each trial that has started."""
+        self.failed = bytearray()
+        """Whether each failed at the rung where it entered."""
+        self._entered = array("h")
+        self._promoted = bytearray()
+
+    def event(self, event: Event) -> None:
+        match event:
+            case TrialStarted(trial=trial, origin=origin):
+                self._grow(trial)
+                self.sorts[trial] = sort_of(origin)
+            case JobFinished(trial=trial, rung=rung):
+                self._judge(trial, rung)
+            case TrialWithdrawn(trial=trial):
+                self._grow(trial)
+                self.sorts[trial] = Sort.OTHER
+            case _:
+                pass
+
+    def followed(self, what: Followed) -> None:
+        """Take in who went on, and who failed. O(1)."""
+        match what:
+            case TrialPromoted(trial=trial):
+                self._grow(trial)
+                self._promoted[trial] = True
+            case TrialFailed(trial=trial, rung=rung):
+                is_first = self._judge(trial, rung)
+                self.failed[trial] |= is_first
+            case _:
+                pass
+
+    def shares(self) -> dict[Sort, tuple[int, int]]:
+        """Return of each sort how many trials are judged, and how many of these went on. O(trials)."""
+        import numpy as np
+
+        sorts, judged = np.array(self.sorts), np.array(self._entered) != _NOT_JUDGED
+        of_all = np.bincount(sorts[judged], minlength=len(Sort))
+        promoted = np.bincount(sorts[judged & (np.array(self._promoted) != 0)], minlength=len(Sort))
+        return {sort: (int(of_all[sort]), int(promoted[sort])) for sort in Sort}
+
+    def is_judged(self, trial: TrialId) -> bool:
+        """Whether a trial counts by now."""
+        return trial < len(self._entered) and self._entered[trial] != _NOT_JUDGED
+
+    def is_promoted(self, trial: TrialId) -> bool:
+        """Whether a trial went on from where it entered."""
+        return bool(self._promoted[trial])
+
+    def compared(self, sorts: Collection[Sort]) -> list[list[TrialId]]:
+        """Return the stretches of trials to compare: random draws, and proposals of some sorts. O(trials)."""
+        stretches: list[list[TrialId]] = []
+        at: dict[int, list[TrialId]] = {}  # of each rung at which trials enter, the stretch that is not full yet
+        first = next((n for n in range(len(self.sorts)) if self.sorts[n] in sorts), len(self.sorts))
+        for number in range(first, len(self.sorts)):
+            trial = TrialId(number)
+            if self.is_judged(trial) and (self.sorts[number] == Sort.RANDOM or self.sorts[number] in sorts):
+                entered = self._entered[number]
+                if entered not in at or len(at[entered]) == STRETCH:
+                    at[entered] = []
+                    stretches.append(at[entered])
+                at[entered].append(trial)
+        return stretches
+
+    def stretches(self, sorts: Collection[Sort]) -> list[Stretch]:
+        """Return the same stretches, counted."""
+        return [self._count_stretch(trials) for trials in self.compared(sorts)]
+
+    def _count_stretch(self, trials: list[TrialId]) -> Stretch:
+        drawn = [trial for trial in trials if self.sorts[trial] == Sort.RANDOM]
+        random_promoted = sum(self._promoted[trial] for trial in drawn)
+        return Stretch(
+            proposed=len(trials) - len(drawn),
+            proposed_promoted=sum(self._promoted[trial] for trial in trials) - random_promoted,
+            random=len(drawn),
+            random_promoted=random_promoted,
+        )
+
+    def _judge(self, trial: TrialId, rung: int) -> bool:
+        """A trial has a result or has failed; return whether for the first time."""
+        self._grow(trial)
+        is_first = self._entered[trial] == _NOT_JUDGED
+        if is_first:
+            self._entered[trial] = rung
+        return is_first
+
+    def _grow(self, trial: TrialId) -> None:
+        missing = trial + 1 - len(self.sorts)
+        if missing > 0:
+            self.sorts += bytes([Sort.OTHER]) * missing
+            self.failed += bytes(missing)
+            self._promoted += bytes(missing)
+            self._entered.extend([_NOT_JUDGED] * missing)
+
+
+class Ratio(msgspec.Struct, frozen=True):
+    """The share of proposals that is promoted, over that of random draws; and its 95 % interval, of large numbers."""
+
+    ratio: float
+    low: float
+    high: float
+
+
+class Chances(msgspec.Struct, frozen=True):
+    """Probabilities if it makes no difference who proposed a trial.
+
+    Args:
+        as_many: Of at least this number of promoted random draws: small where proposals do harm.
+        as_few: Of at most this number: small where proposals help.
+        fewest: The smallest that ``as_few`` can be with these trials and promotions: if it is large, no model could
+            have been shown to help.
+    """
+
+    as_many: float
+    as_few: float
+    fewest: float
+
+
+def chances(stretches: Sequence[Stretch]) -> Chances:
+    """Return the exact probabilities. O(s sqrt(s)) for ``s`` stretches of a given length."""
+    begin, probabilities = 0, [1.0]  # of the number of random draws that are promoted, from ``begin`` on
+    promoted = 0
+    for stretch in stretches:
+        least, one = _hypergeometric(stretch)
+        begin, probabilities = _trim(begin + least, _convolve(probabilities, one))
+        promoted += stretch.random_promoted
+    place = promoted - begin
+    return Chances(
+        as_many=min(1.0, math.fsum(probabilities[max(0, place) :])),
+        as_few=min(1.0, math.fsum(probabilities[: max(0, place + 1)])),
+        fewest=probabilities[0],
+    )
+
+
+def ratio_of(stretches: Sequence[Stretch]) -> Ratio | None:
+    """Return the ratio of the shares; None where either kind was never promoted beside the other."""
+    ours = theirs = spread = 0.0
+    for each in stretches:
+        n = each.trials
+        if n:
+            ours += each.proposed_promoted * each.random / n
+            theirs += each.random_promoted * each.proposed / n
+            both = each.proposed_promoted + each.random_promoted
+            spread += (both * each.proposed * each.random - each.proposed_promoted * each.random_promoted * n) / n**2
+    if ours <= 0 or theirs <= 0:
+        return None
+    ratio, width = ours / theirs, math.exp(TWO_SIDED_95 * math.sqrt(max(0.0, spread) / (ours * theirs)))
+    return Ratio(ratio, ratio / width, ratio * width)
+
+
+def _hypergeometric(stretch: Stretch) -> tuple[int, list[float]]:
+    """Return the hypergeometric distribution of one stretch: the least number of random draws promoted, and on."""
+    n, promoted = stretch.trials, stretch.proposed_promoted + stretch.random_promoted
+    least, most = max(0, promoted - stretch.proposed), min(promoted, stretch.random)
+    ways = math.comb(n, stretch.random)
+    return least, [
+        math.comb(promoted, each) * math.comb(n - promoted, stretch.random - each) / ways
+        for each in range(least, most + 1)
+    ]
+
+
+def _convolve(left: Sequence[float], right: Sequence[float]) -> list[float]:
+    """Return the distribution of the sum of two independent numbers."""
+    summed = [0.0] * (len(left) + len(right) - 1)
+    for place, one in enumerate(left):
+        for more, other in enumerate(right, start=place):
+            summed[more] += one * other
+    return summed
+
+
+def _trim(begin: int, probabilities: list[float]) -> tuple[int, list[float]]:
+    """Leave out what is negligible at both ends."""
+    first, last = 0, len(probabilities)
+    while last - first > 1 and probabilities[first] < NEGLIGIBLE:
+        first += 1
+    while last - first > 1 and probabilities[last - 1] < NEGLIGIBLE:
+        last -= 1
+    return begin + first, probabilities[first:last]

@@ -1,0 +1,62 @@
+"""The searches that can be named, and the design of a study."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ashtune._src.core.errors import SettingsError
+from ashtune._src.core.parts import Registry
+from ashtune._src.search.arranged import Enqueued, Grouped
+from ashtune._src.search.gp import GP
+from ashtune._src.search.grid import Grid
+from ashtune._src.search.mutation import Mutation
+from ashtune._src.search.optuna_search import OptunaSearch
+from ashtune._src.search.protocol import Design, Search
+from ashtune._src.search.random import Random, Sobol
+from ashtune._src.space.space import Space
+
+SEARCHES: Registry[Search] = Registry(
+    "search", Search, (Random, Grid, Sobol, GP, Mutation, OptunaSearch), group="ashtune.searches"
+)
+
+
+def learns(record: Mapping[str, Any]) -> bool:
+    """Return whether the search of a study learns from results; one that is not installed here may.
+
+    Raises:
+        SettingsError: If the journal's first line names no search, or its options do not fit.
+    """
+    try:
+        search = SEARCHES.part_or_reason(record)
+    except SettingsError as error:
+        raise SettingsError(f"line 1 of the journal describes no search: {error}") from None
+    return isinstance(search, str) or search.has_proposer
+
+
+def design_of(
+    search: Search,
+    space: Space,
+    seed: int,
+    *,
+    enqueued: Sequence[dict[str, object]] = (),
+    grouped_by: tuple[str, ...] = (),
+    trials: int | None = None,
+) -> Design:
+    """Return the configurations of a study: what was enqueued, then those of the search.
+
+    Args:
+        search: What the user chose.
+        space: The search space.
+        seed: The study's.
+        enqueued: Configurations that come first, as :meth:`Space.check` returns them.
+        grouped_by: Hyperparameters that trials share which are trained together; nothing for the search's own order.
+        trials: Of the study as it began, for the length of such runs.
+
+    Raises:
+        SpaceError: If the space does not suit the search, as a range of floats without grid points.
+    """
+    design: Design = search.build(space, seed)
+    if grouped_by:
+        design = Grouped(design, grouped_by, trials)
+    if enqueued:
+        design = Enqueued(enqueued, design)
+    return design

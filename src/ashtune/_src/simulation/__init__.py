@@ -1,0 +1,1 @@
+"""Simulates studies in virtual time: the same loop, controller and schedulers, on known learning curves."""

@@ -1,0 +1,139 @@
+"""Learning curves and times of simulated trials: what is known of them, and how they may have gone on.
+
+The likeliest course stays at the last known value: a fitted law foretells no better (decision 51). A plausible one goes
+on as another trial of the study did, which is known for longer. A metric that was never outside of 0 to 1 is taken for
+a share, and stays there.
+"""
+
+import math
+import random
+from bisect import bisect_right
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
+
+import msgspec
+from msgspec.structs import replace
+
+from ashtune._src.core.jobs import Goal, TrialId
+from ashtune._src.core.mixing import INCREMENT, scramble
+from ashtune._src.engines.simulated.model import Training
+from ashtune._src.simulation.traces import Timing, Trace, Traces
+
+CACHED_TRIALS = 65_536
+
+
+class LossCurves(msgspec.Struct, frozen=True, kw_only=True):
+    """The learning curves of ``size`` trials, None for any number, and what workers do with them.
+
+    ``loss`` is (trial, resource) -> loss, smaller is better, inf for a failure.
+    """
+
+    goal: Goal
+    loss: Callable[[TrialId, int], float]
+    does: Training
+    timing: Timing = Timing()
+    size: int | None = None
+
+    def training(self, **more: Any) -> Training:
+        """Return what simulated workers do, changed as ``more`` says."""
+        return replace(self.does, **more)
+
+
+def courses(traces: Traces, draw: int = 0, seed: int = 0) -> Callable[[int, int], float]:
+    """Return (trial, resource) -> loss: what is known, and beyond it one continuation a trial.
+
+    Args:
+        traces: The trials.
+        draw: 0 for the likeliest; others are plausible, each drawn anew for every trial.
+        seed: Decides what is drawn.
+    """
+    trials, (low, high) = traces.trials, _bounds(traces)
+    by_length = sorted((trial for trial in trials if not trial.fails), key=lambda trial: trial.known)
+
+    @lru_cache(maxsize=CACHED_TRIALS)
+    def draw_longer(trial: int) -> Trace | None:
+        """Draw a trial that is known for longer than another; none if there is no such trial."""
+        known = trials[trial].known
+        place = bisect_right(by_length, known, key=lambda other: other.known)
+        if not draw or place == len(by_length) or known == 0:
+            return None
+        return random.Random(f"{seed} {draw} {trial}").choice(by_length[place:])
+
+    def loss(trial: int, resource: int) -> float:
+        trace = trials[trial]
+        if resource <= trace.known:
+            return trace.losses[resource - 1]
+        if trace.fails:
+            return math.inf
+        last, change, other = trace.losses[-1] if trace.known else math.inf, 0.0, draw_longer(trial)
+        if other is not None:
+            change = other.losses[min(resource, other.known) - 1] - other.losses[trace.known - 1]
+        return min(max(last + change if math.isfinite(change) else last, low), high)
+
+    return loss
+
+
+def _bounds(traces: Traces) -> tuple[float, float]:
+    """Return between which losses a course stays: those of a share where the metric looks like one."""
+    share = (0.0, 1.0) if traces.goal.mode == "min" else (-1.0, 0.0)
+    known = (loss for trace in traces.trials for loss in trace.losses if math.isfinite(loss))
+    return share if all(share[0] <= loss <= share[1] for loss in known) else (-math.inf, math.inf)
+
+
+def continue_curves(traces: Traces, draw: int = 0, seed: int = 0) -> LossCurves:
+    """Return curves that are what is known, and beyond it a continuation, as :func:`courses` has them."""
+    trials, timing = traces.trials, traces.timing
+
+    def release(trial: TrialId, resource: int, is_kept: bool) -> float:
+        known = trials[trial].releases.get(resource)
+        return known if known is not None else timing.save if is_kept else 0.0
+
+    loss = courses(traces, draw, seed)
+
+    def fails(trial: TrialId, resource: int) -> str:
+        return "" if math.isfinite(loss(trial, resource)) else "its result is not finite, or it failed as recorded"
+
+    does = Training(
+        metrics=_metrics(traces.goal, loss),
+        seconds=lambda trial, start, target: trials[trial].seconds(start, target),
+        fails=fails,
+        wait_seconds=lambda trial, start, target: trials[trial].wait(start, target, timing.handover),
+        release_seconds=release,
+        saves=traces.saves,
+        resumes=traces.goes_on,
+        warmup_seconds=timing.warmup,
+    )
+    return LossCurves(goal=traces.goal, loss=loss, does=does, timing=timing, size=len(trials))
+
+
+def invent_curves(*, epoch_seconds: float = 1.0, seed: int = 0) -> LossCurves:
+    """Return curves of no model at all, for questions about time only.
+
+    Trial by trial three independent uniform numbers ``u, v, w``: the loss is ``u + (0.25 + v / 2) / sqrt(resource)``,
+    so that lower rungs rank by speed too and mislead a little; an epoch takes ``(0.5 + w) * epoch_seconds``.
+    """
+
+    def loss(trial: TrialId, resource: int) -> float:
+        return _uniform(seed, trial, 0) + (0.25 + _uniform(seed, trial, 1) / 2) / math.sqrt(resource)
+
+    def seconds(trial: TrialId, start: int, target: int) -> float:
+        return (target - start) * epoch_seconds * (0.5 + _uniform(seed, trial, 2))
+
+    goal = Goal("loss", "min")
+    return LossCurves(goal=goal, loss=loss, does=Training(metrics=_metrics(goal, loss), seconds=seconds))
+
+
+def _metrics(goal: Goal, loss: Callable[[TrialId, int], float]) -> Callable[[TrialId, int], dict[str, float | None]]:
+    """Return (trial, resource) -> what is reported there."""
+
+    def metrics(trial: TrialId, resource: int) -> dict[str, float | None]:
+        reached = loss(trial, resource)
+        return {goal.metric: goal.value(reached) if math.isfinite(reached) else None}
+
+    return metrics
+
+
+def _uniform(seed: int, trial: int, which: int) -> float:
+    """Return a number in [0, 1) that only depends on the arguments."""
+    return (scramble(seed * 0x632BE59BD9B4E019 + (4 * trial + which + 1) * INCREMENT) >> 11) / (1 << 53)

@@ -1,0 +1,158 @@
+"""A simulated study: the same loop, controller and scheduler, but workers in virtual time; kept on disk if wanted."""
+
+import math
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from ashtune._src.core.confirm import Confirm
+from ashtune._src.core.errors import SettingsError
+from ashtune._src.core.events import Event, SessionStarted
+from ashtune._src.core.jobs import Goal, WorkerId
+from ashtune._src.core.ladder import Ladder
+from ashtune._src.core.observer import Observer
+from ashtune._src.core.options import checked
+from ashtune._src.core.version import __version__
+from ashtune._src.engines.loop import Drive, Ledger
+from ashtune._src.engines.options import RunOptions
+from ashtune._src.engines.protocol import Brief, Engine
+from ashtune._src.engines.stop import StopSwitch
+from ashtune._src.schedulers.protocol import Machine, Scheduler
+from ashtune._src.search.grid import Grid
+from ashtune._src.space.space import Space
+from ashtune._src.study import journal as journals
+from ashtune._src.study.configurations import Configurations
+from ashtune._src.study.controller import Controller
+from ashtune._src.study.disk import FOLDER_FOR_THE_OWNER
+from ashtune._src.study.factory import new_settings
+from ashtune._src.study.journal_writer import Journal, create
+from ashtune._src.training.messages import Setup
+
+LOSS = Goal("loss", "min")
+TICKS = 1_000
+
+
+def simulate(
+    scheduler: Machine,
+    engine: Engine,
+    observers: Sequence[Observer],
+    *,
+    trials: int | None = None,
+    until: float = math.inf,
+    goal: Goal = LOSS,
+    ledger: Ledger | None = None,
+    configurations: Configurations | None = None,
+    confirm: Confirm | None = None,
+) -> float:
+    """Run a study in virtual time.
+
+    Args:
+        scheduler: Decides which trial trains next and how far. It is used up.
+        engine: A ``SimulatedEngine``, whose training reports the goal's metric.
+        observers: They are told what happens, as of a real study.
+        trials: How many trials to start; None for no end, then ``until`` is needed.
+        until: The time at which it stops, in simulated seconds; jobs that are not over by then are not.
+        goal: The metric that counts.
+        confirm: What is trained once more when the search has ended.
+        ledger: Where events are written, as a study's journal; nowhere by default.
+        configurations: Of the trials, for a training that looks at them; by default their numbers.
+
+    Returns:
+        The time at which it ended.
+
+    Raises:
+        SettingsError: If it would never end.
+    """
+    if trials is None and math.isinf(until):
+        raise SettingsError("the simulation would never end; give trials= or until=")
+    controller = Controller(scheduler, goal)
+    session = SessionStarted(
+        0.0, unix_time=0.0, version=__version__, host="simulated", pid=0, trials=trials, confirm=confirm
+    )
+    followed = controller.handle(session)
+    configurations = configurations or Configurations(_Numbered())
+    setup = Setup(WorkerId(0), objective="", goal=goal, study="", seed=0, path=[])
+    count = engine.worker_count(None)
+    workers = engine.open(
+        Brief(setup=setup, configurations=configurations, created=0.0, options=checked(RunOptions, {}), workers=count)
+    )
+    drive = Drive(
+        controller,
+        workers,
+        ledger or _NoJournal(),
+        configurations,
+        stop=StopSwitch(until, grace=0.0),
+        observers=observers,
+        tick_seconds=until / TICKS if math.isfinite(until) else math.inf,
+    )
+    drive.run(session, followed)
+    return workers.now()
+
+
+@contextmanager
+def new_journal(
+    directory: Path,
+    name: str,
+    goal: Goal,
+    scheduler: Scheduler,
+    ladder: Ladder,
+    *,
+    trials: int,
+    seed: int,
+    resource: str = "epoch",
+) -> Iterator[Journal]:
+    """Create a study's directory and its journal, for writing. If what is then written is refused, neither is left.
+
+    Its trials have their own number as their only hyperparameter. It can be read like any other, but not resumed.
+
+    Raises:
+        SettingsError: If the directory cannot be made, or there are fewer than two trials.
+    """
+    if trials < 2:
+        raise SettingsError(f"trials={trials}: a study of one trial is not kept; give --trials of at least 2")
+    settings = new_settings(
+        name=name,
+        goal=goal,
+        scheduler=scheduler,
+        ladder=ladder,
+        space=Space.parse({"trial": (0, trials - 1)}),
+        search=Grid(),
+        seed=seed,
+        resource=resource,
+        simulated=True,
+    )
+    try:
+        directory.mkdir(FOLDER_FOR_THE_OWNER, parents=True)
+    except OSError as error:
+        raise SettingsError(f"{directory}: {error.strerror}; give a directory that can be made") from None
+    create(directory / journals.NAME, settings)
+    try:
+        with Journal(directory / journals.NAME) as journal:
+            yield journal
+    except SettingsError:
+        shutil.rmtree(directory)
+        raise
+
+
+class _Numbered:
+    """A design whose configurations are the trials' numbers: a simulation looks everything else up by them."""
+
+    size = None
+
+    def configuration(self, trial: int) -> dict[str, Any]:
+        """Return the configuration."""
+        return {"trial": trial}
+
+    def find(self, configuration: Mapping[str, object]) -> int | None:
+        """Return nothing: there is no end of them."""
+        return None
+
+
+class _NoJournal:
+    def add(self, event: Event) -> None:
+        """Nothing of a simulation has to survive."""
+
+    def flush(self) -> None:
+        """Nothing is written."""

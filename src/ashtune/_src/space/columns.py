@@ -1,0 +1,312 @@
+"""One hyperparameter: from a coordinate in [0, 1] to a plain Python value, and back.
+
+Every design gives points of the unit cube, one coordinate a hyperparameter, and an even spread there is the spread that
+the hyperparameter asks for: logarithm, weights, normal or beta.
+
+Rule: a journal keeps a hyperparameter in the JSON of ConfigSpace, which other tools read.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
+
+import msgspec
+
+from ashtune._src.core.checks import MOST_NAME
+from ashtune._src.core.errors import SpaceError
+from ashtune._src.core.numbers import number_text
+from ashtune._src.core.plaintext import shown, visible
+from ashtune._src.space.plain import WIDEST, hashable, plain, plain_choices
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Coordinates: TypeAlias = NDArray[np.float64]
+
+LEAST_WEIGHT = 1e-9
+"""Of a normal distribution within its range."""
+
+
+class HyperparameterRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A hyperparameter in the record of a space. ``type`` says which of the others count; ``meta`` has its prior."""
+
+    name: str
+    type: Literal[
+        "uniform_float", "normal_float", "beta_float", "uniform_int", "normal_int", "beta_int", "categorical",
+        "ordinal", "constant",
+    ]  # fmt: skip
+    lower: int | float = 0
+    upper: int | float = 0
+    log: bool = False
+    mu: float = 0.0
+    sigma: float = 0.0
+    alpha: float = 0.0
+    beta: float = 0.0
+    choices: list[Any] = []
+    weights: list[float] | None = None
+    sequence: list[Any] = []
+    value: Any = None
+    meta: dict[str, Any] | None = None
+    default_value: Any = None  # not used
+    q: None = None  # the steps of a ConfigSpace before 1.0
+
+
+class Normal(NamedTuple):
+    """The normal distribution around a coordinate, cut at 0 and 1."""
+
+    middle: float
+    deviation: float
+
+    def part(self) -> tuple[float, float]:
+        """Return where it begins and ends in the whole distribution."""
+        from scipy.special import ndtr
+
+        return float(ndtr(-self.middle / self.deviation)), float(ndtr((1 - self.middle) / self.deviation))
+
+    def at(self, shares: "Coordinates") -> "Coordinates":
+        """Return even coordinates as ones that are distributed so."""
+        import numpy as np
+        from scipy.special import ndtri
+
+        low, high = self.part()
+        coordinates: Coordinates = np.clip(self.middle + self.deviation * ndtri(low + shares * (high - low)), 0.0, 1.0)
+        return coordinates
+
+    def share(self, coordinates: "Coordinates") -> "Coordinates":
+        """Return the inverse of :meth:`at`."""
+        import numpy as np
+        from scipy.special import ndtr
+
+        low, high = self.part()
+        shares: Coordinates = np.clip((ndtr((coordinates - self.middle) / self.deviation) - low) / (high - low), 0, 1)
+        return shares
+
+    def log_density(self, coordinates: "Coordinates") -> "Coordinates":
+        """Return the logarithm of its density, where an even one is 0."""
+        low, high = self.part()
+        scale = math.log(self.deviation * math.sqrt(2 * math.pi) * (high - low))
+        return -(((coordinates - self.middle) / self.deviation) ** 2) / 2 - scale
+
+
+class _Beta(NamedTuple):
+    """The beta distribution of a coordinate."""
+
+    alpha: float
+    beta: float
+
+    def at(self, shares: "Coordinates") -> "Coordinates":
+        """Return even coordinates as ones that are distributed so."""
+        from scipy.special import betaincinv
+
+        coordinates: Coordinates = betaincinv(self.alpha, self.beta, shares)
+        return coordinates
+
+    def share(self, coordinates: "Coordinates") -> "Coordinates":
+        """Return the inverse of :meth:`at`."""
+        from scipy.special import betainc
+
+        shares: Coordinates = betainc(self.alpha, self.beta, coordinates)
+        return shares
+
+
+class Column:
+    """Convert coordinates of one hyperparameter to plain values, and back.
+
+    Args:
+        hyperparameter: Of a record.
+
+    Attributes:
+        name: Of the hyperparameter.
+        choices: Its values where it has a list of them; None for a range of numbers.
+        low: The lower end of a range of numbers, 0 without one.
+        high: The upper end.
+        is_log: Whether its logarithm is even.
+        is_integer: Whether it is a range of integers.
+        is_category: Whether its values have no order.
+        spacing: How far apart neighbouring values are, on average, as coordinates; 0 for floats.
+
+    Raises:
+        SpaceError: If there is no such hyperparameter.
+    """
+
+    def __init__(self, hyperparameter: HyperparameterRecord) -> None:
+        self.name, kind = hyperparameter.name, hyperparameter.type
+        if visible(self.name) != self.name or not 0 < len(self.name) <= MOST_NAME:
+            raise SpaceError(
+                f"{shown(self.name)} cannot name a hyperparameter; give up to {MOST_NAME} plain characters"
+            )
+        self.low: int | float = hyperparameter.lower
+        self.high: int | float = hyperparameter.upper
+        self.is_log = hyperparameter.log
+        self.is_integer = kind.endswith("_int")
+        self.is_category = kind == "categorical"
+        self.choices: list[object] | None = None
+        self._shape: Normal | _Beta | None = None
+        self._shape_text = ""
+        if kind == "categorical":
+            self._list(hyperparameter.choices, hyperparameter.weights)
+        elif kind in ("ordinal", "constant"):
+            self._list(hyperparameter.sequence if kind == "ordinal" else [hyperparameter.value], None)
+        else:
+            self._check_range()
+            self.spacing = 1 / (self.high - self.low + 1) if self.is_integer else 0.0
+            if kind.startswith(("normal", "beta")):
+                self._bend(hyperparameter)
+
+    def _list(self, choices: Sequence[object], weights: Sequence[float] | None) -> None:
+        self.choices = plain_choices(self.name, choices)
+        self.spacing = 1 / len(self.choices)
+        weights = self._weights = [1.0] * len(choices) if weights is None else list(weights)
+        total = math.fsum(weights)
+        self._positions = {hashable(choice): position for position, choice in enumerate(self.choices)}
+        self._ends = [math.fsum(weights[: position + 1]) / total for position in range(len(weights))]
+
+    def _check_range(self) -> None:
+        low, high = self.low, self.high
+        what = f"{self.name}={shown((low, high))}"
+        if self.is_integer and not all(isinstance(end, int) and -WIDEST <= end < WIDEST for end in (low, high)):
+            raise SpaceError(f"{what} is no range of 64-bit integers; give two of these")
+        if not self.is_integer:
+            self.low, self.high = low, high = float(low), float(high)
+        if not (low < high and math.isfinite(high - low)):
+            raise SpaceError(f"{what} is empty, or wider than any float; give (low, high) with low < high")
+        if self.is_log and low <= 0:
+            raise SpaceError(f"{what} has no logarithm at its low end; give one above 0, or leave out 'log'")
+
+    def _bend(self, given: HyperparameterRecord) -> None:
+        """Take in the normal or beta distribution of a range of numbers; ConfigSpace says what its numbers mean."""
+        low, high, middle, deviation = float(self.low), float(self.high), given.mu, given.sigma
+        if given.type.startswith("beta"):
+            self._shape, has_weight = _Beta(given.alpha, given.beta), 1 <= min(given.alpha, given.beta) < math.inf
+            self._shape_text = f", beta({given.alpha:g}, {given.beta:g})"
+        else:
+            if self.is_log and middle > 0 and deviation > 0:
+                deviation = abs(math.log(low + deviation))
+                low, high, middle = math.log(low), math.log(high), math.log(middle)
+            self._shape = normal = Normal((middle - low) / (high - low), deviation / (high - low))
+            has_weight = normal.deviation > 0 and normal.part()[1] - normal.part()[0] > LEAST_WEIGHT
+            self._shape_text = f", normal({given.mu:g}, {given.sigma:g})"
+        if not has_weight:
+            raise SpaceError(f"{self.name}={self} has next to nothing in its range; give another distribution")
+
+    def __str__(self) -> str:
+        """Return what it can be, such as ``0.0001 .. 1, log`` or ``relu, tanh``."""
+        if self.choices is not None:
+            return (", " if self.is_category else " < ").join(str(choice) for choice in self.choices)
+        low, high = (str(end) if self.is_integer else number_text(end, 6) for end in (self.low, self.high))
+        return f"{low} .. {high}{', log' if self.is_log else ''}{self._shape_text}"
+
+    def at(self, coordinates: "Coordinates") -> list[object]:
+        """Return the values at coordinates of shape ``(n,)``, each in [0, 1]."""
+        import numpy as np
+
+        if self.choices is not None:
+            last = len(self.choices) - 1
+            positions = np.searchsorted(self._ends, coordinates, side="right")
+            return [self.choices[min(position, last)] for position in positions.tolist()]
+        numbers = self._numbers(coordinates)
+        if not self.is_integer:
+            floats: list[object] = numbers.tolist()
+            return floats
+        low, high = int(self.low), int(self.high)
+        return [min(low + int(part), high) for part in self._parts(numbers).tolist()]  # beyond 64 bits, too
+
+    def place(self, value: object) -> float:
+        """Return the coordinate of a value of this hyperparameter, the middle of those that have this value."""
+        import numpy as np
+
+        if self.choices is not None:
+            low, high = self.ends(value)
+            return (low + high) / 2
+        number = float(value)  # type: ignore[arg-type]  # a range has numbers
+        return float(self._middles(np.array([number - self.low if self.is_integer else number]))[0])
+
+    def ends(self, choice: object) -> tuple[float, float]:
+        """Return where the coordinates of a choice begin and end."""
+        position = self.position(choice)
+        return self._ends[position - 1] if position else 0.0, self._ends[position]
+
+    def position(self, choice: object) -> int:
+        """Return the place of a choice among all."""
+        return self._positions[hashable(choice)]
+
+    def snap(self, coordinates: "Coordinates") -> "Coordinates":
+        """Return for each coordinate the middle of those that have the same value; of a range of floats itself."""
+        import numpy as np
+
+        if self.choices is not None:
+            ends = np.array([0.0, *self._ends])
+            positions = np.minimum(np.searchsorted(ends[1:], coordinates, side="right"), len(self.choices) - 1)
+            middles: Coordinates = (ends[positions] + ends[positions + 1]) / 2
+            return middles
+        if not self.is_integer:
+            return coordinates
+        return self._middles(np.minimum(self._parts(self._numbers(coordinates)), float(self.high) - float(self.low)))
+
+    def _numbers(self, coordinates: "Coordinates") -> "Coordinates":
+        """Return the numbers of the range at coordinates, between integers too."""
+        import numpy as np
+
+        if self._shape is not None:
+            coordinates = self._shape.at(coordinates)
+        low, high = float(self.low), float(self.high)
+        if not self.is_log:
+            numbers = low + coordinates * (high - low)
+        else:
+            numbers = np.exp(math.log(low) + coordinates * (math.log(high) - math.log(low)))
+        # A logarithm and its inverse may leave the range by the last bit.
+        inside: Coordinates = np.clip(numbers, low, high)
+        return inside
+
+    def _parts(self, numbers: "Coordinates") -> "Coordinates":
+        """Return which integer each number stands for, counted from the lowest: one of n equal parts of the range."""
+        import numpy as np
+
+        low, high = float(self.low), float(self.high)
+        parts: Coordinates = np.floor((numbers - low) / (high - low) * (high - low + 1))
+        return parts
+
+    def _middles(self, numbers: "Coordinates") -> "Coordinates":
+        """Return the coordinates of floats, or of integers counted from the lowest."""
+        import numpy as np
+
+        low, high = float(self.low), float(self.high)
+        if self.is_integer:
+            numbers = low + (numbers + 0.5) / (high - low + 1) * (high - low)
+        numbers = np.clip(numbers, low, high)
+        if self.is_log:
+            inside = (np.log(numbers) - math.log(low)) / (math.log(high) - math.log(low))
+        else:
+            inside = (numbers - low) / (high - low)
+        return inside if self._shape is None else self._shape.share(inside)
+
+    def every_value(self) -> Sequence[object] | None:
+        """Return all values that can be drawn, in order, or None for floats. O(1) for integers."""
+        if self.is_integer:
+            return range(int(self.low), int(self.high) + 1)
+        if self.choices is None:
+            return None
+        return [choice for choice, weight in zip(self.choices, self._weights, strict=True) if weight > 0]
+
+    def member(self, value: object) -> object:
+        """Return the value of this hyperparameter that equals one that a user gave.
+
+        Raises:
+            SpaceError: If none does.
+        """
+        try:
+            given = plain(value)
+            if self.choices is not None:
+                return self.choices[self._positions[hashable(given)]]
+            if self.is_within(given):
+                return int(given) if self.is_integer else float(given)  # type: ignore[call-overload,arg-type]  # a number
+        except (SpaceError, KeyError):
+            pass
+        raise SpaceError(f"{self.name}={shown(value)} is outside; give a value in {self}")
+
+    def is_within(self, number: Any) -> bool:
+        """Return whether a value is a number in the range."""
+        if isinstance(number, bool) or not isinstance(number, int | float):
+            return False
+        return bool(self.low <= number <= self.high and (not self.is_integer or number == math.floor(number)))

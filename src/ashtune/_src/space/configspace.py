@@ -1,0 +1,100 @@
+"""Spaces of ConfigSpace: read when a user gives one, and made for other tools that take one.
+
+ConfigSpace takes a second to import: only this module imports it, for its own objects. A journal keeps every space in
+the JSON of ConfigSpace.
+"""
+
+import contextlib
+import copy
+import io
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from ashtune._src.core.errors import ExtraMissing, SpaceError
+from ashtune._src.core.plaintext import error_line
+from ashtune._src.space.plain import plain
+from ashtune._src.space.priors import META
+
+if TYPE_CHECKING:
+    from ConfigSpace import ConfigurationSpace
+    from ConfigSpace.hyperparameters import Hyperparameter
+
+
+def is_of_configspace(given: object) -> bool:
+    """Return whether something is an object of ConfigSpace, without importing it for others."""
+    return any(kind.__module__.startswith("ConfigSpace.") for kind in type(given).__mro__)
+
+
+def record_of_space(space: "ConfigurationSpace") -> dict[str, Any]:
+    """Return the record of a ConfigurationSpace: its JSON, of whose ``meta``, which may hold anything, the prior stays.
+
+    Raises:
+        SpaceError: If a choice or a hyperparameter's type cannot be written.
+    """
+    try:
+        written = space.to_serialized_dict()
+    except Exception as error:  # noqa: BLE001 - ConfigSpace raises what its writing meets
+        raise SpaceError(f"the space cannot be written down: {error_line(error)}") from None
+    for entry in written["hyperparameters"]:
+        meta = entry.pop("meta", None)
+        if isinstance(meta, dict) and META in meta:
+            entry["meta"] = {META: meta[META]}
+    parts = {key: _plain_tree(written[key]) for key in ("hyperparameters", "conditions", "forbiddens")}
+    orders = {entry["name"]: entry.get("choices", entry.get("sequence")) for entry in parts["hyperparameters"]}
+    for clause in parts["forbiddens"]:
+        _put_in_order(clause, orders)
+    return {"names": list(space), "space": parts}
+
+
+def record_of_one(name: str, hyperparameter: "Hyperparameter") -> dict[str, Any]:
+    """Return the record of one hyperparameter, which the user's dict calls by a name.
+
+    Raises:
+        SpaceError: If it has another name, or cannot be written.
+    """
+    from ConfigSpace import ConfigurationSpace
+
+    if hyperparameter.name != name:
+        raise SpaceError(f"{name}: its hyperparameter is named {hyperparameter.name!r}; give both one name")
+    space = ConfigurationSpace()
+    space.add(copy.copy(hyperparameter))  # the user's own is left as it is
+    [entry] = record_of_space(space)["space"]["hyperparameters"]
+    return dict(entry)
+
+
+def space_of_record(record: Mapping[str, Any]) -> "ConfigurationSpace":
+    """Return the ConfigurationSpace of a record.
+
+    Raises:
+        ExtraMissing: If ConfigSpace is not installed.
+        SpaceError: If it has no such space.
+    """
+    try:
+        from ConfigSpace import ConfigurationSpace
+    except ImportError:
+        raise ExtraMissing("ConfigSpace", "configspace") from None
+    try:
+        # ConfigSpace 1.2.2 has a print() left in one forbidden clause; stdout is for results.
+        with contextlib.redirect_stdout(io.StringIO()):
+            # Decoding takes the record apart, so it gets its own.
+            return ConfigurationSpace.from_serialized_dict(copy.deepcopy(record["space"]))
+    except Exception as error:  # noqa: BLE001 - ConfigSpace raises what its decoding meets
+        raise SpaceError(f"ConfigSpace has no such space: {error_line(error)}") from None
+
+
+def _put_in_order(clause: dict[str, Any], orders: Mapping[str, list[Any] | None]) -> None:
+    """Sort the values of a clause: they may be a set, whose order differs from process to process."""
+    for part in clause.get("clauses", ()):
+        _put_in_order(part, orders)
+    if "values" in clause:
+        order = orders[clause["name"]]
+        clause["values"] = sorted(clause["values"]) if order is None else sorted(clause["values"], key=order.index)
+
+
+def _plain_tree(value: object) -> Any:
+    """Return nested dicts and lists with plain leaves."""
+    if isinstance(value, dict):
+        return {str(key): _plain_tree(part) for key, part in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_plain_tree(part) for part in value]
+    return plain(value)

@@ -1,0 +1,76 @@
+"""Numbers all configurations of a finite space.
+
+A configuration's number has one digit a hyperparameter, the last digit fastest. The digit of a hyperparameter that is
+inactive is 0, so each configuration has exactly one number.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from itertools import product
+
+from ashtune._src.space.plain import fresh
+from ashtune._src.space.space import Space
+
+LARGEST_ENUMERATED = 100_000
+"""Points that are looked at one by one: up to half a second."""
+
+
+class Lattice:
+    """All combinations of some values of each hyperparameter.
+
+    Args:
+        space: The space that the values lie in.
+        axes: The values of each hyperparameter, ascending, by name in the order of ``space.names``.
+            Ranges stay ranges: no product and no axis is written out before it is needed.
+
+    Attributes:
+        volume: The number of points, valid or not.
+        is_constrained: Whether conditions or forbidden clauses make some points no configurations.
+    """
+
+    def __init__(self, space: Space, axes: Mapping[str, Sequence[object]]) -> None:
+        self._lengths = {name: length(values) for name, values in axes.items()}
+        self.volume = math.prod(self._lengths.values())
+        self.is_constrained = bool(space.rules.conditional) or space.rules.has_clauses
+        self._rules = space.rules
+        self._axes = axes
+
+    def configuration(self, point: int) -> dict[str, object]:
+        """Return the configuration at a point. O(hyperparameters)."""
+        values: list[object] = []
+        for name, axis in reversed(list(self._axes.items())):
+            point, digit = divmod(point, self._lengths[name])
+            values.append(axis[digit])
+        configuration = dict(zip(self._axes, reversed(values), strict=True))
+        return fresh(self._rules.remove_inactive(configuration))
+
+    def point(self, configuration: Mapping[str, object]) -> int | None:
+        """Return the point of a configuration, the inverse of :meth:`configuration`; None if it is not here."""
+        point = 0
+        for name, axis in self._axes.items():
+            point *= self._lengths[name]
+            if name in configuration:
+                try:
+                    point += axis.index(configuration[name])
+                except ValueError:
+                    return None
+        return point
+
+    def members(self) -> list[int]:
+        """Return the points that are valid, distinct configurations, ascending. O(volume)."""
+        if not self.is_constrained:
+            return list(range(self.volume))
+        return [point for point, values in enumerate(product(*self._axes.values())) if self._is_member(values)]
+
+    def _is_member(self, values: tuple[object, ...]) -> bool:
+        everything = dict(zip(self._axes, values, strict=True))
+        configuration = self._rules.remove_inactive(dict(everything))
+        inactive = everything.keys() - configuration.keys()
+        if any(everything[name] != self._axes[name][0] for name in inactive):
+            return False
+        return not self._rules.forbidding(configuration)
+
+
+def length(values: Sequence[object]) -> int:
+    """Return the length of an axis; ``len`` of a range goes no further than 63 bits."""
+    return values.stop - values.start if isinstance(values, range) else len(values)

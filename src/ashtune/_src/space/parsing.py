@@ -1,0 +1,151 @@
+"""Turns the plain dict that a user writes into the record of a space, which a journal keeps.
+
+``{"lr": (1e-4, 1.0, "log"), "solver": ["sgd", "adam"], "momentum": When("solver", "sgd", (0.0, 1.0))}``
+"""
+
+from collections.abc import Mapping
+from itertools import pairwise
+from typing import Any
+
+import msgspec
+
+from ashtune._src.core.errors import SpaceError
+from ashtune._src.core.plaintext import shown
+from ashtune._src.space.configspace import is_of_configspace, record_of_one
+from ashtune._src.space.plain import plain, plain_choices
+from ashtune._src.space.priors import META, Prior
+
+
+class When(msgspec.Struct, frozen=True):
+    """A hyperparameter that counts only where another one has a value. Elsewhere ``trial.config`` does not have it.
+
+    Args:
+        name: Of the other one. Where that does not count, this one does not either.
+        value: Its value, or a list of values; one that is a list itself is given as a tuple.
+        values: As without a condition: a range, choices, a constant, a ``Prior``, or another ``When``.
+
+    Example:
+        >>> space = {"solver": ["sgd", "adam"], "momentum": When("solver", "sgd", (0.0, 1.0))}
+        >>> study = tune(
+        ...     lambda trial: trial.config.get("momentum", 0.5), space, metric="loss", mode="min", max_resource=1,
+        ...     trials=4, quiet=True,
+        ... )
+        >>> {len(trial.configuration) - (trial.configuration["solver"] == "sgd") for trial in study.trials}
+        {1}
+    """
+
+    name: str
+    value: Any
+    values: Any
+
+
+class Ordered(msgspec.Struct, frozen=True):
+    """Choices in an order: models expect neighbours to be alike, and mutations step to them.
+
+    A list of ascending numbers is ordered as it is.
+
+    Args:
+        choices: At least one, in their order.
+
+    Example:
+        >>> Ordered(["small", "base", "large"]).choices
+        ['small', 'base', 'large']
+    """
+
+    choices: list[Any]
+
+
+class Choice(msgspec.Struct, frozen=True):
+    """Choices without an order, though they may be ascending numbers, as the numbers of rooms or of GPUs.
+
+    Args:
+        choices: At least one.
+
+    Example:
+        >>> Choice([1, 2, 3]).choices
+        [1, 2, 3]
+    """
+
+    choices: list[Any]
+
+
+def record_of(mapping: Mapping[object, object]) -> dict[str, Any]:
+    """Return the record of a dict of hyperparameters.
+
+    Args:
+        mapping: By name: ``(low, high)`` (two ints are an integer range, both ends included; any float makes it a float
+            range), the same with ``"log"`` as a third, a list of choices, a constant, :class:`Ordered`,
+            :class:`Choice`, a hyperparameter of ConfigSpace; or :class:`~ashtune.Prior` or :class:`When`
+            of one of these.
+
+    Raises:
+        SpaceError: If a name or value does not fit.
+    """
+    entries, conditions = [], list[dict[str, Any]]()
+    for name, given in mapping.items():
+        if not isinstance(name, str):
+            raise SpaceError(f"{shown(name)} cannot name a hyperparameter; give a text")
+        values, prior, own = given, dict[str, Any](), list[dict[str, Any]]()
+        while isinstance(values, Prior | When):
+            if isinstance(values, When):
+                own.append(_condition(name, values))
+            else:
+                prior = {"meta": {META: plain(values.at)}}
+            values = values.values
+        entries.append({"name": name, **_entry(name, values), **prior})
+        conditions += own if len(own) < 2 else [{"type": "AND", "child": name, "conditions": own}]
+    return {"names": list(mapping), "space": {"hyperparameters": entries, "conditions": conditions, "forbiddens": []}}
+
+
+def _condition(child: str, when: When) -> dict[str, Any]:
+    value = plain(when.value)
+    kind = {"type": "IN", "values": value} if isinstance(when.value, list) else {"type": "EQ", "value": value}
+    return {"child": child, "parent": str(when.name), **kind}
+
+
+def _entry(name: str, values: object) -> dict[str, Any]:
+    """Return the hyperparameter that some values stand for, but for its name."""
+    if isinstance(values, tuple):
+        return _range(name, values)
+    if isinstance(values, Ordered | Choice | list):
+        listed = values if isinstance(values, list) else values.choices
+        if not isinstance(listed, list | tuple):
+            raise SpaceError(f"{name}={shown(values)} is no list of choices; give [...]")
+        choices = plain_choices(name, listed)
+        if isinstance(values, Ordered) or (isinstance(values, list) and _is_ascending(choices)):
+            return {"type": "ordinal", "sequence": choices}
+        return {"type": "categorical", "choices": choices}
+    if is_of_configspace(values):
+        return record_of_one(name, values)
+    try:
+        return {"type": "constant", "value": plain(values)}
+    except SpaceError:
+        raise SpaceError(
+            f"{name}={shown(values)} is no range; give (low, high), a list of choices or a constant"
+        ) from None
+
+
+def _is_ascending(choices: list[Any]) -> bool:
+    numbers = [choice for choice in choices if type(choice) in (int, float)]
+    return len(numbers) == len(choices) > 1 and all(low < high for low, high in pairwise(numbers))
+
+
+def _range(name: str, bounds: tuple[object, ...]) -> dict[str, Any]:
+    is_log = len(bounds) == 3 and isinstance(bounds[2], str) and bounds[2] == "log"
+    numbers = [_number(bound) for bound in (bounds[:2] if is_log else bounds)]
+    if len(numbers) != 2 or None in numbers:
+        raise SpaceError(
+            f"{name}={shown(bounds)} is no range; give two finite numbers (low, high), (low, high, 'log'), or a list "
+            "[...] of choices"
+        )
+    kind = "uniform_int" if all(isinstance(number, int) for number in numbers) else "uniform_float"
+    return {"type": kind, "lower": numbers[0], "upper": numbers[1], "log": is_log}
+
+
+def _number(bound: object) -> int | float | None:
+    """Return a bound as a plain number, or None when it is none."""
+    try:
+        number = plain(bound)
+    except SpaceError:
+        return None
+    return number if isinstance(number, int | float) and not isinstance(number, bool) else None

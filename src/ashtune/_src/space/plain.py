@@ -1,0 +1,88 @@
+"""Plain Python values: what a configuration may hold, and what a journal can keep.
+
+The journal is JSON and the messages are MessagePack: both give a tuple back as a list. A training function must see
+the same type on the first run and after a resume, so a tuple becomes a list when the space is read.
+"""
+
+import math
+from collections.abc import Iterable, Mapping
+
+from ashtune._src.core.errors import SpaceError
+from ashtune._src.core.plaintext import shown
+
+# msgspec refuses integers beyond 64 bits and writes a float that is not finite as null.
+WIDEST = 2**63
+
+
+def plain(value: object) -> object:
+    """Return a value as plain Python: numpy scalars unwrapped, tuples as lists.
+
+    Raises:
+        SpaceError: If a journal cannot keep it; the message names the value, not where it stood.
+    """
+    if isinstance(value, (list, tuple)):
+        try:
+            return [plain(part) for part in value]
+        except RecursionError:  # a list in itself among them
+            raise SpaceError(
+                f"{shown(value)} is nested too deep; use a name that your training function looks up"
+            ) from None
+    if type(value).__module__ == "numpy" and hasattr(value, "item") and not getattr(value, "ndim", 1):
+        value = value.item()
+    if value is None or type(value) is bool:
+        return value
+    if type(value) is str and value.encode(errors="ignore").decode() == value:  # no half of a surrogate pair
+        return value
+    if type(value) is int and -WIDEST <= value < WIDEST:
+        return value
+    if type(value) is float and math.isfinite(value):
+        return value
+    raise SpaceError(
+        f"{shown(value)} cannot be kept in a journal; use None, a bool, a 64-bit int, a finite float, a str "
+        "or a list of these, such as a name that your training function looks up"
+    )
+
+
+def plain_choices(name: str, choices: Iterable[object]) -> list[object]:
+    """Return the choices of a hyperparameter as plain values.
+
+    Raises:
+        SpaceError: If there are none, two are equal, or one is not plain.
+    """
+    values: list[object] = []
+    seen: set[object] = set()
+    for choice in choices:
+        try:
+            value = plain(choice)
+        except SpaceError as error:
+            raise SpaceError(f"{name}: the choice {error}") from None
+        if (key := hashable(value)) in seen:
+            raise SpaceError(f"{name}: the choice {shown(choice)} is there twice (True equals 1); keep one")
+        seen.add(key)
+        values.append(value)
+    if not values:
+        raise SpaceError(f"{name}=[] has no choices; give at least one, such as {name}=['a', 'b']")
+    return values
+
+
+def hashable(value: object) -> object:
+    """Return a plain value as one that a set or dict can hold; equal ones stay equal."""
+    return tuple(map(hashable, value)) if isinstance(value, list) else value
+
+
+def identity(configuration: Mapping[str, object]) -> object:
+    """Return what a set or dict can hold in place of a configuration: equal for equal ones, in any order."""
+    return frozenset((name, hashable(value)) for name, value in configuration.items())
+
+
+def rounded_identity(configuration: Mapping[str, object]) -> object:
+    """Return :func:`identity` with floats rounded to twelve digits: ``place`` and ``at`` may change the last bits."""
+    return frozenset(
+        (name, float(f"{value:.12g}") if isinstance(value, float) else hashable(value))
+        for name, value in configuration.items()
+    )
+
+
+def fresh(configuration: dict[str, object]) -> dict[str, object]:
+    """Return a copy that shares nothing that can be changed."""
+    return {name: plain(value) if type(value) is list else value for name, value in configuration.items()}

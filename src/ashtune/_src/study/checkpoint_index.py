@@ -1,0 +1,202 @@
+"""Which checkpoints exist, and which have to go: bookkeeping only, the engine moves the bytes.
+
+Rule 1: the best trials of each rung keep theirs, as any of them is the best of the study or may become it. With one
+objective that is one trial a rung, and at the highest rung that has a result those to be confirmed; with several it is
+the front of each rung, as every result may change which of the front is preferred.
+Rule 2: a trial that was withdrawn has no result. The next best takes its place, but its checkpoint may be gone.
+"""
+
+import math
+from bisect import bisect_left
+from collections.abc import Container
+from heapq import heappop, heappush
+from itertools import count
+
+import msgspec
+
+from ashtune._src.core.confirm import MOST
+from ashtune._src.core.jobs import Key, Losses, TrialId, WorkerId
+from ashtune._src.core.order import is_as_good
+from ashtune._src.core.orders import Discard, Order
+
+
+class Saved(msgspec.Struct, frozen=True, gc=False):
+    """One checkpoint: who saved it, the resource it was taken at, its size, and when it was noted here (a count)."""
+
+    worker: WorkerId
+    resource: int
+    size: int
+    serial: int
+
+
+class CheckpointIndex:
+    """The checkpoints of a study.
+
+    Args:
+        limit: Most bytes they may take; those of the lowest rung go first, then of the worst loss. None for no limit.
+        bests: Trials whose checkpoints go after all others.
+    """
+
+    def __init__(self, limit: int | None = None, bests: Container[TrialId] = ()) -> None:
+        self._limit = limit
+        self._bests = bests
+        self._saved: dict[TrialId, Saved] = {}
+        self._least_promising: list[tuple[int, float, int, TrialId]] = []
+        self._serial = count()
+        self._in_use: set[TrialId] = set()
+        self.total_bytes = 0
+
+    def __len__(self) -> int:
+        return len(self._saved)
+
+    def __contains__(self, trial: TrialId) -> bool:
+        return trial in self._saved
+
+    def use(self, trial: TrialId) -> Saved | None:
+        """Return the checkpoint that a job resumes from, which stays until the next is put; None if it begins again."""
+        saved = self._saved.get(trial)
+        if saved is not None:
+            self._in_use.add(trial)
+        return saved
+
+    def put(self, trial: TrialId, *, worker: WorkerId, resource: int, size: int, rung: int, loss: float) -> list[Order]:
+        """Note a checkpoint; return the orders that make room for it."""
+        orders: list[Order] = []
+        if (older := self._forget(trial)) is not None and older.resource != resource:
+            orders.append(Discard(trial, older.resource))
+        saved = Saved(worker, resource, size, next(self._serial))
+        self._saved[trial] = saved
+        self.total_bytes += size
+        if self._limit is not None:
+            heappush(self._least_promising, (rung, -loss, saved.serial, trial))
+            orders += self._make_room(self._limit)
+        return orders
+
+    def _make_room(self, limit: int) -> list[Order]:
+        orders: list[Order] = []
+        bests: list[tuple[int, float, int, TrialId]] = []
+        while self.total_bytes > limit and self._least_promising:
+            entry = heappop(self._least_promising)
+            _, _, serial, least = entry
+            if least in self._in_use:
+                continue  # its next checkpoint will be judged anew
+            if (latest := self._saved.get(least)) is None or latest.serial != serial:
+                continue
+            if least in self._bests:
+                bests.append(entry)
+            else:
+                orders += self.remove(least)
+        for entry in bests:
+            if self.total_bytes > limit:
+                orders += self.remove(entry[-1])
+            else:
+                heappush(self._least_promising, entry)
+        return orders
+
+    def end_use(self, trial: TrialId) -> None:
+        """No job resumes from the checkpoint of a trial any more; it is the first of its kind to go."""
+        if trial in self._in_use:
+            self._in_use.discard(trial)
+            heappush(self._least_promising, (0, -math.inf, self._saved[trial].serial, trial))
+
+    def keep(self, trial: TrialId, *, worker: WorkerId, resource: int, size: int) -> list[Order]:
+        """Note the checkpoint of a job broken off in the middle, which is the last to go."""
+        return self.put(trial, worker=worker, resource=resource, size=size, rung=1 << 30, loss=-math.inf)
+
+    def remove(self, trial: TrialId) -> list[Order]:
+        """Forget a trial's checkpoint; return the order that deletes it, if there was one."""
+        saved = self._forget(trial)
+        return [] if saved is None else [Discard(trial, saved.resource)]
+
+    def resources(self) -> dict[TrialId, int]:
+        """Return every trial that has a checkpoint, with the resource it was taken at."""
+        return {trial: saved.resource for trial, saved in self._saved.items()}
+
+    def _forget(self, trial: TrialId) -> Saved | None:
+        self._in_use.discard(trial)
+        saved = self._saved.pop(trial, None)
+        if saved is not None:
+            self.total_bytes -= saved.size
+        return saved
+
+
+_Entry = tuple[Key, TrialId]
+_OF_ONE_LOSS = 2
+"""The length of a key: the violation comes first."""
+
+
+class RungBests:
+    """Bookkeeping of the controller; results come as (violation, loss, ...) and a trial, failures do not come."""
+
+    def __init__(self) -> None:
+        self._rungs: list[list[_Entry]] = []
+        self._to_confirm = 1
+        self._trials: set[TrialId] = set()
+
+    def __contains__(self, trial: object) -> bool:
+        return trial in self._trials
+
+    @property
+    def highest(self) -> tuple[int, list[TrialId]]:
+        """The highest rung that has a result, and its best trials in order; -1 and nothing if there is none."""
+        for rung in reversed(range(len(self._rungs))):
+            if self._rungs[rung]:
+                return rung, [trial for _, trial in self._rungs[rung]]
+        return -1, []
+
+    def reach(self, losses: Losses) -> bool:
+        """Whether some feasible result is at least as good as these losses."""
+        return any(not key[0] and is_as_good(key[1:], losses) for best in self._rungs for key, _ in best)
+
+    def confirm(self, count: int) -> None:
+        """Set how many of the highest rung are to be confirmed."""
+        self._to_confirm = max(1, count)
+        self._choose()
+
+    def arrive(self, trial: TrialId, rung: int, key: Key) -> list[TrialId]:
+        """Take in a result; return the trials that are not among the best of any rung any more.
+
+        O(1) for most results of one loss, else O(m f) with a front of ``f``.
+        """
+        while len(self._rungs) <= rung:
+            self._rungs.append([])
+        best, entry = self._rungs[rung], (key, trial)
+        if len(key) == _OF_ONE_LOSS:
+            place = bisect_left(best, entry)
+            if place == MOST:
+                return []
+            best.insert(place, entry)
+            del best[MOST:]
+            if place >= self._to_confirm:
+                return []
+        else:
+            self._rungs[rung] = _with(best, entry)
+            if self._rungs[rung] is best:
+                return []
+        return self._choose()
+
+    def withdraw(self, trial: TrialId) -> None:
+        """A trial has no result any more."""
+        self._rungs = [[entry for entry in best if entry[1] != trial] for best in self._rungs]
+        self._choose()
+
+    def _choose(self) -> list[TrialId]:
+        """Say anew who is among the best; return who was and is not any more."""
+        before, self._trials = self._trials, set()
+        highest, _ = self.highest
+        for rung, best in enumerate(self._rungs):
+            count = len(best)
+            if best and len(best[0][0]) == _OF_ONE_LOSS:
+                count = self._to_confirm if rung == highest else 1
+            self._trials.update(trial for _, trial in best[:count])
+        return sorted(before - self._trials)
+
+
+def _with(front: list[_Entry], entry: _Entry) -> list[_Entry]:
+    """Return a front with a result; the same list if it is not on it. Of equal results only the earliest trial is."""
+    key = entry[0]
+    if front and key[0] != front[0][0][0]:
+        return [entry] if key[0] < front[0][0][0] else front
+    if any(other < entry and is_as_good(other[0], key) for other in front):
+        return front
+    return [other for other in front if not is_as_good(key, other[0])] + [entry]

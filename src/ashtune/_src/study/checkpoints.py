@@ -1,0 +1,420 @@
+"""Checkpoints on disk: ``checkpoints/<trial>.<resource>``, written under another name, then renamed.
+
+One is a file (what :meth:`CheckpointWriter.save` pickled, with a check value behind it) or, where the user keeps files
+of their own, a folder. A trial's older checkpoint stays until the driver has the newer one in its journal, so a kill
+at any moment leaves the one that the journal names.
+
+Rule 1: a checkpoint that is not as it was written (size, check value) counts as none: its trial begins again.
+Rule 2: only names of our own form are deleted, and no link is followed. ``checkpoints`` itself may be a link to a
+folder elsewhere; the study then has a folder of its own in that one.
+Rule 3: a disk that refuses never fails a trial.
+
+Security: what ``save`` writes is a pickle, unless another ``dump`` writes it. Loading one executes what it says, so
+only the driver's own workers do, and only when a study is run or resumed. State dicts of PyTorch are read without that.
+"""
+
+import errno
+import io
+import os
+import pickle
+import re
+import shutil
+import struct
+import tempfile
+import time
+import zlib
+from collections.abc import Callable
+from contextlib import suppress
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from ashtune._src.core.errors import CheckpointUnread, StudyError
+from ashtune._src.core.jobs import TrialId
+from ashtune._src.study import torch_states
+from ashtune._src.study.disk import BUFFER_BYTES, DISK, PIECE_BYTES, Disk, OpenFile
+from ashtune._src.study.folders import copy_folder, delete, rename, sync_file, sync_tree, walk
+
+FOLDER = "checkpoints"
+SAVED = "saved.pickle"
+OURS = re.compile(r"\d+\.(\d+(\.arriving)?|by-\d+\.unfinished(\.d)?)", re.ASCII)
+"""Names in the folder that are of our own form: checkpoints, unfinished ones, and those that are on their way."""
+OWN_FOLDER = re.compile(r"ashtune-.*-[0-9a-f]{12}", re.ASCII | re.DOTALL)
+END = struct.Struct("<8sI")
+"""What follows a pickle: a mark, and the CRC-32 of all before it."""
+MARK = b"ashtune1"
+SYNC_SECONDS = 1.0
+"""A pickle that took longer to train is synced: losing it would cost more than the journal loses by a power loss."""
+
+
+class Checkpoints:
+    """The checkpoint folder of a study."""
+
+    def __init__(self, study: Path, disk: Disk = DISK) -> None:
+        self.disk = disk
+        self._study = study
+        self.folder = str(study / FOLDER)
+
+    def of(self, trial: TrialId, resource: int) -> str:
+        """Return where the checkpoint of a trial at a resource lies, whether or not it exists."""
+        return f"{self.folder}/{trial}.{resource}"
+
+    def discard(self, trial: TrialId, resource: int) -> None:
+        """Delete the checkpoint of a trial at a resource."""
+        delete(self.disk, self.of(trial, resource))
+
+    def settle(self, trial: TrialId, resource: int) -> None:
+        """Have the checkpoint of a trial at a resource survive a power loss, if there is one."""
+        path = self.of(trial, resource)
+        with suppress(OSError):
+            if self.disk.status(path).is_file:  # folders are synced when they are committed
+                sync_file(self.disk, path)
+                self.disk.sync_folder(self.folder)
+
+    def has_unwanted(self, wanted: dict[TrialId, int]) -> bool:
+        """Whether :meth:`sweep` would delete anything; not if the folder cannot be read. O(checkpoints)."""
+        keep = {f"{trial}.{resource}" for trial, resource in wanted.items()}
+        with suppress(OSError):
+            return any(OURS.fullmatch(name) and name not in keep for name in self.disk.names(self.folder))
+        return False
+
+    def sweep(self, wanted: dict[TrialId, int]) -> None:
+        """Delete what a killed driver left behind: all of our form but the ``wanted`` trial -> resource."""
+        keep = {f"{trial}.{resource}" for trial, resource in wanted.items()}
+        try:
+            if self.disk.status(self.folder).is_link:
+                self._move_in(keep)
+            names = self.disk.names(self.folder)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise StudyError(
+                f"{self.folder}: {error.strerror}; checkpoints are kept there: make it a folder that can be read, or "
+                "move it away to train without the checkpoints"
+            ) from None
+        for name in names:
+            if OURS.fullmatch(name) and name not in keep:
+                delete(self.disk, f"{self.folder}/{name}")
+
+    def _move_in(self, keep: set[str]) -> None:
+        """Have the link lead to a folder of this study's own: several studies may share the one it leads to."""
+        disk, folder = self.disk, self.folder
+        target = disk.read_link(folder)
+        if OWN_FOLDER.fullmatch(os.path.basename(target)):
+            return
+        try:
+            disk.names(folder)
+        except FileNotFoundError:
+            raise StudyError(
+                f"{folder} leads to {target}, which is not there; make that folder, or remove the link"
+            ) from None
+        own = f"ashtune-{self._study.name[:40]}-{os.urandom(6).hex()}"
+        disk.make_folder(f"{folder}/{own}")
+        for name in keep:  # of a folder that was moved there, as checkpoints became too many
+            with suppress(OSError):
+                disk.rename(f"{folder}/{name}", f"{folder}/{own}/{name}")
+        disk.sync_folder(folder)
+        with suppress(FileNotFoundError):
+            disk.unlink(f"{folder}.new")
+        disk.make_link(f"{target.rstrip('/')}/{own}", f"{folder}.new")
+        disk.rename(f"{folder}.new", folder)
+
+
+class CheckpointWriter:
+    """The checkpoint of one job, in the worker: what it resumes from, and what it leaves.
+
+    Args:
+        start: The resource it resumes at; 0 for a new one.
+        worker: Who writes. A worker given up for lost may still be at the same trial, on another machine.
+        size: The bytes that the journal says it has; None if they are not known.
+    """
+
+    def __init__(
+        self,
+        checkpoints: Checkpoints,
+        trial: TrialId,
+        start: int,
+        *,
+        worker: int = 0,
+        size: int | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._checkpoints = checkpoints
+        self._disk = checkpoints.disk
+        self._unfinished = f"{checkpoints.folder}/{trial}.by-{worker}"
+        self._trial = trial
+        self._clock = clock
+        self._began = clock()
+        self._not_read = self._not_saved = ""
+        self._earlier = checkpoints.of(trial, start) if start else ""
+        if self._earlier and (flaw := flaw_of(self._disk, self._earlier, size)):
+            self._not_read = f"checkpoint not read: {flaw}; trained again from the start"
+            self._earlier = ""
+        self._has_begun = self._has_saved = False
+        self._at_opening: dict[str, tuple[int, int]] | None = None
+        self._at_rung: dict[str, tuple[int, int]] = {}  # the same at the rung from which it goes on in place
+        self._elsewhere = ""
+
+    @property
+    def exists(self) -> bool:
+        """Whether there is an earlier checkpoint to resume from."""
+        return bool(self._earlier)
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether an object was saved, or should have been, since the last commit."""
+        return self._has_begun
+
+    @property
+    def problem(self) -> str:
+        """What went wrong in reading or saving; nothing if all is well."""
+        return "; ".join(filter(None, (self._not_read, self._not_saved)))
+
+    def restore(self, unpickle: Callable[[Any], Any] = pickle.load) -> Any:
+        """Return the object that was saved, or None if there is none.
+
+        Raises:
+            CheckpointUnread: If it was there when this job began and cannot be read now; from then on there is none.
+        """
+        if not self._earlier:
+            return None
+        folder = self._earlier
+        try:
+            path = f"{folder}/{SAVED}" if self._disk.status(folder).is_folder else folder
+            with suppress(FileNotFoundError), OpenFile(self._disk, path, os.O_RDONLY) as opened:
+                reader = io.BufferedReader(opened, BUFFER_BYTES)
+                return read_saved(reader, self._disk.status(path).size, unpickle)
+            self._disk.status(folder)  # a folder without a pickle is one thing, nothing at all is another
+        except OSError as error:
+            raise self._unread(error) from None
+        return None
+
+    def _unread(self, error: OSError) -> CheckpointUnread:
+        self._not_read = f"checkpoint not read: {error.strerror}; trained again from the start"
+        return CheckpointUnread(f"{self._earlier}: {error.strerror}")
+
+    def forget_earlier(self) -> bool:
+        """Have no earlier checkpoint any more; return whether nothing of it is in use yet."""
+        self._earlier = ""
+        return self._at_opening is None
+
+    def save(self, state: Any, dump: Callable[[Any, "Checked"], None] | None = None) -> None:
+        """Save an object with cloudpickle, or as ``dump`` writes it, in place of what was saved before.
+
+        What the disk refuses is noted in ``problem``, and the trial begins again if it is promoted.
+        """
+        if dump is None:
+            from ashtune._src.pickles.pickler import dump as by_cloudpickle
+
+            dump = by_cloudpickle
+        self._has_begun, self._has_saved = True, False
+        try:
+            with io.BufferedWriter(self._open_for_writing(), BUFFER_BYTES) as file:
+                checked = Checked(file)
+                dump(state, checked)
+                file.write(END.pack(MARK, checked.crc))
+            self._has_saved = True
+        except OSError as error:
+            self._note(error)
+
+    def _open_for_writing(self) -> OpenFile:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
+        try:
+            return OpenFile(self._disk, self._unfinished_file, flags)
+        except FileNotFoundError:
+            self._make_folders()
+            return OpenFile(self._disk, self._unfinished_file, flags)
+
+    def _make_folders(self) -> None:
+        with suppress(FileExistsError):
+            self._disk.make_folder(self._checkpoints.folder)
+            self._disk.sync_folder(os.path.dirname(self._checkpoints.folder))
+
+    def directory(self) -> Path:
+        """Return a folder for the user's own files; it holds those of the earlier checkpoint.
+
+        Where there is no room for one, it is among the machine's temporary files, and its files are not kept.
+
+        Raises:
+            CheckpointUnread: If the earlier checkpoint cannot be copied; from then on there is none.
+        """
+        if self._at_opening is None:
+            delete(self._disk, self._unfinished_folder)  # left by a worker that was killed
+            try:
+                self._fill_folder()
+            except OSError as error:
+                delete(self._disk, self._unfinished_folder)
+                if self._earlier:  # who goes on from it must not find an empty folder
+                    raise self._unread(error) from None
+                self._note(error)
+                self._elsewhere = tempfile.mkdtemp(prefix="ashtune-")
+            self._at_opening = self._at_rung = self._contents()
+        return Path(self._elsewhere or self._unfinished_folder)
+
+    def _fill_folder(self) -> None:
+        if self._earlier and self._disk.status(self._earlier).is_folder:
+            copy_folder(self._disk, self._earlier, self._unfinished_folder, leave_out=SAVED)
+        else:
+            self._make_folders()
+            self._disk.make_folder(self._unfinished_folder)
+
+    def _contents(self) -> dict[str, tuple[int, int]]:
+        if self._elsewhere:
+            return {}
+        folder = self._unfinished_folder
+        if not self._disk.status(folder).is_folder:  # the user has put a link in its place, perhaps to all of the disk
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), folder)
+        return {path: (status.size, status.changed_ns) for path, status in walk(self._disk, folder)}
+
+    def commit(self, resource: int) -> int | None:
+        """Make what was written the trial's checkpoint at ``resource``; return its size in bytes.
+
+        None if nothing was written: files that were only read are no checkpoint of the training that came after.
+        """
+        if self._not_saved:
+            return None
+        try:
+            return self._commit(self._checkpoints.of(self._trial, resource))
+        except OSError as error:
+            self._note(error)
+            return None
+
+    def _commit(self, final: str) -> int | None:
+        disk = self._disk
+        if self._at_opening is None:
+            if not self._has_saved:
+                return None
+            is_synced = self._clock() - self._began >= SYNC_SECONDS
+            if is_synced:
+                sync_file(disk, self._unfinished_file)
+            size = disk.status(self._unfinished_file).size
+            rename(disk, self._unfinished_file, final)
+        else:
+            if self._has_saved:
+                disk.rename(self._unfinished_file, f"{self._unfinished_folder}/{SAVED}")
+            contents = self._contents()
+            if contents == self._at_rung:
+                return None
+            sync_tree(disk, self._unfinished_folder)  # nothing else could tell that the user's files are whole
+            is_synced = True
+            size = sum(length for length, _ in contents.values())
+            rename(disk, self._unfinished_folder, final)
+        if is_synced:
+            disk.sync_folder(self._checkpoints.folder)
+        self._has_begun, self._has_saved, self._at_opening = False, False, None
+        self._began = self._clock()
+        return size
+
+    def go_on(self) -> None:
+        """The trial goes on in place: the object that was saved for the rung before is thrown away.
+
+        Files in the folder stay, and count once any of them has changed.
+        """
+        self._forget_saved()
+        if self._at_opening is not None:
+            try:
+                self._at_rung = self._contents()
+            except OSError as error:
+                self._note(error)
+
+    def _forget_saved(self) -> None:
+        if self._has_begun:
+            delete(self._disk, self._unfinished_file)
+            self._has_begun = self._has_saved = False
+
+    def abandon(self) -> None:
+        """Throw away what was written since the last commit."""
+        if self._at_opening is not None:
+            if self._elsewhere:
+                shutil.rmtree(self._elsewhere, ignore_errors=True)
+                self._elsewhere = ""
+            else:
+                delete(self._disk, self._unfinished_folder)
+            self._at_opening = None
+        self._forget_saved()
+
+    def _note(self, error: OSError) -> None:
+        self._not_saved = f"checkpoint not saved: {error.strerror}"
+
+    @cached_property
+    def _unfinished_file(self) -> str:
+        return f"{self._unfinished}.unfinished"
+
+    @cached_property
+    def _unfinished_folder(self) -> str:
+        return f"{self._unfinished}.unfinished.d"
+
+
+# A study of short trials saves and deletes thousands of small files; pathlib and shutil.rmtree would
+# cost it more than the writing itself, so here paths are strings.
+
+
+class Checked:
+    """A file to be pickled into, whose check value grows with it."""
+
+    def __init__(self, file: Any) -> None:
+        self._file = file
+        self.crc = 0
+
+    def write(self, data: Any) -> int:
+        """Write all of ``data``; return how many bytes."""
+        self.crc = zlib.crc32(data, self.crc)
+        return int(self._file.write(data))
+
+
+def read_saved(file: "io.BufferedReader[Any]", size: int, unpickle: Callable[[Any], Any]) -> Any:
+    """Return what was saved in a file of ``size`` bytes. To unpickle it executes what it says.
+
+    Raises:
+        StudyError: If it is no pickle, and cannot be read as state dicts either.
+    """
+    if file.peek(len(torch_states.BEGINNING)).startswith(torch_states.BEGINNING):
+        return torch_states.load(file, size - END.size)
+    return unpickle(file)
+
+
+def flaw_of(disk: Disk, path: str, size: int | None) -> str:
+    """Return why a checkpoint is not as it was written, nothing if it is; its size is not compared if none is known."""
+    try:
+        status = disk.status(path)
+        pickled = path
+        total = status.size
+        if status.is_folder:
+            pickled = ""
+            total = 0
+            for inside, one in walk(disk, path):
+                total += one.size
+                if inside == f"{path}/{SAVED}":
+                    pickled = inside
+        elif not status.is_file:
+            return "it is not a file"
+        if size is not None and total != size:
+            return (
+                f"{total:,} of {size:,} bytes are there" if total < size else f"{total:,} bytes where {size:,} belong"
+            )
+        if pickled and not _is_whole(disk, pickled):
+            return "it is not what was written"
+    except FileNotFoundError:
+        return "it is not there"
+    except OSError as error:
+        return str(error.strerror)
+    return ""
+
+
+def _is_whole(disk: Disk, path: str) -> bool:
+    """Say whether the check value behind a pickle is right."""
+    file = disk.open(path, os.O_RDONLY)
+    try:
+        left = disk.size(file) - END.size
+        if left < 0:
+            return False
+        crc = 0
+        while left > 0:
+            piece = disk.read(file, min(left, PIECE_BYTES))
+            if not piece:
+                return False
+            crc = zlib.crc32(piece, crc)
+            left -= len(piece)
+        return disk.read(file, END.size + 1) == END.pack(MARK, crc)
+    finally:
+        disk.close(file)

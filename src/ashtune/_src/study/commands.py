@@ -1,0 +1,240 @@
+"""Commands to the driver of a study, from a process of the same user on the same machine: files in a folder.
+
+The folder ``control`` of the study's directory holds one file a command, and beside it the driver's answer. What comes
+of a command is an event of the journal, which the driver alone writes.
+
+Rule 1: a driver reads the folder only if its user asked for it at the start, and begins by emptying it: what lies in
+the directory of a study from elsewhere is refused.
+Rule 2: the folder is this user's and no one else's, and no link. It is opened once: what is put in its place later is
+not looked at.
+Rule 3: a file is a command only by its name, which it has when it is whole. It is deleted before it is carried out:
+who deletes it first, the driver or a sender who does not wait longer, decides.
+"""
+
+import os
+import re
+import secrets
+import stat
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Self
+
+import msgspec
+
+from ashtune._src.core.errors import StudyError
+from ashtune._src.study.disk import DISK, write_all
+
+NAME = "control"
+MOST_BYTES = 1 << 16
+"""Of one command."""
+ANSWER_SECONDS = 5.0
+"""After so long without an answer a command is taken back."""
+_LOOK_SECONDS = 0.02
+_COMMAND, _ANSWER, _UNFINISHED = ".command", ".answer", ".unfinished"
+_FOR_OTHERS = stat.S_IRWXG | stat.S_IRWXO
+_ENDED = "the session ended before this was looked at; resume the study with --control, and send it again"
+_EARLIER = "this was sent before the session took commands; send it again"
+_FILE = re.compile(r"(\d{20}-[0-9a-f]{16})\.command", re.ASCII)
+
+
+class _Command(msgspec.Struct, frozen=True, tag_field="command", forbid_unknown_fields=True):
+    pass
+
+
+class PauseStudy(_Command, frozen=True, tag="pause"):
+    """Begin no job, and break off what runs."""
+
+
+class ContinueStudy(_Command, frozen=True, tag="continue"):
+    """Go on after a pause."""
+
+
+class StopStudy(_Command, frozen=True, tag="stop"):
+    """Stop in an orderly way, to be resumed later."""
+
+
+class AddTrials(_Command, frozen=True, tag="extend"):
+    """Try some configurations more."""
+
+    trials: int
+
+
+class ChangeWorkers(_Command, frozen=True, tag="workers"):
+    """Have this many workers."""
+
+    workers: int
+
+
+class EnqueueConfiguration(_Command, frozen=True, tag="enqueue"):
+    """Let the next new trial have a configuration."""
+
+    configuration: dict[str, Any]
+
+
+Command = PauseStudy | ContinueStudy | StopStudy | AddTrials | ChangeWorkers | EnqueueConfiguration
+NAMES = ("pause", "continue", "stop", "extend", "workers", "enqueue")
+_decoder: msgspec.json.Decoder[Command] = msgspec.json.Decoder(Command)
+
+
+class _Answer(msgspec.Struct, frozen=True):
+    error: str = ""
+
+
+def read_command(data: bytes) -> Command:
+    """Return the command that JSON says."""
+    try:
+        return _decoder.decode(data)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
+        raise StudyError(f"no command ({error}); send one of {', '.join(NAMES)} as JSON") from None
+
+
+class CommandFolder:
+    """The driver's end of the folder, from its construction, which empties it, to :meth:`close`.
+
+    Raises:
+        StudyError: If something else is in the folder's place, or the folder cannot be made.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        path = directory / NAME
+        try:
+            with suppress(FileExistsError):
+                DISK.make_folder(str(path))
+        except OSError as error:
+            raise StudyError(f"{path}: {error.strerror}; commands need it, leave control out") from None
+        self._path = path
+        self._folder = _open_folder(path)
+        for file in DISK.names(self._folder):
+            with suppress(OSError):  # taken back, or a folder, which is no command and does no harm
+                DISK.unlink(file, at=self._folder)
+                if (found := _FILE.fullmatch(file)) is not None:
+                    self.answer(found[1], _EARLIER)
+
+    def take(self) -> Iterator[tuple[str, Command | StudyError]]:
+        """Yield the names of new commands, oldest first, each with the command, or why it is none."""
+        names: list[str] = []
+        with suppress(OSError):  # the file system is away for a moment
+            names = DISK.names(self._folder)
+        for found in filter(None, map(_FILE.fullmatch, names)):
+            if (command := self._read_and_delete(found[0])) is not None:
+                yield found[1], command
+
+    def answer(self, name: str, error: str = "") -> None:
+        """Say what came of a command: nothing more is to be said, or why it was refused."""
+        with suppress(OSError):  # the sender hears nothing; the study goes on
+            _write(self._folder, name + _ANSWER, msgspec.json.encode(_Answer(error)))
+
+    def close(self) -> None:
+        """Take no more commands, and refuse those that lie there. Answers stay, as somebody may wait for them."""
+        while taken := list(self.take()):
+            for name, _ in taken:
+                self.answer(name, _ENDED)
+        for file in DISK.names(self._folder):
+            if not (file.endswith(_ANSWER) or _FILE.fullmatch(file)):
+                with suppress(OSError):  # a folder in it is no command and does no harm
+                    DISK.unlink(file, at=self._folder)
+        DISK.close(self._folder)
+        with suppress(OSError):  # unless an answer or a command is in it
+            DISK.remove_folder(str(self._path))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _read_and_delete(self, file: str) -> Command | StudyError | None:
+        """Return a command, or why it is none; None if somebody else has deleted it."""
+        try:
+            command: Command | StudyError = read_command(_read(self._folder, file))
+        except StudyError as error:
+            command = error
+        except OSError as error:
+            command = StudyError(f"a command that cannot be read ({error.strerror})")
+        try:
+            DISK.unlink(file, at=self._folder)
+        except OSError:
+            return None  # taken back, or a folder of this name, which is none
+        return command
+
+
+def send(directory: Path, command: Command, *, seconds: float = ANSWER_SECONDS) -> None:
+    """Send a command to the driver of a study, and wait for its answer.
+
+    Args:
+        seconds: How long to wait until the command is taken back; if it cannot be any more, so long again.
+
+    Raises:
+        StudyError: If the driver refuses it, or nobody has taken it up.
+    """
+    folder = _open_folder(directory / NAME)
+    name = f"{time.time_ns():020d}-{secrets.token_hex(8)}"
+    try:
+        try:
+            _write(folder, name + _UNFINISHED, msgspec.json.encode(command))
+            os.rename(name + _UNFINISHED, name + _COMMAND, src_dir_fd=folder, dst_dir_fd=folder)
+        except OSError as error:
+            raise StudyError(f"{directory / NAME}: {error.strerror}; the command could not be sent") from None
+        answer = _wait_for(folder, name, seconds)
+        if answer is None:
+            with suppress(FileNotFoundError):
+                DISK.unlink(name + _COMMAND, at=folder)
+                raise StudyError(
+                    f"the driver has not taken it up within {seconds:g} s, and it was taken back; try again"
+                )
+            answer = _wait_for(folder, name, seconds)
+        silent = "the driver has taken it up, and not said what came of it; the page shows whether it did"
+        if refusal := silent if answer is None else answer.error:
+            raise StudyError(refusal)
+    finally:
+        with suppress(OSError):
+            DISK.unlink(name + _ANSWER, at=folder)
+        DISK.close(folder)
+
+
+def _wait_for(folder: int, name: str, seconds: float) -> _Answer | None:
+    """Return the answer to a command as soon as it is there; None if it is not for so long."""
+    until = time.monotonic() + seconds
+    while True:
+        with suppress(OSError, msgspec.MsgspecError):  # not there yet, or not whole
+            return msgspec.json.decode(_read(folder, name + _ANSWER), type=_Answer)
+        if time.monotonic() >= until:
+            return None
+        time.sleep(_LOOK_SECONDS)
+
+
+def _open_folder(path: Path) -> int:
+    """Open the folder."""
+    try:
+        folder = DISK.open(str(path), os.O_RDONLY | os.O_DIRECTORY)
+    except FileNotFoundError:
+        raise StudyError(f"{path} is not there: no driver takes commands; run or resume with --control") from None
+    except OSError as error:
+        raise StudyError(
+            f"{path}: {error.strerror}: no folder, or a symbolic link, which is not followed; remove it"
+        ) from None
+    status = os.fstat(folder)
+    if status.st_uid != os.geteuid() or status.st_mode & _FOR_OTHERS:
+        DISK.close(folder)
+        whose = f"owner {status.st_uid}, mode {stat.S_IMODE(status.st_mode):o}"
+        raise StudyError(f"{path}: others than you may write to it or read it ({whose}); remove it")
+    return folder
+
+
+def _read(folder: int, name: str) -> bytes:
+    """Return what is in a file, or the beginning of one that is too large."""
+    file = DISK.open(name, os.O_RDONLY, at=folder)
+    try:
+        return DISK.read(file, MOST_BYTES + 1)
+    finally:
+        DISK.close(file)
+
+
+def _write(folder: int, name: str, data: bytes) -> None:
+    file = DISK.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, at=folder)
+    try:
+        write_all(DISK, file, data)
+    finally:
+        DISK.close(file)

@@ -1,0 +1,514 @@
+"""The controller: facts come in, verdicts and orders go out.
+
+It is pure: it knows no clock, no random number, no file and no configuration, so reading a journal back through
+:meth:`Controller.handle` gives the same orders again. That is what resuming is.
+
+Rule 1: a result counts from its report on, whether or not its checkpoint is saved yet.
+Rule 2: a trial that its training function ended on purpose counts in its rung like any other; it may come within the
+quota, and is not trained again.
+Rule 3: a limit that the user set ends the search, and what is to be confirmed is trained after it. Whatever else stops
+a study stops that too. See ``core/confirm.py``.
+Rule 4: in a paused study no job begins, and the study stays open. What was running is given out again when the study
+goes on. A trial may reach its rung before the pause request arrives; then it is released. A new session ends the pause.
+Rule 5: the best of each rung keep their checkpoints until others are better: ``study/checkpoint_index.py``.
+"""
+
+import math
+from typing import assert_never
+
+from ashtune._src.core.confirm import Confirming
+from ashtune._src.core.errors import JournalError
+from ashtune._src.core.events import (
+    ConfigurationEnqueued,
+    Event,
+    JobFailed,
+    JobFinished,
+    JobPaused,
+    PlacesChanged,
+    ProgramCompiled,
+    SessionStarted,
+    StopRequested,
+    StudyContinued,
+    StudyPaused,
+    TrialReleased,
+    TrialsExtended,
+    TrialStarted,
+    TrialWithdrawn,
+    WorkerJoined,
+    WorkerLost,
+    WorkersChanged,
+)
+from ashtune._src.core.jobs import Goal, Job, Losses, Result, TrialId, WorkerId, as_one
+from ashtune._src.core.numbers import plural
+from ashtune._src.core.order import is_as_good
+from ashtune._src.core.orders import Followed, Order, Pause, Release, Train, TrialFailed, TrialPromoted
+from ashtune._src.schedulers.protocol import Machine
+from ashtune._src.study.assignments import Arrivals, Assigned, Assignments, Holding
+from ashtune._src.study.checkpoint_index import CheckpointIndex, RungBests
+from ashtune._src.study.settings import next_ladder
+
+REMARKS = (TrialStarted, ProgramCompiled, ConfigurationEnqueued, WorkersChanged)
+"""Events after which nobody has to be given anything."""
+WITHDRAWN_IN_A_ROW = 1_000
+"""A study whose every configuration is invalid has to end some time."""
+
+
+class Controller:
+    """Turns the events of a study into orders for its workers.
+
+    Args:
+        configurations: How many the search can give; None without end.
+        checkpoint_limit: Most bytes that checkpoints may take; None for no limit.
+    """
+
+    def __init__(
+        self,
+        scheduler: Machine,
+        goal: Goal,
+        *,
+        configurations: int | None = None,
+        checkpoint_limit: int | None = None,
+    ) -> None:
+        self._scheduler = scheduler
+        self._rungs = scheduler.ladder.rungs
+        self._goal = goal
+        self._is_plain = goal.is_plain
+        self._failed = goal.failed
+        self._configurations = math.inf if configurations is None else configurations
+        self._assignments = Assignments()
+        self._allowed = 0.0  # trials that the scheduler may start, replacements aside
+        self._replaced = 0  # withdrawn trials that another may take the place of
+        self._not_replaced = 0  # withdrawn trials for which there was no configuration beyond those allowed
+        self._ended_early: set[TrialId] = set()
+        self.arrivals = Arrivals()
+        self.deaths = self._assignments.deaths
+        self._withdrawn_in_a_row = 0
+        self._failures_at_first = 0  # of this session, before its first result
+        self._has_result = False  # this session
+        self._failures_allowed = math.inf
+        self._resource_allowed = math.inf
+        self._targets: Losses = ()  # inf of an objective that has none
+        self._is_at_target = False
+        self._patience = math.inf
+        self._since_better = 0  # results at the top rung
+        self._best_at_top = math.inf
+        self._nothing_to_do = False
+        self._started = 0  # trials that the scheduler has started
+        self._bests = RungBests()
+        self._kept_as_best: set[TrialId] = set()  # nobody trains them; their checkpoints go when others are better
+        self._confirmations = Confirming(lambda: self._bests.highest)
+        self._ends_search_only = False  # what it is stopping for
+        self._is_searched = False  # the scheduler has nothing more to give, and nothing it gave runs
+        self.is_paused = False
+        """Whether no job begins until the user wants it to go on."""
+        self.checkpoints = CheckpointIndex(checkpoint_limit, self._bests)
+        self.total_resource = 0
+        self.stopping = ""
+        self.gave_up = False
+        """Whether it stops because nothing but failures, or invalid configurations, came of its trials."""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there is anything left to do or to wait for."""
+        return self._assignments.is_busy or not (self.is_over or self._nothing_to_do)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it is stopping and gives nothing more to do."""
+        return bool(self.stopping) and not (self._ends_search_only and self._has_to_confirm)
+
+    @property
+    def is_searching(self) -> bool:
+        """Whether the search may still give something to train; otherwise it has ended."""
+        return not (self.stopping or self._is_searched)
+
+    @property
+    def _has_to_confirm(self) -> bool:
+        """Whether a configuration is being confirmed, or will be."""
+        confirmations, assignments = self._confirmations, self._assignments
+        return (
+            confirmations.next is not None
+            or not confirmations.of.keys().isdisjoint(assignments.running)
+            or self._assignments.returned_job_of(confirmations.of) is not None
+        )
+
+    @property
+    def unfinished(self) -> list[Job]:
+        """All jobs that are given out, or will be again."""
+        return self._assignments.unfinished
+
+    @property
+    def trials_left(self) -> float:
+        """How many trials may still be started: a whole number, or infinity."""
+        return max(0.0, self._allowed + self._replaced - self._started)
+
+    def notes(self) -> str:
+        """Return what the scheduler says of itself, one line or nothing."""
+        return self._scheduler.notes()
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether all that the scheduler wanted is trained."""
+        return self._nothing_to_do and not self._assignments.is_busy and not self.stopping
+
+    def handle(self, event: Event) -> list[Followed]:
+        """Take in one event, which is in the journal, and return the verdicts and orders that follow from it. O(log n).
+
+        Raises:
+            JournalError: If the event cannot follow from those before it, as where a journal has other rules.
+        """
+        before = self.stopping, self._ends_search_only
+        if type(event) not in REMARKS:
+            self._nothing_to_do = False  # it was an answer to another state; the idle ask again
+        followed = self._follow(event)
+        if self.stopping and (self.stopping, self._ends_search_only) != before:
+            stays = self._confirmations.of if self._ends_search_only else ()
+            running = self._assignments.running.items()
+            followed += [Pause(assigned.worker, trial) for trial, assigned in running if trial not in stays]
+        return followed
+
+    def _follow(self, event: Event) -> list[Followed]:  # noqa: PLR0912 - one for each kind of event
+        orders: list[Followed] = []
+        match event:
+            case JobFinished():  # it says itself who gets a job next
+                return self._finish(event)
+            case TrialReleased():
+                orders = self._end_release(event)
+            case TrialStarted() | ProgramCompiled() | ConfigurationEnqueued() | WorkersChanged():
+                return []
+            case WorkerJoined(worker=worker):
+                self._assignments.join(worker)
+            case PlacesChanged(worker=worker, places=places):
+                self._assignments.offer(worker, places)
+            case JobFailed(worker=worker, trial=trial, rung=rung):
+                job = self._leave(worker, trial, rung)
+                orders = self._fail(job, event.reason, event.traceback, seconds=event.seconds)
+            case TrialWithdrawn(worker=worker, trial=trial, rung=rung):
+                orders = self._withdraw(self._leave(worker, trial, rung))
+            case JobPaused():
+                orders = self._break_off(event)
+            case WorkerLost(reason=reason, last_words=last_words):
+                if (failed := self._assignments.lose(event)) is not None:
+                    orders = self._fail(failed, f"worker lost: {reason}", last_words)
+            case StopRequested(reason=reason, ends_search=ends_search):
+                self._stop_at(reason, ends_search=ends_search)
+            case StudyPaused():
+                return self._pause()
+            case StudyContinued():
+                self.is_paused = False
+            case TrialsExtended(trials=trials):
+                self._allow(trials)
+                self._assignments.to_discard.clear()  # more trials may bring any of them within the quota
+                self._kept_as_best.clear()
+            case SessionStarted():
+                self._start_session(event)
+            case _:
+                assert_never(event)
+        return orders + self._employ_the_idle(None)
+
+    def _finish(self, event: JobFinished) -> list[Followed]:
+        assigned = self._take_off(event.worker, event.trial, event.rung)
+        violation = None
+        if self._is_plain:
+            loss = self._goal.loss(event.metrics)
+            losses: Losses = (loss,)
+        else:
+            losses, violation = self._goal.judged(event.metrics)
+            loss = as_one(violation, losses[0])
+        orders: list[Followed] = []
+        if event.trial in self._confirmations.of:
+            orders += self.checkpoints.remove(event.trial)
+        else:
+            orders += self._arrive(event, losses, violation)
+        if loss < math.inf:
+            self._has_result = True
+        else:
+            self._count_failure()
+        self._stop_at_limits()
+        holding = Holding(event.worker, event.trial, event.rung, loss)
+        if event.held and assigned.is_to_pause:
+            return orders + self._release(holding) + self._employ_the_idle(None)
+        if event.held:
+            return orders + self._employ_the_idle(holding)
+        self._assignments.end_job(event.worker)
+        if event.checkpoint is not None:
+            orders += self._save(holding, event.resource, event.checkpoint)
+        return orders + self._employ_the_idle(None)
+
+    def _arrive(self, event: JobFinished, losses: Losses, violation: float | None) -> list[Followed]:
+        """A trial of the search has a result; those that it takes the place of may have to go."""
+        trial, rung = event.trial, event.rung
+        place = self._confirmations.numbering.place(trial)
+        curve: tuple[tuple[int, float], ...] = ()
+        if self._scheduler.reads_curves:  # of several objectives the first counts
+            curve = tuple([(resource, self._goal.loss(metrics)) for resource, metrics in event.curve])
+        result = Result(place, rung, event.resource, losses, event.seconds, curve, violation)
+        self._scheduler.record(result)
+        self.arrivals.arrive(trial, rung)
+        self._withdrawn_in_a_row = 0
+        self.total_resource += event.resource - event.start
+        if self._targets and not violation and is_as_good(losses, self._targets):
+            self._is_at_target = True
+        if self._is_plain:
+            self._be_patient(rung, losses[0])
+        if event.stopped:
+            self._ended_early.add(trial)
+        if result.is_failure:
+            return []
+        orders: list[Followed] = []
+        for replaced in self._bests.arrive(trial, rung, result.key):
+            if replaced in self._kept_as_best:
+                self._kept_as_best.discard(replaced)
+                orders += self._discard(replaced)
+        return orders
+
+    def _be_patient(self, rung: int, loss: float) -> None:
+        """Count a result at the top rung, if it is no better than all before."""
+        if rung == len(self._rungs) - 1:
+            self._since_better = 0 if loss < self._best_at_top else self._since_better + 1
+            self._best_at_top = min(loss, self._best_at_top)
+
+    def _end_release(self, event: TrialReleased) -> list[Followed]:
+        holding = self._assignments.release(event.trial)
+        if holding is None or holding.worker != event.worker:
+            raise JournalError(f"worker {event.worker} released trial {event.trial}, which it did not hold")
+        if event.checkpoint is None:
+            self._assignments.to_discard.discard(event.trial)
+            return []
+        return self._save(holding, event.resource, event.checkpoint)
+
+    def _save(self, holding: Holding, resource: int, size: int) -> list[Followed]:
+        """Note a checkpoint, and discard those that no promotion can reach any more."""
+        trial = holding.trial
+        orders = self.checkpoints.put(
+            trial, worker=holding.worker, resource=resource, size=size, rung=holding.rung, loss=holding.loss
+        )
+        if trial in self._assignments.to_discard or trial in self._confirmations.of:
+            self._assignments.to_discard.discard(trial)
+            orders += self.checkpoints.remove(trial)
+        return orders + self._free_the_hopeless()
+
+    def _free_the_hopeless(self) -> list[Followed]:
+        """Discard what no promotion can reach any more; what is being saved follows."""
+        orders: list[Followed] = []
+        for place in self._scheduler.hopeless():
+            orders += self._discard(self._confirmations.numbering.trial(place))
+        return orders
+
+    def _discard(self, trial: TrialId) -> list[Order]:
+        """Discard the checkpoint of a trial that nobody trains any more; of one of the best when others are better."""
+        if trial in self._bests:
+            self._kept_as_best.add(trial)
+            return []
+        if trial in self._assignments.releasing:
+            self._assignments.to_discard.add(trial)
+        return self.checkpoints.remove(trial)
+
+    def _break_off(self, event: JobPaused) -> list[Followed]:
+        job = self._leave(event.worker, event.trial, event.rung)
+        if job.trial not in self._confirmations.of:
+            self.total_resource += event.resource - event.start
+        self._assignments.give_back(job)
+        if event.checkpoint is None:
+            return []
+        trial, size = event.trial, event.checkpoint
+        return [*self.checkpoints.keep(trial, worker=event.worker, resource=event.resource, size=size)]
+
+    def _fail(self, job: Job, reason: str, traceback: str, *, seconds: float = 0.0) -> list[Followed]:
+        """Book a failure: it ranks last and counts, and is not trained any more."""
+        if job.trial not in self._confirmations.of:
+            place, (losses, violation) = self._confirmations.numbering.place(job.trial), self._failed
+            resource = self._rungs[job.rung]
+            self._scheduler.record(Result(place, job.rung, resource, losses, seconds, violation=violation))
+            self._withdrawn_in_a_row = 0
+            self._be_patient(job.rung, math.inf)
+            self._stop_at_limits()
+        self._count_failure()
+        self.checkpoints.end_use(job.trial)
+        return [TrialFailed(job.trial, job.rung, reason, traceback), *self._discard(job.trial)]
+
+    def _count_failure(self) -> None:
+        """A session that begins with failures only would go on like that."""
+        if not self._has_result:
+            self._failures_at_first += 1
+            if self._failures_at_first >= self._failures_allowed:
+                self._give_up(f"all of the session's first {self._failures_at_first:,} trials failed")
+
+    def _withdraw(self, job: Job) -> list[Followed]:
+        """Let the scheduler forget a trial; another may take its place."""
+        removed: list[Followed] = [*self.checkpoints.remove(job.trial)]
+        if job.trial in self._confirmations.of:
+            return removed
+        self._bests.withdraw(job.trial)
+        if job.rung:
+            self._kept_as_best.clear()  # without its results any of them may be promoted after all
+        job, replace = Job(self._confirmations.numbering.place(job.trial), job.rung), False
+        if self._scheduler.replaces(job):
+            # Every trial that is allowed is promised a configuration, started or not: another needs one more.
+            replace = self._allowed + self._replaced < self._configurations
+            self._replaced += replace
+            self._not_replaced += not replace
+        self._scheduler.withdraw(job, replace=replace)
+        self._withdrawn_in_a_row += 1
+        if self._withdrawn_in_a_row == WITHDRAWN_IN_A_ROW:
+            self._give_up(f"{WITHDRAWN_IN_A_ROW:,} configurations in a row were withdrawn as invalid")
+        return removed
+
+    def _start_session(self, event: SessionStarted) -> None:
+        ladder = next_ladder(self._scheduler.ladder, event)
+        self._assignments.dismiss_all()
+        self._scheduler.lengthen(ladder)
+        if len(ladder.rungs) > len(self._rungs):
+            self._since_better, self._best_at_top = 0, math.inf
+        self._rungs = ladder.rungs
+        self._patience = math.inf if event.patience is None else event.patience
+        self._allow(event.trials)
+        self._resource_allowed = math.inf if event.total_resource is None else event.total_resource
+        self._targets = self._goal.targets(event.target)
+        self._is_at_target = bool(self._targets) and self._bests.reach(self._targets)
+        self._failures_at_first = 0
+        self._withdrawn_in_a_row = 0
+        self._has_result = False
+        self._failures_allowed = math.inf if event.max_failures is None else event.max_failures
+        self._confirmations.wanted = event.confirm
+        self._bests.confirm(event.confirm.best if event.confirm else 1)
+        self._kept_as_best.clear()
+        self.is_paused = False
+        self.stopping = ""
+        self._ends_search_only = self._is_searched = False
+        self.gave_up = False
+        self._stop_at_limits()
+
+    def _allow(self, trials: int | None) -> None:
+        """Let the scheduler start this many trials in all, or as many as there are configurations."""
+        most = self._configurations - self._replaced  # those that replaced others come on top of the trials allowed
+        # Fewer trials than an earlier session allowed leave configurations for those that had none to replace them.
+        allowed = most if trials is None else min(trials + self._not_replaced, most)
+        self._scheduler.extend(None if math.isinf(allowed) else int(allowed))
+        self._allowed = allowed
+        self._is_searched = False
+
+    def _pause(self) -> list[Followed]:
+        """Give nothing out any more, and have what runs broken off."""
+        self.is_paused = True
+        orders: list[Followed] = []
+        for trial, assigned in self._assignments.running.items():
+            if not assigned.is_to_pause:
+                assigned.is_to_pause = True
+                orders.append(Pause(assigned.worker, trial))
+        return orders
+
+    def _stop_at_limits(self) -> None:
+        if self._is_at_target:
+            pairs = zip(self._goal.objectives, self._targets, strict=True)
+            targets = ", ".join(f"{each.metric}={each.value(loss):g}" for each, loss in pairs if loss < math.inf)
+            self._stop_at(f"target {targets} reached", ends_search=True)
+        if self._since_better >= self._patience:
+            results = f"{plural(self._since_better, 'result')} at the top rung"
+            self._stop_at(f"patience={self._patience}: {results} brought no better one", ends_search=True)
+        if self.total_resource >= self._resource_allowed:
+            self._stop_at(f"total_resource={self._resource_allowed} used", ends_search=True)
+
+    def _stop_at(self, reason: str, *, ends_search: bool = False) -> None:
+        """Stop, if it does not already; what stops all of it comes after what only ends the search."""
+        if not self.stopping or (self._ends_search_only and not ends_search and not self.is_over):
+            self.stopping, self._ends_search_only = reason, ends_search
+
+    def _give_up(self, reason: str) -> None:
+        self.gave_up = self.gave_up or not self.stopping
+        self._stop_at(reason)
+
+    def _leave(self, worker: WorkerId, trial: TrialId, rung: int) -> Job:
+        """The worker ended its job in some way and is free."""
+        self._take_off(worker, trial, rung)
+        self._assignments.end_job(worker)
+        return Job(trial, rung)
+
+    def _take_off(self, worker: WorkerId, trial: TrialId, rung: int) -> Assigned:
+        running = self._assignments.running
+        assigned = running.get(trial)
+        if assigned is None or assigned.worker != worker or assigned.rung != rung:
+            raise JournalError(
+                f"replay orders {self._assignments.orders_of(worker)} where the file says trial {trial} to rung {rung}"
+            )
+        del running[trial]
+        return assigned
+
+    def _employ_the_idle(self, holding: Holding | None) -> list[Followed]:
+        """Give jobs to the workers that have room: to the one that saved the trial, if idle, else the longest idle.
+
+        ``holding`` is a worker that has just reported: it goes on in place if its trial may, and takes another trial
+        only when nobody else has room.
+        """
+        orders: list[Followed] = []
+        assignments = self._assignments
+        while not (self.is_paused or self.is_over) and assignments.has_room(holding):
+            job = None if self.stopping else self._next_of_the_search(orders)
+            job = job or self._next_confirmation()
+            self._nothing_to_do = job is None
+            if job is None:
+                break
+            if holding is not None and job.trial == holding.trial:
+                orders.append(self._go_on(holding, job))
+                holding = None
+            elif job.trial in assignments.releasing:
+                assignments.wait_for_release(job)
+            else:
+                if holding is not None and not assignments.has_room():
+                    orders += self._release(holding)
+                    holding = None
+                orders.append(self._train(job))
+        if holding is not None:
+            orders += self._release(holding)
+        return orders
+
+    def _next_of_the_search(self, followed: list[Followed]) -> Job | None:
+        """Return what was given back, or what the scheduler gives; if it is a promotion, add that to what follows."""
+        if (job := self._assignments.next_returned_job()) is not None:
+            return job
+        while (job := self._scheduler.next_job()) is not None:
+            self._started = max(self._started, job.trial + 1)
+            trial = self._confirmations.numbering.trial(job.trial)
+            if trial not in self._ended_early:
+                job = Job(trial, job.rung)
+                break
+            self._scheduler.pass_over(job)
+        if job is not None and job.rung and (rung := self.arrivals[job.trial]) >= 0:
+            followed.append(TrialPromoted(job.trial, rung, job.rung))
+        return job
+
+    def _next_confirmation(self) -> Job | None:
+        """Return what confirms a configuration, once nothing of the search runs any more."""
+        confirmations, assignments = self._confirmations, self._assignments
+        if (job := assignments.returned_job_of(confirmations.of)) is not None:
+            assignments.take_returned(job)
+            return job
+        if not assignments.running.keys() <= confirmations.of.keys() or (assignments.is_waiting and not self.stopping):
+            return None
+        self._is_searched = True
+        if (confirmed := confirmations.next) is None:
+            return None
+        return confirmations.give(confirmed, TrialId(self._started + len(confirmations.numbering)))
+
+    def _release(self, holding: Holding) -> list[Followed]:
+        """Have a worker release its trial, save it if it may be wanted again, and be idle."""
+        assignments, trial = self._assignments, holding.trial
+        assignments.releasing[trial] = holding
+        assignments.end_job(holding.worker)
+        orders = self._free_the_hopeless()
+        keep = trial not in assignments.to_discard and trial not in self._confirmations.of
+        return [*orders, Release(holding.worker, trial, keep)]
+
+    def _train(self, job: Job) -> Train:
+        """Give a job to a worker that has room, if it can be to the one that saved this trial."""
+        trial = job.trial
+        saved = self.checkpoints.use(trial)
+        worker = self._assignments.take(job, None if saved is None else saved.worker)
+        target = self._rungs[job.rung]
+        start, size = (0, None) if saved is None else (saved.resource, saved.size)
+        return Train(worker, trial, job.rung, start, target, size=size, confirms=self._confirmations.of.get(trial))
+
+    def _go_on(self, holding: Holding, job: Job) -> Train:
+        """Let a worker go on with the trial that it holds."""
+        self._assignments.go_on(job, holding.worker)
+        return Train(holding.worker, job.trial, job.rung, self._rungs[holding.rung], self._rungs[job.rung], True)

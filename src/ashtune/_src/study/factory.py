@@ -1,0 +1,203 @@
+"""From the first line of a journal to its parts and to what observers are told, and to the first line of a new one."""
+
+import math
+import time
+from bisect import bisect_right
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from ashtune._src.core.checks import MOST_WHOLE
+from ashtune._src.core.errors import SettingsError, SpaceError
+from ashtune._src.core.jobs import Goal, Result, TrialId
+from ashtune._src.core.ladder import Ladder
+from ashtune._src.core.observer import ObservedStudy
+from ashtune._src.core.version import __version__
+from ashtune._src.schedulers.protocol import Machine, Scheduler
+from ashtune._src.schedulers.registry import SCHEDULERS, SchedulerView, view_of
+from ashtune._src.search.proposals import Proposals
+from ashtune._src.search.protocol import Design, Search
+from ashtune._src.search.registry import SEARCHES, design_of
+from ashtune._src.space.plain import identity
+from ashtune._src.space.rules import Valid
+from ashtune._src.space.space import Space
+from ashtune._src.study.configurations import Configurations
+from ashtune._src.study.controller import Controller
+from ashtune._src.study.settings import Settings, first_ladder, names_of
+
+
+def new_settings(
+    *,
+    name: str,
+    goal: Goal,
+    scheduler: Scheduler,
+    ladder: Ladder,
+    space: Space,
+    search: Search,
+    seed: int,
+    **more: Any,
+) -> Settings:
+    """Return the first line of a new study's journal, made now; for ``more`` see there.
+
+    Raises:
+        SettingsError: If a journal cannot hold it, or a study not be made of what it would hold.
+    """
+    rungs, kept = ladder.to_record()
+    settings = Settings(
+        ashtune=__version__,
+        created=time.time(),
+        name=name,
+        goal=goal,
+        scheduler=SCHEDULERS.record(scheduler),
+        rungs=rungs,
+        kept=kept,
+        space=space.to_record(),
+        valid=space.rules.valid is not None,
+        search=SEARCHES.record(search),
+        seed=seed,
+        **more,
+    )
+    try:
+        again = msgspec.json.decode(msgspec.json.encode(settings), type=Settings)
+        read_back = SCHEDULERS.read(again.scheduler)
+        build_controller(again, read_back.build(first_ladder(again), 0, again.seed))
+        size = _whole(_search(again, space.rules.valid)[2].size)
+    except (msgspec.MsgspecError, TypeError, ValueError, OverflowError, RecursionError) as error:
+        raise SettingsError(f"the study cannot be written down ({type(error).__name__}: {error})") from None
+    return msgspec.structs.replace(settings, configurations=size)
+
+
+def scheduler_view(settings: Settings, ladder: Ladder) -> SchedulerView:
+    """Return what a reader can ask of a study's scheduler, on the ladder in force; no module is imported for it.
+
+    Raises:
+        SettingsError: If the journal's first line names no scheduler, or its options do not fit.
+    """
+    with _first_line():
+        return view_of(settings.scheduler, first_ladder(settings), ladder, settings.seed)
+
+
+@contextmanager
+def _first_line() -> Iterator[None]:
+    """Say where that stands which does not fit."""
+    try:
+        yield
+    except (SpaceError, SettingsError) as error:
+        raise SettingsError(f"line 1 of the journal: {error}") from None
+
+
+def build_controller(settings: Settings, machine: Machine | None = None) -> Controller:
+    """Return the controller of a study, before its first event.
+
+    Args:
+        machine: Of its scheduler; by default a new one, for which the module that the journal names may be imported.
+
+    Raises:
+        SettingsError: If the journal's first line names no scheduler or no search, or a scheduler not installed here.
+    """
+    with _first_line():
+        SEARCHES.check(settings.search)
+        if machine is None:
+            machine = SCHEDULERS.read(settings.scheduler).build(first_ladder(settings), 0, settings.seed)
+    return Controller(
+        machine,
+        settings.goal,
+        configurations=settings.configurations,
+        checkpoint_limit=settings.checkpoint_limit,
+    )
+
+
+def caution_of(settings: Settings) -> str:
+    """Return what a study's search means for the choices of its scheduler, in one line; mostly nothing."""
+    scheduler, search = SCHEDULERS.part_or_reason(settings.scheduler), SEARCHES.part_or_reason(settings.search)
+    if isinstance(scheduler, str) or isinstance(search, str):
+        return ""
+    if not (scheduler.takes_trials_for_alike and search.has_proposer):
+        return ""
+    return (
+        "where trials are judged is chosen as if all of them were random draws; proposals are more alike, so a low "
+        "rung tells them apart worse than it seems"
+    )
+
+
+def build_configurations(settings: Settings, valid: Valid | None = None) -> Configurations:
+    """Return the configurations of a study, none yet: what was enqueued, then those of its search.
+
+    Args:
+        valid: The user's function that says which configurations are valid, if there is one.
+
+    Raises:
+        SettingsError: If its search is not installed here, or the journal's first line describes none.
+    """
+    search, space, design = _search(settings, valid)
+    size = _whole(design.size)
+    if settings.configurations != size:
+        raise SettingsError(
+            f"line 1 of the journal says configurations={settings.configurations} where its search has {size}; it was "
+            "altered, or written by another version of the search"
+        )
+    proposals = None
+    if search.has_proposer:
+        proposals = Proposals(
+            search, space, design, goal=settings.goal, seed=settings.seed, grouped_by=settings.grouped_by,
+            known=_known(settings),
+        )  # fmt: skip
+    return Configurations(design, space=space, proposals=proposals, enqueued=len(settings.enqueued))
+
+
+def _search(settings: Settings, valid: Valid | None) -> tuple[Search, Space, Design]:
+    with _first_line():
+        search = SEARCHES.read(settings.search)
+        space, written = Space.from_record(settings.space, valid), Space.from_record(settings.space)
+        design = design_of(
+            search,
+            space,
+            settings.seed,
+            enqueued=[written.check(configuration) for configuration in settings.enqueued],
+            grouped_by=settings.grouped_by,
+            trials=settings.grouped_for,
+        )
+        design.size  # noqa: B018 - counting what a finite space has may refuse it
+    return search, space, design
+
+
+def _known(settings: Settings) -> list[tuple[Result, dict[str, object]]]:
+    """Return the results from before with their configurations, as a search is told of them.
+
+    One counts at the highest rung that its resource reaches, of the rungs that the study began with.
+    """
+    space, ladder, numbers = Space.from_record(settings.space), first_ladder(settings), dict[object, TrialId]()
+    known = []
+    for each in settings.known:
+        with _first_line():
+            configuration = space.check(each.configuration)
+            losses, violation = settings.goal.judged(each.metrics)
+            if max(losses) == math.inf:
+                raise SettingsError(f"a result from before has no finite {settings.goal.metric}")
+        number = numbers.setdefault(identity(configuration), TrialId(-1 - len(numbers)))
+        rung = max(0, bisect_right(ladder.rungs, each.resource) - 1)
+        known.append((Result(number, rung, each.resource, losses, 0.0, violation=violation), configuration))
+    return known
+
+
+def _whole(size: int | None) -> int | None:
+    """Return the size of a design, None where it is too large for a journal."""
+    return size if size is not None and size <= MOST_WHOLE else None
+
+
+def observed_study(settings: Settings, ladder: Ladder, directory: Path) -> ObservedStudy:
+    """Return what observers are told of a study first."""
+    return ObservedStudy(
+        name=settings.name,
+        directory=str(directory.absolute()),
+        created=settings.created,
+        goal=settings.goal,
+        ladder=ladder,
+        hyperparameters=tuple(names_of(settings.space)),
+        search=settings.search_name,
+        seed=settings.seed,
+        unit=settings.resource,
+    )

@@ -1,0 +1,229 @@
+"""Files and folders: walked, copied, synced, deleted; copies of a study; a process's folder for temporary files.
+
+Paths are strings, as in ``checkpoints.py``: a study of short trials has thousands of small files. No link is followed.
+A study's directory may be someone else's, so no copy is written through a link there; a place that the user names may
+be a link.
+"""
+
+import os
+import signal
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import FrameType
+
+from ashtune._src.core.errors import SettingsError, StudyError
+from ashtune._src.core.plaintext import shown, visible
+from ashtune._src.study.disk import DISK, PIECE_BYTES, Disk, OpenFile, Status, write_all, write_new
+
+
+def check_directory(directory: "str | os.PathLike[str]") -> Path:
+    """Return the folder that a user named, or refuse a name that cannot be shown and written down.
+
+    Raises:
+        SettingsError: If it does not fit.
+    """
+    path = os.fspath(directory) if isinstance(directory, str | os.PathLike) else ""
+    if not isinstance(path, str) or not path.strip() or visible(path) != path:
+        raise SettingsError(f"directory={shown(directory)} is not the name of a folder; give one, as in 'runs/digits'")
+    return Path(path)
+
+
+def walk(disk: Disk, folder: str) -> Iterator[tuple[str, Status]]:
+    """Yield the path and status of all but the folders in a folder, at any depth; no link is followed."""
+    for name in disk.names(folder):
+        path = f"{folder}/{name}"
+        status = disk.status(path)
+        if status.is_folder:
+            yield from walk(disk, path)
+        else:
+            yield path, status
+
+
+def copy_folder(disk: Disk, source: str, final: str, *, leave_out: str = "") -> None:
+    """Copy a folder and all that is in it. Links are copied as links; pipes, sockets and devices are left out."""
+    disk.make_folder(final)
+    for name in disk.names(source):
+        if name == leave_out:
+            continue
+        path, copy = f"{source}/{name}", f"{final}/{name}"
+        status = disk.status(path)
+        if status.is_folder:
+            copy_folder(disk, path, copy)
+        elif status.is_link:
+            disk.make_link(disk.read_link(path), copy)
+        elif status.is_file:
+            _copy_file(disk, path, copy, status.changed_ns)
+
+
+def _copy_file(disk: Disk, path: str, copy: str, changed_ns: int) -> None:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+    with OpenFile(disk, path, os.O_RDONLY) as source, OpenFile(disk, copy, flags) as file:
+        while piece := disk.read(source.descriptor, PIECE_BYTES):
+            write_all(disk, file.descriptor, piece)
+        disk.set_changed(file.descriptor, changed_ns)
+
+
+def sync_file(disk: Disk, path: str) -> None:
+    """Have a file survive a power loss."""
+    file = disk.open(path, os.O_RDONLY)
+    try:
+        disk.sync(file)
+    finally:
+        disk.close(file)
+
+
+def sync_tree(disk: Disk, folder: str) -> None:
+    """Have a folder and all that is in it survive a power loss."""
+    for name in disk.names(folder):
+        path = f"{folder}/{name}"
+        status = disk.status(path)
+        if status.is_folder:
+            sync_tree(disk, path)
+        elif status.is_file:
+            sync_file(disk, path)
+    disk.sync_folder(folder)
+
+
+def delete(disk: Disk, path: str) -> None:
+    """Delete a file, a link, or a folder with all that is in it; what is gone already is no matter."""
+    with suppress(OSError):  # what cannot be deleted now is swept when the study is opened again
+        _delete(disk, path, None)
+
+
+def _delete(disk: Disk, path: str, at: int | None) -> None:
+    try:
+        disk.unlink(path, at=at)
+    except (IsADirectoryError, PermissionError) as error:  # a folder, in the words of Linux and of macOS
+        status = disk.status(path, at=at)
+        if not status.is_folder:
+            raise error from None
+        if status.mode & 0o700 != 0o700:
+            disk.make_writable(path, at=at)
+        folder = disk.open(path, os.O_RDONLY | os.O_DIRECTORY, at=at)  # not if it has become a link meanwhile
+        try:
+            for name in disk.names(folder):
+                with suppress(OSError):
+                    _delete(disk, name, folder)
+        finally:
+            disk.close(folder)
+        disk.remove_folder(path, at=at)
+
+
+def rename(disk: Disk, path: str, final: str) -> None:
+    """Rename a file or folder; what has the new name already, which the journal does not know of, is deleted."""
+    try:
+        disk.rename(path, final)
+    except OSError:
+        delete(disk, final)
+        disk.rename(path, final)
+
+
+class ScratchDirectory:
+    """A process's own folder among the machine's temporary files, made when it is needed.
+
+    A process that is killed cannot delete its folder; the next one on the same machine does.
+    """
+
+    def __init__(self) -> None:
+        self._folder: Path | None = None
+        self._process = os.getpid()
+
+    def folder(self) -> Path:
+        """Return the folder."""
+        if self._folder is None:
+            ours = f"ashtune-{os.uname().nodename}-"
+            _delete_those_of_the_dead(ours)
+            self._folder = Path(tempfile.mkdtemp(prefix=f"{ours}{os.getpid()}-"))
+        return self._folder
+
+    def delete(self) -> None:
+        """Delete the folder; a fork of its process does not."""
+        if self._folder is not None and self._process == os.getpid():
+            delete(DISK, str(self._folder))
+            self._folder = None
+
+    @contextmanager
+    def deleted_at_sigterm(self) -> Iterator[None]:
+        """Let SIGTERM delete the folder before it ends the process, unless it is handled otherwise."""
+
+        def end(number: int, frame: FrameType | None) -> None:
+            del frame
+            self.delete()
+            signal.signal(number, signal.SIG_DFL)
+            signal.raise_signal(number)
+
+        is_main = threading.current_thread() is threading.main_thread()
+        if not is_main or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
+            yield
+            return
+        signal.signal(signal.SIGTERM, end)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+@contextmanager
+def temporary_folder() -> Iterator[Path]:
+    """Make a folder that is gone after the ``with`` block."""
+    scratch = ScratchDirectory()
+    try:
+        with scratch.deleted_at_sigterm():
+            yield scratch.folder()
+    finally:
+        scratch.delete()
+
+
+def _delete_those_of_the_dead(prefix: str) -> None:
+    for folder in Path(tempfile.gettempdir()).glob(f"{prefix}*"):
+        pid = folder.name.removeprefix(prefix).partition("-")[0]
+        with suppress(FileNotFoundError):
+            if pid.isdecimal() and not _lives(int(pid)) and folder.lstat().st_uid == os.geteuid():
+                delete(DISK, str(folder))  # another user's stays
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
+
+
+FOR_ALL = 0o666
+"""Less the umask: who may read a copy is for the user to say."""
+
+MARK = "new"
+"""Behind the name that a file has until it is whole."""
+
+
+def place_in(directory: str | Path, name: str, *, is_folder: bool = False) -> Path:
+    """Return the place of a copy in a study's directory, or in a folder of one.
+
+    Raises:
+        StudyError: If something else stands there, as a link. Nothing is read or written.
+    """
+    path = Path(directory, name)
+    try:
+        status = DISK.status(str(path))
+    except FileNotFoundError:
+        return path
+    if not (status.is_folder if is_folder else status.is_file):
+        what = "a link" if status.is_link else f"no {'folder' if is_folder else 'regular file'}"
+        raise StudyError(f"{path} is {what}, and no copy is written there; delete it, or name another place")
+    return path
+
+
+def replace_file(path: Path, data: bytes) -> None:
+    """Have a file of a copy hold ``data``, whole or not at all. A link is replaced, and not followed."""
+    try:
+        write_new(DISK, str(path), data, mark=MARK, mode=FOR_ALL, is_synced=False)
+    except OSError:
+        with suppress(OSError):
+            DISK.unlink(f"{path}.{MARK}")
+        raise

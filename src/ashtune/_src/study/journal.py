@@ -1,0 +1,262 @@
+"""The journal: one append-only file of JSON lines, one writer, readable with ``less`` and ``jq``.
+
+The first line says what the study is (``Settings``); every other line is an event.
+
+Rule 1: an event is written before it is acted on, so a killed driver loses nothing.
+Rule 2: a torn last line, which only a kill in the middle of a write leaves, is dropped; a line
+that cannot be read anywhere else is an error that names it.
+Rule 3: reading executes nothing: the lines are data, decoded into the known types.
+Rule 4: every line ends with a check value, ``"crc":"1a2b3c4d"``: the CRC-32 of all lines so far, each without its
+own check and the end of the line. A line that is altered, lost, doubled or moved breaks the chain there.
+Rule 5: a line survives a power loss once :meth:`Journal.sync` has returned, about a second after it was written. All
+lines that are there when a journal is opened for writing survive one from then on: it is written anew first.
+Rule 6: whether an event may follow those before it is not known here: the controller says so, and where there is none,
+``Replay``.
+"""
+
+import os
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import accumulate, chain
+from pathlib import Path
+from typing import NamedTuple
+from zlib import crc32
+
+import msgspec
+
+from ashtune._src.core.errors import JournalError, SettingsError
+from ashtune._src.core.events import Event, SessionStarted
+from ashtune._src.core.ladder import Ladder
+from ashtune._src.study.disk import DISK, Disk, read_part, reason_of
+from ashtune._src.study.settings import FORMAT, MOST_SHOWN, Settings, first_ladder, next_ladder
+
+NAME = "journal.jsonl"
+MOST_LINE_BYTES = 1 << 24
+"""A line of this length takes about 300 MB of memory to read."""
+BLOCK = 1 << 18
+"""Read at a time."""
+CHECK = re.compile(rb',"crc":"([0-9a-f]{8})"}')
+CHECK_BYTES = 18
+
+_events = msgspec.json.Decoder(Event)
+_settings = msgspec.json.Decoder(Settings)
+_UNDECODABLE = (msgspec.MsgspecError, ValueError, RecursionError, MemoryError)
+_ALTERED = "a line here was altered, lost, doubled or moved"
+
+
+class _Written(msgspec.Struct):
+    """What every format's first line says."""
+
+    format: int
+    ashtune: str = "another version"
+
+
+_format = msgspec.json.Decoder(_Written)
+
+
+class Batch(NamedTuple):
+    """Events of lines one after another, and the bytes at which their lines begin."""
+
+    events: list[Event]
+    begins: list[int]
+
+
+class JournalReader:
+    """Reads the events of a journal from a position on, whether or not a driver still writes it, here or elsewhere.
+
+    The file is opened anew for each :meth:`read`: then a file system between hosts shows what was written since, and a
+    journal that was written anew under its name is the same journal. No lock is taken.
+
+    Args:
+        position: The byte at which to begin, where a line begins; 0 for the first event.
+        only: Give the events whose lines hold one of these, which is many times faster than decoding all lines.
+
+    Raises:
+        JournalError: If there is no journal, or no line of it begins at that byte.
+    """
+
+    def __init__(self, path: Path, position: int = 0, disk: Disk = DISK, *, only: Sequence[bytes] = ()) -> None:
+        self._path = path
+        self._disk = disk
+        self._only = only
+        self._start, self._lines = 0, 0
+        with _open_for_reading(path, disk) as file:
+            first = self._whole_lines(file, 0).partition(b"\n")[0]
+            self.settings = _settings_of(first, path)
+            """The first line."""
+            self._start = self.position = max(position, len(first) + 1)
+            """The byte at which the next batch's lines begin: another reader may go on from there."""
+            self._check = self._check_before(file)
+
+    def read(self) -> Iterator[Batch]:
+        """Yield the events whose lines are whole by now, many at a time; none if there is nothing new.
+
+        Raises:
+            JournalError: If a line cannot be read, or the file is not the one that was read before.
+        """
+        with _open_for_reading(self._path, self._disk) as file:
+            if self._check_before(file) != self._check:
+                raise self._is_another(f"another line ends at byte {self.position:,} now")
+            while block := self._whole_lines(file, self.position):
+                batch, problem = self._decoded(block)
+                if batch.events:
+                    yield batch
+                if problem:
+                    raise unreadable(self._path, self._line_number(), problem)
+
+    def _decoded(self, block: bytes) -> tuple[Batch, str]:
+        """Return the events of whole lines, up to the first one that cannot be read, and why it cannot."""
+        *lines, _ = block.split(b"\n")
+        checks, problem = [self._check], ""
+        for line in lines:
+            check = crc32(line[:-CHECK_BYTES], checks[-1])
+            if line[-CHECK_BYTES:] != b',"crc":"%08x"}' % check:
+                problem = _ALTERED
+                break
+            checks.append(check)
+        count = len(checks) - 1
+        wanted = self._wanted(block, lines[:count])
+        try:
+            events: list[Event] = _events.decode_lines(b"\n".join(lines[place] for place in wanted))
+        except _UNDECODABLE:
+            events = []
+            for place in wanted:
+                try:
+                    events.append(_events.decode(lines[place]))
+                except _UNDECODABLE as error:
+                    count, problem = place, _as_shown(error)
+                    break
+        begins = list(accumulate((len(line) + 1 for line in lines[:count]), initial=self.position))
+        self.position, self._check = begins[-1], checks[count]
+        self._lines += count
+        return Batch(events, [begins[place] for place in wanted[: len(events)]]), problem
+
+    def _wanted(self, block: bytes, lines: Sequence[bytes]) -> Sequence[int]:
+        """Return the places of the lines to decode, which are in a block."""
+        if not self._only:
+            return range(len(lines))
+        if not any(each in block for each in self._only):
+            return ()
+        return [place for place, line in enumerate(lines) if any(each in line for each in self._only)]
+
+    def _whole_lines(self, file: int, position: int) -> bytes:
+        """Return some lines that are whole; nothing at the end, where a torn last line may wait."""
+        size = BLOCK
+        while not (end := (block := self._read_at(file, size, position)).rfind(b"\n") + 1):
+            if len(block) > MOST_LINE_BYTES:
+                raise unreadable(self._path, self._line_number(), f"longer than {MOST_LINE_BYTES:,} bytes")
+            if len(block) < size:
+                return b""
+            size = min(4 * size, MOST_LINE_BYTES + 1)
+        return block[:end]
+
+    def _check_before(self, file: int) -> int:
+        """Return the check value of the line that ends where the next one begins."""
+        try:
+            size = self._disk.size(file)
+        except OSError as error:
+            raise self._refusal(error) from None
+        if size < self.position:
+            raise self._is_another(f"it ends at byte {size:,}, before byte {self.position:,}")
+        before = self._read_at(file, CHECK_BYTES + 1, self.position - CHECK_BYTES - 1)
+        check = CHECK.fullmatch(before[:-1])
+        if check is None or before[-1:] != b"\n":
+            raise JournalError(f"{self._path}: no line begins at byte {self.position:,}; begin at 0")
+        return int(check[1], 16)
+
+    def _line_number(self) -> int:
+        """Return the number of the next line, from 1. O(bytes before the first one that was read)."""
+        with _open_for_reading(self._path, self._disk) as file:
+            blocks = (self._read_at(file, min(BLOCK, self._start - at), at) for at in range(0, self._start, BLOCK))
+            return 1 + self._lines + sum(block.count(b"\n") for block in blocks)
+
+    def _read_at(self, file: int, size: int, position: int) -> bytes:
+        try:
+            return read_part(self._disk, file, size, position)
+        except OSError as error:  # as of a file that another host has renamed
+            raise self._refusal(error) from None
+
+    def _refusal(self, error: OSError) -> JournalError:
+        return JournalError(f"{self._path}: {error.strerror}; read it anew")
+
+    def _is_another(self, why: str) -> JournalError:
+        return JournalError(
+            f"{self._path}: {why}; it is another journal, or its last lines were lost in a power loss: read it anew"
+        )
+
+
+def read_settings(path: Path, disk: Disk = DISK) -> Settings:
+    """Return the first line of a journal.
+
+    Raises:
+        JournalError: If there is no journal, or its first line is not one.
+    """
+    return JournalReader(path, disk=disk).settings
+
+
+def read_events(path: Path, disk: Disk = DISK, *, only: Sequence[bytes] = ()) -> Iterator[Event]:
+    """Yield the events of a journal: all, or as for :class:`JournalReader` those ``only`` of some lines.
+
+    Raises:
+        JournalError: If a line other than a torn last one cannot be read.
+    """
+    return chain.from_iterable(batch.events for batch in JournalReader(path, disk=disk, only=only).read())
+
+
+def ladder_in_force(journal: Path, disk: Disk = DISK) -> Ladder:
+    """Return the ladder as a study's last session has it."""
+    ladder = first_ladder(read_settings(journal, disk))
+    for event in read_events(journal, disk, only=(b"session_started",)):
+        if isinstance(event, SessionStarted):
+            ladder = next_ladder(ladder, event)
+    return ladder
+
+
+def _settings_of(line: bytes, path: Path) -> Settings:
+    """Return what the first line of a journal says."""
+    try:
+        written = _format.decode(line)
+        if written.format == FORMAT:
+            settings = _settings.decode(line)
+            Ladder.from_record((settings.rungs, settings.kept))
+            if line[-CHECK_BYTES:] != b',"crc":"%08x"}' % crc32(line[:-CHECK_BYTES]):
+                raise unreadable(path, 1, _ALTERED)
+            return settings
+    except (*_UNDECODABLE, SettingsError) as error:
+        raise JournalError(
+            f"{path} line 1: not the first line of a study's journal ({_as_shown(error)}); give a study's directory"
+        ) from None
+    raise JournalError(
+        f"{path} line 1: format={written.format}, this ashtune reads {FORMAT}; use ashtune {_as_shown(written.ashtune)}"
+    )
+
+
+def unreadable(path: Path, number: int, what: str) -> JournalError:
+    """Return the error of a line that cannot be read, which says what can be kept."""
+    if number == 1:
+        return JournalError(f"{path} line 1: {what}; take the file from a copy, or begin the study again")
+    return JournalError(
+        f"{path} line {number}: {what}; the lines before it are whole: keep them "
+        f"(head -n {number - 1}) to go on from there"
+    )
+
+
+def _as_shown(what: object) -> str:
+    """Return a text that came from a file on one line, without what a terminal would obey, and not too long."""
+    text = str(what) or type(what).__name__
+    shown = "".join(c if c.isprintable() else repr(c)[1:-1] for c in text[: 2 * MOST_SHOWN])
+    return shown + "..." * (len(text) > 2 * MOST_SHOWN)
+
+
+@contextmanager
+def _open_for_reading(path: Path, disk: Disk) -> Iterator[int]:
+    """Open a journal for reading. Nothing but a file is read."""
+    try:
+        file = disk.open(str(path), os.O_RDONLY)
+    except (OSError, ValueError) as error:  # a ValueError for a NUL in the path
+        raise JournalError(f"{path}: {reason_of(error)}; give the directory of a study") from None
+    try:
+        yield file
+    finally:
+        disk.close(file)

@@ -1,0 +1,240 @@
+"""The writing end of a journal; ``journal.py`` says what one is, and reads it."""
+
+import errno
+import os
+import stat
+import threading
+from contextlib import suppress
+from pathlib import Path
+from zlib import crc32
+
+import msgspec
+
+from ashtune._src.core.errors import JournalError
+from ashtune._src.core.events import Event, JobFinished, JobPaused
+from ashtune._src.study.disk import DISK, Disk, read_part, reason_of, write_all, write_new
+from ashtune._src.study.journal import BLOCK, CHECK, CHECK_BYTES, MOST_LINE_BYTES
+from ashtune._src.study.settings import Settings
+
+SYNC_SECONDS = 1.0
+TRIES = 5
+
+
+class Journal:
+    """The writing end. Use it as a context manager.
+
+    Opening it takes one copy of the file, O(bytes) in time and room on the disk: the driver before may have met a sync
+    that failed (see :meth:`_write_anew`).
+
+    Args:
+        path: An existing journal; a torn last line is cut off.
+        syncs_itself: Whether a thread calls :meth:`sync` once a second; otherwise someone else does.
+
+    Raises:
+        JournalError: From any method, when the disk refuses.
+    """
+
+    def __init__(self, path: Path, *, disk: Disk = DISK, syncs_itself: bool = True) -> None:
+        self._path = path
+        self._disk = disk
+        self._buffer = bytearray()
+        self._encode = msgspec.json.Encoder().encode
+        try:
+            self._file = disk.open(str(path), os.O_RDWR | os.O_APPEND)
+        except OSError as error:
+            raise self._refusal(error) from None
+        try:
+            self._check = self._cut_torn_line()
+            self._write_anew()
+        except OSError as error:
+            disk.close(self._file)
+            raise self._refusal(error) from None
+        except JournalError:
+            disk.close(self._file)
+            raise
+        self.position = disk.size(self._file)
+        """Where the next event's line begins, in bytes."""
+        self._is_unsynced = False
+        self._syncing = threading.Lock()
+        self._is_writing = False
+        self._sync_error: OSError | None = None
+        self._process = os.getpid()
+        self._closing = threading.Event()
+        self._syncer: threading.Thread | None = None
+        if syncs_itself:
+            self._syncer = threading.Thread(target=self._keep_synced, name="ashtune-journal-sync", daemon=True)
+            self._syncer.start()
+
+    def add(self, event: Event) -> None:
+        """Write an event to the buffer; :meth:`flush` hands it to the file.
+
+        Of a curve that makes a line too long for a reader every second report is left out, again and again until it
+        fits.
+        """
+        body = self._encode(event)
+        while len(body) > MOST_LINE_BYTES - CHECK_BYTES:
+            event = self._with_half_the_curve(event, len(body))
+            body = self._encode(event)
+        body = body[:-1]
+        self._check = check = crc32(body, self._check)
+        self._buffer += body
+        self._buffer += b',"crc":"%08x"}\n' % check
+        self.position += len(body) + CHECK_BYTES + 1
+
+    def flush(self) -> None:
+        """Hand what was added to the operating system: it now survives the driver's death.
+
+        After a write that Ctrl-C has broken off nothing more is written: it is not known what the file holds of it.
+        """
+        if self._sync_error is not None:
+            raise self._refusal(self._sync_error)
+        if self._is_writing:
+            raise JournalError(f"{self._path}: a write was interrupted; open the study again: what is written is kept")
+        if not self._buffer:
+            return
+        self._is_writing = True
+        try:
+            written = self._disk.write(self._file, self._buffer)
+            while written < len(self._buffer):
+                del self._buffer[:written]
+                written = self._disk.write(self._file, self._buffer)
+        except OSError as error:
+            self._is_writing = False
+            raise self._refusal(error) from None
+        finally:
+            self._is_unsynced = True  # a part may have been written
+        self._buffer.clear()
+        self._is_writing = False
+
+    def sync(self) -> bool:
+        """Have what was flushed survive a power loss; what the disk refuses is raised by the next :meth:`flush`.
+
+        A sync under way in another thread is waited for.
+
+        Returns:
+            Whether all that was flushed survives one; False from the first sync on that the disk refused.
+        """
+        with self._syncing:
+            if self._is_unsynced and self._sync_error is None:
+                self._is_unsynced = False
+                try:
+                    self._disk.sync(self._file)
+                except OSError as error:
+                    self._sync_error = error
+            return self._sync_error is None
+
+    def close(self) -> None:
+        """Flush, sync and close. What was flushed is synced even if the flush is refused. After a fork, only close."""
+        if os.getpid() != self._process:
+            self._disk.close(self._file)
+            return
+        self._closing.set()
+        if self._syncer is not None:
+            self._syncer.join()
+        refused: JournalError | None = None
+        try:
+            try:
+                if not self._is_writing:
+                    self.flush()
+            except JournalError as error:
+                refused = error
+            self.sync()
+            if self._sync_error is not None:
+                refused = refused or self._refusal(self._sync_error)
+                with suppress(OSError):  # then it is as safe as it was, until the next session opens it
+                    self._write_anew()
+        finally:
+            self._disk.close(self._file)
+        if refused is not None:
+            raise refused
+
+    def _write_anew(self) -> None:
+        """Write all of the file once more, under another name, then in its place.
+
+        After a sync that failed, Linux takes what was not written for written: later syncs succeed, and a power loss
+        leaves holes in the middle (Rebello et al., *Can Applications Recover from fsync Failures?*, ATC 2020).
+        """
+        for tries_left in reversed(range(TRIES)):
+            try:
+                self._copy_over()
+                return
+            except OSError:
+                if not tries_left:
+                    raise
+
+    def _copy_over(self) -> None:
+        """Copy by reading and writing: a copy that the file system makes may share the blocks with the hole."""
+        disk, temporary = self._disk, f"{self._path}.new"
+        with suppress(FileNotFoundError):
+            disk.unlink(temporary)  # left by a driver that was killed here
+        mode = stat.S_IMODE(disk.status(str(self._path)).mode)  # its owner may have let others read it
+        file = disk.open(temporary, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_EXCL, mode)
+        try:
+            position, size = 0, disk.size(self._file)
+            while position < size:
+                block = read_part(disk, self._file, min(BLOCK, size - position), position)
+                position += len(block)
+                write_all(disk, file, block)
+            disk.sync(file)
+            disk.rename(temporary, str(self._path))
+            if not disk.sync_folder(str(self._path.parent)):  # else a power loss might bring the old file back
+                raise OSError(errno.EIO, os.strerror(errno.EIO))
+        except OSError:
+            disk.close(file)
+            with suppress(OSError):
+                disk.unlink(temporary)  # a full disk needs the room
+            raise
+        before, self._file = self._file, file
+        with suppress(OSError):
+            disk.close(before)
+
+    def _keep_synced(self) -> None:
+        while not self._closing.wait(SYNC_SECONDS) and self._sync_error is None:
+            self.sync()
+
+    def _with_half_the_curve(self, event: Event, size: int) -> Event:
+        if not isinstance(event, JobFinished | JobPaused) or len(event.curve) < 2:
+            raise JournalError(
+                f"{self._path}: an event of {size:,} bytes is longer than a line may be, {MOST_LINE_BYTES:,}; "
+                "report fewer metrics"
+            )
+        return msgspec.structs.replace(event, curve=event.curve[1::2])
+
+    def _cut_torn_line(self) -> int:
+        """Cut off what follows the last whole line, and return that line's check value."""
+        disk, file = self._disk, self._file
+        size = end = disk.size(file)
+        tail = b""
+        while (line_end := tail.rfind(b"\n")) < 0 and end > 0 and len(tail) <= MOST_LINE_BYTES:
+            begin = max(0, end - BLOCK)
+            tail, end = read_part(disk, file, end - begin, begin) + tail, begin
+        whole = end + line_end + 1
+        check = CHECK.fullmatch(read_part(disk, file, CHECK_BYTES, max(0, whole - 1 - CHECK_BYTES)))
+        if line_end < 0 or check is None:
+            raise JournalError(
+                f"{self._path}: its last line has no check value; `ashtune report {self._path.parent}` says more"
+            )
+        if whole < size:
+            disk.truncate(file, whole)
+        return int(check[1], 16)
+
+    def _refusal(self, error: OSError) -> JournalError:
+        return JournalError(
+            f"{self._path}: {reason_of(error)}; what is written so far is kept: make room, then "
+            f"`ashtune resume {self._path.parent}`"
+        )
+
+    def __enter__(self) -> "Journal":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def create(path: Path, settings: Settings, disk: Disk = DISK) -> None:
+    """Write the first line of a new journal, whole or not at all."""
+    body = msgspec.json.encode(settings)[:-1]
+    try:
+        write_new(disk, str(path), b'%b,"crc":"%08x"}\n' % (body, crc32(body)))
+    except OSError as error:
+        raise JournalError(f"{path}: {error.strerror}; choose a directory that can be written") from None

@@ -1,0 +1,87 @@
+"""One driver at a time on a study: a lock of the operating system, gone with the driver that held it."""
+
+import os
+import socket
+import threading
+import weakref
+from contextlib import suppress
+from pathlib import Path
+
+from ashtune._src.core.errors import StudyError
+from ashtune._src.study.disk import DISK, Disk, reason_of
+
+NAME = "driver.lock"
+
+_held: "weakref.WeakSet[StudyLock]" = weakref.WeakSet()
+_changing = threading.RLock()
+"""Held from where the file of a lock is opened to where the lock is in ``_held``, and while it is given free. A fork in
+another thread waits for it: a process that was forked in between would have the file, and not know of it."""
+
+
+class StudyLock:
+    """Hold a study's directory for this process, and not for its forks, from construction to :meth:`release`.
+
+    Raises:
+        StudyError: If another driver holds it; the message names that driver.
+    """
+
+    def __init__(self, directory: Path, disk: Disk = DISK) -> None:
+        self._disk = disk
+        with _changing:
+            self._file = self._lock(directory)
+            _held.add(self)
+
+    def _lock(self, directory: Path) -> int:
+        """Return the lock's file, opened and locked."""
+        path, disk = directory / NAME, self._disk
+        try:
+            file = disk.open(str(path), os.O_RDWR | os.O_CREAT)
+        except OSError as error:
+            raise StudyError(
+                f"{path}: {reason_of(error)}; remove it, or choose a directory that can be written"
+            ) from None
+        try:
+            disk.lock(file)
+        except BlockingIOError:
+            holder = self._holder(file) or "another process"
+            disk.close(file)
+            raise StudyError(
+                f"{directory} is being driven by {holder}; wait for it to end, stop it, or give another directory"
+            ) from None
+        except OSError as error:
+            disk.close(file)
+            raise StudyError(f"{path}: {error.strerror}; choose a directory on a file system with locks") from None
+        with suppress(OSError):  # a full disk: the name is a courtesy, the lock holds
+            disk.truncate(file, 0)
+            disk.write(file, f"process {os.getpid()} on {socket.gethostname()}\n".encode())
+        return file
+
+    def _holder(self, file: int) -> str:
+        with suppress(OSError):
+            text = self._disk.read(file, 256).decode(errors="replace")
+            return "".join(letter for letter in text if letter.isprintable()).strip()
+        return ""
+
+    def release(self) -> None:
+        """Give the study free."""
+        with _changing:
+            if self in _held:
+                _held.discard(self)
+                self._disk.close(self._file)
+
+    def __enter__(self) -> "StudyLock":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
+
+
+def _let_go() -> None:
+    """In a process that was just forked: close what it has of the locks, which stay with the driver."""
+    _changing.release()
+    for lock in list(_held):
+        with suppress(OSError):
+            lock.release()
+
+
+os.register_at_fork(before=_changing.acquire, after_in_parent=_changing.release, after_in_child=_let_go)

@@ -1,0 +1,146 @@
+"""Replay: a journal read back through the controller gives the study as it was left.
+
+What follows from an event is not written down. The controller compares each event with the order it would give now.
+From the first difference on, and where the study's scheduler is not known here, verdicts are derived from events alone:
+who failed, and who was promoted once its job has ended, but no order.
+
+Rule: no number stands for more than the journal holds. Observers keep arrays by trial and by rung, so an event of a
+trial that never started, or of a rung that is none, is refused.
+"""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from ashtune._src.core.errors import JournalError, SettingsError
+from ashtune._src.core.events import Event, JobFailed, JobFinished, JobPaused, TrialStarted, TrialWithdrawn, WorkerLost
+from ashtune._src.core.jobs import TrialId
+from ashtune._src.core.observer import Observer, Observers
+from ashtune._src.core.orders import Followed, TrialFailed, TrialPromoted, Verdict
+from ashtune._src.study.assignments import NOT_STARTED, Arrivals, Deaths
+from ashtune._src.study.controller import Controller
+from ashtune._src.study.disk import DISK, Disk
+from ashtune._src.study.journal import read_events, unreadable
+
+MOST_RUNGS = 1 << 15
+MOST_LEFT_OUT = 1 << 18
+"""Trials of which a driver that was killed has not written the start."""
+_OF_A_JOB = (JobFinished, JobFailed, JobPaused, TrialWithdrawn, WorkerLost)
+
+
+class Replay:
+    """Takes the events of a journal, one after another, and gives what followed from each: the one way to read one.
+
+    Args:
+        controller: One that has seen no event yet; None to derive verdicts from events alone, which is faster.
+        rungs: How many there are, where no controller says so.
+    """
+
+    def __init__(self, controller: Controller | None = None, *, rungs: int = MOST_RUNGS) -> None:
+        self._controller = controller
+        self._rungs = rungs
+        self._arrivals = Arrivals() if controller is None else controller.arrivals
+        self._deaths = Deaths() if controller is None else controller.deaths
+        self._on_their_way: dict[TrialId, int] = {}  # trial -> the rung that it is known to be promoted to
+        self._left_out = 0
+        self.difference = ""
+        """Where the journal differs from what would happen now, as when it was written under other rules."""
+
+    def feed(self, event: Event) -> Sequence[Followed]:
+        """Take in one event; return what followed from it. O(log n), without a controller O(1).
+
+        Raises:
+            JournalError: If the event is of a trial or a rung that is none.
+        """
+        self._check(event)
+        if self._controller is not None and not self.difference:
+            try:
+                return self._controller.handle(event)
+            except (JournalError, SettingsError) as error:
+                self.derive_from_now_on(str(error))
+        return self._derive(event)
+
+    def derive_from_now_on(self, difference: str) -> None:
+        """Ask the controller no more, as the journal differs from what would happen now."""
+        self.difference = difference
+        if self._controller is not None:
+            self._on_their_way = {job.trial: job.rung for job in self._controller.unfinished}
+
+    def tell(self, events: Iterable[Event], observers: Sequence[Observer]) -> None:
+        """Feed events, and tell observers each of them and what followed."""
+        all_observers = Observers(observers)
+        for event in events:
+            all_observers.tell(event, self.feed(event))
+
+    def read(self, path: Path, observers: Sequence[Observer], disk: Disk = DISK, *, is_strict: bool = False) -> float:
+        """Feed the events of a journal, tell observers of them, and return the time of the last; 0 if there is none.
+
+        If ``is_strict``, a journal that differs from what would happen now is refused.
+
+        Raises:
+            JournalError: If a line cannot be read, or does not follow from those before it.
+        """
+        time, all_observers = 0.0, Observers(observers)
+        for line, event in enumerate(read_events(path, disk), start=2):
+            try:
+                followed = self.feed(event)
+            except JournalError as error:
+                raise unreadable(path, line, str(error)) from None
+            if is_strict and self.difference:
+                raise JournalError(
+                    f"{path} line {line}: {self.difference}; continue it with the ashtune that wrote it, or read it "
+                    f"with `ashtune report {path.parent}`"
+                )
+            all_observers.tell(event, followed)
+            time = event.time
+        return time
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether all that the scheduler wanted is known to be trained."""
+        return self._controller is not None and self._controller.is_complete and not self.difference
+
+    @property
+    def stopping(self) -> str:
+        """Why the study stopped, nothing if it did not or if that is not known."""
+        return "" if self._controller is None or self.difference else self._controller.stopping
+
+    def _check(self, event: Event) -> None:
+        """Refuse an event of a trial or a rung that is none."""
+        if isinstance(event, TrialStarted):
+            started = len(self._arrivals)
+            self._left_out += max(0, event.trial - started)
+            if self._left_out > MOST_LEFT_OUT:
+                raise JournalError(f"trial {event.trial} starts where {started} is the next")
+            self._arrivals.start(event.trial)
+        elif isinstance(event, _OF_A_JOB) and event.trial is not None:
+            if self._arrivals[event.trial] == NOT_STARTED:
+                raise JournalError(f"an event of trial {event.trial}, which has not started")
+            if event.rung >= self._rungs:
+                raise JournalError(f"trial {event.trial} at rung {event.rung}, where {self._rungs - 1} is the top one")
+
+    def _derive(self, event: Event) -> list[Verdict]:
+        """Return what is known to follow from an event without a controller. O(1)."""
+        if not isinstance(event, _OF_A_JOB) or event.trial is None:
+            return []
+        verdicts: list[Verdict] = []
+        trial, rung = event.trial, event.rung
+        arrived = self._arrivals[trial]
+        if 0 <= arrived < rung and self._on_their_way.get(trial, 0) < rung:  # it could not be there without
+            self._on_their_way[trial] = rung
+            verdicts.append(TrialPromoted(trial, arrived, rung))
+        match event:
+            case JobFinished():
+                self._arrivals.arrive(trial, rung)
+                self._on_their_way.pop(trial, None)
+            case JobFailed(reason=reason, traceback=traceback):
+                verdicts.append(TrialFailed(trial, rung, reason, traceback))
+            case WorkerLost(reason=reason, last_words=last_words) if self._deaths.is_failure(event):
+                verdicts.append(TrialFailed(trial, rung, f"worker lost: {reason}", last_words))
+            case _:
+                pass
+        return verdicts
+
+
+def replay(path: Path, controller: Controller, observers: Sequence[Observer], disk: Disk = DISK) -> float:
+    """Take a journal through a new controller, and refuse one that differs: see :meth:`Replay.read`."""
+    return Replay(controller).read(path, observers, disk, is_strict=True)

@@ -1,0 +1,158 @@
+"""The state dicts of models and optimizers in PyTorch's own format, of which nothing is executed when they are read.
+
+Source: *Serialization semantics* in PyTorch's notes, https://docs.pytorch.org/docs/stable/notes/serialization.html, on
+``weights_only``.
+
+Rule: what could not be read as weights only is refused when it is written, with its place.
+"""
+
+import io
+import re
+from collections import Counter, OrderedDict
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from ashtune._src.core.errors import ObjectiveError, StudyError
+from ashtune._src.core.plaintext import error_line, shown
+
+if TYPE_CHECKING:
+    from ashtune._src.pickles.pickler import Writable
+
+BEGINNING = b"PK\x03\x04"
+"""How a file of PyTorch begins, which is a zip archive; no pickle does."""
+PLAIN = frozenset((type(None), bool, int, float, complex, str, bytes, bytearray))
+CONTAINERS = (dict, OrderedDict, Counter, list, tuple, set)
+STATES, RANDOM = "states", "random"
+NO_WEIGHTS = 200
+OLDEST = (2, 6)
+"""The first PyTorch whose ``weights_only`` executes nothing: CVE-2025-32434."""
+
+
+class States(dict[str, Any]):
+    """State dicts by name; ``random`` is the state of the random generators when they were taken."""
+
+    def __init__(self, states: Mapping[str, Any], random: Any) -> None:
+        super().__init__(states)
+        self.random = random
+
+
+class _WatchedFile:
+    """Something that can be written to, as PyTorch wants it. It keeps the disk's first refusal: PyTorch loses it."""
+
+    def __init__(self, file: "Writable") -> None:
+        self._file = file
+        self.refused: OSError | None = None
+
+    def write(self, data: Any) -> int:
+        """Write all of ``data``."""
+        try:
+            return self._file.write(data)
+        except OSError as error:
+            self.refused = self.refused or error
+            raise
+
+    def flush(self) -> None:
+        """Nothing is held back here."""
+
+
+def dump(states: States, file: "Writable") -> None:
+    """Write states: their tensors once, from where they are."""
+    import torch
+
+    stream = _WatchedFile(file)
+    try:
+        torch.save({STATES: dict(states), RANDOM: states.random}, stream)
+    except Exception:
+        if stream.refused is None:
+            raise
+    if stream.refused is not None:
+        raise stream.refused
+
+
+def load(file: BinaryIO, size: int) -> States:
+    """Return what was written in ``size`` bytes, its tensors on the CPU. It is in memory twice while it is read.
+
+    Raises:
+        StudyError: If PyTorch is not installed or too old, or the file holds anything else; nothing is executed.
+    """
+    read = read_weights(io.BytesIO(file.read(size)))
+    if not isinstance(read, dict) or not isinstance(read.get(STATES), dict) or RANDOM not in read:
+        raise StudyError("the checkpoint holds no state dicts by name, as trial.checkpoint() saves them")
+    return States(read[STATES], read[RANDOM])
+
+
+def read_weights(file: BinaryIO) -> Any:
+    """Return the tensors and plain values in a file of PyTorch, its tensors on the CPU.
+
+    Raises:
+        StudyError: If PyTorch is not installed or too old, or the file holds anything else; nothing is executed.
+    """
+    check_version()
+    import torch
+
+    try:
+        return torch.load(file, map_location="cpu", weights_only=True)
+    except MemoryError:
+        raise
+    except Exception as error:  # noqa: BLE001 - a file from elsewhere may break PyTorch's reader in any way
+        raise StudyError(
+            f"the checkpoint is not one of weights only, and nothing of it was executed: {no_weights(error)}"
+        ) from None
+
+
+def check_version() -> None:
+    """Refuse a PyTorch that executes what is in a file of weights only."""
+    version = "none"
+    with suppress(ImportError):
+        import torch
+
+        version = torch.__version__
+    if tuple(map(int, re.findall(r"\d+", version)[:2])) < OLDEST:
+        raise StudyError(
+            "the checkpoint holds state dicts of PyTorch, which before 2.6 executes what a checkpoint says "
+            f"(CVE-2025-32434); installed is {version}: pip install 'ashtune[torch]'"
+        )
+
+
+def no_weights(error: Exception) -> str:
+    """Return what PyTorch has found that is no weights, from its many words."""
+    found = re.search(r"GLOBAL (\S+)", str(error))
+    return error_line(error, NO_WEIGHTS) if found is None else f"it holds {found[1]}"
+
+
+def check(state: Any, name: str) -> None:
+    """Refuse a state that holds anything but tensors, plain values and containers of them. O(entries).
+
+    Raises:
+        ObjectiveError: If it could not be read as weights only; it says which entry.
+    """
+    for place, value in _others(state, ""):
+        kind = type(value)
+        hint = "float(...) makes a plain number of it" if kind.__module__ == "numpy" else "leave it out of state_dict()"
+        raise ObjectiveError(
+            f"trial.checkpoint({name}=...): its state holds {shown(value)} at {name}{place}, a "
+            f"{kind.__module__}.{kind.__qualname__}; only tensors, plain values and containers of them are kept: {hint}"
+        )
+
+
+def _is_plain(value: Any) -> bool:
+    return type(value) in PLAIN and (type(value) is not bytes or bool(value))  # b"" is written so that nobody reads it
+
+
+def _others(value: Any, place: str) -> Iterator[tuple[str, Any]]:
+    """Yield what is neither a tensor, nor plain, nor a container; with its place."""
+    import torch
+
+    kind = type(value)
+    if _is_plain(value) or kind in (torch.Tensor, torch.nn.Parameter, torch.Size, torch.device, torch.dtype):
+        return  # no class made of a tensor is read as weights only
+    if kind not in CONTAINERS:
+        yield place, value
+        return
+    entries = value.items() if isinstance(value, dict) else enumerate(value)
+    for key, entry in entries:
+        inside = f"{place}[{shown(key)}]"
+        if not _is_plain(key):
+            yield inside, key
+        yield from _others(entry, inside)

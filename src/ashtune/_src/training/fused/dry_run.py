@@ -1,0 +1,87 @@
+"""A dry run times epochs of a user's model with each number of lanes that a study would try, in this process."""
+
+from collections.abc import Callable, Mapping
+from time import perf_counter
+
+import msgspec
+
+from ashtune._src.performance.roofline import Step
+from ashtune._src.training.fused.programs import powers
+from ashtune._src.training.fused.protocol import Backend, FusedProgram, Static, Variant
+
+TURNS = 8
+TURN_SECONDS = 0.02
+WORTH = 0.97
+"""More lanes are taken only if they need at most this share of the time."""
+
+
+class Sizing(msgspec.Struct, frozen=True, kw_only=True):
+    """A number of lanes and why; in words: ``lanes_words()``.
+
+    ``seconds`` is what a lane's epoch took with each number of lanes that was tried.
+    """
+
+    lanes: int
+    seconds: dict[int, float]
+
+
+class Epochs(msgspec.Struct, frozen=True, kw_only=True):
+    """An epoch of one model alone, one of as many lanes as a dry run found best, if that is several, and that run."""
+
+    steps: list[Step]
+    sizing: Sizing
+
+
+def count_epochs(backend: Backend, static: Static, numbers: Mapping[str, float]) -> Epochs:
+    """Count and time epochs of a configuration, given as :meth:`Batched.split` returns it."""
+    sizing = choose_lanes(backend, static, numbers)
+    steps = []
+    for lanes in sorted({1, sizing.lanes}):
+        epoch, seconds = backend.costs(static, numbers, lanes), sizing.seconds[lanes] * lanes
+        name = _name(static, lanes)
+        steps.append(msgspec.structs.replace(epoch, name=name, seconds=seconds, cores=1, each="an epoch"))
+    return Epochs(steps=steps, sizing=sizing)
+
+
+def choose_lanes(backend: Backend, static: Static, numbers: Mapping[str, float]) -> Sizing:
+    """Return the fewest lanes that are about as fast, for each lane, as the fastest number of them.
+
+    It makes a handful of programs: some ten seconds with JAX, which compiles them.
+    """
+    tried = powers(backend.most_lanes(static, numbers))
+    seconds = fastest_of({lanes: _run(backend.program(static, Variant(lanes)), numbers) for lanes in tried})
+    best = min(seconds.values())
+    return Sizing(lanes=min(lanes for lanes, took in seconds.items() if WORTH * took <= best), seconds=seconds)
+
+
+def fastest_of(runs: Mapping[int, Callable[[], None]]) -> dict[int, float]:
+    """Return the shortest time of each run by its number of lanes, in turns: a busy moment hits all of them."""
+    best = dict.fromkeys(runs, float("inf"))
+    for _ in range(TURNS):
+        for lanes, run in runs.items():
+            until = perf_counter() + TURN_SECONDS
+            while True:
+                began = perf_counter()
+                run()
+                ended = perf_counter()
+                best[lanes] = min(best[lanes], (ended - began) / lanes)
+                if ended >= until:
+                    break
+    return best
+
+
+def _run(program: FusedProgram, numbers: Mapping[str, float]) -> Callable[[], None]:
+    """Return a function that trains all lanes for an epoch; the first one is trained here, to compile."""
+    lanes = [numbers] * program.variant.room
+    state = program.fresh(lanes)
+
+    def run() -> None:
+        program.train(state, lanes, 0, 1)
+
+    run()
+    return run
+
+
+def _name(static: Static, lanes: int) -> str:
+    named = ", ".join(f"{name}={value!r}" for name, value in static)
+    return ("one model alone" if lanes == 1 else f"{lanes} models as lanes") + (f" ({named})" if named else "")

@@ -1,0 +1,221 @@
+"""A compiled program of JAX that trains trials of the same shapes, side by side or one after another.
+
+Every trial begins with the same random key and sees the same batches in the same order, so its result does not depend
+on the trials beside it. The order is drawn outside of the compiled program: inside, it would double the time of
+compiling. Compiled programs and saved states are lists of arrays, since a library may compare what it has put into a
+pytree by identity, which no pickle keeps.
+"""
+
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from time import perf_counter
+from typing import Any
+
+import jax
+import numpy as np
+
+from ashtune._src.core.errors import ObjectiveError
+from ashtune._src.training.fused.jax.program_cache import (
+    CHEAPLY,
+    QUICKLY,
+    ProgramCache,
+    cache_hits,
+    compile_with,
+    load_or_compile,
+)
+from ashtune._src.training.fused.jax.recipe import FINITE, Recipe, TracedEpochs
+from ashtune._src.training.fused.protocol import MOST_EPOCHS, Data, LaneMetrics, State, Static, Variant, pad
+
+_STRETCHES_CACHED, _EPOCHS_CACHED = 8, 64
+
+
+class InitialStates:
+    """Initial states of one shape, by the same key for every trial."""
+
+    def __init__(self, recipe: Recipe, static: Static, seed: int, cache: ProgramCache | None) -> None:
+        self._recipe = recipe
+        self._static = dict(static)
+        self._seed = seed
+        self._cache = cache
+        self._compiled: Any = None
+        self._only: list[Any] | None = None
+        self._structure: Any = None
+        self._compile_seconds = 0.0
+
+    def states(self, lanes: Sequence[Mapping[str, float]]) -> State:
+        """Return the initial states of lanes on the host, stacked along the first axis."""
+        if self._compiled is None:
+            self._compile(lanes[0])
+        if self._only is not None:
+            leaves = [np.repeat(leaf[None], len(lanes), axis=0) for leaf in self._only]
+        else:
+            made = [self._compiled(dict(lane)) for lane in lanes]
+            leaves = [np.stack([np.asarray(leaf) for leaf in each]) for each in zip(*made, strict=True)]
+        return jax.tree.unflatten(self._structure, leaves)
+
+    def unflatten(self, leaves: list[Any], lane: Mapping[str, float]) -> State:
+        """Return the state of these leaves, as the user's functions have it; nothing is compiled.
+
+        Raises:
+            ObjectiveError: If they are not as many as the state has now.
+        """
+        if self._structure is None:
+            jax.eval_shape(self._init, dict(lane))
+        if len(leaves) != self._structure.num_leaves:
+            raise ObjectiveError(
+                f"the state that was saved has {len(leaves)} arrays, and init gives {self._structure.num_leaves} now; "
+                "start another study, in another directory"
+            )
+        return jax.tree.unflatten(self._structure, leaves)
+
+    def take_compile_seconds(self) -> float:
+        """Return what compiling took since this was last asked."""
+        seconds, self._compile_seconds = self._compile_seconds, 0.0
+        return seconds
+
+    def _compile(self, lane: Mapping[str, float]) -> None:
+        began = perf_counter()
+        traced = jax.jit(self._init).trace(dict(lane))
+        key = ("initial states", tuple(self._static.items()), jax.config.jax_enable_x64)
+        self._compiled = load_or_compile(self._cache, key, lambda: compile_with(traced.lower(), CHEAPLY))
+        if not _reads_its_arguments(traced.jaxpr.jaxpr):
+            self._only = [np.asarray(leaf) for leaf in self._compiled(dict(lane))]
+        self._compile_seconds += perf_counter() - began
+
+    def _init(self, numbers: Mapping[str, Any]) -> list[Any]:
+        """Return the leaves of the initial state; their structure is noted as this is traced."""
+        state = self._recipe.checked_init(jax.random.key(self._seed), {**self._static, **numbers})
+        leaves, self._structure = jax.tree.flatten(state)
+        return list(leaves)
+
+
+class ExampleOrders:
+    """The order of the examples by epoch: every trial sees the same, with the same seed each time."""
+
+    def __init__(self, examples: int, seed: int) -> None:
+        self._examples = examples
+        self._seed = seed
+        self.stretch = lru_cache(maxsize=_STRETCHES_CACHED)(self._stretch)
+        self._order = lru_cache(maxsize=_EPOCHS_CACHED)(self._draw)  # calls begin and end anywhere, at the same epochs
+
+    def _stretch(self, start: int, stop: int) -> jax.Array:
+        """Return (MOST_EPOCHS, examples): in row 0 the order of the first epoch after ``start``, up to ``stop``."""
+        rows = np.zeros((MOST_EPOCHS, self._examples), np.int32)
+        for row, epoch in enumerate(range(start, stop)):
+            rows[row] = self._order(epoch)
+        return jax.device_put(rows)
+
+    def _draw(self, epoch: int) -> np.ndarray:
+        sequence = np.random.SeedSequence(self._seed, spawn_key=(epoch,))
+        return np.random.Generator(np.random.PCG64(sequence)).permutation(self._examples)
+
+
+class JaxProgram:
+    """One program of a shape; see ``FusedProgram``.
+
+    Programs of a shape share what makes the initial states; those of a recipe the order of the examples, and the data
+    where JAX computes.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        static: Static,
+        variant: Variant,
+        *,
+        initial: InitialStates,
+        orders: ExampleOrders,
+        data: tuple[Data, Data],
+        cache: ProgramCache | None,
+    ) -> None:
+        self.variant = variant
+        self.compile_seconds = 0.0
+        self.build_seconds = 0.0
+        self.is_built_here = False
+        self._static = static
+        self._epochs = TracedEpochs(recipe, static)
+        self._initial = initial
+        self._orders = orders
+        self._data = data
+        self._data_leaves = jax.tree.leaves(data)
+        self._cache = cache
+        self._compiled: Any = None
+
+    @property
+    def is_at_another(self) -> bool:
+        """Whether another worker compiles it at this moment."""
+        return self._compiled is None and self._cache is not None and self._cache.is_at_another(self._key)
+
+    @property
+    def is_there(self) -> bool:
+        """Whether another worker has compiled it, so that it costs hardly anything here."""
+        return self._compiled is None and self._cache is not None and self._cache.has(self._key)
+
+    @property
+    def _key(self) -> object:
+        return self._static, self.variant, jax.config.jax_enable_x64
+
+    def fresh(self, lanes: Sequence[Mapping[str, float]]) -> State:
+        """Return the states of new trials, a lane each."""
+        states = self._initial.states(lanes)
+        self.compile_seconds += self._initial.take_compile_seconds()
+        return states
+
+    def together(self, states: Sequence[State | None], lanes: Sequence[Mapping[str, float]]) -> State:
+        """Return the states of lanes as one, padded with the first to the program's number."""
+        if states[0] is None:
+            return self.fresh(pad(lanes, self.variant.room))
+        rows: list[list[Any]] = [leaves for leaves in states if leaves is not None]
+        joined = [np.concatenate(leaves) for leaves in zip(*pad(rows, self.variant.room), strict=True)]
+        return self._initial.unflatten(joined, lanes[0])
+
+    def apart(self, state: State, lane: int) -> list[Any]:
+        """Return a copy of the leaves of one lane's state, on the host, with a first axis of 1."""
+        return [np.asarray(leaf)[lane : lane + 1].copy() for leaf in jax.tree.leaves(state)]
+
+    def train(
+        self, state: State, lanes: Sequence[Mapping[str, float]], start: int, stop: int
+    ) -> tuple[State, LaneMetrics]:
+        """Train all lanes from one epoch to another, at most ``MOST_EPOCHS`` on; the state that was given stays."""
+        leaves, structure = jax.tree.flatten(state)
+        stretch = (start, stop, self._orders.stretch(start, stop), len(lanes))
+        arguments = (leaves, lane_arrays(pad(lanes, self.variant.room)), stretch, self._data_leaves)
+        if self._compiled is None:
+            self._compile(arguments, structure)
+        leaves, rows = self._compiled(*arguments)
+        metrics = {name: np.asarray(values)[: stop - start] for name, values in rows.items()}
+        finite = metrics.pop(FINITE)
+        return jax.tree.unflatten(structure, leaves), LaneMetrics(metrics, finite)
+
+    def _compile(self, arguments: Any, structure: Any) -> None:
+        began = perf_counter()
+        self._compiled = load_or_compile(self._cache, self._key, lambda: self._build(arguments, structure))
+        self.build_seconds = perf_counter() - began
+        self.compile_seconds += self.build_seconds
+
+    def _build(self, arguments: Any, structure: Any) -> Any:
+        before, of_data = cache_hits(), jax.tree.structure(self._data)
+        run = self._epochs.in_turn if self.variant.lanes == 1 else self._epochs.side_by_side
+
+        def run_leaves(leaves: Any, numbers: Any, stretch: Any, data: Any) -> Any:
+            state, rows = run(
+                jax.tree.unflatten(structure, leaves), numbers, stretch, jax.tree.unflatten(of_data, data)
+            )
+            return jax.tree.leaves(state), rows
+
+        program = compile_with(jax.jit(run_leaves).lower(*arguments), QUICKLY if self.variant.quick else {})
+        self.is_built_here = cache_hits() == before
+        return program
+
+
+def lane_arrays(lanes: Sequence[Mapping[str, float]]) -> dict[str, Any]:
+    """Return the numbers of lanes as arrays, by hyperparameter, of JAX's type of number."""
+    number = np.float64 if jax.config.jax_enable_x64 else np.float32
+    return {name: np.array([lane[name] for lane in lanes], number) for name in (lanes[0] if lanes else ())}
+
+
+def _reads_its_arguments(jaxpr: Any) -> bool:
+    """Whether a traced function's results depend on what it is given."""
+    read = {id(variable) for equation in jaxpr.eqns for variable in equation.invars}
+    read |= {id(variable) for variable in jaxpr.outvars}
+    return any(id(variable) in read for variable in jaxpr.invars)

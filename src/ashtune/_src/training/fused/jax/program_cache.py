@@ -1,0 +1,168 @@
+"""Compiled programs that the workers of a session share: one worker compiles, the others load its file.
+
+JAX's own cache on disk spares XLA's part only; tracing and lowering, in Python, take as long again in every worker. A
+worker locks a program's file while it compiles it, so one that has died keeps nobody waiting. Where a file cannot be
+written or read, the program is compiled. The files are pickles, and only the session's workers load them; the driver
+empties the folder before it starts them.
+"""
+
+import fcntl
+import hashlib
+import os
+import pickle
+import platform
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import jax
+from jax.experimental import serialize_executable
+
+from ashtune._src.study.disk import DISK, folder_of_a_study, write_new
+from ashtune._src.training.fused.protocol import PROGRAMS_FOLDER
+
+QUICKLY = {"xla_backend_optimization_level": 1, "xla_cpu_use_fusion_emitters": False}
+"""XLA's on the CPU: compiling takes 0.6 of the time, an epoch of the demo's network 1.05 to 1.2 times as long."""
+CHEAPLY = {"xla_backend_optimization_level": 0, "xla_cpu_use_fusion_emitters": False}
+"""For what runs once, as making initial states: compiling them takes 0.14 s, with the first option alone 0.29 s."""
+LOOK_SECONDS = 0.02
+THREADS_VARIABLE = "PJRT_NPROC"
+"""JAX's: how many threads its programs on the CPU have; by default as many as there are cores."""
+CACHE_HIT = "/jax/compilation_cache/cache_hits"
+"""JAX's name of what it reports when it finds a program in its cache on disk."""
+
+
+class ProgramCache:
+    """The programs of a session.
+
+    Args:
+        study: Its directory.
+    """
+
+    def __init__(self, study: Path) -> None:
+        self._folder = study / PROGRAMS_FOLDER
+
+    def load_or_compile(self, key: object, compile_it: Callable[[], Any]) -> Any:
+        """Return a program: from another worker, if one has it or is at it, else compiled here and left for others."""
+        file = self._file(key)
+        while (program := _load(file)) is None:
+            with _claim(_claim_of(file)) as is_mine:
+                if is_mine:
+                    return _load(file) or self._compile(file, compile_it)
+            time.sleep(LOOK_SECONDS)
+        return program
+
+    def has(self, key: object) -> bool:
+        """Whether a worker has left a program here."""
+        return self._file(key).exists()
+
+    def is_at_another(self, key: object) -> bool:
+        """Whether another worker is compiling a program at this moment."""
+        file = self._file(key)
+        if file.exists() or not _claim_of(file).exists():
+            return False
+        with _claim(_claim_of(file)) as is_mine:
+            return not is_mine
+
+    def _file(self, key: object) -> Path:
+        return self._folder / hashlib.sha256(f"{key!r} {_machine()}".encode()).hexdigest()[:32]
+
+    def _compile(self, file: Path, compile_it: Callable[[], Any]) -> Any:
+        before = cache_hits()
+        program = compile_it()
+        if cache_hits() == before:  # what JAX had on disk cannot be written down whole; others find it there too
+            self._write(file, program)
+        return program
+
+    def _write(self, file: Path, program: Any) -> None:
+        with suppress(Exception):  # some programs cannot be written down, some disks refuse
+            data = pickle.dumps(serialize_executable.serialize(program))
+            write_new(DISK, str(file), data, mark=str(os.getpid()), is_synced=False)
+
+
+def load_or_compile(cache: ProgramCache | None, key: object, compile_it: Callable[[], Any]) -> Any:
+    """Return a program from a cache, if there is one, else compiled."""
+    return compile_it() if cache is None else cache.load_or_compile(key, compile_it)
+
+
+def _load(file: Path) -> Any:
+    """Return a program that is there and can be used; else None."""
+    try:
+        written = file.read_bytes()
+    except OSError:
+        return None
+    try:
+        return serialize_executable.deserialize_and_load(*pickle.loads(written))
+    except Exception:  # noqa: BLE001 - whatever is wrong with it, it can be compiled
+        with suppress(OSError):
+            file.unlink()
+        return None
+
+
+def _claim_of(file: Path) -> Path:
+    return file.with_suffix(".claim")
+
+
+@contextmanager
+def _claim(claim: Path) -> Iterator[bool]:
+    """Claim a program for this worker; yield whether no other has. The claim ends here, or with this process."""
+    try:
+        folder_of_a_study(claim.parent)
+        opened = DISK.open(str(claim), os.O_RDWR | os.O_CREAT)
+    except OSError:  # no folder that can be written: nothing is shared
+        yield True
+        return
+    try:
+        yield _lock(opened)
+    finally:
+        os.close(opened)
+
+
+def _lock(opened: int) -> bool:
+    try:
+        fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # a file system without locks: everyone compiles
+        return True
+    return True
+
+
+def cache_hits() -> int:
+    """Return how often JAX has found a program on disk since this was first asked."""
+    return _hits()[0]
+
+
+@cache
+def _hits() -> list[int]:
+    """Return a list of one number, which a listener counts up."""
+    count = [0]
+
+    def note(event: str, **_: object) -> None:
+        count[0] += event == CACHE_HIT
+
+    jax.monitoring.register_event_listener(note)
+    return count
+
+
+@cache
+def _machine() -> str:
+    """Return what a program may depend on besides what it computes: JAX, the processor, threads, number types."""
+    with suppress(OSError):
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        flags = next((line for line in lines if line.startswith("flags")), "")
+        return f"{jax.__version__} {flags} {os.environ.get(THREADS_VARIABLE)} {os.environ.get('XLA_FLAGS')}"
+    return f"{jax.__version__} {platform.node()}"
+
+
+def compile_with(lowered: Any, options: Mapping[str, Any]) -> Any:
+    """Compile a lowered JAX function; without options that this version of XLA does not know: they save time only."""
+    try:
+        return lowered.compile(compiler_options=dict(options))
+    except Exception as error:
+        if not options or "No such compile option" not in str(error):
+            raise
+        return lowered.compile()

@@ -1,0 +1,213 @@
+"""What a user of JAX gives for fused training, and the epoch that JAX traces of it.
+
+The first epoch, the last one and the number of lanes are arguments of what is traced, so another rung compiles nothing.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from ashtune._src.core.errors import ObjectiveError
+from ashtune._src.training.fused.protocol import MOST_EPOCHS, Batched, Data, State, Static, takes_config
+
+FINITE = "finite\n"
+"""What no metric that is reported can be called, as it cannot be printed."""
+Row = dict[str, Any]
+Stretch = tuple[Any, Any, Any, Any]
+"""Epochs that lanes are trained already and will be then, the orders of the examples by epoch, and the number of lanes
+to train."""
+
+
+class Recipe(Batched, frozen=True, kw_only=True):
+    """What :func:`ashtune.fused` is given."""
+
+    init: Callable[[Any, Mapping[str, Any]], State]
+    step: Callable[[State, Any, Mapping[str, Any]], tuple[State, Mapping[str, Any]]]
+    evaluate: Callable[..., Mapping[str, Any]]
+    train: Data
+    validation: Data
+
+    def count_examples(self) -> int:
+        """Return how many examples there are to train on.
+
+        Raises:
+            ObjectiveError: If there are none, or arrays differ in it, or there is anything but arrays.
+        """
+        shapes: set[tuple[int, ...]] = {getattr(leaf, "shape", ()) for leaf in jax.tree.leaves(self.train)}
+        if not shapes or () in shapes:
+            raise ObjectiveError(
+                "train has a number where arrays are asked for, (examples, ...) each; give numpy's arrays"
+            )
+        sizes = sorted({shape[0] for shape in shapes})
+        if len(sizes) != 1 or not sizes[0]:
+            raise ObjectiveError(f"train has {sizes} examples; give arrays with as many each, at least 1")
+        return int(sizes[0])
+
+    def checked_init(self, key: Any, config: Mapping[str, Any]) -> State:
+        """Return a trial's initial state."""
+        with _explain("init"):
+            return self.init(key, config)
+
+    def checked_step(self, state: State, batch: Any, config: Mapping[str, Any]) -> tuple[State, Row]:
+        """Return the state after a step, and its metrics.
+
+        Raises:
+            ObjectiveError: If it gives anything else, or a state of another structure, shape or type.
+        """
+        with _explain("step"):
+            given = self.step(state, batch, config)
+        if not isinstance(given, tuple) or len(given) != 2:
+            raise ObjectiveError(f"step gives {_kind(given)}; give (state, metrics), a dict, which may be empty")
+        old, new = (_types(tree) for tree in (state, given[0]))
+        if changed := sorted(old.items() ^ new.items()):
+            name = changed[0][0]
+            raise ObjectiveError(f"step gives state{name} as {new.get(name)}; it was {old.get(name)}, and has to stay")
+        return given[0], _scalars("step", given[1])
+
+    def checked_evaluate(self, state: State, data: Data, config: Mapping[str, Any]) -> Row:
+        """Return the metrics of a state.
+
+        Raises:
+            ObjectiveError: If they are no scalars by name.
+        """
+        more = (config,) if takes_config(self.evaluate, 2) else ()
+        with _explain("evaluate"):
+            return _scalars("evaluate", self.evaluate(state, data, *more))
+
+
+class TracedEpochs:
+    """Epochs of one choice of static hyperparameters, to be traced by JAX.
+
+    Both ways take the states of lanes, stacked along the first axis; their numbers, by hyperparameter; a stretch; and
+    the training and validation data. They return the states, and by metric (MOST_EPOCHS, lanes).
+    """
+
+    def __init__(self, recipe: Recipe, static: Static) -> None:
+        self._recipe = recipe
+        self._static = dict(static)
+        self._batch = recipe.examples_a_batch(static)
+        self.examples = recipe.count_examples()
+
+    def side_by_side(self, states: State, numbers: Any, stretch: Stretch, data: tuple[Data, Data]) -> Any:
+        """Take each step of all lanes before the next one: they share the reading of a batch."""
+        start, stop, orders, _ = stretch
+        one_epoch = jax.jit(jax.vmap(self._epoch, in_axes=(0, 0, None, None)))  # traced once, though looked at twice
+
+        def epoch(number: Any, carried: Any) -> Any:
+            states, rows = carried
+            states, row = one_epoch(states, numbers, orders[number - start], data)
+            return states, {name: rows[name].at[number - start].set(row[name]) for name in rows}
+
+        _, shapes = jax.eval_shape(one_epoch, states, numbers, orders[0], data)
+        return jax.lax.fori_loop(start, stop, epoch, (states, _rows(shapes, ())))
+
+    def in_turn(self, states: State, numbers: Any, stretch: Stretch, data: tuple[Data, Data]) -> Any:
+        """Train one lane after another, each by itself: whatever its place and its company, to the last bit the same.
+
+        Lanes beyond those that there are to train cost nothing.
+        """
+        start, stop, orders, lanes = stretch
+        one_epoch = jax.jit(self._epoch)
+
+        def turn(lane: Any, carried: Any) -> Any:
+            def epoch(number: Any, carried: Any) -> Any:
+                state, rows = carried
+                state, row = one_epoch(state, own, orders[number - start], data)
+                return state, {name: rows[name].at[number - start, lane].set(row[name]) for name in rows}
+
+            states, rows = carried
+            state, own = _lane(states, lane), _lane(numbers, lane)
+            state, rows = jax.lax.fori_loop(start, stop, epoch, (state, rows))
+            put_back = jax.tree.map(lambda leaf, new: leaf.at[lane].set(new), states, state)
+            return put_back, rows
+
+        places = len(jax.tree.leaves(states)[0])
+        _, shapes = jax.eval_shape(one_epoch, _lane(states, 0), _lane(numbers, 0), orders[0], data)
+        return jax.lax.fori_loop(0, lanes, turn, (states, _rows(shapes, (places,))))
+
+    def _epoch(self, state: State, numbers: Any, order: Any, data: tuple[Data, Data]) -> tuple[State, Row]:
+        """Train one lane for an epoch; return its state and what it reports."""
+        train, validation = data
+        config = {**self._static, **numbers}
+        state, during = self._steps(state, config, order, train)
+        after = self._recipe.checked_evaluate(state, validation, config)
+        if both := during.keys() & after.keys():
+            raise ObjectiveError(
+                f"step and evaluate both give {min(both)!r}, and only one would be reported; rename one of them"
+            )
+        return state, {**during, **after, FINITE: _is_finite(state)}
+
+    def _steps(self, state: State, config: Mapping[str, Any], order: Any, train: Data) -> tuple[State, Row]:
+        """Take a step for each batch of an epoch; the last batch may be smaller."""
+        whole, rest = divmod(self.examples, self._batch)
+
+        def step(state: State, places: Any) -> tuple[State, Row]:
+            return self._recipe.checked_step(state, jax.tree.map(lambda array: array[places], train), config)
+
+        sums: Row = {}
+        if whole:
+            state, rows = jax.lax.scan(step, state, order[: whole * self._batch].reshape(whole, self._batch))
+            sums = {name: values.sum(axis=0) for name, values in rows.items()}
+        if rest:
+            state, row = step(state, order[whole * self._batch :])
+            sums = {name: sums.get(name, 0.0) + value for name, value in row.items()}
+        steps = jnp.asarray(whole + bool(rest))
+        return state, {name: total / steps for name, total in sums.items()}
+
+
+@contextmanager
+def _explain(function: str) -> Iterator[None]:
+    """Say in one line what JAX says of a number that is traced."""
+    try:
+        yield
+    except (TypeError, jax.errors.JAXTypeError, jax.errors.JAXIndexError) as error:
+        first = str(error).partition("\n")[0]
+        if not isinstance(error, jax.errors.JAXTypeError | jax.errors.JAXIndexError) and "concrete" not in first:
+            raise
+        raise ObjectiveError(
+            f"{function} needs the value of what is traced ({first.rstrip('.')}); a hyperparameter that it needs so "
+            "is named in static=[...]"
+        ) from error
+
+
+def _scalars(function: str, metrics: Any) -> Row:
+    if not isinstance(metrics, Mapping):
+        raise ObjectiveError(f"{function} gives {_kind(metrics)}; give a dict of scalars by the names of metrics")
+    for name, value in metrics.items():
+        if jnp.shape(value):
+            raise ObjectiveError(f"{function} gives {name} as an array of shape {jnp.shape(value)}; give a scalar")
+    return dict(metrics)
+
+
+def _types(tree: Any) -> dict[str, str]:
+    """Return the type and shape of each array by its place."""
+    leaves, _ = jax.tree_util.tree_flatten_with_path(tree)
+    return {jax.tree_util.keystr(path): f"{jnp.result_type(leaf)}{list(jnp.shape(leaf))}" for path, leaf in leaves}
+
+
+def _kind(value: Any) -> str:
+    shape = getattr(value, "shape", None)
+    return f"an array of shape {tuple(shape)}" if shape is not None else f"a {type(value).__name__}"
+
+
+def _lane(stacked: Any, lane: Any) -> Any:
+    return jax.tree.map(lambda leaf: leaf[lane], stacked)
+
+
+def _rows(shapes: Mapping[str, Any], lanes: tuple[int, ...]) -> Row:
+    return {name: jnp.zeros((MOST_EPOCHS, *lanes, *shape.shape), shape.dtype) for name, shape in shapes.items()}
+
+
+def _is_finite(state: State) -> Any:
+    """Return whether all numbers of a lane are finite."""
+    leaves = [leaf for leaf in jax.tree.leaves(state) if jnp.issubdtype(leaf.dtype, jnp.inexact)]
+    # Only a finite number times zero is zero. A sum of all of a type is quickly compiled (0.03 s, a flag for each
+    # leaf 0.19 s); a maximum would be too, but leaves out what is no number.
+    flags = []
+    for dtype in sorted({leaf.dtype for leaf in leaves}, key=str):
+        rows = [leaf.ravel() for leaf in leaves if leaf.dtype == dtype]
+        flags.append((jnp.concatenate(rows) * 0).sum() == 0)
+    return jnp.stack(flags).all()

@@ -1,0 +1,102 @@
+"""Training functions whose trials are trained together. To a study they report, pause and save like any other."""
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ashtune._src.core.errors import SettingsError
+from ashtune._src.training.fused.protocol import Backend, Batched, SavedState, Variant, not_finite
+from ashtune._src.training.fused.runner import FusedRunner
+from ashtune._src.training.messages import Mailbox, Setup
+
+if TYPE_CHECKING:
+    from ashtune._src.training.fused.dry_run import Epochs, Sizing
+    from ashtune._src.training.trial import Trial
+
+
+class FusedObjective:
+    """Trains many trials as lanes of one program where a study runs it; called with a trial, that one alone.
+
+    The study is called after the user's function, and modules are looked for in the folder of its file. ``backend``
+    makes what makes the programs, from the study's directory, None outside of a study.
+
+    Raises:
+        SettingsError: If ``lanes`` is no whole number of at least 1.
+    """
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        recipe: Batched,
+        backend: Callable[[Path | None], Backend],
+        lanes: int | None,
+    ) -> None:
+        if lanes is not None and (type(lanes) is not int or lanes < 1):
+            raise SettingsError(f"lanes={lanes!r} is not a whole number of at least 1; leave it out for the fastest")
+        self.__name__ = str(getattr(function, "__name__", "fused"))
+        self.__wrapped__ = function
+        self._recipe = recipe
+        self._make_backend = backend
+        self._lanes = lanes
+        self._backend: Backend | None = None
+
+    @property
+    def grouped_by(self) -> tuple[str, ...]:
+        """The hyperparameters that trials have to share to be lanes of one program."""
+        return self._recipe.static
+
+    def make_runner(
+        self, setup: Setup, mailbox: Mailbox, *, file: str, profiler: AbstractContextManager[None] | None
+    ) -> FusedRunner:
+        """Return the runner of a worker."""
+        backend = self._make_backend(Path(setup.study))
+        return FusedRunner(backend, setup, mailbox, lanes=self._lanes, file=file, profiler=profiler)
+
+    def __call__(self, trial: "Trial") -> None:
+        """Train a trial to its rungs, by itself in the program with which a study begins."""
+        if self._backend is None:
+            self._backend = self._make_backend(None)
+        static, numbers = self._backend.recipe.split(trial.config)
+        program = self._backend.program(
+            static, Variant(self._lanes or 1, quick=not self._lanes and self._backend.is_quick)
+        )
+        saved = trial.restore()
+        state = program.together([None if saved is None else saved.state], [numbers])
+        for epoch in trial.epochs():
+            state, metrics = program.train(state, [numbers], epoch - 1, epoch)
+            if not metrics.finite[0, 0]:
+                raise not_finite(epoch, trial.config)
+            trial.report(**metrics.report(0, 0))
+        trial.save(SavedState(program.apart(state, 0)))
+
+    def epochs(self, config: Mapping[str, Any]) -> "Epochs":
+        """Return an epoch of one model of this configuration's shapes, alone and as lanes, for a roofline."""
+        from ashtune._src.training.fused.dry_run import count_epochs
+
+        backend = self._make_backend(None)
+        return count_epochs(backend, *backend.recipe.split(config))
+
+    def sizing(self, config: Mapping[str, Any]) -> "Sizing":
+        """Return how many trials of this configuration's shapes one program should train side by side, and why.
+
+        It makes and times a handful of programs: some ten seconds with JAX, which compiles them.
+        """
+        from ashtune._src.training.fused.dry_run import choose_lanes
+
+        backend = self._make_backend(None)
+        return choose_lanes(backend, *backend.recipe.split(config))
+
+    def restore(self, config: Mapping[str, Any], saved: SavedState) -> Any:
+        """Return a state as ``init`` and ``step`` give it, or a module of PyTorch, from what a study saved of a trial.
+
+        Args:
+            config: The trial's configuration.
+            saved: What its checkpoint holds.
+        """
+        backend = self._make_backend(None)
+        return backend.restore(*backend.recipe.split(config), saved.state)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what travels to the workers; programs are made where they run."""
+        return {**vars(self), "_backend": None}

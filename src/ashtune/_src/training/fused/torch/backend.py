@@ -1,0 +1,134 @@
+"""Fused training with PyTorch: makes programs, and says how many lanes to try and what an epoch of them costs."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.utils._pytree import tree_leaves
+
+from ashtune._src.performance.counting import dtype_of
+from ashtune._src.performance.roofline import Step
+from ashtune._src.performance.torch_counting import Products, Traffic
+from ashtune._src.training.fused.programs import lanes_that_fit
+from ashtune._src.training.fused.protocol import State, Static, Variant
+from ashtune._src.training.fused.torch.module import TorchRecipe, build_module, tensors
+from ashtune._src.training.fused.torch.optimizers import numbers_of, rule
+from ashtune._src.training.fused.torch.program import TorchProgram, TorchShape
+
+PAST_THE_CACHE = 4
+ROUNDING_VARIABLE, ROUNDING = "MKL_CBWR", "AUTO,STRICT"
+COUNTED_BY = (
+    "PyTorch's formulas for the products of a step and of the evaluation, times their number in an epoch; elementwise "
+    "operations and the optimizer count 0 flop; bytes: what was there before is read once, and written if changed"
+)
+
+
+class TorchBackend:
+    """Makes programs of a recipe.
+
+    Args:
+        recipe: What is trained.
+        seed: Of initial weights, of the batches' order and of what modules draw.
+        is_fixed: Whether programs have a fixed number of lanes, and results are to be the same to the last bit.
+        study: Its directory; nothing is compiled, so workers share nothing there.
+    """
+
+    compile_seconds = 0.05
+    most_turns = 1
+    is_quick = False
+    gain = 0.65  # of the demo's network 2 to 128 lanes need 0.51, 0.26, 0.15, 0.09, 0.06, 0.05, 0.04 of what one does
+
+    def __init__(self, recipe: TorchRecipe, seed: int, is_fixed: bool = False, study: Path | None = None) -> None:
+        prepare_torch()
+        if is_fixed:
+            round_alike()
+        self.recipe = recipe
+        self._seed = seed
+        self._shapes: dict[Static, TorchShape] = {}
+
+    def most_lanes(self, static: Static, numbers: Mapping[str, float]) -> int:
+        """Return four times as many lanes as have states that fit the second cache, as a power of two.
+
+        Calls of PyTorch cost so much beside that up to there more lanes gain more than the cache loses: on four shapes
+        of the demo's network 32 to 256 were best, four times what fits or more.
+
+        Raises:
+            ObjectiveError: If the module cannot be trained as lanes, or the numbers are not the optimizer's.
+        """
+        return lanes_that_fit(_bytes_of(self.program(static, Variant(1)).fresh([numbers])) // PAST_THE_CACHE)
+
+    def program(self, static: Static, variant: Variant) -> TorchProgram:
+        """Return a program of a shape; without a compiler turns would save nothing."""
+        return TorchProgram(self._shape(static), variant)
+
+    def costs(self, static: Static, numbers: Mapping[str, float], lanes: int) -> Step:
+        """Return an epoch of this number of lanes, not timed.
+
+        Operations and bytes of one step and one evaluation are taken times their number in an epoch. Operations are
+        those of one lane, times the lanes: PyTorch's formula for the slopes of a convolution counts each group of it
+        for every other, and lanes of a convolution are groups of one.
+        """
+        shape = self._shape(static)
+        of_one, of_all = (numbers_of(self.recipe.optimizer, [numbers] * count) for count in (1, lanes))
+        functional, state, one = shape.functional, shape.states(lanes), shape.states(1)
+        optimizer = rule(self.recipe.optimizer)(of_all, state["parameters"])
+        whole, rest = divmod(len(shape.train[0]), shape.batch_size)
+        flops = moved = 0.0
+        for times, size in ((whole, shape.batch_size), (1, rest)):
+            if times * size:
+                batch = tuple(array[:size] for array in shape.train)
+                with Products() as products:
+                    functional.slopes(one["parameters"], one["buffers"], batch)
+                with Traffic() as traffic:
+                    slopes, _ = functional.slopes(state["parameters"], state["buffers"], batch)
+                    optimizer.step(state["parameters"], slopes, state["optimizer"])
+                flops += times * products.flops
+                moved += times * traffic.bytes_moved
+        with Products() as products:
+            functional.scores(one["parameters"], one["buffers"], shape.validation, of_one)
+        with Traffic() as traffic:
+            functional.scores(state["parameters"], state["buffers"], shape.validation, of_all)
+        return Step(
+            name="an epoch",
+            flops=lanes * (flops + products.flops),
+            bytes_moved=moved + traffic.bytes_moved,
+            source=COUNTED_BY,
+            dtype=dtype_of(list(state["parameters"].values())),
+        )
+
+    def restore(self, static: Static, numbers: Mapping[str, float], saved: Any) -> Any:
+        """Return the module with the weights and buffers that were saved."""
+        first = tensors(self.recipe.train, "train")[0]
+        module = build_module(self.recipe, dict(static), first, self._seed)
+        arrays = {**saved["parameters"], **saved["buffers"]}
+        with torch.no_grad():
+            for name, tensor in [*module.named_parameters(), *module.named_buffers()]:
+                tensor.copy_(torch.as_tensor(arrays[name][0]))
+        return module
+
+    def _shape(self, static: Static) -> TorchShape:
+        if static not in self._shapes:
+            self._shapes[static] = TorchShape(self.recipe, static, self._seed)
+        return self._shapes[static]
+
+
+def prepare_torch() -> None:
+    """Let PyTorch use as many threads as the worker has; something that was imported may have set another number."""
+    threads = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]  # of nested regions one number each
+    if threads.isdecimal() and int(threads):
+        torch.set_num_threads(int(threads))
+
+
+def round_alike() -> None:
+    """Let MKL round products of matrices the same wherever in memory a lane lies; before its first product.
+
+    What the user has set stays as it is.
+    """
+    os.environ.setdefault(ROUNDING_VARIABLE, ROUNDING)
+
+
+def _bytes_of(state: State) -> int:
+    """Return what a state takes of memory."""
+    return sum(int(leaf.nbytes) for leaf in tree_leaves(state))

@@ -1,0 +1,180 @@
+"""Proves on the first batches that each lane of a module gets what it gets alone, up to rounding."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import msgspec
+import torch
+
+from ashtune._src.core.errors import ObjectiveError
+from ashtune._src.training.fused.torch.module import Arrays, FunctionalModule, layer_words, repeat, torch_seed
+from ashtune._src.training.fused.torch.optimizers import Numbers, Tensors
+
+_JUMP = 0.1
+"""Of the largest metric; accuracy jumps where rounding decides between two classes that are nearly as likely."""
+
+_Function = Callable[[Tensors, Tensors, Arrays], tuple[Tensors, Tensors]]
+"""(parameters, buffers, data) -> gradients or metrics, and the buffers afterwards."""
+
+
+class Proven(msgspec.Struct, frozen=True):
+    """What was proven: metrics, parameters that the loss does not reach, and whether lanes draw other random numbers.
+
+    PyTorch's optimizers leave parameters without a gradient as they are: weight decay does not change them either.
+    """
+
+    metrics: tuple[str, ...]
+    unreached: tuple[str, ...]
+    draws_otherwise: bool
+
+
+class Proof:
+    """Two lanes, beside each other, alone, and without ``vmap``: all must give the same, up to rounding.
+
+    ``numbers`` are the optimizer's hyperparameters of both lanes, (1,) each; they stand for those of any trial.
+    """
+
+    def __init__(self, functional: FunctionalModule, seed: int, numbers: Numbers) -> None:
+        parameters, self._buffers = functional.initial()
+        if not parameters:
+            raise ObjectiveError(
+                f"{layer_words('', functional.module)} has no parameter to train; give one that requires_grad"
+            )
+        # Beside the initial weights: numbers that are exactly 0 there would hide what differs, or let rounding decide.
+        self._lanes = [{name: _shake(tensor) for name, tensor in parameters.items()} for _ in range(2)]
+        self._tolerance = max(torch.finfo(tensor.dtype).eps ** 0.5 for tensor in parameters.values())
+        self._functional = functional
+        self._seed = torch_seed(seed)
+        self._numbers = numbers
+        self._unreached = set(parameters)
+        self._draws_otherwise = False
+
+    def of(self, batches: Sequence[Arrays], validation: Arrays) -> Proven:
+        """Prove training on batches and evaluation on validation data, or raise ObjectiveError."""
+        for batch in batches:
+            self._functional.module.train()
+            self._compare(self._slopes_alone, self._functional.slopes, batch, f"a batch of {len(batch[0])}")
+        self._tolerance = max(self._tolerance, _JUMP)
+        self._functional.module.eval()
+        metrics = self._compare(self._score_alone, self._scores, validation, "the validation data")
+        return Proven(tuple(metrics), tuple(sorted(self._unreached)), self._draws_otherwise)
+
+    def _compare(self, alone: _Function, lanes: _Function, data: Arrays, what: str) -> Tensors:
+        """Compare a function of one lane with the same of lanes; return what it gives for the first."""
+        with _watch(self._functional.module, f"cannot be called with {what}; change it, or the batch size"):
+            plain = [self._call_seeded(alone, parameters, self._buffers, data) for parameters in self._lanes]
+            draws = self._has_drawn()
+            again = [self._call_seeded(alone, parameters, self._buffers, data) for parameters in self._lanes]
+        with _watch(self._functional.module, "cannot be trained as lanes; train it without them"):
+            single = [self._call_lanes(lanes, [parameters], data)[0] for parameters in self._lanes]
+            both = self._call_lanes(lanes, self._lanes, data)
+        for lane in range(2):
+            self._refuse_unlike(again[lane], plain[lane], "when called again; let it draw by torch only")
+            self._refuse_unlike(both[lane], single[lane], "beside another lane; train it without lanes")
+            if draws:  # another layout in memory draws other numbers, as good as these
+                self._draws_otherwise |= self._unlike(single[lane], plain[lane]) is not None
+            else:
+                self._refuse_unlike(single[lane], plain[lane], "under torch.func.vmap; train it without lanes")
+        return plain[0][0]
+
+    def _call_seeded(
+        self, function: _Function, parameters: Tensors, buffers: Tensors, data: Arrays
+    ) -> tuple[Tensors, Tensors]:
+        torch.default_generator.manual_seed(self._seed)
+        return function(parameters, buffers, data)
+
+    def _has_drawn(self) -> bool:
+        now = torch.default_generator.get_state()
+        torch.default_generator.manual_seed(self._seed)
+        return not now.equal(torch.default_generator.get_state())
+
+    def _call_lanes(self, function: _Function, lanes: Sequence[Tensors], data: Arrays) -> list[tuple[Tensors, Tensors]]:
+        """Return what each lane of several gets."""
+        parameters = {name: torch.stack([lane[name] for lane in lanes]) for name in lanes[0]}
+        values, buffers = self._call_seeded(function, parameters, repeat(self._buffers, len(lanes)), data)
+        return [
+            ({name: each[lane] for name, each in values.items()}, {name: each[lane] for name, each in buffers.items()})
+            for lane in range(len(lanes))
+        ]
+
+    def _refuse_unlike(self, actual: tuple[Tensors, Tensors], expected: tuple[Tensors, Tensors], how: str) -> None:
+        name = self._unlike(actual, expected)
+        if name is not None:
+            raise ObjectiveError(f"{name!r} comes out otherwise {how}")
+
+    def _unlike(self, actual: tuple[Tensors, Tensors], expected: tuple[Tensors, Tensors]) -> str | None:
+        """Return the name of something that came out otherwise, if there is any."""
+        for ours, theirs in zip(actual, expected, strict=True):
+            for name in theirs:
+                if not _is_alike(ours[name], theirs, name, self._tolerance):
+                    return name
+        return None
+
+    def _slopes_alone(self, parameters: Tensors, buffers: Tensors, batch: Arrays) -> tuple[Tensors, Tensors]:
+        leaves = {name: tensor.clone().requires_grad_() for name, tensor in parameters.items()}
+        with torch.enable_grad():
+            loss, buffers = self._functional.loss(leaves, buffers, batch)
+        for name, leaf in leaves.items():
+            if leaf._version:
+                raise ObjectiveError(f"the module changes its parameter {name!r} in place; leave that to the optimizer")
+        gradients = torch.autograd.grad(loss, list(leaves.values()), allow_unused=True)
+        slopes = {name: slope for name, slope in zip(leaves, gradients, strict=True) if slope is not None}
+        self._unreached -= slopes.keys()
+        return slopes, {name: buffer.detach() for name, buffer in buffers.items()}
+
+    def _score_alone(self, parameters: Tensors, buffers: Tensors, data: Arrays) -> tuple[Tensors, Tensors]:
+        with torch.no_grad():
+            return self._functional.score(
+                parameters, buffers, data, {name: own[0] for name, own in self._numbers.items()}
+            )
+
+    def _scores(self, parameters: Tensors, buffers: Tensors, data: Arrays) -> tuple[Tensors, Tensors]:
+        lanes = len(next(iter(parameters.values())))
+        return self._functional.scores(
+            parameters, buffers, data, {name: own.expand(lanes) for name, own in self._numbers.items()}
+        )
+
+
+@contextmanager
+def _watch(module: Any, problem: str) -> Iterator[None]:
+    """Say in one line which layer could not be called, and why.
+
+    Raises:
+        ObjectiveError: In place of what the call raises.
+    """
+    entered: list[str] = []
+    hooks = []
+
+    def leave(*_: Any) -> None:  # a hook that returns None leaves the layer's result as it is
+        entered.pop()
+
+    for path, layer in module.named_modules():
+        words = layer_words(path, layer)
+        hooks.append(layer.register_forward_pre_hook(lambda *_, words=words: entered.append(words)))
+        hooks.append(layer.register_forward_hook(leave))
+    try:
+        yield
+    except ObjectiveError:
+        raise
+    except Exception as error:
+        where = entered[-1] if entered else "what the loss or evaluate does"
+        first = (str(error).strip() or "no reason given").splitlines()[0]
+        raise ObjectiveError(f"{where} {problem}: {type(error).__name__}: {first}") from error
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def _is_alike(actual: Any, theirs: Tensors, name: str, tolerance: float) -> bool:
+    """Return whether a tensor is what is expected, up to a share of the largest number expected of all."""
+    largest = max(
+        float(tensor.double().nan_to_num(0, 0, 0).abs().max()) for tensor in theirs.values() if len(tensor.reshape(-1))
+    )
+    expected = theirs[name].double()
+    return bool(torch.allclose(actual.double(), expected, rtol=0, atol=tolerance * largest, equal_nan=True))
+
+
+def _shake(tensor: Any) -> Any:
+    spread = tensor.square().mean().sqrt() + 0.1
+    return tensor + 0.1 * spread * torch.randn_like(tensor)

@@ -1,0 +1,222 @@
+"""A module of PyTorch: how it is built, and its functions of one lane and of stacked lanes.
+
+PyTorch draws the initial weights, from the study's seed; the user's own random state stays as it was.
+"""
+
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Literal
+
+import numpy as np
+import torch
+
+from ashtune._src.core.errors import ObjectiveError
+from ashtune._src.training.fused.protocol import Batched, Static, takes_config
+from ashtune._src.training.fused.torch.optimizers import Numbers, Tensors
+
+Arrays = tuple[Any, ...]
+"""Arrays of numpy, the inputs first and then what loss and metrics compare with; the first axis counts examples."""
+
+
+class TorchRecipe(Batched, frozen=True, kw_only=True):
+    """What :func:`ashtune.fused_torch` is given. Hyperparameters that are not static are those of the optimizer."""
+
+    module: Callable[[Mapping[str, Any]], Any]
+    loss: Callable[..., Any]
+    evaluate: Callable[..., Mapping[str, Any]]
+    train: Arrays
+    validation: Arrays
+    optimizer: Literal["sgd", "adam"] = "sgd"
+
+
+class FunctionalModule:
+    """A module with its initial weights, as functions of its parameters and buffers."""
+
+    def __init__(self, recipe: TorchRecipe, module: Any, static: Static) -> None:
+        self.module = module
+        self._recipe = recipe
+        self._static = dict(static)
+        data = len(recipe.validation)
+        # Without a target a second argument is one that the data lack, and no configuration.
+        self._is_configured = data > 1 and takes_config(recipe.evaluate, data)
+        self._outer = _with_tensors(module)
+        slopes = torch.func.grad_and_value(self.loss, has_aux=True)
+        self._slopes = torch.func.vmap(slopes, in_dims=(0, 0, None), randomness="same")
+        self._scores = torch.func.vmap(self.score, in_dims=(0, 0, None, 0), randomness="same")
+
+    def initial(self) -> tuple[Tensors, Tensors]:
+        """Return the trainable parameters, and all other parameters and buffers, of one lane."""
+        parameters = {name: tensor.detach() for name, tensor in self.module.named_parameters() if tensor.requires_grad}
+        fixed = {name: tensor for name, tensor in self.module.named_parameters() if not tensor.requires_grad}
+        return parameters, {**fixed, **dict(self.module.named_buffers())}
+
+    def loss(self, parameters: Tensors, buffers: Tensors, batch: Arrays) -> tuple[Any, Tensors]:
+        """Return the loss of one lane and its buffers afterwards."""
+        outputs, buffers = self._call(parameters, buffers, batch[0])
+        loss = self._recipe.loss(outputs, *batch[1:])
+        if not _is_scalar(loss) or not loss.is_floating_point():
+            raise ObjectiveError(f"loss gives {_kind(loss)}; give the mean over the batch, a floating scalar tensor")
+        return loss, buffers
+
+    def score(self, parameters: Tensors, buffers: Tensors, data: Arrays, numbers: Numbers) -> tuple[Tensors, Tensors]:
+        """Return the metrics of one lane and its buffers afterwards; its numbers are scalar tensors."""
+        outputs, buffers = self._call(parameters, buffers, data[0])
+        config = self._configuration(parameters, numbers) if self._is_configured else {}
+        metrics = self._recipe.evaluate(outputs, *data[1:], *([config] if self._is_configured else []))
+        named = metrics if isinstance(metrics, Mapping) else {"": metrics}
+        for name, value in named.items():
+            if not name or not _is_scalar(value):
+                words = f"{name}={_kind(value)}" if name else _kind(value)
+                raise ObjectiveError(f"evaluate gives {words}; give a dict of scalar tensors, without .item()")
+        return dict(metrics), buffers
+
+    def slopes(self, parameters: Tensors, buffers: Tensors, batch: Arrays) -> tuple[Tensors, Tensors]:
+        """Return the gradients of lanes and their buffers after a batch."""
+        self.module.train()
+        slopes, (_, buffers) = self._slopes(parameters, buffers, batch)
+        return slopes, {name: buffer.detach() for name, buffer in buffers.items()}
+
+    def slopes_of_one(self, parameters: Tensors, buffers: Tensors, batch: Arrays) -> tuple[Tensors, Tensors]:
+        """Return the same for one lane, without ``torch.func``, whose calls take several times as long.
+
+        It gives the same unless the module draws random numbers that differ without it.
+        """
+        self.module.train()
+        own = {name: tensor[0].detach().requires_grad_() for name, tensor in parameters.items()}
+        loss, after = self.loss(own, {name: buffer[0] for name, buffer in buffers.items()}, batch)
+        slopes = torch.autograd.grad(loss, list(own.values()))
+        named = {name: slope[None] for name, slope in zip(own, slopes, strict=True)}
+        return named, {name: buffer.detach()[None] for name, buffer in after.items()}
+
+    def scores(self, parameters: Tensors, buffers: Tensors, data: Arrays, numbers: Numbers) -> tuple[Tensors, Tensors]:
+        """Return the metrics of lanes, (lanes,) each, and their buffers afterwards."""
+        self.module.eval()
+        with torch.no_grad():
+            given = numbers if self._is_configured else {}
+            scores: tuple[Tensors, Tensors] = self._scores(parameters, buffers, data, given)
+        return scores
+
+    def _configuration(self, parameters: Tensors, numbers: Numbers) -> dict[str, Any]:
+        """Return what ``evaluate`` gets of one lane: numbers in the parameters' type, as copies that it may change."""
+        dtype = next(iter(parameters.values())).dtype
+        own = {name: number.to(dtype, copy=True) for name, number in numbers.items() if name not in self._static}
+        return {**self._static, **own}
+
+    def _call(self, parameters: Tensors, buffers: Tensors, inputs: Any) -> tuple[Any, Tensors]:
+        # A module changes its buffers in place, which a gradient of it cannot have: it gets copies.
+        given = {**parameters, **{name: buffer.clone() for name, buffer in buffers.items()}}
+        outer = {f"module.{name}": tensor for name, tensor in given.items()}
+        outputs, after = torch.func.functional_call(self._outer, outer, (inputs,))
+        return outputs, {name: after[name] for name in buffers}
+
+
+def repeat(of_one: Tensors, lanes: int) -> Tensors:
+    """Return the tensors of one lane as those of several."""
+    return {name: torch.stack([tensor] * lanes) for name, tensor in of_one.items()}
+
+
+def _with_tensors(module: Any) -> Any:
+    """Return a module that gives, with the outputs, the parameters and buffers as a call leaves them.
+
+    They are read inside the call: a layer may have put new tensors in the place of those it was given.
+    """
+
+    class WithTensors(torch.nn.Module):  # type: ignore[misc]  # PyTorch's types are not followed, see pyproject.toml
+        def __init__(self) -> None:
+            super().__init__()
+            self.module = module
+
+        def forward(self, inputs: Any) -> tuple[Any, Tensors]:
+            outputs = self.module(inputs)
+            return outputs, {**dict(self.module.named_parameters()), **dict(self.module.named_buffers())}
+
+    return WithTensors()
+
+
+def _is_scalar(value: Any) -> bool:
+    return bool(torch.is_tensor(value) and value.dim() == 0)
+
+
+def _kind(value: Any) -> str:
+    if torch.is_tensor(value):
+        return f"a tensor of shape {tuple(value.shape)} and type {str(value.dtype).removeprefix('torch.')}"
+    return f"a {type(value).__name__}"
+
+
+@contextmanager
+def own_randomness(*seed: int) -> Iterator[None]:
+    """Let PyTorch draw from a seed of its own, and give the user's random state back.
+
+    ``torch.manual_seed`` would also seed the generators of all GPUs, which nobody gives back.
+    """
+    with torch.random.fork_rng(devices=()):
+        torch.default_generator.manual_seed(torch_seed(*seed))
+        yield
+
+
+def torch_seed(*seed: int) -> int:
+    """Return a seed of 64 bits for PyTorch, which depends on whole numbers and their order.
+
+    It decides initial weights and batches: another function here would change what a resumed study trains.
+    """
+    return int(np.random.SeedSequence([number % 2**64 for number in seed]).generate_state(1, np.uint64)[0])
+
+
+def tensors(arrays: Arrays, role: str) -> Arrays:
+    """Return arrays as tensors that share their memory where they can; ``role`` is their name in errors.
+
+    Raises:
+        ObjectiveError: If they are no tuple, have no or unequally many examples, or a type that PyTorch lacks.
+    """
+    if not isinstance(arrays, tuple | list) or not arrays:
+        raise ObjectiveError(f"{role} is a {type(arrays).__name__}; give a tuple of arrays: (inputs, targets)")
+    as_tensors = tuple(_tensor(array, f"{role}[{place}]") for place, array in enumerate(arrays))
+    sizes = sorted({len(tensor) for tensor in as_tensors})
+    if len(sizes) != 1 or not sizes[0]:
+        raise ObjectiveError(f"{role} has {sizes} examples; give arrays with as many each, at least 1")
+    return as_tensors
+
+
+def build_module(recipe: TorchRecipe, static: Mapping[str, Any], inputs: Any, seed: int) -> Any:
+    """Return the module with its initial weights, in the inputs' type where that is floating.
+
+    Raises:
+        ObjectiveError: If it cannot be built, or its weights depend on more than the seed.
+    """
+    with own_randomness(seed):
+        module = _call_module(recipe, static)
+    with own_randomness(seed):
+        twin = _call_module(recipe, static).state_dict()
+    for name, tensor in module.state_dict().items():
+        if name not in twin or not tensor.equal(twin[name]):
+            raise ObjectiveError(f"{name!r} of the module begins with other numbers each time; draw them by torch")
+    return module.to(inputs.dtype) if inputs.is_floating_point() else module
+
+
+def _call_module(recipe: TorchRecipe, static: Mapping[str, Any]) -> Any:
+    try:
+        module = recipe.module(dict(static))
+    except KeyError as error:
+        name = error.args[0] if error.args else None
+        if not isinstance(name, str) or name in static:
+            raise
+        raise ObjectiveError(f"module asks for {name!r}, which is not static; name it in static=[{name!r}]") from error
+    if not isinstance(module, torch.nn.Module):
+        raise ObjectiveError(f"module gives a {type(module).__name__}; give a torch.nn.Module")
+    return module
+
+
+def layer_words(path: str, layer: Any) -> str:
+    """Return the name of a layer for errors."""
+    return f"layer {path!r} ({type(layer).__name__})" if path else f"the module ({type(layer).__name__})"
+
+
+def _tensor(array: Any, name: str) -> Any:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # of arrays that cannot be written: nothing writes here
+            return torch.from_numpy(np.ascontiguousarray(array))
+    except (TypeError, ValueError, RuntimeError) as error:  # ragged lists, texts, tensors on a GPU or with a gradient
+        first = str(error).splitlines()[0]
+        raise ObjectiveError(f"{name} cannot be a tensor: {first}") from error

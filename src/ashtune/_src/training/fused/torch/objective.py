@@ -1,0 +1,112 @@
+"""``ashtune.fused_torch``: a training function made of a module of PyTorch."""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from importlib.util import find_spec
+from typing import Any, Literal
+
+from ashtune._src.core.errors import SettingsError
+from ashtune._src.training.fused.objective import FusedObjective
+
+
+def cross_entropy(outputs: Any, labels: Any) -> Any:
+    """Return the mean cross-entropy in nats of logits (m, classes) and labels (m,), whole numbers of any type."""
+    from torch.nn import functional
+
+    return functional.cross_entropy(outputs, labels if labels.is_floating_point() else labels.long())
+
+
+def loss_and_accuracy(outputs: Any, labels: Any) -> dict[str, Any]:
+    """Return the cross-entropy of logits, as "loss", and the share of labels that have the largest, as "accuracy"."""
+    right = outputs.argmax(dim=1) == labels
+    return {"loss": cross_entropy(outputs, labels), "accuracy": right.to(outputs.dtype).mean()}
+
+
+def fused_torch(
+    module: Callable[[Mapping[str, Any]], Any],
+    *,
+    train: tuple[Any, ...],
+    validation: tuple[Any, ...],
+    batch_size: int | str,
+    loss: Callable[..., Any] = cross_entropy,
+    evaluate: Callable[..., Mapping[str, Any]] | None = None,
+    optimizer: Literal["sgd", "adam"] = "sgd",
+    static: Sequence[str] = (),
+    seed: int = 0,
+    lanes: int | None = None,
+) -> FusedObjective:
+    """Return a training function for :func:`~ashtune.tune`, made of a small ``torch.nn.Module``, on the CPU.
+
+    Trials with the same static hyperparameters that are trained to the same rung are trained side by side, as lanes of
+    stacked weights (``torch.func.vmap``). Every trial begins with the same weights and sees the same batches in the
+    same order, and the same draws of dropout, at the same epoch, so its result does not depend on its companions.
+
+    Before training, a module is called on the first batches and the validation data: lanes have to get what a module
+    alone gets from PyTorch. Otherwise its trials fail, with the layer and the reason: layers without a rule for
+    ``vmap`` (GRU, LSTM, RReLU, BatchNorm1d with ``momentum=None``), lazy ones, weights that are not on the CPU, random
+    numbers that are not PyTorch's, state kept outside buffers, ``.item()``.
+
+    Args:
+        module: (static hyperparameters) -> a new ``torch.nn.Module``, its weights drawn by PyTorch. It is called with
+            the inputs, (batch, ...), and is given their type if that is floating.
+        train: A tuple of arrays with as many examples, (m, ...) each: the inputs, then what ``loss`` takes.
+        validation: The same, for ``evaluate``: (n, ...) each.
+        batch_size: Examples a batch, or the name of the static hyperparameter that says it. The last may be smaller.
+        loss: (outputs, targets...) -> scalar tensor: the mean over a batch. By default the cross-entropy of logits
+            (batch, classes) and labels (batch,).
+        evaluate: (outputs, targets...) -> scalar tensors by the names of metrics, after each epoch, on all of
+            ``validation`` at once. By default "loss", and with the default loss "accuracy" also. If it asks for one
+            more argument after at least one target, without a default value, it gets the configuration: the static
+            hyperparameters as they are, and all of the optimizer's, also those left out, as scalar tensors of the
+            parameters' type. It has to compute with the tensors: ``if`` and ``.item()`` fail the trials.
+        optimizer: "sgd" with ``learning_rate``, ``momentum`` and ``weight_decay``, or "adam" (AdamW) with
+            ``learning_rate``, ``beta1``, ``beta2``, ``epsilon`` and ``weight_decay``. These are the hyperparameters of
+            a study that are not static; those left out are as in ``torch.optim``, and weight decay 0.
+        static: Hyperparameters that change shapes or the module (widths, depths, names); ``module`` gets these only.
+        seed: Of initial weights, of the batches' order and of what modules draw.
+        lanes: Programs have this many, some of them empty if there are too few trials: results of products, ReLU and
+            tanh are then the same to the last bit whatever trials are trained together. (GELU and SiLU round the ends
+            of arrays otherwise.) By default what is fastest, as measured while the study runs, up to four times as many
+            as fit the second cache: results may then differ in the last digits.
+
+    Raises:
+        SettingsError: If PyTorch is not installed, or ``lanes`` is no number of them.
+        ObjectiveError: If another argument cannot be used.
+
+    Example:
+        >>> import numpy as np
+        >>> from torch import nn
+        >>> x = np.random.default_rng(0).normal(size=(64, 2)).astype("float32")
+        >>> objective = fused_torch(
+        ...     lambda config: nn.Sequential(nn.Linear(2, config["width"]), nn.ReLU(), nn.Linear(config["width"], 2)),
+        ...     train=(x, x[:, 0] > 0), validation=(x, x[:, 0] > 0), batch_size=16, static=["width"],
+        ... )
+        >>> space = {"learning_rate": (0.01, 1.0), "width": [4, 8]}
+        >>> study = tune(objective, space, metric="accuracy", mode="max", trials=8, max_resource=4)
+    """
+    if find_spec("torch") is None:
+        raise SettingsError("fused_torch needs PyTorch, which is not installed: pip install 'ashtune[torch]'")
+    from ashtune._src.training.fused.torch.backend import TorchBackend
+    from ashtune._src.training.fused.torch.module import TorchRecipe, tensors
+    from ashtune._src.training.fused.torch.optimizers import rule
+
+    if evaluate is None:
+        evaluate = loss_and_accuracy if loss is cross_entropy else partial(_only, loss)
+    recipe = TorchRecipe(
+        module=module,
+        loss=loss,
+        evaluate=evaluate,
+        train=tuple(tensor.numpy() for tensor in tensors(train, "train")),
+        validation=tuple(tensor.numpy() for tensor in tensors(validation, "validation")),
+        batch_size=batch_size,
+        static=tuple(static),
+        optimizer=optimizer,
+    )
+    rule(optimizer)  # which refuses a name that is none
+    recipe.check_batch_size()
+    return FusedObjective(module, recipe, partial(TorchBackend, recipe, seed, lanes is not None), lanes)
+
+
+def _only(loss: Callable[..., Any], outputs: Any, *targets: Any) -> dict[str, Any]:
+    """Return the loss as the one metric."""
+    return {"loss": loss(outputs, *targets)}

@@ -1,0 +1,141 @@
+"""Optimizers of PyTorch for stacked parameters, each lane with its own hyperparameters.
+
+Source: the update rules of ``torch.optim.SGD`` (no dampening, no Nesterov) and ``torch.optim.AdamW`` (Loshchilov and
+Hutter, https://arxiv.org/abs/1711.05101), as PyTorch's documentation states them.
+
+All that an optimizer remembers stands in its state, a lane's numbers at the lane's place of the first axis. A step
+changes parameters and state in place, which spares the cache.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+import torch
+
+from ashtune._src.core.errors import ObjectiveError
+
+Tensors = dict[str, Any]
+"""Tensors by the names of the parameters, (lanes, ...) each."""
+Numbers = dict[str, Any]
+"""By hyperparameter, a tensor (lanes,) in float64."""
+
+
+class Sgd:
+    """Stochastic gradient descent with momentum; weight decay is added to the gradient.
+
+    ``defaults`` are the hyperparameters of an optimizer; None: each configuration must have it.
+    """
+
+    defaults: ClassVar[Mapping[str, float | None]] = {"learning_rate": None, "momentum": 0.0, "weight_decay": 0.0}
+
+    def __init__(self, numbers: Numbers, parameters: Tensors) -> None:
+        self._rate = _columns(numbers["learning_rate"], parameters)
+        self._momentum = _columns(numbers["momentum"], parameters)
+        self._decay = _columns(numbers["weight_decay"], parameters)
+
+    @staticmethod
+    def fresh(parameters: Tensors) -> dict[str, Any]:
+        """Return velocities of 0."""
+        return {"velocity": _zeros(parameters)}
+
+    def step(self, parameters: Tensors, slopes: Tensors, state: dict[str, Any]) -> None:
+        """Take one step of all lanes, in place."""
+        for name, parameter in parameters.items():
+            velocity = state["velocity"][name]
+            velocity.mul_(self._momentum[name]).add_(slopes[name]).addcmul_(parameter, self._decay[name])
+            parameter.addcmul_(velocity, self._rate[name], value=-1)
+
+
+class AdamW:
+    """Adam with decoupled weight decay."""
+
+    defaults: ClassVar[Mapping[str, float | None]] = {
+        "learning_rate": None, "beta1": 0.9, "beta2": 0.999, "epsilon": 1e-8, "weight_decay": 0.0,
+    }  # fmt: skip
+
+    def __init__(self, numbers: Numbers, parameters: Tensors) -> None:
+        # Derived numbers are rounded once, from float64: 1 - beta2 in float32 has lost three digits.
+        self._numbers = numbers
+        self._kept = _columns(1 - numbers["learning_rate"] * numbers["weight_decay"], parameters)
+        self._first = _columns(1 - numbers["beta1"], parameters)
+        self._second = _columns(numbers["beta2"], parameters)
+        self._squares = _columns(1 - numbers["beta2"], parameters)
+        self._epsilon = _columns(numbers["epsilon"], parameters)
+
+    @staticmethod
+    def fresh(parameters: Tensors) -> dict[str, Any]:
+        """Return moments of 0 and, for each lane, 0 steps."""
+        lanes = len(next(iter(parameters.values())))
+        steps = torch.zeros(lanes, dtype=torch.int64, device="cpu")
+        return {"first": _zeros(parameters), "second": _zeros(parameters), "steps": steps}
+
+    def step(self, parameters: Tensors, slopes: Tensors, state: dict[str, Any]) -> None:
+        """Take one step of all lanes, in place."""
+        state["steps"].add_(1)
+        rate = self._numbers["learning_rate"] / (1 - self._numbers["beta1"] ** state["steps"])
+        root = (1 - self._numbers["beta2"] ** state["steps"]).sqrt()
+        for name, parameter in parameters.items():
+            slope, first, second = slopes[name], state["first"][name], state["second"][name]
+            parameter.mul_(self._kept[name])
+            first.lerp_(slope, self._first[name])
+            second.mul_(self._second[name]).addcmul_(slope * self._squares[name], slope)
+            spread = (second.sqrt() / _column(root, parameter)).add_(self._epsilon[name])
+            parameter.addcdiv_(first * _column(rate, parameter), spread, value=-1)
+
+
+RULES: Mapping[str, type[Sgd] | type[AdamW]] = {"sgd": Sgd, "adam": AdamW}
+
+
+def rule(optimizer: str) -> type[Sgd] | type[AdamW]:
+    """Return an optimizer by its name.
+
+    Raises:
+        ObjectiveError: If there is none of this name.
+    """
+    if optimizer not in RULES:
+        raise ObjectiveError(f"optimizer={optimizer!r} is none; there are {', '.join(RULES)}")
+    return RULES[optimizer]
+
+
+def numbers_of(optimizer: str, lanes: Sequence[Mapping[str, float]]) -> Numbers:
+    """Return the hyperparameters of lanes, with the optimizer's defaults where a lane has none.
+
+    Raises:
+        ObjectiveError: If a lane has a number that the optimizer does not know, or lacks one without a default.
+    """
+    defaults = rule(optimizer).defaults
+    for lane in lanes:
+        for name in lane:
+            if name not in defaults:
+                raise ObjectiveError(
+                    f"{name}={lane[name]!r} is no hyperparameter of optimizer={optimizer!r}, which has "
+                    f"{', '.join(defaults)}; rename it, or name it in static=[{name!r}] if the module needs it"
+                )
+        for name, default in defaults.items():
+            if default is None and name not in lane:
+                raise ObjectiveError(
+                    f"optimizer={optimizer!r} needs {name!r} and the configuration has {', '.join(lane) or 'no number'}"
+                    f"; give it in the search space, and not in static"
+                )
+    return {
+        name: torch.tensor([lane.get(name, default) for lane in lanes], dtype=torch.float64, device="cpu")
+        for name, default in defaults.items()
+    }
+
+
+def some_numbers(optimizer: str) -> Numbers:
+    """Return hyperparameters of one lane, (1,) each: the optimizer's defaults, and 0.1 for what has none."""
+    return numbers_of(optimizer, [{name: 0.1 for name, value in rule(optimizer).defaults.items() if value is None}])
+
+
+def _columns(values: Any, parameters: Tensors) -> Tensors:
+    return {name: _column(values, parameter) for name, parameter in parameters.items()}
+
+
+def _column(values: Any, parameter: Any) -> Any:
+    """Return the numbers of lanes in a parameter's type and with its axes: (lanes, 1, ...)."""
+    return values.to(parameter.dtype).reshape(-1, *[1] * (parameter.dim() - 1))
+
+
+def _zeros(parameters: Tensors) -> Tensors:
+    return {name: torch.zeros_like(parameter) for name, parameter in parameters.items()}

@@ -1,0 +1,152 @@
+"""A program that trains small modules of PyTorch side by side, their weights stacked. Nothing is compiled.
+
+As with JAX, batches depend on the epoch alone and initial weights on the shapes alone; so do a module's random numbers
+(dropout), which are the same in all lanes.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils._pytree import tree_leaves, tree_map
+
+from ashtune._src.training.fused.protocol import LaneMetrics, State, Static, Variant, pad
+from ashtune._src.training.fused.torch.checks import Proof, Proven
+from ashtune._src.training.fused.torch.module import (
+    FunctionalModule,
+    TorchRecipe,
+    build_module,
+    own_randomness,
+    repeat,
+    tensors,
+    torch_seed,
+)
+from ashtune._src.training.fused.torch.optimizers import numbers_of, rule, some_numbers
+
+_ORDER, _DRAWS = 0, 1
+"""What is drawn in an epoch: the order of the examples, and whatever the module draws."""
+
+
+class TorchProgram:
+    """The program for a number of lanes of one shape; see ``FusedProgram``."""
+
+    def __init__(self, shape: "TorchShape", variant: Variant) -> None:
+        self.variant = variant
+        self.compile_seconds = self.build_seconds = 0.0
+        self.is_built_here = True
+        self._shape = shape
+
+    @property
+    def is_at_another(self) -> bool:
+        """Whether another worker compiles it at this moment: nothing is compiled."""
+        return False
+
+    @property
+    def is_there(self) -> bool:
+        """Whether another worker has compiled it: what there is to do before the first epoch each does by itself."""
+        return False
+
+    def fresh(self, lanes: Sequence[Mapping[str, float]]) -> State:
+        """Return the states of new trials, a lane each: dicts of tensors whose first axis counts lanes.
+
+        Raises:
+            ObjectiveError: If a lane's numbers are not the optimizer's hyperparameters.
+        """
+        numbers_of(self._shape.optimizer, lanes)
+        return self._shape.states(len(lanes))
+
+    def together(self, states: Sequence[State | None], lanes: Sequence[Mapping[str, float]]) -> State:
+        """Return the states of lanes as one, padded with the first to the program's number."""
+        if states[0] is None:
+            return self.fresh(pad(lanes, self.variant.room))
+        return tree_map(lambda *leaves: np.concatenate(leaves), *pad(states, self.variant.room))
+
+    def apart(self, state: State, lane: int) -> State:
+        """Return a copy of one lane's state in numpy's arrays, each with a first axis of 1."""
+        return tree_map(lambda leaf: leaf[lane : lane + 1].numpy().copy(), state)
+
+    def train(
+        self, state: State, lanes: Sequence[Mapping[str, float]], start: int, stop: int
+    ) -> tuple[State, LaneMetrics]:
+        """Train all lanes from one epoch to another; the state that was given stays.
+
+        Raises:
+            ObjectiveError: If a lane's numbers are not the optimizer's hyperparameters.
+        """
+        shape, state = self._shape, tree_map(_copy, state)
+        is_plain = self.variant.lanes == 1 and not shape.proven.draws_otherwise
+        slopes_of = shape.functional.slopes_of_one if is_plain else shape.functional.slopes
+        lanes = pad(lanes, len(tree_leaves(state)[0]))
+        numbers = numbers_of(shape.optimizer, lanes)
+        optimizer = rule(shape.optimizer)(numbers, state["parameters"])
+        rows: dict[str, list[Any]] = {name: [] for name in shape.proven.metrics}
+        finite = []
+        for epoch in range(start, stop):
+            with own_randomness(shape.seed, epoch, _DRAWS):
+                for places in self._order(epoch).split(shape.batch_size):
+                    batch = tuple(array[places] for array in shape.train)
+                    slopes, buffers = slopes_of(state["parameters"], state["buffers"], batch)
+                    optimizer.step(state["parameters"], slopes, state["optimizer"])
+                    state["buffers"] = buffers
+                metrics, state["buffers"] = shape.functional.scores(
+                    state["parameters"], state["buffers"], shape.validation, numbers
+                )
+            for name, row in rows.items():
+                row.append(metrics[name].double().numpy())
+            finite.append(finite_lanes(state))
+        table = (stop - start, len(lanes))
+        metrics_by_epoch = {name: np.asarray(row).reshape(table) for name, row in rows.items()}
+        return state, LaneMetrics(metrics_by_epoch, np.asarray(finite, dtype=bool).reshape(table))
+
+    def _order(self, epoch: int) -> Any:
+        generator = torch.Generator(device="cpu").manual_seed(torch_seed(self._shape.seed, epoch, _ORDER))
+        return torch.randperm(len(self._shape.train[0]), generator=generator, device="cpu")
+
+
+def finite_lanes(state: State) -> Any:
+    """Return for each lane whether all its numbers are finite: (lanes,)."""
+    leaves = [leaf for leaf in tree_leaves(state) if leaf.is_floating_point()]
+    return torch.stack([leaf.isfinite().reshape(len(leaf), -1).all(dim=1) for leaf in leaves]).all(dim=0).numpy()
+
+
+def _copy(leaf: Any) -> Any:
+    """Return an array of numpy's or a tensor as a tensor of its own."""
+    return leaf.clone() if torch.is_tensor(leaf) else torch.tensor(leaf, device="cpu")
+
+
+class TorchShape:
+    """The data as tensors, the module, and what was proven of it; programs of a shape share one.
+
+    The seed is that of initial weights, of the batches' order and of what the module draws.
+
+    Raises:
+        ObjectiveError: If lanes of this module would not be what each is alone.
+    """
+
+    def __init__(self, recipe: TorchRecipe, static: Static, seed: int) -> None:
+        self.batch_size = recipe.examples_a_batch(static)
+        self.train = tensors(recipe.train, "train")
+        self.validation = tensors(recipe.validation, "validation")
+        self.optimizer = recipe.optimizer
+        self.seed = seed
+        self.functional = FunctionalModule(recipe, build_module(recipe, dict(static), self.train[0], seed), static)
+        self.proven = self._prove()
+
+    def states(self, lanes: int) -> State:
+        """Return the states of new trials, which all begin alike.
+
+        The optimizer changes the parameters. Those that the loss does not reach are kept with the buffers.
+        """
+        reached, rest = self.functional.initial()
+        unreached: dict[str, Any] = {name: reached.pop(name) for name in self.proven.unreached}
+        parameters, buffers = repeat(reached, lanes), repeat({**unreached, **rest}, lanes)
+        return {"parameters": parameters, "buffers": buffers, "optimizer": rule(self.optimizer).fresh(parameters)}
+
+    def _prove(self) -> Proven:
+        examples = len(self.train[0])
+        sizes = [min(self.batch_size, examples), examples % self.batch_size]
+        batches = [tuple(array[:size].clone() for array in self.train) for size in sizes if size]
+        with own_randomness(self.seed):
+            proof = Proof(self.functional, self.seed, some_numbers(self.optimizer))
+            return proof.of(batches, tuple(array.clone() for array in self.validation))

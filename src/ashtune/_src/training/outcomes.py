@@ -1,0 +1,104 @@
+"""Tells the driver what becomes of a job: a result, a released trial, a job broken off, a failure.
+
+What goes wrong after the result was reported, as in saving, does not touch the result.
+"""
+
+import traceback
+
+from ashtune._src.core.errors import AshtuneError, CannotGoOn, InvalidConfiguration, ObjectiveError, ProgramFailed
+from ashtune._src.core.events import NO_REASON
+from ashtune._src.core.plaintext import error_line, one_line, visible
+from ashtune._src.pickles.arrival import NAMELESS
+from ashtune._src.study.checkpoints import CheckpointWriter
+from ashtune._src.training.job import RunningJob
+from ashtune._src.training.messages import Broken, Mailbox
+from ashtune._src.training.reports import MetricMissing
+
+TRACEBACK_CHARACTERS = 8_000
+REASON_CHARACTERS = 1_000
+
+
+class Outcomes:
+    """Tells the driver, for one worker; ``file`` is where the training function stands, for its tracebacks."""
+
+    def __init__(self, mailbox: Mailbox, file: str = "") -> None:
+        self._mailbox = mailbox
+        self._file = file
+        self._has_a_result = False
+
+    def tell_end(self, job: RunningJob, writer: CheckpointWriter, remark: str = "") -> None:
+        """It has ended by itself: keep what was saved, and send what is still owed, with a remark on the result."""
+        match job.phase:
+            case "training":
+                if complaint := job.reports.complaint:
+                    job.say(job.failed(complaint), "over")
+                    return
+                checkpoint = writer.commit(job.reports.last_resource)
+                writer.abandon()
+                job.say(job.finished(checkpoint=checkpoint, problem=_problem(writer)), "over")
+            case "releasing":
+                checkpoint = writer.commit(job.target) if job.is_kept else None
+                writer.abandon()  # before anyone else may be given this trial
+                job.say(job.released(checkpoint=checkpoint, problem=_problem(writer) or remark), "over")
+            case "pausing":
+                checkpoint = writer.commit(job.epoch or job.start)
+                writer.abandon()
+                job.say(job.paused(checkpoint=checkpoint, problem=_problem(writer)), "over")
+            case _:
+                return
+        self._has_a_result = True
+
+    def tell_error(self, job: RunningJob, error: BaseException, writer: CheckpointWriter) -> None:
+        """An exception ended the training, or the release of a trial."""
+        reason = error_line(error, REASON_CHARACTERS)
+        writer.abandon()  # before anyone else may be given this trial
+        if job.phase == "training" and isinstance(error, InvalidConfiguration):
+            job.say(job.withdrawn(reason.partition(": ")[2] or NO_REASON), "over")
+        elif job.phase == "training" and isinstance(error, CannotGoOn):
+            job.say(Broken(job.worker, one_line(str(error), REASON_CHARACTERS)), "over")
+        elif job.phase == "training" and not self._has_a_result and _is_misuse(error, job):
+            why = one_line(str(error), REASON_CHARACTERS)
+            job.say(Broken(job.worker, why, failure=job.failed(reason)), "over")
+        else:
+            self.tell_failure(reason, job, writer, _user_traceback(error, self._file))
+
+    def tell_failure(self, reason: str, job: RunningJob, writer: CheckpointWriter, trace: str = "") -> None:
+        """The training failed, or the release of the trial, for a reason in words."""
+        writer.abandon()  # before anyone else may be given this trial
+        match job.phase:
+            case "training":
+                job.say(job.failed(reason, trace), "over")
+            case "releasing":
+                job.say(job.released(problem=reason), "over")
+            case "pausing":
+                job.say(job.paused(problem=reason), "over")
+            case _:
+                return
+
+
+def _is_misuse(error: BaseException, job: RunningJob) -> bool:
+    """Whether another trial would fail as this one does: the metric is missing, or a new trial was not even begun."""
+    if isinstance(error, ObjectiveError) and not isinstance(error, ProgramFailed):
+        return isinstance(error, MetricMissing) or not (job.start or job.has_trained)
+    return False
+
+
+def _problem(writer: CheckpointWriter) -> str:
+    return one_line(writer.problem, REASON_CHARACTERS) if writer.problem else ""
+
+
+def _user_traceback(error: BaseException, file: str) -> str:
+    """Return the traceback from the training function on, without this package's own frames; "" if none is left."""
+    described = traceback.TracebackException(type(error), error, error.__traceback__)
+    frames = (frame for frame, _ in traceback.walk_tb(error.__traceback__))
+    described.stack[:] = [
+        line
+        for line, frame in zip(described.stack, frames, strict=False)
+        if not f"{frame.f_globals.get('__package__')}.".startswith(f"{__package__}.")
+    ]
+    if not described.stack and isinstance(error, AshtuneError):
+        return ""
+    text = "".join(described.format())
+    if file:
+        text = text.replace(NAMELESS, file)
+    return visible(text[-TRACEBACK_CHARACTERS:], keeps_newlines=True)

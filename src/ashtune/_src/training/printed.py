@@ -1,0 +1,112 @@
+"""What a trial printed: it stands in the log of its worker, with a mark behind it that names the trial.
+
+The mark is written when the trial leaves the worker, and only if something was printed, so silent studies cost nothing.
+A worker that dies writes none; its last words are in the journal.
+"""
+
+import mmap
+import os
+import re
+import stat
+import sys
+from collections.abc import Collection, Iterator
+from pathlib import Path
+
+from ashtune._src.core.jobs import TrialId
+from ashtune._src.study.disk import DISK, Disk
+
+FOLDER = "logs"
+_STDOUT = 1
+_LOG = re.compile(r"worker-(\d{1,10})\.log", re.ASCII)
+_MARK = re.compile(rb"\n--- above: printed by trial (\d{1,10}), trained from (\d{1,16}) on ---\n")
+
+
+def mark_of(trial: TrialId, start: int) -> str:
+    """Return the mark behind what a trial has printed that was trained from resource ``start`` on."""
+    return f"\n--- above: printed by trial {trial}, trained from {start} on ---\n"
+
+
+class Marks:
+    """Marks what was printed, in a worker whose standard output is its log; elsewhere it does nothing."""
+
+    def __init__(self) -> None:
+        try:
+            self._is_log = stat.S_ISREG(os.fstat(_STDOUT).st_mode)
+        except OSError:
+            self._is_log = False
+        self._place = 0
+        self._place = self._current_place()
+
+    def after(self, trial: TrialId, start: int) -> None:
+        """A trial's stretch, from resource ``start`` on, is over."""
+        if not self._is_log:
+            return
+        try:  # noqa: SIM105 - after every trial, and suppress() costs five times as much
+            sys.stdout.flush()
+        except (OSError, ValueError):  # replaced or closed by the training function
+            pass
+        if self._current_place() != self._place:
+            os.write(_STDOUT, mark_of(trial, start).encode())
+            self._place = self._current_place()
+
+    def _current_place(self) -> int:
+        """Return the place of the last byte that was written by a process of this file. Cheaper than its size."""
+        try:
+            return os.lseek(_STDOUT, 0, os.SEEK_CUR)
+        except OSError:  # closed by the training function, or no file
+            return self._place
+
+
+def read_printed(
+    study: Path,
+    trial: TrialId,
+    *,
+    workers: Collection[int] | None = None,
+    most: int | None = None,
+    disk: Disk = DISK,
+) -> list[str]:
+    """Return what a trial printed in each of its stretches that are over, the lowest first.
+
+    A log that is no regular file, as a link, is left out. The logs read are those of ``workers``, by default all;
+    ``most`` is how many bytes of the end of each stretch are wanted.
+
+    Raises:
+        OSError: If a log cannot be read.
+    """
+    folder, parts = str(study / FOLDER), list[tuple[int, str]]()
+    for name, worker in _logs(folder, disk).items():
+        path = f"{folder}/{name}"
+        if (workers is not None and worker not in workers) or not disk.status(path).is_file:
+            continue
+        file = disk.open(path, os.O_RDONLY)
+        try:
+            if disk.size(file):
+                with mmap.mmap(file, 0, access=mmap.ACCESS_READ) as text:
+                    parts += _parts(text, trial, most)
+        finally:
+            disk.close(file)
+    return [part for _, part in sorted(parts, key=lambda pair: pair[0])]
+
+
+def _logs(folder: str, disk: Disk) -> dict[str, int]:
+    """Return the workers of the logs by their names; none where there is no folder of logs, or a link in its place."""
+    try:
+        names = disk.names(folder) if disk.status(folder).is_folder else []
+    except FileNotFoundError:
+        names = []
+    return {name: int(match[1]) for name in names if (match := _LOG.fullmatch(name))}
+
+
+def unmarked_end(log: str) -> str:
+    """Return the end of a log that no mark follows: of a worker that was lost, what its last trial printed."""
+    return log[max((mark.end() for mark in re.finditer(_MARK.pattern.decode(), log)), default=0) :]
+
+
+def _parts(text: mmap.mmap, trial: TrialId, most: int | None) -> Iterator[tuple[int, str]]:
+    """Yield (start, what was printed) for each stretch of a trial in a log."""
+    begin = 0
+    for mark in _MARK.finditer(text):
+        if int(mark[1]) == trial:
+            first = begin if most is None else max(begin, mark.start() - most)
+            yield int(mark[2]), text[first : mark.start()].decode(errors="replace")
+        begin = mark.end()

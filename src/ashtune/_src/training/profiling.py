@@ -1,0 +1,243 @@
+"""Profiles of workers: a sampler that is on while a worker trains, and the file that it writes.
+
+Waiting for the driver counts for no function. The file is JSON, as a study may come from someone else. It is written
+between two jobs and when the worker is shut down, since a worker may be killed while it trains.
+"""
+
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from itertools import takewhile
+from pathlib import Path
+from types import FrameType, TracebackType
+
+import msgspec
+
+from ashtune._src.core.errors import StudyError
+from ashtune._src.core.jobs import TrialId, WorkerId
+from ashtune._src.core.orders import Release
+from ashtune._src.pickles.arrival import NAMELESS
+from ashtune._src.study.disk import DISK, folder_of_a_study, read_whole, write_new
+from ashtune._src.training.messages import Assignment, Channel, FromWorker, Mailbox, Setup, Shutdown
+
+FOLDER = "profile"
+MOST_PROFILE_BYTES = 1 << 26
+SAMPLE_SECONDS = 0.001
+WRITE_SECONDS = 1.0
+WRITE_SHARE = 0.01
+"""At most this share of the time goes into writing, however large the profile."""
+
+_MEASURING = __file__
+
+
+class Stack(msgspec.Struct, frozen=True, array_like=True):
+    """Seconds seen in one chain of calls, the outermost first: places in :attr:`WorkerProfile.frames`."""
+
+    frames: list[int]
+    seconds: float
+
+
+class WorkerProfile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Where one worker's training time went: the stacks that pyinstrument sampled.
+
+    ``frames`` are in pyinstrument's words; ``unix_time`` is when the worker began.
+    """
+
+    worker: WorkerId
+    unix_time: float = 0.0
+    frames: list[str] = []
+    stacks: list[Stack] = []
+    samples: int = 0
+    cpu_seconds: float = 0.0
+
+
+def path_of(worker: WorkerId) -> str:
+    """Return where a worker's profile is, relative to the study's directory."""
+    return f"{FOLDER}/worker-{worker}.json"
+
+
+def write_profile(study: Path, profile: WorkerProfile) -> None:
+    """Put a profile in its place, whole or not at all.
+
+    Raises:
+        OSError: If the disk refuses.
+    """
+    path = study / path_of(profile.worker)
+    folder_of_a_study(path.parent)
+    write_new(DISK, str(path), msgspec.json.encode(profile), is_synced=False)
+
+
+def read_profiles(study: Path) -> Iterator[WorkerProfile]:
+    """Yield the profiles of a study's workers; none if it was not profiled.
+
+    Raises:
+        StudyError: If one cannot be read.
+    """
+    decoder = msgspec.json.Decoder(WorkerProfile)
+    for path in sorted((study / FOLDER).glob("worker-*.json")):
+        try:
+            profile = decoder.decode(read_whole(str(path), MOST_PROFILE_BYTES))
+        except (OSError, ValueError, RecursionError) as error:
+            raise StudyError(f"{path} is no profile of a worker ({error}); delete it") from None
+        places = range(len(profile.frames))
+        if any(not stack.frames or any(place not in places for place in stack.frames) for stack in profile.stacks):
+            raise StudyError(f"{path} is no profile of a worker (a stack names a frame that is not there); delete it")
+        yield profile
+
+
+class StackSampler:
+    """Looks at the stack of the thread that trains about once a millisecond, by pyinstrument.
+
+    What passes after the last look is lost. It is called at every call, to see whether it is time to look. ``names``
+    has what to call a file by its name in the code.
+    """
+
+    def __init__(self, names: dict[str, str]) -> None:
+        from pyinstrument import Profiler
+
+        # "disabled": the training function may have one of its own beside it.
+        self._profiler = Profiler(interval=SAMPLE_SECONDS, async_mode="disabled")
+        self._names = names
+        self._seconds: dict[tuple[str, ...], float] = defaultdict(float)
+        self._words: dict[str, str] = {}
+        self._depth = 0
+        self._samples = 0
+        self._cpu_seconds = 0.0
+
+    def start(self, root: FrameType) -> None:
+        """Be on, for all that ``root`` calls from now on."""
+        frame: FrameType | None = root
+        self._depth = 1  # the thread
+        while frame is not None:
+            self._depth += 1
+            frame = frame.f_back
+        self._profiler.start()
+
+    def stop(self) -> None:
+        """Be off, and take what was seen."""
+        session = self._profiler.stop()
+        self._profiler.reset()  # it would add the next job to it
+        self._cpu_seconds += session.cpu_time
+        for stack, seconds in session.frame_records:
+            words = map(self._in_words, stack[self._depth :])
+            if below := tuple(takewhile(bool, words)):
+                self._seconds[below] += seconds
+                self._samples += 1
+
+    def go_on(self) -> None:
+        """Be on again, somewhere below the same root."""
+        self._profiler.start()
+
+    def profile(self, worker: WorkerId) -> WorkerProfile:
+        """Return the stacks seen so far; it has to be off. O(stacks)."""
+        places: dict[str, int] = {}
+        stacks = [
+            Stack([places.setdefault(frame, len(places)) for frame in stack], round(seconds, 6))
+            for stack, seconds in self._seconds.items()
+        ]
+        return WorkerProfile(
+            worker=worker, frames=list(places), stacks=stacks, samples=self._samples, cpu_seconds=self._cpu_seconds
+        )
+
+    def _in_words(self, frame: str) -> str:
+        """Return pyinstrument's name of a function, with its class but without the line it was in just then.
+
+        Nothing for one that only measures: the time belongs to who called it.
+        """
+        words = self._words.get(frame)
+        if words is None:
+            identity, *attributes = frame.split("\x01")
+            name, file, line = identity.split("\x00")
+            of_class = [f"\x01{attribute}" for attribute in attributes if attribute.startswith("c")]
+            words = f"{name}\x00{self._names.get(file, file)}\x00{line}{''.join(of_class)}"
+            self._words[frame] = words = "" if file == _MEASURING else words
+        return words
+
+
+class Profiler:
+    """What a worker does while this is entered is profiled, but for its waits.
+
+    ``file`` is where the training function stands; its code has forgotten that if it was sent by value.
+    """
+
+    def __init__(self, setup: Setup, file: str = "") -> None:
+        self._sampler = StackSampler({NAMELESS: file} if file else {})
+        self._study = Path(setup.study)
+        self._worker = setup.worker
+        self._unix_time = time.time()
+        self._next_write = 0.0
+        self._is_on = False
+
+    def __enter__(self) -> None:
+        if sys.getprofile() is None:  # else the training function has left a profiler of its own on
+            self._sampler.start(sys._getframe(1))
+            self._is_on = True
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        if self._is_on:
+            self._is_on = False
+            self._sampler.stop()
+        if isinstance(error, Shutdown):
+            self.write()
+
+    def begin_wait(self) -> None:
+        """The wait for the driver's answer begins."""
+        if self._is_on:
+            self._sampler.stop()
+
+    def end_wait(self) -> None:
+        """It is over."""
+        if self._is_on:
+            self._sampler.go_on()
+
+    def write_if_due(self) -> None:
+        """Write the file if the last time is a while ago."""
+        if time.perf_counter() >= self._next_write:
+            self.write()
+
+    def write(self) -> None:
+        """Write the file. A disk that refuses costs the profile, not the study."""
+        began = time.perf_counter()
+        profile = msgspec.structs.replace(self._sampler.profile(self._worker), unix_time=self._unix_time)
+        try:
+            write_profile(self._study, profile)
+        except OSError as error:
+            sys.stderr.write(f"the profile of worker {self._worker} cannot be written: {error.strerror}\n")
+        ended = time.perf_counter()
+        self._next_write = ended + max(WRITE_SECONDS, (ended - began) / WRITE_SHARE)
+
+
+class ProfiledMailbox(Mailbox):
+    """A mailbox that tells the profiler when the worker talks to the driver or waits for it."""
+
+    def __init__(self, channel: Channel, profiler: Profiler) -> None:
+        super().__init__(channel)
+        self._profiler = profiler
+        self._send = self.send
+        self.send = self._say
+
+    def wait(self) -> None:
+        """Wait until there is a message; there is time to write the profile."""
+        self._profiler.write_if_due()
+        try:
+            super().wait()
+        except Shutdown:
+            self._profiler.write()
+            raise
+
+    def _say(self, message: FromWorker) -> None:
+        """Send a message to the driver: the job's seconds are in it already."""
+        self._profiler.begin_wait()
+        try:
+            self._send(message)
+        finally:
+            self._profiler.end_wait()
+
+    def answer(self, trial: TrialId, hear: Callable[[Assignment | Release], bool]) -> bool:
+        """Wait to hear whether a trial goes on in place or is released."""
+        self._profiler.begin_wait()
+        try:
+            return super().answer(trial, hear)
+        finally:
+            self._profiler.end_wait()

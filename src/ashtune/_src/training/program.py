@@ -1,0 +1,337 @@
+"""A program in any language as a training function: one process for each job, started without a shell.
+
+What it prints goes to the log of its trial; what it leaves in its checkpoint folder is there next time. What it has
+started in the background ends with it. Signals by which a batch system announces an end are not for it: the driver
+decides.
+"""
+
+import atexit
+import hashlib
+import json
+import math
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from shutil import which
+from typing import Annotated, Any
+
+import msgspec
+
+from ashtune._src.core.errors import ObjectiveError, ProgramFailed
+from ashtune._src.core.plaintext import one_line, shown
+from ashtune._src.core.process import environment_now
+from ashtune._src.processes.child import ChildProcess
+from ashtune._src.study.disk import read_whole
+from ashtune._src.study.folders import temporary_folder
+from ashtune._src.training.reports import MetricMissing, names_text
+from ashtune._src.training.trial import Trial
+
+OWN = ("checkpoint", "result", "seed", "start", "target", "trial")
+"""Placeholders that every trial has. A hyperparameter of the same name goes before them."""
+LARGEST_RESULT = 10_000_000
+"""Bytes of a file with results."""
+STOPPED = "stopped"
+"""What is true in the last object of a file with results if the program has ended its trial on purpose. No metric."""
+LAST_WORDS = 200
+LEFT_OPEN_SECONDS = 1.0
+"""How long the output is read after the program's end, if something that it started holds it open."""
+Words = Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
+ANNOUNCING = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+
+_PLACEHOLDER = re.compile(r"\{\{|\}\}|\{([^{}\s\"']+)\}")
+_NAME = r"[A-Za-z_][\w./@:-]{0,99}"
+_NUMBER = r"[-+]?(?i:(?:\d+(?:\.\d*)?|\.\d+)(?:e[-+]?\d+)?|nan|inf(?:inity)?)"
+_COLOUR = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+_RIGHT = 'write an object of metrics as JSON, {"loss": 0.25}, or a list of them, at most 10 MB'
+_running: set[ChildProcess] = set()
+
+
+@dataclass(frozen=True)
+class Program:
+    """A training function that runs a program.
+
+    In its arguments ``{name}`` is replaced by the value of a hyperparameter, and ``{start}``, ``{target}``,
+    ``{trial}``, ``{seed}``, ``{checkpoint}`` (a folder that is kept for the trial) and ``{result}`` (a file) by those
+    of the job; ``{{`` is a brace. These six are in the environment too, as ``ASHTUNE_START`` and so on, with the
+    whole configuration in ``ASHTUNE_CONFIG`` and the study's metrics in ``ASHTUNE_METRICS``, both as JSON. An argument
+    with a hyperparameter that is not active is left out.
+
+    The program prints its metrics as ``name=number``. The last of them are the result. If there are exactly
+    ``target - start`` reports, they are the learning curve. Or it writes them as JSON into ``{result}``: an object, or
+    a list of objects. ``"stopped": true`` in the last object ends the trial early, as :meth:`ashtune.Trial.stop` does.
+
+    Args:
+        command: The program and its arguments.
+        folder: Where it runs; by default where the study was started.
+
+    Raises:
+        ObjectiveError: If the command is no list of words.
+
+    Example:
+        >>> sphere = 'echo loss=$(awk "BEGIN { print ($1 - 0.3) ^ 2 }")'
+        >>> study = tune(
+        ...     Program(["sh", "-c", sphere, "sh", "{x}"]), {"x": (0.0, 1.0)},
+        ...     metric="loss", mode="min", trials=8, max_resource=4, quiet=True,
+        ... )
+        >>> study.best.metrics["loss"] < 0.5
+        True
+    """
+
+    command: Sequence[str]
+    folder: str = ""
+
+    def __post_init__(self) -> None:
+        try:
+            command = msgspec.convert(self.command, Words)
+        except msgspec.ValidationError:
+            raise ObjectiveError(
+                f"command={shown(self.command)} is no list of words; give ['python', 'train.py', '--lr', '{{lr}}']"
+            ) from None
+        object.__setattr__(self, "command", command)
+        object.__setattr__(self, "folder", os.path.abspath(self.folder))  # noqa: PTH100 - it may be gone
+
+    @property
+    def __name__(self) -> str:
+        """The program's name: of the script, if its first word that is no option is one."""
+        return Path(self._script or self.command[0]).stem
+
+    @property
+    def _script(self) -> str:
+        """The first word after the program that is no option, if it is a file."""
+        word = next((word for word in self.command[1:] if not word.startswith("-")), "")
+        return word if word and os.path.isfile(os.path.join(self.folder, word)) else ""  # noqa: PTH113, PTH118 - any text
+
+    def version_parts(self) -> dict[str, Any]:
+        """Return what makes it the program that it is: its command, and its files as they are now."""
+        files = {}
+        for word in filter(None, (self.command[0], self._script)):  # in this order, as a digest has one
+            with suppress(OSError, ValueError):  # no name of a file
+                path = Path(self.folder, word)
+                if path.is_file():
+                    files[word] = hashlib.blake2b(path.read_bytes(), digest_size=12).hexdigest()
+        return {"command": self.command, "files": files}
+
+    def check(self, names: Sequence[str]) -> None:
+        """Refuse a program that is not there, and placeholders that are none of these hyperparameters.
+
+        Raises:
+            ObjectiveError: In one line.
+        """
+        program = self.command[0]
+        place = os.path.join(self.folder, program) if os.sep in program else program  # noqa: PTH118 - which takes text
+        if "{" not in program and which(place) is None:
+            raise ObjectiveError(f"{shown(program)} is no program that can be run; give its path, or put it on PATH")
+        for word in self.command:
+            for match in _PLACEHOLDER.finditer(word):
+                if match[1] is not None and match[1] not in names and match[1] not in OWN:
+                    raise ObjectiveError(
+                        f"{{{match[1]}}} in {shown(word)} is no hyperparameter and none of {', '.join(OWN)}; the space "
+                        f"has {one_line(', '.join(names), LAST_WORDS)}; {{{{ and }}}} are braces"
+                    )
+
+    def __call__(self, trial: Trial) -> None:
+        """Run the program for one job, and report what it says."""
+        count = trial.target - trial.start
+        with temporary_folder() as scratch:
+            values = {
+                "checkpoint": str(trial.checkpoint_dir.absolute()), "result": f"{scratch}/result.json",
+                "seed": str(trial.seed), "start": str(trial.start), "target": str(trial.target),
+                "trial": str(trial.number),
+            }  # fmt: skip
+            environment = {f"ASHTUNE_{name.upper()}": value for name, value in values.items()}
+            environment["ASHTUNE_CONFIG"] = json.dumps(trial.config)
+            environment["ASHTUNE_METRICS"] = json.dumps(trial.metrics)
+            printed = Printed(trial.metrics, count)
+            self._run(self.arguments(trial.config, values), environment, printed)
+            reports: list[dict[str, Any]] = _read(values["result"]) or printed.reports()
+        is_stopped = reports[-1].get(STOPPED) is True
+        for metrics in reports:
+            if isinstance(metrics.get(STOPPED), bool):  # a number is a metric of that name
+                del metrics[STOPPED]
+        if is_stopped:
+            trial.stop()
+        is_curve = len(reports) == count or (is_stopped and len(reports) < count)
+        counted = reports if is_curve else reports[-1:]
+        _check_metrics(counted, trial.metrics)
+        for metrics in counted:
+            trial.report(metrics)
+
+    def arguments(self, configuration: Mapping[str, Any], own: Mapping[str, str]) -> list[str]:
+        """Return the command with its placeholders replaced by active hyperparameters and the values of :data:`OWN`."""
+        braces = {"{{": "{", "}}": "}"}
+
+        def value(match: re.Match[str]) -> str:
+            if match[1] is None:
+                return braces[match[0]]
+            if match[1] in configuration:
+                return str(configuration[match[1]])
+            if match[1] in own:
+                return own[match[1]]
+            raise _Inactive
+
+        arguments = []
+        for word in self.command:
+            with suppress(_Inactive):
+                arguments.append(_PLACEHOLDER.sub(value, word))
+        return arguments
+
+    def _run(self, arguments: Sequence[str], environment: Mapping[str, str], printed: "Printed") -> None:
+        """Run it to its end, and take in what it prints."""
+        try:
+            with _deaf():
+                variables = {"PYTHONUNBUFFERED": "1", **environment_now(), **environment}
+                process = ChildProcess(arguments, variables, stderr=subprocess.STDOUT, folder=self.folder)
+        except (OSError, ValueError) as error:
+            raise ObjectiveError(f"{shown(arguments[0])} cannot be started: {error}") from None
+        _running.add(process)
+        try:
+            last = ""
+            for line in _lines(process):
+                with suppress(OSError, UnicodeError):  # the log is full, or of another alphabet
+                    sys.stdout.write(line)
+                last = line.strip() or last
+                printed.add(line)
+            status = process.wait()
+        finally:
+            how = process.end()
+            _running.discard(process)
+        if status:
+            words = one_line(last, LAST_WORDS) or "nothing"
+            raise ProgramFailed(f"{self.__name__} {'was ' if status < 0 else ''}{how}; it said last: {words}")
+
+
+class Printed:
+    """The reports in what a program prints, of which the last ``most`` are of use.
+
+    A report begins where a metric is said again and the one before has all that the study needs. What is said after
+    the study's metrics and before the next report belongs to the last one.
+
+    The names of the study's metrics are found as they are, others if they are of letters, digits and ``_./@:-``.
+    """
+
+    def __init__(self, needed: Sequence[str], most: int) -> None:
+        self._needed = needed
+        names = "|".join((*map(re.escape, needed), _NAME))
+        self._metric = re.compile(rf"(?<![^\s,;])({names})=({_NUMBER})(?=$|[\s;]|,(?!\d))", re.ASCII)
+        self._most = most
+        self._count = 0
+        self._last: deque[dict[str, float]] = deque(maxlen=max(1, most))
+        self._current: dict[str, float] = {}
+
+    def add(self, line: str) -> None:
+        """Take in a line."""
+        said = {name: float(number) for name, number in self._metric.findall(_COLOUR.sub("", line))}
+        if said.keys() & self._current.keys() and self._is_whole:
+            self._close()
+        self._current.update(said)
+
+    @property
+    def _is_whole(self) -> bool:
+        return all(name in self._current for name in self._needed)
+
+    def _close(self) -> None:
+        self._last.append(self._current)
+        self._count += 1
+        self._current = {}
+
+    def reports(self) -> list[dict[str, float]]:
+        """Return all reports if there are as many as are of use, else the last.
+
+        Raises:
+            ProgramFailed: If there is none.
+        """
+        if self._is_whole:
+            self._close()
+        if not self._count:
+            names = "=NUMBER and ".join(self._needed)
+            others = f" (but {names_text(self._current)})" if self._current else ""
+            raise ProgramFailed(
+                f"the program printed no {names}=NUMBER{others} and wrote no file $ASHTUNE_RESULT; print "
+                f"{' '.join(f'{name}=0.25' for name in self._needed)}"
+            )
+        return list(self._last) if self._count == self._most else [self._last[-1]]
+
+
+class _Inactive(Exception):  # noqa: N818 - no error: the argument is left out
+    """A placeholder whose hyperparameter is not active."""
+
+
+@contextmanager
+def _deaf() -> Iterator[None]:
+    """Let what is started meanwhile take no notice of announced ends, which a batch system sends to all processes."""
+    before = {}
+    with suppress(ValueError):  # only the main thread may; in other threads the program gets a group of its own
+        before = {number: signal.signal(number, signal.SIG_IGN) for number in ANNOUNCING}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _lines(process: ChildProcess) -> Iterator[str]:
+    """Yield the lines of a program's output, until it has ended and there are no more.
+
+    What it has started may hold its output open, and go on printing: then they end a moment after it.
+    """
+    rest, until = bytearray(), math.inf
+    while time.monotonic() < until:
+        if until == math.inf and process.is_dead:  # what it has said by now is taken by one read below
+            until = time.monotonic() + LEFT_OPEN_SECONDS
+        part = process.read_output(LEFT_OPEN_SECONDS)
+        if part is None and until == math.inf:  # if it has ended, then after this look
+            continue
+        if not part:
+            break
+        rest += part
+        if b"\n" in part:
+            *lines, rest = rest.split(b"\n")
+            for line in lines:
+                yield line.decode(errors="replace") + "\n"
+    if rest:
+        yield rest.decode(errors="replace")
+
+
+@atexit.register
+def _kill_all() -> None:
+    """End the programs of threads that are not waited for."""
+    for process in list(_running):
+        process.kill()
+
+
+def _check_metrics(reports: Sequence[Mapping[str, Any]], needed: Sequence[str]) -> None:
+    """Refuse a report of a file of results without one of the study's metrics."""
+    for metrics in reports:
+        if missing := [name for name in needed if name not in metrics]:
+            absent, right = names_text(dict.fromkeys(missing)), json.dumps(dict.fromkeys(needed, 0.25))
+            raise MetricMissing(
+                f"$ASHTUNE_RESULT says {names_text(metrics)}, and not {absent}, which the study needs in every report; "
+                f"write {right}, or name another metric"
+            )
+
+
+def _read(path: str) -> list[dict[str, Any]]:
+    """Return the reports in a file of results, which may be a link to it; nothing if there is no such file.
+
+    Raises:
+        ProgramFailed: If it is not a regular file of moderate size, or not JSON of metrics.
+    """
+    try:
+        found = json.loads(read_whole(os.path.realpath(path), LARGEST_RESULT))
+    except FileNotFoundError:
+        return []
+    except (OSError, ValueError, RecursionError) as error:
+        why = error.strerror if isinstance(error, OSError) else error
+        raise ProgramFailed(f"$ASHTUNE_RESULT cannot be read ({why}); {_RIGHT}") from None
+    reports = found if isinstance(found, list) else [found]
+    if not reports or not all(isinstance(metrics, dict) for metrics in reports):
+        raise ProgramFailed(f"$ASHTUNE_RESULT holds {shown(found)}; {_RIGHT}")
+    return reports

@@ -1,0 +1,180 @@
+"""Runs the training function on one assignment. What it raises is told to the driver, and never ends the worker."""
+
+import os
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Any, NamedTuple, NoReturn, Protocol, runtime_checkable
+
+import msgspec
+
+from ashtune._src.core import process
+from ashtune._src.core.errors import CheckpointUnread
+from ashtune._src.study.checkpoints import Checkpoints, CheckpointWriter
+from ashtune._src.study.disk import DISK, Disk
+from ashtune._src.training.job import RunningJob
+from ashtune._src.training.messages import Assignment, Mailbox, Setup, Shutdown, Unsure
+from ashtune._src.training.objectives import Objective
+from ashtune._src.training.outcomes import Outcomes
+from ashtune._src.training.stateful import StatefulObjects
+from ashtune._src.training.trial import Trial, being_trained
+
+
+class Runner(Protocol):
+    """What runs assignments in a worker."""
+
+    def run(self, assignment: Assignment) -> None:
+        """Train, and send the driver whatever comes of it."""
+
+
+@runtime_checkable
+class HasRunner(Protocol):
+    """A training function that trains several trials at a time and brings a runner of its own."""
+
+    def make_runner(
+        self, setup: Setup, mailbox: Mailbox, *, file: str, profiler: AbstractContextManager[None] | None
+    ) -> Runner:
+        """Return the runner of a worker."""
+
+
+class PreparedTrial(NamedTuple):
+    """A trial to be trained, its job, and its checkpoint."""
+
+    trial: Trial
+    job: RunningJob
+    writer: CheckpointWriter
+    objects: StatefulObjects
+
+
+def prepare_trial(
+    assignment: Assignment,
+    setup: Setup,
+    mailbox: Mailbox,
+    checkpoints: Checkpoints,
+    clock: Callable[[], float] = time.perf_counter,
+) -> PreparedTrial:
+    """Return the trial of an assignment as its training function gets it. The seconds of its job count from here on."""
+    writer = CheckpointWriter(
+        checkpoints, assignment.trial, assignment.start, worker=setup.worker, size=assignment.size, clock=clock
+    )
+    start = assignment.start if writer.exists else 0
+    job = RunningJob(assignment, setup, mailbox, start=start, clock=clock)
+    job.must_take_up = start > 0
+    configuration = msgspec.msgpack.decode(assignment.configuration)
+    objects = StatefulObjects(job, writer)
+    return PreparedTrial(Trial(assignment.trial, configuration, job, writer, objects), job, writer, objects)
+
+
+class TrialRunner:
+    """Runs assignments one after another.
+
+    ``file`` is where the training function stands, for its tracebacks. The profiler is entered while the function runs
+    and what it has saved is put in its place.
+    """
+
+    def __init__(
+        self,
+        objective: Objective,
+        setup: Setup,
+        mailbox: Mailbox,
+        *,
+        file: str = "",
+        profiler: AbstractContextManager[None] | None = None,
+        disk: Disk = DISK,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        self._objective = objective
+        self._clock = clock
+        self._outcomes = Outcomes(mailbox, file)
+        self._setup = setup
+        self._mailbox = mailbox
+        self._profiler = profiler or nullcontext()
+        self._checkpoints = Checkpoints(Path(setup.study), disk)
+
+    def run(self, assignment: Assignment) -> None:
+        """Train one trial, and send the driver whatever comes of it."""
+        prepared = prepare_trial(assignment, self._setup, self._mailbox, self._checkpoints, self._clock)
+        trial, job, writer, objects = prepared
+        try:
+            with self._profiler:
+                remark = job.conclude(self._call(trial, job, writer, objects))
+                if not self._mailbox.is_sure:  # by an exception in another thread
+                    raise Unsure
+                self._outcomes.tell_end(job, writer, remark)
+        except (Shutdown, Unsure):
+            raise
+        except BaseException as error:  # noqa: BLE001 - whatever user code raises is this trial's failure
+            self._check_sure(error)
+            self._hear_out(job)
+            self._outcomes.tell_error(job, error, writer)
+        finally:
+            writer.abandon()
+
+    def _call(self, trial: Trial, job: RunningJob, writer: CheckpointWriter, objects: StatefulObjects) -> Any:
+        """Call the training function, and save the objects that it gave to the trial.
+
+        A process that it forked and that comes back from it goes no further.
+        """
+        own_pid = process.pid
+        try:
+            with being_trained(trial):
+                try:
+                    returned = self._objective(trial)
+                except CheckpointUnread:
+                    if not (job.begin_again() and writer.forget_earlier()):
+                        raise
+                    objects.forget()
+                    returned = self._objective(trial)
+        except BaseException:
+            if process.pid != own_pid:
+                traceback.print_exc()
+                _leave(1)
+            raise
+        if process.pid != own_pid:
+            _leave(0)
+        objects.save()
+        return returned
+
+    def _hear_out(self, job: RunningJob) -> None:
+        """Wait for the driver's answer to a result, whatever breaks in: until then nothing can be said of the trial."""
+        while job.phase == "reported":
+            try:
+                job.hear_out()
+            except (Shutdown, Unsure):
+                raise
+            except BaseException as error:  # noqa: BLE001 - another of what the training function has set going
+                self._check_sure(error)
+        job.hear_out()
+
+    def _check_sure(self, error: BaseException) -> None:
+        """Let a worker leave of which it is not known what the driver has heard."""
+        if self._mailbox.is_sure:
+            return
+        if isinstance(error, ConnectionError):  # the driver is gone
+            raise error
+        raise Unsure from error
+
+
+def _leave(status: int) -> NoReturn:
+    """End a process that the training function forked: the worker's connection to the driver is not its own."""
+    sys.stderr.write("a process that the training function forked has come back from it, and ends here\n")
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
+
+
+def runner_of(
+    objective: Objective,
+    setup: Setup,
+    mailbox: Mailbox,
+    *,
+    file: str = "",
+    profiler: AbstractContextManager[None] | None = None,
+) -> Runner:
+    """Return what runs a training function: its own runner if it makes one, else a :class:`TrialRunner`."""
+    if isinstance(objective, HasRunner):
+        return objective.make_runner(setup, mailbox, file=file, profiler=profiler)
+    return TrialRunner(objective, setup, mailbox, file=file, profiler=profiler)

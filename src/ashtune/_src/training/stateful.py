@@ -1,0 +1,195 @@
+"""``trial.checkpoint(model=..., optimizer=...)``: saves objects of PyTorch, and the random generators.
+
+They are saved as they are when the loop over the epochs ends, as the next epoch would find them. A loop without a
+report may have trained nothing: then they are saved when the function ends.
+"""
+
+import random
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from ashtune._src.core.errors import ObjectiveError, StudyError
+from ashtune._src.core.plaintext import error_line, shown
+from ashtune._src.study.checkpoints import CheckpointWriter
+from ashtune._src.training.job import RunningJob
+
+WORDS = 624
+"""Of a Mersenne Twister. Numpy does not check the position in them, and would read beyond."""
+LENGTHS = ("T_max", "T_0", "step_size", "total_steps", "total_iters", "milestones", "_milestones")
+"""What PyTorch calls the length of a schedule of the learning rate."""
+INNER = "_schedulers"
+"""The states of the schedules that one is made of."""
+
+
+class StatefulObjects:
+    """The objects of one job, and where they are saved."""
+
+    def __init__(self, job: RunningJob, checkpoint: CheckpointWriter) -> None:
+        self._job = job
+        self._checkpoint = checkpoint
+        self._objects: Mapping[str, Any] = {}
+        self._is_saved = False
+
+    def __bool__(self) -> bool:
+        return bool(self._objects)
+
+    def keep(self, objects: Mapping[str, Any]) -> None:
+        """Give objects the states that were saved, and save them when training ends.
+
+        Raises:
+            ObjectiveError: If they cannot be kept, or are others than those that were saved.
+        """
+        if self._objects:
+            raise ObjectiveError("trial.checkpoint() was called a second time; name all objects in one call")
+        if self._checkpoint.has_begun:
+            raise ObjectiveError("trial.checkpoint() would overwrite what trial.save() has saved; use one of them")
+        for name, stateful in objects.items():
+            _check(name, stateful)
+        self._job.take_up()
+        if self._job.start:
+            self._restore(objects)
+        self._objects = objects
+
+    def _restore(self, objects: Mapping[str, Any]) -> None:
+        from ashtune._src.study.torch_states import States
+
+        saved = self._checkpoint.restore(lambda _: None)  # a pickle would be executed, and is not ours
+        trial = self._job.trial
+        if not isinstance(saved, States):
+            raise ObjectiveError(
+                f"trial {trial} was not saved by trial.checkpoint(); take it up as it was saved, by trial.restore() or "
+                "from trial.checkpoint_dir"
+            )
+        if saved.keys() != objects.keys():
+            raise ObjectiveError(
+                f"trial.checkpoint() got {', '.join(objects)}, and of trial {trial} {', '.join(saved)} were saved; "
+                "give the same names"
+            )
+        for name, stateful in objects.items():
+            if hasattr(stateful, "state_dict") and (change := change_of_length(saved[name], stateful.state_dict())):
+                raise ObjectiveError(f"trial.checkpoint({name}=...): trial {trial} {change}")
+            set_state = getattr(stateful, "load_state_dict", None) or stateful.set_state  # the latter: of a generator
+            set_state(saved[name])
+        set_random_states(saved.random)
+
+    def save(self) -> None:
+        """Save them, unless it is done. The disk may refuse, as with :meth:`CheckpointWriter.save`.
+
+        Raises:
+            ObjectiveError: If a state could not be read as weights only.
+        """
+        if not self._objects or self._is_saved or not self._job.may_save():
+            return
+        from ashtune._src.study.torch_states import States, check, dump
+
+        states = {name: _state_of(stateful) for name, stateful in self._objects.items()}
+        for name, state in states.items():
+            check(state, name)
+        self._checkpoint.save(States(states, random_states()), dump)
+        self._is_saved = True
+
+    def reopen(self) -> None:
+        """Training goes on after all: what was saved is not the last."""
+        self._is_saved = False
+
+    def forget(self) -> None:
+        """Training begins again."""
+        self._objects, self._is_saved = {}, False
+
+
+def _state_of(stateful: Any) -> Any:
+    return stateful.state_dict() if hasattr(stateful, "state_dict") else stateful.get_state()
+
+
+def _check(name: str, stateful: Any) -> None:
+    """Refuse what has no state, or one that could not be read."""
+    import torch
+
+    from ashtune._src.study.torch_states import check, check_version
+
+    check_version()
+    has_state = hasattr(stateful, "state_dict") and hasattr(stateful, "load_state_dict")
+    if not (has_state or isinstance(stateful, torch.Generator)) or isinstance(stateful, type):
+        raise ObjectiveError(
+            f"trial.checkpoint({name}={shown(stateful)}) is no object with state_dict and load_state_dict; give the "
+            "object itself, or save it with trial.save"
+        )
+    check(_state_of(stateful), name)
+
+
+def random_states() -> dict[str, Any]:
+    """Return the states of the random generators that training draws from, as plain values and tensors.
+
+    They are those of Python, numpy and, if it is imported, PyTorch: of its CPU, and of the GPUs if they are in use. A
+    trial that goes on elsewhere draws what it would have drawn: the order of its batches, its dropout, its noise. The
+    generators are the process's: engine ``threads`` has one set for all of its trials.
+    """
+    import numpy as np
+
+    states = {"python": random.getstate(), "numpy": _plain(np.random.get_state(legacy=False))}
+    if (torch := sys.modules.get("torch")) is not None:
+        states["torch"] = torch.get_rng_state()
+        if torch.cuda.is_available() and torch.cuda.is_initialized():
+            states["cuda"] = torch.cuda.get_rng_state_all()
+    return states
+
+
+def set_random_states(states: Mapping[str, Any]) -> None:
+    """Let the generators go on from these states; GPUs that are not here any more are left out.
+
+    Raises:
+        StudyError: If they are none.
+    """
+    try:
+        _set(states)
+    except Exception as error:  # noqa: BLE001 - a file from elsewhere may hold anything
+        raise StudyError(
+            f"the checkpoint holds no states of random generators that could be set: {error_line(error)}"
+        ) from None
+
+
+def _set(states: Mapping[str, Any]) -> None:
+    import numpy as np
+
+    position = states["numpy"]["state"].get("pos", 0)
+    if not 0 <= position <= WORDS:
+        raise ValueError(f"numpy's is at {position} of {WORDS}")
+    random.setstate(states["python"])
+    np.random.set_state(states["numpy"])
+    if "torch" not in states:
+        return
+    import torch
+
+    torch.set_rng_state(states["torch"])
+    if torch.cuda.is_available():
+        for device, state in enumerate(states.get("cuda", ())[: torch.cuda.device_count()]):
+            torch.cuda.set_rng_state(state, device)
+
+
+def _plain(value: Any) -> Any:
+    import numpy as np
+
+    if isinstance(value, Mapping):
+        return {name: _plain(entry) for name, entry in value.items()}
+    return value.tolist() if isinstance(value, np.ndarray | np.generic) else value
+
+
+def change_of_length(saved: Any, made: Any) -> str:
+    """Return how a schedule of the learning rate differs in length from the one that was saved; nothing if it does not.
+
+    A state of ``torch.optim.lr_scheduler`` holds the length beside the position, so a schedule that takes it up has
+    the length of then, whatever it was made with. Objects of other kinds have no length.
+    """
+    if not isinstance(saved, Mapping) or not isinstance(made, Mapping):
+        return ""
+    if "last_epoch" not in made and INNER not in made:  # a ChainedScheduler has no position of its own
+        return ""
+    for name in LENGTHS:
+        if name in saved and name in made and saved[name] != made[name]:
+            return (
+                f"was trained with a schedule of {name}={saved[name]}, which cannot become one of {made[name]}; make "
+                "it as it was, or begin a new study, with warm_start if max_resource is another"
+            )
+    inner = zip(saved.get(INNER, ()), made.get(INNER, ()), strict=False)
+    return next(filter(None, (change_of_length(*both) for both in inner)), "")

@@ -1,0 +1,244 @@
+"""Which version a training function is: digests of its source and of the user's own files that are imported.
+
+Of its own file or notebook the function counts, and the statements that define the names it uses; of the user's other
+files the whole text; installed packages do not. What a closure, a ``functools.partial`` or a callable object holds
+counts too: plain values and arrays as they are, functions by their source, other objects by their class, and those of a
+user's class by their state.
+"""
+
+import ast
+import hashlib
+import inspect
+import linecache
+import sys
+import sysconfig
+import textwrap
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from types import CodeType, FunctionType, MethodType
+from typing import Any
+
+from ashtune._src.core.events import SessionStarted
+from ashtune._src.study.journal import read_events
+from ashtune._src.training.objectives import HasVersionParts
+
+FILE = ".py"
+
+_PLAIN = (int, float, complex, str, bytes, bool, type(None), type(...))
+_CODE = (FunctionType, type, MethodType, partial)
+_SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+_SCRIPT = ("__main__", "__mp_main__")
+"""Two names of one module, where multiprocessing is imported. Of a script, what the function names counts."""
+_INSTALLED = {"site-packages", "dist-packages"}
+_NOT_THE_USERS = (Path(sysconfig.get_path("stdlib")), Path(__file__).parents[2])
+
+Version = Mapping[str, str]
+_Definition = tuple[str, set[str]]
+"""The text of a statement, and the names that it reads."""
+
+
+def version_of(objective: Callable[..., Any]) -> dict[str, str]:
+    """Return a digest of each part of a training function by its name; nothing if no digest can be made."""
+    try:
+        return _Parts(objective).version()
+    except Exception:  # noqa: BLE001 - the user's objects may raise anything when they are looked at
+        return {}
+
+
+def version_before(journal: Path) -> dict[str, str]:
+    """Return the version of the function that a study's last session had; nothing if none is known."""
+    version: dict[str, str] = {}
+    for event in read_events(journal, only=(b"session_started",)):
+        if isinstance(event, SessionStarted) and event.objective:
+            version = event.objective
+    return version
+
+
+def changes(before: Version, now: Version) -> list[str]:
+    """Return the names of the parts that differ; none if one of the two is not known.
+
+    A file that only one of the two had imported is no difference: the statement that imports it is a part as well.
+    """
+    if not before or not now:
+        return []
+    names = [name for name in before.keys() | now.keys() if not name.endswith(FILE) or (name in before and name in now)]
+    return sorted(name for name in names if before.get(name) != now.get(name))
+
+
+def _source_of(value: Any) -> str:
+    """Return the source of a function or class, "" where it cannot be read."""
+    try:
+        return inspect.getsource(value)
+    except (OSError, TypeError):
+        return ""
+
+
+class _Parts:
+    """The parts of a training function: it, and what it leads to by name in its own file."""
+
+    def __init__(self, objective: Callable[..., Any]) -> None:
+        inner = objective
+        while not isinstance(inner, FunctionType | type) and hasattr(inner, "__wrapped__"):
+            inner = inner.__wrapped__
+        self._home = getattr(inner, "__module__", None) or type(inner).__module__
+        self._texts: dict[str, list[str]] = defaultdict(list)
+        self._seen: set[tuple[str, str]] = set()
+        self._of_files: dict[str, dict[str, list[_Definition]]] = {}
+        self._met: dict[int, tuple[int, Any]] = {}  # with the objects, so that no other one gets the same id
+        self._texts[getattr(inner, "__name__", type(inner).__name__)].append(self._text(objective))
+
+    def version(self) -> dict[str, str]:
+        """Return the digest of each part, and of each file."""
+        version = {name: _digest("\n".join(texts).encode("utf-8", "replace")) for name, texts in self._texts.items()}
+        for name, file in _imported_files(but={self._home, *_SCRIPT}):
+            with suppress(OSError):
+                version[name.replace(".", "/") + FILE] = _digest(file.read_bytes())
+        return version
+
+    def _text(self, value: Any) -> str:
+        """Return what makes a value what it is."""
+        if type(value) in _PLAIN:
+            return repr(value)
+        if isinstance(value, dict | list | tuple | set | frozenset):
+            return self._of_container(value)
+        if id(value) in self._met:
+            return f"number {self._met[id(value)][0]}"
+        self._met[id(value)] = len(self._met), value
+        return self._of_code(value) if isinstance(value, _CODE) else self._of_object(value)
+
+    def _of_container(self, value: Any) -> str:
+        if isinstance(value, dict):
+            value = [list(item) for item in value.items()]
+        texts = [self._text(item) for item in value]
+        return str(sorted(texts) if isinstance(value, set | frozenset) else texts)
+
+    def _of_code(self, value: Any) -> str:
+        match value:
+            case FunctionType():
+                held = list(_closure(value)) if value.__module__ == self._home else []
+                return self._source(value, [value.__code__.co_filename]) + self._text(held)
+            case type():
+                module = getattr(sys.modules.get(value.__module__), "__file__", None) or ""
+                return self._source(value, [*(code.co_filename for code in _codes(value)), module])
+            case MethodType():
+                return self._text([value.__func__, value.__self__])
+        return self._text([value.func, value.args, value.keywords])  # of a partial
+
+    def _of_object(self, value: Any) -> str:
+        kind = type(value)
+        name = f"{kind.__module__}.{kind.__qualname__}".removeprefix(f"{self._home}.")
+        if isinstance(value, HasVersionParts):
+            return name + self._text(dict(value.version_parts()))
+        if hasattr(value, "__wrapped__"):
+            name += self._text(value.__wrapped__)
+        module = kind.__module__.partition(".")[0]
+        if module == "numpy" and hasattr(value, "tobytes"):
+            numbers = b"" if value.dtype.hasobject else value.ravel().view("u1")  # no copy of what may be large
+            return f"{name} {value.dtype} {value.shape} {_digest(numbers)}"
+        file = getattr(sys.modules.get(kind.__module__), "__file__", None)
+        if kind.__module__ == self._home or module == "ashtune" or (file and _is_the_users(file)):
+            name += self._text([kind, value.__getstate__()])
+        return name
+
+    def _source(self, value: FunctionType | type, files: Iterable[str]) -> str:
+        """Return the source of a function or class of the training function's own file; the name of any other."""
+        file = next((file for file in files if linecache.getlines(file)), None)
+        name = value.__qualname__
+        if file is None or not _is_the_users(file):
+            return f"{value.__module__}.{name}"
+        if value.__module__ not in (self._home, *_SCRIPT):  # its file counts as a whole, but has many without a name
+            return f"{value.__module__}.{name}" + (_source_of(value) if "<" in name else "")
+        names = value.__globals__ if isinstance(value, FunctionType) else vars(sys.modules[value.__module__])
+        if name in self._definitions(file):
+            self._add({name}, file, names)
+            return name
+        if not (text := _source_of(value)):
+            return name
+        try:
+            read = _names_read(ast.parse(textwrap.dedent(text)))
+        except SyntaxError:  # the lines of a lambda are not always a statement
+            read = set(value.__code__.co_names) if isinstance(value, FunctionType) else set()
+        self._add(read, file, names)
+        return text
+
+    def _add(self, names: Iterable[str], file: str, module: Mapping[str, Any]) -> None:
+        """Let names of a file be parts: the statements that define them, or what another cell of a notebook defines."""
+        definitions = self._definitions(file)
+        for name in sorted(names):
+            if (file, name) in self._seen:
+                continue
+            self._seen.add((file, name))
+            for text, read in definitions.get(name, ()):
+                self._texts[name].append(text)
+                self._add(read, file, module)
+            if name not in definitions and isinstance(module.get(name, ast), (FunctionType, type, *_PLAIN)):
+                self._texts[name].append(self._text(module[name]))
+
+    def _definitions(self, file: str) -> dict[str, list[_Definition]]:
+        """Return the statements of a file by the names that they define; nothing of a file that cannot be parsed."""
+        if file not in self._of_files:
+            lines, found = linecache.getlines(file), defaultdict[str, list[_Definition]](list)
+            with suppress(SyntaxError, ValueError, RecursionError):
+                for node in _statements(ast.parse("".join(lines))):
+                    first = min([node.lineno, *(each.lineno for each in getattr(node, "decorator_list", ()))])
+                    for name in _names_defined(node):
+                        found[name].append(("".join(lines[first - 1 : node.end_lineno]), _names_read(node)))
+            self._of_files[file] = dict(found)
+        return self._of_files[file]
+
+
+def _digest(content: Any) -> str:
+    return hashlib.blake2b(content, digest_size=6).hexdigest()
+
+
+def _codes(kind: type) -> Iterator[CodeType]:
+    return (each.__code__ for each in vars(kind).values() if isinstance(each, FunctionType))
+
+
+def _closure(function: FunctionType) -> Iterator[Any]:
+    for cell in function.__closure__ or ():
+        with suppress(ValueError):  # it is not filled yet
+            yield cell.cell_contents
+
+
+def _imported_files(*, but: Set[str]) -> Iterator[tuple[str, Path]]:
+    """Yield the user's modules and their files, by name."""
+    for name, module in sorted(sys.modules.copy().items()):
+        file = getattr(module, "__dict__", {}).get("__file__")
+        if name not in but and isinstance(file, str) and _is_the_users(file):
+            yield name, Path(file)
+
+
+def _is_the_users(file: str) -> bool:
+    """Whether a file is neither installed nor Python's nor ashtune's."""
+    path = Path(file)
+    return not (_INSTALLED & set(path.parts) or any(path.is_relative_to(folder) for folder in _NOT_THE_USERS))
+
+
+def _statements(tree: ast.AST) -> Iterator[ast.stmt]:
+    """Yield the statements of a module, and those in its ``if``, ``try``, ``for`` and ``with``."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, _SCOPES) or (isinstance(node, ast.stmt) and not hasattr(node, "body")):
+            yield node
+        else:
+            yield from _statements(node)
+
+
+def _names_defined(statement: ast.stmt) -> set[str]:
+    """Return the names that a statement defines."""
+    if isinstance(statement, _SCOPES):
+        return {statement.name}
+    nodes = list(ast.walk(statement))
+    imported = {node.asname or node.name.partition(".")[0] for node in nodes if isinstance(node, ast.alias)}
+    return imported | {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+
+
+def _names_read(tree: ast.AST) -> set[str]:
+    """Return the names that are read and not set in a piece of code."""
+    nodes = list(ast.walk(tree))
+    names = [node for node in nodes if isinstance(node, ast.Name)]
+    own = {node.id for node in names if not isinstance(node.ctx, ast.Load)}
+    return {node.id for node in names} - own - {node.arg for node in nodes if isinstance(node, ast.arg)}

@@ -1,0 +1,45 @@
+"""Engines: those of ashtune, and what one of your own is made of.
+
+An engine says where workers run. How to add one: ``docs/how-to/add-an-engine.md``.
+"""
+
+from ashtune._src.engines.distributed import Closed, Content, DistributedWorkers, Link, Malformed, Unable
+from ashtune._src.engines.options import MPI, Auto, Local, RunOptions
+from ashtune._src.engines.protocol import Brief, Engine, Resizable, Workers
+from ashtune._src.training.messages import (
+    Assignment,
+    Channel,
+    FromWorker,
+    Mailbox,
+    Setup,
+    Shutdown,
+    ToWorker,
+)
+from ashtune._src.training.objectives import load_objective
+from ashtune._src.training.runner import runner_of
+
+__all__ = [
+    "MPI",
+    "Assignment",
+    "Auto",
+    "Brief",
+    "Channel",
+    "Closed",
+    "Content",
+    "DistributedWorkers",
+    "Engine",
+    "FromWorker",
+    "Link",
+    "Local",
+    "Mailbox",
+    "Malformed",
+    "Resizable",
+    "RunOptions",
+    "Setup",
+    "Shutdown",
+    "ToWorker",
+    "Unable",
+    "Workers",
+    "load_objective",
+    "runner_of",
+]

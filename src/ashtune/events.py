@@ -1,0 +1,69 @@
+"""What happens in a study: events (facts, past tense), orders to workers, verdicts, and the jobs they speak of.
+
+Parts of every kind use these words: a scheduler gives out jobs, an engine carries out orders, an observer is told
+events and verdicts.
+"""
+
+from ashtune._src.core.events import (
+    ConfigurationEnqueued,
+    Event,
+    JobFailed,
+    JobFinished,
+    JobPaused,
+    PlacesChanged,
+    ProgramCompiled,
+    Progress,
+    SessionStarted,
+    StopRequested,
+    StudyContinued,
+    StudyPaused,
+    TrialReleased,
+    TrialsExtended,
+    TrialStarted,
+    TrialWithdrawn,
+    WorkerJoined,
+    WorkerLost,
+    WorkersChanged,
+)
+from ashtune._src.core.jobs import Constraint, Goal, Job, KnownResult, Objective, Result, TrialId, WorkerId
+from ashtune._src.core.ladder import Ladder
+from ashtune._src.core.orders import Discard, Order, Pause, Release, Train, TrialFailed, TrialPromoted, Verdict
+
+__all__ = [
+    "ConfigurationEnqueued",
+    "Constraint",
+    "Discard",
+    "Event",
+    "Goal",
+    "Job",
+    "JobFailed",
+    "JobFinished",
+    "JobPaused",
+    "KnownResult",
+    "Ladder",
+    "Objective",
+    "Order",
+    "Pause",
+    "PlacesChanged",
+    "ProgramCompiled",
+    "Progress",
+    "Release",
+    "Result",
+    "SessionStarted",
+    "StopRequested",
+    "StudyContinued",
+    "StudyPaused",
+    "Train",
+    "TrialFailed",
+    "TrialId",
+    "TrialPromoted",
+    "TrialReleased",
+    "TrialStarted",
+    "TrialWithdrawn",
+    "TrialsExtended",
+    "Verdict",
+    "WorkerId",
+    "WorkerJoined",
+    "WorkerLost",
+    "WorkersChanged",
+]

@@ -1,0 +1,20 @@
+"""Searches of scikit-learn that halve asynchronously: :class:`AshSearchCV`."""
+
+from typing import TYPE_CHECKING, Any
+
+from ashtune._src.core.errors import needs_extra
+
+if TYPE_CHECKING:
+    from ashtune._src.integrations.scikit_learn.search import AshSearchCV
+
+__all__ = ["AshSearchCV"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import the search where it is first used: a worker needs only what fits and scores."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    with needs_extra("scikit-learn", "sklearn"):
+        from ashtune._src.integrations.scikit_learn import search
+
+    return getattr(search, name)

@@ -1,0 +1,9 @@
+"""What a study returns: for annotations, nobody needs to make one."""
+
+from ashtune._src.analysis.confirm import Confirmed
+from ashtune._src.analysis.trials import TrialRecord
+from ashtune._src.api.again import Trained
+from ashtune._src.api.best import Best, Front, Top
+from ashtune._src.api.whatif import WhatIf
+
+__all__ = ["Best", "Confirmed", "Front", "Top", "Trained", "TrialRecord", "WhatIf"]

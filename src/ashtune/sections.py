@@ -1,0 +1,10 @@
+"""Sections of the report: what one of your own derives from, and the pieces of its page.
+
+How to add one: ``docs/how-to/add-a-report-section.md``.
+"""
+
+from ashtune._src.core.numbers import number_text, plural, seconds_text
+from ashtune._src.reports.page import html
+from ashtune._src.reports.sections import ReportedStudy, Section
+
+__all__ = ["ReportedStudy", "Section", "html", "number_text", "plural", "seconds_text"]
