@@ -10,7 +10,8 @@ from types import ModuleType
 
 import pytest
 
-import ashtune
+import ashtune.errors
+from ashtune._src.core import errors
 from tests import ROOT
 
 DIRECTIVE = re.compile(r"^\.\. auto(\w+):: ([\w.]+)(?:\(\))?\n((?:   :.*\n)*)", re.MULTILINE)
@@ -78,5 +79,11 @@ def test_what_the_reference_names_is_offered() -> None:
         module, _, key = name.rpartition(".")
         if module in MODULES:
             assert key in MODULES[module].__all__, name
-        else:  # its library is not installed, or it is a class's own
+        else:  # its library is not installed
             assert importlib.util.find_spec(module) is not None, name
+
+
+def test_every_error_is_public() -> None:
+    kinds = {name for name, value in vars(errors).items() if isinstance(value, type) and issubclass(value, Exception)}
+    assert kinds == set(ashtune.errors.__all__)
+    assert {getattr(errors, kind).__module__ for kind in kinds - {"AshtuneError"}} == {"ashtune.errors"}
