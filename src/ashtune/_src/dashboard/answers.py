@@ -187,7 +187,7 @@ _KINDS = dict(
         (
             _Kind(importance_answer),
             _Kind(slices_answer, ("name",)),
-            _Kind(parallel_answer, ("count",)),
+            _Kind(parallel_answer),
             _Kind(contour_answer, ("x", "y")),
             _Kind(audit_answer, needs_result=False),
             _Kind(whatif_answer, tuple(_READ), needs_result=False),
