@@ -191,7 +191,7 @@ def try_installed(python: str, place: Path) -> str:
         raise CheckError(f"the README's example printed {printed!r}")
     [study] = (place / "runs").iterdir()
     try:
-        files = check_page(command, study, package / "dashboard" / "static", own_variables())
+        files = check_page(command, study, package / "_src" / "dashboard" / "static", own_variables())
     except PageError as error:
         raise CheckError(str(error)) from error
     where = "without a network" if alone else "with a network, as no namespace may be made here"

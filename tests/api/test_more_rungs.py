@@ -44,11 +44,6 @@ def test_the_best_of_the_old_top_rung_go_on_from_where_they_were(scheduler: str,
 @pytest.mark.parametrize("scheduler", SCHEDULERS)
 def test_more_trials_and_more_rungs_may_be_asked_for_together(scheduler: str, tmp_path: Path) -> None:
     study = tuned(tmp_path, scheduler=scheduler)
-    if scheduler == "sh":
-        with pytest.raises(SettingsError):
-            study.resume(trials=32, max_resource=8, quiet=True)
-        assert ashtune.Study.load(study.directory).rungs == (1, 2, 4)
-        return
     after = resumed(study, trials=32, max_resource=8)
     assert {event.trial for event in finished(after)} == set(range(32))
     assert after.best.resource == 8

@@ -50,7 +50,8 @@ def test_whatif_prints_a_table_and_what_it_cannot_know(study: Path) -> None:
     assert "were never trained" in done.stdout
     page = (study / "w.html").read_text()
     (data,) = re.findall(r'<script type="application/json" id="figures">(.*?)</script>', page, re.DOTALL)
-    assert [line["name"] for line in json.loads(data)["figure-whatif"]["data"]] == ["ash 1/2", "full", "recorded"]
+    names = {line["name"].partition(":")[0] for line in json.loads(data)["figure-whatif"]["data"]}
+    assert names >= {"ash 1/2", "full", "recorded"}
 
 
 def test_a_deadline_names_the_fewest_workers_and_says_where_no_number_is_enough(study: Path) -> None:

@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 
 import ashtune
-from ashtune import observers
 from ashtune._src.analysis.loading import StudyReader
 from ashtune._src.core.errors import SettingsError, StudyError
 from ashtune._src.core.events import Event, JobFinished, SessionStarted, StopRequested, TrialStarted
@@ -22,6 +21,7 @@ from ashtune._src.core.observer import ObservedStudy, Observer, Observers
 from ashtune._src.core.orders import Order, Train
 from ashtune._src.driver import observing, session
 from ashtune._src.driver.observing import ObserverThread
+from ashtune._src.reports import csv_log
 from ashtune._src.study.journal import NAME, read_events
 from ashtune.observers import CsvLog
 
@@ -510,7 +510,7 @@ def test_a_table_of_another_study_is_refused_in_one_line(tmp_path: Path, capfd: 
 
 
 def test_a_long_past_is_written_a_part_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(observers, "MOST_ROWS", 3)
+    monkeypatch.setattr(csv_log, "MOST_ROWS", 3)
     log = CsvLog(tmp_path / "t.csv")
     log.begin(STUDY, 0)
     counts = []

@@ -27,7 +27,7 @@ from ashtune._src.figures.figure import Axis, Figure, Series, words_of
 
 HERE = Path(__file__).parent
 NODE = shutil.which("node")
-STATIC = HERE.parents[1] / "src" / "ashtune" / "dashboard" / "static"
+STATIC = HERE.parents[1] / "src" / "ashtune" / "_src" / "dashboard" / "static"
 TESTS = sorted(HERE.glob("*.test.js"))
 PARTS = (HeadPart, LadderPart, BestPart, WorkersPart, CurvesPart, FailuresPart, NotesPart, SpacePart)
 NUMBERS = [

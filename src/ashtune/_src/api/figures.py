@@ -41,8 +41,8 @@ class Figures:
             SettingsError: If ``over`` is something else.
 
         Example:
-            >>> study.plot_best(over="resource").layout.xaxis.title.text
-            'epochs trained, all trials together'
+            >>> study.plot_best(over="resource").layout.yaxis.title.text
+            'loss (logarithmic)'
         """
         from ashtune._src.figures.best import best_over_resource_figure, best_over_time_figure
 

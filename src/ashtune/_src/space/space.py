@@ -63,6 +63,8 @@ class Space:
         if not read.names:
             raise SpaceError("the space is empty; give at least one hyperparameter, such as lr=(1e-4, 1.0)")
         given = {hyperparameter.name: hyperparameter for hyperparameter in read.space.hyperparameters}
+        if sorted(read.names) != sorted(given):
+            raise SpaceError(f"it names {shown(read.names)} where its space has {shown(list(given))}")
         self._record = dict(record)
         self.names = tuple(read.names)
         self.columns = {name: Column(given[name]) for name in self.names}
