@@ -1,1 +1,1 @@
-"""Observers: events in, numbers out, nothing drawn."""
+"""Observers and analyses: they turn events into numbers and draw nothing."""

@@ -1,14 +1,14 @@
-"""Whether the halving did right: every promotion against its rule, and against what is known in the end.
+"""The audit: was each promotion allowed by its rule, and was it right given the final results?
 
 Source of the rule: Li et al., *A System for Massively Parallel Hyperparameter Tuning*, MLSys 2020,
-https://arxiv.org/abs/1810.05934, Algorithm 2. Of the ``n`` results of a rung the best ``floor(n * kept)`` may go on,
-promoted ones included; equal losses go by the trial's number; failures count and rank last.
+https://arxiv.org/abs/1810.05934, Algorithm 2. Of the ``n`` results of a rung the best ``floor(n * kept)`` may be
+promoted, including those already promoted; ties are broken by trial number; failures count and rank last.
 
-Rule 1: nothing is shared with the schedulers but the words and the size of the quota; who is in it is worked out
-here again. With several losses the order of a rung is shared too: it is compared with an oracle by the tests.
-Rule 2: a promotion is explained if the trial was within the quota at some moment since it arrived. One result
-more brings at most one trial into the quota: itself, or the one now at its edge. Hence O(log n) an event. With several
-losses a result may move all others, so a rung is ranked when one of it is promoted.
+Rule 1: the audit shares only types and the quota's size with the schedulers; it computes again which trials are in the
+quota. With several losses it also shares the ranking of a rung, which tests compare with an oracle.
+Rule 2: a promotion is explained if the trial was within the quota at some moment since its result arrived. A new result
+brings at most one trial into the quota: its own trial, or the best trial outside. Hence O(log n) per event. With
+several losses a new result may change all ranks, so a rung is ranked only when one of its trials is promoted.
 """
 
 import math
@@ -32,18 +32,18 @@ from ashtune._src.schedulers.registry import SchedulerView
 from ashtune._src.search.origins import PROPOSED, sort_of
 
 _AS_IT_COMES = (Rule.ALWAYS, Rule.UNKNOWN)
-"""A trial enters where it is first seen, and goes on from there to any rung."""
+"""Under these rules a trial enters at the rung where it is first seen, and may be promoted from there to any rung."""
 
 
 class RungAudit(msgspec.Struct, frozen=True, kw_only=True):
-    """What a rung's promotions amount to.
+    """The audit of one rung's promotions.
 
-    Of ``arrived`` trials (results and failures) the best ``quota`` may go on; ``promoted`` did. ``unexplained`` lists
-    those that never were within the quota before they went on: faults. In hindsight ``wrong`` of the promoted are not
-    among the final best ``quota``, and ``missed`` of these did not go on. ``law`` is what asynchronous promotion
-    gets wrong on average; None where promotion waits, the quota is no fixed part of the results, or a search proposed
-    trials that learns from them. ``correlation`` is that of the ranks here and at the next rung, over the ``pairs``
-    trials that have both; None for fewer than 3.
+    Of ``arrived`` trials (results and failures) the best ``quota`` may be promoted; ``promoted`` trials were.
+    ``unexplained`` lists the promoted trials that were never within the quota before: faults. In hindsight ``wrong``
+    promoted trials are not among the final best ``quota``, and ``missed`` trials of the final best were not promoted.
+    ``law`` is the expected number of wrong promotions if promotion is asynchronous; None if promotion waits, if the
+    quota is no fixed share of the results, or if the search learns and has proposed trials. ``correlation`` compares
+    the ranks at this rung and at the next, over the ``pairs`` trials with both results; None for fewer than 3.
     """
 
     rung: int
@@ -61,12 +61,12 @@ class RungAudit(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Audit(Observer):
-    """Checks a study: an observer.
+    """Checks the promotions of a study.
 
     Args:
         ladder: The rungs.
         goal: The metrics that count, which way is better, and constraints.
-        scheduler: Whose rule holds.
+        scheduler: The scheduler whose rule is checked.
     """
 
     def __init__(self, ladder: Ladder, goal: Goal, scheduler: SchedulerView) -> None:
@@ -79,16 +79,18 @@ class Audit(Observer):
         if self._rule is Rule.ALWAYS:
             self._quotas = [QuotaRule(Fraction(1))] * ladder.top
         self._quotas.append(QuotaRule(Fraction(0)))
-        self._rungs: list[dict[int, _AuditedRung]] = [{} for _ in self._quotas]  # of each rung its brackets
+        self._rungs: list[dict[int, _AuditedRung]] = [{} for _ in self._quotas]  # for each rung: bracket -> results
         self._ended_early: set[TrialId] = set()
-        self._reached: dict[TrialId, int] = {}  # the highest rung that a trial is known to be on its way to
+        self._reached: dict[TrialId, int] = {}  # trial -> the highest rung that it is known to train to
         self._records: list[RungAudit] | None = None
         self.proposed = 0
-        """Trials whose configuration was proposed after results: these do not come in any order, as draws do."""
+        """Trials whose configuration was proposed after results. Unlike random draws, they do not come in random
+        order.
+        """
         self._numbering = Numbering()
 
     def event(self, event: Event) -> None:
-        """Take in one event. O(log n), but for a withdrawn trial that has results: O(n)."""
+        """Take in one event. O(log n); O(n) for a withdrawn trial that has results."""
         self._records = None
         if len(self._numbering) and self._is_of_a_confirmation(event):
             return
@@ -116,7 +118,7 @@ class Audit(Observer):
         return trial is not None and trial in self._numbering
 
     def followed(self, what: Followed) -> None:
-        """Take in an order, since whom it trains to a higher rung was promoted, or a failure. O(log n)."""
+        """Take in an order or a failure: a trial ordered to train to a higher rung was promoted. O(log n)."""
         if type(what) is Train and what.confirms is None:
             self._records = None
             self._reach(what.trial, what.rung)
@@ -125,13 +127,13 @@ class Audit(Observer):
             self._fail(what.trial, what.rung)
 
     def records(self) -> list[RungAudit]:
-        """Return what was found at each rung, the lowest first. O(n log n)."""
+        """Return the audit of each rung, the lowest first. O(n log n)."""
         if self._records is None:
             self._records = [self._record(number) for number in range(len(self._rungs))]
         return self._records
 
     def _reach(self, trial: TrialId, number: int) -> None:
-        """A trial is on its way to a rung, so the one before it has promoted it."""
+        """Note that a trial is on its way to a rung, so it was promoted from the rung before."""
         if (before := self._reached.get(trial)) is None:
             before = number if self._rule in _AS_IT_COMES else self.scheduler.entry(self._numbering.place(trial))
             self._reached[trial] = before
@@ -140,7 +142,7 @@ class Audit(Observer):
             self._rung(before if self._rule in _AS_IT_COMES else number - 1, trial).promote(trial)
 
     def _rung(self, number: int, trial: TrialId) -> "_AuditedRung":
-        """Return the trials of a rung that a trial is compared with."""
+        """Return the results that a trial competes with at a rung: those of its bracket."""
         brackets, bracket = self._rungs[number], self.scheduler.bracket(self._numbering.place(trial))
         if bracket not in brackets:
             kind = _AuditedRungOfMany if self._goal.others else _AuditedRung
@@ -152,7 +154,9 @@ class Audit(Observer):
         self._rung(number, trial).add(self._failed, trial)
 
     def _loss(self, metrics: Metrics) -> Any:
-        """Return what a result is ranked by: a number, or its key with several losses."""
+        """Return the value that a result is ranked by: its loss, or its key if there are several losses or
+        constraints.
+        """
         goal = self._goal
         return goal.loss(metrics) if goal.is_plain else _key(*goal.judged(metrics))
 
@@ -180,37 +184,37 @@ class Audit(Observer):
         )
 
     def _losses(self, number: int) -> dict[TrialId, float]:
-        """Return the losses at a rung, all brackets together; of several objectives the first."""
+        """Return the losses at a rung, of all brackets together; with several objectives, the first loss."""
         brackets = self._rungs[number].values()
         return {trial: _number(loss) for bracket in brackets for trial, loss in bracket.losses.items()}
 
 
 def _key(losses: Losses, violation: float | None) -> Any:
-    """Return what a result is ranked by, where there are several losses or constraints."""
+    """Return the value that a result is ranked by, if there are several losses or constraints."""
     return (violation or 0.0, *losses) if len(losses) > 1 else as_one(violation, losses[0])
 
 
 def _number(loss: Any) -> float:
-    """Return the first loss of what a result is ranked by."""
+    """Return the first loss of a ranking value."""
     return float(loss[1]) if isinstance(loss, tuple) else loss
 
 
 def false_promotions(results: int, kept: float) -> float:
-    """Return how many promotions out of ``results`` independent ones prove wrong on average, for large numbers.
+    """Return the expected number of wrong promotions among ``results`` independent results, for large numbers.
 
-    Each is promoted as soon as it may be, and they come in any order, as those of random draws do. By the reflection
-    principle, with the quota's edge as a Brownian motion over the results still to come, the expectation tends to
-    ``sqrt(pi n p (1 - p) / 2)``; with 100 results it is about 0.7, with 1,000 about 0.87 of that
+    The results come in random order, and each trial is promoted as soon as allowed. By the reflection principle, with
+    the quota's edge as a Brownian motion over the remaining results, the expectation tends to ``sqrt(pi n p (1 - p) /
+    2)``. Measured values are about 0.7 times that at 100 results, and 0.87 times at 1,000
     (``benchmarks/false_promotions.py``).
     """
     return math.sqrt(math.pi * results * kept * (1 - kept) / 2)
 
 
 class _AuditedRung:
-    """The results of a rung, who was ever within its quota, and who went on.
+    """The results of a rung, the trials that were ever within its quota, and the promoted trials.
 
-    Those within the quota now are a heap with the worst of them on top, the others one with their best on top; a
-    result that comes moves at most one of them over the edge.
+    Trials within the quota form a heap with the worst on top; the others form a heap with the best on top. A new result
+    moves at most one trial from one heap to the other.
     """
 
     def __init__(self, quota_rule: QuotaRule, rule: Rule) -> None:
@@ -220,12 +224,12 @@ class _AuditedRung:
         self.promoted: set[TrialId] = set()
         self.unexplained: set[TrialId] = set()
         self._ever: set[TrialId] = set()
-        self._within: list[tuple[float, int]] = []  # negated: Python's heaps have the least on top
+        self._within: list[tuple[float, int]] = []  # negated, since Python's heaps have the least on top
         self._others: list[tuple[float, TrialId]] = []
 
     @property
     def quota(self) -> int:
-        """How many of the results so far may go on."""
+        """How many of the results so far may be promoted."""
         return self._quota_rule.of(len(self.losses))
 
     def ranked(self) -> list[tuple[Any, TrialId]]:
@@ -233,20 +237,20 @@ class _AuditedRung:
         return sorted((loss, trial) for trial, loss in self.losses.items())
 
     def add(self, loss: Any, trial: TrialId) -> None:
-        """Take in a result; one that a trial has already, before it was trained again, stays."""
+        """Take in a result. If the trial was trained again, its first result stays."""
         if trial not in self.losses:
             self.losses[trial] = loss
             self._take(loss, trial)
 
     def remove(self, trial: TrialId) -> None:
-        """A trial is withdrawn."""
+        """Remove a withdrawn trial."""
         self.promoted.discard(trial)
         self.unexplained.discard(trial)
         if trial in self.losses:
             self._take_out(trial)
 
     def promote(self, trial: TrialId) -> None:
-        """A trial went on."""
+        """Note that a trial was promoted."""
         self.promoted.add(trial)
         if self._rule is not Rule.UNKNOWN and not self._is_explained(trial):
             self.unexplained.add(trial)
@@ -269,7 +273,7 @@ class _AuditedRung:
             self._admit()
 
     def _admit(self) -> None:
-        """Let the best of the others come within the quota."""
+        """Move the best of the others into the quota."""
         loss, trial = heappop(self._others)
         heappush(self._within, (-loss, -trial))
         is_its_own_report = next(reversed(self.losses)) == trial
@@ -291,16 +295,16 @@ class _AuditedRung:
 
 
 class _AuditedRungOfMany(_AuditedRung):
-    """The same with several losses: the losses are keys, and a result may move all others."""
+    """The same for several losses: the losses are keys, and a new result may change all ranks."""
 
     def __init__(self, quota_rule: QuotaRule, rule: Rule) -> None:
         super().__init__(quota_rule, rule)
-        self._looked_at = 0  # the results that ``_ever`` knows of
+        self._looked_at = 0  # how many results ``_ever`` includes
 
     def ranked(self) -> list[tuple[Any, TrialId]]:
         return ranked((key, trial) for trial, key in self.losses.items())
 
-    def _take(self, loss: Key, trial: TrialId) -> None:  # type: ignore[override]  # a key, of several losses
+    def _take(self, loss: Key, trial: TrialId) -> None:  # type: ignore[override]  # a key of several losses
         pass
 
     def _take_out(self, trial: TrialId) -> None:
@@ -318,7 +322,7 @@ class _AuditedRungOfMany(_AuditedRung):
         return trial in self._ever
 
     def _catch_up(self) -> None:
-        """Note who came within the quota with each of the results that were not looked at."""
+        """Note which trials came within the quota at each result that was not checked yet."""
         trials = list(self.losses)
         for count in range(self._looked_at + 1, len(trials) + 1):
             newest, quota = trials[count - 1], self._quota_rule.of(count)
@@ -330,7 +334,7 @@ class _AuditedRungOfMany(_AuditedRung):
         self._looked_at = len(trials)
 
     def _best_of(self, trials: Sequence[TrialId]) -> set[TrialId]:
-        """Return who of some results is within their quota, without failures."""
+        """Return the trials within the quota of these results, without failures."""
         order = ranked((self.losses[trial], trial) for trial in trials)
         return {trial for key, trial in order[: self._quota_rule.of(len(trials))] if max(key) < math.inf}
 
@@ -358,7 +362,7 @@ def rank_correlation(left: Sequence[float], right: Sequence[float]) -> float | N
 
 
 def _ranks(values: Sequence[float]) -> list[float]:
-    """Return each value's rank from 0, equal ones sharing their mean."""
+    """Return each value's rank from 0; equal values share the mean of their ranks."""
     order = sorted(range(len(values)), key=values.__getitem__)
     ranks, first = [0.0] * len(values), 0
     while first < len(order):

@@ -1,7 +1,7 @@
-"""The best result so far, over seconds and over epochs trained.
+"""The best result so far, over seconds and over trained epochs.
 
-Rule: time that passed between two sessions is not counted; epochs are those of all trials together, of
-failures none, since nobody knows how many those were.
+Rule: time between two sessions does not count. Epochs are summed over all trials; those of failed jobs are unknown and
+do not count.
 """
 
 import math
@@ -16,14 +16,17 @@ from ashtune._src.core.jobs import Goal, TrialId
 from ashtune._src.core.observer import Observer
 
 BEST_KEPT = 100
-"""A result with this many better ones before it at its rung is not remembered: all of these would have to be withdrawn
-before it became a step."""
+"""A result with this many better results before it at its rung is dropped: it could become a step only if all of them
+were withdrawn.
+"""
 MOST_RESULTS = 600
-"""Of more results every second one is kept, then every fourth."""
+"""If there are more results, every second one is kept, then every fourth, and so on."""
 
 
 class Improvement(msgspec.Struct, frozen=True, gc=False):
-    """A result better than all before, after ``seconds`` and ``epochs``; the trial was trained to ``resource``."""
+    """A result better than all before, found after ``seconds`` and ``epochs``; its trial was trained to
+    ``resource``.
+    """
 
     seconds: float
     epochs: int
@@ -34,7 +37,7 @@ class Improvement(msgspec.Struct, frozen=True, gc=False):
 
 
 class BestSoFar(Observer):
-    """The best result so far at any rung, and at each.
+    """The best result so far, over all rungs and for each rung.
 
     Args:
         goal: The metric, and which way is better.
@@ -46,28 +49,28 @@ class BestSoFar(Observer):
         self.goal = goal
         self._is_plain = goal.is_plain
         self.steps: list[Improvement] = []
-        """Each better than all results before it, at whatever rung; equal ones do not count."""
+        """Results that are better than all earlier ones at any rung; ties do not count."""
         self.steps_at: list[list[Improvement]] = []
-        """The same at each rung: better than all results before it at that rung."""
+        """For each rung, the results that are better than all earlier ones at that rung."""
         self.results: list[Improvement] = []
-        """A sample of all finite results, of which most are no improvement."""
+        """A sample of all finite results; most of them are no improvement."""
         self.epochs = 0
         """Epochs trained so far, by all trials."""
         self._now = self._away = 0.0
         self._results = 0
         self._every = 1
-        # By rung: what may become a step when others are withdrawn, with its place among all results.
+        # For each rung: results that may become steps if other trials are withdrawn, each with its place among all results.
         self._candidates: list[list[tuple[int, Improvement]]] = []
-        self._best: list[list[float]] = []  # by rung: the best losses so far, ascending
+        self._best: list[list[float]] = []  # for each rung: the best losses so far, ascending
 
     @property
     def seconds(self) -> float:
-        """Seconds that the study ran so far, all its sessions together."""
+        """Seconds that the study ran so far, over all sessions."""
         return self._now - self._away
 
     @property
     def steps_at_the_highest(self) -> Sequence[Improvement]:
-        """The steps at the highest rung that has a finite result by now."""
+        """The steps at the highest rung that has a finite result."""
         return next((steps for steps in reversed(self.steps_at) if steps), ())
 
     def event(self, event: Event) -> None:
@@ -83,7 +86,7 @@ class BestSoFar(Observer):
             self._withdraw(event.trial)
 
     def tick(self, now: float) -> None:
-        """A moment has passed."""
+        """Advance the clock to ``now``."""
         self._now = max(self._now, now)
 
     def _make_room(self, rung: int) -> None:
@@ -114,7 +117,7 @@ class BestSoFar(Observer):
                 steps.append(step)
 
     def _withdraw(self, trial: TrialId) -> None:
-        """Leave out a trial, as if it had had no results."""
+        """Remove the results of a trial, as if it never had any."""
         self.results = [result for result in self.results if result.trial != trial]
         if all(step.trial != trial for rung in self._candidates for _, step in rung):
             return
@@ -124,7 +127,7 @@ class BestSoFar(Observer):
 
 
 def _steps(results: Iterable[Improvement]) -> list[Improvement]:
-    """Return those of some results that are better than all before them."""
+    """Return the results that are better than all before them."""
     steps: list[Improvement] = []
     for step in results:
         if not steps or step.loss < steps[-1].loss:

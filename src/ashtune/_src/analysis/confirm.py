@@ -1,20 +1,22 @@
-"""The named winner among configurations that were trained once more, and what its mean is.
+"""The named winner among configurations that were trained again with other seeds, and the estimate of its mean.
 
-A configuration is chosen for its first value, so that value flatters it: the best of many noisy values is mostly a
-lucky one (Smith and Winkler, *The Optimizer's Curse*, Management Science 52(3), 2006). The values of the trainings that
-confirm it are unbiased, but the best of several means flatters its owner again. So:
+A configuration is chosen for its first value, so its first value is biased: the best of many noisy values is mostly a
+lucky one (Smith and Winkler, *The Optimizer's Curse*, Management Science 52(3), 2006). The values of the repeated
+trainings are unbiased, but the best of several means is biased again. Hence:
 
-- Named is the one with the best mean of all its values, the first included: with the same number of values each, and
-  noise of the same size, that is the one with the best expectation.
-- The noise is estimated from all confirmed configurations together, from the distances between the repeated values of
-  each. With one such value each it is estimated from the differences between it and the first value, less their mean.
-  First values that were chosen differ less than any: between not at all, and as much. Half as much is assumed.
-- The mean of the winner rests on its repeated values alone, drawn towards the mean of all confirmed ones, the more, the
-  more of their differences the noise explains: the empirical Bayes interval of Morris, *Parametric Empirical Bayes
-  Inference*, JASA 78(381), 1983, with Student's t as the noise is estimated. That needs four configurations. For two or
-  three the interval is the simultaneous one of Bonferroni, which is wider.
+- The winner is the configuration with the best mean of all its values, including the first. If all have the same number
+  of values and the same noise, the winner has the best expectation.
+- The noise is estimated from all confirmed configurations together, from the differences between the repeated values of
+  each. If each has one repeated value, the noise is estimated from the differences between the repeated and the first
+  value, minus their mean. First values that were chosen vary less than other values: between not at all and fully. The
+  estimate assumes half.
+- The estimated mean of the winner uses its repeated values only, shrunk towards the mean of all confirmed
+  configurations. It is shrunk more if noise explains more of the differences between configurations: the empirical
+  Bayes interval of Morris, *Parametric Empirical Bayes Inference*, JASA 78(381), 1983, with Student's t because the
+  noise is estimated. This needs four configurations. For two or three the interval is the simultaneous one of
+  Bonferroni, which is wider.
 
-``benchmarks/confirm.py`` measures how often the interval holds the true mean.
+``benchmarks/confirm.py`` measures how often the interval contains the true mean.
 """
 
 import math
@@ -29,14 +31,14 @@ from ashtune._src.core.events import JobFinished
 from ashtune._src.core.jobs import Goal, TrialId
 
 LEVEL = 0.9
-"""How often the interval of the winner's mean holds its true mean."""
+"""How often the interval of the winner's mean should contain the true mean."""
 FEWEST_TO_SHRINK = 4
 
 
 class Repeated(msgspec.Struct, frozen=True):
-    """A configuration that was trained once more: its first value, the repeated ones, and the mean of all of them.
+    """A configuration that was trained again: its first value, the repeated values, and the mean of all of them.
 
-    ``values`` has None for a training that failed; then there is no mean.
+    ``values`` has None for a training that failed; then ``mean`` is None.
     """
 
     trial: TrialId
@@ -46,11 +48,11 @@ class Repeated(msgspec.Struct, frozen=True):
 
 
 class Confirmed(msgspec.Struct, frozen=True, kw_only=True):
-    """The named winner, and what is known of its mean over seeds, in units of the metric.
+    """The named winner and the estimate of its mean over seeds, in units of the metric.
 
-    ``first`` is the value that it was chosen for, ``values`` are those of its further trainings. ``mean`` is the
-    estimate of its true mean, which lies between ``low`` and ``high`` with probability ``level``; both are None where
-    one further value is all there is. ``all`` has every configuration that was confirmed, the best mean first.
+    ``first`` is the value that the winner was chosen for, ``values`` are those of its repeated trainings. ``mean``
+    estimates its true mean, which lies between ``low`` and ``high`` with probability ``level``; both are None if there
+    is one repeated value in all. ``all`` has every confirmed configuration, the best mean first.
     """
 
     trial: TrialId
@@ -64,12 +66,12 @@ class Confirmed(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_noiseless(self) -> bool:
-        """Whether every repeated value is the first one again: other seeds make no difference."""
+        """Whether every repeated value equals the first one, so seeds make no difference."""
         return all(value == one.first for one in self.all for value in one.values)
 
 
 class Confirmations:
-    """What came of the trials that confirm others.
+    """The results of trials that confirm others.
 
     Args:
         goal: The metric, and which way is better.
@@ -81,7 +83,7 @@ class Confirmations:
         self._of: dict[TrialId, TrialId] = {}
         self._losses: dict[TrialId, dict[TrialId, float]] = {}
         self.seconds = 0.0
-        """Seconds of training."""
+        """Seconds spent training."""
         self.epochs = 0
         """Units of resource trained."""
 
@@ -93,25 +95,25 @@ class Confirmations:
 
     @property
     def ended(self) -> int:
-        """How many of them have ended."""
+        """How many confirming trials have ended."""
         return sum(map(len, self._losses.values()))
 
     def start(self, trial: TrialId, confirmed: BestResult) -> None:
-        """A trial begins to confirm another, which has this result."""
+        """Note that ``trial`` starts to confirm the trial of the result ``confirmed``."""
         self._of[trial] = confirmed.trial
         self._first[confirmed.trial] = confirmed
         self._losses.setdefault(confirmed.trial, {})
 
     def finish(self, event: JobFinished) -> None:
-        """One of them has a result."""
+        """Take in the result of a confirming trial."""
         self._losses[self._of[event.trial]][event.trial] = self._goal.loss(event.metrics)
 
     def fail(self, trial: TrialId) -> None:
-        """One of them has failed, or was withdrawn."""
+        """Note that a confirming trial has failed or was withdrawn."""
         self._losses[self._of[trial]][trial] = math.inf
 
     def winner(self, wanted: Confirm | None, results: int, rung: int) -> BestResult | None:
-        """Return the first result of the named winner; None while there is none. See :meth:`named`."""
+        """Return the first result of the named winner; None if there is no winner yet. See :meth:`named`."""
         named = self.named(wanted, results, rung)
         return None if named is None else self._first[named.trial]
 
@@ -119,16 +121,16 @@ class Confirmations:
         """Return the named winner. O(k r).
 
         Args:
-            wanted: What is to be confirmed.
-            results: How many finite results of the search the highest rung has that has any.
-            rung: That rung.
+            wanted: How many configurations to confirm, with how many seeds.
+            results: How many finite results the search has at ``rung``.
+            rung: The highest rung with a finite result.
 
         Returns:
-            It; None until all that is to be confirmed is, and if of each configuration some training failed.
+            The winner; None before all confirmations have ended, and if each configuration has a failed training.
         """
         try:
             return None if wanted is None else self._named(wanted, results, rung)
-        except OverflowError:  # losses whose squares no float can hold
+        except OverflowError:  # squares of losses are too large for a float
             return None
 
     def _named(self, wanted: Confirm, results: int, rung: int) -> Confirmed | None:
@@ -139,7 +141,7 @@ class Confirmations:
         }
         if not losses or len(losses) < min(wanted.best, results):
             return None
-        times = min(map(len, losses.values()))  # as many of each, or means could not be compared
+        times = min(map(len, losses.values()))  # the same number of each, so that means can be compared
         first = {trial: self._first[trial].loss for trial in losses}
         means = {trial: fmean([first[trial], *values[:times]]) for trial, values in losses.items()}
         order = sorted(losses, key=lambda trial: (means[trial], trial))
@@ -177,12 +179,12 @@ def interval(
 
     Args:
         first: (k,), the values that the configurations were chosen for.
-        repeated: (k, r), the values of their further trainings, at least one each.
-        winner: Which of them is the winner.
-        level: How often the interval is to hold the true mean.
+        repeated: (k, r), the values of their repeated trainings, at least one each.
+        winner: The index of the winner.
+        level: How often the interval should contain the true mean.
 
     Returns:
-        The mean, and half of the width; None in its place if there is one value in all.
+        The mean and half of the width; the latter is None if there is one repeated value in all.
     """
     count, times = len(first), len(repeated[0])
     means = [fmean(values) for values in repeated]
@@ -207,11 +209,11 @@ def interval(
 
 
 def t_quantile(probability: float, freedom: int) -> float:
-    """Return a quantile of Student's t, right to 0.4 % between 0.9 and 0.99.
+    """Return a quantile of Student's t, with an error up to 0.4 % between 0.9 and 0.99.
 
     Source:
-        Abramowitz and Stegun, *Handbook of Mathematical Functions*, 26.7.5; for one and two degrees of freedom the
-        closed form.
+        Abramowitz and Stegun, *Handbook of Mathematical Functions*, 26.7.5; the closed form for 1 and 2 degrees of
+        freedom.
     """
     if freedom == 1:
         return math.tan(math.pi * (probability - 0.5))

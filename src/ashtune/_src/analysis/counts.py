@@ -1,4 +1,4 @@
-"""What the tally counts by: reasons of failures, and rungs with their best results."""
+"""The parts of the tally: groups of failure reasons, and rungs with their best results."""
 
 import math
 import re
@@ -16,11 +16,11 @@ TRACEBACK_CHARACTERS = 8_000
 _A_DECIMAL = re.compile(r"[-+]?\d+\.\d*(?:[eE][-+]?\d+)?|[-+]?\d+[eE][-+]?\d+|(?<=\btrial )\d+")
 _A_NUMBER = re.compile(r"(?<!signal )(?<!status )\b\d[\d,]*")
 _OURS = re.compile(r"(?:Objective|Space|Settings|Study)Error: |.* is not finite ")
-"""How messages of this package begin that a trial fails with."""
+"""How failure messages from this package begin."""
 
 
 class Group(msgspec.Struct):
-    """Failures for one reason: how many, and the first of them."""
+    """Failures with the same reason: the first one, and their number."""
 
     reason: str
     count: int
@@ -30,19 +30,19 @@ class Group(msgspec.Struct):
 
 
 def without_numbers(reason: str) -> str:
-    """Return a reason with placeholders for decimals and trials' numbers: those that are equal then are one.
+    """Return a reason with "_" for decimals and trial numbers, so that similar reasons become equal.
 
-    Another whole number may say what went wrong, as in "error 700", but not in a message of this package, where it
-    counts epochs or bytes; signals and exit statuses stay.
+    Other whole numbers are replaced only in messages of this package, where they count epochs or bytes: elsewhere they
+    may be error codes. Signals and exit statuses stay.
     """
     reason = _A_DECIMAL.sub("_", reason)
     return _A_NUMBER.sub("_", reason) if _OURS.match(reason) else reason
 
 
 class Reasons:
-    """Counts reasons. Two that differ in a number only are the same reason: see :func:`without_numbers`.
+    """Counts reasons. Two reasons that differ only in numbers are the same: see :func:`without_numbers`.
 
-    At most ``GROUPS_KEPT`` reasons have a group; the others count in ``total`` alone.
+    At most ``GROUPS_KEPT`` reasons have a group; further ones count only in ``total``.
     """
 
     def __init__(self) -> None:
@@ -50,7 +50,7 @@ class Reasons:
         self._groups: dict[str, Group] = {}
 
     def add(self, reason: str, trial: TrialId | None, rung: int = 0, traceback: str = "") -> None:
-        """Take in one more."""
+        """Count one more reason."""
         self.total += 1
         key = without_numbers(reason)
         if (group := self._groups.get(key)) is not None:
@@ -59,19 +59,20 @@ class Reasons:
             self._groups[key] = Group(reason, 1, trial, rung, traceback[-TRACEBACK_CHARACTERS:])
 
     def groups(self) -> Sequence[Group]:
-        """Return the groups, largest first, equal ones in the order in which they came up."""
+        """Return the groups, the largest first; ties keep the order of their first failures."""
         return sorted(self._groups.values(), key=lambda group: -group.count)
 
 
 BEST_KEPT = 1_000
-"""How many of its best results a rung remembers. If the trials of all of them are withdrawn, its best is not known."""
+"""How many of its best results a rung keeps. If the trials of all of them are withdrawn, its best is unknown."""
 
 
 class BestResult(msgspec.Struct, frozen=True):
     """A result: the metrics of a trial at a rung.
 
-    ``loss`` orders it: with constraints the one number of ``as_one()``, of several objectives the
-    first. ``violation`` is by how much it violates the constraints; ``losses`` are those of several objectives.
+    Results are ranked by ``loss``: with constraints it is the value of ``as_one()``, with several objectives the first
+    loss. ``violation`` is the amount by which constraints are violated; ``losses`` are all losses if there are several
+    objectives.
     """
 
     trial: TrialId
@@ -84,7 +85,7 @@ class BestResult(msgspec.Struct, frozen=True):
 
     @property
     def key(self) -> tuple[Key, TrialId]:
-        """What it is ranked by, and its trial."""
+        """The ranking key and the trial."""
         return (self.violation, *(self.losses or (self.loss,))), self.trial
 
 
@@ -95,9 +96,9 @@ def _rank(result: BestResult) -> tuple[float, TrialId]:
 class RungTally:
     """The counts of one rung.
 
-    ``arrived`` trials have a result here; those that are not ``promoted`` are paused (at the top
-    rung: done). ``failed`` and ``withdrawn`` ones ended on the way here. ``epochs`` are units of
-    resource trained on the way here, without those of failures, which are unknown.
+    ``arrived`` trials have a result here; those not ``promoted`` are paused (at the top rung: done). ``failed`` and
+    ``withdrawn`` trials ended on the way here. ``epochs`` are units of resource trained on the way here; those of
+    failures are unknown and do not count.
     """
 
     __slots__ = (
@@ -120,16 +121,16 @@ class RungTally:
 
     @property
     def best(self) -> BestResult | None:
-        """The best result here of a trial that was not withdrawn; of equal ones that of the earlier trial.
+        """The best result here, without withdrawn trials; of equal results the one of the earlier trial.
 
-        Of several objectives, the one of the front that the study's weights prefer.
+        With several objectives, the result of the front that the study's weights prefer.
         """
         front = self.front
         return front[0] if front else None
 
     @property
     def front(self) -> list[BestResult]:
-        """The results here that no other dominates, the preferred first; with one objective the best."""
+        """The results here that no other dominates, the preferred first; with one objective only the best."""
         if not self._goal.others:
             return self._best[:1]
         if self._front is None:
@@ -140,15 +141,17 @@ class RungTally:
 
     @property
     def finite(self) -> int:
-        """How many finite results there are, of those that are remembered."""
+        """How many finite results are kept."""
         return len(self._best)
 
     def result_of(self, trial: TrialId) -> BestResult | None:
-        """Return the result of a trial, if it is among the best here. O(n)."""
+        """Return the result of a trial; None if it is not among the results kept here. O(n)."""
         return next((best for best in self._best if best.trial == trial), None)
 
     def add(self, event: JobFinished) -> None:
-        """Take in a result. O(log n). The best of them are kept, as any may be withdrawn; one not finite is none."""
+        """Take in a result. O(log n). Several of the best are kept, since trials may be withdrawn; infinite losses are
+        not.
+        """
         best, goal = self._best, self._goal
         if goal.others:
             self._add_to_the_front(event)
@@ -163,7 +166,7 @@ class RungTally:
         del best[BEST_KEPT:]
 
     def _add_to_the_front(self, event: JobFinished) -> None:
-        """Take in a result of several objectives: amortised O(log n) with two."""
+        """Take in a result with several objectives; amortised O(log n) with two."""
         best, metrics = self._best, event.metrics
         losses, violation = self._goal.judged(metrics)
         if losses[0] == math.inf:
@@ -176,16 +179,16 @@ class RungTally:
             self._best = [by_trial[trial] for _, trial in order]
 
     def withdraw(self, trial: TrialId) -> None:
-        """A trial has no result any more."""
+        """Remove the result of a withdrawn trial."""
         self._front = None
         self._best = [best for best in self._best if best.trial != trial]
 
     @property
     def paused(self) -> int:
-        """Trials with a result here that did not go on, so far."""
+        """Trials with a result here that were not promoted so far."""
         return self.arrived - self.promoted
 
     @property
     def trained(self) -> int:
-        """Trials whose job to this rung is over: those that arrived and those that failed."""
+        """Trials whose job to this rung has ended: with a result or with a failure."""
         return self.arrived + self.failed

@@ -1,9 +1,10 @@
-"""Learning curves: an observer that keeps the best ones and a sample of the others.
+"""Learning curves: an observer that keeps the best curves and a sample of the others.
 
-Rule 1: at most four thirds of ``most`` curves are kept at any time, however many trials there are;
-the sample is those whose numbers a hash puts first, so that it is the same whenever a journal is read.
-Rule 2: of a trial that came among the best at a higher rung only, the earlier part is its results at rungs.
-Rule 3: what was trained twice, as after a kill, is there once: as it came out the last time.
+Rule 1: at most four thirds of ``most`` curves are kept, for any number of trials. The sample has the trials with the
+smallest hashes, so reading a journal again gives the same sample.
+Rule 2: if a trial came among the best only at a higher rung, the earlier part of its curve has only its results at
+rungs.
+Rule 3: if an epoch was trained twice, for example after a kill, the last value is kept.
 """
 
 import math
@@ -23,7 +24,7 @@ MOST = 120
 
 
 class Curve(msgspec.Struct, frozen=True):
-    """A trial's metric over its resource; NaN where it was not finite.
+    """A trial's metric over its resource; NaN where not finite.
 
     ``rung`` is the highest with a finite result (-1: none yet), ``loss`` the result there.
     """
@@ -40,7 +41,7 @@ class Curves(Observer):
 
     Args:
         goal: The metric, and which way is better.
-        most: How many curves to show: a third of them the best at the highest rungs, the others sampled.
+        most: How many curves to show: a third are the best at the highest rungs, the others are sampled.
     """
 
     sees_confirmations = False
@@ -49,7 +50,7 @@ class Curves(Observer):
         self.goal = goal
         self.results = Results(goal)
         self.total = 0
-        """Trials that have reported anything."""
+        """Trials that have reported at least once."""
         self._most = most
         self._has_reported = bytearray()
         self._best = Pool(most // 3)
@@ -57,7 +58,7 @@ class Curves(Observer):
         self._partials: dict[TrialId, _Partial] = {}
 
     def event(self, event: Event) -> None:
-        """Take in one event. O(its reports)."""
+        """Take in one event. O(number of its reports)."""
         self.results.event(event)
         match event:
             case JobFinished(trial=trial, rung=rung):
@@ -78,7 +79,7 @@ class Curves(Observer):
         self.results.followed(what)
 
     def is_among_best(self, trial: TrialId) -> bool:
-        """Whether a trial is among the best, of which the curves are kept."""
+        """Whether a trial is among the best, whose curves are kept."""
         return trial in self._best
 
     def shown(self) -> list[Curve]:
@@ -91,7 +92,7 @@ class Curves(Observer):
         return sorted(curves, key=lambda curve: (curve.rung, -curve.loss, -curve.trial))
 
     def _find(self, event: JobFinished | JobPaused) -> "_Partial | None":
-        """Return what is kept of a trial, with the event's reports added; None if nothing is to be kept."""
+        """Return the kept part of a trial's curve, with the event's reports added; None if the curve is not kept."""
         trial = event.trial
         if trial >= len(self._has_reported):
             self._has_reported.extend(bytes(trial + 1 - len(self._has_reported)))
@@ -110,7 +111,7 @@ class Curves(Observer):
             self._partials.pop(trial, None)
 
     def _early_results(self, trials: Iterable[TrialId]) -> dict[TrialId, dict[int, float]]:
-        """Return the results at rungs of some trials, by trial and resource. O(results)."""
+        """Return the results of some trials at rungs, by trial and resource. O(results)."""
         import numpy as np
 
         results: dict[TrialId, dict[int, float]] = {trial: {} for trial in trials}
@@ -123,7 +124,7 @@ class Curves(Observer):
 
 
 class _Partial:
-    """What is known of a curve. Reports up to the resource ``since`` were not kept."""
+    """The kept part of a curve. Reports up to the resource ``since`` were not kept."""
 
     __slots__ = ("loss", "points", "rung", "since")
 
@@ -134,7 +135,7 @@ class _Partial:
         self.loss = math.inf
 
     def add(self, reports: Reports, start: int, end: int, goal: Goal) -> None:
-        """Take in what was reported after the resource ``start`` up to ``end``: it replaces what was there."""
+        """Take in the reports after the resource ``start`` up to ``end``; they replace earlier ones in that range."""
         self.since = min(self.since, start)
         if self.points and max(self.points) > start:
             self.points = {at: value for at, value in self.points.items() if not start < at <= end}
@@ -143,7 +144,7 @@ class _Partial:
                 self.points[resource] = _value(metrics[goal.metric])
 
     def curve(self, trial: TrialId, early: dict[int, float]) -> Curve:
-        """Return the curve, with results at rungs where there are no reports."""
+        """Return the curve, with results at rungs where reports were not kept."""
         points = {at: value for at, value in early.items() if at <= self.since} | self.points
         resources = sorted(points)
         return Curve(trial, self.rung, self.loss, resources, [points[at] for at in resources])

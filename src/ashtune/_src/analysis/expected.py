@@ -1,15 +1,15 @@
-"""How many trials are trained to each rung in the end, as told before a study begins and while it runs; the time left.
+"""Forecasts: how many trials are trained to each rung by the end, before and during a study, and the time left.
 
-A trial is promoted as soon as it is within the quota, and stays promoted. So in the end more trials than the quota are
-promoted, and the more so, the better late trials are than early ones. Of ``n`` trials at a rung it is about
-``quota / exponent + c (sqrt(n) - 1)``. The first part is the law of random draws: trial ``i`` is within the quota when
-it comes with the chance ``quota(i) / i``. ``c`` is 0.6 for random draws; where a search learns it is 2.3 times the
-share that the quota leaves out. In a running study the promotions so far count too. The constants are from recorded
-studies of 30 to 300 trials; ``benchmarks/expected.py`` says how often the range holds on others.
+A trial is promoted as soon as it is within the quota, and stays promoted. So by the end more trials than the quota are
+promoted; the excess is larger if late trials are better than early ones. Of ``n`` trials at a rung about ``quota /
+exponent + c (sqrt(n) - 1)`` are promoted. The first part holds for random draws: trial ``i`` is within the quota on
+arrival with probability ``quota(i) / i``. ``c`` is 0.6 for random draws; for a search that learns it is 2.3 times the
+share of trials outside the quota. In a running study the promotions so far count too. The constants come from recorded
+studies of 30 to 300 trials; ``benchmarks/expected.py`` measures how often the range holds for other studies.
 
-A job still to come takes as long as those of its rung took on average; at a rung nobody has reached yet, as its epochs
-say. The workers share the work, and at the end wait for the last trial to climb the rungs that are left: the bound of
-Graham, *Bounds on Multiprocessing Timing Anomalies*, SIAM J. Appl. Math. 17(2), 1969.
+A future job takes the mean time of jobs to its rung; at a rung without jobs yet, the time is computed from its epochs.
+The workers share the work, and at the end wait for the last trial to pass the remaining rungs: the bound of Graham,
+*Bounds on Multiprocessing Timing Anomalies*, SIAM J. Appl. Math. 17(2), 1969.
 """
 
 import math
@@ -26,20 +26,20 @@ from ashtune._src.schedulers.ranking import QuotaRule
 from ashtune._src.schedulers.registry import SchedulerView
 
 MORE_WHERE_LEARNT, MORE_OF_RANDOM = 2.3, 0.6
-"""``c``, the first of the share that is beyond the quota."""
+"""``c``; the first is multiplied by the share of trials outside the quota."""
 SPREAD_WHERE_LEARNT, SPREAD_OF_RANDOM, POWER = 1.25, 0.45, 0.65
-"""How far the range goes to each side, over this power of the trials that are still to come."""
+"""Half of the range's width is one of these factors times (number of trials still to come) ** POWER."""
 CORRELATION = 0.5
-"""Where more go on from a rung, more do from the next one too."""
+"""The correlation between the forecast errors of neighbouring rungs."""
 RECORDED = 100
-"""How many trials at a rung say as much as the recorded studies do."""
+"""At a rung with this many trials, the study itself and the recorded studies have equal weight."""
 JOBS_TO_JUDGE_BY = 3
 AS_PLANNED = (Rule.WHEN_PROMOTED, Rule.ALWAYS)
-"""Rules by which no trial goes on that is beyond the quota in the end."""
+"""Rules that promote only trials within the final quota."""
 
 
 class Expected(msgspec.Struct, frozen=True):
-    """How many trials are trained to a rung in the end: in nine of ten studies from ``low`` to ``high``."""
+    """How many trials are trained to a rung by the end: from ``low`` to ``high`` in nine of ten studies."""
 
     low: int
     middle: int
@@ -47,21 +47,21 @@ class Expected(msgspec.Struct, frozen=True):
 
     @property
     def text(self) -> str:
-        """The same in words: ``20 to 30``, or one number."""
+        """The range in words: ``20 to 30``, or one number."""
         return f"{self.low:,}" if self.low == self.high else f"{self.low:,} to {self.high:,}"
 
 
 def expected(
     scheduler: SchedulerView, ladder: Ladder, trials: int, *, learns: bool, rungs: Sequence[RungTally] = ()
 ) -> list[Expected] | None:
-    """Return how many trials will have been trained to each rung in the end; None where nobody knows. O(rungs).
+    """Return how many trials are trained to each rung by the end; None if unknown. O(rungs).
 
     Args:
-        scheduler: Decides which go on.
+        scheduler: The scheduler, which decides on promotions.
         ladder: The rungs.
-        trials: How many are started.
+        trials: How many trials are started.
         learns: Whether the search learns from results, so that late trials are better than early ones.
-        rungs: What is counted so far; by default nothing, as before the study begins.
+        rungs: The counts so far; by default none, as before a study begins.
     """
     counts, entering = scheduler.expected(trials), scheduler.entering(trials)
     if counts is None or entering is None:
@@ -89,13 +89,13 @@ def expected(
 
 
 class _PromotionForecast:
-    """How many trials are promoted from a rung in the end.
+    """Forecasts how many trials are promoted from a rung by the end.
 
     Args:
-        trained: How many were trained to it so far.
-        promoted: How many of these went on.
-        quota: Its quota.
-        learns: Whether the search does.
+        trained: How many trials were trained to the rung so far.
+        promoted: How many of them were promoted.
+        quota: The quota of the rung.
+        learns: Whether the search learns from results.
     """
 
     def __init__(self, trained: int, promoted: int, quota: QuotaRule, *, learns: bool) -> None:
@@ -103,7 +103,7 @@ class _PromotionForecast:
         self._trained, self._promoted, self._learns = trained, promoted, learns
 
     def of(self, total: float) -> float:
-        """Return how many are promoted if ``total`` trials are trained there in the end."""
+        """Return how many trials are promoted if ``total`` trials are trained to the rung by the end."""
         left, quota = total - self._trained, self._quota.of(round(total))
         if left <= 0 or not quota:
             return self._promoted
@@ -115,16 +115,16 @@ class _PromotionForecast:
 
 
 class Estimate(msgspec.Struct, frozen=True):
-    """``share`` of the work done and ``seconds_left``, both None where nobody can know."""
+    """The finished ``share`` of the work, and ``seconds_left``; both are None if unknown."""
 
     share: float | None
     seconds_left: float | None
     done: str
-    """The same in words: ``143 of 256 trials``."""
+    """The finished work in words: ``143 of 256 trials``."""
 
     @property
     def left(self) -> str:
-        """The time left in words, empty where nobody can know."""
+        """The time left in words; empty if unknown."""
         if self.seconds_left is None:
             return ""
         return "under 1 s left" if self.seconds_left < 1 else f"{seconds_text(self.seconds_left)} left"
@@ -133,7 +133,7 @@ class Estimate(msgspec.Struct, frozen=True):
 def estimate(
     tally: Tally, scheduler: SchedulerView, *, learns: bool, unit: str, deadline: float | None = None
 ) -> Estimate:
-    """Return how far a study is towards the first of its limits; ``learns`` says whether its search does. O(rungs)."""
+    """Return the progress of a study to the first of its limits; ``learns``: whether its search learns. O(rungs)."""
     trials = tally.most_trials
     resource = tally.session.total_resource if tally.session else None
     known: list[tuple[float, float | None]] = []
@@ -155,17 +155,17 @@ def estimate(
     waits = [seconds for _, seconds in known if seconds is not None]
     share = max(share for share, _ in known)
     if tally.running:
-        share = min(share, 0.99)  # more may go on than is expected, and those count too
+        share = min(share, 0.99)  # more trials than expected may be promoted
     return Estimate(share, min(waits, default=None), done)
 
 
 def increments(trained: Sequence[int], entering: Sequence[int], resources: Sequence[int]) -> list[int]:
-    """Return the epochs to train on the way to each rung: of a trial that comes from the rung below, from there on.
+    """Return the epochs to train for each rung; a promoted trial trains only from the rung below.
 
     Args:
         trained: How many trials are trained to each rung.
-        entering: How many of them enter there, and train from the beginning.
-        resources: The ladder's.
+        entering: How many of them start there, and train from epoch 0.
+        resources: The resource of each rung.
     """
     epochs, before = [], 0
     for trials, new, resource in zip(trained, entering, resources, strict=True):
@@ -198,7 +198,7 @@ def _seconds_left(tally: Tally, trained: Sequence[int], epochs: Sequence[int]) -
         seconds = rung.seconds / rung.trained if rung.trained else per_epoch * to_train / max(1, wanted)
         jobs += missing
         total += missing * seconds
-        chain += seconds  # the last trial has to climb from here, one rung after another
+        chain += seconds  # the last trial passes the remaining rungs one after another
     if not jobs:
         return 0.0
     under_way = tally.seconds_under_way

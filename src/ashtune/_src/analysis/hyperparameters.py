@@ -1,12 +1,13 @@
-"""The hyperparameters of a study: what its journal's record says, their values in columns, what failed trials share.
+"""The hyperparameters of a study: their record in the journal, their values in columns, and values shared by failed
+trials.
 
-What the record says is not believed: a value of another type than it should have is left out. So it is with the values
-of trials: one of another type than its hyperparameter has is none.
+The record is not trusted: entries and values of the wrong type are left out. In the same way a trial's value counts as
+missing if its type differs from that of its hyperparameter.
 
-Values shared by all trials that failed for one reason, and by no successful one, are named if at least ``FEWEST``
-trials failed for the reason, and ``FEWEST_OTHERS`` have a result. With 3 and 10 trials, chance names the end of a range
-in 1 study of 140; with fewer, more often. Two hyperparameters together are named only where chance would name two in
-less than 1 study of ``UNLIKELY``.
+Values that all trials with the same failure reason share, and that no successful trial has, are named if at least
+``FEWEST`` trials failed for the reason and ``FEWEST_OTHERS`` have a result. With 3 and 10 trials, a range is named by
+chance in 1 of 140 studies; with fewer trials, more often. A pair of hyperparameters is named only if chance would name
+a pair in less than 1 of ``UNLIKELY`` studies.
 """
 
 import math
@@ -32,7 +33,7 @@ KINDS: Mapping[str, Kind] = {
     "uniform_int": "integer", "normal_int": "integer", "beta_int": "integer",
     "categorical": "choice", "ordinal": "ordinal", "constant": "constant",
 }  # fmt: skip
-"""What the record calls each kind."""
+"""The type of a hyperparameter in the record -> its kind."""
 _LISTS = {"choice": "choices", "ordinal": "sequence"}
 FEWEST = 3
 FEWEST_OTHERS = 10
@@ -40,11 +41,13 @@ UNLIKELY = 1_000
 MOST_NAMED = 3
 MOST_CHOICES = 1_000
 MOST_SHOWN = 500
-"""Hyperparameters; a study with more shows its first ones."""
+"""Hyperparameters; of more than this, only the first are shown."""
 
 
 class Hyperparameter(msgspec.Struct, frozen=True):
-    """A hyperparameter: a range of numbers, or ``choices``. "unknown" is one of which the record says nothing."""
+    """A hyperparameter: a range of numbers, or ``choices``. Its type is "unknown" if the record does not describe
+    it.
+    """
 
     name: str
     type: Kind
@@ -60,7 +63,7 @@ class Hyperparameter(msgspec.Struct, frozen=True):
 
 
 def hyperparameters(space: Mapping[str, Any]) -> list[Hyperparameter]:
-    """Return the hyperparameters in the record of a space, in the order in which the user wrote them."""
+    """Return the hyperparameters in the record of a space, in the user's order."""
     inner = space.get("space")
     entries = inner.get("hyperparameters") if isinstance(inner, dict) else None
     known: dict[str, Mapping[str, Any]] = {}
@@ -90,16 +93,16 @@ def _number(value: object) -> float | None:
 
 
 MOST_TEXTS = 10_000
-"""Different texts of a column; a study that has more cannot be searched for the others."""
+"""Different texts of a column; further texts are not kept and cannot be searched for."""
 MOST_COLUMNS = 500
 _NOWHERE = -1
 
 
 class Texts:
-    """A column of texts, or of other values that are told apart: a number for each trial, which stands for one.
+    """A column of texts or other discrete values: each trial has a code, the place of its value in ``texts``.
 
     Args:
-        known: The values that are known before, in this order.
+        known: The values known in advance; they get the first codes.
     """
 
     def __init__(self, known: Sequence[Any] = ()) -> None:
@@ -110,7 +113,7 @@ class Texts:
             self.place(value)
 
     def place(self, value: Any) -> int:
-        """Return the number that stands for a value; -1 if there are too many."""
+        """Return the code of a value; -1 if there are too many values."""
         key = value if type(value) is str else msgspec.json.encode(value)
         if (place := self._places.get(key)) is None:
             if len(self.texts) >= MOST_TEXTS:
@@ -121,15 +124,15 @@ class Texts:
 
 
 class Columns:
-    """The configurations of trials, a column for each hyperparameter.
+    """The configurations of trials, one column for each hyperparameter.
 
     Args:
-        hyperparameters: What is known of them; the type of any other is that of its first value.
+        hyperparameters: The known hyperparameters; the type of any other is that of its first value.
 
     Attributes:
-        numbers: Those that are numbers: a value for each trial, NaN for none.
-        texts: Those that are choices: -1 for none.
-        names: All of them, those that are known first.
+        numbers: The columns of numeric hyperparameters: one value for each trial, NaN if missing.
+        texts: The columns of the others, with code -1 if missing.
+        names: The names of all columns, known hyperparameters first.
     """
 
     def __init__(self, hyperparameters: Sequence[Hyperparameter]) -> None:
@@ -141,7 +144,7 @@ class Columns:
         self._count = 0
 
     def reach(self, count: int) -> None:
-        """Have room for ``count`` trials."""
+        """Make room for ``count`` trials."""
         missing = count - self._count
         if missing > 0:
             self._count = count
@@ -151,7 +154,7 @@ class Columns:
                 texts.codes.extend([_NOWHERE] * missing)
 
     def add(self, trial: int, configuration: Mapping[str, Any]) -> None:
-        """Take in the configuration of a trial for which there is room."""
+        """Store the configuration of a trial; :meth:`reach` must have made room for it."""
         numbers, texts = self.numbers, self.texts
         for name, value in configuration.items():
             if name not in numbers and name not in texts:
@@ -163,7 +166,7 @@ class Columns:
                 choices.codes[trial] = choices.place(value)
 
     def _add_column(self, name: str, value: Any) -> None:
-        """Add a column for a hyperparameter of which the space says nothing."""
+        """Add a column for a hyperparameter that the space does not describe."""
         if len(self.numbers) + len(self.texts) >= MOST_COLUMNS:
             return
         if type(value) is float or type(value) is int:
@@ -178,7 +181,7 @@ class Columns:
 def in_common(ended: "Mask", others: "Mask", columns: Columns) -> str:
     """Return the shared values in words, as ``10 of 10 with width = 256 and layers = 3, 0 of 140 others``, or "".
 
-    O(trials) for each hyperparameter, and for each pair of them where no single one tells the trials apart.
+    O(trials) for each hyperparameter; also for each pair of hyperparameters if no single one separates the trials.
 
     Args:
         ended: Which trials failed for the reason.
@@ -200,7 +203,7 @@ def in_common(ended: "Mask", others: "Mask", columns: Columns) -> str:
 
 
 def _choices(ended: "Mask", others: "Mask", columns: Columns) -> "Iterable[tuple[str, Mask]]":
-    """Yield each choice that all failed trials share, and which of the others have it too."""
+    """Yield each choice that all failed trials share, and a mask of the other trials that have it too."""
     import numpy as np
 
     for name, column in columns.texts.items():
@@ -211,13 +214,13 @@ def _choices(ended: "Mask", others: "Mask", columns: Columns) -> "Iterable[tuple
 
 
 def _ranges(ended: "Mask", others: "Mask", columns: Columns) -> "Iterable[tuple[str, Mask]]":
-    """Yield each value, or end of a range, that all failed trials share, and which of the others have it too."""
+    """Yield each value or range that all failed trials share, and a mask of the other trials within it."""
     import numpy as np
 
     for name, numbers in columns.numbers.items():
         own, rest = np.array(numbers)[ended], np.array(numbers)[others]
         low, high = own.min(), own.max()
-        if not low <= high or not (rest == rest).any():  # noqa: PLR0124 - NaN: one has none, or all others
+        if not low <= high or not (rest == rest).any():  # noqa: PLR0124 - NaN: an ended trial has no value, or no other trial has one
             continue
         if low == high:
             yield f"{name} = {low:.6g}", rest == low
@@ -227,6 +230,6 @@ def _ranges(ended: "Mask", others: "Mask", columns: Columns) -> "Iterable[tuple[
 
 
 def _is_unlikely(ended: int, others: int, conditions: int) -> bool:
-    """Whether chance would hardly find two of these conditions that tell the trials apart."""
+    """Whether two of these conditions together would hardly separate the trials by chance."""
     ways = math.lgamma(ended + others + 1) - math.lgamma(ended + 1) - math.lgamma(others + 1)
     return ways > math.log(UNLIKELY) + 2 * math.log(max(1, conditions))
