@@ -59,7 +59,7 @@ class BestSoFar(Observer):
         self._now = self._away = 0.0
         self._results = 0
         self._every = 1
-        # For each rung: results that may become steps if other trials are withdrawn, each with its place among all results.
+        # For each rung: (place among all results, a result that may become a step if other trials are withdrawn).
         self._candidates: list[list[tuple[int, Improvement]]] = []
         self._best: list[list[float]] = []  # for each rung: the best losses so far, ascending
 

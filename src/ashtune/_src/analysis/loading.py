@@ -1,4 +1,4 @@
-"""A study read from its journal, and what its views have to know of it. Nothing of it is executed or locked."""
+"""Reads a study from its journal for the views of it. Executes no user code and takes no lock."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
@@ -27,10 +27,10 @@ from ashtune._src.study.settings import first_ladder
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """How a study ended. ``stopped`` is why, if it was; ``notes`` what its scheduler says of itself, if anything.
+    """How a study ended. ``stopped`` is the reason if it was stopped; ``notes`` are messages of its scheduler.
 
-    ``is_known`` is False where the scheduler is not installed here: without it nobody knows whether the study is
-    complete, and ``is_complete`` is False.
+    ``is_known`` is False if the scheduler is not installed here. Then nobody knows whether the study is complete, and
+    ``is_complete`` is False.
     """
 
     is_complete: bool = True
@@ -48,7 +48,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
         return f"stopped: {self.stopped}" if self.stopped else "not complete"
 
     def notes_with(self, tally: Tally) -> list[str]:
-        """Return what the user should know, one line each."""
+        """Return messages for the user, one line each."""
         return [*tally.notes(), *([one_line(self.notes)] if self.notes else [])]
 
 
@@ -57,12 +57,12 @@ def _no_bytes() -> int:
 
 
 class StudyInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """A study's name, and what else a view may ask of it.
+    """A study's name and other facts that views need.
 
-    ``learns`` says whether its search does, ``workers`` how many there should be (0: unknown), ``unit`` what the
-    resource counts, in the singular, ``deadline`` when the study ends, in seconds since it began. ``is_simulated``:
-    nothing was trained. ``notes`` is what the scheduler says of itself now, one line or nothing; ``missing`` names
-    in one line the parts of the study that are not installed here; "" for none.
+    ``learns``: whether its search learns from results. ``workers``: how many there should be (0: unknown). ``unit``:
+    what the resource counts, in the singular. ``deadline``: when the study ends, in seconds since it began.
+    ``is_simulated``: nothing was trained. ``notes`` returns the scheduler's present messages, ``missing`` the parts of
+    the study that are not installed here; both return one line, or "".
     """
 
     name: str
@@ -79,11 +79,11 @@ class StudyInfo(msgspec.Struct, frozen=True, kw_only=True):
     missing: Callable[[], str] = str
 
     def expected(self, tally: Tally) -> list[Expected] | None:
-        """Return how many trials are trained to each rung, as it was expected before any result; None: nobody knows."""
+        """Return how many trials were expected at each rung before the first result; None if unknown."""
         return self._expected(tally, ())
 
     def in_the_end(self, tally: Tally) -> list[Expected] | None:
-        """Return the same, as it is expected now."""
+        """Return how many trials are expected at each rung now; None if unknown."""
         return self._expected(tally, tally.rungs)
 
     def _expected(self, tally: Tally, rungs: Sequence[RungTally]) -> list[Expected] | None:
@@ -92,13 +92,12 @@ class StudyInfo(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StudyReader:
-    """A study as its journal tells it, whether it is done, stopped or running.
+    """A study read from its journal: finished, stopped or running.
 
-    The journal is read when something of it is first asked for; of a study that runs, the answers stay as they were at
-    that moment.
+    The journal is read when a member first needs it. If the study is running, the answers do not change after that.
 
     Args:
-        directory: The study's.
+        directory: The directory of the study.
 
     Raises:
         JournalError: From any member, if there is no journal, or a line of it cannot be read.
@@ -111,24 +110,25 @@ class StudyReader:
 
     @cached_property
     def ladder(self) -> Ladder:
-        """The rungs, those included that were added above later."""
+        """The rungs, including those added at the top later."""
         return ladder_in_force(self.journal)
 
     @cached_property
     def scheduler(self) -> SchedulerView:
-        """What can be asked of the scheduler, on the ladder in force."""
+        """The scheduler's view of the present ladder."""
         return scheduler_view(self.settings, self.ladder)
 
     @property
     def missing(self) -> list[str]:
-        """What has to be installed before the study can go on, one line each."""
+        """What must be installed before the study can continue, one line each."""
         return [line for line in (self.scheduler.missing, SEARCHES.missing_of(self.settings.search)) if line]
 
     def info(self, also_missing: "Callable[[StudyReader], Sequence[str]]" = lambda _: ()) -> StudyInfo:
-        """Return what its views have to know of it.
+        """Return the facts that views need.
 
         Args:
-            also_missing: What is not installed here besides its scheduler and its search, one line each.
+            also_missing: Returns further parts that are not installed here, besides scheduler and search, one line
+                each.
         """
         return StudyInfo(
             name=self.settings.name,
@@ -147,12 +147,12 @@ class StudyReader:
 
     @property
     def tally(self) -> Tally:
-        """Its counts."""
+        """The study's counts."""
         return self._loaded[0]
 
     @property
     def trials(self) -> Trials:
-        """Its trials, one record each."""
+        """The study's trials, one record each."""
         return self._loaded[1]
 
     @property
@@ -167,13 +167,14 @@ class StudyReader:
 
     @property
     def timeline(self) -> Timeline:
-        """Who did what when."""
+        """The work and the waits of each worker over time."""
         return self._replayed[1]
 
     def tell(self, observers: Sequence[Observer]) -> Outcome:
-        """Tell observers all that happened, as the loop told it: every event, then what followed.
+        """Replay the journal to observers in the original order: each event, then its verdicts and orders.
 
-        Of a journal written under other rules there are no orders from the line on at which a replay differs.
+        If the journal was written under other rules, there are no orders after the first line at which the replay
+        differs.
 
         Returns:
             How the study ended.
@@ -190,7 +191,7 @@ class StudyReader:
 
     @cached_property
     def _loaded(self) -> tuple[Tally, Trials, Results]:
-        """What needs no orders, so that no scheduler is asked."""
+        """The parts that need no orders, so the scheduler is not run."""
         goal = self.settings.goal
         loaded = Tally(self.ladder, goal), trials_of(self.settings, self.ladder), Results(goal)
         Replay(rungs=len(self.ladder.rungs)).read(self.journal, loaded)

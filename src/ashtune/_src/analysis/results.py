@@ -1,7 +1,7 @@
-"""Every result at every rung: an observer that needs 24 bytes for each: what is compared with what in a study.
+"""Every result at every rung, in 24 bytes each: the basis for comparing trials.
 
-A trial that fails on its way to a rung counts there as worst, as it does for the scheduler; a withdrawn one
-has no result anywhere.
+A trial that fails on its way to a rung counts there as worst, as for the scheduler; a withdrawn trial has no result at
+any rung.
 """
 
 import math
@@ -16,11 +16,11 @@ from ashtune._src.core.orders import Followed, TrialFailed
 
 
 class RungResults:
-    """The results at one rung, in the order in which they came.
+    """The results at one rung, in order of arrival.
 
-    ``resources`` are what the trials were trained to, 0 for one that failed; ``losses`` are infinite
-    where there is no finite result, and of the first objective where there are several. A trial that was trained again
-    is there again. ``keys`` has what results with several losses, or under constraints, are ranked by.
+    ``resources`` are those that the trials were trained to, 0 for a failed trial. ``losses`` are infinite if not finite
+    numbers; with several objectives they are the first loss. A trial that was trained again appears again. ``keys`` has
+    the ranking keys if there are several losses or constraints.
     """
 
     __slots__ = ("keys", "losses", "resources", "trials", "withdrawn")
@@ -33,7 +33,7 @@ class RungResults:
         self.withdrawn: set[TrialId] = set()
 
     def by_trial(self) -> dict[TrialId, float]:
-        """Return each trial's loss; of one that was trained again, the last; of one that was withdrawn, none."""
+        """Return each trial's loss: the last one if it was trained again. Withdrawn trials are left out."""
         pairs = zip(self.trials, self.losses, strict=True)
         return {TrialId(trial): loss for trial, loss in pairs if trial not in self.withdrawn}
 
@@ -79,10 +79,9 @@ class Results(Observer):
     def standings(self) -> list[tuple[int, float, TrialId]]:
         """Return (rung, loss, trial) of each trial with a finite result, the best first. O(n log n).
 
-        A trial stands by its result at its highest rung; those at a higher rung come first, since they
-        were better before, and equal ones in the order in which they began. Those that violate constraints come last.
-        Of several objectives the fronts of a rung come one after another, in each the preferred first; ``loss`` is of
-        the first objective.
+        Each trial is ranked by its result at its highest rung. Higher rungs come first, since their trials were better
+        before; ties are ordered by trial number. Trials that violate constraints come last. With several objectives the
+        fronts of a rung follow one another, each with the preferred result first, and ``loss`` is the first loss.
         """
         last: dict[TrialId, tuple[int, float]] = {}
         for rung, results in enumerate(self.rungs):
@@ -95,7 +94,9 @@ class Results(Observer):
         )
 
     def _ranked(self, last: Mapping[TrialId, tuple[int, float]]) -> list[tuple[int, float, TrialId]]:
-        """Return standings of results with several losses or under constraints, from their rungs and losses."""
+        """Return the standings if there are several losses or constraints, given the last rung and loss of each
+        trial.
+        """
         feasible: list[tuple[int, float, TrialId]] = []
         others: list[tuple[int, float, TrialId]] = []
         for rung in reversed(range(len(self.rungs))):

@@ -1,4 +1,4 @@
-"""Which few of many trials a figure shows: the same ones every time, and no random state to keep."""
+"""Chooses which trials a figure shows if there are many: always the same ones, without a random state."""
 
 from bisect import bisect_left, insort
 from collections.abc import Iterator, Sequence
@@ -8,15 +8,15 @@ from ashtune._src.core.mixing import INCREMENT, scramble
 
 
 def scattered(trial: int) -> int:
-    """Return a number below 2**64 that depends on a trial's number as if by chance.
+    """Return a pseudo-random number below 2**64, the hash of a trial's number.
 
-    The trials with the smallest ones are an even sample of all, however many come later.
+    The trials with the smallest hashes are an even sample of all, however many trials follow.
     """
     return scramble((trial + 1) * INCREMENT)
 
 
 def sampled(trials: Sequence[TrialId], most: int) -> list[TrialId]:
-    """Return at most ``most`` of the trials, chosen as if by chance, in the order given."""
+    """Return at most ``most`` of the trials, chosen pseudo-randomly, in the given order."""
     if len(trials) <= most:
         return list(trials)
     inside = set(sorted(trials, key=scattered)[:most])
@@ -24,7 +24,7 @@ def sampled(trials: Sequence[TrialId], most: int) -> list[TrialId]:
 
 
 def best_and_sampled(ranked: Sequence[TrialId], most: int) -> list[TrialId]:
-    """Return at most ``most`` of trials that come best first: half of them the best, the others sampled."""
+    """Return at most ``most`` trials of a ranking: half are the best ones, the others are sampled."""
     if len(ranked) <= most:
         return list(ranked)
     best = most // 2
@@ -32,17 +32,17 @@ def best_and_sampled(ranked: Sequence[TrialId], most: int) -> list[TrialId]:
 
 
 def thinned(count: int, most: int) -> Sequence[int]:
-    """Return at most ``most`` (at least 2) of the places 0 to ``count - 1``, evenly, with the first and the last."""
+    """Return at most ``most`` (at least 2) evenly spaced integers from 0 to ``count - 1``, including both ends."""
     if count <= most:
         return range(count)
     return [place * (count - 1) // (most - 1) for place in range(most)]
 
 
 class Pool:
-    """Keeps the trials with the greatest keys, up to a fixed number.
+    """Keeps the trials with the greatest keys.
 
     Args:
-        most: How many.
+        most: How many trials to keep.
     """
 
     def __init__(self, most: int) -> None:
@@ -51,7 +51,7 @@ class Pool:
         self._ordered: list[tuple[tuple[float, ...], TrialId]] = []
 
     def offer(self, trial: TrialId, key: tuple[float, ...]) -> TrialId | None:
-        """Take in a trial, or its new key; return the one that does not stay, if any. O(most)."""
+        """Add a trial, or update its key; return the trial that is dropped, if any. O(most)."""
         if (before := self._keys.pop(trial, None)) is not None:
             del self._ordered[bisect_left(self._ordered, (before, trial))]
         elif len(self._ordered) == self._most and (not self._most or key < self._ordered[0][0]):
@@ -68,5 +68,5 @@ class Pool:
         return trial in self._keys
 
     def __iter__(self) -> Iterator[TrialId]:
-        """Yield the trials, the one with the greatest key first."""
+        """Yield the trials in descending order of their keys."""
         return (trial for _, trial in reversed(self._ordered))

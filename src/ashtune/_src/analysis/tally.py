@@ -1,8 +1,8 @@
-"""The tally: what a study amounts to so far: an observer.
+"""The tally: an observer that counts what happened in a study so far.
 
-Rule 1: O(1) an event and a byte a trial; a study may have a million trials and 15,000 events a second.
-Rule 2: what has happened comes from events and verdicts, so a journal read back gives the same numbers.
-Only what runs where needs the orders.
+Rule 1: O(1) per event and one byte per trial, since a study may have a million trials and 15,000 events a second.
+Rule 2: counts come from events and verdicts, so reading a journal gives the same numbers. Only the jobs under way need
+the orders.
 """
 
 from collections import Counter
@@ -45,7 +45,7 @@ from ashtune._src.training.versions import changes
 
 
 class Tally(Observer):
-    """Counts what happens: an observer, of a study that runs or of a journal.
+    """Counts what happens in a running study or in a journal.
 
     Args:
         ladder: The rungs.
@@ -58,40 +58,40 @@ class Tally(Observer):
         self.rungs = [RungTally(resource, goal) for resource in ladder.rungs]
         self._workers = PresentWorkers()
         self.now = 0.0
-        """Seconds since the study began, at the last event or tick."""
+        """Seconds from the study's beginning to the last event or tick."""
         self.sessions = 0
         self.session: SessionStarted | None = None
         self.session_began = 0.0
         self.started = 0
-        """Trials that were given a configuration, those withdrawn later included."""
+        """Trials that have started, including those withdrawn later."""
         self.sorts: Counter[Sort] = Counter()
-        """The same by where their configurations come from."""
+        """Started trials by the origin of their configuration."""
         self.tried = 0
-        """Trials that have had a result or failed, and were not withdrawn."""
+        """Trials with a result or a failure, without withdrawn trials."""
         self.withdrawn = 0
         self.broken_off = 0
         self.saving_seconds = 0.0
         self.compile_seconds = 0.0
         self.programs: Counter[int] = Counter()
-        """Programs compiled (fused studies), by their number of lanes."""
+        """Compiled programs (fused studies) by their number of lanes."""
         self.saves = 0
         self.ended_early = 0
-        """Trials that the training function ended on purpose."""
+        """Trials that the training function stopped on purpose."""
         self.changes: list[tuple[int, list[str]]] = []
-        """What changed of the training function from one session to another, after how many trials had started."""
+        """For each change of the training function between sessions: how many trials had started, and what changed."""
         self.retrained = 0
-        """Promoted trials that had to train again from the start, as nothing of them was saved."""
+        """Promoted trials that had to train again from the start, because their training was not saved."""
         self.failures = Reasons()
         self.withdrawals = Reasons()
         self.lost_workers = Reasons()
         self.saving_problems = Reasons()
         self.stopping = ""
         self.is_paused = False
-        """Whether the user paused it."""
+        """Whether the user paused the study."""
         self.workers_wanted: int | None = None
-        """How many workers there are to be, where the user has changed that in this session."""
+        """The number of workers that the user set in this session; None if unchanged."""
         self.confirmations = Confirmations(goal)
-        """Trials that confirm others: no other count includes them but those of workers, failures and seconds."""
+        """Trials that confirm others. Only the counts of workers, failures and seconds include them."""
         self._has_result = bytearray()  # by trial
         self._version: dict[str, str] = {}
 
@@ -145,13 +145,13 @@ class Tally(Observer):
                     self.rungs[what.rung].running += 1
 
     def progress(self, progress: Progress) -> None:
-        """A worker told how far it is."""
+        """Note the progress that a worker reported."""
         worker = self.workers.get(progress.worker)
         if worker is not None and worker.job is not None and worker.job.trial == progress.trial:
             worker.resource = progress.resource
 
     def tick(self, now: float) -> None:
-        """A moment has passed."""
+        """Advance the clock to ``now``."""
         self.now = max(self.now, now)
 
     @property
@@ -161,7 +161,7 @@ class Tally(Observer):
 
     @property
     def origins(self) -> str:
-        """The shares of trials that were proposed and drawn, in words; nothing where none was proposed."""
+        """The shares of trials by origin, in words; empty if none was proposed."""
         if not self.proposed:
             return ""
         counts = {
@@ -261,13 +261,13 @@ class Tally(Observer):
 
     @property
     def _to_confirm(self) -> tuple[Confirm | None, int, int]:
-        """What is to be confirmed, how many results the highest rung that has any has, and its number."""
+        """What to confirm, the number of results at the highest rung with a result, and the number of that rung."""
         highest = next((number for number in reversed(range(len(self.rungs))) if self.rungs[number].finite), 0)
         return self.session.confirm if self.session else None, self.rungs[highest].finite, highest
 
     @property
     def best_at_any_rung(self) -> BestResult | None:
-        """The best result of all, also of a trial that got worse later; on a tie the one at the higher rung."""
+        """The best result at any rung, even if its trial became worse later; ties go to the higher rung."""
         results = [result for rung in reversed(self.rungs) for result in rung.front]
         if not self.goal.others:
             return min(results, key=lambda best: best.loss, default=None)
@@ -277,18 +277,18 @@ class Tally(Observer):
 
     @property
     def is_program(self) -> bool:
-        """Whether a program trains, whose author is told of its folder and variables, not of Python."""
+        """Whether a program is trained; then notes speak of its folder and variables instead of Python."""
         return self.session is not None and PROGRAM in self.session.facts
 
     @property
     def how_to_save(self) -> str:
-        """What a training function that saves nothing has to do, in words."""
+        """How to save checkpoints in a training function that saves none, in words."""
         if self.is_program:
             return "keep what it goes on from in the folder {checkpoint}, $ASHTUNE_CHECKPOINT"
         return "begin with trial.restore(), and call trial.save(model) after the loop"
 
     def notes(self) -> Iterator[str]:
-        """Yield what the user should know, one line each."""
+        """Yield messages for the user, one line each."""
         if self.retrained and not self.saves:
             who = "the program" if self.is_program else "train"
             yield (
@@ -319,13 +319,13 @@ class Tally(Observer):
             self.confirmations.start(event.trial, first)
 
     def _had_result(self, trial: TrialId) -> bool:
-        """Whether a trial has had a result; there is room for it then."""
+        """Whether a trial has had a result. Makes room for its entry."""
         if trial >= len(self._has_result):
             self._has_result += bytes(max(256, trial + 1 - len(self._has_result)))
         return bool(self._has_result[trial])
 
     def _free(self, event: JobFinished | JobFailed | JobPaused | TrialWithdrawn) -> None:
-        """A job is over: its worker is free, if it has no other."""
+        """Remove an ended job from its worker."""
         if (worker := self.workers.get(event.worker)) is not None:
             worker.free = self.now
             if (rung := worker.jobs.pop(event.trial, None)) is not None:
@@ -360,7 +360,7 @@ class Tally(Observer):
             worker.releasing, worker.free = None, self.now
 
     def _ended(self, event: JobFailed | JobPaused | TrialWithdrawn) -> None:
-        """A job ended without a result."""
+        """Take in a job that ended without a result."""
         self._free(event)
         if event.trial in self.confirmations:
             self._end_confirmation(event)
@@ -368,7 +368,7 @@ class Tally(Observer):
         self.rungs[event.rung].seconds += event.seconds
         match event:
             case JobFailed():
-                pass  # the verdict says so
+                pass  # the verdict counts it
             case JobPaused():
                 self._paused(event)
             case TrialWithdrawn():
@@ -388,7 +388,7 @@ class Tally(Observer):
         self._saved(event, event.rung)
 
     def _saved(self, event: JobFinished | TrialReleased | JobPaused, rung: int = 0) -> None:
-        """Note what became of saving a trial."""
+        """Count a saved checkpoint, or a problem with saving."""
         if event.checkpoint is not None:
             self.saves += 1
         if event.problem:
@@ -417,7 +417,7 @@ class Tally(Observer):
             self.lost_workers.add(event.reason, event.trial, event.rung, event.last_words)
 
     def _depart(self, number: WorkerId, time: float, *, is_lost: bool = False) -> None:
-        """A worker is gone, and with it what it had in hand."""
+        """Remove a worker and its jobs."""
         if (worker := self._workers.leave(number, time, is_lost=is_lost)) is not None:
             for rung in worker.jobs.values():
                 self.rungs[rung].running -= 1

@@ -1,18 +1,18 @@
-"""The timeline: who trained what when, and what each worker waited for: an observer.
+"""The timeline: an observer that notes the work and the waits of each worker.
 
-A worker's stay is divided into training, saving, compiling programs (or waiting for another worker that does), waiting
-for the driver (an order was there, or came at once, and had yet to reach the worker), waiting for other trials (the
-study had nothing for this worker, and later had: here the barrier, whatever the scheduler) and the idle tail (it had
-nothing more).
+A worker's stay is divided into training, saving, compiling programs (or waiting for another worker to compile), waiting
+for the driver (the study had a job, but the order had not reached the worker), waiting for other trials (the study had
+no job for this worker, but had one later; called the barrier here for any scheduler), and the idle tail (the study had
+no more jobs for it).
 
-Rule 1: O(log n) an event, and about 50 bytes a job.
-Rule 2: a worker does one thing after another, whatever the clocks say. A job began ``seconds`` before its
-event came, but not before its order, nor before the worker's last work ended. Results of jobs that waited
-at a worker may come all at once; then the earlier ones ended before they were received.
-Rule 3: without orders nobody knows for whom a worker waited: all waiting counts as waiting for the driver. What a
-worker had in hand when its session ended is then unknown too, and counts as idle tail.
-Rule 4: what a function saves before it returns its result counts as training.
-Rule 5: what a worker waits while the user has paused the study counts as waiting for other trials.
+Rule 1: O(log n) per event, and about 50 bytes per job.
+Rule 2: a worker does one thing at a time, even if clocks disagree. A job began ``seconds`` before its event arrived,
+but not before its order, nor before the worker's last work ended. If results waited at a worker and arrive together,
+the earlier jobs ended before their results arrived.
+Rule 3: without orders the cause of a wait is unknown, so all waiting counts as waiting for the driver. Then the job of
+a worker at the end of a session is unknown too, and counts as idle tail.
+Rule 4: saving before a function returns its result counts as training.
+Rule 5: waiting while the user has paused the study counts as waiting for other trials.
 """
 
 from array import array
@@ -48,17 +48,17 @@ TRAINING, SAVING, COMPILING = range(3)
 ENDINGS = ("result", "failed", "paused", "withdrawn", "lost with its worker", "cut off", "saved", "compiled")
 RESULT, FAILED, PAUSED, WITHDRAWN, LOST, CUT_OFF, SAVED, COMPILED = range(8)
 IN_VAIN = (FAILED, WITHDRAWN, LOST)
-"""Endings of jobs in vain: their seconds are counted apart from training."""
+"""Endings of jobs without a use; their seconds are counted separately from training."""
 NO_TRIAL = TrialId(-1)
-"""The trial of a row in which a worker compiled a program."""
+"""The trial of a row for compiling a program."""
 
 
 class WorkRow(msgspec.Struct, frozen=True, gc=False):
-    """One stretch of work of a worker, and the waits before it.
+    """A stretch of work of one worker, and the waits before it.
 
-    ``lane`` is the worker's number in the order of joining. First it waited ``barrier`` seconds for the
-    study to have something for it, then ``driver`` seconds for the order to reach it, then it worked for
-    ``seconds``. ``epochs`` are those trained, 0 where that is unknown.
+    ``lane`` is the worker's number in the order of joining. The worker waited ``barrier`` seconds until the study had a
+    job for it, then ``driver`` seconds until the order arrived, then it worked for ``seconds``. ``epochs`` are the
+    trained ones, 0 if unknown.
     """
 
     lane: int
@@ -75,8 +75,8 @@ class WorkRow(msgspec.Struct, frozen=True, gc=False):
 class WorkerLane(msgspec.Struct, frozen=True, gc=False):
     """A worker's stay. ``tail`` is how long it had nothing to do before it left, or until now.
 
-    ``place``: a worker that comes after another is gone takes its place. ``paused`` are the seconds before
-    it joined in which the study did not run: between sessions.
+    A worker that replaces another gets the same ``place``. ``paused`` is the time between sessions before it joined, in
+    seconds.
     """
 
     worker: WorkerId
@@ -88,10 +88,10 @@ class WorkerLane(msgspec.Struct, frozen=True, gc=False):
 
 
 class Work(msgspec.Struct, frozen=True):
-    """All rows as numpy columns, sorted by lane and in it by time, and a column entry for each lane.
+    """All rows as numpy columns, sorted by lane and then by time, and columns for the lanes.
 
-    Times are in seconds since the study began. The columns from ``worker`` on have an entry for each lane,
-    the others for each row: see :class:`WorkRow` and :class:`WorkerLane`.
+    Times are in seconds since the study began. The columns from ``worker`` on have one entry for each lane, the others
+    one for each row: see :class:`WorkRow` and :class:`WorkerLane`.
     """
 
     lane: "npt.NDArray[np.int64]"
@@ -113,7 +113,7 @@ class Work(msgspec.Struct, frozen=True):
     tail: "npt.NDArray[np.float64]"
 
     def without_pauses(self) -> "Work":
-        """Return the same in seconds that the study ran: what lies between its sessions is left out."""
+        """Return the same work with the time between sessions removed."""
         paused = self.paused[self.lane]
         return msgspec.structs.replace(
             self,
@@ -125,16 +125,16 @@ class Work(msgspec.Struct, frozen=True):
 
 
 class RowSink(Protocol):
-    """Takes rows in the order in which they ended."""
+    """Takes in rows in the order in which they ended."""
 
     def add(self, row: WorkRow, worker: PresentWorker, end: float, earlier: float) -> int:
-        """Take in work that a worker has ended at ``end``; return the number of its row.
+        """Take in work of a worker that ended at ``end``; return the number of its row.
 
-        ``earlier`` of its seconds lie in what counted as the driver's wait of the row ``worker.chain`` until now.
+        ``earlier`` seconds of this work were counted before as the driver wait of the row ``worker.chain``.
         """
 
 
-_CODES = ("q", "q", "h", "b", "b", "q", "d", "d", "d")  # of the fields of a row, as arrays name them
+_CODES = ("q", "q", "h", "b", "b", "q", "d", "d", "d")  # the array type of each field of a row
 
 
 class AllRows:
@@ -153,7 +153,7 @@ class AllRows:
         return len(self._columns["lane"]) - 1
 
     def work(self, more: Sequence[WorkRow], lanes: Sequence[WorkerLane]) -> Work:
-        """Return all as columns; ``more`` have not ended, ``lanes`` are in the order of joining. O(n log n)."""
+        """Return all rows as columns. ``more``: unfinished work; ``lanes``: in the order of joining. O(n log n)."""
         import numpy as np
 
         columns: dict[str, Any] = {}
@@ -170,12 +170,12 @@ class AllRows:
 
 
 def _times(columns: dict[str, Any]) -> tuple[Any, Any]:
-    """Return when each row began and ended: its worker's joining and all that lies between."""
+    """Return when each row began and ended, by adding all times since its worker joined."""
     import numpy as np
 
     lane, waited = columns["lane"], columns["barrier"] + columns["driver"]
     passed = np.concatenate([[0.0], np.cumsum(waited + columns["seconds"])])
-    first = np.searchsorted(lane, lane)  # of each row, its lane's first one
+    first = np.searchsorted(lane, lane)  # for each row, the first row of its lane
     since = columns["joined"][lane]
     begin = since + (passed[:-1] + waited - passed[first])
     return begin, np.maximum(begin, since + (passed[1:] - passed[first]))
@@ -186,7 +186,7 @@ _ENDINGS: dict[type, int] = {JobFinished: RESULT, JobPaused: PAUSED, JobFailed: 
 
 
 def cut(worker: PresentWorker, time: float, ending: int) -> WorkRow | None:
-    """Return the work of a worker that is not over at ``time``, as if it ended then; None if there is none."""
+    """Return a worker's unfinished work as if it ended at ``time``; None if it has no work."""
     if worker.releasing is not None:
         return WorkRow(worker.lane, worker.releasing, worker.rung, SAVING, ending, 0, 0.0, 0.0, time - worker.free)
     if not worker.jobs:
@@ -196,23 +196,23 @@ def cut(worker: PresentWorker, time: float, ending: int) -> WorkRow | None:
 
 
 def _stay(worker: PresentWorker, left: float, last: WorkRow | None) -> WorkerLane:
-    """Return a worker's stay until ``left``, when it had ``last`` in hand."""
+    """Return a worker's stay until ``left``; ``last`` is its unfinished work at that time."""
     tail = left - worker.free if last is None else 0.0
     return WorkerLane(worker.worker, worker.place, worker.paused, worker.joined, left, tail)
 
 
 class Timeline(Observer):
-    """Takes in a study's events, and its orders where they are known: each after the event it answers.
+    """Takes in a study's events, and its orders if known: each order after the event that caused it.
 
     Args:
         ladder: The rungs.
-        rows: What takes the work of the workers; None to keep all of it.
+        rows: Takes in the rows of work; None to keep all of them here.
     """
 
     def __init__(self, ladder: Ladder, rows: RowSink | None = None) -> None:
         self.ladder = ladder
         self.now = 0.0
-        """Seconds since the study began, at the last event."""
+        """Seconds from the study's beginning to the last event."""
         self.sessions = 0
         self.knows_orders = False
         self._workers = PresentWorkers()
@@ -222,12 +222,12 @@ class Timeline(Observer):
 
     @property
     def workers(self) -> dict[WorkerId, PresentWorker]:
-        """Those that are there."""
+        """The workers that are present."""
         return self._workers.present
 
     @property
     def wall_seconds(self) -> float:
-        """Seconds that the study ran, all its sessions together."""
+        """Seconds that the study ran, over all sessions."""
         return self._workers.wall_seconds(self.now)
 
     @property
@@ -236,7 +236,7 @@ class Timeline(Observer):
         return self._workers.absence(self.now)
 
     def work(self) -> Work:
-        """Return all that workers did until now. O(n log n)."""
+        """Return all work until now. O(n log n)."""
         more = [row for worker in self.workers.values() if (row := cut(worker, self.now, CUT_OFF)) is not None]
         return self._kept.work(more, self.stays(self.now))
 
@@ -257,7 +257,7 @@ class Timeline(Observer):
             case TrialReleased():
                 self._released(event)
             case WorkerJoined(worker=worker):
-                if worker in self.workers:  # no driver has written that
+                if worker in self.workers:  # drivers do not write this
                     self._depart(worker, self.now, LOST)
                 self._workers.join(worker, self.now)
             case JobFailed() | TrialWithdrawn():
@@ -282,7 +282,7 @@ class Timeline(Observer):
         self._workers.followed(order, self.now)
 
     def _ended(self, event: JobEnded, *, epochs: int = 0) -> None:
-        """A worker's job is over."""
+        """Take in the end of a job."""
         worker = self.workers.get(event.worker)
         if worker is not None:
             is_known = worker.jobs.pop(event.trial, None) is not None
@@ -291,14 +291,14 @@ class Timeline(Observer):
             self._add(worker, event.trial, what, seconds=event.seconds, ordered=worker.ordered if is_known else None)
 
     def _released(self, event: TrialReleased) -> None:
-        """A worker has saved a trial, or not."""
+        """Take in the end of saving a trial, with or without success."""
         worker = self.workers.get(event.worker)
         if worker is not None:
             worker.releasing = None
             self._add(worker, event.trial, (SAVING, SAVED, 0), seconds=event.seconds, ordered=worker.free)
 
     def _compiled(self, event: ProgramCompiled) -> None:
-        """A worker compiled a program; what it trained with it is still to be heard of."""
+        """Take in a compilation; the training that follows it has its own event."""
         worker = self.workers.get(event.worker)
         if worker is not None:
             ordered = worker.ordered if worker.jobs else None
@@ -313,7 +313,7 @@ class Timeline(Observer):
         seconds: float,
         ordered: float | None,
     ) -> None:
-        """Append the work that ended now, and the waits before it; ``ordered`` is None where nobody knows it."""
+        """Append the work that ended now, and the waits before it; ``ordered`` is None if unknown."""
         now, free = self.now, worker.free
         may_have_waited_here = ordered is None or ordered < free
         earliest = min(free if ordered is None else max(free, ordered), now)
@@ -335,7 +335,7 @@ class Timeline(Observer):
         worker = self.workers.get(event.worker)
         if worker is None:
             return
-        if event.trial is None:  # it had begun none of its jobs
+        if event.trial is None:  # the worker had begun none of its jobs
             worker.jobs.clear()
         else:
             worker.order(event.trial, event.rung, worker.free)

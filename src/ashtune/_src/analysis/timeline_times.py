@@ -1,4 +1,4 @@
-"""What a timeline adds up to: the workers' time by state and by rung, and the decision latency."""
+"""Sums over a timeline: the workers' time by state and by rung, and the decision latency."""
 
 from typing import TYPE_CHECKING
 
@@ -14,12 +14,11 @@ if TYPE_CHECKING:
 
 
 class TimeShares(msgspec.Struct, frozen=True, kw_only=True):
-    """Seconds of all workers by what they did; together they are ``presence``.
+    """Seconds of all workers by state; their sum is ``presence``.
 
-    ``failed`` are the seconds of jobs that failed, were withdrawn or lost with their worker.
-    ``absence`` is not part of it: how long places stood empty, as at the start. ``wall`` is how long
-    the study ran, all its sessions together. ``places`` is how many workers there were at a time: one that
-    comes after a lost one, or in a later session, takes its place.
+    ``failed``: jobs that failed, were withdrawn, or were lost with their worker. ``absence``, which the sum leaves out:
+    places were empty, as at the start. ``wall``: the study ran, over all sessions. ``places`` is how many workers there
+    were at a time; a worker that replaces a lost one, or joins in a later session, uses the same place.
     """
 
     training: float
@@ -36,30 +35,30 @@ class TimeShares(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def presence(self) -> float:
-        """Seconds that workers were there, all of them together."""
+        """Seconds that workers were present, summed over all workers."""
         return self.trained + self.saving + self.compiling + self.driver + self.barrier + self.tail
 
     @property
     def trained(self) -> float:
-        """Seconds that workers trained, whatever came of it."""
+        """Seconds that workers trained, including failed training."""
         return self.training + self.failed
 
     @property
     def utilisation(self) -> float:
-        """The share of the workers' presence in which they trained, whatever came of it."""
+        """The share of the workers' presence spent in training, including failed training."""
         return self.share(self.trained)
 
     def share(self, seconds: float) -> float:
-        """Return a share of the presence; 0 if there is none."""
+        """Return the share of ``seconds`` in the presence; 0 if there is no presence."""
         return seconds / self.presence if self.presence > 0 else 0.0
 
 
 class RungTimes(msgspec.Struct, frozen=True):
     """Seconds of all workers for the jobs to one rung.
 
-    ``failed`` are the seconds of those in vain, beside ``training``. ``driver`` are the waits before these
-    jobs and before saving what they had trained. Over all rungs,
-    with compiling, the barrier, the tail and the absence, they are a single worker's wall time.
+    ``failed`` is training without a use, not included in ``training``. ``driver`` are the waits before these jobs and
+    before saving their trials. The sum over all rungs, with compiling, barrier, tail and absence, is a single worker's
+    wall time.
     """
 
     rung: int
@@ -76,7 +75,9 @@ class RungTimes(msgspec.Struct, frozen=True):
 
 
 class Latency(msgspec.Struct, frozen=True):
-    """Seconds from a report to the start of the worker's next job, saving aside, where it was given at once."""
+    """Seconds from a report to the start of the worker's next job, without saving, if the study gave the job at
+    once.
+    """
 
     decisions: int
     median: float
@@ -84,7 +85,7 @@ class Latency(msgspec.Struct, frozen=True):
 
 
 def time_shares(timeline: Timeline) -> TimeShares:
-    """Return where the workers' time went."""
+    """Return the workers' time by state."""
     work = timeline.work()
     training, failed = training_rows(work)
     return TimeShares(
@@ -103,7 +104,7 @@ def time_shares(timeline: Timeline) -> TimeShares:
 
 
 def rung_times(timeline: Timeline) -> list[RungTimes]:
-    """Return where the time went by rung, the lowest first."""
+    """Return the workers' time by rung, the lowest first."""
     import numpy as np
 
     work = timeline.work()
@@ -119,10 +120,10 @@ def rung_times(timeline: Timeline) -> list[RungTimes]:
 
 
 def decision_latency(timeline: Timeline) -> Latency | None:
-    """Return how long workers waited to hear what comes next; None if no one ever did.
+    """Return how long workers waited for their next job; None if no wait is known.
 
-    Trials that went on in place are included, and so are jobs that lay waiting at their worker. Jobs
-    that the study could not give at once are not: see the barrier. Without orders nobody knows which these are.
+    This includes trials that continued on the same worker, and jobs that were queued at their worker. It excludes jobs
+    that the study could not give at once: see the barrier. Without orders it is unknown which jobs these are.
     """
     import numpy as np
 
@@ -134,7 +135,7 @@ def decision_latency(timeline: Timeline) -> Latency | None:
 
 
 def _waits(work: Work) -> "Floats":
-    """Return the wait between each two jobs of a worker, before and after saving, where the second came at once."""
+    """Return the waits between two jobs of a worker, before and after saving, if the second job was given at once."""
     import numpy as np
 
     before = np.arange(len(work.lane)) - 1
@@ -148,7 +149,7 @@ def _waits(work: Work) -> "Floats":
 
 
 def training_rows(work: Work) -> "tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]":
-    """Return which rows are training that came to something, and which is training in vain."""
+    """Return the masks of rows with useful training, and of rows with training without a use."""
     import numpy as np
 
     trains, is_in_vain = work.kind == TRAINING, np.isin(work.ending, IN_VAIN)
@@ -156,11 +157,11 @@ def training_rows(work: Work) -> "tuple[npt.NDArray[np.bool_], npt.NDArray[np.bo
 
 
 def seconds_within(begin: "Floats", end: "Floats", edges: "Floats") -> "Floats":
-    """Return how many seconds of some stretches lie between each two neighbouring edges. O(n log n)."""
+    """Return the seconds of all stretches between each two neighbouring edges. O(n log n)."""
     import numpy as np
 
     def passed(since: "Floats") -> "Floats":
-        """Return at each edge the seconds that have passed since all the moments before it."""
+        """Return, for each edge, the sum of seconds since all earlier moments."""
         moments = np.sort(since)
         count = np.searchsorted(moments, edges)
         sums = np.concatenate([[0.0], np.cumsum(moments)])

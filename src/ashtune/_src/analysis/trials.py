@@ -1,7 +1,7 @@
-"""The table of a study's trials: an observer that keeps it in columns, about 300 bytes a trial; and tables of pandas.
+"""The table of a study's trials, kept in columns (about 300 bytes per trial), and pandas tables.
 
-A record of a trial is built when it is asked for, and so are the columns of hyperparameters, which only searches and
-comparisons of trials need.
+Records of trials and the columns of hyperparameters are built on request; only searches and comparisons need the
+latter.
 """
 
 import math
@@ -38,14 +38,14 @@ _NOTHING = b"\x80"  # an empty map in msgpack
 
 
 class TrialRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """A trial and its fate.
+    """A trial, its configuration and its state.
 
-    ``running`` means given out and not heard of since, ``ended early`` by ``trial.stop()``. ``rung`` is the highest
-    one with a result (None: no result yet), ``metrics`` are those there, and ``result_resource`` is where they were
-    reported. ``resource`` is how far it is trained: further, if it is between two rungs. Without a result both are the
-    same. ``seconds`` is its training in all, and ``reason`` why it failed or was withdrawn. ``origin`` says where the
-    configuration comes from: "random", "gp, 23 results", "mutation of 17", "enqueued". ``confirms`` is the trial whose
-    configuration it has, if it confirms one: it is no part of the search.
+    ``running`` means given to a worker, without a report yet; ``ended early`` means by ``trial.stop()``. ``rung`` is
+    the highest rung with a result (None: no result yet), ``metrics`` are those of that result, and ``result_resource``
+    is its resource. ``resource`` is how far the trial is trained: further, if it is between two rungs. Without a result
+    both are equal. ``seconds`` is its total training time, and ``reason`` why it failed or was withdrawn. ``origin``
+    says where the configuration comes from: "random", "gp, 23 results", "mutation of 17", "enqueued". ``confirms`` is
+    the trial that this trial confirms with the same configuration; a confirming trial is no part of the search.
     """
 
     number: TrialId
@@ -62,26 +62,26 @@ class TrialRecord(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def config(self) -> dict[str, Any]:
-        """Its configuration, by the name that it has in ``study.best``."""
+        """The same as ``configuration``; ``study.best`` uses this name."""
         return self.configuration
 
 
 class Trials(Observer, Sequence[TrialRecord]):
-    """All trials, by number: an observer, of a study that runs or of a journal.
+    """All trials of a running study or of a journal, by number.
 
     Args:
         ladder: The rungs.
-        design: The name of the search, which is the origin of trials that have their place in its design.
-        hyperparameters: What is known of them before any trial has started.
-        metrics: Those that are kept in columns too.
+        design: The name of the search: the origin of trials that belong to its design.
+        hyperparameters: Those known before any trial has started.
+        metrics: The metrics to keep in columns too.
 
     Attributes:
-        statuses: Places in :data:`STATUSES`.
-        origins: Where the configurations come from; nothing for those in the design.
+        statuses: Indices into :data:`STATUSES`.
+        origins: Where the configurations come from; "" for trials of the design.
         rungs: The highest rung with a result, -1 for none.
         resources: How far each trial is trained.
-        seconds: Its training in all.
-        values: Of each metric that is kept in a column, the values of the last results; NaN for none.
+        seconds: Each trial's total training time.
+        values: For each metric kept in a column, each trial's last value; NaN if missing.
         reasons: Why a trial failed or was withdrawn.
     """
 
@@ -102,7 +102,7 @@ class Trials(Observer, Sequence[TrialRecord]):
         self._confirms: dict[TrialId, TrialId] = {}
         self._ended_for: dict[str, list[TrialId]] = {}  # reason, without its numbers -> trials
         self._columns = Columns(hyperparameters)
-        self._in_columns = 0  # trials whose configurations are in the columns
+        self._in_columns = 0  # how many trials are in the columns
         self.statuses = bytearray()
         self.origins: list[str] = []
         self.rungs = array("h")
@@ -147,9 +147,9 @@ class Trials(Observer, Sequence[TrialRecord]):
                 pass
 
     def followed(self, what: Followed) -> None:
-        """Take in who failed, and who is trained. O(1)."""
+        """Take in a failure or an order to train. O(1)."""
         if type(what) is Train:
-            if what.trial < len(self):  # else its start is still to come
+            if what.trial < len(self):  # otherwise the event of its start follows
                 self.statuses[what.trial] = _RUNNING
         elif type(what) is TrialFailed:
             self._end(what.trial, _FAILED, what.reason, 0.0)
@@ -194,11 +194,11 @@ class Trials(Observer, Sequence[TrialRecord]):
 
     @property
     def running(self) -> int:
-        """How many trials are on their way. Without orders a promoted trial counts as paused until it reports."""
+        """How many trials are running. Without orders a promoted trial counts as paused until it reports."""
         return self.statuses.count(_RUNNING)
 
     def columns(self) -> Columns:
-        """Return the hyperparameters in columns. O(trials that have started since they were asked for last)."""
+        """Return the hyperparameters in columns. O(trials started since the last call)."""
         self._columns.reach(len(self))
         for trial in range(self._in_columns, len(self)):
             self._columns.add(trial, self.configuration(TrialId(trial)))
@@ -206,7 +206,7 @@ class Trials(Observer, Sequence[TrialRecord]):
         return self._columns
 
     def in_common(self, reason: str) -> str:
-        """Return in words what the trials that failed or were withdrawn for a reason have in common, "" for nothing.
+        """Return in words which values the trials that ended for a reason share; "" if they share none.
 
         O(trials) for each hyperparameter.
         """
@@ -221,11 +221,11 @@ class Trials(Observer, Sequence[TrialRecord]):
         return in_common(ended, others, self.columns())
 
     def dataframe(self) -> "pandas.DataFrame":
-        """Return one row a trial: number, status, rung, resource, hyperparameters, metrics, seconds, reason, origin.
+        """Return one row per trial: number, status, rung, resource, hyperparameters, metrics, seconds, reason, origin.
 
-        The resource is that of the metrics: of a trial between two rungs, its last rung. Without metrics it is how far
-        the trial is trained. A metric or hyperparameter that has the name of another column gets ``metric.`` or
-        ``config.`` in front.
+        The resource is that of the metrics; if a trial is between two rungs, that of its last rung. Without metrics it
+        is how far the trial is trained. If a metric or hyperparameter has the name of another column, it gets the
+        prefix ``metric.`` or ``config.``.
 
         Raises:
             SettingsError: If pandas is not installed.
@@ -281,14 +281,14 @@ class Trials(Observer, Sequence[TrialRecord]):
 
 
 def trials_of(settings: Settings, ladder: Ladder, metrics: Sequence[str] = ()) -> Trials:
-    """Return the table of a study, to be told it; see :class:`Trials`."""
+    """Return an empty table for the trials of a study; see :class:`Trials`."""
     return Trials(ladder, settings.search_name, hyperparameters=hyperparameters(settings.space), metrics=metrics)
 
 
 def curves_dataframe(events: Iterable[Event]) -> "pandas.DataFrame":
-    """Return the learning curves: one row a report, with its trial, resource and metrics.
+    """Return the learning curves: one row per report, with trial, resource and metrics.
 
-    What was trained twice, as after a kill, is there once: as it came out the last time.
+    If an epoch was trained twice, for example after a kill, the last report is kept.
 
     Raises:
         SettingsError: If pandas is not installed.

@@ -1,7 +1,5 @@
-"""The workers of a study: who is there, what each has in hand, how long it was there.
-
-The counts (``Tally``) and the timeline (``Timeline``) rest
-on it, and so do all views.
+"""The workers of a study: which are present, their jobs, and how long they stayed; used by ``Tally`` and
+``Timeline``.
 """
 
 from collections import deque
@@ -12,16 +10,15 @@ from ashtune._src.core.orders import Followed, Release, Train
 
 
 class PresentWorker:
-    """A worker that is there, and what it has in hand.
+    """A present worker and its jobs.
 
-    ``lane`` is its number in the order of joining. ``place``: a worker that comes after another is gone takes its
-    place. ``paused`` are the seconds before it joined in which the study did not run: between sessions. ``free`` is
-    when its last work ended; ``jobs`` are those that it has in hand (trial -> rung), the first of which was given to it
-    at the time ``ordered``. ``job`` is the last order to train, of which it has trained up to ``resource``;
-    ``releasing`` the trial that it saves.
+    ``lane`` is its number in the order of joining. A worker that replaces another gets the same ``place``. ``paused``
+    is the time between sessions before it joined, in seconds. ``free`` is when its last work ended. ``jobs`` are its
+    present jobs (trial -> rung); the first was given at the time ``ordered``. ``job`` is the last order to train; it is
+    trained up to ``resource``. ``releasing`` is the trial being saved.
 
-    Of the timeline: ``rung`` is that of its last work, and ``chain`` the row since which it worked without a wait.
-    Before that row it waited for the driver ``waited`` seconds, until ``waited_until``.
+    For the timeline: ``rung`` is that of its last work. ``chain`` is the first row of its latest work without waits;
+    before that row it waited ``waited`` seconds for the driver, until ``waited_until``.
     """
 
     __slots__ = (
@@ -41,7 +38,7 @@ class PresentWorker:
         self.waited, self.waited_until = 0.0, joined
 
     def order(self, trial: TrialId, rung: int, time: float) -> None:
-        """It was given a job."""
+        """Give the worker a job."""
         if not self.jobs:
             self.ordered = time
         self.jobs.pop(trial, None)
@@ -49,27 +46,27 @@ class PresentWorker:
 
     @property
     def since(self) -> float:
-        """When it began what it does now."""
+        """When its present state began."""
         return max(self.free, self.ordered) if self.jobs else self.free
 
     @property
     def state(self) -> str:
-        """``saving``, ``training`` or ``idle``. One that saves takes its next job after that."""
+        """``saving``, ``training`` or ``idle``. A worker starts its next job after saving."""
         return "saving" if self.releasing is not None else "training" if self.jobs else "idle"
 
 
 class PresentWorkers:
-    """All workers, the places that they take one after another, and how long these stood empty."""
+    """All workers, the places that they occupy, and how long places were empty."""
 
     def __init__(self) -> None:
         self.present: dict[WorkerId, PresentWorker] = {}
         self.joined = 0
-        """How many have joined."""
+        """How many workers have joined."""
         self._past_presence = 0.0
         self._places = 0
         self._free_places: list[int] = []
         self.pauses: list[tuple[float, float]] = []
-        """When each session began, and how many seconds the study had not run by then."""
+        """For each session: when it began, and for how many seconds the study had not run before."""
         self._session_began = 0.0
         self._away = 0.0
         self._past_absence = 0.0
@@ -77,7 +74,7 @@ class PresentWorkers:
         self._vacant_since: deque[float] = deque()
 
     def join(self, worker: WorkerId, time: float) -> None:
-        """A worker is there; it takes the lowest place that is free."""
+        """Add a worker; it gets the lowest free place."""
         since = self._vacant_since.popleft() if self._vacant_since else self._session_began
         self._past_absence += time - since
         self._is_staffed = True
@@ -89,7 +86,7 @@ class PresentWorkers:
         self.joined += 1
 
     def leave(self, worker: WorkerId, time: float, *, is_lost: bool = False) -> PresentWorker | None:
-        """A worker is gone; return it. Of one that is lost another may take the place."""
+        """Remove a worker and return it. The place of a lost worker stays open for another."""
         gone = self.present.pop(worker, None)
         if gone is not None:
             self._past_presence += time - gone.joined
@@ -99,14 +96,14 @@ class PresentWorkers:
         return gone
 
     def change(self, workers: int, time: float) -> None:
-        """The number of wanted places changes; those that come on top stand empty until a worker joins."""
+        """Set the number of wanted places; additional places are empty until workers join."""
         taken, vacant = self._places - len(self._free_places), self._vacant_since
         vacant.extend([time] * (workers - taken - len(vacant)))
         while vacant and taken + len(vacant) > workers:
             vacant.pop()
 
     def start_session(self, end_of_the_last: float, time: float) -> None:
-        """Another session begins; all workers of the last have left."""
+        """Start another session; all workers of the last one have left."""
         self._past_absence += self._vacant(end_of_the_last)
         self._away += time - end_of_the_last
         self.pauses.append((time, self._away))
@@ -115,7 +112,7 @@ class PresentWorkers:
         self._vacant_since.clear()
 
     def followed(self, order: Followed, time: float) -> None:
-        """Take in an order. A worker that died a moment ago is not there: its job is given out again."""
+        """Take in an order. If its worker was just lost, the order is ignored: another worker gets the job."""
         if type(order) is Train:
             if (worker := self.present.get(order.worker)) is not None:
                 worker.order(order.trial, order.rung, time)
@@ -128,19 +125,19 @@ class PresentWorkers:
         return now - self._away
 
     def presence(self, now: float) -> float:
-        """Return the seconds that workers were there, all of them together. O(workers)."""
+        """Return the seconds that workers were present, summed over all workers. O(workers)."""
         return self._past_presence + sum(now - worker.joined for worker in self.present.values())
 
     def absence(self, now: float) -> float:
-        """Return the seconds that places stood empty: until a worker joined, or its session ended.
+        """Return the seconds that places were empty, until a worker joined or the session ended.
 
-        That is from the session's start, or from the loss of the worker before. A session that no worker joined counts
-        as one empty place.
+        A place is empty from the session's start, or from the loss of its worker. A session without workers counts as
+        one empty place.
         """
         return self._past_absence + self._vacant(now)
 
     def _vacant(self, time: float) -> float:
-        """Return how long the places that are empty at ``time`` have been so in this session."""
+        """Return for how long the places empty at ``time`` have been empty in this session, summed over places."""
         if not self._is_staffed:
             return time - self._session_began
         return sum(time - since for since in self._vacant_since)
