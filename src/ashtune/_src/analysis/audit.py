@@ -84,9 +84,7 @@ class Audit(Observer):
         self._reached: dict[TrialId, int] = {}  # trial -> the highest rung that it is known to train to
         self._records: list[RungAudit] | None = None
         self.proposed = 0
-        """Trials whose configuration was proposed after results. Unlike random draws, they do not come in random
-        order.
-        """
+        """Trials proposed after results; unlike random draws, their configurations do not come in random order."""
         self._numbering = Numbering()
 
     def event(self, event: Event) -> None:
@@ -154,9 +152,7 @@ class Audit(Observer):
         self._rung(number, trial).add(self._failed, trial)
 
     def _loss(self, metrics: Metrics) -> Any:
-        """Return the value that a result is ranked by: its loss, or its key if there are several losses or
-        constraints.
-        """
+        """Return the value that a result is ranked by: its loss; with several losses or constraints, its key."""
         goal = self._goal
         return goal.loss(metrics) if goal.is_plain else _key(*goal.judged(metrics))
 

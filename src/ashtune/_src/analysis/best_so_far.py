@@ -16,17 +16,13 @@ from ashtune._src.core.jobs import Goal, TrialId
 from ashtune._src.core.observer import Observer
 
 BEST_KEPT = 100
-"""A result with this many better results before it at its rung is dropped: it could become a step only if all of them
-were withdrawn.
-"""
+"""A result with this many better ones before it at its rung is dropped: it becomes a step only if all are withdrawn."""
 MOST_RESULTS = 600
 """If there are more results, every second one is kept, then every fourth, and so on."""
 
 
 class Improvement(msgspec.Struct, frozen=True, gc=False):
-    """A result better than all before, found after ``seconds`` and ``epochs``; its trial was trained to
-    ``resource``.
-    """
+    """A result better than all before, after ``seconds`` and ``epochs``; the trial was trained to ``resource``."""
 
     seconds: float
     epochs: int

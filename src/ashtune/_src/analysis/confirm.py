@@ -1,20 +1,18 @@
 """The named winner among configurations that were trained again with other seeds, and the estimate of its mean.
 
-A configuration is chosen for its first value, so its first value is biased: the best of many noisy values is mostly a
-lucky one (Smith and Winkler, *The Optimizer's Curse*, Management Science 52(3), 2006). The values of the repeated
-trainings are unbiased, but the best of several means is biased again. Hence:
+A configuration is chosen for its first value, so this value is biased: the best of many noisy values is mostly a lucky
+one (Smith and Winkler, *The Optimizer's Curse*, Management Science 52(3), 2006). The values of the repeated trainings
+are unbiased, but the best of several means is biased again. Hence:
 
 - The winner is the configuration with the best mean of all its values, including the first. If all have the same number
   of values and the same noise, the winner has the best expectation.
-- The noise is estimated from all confirmed configurations together, from the differences between the repeated values of
-  each. If each has one repeated value, the noise is estimated from the differences between the repeated and the first
-  value, minus their mean. First values that were chosen vary less than other values: between not at all and fully. The
-  estimate assumes half.
-- The estimated mean of the winner uses its repeated values only, shrunk towards the mean of all confirmed
-  configurations. It is shrunk more if noise explains more of the differences between configurations: the empirical
-  Bayes interval of Morris, *Parametric Empirical Bayes Inference*, JASA 78(381), 1983, with Student's t because the
-  noise is estimated. This needs four configurations. For two or three the interval is the simultaneous one of
-  Bonferroni, which is wider.
+- The noise is estimated from the differences between the repeated values of each confirmed configuration, all together.
+  With one repeated value each, the differences between repeated and first values are used, minus their mean. Chosen
+  first values vary less than others, between not at all and fully; the estimate assumes half.
+- The winner's estimated mean uses only its repeated values. It is shrunk towards the mean of all confirmed
+  configurations, more so if noise explains more of their differences: the empirical Bayes interval of Morris,
+  *Parametric Empirical Bayes Inference*, JASA 78(381), 1983, with Student's t because the noise is estimated. This
+  needs four configurations. For two or three the interval is the simultaneous one of Bonferroni, which is wider.
 
 ``benchmarks/confirm.py`` measures how often the interval contains the true mean.
 """

@@ -70,9 +70,8 @@ BEST_KEPT = 1_000
 class BestResult(msgspec.Struct, frozen=True):
     """A result: the metrics of a trial at a rung.
 
-    Results are ranked by ``loss``: with constraints it is the value of ``as_one()``, with several objectives the first
-    loss. ``violation`` is the amount by which constraints are violated; ``losses`` are all losses if there are several
-    objectives.
+    ``loss`` ranks results: with constraints it is the value of ``as_one()``, with several objectives the first loss.
+    ``violation`` is the amount by which constraints are violated; ``losses`` are the losses of several objectives.
     """
 
     trial: TrialId
@@ -149,9 +148,7 @@ class RungTally:
         return next((best for best in self._best if best.trial == trial), None)
 
     def add(self, event: JobFinished) -> None:
-        """Take in a result. O(log n). Several of the best are kept, since trials may be withdrawn; infinite losses are
-        not.
-        """
+        """Take in a result. O(log n). Several of the best are kept, since trials may be withdrawn."""
         best, goal = self._best, self._goal
         if goal.others:
             self._add_to_the_front(event)

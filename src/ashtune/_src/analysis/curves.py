@@ -2,8 +2,7 @@
 
 Rule 1: at most four thirds of ``most`` curves are kept, for any number of trials. The sample has the trials with the
 smallest hashes, so reading a journal again gives the same sample.
-Rule 2: if a trial came among the best only at a higher rung, the earlier part of its curve has only its results at
-rungs.
+Rule 2: if a trial came among the best only at a higher rung, its earlier curve has only its results at rungs.
 Rule 3: if an epoch was trained twice, for example after a kill, the last value is kept.
 """
 

@@ -1,8 +1,7 @@
 """The hyperparameters of a study: their record in the journal, their values in columns, and values shared by failed
 trials.
 
-The record is not trusted: entries and values of the wrong type are left out. In the same way a trial's value counts as
-missing if its type differs from that of its hyperparameter.
+The record is not trusted: values of the wrong type are left out. The same holds for the values of trials.
 
 Values that all trials with the same failure reason share, and that no successful trial has, are named if at least
 ``FEWEST`` trials failed for the reason and ``FEWEST_OTHERS`` have a result. With 3 and 10 trials, a range is named by
@@ -45,9 +44,7 @@ MOST_SHOWN = 500
 
 
 class Hyperparameter(msgspec.Struct, frozen=True):
-    """A hyperparameter: a range of numbers, or ``choices``. Its type is "unknown" if the record does not describe
-    it.
-    """
+    """A hyperparameter: a range of numbers, or ``choices``. Its type is "unknown" if the record lacks it."""
 
     name: str
     type: Kind

@@ -127,8 +127,7 @@ class StudyReader:
         """Return the facts that views need.
 
         Args:
-            also_missing: Returns further parts that are not installed here, besides scheduler and search, one line
-                each.
+            also_missing: Returns further parts that are not installed here, one line each.
         """
         return StudyInfo(
             name=self.settings.name,
@@ -173,8 +172,7 @@ class StudyReader:
     def tell(self, observers: Sequence[Observer]) -> Outcome:
         """Replay the journal to observers in the original order: each event, then its verdicts and orders.
 
-        If the journal was written under other rules, there are no orders after the first line at which the replay
-        differs.
+        If the journal was written under other rules, there are no orders after the line at which the replay differs.
 
         Returns:
             How the study ended.

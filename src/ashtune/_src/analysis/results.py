@@ -39,7 +39,7 @@ class RungResults:
 
     @property
     def resource(self) -> int:
-        """The rung's resource, from its results; 0 if there is none."""
+        """The rung's resource, found from its results; 0 without results."""
         return max(self.resources, default=0)
 
 
@@ -94,9 +94,7 @@ class Results(Observer):
         )
 
     def _ranked(self, last: Mapping[TrialId, tuple[int, float]]) -> list[tuple[int, float, TrialId]]:
-        """Return the standings if there are several losses or constraints, given the last rung and loss of each
-        trial.
-        """
+        """Return the standings with several losses or constraints, given each trial's last rung and loss."""
         feasible: list[tuple[int, float, TrialId]] = []
         others: list[tuple[int, float, TrialId]] = []
         for rung in reversed(range(len(self.rungs))):

@@ -174,32 +174,32 @@ class Tally(Observer):
 
     @property
     def most_trials(self) -> int | None:
-        """How many trials may be started, as the user said last; None for no end, and before the first session."""
+        """The user's latest limit on the number of trials; None if unlimited, and before the first session."""
         return self.session.trials if self.session else None
 
     @property
     def workers(self) -> dict[WorkerId, PresentWorker]:
-        """The workers that are there now."""
+        """The workers that are present now."""
         return self._workers.present
 
     @property
     def running(self) -> int:
-        """Jobs under way."""
+        """How many jobs are under way."""
         return sum(rung.running for rung in self.rungs)
 
     @property
     def busy(self) -> int:
-        """Workers that have a job in hand, or several. O(workers)."""
+        """How many workers have at least one job. O(workers)."""
         return sum(1 for worker in self.workers.values() if worker.jobs)
 
     @property
     def arrived(self) -> int:
-        """Jobs that ended with a result."""
+        """How many jobs ended with a result."""
         return sum(rung.arrived for rung in self.rungs)
 
     @property
     def training_seconds(self) -> float:
-        """Seconds that workers trained, in jobs that are over."""
+        """Seconds of training, summed over all jobs that have ended."""
         return sum(rung.seconds for rung in self.rungs) + self.confirmations.seconds
 
     @property
@@ -209,27 +209,27 @@ class Tally(Observer):
 
     @property
     def wall_seconds(self) -> float:
-        """Seconds that the study ran, all its sessions together."""
+        """Seconds that the study ran, over all sessions."""
         return self._workers.wall_seconds(self.now)
 
     @property
     def pauses(self) -> list[tuple[float, float]]:
-        """When each session began, and how many seconds the study had not run by then."""
+        """For each session: when it began, and for how many seconds the study had not run before."""
         return self._workers.pauses
 
     @property
     def seconds_under_way(self) -> float:
-        """Seconds that the busy workers have trained since their last job ended, all of them together. O(workers)."""
+        """Seconds since each busy worker started its present job, summed over these workers. O(workers)."""
         return max(0.0, sum(self.now - worker.since for worker in self.workers.values() if worker.jobs))
 
     @property
     def presence(self) -> float:
-        """Seconds that workers were there, all of them together. O(workers)."""
+        """Seconds that workers were present, summed over all workers. O(workers)."""
         return self._workers.presence(self.now)
 
     @property
     def utilisation(self) -> float | None:
-        """The share of the workers' presence spent in training; None before there is any."""
+        """The share of the workers' presence spent in training; None if no worker was present yet."""
         presence = self.presence
         if presence <= 0:
             return None
@@ -237,10 +237,10 @@ class Tally(Observer):
 
     @property
     def best(self) -> BestResult | None:
-        """The best result at the highest rung that has one; a trial that was withdrawn has none.
+        """The best result at the highest rung with a result, without withdrawn trials.
 
-        One that is not feasible is the best only where none is, at any rung. Of several objectives it is the one of the
-        front that the study's weights prefer, without weights its knee. Of configurations that were confirmed it is the
+        An infeasible result is the best only if no rung has a feasible one. With several objectives it is the result of
+        the front that the study's weights prefer; without weights, the knee of the front. After confirmation it is the
         first result of the named winner.
         """
         if len(self.confirmations) and (winner := self.confirmations.winner(*self._to_confirm)) is not None:
@@ -250,7 +250,7 @@ class Tally(Observer):
 
     @property
     def front(self) -> list[BestResult]:
-        """The results that no other dominates, at the rung of the best one, the preferred first."""
+        """The results at the best result's rung that no other result dominates, the preferred first."""
         fronts = [front for rung in reversed(self.rungs) if (front := rung.front)]
         return min(fronts, key=lambda front: front[0].violation > 0, default=[])
 

@@ -232,7 +232,7 @@ class Timeline(Observer):
 
     @property
     def absence(self) -> float:
-        """Seconds that places stood empty; see :meth:`PresentWorkers.absence`."""
+        """Seconds that places were empty; see :meth:`PresentWorkers.absence`."""
         return self._workers.absence(self.now)
 
     def work(self) -> Work:

@@ -70,14 +70,12 @@ class RungTimes(msgspec.Struct, frozen=True):
 
     @property
     def trained(self) -> float:
-        """Seconds trained, whatever came of it."""
+        """Seconds of training, including failed training."""
         return self.training + self.failed
 
 
 class Latency(msgspec.Struct, frozen=True):
-    """Seconds from a report to the start of the worker's next job, without saving, if the study gave the job at
-    once.
-    """
+    """Seconds from a report to the start of the worker's next job, without saving, if this job was given at once."""
 
     decisions: int
     median: float

@@ -1,1 +1,1 @@
-"""A study as numbers for pictures. What draws them is elsewhere: plotly in reports and notebooks, the live page."""
+"""Figures of a study as numbers. They are drawn by plotly (reports, notebooks) or by the live page."""

@@ -1,10 +1,10 @@
-"""The axes of figures: of the metric, of time, of the resource, of hyperparameters and of names.
+"""The axes of figures: metric, time, resource, hyperparameters and names.
 
-Rule 1: one bad value does not spoil an axis. What is far worse than most lies outside of it, and the figure says so.
-Rule 2: an axis of losses is logarithmic where the good ones would be one line otherwise, and its title says so:
-all values are above 0, the worst is ``DECADE`` times the best, and the best tenth takes a twentieth of a linear axis
-at most. The three numbers were chosen on studies of two networks on handwritten digits, and hold for a linear
-classifier and a quadratic function too.
+Rule 1: one bad value does not spoil an axis. Values far worse than most lie outside of it, and the figure says so.
+Rule 2: a loss axis is logarithmic if good losses would overlap on a linear axis, and its title says so. The conditions:
+all values are above 0, the worst is at least ``DECADE`` times the best, and the best tenth takes at most a twentieth of
+the linear axis. The numbers were chosen on studies of two networks on handwritten digits; they also suit a linear
+classifier and a quadratic function.
 """
 
 import math
@@ -20,28 +20,28 @@ from ashtune._src.figures.figure import Axis, Series
 from ashtune._src.figures.looks import rung_colors
 
 Origin = Callable[[TrialId], str]
-"""Answers with where the configuration of a trial comes from: ``Trials.origin``."""
+"""Returns where the configuration of a trial comes from: ``Trials.origin``."""
 FAR = 30.0
-"""Most times farther from the best than the middle value; what is farther is left out of an axis."""
+"""Values farther from the best than this many median distances are left out of an axis."""
 DECADE = 10.0
 THIN = 0.05
 BEST_SHARE = 0.1
 BEYOND_LOG = 1000.0
-"""On a logarithmic axis, most times the middle value; what is greater is left out."""
+"""Values greater than this many medians are left out of a logarithmic axis."""
 NAME = 30
-"""Characters of a name that are shown, and twice as many of where a configuration comes from."""
+"""Most characters shown of a name; twice as many are shown of a configuration's origin."""
 _AIR = 0.06
 _MANY = 300.0
 _TICKS = 12
 COLUMN_TICKS = 6
-"""Most ticks of the axis of a hyperparameter."""
+"""Most ticks on the axis of a hyperparameter."""
 _COLUMN_AIR = 0.04
 _WIDE = 5.0
-"""How many times as large a range's end as its beginning for powers of ten to be good ticks."""
+"""If the end of a range is more than this many times its beginning, the ticks are powers of ten."""
 
 
 def metric_axis(values: Sequence[float], goal: Goal) -> Axis:
-    """Return the axis of the metric over finite values, and whether it is logarithmic (rule 2)."""
+    """Return the axis of the metric for finite values; it may be logarithmic (rule 2)."""
     name, ordered = shortened(goal.metric, NAME), sorted(values)
     if goal.mode == "min" and ordered and ordered[0] > 0:
         limit = BEYOND_LOG * ordered[(len(ordered) - 1) // 2]
@@ -50,20 +50,20 @@ def metric_axis(values: Sequence[float], goal: Goal) -> Axis:
         good = shown[min(len(shown) - 1, max(1, int(BEST_SHARE * len(shown))))]
         if high >= DECADE * low and good - low <= THIN * (high - low):
             air = (high / low) ** _AIR
-            if low / air > 0 and high * air < math.inf:  # neither end is beyond what a float can be
+            if low / air > 0 and high * air < math.inf:  # both ends can be floats
                 return replace(log_axis(name, low / air, high * air), beyond=len(ordered) - len(shown))
     low, high, beyond = view(values, goal.mode)
     return Axis(name=name, low=low, high=high, beyond=beyond)
 
 
 def log_axis(name: str, low: float, high: float, unit: float = 1.0) -> Axis:
-    """Return a logarithmic axis, which says that it is one."""
+    """Return a logarithmic axis; its title says so."""
     ticks = [unit * tick for tick in log_ticks(low / unit, high / unit)] if high > _WIDE * low else [low, high]
     return Axis(name=name, title=f"{name} (logarithmic)", low=low, high=high, is_log=True, unit=unit, ticks=ticks)
 
 
 def time_axis(low: float, high: float, sessions: int = 1, *, is_log: bool = False) -> Axis:
-    """Return the axis of the time that the study ran, in seconds."""
+    """Return the axis of the study's running time, in seconds."""
     unit, name = unit_of_time(high)
     title = f"{name} that the study ran" + (f" (in {sessions} sessions)" if sessions > 1 else "")
     axis = log_axis("", low, high, unit) if is_log else Axis(low=low, high=max(high, low + 0.01), unit=unit)
@@ -79,10 +79,10 @@ def resource_axis(rungs: Sequence[int], unit: str, first: int, last: int) -> Axi
 
 
 def column_axis(column: Numbers) -> Axis:
-    """Return the axis of a hyperparameter: choices by name, numbers on the scale on which they were drawn.
+    """Return the axis of a hyperparameter: choices by name, numbers on their sampling scale.
 
     Args:
-        column: At least one of its values is a number.
+        column: The hyperparameter; at least one of its values is not NaN.
     """
     name = shortened(column.name, NAME)
     if column.labels:
@@ -99,14 +99,14 @@ def column_axis(column: Numbers) -> Axis:
 
 
 def choice_axis(name: str, choices: Sequence[str], *, is_downward: bool = False) -> Axis:
-    """Return an axis of names, each at its place from 0 on."""
+    """Return an axis of names; their places are 0, 1, 2, and so on."""
     low, high = -0.5, len(choices) - 0.5
     ends = (high, low) if is_downward else (low, high)
     return Axis(name=name, low=ends[0], high=ends[1], choices=choices, ticks=list(range(len(choices))))
 
 
 def log_ticks(low: float, high: float) -> list[float]:
-    """Return 1, 2 and 5 times powers of ten between two numbers; over many of these only the powers."""
+    """Return 1, 2 and 5 times powers of ten between two numbers; over a wide range only powers of ten."""
     steps = (1, 2, 5) if high / low < _MANY else (1,)
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     ticks = [significant(step * 10.0**power) for power in powers for step in steps]
@@ -115,13 +115,13 @@ def log_ticks(low: float, high: float) -> list[float]:
 
 
 def view(values: Sequence[float], mode: Mode) -> tuple[float, float, int]:
-    """Return the range that shows all values but those far worse than most, and how many those are.
+    """Return the range of all values except those far worse than most, and the number of exceptions.
 
-    A loss of 1e9 after the first epoch would press everything else into a line. Distances are counted
-    from the best value: those of more than ``FAR`` times the median of the distances above zero are left out.
+    A loss of 1e9 after the first epoch would make all other values look equal. Distances are measured from the best
+    value; values farther than ``FAR`` times the median of the positive distances are left out.
 
     Args:
-        values: Finite ones.
+        values: Finite values.
         mode: Which way is better.
     """
     if not values:
@@ -139,18 +139,18 @@ def view(values: Sequence[float], mode: Mode) -> tuple[float, float, int]:
 
 
 def outside(axis: Axis, noun: str) -> str:
-    """Say how many values lie outside of an axis; nothing if none does."""
+    """Say how many values lie outside of an axis; "" if there are none."""
     return f"{plural(axis.beyond, noun)} outside of the view" if axis.beyond else ""
 
 
 def scale_note(axis: Axis, noun: str) -> list[str]:
-    """Say that an axis is logarithmic, and how many values lie outside of it and stand at its end."""
+    """Say whether an axis is logarithmic, and how many values beyond it are drawn at its end."""
     notes = [f"The scale of {axis.name} is logarithmic."] if axis.is_log else []
     return [*notes, f"{plural(axis.beyond, noun)} far worse than most stand at its end."] if axis.beyond else notes
 
 
 def rung_names(rungs: Sequence[int], unit: str) -> list[str]:
-    """Return how each rung is named in a legend."""
+    """Return the name of each rung for a legend."""
     return [f"to {unit} {resource:,}" for resource in rungs]
 
 
@@ -158,15 +158,15 @@ def points_by_rung(
     x: Sequence[float | None], y: Sequence[float], rungs: Sequence[int], trials: Sequence[TrialId], *,
     names: Sequence[str], words: Sequence[str] = (),
 ) -> list[Series]:  # fmt: skip
-    """Return a series of results for each rung that has any, in its colour.
+    """Return a series of points for each rung with results, in the rung's colour.
 
     Args:
-        x: Of each result; None for one that is not drawn.
-        y: As well.
-        rungs: As well.
-        trials: As well.
-        names: Of all rungs.
-        words: More of each result.
+        x: The x of each result; None if it is not drawn.
+        y: The y of each result.
+        rungs: The rung of each result.
+        trials: The trial of each result.
+        names: The names of all rungs.
+        words: More text for each result.
     """
     series = []
     for rung, color in enumerate(rung_colors(len(names))):
@@ -182,23 +182,23 @@ def points_by_rung(
 
 
 def no_origin(_: TrialId) -> str:
-    """Answer that nothing is known of where a configuration comes from."""
+    """Return "", for configurations of unknown origin."""
     return ""
 
 
 def origins(trials: Sequence[TrialId], origin: Origin) -> list[str]:
-    """Return where the configurations of trials come from, as words of their points."""
+    """Return the origins of trials' configurations, as texts of their points."""
     texts = [shortened(origin(trial), 2 * NAME) for trial in trials]
     return texts if any(texts) else []
 
 
 def significant(value: float) -> float:
-    """Return a number with ten digits: seventeen make a page long, and with six large seeds would be one."""
+    """Round a number to ten digits: more make a page long, and six could not separate large seeds."""
     return float(f"{value:.10g}")
 
 
 def unit_of_time(seconds: float) -> tuple[float, str]:
-    """Return the unit that a study's time is best told in: its seconds and its name."""
+    """Return a suitable unit for a time: its length in seconds, and its name."""
     if seconds < 180:
         return 1.0, "seconds"
     if seconds < 3 * 3600:

@@ -1,4 +1,4 @@
-"""The best result so far, over time and over what was trained: step lines among a sample of all results."""
+"""The best result so far, over time and over trained resource: step lines on a sample of all results."""
 
 from collections.abc import Callable, Sequence
 
@@ -24,21 +24,21 @@ from ashtune._src.figures.looks import BLUE, CATEGORIES, ORANGE
 
 STEPS_SHOWN = 300
 EARLY = 0.1
-"""An axis is logarithmic where half of the steps lie in this first part of it."""
+"""An axis is logarithmic if half of the steps lie within this first share of it."""
 _Place = Callable[[Improvement], float]
 
 
 def best_over_time_figure(
     best: BestSoFar, rungs: Sequence[int], *, unit: str, origin: Origin = no_origin, ran: float = 0.0
 ) -> Figure:
-    """Return the best so far over the time that the study ran.
+    """Return the best result so far over the study's running time.
 
     Args:
         best: The observer.
         rungs: The resources of all rungs.
         unit: What the resource counts, in the singular.
-        origin: Answers with where the configuration of a trial comes from: ``Trials.origin``.
-        ran: How many seconds the study has run by now, if that is later than its last event.
+        origin: Returns where the configuration of a trial comes from: ``Trials.origin``.
+        ran: How many seconds the study has run, if it ran on after its last event.
     """
     return _figure(best, rungs, _seconds, max(ran, best.seconds), unit=unit, origin=origin)
 
@@ -46,12 +46,12 @@ def best_over_time_figure(
 def best_over_resource_figure(
     best: BestSoFar, rungs: Sequence[int], *, unit: str, origin: Origin = no_origin
 ) -> Figure:
-    """Return the best so far over what all trials together were trained; see the figure over time."""
+    """Return the best result so far over the resource trained by all trials together."""
     return _figure(best, rungs, _epochs, best.epochs, unit=unit, origin=origin)
 
 
 def compared_figures(studies: Sequence[Sequence[Improvement]], goal: Goal, *, unit: str) -> list[Figure]:
-    """Return the best so far of several studies, over time and over what was trained."""
+    """Return the best results so far of several studies, over time and over trained resource."""
     figures = []
     for place in (_seconds, _epochs):
         pairs = zip(studies, CATEGORIES, strict=False)
@@ -115,7 +115,7 @@ def _line(
     goal: Goal, steps: Sequence[Improvement], place: _Place, end: float, *, color: str, name: str = "",
     unit: str = "", origin: Origin = no_origin,
 ) -> Series:  # fmt: skip
-    """Return a step line that goes on to the end of the study."""
+    """Return a step line that extends to ``end``."""
     shown = [steps[number] for number in thinned(len(steps), STEPS_SHOWN)]
     ends = [*shown, *shown[-1:]]
     places = [place(step) for step in ends]

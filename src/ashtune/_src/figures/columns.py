@@ -1,4 +1,4 @@
-"""Configurations as columns of numbers, as forests and the figures of hyperparameters need them."""
+"""Configurations as columns of numbers, for random forests and figures of hyperparameters."""
 
 import math
 from array import array
@@ -16,17 +16,17 @@ from ashtune._src.space.columns import Column
 from ashtune._src.space.space import Space
 
 SPREAD = 0.18
-"""How far from its choice, in choices, a point stands at most."""
+"""How far a point lies from its choice at most; neighbouring choices have the distance 1."""
 
 Configuration = Callable[[TrialId], Mapping[str, Any]]
-"""Answers with the configuration of a trial."""
+"""Returns the configuration of a trial."""
 
 
 class Numbers(msgspec.Struct, frozen=True):
     """One hyperparameter over many trials.
 
-    ``values`` are numbers as they are or, where there are ``labels``, the place of the trial's choice among
-    them; NaN where the hyperparameter is inactive. ``is_log``: it was drawn on a logarithmic scale.
+    ``values`` are the numbers or, with ``labels``, the index of each trial's choice in them; NaN if the hyperparameter
+    is inactive. ``is_log``: it was sampled on a logarithmic scale.
     """
 
     name: str
@@ -36,7 +36,7 @@ class Numbers(msgspec.Struct, frozen=True):
 
     @property
     def is_constant(self) -> bool:
-        """Whether all trials have the same value, or none has any."""
+        """Whether all trials have the same value, or all lack a value."""
         first = self.values[0] if self.values else math.nan
         if math.isnan(first):
             return all(map(math.isnan, self.values))
@@ -44,17 +44,17 @@ class Numbers(msgspec.Struct, frozen=True):
 
     @property
     def varies(self) -> bool:
-        """Whether the trials that have this hyperparameter have different values of it."""
+        """Whether there are at least two different values."""
         return len({value for value in self.values if not math.isnan(value)}) > 1
 
 
 def numbers(space: Mapping[str, object], configuration: Configuration, trials: Iterable[TrialId]) -> Sequence[Numbers]:
-    """Return the hyperparameters of trials, in the order in which the user wrote them.
+    """Return the hyperparameters of trials, in the user's order.
 
     Args:
         space: The record of the search space: ``settings.space``.
-        configuration: ``Trials.configuration``, or another that knows them.
-        trials: Which, in this order.
+        configuration: Returns the configuration of a trial: ``Trials.configuration``.
+        trials: The trials, in the order of the values.
 
     Raises:
         SpaceError: If the record of the space cannot be read.
@@ -77,12 +77,12 @@ def numbers(space: Mapping[str, object], configuration: Configuration, trials: I
 
 
 def spread_places(column: Numbers, trials: Sequence[TrialId], *, salt: int = 0) -> Sequence[float]:
-    """Return where each trial stands; beside its choice, or all of a choice would be one line.
+    """Return the place of each trial; those of choices are spread around the choice, so that points do not overlap.
 
     Args:
         column: The hyperparameter.
-        trials: Those of the column.
-        salt: Another one spreads the same trials otherwise, as along the other axis of a figure.
+        trials: The trials of the column.
+        salt: Another salt gives other shifts, for the second axis of a figure.
     """
     if not column.labels:
         return column.values

@@ -1,18 +1,18 @@
-"""The result over two hyperparameters at once: levels of a smoothed mean, and the trials that it was made of.
+"""The result over two hyperparameters: levels of a smoothed mean, and the trials that it was computed from.
 
-At each place of a grid stands the mean of the results nearby, each weighted by a Gaussian of its distance. Distances
-are counted on the scales on which the values were drawn. The more results there are, the narrower the Gaussian.
+The value at each place of a grid is the mean of the results, each weighted by a Gaussian of its distance. Distances use
+the hyperparameters' sampling scales. With more results the Gaussian is narrower.
 
 Sources: Nadaraya, *On Estimating Regression*, Theory of Probability and its Applications 9(1), 1964, for the mean;
 Scott, *Multivariate Density Estimation*, Wiley, 1992, for the width of the Gaussian: the standard deviation of the
 values along an axis times ``n ** (-1 / (axes + 4))``.
 
-Rule 1: like is compared with like: the results at one rung. It is the highest rung with at least ``ENOUGH`` finite
-results; where no rung has enough, it is the one with the most.
-Rule 2: where no result is near nothing is known, and nothing is drawn.
-Rule 3: choices have no distance: a result counts for its own choice only.
-Rule 4: a result far worse than most counts as one at the end of the metric's axis. Where that axis is logarithmic the
-mean is the geometric one.
+Rule 1: only results at the same rung are compared. It is the highest rung with at least ``ENOUGH`` finite results; if
+no rung has enough, it is the one with the most.
+Rule 2: places without a result nearby are blank.
+Rule 3: choices have no distance: a result counts only for its own choice.
+Rule 4: a result far worse than most counts as the end of the metric's axis. If this axis is logarithmic, the mean is
+the geometric one.
 """
 
 import math
@@ -40,27 +40,27 @@ if TYPE_CHECKING:
 
 ENOUGH = 40
 FEWEST = 3
-"""Fewer trials are no map."""
+"""Fewest trials for a figure."""
 MOST = 2_000
-"""Of more results a sample is smoothed."""
+"""If there are more results, a sample is smoothed."""
 POINTS = 300
-"""Trials that are drawn: half of them the best, the others sampled."""
+"""Trials drawn: half are the best ones, the others are sampled."""
 STEPS, FINE = 41, 81
-"""Places of the grid along an axis of numbers; where the other axis has choices there are more."""
+"""Places of the grid along a numeric axis; FINE if the other axis has choices."""
 LEAST_WIDTH = 0.05
-"""Of the Gaussian, as a share of the axis."""
+"""The least width of the Gaussian, as a share of the axis."""
 NEAR = 2.0
-"""Most widths between a known place and a result."""
+"""A place is blank if no result lies within this many widths."""
 
 
 class Contour(msgspec.Struct, frozen=True, kw_only=True):
     """The smoothed results over two hyperparameters.
 
-    ``x`` and ``y`` hold the values of the ``trials``, the best first, and ``values`` their results at ``resource``, the
-    rung with the number ``rung``. There are ``total`` finite results there, of which those of trials without one of the
-    two hyperparameters are left out, and of very many all but a sample. ``grid`` is the smoothed metric, a row for each
-    of ``y_places`` and a column for each of ``x_places``; None where nothing is known. ``scale`` is the
-    axis of the metric that the results were held to.
+    ``x`` and ``y`` hold the values of the ``trials``, the best first; ``values`` are their results at the rung with
+    index ``rung`` and resource ``resource``. ``total`` counts the finite results there; trials without one of the two
+    hyperparameters are left out, and very many results are sampled. ``grid`` is the smoothed metric, a row for each of
+    ``y_places`` and a column for each of ``x_places``; None if unknown. ``scale`` is the axis of the metric; results
+    beyond it count as its end.
     """
 
     rung: int
@@ -83,17 +83,17 @@ def contour(
     x: str,
     y: str,
 ) -> Contour | str:
-    """Smooth the results over two hyperparameters. It takes some milliseconds, whatever the number of trials.
+    """Smooth the results over two hyperparameters. Takes some milliseconds for any number of trials.
 
     Args:
         results: The observer.
-        configuration: Answers with the configuration of a trial: ``Trials.configuration``.
+        configuration: Returns the configuration of a trial: ``Trials.configuration``.
         space: The record of the search space: ``settings.space``.
-        x: The name of a hyperparameter of the space.
-        y: The name of another one.
+        x: The name of a hyperparameter.
+        y: The name of another hyperparameter.
 
     Returns:
-        What to draw; a text that says why there is nothing.
+        The smoothed results, or a text that says why there are none.
 
     Raises:
         SpaceError: If the record of the space cannot be read.
@@ -131,13 +131,13 @@ def contour(
 
 
 def contour_figure(drawn: Contour | str, goal: Goal, *, unit: str, origin: Origin = no_origin) -> Figure:
-    """Return the levels, and the trials on them; the best trial is a star.
+    """Return a figure of the levels and the trials; the best trial is a star.
 
     Args:
-        drawn: What to draw; a text that says why there is nothing.
+        drawn: The smoothed results, or a text that says why there are none.
         goal: The metric, and which way is better.
         unit: What the resource counts, in the singular.
-        origin: Answers with where the configuration of a trial comes from: ``Trials.origin``.
+        origin: Returns where the configuration of a trial comes from: ``Trials.origin``.
     """
     if isinstance(drawn, str):
         return Figure(notes=[drawn])
@@ -165,14 +165,14 @@ def contour_figure(drawn: Contour | str, goal: Goal, *, unit: str, origin: Origi
 
 
 def _notes(drawn: Contour, unit: str) -> list[str]:
-    """Say what the levels are."""
+    """Explain the levels."""
     few = f"{len(drawn.trials):,} of " if len(drawn.trials) < drawn.total else ""
     of = f"{few}{plural(drawn.total, 'result')} at {unit} {drawn.resource:,}"
     return [f"The smoothed mean of {of}. Where it is blank, no trial is near.", *scale_note(drawn.scale, "result")]
 
 
 def _points(drawn: Contour, places: Sequence[int], origin: Origin) -> Series:
-    """Return some of the trials."""
+    """Return the trials at some places as points."""
     x, y = spread_places(drawn.x, drawn.trials), spread_places(drawn.y, drawn.trials, salt=1)
     return Series(
         kind="points",
@@ -193,7 +193,7 @@ def _finite(losses: Mapping[TrialId, float]) -> dict[TrialId, float]:
 
 
 def _part(column: Numbers, places: Sequence[int]) -> Numbers:
-    """Return a column of some of its trials."""
+    """Return the values of a column at some places."""
     return msgspec.structs.replace(column, values=array("d", (column.values[place] for place in places)))
 
 
@@ -221,7 +221,7 @@ def _smoothed(
 
 
 def _nearness(column: Numbers, narrowing: float, steps: int) -> "tuple[list[float], Floats]":
-    """Return the places of the grid along a hyperparameter, and how near each result is to each, from 0 to 1.
+    """Return the grid places along a hyperparameter, and the nearness of each result to each place, from 0 to 1.
 
     The nearness has the shape ``(places, results)``.
     """

@@ -1,6 +1,6 @@
-"""Learning curves: lines in the colour of the rung they reached, the best on top of all.
+"""Learning curves: lines in the colour of their highest rung, with the best on top.
 
-All lines of a rung are one series, parted by gaps: a page carries a few series better than a hundred.
+All lines of a rung are one series with gaps, since pages are faster with few series.
 """
 
 import math
@@ -26,7 +26,7 @@ from ashtune._src.figures.figure import Figure, Series
 from ashtune._src.figures.looks import BLUE, GREY, rung_colors
 
 POINTS = 6_000
-"""Points in the figure, all curves together; curves that have more are thinned evenly."""
+"""Points in the figure, over all curves; longer curves are thinned evenly."""
 
 
 def curves_figure(
@@ -36,10 +36,10 @@ def curves_figure(
 
     Args:
         curves: The observer.
-        rungs: The resources of all rungs; none: of those reached.
+        rungs: The resources of all rungs; empty to take those reached.
         unit: What the resource counts, in the singular.
-        origin: Answers with where the configuration of a trial comes from: ``Trials.origin``.
-        points: How many points to show at most, all curves together.
+        origin: Returns where the configuration of a trial comes from: ``Trials.origin``.
+        points: The most points to show, over all curves.
     """
     all_curves = curves.shown()
     shown = [curve for curve in all_curves if any(map(math.isfinite, curve.values))]
@@ -74,7 +74,7 @@ def curves_figure(
 def trial_figures(
     curves: Mapping[str, Curve], best: Mapping[str, Curve], goal: Goal, rungs: Sequence[int], *, unit: str
 ) -> dict[str, Figure]:
-    """Return the curves of one trial beside those of the best one, a figure for each metric."""
+    """Return the curves of one trial and of the best trial, one figure for each metric."""
     modes = {each.metric: each.mode for each in goal.objectives}
     figures = {}
     for metric, own in curves.items():
@@ -97,7 +97,7 @@ def trial_figures(
 
 
 def _line(curves: Sequence[Curve], most: int, name: str, color: str, origin: Origin) -> Series:
-    """Return curves as one series, with a gap where a value is not finite and at the end of each."""
+    """Return curves as one series, with a gap at each value that is not finite and after each curve."""
     x: list[float | None] = []
     y: list[float | None] = []
     trials: list[TrialId | None] = []
@@ -116,7 +116,7 @@ def _line(curves: Sequence[Curve], most: int, name: str, color: str, origin: Ori
 
 
 def _dots(line: Series, size: float = 4) -> Series:
-    """Return a dot where each curve ends or a value stands alone between two gaps."""
+    """Return a dot at the end of each curve, and at each value between two gaps."""
     y = [None, *line.y, None]
     places, is_last = [], True
     for at in reversed(range(len(line.y))):

@@ -1,7 +1,7 @@
-"""What a figure is before anybody draws it: two axes, and series of points with their names, colours and words.
+"""A figure as data: two axes, and series of points with names, colours and texts.
 
-Plotly draws it in reports and notebooks (``reports/plot.py``), a canvas on the live page
-(``dashboard/static/page/plot.js``). Neither computes anything that the other would not show.
+Plotly draws figures in reports and notebooks (``reports/plot.py``), a canvas draws them on the live page
+(``dashboard/static/page/plot.js``). Neither computes further values.
 """
 
 import math
@@ -18,10 +18,10 @@ Written = Literal["number", "count", "seconds", "share"]
 
 
 class Axis(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """What an axis shows, from ``low`` to ``high``; the two may be swapped.
+    """An axis from ``low`` to ``high``; ``low`` may be the greater one.
 
-    ``title`` says beside ``name`` what unit or scale there is. ``ticks`` are the only ones, none: round numbers of
-    steps of ``unit``. ``choices`` stand at their places, from 0 on. ``beyond`` is how many values lie outside of it.
+    ``title`` is ``name`` with a unit or scale. ``ticks`` are all ticks; if empty, they are round multiples of ``unit``.
+    ``choices`` have the places 0, 1, 2, and so on. ``beyond`` is the number of values outside of the axis.
     """
 
     name: str = ""
@@ -50,22 +50,22 @@ class Axis(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
                 return number_text(value)
 
     def within(self, value: float) -> float:
-        """Return a value; the end of the axis for one that lies outside of it."""
+        """Return a value, limited to the axis."""
         return min(max(value, self.low), self.high)
 
     def scaled(self, value: float) -> float:
-        """Return where a value stands on a linear axis: within it, and its logarithm if the axis is logarithmic."""
+        """Return a value, limited to the axis; its logarithm if the axis is logarithmic."""
         return math.log10(self.within(value)) if self.is_log else self.within(value)
 
 
 class Series(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
-    """Points of one kind, and None where a line has a gap.
+    """Points of one kind; None is a gap in a line.
 
-    A step goes across, then up or down. A bar goes from ``x`` to ``end``, ``thick`` of the room between two choices
-    wide; so does a range, which is a thin line. A flow leads from a bar up to ``x`` to the one above it up to ``end``.
-    ``name`` is that of the legend, none: it is not there. ``trials`` are those of the points, which open them, and
-    ``words`` say more of each: several lines. A text is nothing but its words. ``is_rimmed``: it has a dark rim.
-    ``is_silent``: nothing is said of it.
+    A step goes across, then up or down. A bar goes from ``x`` to ``end``; its thickness is ``thick`` of the distance
+    between two choices. A range is the same as a thin line. A flow connects a bar, from 0 to ``x``, with the bar above,
+    from 0 to ``end``. A text shows only its words. Without a ``name`` a series is not in the legend. ``trials`` open on
+    a click on their points. ``words`` are more text for each point, in several lines. ``is_rimmed``: points have a dark
+    rim. ``is_silent``: points show no text.
     """
 
     kind: Literal["line", "step", "area", "points", "bars", "ranges", "flows", "texts"]
@@ -87,9 +87,10 @@ class Series(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_def
 
 
 class Cells(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """A picture below the series: a value, or None, for each of ``y`` and in it for each of ``x``.
+    """A grid of coloured cells below the series; ``rows`` has a row for each of ``y``, with a value or None for each of
+    ``x``.
 
-    ``scale`` is the axis of the values, whose colour goes from ``colors[0]`` at its low end to ``colors[1]``.
+    ``scale`` is the axis of the values; colours go from ``colors[0]`` at its low end to ``colors[1]``.
     """
 
     x: Sequence[float]
@@ -100,7 +101,7 @@ class Cells(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class Figure(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """A figure. ``notes`` are sentences that a reader must know; where nothing is drawn, they say why."""
+    """A figure. ``notes`` are sentences for the reader; if nothing is drawn, they say why."""
 
     x: Axis = Axis()
     y: Axis = Axis()
@@ -111,9 +112,9 @@ class Figure(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class Coordinates(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """Parallel coordinates: a line for each trial through all axes, the best first; None where a line has no value.
+    """Parallel coordinates: a line for each trial through all axes, the best first; None if a value is missing.
 
-    The last axis is that of the metric. ``places`` are those of the trials among all ``total``, from 1.
+    The last axis is the metric. ``places`` are the trials' ranks among all ``total`` trials, from 1.
     """
 
     axes: Sequence[Axis] = ()
@@ -126,7 +127,7 @@ class Coordinates(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 def words_of(figure: Figure, series: Series, point: int) -> list[str]:
-    """Return what is said of a point, a line each; the page does it in the same way (``plot.js``)."""
+    """Return the text of a point, one string for each line; ``plot.js`` does the same on the page."""
     x, y, at, up = figure.x, figure.y, series.x[point], series.y[point]
     assert at is not None and up is not None, "nobody can point at a gap"
     if series.kind == "bars":

@@ -1,4 +1,4 @@
-"""The front of a study with several objectives as a figure: what no other result dominates, among the others."""
+"""A figure of the Pareto front of a study with several objectives, among the other results."""
 
 import math
 from collections.abc import Sequence
@@ -15,11 +15,11 @@ from ashtune._src.figures.figure import Axis, Figure, Series
 from ashtune._src.figures.looks import BLUE, GREY, ORANGE, RED
 
 MOST_OTHERS = 2_000
-"""Points of results that others dominate: those of the first trials."""
+"""Most dominated results drawn: those of the first trials."""
 
 
 def in_a_row(front: Sequence[BestResult]) -> list[BestResult]:
-    """Return a front from its best result in the first objective to its worst."""
+    """Sort a front by the first objective, the best first."""
     return sorted(front, key=lambda best: (best.losses, best.trial))
 
 
@@ -27,7 +27,7 @@ def front_figure(front: Sequence[BestResult], results: Results, *, unit: str) ->
     """Return the front and the other results of its rung over the first two objectives.
 
     Args:
-        front: The preferred result first.
+        front: The front, the preferred result first.
         results: All results.
         unit: What the resource counts, in the singular.
 
@@ -54,7 +54,7 @@ def front_figure(front: Sequence[BestResult], results: Results, *, unit: str) ->
             )  # fmt: skip
     row = in_a_row(front)
     marks = _points("front", row, goal)
-    if len(goal.others) == 1:  # with more objectives a line through them would say nothing
+    if len(goal.others) == 1:  # with more objectives a line would mean nothing
         series.append(Series(kind="line", x=marks.x, y=marks.y, color=BLUE, is_silent=True))
     series += [marks, replace(_points("best", front[:1], goal), color=ORANGE, size=14, symbol="star", is_rimmed=True)]
     return Figure(

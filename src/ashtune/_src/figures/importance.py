@@ -1,19 +1,19 @@
-"""Which hyperparameters mattered: how much a random forest's prediction varies with each of them over the space.
+"""The importance of hyperparameters: how much a random forest's prediction varies with each of them over the space.
 
-A forest learns from the trials to predict how well a configuration does. Then it predicts random configurations of
-the space, and the same ones with the values of one hyperparameter exchanged among them. The share of the variance of
-the predictions that the exchange makes is the hyperparameter's importance, its interactions with others included.
+A forest learns from the trials to predict the result of a configuration. It predicts random configurations of the
+space, and then the same configurations with the values of one hyperparameter permuted. The importance of the
+hyperparameter is the share of the predictions' variance due to the permutation, including interactions with others.
 Sources: Breiman, *Random Forests*, Machine Learning 45, 2001; Homma and Saltelli, *Importance measures in global
-sensitivity analysis of nonlinear models*, Reliability Engineering and System Safety 52, 1996: the total effect;
-Jansen, *Analysis of variance designs for model output*, Computer Physics Communications 117, 1999: its estimate.
+sensitivity analysis of nonlinear models*, Reliability Engineering and System Safety 52, 1996: the total effect; Jansen,
+*Analysis of variance designs for model output*, Computer Physics Communications 117, 1999: its estimate.
 
-Rule 1: all trials count. Those at a high rung are alike in what mattered most, as they were chosen by it.
-Rule 2: each trial has one value, on the scale of the lowest rung. At each higher rung the trials there exchange their
-values, so that the best of the rung has the best of them. See ``docs/decisions/0046-importance.md``.
-Rule 3: a value far worse than most counts as one a little worse than most, and so does a failure.
-Rule 4: where the forest predicts nothing of trials that it has not seen, importance means nothing, and every view
-says so.
-Rule 5: the second reading is of the best third alone: exchanged are the values of these trials.
+Rule 1: all trials count. Trials at a high rung are similar in the most important hyperparameters, since they were
+selected.
+Rule 2: each trial has one value, on the scale of the lowest rung. At each higher rung the trials there permute their
+values, so that the best trial of the rung has the best value. See ``docs/decisions/0046-importance.md``.
+Rule 3: a value far worse than most is replaced by one a little worse than most; so is a failure.
+Rule 4: if the forest predicts nothing for unseen trials, importance means nothing, and every view says so.
+Rule 5: the second measurement uses only the best third of trials, and permutes their values.
 """
 
 import math
@@ -34,22 +34,24 @@ from ashtune._src.figures.looks import BLUE, GREY
 from ashtune._src.space.space import Space
 
 FEWEST = 20
-"""Fewer trials say nothing at all."""
+"""Fewer trials are not measured."""
 BEST_SHARE = 3
-"""The best trials are one of this number."""
+"""The best trials are the first ``1 / BEST_SHARE`` of all."""
 MOST = 2000
 MEANINGLESS = 0.1
-"""Below this R2 the forest predicts next to nothing."""
+"""With an R2 below this, importances mean nothing."""
 FOLDS, TREES = 5, 40
 DRAWN = 400
 """Random configurations of the space."""
 BARS = 20
 NAMED = 3
-"""Hyperparameters that are named of those that matter among the best."""
+"""Most hyperparameters named as important among the best trials."""
 
 
 class Weight(msgspec.Struct, frozen=True):
-    """A hyperparameter's importance: its share of the variance, and the standard deviation of that among forests."""
+    """A hyperparameter's importance: its share of the variance, and the standard deviation of this share among
+    forests.
+    """
 
     name: str
     share: float
@@ -57,10 +59,10 @@ class Weight(msgspec.Struct, frozen=True):
 
 
 class Importance(msgspec.Struct, frozen=True, kw_only=True):
-    """What mattered, the most important hyperparameter first; none where nothing can be said.
+    """The importances, the greatest first; empty if they cannot be measured.
 
-    It speaks of ``trials`` of ``total``. ``r2`` is the share of the variance of their values that a forest predicts
-    for trials it has not seen. ``best`` is the same of the best trials alone, None where they are too few.
+    They were measured on ``trials`` of ``total`` trials. ``r2`` is the share of the variance that forests predict for
+    unseen trials. ``best`` is the importance among the best trials only; None if there are too few.
     """
 
     trials: int = 0
@@ -71,11 +73,11 @@ class Importance(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_meaningful(self) -> bool:
-        """Whether the forest predicts anything."""
+        """Whether the forest predicts unseen trials at all."""
         return bool(self.weights) and self.r2 >= MEANINGLESS
 
     def words(self) -> str:
-        """Say what the numbers speak of, and whether they mean anything."""
+        """Say which trials were measured, and whether the importances mean anything."""
         if not self.weights:
             return f"{plural(self.total, 'trial')} to compare: too few, or too much alike, to tell what mattered"
         sample = f"{self.trials:,} of " if self.trials < self.total else ""
@@ -85,7 +87,7 @@ class Importance(msgspec.Struct, frozen=True, kw_only=True):
         return f"{base}; a forest predicts next to nothing (R2 = {self.r2:.2f}): these importances mean nothing"
 
     def words_of_best(self) -> str:
-        """Say what still matters among the best trials; nothing where they are too few."""
+        """Say what is important among the best trials; "" if there are too few."""
         if self.best is None or not self.best.weights:
             return ""
         which = f"among the best {self.best.total:,} trials"
@@ -98,13 +100,13 @@ class Importance(msgspec.Struct, frozen=True, kw_only=True):
 def importance(
     results: Results, configuration: Configuration, space: Mapping[str, object], *, most: int = MOST
 ) -> Importance:
-    """Measure what mattered.
+    """Measure the importance of hyperparameters.
 
     Args:
         results: The observer.
-        configuration: Answers with the configuration of a trial: ``Trials.configuration``.
+        configuration: Returns the configuration of a trial: ``Trials.configuration``.
         space: The record of the search space: ``settings.space``.
-        most: Of more trials a sample is taken. With 2,000 trials of 10 hyperparameters it takes seconds.
+        most: If there are more trials, a sample is measured. 2,000 trials of 10 hyperparameters take seconds.
 
     Raises:
         SettingsError: If scikit-learn is not installed.
@@ -131,7 +133,7 @@ def importance(
 
 
 def _values(results: Results) -> dict[TrialId, float]:
-    """Return one number of each trial, the lower the better (rules 2 and 3)."""
+    """Return one number for each trial; lower is better (rules 2 and 3)."""
     values: dict[TrialId, float] = {}
     failed: set[TrialId] = set()
     for rung in results.rungs:
@@ -158,7 +160,7 @@ def _points(space: Mapping[str, object]) -> Sequence[Numbers]:
 
 
 def importance_figure(measured: Importance) -> Figure:
-    """Return the importances as bars, in grey where they mean nothing, each with its standard deviation."""
+    """Return the importances as bars with standard deviations; grey if they mean nothing."""
     if not measured.weights:
         return Figure(notes=[measured.words()])
     shown = measured.weights[:BARS]
@@ -185,8 +187,8 @@ def _measured(
 ) -> tuple[float, Sequence[Weight]]:
     """Return R2 on held-out trials, and the weights of the hyperparameters that vary, in order.
 
-    Choices stand for themselves as numbers: a tree takes any of them apart in a few cuts. An inactive
-    hyperparameter is a missing value, which trees send to the better side of a cut, and stays one.
+    Choices are coded as numbers, since trees separate them with a few cuts. An inactive hyperparameter is a missing
+    value, which trees handle; it is not permuted.
     """
     import numpy as np
 

@@ -1,6 +1,6 @@
-"""The ladder: a bar for each rung, the lowest at the bottom, of what became of its trials, and how many were expected.
+"""The ladder: a bar for each rung with its trials by state, the lowest rung at the bottom, and the expected numbers.
 
-Between two rungs a band leads from the trials that were promoted to the bar of the rung above, where they are trained.
+A band between two rungs connects the promoted trials with the bar of the rung above.
 """
 
 from collections.abc import Sequence
@@ -14,25 +14,25 @@ from ashtune._src.figures.figure import Axis, Figure, Series
 from ashtune._src.figures.looks import INK, PALE, TRIALS
 
 MOST_RUNGS = 60
-"""A ladder may have a thousand, of which no figure can show all."""
+"""Rungs shown; a ladder may have a thousand."""
 _ROOM = 1.42
 """How many times as long as the longest bar the axis is, so that the words beside it have room."""
 FAR = 4
-"""Most times of what is there that the expected is shown to: bars of a young study would be too short."""
+"""Expected numbers are shown up to this multiple of the longest bar, so that bars of a young study stay visible."""
 _TALL, _LOW, _MOST_TALL = 62, 34, 10
-"""Pixels of a rung, and those of one of many, which are more than ten."""
+"""Pixels of a rung; pixels of a rung if there are many; the most rungs that are not many."""
 
 
 def ladder_figure(
     tally: Tally, expected: Sequence[Expected] | None = None, *, unit: str, running: Sequence[int] | None = None
 ) -> Figure:
-    """Return the rungs with the trials that arrived, were promoted, run and failed, beside the expected number.
+    """Return a figure of the rungs: promoted, paused, failed and running trials, and the expected numbers.
 
     Args:
         tally: The study's counts.
-        expected: How many trials are trained to each rung: ``StudyInfo.expected``; None where nobody knows.
+        expected: How many trials are trained to each rung: ``StudyInfo.expected``; None if unknown.
         unit: What the resource counts, in the singular.
-        running: How many trials run to each rung, by default what the counts know; none where nobody knows.
+        running: How many trials run to each rung; by default the tally's counts, empty if unknown.
     """
     rungs = tally.rungs[:MOST_RUNGS]
     running = [rung.running for rung in rungs] if running is None else [*running, *[0] * len(rungs)][: len(rungs)]
@@ -81,7 +81,7 @@ def ladder_figure(
 
 
 def _words(rung: RungTally, metric: str, expected: Expected | None) -> str:
-    """Say how many were trained to a rung, of how many expected, and the best result."""
+    """Say how many trials were trained to a rung, how many were expected, and the best result."""
     trained = f"{rung.trained:,} trained" + ("" if expected is None else f", {expected.text} expected")
     best = None if rung.best is None else rung.best.metrics.get(metric)
     return trained if best is None else f"{trained}\nbest {shortened(metric, 18)} {number_text(best)}"

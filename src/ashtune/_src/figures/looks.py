@@ -1,12 +1,11 @@
-"""How a study looks wherever it is shown: the colours, patterns and names of page, report, notebook and terminal.
+"""The colours, patterns and names of page, report, notebook and terminal.
 
-Figures and the terminal's frame have them from here, the page and the report the style sheet :func:`style`. So all of
-them agree by construction (decision 61).
+Figures and the terminal take them from here; the page and the report use the style sheet :func:`style`. So all of them
+agree (decision 61).
 
-Rule 1: rungs are ordered, and so are their colours: they are those of :data:`SCALE`, whose lightness rises. Two
-neighbours of up to seven rungs differ for people who cannot tell red from green too, and each is seen on white paper
-and on dark.
-Rule 2: colour never says anything alone. What fails, is saved, is compiled or waits has a pattern or a mark too.
+Rule 1: rungs are ordered, so their colours are those of :data:`SCALE`, from dark to light. With up to seven rungs,
+neighbours differ for red-green colour-blind people too, and are visible on light and dark backgrounds.
+Rule 2: colour is never the only sign. Failing, saving, compiling and waiting also have a pattern or a mark.
 """
 
 import math
@@ -17,22 +16,22 @@ import msgspec
 BLUE, ORANGE, GREEN, RED, PURPLE, GREY = "#3f7fd1", "#e08a2c", "#3fa66b", "#d4505f", "#8f6fc9", "#8a94a3"
 TEAL, PINK, DARK_RED = "#1f8a96", "#c2649a", "#7a2e3a"
 CATEGORIES = (BLUE, ORANGE, GREEN, PURPLE, RED, TEAL)
-"""Of things without an order."""
+"""Colours of things without an order."""
 SCALE = ("#5260c8", "#3484b8", "#2a9b8e", "#6dab53", "#c5aa2e")
-"""Of things with an order, the lowest first: rungs, and trials by how good they are."""
+"""Colours of things with an order, the lowest first: rungs, and trials by rank."""
 PLACES = (GREY, GREY, *SCALE)
-"""From the last trial to the first, on a logarithmic scale of its place."""
+"""From the last trial to the first, on a logarithmic scale of the rank."""
 INK, GRID = "#717c8a", "rgba(128,128,128,0.22)"
-"""Of a middle lightness: they can be seen on light and on dark paper."""
+"""Of medium lightness, so that they are visible on light and dark backgrounds."""
 PALE = "#ffffff"
 CLEAR = "rgba(0,0,0,0)"
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif"
 
 
 class Look(msgspec.Struct, frozen=True):
-    """A name, a colour, and a pattern as plotly names it; "" is none.
+    """A name, a colour, and a pattern as plotly names it; "" for no pattern.
 
-    ``style`` is the colour on a terminal, as rich names it; ``glyph`` and ``plain`` are what a bar there consists of,
+    ``style`` is the colour on a terminal, as rich names it; ``glyph`` and ``plain`` are the characters of a bar there,
     with Unicode and without.
     """
 
@@ -54,18 +53,18 @@ STATES = {
     "waiting": Look("waiting", ORANGE, "-"),
     "tail": Look("idle at the end", GREY, "-"),
 }
-"""What workers do."""
+"""The states of workers."""
 TRIALS = {
     "promoted": Look("promoted", GREEN, "", "green", "━", "="),
     "paused": Look("paused", BLUE, ".", "bright_blue", "╍", "~"),
     "failed": Look("failed", RED, "x", "red", "x", "x"),
     "running": Look("running", TEAL, "/", "cyan", "▸", ">"),
 }
-"""What became of the trials at a rung, in the order of a bar."""
+"""The states of trials at a rung, in the order of a bar."""
 NOTEBOOK_COLORS = {
     "green": "#2f8f58", "bright_blue": BLUE, "red": RED, "cyan": TEAL, "yellow": "#a8741a", "bright_black": "#7a828c",
 }  # fmt: skip
-"""The terminal's colours in a notebook: of a middle lightness, so that they can be read on light and on dark paper."""
+"""The terminal's colours in a notebook, of medium lightness: readable on light and dark backgrounds."""
 _TOKENS = {
     "paper": ("#ffffff", "#14181d"),
     "raised": ("#f5f7f9", "#1c2229"),
@@ -79,7 +78,7 @@ _TOKENS = {
     "grid": ("rgba(110, 120, 135, 0.2)", "rgba(150, 160, 175, 0.18)"),
     "shadow": ("rgba(29, 39, 51, 0.07)", "rgba(0, 0, 0, 0.3)"),
 }
-"""On light and on dark paper."""
+"""The colours on a light and on a dark background."""
 
 
 def rung_colors(count: int) -> Sequence[str]:
@@ -88,17 +87,17 @@ def rung_colors(count: int) -> Sequence[str]:
 
 
 def faded(color: str, share: float) -> str:
-    """Return a colour that lets all but a share of what is below shine through."""
+    """Return a colour with the opacity ``share``."""
     return f"rgba({','.join(map(str, _rgb(color)))},{share:g})"
 
 
 def place_color(place: int, total: int) -> str:
-    """Return the colour of a trial by its place among all, from 1, on a logarithmic scale: the last ones are grey."""
+    """Return the colour of a trial by its rank from 1, on a logarithmic scale; the last trials are grey."""
     return _color_at(PLACES, 1 - math.log(place) / math.log(max(total, 10)))
 
 
 def style() -> str:
-    """Return the colours of a page as custom properties: light or dark, as the system or ``data-theme`` has it."""
+    """Return the page's colours as CSS custom properties, light or dark by ``data-theme`` or the system's setting."""
     light, dark = (_rules(place) for place in ("light", "dark"))
     return (
         f":root {{ {light} }}\n:root[data-theme=dark] {{ {dark} }}\n"
@@ -112,7 +111,7 @@ def _rules(theme: str) -> str:
 
 
 def _color_at(scale: Sequence[str], share: float) -> str:
-    """Return the colour at a share of the way through a scale."""
+    """Return the interpolated colour of a scale at ``share``, from 0 to 1."""
     place = (len(scale) - 1) * share
     low = min(int(place), len(scale) - 2)
     pairs = zip(_rgb(scale[low]), _rgb(scale[low + 1]), strict=True)

@@ -1,7 +1,7 @@
 """Parallel coordinates: a line for each trial through its hyperparameters, its rung and its result.
 
-Lines are coloured by place, on a logarithmic scale: the first, the best ten, the best hundred stand out of
-any number. Trials stand by their result at their highest rung, those at a higher one before all at a lower.
+Lines are coloured by rank on a logarithmic scale, so that the first, the best ten and the best hundred are visible.
+Trials are ranked by their result at their highest rung; higher rungs come first.
 """
 
 import math
@@ -21,9 +21,9 @@ from ashtune._src.figures.looks import place_color
 LINES = 1000
 HYPERPARAMETERS = 12
 TICKS = 12
-"""Most ticks of an axis of choices."""
+"""Most ticks on an axis of choices."""
 SPREAD = 0.12
-"""How far from its choice, in choices, a line passes at most."""
+"""How far a line passes from its choice at most; neighbouring choices have the distance 1."""
 
 
 def coordinates_figure(
@@ -39,11 +39,11 @@ def coordinates_figure(
 
     Args:
         results: The observer.
-        configuration: Answers with the configuration of a trial: ``Trials.configuration``.
+        configuration: Returns the configuration of a trial: ``Trials.configuration``.
         space: The record of the search space: ``settings.space``.
-        important: Hyperparameters, the most important first: which to show where there are more than 12.
+        important: Hyperparameters, the most important first; of more than 12 these are shown.
         unit: What the resource counts, in the singular.
-        lines: How many trials to show; half of them are the best, the others sampled.
+        lines: How many trials to show: half are the best ones, the others are sampled.
 
     Raises:
         SpaceError: If the record of the space cannot be read.
@@ -91,7 +91,7 @@ def _most_important(table: Sequence[Numbers], important: Sequence[str]) -> Seque
 
 
 def _column(column: Numbers, trials: Sequence[TrialId]) -> tuple[Axis, list[float | None]]:
-    """Return the axis of a hyperparameter, and where each trial stands on it; None where it is inactive."""
+    """Return the axis of a hyperparameter, and each trial's place on it; None if inactive."""
     if column.labels:
         return _choices(column.name, column.values, column.labels, trials)
     values = [None if math.isnan(value) else significant(value) for value in column.values]
@@ -107,7 +107,7 @@ def _column(column: Numbers, trials: Sequence[TrialId]) -> tuple[Axis, list[floa
 def _choices(
     name: str, places: Iterable[float], labels: Sequence[str], trials: Sequence[TrialId]
 ) -> tuple[Axis, list[float | None]]:
-    """Return an axis of choices. Lines pass a little above or below their choice, or all would be one."""
+    """Return an axis of choices. Lines pass slightly beside their choice, so that they do not overlap."""
     axis = choice_axis(name, [shortened(each, 16) for each in labels])
     axis = replace(axis, low=-SPREAD, high=len(labels) - 1 + SPREAD, ticks=list(thinned(len(labels), TICKS)))
     shifts = (SPREAD * (scattered(trial) / 2**63 - 1) for trial in trials)

@@ -1,8 +1,8 @@
-"""Slices: the result over one hyperparameter at a time, a small panel each, coloured by the rung a trial reached.
+"""Slices: the result over one hyperparameter, one small panel for each, coloured by the highest rung of a trial.
 
-Trials stand by their result at their highest rung. Those without a finite result stand as crosses at the worse end.
+Trials are placed by the result at their highest rung. Trials without a finite result are crosses at the worse end.
 
-Rule: a page carries a few thousand points: of more trials the best and a sample, the same in every panel.
+Rule: a page can show a few thousand points. Of more trials it shows the best and a sample, the same in every panel.
 """
 
 import math
@@ -31,13 +31,13 @@ from ashtune._src.figures.looks import GREY, rung_colors
 
 PANELS = 6
 POINTS = 400
-"""Trials in a panel, and as many crosses at most as a quarter of that."""
+"""Most trials in a panel; a quarter of this number is the most crosses."""
 
 
 class Slices(msgspec.Struct, frozen=True, kw_only=True):
-    """A panel for each hyperparameter by its name, the most important first, of all ``varying`` ones.
+    """A panel for each hyperparameter by name, the most important first; ``varying`` counts all that vary.
 
-    ``colors`` says what each colour means, the lowest rung first, and ``notes`` what every panel leaves out.
+    ``colors`` are the meanings of the colours, the lowest rung first; ``notes`` say what every panel leaves out.
     """
 
     panels: Mapping[str, Figure]
@@ -58,18 +58,18 @@ def slices(
     unit: str,
     origin: Origin = no_origin,
 ) -> Slices:
-    """Return the result over each of some hyperparameters; no panels of a study without a finite result.
+    """Return the result over each of some hyperparameters; no panels if the study has no finite result.
 
     Args:
         results: The observer.
-        configuration: Answers with the configuration of a trial: ``Trials.configuration``.
+        configuration: Returns the configuration of a trial: ``Trials.configuration``.
         space: The record of the search space: ``settings.space``.
-        important: Hyperparameters, the most important first; without, the first ones of the space are shown.
-        names: The only hyperparameters to show; none to choose by importance.
-        rungs: The resources of all rungs; none: of those reached.
+        important: Hyperparameters, the most important first; by default the first ones of the space are shown.
+        names: The only hyperparameters to show; empty to choose by importance.
+        rungs: The resources of all rungs; empty to take those reached.
         points: How many trials to show in a panel.
         unit: What the resource counts, in the singular.
-        origin: Answers with where the configuration of a trial comes from: ``Trials.origin``.
+        origin: Returns where the configuration of a trial comes from: ``Trials.origin``.
 
     Raises:
         SpaceError: If the record of the space cannot be read.
@@ -105,7 +105,7 @@ def slices(
     worse = significant(y.high if results.goal.mode == "min" else y.low)
 
     def panel(column: Numbers) -> Figure:
-        """Return the trials that have a hyperparameter at its values."""
+        """Return the panel of a hyperparameter."""
         places = _places(column, [*shown, *lost])
         series = points_by_rung(places[: len(shown)], heights, reached, shown, names=named, words=words)
         if crosses := [place for place in range(len(shown), len(places)) if places[place] is not None]:
@@ -123,7 +123,7 @@ def slices(
 
 
 def slice_figure(found: Slices, name: str | None = None) -> Figure:
-    """Return one panel, or why there is none: that of a name, or the most important one."""
+    """Return the first panel, or say why there is none; ``name`` is the wanted hyperparameter."""
     if found.panels:
         return next(iter(found.panels.values()))
     if not found.colors and found.notes:

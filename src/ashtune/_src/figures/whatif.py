@@ -1,4 +1,4 @@
-"""What a study would have taken under other choices: wall time by number of workers."""
+"""The predicted wall time of a study under other settings, by number of workers."""
 
 from collections.abc import Sequence
 
@@ -13,7 +13,7 @@ _TICKS = (0.1, 0.3, 1, 3, 10, 30, 60, 300, 900, *(3600 * hours for hours in (1, 
 
 
 class AsRecorded(msgspec.Struct, frozen=True):
-    """What the study really took, on how many workers."""
+    """The recorded wall time of a study, and its number of workers."""
 
     workers: int
     wall_seconds: float
@@ -23,8 +23,8 @@ def whatif_figure(predictions: Sequence[Prediction], recorded: AsRecorded | None
     """Return wall time by number of workers, a line for each scheduler and reduction factor.
 
     Args:
-        predictions: Of any order, at least one.
-        recorded: What the study really took: it is marked.
+        predictions: At least one, in any order.
+        recorded: The study's recorded time, to be marked.
     """
     series = []
     for number, one in enumerate(by_scheduler(predictions).values()):
@@ -60,7 +60,7 @@ def whatif_figure(predictions: Sequence[Prediction], recorded: AsRecorded | None
 
 
 def by_scheduler(predictions: Sequence[Prediction]) -> dict[tuple[str, str], list[Prediction]]:
-    """Return the predictions by scheduler and reduction factor, in the order of workers."""
+    """Return the predictions by scheduler and reduction factor, sorted by number of workers."""
     series: dict[tuple[str, str], list[Prediction]] = {}
     for one in sorted(predictions, key=lambda one: one.workers):
         series.setdefault((one.scheduler, one.reduction_factor), []).append(one)

@@ -1,7 +1,7 @@
-"""What the workers did: a lane for each, what share of them over time, and for how long by rung.
+"""Figures of the workers: their work in lanes, shares of their time over time, and sums by rung.
 
-Rule: a page carries a few thousand bars. Above ``MOST_BARS`` jobs or ``MOST_LANES`` lanes the timeline is a
-map of how busy each lane was in each stretch of time, and says so.
+Rule: a page can show a few thousand bars. With more than ``MOST_BARS`` jobs or ``MOST_LANES`` lanes the timeline
+becomes a map of the share of training in each lane and stretch of time, and says so.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -42,13 +42,13 @@ MOST_LANES = 40
 MOST_ROWS = 200
 STRETCHES = 160
 RUNNING = -1
-"""The ending of work that goes on."""
+"""The ending of work that is still running."""
 _SAID = {ending: ENDINGS[ending] for ending in (FAILED, PAUSED, WITHDRAWN, LOST)} | {RUNNING: "running"}
 SHARE = Axis(written="share", ticks=(0, 0.25, 0.5, 0.75, 1))
 
 
 class Span(NamedTuple):
-    """A stretch of work in a lane, in seconds that the study ran. A program that is compiled is of ``NO_TRIAL``."""
+    """A stretch of work in a lane, in seconds of the study's running time. Compiling has the trial ``NO_TRIAL``."""
 
     lane: int
     begin: float
@@ -60,9 +60,9 @@ class Span(NamedTuple):
 
 
 def timeline_figure(timeline: Timeline, *, unit: str) -> Figure:
-    """Return who trained what when: a lane for each worker, a bar for each job, coloured by rung.
+    """Return the timeline: a lane for each worker, a bar for each job, coloured by rung.
 
-    A worker that took the place of another is drawn in its lane. What is blank is waiting.
+    A worker that replaced another is drawn in the same lane. Gaps are waiting.
     """
     work = timeline.work().without_pauses()
     places = int(work.place.max()) + 1 if len(work.place) else 0
@@ -79,15 +79,15 @@ def timeline_figure(timeline: Timeline, *, unit: str) -> Figure:
 def lanes_figure(
     spans: Iterable[Span], lanes: Sequence[str], rungs: Sequence[int], x: Axis, *, unit: str, notes: Sequence[str] = ()
 ) -> Figure:
-    """Return stretches of work in their lanes.
+    """Return stretches of work in lanes.
 
     Args:
-        spans: In any order.
+        spans: The stretches, in any order.
         lanes: The names of all lanes.
         rungs: The resources of all rungs.
         x: The axis of time.
         unit: What the resource counts, in the singular.
-        notes: What a reader must know.
+        notes: Sentences for the reader.
     """
     looks: dict[tuple[int, int], Look] = {}
     for rung, (name, color) in enumerate(zip(rung_names(rungs, unit), rung_colors(len(rungs)), strict=True)):
@@ -108,7 +108,7 @@ def lanes_figure(
 
 
 def utilisation_figure(timeline: Timeline) -> Figure:
-    """Return the shares of the workers' presence by what they did, over time."""
+    """Return the shares of the workers' presence by state, over time."""
     import numpy as np
 
     work, now = timeline.work().without_pauses(), timeline.wall_seconds
@@ -126,7 +126,7 @@ def utilisation_figure(timeline: Timeline) -> Figure:
 
 
 def shares_figure(times: Sequence[float], shares: Mapping[str, Sequence[float]], x: Axis) -> Figure:
-    """Return the shares of the workers' presence in stretches of time, by the names of states."""
+    """Return the shares of the workers' presence by state, at ``times``."""
     series = [
         Series(
             kind="area", x=times, y=shares[state], name=STATES[state].name, color=STATES[state].color,
@@ -138,7 +138,7 @@ def shares_figure(times: Sequence[float], shares: Mapping[str, Sequence[float]],
 
 
 def whole_shares_figure(shares: Mapping[str, float]) -> Figure:
-    """Return where the workers' time went, in one bar, by the names of states."""
+    """Return the workers' time by state in one bar."""
     there = [(STATES[state], share) for state, share in shares.items() if share > 0]
     ends = list(accumulate(share for _, share in there))
     series = [
@@ -149,7 +149,7 @@ def whole_shares_figure(shares: Mapping[str, float]) -> Figure:
 
 
 def rungs_figure(timeline: Timeline, *, unit: str) -> Figure:
-    """Return a bar for each rung, of training, what of it failed, saving and waiting for the driver.
+    """Return a bar for each rung: useful training, failed training, saving, and waiting for the driver.
 
     Args:
         timeline: The observer.
@@ -186,7 +186,7 @@ def _bars(look: Look, spans: Sequence[Span]) -> Series:
 
 
 def _busy_map(work: Work, places: int, x: Axis) -> Figure:
-    """Return how busy each place was in each stretch of time, several places to a row if there are many."""
+    """Return the share of training in each place and stretch of time; with many places, several share a row."""
     import numpy as np
 
     together = -(-places // MOST_ROWS)
@@ -222,7 +222,7 @@ def _busy_map(work: Work, places: int, x: Axis) -> Figure:
 
 
 def _lane_names(work: Work, places: int) -> list[str]:
-    """Return each place's name: the first worker that took it, and how many came after."""
+    """Return each place's name: its first worker, and the number of later workers."""
     names: list[str] = [""] * places
     after = [-1] * places
     for worker, place in zip(work.worker.tolist(), work.place.tolist(), strict=True):
