@@ -87,7 +87,7 @@ class Series(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_def
 
 
 class Cells(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """A grid of coloured cells below the series; ``rows`` has a row for each of ``y``, with a value or None for each of
+    """Coloured cells below the series: each row of ``rows`` belongs to one of ``y``, each value or None in it to one of
     ``x``.
 
     ``scale`` is the axis of the values; colours go from ``colors[0]`` at its low end to ``colors[1]``.

@@ -49,7 +49,7 @@ NAMED = 3
 
 
 class Weight(msgspec.Struct, frozen=True):
-    """A hyperparameter's importance: its share of the variance, and the standard deviation of this share among
+    """A hyperparameter's importance: its share of the variance, and the standard deviation of the share over
     forests.
     """
 

@@ -16,7 +16,7 @@ from ashtune._src.figures.looks import INK, PALE, TRIALS
 MOST_RUNGS = 60
 """Rungs shown; a ladder may have a thousand."""
 _ROOM = 1.42
-"""How many times as long as the longest bar the axis is, so that the words beside it have room."""
+"""The length of the axis as a multiple of the longest bar; leaves room for texts beside the bars."""
 FAR = 4
 """Expected numbers are shown up to this multiple of the longest bar, so that bars of a young study stay visible."""
 _TALL, _LOW, _MOST_TALL = 62, 34, 10

@@ -1,1 +1,1 @@
-"""Views of a study: every one of them is an observer."""
+"""Views of a study."""

@@ -1,4 +1,4 @@
-"""The audit as a table, in words, as a figure, and as a section of the report."""
+"""The audit as a table, as text, as a figure, and as a section of the report."""
 
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
@@ -23,7 +23,7 @@ ENOUGH_PAIRS = 20
 
 
 def audit_table(audit: Audit, expected: Sequence[Expected] | None = None, *, unit: str) -> "Table":
-    """Return a line for each rung: expected and actual numbers, what proved wrong, and the ranks' correlation.
+    """Return a row for each rung: expected and actual numbers, wrong promotions, and the rank correlation.
 
     Args:
         audit: The observer.
@@ -53,7 +53,7 @@ def audit_table(audit: Audit, expected: Sequence[Expected] | None = None, *, uni
 
 
 def audit_faults(audit: Audit, *, unit: str) -> list[str]:
-    """Name the promotions that no rule explains, a sentence a rung; none for a scheduler that does right."""
+    """Return a sentence for each rung with unexplained promotions; an empty list if the scheduler made no fault."""
     sentences = []
     for record in audit.records():
         if record.unexplained:
@@ -68,7 +68,7 @@ def audit_faults(audit: Audit, *, unit: str) -> list[str]:
 
 
 def audit_findings(audit: Audit, *, unit: str) -> list[str]:
-    """Say what the audit found, faults first."""
+    """Return the audit's findings as sentences, faults first."""
     records = [record for record in audit.records() if record.rung < audit.ladder.top and record.arrived]
     sentences = audit_faults(audit, unit=unit)
     promoted = sum(record.promoted for record in records)
@@ -99,7 +99,7 @@ def audit_findings(audit: Audit, *, unit: str) -> list[str]:
 
 
 def audit_figure(audit: Audit, expected: Sequence[Expected] | None = None, *, unit: str) -> "Figure":
-    """Return expected and actual numbers of trials by rung, and what became of the promotions."""
+    """Return expected and actual numbers of trials by rung, and right and wrong promotions."""
     records = audit.records()
     where = [f"{record.resource:,}" for record in records]
     figure = blank(x=f"trained to {unit}", y="trials", barmode="stack")
@@ -122,7 +122,7 @@ def audit_figure(audit: Audit, expected: Sequence[Expected] | None = None, *, un
 
 
 def _bad(record: RungAudit) -> int:
-    """Return the promotions that were wrong: in hindsight, or from the start."""
+    """Return the number of wrong promotions: in hindsight, or outside of the quota."""
     return max(record.wrong, len(record.unexplained))
 
 
@@ -132,7 +132,7 @@ def _says_little(record: RungAudit) -> bool:
 
 
 class AuditSection(Section):
-    """Every promotion checked: expected and actual numbers, and what proved wrong."""
+    """The audit of all promotions: expected and actual numbers, and wrong promotions."""
 
     name, title = "audit", "Did the halving do right?"
     uses = ("tally",)

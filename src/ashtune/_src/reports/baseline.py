@@ -1,7 +1,7 @@
-"""Computation time by number of models, broken down by rung: the figure that the parallel design came from.
+"""Computation time by number of models, broken down by rung: the measurement behind the parallel design.
 
-A series is one study for each number of models, halved sequentially on one worker. Where a worker is the only one,
-everything it does belongs to a rung, so a study's rungs and its start add up to its wall time.
+A series has one study for each number of models, halved sequentially on one worker. With a single worker, all its work
+belongs to a rung, so the rungs and the start of a study add up to its wall time.
 """
 
 from collections.abc import Sequence
@@ -23,15 +23,15 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 ALIKE = 0.25
-"""Costs of rungs that differ from their mean by at most this share count as about the same."""
+"""Rungs cost about the same if each differs from their mean by at most this share."""
 
 
 FEWEST = 3
-"""Rungs that have to be reached for a comparison: the lowest is a case of its own."""
+"""Fewest reached rungs for a comparison; the lowest is compared separately."""
 
 
 class RungCost(msgspec.Struct, frozen=True):
-    """A rung of one study: trials and epochs trained to it, and the seconds for training, saving and waiting."""
+    """A rung of one study: the trials and epochs trained, and the seconds for training, saving and waiting."""
 
     resource: int
     trials: int
@@ -40,7 +40,7 @@ class RungCost(msgspec.Struct, frozen=True):
 
     @property
     def per_epoch(self) -> float:
-        """Seconds an epoch."""
+        """Seconds per epoch."""
         return self.seconds / self.epochs if self.epochs else 0.0
 
 
@@ -48,7 +48,8 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     """One study of a series.
 
     ``other_seconds`` is the workers' time outside of rungs (waiting at a barrier, idle at the end), ``start_seconds``
-    that before there was a worker, ``wall_seconds`` the whole study. ``best`` is the metric of its best trial.
+    the time before a worker joined, ``wall_seconds`` the wall time of the study. ``best`` is the metric of its best
+    trial.
     """
 
     models: int
@@ -62,7 +63,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def rung_seconds(self) -> float:
-        """Seconds of all rungs, all workers together."""
+        """Seconds of all rungs, summed over workers."""
         return sum(rung.seconds for rung in self.rungs)
 
     @property
@@ -72,18 +73,18 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def accounted(self) -> float:
-        """What rungs, the rest and the start make up of the wall time, as a share."""
+        """The share of the wall time explained by rungs, other time and start."""
         explained = (self.rung_seconds + self.other_seconds) / self.workers + self.start_seconds
         return explained / self.wall_seconds if self.wall_seconds > 0 else 1.0
 
 
 def run_of(scheduler: str, tally: Tally, timeline: Timeline) -> Run:
-    """Return a study as one of a series.
+    """Return a study as an entry of a series.
 
     Args:
         scheduler: The scheduler's name.
         tally: The study's counts.
-        timeline: The same study's.
+        timeline: The study's timeline.
     """
     shares, best = time_shares(timeline), tally.best
     costs = [
@@ -103,7 +104,7 @@ def run_of(scheduler: str, tally: Tally, timeline: Timeline) -> Run:
 
 
 def baseline_table(runs: Sequence[Run], *, unit: str) -> "Table":
-    """Return the series: a line for each study, a column for each rung, in seconds."""
+    """Return the series as a table in seconds: a row for each study, a column for each rung."""
     table = bare_table(gap=1)
     rungs = [f"to {resource:,}" for resource in _resources(runs)]
     for name in ("models", "by", "on", *rungs, "other", "start", "wall", f"{unit}s", f"{unit}s/s", "best"):
@@ -119,7 +120,7 @@ def baseline_table(runs: Sequence[Run], *, unit: str) -> "Table":
 
 
 def baseline_figure(runs: Sequence[Run], *, unit: str) -> "Figure":
-    """Return the stacked bars: computation time by number of models, broken down by rung."""
+    """Return stacked bars: computation time by number of models, broken down by rung."""
     resources = _resources(runs)
     schedulers = list(dict.fromkeys(_who(run) for run in runs))
     figure = blank(x="number of models", y="seconds of all workers", barmode="stack", height=420)
@@ -144,7 +145,7 @@ def baseline_figure(runs: Sequence[Run], *, unit: str) -> "Figure":
 
 
 def baseline_words(run: Run, *, unit: str) -> list[str]:
-    """Say whether a study's rungs cost about the same, from its data, and why not where they do not."""
+    """Say whether a study's rungs cost about the same; if not, explain why from its data."""
     rungs = [rung for rung in run.rungs if rung.trials]
     sentences = [
         f"{plural(run.models, 'model')}: the rungs add up to {seconds_text(run.rung_seconds)}, with the start to "
@@ -178,7 +179,7 @@ def baseline_words(run: Run, *, unit: str) -> list[str]:
 
 
 def _why(rungs: Sequence[RungCost], unit: str) -> str:
-    """Name what makes rungs cost differently: how much they train, what that costs, or both."""
+    """Explain why rungs differ in cost: by the number of epochs, the cost of an epoch, or both."""
     epochs, costs = [rung.epochs for rung in rungs], [rung.per_epoch for rung in rungs]
     reasons = []
     if max(epochs) > (1 + ALIKE) * min(epochs):

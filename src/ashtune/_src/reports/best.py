@@ -1,4 +1,4 @@
-"""What was found: the best trials, the front, what was confirmed, how the best came about, and the learning curves."""
+"""Report sections of results: best trials, Pareto front, confirmation, best so far, and learning curves."""
 
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TypeGuard
@@ -37,13 +37,13 @@ if TYPE_CHECKING:
 
 SHOWN = 15
 LINES = 8
-"""Of the front in the terminal."""
+"""Most results of the front shown in the terminal."""
 DIGITS = 5
 NOISELESS = "Every repeated value is the first one again: "
 
 
 class BestSection(Section):
-    """The best result and its configuration, and the trials that came farthest."""
+    """The best result and its configuration, and the best trials."""
 
     name, title = "best", "What was found"
     uses = ("tally", "trials", "results")
@@ -62,7 +62,7 @@ class BestSection(Section):
         yield html.table(self._best_trials())
 
     def _best_trials(self) -> "Table":
-        """Return the trials that came farthest, the best first."""
+        """Return a table of the best trials, the best first."""
         trials, metrics = self.study.trials, self.study.goal.metrics
         records = [trials[trial] for _, _, trial in self.study.results.standings()[:SHOWN]]
         columns = {name: [number_text(record.metrics.get(name), DIGITS) for record in records] for name in metrics}
@@ -98,23 +98,23 @@ class BestSection(Section):
 
 
 def best_sentence(tally: Tally, best: BestResult, *, unit: str) -> str:
-    """Say what the best result of a study is, how far its trial was trained, and how it was chosen."""
+    """Describe the best result of a study, how far its trial was trained, and how it was chosen."""
     return f"Best: {result_text(tally.goal, best.metrics, 6)} {place_of_best(tally, best, unit=unit)}."
 
 
 def no_result_sentence(tally: Tally) -> str:
-    """Say that no trial has a result, and why, if that is known."""
+    """Say that no trial has a result, and why, if known."""
     why = f": {why_no_result(tally)}" if tally.failures.total or tally.withdrawals.total else ""
     return f"No trial has a result{why}."
 
 
 def _is_better(anywhere: BestResult | None, best: BestResult) -> TypeGuard[BestResult]:
-    """Whether the best result at any rung is better than that at the highest; of several objectives nobody can say."""
+    """Whether the best result at any rung is better than ``best``; False with several objectives."""
     return anywhere is not None and not best.losses and anywhere.loss < best.loss
 
 
 class FrontSection(Section):
-    """The results that no other dominates, as a figure and as a table; nothing for a study with one objective."""
+    """The Pareto front as a figure and as a table; empty for a study with one objective."""
 
     name, title = "front", "The front"
     uses = ("tally", "trials", "results")
@@ -164,7 +164,7 @@ class FrontSection(Section):
 
 
 class ConfirmedSection(Section):
-    """The named winner, and every value that it was named by."""
+    """The named winner, and all values of the confirmed configurations."""
 
     name, title = "confirmed", "What was confirmed"
     uses = ("tally",)
@@ -193,7 +193,7 @@ class ConfirmedSection(Section):
         return named
 
     def _left(self) -> str:
-        """Say that some were confirmed, and no winner can be named yet."""
+        """Say that confirmation has begun without a winner yet; "" if it has not begun."""
         count = len(self.study.tally.confirmations)
         return f"{plural(count, 'training')} to confirm the best, no winner is named yet" if count else ""
 

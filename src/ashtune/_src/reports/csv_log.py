@@ -1,4 +1,4 @@
-"""A table of results that grows while a study runs: :class:`CsvLog`."""
+"""A table of results, written while a study runs: :class:`CsvLog`."""
 
 import csv
 import io
@@ -16,26 +16,26 @@ from ashtune._src.study.folders import place_in, replace_file
 
 COLUMNS = ("trial", "rung", "resource", "time", "seconds", "study", "origin")
 MOST_ROWS = 1_000
-"""Rows that are written at once: there are no ticks while a long past is told."""
+"""Most rows held before writing, since there are no ticks while a long journal is replayed."""
 
 
 class CsvLog(Exporter):
     """Writes a table while a study runs: a row for each result, as comma-separated values.
 
     The columns are ``trial``, ``rung``, ``resource``, ``time`` (seconds since the study began), ``seconds`` (of
-    training, since the trial's rung before), ``study`` (when the study was created, in seconds since 1970), ``origin``
+    training since the trial's previous rung), ``study`` (when the study was created, in seconds since 1970), ``origin``
     (where the configuration comes from, as "random" or "gp, 23 results"), the hyperparameters, and the metrics. A
-    column whose name is taken already has ``metric.`` or ``config.`` in front.
+    metric or hyperparameter with the name of another column gets the prefix ``metric.`` or ``config.``.
 
-    A file holds one study, which its column ``study`` names. A study that is resumed or exported again writes its file
-    anew. One instance may be given to several studies, one after another, if it has no path.
+    A file holds one study, which its column ``study`` identifies. If a study is resumed or exported again, its file is
+    written again. An instance without a path may be given to several studies, one after another.
 
     Args:
         path: The file; by default ``results.csv`` in the study's directory.
 
     Raises:
-        StudyError: In its thread, if the file holds another study's results, or is no table of this class, or if
-            ``results.csv`` is a link. The file is left as it is.
+        StudyError: In its thread, if the file holds another study's results or another kind of table, or if
+            ``results.csv`` is a link. The file is not changed.
     """
 
     def __init__(self, path: str | Path | None = None) -> None:
@@ -43,7 +43,7 @@ class CsvLog(Exporter):
         self._forget()
 
     def _forget(self) -> None:
-        """Begin with nothing, as for a new study."""
+        """Reset the state, as for a new study."""
         self._path: Path | None = None
         self._study = ""
         self._columns: list[str] = []
@@ -54,7 +54,7 @@ class CsvLog(Exporter):
         self._rows: list[dict[str, Any]] = []
 
     def begin(self, study: ObservedStudy, position: int) -> int:
-        """Begin the table anew, and ask to be told all from the beginning."""
+        """Start a new table, and request all events from the beginning."""
         self._forget()
         path = Path(self.out) if self.out else place_in(study.directory, "results.csv")
         self._study, self._search = _cell(study.created), study.search
@@ -65,7 +65,7 @@ class CsvLog(Exporter):
         return 0
 
     def event(self, event: Event) -> None:
-        """Take in a result. O(columns)."""
+        """Take in one event. O(columns)."""
         if isinstance(event, TrialStarted):
             self._starts[event.trial] = event
         elif isinstance(event, JobFinished) and (event.trial, event.rung) not in self._written:
@@ -79,7 +79,7 @@ class CsvLog(Exporter):
         self._flush()
 
     def end(self) -> None:
-        """Write the rest."""
+        """Write the remaining rows."""
         self._flush()
 
     def _row(self, event: JobFinished) -> dict[str, Any]:
@@ -93,7 +93,7 @@ class CsvLog(Exporter):
         return row
 
     def _column(self, kind: str, name: str) -> str:
-        """Return the column of a metric or a hyperparameter; a name that two of them have gets its kind in front."""
+        """Return the column of a metric or hyperparameter; its kind is the prefix if the name is already used."""
         column = self._names.get((kind, name))
         if column is None:
             column = visible(name)
@@ -114,7 +114,7 @@ class CsvLog(Exporter):
             file.write(_lines([_cell(row.get(name)) for name in self._columns] for row in rows))
 
     def _check(self, path: Path) -> None:
-        """Refuse a file that this class has not written for this study. What a kill has torn is no other file."""
+        """Refuse a file that this class did not write for this study; accept one cut off by a kill."""
         header, _, rows = path.read_bytes().partition(b"\n") if path.exists() else (b"", b"", b"")
         ours = ",".join(COLUMNS).encode()
         if not header.startswith(ours) and (rows or not ours.startswith(header)):
@@ -124,7 +124,7 @@ class CsvLog(Exporter):
             raise StudyError(f"{path} holds the results of another study; give CsvLog another file")
 
     def _widen(self, path: Path, missing: list[str]) -> None:
-        """Write the file anew with more columns, whole or not at all. O(file)."""
+        """Write the file again with more columns; a kill leaves the old file. O(file)."""
         rows = list(csv.reader(path.read_text("utf-8").splitlines())) if self._columns else []
         self._columns = [*self._columns, *missing]
         replace_file(path, _lines([self._columns, *([*row, *[""] * len(missing)] for row in rows[1:])]))

@@ -1,7 +1,7 @@
-"""A study at a glance: what it shows of itself in a notebook, and as text at a prompt.
+"""A short view of a study, for a notebook and for a Python prompt.
 
-Rule: whatever comes from a study is text, never markup, as on a page (``reports/page/html.py``). Colours are
-those of the notebook, light or dark.
+Rule: anything from a study is text, never markup, as on a page (``reports/page/html.py``). Colours are those of the
+notebook, light or dark.
 """
 
 from typing import TYPE_CHECKING
@@ -23,10 +23,11 @@ _QUIET = "opacity: 0.75"
 
 
 class Glance(msgspec.Struct, frozen=True, kw_only=True):
-    """What a reader wants first of a study.
+    """The most important facts of a study.
 
-    ``facts`` is what it took, ``best`` a sentence about the best result, or why there is none, ``configuration`` that
-    of the best trial, ``rungs`` a row for each rung, ``calls`` what the reader may do next.
+    ``facts`` are its size and duration. ``best`` is a sentence about the best result, or why there is none;
+    ``configuration`` is that of the best trial. ``rungs`` has a row for each rung. ``calls`` are the reader's next
+    steps.
     """
 
     name: str
@@ -40,11 +41,11 @@ class Glance(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def glance(study: ReportedStudy, *, can_resume: bool) -> Glance:
-    """Return a study at a glance.
+    """Return the short view of a study.
 
     Args:
         study: Only its tally and its outcome are read.
-        can_resume: Whether it holds what it takes to go on.
+        can_resume: Whether the study object can resume training.
     """
     tally, info, unit = study.tally, study.info, study.unit
     counts = (
@@ -73,7 +74,7 @@ def glance(study: ReportedStudy, *, can_resume: bool) -> Glance:
 
 
 def glance_text(shown: Glance) -> str:
-    """Return it as text, for a terminal."""
+    """Return the short view as text for a terminal."""
     from rich.console import Group
 
     head = line("").append(shown.name, HEADING).append(f": {shown.state}\n{shown.facts}\n\n{shown.best}\n")
@@ -83,7 +84,7 @@ def glance_text(shown: Glance) -> str:
 
 
 def glance_html(shown: Glance) -> str:
-    """Return it as HTML, for a notebook."""
+    """Return the short view as HTML for a notebook."""
     lines = [
         f"<b>{escaped(shown.name)}</b>: {escaped(shown.state)}",
         f'<span style="{_QUIET}">{escaped(shown.facts)}</span>',

@@ -1,4 +1,4 @@
-"""The hyperparameters: which mattered, the result over each of them and over all; and what made training slow."""
+"""Report sections of hyperparameters: importance, slices, parallel coordinates, and their effect on training time."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 
 SHOWN = 10
 MOST = 5000
-"""Trials whose hyperparameters are compared; of more, a sample."""
+"""If there are more trials, a sample is compared."""
 FEWEST = 10
-"""Trials below which nothing is said of what makes them slow."""
+"""Fewest trials for statements about training time."""
 STRONG = 0.5
 SLOWER = 1.5
-"""A value is named where trials with it take that many times longer than those with another."""
+"""A hyperparameter is named if trials with its slowest value take this many times longer than with its fastest."""
 
 
 class HyperparametersSection(Section):
@@ -59,7 +59,7 @@ class HyperparametersSection(Section):
 
 
 class CostSection(Section):
-    """What an epoch took in each trial, and which hyperparameters that depends on."""
+    """The time of an epoch in each trial, and the hyperparameters that affect this time."""
 
     name, title = "cost", "What made training slow"
     uses = ("trials",)
@@ -67,9 +67,9 @@ class CostSection(Section):
 
     @cached_property
     def _times(self) -> Sequence[tuple[float, TrialId]]:
-        """The seconds that an epoch took in each trial that did not fail, the slowest first. O(n log n).
+        """The seconds per epoch of each trial that did not fail, the slowest first. O(n log n).
 
-        Of those that did, it is not known how many epochs their last seconds were.
+        Failed trials are left out, since their number of epochs is unknown.
         """
         trained = (record for record in self.study.trials if record.resource and not record.reason)
         times = ((record.seconds / record.resource, record.number) for record in trained)
@@ -110,7 +110,7 @@ class CostSection(Section):
         return [seconds for seconds, _ in self._times]
 
     def _correlations(self) -> dict[str, float]:
-        """Return the strong rank correlations of the time with hyperparameters that are numbers."""
+        """Return the strong rank correlations of the epoch's time with numeric hyperparameters."""
         strong = {}
         for name, pairs in self._columns(int | float).items():
             correlation = rank_correlation(*zip(*pairs, strict=True))
@@ -119,7 +119,7 @@ class CostSection(Section):
         return strong
 
     def _medians(self) -> dict[str, dict[str, float]]:
-        """Return median times by value, of hyperparameters that are choices, where they differ much."""
+        """Return median times by value, for each choice whose median times differ much."""
         all_medians = {}
         for name, pairs in self._columns(str | bool | None).items():
             times = defaultdict[str, list[float]](list)
@@ -131,7 +131,7 @@ class CostSection(Section):
         return all_medians
 
     def _columns(self, kind: Any) -> dict[str, list[tuple[Any, float]]]:
-        """Return (value, seconds) of each trial by hyperparameter, of those whose values are all of a kind."""
+        """Return (value, seconds) of each trial, for each hyperparameter whose values all have the type ``kind``."""
         seconds_of = {trial: seconds for seconds, trial in self._times}
         columns = defaultdict[str, list[tuple[Any, float]]](list)
         for trial in sampled(list(seconds_of), MOST):

@@ -1,4 +1,4 @@
-"""Did the model help? Proposals beside the random draws of the same study: who was promoted, and what that says.
+"""Did the model help? Compares the promotions of proposals with those of random draws in the same study.
 
 The comparison and its test are in ``search/promotions.py``.
 """
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 LEVEL = 0.05
-"""Of both sides together: what is this improbable without a difference is called one."""
+"""A difference counts if its two-sided p-value is at most this."""
 COMPARED: Mapping[str, tuple[Sort, ...]] = {
     "proposals of the model": (Sort.MODEL,),
     "mutations of the best": (Sort.MUTATION, Sort.STANDING_IN),
@@ -36,7 +36,7 @@ Verdict = Literal["helped", "harmed", "no difference", "too few"]
 
 
 class Shares(msgspec.Struct, frozen=True):
-    """What became of some trials: how many are compared, were promoted, and failed."""
+    """Counts of some trials: compared, promoted and failed."""
 
     trials: int
     promoted: int
@@ -44,10 +44,10 @@ class Shares(msgspec.Struct, frozen=True):
 
 
 class Comparison(msgspec.Struct, frozen=True):
-    """Proposals beside the random draws of the same stretches.
+    """Proposals compared with random draws of the same stretches of trials.
 
-    ``ratio`` is None where one kind was never promoted beside the other. ``chance`` is the exact probability of a
-    difference as large as this, either way, if it makes no difference who proposed a trial.
+    ``ratio`` is None if one of the two kinds had no promotion. ``chance`` is the exact two-sided p-value: the
+    probability of so large a difference if proposals and random draws are equally good.
     """
 
     what: str
@@ -58,7 +58,7 @@ class Comparison(msgspec.Struct, frozen=True):
     verdict: Verdict
 
     def sentence(self) -> str:
-        """Say what it amounts to, in one sentence."""
+        """Return the conclusion in one sentence."""
         subject = f"{self.what[0].upper()}{self.what[1:]}"
         if self.verdict == "too few":
             return (
@@ -78,13 +78,13 @@ class Comparison(msgspec.Struct, frozen=True):
         return f"{subject} {rate}{': they did harm here' if self.verdict == 'harmed' else ''}."
 
     def counts(self) -> str:
-        """Say how many went on, of both."""
+        """Say how many trials of each kind were promoted."""
         proposals, draws = plural(self.proposed.trials, "proposal"), plural(self.random.trials, "random draw")
         return f"Of {proposals} {self.proposed.promoted:,} went on, of {draws} beside them {self.random.promoted:,}."
 
 
 def comparison_of(promotions: Promotions, what: str, sorts: Collection[Sort]) -> Comparison | None:
-    """Return how proposals of some sorts did; None if there are none."""
+    """Compare proposals of some sorts with random draws; None if there are no such proposals."""
     trials = [trial for stretch in promotions.compared(sorts) for trial in stretch]
     drawn = [trial for trial in trials if promotions.sorts[trial] == Sort.RANDOM]
     proposed = [trial for trial in trials if promotions.sorts[trial] != Sort.RANDOM]
@@ -105,7 +105,7 @@ def comparison_of(promotions: Promotions, what: str, sorts: Collection[Sort]) ->
 
 
 class _Remarks(Observer):
-    """Counts how often each remark stands behind an origin."""
+    """Counts how many trials' origins end with each remark."""
 
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
@@ -172,7 +172,7 @@ class ModelSection(Section):
         }
 
     def _remarks(self) -> list[str]:
-        """Say where trials come from, and how often there was no proposal that could be used."""
+        """Say where trials come from, and how often there was no usable proposal."""
         late, replaced, failed = (self._remarked.counts[remark] for remark in (NOT_READY, REPLACED, FAILED))
         origins = self.study.tally.origins
         sentences = [f"Of {plural(self.study.tally.started, 'trial')}: {origins}."] if origins else []

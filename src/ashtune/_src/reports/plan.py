@@ -1,4 +1,4 @@
-"""The plan: what a study will do, before anything runs."""
+"""The plan: what a study will do, computed before it runs."""
 
 from typing import TYPE_CHECKING
 
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 
 class PlannedRung(msgspec.Struct, frozen=True):
-    """Of random draws ``trials`` are trained to ``resource``, which takes ``epochs`` from where they stopped.
+    """With random draws ``trials`` are trained to ``resource``, which takes ``epochs`` from the rung below.
 
-    ``where_learnt`` is how many are where a search learns: more, as late trials are better than early ones.
+    ``where_learnt`` is the number of trials if the search learns: more, since late trials are better than early ones.
     """
 
     rung: int
@@ -30,10 +30,10 @@ class PlannedRung(msgspec.Struct, frozen=True):
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """What will happen.
+    """What a study will do.
 
-    ``epochs`` is the cost of it all with random draws, ``epochs_where_learnt`` about what it is where a search learns,
-    ``epochs_to_the_top`` what training every trial to the top costs.
+    ``epochs`` is the total cost with random draws, ``epochs_where_learnt`` the approximate cost if the search learns,
+    ``epochs_to_the_top`` the cost of training every trial to the top.
     """
 
     scheduler: str
@@ -45,12 +45,12 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_exact(self) -> bool:
-        """Whether as many go on whatever the search is."""
+        """Whether the numbers are the same for every search."""
         return all(rung.where_learnt.low == rung.trials == rung.where_learnt.high for rung in self.rungs)
 
     @property
     def times_less(self) -> float:
-        """How many times less random draws cost than training every trial to the top."""
+        """The cost of training every trial to the top, divided by the cost of the plan with random draws."""
         return self.epochs_to_the_top / self.epochs if self.epochs else 1.0
 
 
@@ -58,7 +58,7 @@ def plan(scheduler: SchedulerView, ladder: Ladder, trials: int) -> Plan:
     """Return what a study will do.
 
     Raises:
-        SettingsError: If the scheduler does not know before how many trials reach each rung.
+        SettingsError: If the scheduler cannot say in advance how many trials reach each rung.
     """
     of_random = expected(scheduler, ladder, trials, learns=False)
     where_learnt = expected(scheduler, ladder, trials, learns=True)
@@ -80,7 +80,7 @@ def plan(scheduler: SchedulerView, ladder: Ladder, trials: int) -> Plan:
 
 
 def plan_view(planned: Plan, *, unit: str) -> "Group":
-    """Return the plan as something rich can draw: its name, its table, and what it costs."""
+    """Return the plan as a rich group: title, table and cost."""
     from rich.console import Group
 
     empty, title = line(""), line(f"{planned.scheduler}, {plural(planned.trials, 'trial')}", HEADING)
@@ -90,12 +90,12 @@ def plan_view(planned: Plan, *, unit: str) -> "Group":
 
 
 def too_few_trials(top: int, *, unit: str) -> str:
-    """Say that no trial is expected to be trained to the top rung, and what would do."""
+    """Say that no trial is expected to reach the top rung, and how to change that."""
     return f"too few trials for one to reach {unit} {top:,}: give more, or a lower max_resource"
 
 
 def plan_table(planned: Plan, *, unit: str) -> "Table":
-    """Return the plan as a table: a row a rung, and the sum; and where a search learns, if that is different."""
+    """Return the plan as a table: a row for each rung, and the sum; with a search that learns too, if different."""
     table = bare_table(has_footer=True)
     table.add_column(f"to {unit}", "in all", justify="right")
     table.add_column(f"{unit}s each", "", justify="right")
@@ -114,7 +114,7 @@ def plan_table(planned: Plan, *, unit: str) -> "Table":
 
 
 def saving_line(planned: Plan, *, unit: str) -> str:
-    """Say what the plan costs compared with training every trial to the top."""
+    """Compare the cost of the plan with training every trial to the top."""
     whole = plural(planned.epochs_to_the_top, unit)
     if planned.epochs >= planned.epochs_to_the_top:
         return f"every trial is trained to the top: {whole}"

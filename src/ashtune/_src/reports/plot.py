@@ -1,6 +1,7 @@
-"""Draws figures by plotly: for reports, notebooks and images.
+"""Draws figures with plotly, for reports, notebooks and images.
 
-Rule: paper is transparent and ink neutral; a page may repaint both (``html.py`` does), traces stay.
+Rule: backgrounds are transparent and text is neutral; a page may change both colours (``html.py`` does), but not
+traces.
 """
 
 import math
@@ -21,11 +22,11 @@ LINE = 56
 """Characters in a line of small print."""
 _EDGE = 0.002
 _LEGEND = 70
-"""Pixels above a figure for its legend and below it for its notes."""
+"""Pixels for the legend above a figure and the notes below it."""
 _STRAIGHT = 40
-"""Labels of parallel axes of more characters, all together, are slanted, or they would run into each other."""
+"""If the labels of parallel axes have more characters in all, they are slanted, so that they do not overlap."""
 _OFF = 0.12
-"""Where lines pass that have no value on an axis: so far below it, as a share of its span."""
+"""Lines without a value on an axis pass below it at this distance, as a share of its span."""
 _SYMBOLS = {"circle": "circle", "cross": "x-thin", "star": "star", "diamond": "diamond-tall"}
 
 
@@ -43,13 +44,13 @@ def go() -> Any:
 
 
 def blank(*, x: str = "", y: str = "", height: int = 360, **layout: Any) -> "Plot":
-    """Return a figure of plotly's without traces.
+    """Return a plotly figure without traces.
 
     Args:
         x: Title of the x axis, with its unit.
         y: Title of the y axis, with its unit.
         height: In pixels.
-        layout: More of plotly's layout.
+        layout: Further layout options of plotly.
     """
     axis = {"gridcolor": GRID, "zerolinecolor": GRID, "linecolor": GRID, "automargin": True}
     figure: Plot = go().Figure()
@@ -71,7 +72,7 @@ def blank(*, x: str = "", y: str = "", height: int = 360, **layout: Any) -> "Plo
 
 
 def nothing(why: str) -> "Plot":
-    """Return a figure that says why there is nothing to draw."""
+    """Return a figure whose text says why nothing is drawn."""
     figure = blank(height=120)
     figure.update_xaxes(visible=False)
     figure.update_yaxes(visible=False)
@@ -81,11 +82,11 @@ def nothing(why: str) -> "Plot":
 
 
 def plot(figure: Figure | Coordinates, *, is_panel: bool = False) -> "Plot":
-    """Return a figure as one of plotly's.
+    """Return a plotly figure.
 
     Args:
-        figure: What to draw.
-        is_panel: It is one of several with one legend and one set of notes, which stand beside them.
+        figure: The figure to draw.
+        is_panel: Whether it is one of several figures with a common legend and notes outside of them.
 
     Raises:
         SettingsError: If plotly is not installed.
@@ -111,7 +112,7 @@ def plot(figure: Figure | Coordinates, *, is_panel: bool = False) -> "Plot":
 
 
 def _plot_coordinates(figure: Coordinates) -> "Plot":
-    """Return parallel coordinates as a figure of plotly's, which draws lines of a larger colour value over others."""
+    """Return a plotly figure of parallel coordinates; plotly draws lines with a larger colour value on top."""
     if not figure.lines:
         return nothing(" ".join(figure.notes))
     drawn = blank(height=460)
@@ -143,18 +144,18 @@ def _plot_coordinates(figure: Coordinates) -> "Plot":
 
 
 def label(text: str, width: int) -> str:
-    """Return a text of the user as one that plotly shows as it is: short, and no markup."""
+    """Return a user's text for plotly: shortened, with markup escaped."""
     return escape(shortened(text, width), quote=False)
 
 
 def small(*sentences: str) -> str:
-    """Return sentences as small print, in lines that a phone can show; empty ones are left out."""
+    """Return sentences in small print, wrapped for phones; empty sentences are left out."""
     lines = [line for sentence in sentences for line in wrap(sentence, LINE)]
     return "<br>".join(f'<span style="font-size:11px">{escape(line, quote=False)}</span>' for line in lines)
 
 
 def _axis(axis: Axis) -> dict[str, Any]:
-    """Return an axis, a little wider: plotly does not draw what rounding puts beyond the end that it stands at."""
+    """Return a slightly wider axis, since plotly omits points that rounding moves beyond its end."""
     low, high = (math.log10(end) if axis.is_log else end / axis.unit for end in (axis.low, axis.high))
     edge = 0 if axis.choices else _EDGE * (high - low)
     made: dict[str, Any] = {
@@ -177,7 +178,7 @@ def _tick(axis: Axis, value: float) -> str:
 
 
 def _traces(figure: Figure, series: Series) -> list[Any]:  # noqa: PLR0911 - one for each kind
-    """Return what plotly draws of a series: one trace, or one for each flow."""
+    """Return plotly's traces of a series: one, or one for each flow."""
     x, y = _values(figure.x, series.x), _values(figure.y, series.y)
     ends = _values(figure.x, series.end)
     common: dict[str, Any] = {
@@ -232,7 +233,7 @@ def mark(color: str, pattern: str) -> dict[str, Any]:
 
 
 def _flow(figure: Figure, series: Series, at: int) -> Any:
-    """Return the way from a bar to the next."""
+    """Return the band from a bar to the bar above it."""
     low, high = at + series.thick / 2, at + 1 - series.thick / 2
     return go().Scatter(
         x=[0, series.x[at], min(series.x[at] or 0, series.end[at]), 0], y=[low, low, high, high], mode="lines",
@@ -242,7 +243,7 @@ def _flow(figure: Figure, series: Series, at: int) -> Any:
 
 
 def _cells(figure: Figure, cells: Cells) -> Any:
-    """Return the picture: levels between numbers, cells where there are choices."""
+    """Return cells as a contour plot, or as a heat map if an axis has choices."""
     scale, is_log = cells.scale, cells.scale.is_log
     bar: dict[str, Any] = {"title": {"text": escape(scale.name, quote=False)}, "thickness": 12, "outlinewidth": 0}
     if scale.written == "share":
@@ -267,7 +268,7 @@ def _cells(figure: Figure, cells: Cells) -> Any:
 
 
 def _dimension(axis: Axis, values: list[float | None]) -> dict[str, Any]:
-    """Return an axis of parallel coordinates, with a place below it for lines that have no value there."""
+    """Return an axis of parallel coordinates, with a place below it for lines without a value."""
     is_log = axis.is_log
     places = [None if value is None else math.log10(value) if is_log else value for value in values]
     low, high = (math.log10(end) if is_log else end for end in (axis.low, axis.high))
@@ -283,7 +284,7 @@ def _dimension(axis: Axis, values: list[float | None]) -> dict[str, Any]:
 
 
 def _values(axis: Axis, values: Any) -> list[Any]:
-    """Return values in the unit of their axis, with few digits."""
+    """Return values in the unit of their axis, rounded."""
     return [None if value is None else significant(value / axis.unit) for value in values]
 
 
@@ -292,6 +293,6 @@ def _hover(figure: Figure, series: Series, point: int) -> str:
 
 
 def _bold(words: str) -> str:
-    """Return lines of text with the first one in bold."""
+    """Return text with its first line in bold."""
     first, *others = escape(words, quote=False).split("\n")
     return "\n".join([f"<b>{first}</b>", *others])

@@ -1,9 +1,9 @@
-"""The profile of a study: where its training time went by function, all workers merged, flat and as a flame graph.
+"""The profile of a study: training time by function, merged over workers, as a flat profile and as a flame graph.
 
-Rule: names come from a study that someone else may have made, so nothing but printable characters is shown.
+Rule: only printable characters of names are shown, since a study may come from another person.
 
 Source of the flat profile: Graham, Kessler, McKusick, *gprof: a call graph execution profiler*, SIGPLAN 1982. A sampler
-counts no calls, so there is the total time of a function in place of what one of its calls took.
+counts no calls, so the total time of a function replaces the time per call.
 """
 
 import re
@@ -34,19 +34,19 @@ if TYPE_CHECKING:
 
 TOP = 15
 FLAME = f"{FOLDER}/flame.html"
-"""Where the flame graph is in the study's directory."""
+"""The flame graph's path in the study's directory."""
 _LIBRARY = re.compile(r".*/(?:site-packages|dist-packages|python3\.[0-9]+)/")
 _PACKAGE = f"{Path(__file__).parents[3]}/"
 _WORK = (JobFinished, JobFailed, JobPaused, TrialWithdrawn, TrialReleased)
-_FONT = re.compile(r"https://fonts\.googleapis\.com/[^\"]*")  # the page does without
+_FONT = re.compile(r"https://fonts\.googleapis\.com/[^\"]*")  # removed from the page
 _OPENS_AS = ('{viewMode:"call-stack"}', '{viewMode:"timeline"}')
 
 
 class ProfileRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """One function.
+    """One function of the profile.
 
-    ``share`` is that of all self seconds; ``cumulative_seconds`` are the self seconds of this function and those
-    listed before it; ``seconds`` includes what it called.
+    ``share`` is its share of all self seconds. ``cumulative_seconds`` are the self seconds of this function and of
+    those listed before it. ``seconds`` includes the functions that it called.
     """
 
     share: float
@@ -57,9 +57,9 @@ class ProfileRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Profile(msgspec.Struct, frozen=True, kw_only=True):
-    """The profile of a study: ``seconds`` in functions, of ``worked_seconds`` that its journal has.
+    """The profile of a study: ``seconds`` were in functions, of ``worked_seconds`` in the journal.
 
-    These are the seconds of training and saving of the workers that have a profile.
+    ``worked_seconds`` is the time for training and saving of the workers with a profile.
     """
 
     records: list[ProfileRecord]
@@ -69,7 +69,7 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def profile_of(study: Path) -> Profile | None:
-    """Read the profile of a study, None if it was not profiled. Nothing of the study is executed.
+    """Read the profile of a study; None if it was not profiled. No code of the study is executed.
 
     Raises:
         StudyError: If a worker's profile cannot be read.
@@ -90,10 +90,10 @@ def profile_of(study: Path) -> Profile | None:
 
 
 def read_profile(study: Path) -> Profile:
-    """Read the profile of a study that has to have one; see :func:`profile_of`.
+    """Read the profile of a study; see :func:`profile_of`.
 
     Raises:
-        StudyError: If it was not profiled, or a worker's profile cannot be read.
+        StudyError: If the study was not profiled, or a worker's profile cannot be read.
     """
     profile = profile_of(study)
     if profile is None:
@@ -102,7 +102,7 @@ def read_profile(study: Path) -> Profile:
 
 
 def _name(frame: str, here: str) -> str:
-    """Return file, line and name from pyinstrument's word for a function."""
+    """Return file, line and name from pyinstrument's identifier of a function."""
     identity, _, attributes = frame.partition("\x01")
     name, file, line = (*identity.split("\x00"), "", "")[:3]
     if file == "<built-in>":
@@ -117,12 +117,12 @@ def _printable(text: str) -> str:
 
 
 def flat_profile(profiles: Sequence[WorkerProfile]) -> list[ProfileRecord]:
-    """Merge workers' profiles; return a record for each function, the one with most self seconds first."""
+    """Merge the workers' profiles; return a record for each function, sorted by self seconds, the most first."""
     here, own, total = f"{Path.cwd()}/", defaultdict[str, float](float), defaultdict[str, float](float)
     for profile in profiles:
         names = [_name(frame, here) for frame in profile.frames]
         for stack in profile.stacks:
-            for name in dict.fromkeys(names[place] for place in stack.frames):  # one that calls itself counts once
+            for name in dict.fromkeys(names[place] for place in stack.frames):  # a recursive function counts once
                 total[name] += stack.seconds
             own[names[stack.frames[-1]]] += stack.seconds
     order, whole = sorted(total, key=lambda name: (-own[name], name)), sum(own.values())
@@ -140,7 +140,7 @@ def flat_profile(profiles: Sequence[WorkerProfile]) -> list[ProfileRecord]:
 
 
 def profile_view(profile: Profile, top: int | None = TOP) -> "Group":
-    """Return the profile as something rich can draw: what it covers, and its first functions; None: all of them."""
+    """Return the profile as a rich group: its coverage, and the first ``top`` functions (None: all)."""
     from rich.console import Group
 
     lines = [line(INDENT + words) for words in profile_words(profile, top)]
@@ -148,7 +148,7 @@ def profile_view(profile: Profile, top: int | None = TOP) -> "Group":
 
 
 def profile_words(profile: Profile, top: int | None = TOP) -> list[str]:
-    """Say how much of the workers' time the profile accounts for, and what a table leaves out."""
+    """Say how much of the workers' time the profile explains, and what a table of ``top`` functions leaves out."""
     whole = profile.worked_seconds
     share = f" ({share_text(profile.seconds / whole)})" if whole > 0 else ""
     covered = (
@@ -164,7 +164,7 @@ def profile_words(profile: Profile, top: int | None = TOP) -> list[str]:
 
 
 def profile_table(profile: Profile, top: int | None = TOP) -> "Table":
-    """Return the first functions, or all, as a table."""
+    """Return the first ``top`` functions as a table; None: all."""
     from rich.text import Text
 
     table = bare_table()
@@ -213,16 +213,16 @@ def _hover(record: ProfileRecord) -> str:
 
 
 def write_flame_graph(study: Path) -> Path | None:
-    """Write what the workers' samplers saw as a flame graph: one page, drawn by pyinstrument.
+    """Write the workers' samples as a flame graph: a page drawn by pyinstrument.
 
     Args:
         study: The study's directory.
 
     Returns:
-        The page's path; None if nothing was sampled.
+        The page's path; None if there are no samples.
 
     Raises:
-        StudyError: If a profile cannot be read or the page not be written.
+        StudyError: If a profile cannot be read or the page cannot be written.
     """
     profiles = [profile for profile in read_profiles(study) if profile.stacks]
     if not profiles:
@@ -238,8 +238,8 @@ def write_flame_graph(study: Path) -> Path | None:
 def flame_graph(profiles: list[WorkerProfile]) -> str:
     """Return the flame graph as a page that needs no network.
 
-    Equal stacks lie side by side, whenever and wherever they were seen, so that what pyinstrument calls a timeline is
-    a flame graph: width is time, and what calls lies on top of what it calls.
+    Equal stacks are placed side by side, regardless of time and worker, which turns pyinstrument's timeline into a
+    flame graph: width is time, and callers lie above the functions that they call.
     """
     from pyinstrument.renderers import HTMLRenderer
     from pyinstrument.session import Session
@@ -262,17 +262,17 @@ def flame_graph(profiles: list[WorkerProfile]) -> str:
         sys_path=sys.path,
         sys_prefixes=Session.current_sys_prefixes(),
     )
-    page = HTMLRenderer(resample_interval=0).render(session).replace(*_OPENS_AS)  # its reader may switch
+    page = HTMLRenderer(resample_interval=0).render(session).replace(*_OPENS_AS)  # readers can switch
     return _FONT.sub("data:text/css,", page)
 
 
 def _harmless(frame: str) -> str:
-    """Return a function's name such that it cannot end the page's script, in which it stands."""
+    """Return a function's name changed so that it cannot end the script element around it."""
     return frame.replace("</", "< /").replace("<!", "< !")
 
 
 class ProfileSection(Section):
-    """Where the training time went by function."""
+    """The training time by function."""
 
     name, title = "profile", "Profile"
 

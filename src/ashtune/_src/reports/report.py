@@ -1,7 +1,7 @@
-"""The report of a study out of its sections: as a page, as a summary for the terminal, as data for JSON.
+"""The report of a study, built from sections: a page, a summary for the terminal, or data for JSON.
 
 An installed package adds a section by an entry point of the group ``ashtune.report_sections``: its name, and a class
-derived from :class:`~ashtune.sections.Section`. It stands before the last section, which says how to go on.
+derived from :class:`~ashtune.sections.Section`. Added sections come before the last one, which says how to continue.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -59,18 +59,18 @@ BUILT_IN: tuple[type[Section], ...] = (
 
 T = TypeVar("T")
 TellAll = Callable[[Sequence[Observer]], Outcome]
-"""Tells observers a whole journal, and returns how the study ended."""
+"""Replays a whole journal to observers, and returns how the study ended."""
 
 
 def sections() -> Mapping[str, type[Section] | str]:
-    """Return the sections by name; of one that cannot be used, why, in one line."""
+    """Return the sections by name; if one cannot be used, the reason in one line instead."""
     built_in: dict[str, type[Section] | str] = {kind.name: kind for kind in BUILT_IN}
     installed: dict[str, type[Section] | str] = {}
     for entry in entry_points(GROUP):
         name = one_line(entry.name)
         try:
             kind = entry.load()
-        except Exception as error:  # noqa: BLE001 - whatever importing another's module raises
+        except Exception as error:  # noqa: BLE001 - another's module may raise anything
             kind = f"it cannot be imported ({error_line(error)})"
         if not isinstance(kind, str) and not (isinstance(kind, type) and issubclass(kind, Section)):
             kind = f"{shown(kind)} is no section; derive its class from {Section.__module__}.Section"
@@ -83,12 +83,12 @@ def sections() -> Mapping[str, type[Section] | str]:
 
 
 def report_page(study: ReportedStudy, tell: TellAll) -> str:
-    """Return the report as one page of HTML.
+    """Return the report as one HTML page.
 
     Raises:
         SettingsError: If plotly is not installed.
     """
-    go()  # refuse before the journal is read
+    go()  # raise before the journal is read
     tally, timeline = study.tally, study.timeline
     entries, drawn, figures = _replayed(study, "blocks", tell), [], set[str]()
     for entry in entries:
@@ -116,11 +116,11 @@ def report_page(study: ReportedStudy, tell: TellAll) -> str:
 
 
 def summary(study: ReportedStudy, tell: TellAll | None = None) -> "Group":
-    """Return the summary as something rich can draw, in plain ASCII but for what comes from the user.
+    """Return the summary as a rich group, in plain ASCII except for the user's texts.
 
     Args:
         study: The study.
-        tell: Tells its journal; None for a study that has its tally already: then only the tally is shown.
+        tell: Replays the journal; None if the study already has its tally, and only this is shown.
     """
     from rich.console import Group
 
@@ -137,7 +137,7 @@ def summary(study: ReportedStudy, tell: TellAll | None = None) -> "Group":
 
 
 def report_data(study: ReportedStudy, tell: TellAll) -> dict[str, Any]:
-    """Return the report as a dict that JSON can hold; ``sections`` has what sections add to it, by their names."""
+    """Return the report as a dict for JSON; ``sections`` has the data of sections by name."""
     tally, info, timeline, _ = study.tally, study.info, study.timeline, study.trials
     entries = _replayed(study, "data", tell)
     outcome, shares = study.outcome, time_shares(timeline)
@@ -208,7 +208,7 @@ def _reasons_data(reasons: Reasons) -> list[dict[str, Any]]:
 
 
 def _replayed(study: ReportedStudy, part: Literal["blocks", "lines", "data"], tell: TellAll | None) -> "list[_Entry]":
-    """Make the sections that have such a part, and tell them the journal: one pass for all."""
+    """Create the sections that implement ``part``, and replay the journal once to all of them."""
     entries = []
     for name, kind in sections().items():
         if study.is_live and (isinstance(kind, str) or not kind.shows_live):
@@ -229,11 +229,11 @@ def _replayed(study: ReportedStudy, part: Literal["blocks", "lines", "data"], te
 
 
 class _Entry:
-    """A section in its place in a report. ``problem`` says why it is left out; it is empty for one that is not.
+    """A section in a report. ``problem`` is the reason for leaving it out, or "".
 
     Args:
-        name: Its name.
-        kind: Its class, or why there is none.
+        name: The section's name.
+        kind: The section's class, or the reason why it cannot be used.
         study: The study.
     """
 
@@ -254,19 +254,19 @@ class _Entry:
         self.observers = self._section.observers
 
     def attempt(self, call: Callable[..., T], *arguments: Any) -> T | None:
-        """Return what a call returns; None if it raises, or if something of this section raised before."""
+        """Return the result of a call; None if the call raises, or if this section raised before."""
         if self.problem:
             return None
         try:
             return call(*arguments)
         except AshtuneError as error:
             self.problem = str(error)
-        except Exception as error:  # noqa: BLE001 - a section may be of another package; the report goes on
+        except Exception as error:  # noqa: BLE001 - a section may come from another package
             self.problem = error_line(error)
         return None
 
     def page_section(self, figures: set[str]) -> html.PageSection:
-        """Return its section of the page. ``figures`` has the names of the places that other sections' figures have."""
+        """Return the section of the page. ``figures`` has the place names used by figures of other sections."""
         section = self.attempt(lambda: html.section(self.name, self.title, self._section.blocks()))
         if section is not None and (same := figures & section.figures.keys()):
             self.problem = f"another section has a place called {min(same)}; name the figure otherwise"
@@ -275,7 +275,7 @@ class _Entry:
         return section
 
     def lines(self) -> "Sequence[RenderableType]":
-        """Return its lines. They are drawn here once: a line that rich cannot draw would end the whole summary."""
+        """Return the lines. They are rendered once here, since a line that rich cannot render would end the summary."""
         lines = self.attempt(self._draw)
         return [line(f"{self.name} is left out: {self.problem}", WARNING)] if lines is None else lines
 
@@ -287,17 +287,17 @@ class _Entry:
         return lines
 
     def data(self) -> Any:
-        """Return its data as JSON reads it back."""
+        """Return the data as decoded from JSON."""
         return self.attempt(lambda: msgspec.json.decode(msgspec.json.encode(dict(self._section.data()))))
 
 
 class _ObserverOfSection(Observer):
-    """An observer of a section: when it raises, the section is left out."""
+    """An observer of a section; if it raises, the section is left out."""
 
     def __init__(self, observer: Observer, entry: _Entry) -> None:
         self._observer = observer
         self._entry = entry
-        self.sees_confirmations = observer.sees_confirmations  # type: ignore[misc]  # as the one that it stands for
+        self.sees_confirmations = observer.sees_confirmations  # type: ignore[misc]  # as the wrapped observer
 
     def begin(self, study: ObservedStudy, position: int) -> None:
         self._entry.attempt(self._observer.begin, study, position)

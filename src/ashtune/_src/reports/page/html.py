@@ -1,8 +1,8 @@
-"""A self-contained HTML page out of sections: figures drawn by plotly's script, included once, tables and sentences.
+"""Builds a self-contained HTML page from sections: tables, sentences, and figures drawn by plotly's script.
 
-Rule 1: whatever comes from a study is text, never markup: a journal may come from someone else. What would be no text
-(control characters, marks that turn the direction of writing) is shown as a Python string literal shows it.
-Rule 2: the page asks no network for anything.
+Rule 1: anything from a study is text, never markup, since a journal may come from another person. Control characters
+and marks that change the direction of text are shown as in a Python string literal.
+Rule 2: the page loads nothing from the network.
 """
 
 import re
@@ -32,18 +32,18 @@ _INVISIBLE = re.compile(
     r"(?<!\\)((?:\\\\)*)\\u(00[01][0-9a-f]|007f|00[89][0-9a-f]|061c|200[ef]|202[89a-e]|206[6-9]|feff|fff[9ab])"
     "|([\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ufff9-\ufffb])",
 )
-"""Characters in JSON that nobody sees but in what they do to others: as they are, and as ``\\uXXXX``."""
+"""Invisible characters in JSON that affect other text: the characters themselves, and their escapes ``\\uXXXX``."""
 
 
 class Block(msgspec.Struct, frozen=True):
-    """A piece of a section: HTML, and the figures that it has a place for, by the place's id."""
+    """A piece of a section: HTML, and figures by the id of their place in it."""
 
     html: str
     figures: dict[str, "Plot"] = {}
 
 
 class PageSection(msgspec.Struct, frozen=True):
-    """A heading with what stands below it, and the JSON of each figure by its place; ``name`` is its id in the page."""
+    """A section of a page: ``name`` is its id, ``figures`` has the JSON of each figure by the id of its place."""
 
     name: str
     title: str
@@ -52,7 +52,7 @@ class PageSection(msgspec.Struct, frozen=True):
 
 
 def section(name: str, title: str, blocks: Iterable[Block]) -> PageSection:
-    """Return a section of a page. It is drawn here: whatever is wrong with a block or a figure raises here."""
+    """Return a section of a page. Figures are converted to JSON here, so errors in them are raised here."""
     drawn = list(blocks)
     figures = {place: _figure_json(figure) for block in drawn for place, figure in block.figures.items()}
     return PageSection(name, title, "".join(block.html for block in drawn), figures)
@@ -65,7 +65,7 @@ def words(*sentences: str, style: str = "") -> Block:
 
 
 def figures(*, layout: Literal["pair", "panels"] = "pair", **named: "Plot | Figure | Coordinates") -> Block:
-    """Return figures, two beside each other where there is room, or three of small ones without notes ("panels")."""
+    """Return figures, two in a row if there is room. "panels" are small, without notes, three in a row."""
     places = "".join(f'<div class="figure" id="figure-{name}"></div>' for name in named)
     html = f'<div class="{layout}">{places}</div>' if len(named) > 1 else places
     drawn = {
@@ -76,7 +76,7 @@ def figures(*, layout: Literal["pair", "panels"] = "pair", **named: "Plot | Figu
 
 
 def legend(colors: Mapping[str, str]) -> Block:
-    """Return what the colours of the figures below mean, where they all share one legend."""
+    """Return the legend shared by the figures below it."""
     inner = "".join(
         f'<span><i style="background:{escaped(color)}"></i>{escaped(name)}</span>' for name, color in colors.items()
     )
@@ -84,9 +84,9 @@ def legend(colors: Mapping[str, str]) -> Block:
 
 
 def table(rich_table: "Table") -> Block:
-    """Return one of the terminal's tables, with its header, its footer and its lines in bold."""
+    """Convert a table of rich, with header, footer and bold rows."""
     columns = rich_table.columns
-    titles = [_plain(column.header).replace("-\n", "").replace("\n", " ") for column in columns]  # room enough here
+    titles = [_plain(column.header).replace("-\n", "").replace("\n", " ") for column in columns]  # wide enough here
     header = "".join(f"<th>{escaped(title)}</th>" for title in titles)
     rows = zip(*([_plain(cell) for cell in column._cells] for column in columns), strict=True)
     body = "".join(_row(row, is_bold=row_of.style == "bold") for row, row_of in zip(rows, rich_table.rows, strict=True))
@@ -98,13 +98,13 @@ def table(rich_table: "Table") -> Block:
 
 
 def pairs(named: Mapping[str, str]) -> Block:
-    """Return names and what they stand for, one below the other."""
+    """Return a table of names and values."""
     rows = "".join(f"<tr><td>{escaped(name)}</td><td>{escaped(value)}</td></tr>" for name, value in named.items())
     return Block(f'<div class="table"><table class="facts"><tbody>{rows}</tbody></table></div>')
 
 
 def cards(named: Mapping[str, str]) -> Block:
-    """Return the figures that one should see first, each with what it is."""
+    """Return the most important values in large print, each with its name."""
     inner = "".join(f'<div class="card"><b>{escaped(value)}</b><span>{escaped(name)}</span></div>' for name, value in named.items())  # fmt: skip  # noqa: E501
     return Block(f'<div class="cards">{inner}</div>')
 
@@ -114,9 +114,9 @@ def page(title: str, head: Iterable[Block], sections: Sequence[PageSection], *, 
 
     Args:
         title: Its heading.
-        head: What stands above the first section.
-        sections: Those with nothing in them are left out.
-        footer: Who made it.
+        head: The blocks above the first section.
+        sections: The sections; empty ones are left out.
+        footer: The text below the last section.
 
     Raises:
         SettingsError: If plotly is not installed.
@@ -142,7 +142,7 @@ def write(text: str, file: Path) -> None:
     """Write a page.
 
     Raises:
-        SettingsError: If the disk refuses.
+        SettingsError: If the file cannot be written.
     """
     try:
         file.write_text(text, encoding="utf-8")
@@ -151,27 +151,27 @@ def write(text: str, file: Path) -> None:
 
 
 def _figure_json(figure: "Plot") -> str:
-    """Return a figure as JSON that cannot end the script element it stands in."""
+    """Return a figure as JSON that cannot end the script element around it."""
     return _INVISIBLE.sub(_literal, figure.to_json()).replace("<", "\\u003c")
 
 
 def _literal(match: re.Match[str]) -> str:
-    """Return an invisible character of JSON, or its escape, as the text of its escape."""
+    """Return an invisible character or its escape as visible text."""
     before, code, character = match.groups()
     return f"{before or ''}\\\\u{code or format(ord(character), '04x')}"
 
 
 def escaped(text: str) -> str:
-    """Return a text of whatever origin as HTML that shows it and does nothing more."""
+    """Return a text from any source as HTML that only shows this text."""
     return escape(visible(text))
 
 
 def _plotly_script() -> str:
-    go()  # says how to install it where it is missing
+    go()  # raises with a hint to install plotly
     from plotly.offline import get_plotlyjs
 
     script: str = get_plotlyjs()
-    return re.sub("</(?=script)", r"<\\/", script, flags=re.IGNORECASE)  # within JavaScript's strings the same
+    return re.sub("</(?=script)", r"<\\/", script, flags=re.IGNORECASE)  # equal in JavaScript's strings
 
 
 def _resource(name: str) -> str:
