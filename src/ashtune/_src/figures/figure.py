@@ -87,8 +87,7 @@ class Series(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_def
 
 
 class Cells(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """Coloured cells below the series: each row of ``rows`` belongs to one of ``y``, each value or None in it to one of
-    ``x``.
+    """Coloured cells below the series: ``rows`` has a row for each of ``y``, with a value or None for each of ``x``.
 
     ``scale`` is the axis of the values; colours go from ``colors[0]`` at its low end to ``colors[1]``.
     """

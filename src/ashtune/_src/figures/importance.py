@@ -49,9 +49,7 @@ NAMED = 3
 
 
 class Weight(msgspec.Struct, frozen=True):
-    """A hyperparameter's importance: its share of the variance, and the standard deviation of the share over
-    forests.
-    """
+    """A hyperparameter's importance: its share of the variance, and the share's standard deviation over forests."""
 
     name: str
     share: float

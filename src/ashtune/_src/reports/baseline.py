@@ -48,8 +48,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     """One study of a series.
 
     ``other_seconds`` is the workers' time outside of rungs (waiting at a barrier, idle at the end), ``start_seconds``
-    the time before a worker joined, ``wall_seconds`` the wall time of the study. ``best`` is the metric of its best
-    trial.
+    the time before a worker joined, ``wall_seconds`` the wall time. ``best`` is the metric of its best trial.
     """
 
     models: int

@@ -25,9 +25,8 @@ _QUIET = "opacity: 0.75"
 class Glance(msgspec.Struct, frozen=True, kw_only=True):
     """The most important facts of a study.
 
-    ``facts`` are its size and duration. ``best`` is a sentence about the best result, or why there is none;
-    ``configuration`` is that of the best trial. ``rungs`` has a row for each rung. ``calls`` are the reader's next
-    steps.
+    ``facts`` are its size and duration, ``best`` is a sentence about the best result or its absence, ``configuration``
+    that of the best trial. ``rungs`` has a row for each rung. ``calls`` are the reader's next steps.
     """
 
     name: str

@@ -1,7 +1,6 @@
 """Draws figures with plotly, for reports, notebooks and images.
 
-Rule: backgrounds are transparent and text is neutral; a page may change both colours (``html.py`` does), but not
-traces.
+Rule: backgrounds are transparent and text is neutral; a page may change their colours (``html.py`` does).
 """
 
 import math

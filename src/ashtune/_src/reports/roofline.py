@@ -1,4 +1,4 @@
-"""The roofline of a machine and of training steps, what holds a step up, and how many lanes a program has."""
+"""The roofline of a machine and of training steps, what limits a step, and the number of lanes of a program."""
 
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -24,20 +24,20 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 STORED_FILE = "roofline.json"
-"""The file in a study's directory by which its report shows a roofline."""
+"""The file of a roofline in a study's directory, for its report."""
 MOST_STORED_BYTES = 1 << 24
 
 _NEAR = 0.5
-"""From half of the attainable on, a step counts as held up by its roof."""
+"""A step counts as limited by its roof if it reaches at least this share of the attainable speed."""
 _GIGA = 1e9
 _BUSY = 0.5
 _ROOM = 8.0
-"""How many times farther than the outermost ridge or step the figure goes on each side."""
+"""The axis extends by this factor beyond the outermost ridge or step on each side."""
 _POINTS = (looks.RED, looks.GREEN, looks.PURPLE)
 
 
 class Placed(msgspec.Struct, frozen=True, kw_only=True):
-    """Steps under the roofs of a machine; ``sizing`` says how many lanes were tried, if there are any."""
+    """Steps under the roofs of a machine; ``sizing`` has the tried numbers of lanes, if any."""
 
     machine: Roofs
     placements: Sequence[Placement] = ()
@@ -45,10 +45,10 @@ class Placed(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def keep(placed: Placed, directory: Path) -> None:
-    """Keep a roofline in a study's directory.
+    """Write a roofline to a study's directory.
 
     Raises:
-        SettingsError: If it cannot be written there.
+        SettingsError: If the file cannot be written.
     """
     try:
         write_new(DISK, str(directory / STORED_FILE), msgspec.json.encode(placed))
@@ -71,13 +71,13 @@ def stored_roofline(directory: Path) -> Placed | None:
         return None
     except (OSError, ValueError, RecursionError) as error:
         raise SettingsError(f"{path} is not a roofline ({error}); remove it, or keep another there") from None
-    # Only what was measured is taken from a file that may come from someone else; the rest follows from it.
+    # Take only measurements from the file, since another person may have written it; compute the rest again.
     placements = [place(old.step, old.roof) for old in placed.placements]
     return Placed(machine=placed.machine, placements=placements, sizing=placed.sizing)
 
 
 def roofline_words(placed: Placed) -> list[str]:
-    """Say where the steps stand, what holds them up, and how that was measured."""
+    """Describe the steps' speeds, what limits them, and how this was measured."""
     lines = []
     for placement in placed.placements:
         rows = placement_rows(placement)
@@ -91,7 +91,7 @@ def roofline_words(placed: Placed) -> list[str]:
 
 
 def diagnosis(placement: Placement, caches: Sequence[Cache] = ()) -> list[str]:
-    """Say in words what holds a step up, derived from its figures alone."""
+    """Explain what limits a step, using only its measurements."""
     share, seconds = placement.share_of_attainable, placement.step.seconds
     if share is None or seconds is None:
         return [_without_time(placement)]
@@ -110,13 +110,13 @@ def diagnosis(placement: Placement, caches: Sequence[Cache] = ()) -> list[str]:
 
 
 def percent_text(share: float) -> str:
-    """Return a share of 1 in per cent, to two digits: ``0.43 %``, ``12 %``."""
+    """Return a share of 1 in per cent, with two digits: ``0.43 %``, ``12 %``."""
     percent = 100 * share
     return f"{percent:.2g} %" if percent < 9.95 else f"{percent:,.0f} %"
 
 
 def rate_text(value: float) -> str:
-    """Return a speed or an intensity to four digits, without an exponent where it is large: ``2.304``, ``12,346``."""
+    """Return a speed or an intensity with four digits, large ones without an exponent: ``2.304``, ``12,346``."""
     return number_text(value) if value < 9999.5 else f"{value:,.0f}"
 
 
@@ -180,7 +180,7 @@ def _cached(placement: Placement, caches: Sequence[Cache]) -> list[str]:
 
 
 def size_text(size: int) -> str:
-    """Return a cache's size in powers of 1024, as processors' makers give it."""
+    """Return a cache's size in powers of 1024, as processor manufacturers do."""
     return f"{size / 2**20:g} MiB" if size >= 2**20 else f"{size / 2**10:g} KiB"
 
 
@@ -189,7 +189,7 @@ def _times(factor: float) -> str:
 
 
 def roofline_figures(placed: Placed) -> "dict[str, Figure]":
-    """Return the roofline and, if there are lanes, what each number of them took."""
+    """Return the roofline and, if lanes were tried, the time for each number of lanes."""
     lanes = {} if placed.sizing is None else {"lanes": lanes_figure(placed.sizing)}
     return {"roofline": roofline_figure(placed), **lanes}
 
@@ -207,7 +207,7 @@ def roofs_table(machine: Roofs) -> "Table":
 
 
 def machine_lines(machine: Roofs) -> list[str]:
-    """Say how the roofs were measured, and what may have lowered them; nothing if they were given."""
+    """Describe how the roofs were measured, and what may have lowered them; empty if they were given."""
     lines = []
     if machine.caches:
         lines.append(f"Caches: {', '.join(map(_cache_text, machine.caches))}.")
@@ -227,7 +227,7 @@ def machine_lines(machine: Roofs) -> list[str]:
 
 
 def placement_rows(placement: Placement) -> dict[str, str]:
-    """Say where a step stands under its roof: figures by name."""
+    """Describe a step and its roof, as texts by name."""
     step, roof = placement.step, placement.roof
     rows = {
         "step": step.name,
@@ -246,10 +246,10 @@ def placement_rows(placement: Placement) -> dict[str, str]:
 
 
 def roofline_figure(placed: Placed) -> "Figure":
-    """Draw the roofs, and each step below its own.
+    """Draw the roofs, and each step below its own roof.
 
-    A step that was not timed stands on its roof, as an open circle. Colour and width say of how many cores a
-    roof is, dashes of which type of number.
+    A step without a measured time is an open circle on its roof. Colour and width of a roof show its number of cores,
+    dashes show its number type.
     """
     ridges = [roof.ridge for roof in placed.machine.roofs]
     intensities = ridges + [placement.intensity for placement in placed.placements]
@@ -259,7 +259,7 @@ def roofline_figure(placed: Placed) -> "Figure":
         _draw_roof(figure, roof, low, high, is_all=roof.cores != 1)
     for number, placement in enumerate(placed.placements):
         side = "left" if placement.intensity > math.sqrt(low * high) else "right"
-        where = f"{'top' if number % 2 else 'bottom'} {side}"  # beside each other, near ones too
+        where = f"{'top' if number % 2 else 'bottom'} {side}"  # labels of near steps do not overlap
         _draw_step(figure, placement, _POINTS[number % len(_POINTS)], where)
     speeds = [speed for trace in figure.data for speed in trace.y]
     _scale(figure.update_xaxes, low, high)
@@ -321,7 +321,7 @@ def _rate(flop_per_second: float) -> str:
 
 
 def lanes_words(sizing: Sizing) -> str:
-    """Say how many lanes were chosen and why."""
+    """Say how many lanes were chosen, and why."""
     alone, chosen = sizing.seconds[1], sizing.seconds[sizing.lanes]
     if sizing.lanes == 1:
         gain = "no number of lanes that was tried is clearly faster than one model after another"
@@ -333,7 +333,7 @@ def lanes_words(sizing: Sizing) -> str:
 
 
 def lanes_figure(sizing: Sizing) -> "Figure":
-    """Return what a lane's epoch took with each number of lanes."""
+    """Return the time of a lane's epoch for each number of lanes."""
     figure = blank(x="lanes", y="milliseconds a lane's epoch")
     tried = sorted(sizing.seconds)
     figure.add_trace(
@@ -363,7 +363,7 @@ def lanes_figure(sizing: Sizing) -> "Figure":
 
 
 class RooflineSection(Section):
-    """The roofline that was kept in the study's directory."""
+    """The roofline in the study's directory."""
 
     name, title = "roofline", "Roofline"
 

@@ -1,12 +1,12 @@
-"""A section of a report: one subject, with its blocks for the page, its lines for the terminal, its data for JSON.
+"""A section of a report: one subject, with blocks for the page, lines for the terminal, and data for JSON.
 
-A report makes each section for one study. A section names in ``uses`` the analyses that it shares with others, and may
-have observers of its own (``observe``). They see the whole journal; then the section is asked for what it shows.
+A report creates each section for one study. A section names in ``uses`` the analyses that it shares with others, and
+may add its own observers (``observe``). They see the whole journal; then the report asks the section for its content.
 
-Rule 1: an analysis that several sections use sees the journal once.
+Rule 1: an analysis used by several sections sees the journal once.
 Rule 2: a section that raises is left out, and the report says so in one line. No other section depends on it.
-Rule 3: what comes from a study is text. The functions of ``reports/page/html.py`` escape it, and a ``str``
-among the lines has no markup.
+Rule 3: anything from a study is text. The functions of ``reports/page/html.py`` escape it, and a ``str`` among the
+lines has no markup.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -35,15 +35,15 @@ ObserverT = TypeVar("ObserverT", bound=Observer)
 
 
 class ReportedStudy:
-    """A study as the sections of its report see it.
+    """A study, as seen by the sections of its report.
 
     Args:
-        settings: The study's.
-        ladder: Its rungs, with those that were added later.
-        info: What its views have to know beside.
-        tally: The counts so far of a study that still runs or just ended. With it no journal is read, and there is no
-            other analysis.
-        outcome: How it ended. Without it, the journal says so.
+        settings: The study's settings.
+        ladder: The study's rungs, including those added later.
+        info: Further facts that views need.
+        tally: The present counts of a study that is running or just ended. If given, no journal is read, and there is
+            no other analysis.
+        outcome: How the study ended; by default the journal says so.
     """
 
     def __init__(
@@ -60,11 +60,11 @@ class ReportedStudy:
         self.info = info
         self.outcome = outcome or Outcome()
         self.is_live = tally is not None
-        """Whether there is a tally only."""
+        """Whether the tally is the only analysis."""
         self.observers: list[Observer] = []
         """The analyses that sections use."""
         self.is_replayed = False
-        """Whether the journal has been read: an analysis made from now on would have missed it."""
+        """Whether the journal has been read; analyses created after that would miss it."""
         if tally is not None:
             self.tally, self.is_replayed = tally, True
 
@@ -80,21 +80,21 @@ class ReportedStudy:
 
     @property
     def directory(self) -> Path:
-        """Where it is on the disk."""
+        """The study's directory."""
         return Path(self.info.directory)
 
     @property
     def expected(self) -> Sequence[Expected] | None:
-        """How many trials are trained to each rung, as expected before any result, or None. Uses the tally."""
+        """How many trials were expected at each rung before the first result, or None. Uses the tally."""
         return self.info.expected(self.tally)
 
     def configuration(self, trial: TrialId) -> Mapping[str, Any]:
-        """Return the configuration of a trial. Uses the trials, where a journal is read."""
+        """Return the configuration of a trial. Uses the trials if a journal is read."""
         return self.info.configuration(trial) if self.is_live else self.trials.configuration(trial)
 
     @cached_property
     def tally(self) -> Tally:
-        """What happened, counted."""
+        """The counts of what happened."""
         return self._shared(Tally(self.ladder, self.goal))
 
     @cached_property
@@ -104,7 +104,7 @@ class ReportedStudy:
 
     @cached_property
     def timeline(self) -> Timeline:
-        """Who trained what when, and waited for what."""
+        """The work and the waits of each worker over time."""
         return self._shared(Timeline(self.ladder))
 
     @cached_property
@@ -128,12 +128,12 @@ class ReportedStudy:
 
 
 class Section:
-    """The base class of all sections. It shows nothing: override what is of interest.
+    """The base class of all sections. It shows nothing; override what you need.
 
-    ``name`` is its anchor in the page and its key in JSON: small letters, digits and hyphens; for a section of another
-    package it is the name of the entry point. ``title`` is its heading, ``uses`` the shared analyses that it reads.
-    ``shows_live``: its lines need the tally only, so they are also in the summary of a session that was stopped, for
-    which no journal is read. ``needs_result``: where no trial has a result there is nothing to show.
+    ``name`` is its anchor in the page and its key in JSON: lower-case letters, digits and hyphens; a section of another
+    package is named after its entry point. ``title`` is its heading, ``uses`` are the shared analyses that it reads.
+    ``shows_live``: its lines need only the tally, so they also appear in the summary of a stopped session, for which no
+    journal is read. ``needs_result``: it is left out if no trial has a result.
     """
 
     name: ClassVar[str]
@@ -147,18 +147,18 @@ class Section:
         self.observers: list[Observer] = []
 
     def observe(self, observer: ObserverT) -> ObserverT:
-        """Let an observer of this section alone see the study, from ``begin`` to ``end``; return it."""
+        """Add an observer for this section only, and return it. It sees the whole study, from ``begin`` to ``end``."""
         self.observers.append(observer)
         return observer
 
     def blocks(self) -> Iterable[Block]:
-        """Return what stands in the page. Without blocks the section is not there."""
+        """Return the blocks for the page. Without blocks the section is left out."""
         return ()
 
     def lines(self) -> Iterable["str | RenderableType"]:
-        """Return what stands in the terminal's summary: text, or whatever rich can draw."""
+        """Return the lines for the terminal's summary: text, or anything that rich can render."""
         return ()
 
     def data(self) -> Mapping[str, Any]:
-        """Return what JSON should hold of it."""
+        """Return the data for JSON."""
         return {}

@@ -1,4 +1,4 @@
-"""What a simulated study amounts to: its times, how busy its workers were, and its rungs."""
+"""The results of a simulated study: its times, its workers' utilisation, and its rungs."""
 
 from typing import TYPE_CHECKING
 
@@ -19,9 +19,9 @@ NEAR = 0.01
 class Simulated(msgspec.Struct, frozen=True, kw_only=True):
     """A simulated study.
 
-    Times are simulated seconds since its start: ``wall_seconds`` to its end, ``first_seconds`` until the first trial
-    was trained to the top, ``near_seconds`` until a result at the top within 1 % of the best one there; None where
-    none is. ``real_seconds`` is what simulating it took.
+    Times are simulated seconds since its start: ``wall_seconds`` until its end, ``first_seconds`` until the first trial
+    was trained to the top, ``near_seconds`` until a result at the top within 1 % of the best there; None if there is no
+    such result. ``real_seconds`` is the real duration of the simulation.
     """
 
     scheduler: str
@@ -43,7 +43,7 @@ class Simulated(msgspec.Struct, frozen=True, kw_only=True):
 def simulated(
     scheduler: str, workers: int, tally: Tally, progress: BestSoFar, *, wall_seconds: float, real_seconds: float
 ) -> Simulated:
-    """Return what two observers found of a simulated study."""
+    """Return the results of a simulated study from its observers."""
     at_the_top = progress.steps_at[tally.ladder.top] if len(progress.steps_at) > tally.ladder.top else []
     near = None
     if at_the_top:
@@ -69,7 +69,7 @@ def simulated(
 
 
 def simulated_view(study: Simulated, *, unit: str) -> "Group":
-    """Return a simulated study as something rich can draw."""
+    """Return a simulated study as a rich group."""
     from rich.console import Group
 
     pairs = bare_table()

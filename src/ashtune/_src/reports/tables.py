@@ -1,6 +1,6 @@
-"""The one look and the one wording of what several views show: tables, lines, the best result, why there is none.
+"""Tables, lines and sentences that several views share, so that they look and read the same.
 
-Tables have no rules and bold titles, lines one of five styles.
+Tables have no rules, and bold titles; lines have one of five styles.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,11 +23,11 @@ REASON_CHARACTERS = 200
 
 
 def bare_table(*, gap: int = 2, has_footer: bool = False) -> "Table":
-    """Return an empty table without lines.
+    """Return an empty table without rules.
 
     Args:
         gap: Characters between two columns.
-        has_footer: Whether the columns' footers are shown, as sums are: bold, below the last row.
+        has_footer: Whether the columns' footers, for example sums, are shown in bold below the last row.
     """
     from rich.table import Table
 
@@ -44,12 +44,12 @@ def bare_table(*, gap: int = 2, has_footer: bool = False) -> "Table":
 def trials_table(
     records: "Sequence[TrialRecord]", columns: Mapping[str, Sequence[str]], resources: Sequence[int], *, unit: str
 ) -> "Table":
-    """Return a row for each trial: number, a column of its own, how far, seconds, configuration, where that is from.
+    """Return a row for each trial: number, own columns, resource, seconds, configuration, and its origin.
 
     Args:
         records: The trials.
-        columns: By title, what stands in the columns between.
-        resources: How far: what the columns are of.
+        columns: The texts of the own columns, by title.
+        resources: The resource that the own columns belong to.
         unit: What the resource counts, in the singular.
     """
     from rich.text import Text
@@ -66,21 +66,21 @@ def trials_table(
 
 
 def line(text: str, style: str = "") -> "Text":
-    """Return a line of text; nothing in it is markup."""
+    """Return a line of text without markup."""
     from rich.text import Text
 
     return Text(text, style)
 
 
 def indented(what: "RenderableType", times: int = 1) -> "RenderableType":
-    """Return something that stays indented where it wraps."""
+    """Return an indented block; wrapped lines are indented too."""
     from rich.padding import Padding
 
     return Padding(what, (0, 0, 0, times * len(INDENT)))
 
 
 def place_of_best(tally: "Tally", best: "BestResult", *, unit: str) -> str:
-    """Say where the best result is and how it was chosen: ``at epoch 81, the top rung (trial 5)``."""
+    """Describe the place of the best result and how it was chosen: ``at epoch 81, the top rung (trial 5)``."""
     goal, top = tally.goal, "the top rung" if best.rung == tally.ladder.top else "the highest rung reached"
     named = ", the named winner" if tally.confirmed is not None else ""
     chosen = (", by the weights, of the front" if goal.weights else ", the knee of the front") if goal.others else ""
@@ -89,7 +89,7 @@ def place_of_best(tally: "Tally", best: "BestResult", *, unit: str) -> str:
 
 
 def why_no_result(tally: "Tally") -> str:
-    """Say how many trials failed or were withdrawn, whichever are more, and why most of them did."""
+    """Say how many trials failed or were withdrawn, whichever is more frequent, and the most frequent reason."""
     text = max(
         (tally.failures.total, most_frequent(tally.failures, "trial", "failed")),
         (tally.withdrawals.total, most_frequent(tally.withdrawals, "trial", "withdrawn")),
@@ -98,7 +98,7 @@ def why_no_result(tally: "Tally") -> str:
 
 
 def most_frequent(reasons: "Reasons", noun: str, what: str) -> str:
-    """Return how many there are and the most frequent reason: ``12 trials failed, 9 of them with ...``."""
+    """Return the number of cases and the most frequent reason: ``12 trials failed, 9 of them with ...``."""
     if not reasons.total:
         return ""
     most = reasons.groups()[0]

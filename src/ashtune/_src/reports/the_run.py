@@ -1,4 +1,4 @@
-"""The run itself: what went wrong, what it ran on, and how to go on."""
+"""Report sections of the run: failures and notes, its settings, and how to continue."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -22,7 +22,7 @@ TRIALS_SHOWN = 15
 
 
 class TroubleSection(Section):
-    """What failed, was withdrawn or lost, by reason, and what the user should know."""
+    """Failures, withdrawals and lost workers by reason, and notes for the user."""
 
     name, title = "trouble", "What went wrong, and notes"
     uses = ("tally", "trials")
@@ -48,7 +48,7 @@ class TroubleSection(Section):
             yield from (indented(line(note, WARNING)) for note in notes)
 
     def _kinds(self) -> Iterator[tuple[Reasons, str, str, str]]:
-        """Yield each kind of trouble that there was: its reasons, what it befell, how, and its style."""
+        """Yield each kind of problem that occurred: its reasons, what it affects, its verb, and its style."""
         tally = self.study.tally
         for reasons, noun, what, style in (
             (tally.failures, "trial", "failed", BAD),
@@ -59,7 +59,7 @@ class TroubleSection(Section):
                 yield reasons, noun, what, style
 
     def _reasons(self, reasons: Reasons, *, shows_traceback: bool) -> "Iterator[RenderableType]":
-        """Yield what went wrong by reason, with what its trials have in common, the first trial and its traceback."""
+        """Yield the reasons, each with the values that its trials share, the first trial and its traceback."""
         groups = reasons.groups()[:GROUPS_SHOWN]
         for group, shared in zip(groups, self._in_common(groups), strict=True):
             first = "" if group.trial is None else f" (first: trial {group.trial} on the way to rung {group.rung})"
@@ -74,14 +74,14 @@ class TroubleSection(Section):
             yield line(f"{INDENT}{unseen:,} for other reasons")
 
     def _in_common(self, groups: Sequence[Group]) -> Sequence[str]:
-        """Return for each reason what its trials have in common; of a study that runs nobody has looked."""
+        """Return what the trials of each reason have in common; empty while the study runs."""
         if self.study.is_live:
             return [""] * len(groups)
         return [self.study.trials.in_common(group.reason) for group in groups]
 
 
 class FactsSection(Section):
-    """What the study is and ran on; where it is kept, and how to go on."""
+    """The study's settings and machine, its directory, and how to continue."""
 
     name, title = "facts", "The run"
     uses = ("tally",)
@@ -119,6 +119,6 @@ class FactsSection(Section):
 
 
 def _known(settings: Settings) -> str:
-    """Return in words how many results the search knew before the study."""
+    """Say how many results the search had before the study began."""
     configurations = len({msgspec.json.encode(each.configuration, order="sorted") for each in settings.known})
     return f"{plural(len(settings.known), 'result')} of {plural(configurations, 'configuration')}"

@@ -1,4 +1,4 @@
-"""Where the time went: by rung, by what the workers did, and who trained what when."""
+"""Report sections of time: by rung, by the workers' states, and the timeline."""
 
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
@@ -28,10 +28,10 @@ if TYPE_CHECKING:
 
 
 class RungRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """One rung. ``expected`` is what was expected before any result; None where the number of trials is open.
+    """One rung. ``expected`` was computed before the first result; None if the number of trials is unlimited.
 
-    ``epochs`` and ``seconds`` are those trained on the way from the rung below; ``share`` is the
-    rung's share of all seconds of training.
+    ``epochs`` and ``seconds`` were trained on the way from the rung below; ``share`` is the rung's share of all
+    training seconds.
     """
 
     rung: int
@@ -52,10 +52,10 @@ def rung_records(
     """Return a record for each rung, the lowest first.
 
     Args:
-        tally: The study.
+        tally: The study's counts.
         expected: How many trials are trained to each rung: ``StudyInfo.expected``.
-        times: The workers' time by rung, which knows what was lost with a worker too; by default what results and
-            failures say that they took.
+        times: The workers' time by rung, including jobs lost with a worker; by default the times in results and
+            failures.
     """
     trained = [rung.seconds for rung in tally.rungs] if times is None else [rung.trained for rung in times]
     total = sum(trained)
@@ -102,7 +102,7 @@ def rung_table(records: Sequence[RungRecord], *, unit: str) -> "Table":
 
 
 def time_line(tally: Tally, shares: "TimeShares | None" = None, *, unit: str) -> str:
-    """Say where the time went, on one line; how busy the workers were only where ``shares`` tells it."""
+    """Describe in one line how time was spent; utilisation only if ``shares`` is given."""
     parts = [f"{plural(tally.arrived, 'job')}, {plural(tally.epochs, unit)} in {seconds_text(tally.wall_seconds)}"]
     if shares is not None and shares.presence > 0:
         parts.append(f"workers trained {share_text(shares.utilisation)} of the time they were there{_in_vain(shares)}")
@@ -116,12 +116,12 @@ def time_line(tally: Tally, shares: "TimeShares | None" = None, *, unit: str) ->
 
 
 def _in_vain(shares: TimeShares) -> str:
-    """Say how much of the workers' presence went into jobs that failed, in brackets; nothing where none did."""
+    """Say in brackets how much of the workers' presence failed jobs took; "" if none failed."""
     return f" ({share_text(shares.share(shares.failed))} for jobs that failed)" if shares.failed > 0 else ""
 
 
 class RungsSection(Section):
-    """How many trials were trained to each rung, and what that took."""
+    """The number of trials trained to each rung, and the time for them."""
 
     name, title = "rungs", "Time by rung"
     uses = ("tally", "timeline")
@@ -148,7 +148,7 @@ class RungsSection(Section):
 
 
 def time_shares_table(timeline: Timeline) -> "Table":
-    """Return what the workers' time went into, in seconds and as a share of their presence."""
+    """Return the workers' time by state, in seconds and as a share of their presence."""
     shares = time_shares(timeline)
     table = bare_table(has_footer=True)
     table.add_column("workers' time", f"{plural(shares.workers, 'worker')}, in all")
@@ -157,13 +157,13 @@ def time_shares_table(timeline: Timeline) -> "Table":
     for name, look in STATES.items():
         seconds = getattr(shares, name, 0.0)
         if name in ("compiling", "failed", "waiting") and not seconds:
-            continue  # of no concern where nothing is compiled, or fails
+            continue  # omit rows without any time
         table.add_row(look.name, time_text(seconds), share_text(shares.share(seconds)))
     return table
 
 
 def time_findings(timeline: Timeline) -> list[str]:
-    """Say in plain sentences where the workers' time went."""
+    """Describe the workers' waits in sentences."""
     shares = time_shares(timeline)
     if shares.presence <= 0:
         return ["No worker was there for any time."]
@@ -181,7 +181,7 @@ def time_findings(timeline: Timeline) -> list[str]:
 
 
 class TimelineSection(Section):
-    """Who trained what when, and where the workers' time went."""
+    """The timeline of the workers, and their time by state."""
 
     name, title = "timeline", "Timeline"
     uses = ("timeline",)

@@ -1,4 +1,4 @@
-"""What a study would have taken under other choices, as a table and in words. Predictions come from a simulation."""
+"""The predicted times of a study under other settings, as a table and in sentences; from a simulation."""
 
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Literal
@@ -12,20 +12,20 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 LITTLE = 0.005
-"""A share of guessed epochs that is not worth a sentence."""
+"""A smaller share of guessed epochs is not mentioned."""
 
 
 def whatif_table(
     predictions: Sequence[Prediction], *, metric: str, unit: str, cores_per_worker: int | None = None
 ) -> "Table":
-    """Return a line for each prediction; columns in which nothing is said are left out.
+    """Return a row for each prediction; empty columns are left out.
 
     Args:
-        predictions: In the order of their lines.
+        predictions: In the order of their rows.
         metric: The metric's name.
         unit: What the resource counts, in the singular.
-        cores_per_worker: Give it if the predictions differ in cost, perhaps also in scheduler. The table then shows
-            trials and core-hours in place of speed-up and efficiency, which compare times of the same work.
+        cores_per_worker: Give it if the predictions differ in cost. The table then shows trials and core-hours instead
+            of speed-up and efficiency, which compare times of the same work.
     """
     from rich.text import Text
 
@@ -65,7 +65,7 @@ def whatif_table(
 
 
 def whatif_words(predictions: Sequence[Prediction], *, unit: str) -> list[str]:
-    """Say what the table cannot: how much of it is guesswork, and where more workers stop to pay."""
+    """Say how much of the table is guessed, and how many workers are still efficient."""
     sentences = []
     if any(one.is_as_recorded for one in predictions):
         sentences.append("The line in bold is the study as it was recorded.")
@@ -96,7 +96,7 @@ def _named(one: Prediction) -> str:
 
 
 def _off(span: Range) -> str:
-    """Return how far a figure may be off, in per cent: ``-2/+4 %``; nothing if that rounds to nothing."""
+    """Return a figure's uncertainty in per cent: ``-2/+4 %``; "" if it rounds to 0."""
     if not span.likely > 0:
         return ""
     low, high = (round(100 * (end / span.likely - 1)) for end in (span.low, span.high))
@@ -106,7 +106,7 @@ def _off(span: Range) -> str:
 
 
 def _or(span: Range) -> str:
-    """Return what a figure may be otherwise: ``0.98-0.99``, ``-1.2 to -0.9``; nothing if that reads the same."""
+    """Return a figure's range: ``0.98-0.99``, ``-1.2 to -0.9``; "" if both ends read the same."""
     low, high = number_text(span.low, 3), number_text(span.high, 3)
     if low == high:
         return ""

@@ -1,1 +1,1 @@
-"""What stands on a terminal, in a notebook or in a log."""
+"""Views for a terminal, a notebook or a log."""

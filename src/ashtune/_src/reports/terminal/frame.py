@@ -1,8 +1,9 @@
-"""One frame of the live display: texts and bars in a panel, cut to the rows that there are.
+"""One frame of the live display: texts and bars in a panel, cut to the available rows.
 
-Rule 1: no line wraps, and there are never more lines than rows: what matters least goes first (workers, then blank
-lines, notes and the lower rungs).
-Rule 2: a frame costs the same however many trials there are. Cells are dear: one has a line for each rung or worker.
+Rule 1: no line wraps, and there are never more lines than rows. The least important lines are dropped first: workers,
+then blank lines, notes and the lower rungs.
+Rule 2: the cost of a frame does not grow with the number of trials. Cells are slow to draw, so one cell has a line for
+each rung or worker.
 """
 
 from collections import Counter
@@ -31,12 +32,12 @@ PROMOTED, PAUSED, FAILED, RUNNING = (TRIALS[name].style for name in ("promoted",
 
 
 class Frame:
-    """The frame as something rich can draw, in the state the tally is in at that moment.
+    """The frame for rich; it shows the tally's state when it is drawn.
 
     Args:
         tally: The study's counts.
         info: The study.
-        is_over: Whether its driver has ended. Nothing is said then of what each worker does, and of the time left.
+        is_over: Whether the driver has ended. Then the frame omits the workers' states and the time left.
     """
 
     def __init__(self, tally: Tally, info: StudyInfo, *, is_over: bool = False) -> None:
@@ -67,7 +68,7 @@ class Frame:
         yield panel
 
     def _progress(self, width: int) -> Iterator[RenderableType]:
-        """The bar towards the study's end; in words how far it is, and how long it takes."""
+        """Yield the progress bar of the study, and its progress and time in words."""
         tally, info = self._tally, self._info
         judged = estimate(tally, info.scheduler, learns=info.learns, unit=info.unit, deadline=info.deadline)
         standing = "stopping" if tally.stopping else "paused" if tally.is_paused else judged.left
@@ -80,7 +81,7 @@ class Frame:
         yield from (_row(*bar), words) if width < NARROW else (_row(*bar, words),)
 
     def _ladder(self, width: int) -> Iterator[Table]:
-        """A line for each rung, the top one first; the header's words have the colours of the bars' parts."""
+        """Yield a line for each rung, the top one first; header words have the colours of the bars' parts."""
         rungs = self._tally.rungs[::-1]
         expected = (self._info.in_the_end(self._tally) or [])[::-1]
         bars = []
@@ -90,7 +91,7 @@ class Frame:
             bars.append(_Bar(wanted, *zip(counts, TRIALS.values(), strict=True)))
         columns: Iterable[
             tuple[str, str, int, Sequence[int | str | None]]
-        ] = (  # from which width on there is room for each
+        ] = (  # the least width of the frame for each
             ("trained", STRONG, 0, [rung.trained for rung in rungs]),
             ("expected", QUIET, 78, [each.text for each in expected]),
             ("running", RUNNING, 0, [rung.running for rung in rungs]),
@@ -111,7 +112,7 @@ class Frame:
             yield Text("      " + configuration_text(info.configuration(best.trial), max(4, width - 10)), QUIET)
 
     def _notes(self, _: int) -> Iterator[Text]:
-        """What went wrong, why the study stops, who proposed trials, what scheduler and search say: a line each."""
+        """Yield failures, the reason for stopping, origins of trials, and the scheduler's notes, one line each."""
         tally = self._tally
         notes = (
             (most_frequent(tally.failures, "trial", "failed"), FAILED),
@@ -131,7 +132,7 @@ class Frame:
         return f"stopped: {reason}" if self._is_over else f"stopping: {reason}; what runs is saved"
 
     def _summary(self, _: int) -> Iterator[Text]:
-        """How many workers do what, how busy they were, and what lies on the disk. O(workers)."""
+        """Yield the numbers of workers by state, their utilisation, and the size of checkpoints. O(workers)."""
         tally, info = self._tally, self._info
         present, wanted = len(tally.workers), tally.workers_wanted or info.workers
         states = Counter(worker.state for worker in tally.workers.values())
@@ -147,7 +148,7 @@ class Frame:
         yield line
 
     def _workers(self, rows: int) -> Iterator[RenderableType]:
-        """At most ``rows`` lines; where there are more workers, the last one says how many more."""
+        """Yield at most ``rows`` lines; if there are more workers, the last line says how many."""
         tally, unit = self._tally, self._info.unit
         total, rows = len(tally.workers), min(rows, WORKERS_SHOWN + 1)
         shown = total if total <= rows else max(0, rows - 1)
@@ -172,11 +173,11 @@ class Frame:
 
 
 class _Bar:
-    """A bar of several colours and glyphs, as wide as its column; those of rich have one.
+    """A bar of several colours and glyphs, as wide as its column; rich's own bars have one colour.
 
     Args:
-        whole: What all of it stands for; parts whose sum is larger fill it.
-        parts: How much has which look. What is not 0 shows, where there is room.
+        whole: The value of the full width; if the parts' sum is larger, the sum is used.
+        parts: The value and look of each part. Each positive part is visible if there is room.
     """
 
     def __init__(self, whole: float, *parts: tuple[float, Look]) -> None:
@@ -196,7 +197,7 @@ class _Bar:
 
 
 def _row(*cells: RenderableType) -> Table:
-    """Return texts side by side, and bars, which have what width the texts leave."""
+    """Return texts and bars side by side; bars share the width that texts leave."""
     row = Table.grid(padding=(0, 2, 0, 0), expand=True)
     for cell in cells:
         row.add_column(no_wrap=True, ratio=None if isinstance(cell, Text) else 1)
@@ -205,7 +206,7 @@ def _row(*cells: RenderableType) -> Table:
 
 
 def _numbers(name: str, style: str, numbers: Iterable[int | str | None]) -> Text:
-    """Return numbers, or texts, below their name; "-" for none, and nothing where there can be none."""
+    """Return numbers or texts below their name: "-" for 0, and "" for None."""
     column = Text(name, style, justify="right")
     for number in numbers:
         text = number if isinstance(number, str) else "" if number is None else f"{number:,}" if number else "-"

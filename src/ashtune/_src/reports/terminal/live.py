@@ -1,6 +1,6 @@
-"""A study while it runs: a frame on a terminal or in a notebook, a line now and then elsewhere.
+"""The display of a running study: a frame on a terminal or in a notebook; elsewhere a line every few seconds.
 
-A display draws in :meth:`Display.tick`, so there is no thread, and nothing is drawn between two ticks.
+A display draws only in :meth:`Display.tick`, so it needs no thread.
 """
 
 import math
@@ -22,13 +22,13 @@ from ashtune._src.reports.terminal.text import Visible, as_html, as_text, is_a_t
 FRAME_SECONDS = 0.19  # just below the loop's tick, so that every tick draws
 LINE_SECONDS = 5.0
 NOTEBOOK_SECONDS = 0.5
-NOTEBOOK_WIDTH, NOTEBOOK_HEIGHT = 96, 40  # JupyterLab has room for 100 in a window of 1280 pixels
+NOTEBOOK_WIDTH, NOTEBOOK_HEIGHT = 96, 40  # JupyterLab fits 100 columns into 1280 pixels
 
 
 class Display(Observer):
-    """An observer that shows something every ``seconds``, between entering and leaving it. This one shows nothing.
+    """An observer that shows the study every ``seconds``, as a context manager. This base class shows nothing.
 
-    The tally has to be an observer before the display, which only looks at it.
+    The tally must be an observer before the display, which only reads it.
     """
 
     def __init__(self, tally: Tally, info: StudyInfo, seconds: float = math.inf) -> None:
@@ -38,7 +38,7 @@ class Display(Observer):
         self._next = 0.0
 
     def tick(self, now: float) -> None:
-        """Show the study if it is time for it. A terminal or pipe that is gone does not end the study."""
+        """Show the study if it is time. A closed terminal or pipe does not end the study."""
         if now >= self._next:
             self._next = now + self._seconds
             self._tally.tick(now)
@@ -46,17 +46,17 @@ class Display(Observer):
                 self._show()
 
     def _show(self) -> None:
-        """Show what there is to show."""
+        """Draw the study."""
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Leave the stream as it was."""
+        """Restore the stream."""
 
 
 class LiveDisplay(Display):
-    """A frame on a terminal, drawn anew at every tick; it leaves nothing behind."""
+    """A frame on a terminal, redrawn at every tick and removed at the end."""
 
     def __init__(self, tally: Tally, info: StudyInfo, stream: TextIO) -> None:
         from rich.console import Console
@@ -81,7 +81,7 @@ class LiveDisplay(Display):
 
 
 class _Whole:
-    """A terminal that is told to show a frame when all of it is there, not the half it has read (DEC mode 2026)."""
+    """A stream that makes the terminal show each frame only when complete (DEC mode 2026)."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -94,7 +94,7 @@ class _Whole:
 
 
 class PlainDisplay(Display):
-    """A line every few seconds on a stream, for logs and pipes."""
+    """Writes a line to a stream every few seconds, for logs and pipes."""
 
     def __init__(self, tally: Tally, info: StudyInfo, stream: TextIO, *, seconds: float = LINE_SECONDS) -> None:
         super().__init__(tally, info, seconds)
@@ -102,7 +102,7 @@ class PlainDisplay(Display):
         self._has_warned = False
 
     def tick(self, now: float) -> None:
-        """Write a line if it is time for one. The first comes after a while: there is nothing to say before."""
+        """Write a line if it is time. The first line comes after ``seconds``, when there is progress."""
         self._next = self._next or now + self._seconds
         super().tick(now)
 
@@ -114,7 +114,7 @@ class PlainDisplay(Display):
         self._warn()
 
     def _warn(self) -> None:
-        """Say of the first trial that could not be saved why: it would train again, and others are like it."""
+        """Warn once about the first trial that could not be saved: such trials must train again."""
         if not self._has_warned and (problems := self._tally.saving_problems.groups()):
             self._has_warned = True
             first = problems[0]
@@ -123,15 +123,14 @@ class PlainDisplay(Display):
 
 
 class NotebookDisplay(Display):
-    """The terminal's frame as one output of a notebook's cell, drawn anew in place; the last one stays.
+    """The terminal's frame as an output of a notebook's cell, redrawn in place; the last frame stays.
 
-    What trials print goes to the logs of their workers, not to the cell: a line below the frame says so once there is
-    something.
+    Trials print to their workers' logs, not to the cell; if a log has text, a line below the frame names the folder.
     """
 
     def __init__(self, tally: Tally, info: StudyInfo) -> None:
         super().__init__(tally, info, NOTEBOOK_SECONDS)
-        self._logs = Path(info.directory, "logs").resolve()  # the notebook may change the folder
+        self._logs = Path(info.directory, "logs").resolve()  # the notebook may change its working directory
 
     def _show(self) -> None:
         self._handle.update(self._draw(), raw=True)
@@ -161,12 +160,12 @@ class NotebookDisplay(Display):
 
 
 def display_for(tally: Tally, info: StudyInfo, *, stream: TextIO | None = None, quiet: bool = False) -> Display:
-    """Return the display that suits: in a notebook a frame, on a terminal too, lines elsewhere, nothing if quiet.
+    """Return the right display: a frame in a notebook or on a terminal, else lines; nothing if quiet.
 
     Args:
-        tally: It has to see what happens, as an observer before the display.
+        tally: The counts; the tally must be an observer before the display.
         info: The study.
-        stream: By default stderr, as stdout is for results; or the cell of a notebook.
+        stream: By default stderr, since stdout is for results; in a notebook the cell.
         quiet: Show nothing.
     """
     if quiet:
@@ -180,13 +179,13 @@ def display_for(tally: Tally, info: StudyInfo, *, stream: TextIO | None = None, 
 
 
 def in_a_notebook() -> bool:
-    """Whether this is the kernel of a notebook."""
+    """Whether this process is the kernel of a notebook."""
     shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
     return getattr(shell, "kernel", None) is not None
 
 
 def progress_line(tally: Tally, info: StudyInfo) -> str:
-    """Return where a study stands, on one line without colours."""
+    """Return the progress of a study in one line without colours."""
     judged = estimate(tally, info.scheduler, learns=info.learns, unit=info.unit, deadline=info.deadline)
     best, busy = tally.best, tally.utilisation
     top, failed = tally.rungs[-1].arrived, tally.failures.total
@@ -208,5 +207,5 @@ def progress_line(tally: Tally, info: StudyInfo) -> str:
 
 
 def clock_text(tally: Tally) -> str:
-    """Return how long a study runs, in a width of its own."""
+    """Return a study's running time, padded to a fixed width."""
     return f"[{seconds_text(tally.wall_seconds):>6}]"

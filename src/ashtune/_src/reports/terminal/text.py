@@ -1,6 +1,6 @@
-"""How views reach a person or a program: rich on a terminal, HTML in a notebook, plain text elsewhere, JSON if asked.
+"""Output of views: rich on a terminal, HTML in a notebook, plain text elsewhere, or JSON.
 
-Rule: no control character of a user's text reaches a stream; those that rich writes itself do.
+Rule: no control character of a user's text reaches a stream; rich's own ones do.
 """
 
 import io
@@ -23,7 +23,7 @@ _FONT = "Menlo, Consolas, 'DejaVu Sans Mono', monospace"
 
 
 class Visible:
-    """A view whose text cannot do more than be read; see ``core/plaintext.py``."""
+    """A view whose text has no control characters; see ``core/plaintext.py``."""
 
     def __init__(self, view: "RenderableType") -> None:
         self._view = view
@@ -33,7 +33,7 @@ class Visible:
 
         for segment in console.render(self._view, options):
             text = visible(segment.text, keeps_newlines=True)
-            if options.ascii_only:  # no Unicode, that is: the encoding may have other characters beside
+            if options.ascii_only:  # no Unicode; the encoding may still have more than ASCII
                 text = text.replace("…", ".").encode(options.encoding, "backslashreplace").decode(options.encoding)
             yield segment if segment.control else Segment(text, segment.style)
 
@@ -41,7 +41,7 @@ class Visible:
 def as_text(
     renderable: "RenderableType", width: int = PLAIN_WIDTH, height: int | None = None, *, encoding: str = "utf-8"
 ) -> str:
-    """Return what rich draws, without colours, without blanks at line ends, and with lines that an encoding has."""
+    """Return rich's output without colours and trailing blanks, in characters of the encoding."""
     from rich.console import Console
 
     page = io.TextIOWrapper(io.BytesIO(), encoding, "backslashreplace")
@@ -54,7 +54,7 @@ def as_text(
 
 
 def as_html(renderable: "RenderableType", width: int, height: int) -> str:
-    """Return what rich draws as HTML for a notebook, light or dark. A text without a colour has the notebook's own."""
+    """Return rich's output as HTML for a light or dark notebook. Uncoloured text has the notebook's colour."""
     from rich.console import Console
     from rich.segment import Segment
 
@@ -74,7 +74,7 @@ def as_html(renderable: "RenderableType", width: int, height: int) -> str:
 
 
 def show_link(name: str, address: str) -> None:
-    """Show an address in a notebook as a link that opens beside it."""
+    """Show an address in a notebook as a link that opens in a new tab."""
     from IPython.display import display
 
     link = f'<a href="{escape(address)}" target="_blank" rel="noreferrer">{escape(address)}</a>'
@@ -82,7 +82,7 @@ def show_link(name: str, address: str) -> None:
 
 
 def _as_span(segment: "Segment") -> str:
-    """Return a piece of text as HTML, with its colour and its weight."""
+    """Return a piece of text as HTML, with its colour and weight."""
     text, style = escape(segment.text), segment.style
     if style is None:
         return text
@@ -92,7 +92,7 @@ def _as_span(segment: "Segment") -> str:
 
 
 def show(renderable: "RenderableType", stream: TextIO) -> None:
-    """Print something that rich can draw: in colour on a terminal, as plain text elsewhere.
+    """Print a rich object: in colour on a terminal, as plain text elsewhere.
 
     Raises:
         SettingsError: If ``stream`` is no open file.
@@ -112,7 +112,7 @@ def show_json(data: Any, stream: TextIO) -> None:
 
 
 def write(text: str, stream: TextIO) -> None:
-    """Write lines of text to a stream, control characters and what its encoding does not have escaped."""
+    """Write lines of text to a stream; control characters, and those missing in its encoding, are escaped."""
     encoding = _encoding_of(stream)
     stream.write(visible(text, keeps_newlines=True).encode(encoding, "backslashreplace").decode(encoding))
 
@@ -124,8 +124,8 @@ def _encoding_of(stream: TextIO) -> str:
 
 
 def is_a_terminal(stream: TextIO) -> bool:
-    """Whether someone looks at a stream.
+    """Whether a stream is a terminal that a person sees.
 
-    Open MPI's mpiexec gives its ranks a terminal of their own for stdout, wherever it writes to itself.
+    Open MPI's mpiexec gives its ranks a terminal for stdout, even if its own output goes elsewhere.
     """
     return stream.isatty() and "OMPI_COMM_WORLD_SIZE" not in os.environ
