@@ -148,7 +148,7 @@ class RungTally:
         return next((best for best in self._best if best.trial == trial), None)
 
     def add(self, event: JobFinished) -> None:
-        """Take in a result. O(log n). Several of the best are kept, since trials may be withdrawn."""
+        """Take in a finite result. O(log n). Several of the best are kept, since trials may be withdrawn."""
         best, goal = self._best, self._goal
         if goal.others:
             self._add_to_the_front(event)

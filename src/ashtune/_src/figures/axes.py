@@ -37,7 +37,7 @@ COLUMN_TICKS = 6
 """Most ticks on the axis of a hyperparameter."""
 _COLUMN_AIR = 0.04
 _WIDE = 5.0
-"""If the end of a range is more than this many times its beginning, the ticks are powers of ten."""
+"""A logarithmic axis has round ticks only if its end is more than this many times its beginning."""
 
 
 def metric_axis(values: Sequence[float], goal: Goal) -> Axis:

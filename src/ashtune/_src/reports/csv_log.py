@@ -34,7 +34,7 @@ class CsvLog(Exporter):
         path: The file; by default ``results.csv`` in the study's directory.
 
     Raises:
-        StudyError: In its thread, if the file holds another study's results or another kind of table, or if
+        StudyError: In the exporter's thread, if the file holds another study's results or another kind of table, or if
             ``results.csv`` is a link. The file is not changed.
     """
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class PlannedRung(msgspec.Struct, frozen=True):
-    """With random draws ``trials`` are trained to ``resource``, which takes ``epochs`` from the rung below.
+    """With random draws ``trials`` are trained to ``resource``, which takes ``epochs`` after the rung below.
 
     ``where_learnt`` is the number of trials if the search learns: more, since late trials are better than early ones.
     """

@@ -57,10 +57,10 @@ def keep(placed: Placed, directory: Path) -> None:
 
 
 def stored_roofline(directory: Path) -> Placed | None:
-    """Return the roofline that was kept in a study's directory, None if there is none.
+    """Return the roofline in a study's directory; None if there is none.
 
     Raises:
-        SettingsError: If the file is not one.
+        SettingsError: If the file is not a valid roofline.
     """
     path = directory / STORED_FILE
     try:
@@ -121,7 +121,7 @@ def rate_text(value: float) -> str:
 
 
 def side(placement: Placement) -> str:
-    """Say on which side of the ridge a step is, and how far."""
+    """Say on which side of the ridge a step is, and how far from it."""
     if placement.bound == "memory":
         return (
             f"its intensity is left of the ridge, {_times(placement.ridge / placement.intensity)} too small to reach it"
@@ -150,7 +150,7 @@ def _near(placement: Placement, share: float) -> str:
 
 
 def _overhead(placement: Placement, seconds: float) -> list[str]:
-    """Say what the calls cost, if their number or their time on next to no data is known."""
+    """Describe the cost of the calls if their number is known, with their overhead if measured."""
     calls, overhead = placement.step.calls, placement.step.overhead_seconds
     if calls is None:
         return []

@@ -44,12 +44,12 @@ def bare_table(*, gap: int = 2, has_footer: bool = False) -> "Table":
 def trials_table(
     records: "Sequence[TrialRecord]", columns: Mapping[str, Sequence[str]], resources: Sequence[int], *, unit: str
 ) -> "Table":
-    """Return a row for each trial: number, own columns, resource, seconds, configuration, and its origin.
+    """Return a row for each trial: number, ``columns``, resource, seconds, configuration, and its origin.
 
     Args:
         records: The trials.
-        columns: The texts of the own columns, by title.
-        resources: The resource that the own columns belong to.
+        columns: The texts of further columns, by title.
+        resources: The resource at which the values in ``columns`` were measured.
         unit: What the resource counts, in the singular.
     """
     from rich.text import Text

@@ -104,7 +104,7 @@ def pairs(named: Mapping[str, str]) -> Block:
 
 
 def cards(named: Mapping[str, str]) -> Block:
-    """Return the most important values in large print, each with its name."""
+    """Return the most important values as cards, each with its name."""
     inner = "".join(f'<div class="card"><b>{escaped(value)}</b><span>{escaped(name)}</span></div>' for name, value in named.items())  # fmt: skip  # noqa: E501
     return Block(f'<div class="cards">{inner}</div>')
 

@@ -2,8 +2,7 @@
 
 Rule 1: no line wraps, and there are never more lines than rows. The least important lines are dropped first: workers,
 then blank lines, notes and the lower rungs.
-Rule 2: the cost of a frame does not grow with the number of trials. Cells are slow to draw, so one cell has a line for
-each rung or worker.
+Rule 2: the cost of a frame does not grow with the number of trials. Since cells are slow, each has many lines.
 """
 
 from collections import Counter
@@ -89,9 +88,7 @@ class Frame:
             on = rung.arrived if rung is rungs[0] else rung.promoted
             counts = on, rung.arrived - on, rung.failed, rung.running
             bars.append(_Bar(wanted, *zip(counts, TRIALS.values(), strict=True)))
-        columns: Iterable[
-            tuple[str, str, int, Sequence[int | str | None]]
-        ] = (  # the least width of the frame for each
+        columns: Iterable[tuple[str, str, int, Sequence[int | str | None]]] = (  # name, style, least width, counts
             ("trained", STRONG, 0, [rung.trained for rung in rungs]),
             ("expected", QUIET, 78, [each.text for each in expected]),
             ("running", RUNNING, 0, [rung.running for rung in rungs]),
