@@ -187,5 +187,5 @@ class RungTally:
 
     @property
     def trained(self) -> int:
-        """Trials whose job to this rung has ended: with a result or with a failure."""
+        """How many trials ended their job to this rung, with a result or a failure."""
         return self.arrived + self.failed

@@ -164,7 +164,7 @@ def increments(trained: Sequence[int], entering: Sequence[int], resources: Seque
 
     Args:
         trained: How many trials are trained to each rung.
-        entering: How many of them start there, and train from epoch 0.
+        entering: How many trials start at each rung, from epoch 0.
         resources: The resource of each rung.
     """
     epochs, before = [], 0

@@ -32,7 +32,7 @@ KINDS: Mapping[str, Kind] = {
     "uniform_int": "integer", "normal_int": "integer", "beta_int": "integer",
     "categorical": "choice", "ordinal": "ordinal", "constant": "constant",
 }  # fmt: skip
-"""The type of a hyperparameter in the record -> its kind."""
+"""The kind for each type of hyperparameter in the record."""
 _LISTS = {"choice": "choices", "ordinal": "sequence"}
 FEWEST = 3
 FEWEST_OTHERS = 10
@@ -200,7 +200,7 @@ def in_common(ended: "Mask", others: "Mask", columns: Columns) -> str:
 
 
 def _choices(ended: "Mask", others: "Mask", columns: Columns) -> "Iterable[tuple[str, Mask]]":
-    """Yield each choice that all failed trials share, and a mask of the other trials that have it too."""
+    """Yield each choice that all failed trials share, and a mask of the other trials with this choice."""
     import numpy as np
 
     for name, column in columns.texts.items():

@@ -18,7 +18,7 @@ from ashtune._src.core.orders import Followed, TrialFailed
 class RungResults:
     """The results at one rung, in order of arrival.
 
-    ``resources`` are those that the trials were trained to, 0 for a failed trial. ``losses`` are infinite if not finite
+    ``resources`` has each trial's trained resource, 0 if the trial failed. ``losses`` are infinite if not finite
     numbers; with several objectives they are the first loss. A trial that was trained again appears again. ``keys`` has
     the ranking keys if there are several losses or constraints.
     """
@@ -94,7 +94,7 @@ class Results(Observer):
         )
 
     def _ranked(self, last: Mapping[TrialId, tuple[int, float]]) -> list[tuple[int, float, TrialId]]:
-        """Return the standings with several losses or constraints, given each trial's last rung and loss."""
+        """Return the standings for several losses or constraints, given each trial's last rung and loss."""
         feasible: list[tuple[int, float, TrialId]] = []
         others: list[tuple[int, float, TrialId]] = []
         for rung in reversed(range(len(self.rungs))):

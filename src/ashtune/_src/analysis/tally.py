@@ -214,7 +214,7 @@ class Tally(Observer):
 
     @property
     def pauses(self) -> list[tuple[float, float]]:
-        """For each session: when it began, and for how many seconds the study had not run before."""
+        """For each session: when it began, and the seconds between all sessions before."""
         return self._workers.pauses
 
     @property
@@ -261,7 +261,7 @@ class Tally(Observer):
 
     @property
     def _to_confirm(self) -> tuple[Confirm | None, int, int]:
-        """What to confirm, the number of results at the highest rung with a result, and the number of that rung."""
+        """What to confirm, the number of results at the highest rung that has results, and this rung's number."""
         highest = next((number for number in reversed(range(len(self.rungs))) if self.rungs[number].finite), 0)
         return self.session.confirm if self.session else None, self.rungs[highest].finite, highest
 

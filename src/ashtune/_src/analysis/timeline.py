@@ -1,16 +1,18 @@
 """The timeline: an observer that notes the work and the waits of each worker.
 
-A worker's stay is divided into training, saving, compiling programs (or waiting for another worker to compile), waiting
-for the driver (the study had a job, but the order had not reached the worker), waiting for other trials (the study had
-no job for this worker, but had one later; called the barrier here for any scheduler), and the idle tail (the study had
-no more jobs for it).
+A worker's stay consists of:
+
+- training, saving, and compiling programs (or waiting for another worker to compile),
+- waiting for the driver: the study had a job, but the order had not reached the worker,
+- waiting for other trials (the barrier, for any scheduler): the study had no job for the worker, but had one later,
+- the idle tail: the study had no more jobs for the worker.
 
 Rule 1: O(log n) per event, and about 50 bytes per job.
 Rule 2: a worker does one thing at a time, even if clocks disagree. A job began ``seconds`` before its event arrived,
 but not before its order, nor before the worker's last work ended. If results waited at a worker and arrive together,
 the earlier jobs ended before their results arrived.
-Rule 3: without orders the cause of a wait is unknown, so all waiting counts as waiting for the driver. Then the job of
-a worker at the end of a session is unknown too, and counts as idle tail.
+Rule 3: without orders the cause of a wait is unknown, so all waiting counts as waiting for the driver. The last job of
+a worker in a session is then unknown too, and counts as idle tail.
 Rule 4: saving before a function returns its result counts as training.
 Rule 5: waiting while the user has paused the study counts as waiting for other trials.
 """

@@ -155,7 +155,7 @@ def training_rows(work: Work) -> "tuple[npt.NDArray[np.bool_], npt.NDArray[np.bo
 
 
 def seconds_within(begin: "Floats", end: "Floats", edges: "Floats") -> "Floats":
-    """Return the seconds of all stretches between each two neighbouring edges. O(n log n)."""
+    """Return, for each two neighbouring edges, the seconds of all stretches between them. O(n log n)."""
     import numpy as np
 
     def passed(since: "Floats") -> "Floats":

@@ -42,10 +42,11 @@ class TrialRecord(msgspec.Struct, frozen=True, kw_only=True):
 
     ``running`` means given to a worker, without a report yet; ``ended early`` means by ``trial.stop()``. ``rung`` is
     the highest rung with a result (None: no result yet), ``metrics`` are those of that result, and ``result_resource``
-    is its resource. ``resource`` is how far the trial is trained: further, if it is between two rungs. Without a result
-    both are equal. ``seconds`` is its total training time, and ``reason`` why it failed or was withdrawn. ``origin``
-    says where the configuration comes from: "random", "gp, 23 results", "mutation of 17", "enqueued". ``confirms`` is
-    the trial that this trial confirms with the same configuration; a confirming trial is no part of the search.
+    is its resource. ``resource`` is the resource trained so far, which is greater if the trial is between two rungs.
+    Without a result both are equal. ``seconds`` is its total training time, and ``reason`` why it failed or was
+    withdrawn. ``origin`` says where the configuration comes from: "random", "gp, 23 results", "mutation of 17",
+    "enqueued". ``confirms`` is the trial that this one confirms with the same configuration; a confirming trial is no
+    part of the search.
     """
 
     number: TrialId

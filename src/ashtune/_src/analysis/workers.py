@@ -17,8 +17,8 @@ class PresentWorker:
     present jobs (trial -> rung); the first was given at the time ``ordered``. ``job`` is the last order to train; it is
     trained up to ``resource``. ``releasing`` is the trial being saved.
 
-    For the timeline: ``rung`` is that of its last work. ``chain`` is the first row of its latest work without waits;
-    before that row it waited ``waited`` seconds for the driver, until ``waited_until``.
+    For the timeline: ``rung`` is that of its last work. Since the row ``chain`` it has worked without waits; before
+    that row it waited ``waited`` seconds for the driver, until ``waited_until``.
     """
 
     __slots__ = (
@@ -66,7 +66,7 @@ class PresentWorkers:
         self._places = 0
         self._free_places: list[int] = []
         self.pauses: list[tuple[float, float]] = []
-        """For each session: when it began, and for how many seconds the study had not run before."""
+        """For each session: when it began, and the seconds between all sessions before."""
         self._session_began = 0.0
         self._away = 0.0
         self._past_absence = 0.0

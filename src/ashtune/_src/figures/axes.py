@@ -115,7 +115,7 @@ def log_ticks(low: float, high: float) -> list[float]:
 
 
 def view(values: Sequence[float], mode: Mode) -> tuple[float, float, int]:
-    """Return the range of all values except those far worse than most, and the number of exceptions.
+    """Return the range of all values except those far worse than most, and how many values are left out.
 
     A loss of 1e9 after the first epoch would make all other values look equal. Distances are measured from the best
     value; values farther than ``FAR`` times the median of the positive distances are left out.

@@ -4,7 +4,7 @@ Figures and the terminal take them from here; the page and the report use the st
 agree (decision 61).
 
 Rule 1: rungs are ordered, so their colours are those of :data:`SCALE`, from dark to light. With up to seven rungs,
-neighbours differ for red-green colour-blind people too, and are visible on light and dark backgrounds.
+neighbours differ even for people with red-green colour blindness. All are visible on light and dark backgrounds.
 Rule 2: colour is never the only sign. Failing, saving, compiling and waiting also have a pattern or a mark.
 """
 

@@ -41,7 +41,7 @@ def coordinates_figure(
         results: The observer.
         configuration: Returns the configuration of a trial: ``Trials.configuration``.
         space: The record of the search space: ``settings.space``.
-        important: Hyperparameters, the most important first; of more than 12 these are shown.
+        important: Hyperparameters, the most important first; at most 12 are shown.
         unit: What the resource counts, in the singular.
         lines: How many trials to show: half are the best ones, the others are sampled.
 

@@ -2,7 +2,7 @@
 
 Trials are placed by the result at their highest rung. Trials without a finite result are crosses at the worse end.
 
-Rule: a page can show a few thousand points. Of more trials it shows the best and a sample, the same in every panel.
+Rule: a page can show a few thousand points. Of more trials it shows the best and a sample, the same in all panels.
 """
 
 import math

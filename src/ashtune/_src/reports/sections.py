@@ -64,7 +64,7 @@ class ReportedStudy:
         self.observers: list[Observer] = []
         """The analyses that sections use."""
         self.is_replayed = False
-        """Whether the journal has been read; analyses created after that would miss it."""
+        """Whether the journal has been read; an analysis created later would not see it."""
         if tally is not None:
             self.tally, self.is_replayed = tally, True
 

@@ -21,7 +21,7 @@ def whatif_table(
     """Return a row for each prediction; empty columns are left out.
 
     Args:
-        predictions: In the order of their rows.
+        predictions: One for each row, in this order.
         metric: The metric's name.
         unit: What the resource counts, in the singular.
         cores_per_worker: Give it if the predictions differ in cost. The table then shows trials and core-hours instead

@@ -2,7 +2,7 @@
 
 Rule 1: no line wraps, and there are never more lines than rows. The least important lines are dropped first: workers,
 then blank lines, notes and the lower rungs.
-Rule 2: the cost of a frame does not grow with the number of trials. Since cells are slow, each has many lines.
+Rule 2: a frame's cost does not grow with the number of trials. Table cells are slow, so one has many lines.
 """
 
 from collections import Counter
