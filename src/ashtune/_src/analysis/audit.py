@@ -38,9 +38,9 @@ _AS_IT_COMES = (Rule.ALWAYS, Rule.UNKNOWN)
 class RungAudit(msgspec.Struct, frozen=True, kw_only=True):
     """The audit of one rung's promotions.
 
-    Of ``arrived`` trials (results and failures) the best ``quota`` may be promoted; ``promoted`` trials were.
-    ``unexplained`` lists the promoted trials that were never within the quota before: faults. In hindsight ``wrong``
-    promoted trials are not among the final best ``quota``, and ``missed`` trials of the final best were not promoted.
+    Of ``arrived`` trials (results and failures) the best ``quota`` may be promoted; ``promoted`` is how many were.
+    ``unexplained`` lists promoted trials that were never within the quota before: faults. ``wrong`` is how many
+    promoted trials are not among the final best ``quota``; ``missed`` is how many of the final best were not promoted.
     ``law`` is the expected number of wrong promotions if promotion is asynchronous; None if promotion waits, if the
     quota is no fixed share of the results, or if the search learns and has proposed trials. ``correlation`` compares
     the ranks at this rung and at the next, over the ``pairs`` trials with both results; None for fewer than 3.
@@ -199,8 +199,8 @@ def false_promotions(results: int, kept: float) -> float:
     """Return the expected number of wrong promotions among ``results`` independent results, for large numbers.
 
     The results come in random order, and each trial is promoted as soon as allowed. By the reflection principle, with
-    the quota's edge as a Brownian motion over the remaining results, the expectation tends to ``sqrt(pi n p (1 - p) /
-    2)``. Measured values are about 0.7 times that at 100 results, and 0.87 times at 1,000
+    the quota's edge as a Brownian motion over the remaining results, the expectation tends to
+    ``sqrt(pi n p (1 - p) / 2)``. Measured values are about 0.7 times this at 100 results, and 0.87 times at 1,000
     (``benchmarks/false_promotions.py``).
     """
     return math.sqrt(math.pi * results * kept * (1 - kept) / 2)

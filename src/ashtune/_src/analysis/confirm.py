@@ -8,7 +8,7 @@ are unbiased, but the best of several means is biased again. Hence:
   of values and the same noise, the winner has the best expectation.
 - The noise is estimated from the differences between the repeated values of each confirmed configuration, all together.
   With one repeated value each, the differences between repeated and first values are used, minus their mean. Chosen
-  first values vary less than others, between not at all and fully; the estimate assumes half.
+  first values vary less than other values: from not at all to as much. The estimate assumes half as much.
 - The winner's estimated mean uses only its repeated values. It is shrunk towards the mean of all confirmed
   configurations, more so if noise explains more of their differences: the empirical Bayes interval of Morris,
   *Parametric Empirical Bayes Inference*, JASA 78(381), 1983, with Student's t because the noise is estimated. This

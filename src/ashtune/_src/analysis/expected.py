@@ -1,11 +1,11 @@
 """Forecasts: how many trials are trained to each rung by the end, before and during a study, and the time left.
 
 A trial is promoted as soon as it is within the quota, and stays promoted. So by the end more trials than the quota are
-promoted; the excess is larger if late trials are better than early ones. Of ``n`` trials at a rung about ``quota /
-exponent + c (sqrt(n) - 1)`` are promoted. The first part holds for random draws: trial ``i`` is within the quota on
-arrival with probability ``quota(i) / i``. ``c`` is 0.6 for random draws; for a search that learns it is 2.3 times the
-share of trials outside the quota. In a running study the promotions so far count too. The constants come from recorded
-studies of 30 to 300 trials; ``benchmarks/expected.py`` measures how often the range holds for other studies.
+promoted; the excess is larger if late trials are better than early ones. Of ``n`` trials at a rung about
+``quota / exponent + c (sqrt(n) - 1)`` are promoted. The first part holds for random draws: trial ``i`` is within the
+quota on arrival with probability ``quota(i) / i``. ``c`` is 0.6 for random draws; for a search that learns it is 2.3
+times the share of trials outside the quota. In a running study the promotions so far count too. The constants come from
+recorded studies of 30 to 300 trials; ``benchmarks/expected.py`` measures how often the range holds for other studies.
 
 A future job takes the mean time of jobs to its rung; at a rung without jobs yet, the time is computed from its epochs.
 The workers share the work, and at the end wait for the last trial to pass the remaining rungs: the bound of Graham,

@@ -11,8 +11,8 @@ Rule 1: O(log n) per event, and about 50 bytes per job.
 Rule 2: a worker does one thing at a time, even if clocks disagree. A job began ``seconds`` before its event arrived,
 but not before its order, nor before the worker's last work ended. If results waited at a worker and arrive together,
 the earlier jobs ended before their results arrived.
-Rule 3: without orders the cause of a wait is unknown, so all waiting counts as waiting for the driver. The last job of
-a worker in a session is then unknown too, and counts as idle tail.
+Rule 3: without orders the cause of a wait is unknown, so all waiting counts as waiting for the driver. Then a
+worker's unfinished job at the end of a session is unknown too, and counts as idle tail.
 Rule 4: saving before a function returns its result counts as training.
 Rule 5: waiting while the user has paused the study counts as waiting for other trials.
 """
@@ -50,7 +50,7 @@ TRAINING, SAVING, COMPILING = range(3)
 ENDINGS = ("result", "failed", "paused", "withdrawn", "lost with its worker", "cut off", "saved", "compiled")
 RESULT, FAILED, PAUSED, WITHDRAWN, LOST, CUT_OFF, SAVED, COMPILED = range(8)
 IN_VAIN = (FAILED, WITHDRAWN, LOST)
-"""Endings of jobs without a use; their seconds are counted separately from training."""
+"""Endings of jobs whose training is lost; their seconds are counted separately from training."""
 NO_TRIAL = TrialId(-1)
 """The trial of a row for compiling a program."""
 

@@ -16,9 +16,10 @@ if TYPE_CHECKING:
 class TimeShares(msgspec.Struct, frozen=True, kw_only=True):
     """Seconds of all workers by state; their sum is ``presence``.
 
-    ``failed``: jobs that failed, were withdrawn, or were lost with their worker. ``absence``, which the sum leaves out:
-    places were empty, as at the start. ``wall``: the study ran, over all sessions. ``places`` is how many workers there
-    were at a time; a worker that replaces a lost one, or joins in a later session, uses the same place.
+    ``failed``: jobs failed, were withdrawn, or were lost with their worker. Not in the sum are ``absence``, the seconds
+    that places were empty, as at the start, and ``wall``, the study's running time over all sessions. ``places`` is how
+    many workers there were at a time; a worker that replaces a lost one, or joins in a later session, uses the same
+    place.
     """
 
     training: float
@@ -56,9 +57,9 @@ class TimeShares(msgspec.Struct, frozen=True, kw_only=True):
 class RungTimes(msgspec.Struct, frozen=True):
     """Seconds of all workers for the jobs to one rung.
 
-    ``failed`` is training without a use, not included in ``training``. ``driver`` are the waits before these jobs and
-    before saving their trials. The sum over all rungs, with compiling, barrier, tail and absence, is a single worker's
-    wall time.
+    ``failed`` is the training of failed, withdrawn or lost jobs, no part of ``training``. ``driver`` are the waits
+    before these jobs and before saving their trials. With a single worker, the sum over all rungs, with compiling,
+    barrier, tail and absence, is the wall time.
     """
 
     rung: int
@@ -147,7 +148,7 @@ def _waits(work: Work) -> "Floats":
 
 
 def training_rows(work: Work) -> "tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]":
-    """Return the masks of rows with useful training, and of rows with training without a use."""
+    """Return two masks of rows: training, and training that failed, was withdrawn or was lost."""
     import numpy as np
 
     trains, is_in_vain = work.kind == TRAINING, np.isin(work.ending, IN_VAIN)

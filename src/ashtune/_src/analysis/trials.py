@@ -1,7 +1,6 @@
 """The table of a study's trials, kept in columns (about 300 bytes per trial), and pandas tables.
 
-Records of trials and the columns of hyperparameters are built on request; only searches and comparisons need the
-latter.
+Records of trials, and the columns of hyperparameters for searches and comparisons, are built only on request.
 """
 
 import math
@@ -224,9 +223,9 @@ class Trials(Observer, Sequence[TrialRecord]):
     def dataframe(self) -> "pandas.DataFrame":
         """Return one row per trial: number, status, rung, resource, hyperparameters, metrics, seconds, reason, origin.
 
-        The resource is that of the metrics; if a trial is between two rungs, that of its last rung. Without metrics it
-        is how far the trial is trained. If a metric or hyperparameter has the name of another column, it gets the
-        prefix ``metric.`` or ``config.``.
+        The resource is that of the metrics, so between two rungs it is that of the last rung. Without metrics it is the
+        resource trained so far. If a metric or hyperparameter has the name of another column, it gets the prefix
+        ``metric.`` or ``config.``.
 
         Raises:
             SettingsError: If pandas is not installed.

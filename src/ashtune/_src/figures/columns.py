@@ -77,7 +77,7 @@ def numbers(space: Mapping[str, object], configuration: Configuration, trials: I
 
 
 def spread_places(column: Numbers, trials: Sequence[TrialId], *, salt: int = 0) -> Sequence[float]:
-    """Return the place of each trial; those of choices are spread around the choice, so that points do not overlap.
+    """Return each trial's place on the axis; with choices, places are spread so that points do not overlap.
 
     Args:
         column: The hyperparameter.

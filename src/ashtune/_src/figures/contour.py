@@ -7,11 +7,11 @@ Sources: Nadaraya, *On Estimating Regression*, Theory of Probability and its App
 Scott, *Multivariate Density Estimation*, Wiley, 1992, for the width of the Gaussian: the standard deviation of the
 values along an axis times ``n ** (-1 / (axes + 4))``.
 
-Rule 1: only results at the same rung are compared. It is the highest rung with at least ``ENOUGH`` finite results; if
-no rung has enough, it is the one with the most.
+Rule 1: only results at one rung are used, the highest rung with at least ``ENOUGH`` finite results. If no rung has
+enough, the rung with the most results is used.
 Rule 2: places without a result nearby are blank.
 Rule 3: choices have no distance: a result counts only for its own choice.
-Rule 4: a result far worse than most counts as the end of the metric's axis. If this axis is logarithmic, the mean is
+Rule 4: a result far worse than most is moved to the end of the metric's axis. If this axis is logarithmic, the mean is
 the geometric one.
 """
 
@@ -60,7 +60,7 @@ class Contour(msgspec.Struct, frozen=True, kw_only=True):
     index ``rung`` and resource ``resource``. ``total`` counts the finite results there; trials without one of the two
     hyperparameters are left out, and very many results are sampled. ``grid`` is the smoothed metric, a row for each of
     ``y_places`` and a column for each of ``x_places``; None if unknown. ``scale`` is the axis of the metric; results
-    beyond it count as its end.
+    outside of it are moved to its end.
     """
 
     rung: int

@@ -63,8 +63,8 @@ class Series(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_def
 
     A step goes across, then up or down. A bar goes from ``x`` to ``end``; its thickness is ``thick`` of the distance
     between two choices. A range is the same as a thin line. A flow connects a bar, from 0 to ``x``, with the bar above,
-    from 0 to ``end``. A text shows only its words. Without a ``name`` a series is not in the legend. ``trials`` open on
-    a click on their points. ``words`` are more text for each point, in several lines. ``is_rimmed``: points have a dark
+    from 0 to ``end``. A text shows only its words. Without a ``name`` a series is not in the legend. A click on a
+    point opens its trial. ``words`` are more text for each point, in several lines. ``is_rimmed``: points have a dark
     rim. ``is_silent``: points show no text.
     """
 

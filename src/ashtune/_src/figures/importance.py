@@ -11,7 +11,7 @@ Rule 1: all trials count. Trials at a high rung are similar in the most importan
 selected.
 Rule 2: each trial has one value, on the scale of the lowest rung. At each higher rung the trials there permute their
 values, so that the best trial of the rung has the best value. See ``docs/decisions/0046-importance.md``.
-Rule 3: a value far worse than most is replaced by one a little worse than most; so is a failure.
+Rule 3: a value far worse than most, or a failure, is replaced by a value a little worse than most.
 Rule 4: if the forest predicts nothing for unseen trials, importance means nothing, and every view says so.
 Rule 5: the second measurement uses only the best third of trials, and permutes their values.
 """

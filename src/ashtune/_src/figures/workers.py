@@ -149,7 +149,7 @@ def whole_shares_figure(shares: Mapping[str, float]) -> Figure:
 
 
 def rungs_figure(timeline: Timeline, *, unit: str) -> Figure:
-    """Return a bar for each rung: useful training, failed training, saving, and waiting for the driver.
+    """Return a bar for each rung: training, failed training, saving, and waiting for the driver.
 
     Args:
         timeline: The observer.

@@ -1,6 +1,6 @@
 """Tables, lines and sentences that several views share, so that they look and read the same.
 
-Tables have no rules, and bold titles; lines have one of five styles.
+Tables have bold titles and no borders; lines have one of five styles.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,7 +23,7 @@ REASON_CHARACTERS = 200
 
 
 def bare_table(*, gap: int = 2, has_footer: bool = False) -> "Table":
-    """Return an empty table without rules.
+    """Return an empty table without borders.
 
     Args:
         gap: Characters between two columns.
