@@ -194,7 +194,7 @@ def interval(
     else:
         off = [one - mean for one, mean in zip(first, means, strict=True)]
         squares = sum((each - fmean(off)) ** 2 for each in off) / 1.5
-    variance = squares / freedom / times  # of a mean
+    variance = squares / freedom / times  # the variance of a mean
     if count < FEWEST_TO_SHRINK:
         return means[winner], t_quantile(1 - (1 - level) / (2 * count), freedom) * math.sqrt(variance)
     middle = fmean(means)

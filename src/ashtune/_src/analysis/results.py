@@ -18,8 +18,8 @@ from ashtune._src.core.orders import Followed, TrialFailed
 class RungResults:
     """The results at one rung, in order of arrival.
 
-    ``resources`` has each trial's trained resource, 0 if the trial failed. ``losses`` are infinite without a
-    finite result; with several objectives they are the first loss. A trial that was trained again appears again. ``keys`` has
+    ``resources`` has each trial's trained resource, 0 if the trial failed. ``losses`` are infinite without a finite
+    result; with several objectives they are the first loss. A trial that was trained again appears again. ``keys`` has
     the ranking keys if there are several losses or constraints.
     """
 

@@ -259,7 +259,7 @@ class Timeline(Observer):
             case TrialReleased():
                 self._released(event)
             case WorkerJoined(worker=worker):
-                if worker in self.workers:  # drivers do not write this
+                if worker in self.workers:  # no driver writes this
                     self._depart(worker, self.now, LOST)
                 self._workers.join(worker, self.now)
             case JobFailed() | TrialWithdrawn():

@@ -18,8 +18,7 @@ class TimeShares(msgspec.Struct, frozen=True, kw_only=True):
 
     ``failed``: jobs failed, were withdrawn, or were lost with their worker. Not in the sum are ``absence``, the seconds
     that places were empty, as at the start, and ``wall``, the study's running time over all sessions. ``places`` is how
-    many workers there were at a time; a worker that replaces a lost one, or joins in a later session, uses the same
-    place.
+    many workers there were at a time; a worker in a later session, or after a lost one, uses the same place.
     """
 
     training: float

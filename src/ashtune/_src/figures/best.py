@@ -85,7 +85,7 @@ def _figure(best: BestSoFar, rungs: Sequence[int], place: _Place, end: float, *,
     goal, first = best.goal, place(steps[0])
     lines = [(highest, f"at {unit} {highest[-1].resource:,}", ORANGE), (steps, "at any rung", BLUE)]
     if all(step.rung == highest[-1].rung for step in steps):
-        del lines[0]  # it is the same line
+        del lines[0]  # both lines are the same
     is_log = first > 0 and place(steps[len(steps) // 2]) < EARLY * end
     values = [goal.value(result.loss) for result in best.results]
     series = points_by_rung(

@@ -105,7 +105,7 @@ def comparison_of(promotions: Promotions, what: str, sorts: Collection[Sort]) ->
 
 
 class _Remarks(Observer):
-    """Counts how many trials' origins end with each remark."""
+    """Counts, for each remark, the trials whose origin ends with it."""
 
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()

@@ -267,7 +267,7 @@ def flame_graph(profiles: list[WorkerProfile]) -> str:
 
 
 def _harmless(frame: str) -> str:
-    """Return a function's name changed so that it cannot end the script element around it."""
+    """Change a function's name so that it cannot end the script element of the page."""
     return frame.replace("</", "< /").replace("<!", "< !")
 
 

@@ -41,7 +41,7 @@ class Visible:
 def as_text(
     renderable: "RenderableType", width: int = PLAIN_WIDTH, height: int | None = None, *, encoding: str = "utf-8"
 ) -> str:
-    """Return rich's output without colours and trailing blanks, in characters of the encoding."""
+    """Return rich's output without colours and trailing blanks; characters missing in the encoding are escaped."""
     from rich.console import Console
 
     page = io.TextIOWrapper(io.BytesIO(), encoding, "backslashreplace")
