@@ -214,7 +214,7 @@ class Tally(Observer):
 
     @property
     def pauses(self) -> list[tuple[float, float]]:
-        """For each session: when it began, and the seconds between all sessions before."""
+        """For each session: its beginning, and the total seconds between sessions until then."""
         return self._workers.pauses
 
     @property

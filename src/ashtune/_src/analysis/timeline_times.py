@@ -133,7 +133,7 @@ def decision_latency(timeline: Timeline) -> Latency | None:
 
 
 def _waits(work: Work) -> "Floats":
-    """Return the waits between two jobs of a worker, before and after saving, if the second job was given at once."""
+    """Return the waits between two jobs of a worker, including one before saving, if the second job came at once."""
     import numpy as np
 
     before = np.arange(len(work.lane)) - 1

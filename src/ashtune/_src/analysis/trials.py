@@ -44,7 +44,7 @@ class TrialRecord(msgspec.Struct, frozen=True, kw_only=True):
     is its resource. ``resource`` is the resource trained so far, which is greater if the trial is between two rungs.
     Without a result both are equal. ``seconds`` is its total training time, and ``reason`` why it failed or was
     withdrawn. ``origin`` says where the configuration comes from: "random", "gp, 23 results", "mutation of 17",
-    "enqueued". ``confirms`` is the trial whose configuration it confirms, outside of the search.
+    "enqueued". ``confirms`` is the trial that this trial confirms, outside of the search.
     """
 
     number: TrialId

@@ -66,7 +66,7 @@ class PresentWorkers:
         self._places = 0
         self._free_places: list[int] = []
         self.pauses: list[tuple[float, float]] = []
-        """For each session: when it began, and the seconds between all sessions before."""
+        """For each session: its beginning, and the total seconds between sessions until then."""
         self._session_began = 0.0
         self._away = 0.0
         self._past_absence = 0.0

@@ -1,4 +1,4 @@
-"""A figure of the Pareto front of a study with several objectives, among the other results."""
+"""A figure of the Pareto front of a study with several objectives, and of the other results."""
 
 import math
 from collections.abc import Sequence

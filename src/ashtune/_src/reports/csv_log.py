@@ -16,7 +16,7 @@ from ashtune._src.study.folders import place_in, replace_file
 
 COLUMNS = ("trial", "rung", "resource", "time", "seconds", "study", "origin")
 MOST_ROWS = 1_000
-"""Most rows held before writing, since there are no ticks while a long journal is replayed."""
+"""Rows are written when there are this many, since a long journal is replayed without ticks."""
 
 
 class CsvLog(Exporter):
