@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 class TimeShares(msgspec.Struct, frozen=True, kw_only=True):
     """Seconds of all workers by state; their sum is ``presence``.
 
-    ``failed``: jobs failed, were withdrawn, or were lost with their worker. Not in the sum are ``absence``, the seconds
-    that places were empty, as at the start, and ``wall``, the study's running time over all sessions. ``places`` is how
-    many workers there were at a time; a worker in a later session, or after a lost one, uses the same place.
+    ``failed``: jobs failed, were withdrawn, or were lost with their worker. ``absence`` (the seconds that places were
+    empty, as at the start) and ``wall`` (the study's running time over all sessions) are not in the sum. ``places`` is
+    how many workers there were at a time; a worker in a later session, or after a lost one, uses the same place.
     """
 
     training: float

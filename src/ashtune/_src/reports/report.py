@@ -63,7 +63,7 @@ TellAll = Callable[[Sequence[Observer]], Outcome]
 
 
 def sections() -> Mapping[str, type[Section] | str]:
-    """Return the sections by name; if one cannot be used, the reason in one line instead."""
+    """Return each section's class by its name, or one line that says why it cannot be used."""
     built_in: dict[str, type[Section] | str] = {kind.name: kind for kind in BUILT_IN}
     installed: dict[str, type[Section] | str] = {}
     for entry in entry_points(GROUP):
