@@ -1,8 +1,8 @@
-"""What a new trial is: the space, and the searches that draw configurations from it.
+"""The searches, which draw the configurations of new trials from the search space.
 
-Rule 1: a design's configuration of trial ``i`` is a pure function of the space, the seed and ``i``. It does
-not depend on which worker came back first, so a resumed study needs no random state.
-Rule 2: importing this package does not import numpy, which the functions that use it import: so workers and ``--help``
+Rule 1: a design's configuration of trial ``i`` is a pure function of the space, the seed and ``i``. It does not depend
+on the order of the results, so a resumed study needs no random state.
+Rule 2: importing this package does not import numpy. The functions that need numpy import it, so workers and ``--help``
 start fast.
-Rule 3: only plain Python values leave this package: None, bool, int, float, str and lists of these.
+Rule 3: all values that leave this package are plain Python values: None, bool, int, float, str and lists of these.
 """

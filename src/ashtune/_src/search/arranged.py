@@ -1,12 +1,12 @@
-"""Designs around another design: the user's configurations first, and runs of trials that can be trained together.
+"""Designs that reorder another design: the user's configurations first, or trials that can be trained together.
 
-A fused program trains trials as lanes only if they share its static hyperparameters. So a search's configurations are
-drawn some way ahead and given out in runs that share theirs.
+A fused program trains trials as lanes only if they share its static hyperparameters. So configurations are drawn in
+blocks, and those with equal static hyperparameters are given out one after another, as a run.
 
-Rule 1: a run changes the order within a block, and nothing else: each drawn configuration is given out once.
-Rule 2: the fewer trials a study has for each kind, the shorter a run is, so that it has some of all.
-Rule 3: the first configuration that has not had its turn decides which run comes next. So a study that ends in the
-middle of a block has had each kind about as often as it was drawn.
+Rule 1: a run only changes the order within a block. Each drawn configuration is given out once.
+Rule 2: a study with few trials has short runs, so that it tries every combination of static hyperparameters.
+Rule 3: the first configuration that is not given out yet decides which run comes next. So a study that ends within a
+block has tried each combination about as often as it was drawn.
 Rule 4: the order is part of the file format, as the draws are.
 """
 
@@ -19,18 +19,18 @@ from ashtune._src.space.plain import fresh, hashable
 BLOCK = 1024
 LONGEST_RUN = 32
 RUNS_OF_A_KIND = 4
-"""The fewest runs that a kind has, if it is drawn as often as the others."""
+"""Fewest runs for each combination of static hyperparameters, if all are drawn equally often."""
 _BLOCKS_KEPT = 4
 
 
 class Enqueued:
     """Give some configurations first, then those of a search.
 
-    A search that ends does not give them again: a finite space is tried once.
+    Configurations of a finite space are not given a second time by the search.
 
     Args:
         first: Configurations as :meth:`Space.check` returns them.
-        then: The search whose trials follow the last of them.
+        then: The design of the trials after those.
     """
 
     def __init__(self, first: Sequence[dict[str, object]], then: Design) -> None:
@@ -39,7 +39,7 @@ class Enqueued:
 
     @property
     def size(self) -> int | None:
-        """The number of trials, both together; None when the search never ends."""
+        """The total number of trials; None if the search never ends."""
         if self._then.size is None:
             return None
         return len(self._first) + self._then.size - len(self._left_out)
@@ -55,7 +55,7 @@ class Enqueued:
 
     @cached_property
     def _left_out(self) -> list[int]:
-        """Those of the search's trials that were given first, ascending."""
+        """The numbers of the search's trials whose configurations were given first, ascending."""
         numbers = (self._then.find(configuration) for configuration in self._first)
         return sorted({number for number in numbers if number is not None})
 
@@ -72,12 +72,12 @@ class Enqueued:
 
 
 class Grouped:
-    """Gives a search's configurations in runs.
+    """Give the configurations of a search in runs.
 
     Args:
-        search: Where they come from.
-        names: The hyperparameters that those of a run share.
-        trials: Of the study as it began, if that was known: of few trials runs are shorter, so that it has all kinds.
+        search: The design that is reordered.
+        names: The hyperparameters whose values are equal within a run.
+        trials: The number of trials when the study began, if known; a small number makes runs shorter.
     """
 
     def __init__(self, search: Design, names: tuple[str, ...], trials: int | None = None) -> None:
@@ -88,7 +88,7 @@ class Grouped:
 
     @property
     def size(self) -> int | None:
-        """The number of trials that the search can give; None when it never ends."""
+        """The number of trials of the search; None if it never ends."""
         return self._search.size
 
     def configuration(self, trial: int) -> dict[str, object]:

@@ -1,11 +1,11 @@
-"""Regression by a Gaussian process: the mean and the variance of a function, given some noisy values of it.
+"""Regression by a Gaussian process: the mean and the variance of a function, given some noisy values.
 
 Source: Rasmussen, Williams, *Gaussian Processes for Machine Learning*, MIT Press, 2006: algorithm 2.1, and equations
-5.8 and 5.9, the marginal likelihood and its gradient. The kernel is Matern's of degree 5/2 with a length
-for each input. A fit takes the most probable lengths, scale and noise. Their priors are those of Optuna's
-``GPSampler``, which keep lengths moderate and noise small where there are few values.
+5.8 and 5.9, the marginal likelihood and its gradient. The kernel is Matern's of degree 5/2 with one length scale for
+each input. A fit maximises the posterior probability of the length scales, the scale and the noise. The priors are
+those of Optuna's ``GPSampler``: with few values they keep the length scales moderate and the noise small.
 
-Cost: O(n^3 + d n^2) for ``n`` values of ``d`` inputs, some 30 times in a fit; about 15 ms for 140 values of 8 inputs.
+Cost: O(n^3 + d n^2) for ``n`` values of ``d`` inputs, about 30 times in a fit; about 15 ms for 140 values of 8 inputs.
 """
 
 import math
@@ -18,19 +18,19 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
 
 _NOISE, _SCALE = 0.01, 1.0
-"""Where the fit starts; the weights of the inputs start at 1."""
+"""Initial values of the fit; the weights of the inputs start at 1."""
 _STEPS = 50
 _JITTER = 1e-9
-"""Added to the diagonal, in units of the scale, so that equal rows can be factored."""
+"""Added to the diagonal, in units of the scale, so that the matrix can be factored even if rows are equal."""
 _BOUND = 12.0
-"""The largest logarithm, up or down, that is fitted."""
+"""The largest absolute value of a fitted logarithm."""
 
 
 class Kernel(NamedTuple):
-    """The numbers of a process.
+    """The parameters of a kernel.
 
     Args:
-        weights: Of the inputs, one over the squared lengths, shape (d,).
+        weights: The weight of each input, one over its squared length scale, shape (d,).
         scale: The variance of the function.
         noise: The variance of the noise of each value.
     """
@@ -41,11 +41,11 @@ class Kernel(NamedTuple):
 
     @classmethod
     def fit(cls, rows: "Array", values: "Array", is_category: "NDArray[np.bool_]") -> "Kernel":
-        """Return the most probable numbers, given some values.
+        """Return the most probable parameters, given some values.
 
         Args:
-            rows: Shape (n, d), within [0, 1]; at least one.
-            values: Shape (n,), of mean 0 and variance 1 or so.
+            rows: The inputs, shape (n, d), within [0, 1]; at least one row.
+            values: Shape (n,), with a mean near 0 and a variance near 1.
             is_category: Shape (d,).
         """
         import numpy as np
@@ -62,13 +62,13 @@ class Kernel(NamedTuple):
 
 
 class GaussianProcess:
-    """A process after some values.
+    """A Gaussian process conditioned on some values.
 
     Args:
-        rows: Inputs, shape (n, d).
-        values: Of the function, shape (n,) or, for ``s`` functions over the same rows, (n, s).
-        is_category: Which inputs are categories: two of them are equal or a distance of 1 apart, shape (d,).
-        kernel: Its numbers.
+        rows: The inputs, shape (n, d).
+        values: The values of the function, shape (n,); for ``s`` functions with the same rows, shape (n, s).
+        is_category: Whether each input is a category, shape (d,); two categories have distance 0 if equal, else 1.
+        kernel: The parameters.
     """
 
     def __init__(self, rows: "Array", values: "Array", is_category: "NDArray[np.bool_]", kernel: Kernel) -> None:
@@ -84,11 +84,11 @@ class GaussianProcess:
         self._solved = cho_solve(self._factor, values, check_finite=False)
 
     def with_values(self, rows: "Array", values: "Array") -> "GaussianProcess":
-        """Return the process after more values, with the same kernel.
+        """Return the process conditioned on more values, with the same kernel.
 
         Args:
-            rows: Shape (m, d).
-            values: Of ``s`` possible worlds, shape (m, s): the process has ``s`` functions then.
+            rows: The new inputs, shape (m, d).
+            values: ``s`` alternative draws of the new values, shape (m, s). The new process has ``s`` functions.
         """
         import numpy as np
 
@@ -103,7 +103,8 @@ class GaussianProcess:
             rows: Shape (m, d).
 
         Returns:
-            Shapes (m,) and (m,); of ``s`` functions (m, s) and (m,), as all have the same deviation.
+            Means and deviations, shapes (m,) and (m,). For ``s`` functions (m, s) and (m,), as all have the same
+            deviation.
         """
         import numpy as np
         from scipy.linalg import solve_triangular
@@ -116,11 +117,11 @@ class GaussianProcess:
         return mean, np.sqrt(np.maximum(variance, 1e-12 * scale))
 
     def draw(self, rows: "Array", normal: "Array") -> "Array":
-        """Return possible values of the function at all rows together.
+        """Return joint samples of the function's values at all rows.
 
         Args:
             rows: Shape (m, d).
-            normal: Independent standard normal numbers, shape (m, s), for ``s`` draws.
+            normal: Independent standard normal numbers, shape (m, s), for ``s`` samples.
 
         Returns:
             Shape (m, s).
@@ -139,8 +140,8 @@ class GaussianProcess:
     def _squared(self, left: "Array", right: "Array") -> "Array":
         """Return the weighted squared distances, shape (n, m).
 
-        By a product of matrices, which takes an eighth of the time of differences where there are 50 inputs and is off
-        by the last bits: near enough for points that are scored, and not for a covariance that is factored.
+        They are computed by a matrix product, which takes an eighth of the time of differences with 50 inputs. The last
+        bits are wrong: good enough to score points, but not for a covariance that is factored.
         """
         import numpy as np
 
@@ -180,7 +181,7 @@ def _matern(squared: "Array") -> "tuple[Array, Array]":
 
 
 def _improbability(logs: "Array", squares: "Array", values: "Array") -> "tuple[float, Array]":
-    """Return minus the log posterior density of the kernel's numbers, and its gradient by their logarithms."""
+    """Return the negative log posterior density of the kernel's parameters, and its gradient by their logarithms."""
     import numpy as np
     from scipy.linalg import cho_factor, cho_solve
 
@@ -207,7 +208,7 @@ def _improbability(logs: "Array", squares: "Array", values: "Array") -> "tuple[f
 
 
 def log_expected_improvement(mean: "Array", deviation: "Array", best: "Array | float") -> "Array":
-    """Return the logarithm of the expected improvement on ``best`` (smaller is better), exact far from it too.
+    """Return the logarithm of the expected improvement on ``best`` (smaller is better), exact even if it is tiny.
 
     Source: Jones, Schonlau, Welch, *Efficient Global Optimization of Expensive Black-Box Functions*, J. Global
     Optimization 13, 1998; in logarithms as in Ament et al., https://arxiv.org/abs/2310.20708.

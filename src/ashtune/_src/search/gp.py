@@ -1,21 +1,21 @@
-"""Search by a Gaussian process over all rungs: where is the loss of a full training lowest, for the time it takes?
+"""Search by a Gaussian process over all rungs, which weighs the expected improvement against the training time.
 
-Rule 1: pure in the seed, the trial's number, what was observed before and, with proposals made ahead, those of them
-that have not started: no clock, no state of a generator.
-Rule 2: one process over all rungs, with the resource as a further input, asked for the top one. A model of the lowest
-rung alone chooses what starts fast.
-Rule 3: where trials train that have no result yet, the process is given values drawn for all of them together, some
-times over, so that the next proposal does not fall beside them (Snoek, Larochelle, Adams, NeurIPS 2012, section 3.2).
-Rule 4: the expected improvement is divided by the root of the seconds that a trial takes, as a second process predicts
-them. A model without a price chooses the dearest configurations, and did worse than random search on real trainings.
-Rule 5: several losses become one, with other weights for each trial (``scalarisation.py``).
+Rule 1: a proposal is a pure function of the seed, the trial's number, the results before and the waiting proposals. No
+clock and no state of a generator takes part.
+Rule 2: one process models all rungs: the resource is a further input, and predictions are made for the top rung. A
+model of the lowest rung alone would choose configurations that start fast.
+Rule 3: trials in training have no result yet. Their values are drawn jointly, several times, and given to the process,
+so that the next proposal is not close to one of these trials (Snoek, Larochelle, Adams, NeurIPS 2012, section 3.2).
+Rule 4: the expected improvement is divided by the square root of the training seconds, which a second process predicts.
+A model without this price chose the slowest configurations, and did worse than random search on real trainings.
+Rule 5: several losses become one number, with other weights for each trial (``scalarisation.py``).
 Rule 6: the first ten trials and a tenth of all others are random. A configuration with results from before the study
-takes the place of one of the ten, and is not proposed.
-Rule 7: lengths, scale and noise are fitted anew when the results have grown by an eighth, and after sixteen at the
-latest; the results themselves count at once. A fit takes four fifths of a proposal's time. With several losses, whose
-weights differ from trial to trial, it is made for each proposal.
+replaces one of the ten, and is not proposed.
+Rule 7: length scales, scale and noise are fitted again when the number of results has grown by an eighth, or by sixteen
+if that is sooner. Each new result is used at once. A fit takes four fifths of a proposal's time. With several losses,
+whose weights differ from trial to trial, there is a fit for each proposal.
 
-What was measured, and which constants made no difference, is in ``docs/decisions/0030-a-search-that-learns.md``.
+The measurements, and the constants that made no difference, are in ``docs/decisions/0030-a-search-that-learns.md``.
 """
 
 import math
@@ -46,29 +46,29 @@ if TYPE_CHECKING:
 
 FEWEST_RESULTS = 3
 MOST_BEST, MOST_NEWEST = 40, 40
-"""How many trials the process sees, if more than both together have results."""
+"""How many of the best and of the newest trials the process sees, if more than their sum have results."""
 REFITS, LATEST_REFIT = 8, 16
-"""The kernels are fitted anew after a part of the results so far, one in eight, and after 16 more at the latest."""
+"""The kernels are fitted again when the results have grown by one in eight, and after 16 more at the latest."""
 DRAWS = 16
 DIGITS = 9
-"""Of the coordinates of a point: the way through the configuration changes their last bits."""
+"""Coordinates are rounded to this: conversion to a configuration and back changes their last bits."""
 MOST_PRICE = 4.0
 BELIEF = 1.0
-"""The expected improvement is multiplied by the density of the priors to the power of this divided by the results."""
+"""The expected improvement is multiplied by ``density of the priors ** (BELIEF / number of trials with results)``."""
 CANDIDATES, CENTRES, TRIAL_CENTRES, ROUNDS, STEPS, STEP = 512, 6, 2, 4, 128, 0.2
-"""A search scores random points, then steps from the best of them and of the trials, each time half as long."""
+"""A search scores random points, then points near the best points and trials; each round halves the steps."""
 
 
 class GP(Search, frozen=True):
-    """Configurations that a Gaussian process expects to improve on the best, for the time that they take.
+    """Propose configurations with a large expected improvement for their training time.
 
     Args:
         first: How many of the first trials are random; configurations with results from before the study count as such.
-        random_share: Part of the later trials that is random.
-        ahead: How many proposals are made ahead where trials may no longer wait for them. With 0 each trial waits for
-            its own, some 20 ms, however long the others have waited.
-        price: How much the seconds of a trial count: the expected improvement is divided by them to this power. With 0
-            they do not count; with ``ahead=0`` on one worker, a study is then the same when it is run again.
+        random_share: Fraction of the later trials that is random.
+        ahead: How many proposals are made in advance once trials may no longer wait. With 0 each trial waits, about 20
+            ms.
+        price: Exponent of a trial's training seconds, by which the expected improvement is divided. With 0 time does
+            not count; with ``ahead=0`` too, a study on one worker can be reproduced.
 
     Raises:
         SettingsError: If an option is out of its range.
@@ -87,16 +87,14 @@ class GP(Search, frozen=True):
     price: Annotated[float, Meta(ge=0, le=MOST_PRICE)] = 0.5
 
     def build(self, space: Space, seed: int) -> Design:
-        """Return random draws, for the trials without a proposal."""
         return Random().build(space, seed)
 
     def stand_in(self, space: Space, seed: int) -> Proposer:
-        """Return what proposes while no proposal is ready: half of those trials are a mutation of the best."""
+        """Return the proposer for the times when no proposal is ready. For half of the trials it mutates the best."""
         return Mutation(random_share=0.5, first=self.first).proposer(space, seed, 1)
 
     @property
     def most_ahead(self) -> int:
-        """Two by default, since proposals that are made early know less."""
         return self.ahead
 
     @property
@@ -108,17 +106,17 @@ class GP(Search, frozen=True):
 
 
 class GPProposer(Proposer):
-    """Proposes where the expected improvement is largest for the time.
+    """Propose the configuration with the largest expected improvement for its training time.
 
     Attributes:
-        options: What was given.
+        options: The options of the search.
         seed: The study's.
-        points: Of all trials in the unit cube, 0.5 where a hyperparameter is inactive.
-        losses: Of each trial with a result, by resource; of several losses, or under constraints, their key.
-        paces: The logarithm of the seconds that a unit of resource took, in a trial's first job.
-        running: The trials that train and have no result yet.
-        proposed: Points that were proposed and have not started.
-        known: The numbers of the configurations with results from before the study, which are below 0.
+        points: Each trial's point in the unit cube, 0.5 where a hyperparameter is inactive.
+        losses: For each trial with results, the loss by resource; with several losses or constraints, the key.
+        paces: For each trial, the logarithm of the seconds for a unit of resource in its first job.
+        running: The trials in training that have no result yet.
+        proposed: Points of proposals that have not started.
+        known: The numbers, all below 0, of the configurations with results from before the study.
     """
 
     def __init__(self, options: GP, space: Space, seed: int, max_resource: int) -> None:
@@ -127,7 +125,7 @@ class GPProposer(Proposer):
         self.seed = seed
         self._top = max_resource
         self.points: dict[TrialId, tuple[float, ...]] = {}
-        self._tried: set[tuple[float, ...]] = set()  # the same points, to look one up
+        self._tried: set[tuple[float, ...]] = set()  # the same points, for lookup
         self.losses: dict[TrialId, dict[int, Any]] = {}
         self.paces: dict[TrialId, float] = {}
         self.running: set[TrialId] = set()
@@ -136,7 +134,7 @@ class GPProposer(Proposer):
         self.is_category = [column.is_category for column in space.columns.values()]
         self._results, self._refit_at = 0, FEWEST_RESULTS
         self._fitted_to: _ShownResults | None = None
-        self._kernels: _Kernels | None = None  # of it, once they are asked for
+        self._kernels: _Kernels | None = None  # fitted to those results, at the first use
 
     def started(self, job: Job, configuration: Mapping[str, object]) -> None:
         if job.trial not in self.losses:
@@ -165,7 +163,7 @@ class GPProposer(Proposer):
         self.losses.setdefault(trial, {})[result.resource] = result.losses[0] if is_plain else result.key
 
     def propose(self, trial: int) -> Proposal | None:
-        """Return the best of the points that a short search finds; None where the trial is to be random."""
+        """Return the best point that a short search finds; None if the trial is to be random."""
         import numpy as np
 
         chance = np.random.default_rng([self.seed, trial, 1])
@@ -180,16 +178,16 @@ class GPProposer(Proposer):
             if self._is_tried(tuple(point.tolist())):
                 continue
             [configuration] = self.space.at(point[None, :])
-            place = self._point(configuration)  # it may have come back different
+            place = self._point(configuration)  # the conversion may have changed the point
             if not self._is_tried(place) and not self.space.rules.forbidding(configuration):
                 self.proposed.append(place)
                 return Proposal(configuration, f"gp, {results_text(len(self.losses), len(self.known))}")
         return None
 
     def rows(self, trials: Sequence[TrialId]) -> "tuple[Array, Array]":
-        """Return a row for each result of some trials: its point and its resource, 0 at the least and 1 at the top one.
+        """Return a row for each result of some trials: its point, and its resource from 0 (least) to 1 (top rung).
 
-        A failure stands at the top: the trial will never be good there, however good it was before.
+        A failure is placed at the top rung, whatever results the trial had before.
 
         Returns:
             The rows, shape (n, d + 1), and the losses, shape (n,), or keys, shape (n, 1 + m).
@@ -209,7 +207,7 @@ class GPProposer(Proposer):
         return np.array(rows), np.array([loss for _, _, loss in results])
 
     def kernels(self) -> "_Kernels":
-        """Return the kernels, fitted to what was known at the last of the moments of rule 7."""
+        """Return the kernels, fitted to the results at the last refit of rule 7."""
         if self._kernels is None:
             seen, has_price = self._fitted_to, self.options.price > 0
             self._kernels = _Kernels() if seen is None else seen.kernels(self.is_category, has_price=has_price)
@@ -241,21 +239,21 @@ class GPProposer(Proposer):
 
 
 class _Kernels(NamedTuple):
-    """The kernels of losses and of paces; None where the values tell nothing, or differ from trial to trial."""
+    """The kernels of losses and of paces; None where values are too few or all equal, or weights differ by trial."""
 
     losses: "Kernel | None" = None
     paces: "Kernel | None" = None
 
 
 class _ShownResults(NamedTuple):
-    """What the processes see of a study.
+    """The results that the processes see.
 
     Args:
         points: Of the trials, shape (t, d).
         rows: Of their results, shape (n, d + 1).
-        losses: Of their results, shape (n,), or the keys of several, shape (n, 1 + m).
+        losses: Of their results, shape (n,), or the keys of several losses, shape (n, 1 + m).
         priced: The points of the trials whose pace is known, shape (p, d).
-        paces: Of those, shape (p,).
+        paces: The paces of these trials, shape (p,).
     """
 
     points: "Array"
@@ -266,7 +264,7 @@ class _ShownResults(NamedTuple):
 
     @classmethod
     def of(cls, known: GPProposer) -> "_ShownResults":
-        """Return what is known now."""
+        """Return the current results."""
         import numpy as np
 
         shown = known.shown_trials()
@@ -279,7 +277,7 @@ class _ShownResults(NamedTuple):
         )
 
     def kernels(self, is_category: list[bool], *, has_price: bool) -> _Kernels:
-        """Fit them; that of the paces if they count."""
+        """Fit the kernel of the losses and, with ``has_price``, that of the paces."""
         losses = _standardize(clip_outliers(self.losses)) if self.losses.ndim == 1 else None
         paces = self.standard_paces() if has_price else None
         return _Kernels(
@@ -288,7 +286,7 @@ class _ShownResults(NamedTuple):
         )
 
     def standard_paces(self) -> "Array | None":
-        """Return the paces, standardized; None where they tell nothing."""
+        """Return the standardized paces; None if there are too few, or all are equal."""
         return _standardize(self.paces) if len(self.paces) >= FEWEST_RESULTS else None
 
 
@@ -301,15 +299,15 @@ def _fit_kernel(rows: "Array", values: "Array", is_category: list[bool]) -> "Ker
 
 
 class _View:
-    """What the results so far say of a point: the expected improvement of its full training, and its price.
+    """The expected improvement and the price of any point, by the results so far.
 
     Args:
-        model: Of the losses, standardized, over points and resource; with values drawn for what is training.
-        best: The best mean at the top rung; in each world of the draws, shape (s,).
-        price: Of the logarithm of the seconds for a unit of resource, standardized; None where nothing is known.
-        price_scale: What its unit weighs in the score.
-        space: Has the priors.
-        belief: What the logarithm of their density weighs in the score.
+        model: Process of the standardized losses, over points and resource, with values drawn for trials in training.
+        best: The smallest mean at the top rung, shape (1,), or one for each draw, shape (s,).
+        price: Process of the standardized logarithm of the seconds for a unit of resource; None if it is not known.
+        price_scale: Weight of ``price`` in the score.
+        space: The search space, with its priors.
+        belief: Weight of the priors' log density in the score.
         centres: Points of the trials with the lowest means, shape (2, d).
     """
 
@@ -357,7 +355,7 @@ class _View:
         )  # fmt: skip
 
     def score(self, points: "Array") -> "Array":
-        """Return the logarithm of the expected improvement divided by the root of the seconds, shape (n,)."""
+        """Return the logarithm of the expected improvement, less the price, plus the priors' weight, shape (n,)."""
         from scipy.special import logsumexp
 
         from ashtune._src.search.gaussian_process import log_expected_improvement
@@ -371,7 +369,7 @@ class _View:
 
 
 def _search_points(space: Space, view: _View, chance: "np.random.Generator") -> "Array":
-    """Return points of distinct configurations that a short search ends with, the best first."""
+    """Return the points of distinct configurations that a short search finds, best first."""
     import numpy as np
 
     is_category = np.array([column.is_category for column in space.columns.values()])
@@ -391,14 +389,13 @@ def _search_points(space: Space, view: _View, chance: "np.random.Generator") -> 
 
 
 def _at_the_top(points: "Array") -> "Array":
-    """Return points as rows of the process, at the top rung."""
     import numpy as np
 
     return np.concatenate([points, np.ones((len(points), 1))], axis=1)
 
 
 def _standardize(values: "Array") -> "Array | None":
-    """Return values of mean 0 and variance 1; None if they are all equal, or not finite."""
+    """Return the values scaled to mean 0 and variance 1; None if they are all equal, or not finite."""
     import numpy as np
 
     deviation = values.std() if np.isfinite(values).all() else 0.0

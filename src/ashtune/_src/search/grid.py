@@ -17,10 +17,10 @@ Points: TypeAlias = Annotated[int, Meta(ge=1, le=1_000_000)]
 
 
 class Grid(Search, frozen=True):
-    """Every combination of evenly spaced values, in order.
+    """Try every combination of evenly spaced values, in order.
 
     Args:
-        points: How many values a range of numbers takes: see :class:`GridDesign`.
+        points: How many values each numeric range gets: see :class:`GridDesign`.
 
     Example:
         >>> study = tune(
@@ -40,16 +40,16 @@ class Grid(Search, frozen=True):
 class GridDesign:
     """Give every valid configuration of a grid once.
 
-    The hyperparameters stand in the order the user wrote them, and the last varies fastest. Without
-    conditions and forbidden clauses nothing is written out, however large the grid; with them the
-    valid points are found first, among at most 100,000.
+    The last hyperparameter, in the order of the user's space, varies fastest. A grid without conditions and forbidden
+    clauses may have any size, as it is never held in memory. Otherwise its valid points are listed first, and it may
+    have at most 100,000 combinations.
 
     Args:
         space: The space; choices of weight 0 are left out.
-        points: How many values a range of numbers takes, evenly spaced (in the logarithm where the range is
-            log), both ends included, one value being the middle: one number for all of them, or one by
-            name. An integer range gives the distinct integers nearest to these, which on a log scale
-            may be fewer, and all its integers where no number is given. A float range needs one.
+        points: How many values each numeric range gets: one number for all ranges, or one for each name. The values are
+            evenly spaced (on a log scale if the range is log) and include both ends; one value is the middle. An
+            integer range gets the nearest distinct integers, which may be fewer, or without a number all its integers.
+            A float range needs a number.
 
     Raises:
         SpaceError: If ``points`` does not fit the space, or the grid is too large to enumerate.
@@ -65,7 +65,7 @@ class GridDesign:
         wanted = _points_by_name(space, points)
         axes = {name: _axis(name, column, wanted.get(name)) for name, column in space.columns.items()}
         self._lattice = Lattice(space, axes)
-        self._members: list[int] | None = None  # a range would not do: its length may exceed 64 bits
+        self._members: list[int] | None = None  # None: all; len(range) fails above 64 bits
         if self._lattice.is_constrained:
             if self._lattice.volume > LARGEST_ENUMERATED:
                 raise SpaceError(
@@ -92,7 +92,7 @@ class GridDesign:
 
 
 def _points_by_name(space: Space, points: int | Mapping[str, int] | None) -> dict[str, int]:
-    """Return the number of points of each range of numbers that has one."""
+    """Return the number of points of each numeric range for which the user gave one."""
     ranges = [name for name, column in space.columns.items() if column.choices is None]
     if points is None:
         return {}

@@ -21,16 +21,16 @@ if TYPE_CHECKING:
 
 BLOCK = 64
 SPARE = 2
-"""Others that are drawn for each mutation that the space forbids. If all are forbidden, the trial is random."""
+"""How many mutations replace one that the space forbids. If all are forbidden, the trial is random."""
 
 
 class Mutation(Search, frozen=True):
-    """The best configuration so far with about half of its values changed, and some random ones.
+    """Change about half of the values of the best configuration so far; some trials are random.
 
     Args:
-        first: How many results it waits for before it proposes anything, those from before the study included.
-        step: Standard deviation of a change, as a part of the range; a category is drawn anew.
-        random_share: Part of the trials that is random.
+        first: How many results the search needs before it proposes; results from before the study count.
+        step: Standard deviation of a change, as a fraction of the range; a category is drawn again.
+        random_share: Fraction of the trials that is random.
 
     Raises:
         SettingsError: If an option is out of its range.
@@ -48,7 +48,7 @@ class Mutation(Search, frozen=True):
 
     @property
     def most_ahead(self) -> int:
-        """0: each trial waits for its mutation, which is quick, so a study on one worker is the same again."""
+        """0: each trial waits for its mutation, which is quick, so a study on one worker can be reproduced."""
         return 0
 
     def build(self, space: Space, seed: int) -> Design:
@@ -59,9 +59,10 @@ class Mutation(Search, frozen=True):
 
 
 class _Mutating(Proposer):
-    """Pure in the seed, the trial's number and the best: all mutations of a block of trials are made at once.
+    """Propose mutations, which are a pure function of the seed, the trial's number and the best result.
 
-    The driver itself asks it (see :meth:`Search.stand_in`), and many cost numpy little more than one.
+    All mutations for a block of trials are made together, since many cost numpy little more than one. As a stand-in,
+    this proposer runs in the driver (see :meth:`Search.stand_in`).
     """
 
     def __init__(self, options: Mutation, space: Space, seed: int) -> None:
@@ -71,10 +72,10 @@ class _Mutating(Proposer):
         self._results = 0
         self._best: tuple[int, float, int] = (-1, 0.0, 0)  # rung, minus the loss, minus the trial
         self._configuration: dict[str, object] = {}
-        self._rung, self._front = -1, list[tuple[Key, int, dict[str, object]]]()  # by several losses
+        self._rung, self._front = -1, list[tuple[Key, int, dict[str, object]]]()  # used with several losses
         self._mutations: list[dict[str, object] | None] = []
-        self._made_for: object = None  # the best and the block
-        self._asked = (-1, 0)  # the trial, and how often it was asked for
+        self._made_for: object = None  # the best result and the block of these mutations
+        self._asked = (-1, 0)  # the trial asked for last, and how many times
 
     def observe(self, result: Result, configuration: Mapping[str, object]) -> None:
         self._results += 1
@@ -88,7 +89,7 @@ class _Mutating(Proposer):
             self._best, self._configuration = standing, dict(configuration)
 
     def _note_one_of_several(self, result: Result, configuration: Mapping[str, object]) -> None:
-        """Keep a result by several losses if no other at the highest rung dominates it."""
+        """With several losses, keep a result if no other at the highest rung dominates it."""
         if result.rung < self._rung:
             return
         if result.rung > self._rung:
@@ -98,7 +99,7 @@ class _Mutating(Proposer):
         )
 
     def _choose_one_of_several(self, trial: int) -> None:
-        """Take the result of the front that weights drawn for the trial prefer."""
+        """Choose the front's result that is best by the weights of a trial."""
         import numpy as np
 
         keys = np.array([key for key, _, _ in self._front])
@@ -124,7 +125,7 @@ class _Mutating(Proposer):
         return None if configuration is None else Proposal(fresh(configuration), mutation_text(-self._best[2]))
 
     def _make(self, seeds: list[int], trials: int) -> list[dict[str, object] | None]:
-        """Return mutations for some trials, None where a trial is to be random. What is forbidden is drawn again."""
+        """Return allowed mutations for some trials; None where a trial is to be random."""
         mutations, forbidding = self._draw(seeds, trials), self._space.rules.forbidding
         wrong = [place for place, one in enumerate(mutations) if one is not None and forbidding(one)]
         spare = self._draw([*seeds, 1], SPARE * len(wrong)) if wrong else []
@@ -134,21 +135,21 @@ class _Mutating(Proposer):
         return mutations
 
     def _draw(self, seeds: list[int], trials: int) -> list[dict[str, object] | None]:
-        """Return mutations for some trials, None where a trial is to be random; they may be forbidden."""
+        """Return mutations for some trials, perhaps forbidden ones; None where a trial is to be random."""
         import numpy as np
 
         chance = np.random.default_rng(seeds)
         is_random = chance.random(trials) < self._options.random_share
         places = self._space.place(self._configuration)
-        points = chance.random((trials, len(places)))  # what is inactive now may be active then
+        points = chance.random((trials, len(places)))  # a value inactive now may be active after the mutation
         for column, place in enumerate(places):
             if place is not None:
                 points[:, column] = place
         columns = self._space.columns.values()
         is_category = np.array([column.is_category for column in columns])
-        steps = np.array([max(self._options.step, column.spacing) for column in columns])  # to the next value at least
+        steps = np.array([max(self._options.step, column.spacing) for column in columns])  # at least to the next value
         moved = take_steps(points, steps, is_category, chance)
-        reflected = np.clip(1.0 - abs(1.0 - abs(moved)), 0.0, 1.0)  # a bound is one value, and not to be tried again
+        reflected = np.clip(1.0 - abs(1.0 - abs(moved)), 0.0, 1.0)  # clipping alone would often give the bound itself
         mutations = self._space.at(reflected)
         return [None if random else one for one, random in zip(mutations, is_random.tolist(), strict=True)]
 
@@ -159,13 +160,13 @@ def take_steps(
     is_category: "NDArray[np.bool_]",
     chance: "np.random.Generator",
 ) -> "NDArray[np.float64]":
-    """Return points with about half of their coordinates changed, at least one; numbers may leave the unit cube.
+    """Return points with about half of their coordinates changed, at least one each; numbers may leave the unit cube.
 
     Args:
         points: Shape (n, d).
-        size: Standard deviation of a change, of all coordinates or of each, shape (d,).
-        is_category: Which coordinates are drawn anew where they change, shape (d,).
-        chance: Where it is drawn from.
+        size: Standard deviation of a change, one number or shape (d,).
+        is_category: Which coordinates are drawn again when they change, shape (d,).
+        chance: The random generator.
     """
     import numpy as np
 

@@ -1,14 +1,14 @@
 """Search by a sampler of Optuna, which sees the results of one rung, as the model of BOHB does.
 
 Source of the rule: Falkner, Klein, Hutter, *BOHB*, ICML 2018, https://arxiv.org/abs/1807.01774, section 4.1: the model
-is one of the highest rung that has enough results. What else a sampler could be told, and how well it did then, is in
-``docs/decisions/0033-priors-and-others-samplers.md``.
+uses the highest rung that has enough results. ``docs/decisions/0033-priors-and-others-samplers.md`` compares other ways
+to inform a sampler.
 
-Rule 1: a proposal is pure in the seed, the trial's number and what was observed before: a sampler is made for each.
-Rule 2: a sampler sees a study of finished trials with one loss each, and of running ones; nothing is ever pruned.
-Several losses become one, with other weights for each trial (``scalarisation.py``).
-Rule 3: this module imports Optuna in the process that proposes, and in the driver to see that the sampler can be made.
-Rule 4: a sampler is kept as its class and options. Nothing is pickled, so nothing that a journal holds is executed.
+Rule 1: a proposal is a pure function of the seed, the trial's number and the results before, as each has a new sampler.
+Rule 2: a sampler sees finished trials with one loss each, and running trials; none is pruned. Several losses become one
+number, with other weights for each trial (``scalarisation.py``).
+Rule 3: Optuna is imported in the process that proposes, and in the driver to check that the sampler can be made.
+Rule 4: a sampler is stored as its class name and options. Nothing is pickled, so reading a journal executes no code.
 """
 
 import heapq
@@ -46,29 +46,28 @@ else:
 
 LEAST_RESULTS = 10
 MOST_BEST, MOST_NEWEST = 100, 100
-"""How many finished trials the sampler sees, if the rung has more than both together; of running ones the newest."""
+"""How many of the best and the newest finished trials the sampler sees, and how many of the newest running ones."""
 MOST_INTEGERS = 10
-"""Of longer ranges a sampler is asked for floats, which are rounded here: its sums over integers take five times as
-long and propose nothing better."""
+"""For longer integer ranges a sampler proposes floats, which are rounded here: as good, and five times as fast."""
 REDRAWS = 10
 OURS = {"TPESampler": {"multivariate": True, "group": True, "constant_liar": True}}
-"""The options of a sampler that is named without any."""
+"""The options of a sampler for which the user gives none."""
 
 
 class OptunaSearch(Search, frozen=True, tag="optuna"):
     """Configurations that a sampler of Optuna proposes, after the results of the highest rung that has enough of them.
 
-    Of ``d`` hyperparameters ``2 (d + 1)`` results are enough, and at least ten. Until then trials are random, and a
-    tenth of them later on. The sampler runs in a process of its own; its seed is made of the study's and the trial's
-    number.
+    With ``d`` hyperparameters, ``2 (d + 1)`` results are enough, and at least ten. Before that all trials are random,
+    and later a tenth of them. The sampler runs in a separate process. Its seed follows from the study's seed and the
+    trial's number.
 
     Args:
         sampler: The class of one of Optuna's samplers or of your own, or its name: ``"TPESampler"``,
             ``"module:Class"``. By default TPE, all hyperparameters together (``multivariate=True, group=True,
             constant_liar=True``).
-        options: What the class is called with, beside the seed: a dict of plain values.
-        random_share: Part of the trials that is random.
-        ahead: How many proposals are made ahead of their trials. With 0 each trial waits for its own.
+        options: Arguments of the class, except the seed: a dict of plain values.
+        random_share: Fraction of the trials that is random.
+        ahead: How many proposals are made ahead of their trials. With 0 each trial waits for its own proposal.
 
     Raises:
         SettingsError: If there is no such class, or an option is out of its range.
@@ -104,7 +103,7 @@ class OptunaSearch(Search, frozen=True, tag="optuna"):
         """Return a new sampler.
 
         Raises:
-            SettingsError: If Optuna is not installed, there is no such sampler, or it cannot be made so.
+            SettingsError: If Optuna is not installed, there is no such sampler, or the options do not fit.
         """
         name = str(self.sampler)
         kind, options = _class(name), OURS.get(name, {}) if self.options is None else self.options
@@ -112,7 +111,7 @@ class OptunaSearch(Search, frozen=True, tag="optuna"):
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # many options of Optuna are called experimental
                 sampler: BaseSampler = kind(**options, seed=seed)
-        except Exception as error:  # noqa: BLE001 - whatever another's class raises
+        except Exception as error:  # noqa: BLE001 - any exception of a foreign class
             raise SettingsError(
                 f"{shown(f'{name}(**{options})')} cannot be made ({error_line(error)}); give options of {name}, which "
                 "has to take a seed"
@@ -120,17 +119,16 @@ class OptunaSearch(Search, frozen=True, tag="optuna"):
         return sampler
 
     def stand_in(self, space: Space, seed: int) -> Proposer:
-        """Return what proposes while no proposal is ready: half of those trials are a mutation of the best."""
+        """Return the proposer for the times when no proposal is ready. For half of the trials it mutates the best."""
         return Mutation(random_share=0.5).proposer(space, seed, 1)
 
     @property
     def most_ahead(self) -> int:
-        """Two by default, since proposals that are made early know less."""
         return self.ahead
 
     @property
     def first_proposed(self) -> int:
-        """The results that the sampler needs at least."""
+        """The fewest results that a sampler needs."""
         return LEAST_RESULTS
 
     def proposer(self, space: Space, seed: int, max_resource: int) -> Proposer:
@@ -138,7 +136,7 @@ class OptunaSearch(Search, frozen=True, tag="optuna"):
 
 
 def _name(kind: type) -> str:
-    """Return the name of a class, by which another process finds it."""
+    """Return the name by which another process can import a class."""
     if kind.__module__.startswith("optuna.samplers"):
         return kind.__name__
     if kind.__module__ == "__main__" or "<" in kind.__qualname__:
@@ -163,7 +161,7 @@ def _class(name: str) -> Any:
             kind = getattr(kind, part)
         if not issubclass(kind, optuna.samplers.BaseSampler):
             raise TypeError("it is not derived from BaseSampler")
-    except Exception as error:  # noqa: BLE001 - whatever importing another's module raises
+    except Exception as error:  # noqa: BLE001 - any exception of a foreign module
         raise SettingsError(
             f"sampler={shown(name)} is no sampler of Optuna ({error_line(error)}); give the name of a class in "
             "optuna.samplers, or 'module:Class'"
@@ -172,12 +170,12 @@ def _class(name: str) -> Any:
 
 
 class OptunaProposer(Proposer):
-    """Proposes what a sampler does that sees one rung.
+    """Propose what a sampler proposes that sees the results of one rung.
 
     Attributes:
-        losses: By rung and trial, infinite for a failure; of several losses, or under constraints, their key.
-        running: The trials that train.
-        known: The numbers of the configurations with results from before the study, which are below 0.
+        losses: By rung and trial, infinite for a failure; with several losses or constraints, the key.
+        running: The trials in training.
+        known: The numbers, all below 0, of the configurations with results from before the study.
     """
 
     def __init__(self, search: OptunaSearch, space: Space, seed: int) -> None:
@@ -194,8 +192,8 @@ class OptunaProposer(Proposer):
         self.known: set[TrialId] = set()
         self._configurations: dict[TrialId, Mapping[str, object]] = {}
         self._tried: set[object] = set()
-        self._proposed: deque[dict[str, object]] = deque(maxlen=max(1, search.ahead))  # and not started
-        self._notes: dict[object, dict[str, Any]] = {}  # what a sampler wrote down beside a trial that it proposed
+        self._proposed: deque[dict[str, object]] = deque(maxlen=max(1, search.ahead))  # proposals that have not started
+        self._notes: dict[object, dict[str, Any]] = {}  # a sampler's attributes for its proposed trials
 
     def started(self, job: Job, configuration: Mapping[str, object]) -> None:
         if self._is_seen(configuration):
@@ -216,7 +214,7 @@ class OptunaProposer(Proposer):
         self.observe(result, configuration)
 
     def propose(self, trial: int) -> Proposal | None:
-        """Return what the sampler proposes that was not tried; None where the trial is to be random."""
+        """Return the sampler's first proposal that is new; None if the trial is to be random."""
         chance = random.Random(f"{self._seed} {trial}")
         rung = max((rung for rung, losses in self.losses.items() if len(losses) >= self._enough), default=None)
         if rung is None or chance.random() < self._search.random_share:
@@ -239,11 +237,11 @@ class OptunaProposer(Proposer):
         self._tried.add(identity(configuration))
 
     def _is_seen(self, configuration: Mapping[str, object]) -> bool:
-        """Whether the sampler may see it: a choice of weight 0, which a user may enqueue, is none for it to propose."""
+        """Whether the sampler may see a configuration; it never sees choices of weight 0, which a user may enqueue."""
         return all(self._axes[name].holds(value) for name, value in configuration.items())
 
     def _scalars(self, rung: int, trial: int) -> Mapping[TrialId, float]:
-        """Return the losses of a rung, of several one number for each result."""
+        """Return one number for each result of a rung: its loss, or several losses combined."""
         import numpy as np
 
         losses = self.losses[rung]
@@ -254,7 +252,7 @@ class OptunaProposer(Proposer):
         return dict(zip(losses, values.tolist(), strict=True))
 
     def _visible_trials(self, losses: Mapping[TrialId, float]) -> "list[FrozenTrial]":
-        """Return what the sampler sees of a rung, finished trials first; nothing if all of them failed."""
+        """Return the trials that the sampler sees, finished ones first; empty if all finished ones failed."""
         from optuna.trial import TrialState
 
         best = heapq.nsmallest(MOST_BEST, losses, key=lambda trial: (losses[trial], trial))
@@ -286,7 +284,7 @@ class OptunaProposer(Proposer):
         )
 
     def _ask(self, trials: "list[FrozenTrial]", seed: int) -> tuple[dict[str, object], dict[str, Any]]:
-        """Return what a new sampler proposes that sees some trials, and what it wrote down beside it."""
+        """Return the proposal of a new sampler that sees some trials, and the sampler's attributes for it."""
         import optuna
 
         study = optuna.create_study(sampler=self._search.new_sampler(seed))
@@ -305,11 +303,11 @@ class OptunaProposer(Proposer):
 
 
 class SampledAxis:
-    """A hyperparameter as a sampler sees it: choices by their places, long ranges of integers as floats.
+    """A hyperparameter as a sampler sees it: choices by their index, long ranges of integers as floats.
 
     Attributes:
-        is_constant: Whether it has one value, so that the sampler does not see it.
-        distribution: Of Optuna.
+        is_constant: Whether it has only one value; the sampler does not see such a hyperparameter.
+        distribution: Optuna's distribution.
     """
 
     def __init__(self, name: str, column: Column) -> None:
@@ -337,17 +335,17 @@ class SampledAxis:
             self.distribution = FloatDistribution(self._low - 0.5, self._high + 0.5, log=is_log)
 
     def holds(self, value: object) -> bool:
-        """Whether a value of the hyperparameter is one here."""
+        """Return whether the sampler could propose a value."""
         return self._choices is None or value in self._choices
 
     def to_optuna(self, value: Any) -> Any:
         """Return a value as the sampler sees it."""
         if self._choices is not None:
             return self._choices.index(value)
-        return min(max(value, self._low), self._high)  # a bound is rounded, a value that equals it may not be
+        return min(max(value, self._low), self._high)  # bounds are rounded, so a value may lie outside
 
     def ask(self, trial: "Trial") -> object:
-        """Return what the sampler says of it."""
+        """Return the value that the sampler proposes."""
         from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
         place: Any = 0

@@ -1,16 +1,17 @@
-"""Proposals beside the random draws of the same study: which of the two are promoted more often?
+"""Comparison of proposals with the random draws of the same study: which of the two are promoted more often?
 
 Source: the exact test is that of Mantel and Haenszel's tables (*J. Natl. Cancer Inst.* 22, 1959) with the margins of
 each stretch given, as Fisher's is for one table: Birch, *The detection of partial association, I*, J. R. Stat. Soc. B
 26, 1964. The ratio of the shares is Mantel and Haenszel's, its interval that of Greenland and Robins, *Biometrics* 41,
-1985. Within a stretch nothing is assumed but that each of its trials is as likely to be a random one, if it makes no
-difference who proposed a trial. So quotas that change with the number of trials do not matter.
+1985. The null hypothesis: within a stretch, each promoted trial is equally likely to be any of the trials. So quotas
+that change with the number of trials do not matter.
 
-Rule 1: like is compared with like: trials that entered at the same rung, in stretches of ``STRETCH`` trials in the
-order in which they started, from the first proposal on. The random trials before it competed in a small field.
-Rule 2: a trial counts once it has a result, or has failed, at the rung where it entered. A failure was not promoted;
-what was withdrawn, enqueued or trained again on purpose is not compared.
-Rule 3: what is looked at does not depend on who proposed it: nobody waits for the promotion of some.
+Rule 1: only similar trials are compared: they entered at the same rung and belong to the same stretch, which is
+``STRETCH`` trials in order of their start. Stretches begin at the first proposal, as random trials before it competed
+with few others.
+Rule 2: a trial counts once it has a result, or has failed, at the rung where it entered. A failure counts as not
+promoted. Trials that were withdrawn, enqueued or trained again on purpose are not compared.
+Rule 3: the choice of trials to compare depends neither on their proposers nor on their promotions.
 """
 
 import math
@@ -28,12 +29,12 @@ from ashtune._src.search.origins import Sort, sort_of
 STRETCH = 20
 _NOT_JUDGED = -1
 NEGLIGIBLE = 1e-18
-"""Probabilities below are left out of the ends of a distribution, or it would have a place for each trial."""
+"""Smaller probabilities at the ends of a distribution are dropped; otherwise it would have an entry per trial."""
 TWO_SIDED_95 = 1.959964
 
 
 class Stretch(msgspec.Struct, frozen=True):
-    """Trials that are compared with each other: how many were proposed and drawn, and promoted of each."""
+    """The numbers of proposals and random draws among trials that are compared, and of the promoted ones of each."""
 
     proposed: int
     proposed_promoted: int
@@ -42,18 +43,18 @@ class Stretch(msgspec.Struct, frozen=True):
 
     @property
     def trials(self) -> int:
-        """How many there are."""
+        """The number of all trials."""
         return self.proposed + self.random
 
 
 class Promotions(Observer):
-    """Keeps of each trial where it comes from, the rung at which it was judged first, and whether it went on."""
+    """Keep the sort of each trial, the rung at which it was first judged, and whether it was promoted."""
 
     def __init__(self) -> None:
         self.sorts = bytearray()
-        """Of each trial that has started."""
+        """The sort of each trial that has started."""
         self.failed = bytearray()
-        """Whether each failed at the rung where it entered."""
+        """Whether each trial failed at the rung where it entered."""
         self._entered = array("h")
         self._promoted = bytearray()
 
@@ -71,7 +72,7 @@ class Promotions(Observer):
                 pass
 
     def followed(self, what: Followed) -> None:
-        """Take in who went on, and who failed. O(1)."""
+        """Note a promotion or a failure. O(1)."""
         match what:
             case TrialPromoted(trial=trial):
                 self._grow(trial)
@@ -83,7 +84,7 @@ class Promotions(Observer):
                 pass
 
     def shares(self) -> dict[Sort, tuple[int, int]]:
-        """Return of each sort how many trials are judged, and how many of these went on. O(trials)."""
+        """Return for each sort the number of judged trials and the number of promoted trials among them. O(trials)."""
         import numpy as np
 
         sorts, judged = np.array(self.sorts), np.array(self._entered) != _NOT_JUDGED
@@ -92,17 +93,17 @@ class Promotions(Observer):
         return {sort: (int(of_all[sort]), int(promoted[sort])) for sort in Sort}
 
     def is_judged(self, trial: TrialId) -> bool:
-        """Whether a trial counts by now."""
+        """Return whether a trial has a result or a failure at the rung where it entered."""
         return trial < len(self._entered) and self._entered[trial] != _NOT_JUDGED
 
     def is_promoted(self, trial: TrialId) -> bool:
-        """Whether a trial went on from where it entered."""
+        """Return whether a trial was promoted from the rung where it entered."""
         return bool(self._promoted[trial])
 
     def compared(self, sorts: Collection[Sort]) -> list[list[TrialId]]:
         """Return the stretches of trials to compare: random draws, and proposals of some sorts. O(trials)."""
         stretches: list[list[TrialId]] = []
-        at: dict[int, list[TrialId]] = {}  # of each rung at which trials enter, the stretch that is not full yet
+        at: dict[int, list[TrialId]] = {}  # by entry rung, the stretch that is not full yet
         first = next((n for n in range(len(self.sorts)) if self.sorts[n] in sorts), len(self.sorts))
         for number in range(first, len(self.sorts)):
             trial = TrialId(number)
@@ -115,7 +116,7 @@ class Promotions(Observer):
         return stretches
 
     def stretches(self, sorts: Collection[Sort]) -> list[Stretch]:
-        """Return the same stretches, counted."""
+        """Return the numbers of each stretch of :meth:`compared`."""
         return [self._count_stretch(trials) for trials in self.compared(sorts)]
 
     def _count_stretch(self, trials: list[TrialId]) -> Stretch:
@@ -129,7 +130,7 @@ class Promotions(Observer):
         )
 
     def _judge(self, trial: TrialId, rung: int) -> bool:
-        """A trial has a result or has failed; return whether for the first time."""
+        """Note the rung of a trial's first result or failure; return whether this is the first."""
         self._grow(trial)
         is_first = self._entered[trial] == _NOT_JUDGED
         if is_first:
@@ -146,7 +147,7 @@ class Promotions(Observer):
 
 
 class Ratio(msgspec.Struct, frozen=True):
-    """The share of proposals that is promoted, over that of random draws; and its 95 % interval, of large numbers."""
+    """The promoted share of proposals divided by that of random draws, with its asymptotic 95 % interval."""
 
     ratio: float
     low: float
@@ -154,13 +155,13 @@ class Ratio(msgspec.Struct, frozen=True):
 
 
 class Chances(msgspec.Struct, frozen=True):
-    """Probabilities if it makes no difference who proposed a trial.
+    """Probabilities under the hypothesis that a trial's proposer makes no difference.
 
     Args:
-        as_many: Of at least this number of promoted random draws: small where proposals do harm.
-        as_few: Of at most this number: small where proposals help.
-        fewest: The smallest that ``as_few`` can be with these trials and promotions: if it is large, no model could
-            have been shown to help.
+        as_many: Of at least the observed number of promoted random draws; small if proposals are worse.
+        as_few: Of at most the observed number of promoted random draws; small if proposals are better.
+        fewest: The smallest possible ``as_few`` with these trials and promotions. If it is large, these data cannot
+            show that any model is better.
     """
 
     as_many: float
@@ -169,8 +170,8 @@ class Chances(msgspec.Struct, frozen=True):
 
 
 def chances(stretches: Sequence[Stretch]) -> Chances:
-    """Return the exact probabilities. O(s sqrt(s)) for ``s`` stretches of a given length."""
-    begin, probabilities = 0, [1.0]  # of the number of random draws that are promoted, from ``begin`` on
+    """Return the exact probabilities. O(s sqrt(s)) for ``s`` stretches of equal length."""
+    begin, probabilities = 0, [1.0]  # of ``begin``, ``begin + 1`` ... promoted random draws
     promoted = 0
     for stretch in stretches:
         least, one = _hypergeometric(stretch)
@@ -185,7 +186,7 @@ def chances(stretches: Sequence[Stretch]) -> Chances:
 
 
 def ratio_of(stretches: Sequence[Stretch]) -> Ratio | None:
-    """Return the ratio of the shares; None where either kind was never promoted beside the other."""
+    """Return the ratio of the promoted shares; None if in no stretch a proposal, or a random draw, was promoted."""
     ours = theirs = spread = 0.0
     for each in stretches:
         n = each.trials
@@ -201,7 +202,7 @@ def ratio_of(stretches: Sequence[Stretch]) -> Ratio | None:
 
 
 def _hypergeometric(stretch: Stretch) -> tuple[int, list[float]]:
-    """Return the hypergeometric distribution of one stretch: the least number of random draws promoted, and on."""
+    """Return the least number of promoted random draws in a stretch, and the probabilities from that number on."""
     n, promoted = stretch.trials, stretch.proposed_promoted + stretch.random_promoted
     least, most = max(0, promoted - stretch.proposed), min(promoted, stretch.random)
     ways = math.comb(n, stretch.random)
@@ -221,7 +222,7 @@ def _convolve(left: Sequence[float], right: Sequence[float]) -> list[float]:
 
 
 def _trim(begin: int, probabilities: list[float]) -> tuple[int, list[float]]:
-    """Leave out what is negligible at both ends."""
+    """Drop negligible probabilities at both ends."""
     first, last = 0, len(probabilities)
     while last - first > 1 and probabilities[first] < NEGLIGIBLE:
         first += 1

@@ -1,18 +1,18 @@
-"""Proposals of a search that learns: a thread of the driver asks the proposer, and the driver takes the answer.
+"""Proposals of a search that learns: a thread of the driver asks the proposer, and the driver takes the proposals.
 
-Rule 1: a new trial waits for its proposal while waiting is cheap: ``FREE_WAIT_SECONDS`` in all, and then a part of the
-time that the workers have trained. Beyond that, proposals are made ahead, and a trial that finds none ready gets one of
-the stand-in, or its place in the design.
-Rule 2: an exception of the proposer, or a proposal outside of the space, drops the proposer with one line. The study
-goes on with its design.
-Rule 3: what a trial was given stands in the journal and is read from there. A resumed study tells a new proposer all
-that the journal holds, and never asks for those trials again.
-Rule 4: a configuration that was tried is not proposed again. Floats that agree in twelve digits are the same.
-Rule 5: the first trials are the design's, and no proposal is asked for them. So the model's process starts when its
-first proposal is due, and not beside the workers.
-Rule 6: proposals that are made ahead take a twentieth of the workers' time at most.
-Rule 7: results from before the study stand in the journal's first line. A new proposer is told of them first, and each
-takes the place of one of the first trials.
+Rule 1: a new trial waits for its proposal while waiting is cheap: ``FREE_WAIT_SECONDS`` in total, plus a fraction of
+the time that the workers have trained. After that, proposals are made in advance. A trial that finds none ready gets
+one of the stand-in, or its configuration in the design.
+Rule 2: if the proposer raises, or proposes a configuration outside of the space, it is dropped with a one-line message.
+The study goes on with its design.
+Rule 3: each trial's configuration is stored in the journal and read from there. A resumed study tells a new proposer
+everything in the journal, and never asks again for the trials there.
+Rule 4: a configuration is not proposed twice. Floats that agree in twelve digits are equal.
+Rule 5: the first trials follow the design, and no proposal is asked for them. So the model's process starts when its
+first proposal is due, not at the same time as the workers.
+Rule 6: proposals that are made in advance take at most a twentieth of the workers' time.
+Rule 7: results from before the study are stored in the journal's first line. A new proposer is told of them first, and
+each of them replaces one of the first trials.
 """
 
 import threading
@@ -38,27 +38,27 @@ from ashtune._src.space.space import Space
 ORIGIN_CHARACTERS = 100
 CLOSE_SECONDS = 1.0
 SHARE = 0.05
-"""Of the workers' time, for proposals."""
+"""The fraction of the workers' time for proposals."""
 WAIT_SECONDS = 60.0
-"""The longest that one trial waits. After that none waits until a proposal has come."""
+"""The longest wait of one trial. If it is exceeded, no trial waits before the next proposal is made."""
 FREE_WAIT_SECONDS, WAIT_SHARE = 5.0, 0.2
-"""How long a study may wait for proposals: these seconds, and this part of the time that each worker has trained."""
+"""How long a study may wait for proposals: these seconds, plus this fraction of each worker's training time."""
 MOST_ASKED = 6
-"""How often a proposer is asked for one trial, where it proposes what was tried. Then a random draw takes its place."""
+"""How often a proposer is asked for one trial if its proposals were tried before. After that the design is used."""
 
 
 class StartedConfigurations(Protocol):
-    """The configurations of all trials that have one: ``Configurations``."""
+    """Looks up the configuration of a started trial; implemented by ``Configurations``."""
 
     def __contains__(self, trial: TrialId) -> bool:
-        """Say whether a trial has started."""
+        """Return whether a trial has started."""
 
     def __getitem__(self, trial: TrialId) -> Mapping[str, object]:
-        """Return its configuration."""
+        """Return a trial's configuration."""
 
 
 class _Options(msgspec.Struct, frozen=True, kw_only=True):
-    """What a session tells the thread: how many proposals to hold, and where configurations are looked up."""
+    """What a session gives to the thread. ``ahead`` is the number of proposals to keep ready."""
 
     ahead: int
     workers: int
@@ -68,24 +68,24 @@ class _Options(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Proposals(Observer):
-    """The proposer of a study and what it has ready.
+    """The proposer of a study, and the proposals that are ready.
 
-    It observes the study, so that the proposer hears of results. Until :meth:`start` nothing is proposed; what is
-    observed before is told later.
+    It observes the study, so that the proposer is told of results. It proposes nothing before :meth:`start`, and tells
+    earlier events to the proposer then.
 
     Args:
         search: Makes the proposer.
         space: The search space.
-        design: What fills in, with what was enqueued and in runs, if any.
-        goal: Makes losses and violations of metrics.
+        design: Gives the configurations of trials without a proposal.
+        goal: Converts metrics to losses and violations.
         seed: The study's.
-        grouped_by: Hyperparameters whose values a run of trials shares: of proposals that are ready, one that
-            continues the run is taken first, and where none is ready the design continues it.
+        grouped_by: Hyperparameters whose values are equal within a run of trials. A ready proposal that continues the
+            run is taken first; if no proposal is ready, the design continues the run.
         known: Results from before the study, with their configurations: see :meth:`Proposer.know`.
 
     Attributes:
         waits: How many trials have waited for their proposals.
-        waited: For how many seconds, all together.
+        waited: The total seconds of these waits.
     """
 
     sees_confirmations = False
@@ -109,29 +109,29 @@ class Proposals(Observer):
         self._goal = goal
         self._seed = seed
         self._grouped_by = grouped_by
-        self._rungs: dict[TrialId, int] = {}  # of new trials, until their configuration is known
+        self._rungs: dict[TrialId, int] = {}  # of new trials whose configuration is not known yet
         self._begun: set[TrialId] = set()
         self._has_end = design.size is not None
-        self._tried: set[object] = set()  # configurations; where there is no end of them, hashes, which are small
-        self._number = 0  # of the design; all before were tried
+        self._tried: set[object] = set()  # configurations; in an endless design their hashes, to save memory
+        self._number = 0  # the design's configurations before this number were tried
         self._run: tuple[object, int] = (None, 0)
         self._changed = threading.Condition()
-        # These belong to both threads, under the lock:
+        # Both threads use these, under the lock:
         self._news: deque[Job | Result] = deque()
         self._ready: list[Proposal | None] = []
-        self._next = 0  # no trial below is asked for
+        self._next = 0  # no proposal is asked for a trial below this number
         self._is_closed = False
         self._has_no_proposer = False
         self._has_failed = False
-        self._is_idle = False  # the thread waits until it is told to go on
+        self._is_idle = False  # the thread waits until it is notified
         self._has_proposed = False
-        self._proposal_seconds = 0.0  # seconds, for the last proposal
+        self._proposal_seconds = 0.0  # seconds that the last proposal took
         self._is_awaited = False
-        self._is_late = False  # the trial that waited last has gone on without
+        self._is_late = False  # the trial that waited last got no proposal
         self._rests_until = 0.0
         self._proposer: Proposer | None = None
         self._options: _Options | None = None
-        # These belong to the study's own thread:
+        # Only the study's own thread uses these:
         self.waits, self.waited = 0, 0.0
         self._trained = 0.0  # seconds, by all workers together
         self._stand_in = None if grouped_by else search.stand_in(space, seed)
@@ -152,11 +152,11 @@ class Proposals(Observer):
 
         Args:
             known: Configurations by trial.
-            workers: Of the session: the most proposals that are made ahead.
-            trials: Of the study, None for no end: if all are left to the design, nothing is started.
-            max_resource: Of the top rung.
+            workers: Number of workers of the session; the most proposals that are made in advance.
+            trials: Number of trials of the study, None for no end. If all follow the design, no thread is started.
+            max_resource: The resource of the top rung.
             complain: Called with one line if the proposer is dropped.
-            open_apart: Returns the proposer of a search, space, seed and ``max_resource`` in a process of its own.
+            open_apart: Returns the proposer of a search, space, seed and ``max_resource`` in a separate process.
         """
         if trials is not None and trials <= self._first_proposed:
             self._has_no_proposer = True
@@ -175,7 +175,7 @@ class Proposals(Observer):
                 max_resource,
             ),
         )
-        self._trained = 0.0  # before this session nobody waited
+        self._trained = 0.0  # earlier sessions do not count
         self._introduce_the_stand_in()
         self._thread = threading.Thread(target=self._work, name="ashtune-proposer", daemon=True)
         try:
@@ -184,7 +184,7 @@ class Proposals(Observer):
             self._drop(error)
 
     def close(self) -> None:
-        """Propose nothing more. A proposal that takes longer than a second is not waited for."""
+        """Stop proposing. Do not wait more than a second for a proposal that is being made."""
         with self._changed:
             self._is_closed = True
             self._changed.notify_all()
@@ -194,7 +194,7 @@ class Proposals(Observer):
             self._thread.join(CLOSE_SECONDS)
 
     def event(self, event: Event) -> None:
-        """Note what the proposer has to be told. The thread is not woken for it: that would take the interpreter."""
+        """Note an event for the proposer. The thread is not notified: its work would delay the driver."""
         if self._is_closed:
             return
         match event:
@@ -211,14 +211,14 @@ class Proposals(Observer):
                 self._begun.add(trial)
                 with self._changed:
                     self._next = max(self._next, trial + 1)
-                    if trial < self._first_proposed:  # one that was enqueued passes no other place
+                    if trial < self._first_proposed:  # an enqueued trial is noted nowhere else
                         self._changed.notify_all()
                 self._news.append(Job(trial, self._rungs.pop(trial, 0)))
             case _:
                 pass
 
     def followed(self, what: Followed) -> None:
-        """Note which trial failed, and which job begins; of a new trial, as soon as its configuration is known."""
+        """Note a failed trial or a new job; the job of a new trial is told once its configuration is known."""
         if self._is_closed:
             return
         match what:
@@ -236,17 +236,17 @@ class Proposals(Observer):
         return Result(trial, rung, 0, losses, 0.0, violation=violation)
 
     def tick(self, now: float) -> None:
-        """Wake the thread, if it is behind."""
+        """Wake the thread if there are events that the proposer was not told."""
         if self._news:
             with self._changed:
                 self._changed.notify()
 
     def tried(self, configuration: Mapping[str, object]) -> None:
-        """Note a configuration that the journal tells of."""
+        """Note a configuration that is in the journal."""
         self._tried.add(self._key(configuration))
 
     def take(self, trial: int) -> Proposal:
-        """Return the configuration of the next trial: a proposal that is ready, or that of the design."""
+        """Return the configuration of the next trial: a ready proposal, one of the stand-in, or that of the design."""
         if trial < self._first_proposed:
             self._leave_to_design(trial)
             return self._draw(trial, "")
@@ -264,19 +264,20 @@ class Proposals(Observer):
         return identity(configuration) if self._has_end else hash(rounded_identity(configuration))
 
     def _leave_to_design(self, trial: int) -> None:
-        """Note that a trial is not asked for; the thread is woken where the first proposal is due."""
+        """Ask for no proposal for a trial; wake the thread, as the first proposal may be due."""
         with self._changed:
             self._next = max(self._next, trial + 1)
             self._changed.notify_all()
 
     def _take_ready(self, trial: int) -> tuple[bool, Proposal | None]:
-        """Take the next of what is ready; say whether anything was."""
+        """Return (True, the next answer), or (False, None) if there is no answer yet; without a proposer (True, None).
+        """
         with self._changed:
             self._next = max(self._next, trial)
             if not self._ready and (seconds := self._seconds_to_wait()) > 0:
                 self._wait_for_one(seconds)
             self._next = max(self._next, trial + 1)
-            if self._is_idle:  # else it looks again by itself; waking it is slow
+            if self._is_idle:  # a busy thread checks again anyway, and notifying is slow
                 self._changed.notify_all()
             if not self._ready:
                 return self._has_no_proposer, None
@@ -290,10 +291,10 @@ class Proposals(Observer):
             return True, self._ready.pop(place)
 
     def _seconds_to_wait(self) -> float:
-        """Say how long a trial may wait for its proposal now, 0 for not at all.
+        """Return how long a trial may now wait for its proposal; 0 for not at all.
 
-        In all, a study waits for ``FREE_WAIT_SECONDS`` and for a part of the time that each of its workers has trained,
-        as none of them is given work meanwhile. A search that makes no proposals ahead has every trial wait.
+        A study waits for ``FREE_WAIT_SECONDS`` in total, plus a fraction of the training time of each worker, as no
+        worker gets a job during a wait. If a search makes no proposals in advance, every trial waits.
         """
         options = self._options
         if options is None or self._is_closed or self._is_late:
@@ -303,25 +304,25 @@ class Proposals(Observer):
         if self._grouped_by:
             return 0.0
         left = FREE_WAIT_SECONDS + WAIT_SHARE * self._trained / options.workers - self.waited
-        if left > 0 and not self._has_proposed:  # a busy machine may need long to start a process
+        if left > 0 and not self._has_proposed:  # on a busy machine a process may start slowly
             return WAIT_SECONDS
         return (
             max(0.0, min(left, WAIT_SECONDS)) if left >= self._proposal_seconds else 0.0
-        )  # a shorter wait would be in vain
+        )  # a wait shorter than a proposal takes is useless
 
     def _wait_for_one(self, seconds: float) -> None:
-        """Wait until a proposal is ready, under the lock."""
+        """Wait, under the lock, until a proposal is ready."""
         began, was_begun = time.monotonic(), self._has_proposed
         self.waits += 1
         self._is_awaited = True
         self._changed.notify_all()
         self._is_late = not self._changed.wait_for(lambda: self._ready or self._is_closed, seconds)
         self._is_awaited = False
-        if was_begun:  # the start of a process is no reason to ask it less often
+        if was_begun:  # the time to start the process does not count
             self.waited += time.monotonic() - began
 
     def _introduce_the_stand_in(self) -> None:
-        """Tell the stand-in what was known before the study."""
+        """Tell the stand-in the results from before the study."""
         stand_in = self._stand_in
         if stand_in is None:
             return
@@ -332,7 +333,7 @@ class Proposals(Observer):
             self._drop_the_stand_in(error)
 
     def _stand_in_for(self, trial: int) -> Proposal | None:
-        """Ask the stand-in, where no proposal is ready; one that raises is dropped."""
+        """Return a proposal of the stand-in, when no proposal is ready; drop the stand-in if it raises."""
         if self._stand_in is None or self._options is None:
             return None
         try:
@@ -341,7 +342,7 @@ class Proposals(Observer):
                 if result.trial in self._options.known:
                     self._stand_in.observe(result, self._options.known[result.trial])
             proposal = self._propose_new(self._stand_in.propose, trial)
-        except Exception as error:  # noqa: BLE001 - whatever a stand-in raises, the study goes on
+        except Exception as error:  # noqa: BLE001 - the study goes on after any exception of a stand-in
             self._drop_the_stand_in(error)
             return None
         return None if proposal is None else Proposal(proposal.configuration, proposal.origin + NOT_READY)
@@ -360,7 +361,7 @@ class Proposals(Observer):
         return tuple(hashable(proposal.configuration.get(name)) for name in self._grouped_by)
 
     def _draw(self, trial: int, why: str) -> Proposal:
-        """Return the trial's configuration in the design; in a space with an end, the first that was not tried."""
+        """Return the design's configuration of a trial; in a finite space, the next one that was not tried."""
         if not self._has_end:
             return Proposal(self._design.configuration(trial), self._search.design_origin + why)
         while identity(configuration := self._design.configuration(self._number)) in self._tried:
@@ -368,7 +369,7 @@ class Proposals(Observer):
         return Proposal(configuration, self._search.design_origin + why)
 
     def _work(self) -> None:
-        """The thread: tell the proposer what is new, then ask for the next proposal."""
+        """Tell the proposer the news and ask for the next proposal, in a loop: the thread's function."""
         options = self._options
         assert options is not None, "it is started with them"
         try:
@@ -392,14 +393,14 @@ class Proposals(Observer):
                         if self._has_proposed:
                             self._proposal_seconds = ended - began
                         self._rests_until = ended + rest * self._proposal_seconds
-                        self._has_proposed = True  # the first includes the start of a process
+                        self._has_proposed = True  # the first proposal includes the start of a process
                         self._changed.notify_all()
-            proposer.close()  # one that was opened after the end has not been closed
-        except BaseException as error:  # noqa: BLE001 - whatever a proposer raises, the study goes on
+            proposer.close()  # close() did not see a proposer that was opened after it
+        except BaseException as error:  # noqa: BLE001 - the study goes on after any exception of a proposer
             self._drop(error)
 
     def _wait(self, ahead: int) -> int | None:
-        """Wait until there is something to do; return the trial to propose for, -1 for none, None at the end."""
+        """Wait for work; return the trial to propose for, -1 if there is only news, None at the end."""
         with self._changed:
             while True:
                 seconds = self._seconds_until_due(ahead)
@@ -414,29 +415,28 @@ class Proposals(Observer):
             return self._number_asked() if is_due else -1
 
     def _seconds_until_due(self, ahead: int) -> float | None:
-        """Say when the next proposal is to be made, 0 or less for now; None: not before something changes."""
-        is_wanted = self._is_awaited or self._is_late  # late: no trial waits until one has come
+        """Return the seconds until the next proposal is due, 0 or less for now; None: not before something changes."""
+        is_wanted = self._is_awaited or self._is_late  # late: no trial waits before a proposal is made
         most = min(ahead, not self._has_proposed) if self._seconds_to_wait() > 0 else ahead
         if self._next + ahead < self._first_proposed or len(self._ready) >= most + is_wanted:
             return None
         return 0.0 if is_wanted else self._rests_until - time.monotonic()
 
     def _number_asked(self) -> int:
-        """Return the trial that the next proposal is for."""
         return max(self._next, self._first_proposed) + len(self._ready)
 
     def _tell(self, proposer: Proposer, known: StartedConfigurations) -> None:
         while self._news:
             news = self._news.popleft()
             if news.trial not in known:
-                continue  # its start was not written when a driver was killed
+                continue  # a driver was killed before it wrote the trial's start
             if isinstance(news, Job):
                 proposer.started(news, known[news.trial])
             else:
                 proposer.observe(news, known[news.trial])
 
     def _propose_new(self, propose: Callable[[int], Proposal | None], trial: int) -> Proposal | None:
-        """Ask for a proposal, and again where its configuration was tried before."""
+        """Ask for a proposal, and again if its configuration was tried before."""
         for _ in range(MOST_ASKED):
             proposal = propose(trial)
             if proposal is None or self._has_end or self._key(proposal.configuration) not in self._tried:
@@ -444,14 +444,14 @@ class Proposals(Observer):
         return proposal
 
     def _check(self, proposal: Proposal | None) -> Proposal | None:
-        """Return a proposal in plain values."""
+        """Return a proposal in plain values, once the space has checked it."""
         if proposal is None:
             return None
         origin = one_line(str(proposal.origin), ORIGIN_CHARACTERS) or type(self._search).__name__.lower()
         return Proposal(self._space.check(proposal.configuration), origin)
 
     def _end(self) -> None:
-        """There is no proposer any more: what it would be told is not collected."""
+        """Stop, as there is no proposer any more: forget news and proposals."""
         with self._changed:
             self._is_closed = True
             self._ready.clear()

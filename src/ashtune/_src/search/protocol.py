@@ -1,7 +1,7 @@
-"""What every search offers.
+"""The interface of every search.
 
-A *search* is a value: a small frozen struct with options, as :class:`~ashtune.searches.Random`. It makes a
-*design*, a numbered sequence of configurations, and, if it is to learn from results, a *proposer* beside it.
+A *search* is a value: a small frozen struct with options, such as :class:`~ashtune.searches.Random`. It makes a
+*design*, which is a numbered sequence of configurations. A search that learns from results also makes a *proposer*.
 """
 
 from collections.abc import Mapping
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 class Design(Protocol):
     """A numbered sequence of configurations.
 
-    ``configuration`` is a pure function: asked twice, or in any order, or by a resumed study, a
-    trial's number gives the same configuration.
+    ``configuration`` is a pure function: it returns the same configuration for a trial's number at every call, in any
+    order of calls, and in a resumed study.
     """
 
     @property
     def size(self) -> int | None:
-        """The number of trials this design can give; None when it never ends."""
+        """The number of trials in this design; None if it never ends."""
 
     def configuration(self, trial: int) -> dict[str, object]:
         """Return the configuration of one trial.
@@ -34,22 +34,22 @@ class Design(Protocol):
             trial: The trial's number, from 0.
 
         Returns:
-            The active hyperparameters by name, as plain Python values; inactive ones are absent.
-            The dict is the caller's own: changing it changes nothing here.
+            The active hyperparameters by name, as plain Python values; inactive ones are absent. Each call returns a
+            new dict, which the caller may change.
 
         Raises:
             IndexError: If ``trial`` is not in ``range(size)``.
         """
 
     def find(self, configuration: Mapping[str, object]) -> int | None:
-        """Return the trial that has a configuration of the space; None if none has, or the design never ends."""
+        """Return the trial that has a configuration of the space; None if no trial has it, or the design never ends."""
 
 
 class Proposal(msgspec.Struct, frozen=True):
-    """A configuration for a new trial. ``origin`` says in a few words where it comes from; the journal keeps it.
+    """A configuration for a new trial. ``origin`` is a short text for the journal that tells where it comes from.
 
-    An origin that begins with "random" or "design" is that of a draw that depends on no result, by which proposals are
-    judged: see ``search/promotions.py``.
+    An origin that begins with "random" or "design" marks a draw that depends on no result. Proposals are compared with
+    such draws: see ``search/promotions.py``.
     """
 
     configuration: dict[str, object]
@@ -57,49 +57,49 @@ class Proposal(msgspec.Struct, frozen=True):
 
 
 class Proposer:
-    """Proposes configurations after the results that it has seen: the base class of all proposers.
+    """Proposes configurations, based on the results that it was told: the base class of all proposers.
 
-    All methods are called by one thread, which is none of the study's own. A trial waits for its proposal while that is
-    cheap beside the training. Whatever a method raises drops the proposer; the study goes on with its design.
-
+    One thread, which is not the study's own, calls all methods except ``close``. A trial waits for its proposal while
+    that is cheap compared with the training. If a method raises, the proposer is dropped and the study goes on with its
+    design.
     """
 
     def started(self, job: Job, configuration: Mapping[str, object]) -> None:
-        """A job began, of any trial. It may begin again, as when its worker was lost. Does nothing here.
+        """Note that a job of any trial began; it may begin again, for example if its worker was lost. Does nothing by
+        default.
 
         Args:
-            job: The trial and the rung that it is on its way to.
+            job: The trial and the rung to which it is trained.
             configuration: The trial's.
         """
 
     def observe(self, result: Result, configuration: Mapping[str, object]) -> None:
-        """Take in what became of a job.
+        """Note the result of a job.
 
         Args:
-            result: Its losses are smaller where they are better; ``math.inf`` if the trial failed or its training
-                function refused the configuration; its resource and seconds are 0 then. A trial that is promoted has a
-                result at each of its rungs.
+            result: Smaller losses are better. If the trial failed, or its training function refused the configuration,
+                the losses are ``math.inf``, and the resource and the seconds 0. A promoted trial has a result at each
+                of its rungs.
             configuration: The trial's, active hyperparameters only.
         """
         raise NotImplementedError
 
     def know(self, result: Result, configuration: Mapping[str, object]) -> None:
-        """Take in a result from before the study; all of them come before anything else. By default it is observed.
+        """Note a result from before the study, before all other calls. By default the result is observed.
 
         Args:
-            result: As of a job, but that its trial is none of the study: -1 is the first configuration, -2 the next
-                one. Its rung is the highest that its resource reaches, the lowest if none; it is never a failure, and
-                its seconds are 0.
+            result: Its trial is not one of the study: -1 is the first configuration, -2 the next. Its rung is the
+                highest that its resource reaches, or the lowest. It is never a failure, and its seconds are 0.
             configuration: Active hyperparameters only.
         """
         self.observe(result, configuration)
 
     def propose(self, trial: int) -> Proposal | None:
-        """Return a configuration for a trial, or None to leave it to the design, as before there are results.
+        """Return a configuration for a trial, or None to use the design, for example before there are results.
 
         Args:
-            trial: The number of the trial that is meant. Should it have started before the proposal is ready, the
-                next one gets the proposal. It is asked for again where the configuration proposed was tried before.
+            trial: The trial's number. If the trial starts before the proposal is ready, the next trial gets the
+                proposal. If the proposed configuration was tried before, the same number is asked for again.
 
         Returns:
             A configuration of the space in plain values, as :meth:`Space.check` accepts it.
@@ -107,62 +107,63 @@ class Proposer:
         raise NotImplementedError
 
     def close(self) -> None:
-        """Nothing more is asked; called by the study's thread, perhaps while a proposal is made. Does nothing here."""
+        """Stop; called by the study's thread, perhaps while a proposal is being made. Does nothing by default."""
 
 
 class Search(Part, frozen=True):
-    """A search as a value: the base class of all of them.
+    """A search as a value: the base class of all searches.
 
-    A subclass is frozen, has its options as fields, and makes its design in :meth:`build`. One that learns from results
-    overrides :meth:`proposer` too. It is stored in the study's journal by the name in ``core/parts.py``.
+    A subclass is frozen, has its options as fields, and makes its design in :meth:`build`. A subclass that learns from
+    results also overrides :meth:`proposer`. The study's journal stores the search under its name in ``core/parts.py``.
     """
 
     def build(self, space: "Space", seed: int) -> Design:
-        """Return the design: the configuration of each trial, unless a proposer proposes another one.
+        """Return the design, which has the configuration of each trial that gets no proposal.
 
         Args:
-            space: Where configurations come from.
+            space: The search space.
             seed: At least 0. The design is a pure function of the space, the seed and the options.
 
         Raises:
             SpaceError: If the space does not suit this search.
-            SettingsError: If something that it needs is not installed.
+            SettingsError: If a package that the search needs is not installed.
         """
         raise NotImplementedError
 
     design_origin: ClassVar[str] = "design"
-    """What the journal calls the origin of a trial that was left to the design: "random" or "design"."""
+    """The origin, in the journal, of a trial that follows the design: "random" or "design"."""
     is_apart: ClassVar[bool] = False
-    """Whether its proposer computes for more than a few milliseconds, so that it gets a process of its own."""
+    """Whether the proposer runs in a separate process, because a proposal takes more than a few milliseconds."""
 
     def proposer(self, space: "Space", seed: int, max_resource: int) -> Proposer | None:
-        """Return a new proposer, which has seen nothing; None by default. Called in the thread of the proposer.
+        """Return a new proposer without results; None by default. Called in the thread of the proposer.
 
         Args:
-            space: Where configurations come from.
+            space: The search space.
             seed: The study's.
-            max_resource: Of the top rung, where a configuration has to be good in the end.
+            max_resource: The resource of the top rung, at which a configuration has to be good in the end.
         """
         return None
 
     def stand_in(self, space: "Space", seed: int) -> Proposer | None:
-        """Return a proposer that is asked where no proposal is ready; None by default: the design is.
+        """Return a proposer for the times when no proposal is ready; by default None, so that the design is used.
 
-        The driver itself calls it, so it may take microseconds only. What it proposes is not checked against the space.
+        The driver itself calls this proposer, which may take microseconds only. Its proposals are not checked.
         """
         return None
 
     @property
     def most_ahead(self) -> int:
-        """How many proposals are made ahead where trials may no longer wait; a session never has more than its workers.
+        """The most proposals made in advance once trials may no longer wait; never more than the session's workers.
 
-        Fewer are fresher. With 0 each trial waits for its proposal, so that a study on one worker is the same again.
+        With fewer, each proposal uses newer results. With 0 each trial waits, so a study on one worker can be
+        reproduced.
         """
         return 16
 
     @property
     def first_proposed(self) -> int:
-        """The number of trials at the beginning that are left to the design: a proposer is not asked for these.
+        """The number of first trials that follow the design: no proposals are asked for them.
 
         Configurations with results from before the study count as such trials.
         """
@@ -170,7 +171,7 @@ class Search(Part, frozen=True):
 
     @property
     def has_proposer(self) -> bool:
-        """Whether it learns from results."""
+        """Whether the search learns from results."""
         return type(self).proposer is not Search.proposer
 
 

@@ -2,11 +2,11 @@
 
 The points come in blocks, because many cost little more than one. Block ``b`` is a pure function of the seed and ``b``.
 
-Rule 1: trial ``i`` has the point ``i`` of the sequence. Where clauses forbid points, or a finite space has had its
-configuration, the point is left out, so that trial ``i`` has point ``i`` of those that stay: to find it, those before
-are drawn.
-Rule 2: the sequence is part of the file format. A change of a block's length or of a map changes what a
-resumed study does next.
+Rule 1: trial ``i`` has point ``i`` of the sequence. A point is left out if it is forbidden, or if its configuration, in
+a finite space, was given before. Then trial ``i`` has point ``i`` of the remaining points, and all points before it
+must be drawn.
+Rule 2: the sequence is part of the file format. A change of a block's length or of the mapping changes the next trials
+of a resumed study.
 """
 
 from bisect import bisect_right
@@ -27,20 +27,19 @@ if TYPE_CHECKING:
     Points: TypeAlias = NDArray[np.float64]
 
 BLOCK = 256
-_BLOCKS_KEPT = 4  # a resumed driver may ask for a few old trials among the new
-_EMPTY_BLOCKS = 4  # a space that forbids the configurations of all of these is refused rather than waited for
+_BLOCKS_KEPT = 4  # a resumed driver may ask for a few old trials
+_EMPTY_BLOCKS = 4  # a space that forbids all configurations of so many blocks is refused
 
 
 class DrawnDesign:
     """The configurations at the points of a sequence.
 
-    A finite space of at most 100,000 combinations gives each of its configurations exactly once:
-    in the order of the points, then those that no point fell on. A larger finite space is treated as endless,
-    where a repetition is improbable but possible, as it is in a space with a float that is not
-    always active.
+    A finite space of at most 100,000 combinations gives each configuration exactly once: first in the order of the
+    points, then those that no point reached. A larger finite space never ends, and may repeat a configuration, though
+    rarely; so may a space with a float that is not always active.
 
     Args:
-        space: Where the configurations come from.
+        space: The search space.
         points: Returns a block of the sequence by its number, shape ``(BLOCK, hyperparameters)``, within [0, 1].
     """
 
@@ -48,11 +47,11 @@ class DrawnDesign:
         self._space = space
         self._points = points
         self._lattice = _lattice(space)
-        self._order: list[int] = []  # of a finite space: trial -> point of the lattice
+        self._order: list[int] = []  # in a finite space: trial -> point of the lattice
         self._had: set[int] = set()
         self._next_block = 0
-        self._ends = [0]  # where clauses forbid: the trials in the first blocks, together
-        # Memory must not grow with the trials: a block is drawn again when it is asked for again.
+        self._ends = [0]  # with forbidden clauses: total trials up to each block
+        # Only a few blocks are kept, so that memory does not grow; the others are drawn again when needed.
         self._block = lru_cache(maxsize=_BLOCKS_KEPT)(self._valid_configurations)
 
     @property
@@ -60,7 +59,7 @@ class DrawnDesign:
         """The number of distinct configurations of a small finite space; None otherwise.
 
         Raises:
-            SpaceError: If there is none, or hardly any.
+            SpaceError: If all configurations, or nearly all, are forbidden.
         """
         if self._lattice is not None:
             return len(self._members)
@@ -72,7 +71,7 @@ class DrawnDesign:
         """Return the configuration of one trial; see :class:`~ashtune.searches.Design`.
 
         Raises:
-            SpaceError: If nearly everything is forbidden.
+            SpaceError: If nearly all configurations are forbidden.
         """
         refuse_outside(trial, self.size)
         if self._lattice is not None:
@@ -87,14 +86,14 @@ class DrawnDesign:
         return None if point is None else self._trials.get(point)
 
     def _valid_configurations(self, block: int) -> list[dict[str, object]]:
-        """Return the configurations at the points of a block, without those that are forbidden."""
+        """Return the configurations at the points of a block, without the forbidden ones."""
         configurations = self._space.at(self._points(block))
         if not self._space.rules.has_clauses:
             return configurations
         return [each for each in configurations if not self._space.rules.forbidding(each)]
 
     def _place(self, trial: int) -> tuple[int, int]:
-        """Return the block of a trial, and its place there; points that are forbidden are left out."""
+        """Return the block of a trial, and its index among the block's allowed points."""
         empty = 0
         while self._ends[-1] <= trial:
             count = len(self._block(len(self._ends) - 1))
@@ -123,10 +122,10 @@ class DrawnDesign:
         return {point: trial for trial, point in enumerate(self._order)}
 
     def _extend_order(self, lattice: Lattice) -> None:
-        """Add the configurations of the next block that were not had before, or at the end all that are left.
+        """Add the new configurations of the next block; after enough blocks, add all remaining ones.
 
-        A plain shuffle would forget weights and log scales. As many points as the lattice has leave out about a
-        third of evenly weighted members.
+        A plain shuffle would ignore weights and log scales. With evenly weighted members, as many points as the lattice
+        has miss about a third of them.
         """
         if self._next_block * BLOCK < lattice.volume:
             new = [lattice.point(configuration) for configuration in self._valid_configurations(self._next_block)]
@@ -145,7 +144,7 @@ class DrawnDesign:
 
 
 def _lattice(space: Space) -> Lattice | None:
-    """Return all combinations of a finite space, or None when it is infinite or large."""
+    """Return all combinations of a finite space; None if it is infinite or large."""
     axes = {}
     for name, column in space.columns.items():
         values = column.every_value()
@@ -157,7 +156,7 @@ def _lattice(space: Space) -> Lattice | None:
 
 
 class Random(Search, frozen=True):
-    """Each trial's configuration is drawn independently from the space; a finite space is drawn once.
+    """Draw each configuration independently from the space; a finite space gives each configuration once.
 
     Example:
         >>> Random().build(Space.parse({"x": (1, 4)}), seed=0).size
@@ -178,11 +177,11 @@ class Random(Search, frozen=True):
 
 
 class Sobol(Search, frozen=True):
-    """Trials follow a scrambled Sobol sequence: the first ``2**k`` of them are spread evenly over the space.
+    """Follow a scrambled Sobol sequence: the first ``2**k`` trials are spread evenly over the space.
 
     Source: Sobol, *On the distribution of points in a cube*, USSR Comput. Math. Math. Phys. 7(4), 1967; scrambled after
     Matousek, *On the L2-discrepancy for anchored boxes*, J. Complexity 14(4), 1998, as in ``scipy.stats.qmc.Sobol``.
-    Conditions and forbidden clauses are kept to; a finite space is tried once.
+    Conditions and forbidden clauses are respected; a finite space gives each configuration once.
 
     Example:
         >>> design = Sobol().build(Space.parse({"x": (0.0, 1.0)}), seed=0)
@@ -195,7 +194,7 @@ class Sobol(Search, frozen=True):
 
 
 class _Sequence:
-    """A scrambled sequence in blocks, any of which can be had without those before."""
+    """A scrambled Sobol sequence in blocks, which can be read in any order."""
 
     def __init__(self, width: int, seed: int) -> None:
         import numpy as np

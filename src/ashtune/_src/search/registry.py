@@ -20,7 +20,7 @@ SEARCHES: Registry[Search] = Registry(
 
 
 def learns(record: Mapping[str, Any]) -> bool:
-    """Return whether the search of a study learns from results; one that is not installed here may.
+    """Return whether the search of a study learns from results; true if the search is not installed here.
 
     Raises:
         SettingsError: If the journal's first line names no search, or its options do not fit.
@@ -41,18 +41,18 @@ def design_of(
     grouped_by: tuple[str, ...] = (),
     trials: int | None = None,
 ) -> Design:
-    """Return the configurations of a study: what was enqueued, then those of the search.
+    """Return the design of a study: the enqueued configurations, then those of the search.
 
     Args:
-        search: What the user chose.
+        search: The search that the user chose.
         space: The search space.
         seed: The study's.
         enqueued: Configurations that come first, as :meth:`Space.check` returns them.
-        grouped_by: Hyperparameters that trials share which are trained together; nothing for the search's own order.
-        trials: Of the study as it began, for the length of such runs.
+        grouped_by: Hyperparameters that must be equal for trials to train together; empty for the search's own order.
+        trials: The number of trials when the study began, which limits the length of runs.
 
     Raises:
-        SpaceError: If the space does not suit the search, as a range of floats without grid points.
+        SpaceError: If the space does not suit the search, for example a float range without grid points.
     """
     design: Design = search.build(space, seed)
     if grouped_by:

@@ -1,14 +1,15 @@
 """One number for several losses and violated constraints, with other weights for each trial.
 
 Source: Knowles, *ParEGO: A Hybrid Algorithm With On-Line Landscape Approximation for Expensive Multiobjective
-Optimization Problems*, IEEE Trans. Evol. Comp. 10(1), 2006: for each new point the weights are drawn anew, uniformly
-among those whose sum is 1, and the losses, each scaled to its range, become their augmented Tchebycheff function
-``max(w_i f_i) + 0.05 sum(w_i f_i)``. As each weighting has its minimum elsewhere on the front, all of it is searched.
+Optimization Problems*, IEEE Trans. Evol. Comp. 10(1), 2006. For each new point the weights are drawn again, uniformly
+among those whose sum is 1. The losses, each scaled to its range, are combined by the augmented Tchebycheff function
+``max(w_i f_i) + 0.05 sum(w_i f_i)``. Different weights have their minimum at different places of the Pareto front, so
+the whole front is searched.
 
-Rule 1: weights are pure in the seed and the trial's number.
-Rule 2: a loss is scaled to its range among the results at the highest resource that has five: what all trials lose at a
-low resource says nothing about the trade-off.
-Rule 3: whatever violates a constraint is worse than the worst that does not, the more the more it violates.
+Rule 1: weights are a pure function of the seed and the trial's number.
+Rule 2: a loss is scaled to its range among the results at the highest resource that has five results. Losses at a low
+resource say little about the trade-off.
+Rule 3: a result that violates a constraint is worse than every feasible result, and a larger violation is worse.
 """
 
 from typing import TYPE_CHECKING
@@ -22,9 +23,9 @@ if TYPE_CHECKING:
 AUGMENTED = 0.05
 ENOUGH = 5
 CLIP = 2.0
-"""How far above the median a value counts at most, in units of the distance from the best to the median."""
+"""Larger values are clipped to this height above the median, in units of the distance from the best to the median."""
 FARTHEST = 1e6
-"""How far from the least a loss counts at most, in units of the range: all others count as that."""
+"""Losses farther from the least are clipped to this distance, in units of the range."""
 
 
 def weights_for(seed: int, trial: int, losses: int) -> "Array":
@@ -38,9 +39,9 @@ def scalarise(keys: "Array", weights: "Array", resources: "Array | None" = None)
     """Return one number for each result, smaller is better.
 
     Args:
-        keys: By result its violation and its losses, shape (n, 1 + m); of a failure they are infinite.
+        keys: The violation and the losses of each result, shape (n, 1 + m); infinite for a failure.
         weights: Shape (m,).
-        resources: What the results were trained to, in any unit, shape (n,); by default all to the same.
+        resources: The resource of each result, in any unit, shape (n,); by default all are equal.
 
     Returns:
         Shape (n,), infinite for failures.
@@ -60,7 +61,7 @@ def scalarise(keys: "Array", weights: "Array", resources: "Array | None" = None)
                 break
     reference = clip_outliers(losses[is_reference])
     low, high = reference.min(axis=0), reference.max(axis=0)
-    with np.errstate(over="ignore"):  # where the range is next to nothing
+    with np.errstate(over="ignore"):  # the range may be tiny
         scaled = (losses[is_finite] - low) / np.where(high > low, high - low, 1.0)
     weighted = weights * np.clip(scaled, -FARTHEST, FARTHEST)
     values[is_finite] = weighted.max(axis=1) + AUGMENTED * weighted.sum(axis=1)
@@ -72,9 +73,10 @@ def scalarise(keys: "Array", weights: "Array", resources: "Array | None" = None)
 
 
 def clip_outliers(values: "Array") -> "Array":
-    """Return values no further above the median than ``CLIP`` times the distance from the best to it, by column.
+    """Return values clipped, in each column, to the median plus ``CLIP`` times the distance from the best to the
+    median.
 
-    Where half of them are as good as the best, that would make all equal: what is not finite counts as the worst then.
+    If half of the values equal the best, only infinite values change, to the worst finite value.
 
     Args:
         values: Shape (n,) or (n, m).
