@@ -1,5 +1,5 @@
-"""Conformance suites that a scheduler, a search, an engine, an observer, a section of the report or a store must pass.
+"""Conformance suites for your own scheduler, search, engine, observer, exporter, report section or checkpoint store.
 
-They are shipped for the authors of such classes. Import the suite you need, as in ``from ashtune.testing.schedulers
-import check_scheduler``. Nothing is imported here: pytest and Hypothesis are needed only where a suite needs them.
+Import the suite that you need, as in ``from ashtune.testing.schedulers import check_scheduler``. Importing this package
+imports nothing else; some suites need pytest or Hypothesis.
 """

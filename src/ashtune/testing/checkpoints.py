@@ -1,4 +1,4 @@
-"""The suite that every store of checkpoints passes.
+"""The suite for checkpoint stores.
 
 Derive a test class from :class:`CheckpointStoreSuite` and give it a fixture ``stores``: a function that takes an empty
 directory and returns a :class:`StoreHarness` for peers 1 and 2.
@@ -18,10 +18,10 @@ TRIAL = TrialId(7)
 
 
 class StoreHarness(NamedTuple):
-    """A store, where each peer has its checkpoints, and what delivers the messages that are under way.
+    """A store, the checkpoint folder of each peer, and functions that move data.
 
-    ``send(peer, name)`` has a peer's checkpoint travel to the driver, as the peer does before it says that it has saved
-    one.
+    ``send(peer, name)`` sends a peer's checkpoint to the driver, as a peer does before it reports that it has saved
+    one. ``deliver()`` delivers all pending messages.
     """
 
     store: CheckpointStore
@@ -30,7 +30,7 @@ class StoreHarness(NamedTuple):
     deliver: Callable[[], None]
 
     def save(self, peer: int, resource: int, content: bytes) -> str:
-        """Have a peer save a checkpoint and say so."""
+        """Let a peer save a checkpoint and report it."""
         name = f"{FOLDER}/{TRIAL}.{resource}"
         path = self.folder(peer) / name
         path.parent.mkdir(exist_ok=True)
@@ -39,16 +39,15 @@ class StoreHarness(NamedTuple):
         return self.store.put(peer, TRIAL, resource)
 
     def read(self, peer: int, resource: int) -> bytes | None:
-        """Return the checkpoint as a peer reads it; None if it is not there."""
+        """Return the content of a peer's checkpoint; None if there is no such file."""
         path = self.folder(peer) / FOLDER / f"{TRIAL}.{resource}"
         return path.read_bytes() if path.exists() else None
 
 
 class CheckpointStoreSuite:
-    """What a store must do."""
+    """The tests of a store."""
 
     def test_what_one_peer_saved_another_finds(self, stores: Callable[[Path], StoreHarness], tmp_path: Path) -> None:
-        """The next job of a trial may be given to anyone."""
         harness = stores(tmp_path)
         assert harness.save(1, 4, b"state" * 1000) == ""
         for peer in (1, 2):
@@ -59,7 +58,7 @@ class CheckpointStoreSuite:
     def test_a_checkpoint_that_is_saved_again_is_the_new_one_for_all(
         self, stores: Callable[[Path], StoreHarness], tmp_path: Path
     ) -> None:
-        """A trial that begins again overwrites what it had."""
+        """A trial that starts again overwrites its old checkpoint."""
         harness = stores(tmp_path)
         harness.save(1, 4, b"old")
         harness.store.get(2, TRIAL, 4)
@@ -72,7 +71,7 @@ class CheckpointStoreSuite:
     def test_what_is_discarded_is_gone_for_all_and_nothing_else_is(
         self, stores: Callable[[Path], StoreHarness], tmp_path: Path
     ) -> None:
-        """The quota of a study counts copies nowhere, so there are none left."""
+        """The quota of a study does not count copies, so no copy may remain."""
         harness = stores(tmp_path)
         harness.save(1, 2, b"two")
         harness.save(1, 4, b"four")
@@ -86,7 +85,7 @@ class CheckpointStoreSuite:
     def test_a_checkpoint_that_is_not_there_is_no_error(
         self, stores: Callable[[Path], StoreHarness], tmp_path: Path
     ) -> None:
-        """Its trial begins again."""
+        """The trial starts again."""
         harness = stores(tmp_path)
         harness.store.get(2, TRIAL, 4)
         harness.store.discard(TRIAL, 4, [1, 2])

@@ -1,4 +1,4 @@
-"""What every exporter has to be able to: however often it is told a study, its copy holds each value once.
+"""The suite for exporters: however often a study is exported, the copy contains each value once.
 
 A test class derives from :class:`ExporterSuite` and has a fixture ``exported``::
 
@@ -7,7 +7,7 @@ A test class derives from :class:`ExporterSuite` and has a fixture ``exported``:
         def exported(self) -> Exported:
             return Exported(make=lambda folder: Mine(folder / "copy"), read=lambda mine: load(mine.place))
 
-An exporter is an observer as well, and passes :class:`~ashtune.testing.observers.ObserverSuite` if it is a fast one.
+An exporter is also an observer; a fast one passes :class:`~ashtune.testing.observers.ObserverSuite` too.
 """
 
 from collections.abc import Callable, Sequence
@@ -28,12 +28,13 @@ CREATED = 1_700_000_000.25
 
 
 class Exported(msgspec.Struct, frozen=True):
-    """An exporter to be tried.
+    """An exporter under test.
 
     Args:
-        make: Returns a new one, whose copy lies in a folder. Two in the same folder share the copy.
-        read: Reads the copy back, in a form that ``==`` compares: without names of folders, and NaN as something that
-            is equal to itself.
+        make: Returns a new exporter that keeps its copy in the given folder. Two exporters of one folder share the
+            copy.
+        read: Returns the content of the copy in a form that ``==`` compares: without folder names, and with NaN
+            replaced by a value that equals itself.
     """
 
     make: Callable[[Path], Exporter]
@@ -41,21 +42,21 @@ class Exported(msgspec.Struct, frozen=True):
 
 
 class ExporterSuite:
-    """Tests of an exporter: see the module."""
+    """The tests of an exporter: see the module."""
 
     @pytest.fixture
     def exported(self) -> Exported:
-        """Return what is to be tried."""
+        """Return the exporter under test."""
         raise NotImplementedError
 
     @pytest.fixture(params=[0, 1])
     def steps(self, request: pytest.FixtureRequest) -> list[Step]:
-        """Return what happens in a study."""
+        """Return the events of a study."""
         return list(History(request.param, trials=12, confirm=Confirm(2, 1) if request.param else None))
 
     @pytest.fixture(autouse=True)
     def writes_at_each_tick(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Have trackers write at each tick, so that a kill leaves something: override it for an exporter that waits."""
+        """Let trackers write at each tick, so that a killed one leaves data; override this if yours waits longer."""
         monkeypatch.setattr(tracking, "SECONDS_BETWEEN", 0.0)
 
     def test_it_says_where_its_copy_is(self, exported: Exported, tmp_path: Path) -> None:
@@ -75,7 +76,7 @@ class ExporterSuite:
     def test_a_study_that_goes_on_has_each_value_once(
         self, exported: Exported, steps: list[Step], is_killed: bool, tmp_path: Path
     ) -> None:
-        """Its first driver ended in good order, or was killed."""
+        """The first driver ended normally, or was killed."""
         whole = exported.read(_told(exported, tmp_path / "whole", steps))
         for part in (1 / 3, 2 / 3):
             first = steps[: int(len(steps) * part)]
@@ -94,7 +95,7 @@ class ExporterSuite:
 def _told(
     exported: Exported, folder: Path, steps: Sequence[Step], *, is_live: bool = False, ends: bool = True
 ) -> Exporter:
-    """Return a new exporter that was told a study: as it ran, or as its journal has it."""
+    """Return a new exporter that was told a study, live or from its journal."""
     folder.mkdir(exist_ok=True)
     exporter = exported.make(folder)
     study = ObservedStudy(

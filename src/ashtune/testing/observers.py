@@ -1,4 +1,4 @@
-"""What every observer has to be able to: told any study, live or from its journal, it finds the same.
+"""The suite for observers: an observer has the same result live and from the journal, for any study.
 
 A test class derives from :class:`ObserverSuite` and has a fixture ``observed``::
 
@@ -56,12 +56,12 @@ _events = msgspec.json.Decoder(Event)
 
 
 class Observed(msgspec.Struct, frozen=True):
-    """An observer to be tried.
+    """An observer under test.
 
     Args:
-        make: Returns a new one.
-        result: What one has found, in a form that ``==`` compares.
-        is_for_one_study: An instance is made for one study, and is given to no other.
+        make: Returns a new observer.
+        result: Returns the result of an observer in a form that ``==`` compares.
+        is_for_one_study: Whether each observer is used for one study only.
     """
 
     make: Callable[[], Observer]
@@ -70,7 +70,7 @@ class Observed(msgspec.Struct, frozen=True):
 
 
 def study_in(directory: Path, *, created: float = 0.0) -> ObservedStudy:
-    """Return the study that observers are told of; its directory is new."""
+    """Return the study that observers are told of; ``directory`` must not exist."""
     directory.mkdir()
     return ObservedStudy(
         name="suite", directory=str(directory), created=created, goal=GOAL, ladder=LADDER, hyperparameters=("x",)
@@ -78,16 +78,16 @@ def study_in(directory: Path, *, created: float = 0.0) -> ObservedStudy:
 
 
 def new_controller(ladder: Ladder = LADDER, goal: Goal = GOAL) -> Controller:
-    """Return the controller of the studies of this suite."""
+    """Return a controller for the studies of this suite."""
     return Controller(AshMachine(ladder, 0), goal)
 
 
 class History:
-    """A made-up study: whatever may happen in one happens, in an order that ``seed`` decides.
+    """A random study, reproducible by its seed, in which everything that may happen happens.
 
-    Iterating yields each event, and what followed. Workers come, die and are replaced, some train several trials
-    together; trials fail, are withdrawn, end on purpose and report what is no number; drivers are killed and go on.
-    With ``confirm`` its best are trained once more.
+    Iterating yields each event and the orders and verdicts that follow. Workers join, die and are replaced, and some
+    train several trials together. Trials fail, are withdrawn, end on purpose and report NaN. Drivers are killed and
+    restarted. With ``confirm`` the best trials are trained again.
     """
 
     def __init__(self, seed: int, *, trials: int = 30, ladder: Ladder = LADDER, confirm: Confirm | None = None) -> None:
@@ -140,7 +140,7 @@ class History:
             yield from self._join()
 
     def _user_asks(self) -> Iterator[Step]:
-        """Pause the study and let it go on, or change something while it runs."""
+        """Pause the study and let it continue, or change a setting while it runs."""
         match self._random.randrange(4):
             case 0:
                 yield from self._happens(StudyPaused(self._now))
@@ -249,22 +249,22 @@ class History:
 
 
 def as_in_a_journal(event: Event) -> Event:
-    """Return an event as it is read back from a journal."""
+    """Return an event as it is read from a journal."""
     read: Event = _events.decode(msgspec.json.encode(event))
     return read
 
 
 class ObserverSuite:
-    """Tests of an observer: see the module."""
+    """The tests of an observer: see the module."""
 
     @pytest.fixture
     def observed(self) -> Observed:
-        """Return what is to be tried."""
+        """Return the observer under test."""
         raise NotImplementedError
 
     @pytest.mark.parametrize("seed", SEEDS)
     def test_live_and_from_the_journal_it_finds_the_same(self, observed: Observed, seed: int, tmp_path: Path) -> None:
-        """Live there are reports between rungs and ticks besides."""
+        """A live observer also gets ticks and the reports between rungs."""
         live, read = observed.make(), observed.make()
         steps = list(History(seed))
         live.begin(study_in(tmp_path / "live"), 0)
@@ -283,7 +283,7 @@ class ObserverSuite:
 
     @pytest.mark.parametrize("seed", SEEDS)
     def test_it_takes_a_study_that_is_cut_off_anywhere(self, observed: Observed, seed: int, tmp_path: Path) -> None:
-        """A journal may end after each of its events: the driver runs, or was killed."""
+        """A journal may end after any event: the driver still runs, or was killed."""
         steps = list(History(seed, trials=8))
         for end in range(0, len(steps) + 1, 5):
             observer = observed.make()
@@ -297,7 +297,7 @@ class ObserverSuite:
 
     @pytest.mark.parametrize("seed", SEEDS)
     def test_it_takes_a_study_whose_scheduler_is_not_known(self, observed: Observed, seed: int, tmp_path: Path) -> None:
-        """Then there are verdicts, and no orders."""
+        """Then the observer gets verdicts, but no orders."""
         observer = observed.make()
         observer.begin(study_in(tmp_path / "study"), 0)
         Replay().tell((event for event, _ in History(seed)), [observer])
@@ -308,7 +308,7 @@ class ObserverSuite:
     def test_of_two_studies_one_after_another_it_finds_what_is_in_the_second(
         self, observed: Observed, is_cut_off: bool, tmp_path: Path
     ) -> None:
-        """The first one is told to its end, or the observer was dropped amid it."""
+        """The observer was told the whole first study, or only half of it."""
         if observed.is_for_one_study:
             return
         again, fresh = observed.make(), observed.make()
@@ -324,7 +324,7 @@ class ObserverSuite:
         assert observed.result(again) == observed.result(fresh)
 
     def test_it_takes_a_study_in_which_nothing_happens(self, observed: Observed, tmp_path: Path) -> None:
-        """As one that was complete before."""
+        """For example a study that was already complete."""
         observer = observed.make()
         observer.begin(study_in(tmp_path / "study"), 0)
         observer.tick(0.0)

@@ -1,12 +1,12 @@
-"""What a scheduler should do, recomputed from the whole history at every step; and what such an oracle is made of.
+"""Oracles, which recompute a scheduler's next job from the whole history at every step, and their parts.
 
 Source: Li et al., *A System for Massively Parallel Hyperparameter Tuning*, MLSys 2020,
 https://arxiv.org/abs/1810.05934, Algorithm 2 (``ash``). Several losses and constraints: Deb, Pratap, Agarwal,
 Meyarivan, *NSGA-II*, IEEE Trans. Evol. Comp. 6(2), 2002.
 
-Rule 1: written as plainly as the paper: lists and ``sorted``. No heap, and nothing remembered from
-one call to the next, so that an oracle is slow and its mistakes are easy to see.
-Rule 2: nothing is shared with the schedulers but the words. The quota is worked out here again.
+Rule 1: an oracle is as simple as the paper: lists and ``sorted``, no heap, and no state between calls. It is slow, and
+its mistakes are easy to see.
+Rule 2: an oracle shares no code with the schedulers except data types. The quota is computed here again.
 """
 
 import math
@@ -48,8 +48,8 @@ class Given(msgspec.Struct, frozen=True):
 class RecordedResult(msgspec.Struct, frozen=True):
     """A job's result arrived; a loss of ``math.inf`` is a failure.
 
-    ``curve`` has the losses reported on the way, and ``seconds`` is what it took. ``more`` are its other losses, if
-    there are several, and ``violation`` is by how much it violates the constraints, if there are any.
+    ``curve`` has the losses reported before the rung, and ``seconds`` is the time of the job. ``more`` are the other
+    losses, if there are several. ``violation`` is the violation of the constraints, if there are any.
     """
 
     job: Job
@@ -61,25 +61,25 @@ class RecordedResult(msgspec.Struct, frozen=True):
 
     @property
     def is_failure(self) -> bool:
-        """Whether some loss is not finite."""
+        """Whether any loss is infinite."""
         return math.inf in (self.loss, *self.more)
 
 
 class Withdrawn(msgspec.Struct, frozen=True):
-    """A running job's trial was withdrawn; with ``replace`` a new one may start."""
+    """A running job's trial was withdrawn; with ``replace`` a new trial may start."""
 
     job: Job
     replace: bool
 
 
 class PassedOver(msgspec.Struct, frozen=True):
-    """A promotion that was given will not be trained; the trial's results stay."""
+    """A promotion will not be trained; the trial's results stay."""
 
     job: Job
 
 
 class Extended(msgspec.Struct, frozen=True):
-    """The number of trials was set anew."""
+    """The number of trials was changed."""
 
     trials: int | None
 
@@ -93,13 +93,13 @@ class Lengthened(msgspec.Struct, frozen=True):
 Fact = Given | RecordedResult | Withdrawn | PassedOver | Extended | Lengthened
 History = Sequence[Fact]
 Oracle = Callable[[Ladder, int | None, History], Job | None]
-"""From the ladder and the number of trials at first, and all that happened, to the next job."""
+"""Takes the first ladder, the first number of trials and the history; returns the next job."""
 QuotaOf = Callable[[int, Fraction], int]
-"""From the number of results of a rung, and the fraction that goes on, to its quota."""
+"""Takes the number of results of a rung and the fraction that is promoted; returns the quota."""
 
 
 def ash(ladder: Ladder, trials: int | None, history: History) -> Job | None:
-    """Return the job that ``get_job`` of Algorithm 2 gives, from the top rung down."""
+    """Return the job that ``get_job`` of Algorithm 2 gives."""
     due = promotable(ladder, history)
     return due[0] if due else newborn(trials, history, rung=0)
 
@@ -110,7 +110,7 @@ def floor_of(arrived: int, kept: Fraction) -> int:
 
 
 def promotable(ladder: Ladder, history: History, quota: QuotaOf = floor_of) -> list[Job]:
-    """Return all promotions that Algorithm 2 allows now: the top rung first, in it the best first."""
+    """Return all promotions that Algorithm 2 allows now: the top rung first, the best trial first."""
     given, ladder = given_jobs(history), ladder_now(ladder, history)
     due = []
     for rung in reversed(range(ladder.top)):
@@ -122,14 +122,13 @@ def promotable(ladder: Ladder, history: History, quota: QuotaOf = floor_of) -> l
 
 
 def unexplained_results(ladder: Ladder, results: Sequence[RecordedResult]) -> list[str]:
-    """Return the results that no promotion explains, a sentence each; for journals without orders.
+    """Return a sentence for each result that no promotion explains; for journals without orders.
 
-    A trial that has a result above the lowest rung must have been within the quota of the rung below
-    at some moment after it arrived there and before this result: an order may have been held back
-    until its checkpoint was saved.
+    A trial with a result above the lowest rung must have been within the quota of the rung below at some time between
+    its results at the two rungs, as a promotion may wait until a checkpoint is saved.
     """
     wrong = []
-    ever: set[Job] = set()  # promotions that were due at some moment so far
+    ever: set[Job] = set()  # promotions that were due at some time so far
     for moment, result in enumerate(results):
         trial, rung = result.job.trial, result.job.rung
         if rung > 0 and Job(trial, rung) not in ever:
@@ -145,18 +144,18 @@ def given_jobs(history: History) -> set[Job]:
 
 
 def arrived_in(history: History, rung: int) -> list[RecordedResult]:
-    """Return what arrived in a rung, best first, ties to the earlier trial; withdrawn trials never did."""
+    """Return the results in a rung without those of withdrawn trials, the best first; the earlier trial wins a tie."""
     gone = [fact.job.trial for fact in history if isinstance(fact, Withdrawn)]
     arrived = [fact for fact in history if isinstance(fact, RecordedResult) and fact.job.rung == rung]
     return ranked([fact for fact in arrived if fact.job.trial not in gone])
 
 
 def ranked(results: Sequence[RecordedResult]) -> list[RecordedResult]:
-    """Return results of one rung, the best first. O(m n^2) for each front, of several losses.
+    """Return results of one rung, the best first. With several losses, O(m n^2) for each front.
 
-    Feasible ones come first, then the others by their violation, then failures. Those that violate the constraints
-    equally are ordered by their loss and the trial's number. With several losses they are peeled off front by front; in
-    a front the larger crowding distance comes first, then the earlier trial.
+    Feasible results come first, then the others by their violation, then failures. Results with equal violations are
+    ordered by loss, then by trial number. With several losses they are ordered by Pareto front; in a front the larger
+    crowding distance comes first, then the earlier trial.
     """
     if not any(result.more for result in results):
         return sorted(
@@ -174,13 +173,13 @@ def ranked(results: Sequence[RecordedResult]) -> list[RecordedResult]:
 
 
 def dominates(one: RecordedResult, other: RecordedResult) -> bool:
-    """Say whether one result is better than another in some loss and worse in none."""
+    """Return whether one result is better than another in some loss and worse in none."""
     pairs = list(zip((one.loss, *one.more), (other.loss, *other.more), strict=True))
     return all(mine <= its for mine, its in pairs) and any(mine < its for mine, its in pairs)
 
 
 def _crowding(front: Sequence[RecordedResult], result: RecordedResult) -> float:
-    """Return how far apart the neighbours of a result are, all losses together, in parts of the front's extent."""
+    """Return the crowding distance: the distance between both neighbours over the range, summed over the losses."""
     distance = 0.0
     for loss in range(1 + len(result.more)):
         along = sorted(((one.loss, *one.more)[loss], one.job.trial) for one in front)
@@ -193,7 +192,7 @@ def _crowding(front: Sequence[RecordedResult], result: RecordedResult) -> float:
 
 
 def ladder_now(ladder: Ladder, history: History) -> Ladder:
-    """Return the ladder as it was lengthened last."""
+    """Return the present ladder."""
     ladders = [fact.ladder for fact in history if isinstance(fact, Lengthened)]
     return ladders[-1] if ladders else ladder
 
@@ -204,7 +203,7 @@ def within_quota(ladder: Ladder, history: History, rung: int, quota: QuotaOf = f
 
 
 def newborn(trials: int | None, history: History, *, rung: int = 0) -> Job | None:
-    """Return the next new trial, unless as many as allowed were started and not replaced."""
+    """Return the job of the next new trial; None if the limit is reached. Replaced trials do not count."""
     limit = _limit(trials, history)
     if limit is not None and _started(history) >= limit:
         return None
@@ -212,12 +211,12 @@ def newborn(trials: int | None, history: History, *, rung: int = 0) -> Job | Non
 
 
 def _limit(trials: int | None, history: History) -> int | None:
-    """Return the number of trials as it was set last."""
+    """Return the present number of trials."""
     limits = [fact.trials for fact in history if isinstance(fact, Extended)]
     return limits[-1] if limits else trials
 
 
 def _started(history: History) -> int:
-    """Return how many trials were started, without those that may be replaced."""
+    """Return how many trials were started, without withdrawn ones that may be replaced."""
     replaced = sum(fact.replace for fact in history if isinstance(fact, Withdrawn))
     return len({job.trial for job in given_jobs(history)}) - replaced

@@ -1,9 +1,10 @@
-"""The suite that every scheduler passes: any order of workers, compared with its oracle at each step.
+"""The suite for schedulers: any order of workers, compared with an oracle at each step.
 
-Hypothesis picks who asks, who reports, fails, is lost or is withdrawn, and shrinks what it breaks.
+Hypothesis chooses which worker asks, reports, fails or is lost and which trial is withdrawn, and shortens a failing
+history.
 
-Rule: a trial named by ``hopeless`` is never given again, and is named once, until the number of
-trials is changed, the ladder gets longer or a trial that has results is withdrawn; any may bring it within the quota.
+Rule: a trial named by ``hopeless`` is never given again and is named only once, until the number of trials is changed,
+the ladder gets longer or a trial with results is withdrawn. Each of these may bring the trial within the quota.
 
 Example:
     >>> from ashtune._src.schedulers.ash import Ash
@@ -55,7 +56,7 @@ SETTINGS = settings(
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
 )
 
-_FEW = (-1.0, -0.0, 0.0, 0.5, 1.0, 2.0)  # few values, so that ties abound
+_FEW = (-1.0, -0.0, 0.0, 0.5, 1.0, 2.0)  # few values, so that ties are frequent
 _LOSSES = st.sampled_from((*_FEW, math.inf)) | st.floats(-9, 9)
 _REPORTS = st.lists(st.sampled_from((*_FEW, math.inf)), max_size=12)
 _SECONDS = st.lists(st.sampled_from((0.0, 0.5, 1.0, 1.0, 3.0, 10.0)) | st.floats(0, 100), min_size=1, max_size=8)
@@ -78,17 +79,18 @@ def check_scheduler(
     """Fail with the shortest history found in which a scheduler and its oracle differ.
 
     Args:
-        scheduler: To be checked; or what builds its machine from a ladder and a number of trials.
-        oracle: From the ladder, that number and the whole history to the next job.
-        ladders: To be tried.
-        budgets: Numbers of trials to be tried; None is no end.
-        losses: Of each result.
+        scheduler: The scheduler, or a function that builds its machine from a ladder and a number of trials.
+        oracle: Returns the next job, given the ladder, the number of trials and the whole history.
+        ladders: The ladders to try.
+        budgets: The numbers of trials to try; None is no end.
+        losses: The number of losses of each result.
         has_constraints: Whether results may violate constraints.
-        options: Of Hypothesis, as in ``settings(SETTINGS, max_examples=1000)``.
+        options: Settings of Hypothesis, as in ``settings(SETTINGS, max_examples=1000)``.
 
     Raises:
         AssertionError: If they differ, or the scheduler breaks a rule of its protocol.
-        Exception: What the oracle raises, with the history in a note: it is not made shorter, which takes minutes.
+        Exception: Any exception of the oracle, with the history in a note; it is not shortened, which would take
+            minutes.
     """
     if isinstance(scheduler, Scheduler):
         assert SCHEDULERS.read(SCHEDULERS.record(scheduler)) == scheduler, "read back it is another one"
@@ -105,7 +107,7 @@ def check_scheduler(
 
 
 class _OracleRaised(BaseException):
-    """Ends a search of Hypothesis, which goes on after an ``Exception`` to look for a shorter history."""
+    """Stops Hypothesis, which would look for a shorter history after an ``Exception``."""
 
     def __init__(self, error: Exception) -> None:
         super().__init__(error)
@@ -113,7 +115,7 @@ class _OracleRaised(BaseException):
 
 
 class AnyOrderOfWorkers(RuleBasedStateMachine):
-    """A study of any number of workers, which nobody but Hypothesis schedules."""
+    """A study of any number of workers, scheduled by Hypothesis."""
 
     make: ClassVar[Make]
     oracle: ClassVar[Oracle]
@@ -195,7 +197,7 @@ class AnyOrderOfWorkers(RuleBasedStateMachine):
     def a_worker_is_lost_and_the_study_gives_its_job_again(self, pick: int) -> None:
         job = self._running_job(pick)
         self.running.remove(job)
-        self.running.append(job)  # the scheduler hears nothing; the job's result comes later
+        self.running.append(job)  # the scheduler is not told; the job's result comes later
 
     @rule(data=st.data())
     def the_number_of_trials_is_changed(self, data: st.DataObject) -> None:
@@ -232,7 +234,7 @@ class AnyOrderOfWorkers(RuleBasedStateMachine):
         assert len(set(trials)) == len(trials), f"one trial runs twice: {self.running}"
 
     def teardown(self) -> None:
-        """Let all that is still to come be as bad as can be, which is when the hopeless have most hope."""
+        """Finish the study with the worst results, which are best for hopeless trials; then check the history."""
         if not hasattr(self, "scheduler"):
             return
         self.checkpoints_are_freed()
@@ -297,7 +299,7 @@ class AnyOrderOfWorkers(RuleBasedStateMachine):
         return more, chance.choice((0.0, 0.0, 0.5, 2.0)) if self.has_constraints else None
 
     def _check_entries(self) -> None:
-        """What readers are told of a study beforehand holds together, and is what happened."""
+        """Check that ``entering``, ``expected``, ``entry`` and ``notes`` are consistent."""
         rungs = len(self.scheduler.ladder.rungs)
         for trials in (0, 1, 7, 40):
             entering, expected = self.scheduler.entering(trials), self.scheduler.expected(trials)
@@ -309,7 +311,7 @@ class AnyOrderOfWorkers(RuleBasedStateMachine):
         assert "\n" not in self.scheduler.notes(), "the notes are more than one line"
 
     def _check_history(self) -> None:
-        """Whatever the rule: numbers in order, a job once, and only a finite result leads one rung up."""
+        """Check rules for all schedulers: trial numbers in order, and only a finite result leads one rung up."""
         seen: list[Job] = []
         losses: dict[Job, float] = {}
         for fact in self.history:
@@ -317,7 +319,7 @@ class AnyOrderOfWorkers(RuleBasedStateMachine):
                 case Given(job):
                     earlier = [job_before for job_before in seen if job_before.trial == job.trial]
                     if earlier:
-                        before = earlier[-1].rung  # one that finished goes on to any rung
+                        before = earlier[-1].rung  # a finished trial may go to any rung
                         follows = job.rung > before if before in self.tops else job.rung == before + 1
                         assert follows, f"{job} follows {earlier}"
                         assert losses.get(earlier[-1], math.inf) < math.inf, f"{job} follows no finite result"

@@ -1,4 +1,4 @@
-"""The suite that every search passes: random, quasi-random, grid, or yours.
+"""The suite for searches: random, quasi-random, grid, or your own.
 
 Example:
     >>> from ashtune import Mutation, Random
@@ -24,15 +24,15 @@ KNOWN = 20
 
 
 def check_design(search: Search, space: object, *, trials: int = 600) -> None:
-    """Fail unless what a search builds is a design.
+    """Fail unless a search builds a correct design.
 
     Args:
         search: The search with its options.
         space: As a user gives it to ``tune``.
-        trials: How many to look at, if there are as many.
+        trials: How many trials to check, at most.
 
     Raises:
-        AssertionError: If it is not.
+        AssertionError: If the design is not correct.
         SpaceError: If the space does not suit the search.
     """
     parsed = Space.parse(space)
@@ -44,13 +44,13 @@ def check_sequence(build: Callable[[], Design], space: Space, *, trials: int = 6
     """Fail unless each call of ``build`` gives the same numbered sequence of configurations of a space.
 
     Args:
-        build: Makes the design anew.
-        space: Where its configurations come from.
-        trials: How many to look at, if there are as many.
+        build: Returns a new design.
+        space: The search space.
+        trials: How many trials to check, at most.
 
     Raises:
         AssertionError: If a trial's configuration depends on the order of calls, is not one of the space, is shared
-            with the design, or comes twice although there is an end.
+            with the design, or is repeated in a finite design.
     """
     design = build()
     size = design.size
@@ -88,7 +88,7 @@ def _check_plain(drawn: list[dict[str, object]], space: Space) -> None:
 
 
 def _check_order(build: Callable[[], Design], drawn: list[dict[str, object]]) -> None:
-    """Ask new designs for the same trials in other orders, and from the middle on."""
+    """Ask new designs for the same trials in other orders, or for only one trial."""
     order = list(range(len(drawn)))
     random.Random(0).shuffle(order)
     for some in (order, order[:1], sorted(order, reverse=True)[:3]):
@@ -98,16 +98,16 @@ def _check_order(build: Callable[[], Design], drawn: list[dict[str, object]]) ->
 
 
 def check_proposer(search: Search, space: object, *, trials: int = 60) -> None:
-    """Fail unless a search with a proposer is one: its design and what it proposes.
+    """Fail unless a search with a proposer makes a correct design and correct proposals.
 
     Args:
         search: The search with its options.
         space: As a user gives it to ``tune``.
-        trials: How many to propose, with results in between.
+        trials: How many proposals to ask for, with results in between.
 
     Raises:
-        AssertionError: If it is not.
-        SpaceError: If it proposes what is no configuration of the space.
+        AssertionError: If the design or a proposal is not correct.
+        SpaceError: If a proposal is not a configuration of the space.
     """
     check_design(search, space, trials=trials)
     assert search.has_proposer, f"{search} overrides no proposer()"
@@ -122,9 +122,9 @@ def check_proposer(search: Search, space: object, *, trials: int = 60) -> None:
 
 
 def _proposed(search: Search, space: Space, seed: int, trials: int, known: int = 0) -> list[Proposal | None]:
-    """Play a study on a ladder of three rungs: each trial has a result, a failure or none, and the better go on.
+    """Return the proposals in a study with three rungs: each trial has a result, a failure or neither.
 
-    Before it ``known`` configurations have a result, at one of the rungs.
+    Before the study, ``known`` configurations get a result at one of the rungs.
     """
     chance = random.Random(seed)
     design, proposer = search.build(space, seed), search.proposer(space, seed, MAX_RESOURCE)
@@ -147,7 +147,7 @@ def _proposed(search: Search, space: Space, seed: int, trials: int, known: int =
             before = deepcopy(checked)
             proposer.started(Job(TrialId(trial), rung), checked)
             loss = chance.choice((chance.random(), chance.random(), math.inf))
-            if chance.random() < 0.9:  # of the others the result comes never, as when a driver is killed
+            if chance.random() < 0.9:  # the other results never arrive, as after a killed driver
                 proposer.observe(Result(TrialId(trial), rung, 3**rung, (loss,), 1.0), checked)
             assert repr(checked) == repr(before), "it changes a configuration that it is shown"
             if loss > 0.4:

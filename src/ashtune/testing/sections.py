@@ -1,10 +1,10 @@
-"""What every section of a report has to be able to: whatever a study was, it shows what is there, as text.
+"""The suite for sections of a report: a section shows the data of any study, and its texts as text, not as markup.
 
     def test_my_section():
         check_section(MySection)
 
-In these studies anything happens, nothing happens, or everything fails. One was simulated, the scheduler of one is not
-installed, one has one rung, one was cut off, and the texts of one are made to become markup.
+There are studies in which everything, nothing, or only failures happen, and studies that are simulated, stopped early,
+with one rung, with an unknown scheduler, or with texts that look like markup.
 """
 
 import json
@@ -95,13 +95,13 @@ def studies() -> list[MadeUpStudy]:
 
 
 def check_section(kind: type[Section]) -> None:
-    """Tell a section each study, and check what it shows.
+    """Tell a section each study, and check its output.
 
     Args:
         kind: The section's class.
 
     Raises:
-        AssertionError: If it shows what it should not; it names the study. What a section raises is not caught.
+        AssertionError: If the output is wrong; the message names the study. An exception of the section is not caught.
     """
     assert re.fullmatch("[a-z][a-z0-9-]*", kind.name), "a name is an anchor: small letters, digits and hyphens"
     assert kind.title, "a section has a title"
@@ -118,7 +118,7 @@ def check_section(kind: type[Section]) -> None:
 
 
 def _replayed(kind: type[Section], case: MadeUpStudy, directory: Path) -> Section:
-    """Make a section as a report does that has no other one."""
+    """Return a section that was told a whole study, as in a report without other sections."""
     study = _study_of(case, directory)
     for analysis in kind.uses:
         getattr(study, analysis)
@@ -142,7 +142,9 @@ def _replayed(kind: type[Section], case: MadeUpStudy, directory: Path) -> Sectio
 
 
 def _study_of(case: MadeUpStudy, directory: Path, replayed: ReportedStudy | None = None) -> ReportedStudy:
-    """Return a study before its journal is read; or of one that was, its tally alone, as a stopped driver has it."""
+    """Return a study before its journal is read; with ``replayed``, a study with its tally only, as in a stopped
+    driver.
+    """
     rungs, kept = case.ladder.to_record()
     record = {"kind": "ash"}
     space = Space.parse({"x": (0.0, 1.0), "kind": ["plain", "odd", HOSTILE]})
@@ -169,7 +171,7 @@ def _study_of(case: MadeUpStudy, directory: Path, replayed: ReportedStudy | None
 
 
 def _check(section: Section, case: MadeUpStudy) -> bool:
-    """Check what a section shows of a study; return whether that is anything."""
+    """Check the output of a section for a study; return whether there is any."""
     page = html.section(section.name, section.title, section.blocks())
     again = html.section(section.name, section.title, section.blocks())
     assert page == again, f"{case.name}: its blocks are others when they are asked for again"
@@ -220,7 +222,7 @@ def _check_unit(text: str, name: str) -> None:
 
 
 def _events(history: History) -> list[Event]:
-    """Return the events of a study, each trial with a hyperparameter that is a choice."""
+    """Return the events of a study, each trial with a categorical hyperparameter."""
     return [_with_a_choice(event, "odd") for event, _ in history]
 
 
@@ -232,7 +234,7 @@ def _with_a_choice(event: Event, odd: str) -> Event:
 
 
 def _of_several(event: Event) -> Event:
-    """Return an event as of a study with two more metrics."""
+    """Return an event with two more metrics, if it is a result."""
     if not isinstance(event, JobFinished):
         return event
     more = {HOSTILE: float(event.trial % 7), "size": float(event.trial % 3)}
@@ -240,7 +242,7 @@ def _of_several(event: Event) -> Event:
 
 
 def _proposed(event: Event) -> Event:
-    """Return an event as of a search that learns, with origins of all sorts."""
+    """Return an event with an origin, as from a search that learns, if a trial starts."""
     if not isinstance(event, TrialStarted):
         return event
     origins = "gp, 9 results", "random", "mutation of 0", "random, no proposal was ready", "enqueued"
@@ -248,14 +250,14 @@ def _proposed(event: Event) -> Event:
 
 
 class _Failures(History):
-    """A study in which no job has a result."""
+    """A study in which all jobs fail."""
 
     def _result(self, job: Train, seconds: float) -> JobFinished | JobFailed:
         return JobFailed(self._now, worker=job.worker, trial=job.trial, rung=job.rung, seconds=seconds, reason="no")
 
 
 def _hostile(event: Event) -> Event:  # noqa: PLR0911 - one for each kind of event
-    """Return an event with hostile text wherever there is text."""
+    """Return an event in which every text is hostile."""
     replace = msgspec.structs.replace
 
     def renamed(metrics: dict[str, Any]) -> dict[str, Any]:
@@ -281,7 +283,7 @@ def _hostile(event: Event) -> Event:  # noqa: PLR0911 - one for each kind of eve
 
 
 class Parts(HTMLParser):
-    """The tags, the handlers of events and the texts of a piece of HTML, as a browser reads it."""
+    """The tags, event handlers and texts of HTML, as a browser reads it."""
 
     def __init__(self, text: str) -> None:
         super().__init__(convert_charrefs=True)
@@ -300,7 +302,7 @@ class Parts(HTMLParser):
 
 
 def strings_of(value: Any) -> Iterator[str]:
-    """Yield the strings in a value of JSON, names included."""
+    """Yield the strings in a JSON value, names included."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, dict):

@@ -1,7 +1,6 @@
-"""The suite for engines that run training functions: what they do with pauses, exceptions and deaths.
+"""The suite for engines that run training functions: pauses, exceptions and dead processes.
 
-It knows what to expect of workers that are processes of their own (``isolates = True``): they survive a
-training function that ends its process.
+If workers are separate processes (``isolates = True``), they must survive a training function that ends its process.
 """
 
 import os
@@ -28,14 +27,14 @@ __all__ = ["TrainersSuite"]
 
 
 class TrainersSuite(WorkersSuite):
-    """What an engine must do whose workers run training functions."""
+    """The tests of an engine whose workers run training functions."""
 
     isolates = True
 
     def test_a_pause_breaks_off_between_epochs_and_keeps_what_was_trained(
         self, engine: MakeHarness, tmp_path: Path
     ) -> None:
-        """A paused job resumes where it was, not at its rung."""
+        """A paused job resumes at the epoch that it reached, not at its rung."""
         gate = tmp_path / "gate"
 
         def patient(trial: Any) -> None:
@@ -65,7 +64,7 @@ class TrainersSuite(WorkersSuite):
     def test_an_exception_is_a_message_with_its_traceback_and_the_worker_goes_on(
         self, engine: MakeHarness, tmp_path: Path
     ) -> None:
-        """A user's fault fails the user's trial."""
+        """An error in the user's code fails only that trial."""
 
         def fragile(trial: Any) -> float:
             if trial["x"] == 0:
@@ -82,7 +81,7 @@ class TrainersSuite(WorkersSuite):
         assert harness.next(JobFinished).metrics == {"score": 1.0}
 
     def test_an_invalid_configuration_is_withdrawn(self, engine: MakeHarness, tmp_path: Path) -> None:
-        """It is a verdict on the configuration, not a failure."""
+        """The trial is withdrawn, it does not fail."""
 
         def picky(trial: Any) -> float:
             raise InvalidConfiguration("too wide")
@@ -92,7 +91,7 @@ class TrainersSuite(WorkersSuite):
         assert harness.next(TrialWithdrawn).reason == "too wide"
 
     def test_jobs_ahead_wait_at_the_worker_and_are_done_in_order(self, engine: MakeHarness, tmp_path: Path) -> None:
-        """What is held is answered before the next job begins."""
+        """A held trial is answered before the next job begins."""
         harness = engine(tmp_path, count, 1)
         worker = harness.next(WorkerJoined).worker
         for trial in range(3):
@@ -106,7 +105,7 @@ class TrainersSuite(WorkersSuite):
             assert harness.next(TrialReleased).trial == trial
 
     def test_a_pause_reaches_the_jobs_that_wait_too(self, engine: MakeHarness, tmp_path: Path) -> None:
-        """They end where they would have begun."""
+        """Waiting jobs end at their start."""
         gate = tmp_path / "gate"
 
         def patient(trial: Any) -> None:
@@ -130,7 +129,7 @@ class TrainersSuite(WorkersSuite):
         assert first.resource > 0
 
     def test_of_a_dead_workers_jobs_the_one_it_had_begun_is_named(self, engine: MakeHarness, tmp_path: Path) -> None:
-        """Those that waited are not to blame."""
+        """The jobs that waited are not named."""
         if not self.isolates:
             pytest.skip("training takes its process with it")
 
@@ -150,7 +149,6 @@ class TrainersSuite(WorkersSuite):
         assert harness.next(JobFinished).trial == 2
 
     def test_a_dead_worker_is_reported_with_its_job_and_replaced(self, engine: MakeHarness, tmp_path: Path) -> None:
-        """What ends the process costs one job."""
         if not self.isolates:
             pytest.skip("training takes its process with it")
 
@@ -171,7 +169,7 @@ class TrainersSuite(WorkersSuite):
     def test_an_exception_that_breaks_in_after_a_result_waits_for_the_answer(
         self, engine: MakeHarness, tmp_path: Path
     ) -> None:
-        """The result stands, and the worker goes on: it is no failure that follows a result."""
+        """The result stays valid, and the worker continues."""
         gate, is_set = tmp_path / "gate", tmp_path / "is_set"
 
         def limited(trial: Any) -> None:
@@ -183,7 +181,7 @@ class TrainersSuite(WorkersSuite):
             me = threading.get_ident()
 
             def _is_waiting(thread: int) -> bool:
-                """Whether it sleeps in a channel's wait for an answer, where nothing is under way."""
+                """Return whether a thread waits for an answer of a channel, and no message is being received."""
                 names = _callers(sys._current_frames()[thread])
                 return {"answer", "wait"} <= names and not {"_collect", "_take_whole"} & names
 
@@ -218,7 +216,7 @@ class TrainersSuite(WorkersSuite):
         assert harness.next(JobFinished).trial == 1
 
     def test_a_trial_stopped_on_purpose_is_a_result_that_is_not_held(self, engine: MakeHarness, tmp_path: Path) -> None:
-        """The worker is free, and what was saved is kept."""
+        """The worker is free, and the saved checkpoint is kept."""
 
         def stopping(trial: Any) -> None:
             for epoch in trial.epochs():
@@ -236,7 +234,7 @@ class TrainersSuite(WorkersSuite):
     def test_a_function_that_trains_otherwise_than_it_was_asked_fails_and_is_shown_how(
         self, engine: MakeHarness, tmp_path: Path
     ) -> None:
-        """An own loop, a loop left early, a checkpoint that nobody restores."""
+        """A loop without ``trial.epochs()``, a loop that ends early, and a checkpoint that is not restored."""
 
         def wrong(trial: Any) -> None:
             if trial["x"] == 0:

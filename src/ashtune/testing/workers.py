@@ -1,9 +1,9 @@
-"""The suite that every engine passes: processes, MPI, threads, the simulator, or yours.
+"""The suite for engines: processes, MPI, threads, the simulator, or your own.
 
-Derive a test class from :class:`WorkersSuite` and give it a fixture ``engine``: a function that takes (study
-directory, training function, number of workers) and returns an :class:`EngineHarness`, as :func:`open_harness` does.
-Engines that run training functions, as all but a simulator do, pass :class:`ashtune.testing.trainers.TrainersSuite`,
-which has more tests.
+Derive a test class from :class:`WorkersSuite` and give it a fixture ``engine``: a function that takes (study directory,
+training function, number of workers) and returns an :class:`EngineHarness`, as :func:`open_harness` does. Engines that
+run training functions, which are all but a simulator, pass :class:`ashtune.testing.trainers.TrainersSuite`, which has
+more tests.
 """
 
 import sys
@@ -29,26 +29,25 @@ __all__ = ["EngineHarness", "WorkersSuite", "open_harness"]
 
 Kind = TypeVar("Kind", bound=Event)
 WAIT_SECONDS = 100.0
-"""How long a test waits for an event: processes start late where many others run."""
+"""How long a test waits for an event: processes start slowly on a busy machine."""
 GOAL = Goal("score", "max")
 
 
 class Numbered:
-    """A design whose configuration i is ``{"x": i}``."""
+    """An endless design whose configuration i is ``{"x": i}``."""
 
     size = None
 
     def configuration(self, trial: int) -> dict[str, Any]:
-        """Return the configuration."""
         return {"x": trial}
 
     def find(self, configuration: Mapping[str, object]) -> int | None:
-        """Return nothing: there is no end of them."""
+        """Return None, as the design never ends."""
         return None
 
 
 class EngineHarness:
-    """Workers with the little that a test needs around them."""
+    """Workers with the functions that a test needs."""
 
     def __init__(self, workers: Workers, configurations: Configurations) -> None:
         self.workers = workers
@@ -64,11 +63,11 @@ class EngineHarness:
         self.workers.carry_out(Train(worker, number, rung, start, target))
 
     def go_on(self, worker: WorkerId, trial: int, *, rung: int, start: int, target: int) -> None:
-        """Order a worker to go on in place."""
+        """Order a worker to continue its trial in place."""
         self.workers.carry_out(Train(worker, TrialId(trial), rung, start, target, in_place=True))
 
     def next(self, kind: type[Kind]) -> Kind:
-        """Wait for the next event of a kind; others stay to be asked for."""
+        """Wait for the next event of a kind; other events are kept for later calls."""
         until = self.workers.now() + WAIT_SECONDS
         while True:
             for event in self._seen:
@@ -90,15 +89,15 @@ def open_harness(
     options: RunOptions | None = None,
     first_worker: int = 0,
 ) -> EngineHarness:
-    """Return the workers of an engine for a study that is made here, with a journal of one line.
+    """Return an engine's workers for a new study, whose journal has one line.
 
     Args:
         engine: The engine under test.
-        study: The directory of the study, empty or not there.
+        study: The directory of the study, empty or missing.
         objective: The training function; its metric is ``score``.
-        workers: How many.
-        options: What they run on.
-        first_worker: The number of the first.
+        workers: The number of workers.
+        options: The options of the run.
+        first_worker: The number of the first worker.
     """
     study.mkdir(parents=True, exist_ok=True)
     objectives.keep(study, objectives.pack(objective, quiet=True))
@@ -125,7 +124,7 @@ MakeHarness = Callable[[Path, Callable[..., Any], int], EngineHarness]
 
 
 def count(trial: Any) -> None:
-    """Train: count epochs, and report the configuration and the count."""
+    """Count epochs, and report the configuration and the count: a training function."""
     trained = trial.restore() or []
     for epoch in trial.epochs():
         trained.append(epoch)
@@ -134,15 +133,14 @@ def count(trial: Any) -> None:
 
 
 class WorkersSuite:
-    """What an engine must do."""
+    """The tests of an engine."""
 
     def test_every_worker_joins_once_under_its_own_number(self, engine: MakeHarness, tmp_path: Path) -> None:
-        """A worker's first word is that it is there."""
         harness = engine(tmp_path, count, 2)
         assert harness.next(WorkerJoined).worker != harness.next(WorkerJoined).worker
 
     def test_a_result_carries_its_rung_metrics_and_the_curve_before(self, engine: MakeHarness, tmp_path: Path) -> None:
-        """One event tells all the epochs up to a rung."""
+        """One event has the reports of all epochs up to a rung."""
         harness = engine(tmp_path, count, 1)
         worker = harness.next(WorkerJoined).worker
         harness.train(worker, 7, rung=2, target=3)
@@ -163,7 +161,7 @@ class WorkersSuite:
         assert not (tmp_path / "checkpoints").exists()
 
     def test_a_released_trial_is_saved_and_resumes_on_any_worker(self, engine: MakeHarness, tmp_path: Path) -> None:
-        """The checkpoint of one worker is another's beginning."""
+        """Another worker starts from the checkpoint."""
         harness = engine(tmp_path, count, 2)
         one, other = harness.next(WorkerJoined).worker, harness.next(WorkerJoined).worker
         harness.train(one, 3, target=2)
@@ -180,7 +178,7 @@ class WorkersSuite:
     def test_a_released_worker_takes_its_next_job_without_being_asked_twice(
         self, engine: MakeHarness, tmp_path: Path
     ) -> None:
-        """The order to let go and the next job go out together."""
+        """The release and the next job are sent together."""
         harness = engine(tmp_path, count, 1)
         worker = harness.next(WorkerJoined).worker
         harness.train(worker, 0)
@@ -191,7 +189,6 @@ class WorkersSuite:
         assert harness.next(TrialReleased).trial == 0
 
     def test_waiting_ends_at_the_time_given_when_nothing_happens(self, engine: MakeHarness, tmp_path: Path) -> None:
-        """A driver has other things to do."""
         harness = engine(tmp_path, count, 1)
         harness.next(WorkerJoined)
         until = harness.workers.now() + 0.05
@@ -199,7 +196,7 @@ class WorkersSuite:
         assert harness.workers.now() >= until - 0.01
 
     def test_events_come_in_the_order_of_their_times(self, engine: MakeHarness, tmp_path: Path) -> None:
-        """The engine stamps them as they arrive."""
+        """The engine gives each event its time of arrival."""
         harness = engine(tmp_path, count, 2)
         for _ in range(2):
             harness.train(harness.next(WorkerJoined).worker, 0)

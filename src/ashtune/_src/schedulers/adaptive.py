@@ -1,11 +1,11 @@
-"""Asynchronous halving whose first rung to judge is chosen by the study itself: ``min_resource="auto"``.
+"""Asynchronous halving that chooses from its results the rung where trials are first judged: ``min_resource="auto"``.
 
 Source: the rule and its constants are measured in ``docs/decisions/0028-where-trials-enter.md``.
 
-Rule 1: a trial has a free pass up to a rung that is fixed when it starts. Below that rung its losses are taken and
-nothing is decided: it goes on whatever its rank. From there on it is promoted as by ``Ash``.
-Rule 2: which rung that is follows from the trials that passed lower rungs freely and proved good higher up: how many of
-them would the lower rung have promoted? A low rung is worth its mistakes if it saves more than it loses.
+Rule 1: a trial has a free pass up to a rung, which is fixed when the trial starts. Below that rung it goes on whatever
+its rank. From that rung on it is promoted as by ``Ash``.
+Rule 2: the rung follows from earlier trials that passed a lower rung freely and were good at a higher rung. How many of
+them would the lower rung have promoted? A low rung is chosen if it saves more than its wrong decisions cost.
 Rule 3: no clock, no random number, no number of workers, and no float: scores are compared as fractions.
 """
 
@@ -21,20 +21,20 @@ from ashtune._src.schedulers.protocol import Rule, Scheduler
 LOWEST_SHARE = 256
 """The lowest rung has at least this part of the top rung's resource."""
 CONTROLS = Fraction(1, 20)
-"""The part of the cost that goes to trials with a pass up to the safe rung while the others are judged below it."""
+"""The fraction of the cost for trials with a pass up to the safe rung while other trials are judged below it."""
 GROWTH = 20
-"""The choice is made anew when there are a twentieth more trials."""
+"""The choice is repeated when the number of trials has grown by a twentieth."""
 PRIOR_WEIGHT = 2
 TRUSTED = Fraction(4, 5)
-"""The part of the good trials that a rung from the safe one on is believed to promote, before there is evidence."""
+"""The prior fraction of good trials that a rung promotes, for the safe rung and those above."""
 ELITE = 5
-"""One in ``ELITE`` of those that reached a rung counts as good there."""
+"""One in ``ELITE`` of the trials that reached a rung counts as good."""
 
 
 class AdaptiveAsh(Scheduler, frozen=True, tag="adaptive"):
     """Promote as ``Ash`` does, and choose from the results at which rung trials are first judged."""
 
-    rule = Rule.UNKNOWN  # it depends on all results before a trial started
+    rule = Rule.UNKNOWN  # the rule depends on all results before a trial started
     takes_trials_for_alike = True
     ranks_one_loss = True
     default_reduction_factor = 3
@@ -45,19 +45,19 @@ class AdaptiveAsh(Scheduler, frozen=True, tag="adaptive"):
 
 
 class AdaptiveMachine(AshMachine):
-    """Gives the jobs of ``Ash`` to trials that have a free pass up to a rung."""
+    """Give the jobs of ``Ash`` to trials that have a free pass up to a rung."""
 
     def __init__(self, ladder: Ladder, trials: int | None = None) -> None:
         super().__init__(ladder, trials, ahead=AHEAD, exponent=Fraction(EXPONENT).limit_denominator(MOST_DENOMINATOR))
-        self._passes: dict[TrialId, int] = {}  # the rung up to which each trial goes on whatever its rank
+        self._passes: dict[TrialId, int] = {}  # the rung up to which each trial has a free pass
         self._losses_at: list[dict[TrialId, float]] = [{} for _ in ladder.rungs]
         self._going_on: deque[Job] = deque()
-        self._credit = Fraction(0)  # of the controls, in resource
-        self._chosen: tuple[int, int] = (-1, 0)  # the number of trials when it was chosen, and the rung
+        self._credit = Fraction(0)  # the resource that trials passing freely to the safe rung may use
+        self._chosen: tuple[int, int] = (-1, 0)  # the number of trials at the last choice, and the rung
         self._why = ""
 
     def next_job(self) -> Job | None:
-        """Return a trial that goes on whatever its rank, else a promotion, else a new one. Amortised O(log n)."""
+        """Return a trial on its free pass, else a promotion, else a new trial. Amortised O(log n)."""
         if self._going_on:
             return self._going_on.popleft()
         job = super().next_job()
@@ -79,20 +79,20 @@ class AdaptiveMachine(AshMachine):
             losses.pop(job.trial, None)
 
     def lengthen(self, ladder: Ladder) -> None:
-        """Go on with a ladder that has more rungs above; the choice is made anew."""
+        """Continue with a ladder that has more rungs above, and repeat the choice."""
         self._losses_at += [{} for _ in range(len(ladder.rungs) - len(self._losses_at))]
         self._chosen = (-1, 0)
         super().lengthen(ladder)
 
     def expected(self, trials: int) -> None:
-        """Nobody knows before where trials will be judged."""
+        """Return None: where trials will be judged is not known in advance."""
 
     def notes(self) -> str:
         """Say where new trials are first judged, and why."""
         return self._why
 
     def _next_pass(self, started: int) -> int:
-        """Return the rung up to which the next trial goes freely."""
+        """Return the rung up to which the next trial has a free pass."""
         safe = safe_rung(self.ladder)
         number, chosen = self._chosen
         if number < 0 or started >= number + 1 + number // GROWTH:
@@ -106,7 +106,7 @@ class AdaptiveMachine(AshMachine):
         return safe if is_control else chosen
 
     def _choose(self, safe: int) -> int:
-        """Return the rung with the best score: the good trials that it brings to the top for a unit of resource."""
+        """Return the rung with the best score: the good trials that reach the top for a unit of resource."""
         keeps = [self._part_kept(rung, safe) for rung in range(self.ladder.top)]
         costs = [cost_of_entry(self.ladder, rung) for rung in range(len(self.ladder.rungs))]
         scores = [
@@ -124,7 +124,7 @@ class AdaptiveMachine(AshMachine):
         return chosen
 
     def _part_kept(self, rung: int, safe: int) -> Fraction:
-        """Return the part of the good trials that a rung would promote, by those that it did not judge."""
+        """Return the fraction of good trials that a rung would promote, estimated from trials that it did not judge."""
         kept = self.ladder.kept[rung]
         believed = TRUSTED if rung >= safe else kept
         here = self._losses_at[rung]
@@ -148,13 +148,13 @@ class AdaptiveMachine(AshMachine):
 
 
 def safe_rung(ladder: Ladder) -> int:
-    """Return the lowest rung of at least a ninth of the top one, rounded: it is right often enough on any curves."""
+    """Return the lowest rung with at least a ninth (rounded) of the top resource, reliable enough on any curves."""
     top = ladder.rungs[-1]
     return next(rung for rung, low in enumerate(ladder.rungs) if (2 * low + 1) * LEAST_SHARE >= 2 * top)
 
 
 def cost_of_entry(ladder: Ladder, entry: int) -> Fraction:
-    """Return the resource that a trial takes that is first judged at a rung, with its part of the promotions after."""
+    """Return the expected resource of a trial first judged at a rung, with its share of the later promotions."""
     cost, part = Fraction(ladder.rungs[entry]), Fraction(1)
     for rung in range(entry, ladder.top):
         part *= ladder.kept[rung]

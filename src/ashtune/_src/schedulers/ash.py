@@ -1,11 +1,10 @@
-"""Asynchronous Successive Halving, the promoting form, and which paused trials it can never promote again.
+"""Asynchronous Successive Halving in its promoting form, and which paused trials it can never promote again.
 
 Source: Li et al., *A System for Massively Parallel Hyperparameter Tuning*, MLSys 2020,
 https://arxiv.org/abs/1810.05934, Algorithm 2, function ``get_job``.
 
-Rule 1: whatever decides a promotion stands in this package's ``ranking.py``.
-Rule 2: this file knows trials, rungs and losses. It knows no worker, clock, file or
-random number; the study and the engines know those.
+Rule 1: promotions are decided in ``ranking.py``.
+Rule 2: this file knows trials, rungs and losses, but no worker, clock, file or random number.
 """
 
 import math
@@ -22,23 +21,23 @@ from ashtune._src.schedulers.protocol import Budget, Machine, Scheduler
 from ashtune._src.schedulers.ranking import OneLoss, QuotaRule, Ranking, entry_of, ranking_by
 
 AHEAD, EXPONENT, LEAST_SHARE = 1, 0.8, 9
-"""Where the user names no lowest rung: measured, see ``docs/decisions/0028-where-trials-enter.md``."""
+"""The values if the user names no lowest rung; see ``docs/decisions/0028-where-trials-enter.md``."""
 LEAST_EXPONENT = 0.5
 MOST_DENOMINATOR = 20
-"""Of an exponent, as numbers of results are raised to it: 0.8 is 4/5."""
+"""The largest denominator of an exponent as a fraction: 0.8 is 4/5."""
 
 
 class Ash(Scheduler, frozen=True):
     """Promote a trial as soon as it is among the best of its rung.
 
     Args:
-        ahead: How many results of a rung are counted before they are there: 0 as in the paper, or 1, so that the best
-            is promoted earlier. By default 1 where the user names no lowest rung, else 0.
-        exponent: How the quota of a rung grows with its results ``n``: 1 as in the paper, or less (at least 0.5), as
-            ``n ** exponent``. By default 0.8 where the user names no lowest rung, else 1.
+        ahead: How many future results of a rung are counted in advance: 0 as in the paper, or 1, so that the best is
+            promoted earlier. By default 1 if the user names no lowest rung, else 0.
+        exponent: The quota of a rung with ``n`` results grows as ``n ** exponent``: 1 as in the paper, or less (at
+            least 0.5). By default 0.8 if the user names no lowest rung, else 1.
 
     Raises:
-        SettingsError: If an option is not as it should be.
+        SettingsError: If an option is out of its range.
 
     Example:
         >>> from ashtune._src.core.ladder import Ladder
@@ -53,7 +52,7 @@ class Ash(Scheduler, frozen=True):
     exponent: Annotated[float, Meta(ge=LEAST_EXPONENT, le=1)] | None = None
 
     def where_rungs_are_chosen(self) -> "Ash":
-        """Return the scheduler with its own defaults for rungs that the user did not choose."""
+        """Return the scheduler with the defaults that apply if the user names no lowest rung."""
         return msgspec.structs.replace(
             self,
             ahead=AHEAD if self.ahead is None else self.ahead,
@@ -65,25 +64,25 @@ class Ash(Scheduler, frozen=True):
 
     @property
     def exact_exponent(self) -> Fraction:
-        """The exponent as the fraction that a person would read: 0.8 is 4/5."""
+        """The exponent as the nearest simple fraction: 0.8 is 4/5."""
         return Fraction(1 if self.exponent is None else self.exponent).limit_denominator(MOST_DENOMINATOR)
 
 
 class AshMachine(Machine):
-    """Gives the jobs of ``get_job``."""
+    """Give the jobs of ``get_job``."""
 
     def __init__(
         self, ladder: Ladder, trials: int | None = None, *, ahead: int = 0, exponent: Fraction = Fraction(1)
     ) -> None:
         self.ladder = ladder
         self._ahead, self._exponent = ahead, exponent
-        self._losses = 1  # of a result
+        self._losses = 1  # the number of losses of a result
         self._rungs = [self._ranking(rung) for rung in range(ladder.top)]
         self._highest = -1  # the highest rung that may hold a promotable trial
         self._finished: list[tuple[Any, TrialId]] = []  # the results of the top rung
         self._budget = Budget(trials)
         self._entered = [0] * len(ladder.rungs)  # how many results of each rung are of trials that entered there
-        self._enters_above = False  # whether any may do so above the lowest rung
+        self._enters_above = False  # whether trials may enter above the lowest rung
         self._prospects = Prospects(self._rungs, self._entered)
 
     def quota_rule(self, rung: int) -> QuotaRule:
@@ -91,15 +90,15 @@ class AshMachine(Machine):
         return QuotaRule(self.ladder.kept[rung], self._ahead, self._exponent)
 
     def _ranking(self, rung: int) -> Ranking:
-        """Return the ranking of a rung at which nothing has arrived."""
+        """Return an empty ranking for a rung."""
         return ranking_by(self._losses)(self.quota_rule(rung))
 
     def promotes_at_once(self, rung: int) -> bool:
-        """Return whether the quota of a rung is a fixed part of its results."""
+        """Return whether the quota of a rung is a fixed fraction of its results."""
         return self._exponent == 1
 
     def next_job(self) -> Job | None:
-        """Return the job for a worker that is free now. O(log n)."""
+        """Return the job for a free worker. O(log n)."""
         while self._highest >= 0:
             rung = self._rungs[self._highest]
             if rung.candidates and (trial := self._promoted(rung)) is not None:
@@ -111,11 +110,11 @@ class AshMachine(Machine):
         return Job(newborn, self.entry(newborn) if self._enters_above else 0)
 
     def _promoted(self, rung: Ranking) -> TrialId | None:
-        """Return the next promotion of a rung."""
+        """Promote and return the next trial of a rung."""
         return rung.promote()
 
     def record(self, result: Result) -> None:
-        """Take in a result. O(log n) with one loss, else O(1)."""
+        """Note a result. O(log n) with one loss, else O(1)."""
         number, losses = result.rung, result.losses
         count = len(losses)
         if count != self._losses:
@@ -135,13 +134,13 @@ class AshMachine(Machine):
             self._finished.append(entry)
 
     def _rank_by(self, losses: int) -> None:
-        """The first result of a study shows how many losses there are."""
+        """Start empty rankings for this number of losses, which the study's first result shows."""
         self._losses = losses
         self._rungs = [self._ranking(rung) for rung in range(self.ladder.top)]
         self._prospects = Prospects(self._rungs, self._entered)
 
     def withdraw(self, job: Job, *, replace: bool = True) -> None:
-        """Take the trial out of the rungs it reached; a new trial may replace it. O(n log n) if any."""
+        """Remove the trial from the rungs that it reached; a new trial may replace it. O(n log n) if it reached any."""
         self._budget.withdraw(replace=replace)
         self._prospects.look_at_all()
         if job.rung > (entry := self.entry(job.trial)):
@@ -153,14 +152,14 @@ class AshMachine(Machine):
             self._prospects.reset()
 
     def pass_over(self, job: Job) -> None:
-        """Nothing follows: the trial stays among the promoted, and never arrives above."""
+        """Change nothing: the trial counts as promoted, but never arrives at the next rung."""
 
     def extend(self, trials: int | None) -> None:
         self._budget.extend(trials)
         self._prospects.reset()
 
     def lengthen(self, ladder: Ladder) -> None:
-        """Go on with a ladder that has more rungs above."""
+        """Continue with a ladder that has more rungs above."""
         if ladder == self.ladder:
             return
         old_top, self.ladder = self.ladder.top, ladder
@@ -173,15 +172,15 @@ class AshMachine(Machine):
         self._prospects = Prospects(self._rungs, self._entered)
 
     def hopeless(self) -> list[TrialId]:
-        """Return the paused trials whose rank is beyond the quota of all trials still to come.
+        """Return the paused trials whose rank is beyond the quota even after all future results.
 
-        Amortised O(log n) a result. Raising the number of trials, more rungs, or withdrawing a trial that has
-        results, may bring such a trial back, and starts the naming afresh.
+        Amortised O(log n) a result. More trials, more rungs, or the withdrawal of a trial with results may give such a
+        trial a chance again; then hopeless trials are named again.
         """
         return self._prospects.sweep(self._budget.most_results)
 
     def expected(self, trials: int) -> list[int] | None:
-        """Return the quota of each rung; about sqrt(n) false promotions come on top."""
+        """Return the quota of each rung; about sqrt(n) false promotions are to be added."""
         counts = [trials]
         for rung in range(self.ladder.top):
             counts.append(self.quota_rule(rung).of(counts[-1]))
@@ -189,40 +188,39 @@ class AshMachine(Machine):
 
 
 class _Level:
-    """What is known of one rung: its reachable trials (negated, worst first) of the ``seen`` results looked at."""
+    """One rung's reachable trials (negated, worst first) among its first ``seen`` results."""
 
     __slots__ = ("arrivals_above", "beyond", "reachable", "rung", "seen")
 
     def __init__(self, rung: Ranking) -> None:
         self.rung = rung
         self.seen = 0
-        self.beyond = 0  # trials promoted that are beyond the quota now
+        self.beyond = 0  # promoted trials that are now beyond the quota
         self.reachable: list[tuple[float, int]] = []
-        self.arrivals_above = -1.0  # how many can ever arrive in the next rung, as last counted
+        self.arrivals_above = -1.0  # the most trials that can ever arrive in the next rung
 
 
 class Prospects:
-    """The trials of each rung that a promotion may still reach; the checkpoints of the others may go.
+    """The trials of each rung that can still be promoted; the checkpoints of the others can be deleted.
 
-    With a budget of ``N`` trials at most ``A`` can ever arrive in a rung, so a trial that ranks beyond
-    the quota of ``A`` results there stays where it is. For the lowest rung ``A = N - E``, where ``E`` trials have
-    arrived that entered at a rung above it; for the next rung, where ``e`` of those entered,
+    If at most ``A`` of the study's ``N`` trials can ever arrive in a rung, a trial ranked beyond the quota of ``A``
+    results is never promoted. For the lowest rung ``A = N - E``, where ``E`` trials have arrived that entered at a
+    higher rung. For the next rung, where ``e`` of these entered,
 
-        A' = promoted + (unpromoted that still have prospects) + (A - arrived) + e
+        A' = promoted + (unpromoted that can still be promoted) + (A - arrived) + e
 
-    which falls as results come in: a trial without a result counts in ``A - arrived``, wherever it will enter. Exact
-    and safe: what is named here, no order of results promotes. A failure has no prospects from the start. Results are
-    looked at only when somebody asks, since a study that saves nothing has nothing to free.
+    which falls as results arrive: a trial without a result counts in ``A - arrived``, at whatever rung it enters. This
+    is exact: no order of future results promotes a trial that is named here. Failures are named at once. The results
+    are examined only on demand, since a study without checkpoints has nothing to delete.
 
-    With several losses only failures are named: a result that comes may improve the rank of another, as it may dominate
-    what is before that one.
+    With several losses only failures are named: a new result may dominate others and so improve a trial's rank.
 
-    Rule: more trials, or a trial with results that is withdrawn, may bring back the prospects of others;
-    then all is counted anew.
+    Rule: if the number of trials grows, or a trial with results is withdrawn, other trials may have a chance again;
+    then everything is counted again.
 
     Args:
-        rungs: What arrived in each but the top one.
-        entered: How many of those in each rung above the lowest entered there, the top one included; the caller counts.
+        rungs: The rankings of all rungs except the top one.
+        entered: How many trials in each rung above the lowest entered there, the top rung included; the caller counts.
     """
 
     def __init__(self, rungs: list[Ranking], entered: list[int]) -> None:
@@ -232,24 +230,24 @@ class Prospects:
         self.reset()
 
     def reset(self) -> None:
-        """Count anew; what was named before is named again if it still applies."""
+        """Count everything again; trials that are still hopeless will be named again."""
         self._levels = [_Level(rung) for rung in self._rungs]
         self.look_at_all()
 
     def look_at_all(self) -> None:
-        """The next sweep looks at all rungs."""
+        """Let the next sweep examine all rungs."""
         self._lowest, self._highest = 0, len(self._levels) - 1
 
     def arrived_in(self, number: int) -> None:
-        """A result arrived in a rung; the next sweep looks at it, and at those above until one stays as it was."""
+        """Let the next sweep examine a rung where a result arrived, and the rungs above until one is unchanged."""
         self._lowest = min(self._lowest, number)
         self._highest = max(self._highest, number)
 
     def sweep(self, most_results: float) -> list[TrialId]:
-        """Return the trials that lost their prospects since the last sweep.
+        """Return the trials that became hopeless since the last sweep.
 
-        ``most_results`` is how many trials can ever have a result. It and ``entered`` change with :meth:`look_at_all`
-        only.
+        ``most_results`` is how many trials can ever have a result. A change of it or of ``entered`` needs
+        :meth:`look_at_all`.
         """
         hopeless: list[TrialId] = []
         number, highest, levels, entered = self._lowest, self._highest, self._levels, self._entered
@@ -280,13 +278,13 @@ class Prospects:
                         hopeless.append(trial)
                 arrivals += len(reachable) + level.beyond - arrived + entered[number + 1]
                 if number >= highest and arrivals == level.arrivals_above:
-                    break  # nothing is new further up
+                    break  # the rungs above are unchanged
                 level.arrivals_above = arrivals
             number += 1
         return hopeless
 
     def _failed(self, levels: list[_Level]) -> list[TrialId]:
-        """Return those that failed since the last sweep, where there are several losses."""
+        """Return the trials that failed since the last sweep, with several losses."""
         failed: list[TrialId] = []
         for level in levels:
             failed += [trial for key, trial in level.rung.arrived[level.seen :] if max(key) == math.inf]

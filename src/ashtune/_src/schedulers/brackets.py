@@ -1,18 +1,18 @@
-"""Synchronous halving: in one bracket, the sequential baseline; or in several, as in Hyperband.
+"""Synchronous halving: in one bracket, as a sequential baseline, or in several, as in Hyperband.
 
 Source: Jamieson and Talwalkar, AISTATS 2016, https://arxiv.org/abs/1502.07943; Algorithm 1 of Li et al., arXiv
-1810.05934: all models of a rung are trained, the best ``1/reduction_factor`` go on to more resource, and so on up the
-ladder. On several workers a rung is a barrier. In brackets another one opens where one waits for the last models of a
-rung: Falkner, Klein, Hutter, *BOHB*, ICML 2018, https://arxiv.org/abs/1807.01774, section 4.2.
+1810.05934: all models of a rung are trained, the best ``1/reduction_factor`` are trained to the next rung, and so on.
+With several workers a rung is a barrier. While one bracket waits for the last models of a rung, another bracket opens:
+Falkner, Klein, Hutter, *BOHB*, ICML 2018, https://arxiv.org/abs/1807.01774, section 4.2.
 
-Rule 1: a trial's bracket follows from its number: the first bracket has the first trials, and so on. A trial is
-compared with those of its bracket only.
+Rule 1: a trial's bracket follows from its number: the first trials belong to the first bracket, and so on. A trial is
+compared only with trials of its bracket.
 Rule 2: the promoted trial of the oldest bracket trains next; if none waits, a new trial starts.
-Rule 3: a rung closes when nothing more can come to it: the rung below is closed (of the lowest one, all trials of the
-bracket have started, or no more may start at all) and all results are there. Of its ``n`` trials that were not
-withdrawn the best ``floor(n / reduction_factor)`` go on; failures count in ``n`` and never go on. Where trials come
-later, as when the study gets more, or one that has a result is withdrawn later, the rung is counted again: who went on
-before stays promoted.
+Rule 3: a rung closes when all its results have arrived and no more trials can reach it: the rung below is closed, or,
+for the lowest rung, all trials of the bracket have started or no more may start. The best ``floor(n /
+reduction_factor)`` of its ``n`` trials are promoted. Failures count in ``n`` and are never promoted; withdrawn trials
+do not count. If the study gets more trials, or a trial with a result is withdrawn later, the rung is counted again, and
+earlier promotions stay.
 """
 
 import math
@@ -35,7 +35,7 @@ class SuccessiveHalving(Scheduler, frozen=True, tag="sh"):
 
     rule = Rule.WHEN_PROMOTED
     needs_trials = True
-    default_search = "random"  # all trials start before one goes on
+    default_search = "random"  # all trials start before one is promoted
 
     def build(self, ladder: Ladder, trials: int | None, seed: int = 0) -> "BracketsMachine":
         return BracketsMachine(ladder, [Bracket(0, sys.maxsize)], trials)
@@ -49,11 +49,11 @@ class Bracket(msgspec.Struct, frozen=True):
 
 
 class BracketsMachine(Machine):
-    """Fills one bracket after another.
+    """Fill one bracket after another.
 
     Args:
         ladder: The rungs.
-        brackets: Those of one round, in order; another round follows while trials may start.
+        brackets: The brackets of one round, in order; rounds repeat while trials may start.
         trials: How many trials may be started in all; None for no end. The last bracket may be smaller.
     """
 
@@ -63,11 +63,11 @@ class BracketsMachine(Machine):
         self._ends = list(accumulate(bracket.trials for bracket in brackets))
         self._budget = Budget(trials)
         self._brackets: list[_OpenBracket] = []
-        self._waiting: list[tuple[int, int, Job]] = []  # (bracket, when it was put here, job), a heap
+        self._waiting: list[tuple[int, int, Job]] = []  # a heap of (bracket, order of insertion, job)
         self._count = 0
         self._newborn = 0  # trials that have started and have no result yet
         self._named: set[TrialId] = set()
-        self._to_look_at: set[int] = set()  # brackets in which somebody may be hopeless
+        self._to_look_at: set[int] = set()  # brackets that may have hopeless trials
 
     def next_job(self) -> Job | None:
         """Return the next job of the oldest bracket that has one, else a new trial. O(log n)."""
@@ -86,7 +86,7 @@ class BracketsMachine(Machine):
         return Job(newborn, bracket.entry)
 
     def record(self, result: Result) -> None:
-        """Take in a result; the last of a rung closes it. O(1), and O(n log n) a rung of n with one loss."""
+        """Note a result; the last of a rung closes it. O(1), and O(n log n) a rung of n with one loss."""
         bracket = self._brackets[self.bracket(result.trial)]
         self._newborn -= result.rung == bracket.entry
         rung = bracket.rung(result.rung)
@@ -95,7 +95,7 @@ class BracketsMachine(Machine):
         self._settle(result.job)
 
     def withdraw(self, job: Job, *, replace: bool = True) -> None:
-        """Leave the trial out of its bracket; the one that replaces it has the next number. O(n log n)."""
+        """Remove the trial from its bracket; a replacement gets the next number. O(n log n)."""
         self._budget.withdraw(replace=replace)
         bracket = self._brackets[self.bracket(job.trial)]
         self._newborn -= job.rung == bracket.entry
@@ -104,24 +104,24 @@ class BracketsMachine(Machine):
                 rung.promoted.discard(job.trial)
                 rung.is_changed = True
         self._forget_names(bracket)
-        if not self._brackets[-1].is_full:  # the one that replaces it may belong to the last one
+        if not self._brackets[-1].is_full:  # a replacement may belong to the last bracket
             self._forget_names(self._brackets[-1])
         self._settle(job)
         self._close(len(self._brackets) - 1)
 
     def pass_over(self, job: Job) -> None:
-        """Let its rung wait for this trial no longer."""
+        """Let the trial's rung no longer wait for the trial."""
         self._settle(job)
 
     def extend(self, trials: int | None) -> None:
-        """Set the number of trials: the last bracket may get more, or close with those it has."""
+        """Set the number of trials: the last bracket may get more trials, or close with its present ones."""
         self._budget.extend(trials)
         if self._brackets:
             self._forget_names(self._brackets[-1])
             self._close(len(self._brackets) - 1)
 
     def lengthen(self, ladder: Ladder) -> None:
-        """Go on with a ladder that has more rungs above, in all brackets; their sizes and entries stay."""
+        """Continue with a ladder that has more rungs above; the sizes and entry rungs of all brackets stay."""
         if ladder == self.ladder:
             return
         self.ladder = ladder
@@ -131,7 +131,7 @@ class BracketsMachine(Machine):
             self._close(number)
 
     def hopeless(self) -> list[TrialId]:
-        """Return the trials that closed rungs left behind, of brackets to which no new trial can come."""
+        """Return the unpromoted trials of closed rungs, for brackets that get no new trials."""
         named: list[TrialId] = []
         is_settled = not self._newborn and not self._budget.is_open
         for number in sorted(self._to_look_at):
@@ -173,7 +173,7 @@ class BracketsMachine(Machine):
         return counts
 
     def _sizes(self, trials: int) -> list[tuple[Bracket, int, int]]:
-        """Return (bracket, how many trials it has, how many such brackets there are) for a number of trials."""
+        """Return (bracket, its number of trials, the number of such brackets) for ``trials`` trials."""
         rounds, rest = divmod(trials, self._ends[-1])
         sizes = [(bracket, bracket.trials, rounds) for bracket in self._round]
         for bracket in self._round:
@@ -182,13 +182,13 @@ class BracketsMachine(Machine):
         return sizes
 
     def _settle(self, job: Job) -> None:
-        """A job is over, in whatever way."""
+        """Note that a job is over, with or without a result."""
         number = self.bracket(job.trial)
         self._brackets[number].rung(job.rung).awaited -= 1
         self._close(number)
 
     def _close(self, number: int) -> None:
-        """Close the rungs of a bracket to which nothing more can come, from the lowest up, and let their best go on."""
+        """Close each rung of a bracket that can get no more trials, from the lowest up, and promote its best trials."""
         bracket = self._brackets[number]
         if not bracket.is_full and self._budget.is_open:
             return
@@ -213,14 +213,14 @@ class BracketsMachine(Machine):
         heappush(self._waiting, (number, self._count, job))
 
     def _forget_names(self, bracket: "_OpenBracket") -> None:
-        """Who was hopeless in a bracket may not be so any more; its rungs say again who is."""
+        """Forget which trials of a bracket were hopeless, and count its rungs again."""
         for rung in bracket.rungs:
             self._named.difference_update(rung.results)
             rung.is_changed = True
 
 
 class _OpenBracket:
-    """The rungs of a bracket, the one at which its trials enter first."""
+    """The rungs of a bracket, from the rung at which its trials enter."""
 
     __slots__ = ("_trials", "entry", "rungs", "started")
 
@@ -232,7 +232,7 @@ class _OpenBracket:
 
     @property
     def is_full(self) -> bool:
-        """Whether all its trials have started."""
+        """Whether all trials of the bracket have started."""
         return self.started == self._trials
 
     def rung(self, number: int) -> "_BracketRung":
@@ -245,7 +245,7 @@ class _OpenBracket:
 
 
 class _BracketRung:
-    """The results of a bracket at a rung; ``awaited`` jobs are given out, or wait to be, and have none yet."""
+    """The results of a bracket at a rung; ``awaited`` is the number of its running or waiting jobs."""
 
     __slots__ = ("awaited", "is_changed", "left_behind", "promoted", "results")
 
@@ -254,4 +254,4 @@ class _BracketRung:
         self.promoted: set[TrialId] = set()
         self.left_behind: list[TrialId] = []
         self.awaited = 0
-        self.is_changed = False  # since it was closed last
+        self.is_changed = False  # since the rung was last closed

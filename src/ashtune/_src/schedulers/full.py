@@ -1,4 +1,4 @@
-"""Full training: every trial to ``max_resource``, no early stop. Halving is compared with it."""
+"""Full training: every trial trains to ``max_resource``, without early stopping, as a baseline for halving."""
 
 from collections import deque
 
@@ -8,7 +8,7 @@ from ashtune._src.schedulers.protocol import Budget, Machine, Rule, Scheduler
 
 
 class FullTraining(Scheduler, frozen=True, tag="full"):
-    """Train every trial straight to the top rung."""
+    """Train every trial directly to the top rung."""
 
     rule = Rule.ALWAYS
 
@@ -17,38 +17,38 @@ class FullTraining(Scheduler, frozen=True, tag="full"):
 
 
 class FullMachine(Machine):
-    """Gives every trial to the top rung."""
+    """Train every trial directly to the top rung."""
 
     def __init__(self, ladder: Ladder, trials: int | None = None) -> None:
         self.ladder = ladder
         self._budget = Budget(trials)
         self._finished: list[TrialId] = []
-        self._to_go_on: deque[TrialId] = deque()  # trained to what was the top rung before
+        self._to_go_on: deque[TrialId] = deque()  # trained to an earlier top rung
 
     def next_job(self) -> Job | None:
-        """Return a trial to be trained to ``max_resource``: one whose training ended below it, else a new one."""
+        """Return a trial that ended below ``max_resource``, else a new trial, to train to ``max_resource``."""
         if self._to_go_on:
             return Job(self._to_go_on.popleft(), self.ladder.top)
         newborn = self._budget.start()
         return None if newborn is None else Job(newborn, self.ladder.top)
 
     def record(self, result: Result) -> None:
-        """Nothing follows from a result at the top rung; a job that was given before there were more goes on."""
+        """Note a result; a trial trained to an earlier top rung will be trained on."""
         if not result.is_failure:
             (self._finished if result.rung == self.ladder.top else self._to_go_on).append(result.trial)
 
     def withdraw(self, job: Job, *, replace: bool = True) -> None:
-        """Let a new trial replace it."""
+        """Let a new trial replace this one."""
         self._budget.withdraw(replace=replace)
 
     def pass_over(self, job: Job) -> None:
-        """Nothing is promoted here."""
+        """Do nothing, as nothing is promoted."""
 
     def extend(self, trials: int | None) -> None:
         self._budget.extend(trials)
 
     def lengthen(self, ladder: Ladder) -> None:
-        """Train what is trained already to the new top rung, in the order in which the results came."""
+        """Train all finished trials to the new top rung, in the order of their results."""
         if ladder == self.ladder:
             return
         self.ladder = ladder

@@ -1,11 +1,11 @@
-"""Hyperband: brackets that differ in how early they discard, in case early results say little.
+"""Hyperband: brackets that stop trials at different rungs, in case early results say little.
 
 Source: Li, Jamieson, DeSalvo, Rostamizadeh, Talwalkar, *Hyperband*, JMLR 18, 2018, https://arxiv.org/abs/1603.06560,
-Algorithm 1: bracket ``s`` starts ``ceil((s_max + 1) / (s + 1) * eta ** s)`` trials, ``s`` rungs below the top one.
-The asynchronous form draws the bracket of each trial in those proportions, as Syne Tune does, and its brackets share
-their rungs (Li et al., https://arxiv.org/abs/1810.05934, section 3.2, run the brackets of ASHA one after another).
+Algorithm 1: bracket ``s`` starts ``ceil((s_max + 1) / (s + 1) * eta ** s)`` trials, ``s`` rungs below the top one. The
+asynchronous form draws each trial's bracket in these proportions, as Syne Tune does, and its brackets share their rungs
+(Li et al., https://arxiv.org/abs/1810.05934, section 3.2, run the brackets of ASHA one after another).
 
-Rule: the brackets are those of the ladder that a study began with; rungs added above make each of them longer.
+Rule: the brackets are those of the ladder at the study's beginning; more rungs above make each bracket longer.
 """
 
 import math
@@ -26,11 +26,11 @@ from ashtune._src.schedulers.protocol import Rule, Scheduler
 
 
 def hyperband_brackets(ladder: Ladder, brackets: int | None = None) -> list[Bracket]:
-    """Return the brackets of one round, the one that enters at the lowest rung first.
+    """Return the brackets of one round, from the lowest entry rung up.
 
     Args:
         ladder: The rungs.
-        brackets: How many, those that enter lowest; all by default, one for each rung.
+        brackets: The number of brackets with the lowest entry rungs; by default one for each rung.
 
     Example:
         >>> [bracket.trials for bracket in hyperband_brackets(Ladder(1, 81, 3))]
@@ -48,13 +48,13 @@ MOST_COUNTED = 100_000
 
 
 class Hyperband(Scheduler, frozen=True):
-    """Synchronous brackets, one after another and as many at a time as there is work for.
+    """Fill synchronous brackets in order; the next one opens when the others have no job.
 
     Args:
-        brackets: How many in a round, those that enter lowest; all by default, one for each rung.
+        brackets: The number of brackets in a round, with the lowest entry rungs; by default one for each rung.
 
     Raises:
-        SettingsError: If there would be no bracket.
+        SettingsError: If ``brackets`` is below 1.
 
     Example:
         >>> def train(trial):
@@ -80,10 +80,10 @@ class AsyncHyperband(Scheduler, frozen=True, tag="async_hyperband"):
     """Asynchronous halving whose trials enter at different rungs, in the proportions of Hyperband's brackets.
 
     Args:
-        brackets: How many, those that enter lowest; all by default, one for each rung.
+        brackets: The number of brackets, with the lowest entry rungs; by default one for each rung.
 
     Raises:
-        SettingsError: If there would be no bracket.
+        SettingsError: If ``brackets`` is below 1.
 
     Example:
         >>> def train(trial):
@@ -107,7 +107,7 @@ class AsyncHyperband(Scheduler, frozen=True, tag="async_hyperband"):
 
 
 class AsyncHyperbandMachine(AshMachine):
-    """Gives the jobs of ``Ash`` to trials that enter at the rung drawn for them."""
+    """Give the jobs of ``Ash`` to trials whose entry rungs are drawn."""
 
     def __init__(self, ladder: Ladder, brackets: list[Bracket], trials: int | None, seed: int) -> None:
         super().__init__(ladder, trials)
@@ -120,9 +120,9 @@ class AsyncHyperbandMachine(AshMachine):
         return bisect_right(self._ends, mix(self._seed, trial) * self._ends[-1] >> 64)
 
     def entering(self, trials: int) -> list[int]:
-        """Return how many of the first ``trials`` trials enter at each rung. O(trials) for another number of them.
+        """Return how many of the first ``trials`` trials enter at each rung. O(trials) if ``trials`` has changed.
 
-        Of more than ``MOST_COUNTED`` trials it is their expected number.
+        Above ``MOST_COUNTED`` trials the expected number is returned.
         """
         if self._counted[0] != trials:
             counts = [0] * len(self._ends)
@@ -136,7 +136,7 @@ class AsyncHyperbandMachine(AshMachine):
         return counts + [0] * (len(self.ladder.rungs) - len(counts))
 
     def expected(self, trials: int) -> list[int]:
-        """Return the quota of each rung and those that enter there; false promotions come on top."""
+        """Return, for each rung, its entering trials plus the quota of the rung below, without false promotions."""
         counts, from_below = [], 0
         for rung, entering in enumerate(self.entering(trials)):
             counts.append(from_below + entering)

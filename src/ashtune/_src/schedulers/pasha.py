@@ -1,21 +1,20 @@
-"""Progressive asynchronous halving: the top rung is raised only while the order of the best trials is not settled.
+"""Progressive asynchronous halving: the top rung rises only while the order of the best trials still changes.
 
 Source: Bohdal, Balles, Wistuba, Ermis, Archambeau, Zappella, *PASHA: Efficient HPO and NAS with Progressive Resource
-Allocation*, ICLR 2023, https://arxiv.org/abs/2207.06940. It begins with two rungs. The trials at the top one are ranked
-there and at the rung below. Two trials whose losses below differ by at most ``epsilon`` count as equal (soft ranking).
-If a trial is not where it, or one equal to it, was below, the next rung opens.
+Allocation*, ICLR 2023, https://arxiv.org/abs/2207.06940. It begins with two rungs. The trials at the open rung, the
+highest one in use, are ranked there and at the rung below. Two trials whose losses below differ by at most ``epsilon``
+count as equal (soft ranking). If the two trials with the same rank at both rungs are not equal, the next rung opens.
 
-``epsilon`` is the noise of the curves: of two trials whose order changed and changed back the difference at the top
-rung says how little an order means. It is the 90th percentile of these differences, and stays where there are none.
+``epsilon`` estimates the noise of the curves: it is the 90th percentile of the loss differences, at the open rung, of
+all pairs of trials whose order changed and changed back. Without such pairs it stays as it is.
 
-Rule 1: a curve is what a trial has reported: of a training function that reports at each epoch the whole curve, of one
-that reports at its rungs only these losses; then no order can have changed back before there are three rungs. The paper
-has a loss for each epoch.
-Rule 2: the orders are compared when a result arrives at the top rung that is open, as nothing else can change them but
-a trial that is withdrawn. The noise is that of the first 256 trials at the rung, as many as the paper's studies have,
-since pairs are many. The percentile is a difference that occurred (the nearest rank), so that nothing is rounded.
-Rule 3: failures take no part, since nobody chooses among them. Trials with equal losses at the top rung may stand in
-either order.
+Rule 1: a curve consists of the losses that a trial has reported. If its training function reports only at the rungs, no
+order can have changed back before there are three rungs. The paper has a loss for each epoch.
+Rule 2: the orders are compared when a result arrives at the open rung, as otherwise only a withdrawn trial can change
+them. The noise is estimated from the first 256 trials at the rung, as many as in the paper's studies, since the number
+of pairs is large. The percentile is one of the differences (the nearest rank), so nothing is rounded.
+Rule 3: failures are ignored, since they are never promoted. Trials with equal losses at the open rung may have either
+order.
 """
 
 import math
@@ -38,10 +37,11 @@ MOST_PAIRED = 256
 class Pasha(Scheduler, frozen=True):
     """Promote as ``Ash`` does, up to a rung that rises while the order of the trials still changes there.
 
-    A study trains its trials only until they can be told apart: train the best one on.
+    A study trains its trials only until their order is clear. Train the best trial further.
 
     Args:
-        epsilon: The difference of losses up to which two trials count as equal; by default it follows from the curves.
+        epsilon: The largest difference of losses at which two trials count as equal; by default estimated from the
+            curves.
 
     Raises:
         SettingsError: If ``epsilon`` is negative or not finite.
@@ -68,7 +68,7 @@ class Pasha(Scheduler, frozen=True):
 
 
 class PashaMachine(AshMachine):
-    """Gives the jobs of ``Ash`` up to the rung that is open."""
+    """Give the jobs of ``Ash`` up to the open rung."""
 
     reads_curves = True
 
@@ -79,11 +79,11 @@ class PashaMachine(AshMachine):
         self._epsilon = epsilon or 0.0
         self._losses_at: list[dict[TrialId, float]] = [{} for _ in ladder.rungs]  # failures are left out
         self._curves: dict[TrialId, dict[int, float]] = {}  # of each trial: resource -> loss
-        self._differences: list[float] | None = None  # at the open rung, sorted; None: to be found anew
+        self._differences: list[float] | None = None  # at the open rung, sorted; None: to be computed again
         self._why = "no order of trials has changed yet"
 
     def record(self, result: Result) -> None:
-        """Take in a result. O(log n), and at the rung that is open O(m log m) with ``m`` trials there."""
+        """Note a result. O(log n), and at the open rung O(m log m) with ``m`` trials there."""
         super().record(result)
         trial, rung, loss = result.trial, result.rung, result.losses[0]
         reports = [*result.curve, (self.ladder.rungs[rung], loss)]
@@ -95,7 +95,7 @@ class PashaMachine(AshMachine):
             self._look_at_the_orders(trial)
 
     def _promoted(self, rung: Ranking) -> TrialId | None:
-        """Return the next promotion of a rung, unless it would lead above the one that is open."""
+        """Promote and return the next trial of a rung, but none above the open rung."""
         is_closed_above = self._open < self.ladder.top and rung is self._rungs[self._open]
         return None if is_closed_above else rung.promote()
 
@@ -107,18 +107,18 @@ class PashaMachine(AshMachine):
         self._differences = None
 
     def lengthen(self, ladder: Ladder) -> None:
-        """Go on with a ladder that has more rungs above; they open as all others do."""
+        """Continue with a ladder that has more rungs above, which open by the same rule."""
         super().lengthen(ladder)
         self._losses_at += [{} for _ in range(len(ladder.rungs) - len(self._losses_at))]
         self._open = max(self._open, min(1, ladder.top))
         self._differences = None
 
     def promotes_at_once(self, rung: int) -> bool:
-        """Return whether a rung's trials go on from the beginning: those of the lowest one do."""
+        """Return whether a rung promotes its trials from the beginning: only the lowest rung does."""
         return rung == 0
 
     def expected(self, trials: int) -> None:
-        """Nobody knows before how many rungs will open."""
+        """Return None: the number of rungs that will open is not known in advance."""
 
     def notes(self) -> str:
         """Say how far trials are trained, and why."""
@@ -127,7 +127,7 @@ class PashaMachine(AshMachine):
         return f"trials are trained up to {rungs[self._open]:,} of {rungs[-1]:,}: {self._why}{noise}"
 
     def _look_at_the_orders(self, arrived: TrialId) -> None:
-        """Open the next rung if the orders at the two highest ones differ, now that a trial has arrived."""
+        """Open the next rung if the order of the trials at the open rung differs from that below."""
         if self._is_estimated:
             self._estimate(arrived)
         if self._is_settled():
@@ -139,14 +139,14 @@ class PashaMachine(AshMachine):
         self._differences = None
 
     def _is_settled(self) -> bool:
-        """Say whether each trial is where it, or one equal to it, was at the rung below."""
+        """Return whether, for each rank, the trials with that rank at the open rung and below are equal."""
         here, below = self._losses_at[self._open], self._losses_at[self._open - 1]
         order = sorted((loss, below[trial], trial) for trial, loss in here.items())
         before = sorted(below[trial] for trial in here)
         return all(abs(was - there) <= self._epsilon for (_, was, _), there in zip(order, before, strict=True))
 
     def _estimate(self, arrived: TrialId) -> None:
-        """Find the noise anew, if any order has changed back."""
+        """Estimate the noise again, if any order has changed back."""
         here = self._losses_at[self._open]
         if self._differences is None:
             self._differences, pairs = [], list(combinations(islice(here, MOST_PAIRED), 2))
@@ -163,7 +163,7 @@ class PashaMachine(AshMachine):
 
 
 def _changed_back(one: dict[int, float], other: dict[int, float], last: int) -> bool:
-    """Say whether the better of two curves at ``last`` was the worse one before, and the better one before that."""
+    """Return whether the better of two curves at ``last`` was worse before that, and better still earlier."""
     if one[last] == other[last]:
         return False
     is_better, was_worse = one[last] < other[last], False

@@ -1,7 +1,7 @@
-"""What a scheduler is: a value with its options, and the machine it builds, which decides which trial trains next.
+"""The interface of a scheduler, and of the machine that it builds, which decides which trial trains next.
 
-A scheduler (:class:`Scheduler`) is what a user gives and what a study keeps in its settings. It builds a machine
-(:class:`Machine`), which takes in results and gives jobs. Readers of a study ask both what the rule is.
+A scheduler (:class:`Scheduler`) holds the user's options and is stored in a study's settings. It builds a machine
+(:class:`Machine`), which receives results and gives jobs. Reports ask both to explain the rule.
 
 Rule: both are pure: no clock, no random number, no file. The same calls give the same answers.
 """
@@ -20,128 +20,127 @@ from ashtune._src.schedulers.ranking import QuotaRule
 
 
 class Rule(StrEnum):
-    """When a promotion is explained: where the trial has to be within the quota of its rung."""
+    """The time at which a promoted trial has to be within the quota of its rung, to explain its promotion."""
 
     SINCE_ITS_RESULT = "since its result"
-    """At some moment from its result on: asynchronous promotion."""
+    """At any time after its result: asynchronous promotion."""
     AT_ITS_RESULT = "at its result"
-    """When its result arrived, or the quota was still 0: the trial goes on at once or never."""
+    """When its result arrived, unless the quota was 0: the trial is promoted at once or never."""
     WHEN_PROMOTED = "when promoted"
-    """When it is promoted: all trials of a rung wait for each other."""
+    """When the trial is promoted: all trials of a rung wait for each other."""
     ALWAYS = "always"
-    """Every trial goes on: nothing is compared, and the ladder does not matter."""
+    """Every trial is promoted: no trials are compared, and the ladder does not matter."""
     UNKNOWN = "unknown"
-    """No rule that a reader could check."""
+    """A report cannot check the rule."""
 
 
 class Machine(Protocol):
-    """What a scheduler builds. Whatever passes the state machine of ``ashtune.testing.schedulers`` is one.
+    """The decisions of a scheduler. A correct one passes the state machine of ``ashtune.testing.schedulers``.
 
-    Trials are numbered 0, 1, 2 ... in the order in which they are first given out. A class that names this one as
-    its base has the answers below where it gives no others.
+    Trials are numbered 0, 1, 2 ... in the order in which they start. Some methods have a default, which a subclass
+    inherits.
     """
 
     ladder: Ladder
     reads_curves: ClassVar[bool] = False
-    """Whether it decides by what trials report between rungs. Others are told none: ``Result.curve`` is empty."""
+    """Whether the machine uses reports between rungs. If not, ``Result.curve`` is empty."""
 
     def next_job(self) -> Job | None:
-        """Return the job for a worker that is free now, or None if there is none at present."""
+        """Return the job for a free worker; None if there is no job now."""
 
     def record(self, result: Result) -> None:
-        """Take in the result of a job. All results of a study have the same number of losses."""
+        """Note the result of a job. All results of a study have the same number of losses."""
 
     def withdraw(self, job: Job, *, replace: bool = True) -> None:
-        """Forget the job's trial altogether: it leaves every rung; with ``replace`` a new one may start."""
+        """Remove the job's trial from every rung; with ``replace`` a new trial may start."""
 
     def pass_over(self, job: Job) -> None:
-        """The promotion just given will not be trained, as its trial was ended on purpose; its results stay."""
+        """Note that a promotion will not be trained, as the user ended its trial; the trial's results stay."""
 
     def extend(self, trials: int | None) -> None:
-        """Raise the number of trials that may be started (None: without end).
+        """Set the number of trials that may be started (None: without end).
 
         Raises:
-            SettingsError: If it comes too late; then nothing has changed.
+            SettingsError: If it is too late to change the number; then nothing has changed.
         """
 
     def lengthen(self, ladder: Ladder) -> None:
-        """Go on with a ladder that has more rungs above; the trials that finished at the old top rung are as any other.
+        """Continue with a ladder that has more rungs above.
 
-        A trial with a result there counts in the next promotions from it, as if there had been a rung above from the
-        beginning.
+        A trial with a result at the old top rung may be promoted from there, as if there had always been a rung above.
         """
 
     def hopeless(self) -> list[TrialId]:
         """Return the trials that can never be given out again, each named once; none by default.
 
-        Another number of trials, more rungs, or the withdrawal of a trial that has results may change that: then
-        such a trial may be given after all, and is named again if it ends once more.
+        After another number of trials, more rungs, or the withdrawal of a trial with results, such a trial may be given
+        out again; it is named again if it becomes hopeless again.
         """
         return []
 
     def replaces(self, job: Job) -> bool:
-        """Return whether a new trial may start if this running job's trial is withdrawn: always by default."""
+        """Return whether a new trial may start if this running job's trial is withdrawn; True by default."""
         return True
 
     def entry(self, trial: TrialId) -> int:
-        """Return the rung at which a trial enters, known before it starts: the lowest by default."""
+        """Return the rung at which a trial enters, known before the trial starts; the lowest by default."""
         return 0
 
     def bracket(self, trial: TrialId) -> int:
-        """Return the bracket of a trial: it is compared with trials of the same bracket only; one by default."""
+        """Return the bracket of a trial, which is compared only with trials of the same bracket; 0 by default."""
         return 0
 
     def entering(self, trials: int) -> list[int]:
-        """Return how many of the first ``trials`` trials enter at each rung: all at the lowest by default."""
+        """Return how many of the first ``trials`` trials enter at each rung; by default all at the lowest."""
         return [trials] + [0] * self.ladder.top
 
     def expected(self, trials: int) -> list[int] | None:
-        """Return how many of ``trials`` trials should be trained to each rung, failures aside; None: nobody knows."""
+        """Return how many of ``trials`` trials should be trained to each rung, without failures; None if not known."""
         return None
 
     def quota_rule(self, rung: int) -> QuotaRule:
-        """Return how many of the trials of a rung may go on: the fraction that the ladder keeps by default."""
+        """Return how many trials of a rung may be promoted; by default the fraction that the ladder keeps."""
         return QuotaRule(self.ladder.kept[rung])
 
     def promotes_at_once(self, rung: int) -> bool:
-        """Return whether a trial of a rung goes on as soon as it is among the paper's quota: no by default.
+        """Return whether a trial is promoted as soon as it is within the paper's quota; False by default.
 
-        Of such a rung the audit says how many promotions prove wrong on average.
+        For such a rung the audit tells how many promotions prove wrong on average.
         """
         return False
 
     def notes(self) -> str:
-        """Say in one line why it does what it does, for the display and the report; nothing by default."""
+        """Return one line for the display and the report that explains the present decisions; empty by default."""
         return ""
 
 
 class Scheduler(Part, frozen=True, kw_only=True):
-    """A scheduler with its options: a value. Each kind is a class of its own with fields for its options.
+    """A scheduler with its options, as a value. Each kind is a subclass with fields for its options.
 
-    An option is a number, a text, a list or None: what JSON can hold. Its default is what the name alone means.
+    An option is a number, a text, a list or None, so that JSON can hold it. The scheduler's name alone means the
+    defaults.
 
     Args:
-        max_resource: As of :func:`~ashtune.tune`, like the two that follow.
+        max_resource: As in :func:`~ashtune.tune`, like the next two.
         min_resource: A number, or "auto".
         reduction_factor: A number.
-        rungs: The rungs themselves, in place of the three above.
+        rungs: The rungs themselves, instead of the three arguments above.
     """
 
     rule: ClassVar[Rule] = Rule.SINCE_ITS_RESULT
-    """Which rule explains a promotion."""
+    """The rule that explains a promotion."""
     takes_trials_for_alike: ClassVar[bool] = False
-    """Whether it decides as if late trials were like early ones, as random draws are and proposals are not."""
+    """Whether the scheduler assumes that late trials are like early ones: true of random draws, not of proposals."""
     needs_trials: ClassVar[bool] = False
-    """Whether the number of trials has to be known before the study starts."""
+    """Whether the number of trials must be known before the study starts."""
     default_reduction_factor: ClassVar[int] = 2
-    """The reduction factor where the user gives none."""
+    """The reduction factor if the user gives none."""
     default_search: ClassVar[str] = "gp"
-    """The search where the user names none."""
+    """The search if the user names none."""
     ranks_one_loss: ClassVar[bool] = False
-    """Whether it can be used with one metric without constraints only."""
+    """Whether the scheduler needs a single metric without constraints."""
     least_share: ClassVar[int | None] = None
-    """Where the user names no lowest rung, it has at least this part of the top rung's resource: 9 for a ninth; None:
-    it has resource 1."""
+    """The lowest rung's least part of the top resource, if the user names none: 9 for a ninth; None: resource 1."""
 
     max_resource: int | None = None
     min_resource: int | str | None = None
@@ -149,11 +148,11 @@ class Scheduler(Part, frozen=True, kw_only=True):
     rungs: Sequence[int] | None = None
 
     def without_rungs(self) -> "Scheduler":
-        """Return the scheduler as the journal has it, which keeps the rungs beside it."""
+        """Return the scheduler as the journal stores it: without rungs, which are stored separately."""
         return msgspec.structs.replace(self, **dict.fromkeys(Scheduler.__struct_fields__))
 
     def where_rungs_are_chosen(self) -> "Scheduler":
-        """Return the scheduler as it is where the user names no lowest rung: itself by default."""
+        """Return the scheduler to use if the user names no lowest rung; by default the same."""
         return self
 
     def build(self, ladder: Ladder, trials: int | None, seed: int = 0) -> Machine:
@@ -171,7 +170,7 @@ class Scheduler(Part, frozen=True, kw_only=True):
 
 
 class Budget:
-    """Numbers new trials 0, 1, 2 ... until ``limit`` are started and not replaced; None: no end."""
+    """Numbers new trials 0, 1, 2 ... up to ``limit``, not counting replaced trials; None: no end."""
 
     __slots__ = ("_end", "_not_replaced", "_replaced", "limit", "started")
 
@@ -188,11 +187,11 @@ class Budget:
 
     @property
     def most_results(self) -> float:
-        """The most results that can ever come of the trials: the running and the future ones included."""
+        """The largest possible number of trials with results, including running and future trials."""
         return max(self.started, self._end) - self._replaced - self._not_replaced
 
     def start(self) -> TrialId | None:
-        """Return the number of a new trial, or None if none may be started."""
+        """Return the number of a new trial, or None if no trial may be started."""
         number = self.started
         if number >= self._end:
             return None
@@ -200,7 +199,7 @@ class Budget:
         return TrialId(number)
 
     def withdraw(self, *, replace: bool) -> None:
-        """A started trial was withdrawn; with ``replace`` another may take its place."""
+        """Note that a started trial was withdrawn; with ``replace`` another may start instead."""
         if replace:
             self._replaced += 1
             self._end += 1
@@ -208,6 +207,6 @@ class Budget:
             self._not_replaced += 1
 
     def extend(self, limit: int | None) -> None:
-        """Set another limit; one below what was started only starts no more."""
+        """Set another limit; a limit below the started trials only prevents new ones."""
         self.limit = limit
         self._end = math.inf if limit is None else limit + self._replaced

@@ -1,19 +1,18 @@
-"""The ranking of one rung, and its quota, which says how many of the trials there may go on.
+"""The ranking of one rung, and its quota, which is the number of its trials that may be promoted.
 
-Source: Li et al., MLSys 2020, https://arxiv.org/abs/1810.05934, Algorithm 2: of the ``n`` trials
-that arrived in a rung, promoted ones included, the best ``floor(n / reduction_factor)`` may go on. The two changes of
-the quota, one result counted in advance and a slower growth, are measured in
-``docs/decisions/0028-where-trials-enter.md``.
-Several losses and constraints: ``core/order.py``, as Schmucker, Donini, Zafar, Salinas, Archambeau, *Multi-objective
-Asynchronous Successive Halving*, 2021, https://arxiv.org/abs/2106.12639, rank a rung.
+Source: Li et al., MLSys 2020, https://arxiv.org/abs/1810.05934, Algorithm 2: of the ``n`` trials that arrived in a
+rung, promoted ones included, the best ``floor(n / reduction_factor)`` may be promoted. Two changes of the quota, one
+result counted in advance and a slower growth, are measured in ``docs/decisions/0028-where-trials-enter.md``. Several
+losses and constraints are ranked by ``core/order.py``, as in Schmucker, Donini, Zafar, Salinas, Archambeau,
+*Multi-objective Asynchronous Successive Halving*, 2021, https://arxiv.org/abs/2106.12639.
 
-Rule 1: ranks compare (loss, trial), so ties go to the earlier trial, also those in one front with equal distances.
+Rule 1: ranks compare (loss, trial), so the earlier trial wins a tie, also in one front with equal crowding distances.
 Rule 2: failures (a loss of inf) count in ``n``, rank last and are never promoted.
-Rule 3: results that violate the constraints equally are ranked among themselves as feasible ones are.
-Rule 4: a quota is computed without logarithm or float, so that a study is replayed with the same quotas on any machine.
-Cost: with one loss (:class:`OneLoss`) O(log n) an arrival or a promotion, and O(n log n) to withdraw a trial, which is
-rare; with constraints as well, as violation and loss are one number. With several losses (:class:`ManyLosses`) a
-promotion that follows an arrival costs O(n log n) for two, and O(m n^2) at worst for ``m``.
+Rule 3: results with equal violations of the constraints are ranked among themselves as feasible results are.
+Rule 4: a quota is computed without logarithm or float, so that a replayed study has the same quotas on any machine.
+Cost: with one loss (:class:`OneLoss`), also with constraints, O(log n) for an arrival or a promotion, and O(n log n)
+for a withdrawal, which is rare. With several losses (:class:`ManyLosses`) a promotion after an arrival costs O(n log n)
+for two losses, and O(m n^2) at worst for ``m``.
 """
 
 import math
@@ -36,28 +35,28 @@ _WIDEST = 64
 
 
 class QuotaRule:
-    """From the number of results of a rung to its quota.
+    """Computes a rung's quota from its number of results ``n``.
 
-    With ``N = n + ahead`` and the reduction factor ``f = 1 / kept`` it is the largest whole number that is at most
-    ``N / f`` and at most ``f (N / f^2)^exponent``: the same from the start if the exponent is 1, and from ``f^2``
-    results on less if it is smaller.
+    With ``N = n + ahead`` and the reduction factor ``f = 1 / kept``, the quota is the largest whole number that is at
+    most ``N / f`` and at most ``f (N / f^2)^exponent``. Both bounds are equal if the exponent is 1; if it is smaller,
+    the second is lower above ``N = f^2``.
 
     Args:
-        kept: The fraction that goes on, between 0 and 1.
-        ahead: How many results are counted before they are there: 0, or 1, so that the best goes on earlier.
-        exponent: From 1/2 to 1; of a small denominator, as whole numbers are raised to it.
+        kept: The fraction that is promoted, between 0 and 1.
+        ahead: How many future results are counted in advance: 0, or 1, so that the best is promoted earlier.
+        exponent: From 1/2 to 1, with a small denominator, as whole numbers are raised to it.
     """
 
     __slots__ = ("_part", "_power", "_root", "_whole", "ahead", "exponent", "kept")
 
     def __init__(self, kept: Fraction, ahead: int = 0, exponent: Fraction = Fraction(1)) -> None:
         self.kept, self.ahead, self.exponent = kept, ahead, exponent
-        # A scheduler asks at every growth of a quota, and fractions are slow.
+        # The quota is computed often, and fractions are slow.
         self._part, self._whole = kept.numerator, kept.denominator
         self._power, self._root = exponent.numerator, exponent.denominator
 
     def of(self, arrived: int) -> int:
-        """Return the quota of a number of results."""
+        """Return the quota for a number of results."""
         counted, power, root = arrived + self.ahead, self._power, self._root
         quota = counted * self._part // self._whole
         if power == root:
@@ -66,7 +65,7 @@ class QuotaRule:
         return min(quota, _root(counted**power * self._part**weight // self._whole**weight, root))
 
     def grows_at(self, quota: int) -> int:
-        """Return the number of results with which the quota is larger than ``quota``."""
+        """Return the smallest number of results whose quota is larger than ``quota``."""
         part, whole, power, root = self._part, self._whole, self._power, self._root
         counted = -(-(quota + 1) * whole // part)
         if power != root:
@@ -76,7 +75,7 @@ class QuotaRule:
 
 
 def _root(number: int, degree: int) -> int:
-    """Return the whole part of a root. Newton's steps from above, each of whole numbers."""
+    """Return the integer part of a root, by Newton's steps in whole numbers, from above."""
     if number < 2:
         return number
     root = 1 << -(-number.bit_length() // degree)
@@ -88,10 +87,10 @@ def _root(number: int, degree: int) -> int:
 class OneLoss:
     """The trials that arrived in a rung: the best ``quota`` of them, and the rest.
 
-    Only the ranks near the quota matter: they are a short sorted list, the window. Those better
-    and those worse lie in two heaps, which the window draws on when the quota comes near its end;
-    most arrivals are far from the quota and cost O(1). Two sentinels, before and after all others,
-    take part in the ranking, so the entry of rank ``quota`` (from 1; 0 is the sentinel) always exists.
+    Only the ranks near the quota matter. They are in a short sorted list, the window. Better and worse trials are in
+    two heaps, from which the window is filled when the quota comes near its end. Most arrivals are far from the quota
+    and cost O(1). Two sentinels, before and after all other entries, are ranked too, so the entry of rank ``quota``
+    (from 1; 0 is the sentinel) always exists.
     """
 
     __slots__ = (
@@ -113,11 +112,11 @@ class OneLoss:
         self.arrived: list[Any] = []
         self.promoted: set[TrialId] = set()
         self.candidates: list[Any] = []
-        """A heap of those that came within the quota. Some may have been promoted, or pushed out again."""
+        """A heap of the entries that came within the quota. Some may be promoted, or outside the quota by now."""
         self._rank()
 
     def _rank(self) -> None:
-        """Rank what has arrived from the beginning."""
+        """Rank all arrived entries again."""
         ranked = sorted(self.arrived)
         self.quota = self.rule.of(len(ranked))
         self._grows_at = self._next_growth(self.quota)
@@ -128,7 +127,7 @@ class OneLoss:
         self._centre()
 
     def _centre(self) -> None:
-        """Let the window end ``_NEAR`` ranks before and after the quota, or where there are no more."""
+        """Let the window reach ``_NEAR`` ranks before and after the quota, or as many as there are."""
         window, better, worse = self._window, self._better, self._worse
         missing = _NEAR - (self.quota - len(better))
         drawn = [heappop(better) for _ in range(min(missing, len(better)))]
@@ -144,7 +143,7 @@ class OneLoss:
         del window[: max(cut - _NEAR, 0)]
 
     def add(self, entry: Entry) -> None:
-        """Take in a trial that was trained to this rung."""
+        """Add the entry of a trial that was trained to this rung."""
         arrived, window = self.arrived, self._window
         arrived.append(entry)
         if entry > window[-1]:
@@ -153,7 +152,7 @@ class OneLoss:
             heappush(self._better, (-entry[0], -entry[1]))
         else:
             insort(window, entry)
-        grows = len(arrived) == self._grows_at  # by one, as the fraction kept is below 1
+        grows = len(arrived) == self._grows_at  # by one, as the kept fraction is below 1
         if grows:
             self.quota = quota = self.quota + 1
             self._grows_at = self._next_growth(quota)
@@ -170,7 +169,7 @@ class OneLoss:
             heappush(self.candidates, entry)
 
     def promote(self) -> TrialId | None:
-        """Return the best trial within the quota that has not been promoted; it is now."""
+        """Promote and return the best trial within the quota that is not promoted yet; None if there is none."""
         while self.candidates:
             entry = heappop(self.candidates)
             trial: TrialId = entry[1]
@@ -180,12 +179,12 @@ class OneLoss:
         return None
 
     def is_within_quota(self, entry: Entry) -> bool:
-        """Say whether an entry of this rung is among its best ``quota``."""
+        """Return whether an entry of this rung is among its best ``quota``."""
         is_within: bool = entry <= self._window[self.quota - len(self._better)]
         return is_within
 
     def remove(self, trial: TrialId) -> None:
-        """Forget a trial that was withdrawn, as if it had never arrived."""
+        """Forget a withdrawn trial, as if it had never arrived."""
         self.arrived = [entry for entry in self.arrived if entry[1] != trial]
         self.promoted.discard(trial)
         self._rank()
@@ -199,23 +198,23 @@ class ManyLosses:
         self.arrived: list[Any] = []
         self.promoted: set[TrialId] = set()
         self.candidates: list[Any] = []
-        """Not empty while somebody may be promotable."""
+        """Not empty while a trial may be promotable."""
         self._best: set[TrialId] | None = None
         self._in_order: list[TrialId] = []
 
     @property
     def quota(self) -> int:
-        """How many of those that arrived may go on."""
+        """How many of the arrived trials may be promoted."""
         return self.rule.of(len(self.arrived))
 
     def add(self, entry: tuple[Key, TrialId]) -> None:
-        """Take in a trial that was trained to this rung. O(1)."""
+        """Add the entry of a trial that was trained to this rung. O(1)."""
         self.arrived.append(entry)
         self.candidates = [entry]
         self._best = None
 
     def promote(self) -> TrialId | None:
-        """Return the best trial within the quota that has not been promoted; it is now."""
+        """Promote and return the best trial within the quota that is not promoted yet; None if there is none."""
         self._rank()
         for trial in self._in_order:
             if trial not in self.promoted:
@@ -225,11 +224,11 @@ class ManyLosses:
         return None
 
     def is_within_quota(self, entry: tuple[Key, TrialId]) -> bool:
-        """Say whether an entry of this rung is among its best ``quota``."""
+        """Return whether an entry of this rung is among its best ``quota``."""
         return entry[1] in self._rank()
 
     def remove(self, trial: TrialId) -> None:
-        """Forget a trial that was withdrawn, as if it had never arrived."""
+        """Forget a withdrawn trial, as if it had never arrived."""
         self.arrived = [entry for entry in self.arrived if entry[1] != trial]
         self.promoted.discard(trial)
         self.candidates = self.arrived[:1]
@@ -244,7 +243,7 @@ class ManyLosses:
 
 
 def entry_of(result: Result) -> Any:
-    """Return a result as its ranking takes it."""
+    """Return a result as an entry of a ranking."""
     losses = result.losses
     if len(losses) > 1:
         return result.key, result.trial

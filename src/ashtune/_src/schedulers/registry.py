@@ -1,4 +1,4 @@
-"""The schedulers that can be named, and what a reader of a study asks its scheduler, installed or not."""
+"""The schedulers that can be named, and the answers of a study's scheduler, installed or not, for reports."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -29,7 +29,7 @@ SCHEDULERS: Registry[Scheduler] = Registry(
 
 
 class SchedulerView(msgspec.Struct, frozen=True):
-    """The name of a scheduler, its rule, and a machine to be asked; of one that is ``missing``, why, in one line."""
+    """A scheduler's name, rule and machine; ``missing`` says in one line why there is no machine."""
 
     name: str
     rule: Rule = Rule.UNKNOWN
@@ -37,40 +37,40 @@ class SchedulerView(msgspec.Struct, frozen=True):
     missing: str = ""
 
     def quota_rule(self, ladder: Ladder, rung: int) -> QuotaRule:
-        """Return how many of the trials of a rung may go on; where nobody knows, the fraction that a ladder keeps."""
+        """Return how many trials of a rung may be promoted; without a machine, the fraction that the ladder keeps."""
         return QuotaRule(ladder.kept[rung]) if self.machine is None else self.machine.quota_rule(rung)
 
     def promotes_at_once(self, rung: int) -> bool:
-        """Return whether a trial of a rung goes on as soon as it is within the quota; no where nobody knows."""
+        """Return whether a trial of a rung is promoted as soon as it is within the quota; False without a machine."""
         return self.machine is not None and self.machine.promotes_at_once(rung)
 
     def entry(self, trial: TrialId) -> int:
-        """Return the rung at which a trial enters; the lowest where nobody knows."""
+        """Return the rung at which a trial enters; the lowest without a machine."""
         return 0 if self.machine is None else self.machine.entry(trial)
 
     def bracket(self, trial: TrialId) -> int:
         return 0 if self.machine is None else self.machine.bracket(trial)
 
     def expected(self, trials: int) -> Sequence[int] | None:
-        """Return how many of ``trials`` trials should be trained to each rung; None where nobody knows."""
+        """Return how many of ``trials`` trials should be trained to each rung; None if not known."""
         return None if self.machine is None else self.machine.expected(trials)
 
     def entering(self, trials: int) -> Sequence[int] | None:
-        """Return how many of the first ``trials`` trials enter at each rung; None where nobody knows."""
+        """Return how many of the first ``trials`` trials enter at each rung; None without a machine."""
         return None if self.machine is None else self.machine.entering(trials)
 
 
 def view_of(record: dict[str, Any], first: Ladder, now: Ladder, seed: int) -> SchedulerView:
-    """Return what can be asked of the scheduler of a study.
+    """Return the view of a study's scheduler.
 
     Args:
-        record: As the settings of the study hold it.
-        first: The ladder that the study began with.
-        now: The ladder in force.
+        record: The scheduler in the settings of the study.
+        first: The ladder at the study's beginning.
+        now: The present ladder.
         seed: The study's.
 
     Raises:
-        SettingsError: If the record names none, or its options do not fit.
+        SettingsError: If the record names no scheduler, or its options do not fit.
     """
     name, scheduler = as_text(record), SCHEDULERS.part_or_reason(record)
     if isinstance(scheduler, str):
@@ -80,6 +80,6 @@ def view_of(record: dict[str, Any], first: Ladder, now: Ladder, seed: int) -> Sc
         machine.lengthen(now)
     except SettingsError:
         raise
-    except Exception as error:  # noqa: BLE001 - of a scheduler of another package
+    except Exception as error:  # noqa: BLE001 - any exception of a foreign scheduler
         return SchedulerView(name, missing=f"the scheduler {name} fails: {error_line(error)}")
     return SchedulerView(name, scheduler.rule, machine)

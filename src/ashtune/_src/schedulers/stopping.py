@@ -1,11 +1,11 @@
-"""Asynchronous Successive Halving, the stopping form.
+"""Asynchronous Successive Halving in its stopping form.
 
-Source: the variant described by Li et al. (arXiv 1810.05934) as an alternative to pausing, and
-shipped by most libraries as "ASHA": a trial learns at its rung whether it goes on or ends for good.
+Source: the variant that Li et al. (arXiv 1810.05934) describe as an alternative to pausing, and that most libraries
+call "ASHA": when a trial reaches its rung, it is either promoted at once or stopped for good.
 
-Rule 1: a trial goes on if it is among the best ``floor(n / reduction_factor)`` of the ``n`` results
-its rung has at that moment, its own included; the ranking is that of ``ranking.py``.
-Rule 2: too few peers never kill: while the floor is 0 a trial goes on. A failure never does.
+Rule 1: a trial is promoted if it is among the best ``floor(n / reduction_factor)`` of the ``n`` results that its rung
+has at that time, its own included; the ranking is that of ``ranking.py``.
+Rule 2: while the floor is 0 every trial is promoted, except failures.
 """
 
 from collections import deque
@@ -18,7 +18,7 @@ from ashtune._src.schedulers.ranking import OneLoss, QuotaRule, Ranking, entry_o
 
 
 class StoppingAsh(Scheduler, frozen=True, tag="stopping"):
-    """Let a trial go on at its rung or end it there; nothing is resumed later."""
+    """Promote a trial as soon as it reaches its rung, or stop it there for good."""
 
     rule = Rule.AT_ITS_RESULT
     default_reduction_factor = 3
@@ -29,26 +29,26 @@ class StoppingAsh(Scheduler, frozen=True, tag="stopping"):
 
 
 class StoppingMachine(Machine):
-    """Decides once for each result."""
+    """Decide once for each result."""
 
     def __init__(self, ladder: Ladder, trials: int | None = None) -> None:
         self.ladder = ladder
         self._rungs: list[Ranking] = [OneLoss(QuotaRule(kept)) for kept in ladder.kept]
-        self._losses = 1  # of a result
+        self._losses = 1  # the number of losses of a result
         self._going_on: deque[Job] = deque()
         self._stopped: list[TrialId] = []
-        self._finished: list[Result] = []  # the results of the top rung, as they came
+        self._finished: list[Result] = []  # the results of the top rung, in order of arrival
         self._budget = Budget(trials)
 
     def next_job(self) -> Job | None:
-        """Return a trial that goes on, else a new one. O(1)."""
+        """Return a trial that goes on, else a new trial. O(1)."""
         if self._going_on:
             return self._going_on.popleft()
         newborn = self._budget.start()
         return None if newborn is None else Job(newborn, 0)
 
     def record(self, result: Result) -> None:
-        """Take in a result and decide at once. O(log n) with one loss."""
+        """Note a result and decide at once. O(log n) with one loss."""
         if len(result.losses) != self._losses:  # the first result of a study
             self._losses = len(result.losses)
             self._rungs = [ranking_by(self._losses)(QuotaRule(kept)) for kept in self.ladder.kept]
@@ -64,21 +64,21 @@ class StoppingMachine(Machine):
             self._stopped.append(result.trial)
 
     def withdraw(self, job: Job, *, replace: bool = True) -> None:
-        """Take the trial out of the rungs it reached; a new trial may replace it."""
+        """Remove the trial from the rungs that it reached; a new trial may replace it."""
         for rung in self._rungs[: job.rung]:
             rung.remove(job.trial)
         self._budget.withdraw(replace=replace)
 
     def pass_over(self, job: Job) -> None:
-        """Nothing follows: the trial never arrives above."""
+        """Do nothing: the trial never arrives at the next rung."""
 
     def extend(self, trials: int | None) -> None:
         self._budget.extend(trials)
 
     def lengthen(self, ladder: Ladder) -> None:
-        """Go on with a ladder that has more rungs above; who goes on from the old top is decided as by their reports.
+        """Continue with a ladder that has more rungs above, and judge the results at the old top rung.
 
-        They are taken in the order in which they came: each with those before it, its own included.
+        They are judged in order of arrival, each against the results up to its own.
         """
         if ladder == self.ladder:
             return
@@ -93,5 +93,5 @@ class StoppingMachine(Machine):
         return stopped
 
     def expected(self, trials: int) -> list[int]:
-        """Return the quota of each rung; early trials that had few peers come on top."""
+        """Return the quota of each rung, without the early trials that are promoted while the quota is 0."""
         return self.ladder.expected(trials)

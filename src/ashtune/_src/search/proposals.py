@@ -270,8 +270,7 @@ class Proposals(Observer):
             self._changed.notify_all()
 
     def _take_ready(self, trial: int) -> tuple[bool, Proposal | None]:
-        """Return (True, the next answer), or (False, None) if there is no answer yet; without a proposer (True, None).
-        """
+        """Return (True, the next answer), or (False, None) if none is ready; without a proposer (True, None)."""
         with self._changed:
             self._next = max(self._next, trial)
             if not self._ready and (seconds := self._seconds_to_wait()) > 0:

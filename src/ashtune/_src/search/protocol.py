@@ -65,8 +65,9 @@ class Proposer:
     """
 
     def started(self, job: Job, configuration: Mapping[str, object]) -> None:
-        """Note that a job of any trial began; it may begin again, for example if its worker was lost. Does nothing by
-        default.
+        """Note that a job of any trial began; it may begin again, for example after its worker was lost.
+
+        Does nothing by default.
 
         Args:
             job: The trial and the rung to which it is trained.

@@ -73,8 +73,7 @@ def scalarise(keys: "Array", weights: "Array", resources: "Array | None" = None)
 
 
 def clip_outliers(values: "Array") -> "Array":
-    """Return values clipped, in each column, to the median plus ``CLIP`` times the distance from the best to the
-    median.
+    """Return values clipped, by column, to the median plus ``CLIP`` times the distance from the best to the median.
 
     If half of the values equal the best, only infinite values change, to the worst finite value.
 
