@@ -31,8 +31,7 @@ class Exported(msgspec.Struct, frozen=True):
     """An exporter under test.
 
     Args:
-        make: Returns a new exporter that keeps its copy in the given folder. Two exporters of one folder share the
-            copy.
+        make: Returns a new exporter that keeps its copy in a folder. Two exporters of one folder share the copy.
         read: Returns the content of the copy in a form that ``==`` compares: without folder names, and with NaN
             replaced by a value that equals itself.
     """

@@ -4,8 +4,8 @@ Source: Li et al., *A System for Massively Parallel Hyperparameter Tuning*, MLSy
 https://arxiv.org/abs/1810.05934, Algorithm 2 (``ash``). Several losses and constraints: Deb, Pratap, Agarwal,
 Meyarivan, *NSGA-II*, IEEE Trans. Evol. Comp. 6(2), 2002.
 
-Rule 1: an oracle is as simple as the paper: lists and ``sorted``, no heap, and no state between calls. It is slow, and
-its mistakes are easy to see.
+Rule 1: an oracle is as simple as the paper: lists and ``sorted``, no heap, and no state between calls. So it is slow,
+but mistakes are easy to see.
 Rule 2: an oracle shares no code with the schedulers except data types. The quota is computed here again.
 """
 

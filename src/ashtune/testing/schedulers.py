@@ -1,7 +1,6 @@
 """The suite for schedulers: any order of workers, compared with an oracle at each step.
 
-Hypothesis chooses which worker asks, reports, fails or is lost and which trial is withdrawn, and shortens a failing
-history.
+Hypothesis chooses which worker asks, reports, fails or is lost and which trial is withdrawn, and shortens failures.
 
 Rule: a trial named by ``hopeless`` is never given again and is named only once, until the number of trials is changed,
 the ladder gets longer or a trial with results is withdrawn. Each of these may bring the trial within the quota.
@@ -89,8 +88,7 @@ def check_scheduler(
 
     Raises:
         AssertionError: If they differ, or the scheduler breaks a rule of its protocol.
-        Exception: Any exception of the oracle, with the history in a note; it is not shortened, which would take
-            minutes.
+        Exception: Any exception of the oracle, with the history in a note, which is not shortened, to save minutes.
     """
     if isinstance(scheduler, Scheduler):
         assert SCHEDULERS.read(SCHEDULERS.record(scheduler)) == scheduler, "read back it is another one"
@@ -205,7 +203,7 @@ class AnyOrderOfWorkers(RuleBasedStateMachine):
         try:
             self.scheduler.extend(trials)
         except SettingsError:
-            return  # refused, so nothing may have changed: the oracle goes on as before
+            return  # the change was refused, so the oracle must not see it
         self.history.append(Extended(trials))
         self.hopeless.clear()
 

@@ -59,7 +59,7 @@ _MARKUP = re.compile(r"(?<!\[b\])(?<!document\.)pwned")
 
 
 class MadeUpStudy(msgspec.Struct, frozen=True, kw_only=True):
-    """A study to be reported. ``is_known``: its scheduler is installed, so that there are orders."""
+    """A study to be reported. ``is_known`` means that its scheduler is installed, so that there are orders."""
 
     name: str
     events: list[Event]
@@ -142,9 +142,7 @@ def _replayed(kind: type[Section], case: MadeUpStudy, directory: Path) -> Sectio
 
 
 def _study_of(case: MadeUpStudy, directory: Path, replayed: ReportedStudy | None = None) -> ReportedStudy:
-    """Return a study before its journal is read; with ``replayed``, a study with its tally only, as in a stopped
-    driver.
-    """
+    """Return a study before its journal is read; ``replayed`` gives it a tally only, as in a stopped driver."""
     rungs, kept = case.ladder.to_record()
     record = {"kind": "ash"}
     space = Space.parse({"x": (0.0, 1.0), "kind": ["plain", "odd", HOSTILE]})

@@ -181,7 +181,7 @@ class TrainersSuite(WorkersSuite):
             me = threading.get_ident()
 
             def _is_waiting(thread: int) -> bool:
-                """Return whether a thread waits for an answer of a channel, and no message is being received."""
+                """Return whether a thread waits for an answer of a channel, while no message is transferred."""
                 names = _callers(sys._current_frames()[thread])
                 return {"answer", "wait"} <= names and not {"_collect", "_take_whole"} & names
 

@@ -2,8 +2,7 @@
 
 Derive a test class from :class:`WorkersSuite` and give it a fixture ``engine``: a function that takes (study directory,
 training function, number of workers) and returns an :class:`EngineHarness`, as :func:`open_harness` does. Engines that
-run training functions, which are all but a simulator, pass :class:`ashtune.testing.trainers.TrainersSuite`, which has
-more tests.
+run training functions, unlike a simulator, pass :class:`ashtune.testing.trainers.TrainersSuite`, which adds tests.
 """
 
 import sys

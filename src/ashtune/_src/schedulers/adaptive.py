@@ -21,12 +21,12 @@ from ashtune._src.schedulers.protocol import Rule, Scheduler
 LOWEST_SHARE = 256
 """The lowest rung has at least this part of the top rung's resource."""
 CONTROLS = Fraction(1, 20)
-"""The fraction of the cost for trials with a pass up to the safe rung while other trials are judged below it."""
+"""The fraction of the cost for control trials, which pass freely up to the safe rung though others do not."""
 GROWTH = 20
 """The choice is repeated when the number of trials has grown by a twentieth."""
 PRIOR_WEIGHT = 2
 TRUSTED = Fraction(4, 5)
-"""The prior fraction of good trials that a rung promotes, for the safe rung and those above."""
+"""The fraction of good trials that the safe rung, or a higher one, is assumed to promote before there are data."""
 ELITE = 5
 """One in ``ELITE`` of the trials that reached a rung counts as good."""
 
@@ -52,7 +52,7 @@ class AdaptiveMachine(AshMachine):
         self._passes: dict[TrialId, int] = {}  # the rung up to which each trial has a free pass
         self._losses_at: list[dict[TrialId, float]] = [{} for _ in ladder.rungs]
         self._going_on: deque[Job] = deque()
-        self._credit = Fraction(0)  # the resource that trials passing freely to the safe rung may use
+        self._credit = Fraction(0)  # the resource that control trials may use
         self._chosen: tuple[int, int] = (-1, 0)  # the number of trials at the last choice, and the rung
         self._why = ""
 
@@ -88,7 +88,7 @@ class AdaptiveMachine(AshMachine):
         """Return None: where trials will be judged is not known in advance."""
 
     def notes(self) -> str:
-        """Say where new trials are first judged, and why."""
+        """Return where new trials are first judged, and why."""
         return self._why
 
     def _next_pass(self, started: int) -> int:
@@ -148,13 +148,13 @@ class AdaptiveMachine(AshMachine):
 
 
 def safe_rung(ladder: Ladder) -> int:
-    """Return the lowest rung with at least a ninth (rounded) of the top resource, reliable enough on any curves."""
+    """Return the lowest rung with at least a ninth (rounded) of the top resource; its ranks are reliable enough."""
     top = ladder.rungs[-1]
     return next(rung for rung, low in enumerate(ladder.rungs) if (2 * low + 1) * LEAST_SHARE >= 2 * top)
 
 
 def cost_of_entry(ladder: Ladder, entry: int) -> Fraction:
-    """Return the expected resource of a trial first judged at a rung, with its share of the later promotions."""
+    """Return the expected resource of a trial that is first judged at a rung, later promotions included."""
     cost, part = Fraction(ladder.rungs[entry]), Fraction(1)
     for rung in range(entry, ladder.top):
         part *= ladder.kept[rung]
@@ -163,5 +163,5 @@ def cost_of_entry(ladder: Ladder, entry: int) -> Fraction:
 
 
 def _nearest(number: Fraction) -> int:
-    """Return the nearest whole number, the larger of two."""
+    """Return the nearest whole number; halves are rounded up."""
     return int(number + Fraction(1, 2))

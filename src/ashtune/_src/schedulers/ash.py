@@ -1,4 +1,4 @@
-"""Asynchronous Successive Halving in its promoting form, and which paused trials it can never promote again.
+"""Asynchronous Successive Halving in its promoting form, and the paused trials that can never be promoted.
 
 Source: Li et al., *A System for Massively Parallel Hyperparameter Tuning*, MLSys 2020,
 https://arxiv.org/abs/1810.05934, Algorithm 2, function ``get_job``.
@@ -69,7 +69,7 @@ class Ash(Scheduler, frozen=True):
 
 
 class AshMachine(Machine):
-    """Give the jobs of ``get_job``."""
+    """Give the jobs of the paper's ``get_job``."""
 
     def __init__(
         self, ladder: Ladder, trials: int | None = None, *, ahead: int = 0, exponent: Fraction = Fraction(1)
@@ -81,7 +81,7 @@ class AshMachine(Machine):
         self._highest = -1  # the highest rung that may hold a promotable trial
         self._finished: list[tuple[Any, TrialId]] = []  # the results of the top rung
         self._budget = Budget(trials)
-        self._entered = [0] * len(ladder.rungs)  # how many results of each rung are of trials that entered there
+        self._entered = [0] * len(ladder.rungs)  # for each rung, the results of trials that entered there
         self._enters_above = False  # whether trials may enter above the lowest rung
         self._prospects = Prospects(self._rungs, self._entered)
 
@@ -174,13 +174,13 @@ class AshMachine(Machine):
     def hopeless(self) -> list[TrialId]:
         """Return the paused trials whose rank is beyond the quota even after all future results.
 
-        Amortised O(log n) a result. More trials, more rungs, or the withdrawal of a trial with results may give such a
-        trial a chance again; then hopeless trials are named again.
+        Amortised O(log n) per result. More trials, more rungs, or the withdrawal of a trial with results may give such
+        a trial a chance again; then all trials that are still hopeless are named again.
         """
         return self._prospects.sweep(self._budget.most_results)
 
     def expected(self, trials: int) -> list[int] | None:
-        """Return the quota of each rung; about sqrt(n) false promotions are to be added."""
+        """Return the quota of each rung, without about sqrt(n) false promotions."""
         counts = [trials]
         for rung in range(self.ladder.top):
             counts.append(self.quota_rule(rung).of(counts[-1]))
@@ -209,7 +209,7 @@ class Prospects:
 
         A' = promoted + (unpromoted that can still be promoted) + (A - arrived) + e
 
-    which falls as results arrive: a trial without a result counts in ``A - arrived``, at whatever rung it enters. This
+    ``A'`` falls as results arrive: a trial without a result counts in ``A - arrived``, at whatever rung it enters. This
     is exact: no order of future results promotes a trial that is named here. Failures are named at once. The results
     are examined only on demand, since a study without checkpoints has nothing to delete.
 
@@ -246,8 +246,7 @@ class Prospects:
     def sweep(self, most_results: float) -> list[TrialId]:
         """Return the trials that became hopeless since the last sweep.
 
-        ``most_results`` is how many trials can ever have a result. A change of it or of ``entered`` needs
-        :meth:`look_at_all`.
+        Call :meth:`look_at_all` after a change of ``entered`` or of ``most_results``, the most trials with a result.
         """
         hopeless: list[TrialId] = []
         number, highest, levels, entered = self._lowest, self._highest, self._levels, self._entered

@@ -11,8 +11,7 @@ Rule 2: the promoted trial of the oldest bracket trains next; if none waits, a n
 Rule 3: a rung closes when all its results have arrived and no more trials can reach it: the rung below is closed, or,
 for the lowest rung, all trials of the bracket have started or no more may start. The best ``floor(n /
 reduction_factor)`` of its ``n`` trials are promoted. Failures count in ``n`` and are never promoted; withdrawn trials
-do not count. If the study gets more trials, or a trial with a result is withdrawn later, the rung is counted again, and
-earlier promotions stay.
+do not count. If trials are added or withdrawn later, the rung is counted again; earlier promotions stay.
 """
 
 import math
@@ -86,7 +85,7 @@ class BracketsMachine(Machine):
         return Job(newborn, bracket.entry)
 
     def record(self, result: Result) -> None:
-        """Note a result; the last of a rung closes it. O(1), and O(n log n) a rung of n with one loss."""
+        """Note a result; a rung's last result closes it. O(1), and O(n log n) for each rung of n with one loss."""
         bracket = self._brackets[self.bracket(result.trial)]
         self._newborn -= result.rung == bracket.entry
         rung = bracket.rung(result.rung)

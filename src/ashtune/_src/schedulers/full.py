@@ -33,7 +33,7 @@ class FullMachine(Machine):
         return None if newborn is None else Job(newborn, self.ladder.top)
 
     def record(self, result: Result) -> None:
-        """Note a result; a trial trained to an earlier top rung will be trained on."""
+        """Note a result; a trial trained to an earlier top rung will be trained further."""
         if not result.is_failure:
             (self._finished if result.rung == self.ladder.top else self._to_go_on).append(result.trial)
 

@@ -6,15 +6,14 @@ highest one in use, are ranked there and at the rung below. Two trials whose los
 count as equal (soft ranking). If the two trials with the same rank at both rungs are not equal, the next rung opens.
 
 ``epsilon`` estimates the noise of the curves: it is the 90th percentile of the loss differences, at the open rung, of
-all pairs of trials whose order changed and changed back. Without such pairs it stays as it is.
+all pairs of trials whose order changed and changed back. Without such pairs ``epsilon`` does not change.
 
 Rule 1: a curve consists of the losses that a trial has reported. If its training function reports only at the rungs, no
 order can have changed back before there are three rungs. The paper has a loss for each epoch.
 Rule 2: the orders are compared when a result arrives at the open rung, as otherwise only a withdrawn trial can change
 them. The noise is estimated from the first 256 trials at the rung, as many as in the paper's studies, since the number
 of pairs is large. The percentile is one of the differences (the nearest rank), so nothing is rounded.
-Rule 3: failures are ignored, since they are never promoted. Trials with equal losses at the open rung may have either
-order.
+Rule 3: failures are ignored, as they are never promoted. Trials with equal losses at the open rung may have any order.
 """
 
 import math
@@ -37,11 +36,10 @@ MOST_PAIRED = 256
 class Pasha(Scheduler, frozen=True):
     """Promote as ``Ash`` does, up to a rung that rises while the order of the trials still changes there.
 
-    A study trains its trials only until their order is clear. Train the best trial further.
+    A study trains its trials only until their order is clear. Afterwards train the best trial further.
 
     Args:
-        epsilon: The largest difference of losses at which two trials count as equal; by default estimated from the
-            curves.
+        epsilon: The largest difference of losses at which two trials count as equal; by default found from the curves.
 
     Raises:
         SettingsError: If ``epsilon`` is negative or not finite.
@@ -121,7 +119,7 @@ class PashaMachine(AshMachine):
         """Return None: the number of rungs that will open is not known in advance."""
 
     def notes(self) -> str:
-        """Say how far trials are trained, and why."""
+        """Return how far trials are trained, and why."""
         rungs = self.ladder.rungs
         noise = f"; differences up to {self._epsilon:.3g} count as none" if self._epsilon else ""
         return f"trials are trained up to {rungs[self._open]:,} of {rungs[-1]:,}: {self._why}{noise}"
@@ -139,7 +137,7 @@ class PashaMachine(AshMachine):
         self._differences = None
 
     def _is_settled(self) -> bool:
-        """Return whether, for each rank, the trials with that rank at the open rung and below are equal."""
+        """Return whether, for each rank, the trial with this rank at the open rung equals that with this rank below."""
         here, below = self._losses_at[self._open], self._losses_at[self._open - 1]
         order = sorted((loss, below[trial], trial) for trial, loss in here.items())
         before = sorted(below[trial] for trial in here)
@@ -163,7 +161,7 @@ class PashaMachine(AshMachine):
 
 
 def _changed_back(one: dict[int, float], other: dict[int, float], last: int) -> bool:
-    """Return whether the better of two curves at ``last`` was worse before that, and better still earlier."""
+    """Return whether the better curve at ``last`` was worse at a lower resource, and better at a still lower one."""
     if one[last] == other[last]:
         return False
     is_better, was_worse = one[last] < other[last], False

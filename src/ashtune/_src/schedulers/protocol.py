@@ -20,7 +20,7 @@ from ashtune._src.schedulers.ranking import QuotaRule
 
 
 class Rule(StrEnum):
-    """The time at which a promoted trial has to be within the quota of its rung, to explain its promotion."""
+    """The time at which a trial must be within the quota of its rung to be promoted."""
 
     SINCE_ITS_RESULT = "since its result"
     """At any time after its result: asynchronous promotion."""
@@ -35,10 +35,9 @@ class Rule(StrEnum):
 
 
 class Machine(Protocol):
-    """The decisions of a scheduler. A correct one passes the state machine of ``ashtune.testing.schedulers``.
+    """Decides which trial trains next. A correct machine passes the suite in ``ashtune.testing.schedulers``.
 
-    Trials are numbered 0, 1, 2 ... in the order in which they start. Some methods have a default, which a subclass
-    inherits.
+    Trials are numbered 0, 1, 2 ... in the order in which they start. Methods with a default need not be overridden.
     """
 
     ladder: Ladder
@@ -110,15 +109,14 @@ class Machine(Protocol):
         return False
 
     def notes(self) -> str:
-        """Return one line for the display and the report that explains the present decisions; empty by default."""
+        """Return one line that explains the present decisions, for the display and the report; empty by default."""
         return ""
 
 
 class Scheduler(Part, frozen=True, kw_only=True):
     """A scheduler with its options, as a value. Each kind is a subclass with fields for its options.
 
-    An option is a number, a text, a list or None, so that JSON can hold it. The scheduler's name alone means the
-    defaults.
+    An option is a number, a text, a list or None, so that JSON can hold it. Each has a default.
 
     Args:
         max_resource: As in :func:`~ashtune.tune`, like the next two.
@@ -140,7 +138,7 @@ class Scheduler(Part, frozen=True, kw_only=True):
     ranks_one_loss: ClassVar[bool] = False
     """Whether the scheduler needs a single metric without constraints."""
     least_share: ClassVar[int | None] = None
-    """The lowest rung's least part of the top resource, if the user names none: 9 for a ninth; None: resource 1."""
+    """By default the lowest rung has at least 1/``least_share`` of the top resource; if None, it has resource 1."""
 
     max_resource: int | None = None
     min_resource: int | str | None = None

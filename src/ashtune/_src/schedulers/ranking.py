@@ -254,5 +254,5 @@ Ranking: TypeAlias = OneLoss | ManyLosses
 
 
 def ranking_by(losses: int) -> type[Ranking]:
-    """Return the class that ranks a rung by this number of losses."""
+    """Return the class of rankings for this number of losses."""
     return OneLoss if losses == 1 else ManyLosses

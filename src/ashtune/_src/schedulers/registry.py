@@ -1,4 +1,4 @@
-"""The schedulers that can be named, and the answers of a study's scheduler, installed or not, for reports."""
+"""The schedulers that can be named, and a view of a study's scheduler for reports, even if it is not installed."""
 
 from collections.abc import Sequence
 from typing import Any

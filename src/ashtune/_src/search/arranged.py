@@ -26,11 +26,11 @@ _BLOCKS_KEPT = 4
 class Enqueued:
     """Give some configurations first, then those of a search.
 
-    Configurations of a finite space are not given a second time by the search.
+    In a finite space, the search does not repeat the first configurations.
 
     Args:
         first: Configurations as :meth:`Space.check` returns them.
-        then: The design of the trials after those.
+        then: The design of the search, for all later trials.
     """
 
     def __init__(self, first: Sequence[dict[str, object]], then: Design) -> None:

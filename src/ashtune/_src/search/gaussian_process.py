@@ -103,8 +103,7 @@ class GaussianProcess:
             rows: Shape (m, d).
 
         Returns:
-            Means and deviations, shapes (m,) and (m,). For ``s`` functions (m, s) and (m,), as all have the same
-            deviation.
+            Means, shape (m,), or (m, s) for ``s`` functions; deviations, shape (m,), which are equal for all functions.
         """
         import numpy as np
         from scipy.linalg import solve_triangular

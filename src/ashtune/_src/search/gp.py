@@ -51,7 +51,7 @@ REFITS, LATEST_REFIT = 8, 16
 """The kernels are fitted again when the results have grown by one in eight, and after 16 more at the latest."""
 DRAWS = 16
 DIGITS = 9
-"""Coordinates are rounded to this: conversion to a configuration and back changes their last bits."""
+"""Coordinates are rounded to this many digits, as conversion to a configuration and back changes the last bits."""
 MOST_PRICE = 4.0
 BELIEF = 1.0
 """The expected improvement is multiplied by ``density of the priors ** (BELIEF / number of trials with results)``."""
@@ -60,15 +60,14 @@ CANDIDATES, CENTRES, TRIAL_CENTRES, ROUNDS, STEPS, STEP = 512, 6, 2, 4, 128, 0.2
 
 
 class GP(Search, frozen=True):
-    """Propose configurations with a large expected improvement for their training time.
+    """Propose configurations with a large expected improvement relative to their training time.
 
     Args:
         first: How many of the first trials are random; configurations with results from before the study count as such.
         random_share: Fraction of the later trials that is random.
-        ahead: How many proposals are made in advance once trials may no longer wait. With 0 each trial waits, about 20
-            ms.
-        price: Exponent of a trial's training seconds, by which the expected improvement is divided. With 0 time does
-            not count; with ``ahead=0`` too, a study on one worker can be reproduced.
+        ahead: How many proposals are made in advance once trials may no longer wait. With 0 each trial waits (20 ms).
+        price: The expected improvement is divided by ``seconds ** price`` of a trial's training. With 0 time does not
+            count; with ``ahead=0`` too, a study on one worker can be reproduced.
 
     Raises:
         SettingsError: If an option is out of its range.
@@ -106,7 +105,7 @@ class GP(Search, frozen=True):
 
 
 class GPProposer(Proposer):
-    """Propose the configuration with the largest expected improvement for its training time.
+    """Propose the configuration with the largest expected improvement relative to its training time.
 
     Attributes:
         options: The options of the search.
@@ -249,9 +248,9 @@ class _ShownResults(NamedTuple):
     """The results that the processes see.
 
     Args:
-        points: Of the trials, shape (t, d).
-        rows: Of their results, shape (n, d + 1).
-        losses: Of their results, shape (n,), or the keys of several losses, shape (n, 1 + m).
+        points: The points of the trials, shape (t, d).
+        rows: The rows of the results, shape (n, d + 1).
+        losses: The losses of the results, shape (n,), or the keys of several losses, shape (n, 1 + m).
         priced: The points of the trials whose pace is known, shape (p, d).
         paces: The paces of these trials, shape (p,).
     """
@@ -355,7 +354,7 @@ class _View:
         )  # fmt: skip
 
     def score(self, points: "Array") -> "Array":
-        """Return the logarithm of the expected improvement, less the price, plus the priors' weight, shape (n,)."""
+        """Return the logarithm of the expected improvement, minus the price term, plus the prior term, shape (n,)."""
         from scipy.special import logsumexp
 
         from ashtune._src.search.gaussian_process import log_expected_improvement
@@ -369,7 +368,7 @@ class _View:
 
 
 def _search_points(space: Space, view: _View, chance: "np.random.Generator") -> "Array":
-    """Return the points of distinct configurations that a short search finds, best first."""
+    """Search for points with a high score; return those of distinct configurations, best first."""
     import numpy as np
 
     is_category = np.array([column.is_category for column in space.columns.values()])

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 BLOCK = 64
 SPARE = 2
-"""How many mutations replace one that the space forbids. If all are forbidden, the trial is random."""
+"""How many replacements are drawn for each forbidden mutation. If all are forbidden, the trial is random."""
 
 
 class Mutation(Search, frozen=True):

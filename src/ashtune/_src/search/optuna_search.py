@@ -1,8 +1,7 @@
 """Search by a sampler of Optuna, which sees the results of one rung, as the model of BOHB does.
 
 Source of the rule: Falkner, Klein, Hutter, *BOHB*, ICML 2018, https://arxiv.org/abs/1807.01774, section 4.1: the model
-uses the highest rung that has enough results. ``docs/decisions/0033-priors-and-others-samplers.md`` compares other ways
-to inform a sampler.
+uses the highest rung that has enough results. Other ways: ``docs/decisions/0033-priors-and-others-samplers.md``.
 
 Rule 1: a proposal is a pure function of the seed, the trial's number and the results before, as each has a new sampler.
 Rule 2: a sampler sees finished trials with one loss each, and running trials; none is pruned. Several losses become one
@@ -42,24 +41,23 @@ if TYPE_CHECKING:
 
     Sampler: TypeAlias = str | type[BaseSampler]
 else:
-    Sampler = str  # as a journal holds it
+    Sampler = str  # the form in a journal
 
 LEAST_RESULTS = 10
 MOST_BEST, MOST_NEWEST = 100, 100
-"""How many of the best and the newest finished trials the sampler sees, and how many of the newest running ones."""
+"""How many of the best and of the newest finished trials a sampler sees; of running ones the newest."""
 MOST_INTEGERS = 10
-"""For longer integer ranges a sampler proposes floats, which are rounded here: as good, and five times as fast."""
+"""In longer integer ranges a sampler proposes floats, rounded here: five times as fast, with equal results."""
 REDRAWS = 10
 OURS = {"TPESampler": {"multivariate": True, "group": True, "constant_liar": True}}
 """The options of a sampler for which the user gives none."""
 
 
 class OptunaSearch(Search, frozen=True, tag="optuna"):
-    """Configurations that a sampler of Optuna proposes, after the results of the highest rung that has enough of them.
+    """Propose with a sampler of Optuna, which sees the results of the highest rung that has enough.
 
     With ``d`` hyperparameters, ``2 (d + 1)`` results are enough, and at least ten. Before that all trials are random,
-    and later a tenth of them. The sampler runs in a separate process. Its seed follows from the study's seed and the
-    trial's number.
+    and later a tenth of them. The sampler runs in a separate process, seeded by study and trial.
 
     Args:
         sampler: The class of one of Optuna's samplers or of your own, or its name: ``"TPESampler"``,
@@ -170,7 +168,7 @@ def _class(name: str) -> Any:
 
 
 class OptunaProposer(Proposer):
-    """Propose what a sampler proposes that sees the results of one rung.
+    """Ask a sampler, which sees the results of one rung, for proposals.
 
     Attributes:
         losses: By rung and trial, infinite for a failure; with several losses or constraints, the key.
@@ -237,7 +235,8 @@ class OptunaProposer(Proposer):
         self._tried.add(identity(configuration))
 
     def _is_seen(self, configuration: Mapping[str, object]) -> bool:
-        """Whether the sampler may see a configuration; it never sees choices of weight 0, which a user may enqueue."""
+        """Return whether the sampler may see a configuration: only if no choice, as a user may enqueue, has weight 0.
+        """
         return all(self._axes[name].holds(value) for name, value in configuration.items())
 
     def _scalars(self, rung: int, trial: int) -> Mapping[TrialId, float]:

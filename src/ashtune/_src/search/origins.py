@@ -14,7 +14,7 @@ _MUTATION, _CONFIRMATION = "mutation of ", "confirms "
 
 
 class Sort(IntEnum):
-    """The kind of source of a configuration: a draw, a model, the mutation of another configuration, or the user."""
+    """The source of a configuration: a draw, a model, the mutation of another configuration, or the user."""
 
     RANDOM = 0
     MODEL = 1
@@ -30,7 +30,7 @@ PROPOSED = (Sort.MODEL, Sort.MUTATION, Sort.STANDING_IN)
 
 
 def results_text(results: int, known: int) -> str:
-    """Return the text that says how many results a proposal uses, and how many of these are from before the study."""
+    """Return a text with the number of results that a proposal uses, and the number of those from before the study."""
     return f"{results} results" + (f", {known} from before" if known else "")
 
 

@@ -7,8 +7,7 @@ each stretch given, as Fisher's is for one table: Birch, *The detection of parti
 that change with the number of trials do not matter.
 
 Rule 1: only similar trials are compared: they entered at the same rung and belong to the same stretch, which is
-``STRETCH`` trials in order of their start. Stretches begin at the first proposal, as random trials before it competed
-with few others.
+``STRETCH`` trials in order of their start. Trials before the first proposal are left out, as they had few competitors.
 Rule 2: a trial counts once it has a result, or has failed, at the rung where it entered. A failure counts as not
 promoted. Trials that were withdrawn, enqueued or trained again on purpose are not compared.
 Rule 3: the choice of trials to compare depends neither on their proposers nor on their promotions.
@@ -34,7 +33,7 @@ TWO_SIDED_95 = 1.959964
 
 
 class Stretch(msgspec.Struct, frozen=True):
-    """The numbers of proposals and random draws among trials that are compared, and of the promoted ones of each."""
+    """Trials that are compared: the numbers of proposals and of random draws, and how many of each were promoted."""
 
     proposed: int
     proposed_promoted: int
@@ -116,7 +115,7 @@ class Promotions(Observer):
         return stretches
 
     def stretches(self, sorts: Collection[Sort]) -> list[Stretch]:
-        """Return the numbers of each stretch of :meth:`compared`."""
+        """Count the proposals, draws and promotions in each stretch of :meth:`compared`."""
         return [self._count_stretch(trials) for trials in self.compared(sorts)]
 
     def _count_stretch(self, trials: list[TrialId]) -> Stretch:
@@ -130,7 +129,7 @@ class Promotions(Observer):
         )
 
     def _judge(self, trial: TrialId, rung: int) -> bool:
-        """Note the rung of a trial's first result or failure; return whether this is the first."""
+        """Return whether this is a trial's first result or failure; if so, note its rung."""
         self._grow(trial)
         is_first = self._entered[trial] == _NOT_JUDGED
         if is_first:
@@ -171,7 +170,7 @@ class Chances(msgspec.Struct, frozen=True):
 
 def chances(stretches: Sequence[Stretch]) -> Chances:
     """Return the exact probabilities. O(s sqrt(s)) for ``s`` stretches of equal length."""
-    begin, probabilities = 0, [1.0]  # of ``begin``, ``begin + 1`` ... promoted random draws
+    begin, probabilities = 0, [1.0]  # of ``begin``, ``begin + 1``, ... promoted random draws
     promoted = 0
     for stretch in stretches:
         least, one = _hypergeometric(stretch)
@@ -186,7 +185,7 @@ def chances(stretches: Sequence[Stretch]) -> Chances:
 
 
 def ratio_of(stretches: Sequence[Stretch]) -> Ratio | None:
-    """Return the ratio of the promoted shares; None if in no stretch a proposal, or a random draw, was promoted."""
+    """Return the ratio of the promoted shares; None if either share is 0 in all stretches with both kinds."""
     ours = theirs = spread = 0.0
     for each in stretches:
         n = each.trials

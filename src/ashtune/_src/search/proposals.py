@@ -1,13 +1,13 @@
 """Proposals of a search that learns: a thread of the driver asks the proposer, and the driver takes the proposals.
 
 Rule 1: a new trial waits for its proposal while waiting is cheap: ``FREE_WAIT_SECONDS`` in total, plus a fraction of
-the time that the workers have trained. After that, proposals are made in advance. A trial that finds none ready gets
-one of the stand-in, or its configuration in the design.
+the time that the workers have trained. After that, proposals are made in advance. If none is ready, a trial gets one
+from the stand-in, or its configuration in the design.
 Rule 2: if the proposer raises, or proposes a configuration outside of the space, it is dropped with a one-line message.
 The study goes on with its design.
 Rule 3: each trial's configuration is stored in the journal and read from there. A resumed study tells a new proposer
 everything in the journal, and never asks again for the trials there.
-Rule 4: a configuration is not proposed twice. Floats that agree in twelve digits are equal.
+Rule 4: a configuration that was tried is not proposed again. Floats that agree in twelve digits are equal.
 Rule 5: the first trials follow the design, and no proposal is asked for them. So the model's process starts when its
 first proposal is due, not at the same time as the workers.
 Rule 6: proposals that are made in advance take at most a twentieth of the workers' time.
@@ -236,7 +236,7 @@ class Proposals(Observer):
         return Result(trial, rung, 0, losses, 0.0, violation=violation)
 
     def tick(self, now: float) -> None:
-        """Wake the thread if there are events that the proposer was not told."""
+        """Wake the thread if the proposer must still be told of events."""
         if self._news:
             with self._changed:
                 self._changed.notify()
@@ -368,7 +368,7 @@ class Proposals(Observer):
         return Proposal(configuration, self._search.design_origin + why)
 
     def _work(self) -> None:
-        """Tell the proposer the news and ask for the next proposal, in a loop: the thread's function."""
+        """Tell the proposer the events and ask for the next proposal, in a loop: the thread's function."""
         options = self._options
         assert options is not None, "it is started with them"
         try:
@@ -394,12 +394,12 @@ class Proposals(Observer):
                         self._rests_until = ended + rest * self._proposal_seconds
                         self._has_proposed = True  # the first proposal includes the start of a process
                         self._changed.notify_all()
-            proposer.close()  # close() did not see a proposer that was opened after it
+            proposer.close()  # close() may have been called before the proposer was opened
         except BaseException as error:  # noqa: BLE001 - the study goes on after any exception of a proposer
             self._drop(error)
 
     def _wait(self, ahead: int) -> int | None:
-        """Wait for work; return the trial to propose for, -1 if there is only news, None at the end."""
+        """Wait for work; return the trial to propose for, -1 if there are only events to tell, None at the end."""
         with self._changed:
             while True:
                 seconds = self._seconds_until_due(ahead)
@@ -443,14 +443,14 @@ class Proposals(Observer):
         return proposal
 
     def _check(self, proposal: Proposal | None) -> Proposal | None:
-        """Return a proposal in plain values, once the space has checked it."""
+        """Check a proposal, and return it in plain values."""
         if proposal is None:
             return None
         origin = one_line(str(proposal.origin), ORIGIN_CHARACTERS) or type(self._search).__name__.lower()
         return Proposal(self._space.check(proposal.configuration), origin)
 
     def _end(self) -> None:
-        """Stop, as there is no proposer any more: forget news and proposals."""
+        """Stop, as there is no proposer any more, and forget all events and proposals."""
         with self._changed:
             self._is_closed = True
             self._ready.clear()

@@ -60,8 +60,7 @@ class Proposer:
     """Proposes configurations, based on the results that it was told: the base class of all proposers.
 
     One thread, which is not the study's own, calls all methods except ``close``. A trial waits for its proposal while
-    that is cheap compared with the training. If a method raises, the proposer is dropped and the study goes on with its
-    design.
+    that is cheap compared with the training. If a method raises, the proposer is dropped; the study uses its design.
     """
 
     def started(self, job: Job, configuration: Mapping[str, object]) -> None:
@@ -79,8 +78,7 @@ class Proposer:
 
         Args:
             result: Smaller losses are better. If the trial failed, or its training function refused the configuration,
-                the losses are ``math.inf``, and the resource and the seconds 0. A promoted trial has a result at each
-                of its rungs.
+                the losses are ``math.inf``, and resource and seconds are 0. A promoted trial has several results.
             configuration: The trial's, active hyperparameters only.
         """
         raise NotImplementedError
@@ -137,12 +135,12 @@ class Search(Part, frozen=True):
     """Whether the proposer runs in a separate process, because a proposal takes more than a few milliseconds."""
 
     def proposer(self, space: "Space", seed: int, max_resource: int) -> Proposer | None:
-        """Return a new proposer without results; None by default. Called in the thread of the proposer.
+        """Return a new proposer, which knows no results yet; None by default. Called in the thread of the proposer.
 
         Args:
             space: The search space.
             seed: The study's.
-            max_resource: The resource of the top rung, at which a configuration has to be good in the end.
+            max_resource: The resource of the top rung, for which good configurations are wanted.
         """
         return None
 
@@ -157,8 +155,7 @@ class Search(Part, frozen=True):
     def most_ahead(self) -> int:
         """The most proposals made in advance once trials may no longer wait; never more than the session's workers.
 
-        With fewer, each proposal uses newer results. With 0 each trial waits, so a study on one worker can be
-        reproduced.
+        With fewer, each proposal uses newer results. With 0 all trials wait: a study on one worker can be reproduced.
         """
         return 16
 

@@ -2,11 +2,9 @@
 
 The points come in blocks, because many cost little more than one. Block ``b`` is a pure function of the seed and ``b``.
 
-Rule 1: trial ``i`` has point ``i`` of the sequence. A point is left out if it is forbidden, or if its configuration, in
-a finite space, was given before. Then trial ``i`` has point ``i`` of the remaining points, and all points before it
-must be drawn.
-Rule 2: the sequence is part of the file format. A change of a block's length or of the mapping changes the next trials
-of a resumed study.
+Rule 1: trial ``i`` has point ``i`` of the sequence, without points that are forbidden or, in a finite space, repeat a
+configuration. If points are left out, all points before a trial's must be drawn to find it.
+Rule 2: the sequence is part of the file format. Another block length or mapping changes a resumed study's next trials.
 """
 
 from bisect import bisect_right
@@ -28,15 +26,15 @@ if TYPE_CHECKING:
 
 BLOCK = 256
 _BLOCKS_KEPT = 4  # a resumed driver may ask for a few old trials
-_EMPTY_BLOCKS = 4  # a space that forbids all configurations of so many blocks is refused
+_EMPTY_BLOCKS = 4  # a space is refused if it forbids all configurations of this many blocks
 
 
 class DrawnDesign:
     """The configurations at the points of a sequence.
 
     A finite space of at most 100,000 combinations gives each configuration exactly once: first in the order of the
-    points, then those that no point reached. A larger finite space never ends, and may repeat a configuration, though
-    rarely; so may a space with a float that is not always active.
+    points, then those that no point reached. A larger finite space never ends and may rarely repeat a configuration, as
+    may a space with a float that is not always active.
 
     Args:
         space: The search space.
@@ -124,8 +122,8 @@ class DrawnDesign:
     def _extend_order(self, lattice: Lattice) -> None:
         """Add the new configurations of the next block; after enough blocks, add all remaining ones.
 
-        A plain shuffle would ignore weights and log scales. With evenly weighted members, as many points as the lattice
-        has miss about a third of them.
+        A plain shuffle would ignore weights and log scales. If all members have equal weights, about a third of them
+        are missed by as many points as the lattice has.
         """
         if self._next_block * BLOCK < lattice.volume:
             new = [lattice.point(configuration) for configuration in self._valid_configurations(self._next_block)]
@@ -203,7 +201,7 @@ class _Sequence:
         self._sequence = qmc.Sobol(width, scramble=True, seed=np.random.default_rng(seed))
 
     def block(self, block: int) -> "Points":
-        """Return a block, shape ``(BLOCK, width)``. O(trials before it), 0.1 us each, unless it is the next one."""
+        """Return a block, shape ``(BLOCK, width)``. O(trials before it), 0.1 us each, unless it is the next block."""
         sequence = self._sequence
         if sequence.num_generated > block * BLOCK:
             sequence.reset()

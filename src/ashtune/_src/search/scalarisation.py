@@ -3,8 +3,7 @@
 Source: Knowles, *ParEGO: A Hybrid Algorithm With On-Line Landscape Approximation for Expensive Multiobjective
 Optimization Problems*, IEEE Trans. Evol. Comp. 10(1), 2006. For each new point the weights are drawn again, uniformly
 among those whose sum is 1. The losses, each scaled to its range, are combined by the augmented Tchebycheff function
-``max(w_i f_i) + 0.05 sum(w_i f_i)``. Different weights have their minimum at different places of the Pareto front, so
-the whole front is searched.
+``max(w_i f_i) + 0.05 sum(w_i f_i)``. As the weights change, the minimum moves along the whole Pareto front.
 
 Rule 1: weights are a pure function of the seed and the trial's number.
 Rule 2: a loss is scaled to its range among the results at the highest resource that has five results. Losses at a low
