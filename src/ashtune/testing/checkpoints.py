@@ -20,8 +20,8 @@ TRIAL = TrialId(7)
 class StoreHarness(NamedTuple):
     """A store, the checkpoint folder of each peer, and functions that move data.
 
-    ``send(peer, name)`` sends a peer's checkpoint to the driver, as a peer does before it reports that it has saved
-    one. ``deliver()`` delivers all pending messages.
+    ``send(peer, name)`` sends a peer's checkpoint to the driver, as a peer does before it reports the checkpoint as
+    saved. ``deliver()`` delivers all pending messages.
     """
 
     store: CheckpointStore

@@ -94,7 +94,7 @@ class ExporterSuite:
 def _told(
     exported: Exported, folder: Path, steps: Sequence[Step], *, is_live: bool = False, ends: bool = True
 ) -> Exporter:
-    """Return a new exporter that was told a study, live or from its journal."""
+    """Return a new exporter that received a study, live or from its journal."""
     folder.mkdir(exist_ok=True)
     exporter = exported.make(folder)
     study = ObservedStudy(

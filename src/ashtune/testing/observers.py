@@ -83,7 +83,7 @@ def new_controller(ladder: Ladder = LADDER, goal: Goal = GOAL) -> Controller:
 
 
 class History:
-    """A random study, reproducible by its seed, in which everything that may happen happens.
+    """A random study, reproducible by its seed, with every kind of event.
 
     Iterating yields each event and the orders and verdicts that follow. Workers join, die and are replaced, and some
     train several trials together. Trials fail, are withdrawn, end on purpose and report NaN. Drivers are killed and

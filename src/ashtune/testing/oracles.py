@@ -144,7 +144,7 @@ def given_jobs(history: History) -> set[Job]:
 
 
 def arrived_in(history: History, rung: int) -> list[RecordedResult]:
-    """Return the results in a rung without those of withdrawn trials, the best first; the earlier trial wins a tie."""
+    """Return the results of a rung, without withdrawn trials, best first; the earlier trial wins a tie."""
     gone = [fact.job.trial for fact in history if isinstance(fact, Withdrawn)]
     arrived = [fact for fact in history if isinstance(fact, RecordedResult) and fact.job.rung == rung]
     return ranked([fact for fact in arrived if fact.job.trial not in gone])

@@ -95,7 +95,7 @@ def studies() -> list[MadeUpStudy]:
 
 
 def check_section(kind: type[Section]) -> None:
-    """Tell a section each study, and check its output.
+    """Give each study to a section, and check its output.
 
     Args:
         kind: The section's class.
@@ -118,7 +118,7 @@ def check_section(kind: type[Section]) -> None:
 
 
 def _replayed(kind: type[Section], case: MadeUpStudy, directory: Path) -> Section:
-    """Return a section that was told a whole study, as in a report without other sections."""
+    """Return a section that received a whole study, as in a report without other sections."""
     study = _study_of(case, directory)
     for analysis in kind.uses:
         getattr(study, analysis)

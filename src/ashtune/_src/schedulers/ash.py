@@ -188,7 +188,8 @@ class AshMachine(Machine):
 
 
 class _Level:
-    """One rung's reachable trials (negated, worst first) among its first ``seen`` results."""
+    """One rung: ``reachable`` has the entries that the quota may still reach, negated, of the first ``seen`` results.
+    """
 
     __slots__ = ("arrivals_above", "beyond", "reachable", "rung", "seen")
 

@@ -44,7 +44,7 @@ class QuotaRule:
     Args:
         kept: The fraction that is promoted, between 0 and 1.
         ahead: How many future results are counted in advance: 0, or 1, so that the best is promoted earlier.
-        exponent: From 1/2 to 1, with a small denominator, as whole numbers are raised to it.
+        exponent: From 1/2 to 1; the denominator must be small, as powers of whole numbers are computed.
     """
 
     __slots__ = ("_part", "_power", "_root", "_whole", "ahead", "exponent", "kept")

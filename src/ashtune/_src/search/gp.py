@@ -3,7 +3,7 @@
 Rule 1: a proposal is a pure function of the seed, the trial's number, the results before and the waiting proposals. No
 clock and no state of a generator takes part.
 Rule 2: one process models all rungs: the resource is a further input, and predictions are made for the top rung. A
-model of the lowest rung alone would choose configurations that start fast.
+model of the lowest rung alone would choose configurations that learn fast at first.
 Rule 3: trials in training have no result yet. Their values are drawn jointly, several times, and given to the process,
 so that the next proposal is not close to one of these trials (Snoek, Larochelle, Adams, NeurIPS 2012, section 3.2).
 Rule 4: the expected improvement is divided by the square root of the training seconds, which a second process predicts.
@@ -65,9 +65,10 @@ class GP(Search, frozen=True):
     Args:
         first: How many of the first trials are random; configurations with results from before the study count as such.
         random_share: Fraction of the later trials that is random.
-        ahead: How many proposals are made in advance once trials may no longer wait. With 0 each trial waits (20 ms).
+        ahead: How many proposals are made in advance, once the waiting time is used up. With 0 each trial waits (20
+            ms).
         price: The expected improvement is divided by ``seconds ** price`` of a trial's training. With 0 time does not
-            count; with ``ahead=0`` too, a study on one worker can be reproduced.
+            count. With ``price=0`` and ``ahead=0`` a study on one worker can be reproduced.
 
     Raises:
         SettingsError: If an option is out of its range.

@@ -1,7 +1,7 @@
 """Search by a sampler of Optuna, which sees the results of one rung, as the model of BOHB does.
 
 Source of the rule: Falkner, Klein, Hutter, *BOHB*, ICML 2018, https://arxiv.org/abs/1807.01774, section 4.1: the model
-uses the highest rung that has enough results. Other ways: ``docs/decisions/0033-priors-and-others-samplers.md``.
+uses the highest rung that has enough results. Alternatives: see ``docs/decisions/0033-priors-and-others-samplers.md``.
 
 Rule 1: a proposal is a pure function of the seed, the trial's number and the results before, as each has a new sampler.
 Rule 2: a sampler sees finished trials with one loss each, and running trials; none is pruned. Several losses become one
@@ -235,8 +235,7 @@ class OptunaProposer(Proposer):
         self._tried.add(identity(configuration))
 
     def _is_seen(self, configuration: Mapping[str, object]) -> bool:
-        """Return whether the sampler may see a configuration: only if no choice, as a user may enqueue, has weight 0.
-        """
+        """Return whether the sampler may see a configuration: if no choice has weight 0, which users may enqueue."""
         return all(self._axes[name].holds(value) for name, value in configuration.items())
 
     def _scalars(self, rung: int, trial: int) -> Mapping[TrialId, float]:

@@ -38,9 +38,9 @@ from ashtune._src.space.space import Space
 ORIGIN_CHARACTERS = 100
 CLOSE_SECONDS = 1.0
 SHARE = 0.05
-"""The fraction of the workers' time for proposals."""
+"""Proposals in advance take at most this fraction of the workers' time."""
 WAIT_SECONDS = 60.0
-"""The longest wait of one trial. If it is exceeded, no trial waits before the next proposal is made."""
+"""The longest wait of one trial. After that, no trial waits until the next proposal is made."""
 FREE_WAIT_SECONDS, WAIT_SHARE = 5.0, 0.2
 """How long a study may wait for proposals: these seconds, plus this fraction of each worker's training time."""
 MOST_ASKED = 6
@@ -58,7 +58,7 @@ class StartedConfigurations(Protocol):
 
 
 class _Options(msgspec.Struct, frozen=True, kw_only=True):
-    """What a session gives to the thread. ``ahead`` is the number of proposals to keep ready."""
+    """Settings of the thread for one session. ``ahead`` is the number of proposals to keep ready."""
 
     ahead: int
     workers: int

@@ -153,7 +153,7 @@ class Search(Part, frozen=True):
 
     @property
     def most_ahead(self) -> int:
-        """The most proposals made in advance once trials may no longer wait; never more than the session's workers.
+        """The most proposals made in advance, once the waiting time is used up; never more than the session's workers.
 
         With fewer, each proposal uses newer results. With 0 all trials wait: a study on one worker can be reproduced.
         """
