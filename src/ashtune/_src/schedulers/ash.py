@@ -188,8 +188,7 @@ class AshMachine(Machine):
 
 
 class _Level:
-    """One rung: ``reachable`` has the entries that the quota may still reach, negated, of the first ``seen`` results.
-    """
+    """One rung: ``reachable`` has, of the first ``seen`` results, the negated ones that the quota may still reach."""
 
     __slots__ = ("arrivals_above", "beyond", "reachable", "rung", "seen")
 

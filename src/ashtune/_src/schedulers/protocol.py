@@ -25,7 +25,7 @@ class Rule(StrEnum):
     SINCE_ITS_RESULT = "since its result"
     """At any time after its result: asynchronous promotion."""
     AT_ITS_RESULT = "at its result"
-    """When its result arrived, unless the quota was 0: the trial is promoted at once or never."""
+    """When its result arrived, unless the quota was 0. The trial is promoted at once or never."""
     WHEN_PROMOTED = "when promoted"
     """When the trial is promoted: all trials of a rung wait for each other."""
     ALWAYS = "always"

@@ -1,10 +1,10 @@
 """Comparison of proposals with the random draws of the same study: which of the two are promoted more often?
 
-Source: the exact test is that of Mantel and Haenszel's tables (*J. Natl. Cancer Inst.* 22, 1959) with the margins of
-each stretch given, as Fisher's is for one table: Birch, *The detection of partial association, I*, J. R. Stat. Soc. B
-26, 1964. The ratio of the shares is Mantel and Haenszel's, its interval that of Greenland and Robins, *Biometrics* 41,
-1985. The null hypothesis: within a stretch, each promoted trial is equally likely to be any of the trials. So quotas
-that change with the number of trials do not matter.
+Source: the exact test extends Fisher's test of one table to several tables, those of Mantel and Haenszel (*J. Natl.
+Cancer Inst.* 22, 1959): Birch, *The detection of partial association, I*, J. R. Stat. Soc. B 26, 1964. Each stretch of
+trials is a table with given margins. The ratio of the shares is Mantel and Haenszel's, its interval that of Greenland
+and Robins, *Biometrics* 41, 1985. The null hypothesis: within a stretch, each promoted trial is equally likely to be
+any of the trials. So quotas may change with the number of trials.
 
 Rule 1: only similar trials are compared: they entered at the same rung and belong to the same stretch, which is
 ``STRETCH`` trials in order of their start. Trials before the first proposal are left out, as they had few competitors.
@@ -100,7 +100,7 @@ class Promotions(Observer):
         return bool(self._promoted[trial])
 
     def compared(self, sorts: Collection[Sort]) -> list[list[TrialId]]:
-        """Return the stretches of trials to compare: random draws, and proposals of some sorts. O(trials)."""
+        """Return the stretches of trials to compare: random draws, and proposals of the given sorts. O(trials)."""
         stretches: list[list[TrialId]] = []
         at: dict[int, list[TrialId]] = {}  # by entry rung, the stretch that is not full yet
         first = next((n for n in range(len(self.sorts)) if self.sorts[n] in sorts), len(self.sorts))
