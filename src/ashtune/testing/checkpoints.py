@@ -71,7 +71,7 @@ class CheckpointStoreSuite:
     def test_what_is_discarded_is_gone_for_all_and_nothing_else_is(
         self, stores: Callable[[Path], StoreHarness], tmp_path: Path
     ) -> None:
-        """The quota of a study does not count copies, so no copy may remain."""
+        """A study's limit for checkpoints does not count copies, so no copy may remain."""
         harness = stores(tmp_path)
         harness.save(1, 2, b"two")
         harness.save(1, 4, b"four")

@@ -3,7 +3,7 @@
 Rule 1: a new trial waits for its proposal while waiting is cheap: ``FREE_WAIT_SECONDS`` in total, plus a fraction of
 the time that the workers have trained. After that, proposals are made in advance. If none is ready, a trial gets one
 from the stand-in, or its configuration in the design.
-Rule 2: if the proposer raises, or proposes a configuration outside of the space, it is dropped with a one-line message.
+Rule 2: the proposer is dropped, with a one-line message, if it raises or proposes a configuration outside of the space.
 The study goes on with its design.
 Rule 3: each trial's configuration is stored in the journal and read from there. A resumed study tells a new proposer
 everything in the journal, and never asks again for the trials there.
