@@ -179,7 +179,7 @@ def dominates(one: RecordedResult, other: RecordedResult) -> bool:
 
 
 def _crowding(front: Sequence[RecordedResult], result: RecordedResult) -> float:
-    """Return the crowding distance: the distance between both neighbours over the range, summed over the losses."""
+    """Return the crowding distance: the sum, over the losses, of (distance between the two neighbours / range)."""
     distance = 0.0
     for loss in range(1 + len(result.more)):
         along = sorted(((one.loss, *one.more)[loss], one.job.trial) for one in front)

@@ -197,7 +197,7 @@ class _Level:
         self.seen = 0
         self.beyond = 0  # promoted trials that are now beyond the quota
         self.reachable: list[tuple[float, int]] = []
-        self.arrivals_above = -1.0  # the most trials that can ever arrive in the next rung
+        self.arrivals_above = -1.0  # how many can ever arrive in the next rung, as last counted
 
 
 class Prospects:

@@ -159,7 +159,7 @@ class Scheduler(Part, frozen=True, kw_only=True):
         Args:
             ladder: The rungs.
             trials: How many trials may be started; None for no end.
-            seed: The study's.
+            seed: The seed of the study.
 
         Raises:
             SettingsError: If the options do not fit the ladder, or the number of trials is needed and is None.

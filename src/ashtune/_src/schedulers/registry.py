@@ -67,7 +67,7 @@ def view_of(record: dict[str, Any], first: Ladder, now: Ladder, seed: int) -> Sc
         record: The scheduler in the settings of the study.
         first: The ladder at the study's beginning.
         now: The present ladder.
-        seed: The study's.
+        seed: The seed of the study.
 
     Raises:
         SettingsError: If the record names no scheduler, or its options do not fit.

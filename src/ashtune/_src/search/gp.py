@@ -110,7 +110,7 @@ class GPProposer(Proposer):
 
     Attributes:
         options: The options of the search.
-        seed: The study's.
+        seed: The seed of the study.
         points: Each trial's point in the unit cube, 0.5 where a hyperparameter is inactive.
         losses: For each trial with results, the loss by resource; with several losses or constraints, the key.
         paces: For each trial, the logarithm of the seconds for a unit of resource in its first job.

@@ -78,7 +78,7 @@ class Proposals(Observer):
         space: The search space.
         design: Gives the configurations of trials without a proposal.
         goal: Converts metrics to losses and violations.
-        seed: The study's.
+        seed: The seed of the study.
         grouped_by: Hyperparameters whose values are equal within a run of trials. A ready proposal that continues the
             run is taken first; if no proposal is ready, the design continues the run.
         known: Results from before the study, with their configurations: see :meth:`Proposer.know`.

@@ -70,7 +70,7 @@ class Proposer:
 
         Args:
             job: The trial and the rung to which it is trained.
-            configuration: The trial's.
+            configuration: The configuration of the trial.
         """
 
     def observe(self, result: Result, configuration: Mapping[str, object]) -> None:
@@ -79,7 +79,7 @@ class Proposer:
         Args:
             result: Smaller losses are better. If the trial failed, or its training function refused the configuration,
                 the losses are ``math.inf``, and resource and seconds are 0. A promoted trial has several results.
-            configuration: The trial's, active hyperparameters only.
+            configuration: The active hyperparameters of the trial.
         """
         raise NotImplementedError
 
@@ -89,7 +89,7 @@ class Proposer:
         Args:
             result: Its trial is not one of the study: -1 is the first configuration, -2 the next. Its rung is the
                 highest that its resource reaches, or the lowest. It is never a failure, and its seconds are 0.
-            configuration: Active hyperparameters only.
+            configuration: The active hyperparameters.
         """
         self.observe(result, configuration)
 
@@ -139,7 +139,7 @@ class Search(Part, frozen=True):
 
         Args:
             space: The search space.
-            seed: The study's.
+            seed: The seed of the study.
             max_resource: The resource of the top rung, for which good configurations are wanted.
         """
         return None

@@ -46,7 +46,7 @@ def design_of(
     Args:
         search: The search that the user chose.
         space: The search space.
-        seed: The study's.
+        seed: The seed of the study.
         enqueued: Configurations that come first, as :meth:`Space.check` returns them.
         grouped_by: Hyperparameters that must be equal for trials to train together; empty for the search's own order.
         trials: The number of trials when the study began, which limits the length of runs.
