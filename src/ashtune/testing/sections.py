@@ -1,4 +1,4 @@
-"""The suite for sections of a report: a section shows the data of any study, and its texts as text, not as markup.
+"""The suite for sections of a report: a section can show any study, and shows a study's texts as text, not as markup.
 
     def test_my_section():
         check_section(MySection)

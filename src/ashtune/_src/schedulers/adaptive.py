@@ -6,7 +6,7 @@ Rule 1: a trial has a free pass up to a rung, which is fixed when the trial star
 its rank. From that rung on it is promoted as by ``Ash``.
 Rule 2: the rung follows from earlier trials that passed a lower rung freely and were good at a higher rung. How many of
 them would the lower rung have promoted? A low rung is chosen if it saves more than its wrong decisions cost.
-Rule 3: no clock, no random number, no number of workers, and no float: scores are compared as fractions.
+Rule 3: the choice uses no clock, random number, number of workers or float: scores are compared as fractions.
 """
 
 from collections import deque

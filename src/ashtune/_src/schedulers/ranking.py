@@ -12,7 +12,7 @@ Rule 3: results with equal violations of the constraints are ranked among themse
 Rule 4: a quota is computed without logarithm or float, so that a replayed study has the same quotas on any machine.
 Cost: with one loss (:class:`OneLoss`), also with constraints, O(log n) for an arrival or a promotion, and O(n log n)
 for a withdrawal, which is rare. With several losses (:class:`ManyLosses`) a promotion after an arrival costs O(n log n)
-for two losses, and O(m n^2) at worst for ``m``.
+for two losses, and O(m n^2) at worst for ``m`` losses.
 """
 
 import math

@@ -48,7 +48,7 @@ FEWEST_RESULTS = 3
 MOST_BEST, MOST_NEWEST = 40, 40
 """How many of the best and of the newest trials the process sees, if more than their sum have results."""
 REFITS, LATEST_REFIT = 8, 16
-"""The kernels are fitted again when the results have grown by one in eight, and after 16 more at the latest."""
+"""The kernels are fitted again when the number of results has grown by an eighth, or by 16 if that is sooner."""
 DRAWS = 16
 DIGITS = 9
 """Coordinates are rounded to this many digits, as conversion to a configuration and back changes the last bits."""
