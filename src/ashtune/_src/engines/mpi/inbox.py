@@ -77,7 +77,7 @@ class RankInbox:
         is_silent = self._silence.is_over(now) and world.heartbeat.is_possible
         if is_silent or DRIVER in self._transport.failed:
             sys.stderr.write(
-                """Show life, and end this process if the driver shows none, rather than wait for the batch system."""
+                f"rank {world.rank} on {os.uname().nodename}: the driver is gone; leaving. Go on by `ashtune resume`\n"
             )
             sys.stderr.flush()
             os._exit(1)
