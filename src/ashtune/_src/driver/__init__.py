@@ -1,1 +1,1 @@
-"""One driver's work on a study."""
+"""The driver: one session of work on a study."""

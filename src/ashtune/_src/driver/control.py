@@ -1,13 +1,13 @@
-"""The live page of a study that is driven here, and what the user asks of the study from it.
+"""The live page of a study that this process drives, and the commands that the user sends from the page.
 
-The page is ``ashtune watch`` in a process of its own, which ends a moment after this process, not with the study: in a
-notebook one looks at it when the study is done. Whatever goes wrong with it costs one line on stderr.
+The page is ``ashtune watch`` in its own process. It ends shortly after this process, not with the study: in a notebook,
+users look at the page after the study has ended. A problem with the page costs only one line on stderr.
 
-A command is checked here, then taken by the controller and written to the journal as any other event, and answered. So
-a resumed study knows of it; a pause and another number of workers end with the session.
+A command is checked here, handled by the controller, written to the journal like any other event, and answered. A
+resumed study therefore knows the command, but a pause and a changed number of workers end with the session.
 
-Rule 1: a command that is refused leaves nothing behind but one line, for its sender and on stderr.
-Rule 2: a command that is fulfilled already, as to pause what is paused, is answered and is no event.
+Rule 1: a refused command has no effect except one line, for its sender and on stderr.
+Rule 2: a command that changes nothing, such as pausing a paused study, is answered but is no event.
 """
 
 import os
@@ -54,16 +54,16 @@ from ashtune._src.study.settings import Settings
 STOPPED = "asked for on the live page"
 START_SECONDS = 30.0
 _ENDING_SECONDS = 2.0
-"""For the page's own way to its end. After that it is killed."""
+"""How long the page's process may take to end by itself before it is killed."""
 
 _pages: dict[tuple[Path, bool], "Page"] = {}
 
 
 class Control:
-    """Takes commands while a study runs: see ``Requests``.
+    """Takes commands while a study runs; implements ``Requests``.
 
     Args:
-        count: How many workers there are to be at first.
+        count: The number of workers at the start.
         complain: Called with one line for each command that is refused.
     """
 
@@ -85,11 +85,11 @@ class Control:
         self._configurations = configurations
         self._controller = controller
         self._workers = workers
-        self._count: int | None = count  # None where the machine had no room for as many as were wanted
+        self._count: int | None = count  # None if the last change has failed
         self._complain = complain
 
     def take(self, now: float) -> Iterator[tuple[str, Event]]:
-        """Yield what was asked since the last call and fits the study: its name, and what it is in the journal."""
+        """Yield the name and the event of each new command, unless it is refused or changes nothing."""
         for name, command in self._inbox.take():
             try:
                 event = self._event(command, now)
@@ -102,7 +102,7 @@ class Control:
                 yield name, event
 
     def accept(self, name: str, event: Event) -> None:
-        """Do what does not follow from an event by itself, and answer the command."""
+        """Carry out the part of a command that the controller does not handle, and answer the command."""
         try:
             match event:
                 case ConfigurationEnqueued(configuration=configuration):
@@ -113,18 +113,18 @@ class Control:
                     self._count = workers
                 case _:
                     pass
-        except AshtuneError as error:  # no room for more processes: the study goes on with those it has
+        except AshtuneError as error:  # no room for more processes: the study continues with the present ones
             self.refuse(name, str(error))
         else:
             self._inbox.answer(name)
 
     def refuse(self, name: str, why: str) -> None:
-        """Say that a command is not carried out."""
+        """Report that a command is refused, also to its sender."""
         self._complain(f"a command was refused: {why}")
         self._inbox.answer(name, why)
 
     def _event(self, command: Command | StudyError, now: float) -> Event | None:
-        """Return what a command is in the journal; None where there is nothing to do."""
+        """Return the journal event of a command; None if the command changes nothing."""
         if isinstance(command, StudyError):
             raise command
         controller = self._controller
@@ -147,7 +147,7 @@ class Control:
                 assert_never(command)
 
     def _trials_with(self, more: int) -> int:
-        """Return how many trials there are in all with some more."""
+        """Return the total number of trials after ``more`` are added."""
         check_whole("trials", more)
         before, most = self._tally.most_trials, self._settings.configurations
         if before is None:
@@ -173,7 +173,7 @@ class Control:
         return None if workers == self._count else WorkersChanged(now, workers)
 
     def _checked(self, configuration: dict[str, object]) -> dict[str, object]:
-        """Return a configuration in plain values that a further trial can have."""
+        """Check a configuration to enqueue, and return it in plain values."""
         checked = self._configurations.check_enqueued(configuration)
         if self._controller.trials_left <= self._configurations.waiting:
             raise SettingsError(
@@ -184,7 +184,7 @@ class Control:
 
 
 class Page:
-    """A page of one study, which is being started; ``control``: commands may be sent from it."""
+    """The live page of one study, started by the constructor; with ``control``, users can send commands from it."""
 
     def __init__(self, directory: Path, *, control: bool = False) -> None:
         self._owner = os.getpid()
@@ -200,11 +200,11 @@ class Page:
 
     @property
     def is_there(self) -> bool:
-        """Whether its process runs, and is one of this process: a fork has none."""
+        """Whether the page's process runs and was started by this process: a forked process has no page."""
         return self._owner == os.getpid() and self._process is not None and not self._process.is_dead
 
     def say_where(self) -> None:
-        """Print its address on stderr, in a notebook as a link, or why there is none; it may take a second."""
+        """Print the page's address on stderr, in a notebook as a link, or why there is no page. May take a second."""
         if not self._address and not self._problem:
             self._read_address()
         if self._address and in_a_notebook():
@@ -216,7 +216,7 @@ class Page:
             write(f"no live page: {self._problem}; the study goes on\n", sys.stderr)
 
     def end(self) -> None:
-        """End its process, if it is one of this process: first as it wants to, then by a kill."""
+        """End the page's process if this process started it: ask it to end, then kill it."""
         if self._process is not None and self._owner == os.getpid():
             self._process.terminate()
             self._process.end(_ENDING_SECONDS)
@@ -233,7 +233,7 @@ class Page:
 
 
 def page_of(directory: Path, *, control: bool = False) -> Page:
-    """Return the page of a study, that is there or is started now: one for each study that this process drives."""
+    """Return the live page of a study that this process drives; start the page if it does not run."""
     if (page := _pages.get((directory, control))) is None or not page.is_there:
         page = _pages[directory, control] = Page(directory, control=control)
     return page

@@ -1,17 +1,16 @@
-"""Whether the search is still worth its time, from the results at the top rung so far.
+"""Decides from the results at the top rung whether the search is still worth its time.
 
-The results of the last hour were worth what the best of all is better than the best of the others would be. That is
-asked twice: of the results as they came, and of a random order of them. In a random order the best of ``n`` improves
-less and less, so what the next ``m`` bring is less than what the last ``m`` have brought, on average. The expected best
-of ``s`` out of ``n`` results is the unbiased estimate of Tang et al., *Showing Your Work Doesn't Always Work*, ACL
-2020, https://arxiv.org/abs/2004.13705. No law of the results is assumed; a search that learns is judged by its own
-order too.
+The gain of the last hour is the best loss before that hour minus the best loss of all. The gain is computed twice: for
+the real order of the results, which matters if the search learns, and as the mean over random orders. The larger gain
+counts. In a random order, the best of ``n`` results improves less and less as ``n`` grows, so on average the next ``m``
+results gain less than the last ``m``. The expected best of ``s`` out of ``n`` results is the unbiased estimate of Tang
+et al., *Showing Your Work Doesn't Always Work*, ACL 2020, https://arxiv.org/abs/2004.13705. It assumes no distribution.
 
-What is worth it by default is the noise, as in Makarova et al., *Automatic Termination for Hyperparameter
-Optimization*, AutoML 2022, https://arxiv.org/abs/2104.08166: a smaller gain cannot be told from luck. Here it is that
-of the last reports of a training about a straight line, so noise between two trainings is not in it: it may be larger.
+By default, the gain must be as large as the noise, since a smaller gain may be luck (Makarova et al., *Automatic
+Termination for Hyperparameter Optimization*, AutoML 2022, https://arxiv.org/abs/2104.08166). Here the noise is measured
+on the last reports of each training, as their deviation from a straight line. Noise between trainings is not included.
 
-Rule: an hour is one in which the study ran. The time between two sessions does not count.
+Rule: only time in which the study ran counts, not the time between two sessions.
 """
 
 import math
@@ -31,18 +30,18 @@ from ashtune._src.core.plaintext import shown
 
 NAME = "not_worth_it"
 FEWEST = 10
-"""Results at the top rung without which nothing is judged."""
+"""With fewer results at the top rung, the search is not judged."""
 SHARE = 0.01
-"""Of the distance from the best to the median result: what is worth it where the noise is not known."""
+"""If the noise is unknown, the gain must be this share of the distance from the best to the median result."""
 _OF_A_MEDIAN = 0.6745 * math.sqrt(6)
-"""What the median of absolute second differences is, in standard deviations of normal noise."""
+"""The median absolute second difference of normal noise, in standard deviations of the noise."""
 
 
 class Enough(Observer):
-    """Looks at the results at the top rung: an observer, of the search alone.
+    """An observer that judges the search by its results at the top rung.
 
     Args:
-        wanted: What is worth it; None to look at nothing.
+        wanted: The gain that the search must bring; None to judge nothing.
     """
 
     sees_confirmations = False
@@ -53,12 +52,12 @@ class Enough(Observer):
         self._top = top
         self._losses: list[float] = []
         self._times: list[float] = []  # in seconds that the study ran
-        self._bends: list[float] = []  # second differences at the ends of curves
+        self._bends: list[float] = []  # absolute second differences at the ends of curves
         self._now = self._away = 0.0
         self._judged = 0
 
     def event(self, event: Event) -> None:
-        """Take in one event. O(1)."""
+        """Record one event. O(1)."""
         if type(event) is SessionStarted:
             self._away += max(0.0, event.time - self._now)
         self._now = max(self._now, event.time)
@@ -70,7 +69,7 @@ class Enough(Observer):
                 self._look_at(event, loss)
 
     def reason(self) -> str:
-        """Say why the search is not worth going on with; nothing if it is. O(n log n) after each result at the top."""
+        """Return why the search is no longer worth its time, or "". O(n log n) after each result at the top rung."""
         if self.wanted is None or len(self._losses) == self._judged:
             return ""
         self._judged = count = len(self._losses)
@@ -91,7 +90,7 @@ class Enough(Observer):
 
     @property
     def worth(self) -> float:
-        """What the gain has to be. O(n log n)."""
+        """The smallest gain that is worth the time. O(n log n)."""
         if self.wanted is not None and self.wanted.gain is not None:
             return self.wanted.gain
         if len(self._bends) >= FEWEST:
@@ -99,7 +98,7 @@ class Enough(Observer):
         return SHARE * (median(self._losses) - min(self._losses)) if self._losses else 0.0
 
     def _look_at(self, event: JobFinished, loss: float) -> None:
-        """Note how far the last report but one is from the line between its neighbours, twice over."""
+        """Record the absolute second difference of a trial's last three reports, if they are evenly spaced."""
         if len(event.curve) < 2:
             return
         (first, before), (second, then) = event.curve[-2:]
@@ -109,22 +108,22 @@ class Enough(Observer):
 
 
 def expected_best(losses: Sequence[float], count: int) -> float:
-    """Return the expected least of ``count`` losses that are drawn from these without replacement. O(n log n).
+    """Return the expected minimum of ``count`` losses drawn from ``losses`` without replacement. O(n log n).
 
     Example:
         >>> expected_best([1.0, 2.0, 3.0], 2)  # of 1 and 2, 1 and 3, 2 and 3
         1.3333333333333333
     """
-    expected, left = 0.0, 1.0  # the probability that none so far is drawn
+    expected, left = 0.0, 1.0  # the probability that no smaller loss is drawn
     for place, loss in enumerate(sorted(losses)[: len(losses) - count + 1]):
-        chance = left * count / (len(losses) - place)  # that this one is the first
+        chance = left * count / (len(losses) - place)  # that this loss is the smallest one drawn
         expected += chance * loss
         left -= chance
     return expected
 
 
 def check_enough(name: str, value: object) -> NotWorthIt:
-    """Return when a search is not worth going on with: "not_worth_it", or a :class:`NotWorthIt`."""
+    """Check a stopping rule, which is "not_worth_it" or a :class:`NotWorthIt`, and return it as the latter."""
     if isinstance(value, str) and value == NAME:
         return NotWorthIt()
     if not isinstance(value, NotWorthIt):
@@ -136,7 +135,7 @@ def check_enough(name: str, value: object) -> NotWorthIt:
 
 
 def read_enough(text: str) -> NotWorthIt:
-    """Read the same from a command line: not_worth_it, or with options, as not_worth_it:gain=0.001:per=30m."""
+    """Parse the rule from a command line: not_worth_it, or with options not_worth_it:gain=0.001:per=30m."""
     name, *options = text.split(":")
     given = dict(option.partition("=")[::2] for option in options)
     if name != NAME or not given.keys() <= {"gain", "per"}:

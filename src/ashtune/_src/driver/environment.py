@@ -1,6 +1,6 @@
-"""What a run was made with, so that a figure found later can be understood: machine, versions, command.
+"""The environment of a run, to explain its results later: machine, versions, command.
 
-Rule: nothing secret. No environment variables; and of the command line no value of an option whose name sounds secret,
+Rule: nothing secret is recorded: no environment variable, no value of a command-line option whose name sounds secret,
 and no program given with ``-c``.
 """
 
@@ -35,7 +35,7 @@ _SECRET = re.compile(
 
 
 def environment() -> dict[str, str]:
-    """Return what this run is made with, by the name under which a report shows it."""
+    """Return the environment of this run, by the names that a report shows."""
     described = {
         "command": command([Path(sys.executable).name, *sys.orig_argv[1:]]),
         "processor": processor(),
@@ -49,10 +49,10 @@ def environment() -> dict[str, str]:
 
 
 def program_of(objective: Callable[..., Any] | None, before: SessionStarted | None) -> dict[str, str]:
-    """Return the command of the program that trains, as a fact; nothing if a function does.
+    """Return the command of the external training program as a session fact; empty if a Python function trains.
 
     Args:
-        objective: The training function; None if it is that of the session before.
+        objective: The training function; None to keep the one of the session before.
     """
     if isinstance(objective, Program):
         return {PROGRAM: _writable(command(objective.command))}
@@ -62,13 +62,13 @@ def program_of(objective: Callable[..., Any] | None, before: SessionStarted | No
 
 
 def names_of_parts(engine: Engine, observers: Iterable[Observer]) -> dict[str, str]:
-    """Return the names of the parts that a session brings, which no setting of its study holds."""
+    """Return the names of a session's engine and observers, which are not in the settings of the study."""
     names = ", ".join(OBSERVERS.name_of(type(each)) for each in observers)
     return {"engine": ENGINES.name_of(type(engine))} | ({"observers": names} if names else {})
 
 
 def missing_parts(study: StudyReader) -> list[str]:
-    """Return which of the parts that the last session of a study brought are not installed here, one line each."""
+    """Return one line for each part (engine, observers) of a study's last session that is not installed here."""
     described: dict[str, str] = {}
     for event in read_events(study.journal, only=(b"session_started",)):
         described = event.facts if isinstance(event, SessionStarted) else described
@@ -78,7 +78,7 @@ def missing_parts(study: StudyReader) -> list[str]:
 
 
 def command(arguments: Sequence[str]) -> str:
-    """Return a command line on one line, without programs and what sounds secret."""
+    """Return a command as one line, without a ``-c`` program and without values that sound secret."""
     shown: list[str] = []
     hides_next = ""
     for argument in arguments:
@@ -97,7 +97,7 @@ def command(arguments: Sequence[str]) -> str:
 
 
 def _writable(text: str) -> str:
-    """Return what can be written of a text. An argument or a processor's name need not be one: that stops no study."""
+    """Return a text with "?" for what UTF-8 cannot encode, which an argument or a processor's name may contain."""
     return text.encode("utf-8", "replace").decode()
 
 

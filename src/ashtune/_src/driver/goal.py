@@ -1,4 +1,4 @@
-"""What a study is after, from what its user gives: metrics, modes, weights, constraints, a target."""
+"""Builds the goal of a study from the user's arguments: metrics, modes, weights, constraints, target."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -17,9 +17,9 @@ def goal_of(metric: Any, mode: Any, *, weights: Any = None, constraints: Any = N
 
     Args:
         metric: The name of a metric, or a list of them.
-        mode: "min" or "max"; of several metrics a list, with one for each.
-        weights: By metric how much it counts in the choice of one result, or None.
-        constraints: By metric a bound, as "<= 5", or None.
+        mode: "min" or "max"; for several metrics, a list with one mode for each.
+        weights: The weight of each metric in the choice of the best trial, by name; or None.
+        constraints: A bound for each constrained metric, such as "<= 5", by name; or None.
     """
     names, modes = (list(each) if isinstance(each, list | tuple) else [each] for each in (metric, mode))
     for name in names:
@@ -39,7 +39,7 @@ def goal_of(metric: Any, mode: Any, *, weights: Any = None, constraints: Any = N
 
 
 def target_of(goal: Goal, target: Any) -> float | dict[str, float] | None:
-    """Return a target as the journal has it: a number with one metric; with several by their names."""
+    """Return a target in the form of the journal: one number for one metric, or numbers by name for several."""
     names = [each.metric for each in goal.objectives]
     if target is None:
         return None
@@ -56,7 +56,7 @@ def target_of(goal: Goal, target: Any) -> float | dict[str, float] | None:
 
 
 def check_one_metric(goal: Goal, option: str, value: object) -> None:
-    """Refuse an option that compares results by one metric, if it is given and the study has more to compare."""
+    """Refuse an option, unless it is None, if the study has several metrics or constraints."""
     if value is not None and not goal.is_plain:
         raise SettingsError(
             f"{option}={shown(value)} compares results by one metric without constraints, and the study has {goal}; "
@@ -71,7 +71,7 @@ def _mode(metric: str, mode: Any) -> Mode:
 
 
 def weights_of(names: Sequence[str], weights: Any) -> tuple[float, ...]:
-    """Return a weight for each metric, 0 for one that is not named; nothing if none was given."""
+    """Return a weight for each metric, 0 for a metric that is not named; empty if no weights were given."""
     if weights is None:
         return ()
     if not isinstance(weights, Mapping) or len(names) == 1:

@@ -1,6 +1,6 @@
-"""What is allowed and yet probably not meant, in a line each.
+"""Hints about settings that are allowed but probably not meant, one line each.
 
-Rule: a hint is a guess. It refuses nothing, names what it saw and says what to write if that was not meant.
+Rule: a hint is a guess. It refuses nothing, names the setting, and says what to write if the setting was not meant.
 """
 
 from collections.abc import Iterable, Mapping
@@ -17,14 +17,14 @@ from ashtune._src.search.random import Sobol
 from ashtune._src.space.space import Space
 
 RATIO = 5
-"""Two floats this many times apart may well be the ends of a range."""
+"""Two floats with at least this ratio are probably the ends of a range."""
 TRIALS_LOOKED_AT = 200
 LEAST_TRIALS = 10
 LEAST_SHARE = 0.8
 
 
 def of_the_space(space: object) -> list[str]:
-    """Return a hint for each choice of two numbers that looks like a range."""
+    """Return a hint for each choice of two floats that looks like a range."""
     if not isinstance(space, Mapping):
         return []
     hints = []
@@ -47,7 +47,7 @@ def of_the_space(space: object) -> list[str]:
 
 
 def of_the_search(search: Search, space: Space) -> list[str]:
-    """Return a hint if a search does not look at the priors that the space has."""
+    """Return a hint if the search ignores the priors of the space."""
     if not space.beliefs or not isinstance(search, Grid | Sobol):
         return []
     names = ", ".join(space.beliefs)
@@ -56,13 +56,13 @@ def of_the_search(search: Search, space: Space) -> list[str]:
 
 
 def of_the_trials(scheduler: Scheduler, ladder: Ladder, trials: int | None, *, unit: str) -> list[str]:
-    """Return a hint if there are too few trials for one to be trained to the top rung."""
+    """Return a hint if the trials are too few for any of them to reach the top rung."""
     expected = None if trials is None else scheduler.build(ladder, trials).expected(trials)
     return [] if expected is None or expected[-1] else [too_few_trials(ladder.rungs[-1], unit=unit)]
 
 
 def of_the_results(goal: Goal, events: Iterable[Event]) -> list[str]:
-    """Return a hint if the metric, where it is the only one, got worse with training in most of the first trials."""
+    """Return a hint if the only metric got worse during training in most of the first trials."""
     if goal.others:
         return []
     first: dict[TrialId, float] = {}

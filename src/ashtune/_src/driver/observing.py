@@ -1,12 +1,12 @@
-"""Observers of users: each has a queue and a thread of its own, so that none can hold up the study.
+"""Runs the user's observers, each with its own queue and thread, so that no observer can delay the study.
 
-Rule 1: the study never waits for an observer while it runs. At its end each has a bounded time to finish, counted from
-when it has been told the past: it gets all of a long journal if it takes in some of it. Time in which this process was
-suspended does not count.
-Rule 2: an observer that raises, or that is too far behind, is dropped with one line on stderr, and called no more.
-Rule 3: what an observer is told about what happened before this driver is read from the journal, in its thread.
+Rule 1: a running study never waits for an observer. At the end of the study, each observer has a limited time to
+finish. This time begins when the observer has been told the whole past, however long the journal is, if it makes
+progress. Time in which this process was suspended does not count.
+Rule 2: an observer that raises, or falls too far behind, is dropped with one line on stderr and never called again.
+Rule 3: the past, which is all events before this driver, is read from the journal in the observer's thread.
 Rule 4: no observer is called from two threads at once. A second study refuses an observer whose study is still open.
-Where a call of its last study hangs, or two studies begin in the same moment, it is told the second one later.
+If a call for an ended study hangs, or two studies begin at the same moment, the second study waits for its turn.
 """
 
 import sys
@@ -33,14 +33,14 @@ from ashtune._src.study.journal import JournalReader
 from ashtune._src.study.replay import Replay
 
 FINISH_SECONDS = 10.0
-"""An observer is dropped that has not ended so long after its study, or meanwhile took in nothing of the past."""
+"""An observer is dropped if it has not ended this long after its study, or makes no progress with the past."""
 FINISH_SECONDS_COMPLETE = 60.0
-"""The same where the study was complete before: there is nothing else to do."""
+"""The same limit for a study that was already complete: there is nothing else to do."""
 BEGIN_SECONDS = 60.0
-"""One that has not begun so long after the end is dropped. A tracker may import a library, and make a database."""
+"""An observer is dropped if its ``begin`` still runs this long after the end. It may import a library, for example."""
 POLL_SECONDS = 0.1
 MOST_WAITING = 1_000_000
-"""Events, orders and reports that may wait for one observer: some 500 MB."""
+"""Maximum number of events, orders and reports that wait for one observer: about 500 MB."""
 OBSERVERS: Names[Observer] = Names(
     "observer",
     {
@@ -53,7 +53,7 @@ OBSERVERS: Names[Observer] = Names(
     },
     "ashtune.observers",
 )
-"""Those of other libraries are imported when they are made."""
+"""An observer for another library is imported only when it is made."""
 
 _Call = tuple[str, Any]
 _History = Callable[[int, int], Iterable[Sequence[_Call]]]
@@ -63,13 +63,13 @@ _in_use_lock = threading.Lock()
 
 
 class ObserverThread(Observer):
-    """An observer of a user, told in a thread of its own what happens.
+    """Calls a user's observer in its own thread.
 
-    The thread gets it at each :meth:`tick`: woken for each event it would take the interpreter from the study.
+    The thread gets new events only at each :meth:`tick`: waking it for every event would slow down the study.
 
     Args:
-        history: Called with two positions of the journal: it yields what to tell of each event between them, and
-            nothing for each event before, which it has to read too.
+        history: Called with two positions in the journal. For each event between them, it yields the calls to make.
+            For each earlier event, which it must read too, it yields an empty list.
     """
 
     def __init__(self, observer: Observer, history: _History) -> None:
@@ -82,15 +82,15 @@ class ObserverThread(Observer):
         self._waiting = 0
         self._done = 0
         self._is_dropped = False
-        self._is_over = False  # the study
-        self._past_steps = 0  # the first is that its ``begin`` has returned
+        self._is_over = False  # whether the study is over
+        self._past_steps = 0  # 1 when ``begin`` has returned, then 1 more for each event of the past
         self._is_past_over = threading.Event()
         self._before: list[ObserverThread] = []
         self._thread = threading.Thread(target=self._work, name=f"ashtune-observer-{self._name}", daemon=True)
         self._start: tuple[ObservedStudy, int] | None = None
 
     def begin(self, study: ObservedStudy, position: int) -> None:
-        """Start the thread, which begins with what happened before."""
+        """Start the thread, which tells the past first."""
         self._start = (study, position)
         with _in_use_lock:
             self._before = [each for each in _in_use if each._observer is self._observer]
@@ -102,7 +102,7 @@ class ObserverThread(Observer):
             self._drop(str(error))
 
     def tells(self, observer: Observer) -> bool:
-        """Whether this thread tells the observer a study that is still open. After a fork no thread does."""
+        """Whether this thread serves ``observer`` for a study that is still open. A fork has no such thread."""
         is_told = self._thread.is_alive() and not (self._is_over or self._is_dropped)
         return is_told and observer is self._observer
 
@@ -111,7 +111,7 @@ class ObserverThread(Observer):
         self._batch.append(("event", event))
 
     def followed(self, what: Followed) -> None:
-        """Collect what followed from it."""
+        """Collect an order or verdict."""
         self._batch.append(("followed", what))
 
     def progress(self, progress: Progress) -> None:
@@ -132,16 +132,16 @@ class ObserverThread(Observer):
         self._queue.put(batch)
 
     def end(self) -> None:
-        """Hand over the rest: nothing follows."""
+        """Hand over the rest, and tell the thread that nothing follows."""
         self._is_over = True
         if not self._is_dropped:
             self._queue.put(self._batch)
         self._queue.put(None)
 
     def catch_up(self, is_hurried: Callable[[], bool], limit: float) -> None:
-        """Wait until the observer has been told the past, while it takes in some of it and nobody is in a hurry.
+        """Wait until the observer has been told the past, or ``is_hurried`` returns True.
 
-        One that takes in nothing for ``limit`` seconds is dropped, and one that has not begun after ``BEGIN_SECONDS``.
+        Drop an observer without progress for ``limit`` seconds, or with no end of ``begin`` after ``BEGIN_SECONDS``.
         """
         steps, awake = 0, AwakeClock(time.monotonic(), BEGIN_SECONDS)
         while not self._is_past_over.wait(POLL_SECONDS) and not is_hurried():
@@ -152,12 +152,12 @@ class ObserverThread(Observer):
                 self._drop(f"it has {what} {awake.limit:g} s")
 
     def wait(self) -> None:
-        """Wait for the observer to end, however long it takes."""
+        """Wait for the observer to end, without a time limit."""
         if self._thread.ident is not None:
             self._thread.join()
 
     def finish(self, awake: AwakeClock) -> None:
-        """Wait for the observer to end, until the time is up; then it is dropped."""
+        """Wait for the observer to end, and drop it when the time is up."""
         while self._thread.is_alive() and not awake.is_over(time.monotonic()):
             self._thread.join(POLL_SECONDS)
         if self._thread.is_alive() and not self._is_dropped:
@@ -175,7 +175,7 @@ class ObserverThread(Observer):
                 self._done += len(batch)
             if not self._is_dropped:
                 self._observer.end()
-        except BaseException as error:  # noqa: BLE001 - whatever a user's observer raises, the study goes on
+        except BaseException as error:  # noqa: BLE001 - a user's observer may raise anything, the study continues
             if not self._is_dropped:
                 self._drop(error_line(error))
         finally:
@@ -204,7 +204,7 @@ class ObserverThread(Observer):
             self._past_steps += 1
 
     def _leave(self) -> None:
-        """Let the observer be called from another thread."""
+        """Allow another thread to call the observer."""
         with _in_use_lock:
             _in_use.remove(self)
 
@@ -215,9 +215,9 @@ class ObserverThread(Observer):
 
 
 def history_of(journal: Path, disk: Disk, new_controller: Callable[[], Controller]) -> _History:
-    """Return what yields the past of a study, to be told to an observer.
+    """Return a function that yields the past of a study for an observer.
 
-    It reads the journal from its first line, since what followed from an event depends on all before: O(events).
+    It reads the journal from its first line, since verdicts and orders depend on all earlier events: O(events).
     """
 
     def past(begin: int, end: int) -> Iterator[Sequence[_Call]]:
@@ -235,7 +235,7 @@ def history_of(journal: Path, disk: Disk, new_controller: Callable[[], Controlle
 def start_all(
     observers: Sequence[Observer], study: ObservedStudy, position: int, history: _History
 ) -> list[ObserverThread]:
-    """Give each observer a thread, and begin."""
+    """Give each observer a thread, and start it."""
     threads = [ObserverThread(observer, history) for observer in observers]
     for thread in threads:
         thread.begin(study, position)
@@ -247,10 +247,10 @@ def finish_all(
     is_hurried: Callable[[], bool] = lambda: False,
     limit: float | None = None,
 ) -> None:
-    """Wait for all observers to end, for ``limit`` seconds together from when they have been told the past.
+    """Wait until all observers have been told the past, then at most ``limit`` seconds until all of them end.
 
     Args:
-        is_hurried: Whether the script has to end soon; then there is no time for the past.
+        is_hurried: Whether the script must end soon; then do not wait for the past.
         limit: In seconds, ``FINISH_SECONDS`` by default.
     """
     limit = FINISH_SECONDS if limit is None else limit
@@ -264,14 +264,14 @@ def finish_all(
 
 
 def check_observers(observers: object) -> tuple[Observer, ...]:
-    """Return the observers that a user gave: each one as it is, or made without arguments by its name.
+    """Check the user's list of observers; return them, with each name replaced by a new observer.
 
-    The names are "csv" (:class:`~ashtune.observers.CsvLog`), those of trackers, as "mlflow", and those of the entry
-    points of the group ``ashtune.observers``.
+    The names are "csv" (:class:`~ashtune.observers.CsvLog`), those of trackers, such as "mlflow", and those of entry
+    points in the group ``ashtune.observers``.
 
     Raises:
-        SettingsError: If it is no list of observers, a name is not known, or one is there twice or told another study.
-        ExtraMissing: If the library of a named one is not installed.
+        SettingsError: If an item is no observer and no known name, is listed twice, or serves another open study.
+        ExtraMissing: If the library of a named observer is not installed.
     """
     if not isinstance(observers, Sequence) or isinstance(observers, str | bytes):
         raise SettingsError(f"observers={shown(observers)} is no list; give observers=[CsvLog()]")
@@ -297,10 +297,10 @@ def _checked(observer: object) -> Observer:
 
 
 def exporter_named(name: object, out: str | PathLike[str] | None = None) -> Exporter:
-    """Return a new exporter by one of the names that :func:`check_observers` takes; ``out`` is where the copy goes.
+    """Make an exporter by its name, see :func:`check_observers`; ``out`` is where the copy is written.
 
     Raises:
-        SettingsError: If there is none of this name, or what it names is an observer that is no exporter.
+        SettingsError: If the name is unknown, or names an observer that is not an exporter.
         ExtraMissing: If its library is not installed.
     """
     made = OBSERVERS.make(name, *(() if out is None else (out,))) if isinstance(name, str) else None

@@ -1,8 +1,8 @@
-"""The options of a study. Each is defined once: its type, its default, its check and how it is read.
+"""The options of a study. Each option is defined once: its type, default, check and parser.
 
-The commands take them as ``--name``, with help from the docstrings. ``tune``, ``open_study`` and ``Study.resume`` take
-the frequent ones as arguments, the others in values, which :func:`flat` takes apart: ``stop=Stop(...)``,
-``engine=Local(...)``, ``scheduler=Ash(...)``. Those for the engine stand in
+The commands take the options as ``--name``, with help from the docstrings. ``tune``, ``open_study`` and
+``Study.resume`` take the common options as arguments, and the others as fields of ``stop=Stop(...)``,
+``engine=Local(...)`` and ``scheduler=Ash(...)``, which :func:`flat` unpacks. The options of the engine are in
 :class:`~ashtune.engines.RunOptions`.
 """
 
@@ -41,7 +41,7 @@ from ashtune._src.search.protocol import Search
 from ashtune._src.study.folders import check_directory
 
 MAX_FAILURES = 20
-"""Of a session's first trials. Where half of the configurations fail, one study in a million stops for that."""
+"""A session stops after this many failures before any result: if half of all trials fail, one session in a million."""
 
 
 class Halving(TypedDict, total=False):
@@ -89,7 +89,7 @@ class Preferring(TypedDict, total=False):
 
 
 class Ending(TypedDict, total=False):
-    """ending. What is not given stays as the study had it before."""
+    """ending. An option that is not given keeps the value of the session before."""
 
     trials: Annotated[int | None, Option(**COUNT)]
     time_limit: Annotated[float | str | None, Option(**TIME)]
@@ -155,11 +155,11 @@ class Controlling(TypedDict, total=False):
 
 
 class SessionOptions(Ending, WorkerOptions, Watching, Controlling, total=False):
-    """What every session on a study takes."""
+    """The options of every session on a study."""
 
 
 class ResumeOptions(SessionOptions, total=False):
-    """What ``Study.resume`` takes."""
+    """The options of ``Study.resume``."""
 
     max_resource: Annotated[int | None, Option(parse=int, metavar="N")]
 
@@ -175,14 +175,14 @@ class Storage(TypedDict, total=False):
 
 
 class TuneOptions(Halving, Searching, Preferring, SessionOptions, Storage, total=False):
-    """What ``tune`` takes."""
+    """The options of ``tune``."""
 
 
 def scheduler_alone(name: str, value: Any) -> Scheduler:
-    """Return a scheduler that was given, where the rungs are given beside it.
+    """Return the scheduler that ``value`` is or names. It must not contain rungs, which are a separate option here.
 
     Raises:
-        SettingsError: If there is no such scheduler, or it holds rungs.
+        SettingsError: If the scheduler is unknown, or contains rungs.
     """
     scheduler = SCHEDULERS.part(value)
     if scheduler != scheduler.without_rungs():
@@ -217,14 +217,14 @@ class WhatIfOptions(TypedDict, total=False):
 
 
 class Stop(msgspec.Struct, frozen=True, kw_only=True):
-    """The rare rules by which a search ends.
+    """The less common rules that end a search.
 
     Args:
-        total_resource: Resource, all trials together, after which it stops.
-        patience: Results at the top rung in a row, failures included, that bring no better one: then the search ends.
+        total_resource: The search ends after this much resource, all trials together.
+        patience: The search ends after this many results in a row at the top rung, failures included, with no new best.
         stop_when: "not_worth_it": the search ends when an hour of results at the top rung gains less than the noise; or
             ``ashtune.NotWorthIt(gain=0.001, per="1h")``.
-        max_failures: The study stops if this many trials of a session fail before any has a result: 20, or as before.
+        max_failures: The study stops if this many trials of a session fail before its first result: 20 by default.
 
     Example:
         >>> def train(trial):
@@ -244,7 +244,7 @@ class Stop(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def flat(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return arguments by the names of the options, with those that are held by stop, engine, scheduler and metric.
+    """Return all options by name, with those inside ``stop``, ``engine``, ``scheduler`` and ``metric`` unpacked.
 
     Raises:
         SettingsError: If an option is given twice, or ``stop`` is no :class:`Stop`.
@@ -278,15 +278,15 @@ def flat(given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def will_end(options: Ending) -> bool:
-    """Whether a study that goes well will end because of its options."""
+    """Whether one of the options ends a study that has no errors."""
     return any(options[name] is not None for name in ("trials", "time_limit", "total_resource", "target", "patience"))
 
 
 def chosen_halving(options: Halving) -> tuple[Scheduler, Ladder]:
-    """Return the scheduler and the rungs: the scheduler's own where the user names no lowest one.
+    """Return the scheduler and the rungs. The scheduler may choose the lowest rung if the user gives none.
 
     Raises:
-        SettingsError: If the resources do not fit together, or there is no such scheduler.
+        SettingsError: If the resources do not fit together, or the scheduler is unknown.
     """
     scheduler = scheduler_alone("scheduler", options["scheduler"])
     rungs, low, high = options["rungs"], options["min_resource"], options["max_resource"]

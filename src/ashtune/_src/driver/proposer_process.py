@@ -1,9 +1,9 @@
-"""A proposer in a process of its own, so that a model computes beside the driver and not in its interpreter.
+"""Runs a proposer in its own process, so that a model computes in parallel to the driver, not in its interpreter.
 
-Rule 1: the driver keeps every message to the proposer, in msgpack, some 600 bytes a trial. A process that has died is
-started anew and gets all of them; one that dies twice over the same proposal is given up.
-Rule 2: the process ends with the driver, however the driver ends, and gets no Ctrl-C.
-Rule 3: what the model prints goes nowhere, as the driver's terminal shows the study.
+Rule 1: the driver keeps every message to the proposer, as msgpack, about 600 bytes per trial. If the process dies, a
+new process gets all messages again. If the process dies twice during one proposal, the driver gives up.
+Rule 2: the process ends when the driver ends, for any reason, and receives no Ctrl-C.
+Rule 3: the model's output is discarded, since the driver's terminal shows the study.
 """
 
 import os
@@ -29,7 +29,7 @@ MODULE = "ashtune._src.driver.proposer_process"
 
 
 class ProposerSetup(msgspec.Struct, frozen=True, tag=True):
-    """The first message to the process: what its proposer is made of."""
+    """The first message to the process: the parts that its proposer is built from."""
 
     search: dict[str, Any]
     space: dict[str, Any]
@@ -48,7 +48,7 @@ class JobBegan(msgspec.Struct, frozen=True, tag=True):
 
 
 class ResultCame(msgspec.Struct, frozen=True, tag=True, omit_defaults=True):
-    """A job came to a result, or one is known from before the study."""
+    """A job has a result, or a result is known from before the study."""
 
     result: Result
     configuration: dict[str, Any]
@@ -56,13 +56,13 @@ class ResultCame(msgspec.Struct, frozen=True, tag=True, omit_defaults=True):
 
 
 class ProposalRequest(msgspec.Struct, frozen=True, tag=True):
-    """A configuration is wanted for a trial; the answer is a :class:`ProposerAnswer`."""
+    """A trial needs a configuration; the answer is a :class:`ProposerAnswer`."""
 
     trial: int
 
 
 class ProposerAnswer(msgspec.Struct, frozen=True):
-    """What the proposer returned, or the error that it raised, in one line."""
+    """The proposer's return value, or its error in one line."""
 
     proposal: Proposal | None = None
     error: str = ""
@@ -81,26 +81,26 @@ class ProposerProcess(Proposer):
         setup = ProposerSetup(SEARCHES.record(search), space.to_record(), seed, max_resource, path, os.getpid(), valid)
         self._write = FrameWriter()
         self._history = bytearray(self._write.frame(setup))
-        self._sent = 0  # bytes of it, to the process that runs
+        self._sent = 0  # bytes of the history that the current process has received
         self._process = AnsweringChild(MODULE, dict.fromkeys(THREAD_VARIABLES, "1"))
 
     def started(self, job: Job, configuration: Mapping[str, object]) -> None:
-        """Keep it for the process."""
+        """Store the job for the process."""
         self._history += self._write.frame(JobBegan(job, dict(configuration)))
 
     def observe(self, result: Result, configuration: Mapping[str, object]) -> None:
-        """Keep it for the process."""
+        """Store the result for the process."""
         self._history += self._write.frame(ResultCame(result, dict(configuration)))
 
     def know(self, result: Result, configuration: Mapping[str, object]) -> None:
-        """Keep it for the process."""
+        """Store the result from before the study for the process."""
         self._history += self._write.frame(ResultCame(result, dict(configuration), is_from_before=True))
 
     def propose(self, trial: int) -> Proposal | None:
-        """Ask the process; start it first, or anew.
+        """Ask the process for a proposal; start the process if none runs.
 
         Raises:
-            StudyError: If its proposer raised, now or over an earlier message, or it died twice.
+            StudyError: If the proposer raised, now or at an earlier message, or the process died twice.
         """
 
         def unsent(is_new: bool) -> bytes:
@@ -118,7 +118,7 @@ class ProposerProcess(Proposer):
         raise StudyError("its process died twice while it made one proposal")
 
     def close(self) -> None:
-        """End the process; a proposal under way is lost."""
+        """End the process; a proposal in progress is lost."""
         self._process.close()
 
 
@@ -132,7 +132,7 @@ def main() -> None:
 
 
 class _ProposerServer:
-    """The process's side. Once anything of the proposer has raised, that error is every answer."""
+    """The process's side. After the proposer's first error, every answer is that error."""
 
     def __init__(self) -> None:
         self._write = FrameWriter()
@@ -147,11 +147,11 @@ class _ProposerServer:
         self._proposer = proposer
 
     def take(self, message: Message) -> bytes:
-        """Take in a message; return the frame of its answer, nothing if it needs none."""
+        """Handle a message; return the frame of its answer, empty if the message needs no answer."""
         if not self._error:
             try:
                 return self._pass_on(message)
-            except Exception as error:  # noqa: BLE001 - whatever a model raises
+            except Exception as error:  # noqa: BLE001 - a model may raise anything
                 self._error = error_line(error)
         return self._write.frame(ProposerAnswer(error=self._error)) if isinstance(message, ProposalRequest) else b""
 
@@ -166,7 +166,7 @@ class _ProposerServer:
                 hear(result, configuration)
             case ProposalRequest(trial):
                 proposal = self._proposer.propose(trial)
-                if proposal is not None:  # in plain values, as numbers of numpy cannot be sent
+                if proposal is not None:  # in plain values, since NumPy numbers cannot be sent
                     proposal = Proposal(self._space.check(proposal.configuration), proposal.origin)
                 return self._write.frame(ProposerAnswer(proposal))
         return b""

@@ -1,6 +1,6 @@
-"""A session: a study's directory opened by a driver, replayed, driven on, and closed.
+"""A session: a driver opens a study's directory, replays the journal, runs the study, and closes it.
 
-Both a new study and a resumed one come through here; a new one merely has no events yet.
+New and resumed studies take the same path; a new study merely has no events yet.
 """
 
 import math
@@ -75,17 +75,17 @@ from ashtune._src.training.versions import changes
 
 
 def open_engine(engine: Engine, brief: Brief) -> Workers:
-    """Return the workers of a session. The programs that an earlier one compiled may be stale: they go."""
+    """Return the workers of a session. First delete the compiled programs of earlier sessions, which may be stale."""
     shutil.rmtree(Path(brief.setup.study, PROGRAMS_FOLDER), ignore_errors=True)
     return engine.open(brief)
 
 
 LIMITS = ("trials", "total_resource", "target", "patience", "stop_when", "confirm", "max_failures")
-"""Options of a session that stay as the session before had them."""
+"""Options that keep the value of the session before, unless they are given."""
 
 
 class Surroundings(msgspec.Struct, frozen=True):
-    """What a session needs of the world around it: clock in seconds since 1970, disk, engine; a test gives another."""
+    """A session's access to disk, clock (seconds since 1970), engine and other surroundings. Tests replace it."""
 
     disk: Disk = DISK
     unix_time: Callable[[], float] = time.time
@@ -99,15 +99,15 @@ THIS_MACHINE = Surroundings()
 
 
 class Session:
-    """One driver's work on a study, whose lock the caller holds.
+    """One driver's work on a study. The caller holds the study's lock.
 
     Args:
-        directory: The study's directory, with a journal and the training function in it.
-        engine: Where the workers come from.
-        ladder: The rungs from now on, if there are to be more above.
-        version: Of the training function, if one was given: see ``training/versions.py``.
-        objective: The training function, if one was given; else it is in the directory.
-        valid: Says which configurations are valid, if that was given; else it is in the directory, if there is one.
+        directory: The study's directory, which contains the journal and the training function.
+        engine: The engine that starts the workers.
+        ladder: The rungs from now on, if this session adds rungs above.
+        version: The version of the training function, if one was given: see ``training/versions.py``.
+        objective: The training function; None to use the one in the directory.
+        valid: The function that says which configurations are valid; None to use the one in the directory, if any.
 
     Raises:
         JournalError: If there is no journal, or it cannot be replayed.
@@ -157,17 +157,16 @@ class Session:
         Raises:
             NoResultError: If the study has ended and no trial has a result.
             KeyboardInterrupt: After an orderly stop by Ctrl-C (the signal is raised again).
-            SystemExit: With status 75 when the batch system's signal or the end of its time stopped the
-                study, which is kept and can be resumed.
+            SystemExit: With status 75 if the batch system's signal or time limit stopped the study; it can be resumed.
         """
-        self._page()  # it starts meanwhile
+        self._page()  # starts in parallel
         session, followed = self._begin()
         has_work = self._controller.is_open
         if has_work:
             stop, quiet = self._stop_switch(session.time), self._options["quiet"]
             with self._listening() as inbox, stop, self._at_work(session, stop, inbox, quiet=quiet) as drive:
                 drive.run(session, followed)
-            self._after_work()  # Ctrl-C is the user's again
+            self._after_work()  # Ctrl-C is no longer handled here
         else:
             stop = StopSwitch()
             self._say_where()
@@ -189,7 +188,7 @@ class Session:
             self._exit(TRY_AGAIN)
 
     def _refuse_to_end_with_nothing(self) -> None:
-        """Raise an error if the study has ended by itself, and nothing but failures came of it."""
+        """Raise an error if the study has ended by itself without any result."""
         tally, controller = self._tally, self._controller
         if tally.best is not None or not (controller.is_complete or controller.gave_up):
             return
@@ -201,7 +200,7 @@ class Session:
         )
 
     def _obey(self, number: int) -> None:
-        """End the script as the signal wants; among ranks without dying by it, which would look like a crash."""
+        """End the script as the signal demands. Among MPI ranks, exit: death by a signal would look like a crash."""
         if number == signal.SIGUSR1:
             self._exit(TRY_AGAIN)
         if number == signal.SIGTERM and self._engine.must_exit:
@@ -213,8 +212,8 @@ class Session:
         raise SystemExit(status)
 
     def _say_it_is_complete(self, *, has_trained: bool) -> None:
-        """Say who proposed trials, where the study is kept and what to type next."""
-        if self._options["quiet"] or (has_trained and in_a_notebook()):  # there the frame that stays says so
+        """Print who proposed the trials, where the study is stored and which command to type next."""
+        if self._options["quiet"] or (has_trained and in_a_notebook()):  # a notebook's display shows this already
             return
         tally = self._tally
         what = "" if has_trained else "; nothing was trained"
@@ -226,7 +225,7 @@ class Session:
         write(f"complete{what}; {where}\n", sys.stderr)
 
     def _say_how_to_go_on(self, *, is_whole: bool) -> None:
-        """Print the command that resumes; after a signal, when no caller will, all that was found."""
+        """Print the command that resumes; if ``is_whole``, print the whole summary, which no caller will print."""
         stopped = self._controller.stopping
         if is_whole:
             from ashtune._src.reports.report import summary
@@ -239,7 +238,7 @@ class Session:
             write(f"stopped: {stopped}; go on with: ashtune resume {self._shown}\n", sys.stderr)
 
     def _say_if_nobody_went_on(self) -> None:
-        """Say why nothing was trained to the rungs that this session added, if so."""
+        """If no trial reached the rungs that this session added, print why."""
         number, rungs = self._ladder_before.top, self._tally.rungs
         if any(rung.trained for rung in rungs[number + 1 :]):
             return
@@ -250,16 +249,16 @@ class Session:
         )
 
     def _begin(self) -> tuple[SessionStarted, list[Followed]]:
-        """Replay the journal; return this session's first event, and what follows from it.
+        """Replay the journal; return this session's first event, and the verdicts and orders that follow.
 
-        The controller takes the event before it is written, as what it refuses must not be in the journal. A study that
-        is complete, and of which no more is wanted, stays so.
+        The controller handles the event before it is written, since the journal must not contain a refused event. A
+        complete study stays complete if this session adds nothing.
         """
         self._replay()
         session = self._first_event()
         if not (self._controller.is_complete and self._is_no_more_than_before(session)):
             return session, self._controller.handle(session)
-        # A driver that was killed at its very end may have left something to delete.
+        # An earlier driver, killed at its very end, may have left checkpoints to delete.
         if self._checkpoints.has_unwanted(self._controller.checkpoints.resources()):
             with suppress(StudyError), self._open_journal():
                 pass
@@ -275,7 +274,7 @@ class Session:
         options, before = self._options, self._tally.session
         given: dict[str, Any] = dict(options)
         limits = {name: getattr(before, name, None) if given[name] is None else given[name] for name in LIMITS}
-        if limits["stop_when"] is not None:  # of an earlier session it is what a journal says
+        if limits["stop_when"] is not None:  # from the journal, it is not checked yet
             self._enough.wanted = check_enough("stop_when", limits["stop_when"])
         if before is None and limits["max_failures"] is None:
             limits["max_failures"] = MAX_FAILURES
@@ -309,12 +308,12 @@ class Session:
 
     @contextmanager
     def open(self) -> Iterator[Drive | None]:
-        """Open the study for a loop of the caller's own, which takes turns itself, and close it behind.
+        """Open the study for the caller's own loop, and close the study after it.
 
-        Nobody listens to signals, and only a notebook shows anything: the process is the caller's.
+        Signals are not handled, and only a notebook shows progress: the process belongs to the caller.
 
         Yields:
-            What takes the turns; None where the study is complete, or a limit that it has reached leaves nothing to do.
+            The drive that the loop calls; None if the study is complete, or a limit leaves nothing to do.
         """
         session, followed = self._begin()
         if not self._controller.is_open:
@@ -331,10 +330,10 @@ class Session:
     def _at_work(
         self, session: SessionStarted, stop: StopSwitch, inbox: CommandFolder | None = None, *, quiet: bool
     ) -> Iterator[Drive]:
-        """Open all that a session works with, and close it in the order that loses nothing."""
+        """Open everything that a session needs, and close it in an order that loses no data."""
         options, surroundings = self._options, self._surroundings
         count = worker_count(self._engine, options["workers"], session.trials)
-        trials = None if options["control"] else session.trials  # there may be more
+        trials = None if options["control"] else session.trials  # commands may add trials
         deadline = None if math.isinf(stop.ends_at) else stop.ends_at
         self._say_where()
         display = display_for(self._tally, self._study_info(count, deadline), quiet=quiet)
@@ -355,13 +354,13 @@ class Session:
             finally:
                 if self._is_own_process:
                     try:
-                        is_safe = journal.sync()  # before the last checkpoints are deleted, which follows from it
+                        is_safe = journal.sync()  # the last checkpoints are deleted only after that
                         workers.close(deletes=is_safe)
                     finally:
                         finish_all(threads, lambda: bool(stop.signals) or self._controller.stopping == SLURM_ENDS)
 
     def _brief(self, workers: int, trials: int | None, began: float) -> Brief:
-        """Return what the engine must know; ``trials`` is how many the session has, None for no end."""
+        """Return the data that the engine needs; ``trials`` is the session's number of trials, None for no limit."""
         settings, options = self._settings, self._options
         setup = Setup(
             WorkerId(self._past.workers),
@@ -371,7 +370,7 @@ class Session:
             settings.seed,
             [entry for entry in sys.path if isinstance(entry, str) and visible(entry) == entry],
             profile=options["profile"],
-            places=0 if trials is None else -(-trials // workers),  # no worker asks for more than its part
+            places=0 if trials is None else -(-trials // workers),  # no worker needs more than its share
             max_resource=self._ladder.rungs[-1],
         )
         return Brief(
@@ -386,16 +385,16 @@ class Session:
 
     @property
     def _is_own_process(self) -> bool:
-        """Whether this is the process that began the session, and not a fork of it, from a loop of the user's own.
+        """Whether this process began the session; False in a fork, which the user's own loop may have made.
 
-        Workers, observers and the process of the search are not a fork's, which could wait for them for ever.
+        A fork does not own the workers, the observers and the proposer's process, and might wait for them forever.
         """
         return process.pid == self._process
 
     def _after_work(self) -> None:
-        """Do what can be done once the journal is closed, as no one trains any more."""
+        """Do what must wait until the journal is closed and no trial is trained any more."""
         if (best := self._tally.best) is not None:
-            self._checkpoints.settle(best.trial, best.resource)  # no one may train it again
+            self._checkpoints.settle(best.trial, best.resource)  # it may never be trained again
             limit, kept = self._settings.checkpoint_limit, self._controller.checkpoints
             if limit is not None and self._tally.saves and best.trial not in kept and not self._options["quiet"]:
                 _complain(
@@ -409,17 +408,17 @@ class Session:
 
     @contextmanager
     def _open_journal(self) -> Iterator[Journal]:
-        """Open the journal for writing, and delete the checkpoints that an earlier driver left.
+        """Open the journal for writing, then delete the checkpoints that an earlier driver left.
 
-        In this order: an opened journal is on the disk as it was read. Before, a power loss could take back the very
-        events for which a checkpoint is no longer wanted, and its trial would begin again.
+        The order matters. Once the journal is open, its events survive a power loss. Before, a power loss could remove
+        the events that made a checkpoint unnecessary, and its trial would begin again.
         """
         with self._surroundings.open_journal(self._directory / journals.NAME) as journal:
             self._checkpoints.sweep(self._controller.checkpoints.resources())
             yield journal
 
     def _say_where(self) -> None:
-        """Say where the live page is, if one is wanted."""
+        """Print the address of the live page, if the user wants a page."""
         if (page := self._page()) is not None:
             page.say_where()
 
@@ -429,7 +428,7 @@ class Session:
 
     @contextmanager
     def _listening(self) -> Iterator[CommandFolder | None]:
-        """Take commands, if the user asked for it."""
+        """Accept commands, if the user asked for control."""
         if not self._options["control"]:
             yield None
             return
@@ -454,7 +453,7 @@ class Session:
 
     @contextmanager
     def _proposing(self, workers: int, trials: int | None) -> Iterator[None]:
-        """Have new configurations proposed, if the search is one that does."""
+        """Start the proposals of the search, if it makes any, and close them at the end."""
         for proposals in self._proposals:
             proposals.start(
                 self._configurations,
@@ -472,13 +471,13 @@ class Session:
                     proposals.close()
 
     def _tell_the_past(self) -> None:
-        """Tell the user's observers the past of a study in which nothing is to be done: they have time for it."""
+        """Tell the user's observers the past of a study with nothing left to do, with a longer time limit."""
         if self._observers:
             threads = self._start_observers((self._directory / journals.NAME).stat().st_size)
             finish_all(threads, limit=FINISH_SECONDS_COMPLETE)
 
     def _start_observers(self, position: int) -> list[ObserverThread]:
-        """Begin to tell the user's observers; what lies before ``position`` in the journal is the past."""
+        """Start the user's observers; the past is the journal before byte ``position``."""
         if not self._observers:
             return []
         settings, journal = self._settings, self._directory / journals.NAME
@@ -487,7 +486,7 @@ class Session:
         return start_all(self._observers, study, position, history)
 
     def _stop_switch(self, now: float) -> StopSwitch:
-        """Return what ends the search at the time limit given, and all of it before the batch system does."""
+        """Return the switch that ends the search at the time limit, and the session before the batch system's limit."""
         given = self._options["time_limit"]
         assert not isinstance(given, str), "it was checked"
         own = math.inf if given is None else given
@@ -516,7 +515,7 @@ class Session:
         )
 
     def _notes(self) -> str:
-        """What the scheduler and the search say of themselves."""
+        """Return the remarks of the scheduler and the search."""
         return "; ".join(filter(None, [self._controller.notes(), self._caution]))
 
 
@@ -525,9 +524,9 @@ def _complain(line: str) -> None:
 
 
 class _Past(Observer):
-    """What a session takes over from those before it, besides what the tally counts.
+    """The data that a session takes over from earlier sessions, besides the tally.
 
-    ``version`` is that of the training function; ``workers`` the number above those of all workers so far.
+    ``version`` is the version of the training function; ``workers`` is the next free worker number.
     """
 
     def __init__(self, configurations: Configurations) -> None:
