@@ -1,1 +1,1 @@
-"""The memory of a study: the controller, the journal, its replay, and checkpoints."""
+"""The state of a study: the controller, the journal, its replay, and checkpoints."""

@@ -1,11 +1,10 @@
-"""Who does what: idle workers, jobs that run, trials that are being released, and jobs that came back.
+"""Keeps track of idle workers, running jobs, trials that are being released, and jobs to give out again.
 
-Rule 1: a job that was given out and not finished is given out again before anything new.
-Rule 2: a job for a trial that a worker is still saving waits until it is saved.
+Rule 1: a job that was given out but not finished is given out again before any new job.
+Rule 2: a job for a trial that a worker is still saving waits until the trial is saved.
 Rule 3: a trial that kills two workers fails.
-Rule 4: a worker has one job at a time. One that trains several together offers places for more.
-Rule 5: the worker that saved a trial takes it up again if it is idle. Which worker takes a job never decides
-which job is next.
+Rule 4: a worker has one job at a time. A worker that trains several trials together offers places for more jobs.
+Rule 5: an idle worker that saved a trial also continues the trial. Which worker takes a job never affects job order.
 """
 
 from array import array
@@ -22,13 +21,13 @@ NO_RESULT, NOT_STARTED = -1, -2
 
 
 class Deaths:
-    """Counts the workers that trials have killed: the one place that knows when that is a failure."""
+    """Counts the workers that each trial has killed, and decides whether the trial fails."""
 
     def __init__(self) -> None:
         self._of: dict[TrialId, int] = {}
 
     def is_failure(self, event: WorkerLost) -> bool:
-        """Take in a lost worker and say whether its trial fails; otherwise the trial's job is given out again."""
+        """Record a lost worker; return whether its trial fails. If not, the trial's job is given out again."""
         if event.trial is None:
             return False
         deaths = self._of[event.trial] = self._of.get(event.trial, 0) + 1
@@ -36,7 +35,7 @@ class Deaths:
 
 
 class Arrivals:
-    """Trial -> the highest rung at which it has a result, or one of the two numbers below all rungs."""
+    """Maps each trial to the highest rung at which it has a result, or to ``NO_RESULT`` or ``NOT_STARTED``."""
 
     def __init__(self) -> None:
         self._of = array("h")
@@ -48,20 +47,20 @@ class Arrivals:
         return self._of[trial] if trial < len(self._of) else NOT_STARTED
 
     def start(self, trial: TrialId) -> None:
-        """A trial has started, if it had not before."""
+        """Record that a trial has started, unless that is recorded already."""
         if (missing := trial + 1 - len(self._of)) > 0:
             self._of.extend([NOT_STARTED] * missing)
         self._of[trial] = max(NO_RESULT, self._of[trial])
 
     def arrive(self, trial: TrialId, rung: int) -> None:
-        """A trial has a result."""
+        """Record that a trial has a result at a rung."""
         if trial >= len(self._of):
             self.start(trial)
         self._of[trial] = rung
 
 
 class Holding(msgspec.Struct, frozen=True, gc=False):
-    """A trial that a worker still has in memory after its result, with that result."""
+    """A trial that a worker still keeps in memory after a result, with the rung and the loss of that result."""
 
     worker: WorkerId
     trial: TrialId
@@ -70,7 +69,7 @@ class Holding(msgspec.Struct, frozen=True, gc=False):
 
 
 class Assigned(msgspec.Struct, gc=False):
-    """Which worker has the job of a trial, up to which rung, and whether it was asked to break it off for a pause."""
+    """The worker and the rung of a running job, and whether the worker was asked to interrupt the job for a pause."""
 
     worker: WorkerId
     rung: int
@@ -78,23 +77,23 @@ class Assigned(msgspec.Struct, gc=False):
 
 
 class Offer(msgspec.Struct, gc=False):
-    """How many jobs a worker takes at a time, and how many it has."""
+    """How many jobs a worker takes at a time, and how many jobs it has now."""
 
     places: int
     jobs: int
 
 
 class Assignments:
-    """The workers of a study and what each of them has in hand."""
+    """The workers of a study, with the jobs and trials of each worker."""
 
     def __init__(self) -> None:
         self.running: dict[TrialId, Assigned] = {}
         self.releasing: dict[TrialId, Holding] = {}
-        self.to_discard: set[TrialId] = set()  # being saved, though nobody needs them
-        self._offers: dict[WorkerId, Offer] = {}  # of those that made one
-        # Sets in order of arrival. Not plain dicts, which look for their first key past all removed ones.
+        self.to_discard: set[TrialId] = set()  # being saved, but not needed any more
+        self._offers: dict[WorkerId, Offer] = {}  # only of workers that made an offer
+        # Ordered sets. In a plain dict, the search for the first key passes over all removed keys.
         self._idle: OrderedDict[WorkerId, None] = OrderedDict()
-        self._spare: OrderedDict[WorkerId, None] = OrderedDict()  # at work, with a place free
+        self._spare: OrderedDict[WorkerId, None] = OrderedDict()  # busy, with a free place
         self._given_back: deque[Job] = deque()
         self._waiting: dict[TrialId, Job] = {}
         self.deaths = Deaths()
@@ -111,12 +110,12 @@ class Assignments:
 
     @property
     def unfinished(self) -> list[Job]:
-        """All jobs that are given out, or will be again."""
+        """All jobs that are running or will be given out again."""
         running = [Job(trial, assigned.rung) for trial, assigned in self.running.items()]
         return [*running, *self._given_back, *self._waiting.values()]
 
     def has_room(self, holding: Holding | None = None) -> bool:
-        """Whether any worker can take a job, or could if it released the trial that it holds."""
+        """Whether any worker can take a job, now or after the worker of ``holding`` has released its trial."""
         if self._idle or self._spare:
             return True
         if holding is None:
@@ -125,12 +124,12 @@ class Assignments:
         return offer is None or offer.jobs <= offer.places
 
     def join(self, worker: WorkerId) -> None:
-        """A worker is there, with nothing to do."""
+        """Add a worker, which is idle."""
         self._leave(worker)
         self._idle[worker] = None
 
     def offer(self, worker: WorkerId, places: int) -> None:
-        """A worker takes this many jobs at a time from now on, those it has included."""
+        """Set how many jobs a worker takes at a time from now on, including its present jobs."""
         offer = self._offers.get(worker)
         if offer is None:  # until now it had one job at most
             offer = self._offers[worker] = Offer(places, jobs=0 if worker in self._idle else 1)
@@ -138,7 +137,7 @@ class Assignments:
         self._place(worker, offer)
 
     def end_job(self, worker: WorkerId) -> None:
-        """A worker has done with a job."""
+        """Record that a worker has ended a job."""
         if self._offers and (offer := self._offers.get(worker)) is not None:
             offer.jobs -= 1
             self._place(worker, offer)
@@ -146,7 +145,7 @@ class Assignments:
             self._idle[worker] = None
 
     def take(self, job: Job, preferred: WorkerId | None) -> WorkerId:
-        """Give a job to a worker that has room, and return it: the preferred one if idle, else the longest idle."""
+        """Give a job to a worker, and return the worker: the preferred one if idle, else the longest idle one."""
         if preferred is not None and preferred in self._idle:
             worker = preferred
         else:
@@ -160,11 +159,11 @@ class Assignments:
         return worker
 
     def go_on(self, job: Job, worker: WorkerId) -> None:
-        """A worker goes on with the trial that it holds, up to the next rung."""
+        """Record that a worker continues with the trial that it holds, up to the rung of ``job``."""
         self.running[job.trial] = Assigned(worker, job.rung)
 
     def _place(self, worker: WorkerId, offer: Offer) -> None:
-        """Put a worker among those that it belongs to now, behind the others."""
+        """Put a worker at the end of the idle or the spare workers, or remove it from both, as its offer demands."""
         self._spare.pop(worker, None)
         if not offer.jobs:
             if worker not in self._idle:
@@ -175,15 +174,15 @@ class Assignments:
             self._spare[worker] = None
 
     def next_returned_job(self) -> Job | None:
-        """Return a job that has to be given out again, oldest first."""
+        """Remove and return the oldest job that must be given out again; None if there is none."""
         return self._given_back.popleft() if self._given_back else None
 
     def returned_job_of(self, trials: Container[TrialId]) -> Job | None:
-        """Return the oldest job that has to be given out again of one of these trials; it stays among them."""
+        """Return the oldest job of ``trials`` that must be given out again, without removing it."""
         return next((job for job in self._given_back if job.trial in trials), None)
 
     def take_returned(self, job: Job) -> None:
-        """A job that had to be given out again is given out now."""
+        """Remove a job that must be given out again, because it is given out now."""
         self._given_back.remove(job)
 
     def give_back(self, job: Job) -> None:
@@ -191,17 +190,17 @@ class Assignments:
         self._given_back.append(job)
 
     def wait_for_release(self, job: Job) -> None:
-        """Hold back a job until its trial is saved."""
+        """Keep a job until its trial is saved."""
         self._waiting[job.trial] = job
 
     def release(self, trial: TrialId) -> Holding | None:
-        """The trial is saved, or its worker gone; a job that waited for it may be given out."""
+        """Record that a trial is saved or its worker is lost; a job that waited for the trial can be given out."""
         if (job := self._waiting.pop(trial, None)) is not None:
             self._given_back.append(job)
         return self.releasing.pop(trial, None)
 
     def lose(self, event: WorkerLost) -> Job | None:
-        """Strike off a worker; return its job if its trial fails: only one that it had begun, as the event says."""
+        """Remove a worker. Return its job if the trial that ``event`` names fails; other jobs are given out again."""
         worker = event.worker
         self._leave(worker)
         for trial in [t for t, holding in self.releasing.items() if holding.worker == worker]:
@@ -217,7 +216,7 @@ class Assignments:
         return failed
 
     def dismiss_all(self) -> None:
-        """Forget all workers of an earlier driver; what they had in hand goes back."""
+        """Forget all workers of an earlier driver; their jobs are given out again."""
         self._given_back += [Job(trial, assigned.rung) for trial, assigned in self.running.items()]
         self.running.clear()
         for trial in list(self.releasing):
@@ -228,7 +227,7 @@ class Assignments:
         self._spare.clear()
 
     def orders_of(self, worker: WorkerId) -> str:
-        """Return in words what a worker was ordered to do."""
+        """Describe the jobs of a worker in words."""
         jobs = [f"trial {t} to rung {job.rung}" for t, job in self.running.items() if job.worker == worker]
         return f"worker {worker} {', '.join(jobs) or 'nothing'}"
 

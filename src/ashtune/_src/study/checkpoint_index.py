@@ -1,9 +1,9 @@
-"""Which checkpoints exist, and which have to go: bookkeeping only, the engine moves the bytes.
+"""Which checkpoints exist, and which must be deleted. This is bookkeeping only: the engine writes and deletes files.
 
-Rule 1: the best trials of each rung keep theirs, as any of them is the best of the study or may become it. With one
-objective that is one trial a rung, and at the highest rung that has a result those to be confirmed; with several it is
-the front of each rung, as every result may change which of the front is preferred.
-Rule 2: a trial that was withdrawn has no result. The next best takes its place, but its checkpoint may be gone.
+Rule 1: the best trials of each rung keep their checkpoints, since each may be or become the best of the study. With one
+objective, this is one trial per rung; at the highest rung with a result, it is the trials to be confirmed. With several
+objectives, it is the Pareto front of each rung, since every result may change which trial of the front is preferred.
+Rule 2: a withdrawn trial has no result. The next best trial replaces it, but may have lost its checkpoint already.
 """
 
 import math
@@ -21,7 +21,7 @@ from ashtune._src.core.orders import Discard, Order
 
 
 class Saved(msgspec.Struct, frozen=True, gc=False):
-    """One checkpoint: who saved it, the resource it was taken at, its size, and when it was noted here (a count)."""
+    """One checkpoint: the worker that saved it, its resource, its size in bytes, and a serial number."""
 
     worker: WorkerId
     resource: int
@@ -33,8 +33,8 @@ class CheckpointIndex:
     """The checkpoints of a study.
 
     Args:
-        limit: Most bytes they may take; those of the lowest rung go first, then of the worst loss. None for no limit.
-        bests: Trials whose checkpoints go after all others.
+        limit: Maximum total size in bytes; None for no limit. The lowest rung and the worst loss are deleted first.
+        bests: Trials whose checkpoints are deleted last.
     """
 
     def __init__(self, limit: int | None = None, bests: Container[TrialId] = ()) -> None:
@@ -53,14 +53,14 @@ class CheckpointIndex:
         return trial in self._saved
 
     def use(self, trial: TrialId) -> Saved | None:
-        """Return the checkpoint that a job resumes from, which stays until the next is put; None if it begins again."""
+        """Return a trial's checkpoint for a job to resume from, None if there is none; keep it until the next one."""
         saved = self._saved.get(trial)
         if saved is not None:
             self._in_use.add(trial)
         return saved
 
     def put(self, trial: TrialId, *, worker: WorkerId, resource: int, size: int, rung: int, loss: float) -> list[Order]:
-        """Note a checkpoint; return the orders that make room for it."""
+        """Record a checkpoint; return the orders that delete older checkpoints to make room."""
         orders: list[Order] = []
         if (older := self._forget(trial)) is not None and older.resource != resource:
             orders.append(Discard(trial, older.resource))
@@ -79,7 +79,7 @@ class CheckpointIndex:
             entry = heappop(self._least_promising)
             _, _, serial, least = entry
             if least in self._in_use:
-                continue  # its next checkpoint will be judged anew
+                continue  # the trial's next checkpoint will be in the heap
             if (latest := self._saved.get(least)) is None or latest.serial != serial:
                 continue
             if least in self._bests:
@@ -94,22 +94,22 @@ class CheckpointIndex:
         return orders
 
     def end_use(self, trial: TrialId) -> None:
-        """No job resumes from the checkpoint of a trial any more; it is the first of its kind to go."""
+        """Record that no job will resume from a trial's checkpoint; it is then deleted before others."""
         if trial in self._in_use:
             self._in_use.discard(trial)
             heappush(self._least_promising, (0, -math.inf, self._saved[trial].serial, trial))
 
     def keep(self, trial: TrialId, *, worker: WorkerId, resource: int, size: int) -> list[Order]:
-        """Note the checkpoint of a job broken off in the middle, which is the last to go."""
+        """Record the checkpoint of an interrupted job, which is deleted after others."""
         return self.put(trial, worker=worker, resource=resource, size=size, rung=1 << 30, loss=-math.inf)
 
     def remove(self, trial: TrialId) -> list[Order]:
-        """Forget a trial's checkpoint; return the order that deletes it, if there was one."""
+        """Forget a trial's checkpoint; return the order to delete it, or an empty list if the trial has none."""
         saved = self._forget(trial)
         return [] if saved is None else [Discard(trial, saved.resource)]
 
     def resources(self) -> dict[TrialId, int]:
-        """Return every trial that has a checkpoint, with the resource it was taken at."""
+        """Return the resource of each trial's checkpoint."""
         return {trial: saved.resource for trial, saved in self._saved.items()}
 
     def _forget(self, trial: TrialId) -> Saved | None:
@@ -122,11 +122,11 @@ class CheckpointIndex:
 
 _Entry = tuple[Key, TrialId]
 _OF_ONE_LOSS = 2
-"""The length of a key: the violation comes first."""
+"""The length of a key with one loss: a key begins with the violation."""
 
 
 class RungBests:
-    """Bookkeeping of the controller; results come as (violation, loss, ...) and a trial, failures do not come."""
+    """The best trials of each rung. A result is a key (violation, loss, ...) and a trial; failures are not recorded."""
 
     def __init__(self) -> None:
         self._rungs: list[list[_Entry]] = []
@@ -138,25 +138,25 @@ class RungBests:
 
     @property
     def highest(self) -> tuple[int, list[TrialId]]:
-        """The highest rung that has a result, and its best trials in order; -1 and nothing if there is none."""
+        """The highest rung with a result, and its best trials in order; -1 and an empty list if there is none."""
         for rung in reversed(range(len(self._rungs))):
             if self._rungs[rung]:
                 return rung, [trial for _, trial in self._rungs[rung]]
         return -1, []
 
     def reach(self, losses: Losses) -> bool:
-        """Whether some feasible result is at least as good as these losses."""
+        """Whether some feasible result is at least as good as ``losses`` in every objective."""
         return any(not key[0] and is_as_good(key[1:], losses) for best in self._rungs for key, _ in best)
 
     def confirm(self, count: int) -> None:
-        """Set how many of the highest rung are to be confirmed."""
+        """Set how many trials of the highest rung are to be confirmed."""
         self._to_confirm = max(1, count)
         self._choose()
 
     def arrive(self, trial: TrialId, rung: int, key: Key) -> list[TrialId]:
-        """Take in a result; return the trials that are not among the best of any rung any more.
+        """Record a result; return the trials that are no longer among the best of any rung.
 
-        O(1) for most results of one loss, else O(m f) with a front of ``f``.
+        O(1) for most results with one loss; O(m f) with ``m`` losses and a front of ``f`` trials.
         """
         while len(self._rungs) <= rung:
             self._rungs.append([])
@@ -176,12 +176,12 @@ class RungBests:
         return self._choose()
 
     def withdraw(self, trial: TrialId) -> None:
-        """A trial has no result any more."""
+        """Remove all results of a trial."""
         self._rungs = [[entry for entry in best if entry[1] != trial] for best in self._rungs]
         self._choose()
 
     def _choose(self) -> list[TrialId]:
-        """Say anew who is among the best; return who was and is not any more."""
+        """Choose the best trials anew; return the trials that are no longer among the best."""
         before, self._trials = self._trials, set()
         highest, _ = self.highest
         for rung, best in enumerate(self._rungs):
@@ -193,7 +193,8 @@ class RungBests:
 
 
 def _with(front: list[_Entry], entry: _Entry) -> list[_Entry]:
-    """Return a front with a result; the same list if it is not on it. Of equal results only the earliest trial is."""
+    """Return a front with a result added, or the same list if the result is not on it. Of equal results, only the
+    earliest trial is on the front."""
     key = entry[0]
     if front and key[0] != front[0][0][0]:
         return [entry] if key[0] < front[0][0][0] else front

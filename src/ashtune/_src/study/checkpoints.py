@@ -1,16 +1,16 @@
 """Checkpoints on disk: ``checkpoints/<trial>.<resource>``, written under another name, then renamed.
 
-One is a file (what :meth:`CheckpointWriter.save` pickled, with a check value behind it) or, where the user keeps files
-of their own, a folder. A trial's older checkpoint stays until the driver has the newer one in its journal, so a kill
-at any moment leaves the one that the journal names.
+A checkpoint is a file (a pickle from :meth:`CheckpointWriter.save`, then a check value) or a folder, if the user saves
+files. A trial's older checkpoint stays until the newer one is in the driver's journal. After a kill at any moment, the
+checkpoint that the journal names therefore exists.
 
-Rule 1: a checkpoint that is not as it was written (size, check value) counts as none: its trial begins again.
-Rule 2: only names of our own form are deleted, and no link is followed. ``checkpoints`` itself may be a link to a
-folder elsewhere; the study then has a folder of its own in that one.
-Rule 3: a disk that refuses never fails a trial.
+Rule 1: a checkpoint with a wrong size or check value is not used: its trial begins again.
+Rule 2: only files and folders with our own form of name are deleted, and no link is followed. ``checkpoints`` itself
+may be a link to another folder; the study then has its own folder inside that folder.
+Rule 3: an error of the disk never fails a trial.
 
-Security: what ``save`` writes is a pickle, unless another ``dump`` writes it. Loading one executes what it says, so
-only the driver's own workers do, and only when a study is run or resumed. State dicts of PyTorch are read without that.
+Security: ``save`` writes a pickle, unless another ``dump`` is given. Loading a pickle executes code, so only the
+driver's own workers load one, and only when a study is run or resumed. Reading PyTorch state dicts executes no code.
 """
 
 import errno
@@ -38,13 +38,13 @@ from ashtune._src.study.folders import copy_folder, delete, rename, sync_file, s
 FOLDER = "checkpoints"
 SAVED = "saved.pickle"
 OURS = re.compile(r"\d+\.(\d+(\.arriving)?|by-\d+\.unfinished(\.d)?)", re.ASCII)
-"""Names in the folder that are of our own form: checkpoints, unfinished ones, and those that are on their way."""
+"""The form of our own names in the folder: checkpoints, unfinished checkpoints, and checkpoints being received."""
 OWN_FOLDER = re.compile(r"ashtune-.*-[0-9a-f]{12}", re.ASCII | re.DOTALL)
 END = struct.Struct("<8sI")
-"""What follows a pickle: a mark, and the CRC-32 of all before it."""
+"""The end of a file, after the pickle: a mark, and the CRC-32 of the pickle."""
 MARK = b"ashtune1"
 SYNC_SECONDS = 1.0
-"""A pickle that took longer to train is synced: losing it would cost more than the journal loses by a power loss."""
+"""A pickle is synced after longer training than this: a power loss should cost no more than it costs the journal."""
 
 
 class Checkpoints:
@@ -56,15 +56,15 @@ class Checkpoints:
         self.folder = str(study / FOLDER)
 
     def of(self, trial: TrialId, resource: int) -> str:
-        """Return where the checkpoint of a trial at a resource lies, whether or not it exists."""
+        """Return the path of a trial's checkpoint at a resource, whether or not it exists."""
         return f"{self.folder}/{trial}.{resource}"
 
     def discard(self, trial: TrialId, resource: int) -> None:
-        """Delete the checkpoint of a trial at a resource."""
+        """Delete a trial's checkpoint at a resource."""
         delete(self.disk, self.of(trial, resource))
 
     def settle(self, trial: TrialId, resource: int) -> None:
-        """Have the checkpoint of a trial at a resource survive a power loss, if there is one."""
+        """Make a trial's checkpoint at a resource survive a power loss, if it exists."""
         path = self.of(trial, resource)
         with suppress(OSError):
             if self.disk.status(path).is_file:  # folders are synced when they are committed
@@ -72,14 +72,14 @@ class Checkpoints:
                 self.disk.sync_folder(self.folder)
 
     def has_unwanted(self, wanted: dict[TrialId, int]) -> bool:
-        """Whether :meth:`sweep` would delete anything; not if the folder cannot be read. O(checkpoints)."""
+        """Whether :meth:`sweep` would delete anything; False if the folder cannot be read. O(checkpoints)."""
         keep = {f"{trial}.{resource}" for trial, resource in wanted.items()}
         with suppress(OSError):
             return any(OURS.fullmatch(name) and name not in keep for name in self.disk.names(self.folder))
         return False
 
     def sweep(self, wanted: dict[TrialId, int]) -> None:
-        """Delete what a killed driver left behind: all of our form but the ``wanted`` trial -> resource."""
+        """Delete all checkpoints that a killed driver left, except the ``wanted`` ones (trial -> resource)."""
         keep = {f"{trial}.{resource}" for trial, resource in wanted.items()}
         try:
             if self.disk.status(self.folder).is_link:
@@ -97,7 +97,7 @@ class Checkpoints:
                 delete(self.disk, f"{self.folder}/{name}")
 
     def _move_in(self, keep: set[str]) -> None:
-        """Have the link lead to a folder of this study's own: several studies may share the one it leads to."""
+        """Make the link point to this study's own folder inside its target, which several studies may share."""
         disk, folder = self.disk, self.folder
         target = disk.read_link(folder)
         if OWN_FOLDER.fullmatch(os.path.basename(target)):
@@ -110,7 +110,7 @@ class Checkpoints:
             ) from None
         own = f"ashtune-{self._study.name[:40]}-{os.urandom(6).hex()}"
         disk.make_folder(f"{folder}/{own}")
-        for name in keep:  # of a folder that was moved there, as checkpoints became too many
+        for name in keep:  # the user may have moved a full checkpoint folder there
             with suppress(OSError):
                 disk.rename(f"{folder}/{name}", f"{folder}/{own}/{name}")
         disk.sync_folder(folder)
@@ -121,12 +121,12 @@ class Checkpoints:
 
 
 class CheckpointWriter:
-    """The checkpoint of one job, in the worker: what it resumes from, and what it leaves.
+    """Reads the earlier checkpoint of one job and writes the next one, in the worker.
 
     Args:
-        start: The resource it resumes at; 0 for a new one.
-        worker: Who writes. A worker given up for lost may still be at the same trial, on another machine.
-        size: The bytes that the journal says it has; None if they are not known.
+        start: The resource of the earlier checkpoint; 0 for a new trial.
+        worker: The number of the writing worker. A worker counted as lost may still train this trial elsewhere.
+        size: The size of the earlier checkpoint in bytes, from the journal; None if unknown.
     """
 
     def __init__(
@@ -152,7 +152,7 @@ class CheckpointWriter:
             self._earlier = ""
         self._has_begun = self._has_saved = False
         self._at_opening: dict[str, tuple[int, int]] | None = None
-        self._at_rung: dict[str, tuple[int, int]] = {}  # the same at the rung from which it goes on in place
+        self._at_rung: dict[str, tuple[int, int]] = {}  # contents at the last rung, if the trial went on in place
         self._elsewhere = ""
 
     @property
@@ -162,19 +162,19 @@ class CheckpointWriter:
 
     @property
     def has_begun(self) -> bool:
-        """Whether an object was saved, or should have been, since the last commit."""
+        """Whether an object was saved since the last commit, even if the disk refused it."""
         return self._has_begun
 
     @property
     def problem(self) -> str:
-        """What went wrong in reading or saving; nothing if all is well."""
+        """What went wrong in reading or saving; empty if nothing did."""
         return "; ".join(filter(None, (self._not_read, self._not_saved)))
 
     def restore(self, unpickle: Callable[[Any], Any] = pickle.load) -> Any:
         """Return the object that was saved, or None if there is none.
 
         Raises:
-            CheckpointUnread: If it was there when this job began and cannot be read now; from then on there is none.
+            CheckpointUnread: If the checkpoint existed when this job began, and cannot be read now.
         """
         if not self._earlier:
             return None
@@ -184,7 +184,7 @@ class CheckpointWriter:
             with suppress(FileNotFoundError), OpenFile(self._disk, path, os.O_RDONLY) as opened:
                 reader = io.BufferedReader(opened, BUFFER_BYTES)
                 return read_saved(reader, self._disk.status(path).size, unpickle)
-            self._disk.status(folder)  # a folder without a pickle is one thing, nothing at all is another
+            self._disk.status(folder)  # raises if the checkpoint is gone, not if a folder has no pickle
         except OSError as error:
             raise self._unread(error) from None
         return None
@@ -194,14 +194,14 @@ class CheckpointWriter:
         return CheckpointUnread(f"{self._earlier}: {error.strerror}")
 
     def forget_earlier(self) -> bool:
-        """Have no earlier checkpoint any more; return whether nothing of it is in use yet."""
+        """Ignore the earlier checkpoint from now on; return whether the user has not yet got its files."""
         self._earlier = ""
         return self._at_opening is None
 
     def save(self, state: Any, dump: Callable[[Any, "Checked"], None] | None = None) -> None:
-        """Save an object with cloudpickle, or as ``dump`` writes it, in place of what was saved before.
+        """Save an object with ``dump``, by default cloudpickle, and replace the object saved before.
 
-        What the disk refuses is noted in ``problem``, and the trial begins again if it is promoted.
+        An error of the disk is recorded in ``problem``; the trial then begins again if it is promoted.
         """
         if dump is None:
             from ashtune._src.pickles.pickler import dump as by_cloudpickle
@@ -231,12 +231,12 @@ class CheckpointWriter:
             self._disk.sync_folder(os.path.dirname(self._checkpoints.folder))
 
     def directory(self) -> Path:
-        """Return a folder for the user's own files; it holds those of the earlier checkpoint.
+        """Return a folder for the user's own files, with a copy of the earlier checkpoint's files.
 
-        Where there is no room for one, it is among the machine's temporary files, and its files are not kept.
+        If the disk refuses a new folder, return a temporary folder of the machine, whose files are not kept.
 
         Raises:
-            CheckpointUnread: If the earlier checkpoint cannot be copied; from then on there is none.
+            CheckpointUnread: If the earlier checkpoint cannot be copied.
         """
         if self._at_opening is None:
             delete(self._disk, self._unfinished_folder)  # left by a worker that was killed
@@ -244,7 +244,7 @@ class CheckpointWriter:
                 self._fill_folder()
             except OSError as error:
                 delete(self._disk, self._unfinished_folder)
-                if self._earlier:  # who goes on from it must not find an empty folder
+                if self._earlier:  # a resumed trial must not find an empty folder
                     raise self._unread(error) from None
                 self._note(error)
                 self._elsewhere = tempfile.mkdtemp(prefix="ashtune-")
@@ -262,14 +262,14 @@ class CheckpointWriter:
         if self._elsewhere:
             return {}
         folder = self._unfinished_folder
-        if not self._disk.status(folder).is_folder:  # the user has put a link in its place, perhaps to all of the disk
+        if not self._disk.status(folder).is_folder:  # the user has put a link there, perhaps to the whole disk
             raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), folder)
         return {path: (status.size, status.changed_ns) for path, status in walk(self._disk, folder)}
 
     def commit(self, resource: int) -> int | None:
-        """Make what was written the trial's checkpoint at ``resource``; return its size in bytes.
+        """Turn the written files into the trial's checkpoint at ``resource``; return its size in bytes.
 
-        None if nothing was written: files that were only read are no checkpoint of the training that came after.
+        Return None if nothing was written: the files of the earlier checkpoint do not contain the later training.
         """
         if self._not_saved:
             return None
@@ -295,7 +295,7 @@ class CheckpointWriter:
             contents = self._contents()
             if contents == self._at_rung:
                 return None
-            sync_tree(disk, self._unfinished_folder)  # nothing else could tell that the user's files are whole
+            sync_tree(disk, self._unfinished_folder)  # the user's files have no check value
             is_synced = True
             size = sum(length for length, _ in contents.values())
             rename(disk, self._unfinished_folder, final)
@@ -306,9 +306,9 @@ class CheckpointWriter:
         return size
 
     def go_on(self) -> None:
-        """The trial goes on in place: the object that was saved for the rung before is thrown away.
+        """Record that the trial goes on in place: delete the object saved for the rung before.
 
-        Files in the folder stay, and count once any of them has changed.
+        Files in the folder stay. They become a checkpoint only if one of them changes.
         """
         self._forget_saved()
         if self._at_opening is not None:
@@ -323,7 +323,7 @@ class CheckpointWriter:
             self._has_begun = self._has_saved = False
 
     def abandon(self) -> None:
-        """Throw away what was written since the last commit."""
+        """Delete everything written since the last commit."""
         if self._at_opening is not None:
             if self._elsewhere:
                 shutil.rmtree(self._elsewhere, ignore_errors=True)
@@ -345,28 +345,27 @@ class CheckpointWriter:
         return f"{self._unfinished}.unfinished.d"
 
 
-# A study of short trials saves and deletes thousands of small files; pathlib and shutil.rmtree would
-# cost it more than the writing itself, so here paths are strings.
+# Paths are strings here: for thousands of small files, pathlib and shutil.rmtree would cost more than the writing.
 
 
 class Checked:
-    """A file to be pickled into, whose check value grows with it."""
+    """A writable file that computes the CRC-32 of all written data."""
 
     def __init__(self, file: Any) -> None:
         self._file = file
         self.crc = 0
 
     def write(self, data: Any) -> int:
-        """Write all of ``data``; return how many bytes."""
+        """Write all of ``data``; return the number of bytes."""
         self.crc = zlib.crc32(data, self.crc)
         return int(self._file.write(data))
 
 
 def read_saved(file: "io.BufferedReader[Any]", size: int, unpickle: Callable[[Any], Any]) -> Any:
-    """Return what was saved in a file of ``size`` bytes. To unpickle it executes what it says.
+    """Return the object saved in a file of ``size`` bytes. Unpickling executes code from the file.
 
     Raises:
-        StudyError: If it is no pickle, and cannot be read as state dicts either.
+        StudyError: If the file is in PyTorch's format, and cannot be read as state dicts.
     """
     if file.peek(len(torch_states.BEGINNING)).startswith(torch_states.BEGINNING):
         return torch_states.load(file, size - END.size)
@@ -374,7 +373,7 @@ def read_saved(file: "io.BufferedReader[Any]", size: int, unpickle: Callable[[An
 
 
 def flaw_of(disk: Disk, path: str, size: int | None) -> str:
-    """Return why a checkpoint is not as it was written, nothing if it is; its size is not compared if none is known."""
+    """Return what is wrong with a checkpoint, empty if nothing is. If ``size`` is None, the size is not checked."""
     try:
         status = disk.status(path)
         pickled = path
@@ -402,7 +401,7 @@ def flaw_of(disk: Disk, path: str, size: int | None) -> str:
 
 
 def _is_whole(disk: Disk, path: str) -> bool:
-    """Say whether the check value behind a pickle is right."""
+    """Whether the check value after a pickle is correct."""
     file = disk.open(path, os.O_RDONLY)
     try:
         left = disk.size(file) - END.size

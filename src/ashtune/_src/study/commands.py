@@ -1,14 +1,13 @@
-"""Commands to the driver of a study, from a process of the same user on the same machine: files in a folder.
+"""Commands to the driver of a study, sent as files by a process of the same user on the same machine.
 
-The folder ``control`` of the study's directory holds one file a command, and beside it the driver's answer. What comes
-of a command is an event of the journal, which the driver alone writes.
+The folder ``control`` in the study's directory contains one file per command, and the driver's answers. The effect of a
+command is an event in the journal, which only the driver writes.
 
-Rule 1: a driver reads the folder only if its user asked for it at the start, and begins by emptying it: what lies in
-the directory of a study from elsewhere is refused.
-Rule 2: the folder is this user's and no one else's, and no link. It is opened once: what is put in its place later is
-not looked at.
-Rule 3: a file is a command only by its name, which it has when it is whole. It is deleted before it is carried out:
-who deletes it first, the driver or a sender who does not wait longer, decides.
+Rule 1: a driver reads the folder only if its user asked for control at the start. It first empties the folder, so that
+it never carries out commands that came with a copied study.
+Rule 2: the folder belongs to this user only, and is not a link. It is opened once: a later replacement is ignored.
+Rule 3: a complete file gets the name of a command by renaming. The driver deletes the file before it carries out the
+command; a sender withdraws a command by deleting the file. The first to delete the file decides.
 """
 
 import os
@@ -28,9 +27,9 @@ from ashtune._src.study.disk import DISK, write_all
 
 NAME = "control"
 MOST_BYTES = 1 << 16
-"""Of one command."""
+"""Maximum size of one command."""
 ANSWER_SECONDS = 5.0
-"""After so long without an answer a command is taken back."""
+"""A sender withdraws a command without an answer after this time."""
 _LOOK_SECONDS = 0.02
 _COMMAND, _ANSWER, _UNFINISHED = ".command", ".answer", ".unfinished"
 _FOR_OTHERS = stat.S_IRWXG | stat.S_IRWXO
@@ -44,31 +43,31 @@ class _Command(msgspec.Struct, frozen=True, tag_field="command", forbid_unknown_
 
 
 class PauseStudy(_Command, frozen=True, tag="pause"):
-    """Begin no job, and break off what runs."""
+    """Begin no new job, and interrupt the running jobs."""
 
 
 class ContinueStudy(_Command, frozen=True, tag="continue"):
-    """Go on after a pause."""
+    """Continue the study after a pause."""
 
 
 class StopStudy(_Command, frozen=True, tag="stop"):
-    """Stop in an orderly way, to be resumed later."""
+    """Stop the study in an orderly way; it can be resumed later."""
 
 
 class AddTrials(_Command, frozen=True, tag="extend"):
-    """Try some configurations more."""
+    """Add this number of trials."""
 
     trials: int
 
 
 class ChangeWorkers(_Command, frozen=True, tag="workers"):
-    """Have this many workers."""
+    """Change to this number of workers."""
 
     workers: int
 
 
 class EnqueueConfiguration(_Command, frozen=True, tag="enqueue"):
-    """Let the next new trial have a configuration."""
+    """Give the next new trial this configuration."""
 
     configuration: dict[str, Any]
 
@@ -83,7 +82,7 @@ class _Answer(msgspec.Struct, frozen=True):
 
 
 def read_command(data: bytes) -> Command:
-    """Return the command that JSON says."""
+    """Decode a command from JSON."""
     try:
         return _decoder.decode(data)
     except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
@@ -91,10 +90,10 @@ def read_command(data: bytes) -> Command:
 
 
 class CommandFolder:
-    """The driver's end of the folder, from its construction, which empties it, to :meth:`close`.
+    """The folder as the driver sees it. The constructor makes or empties the folder; :meth:`close` ends its use.
 
     Raises:
-        StudyError: If something else is in the folder's place, or the folder cannot be made.
+        StudyError: If the folder cannot be made, is not a folder, or is accessible to other users.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -107,36 +106,36 @@ class CommandFolder:
         self._path = path
         self._folder = _open_folder(path)
         for file in DISK.names(self._folder):
-            with suppress(OSError):  # taken back, or a folder, which is no command and does no harm
+            with suppress(OSError):  # withdrawn, or a folder, which is harmless
                 DISK.unlink(file, at=self._folder)
                 if (found := _FILE.fullmatch(file)) is not None:
                     self.answer(found[1], _EARLIER)
 
     def take(self) -> Iterator[tuple[str, Command | StudyError]]:
-        """Yield the names of new commands, oldest first, each with the command, or why it is none."""
+        """Yield the name of each new command, oldest first, with the command, or an error if the file holds none."""
         names: list[str] = []
-        with suppress(OSError):  # the file system is away for a moment
+        with suppress(OSError):  # the file system does not respond for a moment
             names = DISK.names(self._folder)
         for found in filter(None, map(_FILE.fullmatch, names)):
             if (command := self._read_and_delete(found[0])) is not None:
                 yield found[1], command
 
     def answer(self, name: str, error: str = "") -> None:
-        """Say what came of a command: nothing more is to be said, or why it was refused."""
-        with suppress(OSError):  # the sender hears nothing; the study goes on
+        """Answer a command: ``error`` says why it was refused, and is empty if it was not."""
+        with suppress(OSError):  # the sender gets no answer; the study continues
             _write(self._folder, name + _ANSWER, msgspec.json.encode(_Answer(error)))
 
     def close(self) -> None:
-        """Take no more commands, and refuse those that lie there. Answers stay, as somebody may wait for them."""
+        """Accept no more commands, and refuse those that wait. Keep the answers: their senders may still read them."""
         while taken := list(self.take()):
             for name, _ in taken:
                 self.answer(name, _ENDED)
         for file in DISK.names(self._folder):
             if not (file.endswith(_ANSWER) or _FILE.fullmatch(file)):
-                with suppress(OSError):  # a folder in it is no command and does no harm
+                with suppress(OSError):  # a folder is harmless
                     DISK.unlink(file, at=self._folder)
         DISK.close(self._folder)
-        with suppress(OSError):  # unless an answer or a command is in it
+        with suppress(OSError):  # unless an answer or a command is left
             DISK.remove_folder(str(self._path))
 
     def __enter__(self) -> Self:
@@ -146,7 +145,7 @@ class CommandFolder:
         self.close()
 
     def _read_and_delete(self, file: str) -> Command | StudyError | None:
-        """Return a command, or why it is none; None if somebody else has deleted it."""
+        """Return the command in a file, or an error if the file holds none; None if the sender has deleted the file."""
         try:
             command: Command | StudyError = read_command(_read(self._folder, file))
         except StudyError as error:
@@ -156,7 +155,7 @@ class CommandFolder:
         try:
             DISK.unlink(file, at=self._folder)
         except OSError:
-            return None  # taken back, or a folder of this name, which is none
+            return None  # withdrawn, or a folder of this name
         return command
 
 
@@ -164,10 +163,10 @@ def send(directory: Path, command: Command, *, seconds: float = ANSWER_SECONDS) 
     """Send a command to the driver of a study, and wait for its answer.
 
     Args:
-        seconds: How long to wait until the command is taken back; if it cannot be any more, so long again.
+        seconds: How long to wait before the command is withdrawn. If the driver has read it already, wait once more.
 
     Raises:
-        StudyError: If the driver refuses it, or nobody has taken it up.
+        StudyError: If the driver refuses the command, or does not answer.
     """
     folder = _open_folder(directory / NAME)
     name = f"{time.time_ns():020d}-{secrets.token_hex(8)}"
@@ -195,10 +194,10 @@ def send(directory: Path, command: Command, *, seconds: float = ANSWER_SECONDS) 
 
 
 def _wait_for(folder: int, name: str, seconds: float) -> _Answer | None:
-    """Return the answer to a command as soon as it is there; None if it is not for so long."""
+    """Return the answer to a command as soon as it comes; None if it does not come within ``seconds``."""
     until = time.monotonic() + seconds
     while True:
-        with suppress(OSError, msgspec.MsgspecError):  # not there yet, or not whole
+        with suppress(OSError, msgspec.MsgspecError):  # no answer yet, or an incomplete one
             return msgspec.json.decode(_read(folder, name + _ANSWER), type=_Answer)
         if time.monotonic() >= until:
             return None
@@ -206,7 +205,7 @@ def _wait_for(folder: int, name: str, seconds: float) -> _Answer | None:
 
 
 def _open_folder(path: Path) -> int:
-    """Open the folder."""
+    """Open the folder of commands, if it is accessible to this user only."""
     try:
         folder = DISK.open(str(path), os.O_RDONLY | os.O_DIRECTORY)
     except FileNotFoundError:
@@ -224,7 +223,7 @@ def _open_folder(path: Path) -> int:
 
 
 def _read(folder: int, name: str) -> bytes:
-    """Return what is in a file, or the beginning of one that is too large."""
+    """Return the content of a file, or only the beginning of a file that is too large."""
     file = DISK.open(name, os.O_RDONLY, at=folder)
     try:
         return DISK.read(file, MOST_BYTES + 1)

@@ -1,7 +1,7 @@
-"""The configurations of a study: drawn or proposed once, and kept in msgpack, a tenth of the size of a dict.
+"""The configurations of a study. Each is drawn or proposed once, and stored as msgpack, a tenth of the size of a dict.
 
-Rule: the next new trial has the configuration that the user enqueued, in place of its own. In a finite space no
-configuration is tried twice: the displaced one and the enqueued one swap places.
+Rule: a configuration that the user enqueues replaces the planned configuration of the next new trial. In a finite space
+these two configurations swap places, so that none is tried twice.
 """
 
 from collections import deque
@@ -22,12 +22,12 @@ from ashtune._src.space.space import Space
 
 
 class Configurations:
-    """Trial -> configuration, filled from the journal, from proposals, or from the design.
+    """Maps each trial to its configuration, which comes from the journal, the proposals, or the design.
 
     Args:
-        space: What a configuration that is enqueued has to be one of; without, it is taken as it is.
-        proposals: Of a search that sees results; they come before the design's.
-        enqueued: How many of the first trials have configurations that the user gave.
+        space: The search space, to check enqueued configurations; None to accept any.
+        proposals: The proposals of a search that sees results, used instead of the design.
+        enqueued: How many of the first trials have configurations that the user gave at the start.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class Configurations:
         self._encoded: dict[TrialId, bytes] = {}
         self._numbering = Numbering()
         self._waiting: deque[dict[str, Any]] = deque()  # enqueued while the study runs
-        self._moved: dict[int, int] = {}  # place -> the place in the design whose configuration it has
+        self._moved: dict[int, int] = {}  # a trial's place -> the place of its configuration in the design
         self._encoder = msgspec.msgpack.Encoder()
 
     def __contains__(self, trial: TrialId) -> bool:
@@ -48,14 +48,14 @@ class Configurations:
 
     @property
     def waiting(self) -> int:
-        """How many configurations that were enqueued, at the start or since, no trial has yet."""
+        """How many enqueued configurations, from the start or later, have no trial yet."""
         begun = len(self._encoded) - len(self._numbering)
         return len(self._waiting) + max(0, self._enqueued - begun)
 
     def put(
         self, trial: TrialId, configuration: dict[str, Any], confirms: TrialId | None = None, origin: str = ""
     ) -> None:
-        """Take in a configuration that the journal tells of; ``confirms`` is whose it is, if it is another trial's."""
+        """Record the configuration of a started trial; ``confirms`` is the trial that this trial confirms, if any."""
         self._encoded[trial] = self._encoder.encode(configuration)
         if confirms is not None:
             self._numbering.confirms(trial)
@@ -67,13 +67,11 @@ class Configurations:
             self.proposals.tried(configuration)
 
     def check_enqueued(self, configuration: dict[str, Any]) -> dict[str, Any]:
-        """Return a configuration in plain values, if a further trial can have it.
-
-        O(trials) where there is an end of configurations.
+        """Check a configuration to enqueue, and return it in plain values. O(trials) in a finite search.
 
         Raises:
-            SpaceError: If it is none of the space.
-            SettingsError: If each is tried once, and this one was, or is none of the design's.
+            SpaceError: If it is not in the space.
+            SettingsError: If the search is finite, and the configuration was tried before or is not in the design.
         """
         if self.space is not None:
             configuration = self.space.check(configuration)
@@ -95,11 +93,11 @@ class Configurations:
         return configuration
 
     def enqueue(self, configuration: dict[str, Any]) -> None:
-        """Let a new trial have a configuration, after those that were enqueued before."""
+        """Add a configuration to the queue for new trials."""
         self._waiting.append(configuration)
 
     def draw(self, trial: TrialId) -> Proposal:
-        """Choose the configuration of a new trial, keep it and return it, with who proposed it."""
+        """Choose and record the configuration of a new trial; return it with its origin."""
         place = self._numbering.place(trial)
         if place < self._enqueued:
             proposal = Proposal(self._design.configuration(place), ENQUEUED)
@@ -113,13 +111,13 @@ class Configurations:
         return proposal
 
     def repeat(self, confirmed: TrialId, trial: TrialId) -> Proposal:
-        """Let a trial that confirms another have its configuration, and return it."""
+        """Give ``trial`` the configuration of the trial ``confirmed``, and return it."""
         configuration = self[confirmed]
         self.put(trial, configuration, confirmed)
         return Proposal(configuration, f"confirms {confirmed}")
 
     def encoded(self, trial: TrialId) -> bytes:
-        """Return a known trial's configuration as msgpack."""
+        """Return the configuration of a started trial as msgpack."""
         return self._encoded[trial]
 
     def __getitem__(self, trial: TrialId) -> dict[str, Any]:
@@ -127,7 +125,7 @@ class Configurations:
         return configuration
 
     def _move(self, place: int, configuration: Mapping[str, Any]) -> None:
-        """Let the configuration that a place would have had come where the enqueued one would have come."""
+        """Move the planned configuration of ``place`` to the place where the enqueued one was planned."""
         if self.proposals is not None or self._design.size is None:
             return
         wanted = self._design.find(configuration)

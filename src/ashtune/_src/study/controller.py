@@ -1,16 +1,16 @@
-"""The controller: facts come in, verdicts and orders go out.
+"""The controller: it receives events, and returns verdicts and orders.
 
-It is pure: it knows no clock, no random number, no file and no configuration, so reading a journal back through
-:meth:`Controller.handle` gives the same orders again. That is what resuming is.
+It is pure: it uses no clock, no random number, no file and no configuration, so a replay of the journal through
+:meth:`Controller.handle` gives the same orders again. Resuming a study is such a replay.
 
-Rule 1: a result counts from its report on, whether or not its checkpoint is saved yet.
-Rule 2: a trial that its training function ended on purpose counts in its rung like any other; it may come within the
-quota, and is not trained again.
-Rule 3: a limit that the user set ends the search, and what is to be confirmed is trained after it. Whatever else stops
-a study stops that too. See ``core/confirm.py``.
-Rule 4: in a paused study no job begins, and the study stays open. What was running is given out again when the study
-goes on. A trial may reach its rung before the pause request arrives; then it is released. A new session ends the pause.
-Rule 5: the best of each rung keep their checkpoints until others are better: ``study/checkpoint_index.py``.
+Rule 1: a result counts as soon as it is reported, whether or not its checkpoint is saved yet.
+Rule 2: a trial that its training function ended on purpose counts in its rung like any other. It may use a place in the
+quota, but is not trained again.
+Rule 3: a limit that the user set ends the search; trials that confirm the best are trained after that. Any other reason
+to stop also stops these trials. See ``core/confirm.py``.
+Rule 4: in a paused study no job begins, and the study stays open. Interrupted jobs are given out again after the pause.
+A trial may reach its rung before the pause request arrives; then it is released. A new session ends the pause.
+Rule 5: the best trials of each rung keep their checkpoints until others are better: ``study/checkpoint_index.py``.
 """
 
 import math
@@ -48,17 +48,17 @@ from ashtune._src.study.checkpoint_index import CheckpointIndex, RungBests
 from ashtune._src.study.settings import next_ladder
 
 REMARKS = (TrialStarted, ProgramCompiled, ConfigurationEnqueued, WorkersChanged)
-"""Events after which nobody has to be given anything."""
+"""Events after which no worker needs a new job."""
 WITHDRAWN_IN_A_ROW = 1_000
-"""A study whose every configuration is invalid has to end some time."""
+"""A study stops after this many withdrawn trials in a row: probably, all its configurations are invalid."""
 
 
 class Controller:
     """Turns the events of a study into orders for its workers.
 
     Args:
-        configurations: How many the search can give; None without end.
-        checkpoint_limit: Most bytes that checkpoints may take; None for no limit.
+        configurations: How many configurations the search has; None for no limit.
+        checkpoint_limit: Maximum total size of all checkpoints in bytes; None for no limit.
     """
 
     def __init__(
@@ -76,50 +76,50 @@ class Controller:
         self._failed = goal.failed
         self._configurations = math.inf if configurations is None else configurations
         self._assignments = Assignments()
-        self._allowed = 0.0  # trials that the scheduler may start, replacements aside
-        self._replaced = 0  # withdrawn trials that another may take the place of
-        self._not_replaced = 0  # withdrawn trials for which there was no configuration beyond those allowed
+        self._allowed = 0.0  # trials that the scheduler may start, without replacements
+        self._replaced = 0  # withdrawn trials that another trial may replace
+        self._not_replaced = 0  # withdrawn trials for which no unused configuration was left
         self._ended_early: set[TrialId] = set()
         self.arrivals = Arrivals()
         self.deaths = self._assignments.deaths
         self._withdrawn_in_a_row = 0
         self._failures_at_first = 0  # of this session, before its first result
-        self._has_result = False  # this session
+        self._has_result = False  # in this session
         self._failures_allowed = math.inf
         self._resource_allowed = math.inf
-        self._targets: Losses = ()  # inf of an objective that has none
+        self._targets: Losses = ()  # inf for an objective without a target
         self._is_at_target = False
         self._patience = math.inf
-        self._since_better = 0  # results at the top rung
+        self._since_better = 0  # results at the top rung since the best one
         self._best_at_top = math.inf
         self._nothing_to_do = False
         self._started = 0  # trials that the scheduler has started
         self._bests = RungBests()
-        self._kept_as_best: set[TrialId] = set()  # nobody trains them; their checkpoints go when others are better
+        self._kept_as_best: set[TrialId] = set()  # not trained again; their checkpoints stay until others are better
         self._confirmations = Confirming(lambda: self._bests.highest)
-        self._ends_search_only = False  # what it is stopping for
-        self._is_searched = False  # the scheduler has nothing more to give, and nothing it gave runs
+        self._ends_search_only = False  # whether the reason to stop ends only the search
+        self._is_searched = False  # the scheduler has no more jobs, and none of its jobs runs
         self.is_paused = False
-        """Whether no job begins until the user wants it to go on."""
+        """Whether no job begins until the user continues the study."""
         self.checkpoints = CheckpointIndex(checkpoint_limit, self._bests)
         self.total_resource = 0
         self.stopping = ""
         self.gave_up = False
-        """Whether it stops because nothing but failures, or invalid configurations, came of its trials."""
+        """Whether the study stops because all its trials failed or had invalid configurations."""
 
     @property
     def is_open(self) -> bool:
-        """Whether there is anything left to do or to wait for."""
+        """Whether the study still has jobs to give out or to wait for."""
         return self._assignments.is_busy or not (self.is_over or self._nothing_to_do)
 
     @property
     def is_over(self) -> bool:
-        """Whether it is stopping and gives nothing more to do."""
+        """Whether the study is stopping and gives out no more jobs."""
         return bool(self.stopping) and not (self._ends_search_only and self._has_to_confirm)
 
     @property
     def is_searching(self) -> bool:
-        """Whether the search may still give something to train; otherwise it has ended."""
+        """Whether the search may still give out jobs; otherwise the search has ended."""
         return not (self.stopping or self._is_searched)
 
     @property
@@ -134,7 +134,7 @@ class Controller:
 
     @property
     def unfinished(self) -> list[Job]:
-        """All jobs that are given out, or will be again."""
+        """All jobs that are running or will be given out again."""
         return self._assignments.unfinished
 
     @property
@@ -143,23 +143,23 @@ class Controller:
         return max(0.0, self._allowed + self._replaced - self._started)
 
     def notes(self) -> str:
-        """Return what the scheduler says of itself, one line or nothing."""
+        """Return the scheduler's remarks on its state as one line, or an empty string."""
         return self._scheduler.notes()
 
     @property
     def is_complete(self) -> bool:
-        """Whether all that the scheduler wanted is trained."""
+        """Whether all jobs of the scheduler are finished."""
         return self._nothing_to_do and not self._assignments.is_busy and not self.stopping
 
     def handle(self, event: Event) -> list[Followed]:
-        """Take in one event, which is in the journal, and return the verdicts and orders that follow from it. O(log n).
+        """Record one event, and return the verdicts and orders that follow from it. O(log n).
 
         Raises:
-            JournalError: If the event cannot follow from those before it, as where a journal has other rules.
+            JournalError: If the event cannot follow the events before it, for example in a journal with other rules.
         """
         before = self.stopping, self._ends_search_only
         if type(event) not in REMARKS:
-            self._nothing_to_do = False  # it was an answer to another state; the idle ask again
+            self._nothing_to_do = False  # the state changes: ask the scheduler again
         followed = self._follow(event)
         if self.stopping and (self.stopping, self._ends_search_only) != before:
             stays = self._confirmations.of if self._ends_search_only else ()
@@ -170,7 +170,7 @@ class Controller:
     def _follow(self, event: Event) -> list[Followed]:  # noqa: PLR0912 - one for each kind of event
         orders: list[Followed] = []
         match event:
-            case JobFinished():  # it says itself who gets a job next
+            case JobFinished():  # this method gives out the next jobs itself
                 return self._finish(event)
             case TrialReleased():
                 orders = self._end_release(event)
@@ -198,7 +198,7 @@ class Controller:
                 self.is_paused = False
             case TrialsExtended(trials=trials):
                 self._allow(trials)
-                self._assignments.to_discard.clear()  # more trials may bring any of them within the quota
+                self._assignments.to_discard.clear()  # with more trials, the quota may include any of them
                 self._kept_as_best.clear()
             case SessionStarted():
                 self._start_session(event)
@@ -236,11 +236,11 @@ class Controller:
         return orders + self._employ_the_idle(None)
 
     def _arrive(self, event: JobFinished, losses: Losses, violation: float | None) -> list[Followed]:
-        """A trial of the search has a result; those that it takes the place of may have to go."""
+        """Record the result of a trial of the search; discard the checkpoints of best trials that it replaces."""
         trial, rung = event.trial, event.rung
         place = self._confirmations.numbering.place(trial)
         curve: tuple[tuple[int, float], ...] = ()
-        if self._scheduler.reads_curves:  # of several objectives the first counts
+        if self._scheduler.reads_curves:  # of several objectives only the first
             curve = tuple([(resource, self._goal.loss(metrics)) for resource, metrics in event.curve])
         result = Result(place, rung, event.resource, losses, event.seconds, curve, violation)
         self._scheduler.record(result)
@@ -263,7 +263,7 @@ class Controller:
         return orders
 
     def _be_patient(self, rung: int, loss: float) -> None:
-        """Count a result at the top rung, if it is no better than all before."""
+        """Count the results at the top rung since the best one."""
         if rung == len(self._rungs) - 1:
             self._since_better = 0 if loss < self._best_at_top else self._since_better + 1
             self._best_at_top = min(loss, self._best_at_top)
@@ -278,7 +278,7 @@ class Controller:
         return self._save(holding, event.resource, event.checkpoint)
 
     def _save(self, holding: Holding, resource: int, size: int) -> list[Followed]:
-        """Note a checkpoint, and discard those that no promotion can reach any more."""
+        """Record a checkpoint, and discard the checkpoints of trials that cannot be promoted any more."""
         trial = holding.trial
         orders = self.checkpoints.put(
             trial, worker=holding.worker, resource=resource, size=size, rung=holding.rung, loss=holding.loss
@@ -289,14 +289,14 @@ class Controller:
         return orders + self._free_the_hopeless()
 
     def _free_the_hopeless(self) -> list[Followed]:
-        """Discard what no promotion can reach any more; what is being saved follows."""
+        """Discard the checkpoints of trials that cannot be promoted any more, also those that are still being saved."""
         orders: list[Followed] = []
         for place in self._scheduler.hopeless():
             orders += self._discard(self._confirmations.numbering.trial(place))
         return orders
 
     def _discard(self, trial: TrialId) -> list[Order]:
-        """Discard the checkpoint of a trial that nobody trains any more; of one of the best when others are better."""
+        """Discard the checkpoint of a trial that will not be trained again; for a best trial, wait for a better one."""
         if trial in self._bests:
             self._kept_as_best.add(trial)
             return []
@@ -315,7 +315,7 @@ class Controller:
         return [*self.checkpoints.keep(trial, worker=event.worker, resource=event.resource, size=size)]
 
     def _fail(self, job: Job, reason: str, traceback: str, *, seconds: float = 0.0) -> list[Followed]:
-        """Book a failure: it ranks last and counts, and is not trained any more."""
+        """Record a failure: the trial is ranked last in its rung, and is not trained again."""
         if job.trial not in self._confirmations.of:
             place, (losses, violation) = self._confirmations.numbering.place(job.trial), self._failed
             resource = self._rungs[job.rung]
@@ -328,23 +328,23 @@ class Controller:
         return [TrialFailed(job.trial, job.rung, reason, traceback), *self._discard(job.trial)]
 
     def _count_failure(self) -> None:
-        """A session that begins with failures only would go on like that."""
+        """Count a failure before the session's first result, and stop the study at too many of them."""
         if not self._has_result:
             self._failures_at_first += 1
             if self._failures_at_first >= self._failures_allowed:
                 self._give_up(f"all of the session's first {self._failures_at_first:,} trials failed")
 
     def _withdraw(self, job: Job) -> list[Followed]:
-        """Let the scheduler forget a trial; another may take its place."""
+        """Make the scheduler forget a trial; another trial may replace it."""
         removed: list[Followed] = [*self.checkpoints.remove(job.trial)]
         if job.trial in self._confirmations.of:
             return removed
         self._bests.withdraw(job.trial)
         if job.rung:
-            self._kept_as_best.clear()  # without its results any of them may be promoted after all
+            self._kept_as_best.clear()  # without this trial's results, any of them may be promoted
         job, replace = Job(self._confirmations.numbering.place(job.trial), job.rung), False
         if self._scheduler.replaces(job):
-            # Every trial that is allowed is promised a configuration, started or not: another needs one more.
+            # Each allowed trial, started or not, has a reserved configuration: a replacement needs a further one.
             replace = self._allowed + self._replaced < self._configurations
             self._replaced += replace
             self._not_replaced += not replace
@@ -380,16 +380,16 @@ class Controller:
         self._stop_at_limits()
 
     def _allow(self, trials: int | None) -> None:
-        """Let the scheduler start this many trials in all, or as many as there are configurations."""
-        most = self._configurations - self._replaced  # those that replaced others come on top of the trials allowed
-        # Fewer trials than an earlier session allowed leave configurations for those that had none to replace them.
+        """Set how many trials the scheduler may start in total; None for one per configuration."""
+        most = self._configurations - self._replaced  # replacements are not among the allowed trials
+        # With fewer trials than in an earlier session, configurations are left for replacements that had none.
         allowed = most if trials is None else min(trials + self._not_replaced, most)
         self._scheduler.extend(None if math.isinf(allowed) else int(allowed))
         self._allowed = allowed
         self._is_searched = False
 
     def _pause(self) -> list[Followed]:
-        """Give nothing out any more, and have what runs broken off."""
+        """Give out no more jobs, and order the workers to interrupt the running jobs."""
         self.is_paused = True
         orders: list[Followed] = []
         for trial, assigned in self._assignments.running.items():
@@ -410,7 +410,7 @@ class Controller:
             self._stop_at(f"total_resource={self._resource_allowed} used", ends_search=True)
 
     def _stop_at(self, reason: str, *, ends_search: bool = False) -> None:
-        """Stop, if it does not already; what stops all of it comes after what only ends the search."""
+        """Stop the study, unless it is stopping. A full stop replaces a stop of the search only."""
         if not self.stopping or (self._ends_search_only and not ends_search and not self.is_over):
             self.stopping, self._ends_search_only = reason, ends_search
 
@@ -419,7 +419,7 @@ class Controller:
         self._stop_at(reason)
 
     def _leave(self, worker: WorkerId, trial: TrialId, rung: int) -> Job:
-        """The worker ended its job in some way and is free."""
+        """Record that a worker has ended its job and is free; return the job."""
         self._take_off(worker, trial, rung)
         self._assignments.end_job(worker)
         return Job(trial, rung)
@@ -435,10 +435,10 @@ class Controller:
         return assigned
 
     def _employ_the_idle(self, holding: Holding | None) -> list[Followed]:
-        """Give jobs to the workers that have room: to the one that saved the trial, if idle, else the longest idle.
+        """Give jobs to all workers with room: preferably to the worker that saved the trial, else the longest idle one.
 
-        ``holding`` is a worker that has just reported: it goes on in place if its trial may, and takes another trial
-        only when nobody else has room.
+        ``holding`` is the trial of a worker that has just reported. The worker continues this trial if it is promoted,
+        and takes another trial only if no other worker has room.
         """
         orders: list[Followed] = []
         assignments = self._assignments
@@ -463,7 +463,7 @@ class Controller:
         return orders
 
     def _next_of_the_search(self, followed: list[Followed]) -> Job | None:
-        """Return what was given back, or what the scheduler gives; if it is a promotion, add that to what follows."""
+        """Return a job to give out again, or the scheduler's next job. Append a promotion to ``followed``."""
         if (job := self._assignments.next_returned_job()) is not None:
             return job
         while (job := self._scheduler.next_job()) is not None:
@@ -478,7 +478,7 @@ class Controller:
         return job
 
     def _next_confirmation(self) -> Job | None:
-        """Return what confirms a configuration, once nothing of the search runs any more."""
+        """Return the next job that confirms a configuration, or None while a job of the search runs."""
         confirmations, assignments = self._confirmations, self._assignments
         if (job := assignments.returned_job_of(confirmations.of)) is not None:
             assignments.take_returned(job)
@@ -491,7 +491,7 @@ class Controller:
         return confirmations.give(confirmed, TrialId(self._started + len(confirmations.numbering)))
 
     def _release(self, holding: Holding) -> list[Followed]:
-        """Have a worker release its trial, save it if it may be wanted again, and be idle."""
+        """Order a worker to release its trial, and to save it first if it may be needed again."""
         assignments, trial = self._assignments, holding.trial
         assignments.releasing[trial] = holding
         assignments.end_job(holding.worker)
@@ -500,7 +500,7 @@ class Controller:
         return [*orders, Release(holding.worker, trial, keep)]
 
     def _train(self, job: Job) -> Train:
-        """Give a job to a worker that has room, if it can be to the one that saved this trial."""
+        """Give a job to a worker with room, preferably to the worker that saved this trial."""
         trial = job.trial
         saved = self.checkpoints.use(trial)
         worker = self._assignments.take(job, None if saved is None else saved.worker)
@@ -509,6 +509,6 @@ class Controller:
         return Train(worker, trial, job.rung, start, target, size=size, confirms=self._confirmations.of.get(trial))
 
     def _go_on(self, holding: Holding, job: Job) -> Train:
-        """Let a worker go on with the trial that it holds."""
+        """Order a worker to continue the trial that it holds."""
         self._assignments.go_on(job, holding.worker)
         return Train(holding.worker, job.trial, job.rung, self._rungs[holding.rung], self._rungs[job.rung], True)

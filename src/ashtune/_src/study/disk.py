@@ -1,8 +1,8 @@
-"""The disk: the calls of the operating system by which a study is kept. The tests put one in its place that fails.
+"""The disk: the operating system calls that store a study. Tests replace it with a disk that fails.
 
-Rule 1: no call follows a symbolic link in the last part of a path; the folder ``checkpoints`` may be one.
-Rule 2: files and folders are made for their owner alone: what they hold is executed by ``resume``.
-Rule 3: only regular files are opened. A pipe or a device in a file's place is refused, not waited for.
+Rule 1: no call follows a symbolic link at the end of a path. The folder ``checkpoints`` itself may be a link.
+Rule 2: only the owner can access new files and folders, since ``resume`` executes code from them.
+Rule 3: only regular files are opened. A pipe or device is refused at once, without waiting.
 """
 
 import errno
@@ -19,15 +19,15 @@ FOR_THE_OWNER = 0o600
 FOLDER_FOR_THE_OWNER = 0o700
 LINUX = sys.platform == "linux"
 PIECE_BYTES = 1 << 20
-"""Of a file that is read or copied."""
+"""The size of the pieces in which a file is read or copied."""
 BUFFER_BYTES = 1 << 17
 READ_BYTES = 1 << 24
 NO_SYNC_OF_FOLDERS = frozenset((errno.EINVAL, errno.EBADF, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP))
-"""What a file system answers that has no sync of folders."""
+"""The errors by which a file system says that it cannot sync folders."""
 
 
 class Status(NamedTuple):
-    """What stands at a path: the kind of file with its permissions, its size in bytes, and when it was changed."""
+    """The status of a path: kind and permissions, size in bytes, and time of the last change."""
 
     mode: int
     size: int
@@ -35,25 +35,25 @@ class Status(NamedTuple):
 
     @property
     def is_file(self) -> bool:
-        """Whether it is a regular file."""
+        """Whether the path is a regular file."""
         return stat.S_ISREG(self.mode)
 
     @property
     def is_folder(self) -> bool:
-        """Whether it is a folder."""
+        """Whether the path is a folder."""
         return stat.S_ISDIR(self.mode)
 
     @property
     def is_link(self) -> bool:
-        """Whether it is a symbolic link."""
+        """Whether the path is a symbolic link."""
         return stat.S_ISLNK(self.mode)
 
 
 class Disk:
-    """The disk of this machine. Paths are strings; every method raises OSError when the disk refuses.
+    """The disk of this machine. Paths are strings; every method raises OSError if the disk refuses.
 
-    ``at`` is the descriptor of the folder in which a path begins. A walk from descriptor to descriptor stays where it
-    is, whatever is renamed meanwhile.
+    ``at`` is the descriptor of the folder to which a path is relative. A walk that uses descriptors stays in its folder
+    tree, even if folders are renamed during the walk.
     """
 
     def open(self, path: str, flags: int, mode: int = FOR_THE_OWNER, *, at: int | None = None) -> int:
@@ -72,15 +72,15 @@ class Disk:
         os.close(file)
 
     def read(self, file: int, size: int) -> bytes:
-        """Read at most ``size`` bytes; nothing at the end of the file."""
+        """Read at most ``size`` bytes; empty at the end of the file."""
         return os.read(file, size)
 
     def read_at(self, file: int, size: int, offset: int) -> bytes:
-        """Read at most ``size`` bytes from ``offset`` on, without moving on."""
+        """Read at most ``size`` bytes from ``offset`` on, without a change of the file position."""
         return os.pread(file, size, offset)
 
     def write(self, file: int, data: bytes | bytearray | memoryview) -> int:
-        """Write a part of ``data``; return how many bytes."""
+        """Write a part of ``data``; return the number of bytes."""
         return os.write(file, data)
 
     def size(self, file: int) -> int:
@@ -92,15 +92,15 @@ class Disk:
         os.ftruncate(file, size)
 
     def sync(self, file: int) -> None:
-        """Have what was written survive a power loss."""
+        """Make written data survive a power loss."""
         os.fsync(file)
 
     def lock(self, file: int) -> None:
-        """Lock a file for this process until it is closed; BlockingIOError if another process holds it."""
+        """Lock a file until this process closes it; raise BlockingIOError if another process holds the lock."""
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
     def sync_folder(self, path: str) -> bool:
-        """Have the names in a folder survive a power loss; return False if its sync failed, not where there is none."""
+        """Make the names in a folder survive a power loss; return False if this fails, True if it is not supported."""
         file = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             os.fsync(file)
@@ -111,11 +111,11 @@ class Disk:
         return True
 
     def rename(self, path: str, final: str) -> None:
-        """Give a file or folder another name."""
+        """Rename a file or folder."""
         os.rename(path, final)
 
     def unlink(self, path: str, *, at: int | None = None) -> None:
-        """Delete a file, or a link itself."""
+        """Delete a file or a link, not the link's target."""
         os.unlink(path, dir_fd=at)
 
     def make_folder(self, path: str) -> None:
@@ -123,11 +123,11 @@ class Disk:
         os.mkdir(path, FOLDER_FOR_THE_OWNER)
 
     def make_writable(self, path: str, *, at: int | None = None) -> None:
-        """Let the owner read and write in a folder."""
+        """Allow the owner to read and write in a folder."""
         if not LINUX:
             os.chmod(path, FOLDER_FOR_THE_OWNER, dir_fd=at, follow_symlinks=False)
             return
-        # There chmod follows links; a descriptor that only says where it is follows none.
+        # On Linux chmod follows links, but this descriptor is never that of a link's target.
         folder = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=at)
         try:
             os.chmod(f"/proc/self/fd/{folder}", FOLDER_FOR_THE_OWNER)
@@ -135,7 +135,7 @@ class Disk:
             os.close(folder)
 
     def set_changed(self, file: int, changed_ns: int) -> None:
-        """Say when a file was changed."""
+        """Set the time of a file's last change."""
         os.utime(file, ns=(changed_ns, changed_ns))
 
     def remove_folder(self, path: str, *, at: int | None = None) -> None:
@@ -147,24 +147,24 @@ class Disk:
         return sorted(os.listdir(folder))
 
     def status(self, path: str, *, at: int | None = None) -> Status:
-        """Return what stands at a path; of a link, the link itself."""
+        """Return the status of a path; for a link, the status of the link itself."""
         status = os.stat(path, dir_fd=at, follow_symlinks=False)
         return Status(status.st_mode, status.st_size, status.st_mtime_ns)
 
     def make_link(self, target: str, path: str) -> None:
-        """Make a symbolic link at ``path`` that says ``target``."""
+        """Make a symbolic link from ``path`` to ``target``."""
         os.symlink(target, path)
 
     def read_link(self, path: str) -> str:
-        """Return what a symbolic link says."""
+        """Return the target of a symbolic link."""
         return os.readlink(path)
 
 
 def read_whole(path: str, most: int) -> bytes:
-    """Return what is in a file.
+    """Return the content of a file.
 
     Raises:
-        OSError: If it is no regular file or has more than ``most`` bytes, or the disk refuses.
+        OSError: If it is no regular file, has more than ``most`` bytes, or the disk refuses.
     """
     with OpenFile(DISK, path, os.O_RDONLY) as file:
         data = io.BufferedReader(file, BUFFER_BYTES).read(most + 1)
@@ -174,7 +174,7 @@ def read_whole(path: str, most: int) -> bytes:
 
 
 class OpenFile(io.RawIOBase):
-    """A file of a :class:`Disk` as Python's own are, to be put into a ``BufferedReader`` or ``BufferedWriter``."""
+    """A file of a :class:`Disk` for Python's ``BufferedReader`` and ``BufferedWriter``."""
 
     def __init__(self, disk: Disk, path: str, flags: int, mode: int = FOR_THE_OWNER) -> None:
         super().__init__()
@@ -183,32 +183,32 @@ class OpenFile(io.RawIOBase):
         self.descriptor = disk.open(path, flags, mode)
 
     def readable(self) -> bool:
-        """Whether it is open for reading."""
+        """Whether the file is open for reading."""
         return not self._writes
 
     def writable(self) -> bool:
-        """Whether it is open for writing."""
+        """Whether the file is open for writing."""
         return self._writes
 
     def readinto(self, buffer: Any) -> int:
-        """Read into a buffer; return how many bytes."""
+        """Read into a buffer; return the number of bytes."""
         data = self._disk.read(self.descriptor, min(len(buffer), READ_BYTES))
         buffer[: len(data)] = data
         return len(data)
 
     def write(self, data: Any) -> int:
-        """Write a part of the data; return how many bytes."""
+        """Write a part of the data; return the number of bytes."""
         return self._disk.write(self.descriptor, data)
 
     def close(self) -> None:
-        """Close it."""
+        """Close the file."""
         if not self.closed:
             super().close()
             self._disk.close(self.descriptor)
 
 
 def read_part(disk: Disk, file: int, size: int, position: int) -> bytes:
-    """Return ``size`` bytes of a file from a position on, fewer at its end."""
+    """Return ``size`` bytes of a file from ``position`` on; fewer at the end of the file."""
     parts = []
     while size > 0 and (part := disk.read_at(file, size, position)):
         parts.append(part)
@@ -227,16 +227,16 @@ def write_all(disk: Disk, file: int, data: bytes) -> None:
 def write_new(
     disk: Disk, path: str, data: bytes, *, mark: str = "new", mode: int = FOR_THE_OWNER, is_synced: bool = True
 ) -> None:
-    """Have a file hold ``data``, whole or not at all.
+    """Write ``data`` to a new file, completely or not at all, and replace an older file.
 
     Args:
-        mark: What tells the name it has at first from that of another process that writes the same file.
-        mode: Who may read and write it, less the umask.
-        is_synced: Whether that holds after a power loss too.
+        mark: The end of the temporary name. Processes that write the same file at once need different marks.
+        mode: The permissions, less the umask.
+        is_synced: Whether the new file survives a power loss.
     """
     temporary = f"{path}.{mark}"
     with suppress(FileNotFoundError):
-        disk.unlink(temporary)  # left by a process that was killed, or a link
+        disk.unlink(temporary)  # left by a killed process, or a link
     with OpenFile(disk, temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode) as file:
         write_all(disk, file.descriptor, data)
         if is_synced:
@@ -247,18 +247,18 @@ def write_new(
 
 
 def append_to(path: Path) -> BinaryIO:
-    """Open a file of a study to be appended to, as what a worker prints is."""
+    """Open a file of a study for appending, for example a worker's output."""
     return os.fdopen(DISK.open(str(path), os.O_WRONLY | os.O_CREAT | os.O_APPEND), "ab")
 
 
 def folder_of_a_study(path: Path) -> Path:
-    """Make a folder of a study unless it is there, and return it."""
+    """Make a folder of a study, unless it exists, and return its path."""
     path.mkdir(FOLDER_FOR_THE_OWNER, exist_ok=True)
     return path
 
 
 def reason_of(error: OSError | ValueError) -> str:
-    """Return in words why a file was refused."""
+    """Describe in words why a file was refused."""
     if not isinstance(error, OSError):
         return str(error)
     return "a symbolic link, which is not followed" if error.errno == errno.ELOOP else str(error.strerror)

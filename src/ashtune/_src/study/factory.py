@@ -1,4 +1,4 @@
-"""From the first line of a journal to its parts and to what observers are told, and to the first line of a new one."""
+"""Builds the parts of a study from the first line of its journal, and the first line of a new journal."""
 
 import math
 import time
@@ -40,10 +40,10 @@ def new_settings(
     seed: int,
     **more: Any,
 ) -> Settings:
-    """Return the first line of a new study's journal, made now; for ``more`` see there.
+    """Return the first line of a new study's journal; ``more`` are further fields of ``Settings``.
 
     Raises:
-        SettingsError: If a journal cannot hold it, or a study not be made of what it would hold.
+        SettingsError: If the settings cannot be written to a journal, or no study can be built from them.
     """
     rungs, kept = ladder.to_record()
     settings = Settings(
@@ -71,10 +71,10 @@ def new_settings(
 
 
 def scheduler_view(settings: Settings, ladder: Ladder) -> SchedulerView:
-    """Return what a reader can ask of a study's scheduler, on the ladder in force; no module is imported for it.
+    """Return a view of a study's scheduler, for the ladder in force, without importing a module.
 
     Raises:
-        SettingsError: If the journal's first line names no scheduler, or its options do not fit.
+        SettingsError: If the journal's first line names no scheduler, or has wrong options for it.
     """
     with _first_line():
         return view_of(settings.scheduler, first_ladder(settings), ladder, settings.seed)
@@ -82,7 +82,7 @@ def scheduler_view(settings: Settings, ladder: Ladder) -> SchedulerView:
 
 @contextmanager
 def _first_line() -> Iterator[None]:
-    """Say where that stands which does not fit."""
+    """Add to an error that its cause is line 1 of the journal."""
     try:
         yield
     except (SpaceError, SettingsError) as error:
@@ -93,10 +93,10 @@ def build_controller(settings: Settings, machine: Machine | None = None) -> Cont
     """Return the controller of a study, before its first event.
 
     Args:
-        machine: Of its scheduler; by default a new one, for which the module that the journal names may be imported.
+        machine: The machine of the study's scheduler; None to build one, which may import the scheduler's module.
 
     Raises:
-        SettingsError: If the journal's first line names no scheduler or no search, or a scheduler not installed here.
+        SettingsError: If the journal's first line names no scheduler or search, or the scheduler is not installed.
     """
     with _first_line():
         SEARCHES.check(settings.search)
@@ -111,7 +111,7 @@ def build_controller(settings: Settings, machine: Machine | None = None) -> Cont
 
 
 def caution_of(settings: Settings) -> str:
-    """Return what a study's search means for the choices of its scheduler, in one line; mostly nothing."""
+    """Return a warning, in one line, if the search makes the scheduler's choices less reliable; otherwise empty."""
     scheduler, search = SCHEDULERS.part_or_reason(settings.scheduler), SEARCHES.part_or_reason(settings.search)
     if isinstance(scheduler, str) or isinstance(search, str):
         return ""
@@ -124,13 +124,13 @@ def caution_of(settings: Settings) -> str:
 
 
 def build_configurations(settings: Settings, valid: Valid | None = None) -> Configurations:
-    """Return the configurations of a study, none yet: what was enqueued, then those of its search.
+    """Return the configurations of a study before its first trial: the enqueued ones, then those of the search.
 
     Args:
         valid: The user's function that says which configurations are valid, if there is one.
 
     Raises:
-        SettingsError: If its search is not installed here, or the journal's first line describes none.
+        SettingsError: If the search is not installed, or does not fit the journal's first line.
     """
     search, space, design = _search(settings, valid)
     size = _whole(design.size)
@@ -160,14 +160,14 @@ def _search(settings: Settings, valid: Valid | None) -> tuple[Search, Space, Des
             grouped_by=settings.grouped_by,
             trials=settings.grouped_for,
         )
-        design.size  # noqa: B018 - counting what a finite space has may refuse it
+        design.size  # noqa: B018 - raises if a finite space cannot be counted
     return search, space, design
 
 
 def _known(settings: Settings) -> list[tuple[Result, dict[str, object]]]:
-    """Return the results from before with their configurations, as a search is told of them.
+    """Return the results from before the study, with their configurations, in the form that a search takes.
 
-    One counts at the highest rung that its resource reaches, of the rungs that the study began with.
+    Each result counts at the highest of the study's original rungs that its resource reaches.
     """
     space, ladder, numbers = Space.from_record(settings.space), first_ladder(settings), dict[object, TrialId]()
     known = []
@@ -184,12 +184,12 @@ def _known(settings: Settings) -> list[tuple[Result, dict[str, object]]]:
 
 
 def _whole(size: int | None) -> int | None:
-    """Return the size of a design, None where it is too large for a journal."""
+    """Return the size of a design; None if it is infinite or too large for a journal."""
     return size if size is not None and size <= MOST_WHOLE else None
 
 
 def observed_study(settings: Settings, ladder: Ladder, directory: Path) -> ObservedStudy:
-    """Return what observers are told of a study first."""
+    """Return the description of a study with which observers begin."""
     return ObservedStudy(
         name=settings.name,
         directory=str(directory.absolute()),

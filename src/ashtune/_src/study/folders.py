@@ -1,8 +1,8 @@
-"""Files and folders: walked, copied, synced, deleted; copies of a study; a process's folder for temporary files.
+"""Walks, copies, syncs and deletes files and folders; places copies of a study; makes temporary folders.
 
 Paths are strings, as in ``checkpoints.py``: a study of short trials has thousands of small files. No link is followed.
-A study's directory may be someone else's, so no copy is written through a link there; a place that the user names may
-be a link.
+A study's directory may belong to someone else, so no copy is written through a link in it. A path from the user may be
+a link.
 """
 
 import os
@@ -20,10 +20,10 @@ from ashtune._src.study.disk import DISK, PIECE_BYTES, Disk, OpenFile, Status, w
 
 
 def check_directory(directory: "str | os.PathLike[str]") -> Path:
-    """Return the folder that a user named, or refuse a name that cannot be shown and written down.
+    """Return the path of a folder that the user named.
 
     Raises:
-        SettingsError: If it does not fit.
+        SettingsError: If the name is empty, no path, or has characters that cannot be shown.
     """
     path = os.fspath(directory) if isinstance(directory, str | os.PathLike) else ""
     if not isinstance(path, str) or not path.strip() or visible(path) != path:
@@ -32,7 +32,7 @@ def check_directory(directory: "str | os.PathLike[str]") -> Path:
 
 
 def walk(disk: Disk, folder: str) -> Iterator[tuple[str, Status]]:
-    """Yield the path and status of all but the folders in a folder, at any depth; no link is followed."""
+    """Yield path and status of everything in a folder at any depth, except of folders; no link is followed."""
     for name in disk.names(folder):
         path = f"{folder}/{name}"
         status = disk.status(path)
@@ -43,7 +43,7 @@ def walk(disk: Disk, folder: str) -> Iterator[tuple[str, Status]]:
 
 
 def copy_folder(disk: Disk, source: str, final: str, *, leave_out: str = "") -> None:
-    """Copy a folder and all that is in it. Links are copied as links; pipes, sockets and devices are left out."""
+    """Copy a folder with its content. Links are copied as links; pipes, sockets and devices are left out."""
     disk.make_folder(final)
     for name in disk.names(source):
         if name == leave_out:
@@ -67,7 +67,7 @@ def _copy_file(disk: Disk, path: str, copy: str, changed_ns: int) -> None:
 
 
 def sync_file(disk: Disk, path: str) -> None:
-    """Have a file survive a power loss."""
+    """Make a file survive a power loss."""
     file = disk.open(path, os.O_RDONLY)
     try:
         disk.sync(file)
@@ -76,7 +76,7 @@ def sync_file(disk: Disk, path: str) -> None:
 
 
 def sync_tree(disk: Disk, folder: str) -> None:
-    """Have a folder and all that is in it survive a power loss."""
+    """Make a folder with its content survive a power loss."""
     for name in disk.names(folder):
         path = f"{folder}/{name}"
         status = disk.status(path)
@@ -88,21 +88,21 @@ def sync_tree(disk: Disk, folder: str) -> None:
 
 
 def delete(disk: Disk, path: str) -> None:
-    """Delete a file, a link, or a folder with all that is in it; what is gone already is no matter."""
-    with suppress(OSError):  # what cannot be deleted now is swept when the study is opened again
+    """Delete a file, a link, or a folder with its content. Errors are ignored."""
+    with suppress(OSError):  # the next session deletes what is left
         _delete(disk, path, None)
 
 
 def _delete(disk: Disk, path: str, at: int | None) -> None:
     try:
         disk.unlink(path, at=at)
-    except (IsADirectoryError, PermissionError) as error:  # a folder, in the words of Linux and of macOS
+    except (IsADirectoryError, PermissionError) as error:  # the errors of Linux and macOS for a folder
         status = disk.status(path, at=at)
         if not status.is_folder:
             raise error from None
         if status.mode & 0o700 != 0o700:
             disk.make_writable(path, at=at)
-        folder = disk.open(path, os.O_RDONLY | os.O_DIRECTORY, at=at)  # not if it has become a link meanwhile
+        folder = disk.open(path, os.O_RDONLY | os.O_DIRECTORY, at=at)  # fails if a link has replaced it
         try:
             for name in disk.names(folder):
                 with suppress(OSError):
@@ -113,7 +113,7 @@ def _delete(disk: Disk, path: str, at: int | None) -> None:
 
 
 def rename(disk: Disk, path: str, final: str) -> None:
-    """Rename a file or folder; what has the new name already, which the journal does not know of, is deleted."""
+    """Rename a file or folder, and delete what has the new name already: it is not in the journal."""
     try:
         disk.rename(path, final)
     except OSError:
@@ -122,9 +122,9 @@ def rename(disk: Disk, path: str, final: str) -> None:
 
 
 class ScratchDirectory:
-    """A process's own folder among the machine's temporary files, made when it is needed.
+    """This process's own temporary folder, made at its first use.
 
-    A process that is killed cannot delete its folder; the next one on the same machine does.
+    A killed process cannot delete its folder; the next process on the same machine deletes it.
     """
 
     def __init__(self) -> None:
@@ -132,7 +132,7 @@ class ScratchDirectory:
         self._process = os.getpid()
 
     def folder(self) -> Path:
-        """Return the folder."""
+        """Return the folder, and make it if necessary."""
         if self._folder is None:
             ours = f"ashtune-{os.uname().nodename}-"
             _delete_those_of_the_dead(ours)
@@ -140,14 +140,14 @@ class ScratchDirectory:
         return self._folder
 
     def delete(self) -> None:
-        """Delete the folder; a fork of its process does not."""
+        """Delete the folder, unless this process is a fork."""
         if self._folder is not None and self._process == os.getpid():
             delete(DISK, str(self._folder))
             self._folder = None
 
     @contextmanager
     def deleted_at_sigterm(self) -> Iterator[None]:
-        """Let SIGTERM delete the folder before it ends the process, unless it is handled otherwise."""
+        """Let SIGTERM delete the folder before it ends the process, unless the signal has another handler."""
 
         def end(number: int, frame: FrameType | None) -> None:
             del frame
@@ -168,7 +168,7 @@ class ScratchDirectory:
 
 @contextmanager
 def temporary_folder() -> Iterator[Path]:
-    """Make a folder that is gone after the ``with`` block."""
+    """Make a folder that is deleted after the ``with`` block."""
     scratch = ScratchDirectory()
     try:
         with scratch.deleted_at_sigterm():
@@ -182,7 +182,7 @@ def _delete_those_of_the_dead(prefix: str) -> None:
         pid = folder.name.removeprefix(prefix).partition("-")[0]
         with suppress(FileNotFoundError):
             if pid.isdecimal() and not _lives(int(pid)) and folder.lstat().st_uid == os.geteuid():
-                delete(DISK, str(folder))  # another user's stays
+                delete(DISK, str(folder))  # a folder of another user stays
 
 
 def _lives(pid: int) -> bool:
@@ -196,17 +196,17 @@ def _lives(pid: int) -> bool:
 
 
 FOR_ALL = 0o666
-"""Less the umask: who may read a copy is for the user to say."""
+"""The permissions of a copy, less the umask: the user decides who may read it."""
 
 MARK = "new"
-"""Behind the name that a file has until it is whole."""
+"""The end of a file's name until the file is complete."""
 
 
 def place_in(directory: str | Path, name: str, *, is_folder: bool = False) -> Path:
-    """Return the place of a copy in a study's directory, or in a folder of one.
+    """Return the path of a copy in a study's directory, or in a folder inside it. Nothing is read or written.
 
     Raises:
-        StudyError: If something else stands there, as a link. Nothing is read or written.
+        StudyError: If something else has this path, for example a link.
     """
     path = Path(directory, name)
     try:
@@ -220,7 +220,7 @@ def place_in(directory: str | Path, name: str, *, is_folder: bool = False) -> Pa
 
 
 def replace_file(path: Path, data: bytes) -> None:
-    """Have a file of a copy hold ``data``, whole or not at all. A link is replaced, and not followed."""
+    """Write ``data`` to a file of a copy, completely or not at all. A link is replaced, not followed."""
     try:
         write_new(DISK, str(path), data, mark=MARK, mode=FOR_ALL, is_synced=False)
     except OSError:

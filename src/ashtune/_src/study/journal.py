@@ -1,17 +1,16 @@
-"""The journal: one append-only file of JSON lines, one writer, readable with ``less`` and ``jq``.
+"""The journal: one append-only file of JSON lines with one writer, readable with ``less`` and ``jq``.
 
-The first line says what the study is (``Settings``); every other line is an event.
+The first line describes the study (``Settings``); every other line is an event.
 
-Rule 1: an event is written before it is acted on, so a killed driver loses nothing.
-Rule 2: a torn last line, which only a kill in the middle of a write leaves, is dropped; a line
-that cannot be read anywhere else is an error that names it.
-Rule 3: reading executes nothing: the lines are data, decoded into the known types.
-Rule 4: every line ends with a check value, ``"crc":"1a2b3c4d"``: the CRC-32 of all lines so far, each without its
-own check and the end of the line. A line that is altered, lost, doubled or moved breaks the chain there.
-Rule 5: a line survives a power loss once :meth:`Journal.sync` has returned, about a second after it was written. All
-lines that are there when a journal is opened for writing survive one from then on: it is written anew first.
-Rule 6: whether an event may follow those before it is not known here: the controller says so, and where there is none,
-``Replay``.
+Rule 1: an event is written before the driver acts on it, so a killed driver loses nothing.
+Rule 2: an incomplete last line, which only a kill during a write leaves, is dropped. Any other line that cannot be read
+is an error, whose message names the line.
+Rule 3: reading executes no code: the lines are data, decoded into known types.
+Rule 4: every line ends with a check value, ``"crc":"1a2b3c4d"``: the CRC-32 of all lines up to this one, each without
+its check value and line end. From a line that is altered, lost, doubled or moved on, the check values are wrong.
+Rule 5: a line survives a power loss after :meth:`Journal.sync`, about a second after it was written. When a journal is
+opened for writing, the file is first written anew, so that all earlier lines survive a power loss.
+Rule 6: this module does not check whether an event may follow the earlier events. The controller or ``Replay`` does.
 """
 
 import os
@@ -33,9 +32,9 @@ from ashtune._src.study.settings import FORMAT, MOST_SHOWN, Settings, first_ladd
 
 NAME = "journal.jsonl"
 MOST_LINE_BYTES = 1 << 24
-"""A line of this length takes about 300 MB of memory to read."""
+"""Maximum length of a line. Reading such a line takes about 300 MB of memory."""
 BLOCK = 1 << 18
-"""Read at a time."""
+"""Number of bytes read at a time."""
 CHECK = re.compile(rb',"crc":"([0-9a-f]{8})"}')
 CHECK_BYTES = 18
 
@@ -46,7 +45,7 @@ _ALTERED = "a line here was altered, lost, doubled or moved"
 
 
 class _Written(msgspec.Struct):
-    """What every format's first line says."""
+    """The fields that the first line has in every format."""
 
     format: int
     ashtune: str = "another version"
@@ -56,24 +55,24 @@ _format = msgspec.json.Decoder(_Written)
 
 
 class Batch(NamedTuple):
-    """Events of lines one after another, and the bytes at which their lines begin."""
+    """Events in the order of their lines, and the byte at which each line begins."""
 
     events: list[Event]
     begins: list[int]
 
 
 class JournalReader:
-    """Reads the events of a journal from a position on, whether or not a driver still writes it, here or elsewhere.
+    """Reads the events of a journal from a position on, even while a driver writes the journal, here or elsewhere.
 
-    The file is opened anew for each :meth:`read`: then a file system between hosts shows what was written since, and a
-    journal that was written anew under its name is the same journal. No lock is taken.
+    Each :meth:`read` opens the file anew. A shared file system then shows new lines, and a journal that was written
+    anew under the same name counts as the same journal. No lock is taken.
 
     Args:
-        position: The byte at which to begin, where a line begins; 0 for the first event.
-        only: Give the events whose lines hold one of these, which is many times faster than decoding all lines.
+        position: The byte at which to begin, which must be the start of a line; 0 for the first event.
+        only: Yield only events whose lines contain one of these byte strings, many times faster than all events.
 
     Raises:
-        JournalError: If there is no journal, or no line of it begins at that byte.
+        JournalError: If there is no journal, or no line begins at ``position``.
     """
 
     def __init__(self, path: Path, position: int = 0, disk: Disk = DISK, *, only: Sequence[bytes] = ()) -> None:
@@ -84,16 +83,16 @@ class JournalReader:
         with _open_for_reading(path, disk) as file:
             first = self._whole_lines(file, 0).partition(b"\n")[0]
             self.settings = _settings_of(first, path)
-            """The first line."""
+            """The settings of the study, from the first line."""
             self._start = self.position = max(position, len(first) + 1)
-            """The byte at which the next batch's lines begin: another reader may go on from there."""
+            """The byte at which the next batch's lines begin; another reader can begin there."""
             self._check = self._check_before(file)
 
     def read(self) -> Iterator[Batch]:
-        """Yield the events whose lines are whole by now, many at a time; none if there is nothing new.
+        """Yield the events of all new complete lines, in batches; no batch if there is no new line.
 
         Raises:
-            JournalError: If a line cannot be read, or the file is not the one that was read before.
+            JournalError: If a line cannot be read, or the file is not the journal that was read before.
         """
         with _open_for_reading(self._path, self._disk) as file:
             if self._check_before(file) != self._check:
@@ -106,7 +105,7 @@ class JournalReader:
                     raise unreadable(self._path, self._line_number(), problem)
 
     def _decoded(self, block: bytes) -> tuple[Batch, str]:
-        """Return the events of whole lines, up to the first one that cannot be read, and why it cannot."""
+        """Return the events of complete lines up to the first unreadable line, and why that line is unreadable."""
         *lines, _ = block.split(b"\n")
         checks, problem = [self._check], ""
         for line in lines:
@@ -133,7 +132,7 @@ class JournalReader:
         return Batch(events, [begins[place] for place in wanted[: len(events)]]), problem
 
     def _wanted(self, block: bytes, lines: Sequence[bytes]) -> Sequence[int]:
-        """Return the places of the lines to decode, which are in a block."""
+        """Return the indices of the lines to decode; ``lines`` are in ``block``."""
         if not self._only:
             return range(len(lines))
         if not any(each in block for each in self._only):
@@ -141,7 +140,7 @@ class JournalReader:
         return [place for place, line in enumerate(lines) if any(each in line for each in self._only)]
 
     def _whole_lines(self, file: int, position: int) -> bytes:
-        """Return some lines that are whole; nothing at the end, where a torn last line may wait."""
+        """Return some complete lines from ``position`` on; empty at the end, which may be an incomplete line."""
         size = BLOCK
         while not (end := (block := self._read_at(file, size, position)).rfind(b"\n") + 1):
             if len(block) > MOST_LINE_BYTES:
@@ -152,7 +151,7 @@ class JournalReader:
         return block[:end]
 
     def _check_before(self, file: int) -> int:
-        """Return the check value of the line that ends where the next one begins."""
+        """Return the check value of the line before the current position."""
         try:
             size = self._disk.size(file)
         except OSError as error:
@@ -166,7 +165,7 @@ class JournalReader:
         return int(check[1], 16)
 
     def _line_number(self) -> int:
-        """Return the number of the next line, from 1. O(bytes before the first one that was read)."""
+        """Return the number of the next line, counted from 1. O(bytes before the first line read)."""
         with _open_for_reading(self._path, self._disk) as file:
             blocks = (self._read_at(file, min(BLOCK, self._start - at), at) for at in range(0, self._start, BLOCK))
             return 1 + self._lines + sum(block.count(b"\n") for block in blocks)
@@ -174,7 +173,7 @@ class JournalReader:
     def _read_at(self, file: int, size: int, position: int) -> bytes:
         try:
             return read_part(self._disk, file, size, position)
-        except OSError as error:  # as of a file that another host has renamed
+        except OSError as error:  # for example if another host has renamed the file
             raise self._refusal(error) from None
 
     def _refusal(self, error: OSError) -> JournalError:
@@ -187,25 +186,25 @@ class JournalReader:
 
 
 def read_settings(path: Path, disk: Disk = DISK) -> Settings:
-    """Return the first line of a journal.
+    """Return the settings in the first line of a journal.
 
     Raises:
-        JournalError: If there is no journal, or its first line is not one.
+        JournalError: If there is no journal, or its first line is not valid.
     """
     return JournalReader(path, disk=disk).settings
 
 
 def read_events(path: Path, disk: Disk = DISK, *, only: Sequence[bytes] = ()) -> Iterator[Event]:
-    """Yield the events of a journal: all, or as for :class:`JournalReader` those ``only`` of some lines.
+    """Yield the events of a journal: all, or those that ``only`` selects, as for :class:`JournalReader`.
 
     Raises:
-        JournalError: If a line other than a torn last one cannot be read.
+        JournalError: If a line cannot be read; an incomplete last line is no error.
     """
     return chain.from_iterable(batch.events for batch in JournalReader(path, disk=disk, only=only).read())
 
 
 def ladder_in_force(journal: Path, disk: Disk = DISK) -> Ladder:
-    """Return the ladder as a study's last session has it."""
+    """Return the ladder of a study's last session."""
     ladder = first_ladder(read_settings(journal, disk))
     for event in read_events(journal, disk, only=(b"session_started",)):
         if isinstance(event, SessionStarted):
@@ -214,7 +213,7 @@ def ladder_in_force(journal: Path, disk: Disk = DISK) -> Ladder:
 
 
 def _settings_of(line: bytes, path: Path) -> Settings:
-    """Return what the first line of a journal says."""
+    """Return the settings in the first line of a journal."""
     try:
         written = _format.decode(line)
         if written.format == FORMAT:
@@ -233,7 +232,7 @@ def _settings_of(line: bytes, path: Path) -> Settings:
 
 
 def unreadable(path: Path, number: int, what: str) -> JournalError:
-    """Return the error of a line that cannot be read, which says what can be kept."""
+    """Return the error for a line that cannot be read; its message says which lines can be kept."""
     if number == 1:
         return JournalError(f"{path} line 1: {what}; take the file from a copy, or begin the study again")
     return JournalError(
@@ -243,7 +242,7 @@ def unreadable(path: Path, number: int, what: str) -> JournalError:
 
 
 def _as_shown(what: object) -> str:
-    """Return a text that came from a file on one line, without what a terminal would obey, and not too long."""
+    """Return a short text from a file as one line, without the control characters of a terminal."""
     text = str(what) or type(what).__name__
     shown = "".join(c if c.isprintable() else repr(c)[1:-1] for c in text[: 2 * MOST_SHOWN])
     return shown + "..." * (len(text) > 2 * MOST_SHOWN)
@@ -251,7 +250,7 @@ def _as_shown(what: object) -> str:
 
 @contextmanager
 def _open_for_reading(path: Path, disk: Disk) -> Iterator[int]:
-    """Open a journal for reading. Nothing but a file is read."""
+    """Open a journal for reading, if it is a regular file."""
     try:
         file = disk.open(str(path), os.O_RDONLY)
     except (OSError, ValueError) as error:  # a ValueError for a NUL in the path

@@ -1,4 +1,4 @@
-"""The writing end of a journal; ``journal.py`` says what one is, and reads it."""
+"""Writes a journal; ``journal.py`` describes journals and reads them."""
 
 import errno
 import os
@@ -21,17 +21,17 @@ TRIES = 5
 
 
 class Journal:
-    """The writing end. Use it as a context manager.
+    """Writes to a journal. Use it as a context manager.
 
-    Opening it takes one copy of the file, O(bytes) in time and room on the disk: the driver before may have met a sync
-    that failed (see :meth:`_write_anew`).
+    Opening a journal copies the file, O(bytes) in time and disk space, since a sync of an earlier driver may have
+    failed (see :meth:`_write_anew`).
 
     Args:
-        path: An existing journal; a torn last line is cut off.
-        syncs_itself: Whether a thread calls :meth:`sync` once a second; otherwise someone else does.
+        path: An existing journal; an incomplete last line is cut off.
+        syncs_itself: Whether a thread calls :meth:`sync` once per second; otherwise the caller must call it.
 
     Raises:
-        JournalError: From any method, when the disk refuses.
+        JournalError: From any method, if the disk refuses.
     """
 
     def __init__(self, path: Path, *, disk: Disk = DISK, syncs_itself: bool = True) -> None:
@@ -53,7 +53,7 @@ class Journal:
             disk.close(self._file)
             raise
         self.position = disk.size(self._file)
-        """Where the next event's line begins, in bytes."""
+        """The byte at which the next event's line will begin."""
         self._is_unsynced = False
         self._syncing = threading.Lock()
         self._is_writing = False
@@ -66,10 +66,9 @@ class Journal:
             self._syncer.start()
 
     def add(self, event: Event) -> None:
-        """Write an event to the buffer; :meth:`flush` hands it to the file.
+        """Write an event to the buffer; :meth:`flush` writes the buffer to the file.
 
-        Of a curve that makes a line too long for a reader every second report is left out, again and again until it
-        fits.
+        If a curve makes the line too long for a reader, every second report is left out, repeatedly if necessary.
         """
         body = self._encode(event)
         while len(body) > MOST_LINE_BYTES - CHECK_BYTES:
@@ -82,9 +81,9 @@ class Journal:
         self.position += len(body) + CHECK_BYTES + 1
 
     def flush(self) -> None:
-        """Hand what was added to the operating system: it now survives the driver's death.
+        """Hand the buffer to the operating system, so that its events survive the driver's death.
 
-        After a write that Ctrl-C has broken off nothing more is written: it is not known what the file holds of it.
+        After a write that Ctrl-C has interrupted, nothing more is written, since the end of the file is unknown.
         """
         if self._sync_error is not None:
             raise self._refusal(self._sync_error)
@@ -107,12 +106,12 @@ class Journal:
         self._is_writing = False
 
     def sync(self) -> bool:
-        """Have what was flushed survive a power loss; what the disk refuses is raised by the next :meth:`flush`.
+        """Make all flushed events survive a power loss; the next :meth:`flush` raises an error of the disk.
 
-        A sync under way in another thread is waited for.
+        If a sync runs in another thread, wait for its end.
 
         Returns:
-            Whether all that was flushed survives one; False from the first sync on that the disk refused.
+            Whether all flushed events survive a power loss; False forever after the disk has refused a sync.
         """
         with self._syncing:
             if self._is_unsynced and self._sync_error is None:
@@ -124,7 +123,7 @@ class Journal:
             return self._sync_error is None
 
     def close(self) -> None:
-        """Flush, sync and close. What was flushed is synced even if the flush is refused. After a fork, only close."""
+        """Flush, sync and close. If the flush fails, sync the earlier events. In a forked process, only close."""
         if os.getpid() != self._process:
             self._disk.close(self._file)
             return
@@ -141,7 +140,7 @@ class Journal:
             self.sync()
             if self._sync_error is not None:
                 refused = refused or self._refusal(self._sync_error)
-                with suppress(OSError):  # then it is as safe as it was, until the next session opens it
+                with suppress(OSError):  # the next session, which opens it, tries again
                     self._write_anew()
         finally:
             self._disk.close(self._file)
@@ -149,10 +148,10 @@ class Journal:
             raise refused
 
     def _write_anew(self) -> None:
-        """Write all of the file once more, under another name, then in its place.
+        """Write the whole file again under another name, then rename the copy.
 
-        After a sync that failed, Linux takes what was not written for written: later syncs succeed, and a power loss
-        leaves holes in the middle (Rebello et al., *Can Applications Recover from fsync Failures?*, ATC 2020).
+        After a failed sync, Linux treats the data as written although it is not. Later syncs succeed, and a power loss
+        leaves holes in the file (Rebello et al., *Can Applications Recover from fsync Failures?*, ATC 2020).
         """
         for tries_left in reversed(range(TRIES)):
             try:
@@ -163,11 +162,11 @@ class Journal:
                     raise
 
     def _copy_over(self) -> None:
-        """Copy by reading and writing: a copy that the file system makes may share the blocks with the hole."""
+        """Copy by reading and writing: a copy made by the file system may share the blocks that were not written."""
         disk, temporary = self._disk, f"{self._path}.new"
         with suppress(FileNotFoundError):
-            disk.unlink(temporary)  # left by a driver that was killed here
-        mode = stat.S_IMODE(disk.status(str(self._path)).mode)  # its owner may have let others read it
+            disk.unlink(temporary)  # left by a killed driver
+        mode = stat.S_IMODE(disk.status(str(self._path)).mode)  # the owner may have allowed others to read it
         file = disk.open(temporary, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_EXCL, mode)
         try:
             position, size = 0, disk.size(self._file)
@@ -177,7 +176,7 @@ class Journal:
                 write_all(disk, file, block)
             disk.sync(file)
             disk.rename(temporary, str(self._path))
-            if not disk.sync_folder(str(self._path.parent)):  # else a power loss might bring the old file back
+            if not disk.sync_folder(str(self._path.parent)):  # otherwise a power loss may restore the old file
                 raise OSError(errno.EIO, os.strerror(errno.EIO))
         except OSError:
             disk.close(file)
@@ -201,7 +200,7 @@ class Journal:
         return msgspec.structs.replace(event, curve=event.curve[1::2])
 
     def _cut_torn_line(self) -> int:
-        """Cut off what follows the last whole line, and return that line's check value."""
+        """Cut off everything after the last complete line, and return the check value of that line."""
         disk, file = self._disk, self._file
         size = end = disk.size(file)
         tail = b""
@@ -232,7 +231,7 @@ class Journal:
 
 
 def create(path: Path, settings: Settings, disk: Disk = DISK) -> None:
-    """Write the first line of a new journal, whole or not at all."""
+    """Write the first line of a new journal, completely or not at all."""
     body = msgspec.json.encode(settings)[:-1]
     try:
         write_new(disk, str(path), b'%b,"crc":"%08x"}\n' % (body, crc32(body)))

@@ -1,4 +1,4 @@
-"""One driver at a time on a study: a lock of the operating system, gone with the driver that held it."""
+"""A lock of the operating system that allows one driver at a time on a study, and ends with the driver's process."""
 
 import os
 import socket
@@ -14,15 +14,15 @@ NAME = "driver.lock"
 
 _held: "weakref.WeakSet[StudyLock]" = weakref.WeakSet()
 _changing = threading.RLock()
-"""Held from where the file of a lock is opened to where the lock is in ``_held``, and while it is given free. A fork in
-another thread waits for it: a process that was forked in between would have the file, and not know of it."""
+"""Held from the opening of a lock's file until the lock is in ``_held``, and during a release. A fork in another thread
+waits meanwhile: otherwise the forked process might have the file open without a lock in ``_held``."""
 
 
 class StudyLock:
-    """Hold a study's directory for this process, and not for its forks, from construction to :meth:`release`.
+    """Locks a study's directory for this process, not for its forks, from construction to :meth:`release`.
 
     Raises:
-        StudyError: If another driver holds it; the message names that driver.
+        StudyError: If another driver holds the lock; the message names that driver.
     """
 
     def __init__(self, directory: Path, disk: Disk = DISK) -> None:
@@ -32,7 +32,7 @@ class StudyLock:
             _held.add(self)
 
     def _lock(self, directory: Path) -> int:
-        """Return the lock's file, opened and locked."""
+        """Open and lock the lock's file; return its descriptor."""
         path, disk = directory / NAME, self._disk
         try:
             file = disk.open(str(path), os.O_RDWR | os.O_CREAT)
@@ -51,7 +51,7 @@ class StudyLock:
         except OSError as error:
             disk.close(file)
             raise StudyError(f"{path}: {error.strerror}; choose a directory on a file system with locks") from None
-        with suppress(OSError):  # a full disk: the name is a courtesy, the lock holds
+        with suppress(OSError):  # a full disk: the lock works without the name
             disk.truncate(file, 0)
             disk.write(file, f"process {os.getpid()} on {socket.gethostname()}\n".encode())
         return file
@@ -63,7 +63,7 @@ class StudyLock:
         return ""
 
     def release(self) -> None:
-        """Give the study free."""
+        """Release the lock."""
         with _changing:
             if self in _held:
                 _held.discard(self)
@@ -77,7 +77,7 @@ class StudyLock:
 
 
 def _let_go() -> None:
-    """In a process that was just forked: close what it has of the locks, which stay with the driver."""
+    """In a process that was just forked, close the files of all locks, which still belong to the driver."""
     _changing.release()
     for lock in list(_held):
         with suppress(OSError):

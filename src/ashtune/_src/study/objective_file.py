@@ -1,4 +1,4 @@
-"""Training functions on their way to the workers: pickled by value, once a study."""
+"""Stores the training function of a study for the workers: pickled by value, once per study."""
 
 import inspect
 import os
@@ -18,18 +18,18 @@ from ashtune._src.study.disk import DISK, Disk, reason_of, write_new
 
 NAME = "objective.pickle"
 VALID = "valid.pickle"
-"""The user's function that says which configurations are valid, kept in the same way."""
+"""The file of the user's function that says which configurations are valid."""
 LARGE_BYTES = 64_000_000
 
 
 def pack(objective: Callable[..., Any], *, quiet: bool = False) -> bytes:
-    """Return a training function and the file it stands in: a pickle of (file, pickle of the function).
+    """Return a pickle of (source file, pickle of the training function).
 
-    cloudpickle forgets that file; a traceback should name it, and what stands beside it has to be found by ``resume``.
-    What makes a large one large is said on stderr, unless ``quiet``.
+    cloudpickle forgets the source file. Tracebacks need it, and ``resume`` must find the modules in its folder. If the
+    pickle is large, a line on stderr says which data makes it large, unless ``quiet``.
 
     Raises:
-        ObjectiveError: If it is not callable, or refers to something that cannot be pickled.
+        ObjectiveError: If ``objective`` is not callable, or refers to something that cannot be pickled.
     """
     if not callable(objective):
         raise ObjectiveError(f"{shown(objective)} cannot be called; give a function")
@@ -39,7 +39,7 @@ def pack(objective: Callable[..., Any], *, quiet: bool = False) -> bytes:
         pickled = pickle.dumps((_file_of(objective), dumps(objective)))
     except Exception as error:  # noqa: BLE001 - pickling runs the objects' own code
         raise ObjectiveError(_refusal(objective, error)) from None
-    is_made_of_data = bool(getattr(objective, "make_runner", None))  # as a fused one
+    is_made_of_data = bool(getattr(objective, "make_runner", None))  # for example a fused function
     if len(pickled) > LARGE_BYTES and not is_made_of_data and not quiet:
         sys.stderr.write(_hint(objective, len(pickled)) + "\n")
     return pickled
@@ -62,7 +62,7 @@ def _refusal(objective: Callable[..., Any], error: Exception) -> str:
 
 
 def _size(value: Any) -> int:
-    """Return the bytes of a pickle; 0 if there can be none."""
+    """Return the size of a value's pickle in bytes; 0 if the value cannot be pickled."""
     from ashtune._src.pickles.pickler import dumps
 
     try:
@@ -72,7 +72,7 @@ def _size(value: Any) -> int:
 
 
 def _carried(value: Any, where: str, met: set[int]) -> Iterator[tuple[str, Any]]:
-    """Yield what is sent with a function, and where it was met; it looks into functions, classes and what is called."""
+    """Yield each object that is pickled with a function, and its place; search functions, classes and callables."""
     if id(value) in met or isinstance(value, ModuleType):
         return
     met.add(id(value))
@@ -91,7 +91,7 @@ def _inside(value: Any) -> Iterator[tuple[str, Any]]:
             used = sorted(_names_in(value.__code__) & names.keys()) if is_sent else []
             yield from ((f"the global {each!r} of {name}", names[each]) for each in used)
             for variable, cell in zip(value.__code__.co_freevars, cells, strict=True):
-                with suppress(ValueError):  # it is not filled yet
+                with suppress(ValueError):  # the variable has no value yet
                     yield f"the variable {variable!r} of {name}", cell.cell_contents
             for default in [*(value.__defaults__ or ()), *(value.__kwdefaults__ or {}).values()]:
                 yield f"a default value of {name}", default
@@ -116,7 +116,7 @@ def _names_in(code: CodeType) -> set[str]:
 
 
 def keep(study: Path, pickled: bytes, disk: Disk = DISK, name: str = NAME) -> None:
-    """Put the training function into the study's directory, where its workers find it, or another function."""
+    """Write a pickled function, by default the training function, to the study's directory for its workers."""
     path = study / name
     try:
         write_new(disk, str(path), pickled)
@@ -125,7 +125,7 @@ def keep(study: Path, pickled: bytes, disk: Disk = DISK, name: str = NAME) -> No
 
 
 def check(study: Path, disk: Disk = DISK) -> None:
-    """Make sure that the training function is there to be read."""
+    """Check that the file of the training function can be read."""
     path = study / NAME
     try:
         disk.close(disk.open(str(path), os.O_RDONLY))
@@ -136,7 +136,7 @@ def check(study: Path, disk: Disk = DISK) -> None:
 
 
 def read_valid(study: Path) -> Callable[[dict[str, Any]], Any]:
-    """Return the function that says which configurations of a study are valid. The file is a pickle, and executed."""
+    """Return the function that says which configurations of a study are valid. Unpickling it executes code."""
     from ashtune._src.pickles.arrival import look_at
 
     try:
@@ -150,7 +150,7 @@ def read_valid(study: Path) -> Callable[[dict[str, Any]], Any]:
 
 
 def name_of(objective: Callable[..., Any]) -> str:
-    """Return what to call a training function."""
+    """Return the name of a training function."""
     return str(getattr(objective, "__name__", type(objective).__name__))
 
 

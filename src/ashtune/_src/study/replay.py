@@ -1,11 +1,11 @@
-"""Replay: a journal read back through the controller gives the study as it was left.
+"""Replay: the controller handles the events of a journal again, which restores the state of the study.
 
-What follows from an event is not written down. The controller compares each event with the order it would give now.
-From the first difference on, and where the study's scheduler is not known here, verdicts are derived from events alone:
-who failed, and who was promoted once its job has ended, but no order.
+Verdicts and orders are not in the journal. The controller compares each event with the order that it would give now.
+From the first difference on, or if the study's scheduler is unknown here, verdicts are derived from the events alone:
+failed trials, and promoted trials once their job has ended. Orders are not derived.
 
-Rule: no number stands for more than the journal holds. Observers keep arrays by trial and by rung, so an event of a
-trial that never started, or of a rung that is none, is refused.
+Rule: an event of a trial that never started, or of a rung that does not exist, is refused, since observers keep arrays
+with one item per trial and rung.
 """
 
 from collections.abc import Iterable, Sequence
@@ -23,16 +23,16 @@ from ashtune._src.study.journal import read_events, unreadable
 
 MOST_RUNGS = 1 << 15
 MOST_LEFT_OUT = 1 << 18
-"""Trials of which a driver that was killed has not written the start."""
+"""Maximum number of trials whose start is missing because the driver was killed."""
 _OF_A_JOB = (JobFinished, JobFailed, JobPaused, TrialWithdrawn, WorkerLost)
 
 
 class Replay:
-    """Takes the events of a journal, one after another, and gives what followed from each: the one way to read one.
+    """Takes the events of a journal, one after another, and returns the verdicts and orders that followed from each.
 
     Args:
-        controller: One that has seen no event yet; None to derive verdicts from events alone, which is faster.
-        rungs: How many there are, where no controller says so.
+        controller: A new controller without events; None to derive verdicts from events alone, which is faster.
+        rungs: The number of rungs, needed if there is no controller.
     """
 
     def __init__(self, controller: Controller | None = None, *, rungs: int = MOST_RUNGS) -> None:
@@ -40,16 +40,16 @@ class Replay:
         self._rungs = rungs
         self._arrivals = Arrivals() if controller is None else controller.arrivals
         self._deaths = Deaths() if controller is None else controller.deaths
-        self._on_their_way: dict[TrialId, int] = {}  # trial -> the rung that it is known to be promoted to
+        self._on_their_way: dict[TrialId, int] = {}  # trial -> the rung to which it is promoted
         self._left_out = 0
         self.difference = ""
-        """Where the journal differs from what would happen now, as when it was written under other rules."""
+        """How the journal differs from what would happen now, for example under other rules; empty if it does not."""
 
     def feed(self, event: Event) -> Sequence[Followed]:
-        """Take in one event; return what followed from it. O(log n), without a controller O(1).
+        """Record one event; return the verdicts and orders that followed. O(log n), without a controller O(1).
 
         Raises:
-            JournalError: If the event is of a trial or a rung that is none.
+            JournalError: If the event's trial has not started, or its rung does not exist.
         """
         self._check(event)
         if self._controller is not None and not self.difference:
@@ -60,24 +60,24 @@ class Replay:
         return self._derive(event)
 
     def derive_from_now_on(self, difference: str) -> None:
-        """Ask the controller no more, as the journal differs from what would happen now."""
+        """Stop using the controller, because the journal differs from what would happen now."""
         self.difference = difference
         if self._controller is not None:
             self._on_their_way = {job.trial: job.rung for job in self._controller.unfinished}
 
     def tell(self, events: Iterable[Event], observers: Sequence[Observer]) -> None:
-        """Feed events, and tell observers each of them and what followed."""
+        """Feed events, and tell observers each event with its verdicts and orders."""
         all_observers = Observers(observers)
         for event in events:
             all_observers.tell(event, self.feed(event))
 
     def read(self, path: Path, observers: Sequence[Observer], disk: Disk = DISK, *, is_strict: bool = False) -> float:
-        """Feed the events of a journal, tell observers of them, and return the time of the last; 0 if there is none.
+        """Feed the events of a journal, tell observers, and return the time of the last event; 0 if there is none.
 
-        If ``is_strict``, a journal that differs from what would happen now is refused.
+        With ``is_strict``, refuse a journal that differs from what would happen now.
 
         Raises:
-            JournalError: If a line cannot be read, or does not follow from those before it.
+            JournalError: If a line cannot be read, or cannot follow the lines before it.
         """
         time, all_observers = 0.0, Observers(observers)
         for line, event in enumerate(read_events(path, disk), start=2):
@@ -96,16 +96,16 @@ class Replay:
 
     @property
     def is_complete(self) -> bool:
-        """Whether all that the scheduler wanted is known to be trained."""
+        """Whether all jobs of the scheduler are known to be finished."""
         return self._controller is not None and self._controller.is_complete and not self.difference
 
     @property
     def stopping(self) -> str:
-        """Why the study stopped, nothing if it did not or if that is not known."""
+        """Why the study stopped; empty if it did not stop or the reason is unknown."""
         return "" if self._controller is None or self.difference else self._controller.stopping
 
     def _check(self, event: Event) -> None:
-        """Refuse an event of a trial or a rung that is none."""
+        """Refuse an event if its trial has not started or its rung does not exist."""
         if isinstance(event, TrialStarted):
             started = len(self._arrivals)
             self._left_out += max(0, event.trial - started)
@@ -119,13 +119,13 @@ class Replay:
                 raise JournalError(f"trial {event.trial} at rung {event.rung}, where {self._rungs - 1} is the top one")
 
     def _derive(self, event: Event) -> list[Verdict]:
-        """Return what is known to follow from an event without a controller. O(1)."""
+        """Return the verdicts that follow from an event, without a controller. O(1)."""
         if not isinstance(event, _OF_A_JOB) or event.trial is None:
             return []
         verdicts: list[Verdict] = []
         trial, rung = event.trial, event.rung
         arrived = self._arrivals[trial]
-        if 0 <= arrived < rung and self._on_their_way.get(trial, 0) < rung:  # it could not be there without
+        if 0 <= arrived < rung and self._on_their_way.get(trial, 0) < rung:  # it must have been promoted
             self._on_their_way[trial] = rung
             verdicts.append(TrialPromoted(trial, arrived, rung))
         match event:
@@ -142,5 +142,5 @@ class Replay:
 
 
 def replay(path: Path, controller: Controller, observers: Sequence[Observer], disk: Disk = DISK) -> float:
-    """Take a journal through a new controller, and refuse one that differs: see :meth:`Replay.read`."""
+    """Replay a journal with a new controller, and refuse a journal that differs: see :meth:`Replay.read`."""
     return Replay(controller).read(path, observers, disk, is_strict=True)

@@ -1,7 +1,7 @@
-"""The settings of a study: what it is, as the first line of its journal says, where two differ, and its ladder.
+"""The settings of a study, which are the first line of its journal; their differences; and the ladder of rungs.
 
-Rule: sessions may add rungs above. A rung that was there stays, with its number and what goes on from it, so whatever
-happened before means the same on the longer ladder, which may be taken for the whole of a journal.
+Rule: a session may add rungs at the top. The earlier rungs keep their numbers and their shares of promoted trials, so
+that earlier events mean the same on the longer ladder, which can be used to read the whole journal.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,21 +16,21 @@ from ashtune._src.core.ladder import Ladder
 from ashtune._src.core.parts import as_text
 
 FORMAT = 2
-"""Of the journal."""
+"""The version of the journal's format."""
 MOST_SHOWN = 60
-"""Characters of a value that a message shows."""
+"""Maximum number of characters of a value in a message."""
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """What a study is: the first line of its journal, never changed after.
+    """The description of a study: the first line of its journal, which never changes.
 
-    ``rungs`` and ``kept`` are the record of the ladder at first (a session may add rungs above),
-    ``space`` the search space's, ``scheduler`` and ``search`` those of these parts (``core/parts.py``),
-    ``enqueued`` the configurations that come first, ``configurations`` how many there are in all (None: no end).
-    ``known`` are results from before that its search knows, and no trials. Trials that share the hyperparameters
-    ``grouped_by`` come in runs, whose length depends on ``grouped_for``, the number of trials at first. ``resource`` is
-    what it counts, in the singular. ``valid``: a function of the user's says which configurations are valid; it is not
-    needed to read the study. ``simulated``: nothing was trained, and there is nothing to resume.
+    ``rungs`` and ``kept`` are the record of the first ladder (a session may add rungs above). ``space``, ``scheduler``
+    and ``search`` are records of these parts (``core/parts.py``). ``enqueued`` are the configurations of the first
+    trials; ``configurations`` is the number of all configurations (None: no limit). ``known`` are results from before
+    the study, which the search learns from; they are not trials. Trials with the same values of ``grouped_by`` come
+    one after another, in groups whose size depends on ``grouped_for``, the number of trials at the start. ``resource``
+    is the unit of training, in the singular. ``valid``: the user gave a function that says which configurations are
+    valid; readers of the study do not need it. ``simulated``: nothing was trained, and nothing can be resumed.
     """
 
     format: int = FORMAT
@@ -56,19 +56,19 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def search_name(self) -> str:
-        """The name of the search, as "random"."""
+        """The name of the search, such as "random"."""
         return str(self.search.get("kind", ""))
 
 
 def names_of(space: Mapping[str, Any]) -> Sequence[str]:
-    """Return the hyperparameters that the record of a space names; nothing if it names none."""
+    """Return the names of the hyperparameters in the record of a space; empty if it has none."""
     names = space.get("names")
     return [name for name in names if isinstance(name, str)] if isinstance(names, list) else ()
 
 
 def differences(there: Settings, here: Settings) -> list[str]:
-    """Return in words where two studies differ, names and dates aside; nothing if they are the same."""
-    same = msgspec.json.decode(msgspec.json.encode(here), type=Settings)  # tuples read back as the file has them
+    """Describe how two studies differ, except in names, dates and versions; empty if they do not."""
+    same = msgspec.json.decode(msgspec.json.encode(here), type=Settings)  # with the types that are read from a file
     return [
         _difference(field, getattr(there, field), getattr(same, field))
         for field in Settings.__struct_fields__
@@ -77,7 +77,7 @@ def differences(there: Settings, here: Settings) -> list[str]:
 
 
 def _difference(name: str, there: Any, here: Any) -> str:
-    """Name where two values differ, as far inside of them as they are too long to be shown whole."""
+    """Describe how two values differ. If the values are too long to show, describe only the first part that differs."""
     one, other = _parts(there), _parts(here)
     if one and other and max(len(repr(there)), len(repr(here))) > MOST_SHOWN:
         for part in one | other:
@@ -87,7 +87,7 @@ def _difference(name: str, there: Any, here: Any) -> str:
 
 
 def _parts(value: object) -> dict[str, Any]:
-    """Return what a value of a record is made of, by name: of a list by the names in it, else by place."""
+    """Return the parts of a record's value by name. The name of a list's item is its "name", or else its index."""
     if isinstance(value, dict):
         return value
     if not isinstance(value, list | tuple):
@@ -98,7 +98,7 @@ def _parts(value: object) -> dict[str, Any]:
 
 
 _WRAPPERS = ("space", "hyperparameters")
-"""Names in the record of a space that say nothing to its user."""
+"""Names in the record of a space that mean nothing to the user."""
 
 
 def _short(value: object) -> str:
@@ -117,7 +117,7 @@ def next_ladder(before: Ladder, session: SessionStarted) -> Ladder:
     """Return the ladder from the start of a session on.
 
     Raises:
-        JournalError: If it does not have the rungs there were, with others above.
+        JournalError: If it changes an earlier rung instead of adding rungs above.
     """
     if not session.rungs:
         return before
@@ -131,10 +131,10 @@ def next_ladder(before: Ladder, session: SessionStarted) -> Ladder:
 
 
 def extend_ladder(first: Ladder, now: Ladder, wanted: Ladder) -> Ladder | None:
-    """Return the ladder with which a study goes on that is asked for again with the ``wanted`` one.
+    """Return the ladder with which a study continues, if the user asks for the ``wanted`` ladder.
 
-    It is the one in force, ``now``, with the wanted rungs above it; None if the wanted one has other rungs below the
-    top of the ``first``, with which the study began.
+    The result is the present ladder ``now``, extended up to the wanted top rung. The result is None if ``wanted`` does
+    not reach the top of the ``first`` ladder, or differs from it below that top.
     """
     top, low = first.rungs[-1], first.top
     same = wanted.rungs[:low] == first.rungs[:low] and wanted.kept[:low] == first.kept[:low]

@@ -1,9 +1,9 @@
-"""The state dicts of models and optimizers in PyTorch's own format, of which nothing is executed when they are read.
+"""Writes and reads state dicts of models and optimizers in PyTorch's own format; reading executes no code.
 
 Source: *Serialization semantics* in PyTorch's notes, https://docs.pytorch.org/docs/stable/notes/serialization.html, on
 ``weights_only``.
 
-Rule: what could not be read as weights only is refused when it is written, with its place.
+Rule: a value that ``weights_only`` could not read is refused when it is written; the error names its place.
 """
 
 import io
@@ -20,17 +20,17 @@ if TYPE_CHECKING:
     from ashtune._src.pickles.pickler import Writable
 
 BEGINNING = b"PK\x03\x04"
-"""How a file of PyTorch begins, which is a zip archive; no pickle does."""
+"""The first bytes of a PyTorch file, which is a zip archive. No pickle begins with them."""
 PLAIN = frozenset((type(None), bool, int, float, complex, str, bytes, bytearray))
 CONTAINERS = (dict, OrderedDict, Counter, list, tuple, set)
 STATES, RANDOM = "states", "random"
 NO_WEIGHTS = 200
 OLDEST = (2, 6)
-"""The first PyTorch whose ``weights_only`` executes nothing: CVE-2025-32434."""
+"""The first PyTorch version whose ``weights_only`` executes no code: CVE-2025-32434."""
 
 
 class States(dict[str, Any]):
-    """State dicts by name; ``random`` is the state of the random generators when they were taken."""
+    """State dicts by name; ``random`` is the state of the random generators at the same moment."""
 
     def __init__(self, states: Mapping[str, Any], random: Any) -> None:
         super().__init__(states)
@@ -38,7 +38,7 @@ class States(dict[str, Any]):
 
 
 class _WatchedFile:
-    """Something that can be written to, as PyTorch wants it. It keeps the disk's first refusal: PyTorch loses it."""
+    """A writable file for PyTorch. It keeps the disk's first error, which PyTorch would lose."""
 
     def __init__(self, file: "Writable") -> None:
         self._file = file
@@ -53,11 +53,11 @@ class _WatchedFile:
             raise
 
     def flush(self) -> None:
-        """Nothing is held back here."""
+        """Do nothing, since there is no buffer."""
 
 
 def dump(states: States, file: "Writable") -> None:
-    """Write states: their tensors once, from where they are."""
+    """Write states to a file."""
     import torch
 
     stream = _WatchedFile(file)
@@ -71,10 +71,10 @@ def dump(states: States, file: "Writable") -> None:
 
 
 def load(file: BinaryIO, size: int) -> States:
-    """Return what was written in ``size`` bytes, its tensors on the CPU. It is in memory twice while it is read.
+    """Return the states in ``size`` bytes of a file, with tensors on the CPU. Needs twice their size in memory.
 
     Raises:
-        StudyError: If PyTorch is not installed or too old, or the file holds anything else; nothing is executed.
+        StudyError: If PyTorch is not installed or too old, or the file contains anything else; no code is executed.
     """
     read = read_weights(io.BytesIO(file.read(size)))
     if not isinstance(read, dict) or not isinstance(read.get(STATES), dict) or RANDOM not in read:
@@ -83,10 +83,10 @@ def load(file: BinaryIO, size: int) -> States:
 
 
 def read_weights(file: BinaryIO) -> Any:
-    """Return the tensors and plain values in a file of PyTorch, its tensors on the CPU.
+    """Return the tensors and plain values in a PyTorch file, with tensors on the CPU.
 
     Raises:
-        StudyError: If PyTorch is not installed or too old, or the file holds anything else; nothing is executed.
+        StudyError: If PyTorch is not installed or too old, or the file contains anything else; no code is executed.
     """
     check_version()
     import torch
@@ -102,7 +102,7 @@ def read_weights(file: BinaryIO) -> Any:
 
 
 def check_version() -> None:
-    """Refuse a PyTorch that executes what is in a file of weights only."""
+    """Refuse a PyTorch version whose ``weights_only`` executes code."""
     version = "none"
     with suppress(ImportError):
         import torch
@@ -116,16 +116,16 @@ def check_version() -> None:
 
 
 def no_weights(error: Exception) -> str:
-    """Return what PyTorch has found that is no weights, from its many words."""
+    """Return a short form of PyTorch's error message, with the class that is not allowed in a file of weights."""
     found = re.search(r"GLOBAL (\S+)", str(error))
     return error_line(error, NO_WEIGHTS) if found is None else f"it holds {found[1]}"
 
 
 def check(state: Any, name: str) -> None:
-    """Refuse a state that holds anything but tensors, plain values and containers of them. O(entries).
+    """Refuse a state that contains anything except tensors, plain values and containers of them. O(entries).
 
     Raises:
-        ObjectiveError: If it could not be read as weights only; it says which entry.
+        ObjectiveError: If ``weights_only`` could not read the state; the message names the entry.
     """
     for place, value in _others(state, ""):
         kind = type(value)
@@ -137,16 +137,16 @@ def check(state: Any, name: str) -> None:
 
 
 def _is_plain(value: Any) -> bool:
-    return type(value) in PLAIN and (type(value) is not bytes or bool(value))  # b"" is written so that nobody reads it
+    return type(value) in PLAIN and (type(value) is not bytes or bool(value))  # b"" is written in a form that is refused
 
 
 def _others(value: Any, place: str) -> Iterator[tuple[str, Any]]:
-    """Yield what is neither a tensor, nor plain, nor a container; with its place."""
+    """Yield the place and value of each entry that is no tensor, plain value or container."""
     import torch
 
     kind = type(value)
     if _is_plain(value) or kind in (torch.Tensor, torch.nn.Parameter, torch.Size, torch.device, torch.dtype):
-        return  # no class made of a tensor is read as weights only
+        return  # ``weights_only`` reads no subclass of Tensor
     if kind not in CONTAINERS:
         yield place, value
         return
