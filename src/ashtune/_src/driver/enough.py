@@ -123,7 +123,7 @@ def expected_best(losses: Sequence[float], count: int) -> float:
 
 
 def check_enough(name: str, value: object) -> NotWorthIt:
-    """Check a stopping rule, which is "not_worth_it" or a :class:`NotWorthIt`, and return it as the latter."""
+    """Check a stopping rule, and return it as a :class:`NotWorthIt`; "not_worth_it" is the rule with its defaults."""
     if isinstance(value, str) and value == NAME:
         return NotWorthIt()
     if not isinstance(value, NotWorthIt):

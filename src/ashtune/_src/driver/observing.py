@@ -1,12 +1,12 @@
 """Runs the user's observers, each with its own queue and thread, so that no observer can delay the study.
 
 Rule 1: a running study never waits for an observer. At the end of the study, each observer has a limited time to
-finish. This time begins when the observer has been told the whole past, however long the journal is, if it makes
+finish, which begins after it has been told the whole past. Telling the past may take any time while the observer makes
 progress. Time in which this process was suspended does not count.
 Rule 2: an observer that raises, or falls too far behind, is dropped with one line on stderr and never called again.
 Rule 3: the past, which is all events before this driver, is read from the journal in the observer's thread.
 Rule 4: no observer is called from two threads at once. A second study refuses an observer whose study is still open.
-If a call for an ended study hangs, or two studies begin at the same moment, the second study waits for its turn.
+If a call for an ended study hangs, or two studies begin at the same moment, the second study is told later.
 """
 
 import sys
@@ -33,7 +33,7 @@ from ashtune._src.study.journal import JournalReader
 from ashtune._src.study.replay import Replay
 
 FINISH_SECONDS = 10.0
-"""An observer is dropped if it has not ended this long after its study, or makes no progress with the past."""
+"""An observer is dropped if it takes longer than this to end, or to make any progress with the past."""
 FINISH_SECONDS_COMPLETE = 60.0
 """The same limit for a study that was already complete: there is nothing else to do."""
 BEGIN_SECONDS = 60.0

@@ -41,7 +41,7 @@ from ashtune._src.search.protocol import Search
 from ashtune._src.study.folders import check_directory
 
 MAX_FAILURES = 20
-"""A session stops after this many failures before any result: if half of all trials fail, one session in a million."""
+"""A session stops after this many failures without a result. If half of all trials fail, the probability is 1e-6."""
 
 
 class Halving(TypedDict, total=False):
@@ -179,7 +179,7 @@ class TuneOptions(Halving, Searching, Preferring, SessionOptions, Storage, total
 
 
 def scheduler_alone(name: str, value: Any) -> Scheduler:
-    """Return the scheduler that ``value`` is or names. It must not contain rungs, which are a separate option here.
+    """Return the scheduler that was given, by instance or name. The rungs are given by other options.
 
     Raises:
         SettingsError: If the scheduler is unknown, or contains rungs.
@@ -224,7 +224,7 @@ class Stop(msgspec.Struct, frozen=True, kw_only=True):
         patience: The search ends after this many results in a row at the top rung, failures included, with no new best.
         stop_when: "not_worth_it": the search ends when an hour of results at the top rung gains less than the noise; or
             ``ashtune.NotWorthIt(gain=0.001, per="1h")``.
-        max_failures: The study stops if this many trials of a session fail before its first result: 20 by default.
+        max_failures: The study stops if this many trials of a session fail before its first result: 20, or as before.
 
     Example:
         >>> def train(trial):
@@ -278,7 +278,7 @@ def flat(given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def will_end(options: Ending) -> bool:
-    """Whether one of the options ends a study that has no errors."""
+    """Whether the options set a limit that ends a study even if nothing fails."""
     return any(options[name] is not None for name in ("trials", "time_limit", "total_resource", "target", "patience"))
 
 

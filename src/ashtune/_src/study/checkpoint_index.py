@@ -53,14 +53,14 @@ class CheckpointIndex:
         return trial in self._saved
 
     def use(self, trial: TrialId) -> Saved | None:
-        """Return a trial's checkpoint for a job to resume from, None if there is none; keep it until the next one."""
+        """Return a trial's checkpoint, if any, for a job to resume from; it is kept until the trial's next one."""
         saved = self._saved.get(trial)
         if saved is not None:
             self._in_use.add(trial)
         return saved
 
     def put(self, trial: TrialId, *, worker: WorkerId, resource: int, size: int, rung: int, loss: float) -> list[Order]:
-        """Record a checkpoint; return the orders that delete older checkpoints to make room."""
+        """Record a checkpoint; return the orders that delete checkpoints to make room."""
         orders: list[Order] = []
         if (older := self._forget(trial)) is not None and older.resource != resource:
             orders.append(Discard(trial, older.resource))

@@ -44,7 +44,7 @@ END = struct.Struct("<8sI")
 """The end of a file, after the pickle: a mark, and the CRC-32 of the pickle."""
 MARK = b"ashtune1"
 SYNC_SECONDS = 1.0
-"""A pickle is synced after longer training than this: a power loss should cost no more than it costs the journal."""
+"""After longer training than this, the pickle is synced. A power loss thus costs about a second, as in the journal."""
 
 
 class Checkpoints:

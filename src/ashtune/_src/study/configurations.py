@@ -71,7 +71,7 @@ class Configurations:
 
         Raises:
             SpaceError: If it is not in the space.
-            SettingsError: If the search is finite, and the configuration was tried before or is not in the design.
+            SettingsError: In a finite search, if it was tried or enqueued before, or is not in the design.
         """
         if self.space is not None:
             configuration = self.space.check(configuration)

@@ -105,7 +105,7 @@ class Controller:
         self.total_resource = 0
         self.stopping = ""
         self.gave_up = False
-        """Whether the study stops because all its trials failed or had invalid configurations."""
+        """Whether the study stops because its first trials all failed, or too many configurations were invalid."""
 
     @property
     def is_open(self) -> bool:
@@ -148,7 +148,7 @@ class Controller:
 
     @property
     def is_complete(self) -> bool:
-        """Whether all jobs of the scheduler are finished."""
+        """Whether the study has ended by itself: nothing is left to train."""
         return self._nothing_to_do and not self._assignments.is_busy and not self.stopping
 
     def handle(self, event: Event) -> list[Followed]:
@@ -382,7 +382,7 @@ class Controller:
     def _allow(self, trials: int | None) -> None:
         """Set how many trials the scheduler may start in total; None for one per configuration."""
         most = self._configurations - self._replaced  # replacements are not among the allowed trials
-        # With fewer trials than in an earlier session, configurations are left for replacements that had none.
+        # With fewer trials than before, free configurations can replace trials that were withdrawn without replacement.
         allowed = most if trials is None else min(trials + self._not_replaced, most)
         self._scheduler.extend(None if math.isinf(allowed) else int(allowed))
         self._allowed = allowed
@@ -410,7 +410,7 @@ class Controller:
             self._stop_at(f"total_resource={self._resource_allowed} used", ends_search=True)
 
     def _stop_at(self, reason: str, *, ends_search: bool = False) -> None:
-        """Stop the study, unless it is stopping. A full stop replaces a stop of the search only."""
+        """Stop the study, unless it is stopping already. A full stop replaces a stop of only the search."""
         if not self.stopping or (self._ends_search_only and not ends_search and not self.is_over):
             self.stopping, self._ends_search_only = reason, ends_search
 
@@ -435,7 +435,7 @@ class Controller:
         return assigned
 
     def _employ_the_idle(self, holding: Holding | None) -> list[Followed]:
-        """Give jobs to all workers with room: preferably to the worker that saved the trial, else the longest idle one.
+        """Give jobs to the workers with room: each job to the worker that saved its trial, or the longest idle one.
 
         ``holding`` is the trial of a worker that has just reported. The worker continues this trial if it is promoted,
         and takes another trial only if no other worker has room.

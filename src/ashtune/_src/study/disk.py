@@ -127,7 +127,7 @@ class Disk:
         if not LINUX:
             os.chmod(path, FOLDER_FOR_THE_OWNER, dir_fd=at, follow_symlinks=False)
             return
-        # On Linux chmod follows links, but this descriptor is never that of a link's target.
+        # On Linux chmod follows links, but a descriptor opened with O_NOFOLLOW is never of a link's target.
         folder = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=at)
         try:
             os.chmod(f"/proc/self/fd/{folder}", FOLDER_FOR_THE_OWNER)

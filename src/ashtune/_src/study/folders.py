@@ -32,7 +32,7 @@ def check_directory(directory: "str | os.PathLike[str]") -> Path:
 
 
 def walk(disk: Disk, folder: str) -> Iterator[tuple[str, Status]]:
-    """Yield path and status of everything in a folder at any depth, except of folders; no link is followed."""
+    """Yield path and status of all entries, except folders, in a folder and its subfolders; no link is followed."""
     for name in disk.names(folder):
         path = f"{folder}/{name}"
         status = disk.status(path)

@@ -7,7 +7,7 @@ Rule 2: an incomplete last line, which only a kill during a write leaves, is dro
 is an error, whose message names the line.
 Rule 3: reading executes no code: the lines are data, decoded into known types.
 Rule 4: every line ends with a check value, ``"crc":"1a2b3c4d"``: the CRC-32 of all lines up to this one, each without
-its check value and line end. From a line that is altered, lost, doubled or moved on, the check values are wrong.
+its check value and line end. If a line is altered, lost, doubled or moved, the check values from there on are wrong.
 Rule 5: a line survives a power loss after :meth:`Journal.sync`, about a second after it was written. When a journal is
 opened for writing, the file is first written anew, so that all earlier lines survive a power loss.
 Rule 6: this module does not check whether an event may follow the earlier events. The controller or ``Replay`` does.
@@ -69,7 +69,7 @@ class JournalReader:
 
     Args:
         position: The byte at which to begin, which must be the start of a line; 0 for the first event.
-        only: Yield only events whose lines contain one of these byte strings, many times faster than all events.
+        only: Yield only events whose lines contain one of these byte strings; this is many times faster.
 
     Raises:
         JournalError: If there is no journal, or no line begins at ``position``.
@@ -140,7 +140,7 @@ class JournalReader:
         return [place for place, line in enumerate(lines) if any(each in line for each in self._only)]
 
     def _whole_lines(self, file: int, position: int) -> bytes:
-        """Return some complete lines from ``position`` on; empty at the end, which may be an incomplete line."""
+        """Return some complete lines from ``position`` on; empty if none follows, or only an incomplete last line."""
         size = BLOCK
         while not (end := (block := self._read_at(file, size, position)).rfind(b"\n") + 1):
             if len(block) > MOST_LINE_BYTES:

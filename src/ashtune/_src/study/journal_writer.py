@@ -140,7 +140,7 @@ class Journal:
             self.sync()
             if self._sync_error is not None:
                 refused = refused or self._refusal(self._sync_error)
-                with suppress(OSError):  # the next session, which opens it, tries again
+                with suppress(OSError):  # if this fails too, the next session tries again
                     self._write_anew()
         finally:
             self._disk.close(self._file)

@@ -72,7 +72,7 @@ def _size(value: Any) -> int:
 
 
 def _carried(value: Any, where: str, met: set[int]) -> Iterator[tuple[str, Any]]:
-    """Yield each object that is pickled with a function, and its place; search functions, classes and callables."""
+    """Yield the place and value of each object pickled with a function; look into functions, classes and callables."""
     if id(value) in met or isinstance(value, ModuleType):
         return
     met.add(id(value))

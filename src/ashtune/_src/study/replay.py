@@ -96,7 +96,7 @@ class Replay:
 
     @property
     def is_complete(self) -> bool:
-        """Whether all jobs of the scheduler are known to be finished."""
+        """Whether the study is known to have ended by itself, with nothing left to train."""
         return self._controller is not None and self._controller.is_complete and not self.difference
 
     @property

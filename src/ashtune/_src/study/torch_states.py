@@ -137,7 +137,7 @@ def check(state: Any, name: str) -> None:
 
 
 def _is_plain(value: Any) -> bool:
-    return type(value) in PLAIN and (type(value) is not bytes or bool(value))  # b"" is written in a form that is refused
+    return type(value) in PLAIN and (type(value) is not bytes or bool(value))  # b"" cannot be read again
 
 
 def _others(value: Any, place: str) -> Iterator[tuple[str, Any]]:
