@@ -37,7 +37,7 @@ FINISH_SECONDS = 10.0
 FINISH_SECONDS_COMPLETE = 60.0
 """The same limit for a study that was already complete: there is nothing else to do."""
 BEGIN_SECONDS = 60.0
-"""An observer is dropped if its ``begin`` still runs this long after the end. It may import a library, for example."""
+"""An observer is dropped if its ``begin``, which may import a library, still runs this long after the study."""
 POLL_SECONDS = 0.1
 MOST_WAITING = 1_000_000
 """Maximum number of events, orders and reports that wait for one observer: about 500 MB."""
@@ -68,8 +68,8 @@ class ObserverThread(Observer):
     The thread gets new events only at each :meth:`tick`: waking it for every event would slow down the study.
 
     Args:
-        history: Called with two positions in the journal. For each event between them, it yields the calls to make.
-            For each earlier event, which it must read too, it yields an empty list.
+        history: A function of two positions in the journal. It yields the calls to make for each event between the
+            positions, and an empty list for each earlier event.
     """
 
     def __init__(self, observer: Observer, history: _History) -> None:
@@ -235,7 +235,7 @@ def history_of(journal: Path, disk: Disk, new_controller: Callable[[], Controlle
 def start_all(
     observers: Sequence[Observer], study: ObservedStudy, position: int, history: _History
 ) -> list[ObserverThread]:
-    """Give each observer a thread, and start it."""
+    """Start a thread for each observer."""
     threads = [ObserverThread(observer, history) for observer in observers]
     for thread in threads:
         thread.begin(study, position)

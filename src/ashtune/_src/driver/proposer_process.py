@@ -1,4 +1,4 @@
-"""Runs a proposer in its own process, so that a model computes in parallel to the driver, not in its interpreter.
+"""Runs a proposer in its own process, so that a model computes in parallel to the driver, outside its interpreter.
 
 Rule 1: the driver keeps every message to the proposer, as msgpack, about 600 bytes per trial. If the process dies, a
 new process gets all messages again. If the process dies twice during one proposal, the driver gives up.

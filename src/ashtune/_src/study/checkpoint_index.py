@@ -53,7 +53,7 @@ class CheckpointIndex:
         return trial in self._saved
 
     def use(self, trial: TrialId) -> Saved | None:
-        """Return a trial's checkpoint, if any, for a job to resume from; it is kept until the trial's next one."""
+        """Return a trial's checkpoint, if any, for a job to resume from; keep it until the trial's next checkpoint."""
         saved = self._saved.get(trial)
         if saved is not None:
             self._in_use.add(trial)
@@ -94,7 +94,7 @@ class CheckpointIndex:
         return orders
 
     def end_use(self, trial: TrialId) -> None:
-        """Record that no job will resume from a trial's checkpoint; it is then deleted before others."""
+        """Record that no job will resume from a trial's checkpoint, which is then deleted before others."""
         if trial in self._in_use:
             self._in_use.discard(trial)
             heappush(self._least_promising, (0, -math.inf, self._saved[trial].serial, trial))
@@ -193,8 +193,7 @@ class RungBests:
 
 
 def _with(front: list[_Entry], entry: _Entry) -> list[_Entry]:
-    """Return a front with a result added, or the same list if the result is not on it. Of equal results, only the
-    earliest trial is on the front."""
+    """Return a front with a result, or the same list if the result is worse. Of equal results, keep the first trial."""
     key = entry[0]
     if front and key[0] != front[0][0][0]:
         return [entry] if key[0] < front[0][0][0] else front

@@ -3,8 +3,8 @@
 The folder ``control`` in the study's directory contains one file per command, and the driver's answers. The effect of a
 command is an event in the journal, which only the driver writes.
 
-Rule 1: a driver reads the folder only if its user asked for control at the start. It first empties the folder, so that
-it never carries out commands that came with a copied study.
+Rule 1: a driver reads the folder only if its user asked for control at the start. The driver first empties the folder,
+so that commands in a copied study are never carried out.
 Rule 2: the folder belongs to this user only, and is not a link. It is opened once: a later replacement is ignored.
 Rule 3: a complete file gets the name of a command by renaming. The driver deletes the file before it carries out the
 command; a sender withdraws a command by deleting the file. The first to delete the file decides.
@@ -126,7 +126,7 @@ class CommandFolder:
             _write(self._folder, name + _ANSWER, msgspec.json.encode(_Answer(error)))
 
     def close(self) -> None:
-        """Accept no more commands, and refuse those that wait. Keep the answers: their senders may still read them."""
+        """Accept no more commands, and refuse those that wait. Keep the answers, which the senders may still read."""
         while taken := list(self.take()):
             for name, _ in taken:
                 self.answer(name, _ENDED)

@@ -236,7 +236,7 @@ class Controller:
         return orders + self._employ_the_idle(None)
 
     def _arrive(self, event: JobFinished, losses: Losses, violation: float | None) -> list[Followed]:
-        """Record the result of a trial of the search; discard the checkpoints of best trials that it replaces."""
+        """Record the result of a trial of the search; discard the checkpoints of trials that are no longer the best."""
         trial, rung = event.trial, event.rung
         place = self._confirmations.numbering.place(trial)
         curve: tuple[tuple[int, float], ...] = ()
@@ -296,7 +296,7 @@ class Controller:
         return orders
 
     def _discard(self, trial: TrialId) -> list[Order]:
-        """Discard the checkpoint of a trial that will not be trained again; for a best trial, wait for a better one."""
+        """Discard the checkpoint of a trial that is not trained again; for a best trial, when others are better."""
         if trial in self._bests:
             self._kept_as_best.add(trial)
             return []
@@ -491,7 +491,7 @@ class Controller:
         return confirmations.give(confirmed, TrialId(self._started + len(confirmations.numbering)))
 
     def _release(self, holding: Holding) -> list[Followed]:
-        """Order a worker to release its trial, and to save it first if it may be needed again."""
+        """Order a worker to release its trial, and to save the trial first if it may be needed again."""
         assignments, trial = self._assignments, holding.trial
         assignments.releasing[trial] = holding
         assignments.end_job(holding.worker)

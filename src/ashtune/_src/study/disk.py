@@ -227,7 +227,7 @@ def write_all(disk: Disk, file: int, data: bytes) -> None:
 def write_new(
     disk: Disk, path: str, data: bytes, *, mark: str = "new", mode: int = FOR_THE_OWNER, is_synced: bool = True
 ) -> None:
-    """Write ``data`` to a new file, completely or not at all, and replace an older file.
+    """Write ``data`` to a file, completely or not at all; an existing file is replaced.
 
     Args:
         mark: The end of the temporary name. Processes that write the same file at once need different marks.

@@ -9,7 +9,7 @@ Rule 3: reading executes no code: the lines are data, decoded into known types.
 Rule 4: every line ends with a check value, ``"crc":"1a2b3c4d"``: the CRC-32 of all lines up to this one, each without
 its check value and line end. If a line is altered, lost, doubled or moved, the check values from there on are wrong.
 Rule 5: a line survives a power loss after :meth:`Journal.sync`, about a second after it was written. When a journal is
-opened for writing, the file is first written anew, so that all earlier lines survive a power loss.
+opened for writing, the whole file is first written again, so that all earlier lines survive a power loss.
 Rule 6: this module does not check whether an event may follow the earlier events. The controller or ``Replay`` does.
 """
 
@@ -64,8 +64,8 @@ class Batch(NamedTuple):
 class JournalReader:
     """Reads the events of a journal from a position on, even while a driver writes the journal, here or elsewhere.
 
-    Each :meth:`read` opens the file anew. A shared file system then shows new lines, and a journal that was written
-    anew under the same name counts as the same journal. No lock is taken.
+    Each :meth:`read` opens the file again. A shared file system then shows new lines, and a journal that was rewritten
+    under the same name counts as the same journal. No lock is taken.
 
     Args:
         position: The byte at which to begin, which must be the start of a line; 0 for the first event.

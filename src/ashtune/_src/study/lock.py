@@ -15,7 +15,7 @@ NAME = "driver.lock"
 _held: "weakref.WeakSet[StudyLock]" = weakref.WeakSet()
 _changing = threading.RLock()
 """Held from the opening of a lock's file until the lock is in ``_held``, and during a release. A fork in another thread
-waits meanwhile: otherwise the forked process might have the file open without a lock in ``_held``."""
+waits until then: otherwise the forked process might have the file open without a lock in ``_held``."""
 
 
 class StudyLock:

@@ -26,7 +26,7 @@ def pack(objective: Callable[..., Any], *, quiet: bool = False) -> bytes:
     """Return a pickle of (source file, pickle of the training function).
 
     cloudpickle forgets the source file. Tracebacks need it, and ``resume`` must find the modules in its folder. If the
-    pickle is large, a line on stderr says which data makes it large, unless ``quiet``.
+    pickle is large, a line on stderr names the largest data in it, unless ``quiet``.
 
     Raises:
         ObjectiveError: If ``objective`` is not callable, or refers to something that cannot be pickled.
@@ -136,7 +136,7 @@ def check(study: Path, disk: Disk = DISK) -> None:
 
 
 def read_valid(study: Path) -> Callable[[dict[str, Any]], Any]:
-    """Return the function that says which configurations of a study are valid. Unpickling it executes code."""
+    """Return the function that says which configurations of a study are valid. Reading its file executes code."""
     from ashtune._src.pickles.arrival import look_at
 
     try:

@@ -43,7 +43,7 @@ class Replay:
         self._on_their_way: dict[TrialId, int] = {}  # trial -> the rung to which it is promoted
         self._left_out = 0
         self.difference = ""
-        """How the journal differs from what would happen now, for example under other rules; empty if it does not."""
+        """How the journal differs from what would happen now, for example because of other rules; else empty."""
 
     def feed(self, event: Event) -> Sequence[Followed]:
         """Record one event; return the verdicts and orders that followed. O(log n), without a controller O(1).

@@ -117,7 +117,7 @@ def next_ladder(before: Ladder, session: SessionStarted) -> Ladder:
     """Return the ladder from the start of a session on.
 
     Raises:
-        JournalError: If it changes an earlier rung instead of adding rungs above.
+        JournalError: If the session changes an earlier rung instead of adding rungs above.
     """
     if not session.rungs:
         return before
