@@ -85,15 +85,15 @@ class ProposerProcess(Proposer):
         self._process = AnsweringChild(MODULE, dict.fromkeys(THREAD_VARIABLES, "1"))
 
     def started(self, job: Job, configuration: Mapping[str, object]) -> None:
-        """Store the job for the process."""
+        """Store the job; the next request sends it."""
         self._history += self._write.frame(JobBegan(job, dict(configuration)))
 
     def observe(self, result: Result, configuration: Mapping[str, object]) -> None:
-        """Store the result for the process."""
+        """Store the result; the next request sends it."""
         self._history += self._write.frame(ResultCame(result, dict(configuration)))
 
     def know(self, result: Result, configuration: Mapping[str, object]) -> None:
-        """Store the result from before the study for the process."""
+        """Store a result from before the study; the next request sends it."""
         self._history += self._write.frame(ResultCame(result, dict(configuration), is_from_before=True))
 
     def propose(self, trial: int) -> Proposal | None:

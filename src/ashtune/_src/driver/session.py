@@ -471,7 +471,7 @@ class Session:
                     proposals.close()
 
     def _tell_the_past(self) -> None:
-        """Tell the user's observers the past of a study with nothing left to do, with a longer time limit."""
+        """Tell the user's observers the past of a study without remaining work. They get a longer time limit."""
         if self._observers:
             threads = self._start_observers((self._directory / journals.NAME).stat().st_size)
             finish_all(threads, limit=FINISH_SECONDS_COMPLETE)

@@ -162,7 +162,7 @@ class CheckpointWriter:
 
     @property
     def has_begun(self) -> bool:
-        """Whether an object was saved since the last commit, even if the disk refused it."""
+        """Whether an object was saved since the last commit, or the disk refused to save one."""
         return self._has_begun
 
     @property

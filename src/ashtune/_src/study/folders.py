@@ -113,7 +113,7 @@ def _delete(disk: Disk, path: str, at: int | None) -> None:
 
 
 def rename(disk: Disk, path: str, final: str) -> None:
-    """Rename a file or folder, and delete what has the new name already: it is not in the journal."""
+    """Rename a file or folder. If the new name exists, delete the older file or folder, which no journal names."""
     try:
         disk.rename(path, final)
     except OSError:
