@@ -1,7 +1,6 @@
-"""Time in which this process ran.
+"""Count the time in which this process ran.
 
-A driver that was suspended, as by Ctrl-Z, a batch system or the lid of a laptop, has heard nobody in that time: silence
-counts only while it was listening.
+A suspended driver (Ctrl-Z, a batch system, a closed laptop) gets no messages; that time is no silence of a worker.
 """
 
 import math
@@ -10,7 +9,7 @@ LONGEST_TURN = 1.0
 
 
 class AwakeClock:
-    """Seconds in which this process ran; it has to look at the clock, the caller's, at least once a second."""
+    """Counts the seconds in which this process ran. Call :meth:`look` at least once a second."""
 
     def __init__(self, now: float, limit: float = math.inf) -> None:
         self._now = now
@@ -18,13 +17,15 @@ class AwakeClock:
         self.seconds = 0.0
 
     def look(self, now: float, *, slept: float = 0.0) -> float:
-        """Return the seconds so far. The caller has ``slept`` on purpose since it looked last, at most so long."""
+        """Return the seconds so far. ``slept`` is the longest time that the caller slept on purpose since the last
+        call.
+        """
         self.seconds += min(max(0.0, now - self._now), LONGEST_TURN + slept)
         self._now = now
         return self.seconds
 
     def is_over(self, now: float) -> bool:
-        """Look, and return whether the time is up."""
+        """Look, and return whether ``limit`` is exceeded."""
         return self.look(now) > self.limit
 
     def restart(self) -> None:

@@ -1,9 +1,9 @@
-"""Where a study's checkpoints are, between the worker that saved one and the next one that goes on from it.
+"""Store a study's checkpoints between the worker that saved one and the next worker that loads it.
 
-There are two stores: the study's directory, where all workers see it, and messages (``engines/mpi/files.py``).
+There are two stores: the study's directory, which all workers see, and messages (``engines/mpi/files.py``).
 
-A checkpoint is deleted when nobody is waiting, and not before the journal is synced: a power loss that took the event
-from which the deletion follows would leave a journal that names a checkpoint which is gone.
+A checkpoint is deleted when no peer waits for the driver and the journal is synced. Otherwise a power loss could leave
+a journal that names a deleted checkpoint.
 """
 
 from collections import Counter, deque
@@ -18,16 +18,16 @@ from ashtune._src.study.journal_writer import SYNC_SECONDS
 
 
 class CheckpointStore(Protocol):
-    """Whatever passes the suite of ``ashtune.testing.checkpoints`` is one. No call waits for a peer."""
+    """A store of checkpoints; no call waits for a peer. ``ashtune.testing.checkpoints`` checks implementations."""
 
     def put(self, peer: int, trial: TrialId, resource: int) -> str:
-        """A peer says that it has saved a checkpoint; return why it could not be kept, nothing if it is."""
+        """Keep a checkpoint that a peer has saved; return why this failed, or an empty string."""
 
     def get(self, peer: int, trial: TrialId, resource: int) -> None:
-        """Have a checkpoint where a peer finds it, before it takes what is sent to it next."""
+        """Give a peer a checkpoint, before the peer reads the next message."""
 
     def discard(self, trial: TrialId, resource: int, peers: Iterable[int]) -> None:
-        """Delete a checkpoint, and the copies that these peers have of it."""
+        """Delete a checkpoint, and these peers' copies of it."""
 
 
 class SharedDirectory:
@@ -37,25 +37,25 @@ class SharedDirectory:
         self._checkpoints = Checkpoints(study)
 
     def put(self, peer: int, trial: TrialId, resource: int) -> str:
-        """It is there already: its worker has written it, or the event would not say so."""
+        """Return an empty string: the worker has already written the checkpoint to the directory."""
         del peer, trial, resource
         return ""
 
     def get(self, peer: int, trial: TrialId, resource: int) -> None:
-        """Every peer finds it."""
+        """Do nothing: every peer can read the directory."""
 
     def discard(self, trial: TrialId, resource: int, peers: Iterable[int] = ()) -> None:
-        """Delete it."""
+        """Delete a checkpoint."""
         del peers
         self._checkpoints.discard(trial, resource)
 
 
 WAIT_SECONDS = 2 * SYNC_SECONDS
-"""The journal is synced in this time, unless the disk takes longer for it."""
+"""The journal is synced within this time, unless the disk is slower."""
 
 
 class DeferredDeletions:
-    """Deletions that wait."""
+    """A queue of deletions that wait until the journal is synced."""
 
     def __init__(self, delete: Callable[[Discard], None], now: Callable[[], float]) -> None:
         self._delete = delete
@@ -65,16 +65,16 @@ class DeferredDeletions:
 
     @property
     def is_due(self) -> bool:
-        """Whether the oldest has waited long enough."""
+        """Whether the oldest deletion has waited long enough."""
         return bool(self._waiting) and self._waiting[0][0] <= self._now()
 
     def add(self, order: Discard) -> None:
-        """Put a deletion off."""
+        """Add a deletion."""
         self._waiting.append((self._now() + WAIT_SECONDS, order))
         self._trials[order.trial] += 1
 
     def carry_out_one(self) -> None:
-        """Carry out the oldest."""
+        """Carry out the oldest deletion."""
         _, order = self._waiting.popleft()
         self._trials[order.trial] -= 1
         if not self._trials[order.trial]:
@@ -82,7 +82,7 @@ class DeferredDeletions:
         self._delete(order)
 
     def carry_out_of(self, trial: TrialId) -> None:
-        """Carry out those of a trial that begins again, before it may write the same files."""
+        """Carry out the deletions of a trial that starts again, before it writes the same files."""
         if trial not in self._trials:
             return
         del self._trials[trial]
@@ -92,6 +92,6 @@ class DeferredDeletions:
             self._delete(order)
 
     def carry_out_all(self) -> None:
-        """Carry out all of them."""
+        """Carry out all deletions."""
         while self._waiting:
             self.carry_out_one()

@@ -1,12 +1,12 @@
 """The driver's side of workers that are reached by messages, over any transport.
 
-A *peer* hosts one worker at a time: a rank of an MPI job, a thread, a process of some cluster. A :class:`Link` brings
-messages to peers and back, and that is what an engine over another transport has to write.
+A *peer* hosts one worker at a time: a rank of an MPI job, a thread, or a process of a cluster. A :class:`Link` carries
+messages to and from peers; an engine with another transport implements only a link.
 
-Rule 1: the driver never waits for one peer. Orders go out without waiting; what has come is taken in all at once.
-Rule 2: a peer that dies costs the job it had, which is given to another. The trial is to blame only if it was trained
-in the peer itself and not in a process beside it.
-Rule 3: nothing more is taken from a peer that was given up, however much of it is still on its way.
+Rule 1: the driver never waits for one peer. It sends orders without waiting, and takes all messages that have come.
+Rule 2: if a peer dies, its job is given to another peer. The trial is to blame only if it was trained in the peer
+itself, not in a process beside it.
+Rule 3: all further messages of a peer that was given up are ignored.
 """
 
 import sys
@@ -35,62 +35,62 @@ NOBODY_LEFT = "no worker is left to train; what was found is kept: start again t
 
 
 class Closed(msgspec.Struct, frozen=True, tag_field="event", tag="closed"):
-    """The peer has left the study; nothing of it runs there any more."""
+    """The peer has left the study; none of its code runs there any more."""
 
 
 class Unable(msgspec.Struct, frozen=True, tag_field="event", tag="unable"):
-    """The peer cannot train any more, in this study: no worker can be started there, or none survives."""
+    """The peer cannot train in this study any more, because no worker can be started there or none survives."""
 
     reason: str
 
 
 class Malformed(msgspec.Struct, frozen=True):
-    """Something came that cannot be read; its peer is lost."""
+    """A message that cannot be read; its peer is lost."""
 
     reason: str
 
 
 Content = WorkerMessage | Unable | Closed | Malformed | None
-"""What a peer sends; None for a mere sign of life."""
+"""A message of a peer; None for a heartbeat."""
 
 
 class Link(Protocol):
-    """How the driver reaches its peers. No call waits for one of them."""
+    """Connects the driver to its peers. No call waits for a peer."""
 
     transport: str
-    """What to call the transport, as "MPI"."""
+    """The transport's name in messages, such as "MPI"."""
 
     @property
     def failed(self) -> set[int]:
-        """The peers of which the transport itself knows that they are dead."""
+        """The peers that are dead according to the transport."""
 
     def name(self, peer: int) -> str:
-        """Return what to call a peer, as in "rank 3"."""
+        """Return a peer's name in messages, such as "rank 3"."""
 
     def receive(self) -> Sequence[tuple[int, Content]]:
-        """Return what has come, with its peer: oldest first of each of them, nothing if nothing has."""
+        """Return the new messages, each with its peer; those of one peer are in the order sent."""
 
     def may_join(self, peer: int, worker: WorkerId) -> bool:
-        """Whether a worker of this number can be one of this peer's."""
+        """Return whether a worker of this number can belong to this peer."""
 
     def send(self, peer: int, message: Assignment | Release | Pause) -> None:
-        """Have a message sent with the next :meth:`flush`."""
+        """Queue a message for the next :meth:`flush`."""
 
     def flush(self) -> None:
-        """Send what waits to be sent."""
+        """Send the queued messages."""
 
     def rest(self, seconds: float, *, after_events: bool = False) -> None:
-        """Wait for some seconds at most, until something may have come."""
+        """Wait until a message may have come, for some seconds at most."""
 
     def close(self, peer: int) -> None:
-        """Ask a peer to leave the study: it answers with :class:`Closed`."""
+        """Ask a peer to leave the study; the peer answers with :class:`Closed`."""
 
     def give_up(self, peer: int) -> None:
-        """Expect nothing more of a peer. Should it live after all, it has to leave."""
+        """Expect no more messages of a peer; if it is still alive, it has to leave."""
 
 
 class Peer:
-    """What the driver knows of a peer: when it was heard last, its worker, and what that has in hand."""
+    """The driver's record of a peer: when it was last heard, its worker, and the worker's jobs."""
 
     def __init__(self, heard: float, workload: Workload) -> None:
         self.heard = heard
@@ -103,14 +103,14 @@ class DistributedWorkers:
     """The workers of some peers.
 
     Args:
-        peers: Those that are asked to take part; others may be added later.
-        silence_allowed: Seconds without a message after which a peer is given up; None for those that cannot die.
-        is_isolated: Whether the peers train in processes beside themselves.
+        peers: The peers that are asked to take part; others may be added later.
+        silence_allowed: Seconds without a message after which a peer is given up; None for peers that cannot die.
+        is_isolated: Whether each peer trains in a separate process beside it.
         began: The time at the start of this session, in seconds since the study began.
         store: Where the checkpoints are; by default in the study's directory, which all peers see.
 
     Raises:
-        StudyError: If there is no peer; from :meth:`wait` too, when the last one that can train is lost.
+        StudyError: If there is no peer; also from :meth:`wait`, if the last peer that can train is lost.
     """
 
     def __init__(
@@ -151,16 +151,16 @@ class DistributedWorkers:
         return round(time.monotonic() + self._clock_offset, 6)
 
     def add(self, peer: int) -> None:
-        """Another peer takes part from now on: its worker may join."""
+        """Add a peer, whose worker may join."""
         self._peers[peer] = Peer(self._awake.seconds, Workload(self._suspects))
 
     def remove(self, peer: int, reason: str) -> None:
-        """A peer takes part no longer: its worker is lost, and its job goes to another."""
+        """Remove a peer: its worker is lost, and its job goes to another worker."""
         self._moment = self.now()
         self._lose(peer, reason, self._early, is_asked=True)
 
     def wait(self, until: float) -> Sequence[Event]:
-        """Return what has come from the peers, or nothing at the given time."""
+        """Return the peers' new events; an empty sequence at the time ``until``."""
         if self._collector.fatal_error is not None:
             raise self._collector.fatal_error
         link = self._link
@@ -186,13 +186,13 @@ class DistributedWorkers:
             link.flush()
 
     def carry_out(self, order: Order) -> None:
-        """Put an order where the next flush finds it, or delete checkpoints."""
+        """Queue an order for the next flush, or delete checkpoints."""
         if isinstance(order, Discard):
             self._deletions.add(order)
             return
         peer = self._peer_of.get(order.worker)
         if peer is None:
-            return  # it died a moment ago, and the event says so
+            return  # the worker has just died; the event follows
         workload = self._peers[peer].workload
         if isinstance(order, Train):
             if not order.start:
@@ -210,7 +210,7 @@ class DistributedWorkers:
         return self._collector.progress()
 
     def close(self, *, deletes: bool = True) -> None:
-        """Have all peers leave the study; those that do not within some seconds are given up."""
+        """Ask all peers to leave the study; give up those that have not left after some seconds."""
         link = self._link
         if deletes:
             self._deletions.carry_out_all()
@@ -233,7 +233,7 @@ class DistributedWorkers:
     def _take(self, number: int, content: Content, events: list[Event]) -> None:
         peer = self._peers.get(number)
         if peer is None:
-            return  # given up for lost
+            return  # given up before
         peer.heard = self._awake.seconds
         match content:
             case None:
@@ -255,7 +255,7 @@ class DistributedWorkers:
                 events += self._collector.collect([message], self._moment)
 
     def _complaint(self, number: int, peer: Peer, message: WorkerMessage) -> str:
-        """Say why a message cannot be one of this peer's worker; nothing if it can."""
+        """Return why a message cannot come from this peer's worker, or an empty string."""
         if isinstance(message, WorkerJoined) and peer.worker is None:
             is_its_own = message.worker not in self._joined and self._link.may_join(number, message.worker)
             return "" if is_its_own else f"worker {message.worker} joins"
@@ -265,7 +265,7 @@ class DistributedWorkers:
         return peer.workload.complaint(message)
 
     def _as_kept(self, peer: int, message: WorkerMessage) -> WorkerMessage:
-        """Return a message without a checkpoint that could not be kept."""
+        """Return a message; if its checkpoint could not be kept, without the checkpoint and with the reason."""
         match message:
             case JobFinished(checkpoint=int()) | JobPaused(checkpoint=int()) | TrialReleased(checkpoint=int()):
                 if why := self._store.put(peer, message.trial, message.resource):
@@ -275,7 +275,6 @@ class DistributedWorkers:
         return message
 
     def _note(self, number: int, peer: Peer, message: WorkerMessage) -> None:
-        """Note what a message says about its peer."""
         match message:
             case WorkerJoined(worker=worker):
                 self._joined.add(worker)
@@ -287,7 +286,6 @@ class DistributedWorkers:
                 peer.workload.note(message)
 
     def _forget_worker(self, peer: Peer) -> None:
-        """A peer has no worker any more."""
         if peer.worker is not None:
             del self._peer_of[peer.worker]
             peer.workload.lose()
@@ -297,7 +295,7 @@ class DistributedWorkers:
         self._store.discard(order.trial, order.resource, self._peers)
 
     def _check_liveness(self, events: list[Event]) -> None:
-        """Give up the peers that the transport says are dead, or that have been silent for too long."""
+        """Give up the peers that are dead according to the transport, or silent for too long."""
         if (allowed := self._silence_allowed) is not None:
             now = self._awake.look(time.monotonic())
             for number in [number for number, peer in self._peers.items() if now - peer.heard > allowed]:
@@ -309,7 +307,7 @@ class DistributedWorkers:
             raise self._collector.fatal_error or StudyError(f"{why}{NOBODY_LEFT}")
 
     def _go_on_without(self, peer: Peer, reason: str) -> None:
-        """A peer cannot train any more; the others go on."""
+        """Note that a peer cannot train any more; the others go on."""
         peer.is_unable = True
         self._why_unable = reason
         if all(each.is_unable for each in self._peers.values()):
@@ -318,13 +316,13 @@ class DistributedWorkers:
             _write(f"{reason}; the others go on")
 
     def _lose(self, number: int, why: str, events: list[Event], *, is_asked: bool = False) -> None:
-        """A peer is gone; ``is_asked`` if that was wanted, so that no trial is to blame."""
+        """Give up a peer. ``is_asked``: the loss was wanted, so no trial is to blame."""
         self._link.give_up(number)
         if (peer := self._peers.pop(number, None)) is not None:
             self._lose_worker(peer, f"{self._link.name(number)} is lost: {why}", events, is_asked=is_asked)
 
     def _lose_worker(self, peer: Peer, reason: str, events: list[Event], *, is_asked: bool = False) -> None:
-        """The worker of a peer is gone, if there is one."""
+        """Report the peer's worker as lost, if there is one."""
         if (worker := peer.worker) is None:
             return
         job = None if self._is_isolated or is_asked else peer.workload.to_blame

@@ -1,4 +1,4 @@
-"""The one loop: events in, to the journal, through the controller, verdicts to observers, orders out."""
+"""The main loop: journal events, pass them to the controller, tell observers its verdicts, and send its orders."""
 
 from collections.abc import Iterator, Sequence
 from typing import Protocol
@@ -17,37 +17,37 @@ TICK_SECONDS = 0.2
 
 
 class Ledger(Protocol):
-    """Where events are written before they are acted on: a ``Journal``."""
+    """The place where events are written before they are acted on; implemented by ``Journal``."""
 
     def add(self, event: Event) -> None:
-        """Take in an event."""
+        """Add an event."""
 
     def flush(self) -> None:
-        """Have what was taken in where a kill does not reach it."""
+        """Write the added events where they survive a kill of this process."""
 
 
 class Requests(Protocol):
-    """What the user asks of a study that runs: a ``Control``."""
+    """The user's requests to a running study; implemented by ``Control``."""
 
     def take(self, now: float) -> Iterator[tuple[str, Event]]:
-        """Yield what was asked since the last call and fits the study: its name, and the event that it is.
+        """Yield the name and event of each new request that fits the study.
 
-        The caller accepts or refuses each before it asks for the next.
+        The caller accepts or refuses each request before taking the next one.
         """
 
     def accept(self, name: str, event: Event) -> None:
-        """The event is in the journal, and what follows from it is ordered."""
+        """Mark a request as done: its event is in the journal, and the resulting orders are given."""
 
     def refuse(self, name: str, why: str) -> None:
-        """The scheduler does not take it; nothing has changed."""
+        """Mark a request as refused by the scheduler; nothing has changed."""
 
 
 class Drive:
-    """A study under way.
+    """A running study.
 
     Args:
-        requests: What the user asks meanwhile; None where nobody may ask.
-        tick_seconds: From one tick to the next, in the time of the workers; at each it is asked whether to stop.
+        requests: The user's requests while the study runs; None if there can be none.
+        tick_seconds: The time between two ticks, by the workers' clock; each tick checks whether to stop.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class Drive:
         tick_seconds: float = TICK_SECONDS,
     ) -> None:
         self.controller = controller
-        """What decides; the caller of :meth:`turn` asks it whether there is more to do."""
+        """The controller, which makes the decisions; the caller of :meth:`turn` asks it whether there is more to do."""
         self._workers = workers
         self._journal = journal
         self._configurations = configurations
@@ -77,28 +77,28 @@ class Drive:
         """Run until the study is complete or stopped.
 
         Args:
-            session: The first event of this session; the controller has accepted it.
+            session: The first event of this session, already accepted by the controller.
 
         Raises:
-            JournalError: When the disk refuses; everything journaled so far is kept.
-            EngineError: When an event cannot follow from those before it.
-            ObjectiveError: When no trial can succeed.
+            JournalError: If the disk refuses a write; everything journaled before is kept.
+            EngineError: If an event cannot follow from the events before it.
+            ObjectiveError: If no trial can succeed.
         """
         self.begin(session, followed)
         while self.controller.is_open and self.turn():
             pass
 
     def begin(self, session: SessionStarted, followed: Sequence[Followed] = ()) -> None:
-        """Write the first event of a session; :meth:`run` does it too."""
+        """Write the first event of a session; :meth:`run` calls this method."""
         self._journal.add(session)
         self._journal.flush()
         self._observers.tell(session, followed)
 
     def turn(self) -> bool:
-        """Take one turn of the loop: take in what has happened, and give the orders that follow.
+        """Take one turn of the loop: handle new events, and give the resulting orders.
 
         Returns:
-            Whether to go on; False when the study is stopping and its running trials have been waited for long enough.
+            Whether to go on; False if the study is stopping and the grace period of its running trials is over.
         """
         workers = self._workers
         events = workers.wait(self._next_tick)
@@ -116,7 +116,7 @@ class Drive:
             self._take([StopRequested(now, reason)])
         elif controller.is_searching and (reason := stop.reason_to_end_the_search(now)):
             self._take([StopRequested(now, reason, ends_search=True)])
-        if self._requests is not None and controller.is_open:  # a study that has just ended is not opened again
+        if self._requests is not None and controller.is_open:  # a study that has just ended is not reopened
             self._hear(self._requests, now)
         for progress in self._workers.progress():
             self._observers.progress(progress)
@@ -127,7 +127,7 @@ class Drive:
         for name, event in requests.take(now):
             try:
                 self._take([event])
-            except SettingsError as error:  # nothing of it is written
+            except SettingsError as error:  # the event is not written
                 requests.refuse(name, str(error))
             else:
                 requests.accept(name, event)
@@ -138,11 +138,11 @@ class Drive:
         try:
             for event in events:
                 taken.append((event, handle(event)))
-                journal.add(event)  # not before: what the controller refuses would be refused by every replay
+                journal.add(event)  # after handle(): an event that the controller refuses would break every replay
         except JournalError as error:
             raise EngineError(f"{error}; nothing of it is written: go on with `ashtune resume`") from None
         finally:
-            journal.flush()  # what is in the file survives this driver, and is there before anything follows from it
+            journal.flush()  # the events are in the file before anything follows from them
         for event, followed in taken:
             self._observers.tell(event, followed)
         carry_out, configurations = self._workers.carry_out, self._configurations
@@ -156,10 +156,10 @@ class Drive:
                 carry_out(what)
 
     def _start(self, order: Train, time: float) -> None:
-        """Choose a new trial's configuration.
+        """Choose and journal a new trial's configuration.
 
-        A driver that is killed before the next event or tick has no result of this trial, and draws the same again.
-        What a model proposed would not come again, so it is written at once.
+        If the driver is killed before the next event or tick, the trial has no result yet, and the next driver draws
+        the same configuration. A configuration proposed by a model cannot be drawn again, so it is flushed at once.
         """
         trial, confirms = order.trial, order.confirms
         configurations = self._configurations

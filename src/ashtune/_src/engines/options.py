@@ -1,6 +1,6 @@
-"""The options of a session that go to its engine: :class:`RunOptions`. They are checked before.
+"""The options of a session that its engine uses, already checked: :class:`RunOptions`.
 
-A function takes them in a value with the name of the engine: :class:`Local`, :class:`MPI`, :class:`Auto`.
+Functions take them as ``engine=``, in one of :class:`Local`, :class:`MPI` and :class:`Auto`.
 """
 
 from functools import partial
@@ -20,10 +20,10 @@ CHECKPOINTS = ("files", "messages")
 
 
 def check_profile(name: str, value: bool) -> bool:
-    """Return whether training is profiled, or refuse it.
+    """Return whether training is profiled, or refuse the value.
 
     Raises:
-        SettingsError: If it is neither true nor false, or the library is not installed.
+        SettingsError: If the value is not a bool, or if it is True and pyinstrument is not installed.
     """
     if check_flag(name, value) and find_spec("pyinstrument") is None:
         raise SettingsError(f"{name}=True needs pyinstrument, which is not installed: pip install 'ashtune[profile]'")
@@ -31,14 +31,14 @@ def check_profile(name: str, value: bool) -> bool:
 
 
 def check_checkpoints(name: str, value: str) -> str:
-    """Return how checkpoints come to the workers, or refuse it."""
+    """Return how workers exchange checkpoints, or refuse the value."""
     if check_name(name, value) not in CHECKPOINTS:
         raise SettingsError(f"{name}={shown(value)} is unknown; give one of {', '.join(CHECKPOINTS)}")
     return value
 
 
 class RunOptions(TypedDict, total=False):
-    """What a session runs on: see the arguments of the same names of :func:`~ashtune.tune`."""
+    """The options of a session; :func:`~ashtune.tune` describes the arguments of the same names."""
 
     trial_timeout: Annotated[float | str | None, Option(**TIME)]
     workers: Annotated[int | None, Option(check=partial(check_whole, at_most=MOST_WORKERS), parse=int, metavar="N")]
@@ -63,10 +63,10 @@ class Local(msgspec.Struct, frozen=True, kw_only=True):
     """Processes on this machine.
 
     Args:
-        workers: As of :func:`~ashtune.tune`.
-        threads: BLAS threads of each; by default the cores are shared out.
-        gpus_per_worker: GPUs that each worker sees, or a part of one, as 0.5: two workers share it.
-        trial_timeout: Seconds, or a time as "10m", that one job, from one rung to the next, may take.
+        workers: The same as in :func:`~ashtune.tune`.
+        threads: BLAS threads of each worker; by default, the workers share the cores equally.
+        gpus_per_worker: GPUs that each worker sees. With a fraction such as 0.5, two workers share one GPU.
+        trial_timeout: The longest time that one job, from one rung to the next, may take: seconds, or a text as "10m".
         profile: Profile training in every worker, for ``ashtune report --profile`` and a flame graph.
 
     Example:
@@ -91,12 +91,12 @@ class Local(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class MPI(Local, frozen=True, kw_only=True):
-    """The ranks of an MPI launch. It takes what :class:`Local` takes, and two options more.
+    """The ranks of an MPI launch, with the options of :class:`Local` and two more.
 
     Args:
-        isolate: Under MPI, train in a process of its own beside the rank, so that a crash or a hang costs one job;
-            without, in the rank itself, for functions shorter than a millisecond.
-        checkpoints: "files" in the study's directory, or "messages" where ranks share no directory.
+        isolate: Whether to train in a separate process beside each rank, so that a crash or a hang costs one job only.
+            If False, train in the rank itself: for functions that take less than a millisecond.
+        checkpoints: "files" to use the study's directory, or "messages" if the ranks share no directory.
 
     Example:
         >>> engine = MPI(checkpoints="messages", trial_timeout="10m")  # tune(..., engine=engine)
@@ -109,9 +109,7 @@ class MPI(Local, frozen=True, kw_only=True):
 
 
 class Auto(MPI, frozen=True, kw_only=True):
-    """The ranks of an MPI launch, else processes on this machine: for a script that runs on both.
-
-    It takes what :class:`MPI` takes.
+    """The ranks of an MPI launch or, without MPI, processes on this machine; the options are those of :class:`MPI`.
 
     Example:
         >>> engine = Auto(gpus_per_worker=1)  # tune(..., engine=engine)

@@ -1,12 +1,12 @@
-"""The engine of a loop of the user's own, which asks for jobs and tells what came of them.
+"""The engine for a user's own loop, which asks for jobs and reports their results.
 
-Nothing is started here. Each job that is out at a time counts as a worker's; a worker whose job is over takes the next
-one. The caller puts here what came of a job (:meth:`AskedWorkers.put`), then takes a turn of the loop, after which the
-answer is in the inbox of the job.
+This engine starts no process. Each job that is out counts as one worker, and a worker whose job is over takes the next
+job. The caller passes a result to :meth:`AskedWorkers.put`, then takes a turn of the main loop, which puts the answer
+into the job's inbox.
 
-Rule 1: nothing waits in here: the driver runs inside the caller's own calls.
-Rule 2: an order to train waits until a job is asked for: those that were given back first, then the oldest.
-Rule 3: what only an engine that starts workers can give, as a limit on the time of a job, is no option here.
+Rule 1: nothing waits in this module: the driver runs inside the caller's own calls.
+Rule 2: an order to train waits until a job is asked for. Jobs that were given back come first, then the oldest.
+Rule 3: options that need an engine with its own workers, such as a time limit on a job, are not available.
 """
 
 import os
@@ -44,14 +44,14 @@ from ashtune._src.training.runner import PreparedTrial, prepare_trial
 
 
 def hand_back(job: Train | Assignment | RunningJob) -> JobPaused:
-    """Return the event of a job that nobody carries out: it is given out again, from where it was to begin."""
+    """Return the event of a job that is given back: the job is given out again, from the same start."""
     return JobPaused(
         0, worker=job.worker, trial=job.trial, rung=job.rung, resource=job.start, start=job.start, seconds=0.0
     )
 
 
 class AskedWorkers:
-    """Jobs that a loop of the user's own carries out; see :class:`~ashtune.engines.Workers`."""
+    """Workers whose jobs a user's own loop carries out; see :class:`~ashtune.engines.Workers`."""
 
     def __init__(self, brief: Brief) -> None:
         self._setup = brief.setup
@@ -64,18 +64,18 @@ class AskedWorkers:
         self._progress: list[Progress] = []
         self._to_ask: deque[Train] = deque()
         self._given_back: set[TrialId] = set()
-        self._inboxes: dict[TrialId, deque[ToWorker]] = {}  # of the trials that are out
-        self._workers = 0  # that have joined
-        self._at_work = 0  # of them, with a job that is out and has no result yet
+        self._inboxes: dict[TrialId, deque[ToWorker]] = {}  # of trials that are out
+        self._workers = 0  # the number that have joined
+        self._at_work = 0  # the number with a job that is out and has no result yet
 
     @property
     def idle(self) -> int:
-        """How many workers have no job: for them the study had nothing to do."""
+        """The number of workers without a job, because the study had none for them."""
         return self._workers - self._at_work - len(self._to_ask)
 
     @property
     def has_news(self) -> bool:
-        """Whether the loop has something to take in."""
+        """Whether the loop has new events to handle."""
         return bool(self._arrived)
 
     @property
@@ -84,12 +84,12 @@ class AskedWorkers:
         return bool(self._to_ask)
 
     def join(self) -> None:
-        """Somebody wants a job beside those that are out: there is one more worker."""
+        """Add a worker, because a job is wanted beside those that are out."""
         self._workers += 1
         self.put(WorkerJoined(0, WorkerId(next(self._numbers)), os.getpid(), socket.gethostname()))
 
     def put(self, event: Event) -> None:
-        """Have an event taken in at the next turn of the loop; it is of this moment."""
+        """Stamp an event with the current time; the next turn of the loop handles it."""
         match event:
             case JobFinished(held=True):
                 pass
@@ -105,23 +105,23 @@ class AskedWorkers:
         self._arrived.append(with_time(event, self.now()))
 
     def put_progress(self, progress: Progress) -> None:
-        """Have a report between rungs shown at the next tick."""
+        """Add a report between rungs, to be shown at the next tick."""
         self._progress.append(progress)
 
     def take(self) -> tuple[Assignment, deque[ToWorker]]:
-        """Hand out the job that has waited longest: the assignment, and the inbox in which its answers are found."""
+        """Hand out the first waiting job: its assignment, and the inbox for its answers."""
         order = self._to_ask.popleft()
         self._at_work += 1
         inbox = self._inboxes[order.trial] = deque()
         return assignment_of(order, self._configurations), inbox
 
     def prepare(self, assignment: Assignment, mailbox: Mailbox) -> PreparedTrial:
-        """Return the trial of a job that was handed out; its checkpoint is looked at, which takes O(bytes)."""
+        """Return the trial of a job that was handed out. This reads its checkpoint, which takes O(bytes)."""
         setup = msgspec.structs.replace(self._setup, worker=assignment.worker)
         return prepare_trial(assignment, setup, mailbox, self._checkpoints)
 
     def wait(self, until: float) -> Sequence[Event]:
-        """Return what has happened. Nobody waits: who takes a turn of the loop has put it here before."""
+        """Return the events so far, without waiting: the caller of the loop has put them here before."""
         del until
         if self._deletions.is_due:
             self._deletions.carry_out_one()
@@ -129,7 +129,7 @@ class AskedWorkers:
         return arrived
 
     def carry_out(self, order: Order) -> None:
-        """Put a job where it can be asked for, or an answer into the inbox of its trial."""
+        """Queue a job, or put an answer into the inbox of its trial."""
         match order:
             case Discard():
                 self._deletions.add(order)
@@ -144,13 +144,13 @@ class AskedWorkers:
                 else:
                     self._to_ask.append(order)
             case Release():
-                self._at_work -= 1  # the trial is still to be saved, but the worker has its next job at once
+                self._at_work -= 1  # the worker is free for its next job before the trial is saved
                 self._inboxes[order.trial].append(order)
             case Pause():
                 self._break_off(order)
 
     def _break_off(self, order: Pause) -> None:
-        """Let a trial that is out hear it; a job that nobody has asked for goes back at once."""
+        """Tell a trial that is out to pause; hand back a job that is still queued."""
         if order.trial in self._inboxes:
             self._inboxes[order.trial].append(order)
             return
@@ -168,7 +168,7 @@ class AskedWorkers:
         return progress
 
     def close(self, *, deletes: bool = True) -> None:
-        """Delete what is left to be deleted; what is out is asked for again when the study is opened again."""
+        """Carry out waiting deletions. Jobs that are out are given out again when the study is opened again."""
         if deletes:
             self._deletions.carry_out_all()
 
@@ -177,10 +177,10 @@ class AskedWorkers:
 
 
 class OwnLoopEngine:
-    """The jobs go to the loop that asks; see :class:`~ashtune.engines.Engine`. It has no name to be chosen by.
+    """The engine of :class:`AskedWorkers`; see :class:`~ashtune.engines.Engine`. It cannot be chosen by name.
 
     Attributes:
-        workers: Of the session that it has opened, None before.
+        workers: The workers of the open session; None before the first one.
     """
 
     name = "own loop"
@@ -190,26 +190,26 @@ class OwnLoopEngine:
         self.workers: AskedWorkers | None = None
 
     def worker_count(self, wanted: int | None) -> int:
-        """Return how many jobs are expected to be out at a time. More may be asked for."""
+        """Return the expected number of jobs that are out at a time; more may be asked for."""
         return wanted or 1
 
     def check(self, options: RunOptions, workers: int) -> None:
-        """Refuse nothing: options that need an engine of another kind cannot be given here."""
+        """Accept all options: unsuitable ones cannot be given to this engine."""
 
     def open(self, brief: Brief) -> AskedWorkers:
-        """Return the workers, none of which is there yet."""
+        """Return the workers; none has joined yet."""
         self.workers = AskedWorkers(brief)
         return self.workers
 
     def leave(self, status: int) -> None:
-        """Nothing outlives a session."""
+        """Do nothing: nothing outlives a session."""
 
 
 class DirectChannel:
-    """The channel of one job, whose driver is its asker itself: what is sent is handled before ``send`` returns.
+    """The channel of one job, in the driver's own thread: ``send`` returns after the message is handled.
 
     Attributes:
-        busy_seconds: What the job took, where the asker says it; else the time since it was asked for counts.
+        busy_seconds: The job's duration, if the user gave it; otherwise the time since the job was taken is used.
         last: The last event that was sent.
     """
 
@@ -220,7 +220,9 @@ class DirectChannel:
         self.last: JobEvent | None = None
 
     def send(self, message: FromWorker) -> None:
-        """Have the driver take in a message. That no trial seems to succeed is for the asker to judge: one fails."""
+        """Pass a message to the driver. ``Broken`` becomes one trial's failure: only the user can judge whether to
+        stop.
+        """
         if isinstance(message, Broken):
             assert message.failure is not None, "a loop of the user's own cannot tell that the study is to stop"
             message = message.failure
@@ -232,10 +234,10 @@ class DirectChannel:
         self._handle(message)
 
     def wait(self) -> None:
-        """Do nothing: an answer is there already, unless the driver was interrupted."""
+        """Return at once if the answer is there; otherwise the driver was interrupted, so raise StudyError."""
         if not self._inbox:
             raise StudyError("the study was interrupted in the middle of a result; close it, and open it again")
 
     def poll(self) -> ToWorker | None:
-        """Return the next answer."""
+        """Return the next answer, or None."""
         return self._inbox.popleft() if self._inbox else None

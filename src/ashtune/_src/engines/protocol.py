@@ -1,6 +1,6 @@
-"""What an engine offers: workers that report events and carry out orders.
+"""The interface of an engine: its workers report events and carry out orders.
 
-An engine over a transport of its own needs no more than a :class:`~ashtune.engines.Link`.
+An engine with its own message transport only needs a :class:`~ashtune.engines.Link`.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,19 +15,19 @@ from ashtune._src.study.configurations import Configurations
 from ashtune._src.training.messages import Setup
 
 AUTO = "auto"
-"""The engine that is named so is chosen by how this process was started."""
+"""The name of the engine that is chosen by how this process was started."""
 
 
 class Brief(msgspec.Struct, frozen=True, kw_only=True):
-    """What an engine must know to open the workers of a session.
+    """The information that an engine needs to open the workers of a session.
 
     Args:
-        setup: What every worker is told; the number in it is that of the first worker, and none below it may be used.
-        created: When the study was created, in seconds since 1970: tells whether a directory is this study's.
-        options: What the session runs on, checked, with the defaults of those that were not given.
-        workers: How many workers there are to be, at least 1. More may join later, and any of them may leave.
+        setup: What every worker is told. ``setup.worker`` is the first worker's number, and the lowest one allowed.
+        created: When the study was created, in seconds since 1970; it identifies the study's directory.
+        options: The checked options of the session, with defaults filled in.
+        workers: How many workers to open, at least 1. Workers may join or leave later.
         began: The time at the start of the session, in seconds since the study began.
-        objective: The training function itself, where this process was given it; else it is in ``setup.objective``.
+        objective: The training function, if this process was given it; otherwise load it from ``setup.objective``.
     """
 
     setup: Setup
@@ -40,21 +40,20 @@ class Brief(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Workers(Protocol):
-    """Whatever passes the suite of ``ashtune.testing.workers`` is one."""
+    """The workers of a session. The test suite ``ashtune.testing.workers`` checks implementations."""
 
     def wait(self, until: float) -> Sequence[Event]:
-        """Block until something has happened; return it oldest first.
+        """Block until something has happened; return the events, oldest first.
 
         Args:
-            until: Time (seconds since the study began) at which to return at the latest, then with
-                nothing.
+            until: The latest time to return, without events, in seconds since the study began.
         """
 
     def carry_out(self, order: Order) -> None:
-        """Begin to carry out an order; the outcome comes back from :meth:`wait`."""
+        """Begin to carry out an order; :meth:`wait` returns the outcome later."""
 
     def now(self) -> float:
-        """Return the time, in seconds since the study began, as events are stamped with it."""
+        """Return the time in seconds since the study began; events have the same clock."""
 
     def progress(self) -> Sequence[Progress]:
         """Return the reports between rungs that came since the last call."""
@@ -63,54 +62,56 @@ class Workers(Protocol):
         """Shut all workers down and leave no process behind.
 
         Args:
-            deletes: Whether to delete the checkpoints whose deletion was put off. Not where the journal is not on the
-                disk: a power loss might take the events from which it follows. The next session deletes them.
+            deletes: Whether to carry out waiting deletions of checkpoints. Pass False if the journal is not on disk, as
+                a power loss could undo the events behind the deletions; the next session carries them out.
         """
 
 
 @runtime_checkable
 class Resizable(Protocol):
-    """Workers of which there may be more or fewer while a study runs."""
+    """Workers whose number can change while a study runs."""
 
     def check_size(self, workers: int) -> None:
-        """Refuse a number of workers that cannot be had."""
+        """Refuse a number of workers that is not possible."""
 
     def resize(self, workers: int) -> None:
-        """Have this many workers from now on. One too many ends its job first; it is lost as one that was dismissed.
+        """Change the number of workers. A surplus worker ends its job first, then is dismissed.
 
         Raises:
-            StudyError: If no more can be started.
+            StudyError: If no more workers can be started.
         """
 
 
 @runtime_checkable
 class Engine(Protocol):
-    """Where workers come from. One that a package names in the entry point group ``ashtune.engines`` is made anew
-    for each session, without arguments; one with options is given to ``tune`` itself.
+    """Opens the workers of a session.
+
+    An engine from the entry point group ``ashtune.engines`` is created anew for each session, without arguments. An
+    engine with arguments is created by the user and passed to ``tune``.
     """
 
     name: str
-    """As in ``engine="local"``."""
+    """The name of the engine, as in ``engine="local"``."""
     must_exit: bool
-    """Whether the driver has to end by an exit status, as a launcher would take its end by a signal for a crash."""
+    """Whether the driver must end with an exit status, because a launcher treats an end by a signal as a crash."""
 
     def worker_count(self, wanted: int | None) -> int:
-        """Return how many workers there can be, or as many as are wanted if those can be had."""
+        """Return the number of workers that this engine can open, ``wanted`` of them if possible."""
 
     def check(self, options: RunOptions, workers: int) -> None:
-        """Refuse what cannot be had, before a study is created for it.
+        """Refuse options that are not possible, before a study is created.
 
         Raises:
-            SettingsError: In one line that names the option.
+            SettingsError: With a message of one line that names the option.
         """
 
     def open(self, brief: Brief) -> Workers:
-        """Return the workers of a session. They join by events of their own.
+        """Return the workers of a session. Each worker reports by an event that it has joined.
 
         Raises:
-            StudyError: If none can be started.
-            SettingsError: If what they need cannot be had.
+            StudyError: If no worker can be started.
+            SettingsError: If something that the workers need is missing.
         """
 
     def leave(self, status: int) -> None:
-        """End what outlives a session, as the program ends with this exit status now."""
+        """End everything that outlives a session; the program is about to end with this exit status."""

@@ -1,7 +1,7 @@
-"""Which engine a study runs on, the one that was given or what this process was started for; and how many workers.
+"""Choose the engine of a study, and the number of its workers.
 
-An installed package adds an engine by an entry point of the group ``ashtune.engines``: its name, and a class without
-arguments that is an :class:`~ashtune.engines.Engine`.
+An installed package adds an engine by an entry point of the group ``ashtune.engines``: the engine's name, and a class
+without arguments that implements :class:`~ashtune.engines.Engine`.
 """
 
 from ashtune._src.core.errors import SettingsError
@@ -22,15 +22,16 @@ ENGINES: Names[Engine] = Names(
 
 
 def choose_engine(engine: str | Engine = AUTO, *, workers_given: bool = False) -> Engine:
-    """Return the engine to run on. Under MPI, ranks other than 0 do not return: they serve until rank 0 has ended.
+    """Return the engine to run on. Under MPI, this function returns on rank 0 only; the other ranks serve until rank 0
+    ends.
 
     Args:
-        engine: A name, an engine, or "auto": the ranks of an MPI launch, else processes on this machine.
-        workers_given: Whether the user named a number of workers, which in a SLURM allocation means: on this node.
+        engine: A name or an engine. "auto" means the ranks of an MPI launch or, without MPI, processes on this machine.
+        workers_given: Whether the user gave a number of workers. In a SLURM allocation, this means: use this node only.
 
     Raises:
         SettingsError: If there is no such engine.
-        StudyError: If this process is one of several that would each run the whole study, or MPI cannot be used.
+        StudyError: If this process is one of several that would each run the whole study, or if MPI cannot be used.
     """
     if engine in ("auto", "mpi"):
         world = start.start_mpi(workers_given=workers_given and engine == AUTO)
@@ -50,16 +51,16 @@ def choose_engine(engine: str | Engine = AUTO, *, workers_given: bool = False) -
 
 
 def worker_count(engine: Engine, wanted: int | None, trials: int | None) -> int:
-    """Return how many workers a session has: never more than it has trials."""
+    """Return the number of workers of a session: at most its number of trials."""
     count = engine.worker_count(wanted)
     return count if trials is None else max(1, min(count, trials))
 
 
 def check_engine(engine: Engine, options: RunOptions, trials: int | None) -> None:
-    """Refuse workers that could not be had, before a study is created for them.
+    """Refuse workers that the engine cannot provide, before a study is created.
 
     Raises:
-        SettingsError: If the engine has no such workers, or options of theirs do not fit together.
+        SettingsError: If the engine cannot provide these workers, or if two options contradict each other.
     """
     if options["trial_timeout"] is not None and not options["isolate"]:
         raise SettingsError(

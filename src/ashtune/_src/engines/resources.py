@@ -1,13 +1,13 @@
-"""How the training workers of one node share its cores and GPUs, and how many there are.
+"""Share the cores and GPUs of one node among its training workers.
 
-Source: CUDA C++ Programming Guide, ``CUDA_VISIBLE_DEVICES``; *GPU isolation techniques* of ROCm; the readers of
+Source: CUDA C++ Programming Guide, ``CUDA_VISIBLE_DEVICES``; *GPU isolation techniques* of ROCm; the code that reads
 these variables in PyTorch (``_parse_visible_devices``), ROCm's CLR and ROCr; Slurm's ``gres_common.c``.
 
-Rule 1: every worker computes its own share from what all of them inherited; nobody hands shares out.
-Rule 2: workers share what they inherited alike; one that its launcher bound to cores or GPUs of its own shares none.
-Rule 3: a device that is named keeps its name: a number, ``GPU-...`` or ``MIG-...``, as it was inherited.
-Rule 4: only one layer is narrowed. HIP counts within what ROCR_VISIBLE_DEVICES leaves over, so that 1 in both is no
-device at all (Parsl issue 3858); CUDA_VISIBLE_DEVICES and HIP_VISIBLE_DEVICES are one layer and must agree.
+Rule 1: every worker computes its own share from what all workers inherited; no process assigns shares.
+Rule 2: workers that inherited the same cores or GPUs share them; no worker shares cores or GPUs of its own.
+Rule 3: a device keeps the name that was inherited: a number, ``GPU-...`` or ``MIG-...``.
+Rule 4: only one layer of variables is set. HIP numbers the devices that ROCR_VISIBLE_DEVICES leaves visible: with 1 in
+both, no device is visible (Parsl issue 3858). CUDA_VISIBLE_DEVICES and HIP_VISIBLE_DEVICES are one layer.
 """
 
 import math
@@ -34,7 +34,7 @@ _CGROUP_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 
 
 def available_cores() -> int:
-    """Return the number of cores this process may use: its affinity mask and the container's quota."""
+    """Return the number of cores this process may use, from its affinity mask and the container's quota."""
     affinity = getattr(os, "sched_getaffinity", None)
     cores = len(affinity(0)) if affinity else os.cpu_count() or 1
     quota = quota_cores()
@@ -42,7 +42,7 @@ def available_cores() -> int:
 
 
 def quota_cores() -> int | None:
-    """Return how many cores' worth of time the container may use, at least 1; None if there is no quota."""
+    """Return the container's CPU quota in cores, at least 1; None if there is no quota."""
     try:
         quota, period = _CGROUP_QUOTA.read_text().split()
         return max(1, int(quota) // int(period))
@@ -51,9 +51,9 @@ def quota_cores() -> int | None:
 
 
 def thread_variables(threads: int | None, share: int, inherited: Mapping[str, str]) -> dict[str, str]:
-    """Return the variables that give a worker its threads: ``threads``, or its share of the cores, at least one.
+    """Return the variables that set a worker's number of threads: ``threads``, or its share of the cores, at least one.
 
-    A share leaves alone what the user has set in the environment that is inherited.
+    Without ``threads``, variables that are already in the inherited environment are left as they are.
     """
     if threads is not None:
         return dict.fromkeys(THREAD_VARIABLES, str(threads))
@@ -63,20 +63,20 @@ def thread_variables(threads: int | None, share: int, inherited: Mapping[str, st
 CUDA, HIP, ROCR = "CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES"
 
 _DEVICE = re.compile(r"[0-9]+|(GPU|MIG)-.+")
-_WHOLE = 1e-9  # how near 1/3 must come to a third
+_WHOLE = 1e-9  # the rounding error allowed in a fraction such as 1/3
 _SENSIBLE = 1e6  # no node has more GPUs, no GPU more workers
 _ROOT = Path("/")
 _FILES = ("dev/nvidia[0-9]*", "dev/nvidia-caps/nvidia-cap[0-9]*", "dev/dri/renderD[0-9]*")
 
 
 class Claim(msgspec.Struct, frozen=True):
-    """What one worker process, a rank or a local worker, inherited from its launcher.
+    """The cores and GPUs that one worker process, a rank or a local worker, inherited from its launcher.
 
     Args:
         cores: Its affinity mask.
-        gpus: The mask of the GPUs it sees, as ``"0,1"`` or ``"GPU-uuid,..."``; None if there is none.
-        files: The GPUs' device files that it may open. Where SLURM constrains devices, each task of
-            ``--gpus-per-task`` has the mask ``"0"`` and another GPU behind it; only the files differ.
+        gpus: The mask of visible GPUs, as ``"0,1"`` or ``"GPU-uuid,..."``; None if there is no mask.
+        files: The GPUs' device files that the process may open. If SLURM constrains devices, all tasks of
+            ``--gpus-per-task`` have the mask ``"0"`` for different GPUs; only the files differ.
     """
 
     cores: tuple[int, ...]
@@ -85,7 +85,7 @@ class Claim(msgspec.Struct, frozen=True):
 
 
 def claim(environment: Mapping[str, str]) -> Claim:
-    """Return the claim of this process, whose environment is given."""
+    """Return the claim of this process; ``environment`` is its environment."""
     affinity = getattr(os, "sched_getaffinity", None)
     cores = sorted(affinity(0)) if affinity else range(os.cpu_count() or 1)
     mask = mask_of(environment)
@@ -101,13 +101,13 @@ def environment_of(
     inherited: Mapping[str, str],
     gpus_present: int | None,
 ) -> dict[str, str]:
-    """Return what to add to the environment of one worker.
+    """Return the variables to add to the environment of one worker.
 
     Args:
-        index: Which of ``claims`` is this worker's.
-        claims: Of all training workers of the node, in an order that they all know.
-        threads: Its BLAS threads; None shares its cores out, and leaves alone what the user has set.
-        gpus_per_worker: As :func:`check_gpus_per_worker` returned it; None leaves the GPUs as inherited.
+        index: The index of this worker in ``claims``.
+        claims: The claims of all training workers of the node, in the same order in every worker.
+        threads: Its BLAS threads. None: share the cores, and leave variables that the user has set.
+        gpus_per_worker: The value that :func:`check_gpus_per_worker` returned. None: leave the GPUs as inherited.
         inherited: This worker's environment.
         gpus_present: How many GPUs this worker could use if none were hidden; None if unknown.
     """
@@ -132,14 +132,14 @@ def environment_of(
 
 
 def _share_of_cores(mine: Claim, claims: Sequence[Claim]) -> int:
-    """Return this worker's part of its cores, and of the container's quota, which all share: 0 if there are too few."""
+    """Return this worker's share of its cores and of the container's quota; 0 if there are fewer cores than workers."""
     share = len(mine.cores) // sum(other.cores == mine.cores for other in claims)
     quota = quota_cores()
     return share if quota is None else min(share, quota // len(claims))
 
 
 def check_gpus_per_worker(value: float) -> float:
-    """Return the GPUs of one worker, or refuse them: a whole number, or one divided by a whole number."""
+    """Return the GPUs per worker if the value is a whole number or 1 divided by one; otherwise refuse it."""
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     if is_number and 1 / _SENSIBLE <= value <= _SENSIBLE:
         whole = value if value >= 1 else 1 / value
@@ -152,15 +152,15 @@ def check_gpus_per_worker(value: float) -> float:
 
 
 def mask_of(environment: Mapping[str, str]) -> tuple[str, str] | None:
-    """Return the variable that says which GPUs are visible and what it says; None if none is set."""
+    """Return the name and value of the variable that sets the visible GPUs; None if no such variable is set."""
     return next(((name, environment[name]) for name in (CUDA, HIP, ROCR) if name in environment), None)
 
 
 def devices_in(mask: str) -> tuple[str, ...]:
     """Return the devices that a mask leaves visible.
 
-    As CUDA does: what is no device hides itself and all that follow (``-1``, Slurm's ``NoDevFiles``, nothing at all),
-    and a device named twice hides all.
+    As in CUDA, an invalid entry (``-1``, Slurm's ``NoDevFiles``, an empty one) hides itself and all later entries, and
+    a device named twice hides all devices.
     """
     devices: list[str] = []
     for entry in mask.split(","):
@@ -174,7 +174,7 @@ def devices_in(mask: str) -> tuple[str, ...]:
 
 
 def variables_to_set(inherited: Mapping[str, str], *, is_amd: bool) -> tuple[str, ...]:
-    """Return the variables that name a worker's devices: those inherited, of one layer (rule 4)."""
+    """Return the variables in which to name a worker's devices: the inherited ones of one layer (rule 4)."""
     compatible = tuple(name for name in (CUDA, HIP) if name in inherited)
     if compatible:
         return compatible
@@ -186,14 +186,14 @@ def variables_to_set(inherited: Mapping[str, str], *, is_amd: bool) -> tuple[str
 def devices_of(
     place: int, sharers: int, devices: Sequence[str] | None, gpus_per_worker: float, *, mask: str = ""
 ) -> tuple[str, ...]:
-    """Return the devices of the worker at a place among those that share some; numbers from 0 if none are known.
+    """Return the devices of one of the workers that share them; numbers from 0 if the devices are unknown.
 
     Args:
-        place: Which of these workers, from 0.
-        sharers: How many they are.
-        devices: What they share; None if nobody can tell.
-        gpus_per_worker: As :func:`check_gpus_per_worker` returned it.
-        mask: How the devices were given, as in ``"CUDA_VISIBLE_DEVICES='0,1'"``, for the message.
+        place: The index of this worker among the sharing workers, from 0.
+        sharers: The number of sharing workers.
+        devices: The devices that they share; None if unknown.
+        gpus_per_worker: The value that :func:`check_gpus_per_worker` returned.
+        mask: How the devices were given, as in ``"CUDA_VISIBLE_DEVICES='0,1'"``, for the error message.
     """
     each = max(1, round(gpus_per_worker))
     on_each = max(1, round(1 / gpus_per_worker))
@@ -216,25 +216,25 @@ def _too_few(sharers: int, devices: int, gpus_per_worker: float, mask: str) -> s
 
 
 def device_files(root: Path = _ROOT) -> tuple[str, ...]:
-    """Return the GPUs' device files that this process may open. A cgroup's ban shows in ``access`` as well."""
+    """Return the GPUs' device files that this process may open. ``os.access`` also reports a cgroup's ban."""
     files = [file for pattern in _FILES for file in root.glob(pattern)]
     return tuple(sorted(str(file) for file in files if os.access(file, os.R_OK)))
 
 
 def gpus_present(root: Path = _ROOT) -> int | None:
-    """Return how many GPUs this process could use if no variable hid any; None if nothing tells."""
+    """Return how many GPUs this process could use if no variable hid any; None if unknown."""
     counts = [count for count in (_nvidia_gpus(root), _amd_gpus(root)) if count is not None]
     return next((count for count in counts if count), 0) if counts else None
 
 
 def is_amd(root: Path = _ROOT) -> bool:
-    """Return whether AMD's driver for computing is loaded."""
+    """Return whether AMD's compute driver is loaded."""
     return (root / "dev/kfd").exists()
 
 
 def _nvidia_gpus(root: Path) -> int | None:
     files = list(root.glob(_FILES[0]))
-    if files:  # the driver's list names those that a cgroup withholds, too; CUDA does not count them
+    if files:  # the driver's list also names GPUs that a cgroup hides; CUDA does not count them
         return sum(os.access(file, os.R_OK) for file in files)
     try:
         return len(list((root / "proc/driver/nvidia/gpus").iterdir()))
@@ -251,9 +251,9 @@ def _amd_gpus(root: Path) -> int | None:
 
 
 def _computes(properties: Path) -> bool:
-    """Return whether a node of AMD's topology is a GPU and not a processor."""
+    """Return whether a node of AMD's topology is a GPU, not a CPU."""
     try:
         count = re.search(r"^simd_count (\d+)$", properties.read_text(), re.MULTILINE)
-    except OSError:  # the kernel withholds those of other cgroups
+    except OSError:  # the kernel hides GPUs of other cgroups
         return False
     return count is not None and int(count[1]) > 0

@@ -1,4 +1,4 @@
-"""When a study has to stop: Ctrl-C, a signal, the end of its SLURM job; and when its search ends.
+"""Decide when a study stops (Ctrl-C, a signal, or the end of its SLURM job) and when its search ends.
 
 Source: sbatch(1), *output environment variables* and ``--signal``; sysexits.h.
 """
@@ -18,25 +18,25 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 
 
 class StopSwitch:
-    """Collects the reasons to stop. As a context manager it listens to Ctrl-C, SIGTERM and SIGUSR1.
+    """Collects the reasons to stop. As a context manager, it handles Ctrl-C, SIGTERM and SIGUSR1.
 
-    The first signal lets every running trial come to its next epoch; a second Ctrl-C, or the end of ``grace`` seconds,
-    does not wait for it. SIGUSR1 and SIGTERM are a batch system's, which sends them more than once; repeated they do
-    not mean haste.
+    After the first signal, every running trial continues to its next epoch. After a second Ctrl-C, or after ``grace``
+    seconds, the study stops without waiting for them. Repeated SIGUSR1 and SIGTERM do not hurry the stop: a batch
+    system sends each of them more than once.
 
-    Ctrl-C or SIGTERM that is ignored stays ignored, as Ctrl-C is by what a shell runs in the background. SIGUSR1 is
-    always listened to: a batch script or an earlier study ignores it for itself, and what they start inherits that.
-    After a stop it stays ignored unless someone listened to it before: one more would kill the script before its exit
-    status says that the study goes on. Signals reach Python's main thread only.
+    If Ctrl-C or SIGTERM is ignored, as Ctrl-C is in a shell's background processes, it stays ignored. SIGUSR1 is always
+    handled: a batch script or an earlier study may ignore it, and child processes inherit that. After a stop, SIGUSR1
+    is ignored if it had its default action before: one more would kill the script before its exit status says that the
+    study can be resumed. Only Python's main thread receives signals.
 
-    ``signals`` are those received, oldest first, repeated ones included.
+    ``signals`` holds the signals received, oldest first, including repeated ones.
 
     Args:
-        deadline: Time to stop at, in seconds since the study began.
-        grace: Seconds given to running trials to come to their next epoch, from the first reason to stop on.
-        at_deadline: What to call the reason to stop at the deadline.
-        search_until: Time at which the search ends; what is to be confirmed then comes after it.
-        enough: Says why the search should end for another reason; nothing if it should not.
+        deadline: Time at which to stop, in seconds since the study began.
+        grace: Seconds that running trials have to reach their next epoch, counted from the first reason to stop.
+        at_deadline: The text of the reason when the deadline is reached.
+        search_until: Time at which the search ends; configurations are confirmed after it.
+        enough: Returns another reason to end the search, or an empty string.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class StopSwitch:
         self._before: dict[int, Any] = {}
 
     def reason(self, now: float) -> str:
-        """Say why the study should stop, or nothing if it should not."""
+        """Return why the study should stop, or an empty string."""
         reason = ""
         if self.signals:
             reason = f"{_name(self.signals[0])} received"
@@ -69,23 +69,23 @@ class StopSwitch:
         return reason
 
     def reason_to_end_the_search(self, now: float) -> str:
-        """Say why the search should end, or nothing if it should not."""
+        """Return why the search should end, or an empty string."""
         reason = TIME_LIMIT if now >= self._search_until else self._enough() if self._enough is not None else ""
         self._has_stopped = self._has_stopped or bool(reason)
         return reason
 
     def is_impatient(self, now: float) -> bool:
-        """Whether running trials have been waited for long enough.
+        """Return whether the grace period of the running trials is over.
 
-        The first question starts the clock, which counts the time in which this process runs: it is asked several times
-        a second.
+        The first call starts the clock, which counts only time in which this process runs. Call this several times a
+        second.
         """
         self._awake = self._awake or AwakeClock(now, self._grace)
         return self.signals.count(signal.SIGINT) > 1 or self._awake.is_over(now)
 
     @property
     def ends_at(self) -> float:
-        """The time at which the search or all of it ends, in seconds since the study began."""
+        """The time at which the search or the whole study ends, in seconds since the study began."""
         return min(self.deadline, self._search_until)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
@@ -111,12 +111,13 @@ def _name(number: int) -> str:
 
 
 TRY_AGAIN = 75
-"""Exit status (EX_TEMPFAIL) of a run that the batch system's signal or time limit stopped; it can be resumed."""
+"""Exit status (EX_TEMPFAIL) of a run that stopped at the batch system's signal or time limit; the run can be resumed.
+"""
 
 SLURM_ENDS = "the SLURM job is about to end"
 SLURM_END_TIME = "SLURM_JOB_END_TIME"
 UNLIMITED_SECONDS = 183 * 24 * 3600.0
-"""SLURM lets a job without a time limit end 365 days after its start; nobody's limit is half of that."""
+"""SLURM sets the end of a job without a time limit to 365 days after its start; no real limit is half as long."""
 
 LEAST_PAUSE_SECONDS = 10.0
 MOST_PAUSE_SECONDS = 120.0
@@ -124,13 +125,13 @@ LEAST_LIMIT_SECONDS = 0.001
 
 
 def time_in_slurm(environment: Mapping[str, str], unix_now: float) -> tuple[float, float] | None:
-    """Return how long a study may run inside this SLURM job, and how long its trials then have to be saved.
+    """Return how long a study may run inside this SLURM job, and how long its trials have for saving after that.
 
-    The latter is a tenth of the time left, at least 10 s, at most 120 s, and never more than the time left.
+    The time for saving is a tenth of the time left, at least 10 s, at most 120 s, and never more than the time left.
 
     Returns:
-        Seconds. None if there is no such job, its time is unlimited, or its end cannot be read or has passed: SLURM
-        does not correct the variable when a job is given more time, and a study that believed it would train nothing.
+        Both times in seconds. None if there is no SLURM job, its time is unlimited, or its end cannot be read or has
+        passed: SLURM does not update the variable when a job gets more time.
 
     Example:
         >>> time_in_slurm({"SLURM_JOB_END_TIME": "1700003600"}, 1_700_000_000)

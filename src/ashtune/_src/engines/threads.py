@@ -1,11 +1,11 @@
 """Workers that are threads of this process.
 
-For functions that release the interpreter lock, or wait for something else, as a remote service that trains. The
-function is the script's own, and all threads share whatever it refers to. What they print goes to their logs, as with
-worker processes; only what Python prints is caught, as threads of one process share the file descriptors.
+They suit functions that release the interpreter lock or wait, for instance for a remote training service. All threads
+share the script's function and the objects it refers to. Each thread's output goes to its worker's log; only Python's
+own output is caught, as threads of one process share the file descriptors.
 
-Rule: what only a process of its own can give is refused: a time limit on a job, cores or GPUs of its own, a profile. A
-crash of the function is this process's end, after which the study goes on from its journal.
+Rule: options that need separate processes are refused: a time limit on a job, cores or GPUs per worker, a profile. A
+crash of the function ends this process; the study can then be resumed from its journal.
 """
 
 import os
@@ -54,7 +54,7 @@ STREAMS = ("stdout", "stderr")
 
 
 class ThreadLogs:
-    """The logs of all workers of a study. While it is open it stands before ``sys.stdout`` and ``sys.stderr``."""
+    """The logs of all workers of a study. While open, this object replaces ``sys.stdout`` and ``sys.stderr``."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -64,7 +64,7 @@ class ThreadLogs:
             setattr(sys, name, stream)
 
     def begin(self, worker: WorkerId) -> None:
-        """This thread is a worker from now on. The file is made when something is printed."""
+        """Make this thread a worker. Its log file is created when the thread prints something."""
         self._here.log = self._folder / f"worker-{worker}.log"
         self._here.has_printed = False
 
@@ -74,7 +74,7 @@ class ThreadLogs:
         return hasattr(self._here, "log")
 
     def write(self, text: str) -> int:
-        """Append to the log of this thread. One that the disk refuses is no reason to fail a trial."""
+        """Append to the log of this thread. A disk error is ignored, so that it does not fail a trial."""
         self._here.has_printed = self._here.has_printed or bool(text)
         with suppress(OSError):
             folder_of_a_study(self._folder)
@@ -83,31 +83,31 @@ class ThreadLogs:
         return len(text)
 
     def mark(self, trial: TrialId, start: int) -> None:
-        """Say that a trial, from resource ``start`` on, has printed what is above, if it has printed anything."""
+        """If anything was printed since the last mark, write that a trial printed it, from resource ``start`` on."""
         if self._here.has_printed:
             self.write(mark_of(trial, start))
             self._here.has_printed = False
 
     def close(self) -> None:
-        """Put the streams back that were there before, unless somebody else has put others in their place."""
+        """Restore the earlier streams, except a stream that other code has replaced meanwhile."""
         for name, stream in self._streams.items():
             if getattr(sys, name) is stream:
                 setattr(sys, name, stream.before)
 
 
 class _LoggedStream:
-    """A stream that leads worker threads to their logs."""
+    """A stream that writes a worker thread's output to its log, and other output to the earlier stream."""
 
     def __init__(self, before: Any, logs: ThreadLogs) -> None:
         self.before = before
         self._logs = logs
 
     def write(self, text: str) -> int:
-        """Write."""
+        """Write to the thread's log or to the earlier stream."""
         return int((self._logs if self._logs.are_here else self.before).write(text))
 
     def flush(self) -> None:
-        """Flush; logs are written at once."""
+        """Flush the earlier stream; logs are written at once."""
         if not self._logs.are_here:
             self.before.flush()
 
@@ -116,7 +116,9 @@ class _LoggedStream:
 
 
 class QueueChannel:
-    """A worker's end of its connection to the driver, which is another thread and knows this one by a number."""
+    """A worker's end of its connection to the driver, which runs in another thread and identifies this worker by a
+    number.
+    """
 
     def __init__(self, peer: int, outbox: "queue.SimpleQueue[tuple[int, Content]]") -> None:
         self._peer = peer
@@ -126,12 +128,12 @@ class QueueChannel:
         self._is_closed = False
 
     def put(self, message: ToWorker) -> None:
-        """Have a message come in."""
+        """Add a message to the inbox."""
         self._inbox.append(message)
         self._news.set()
 
     def close(self) -> None:
-        """The driver has no more work; what waits here is not done any more."""
+        """Tell the worker that the driver has no more work; messages still in the inbox are dropped."""
         self._is_closed = True
         self._news.set()
 
@@ -142,20 +144,20 @@ class QueueChannel:
         self._outbox.put((self._peer, message))
 
     def wait(self) -> None:
-        """Wait until a message has come."""
+        """Wait until a message has come or the channel is closed."""
         while not (self._inbox or self._is_closed):
             self._news.wait()
             self._news.clear()
 
     def poll(self) -> ToWorker | None:
-        """Return the next message if one has come already."""
+        """Return the next message, or None if there is none yet."""
         if self._is_closed:
             raise Shutdown
         return self._inbox.popleft() if self._inbox else None
 
 
 class ThreadLink:
-    """The way to threads, which it starts. The number in ``setup`` is that of the first worker."""
+    """Starts threads and exchanges messages with them. The number in ``setup`` is that of the first worker."""
 
     transport = "this process"
 
@@ -164,15 +166,15 @@ class ThreadLink:
         self._objective = objective
         self._file = file
         self._logs = logs
-        self._numbers = count(setup.worker)  # of workers in all threads, each of which may take the next
+        self._numbers = count(setup.worker)  # worker numbers, shared by all threads
         self._arrived: queue.SimpleQueue[tuple[int, Content]] = queue.SimpleQueue()
         self._channels: dict[int, QueueChannel] = {}
         self._held_back: list[tuple[int, Content]] = []
         self.failed: set[int] = set()
-        """Threads do not die without saying so."""
+        """Always empty: a thread reports its own end."""
 
     def start(self) -> int:
-        """Start a thread; return its number, which is its first worker's."""
+        """Start a thread; return its number, which is also the number of its first worker."""
         peer = next(self._numbers)
         channel = QueueChannel(peer, self._arrived)
         thread = threading.Thread(target=self._serve, args=(peer, channel), name=f"{NAME}-{peer}", daemon=True)
@@ -193,7 +195,7 @@ class ThreadLink:
             channel.close()
 
     def _serve(self, peer: int, channel: QueueChannel) -> None:
-        """Be a worker until there is no more work. Whatever ends the thread before that, the driver hears of it."""
+        """Run a worker until there is no more work; report any other end of the thread to the driver."""
         try:
             self._work(peer, channel)
         except Shutdown:
@@ -204,7 +206,7 @@ class ThreadLink:
         self._arrived.put((peer, Closed()))
 
     def _work(self, peer: int, channel: QueueChannel) -> None:
-        """Be a worker, and another one should it be unknown what the driver has heard of the first."""
+        """Run a worker. If it is unclear which of its messages reached the driver, start a new worker."""
         worker = WorkerId(peer)
         while True:
             self._logs.begin(worker)
@@ -223,22 +225,22 @@ class ThreadLink:
             except Shutdown:
                 raise
             except BaseException:
-                traceback.print_exc()  # to its log
+                traceback.print_exc()  # to the worker's log
                 raise
             self._arrived.put((peer, WorkerLost(time=0, worker=worker, reason=reason)))
             worker = WorkerId(next(self._numbers))
 
     def name(self, peer: int) -> str:
-        """Return what to call a thread."""
+        """Return the name of a thread for messages."""
         return f"thread {NAME}-{peer}"
 
     def may_join(self, peer: int, worker: WorkerId) -> bool:
-        """Whether a worker of this number can be there: the threads are no strangers."""
+        """Return whether a worker of this number can exist; all threads are trusted."""
         del peer
         return worker >= self._setup.worker
 
     def receive(self) -> Sequence[tuple[int, Content]]:
-        """Return what has come."""
+        """Return the messages that have come."""
         arrived, self._held_back = self._held_back, []
         with suppress(queue.Empty):
             while len(arrived) < MOST_AT_ONCE:
@@ -250,25 +252,25 @@ class ThreadLink:
         self._channels[peer].put(message)
 
     def flush(self) -> None:
-        """Everything was sent at once."""
+        """Do nothing: :meth:`send` sends at once."""
 
     def rest(self, seconds: float, *, after_events: bool = False) -> None:
-        """Wait until something has come."""
+        """Wait until a message has come, for some seconds at most."""
         if not after_events and not self._held_back:
             with suppress(queue.Empty):
                 self._held_back.append(self._arrived.get(timeout=max(0.0, min(seconds, threading.TIMEOUT_MAX))))
 
     def close(self, peer: int) -> None:
-        """Ask a thread to leave: at its next epoch, if it trains."""
+        """Ask a thread to end; a thread that trains ends at its next epoch."""
         self._channels[peer].close()
 
     def give_up(self, peer: int) -> None:
-        """Let a thread go: it leaves at its next epoch, or with the process."""
+        """Stop using a thread; it ends at its next epoch, or with the process."""
         self._channels[peer].close()
 
 
 class ThreadWorkers(DistributedWorkers):
-    """Threads of this process as workers; how many they are may change."""
+    """Threads of this process as workers; their number can change."""
 
     def __init__(self, brief: Brief) -> None:
         objective, file = brief.objective, ""
@@ -289,7 +291,7 @@ class ThreadWorkers(DistributedWorkers):
         self._there = peers
 
     def resize(self, workers: int) -> None:
-        """Have another number of workers from now on. The jobs of those that leave go to others."""
+        """Change the number of workers. The jobs of workers that leave go to other workers."""
         while len(self._there) < workers:
             peer = self._threads.start()
             self.add(peer)
@@ -298,7 +300,7 @@ class ThreadWorkers(DistributedWorkers):
             self.remove(self._there.pop(), "fewer workers are wanted")
 
     def close(self, *, deletes: bool = True) -> None:
-        """Have all threads leave; those that train on after some seconds end with this process."""
+        """Ask all threads to end; threads that still train after some seconds end with this process."""
         super().close(deletes=deletes)
         self._logs.close()
 
@@ -310,11 +312,11 @@ class ThreadEngine:
     must_exit = False
 
     def worker_count(self, wanted: int | None) -> int:
-        """Return how many are wanted, or as many as wait well together."""
+        """Return the wanted number of workers, or the default."""
         return wanted or THREADS_BY_DEFAULT
 
     def check(self, options: RunOptions, workers: int) -> None:
-        """Refuse what only processes can have."""
+        """Refuse options that need processes."""
         asked, without = dict(options), dict(checked(RunOptions, {}))
         for name, why in NEEDS_PROCESSES.items():
             if asked[name] != without[name]:
@@ -328,4 +330,4 @@ class ThreadEngine:
         return ThreadWorkers(brief)
 
     def leave(self, status: int) -> None:
-        """Threads leave with the process."""
+        """Do nothing: the threads end with the process."""

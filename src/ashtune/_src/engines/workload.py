@@ -1,9 +1,9 @@
-"""What workers have in hand and what they say: whether it fits, and who is to blame should one of them die.
+"""Track each worker's jobs, check its messages, and find the trial to blame if it dies.
 
-Rule 1: jobs are done in the order in which they came, but one that goes on in place comes before those that wait. So
-the first has begun and is to blame.
-Rule 2: of several that are trained together none is to blame, but one that the worker said to train alone.
-Rule 3: what a worker says is compared with what it was given. What the journal holds has passed here.
+Rule 1: a worker does its jobs in order of arrival, but a job that continues in place comes first. So the first job has
+begun and is to blame.
+Rule 2: of several jobs trained together, none is to blame, except a job that the worker said it trains alone.
+Rule 3: every message is compared with what the worker was given; only checked messages reach the journal.
 """
 
 from collections.abc import Sequence
@@ -36,7 +36,7 @@ from ashtune._src.training.messages import Alone, Assignment, Broken, FromWorker
 NO_CONFIGURATION = msgspec.Raw(b"\x80")  # an empty map in msgpack
 
 WorkerMessage = FromWorker | WorkerLost
-"""What comes from workers, and what is said of one that cannot speak any more."""
+"""A message from a worker, or the report that a worker is lost."""
 AssignedJob = Train | Assignment
 
 
@@ -44,14 +44,14 @@ class Workload:
     """The jobs that a worker has, and the trials that it holds or releases.
 
     Args:
-        suspects: Trials that were trained together by a worker that died, each of which is trained alone until it has
-            ended; the workloads of all workers share it.
+        suspects: Trials that were trained together by a worker that died; each is trained alone until it ends. The
+            workloads of all workers share this set.
     """
 
     def __init__(self, suspects: set[TrialId]) -> None:
         self._suspects = suspects
         self._jobs: dict[TrialId, AssignedJob] = {}
-        self._held: dict[TrialId, AssignedJob] = {}  # their results are told; the worker waits to hear what comes next
+        self._held: dict[TrialId, AssignedJob] = {}  # their results are sent; the worker waits for orders
         self._releasing: dict[TrialId, AssignedJob] = {}
         self._pausing: set[TrialId] = set()
         self._alone: TrialId | None = None
@@ -62,7 +62,7 @@ class Workload:
         return len(self._jobs)
 
     def take(self, job: AssignedJob) -> bool:
-        """The worker is given a job; return whether it has to train it alone."""
+        """Add a job that the worker is given; return whether the worker must train it alone."""
         self._held.pop(job.trial, None)
         if job.in_place and self._jobs:
             self._jobs = {job.trial: job, **self._jobs}
@@ -71,14 +71,14 @@ class Workload:
         return job.trial in self._suspects
 
     def obey(self, order: Release | Pause) -> None:
-        """The worker is told to release a trial that it holds, or to break off a job."""
+        """Note that the worker is told to release a trial that it holds, or to pause a job."""
         if isinstance(order, Pause):
             self._pausing.add(order.trial)
         elif (job := self._held.pop(order.trial, None)) is not None:
             self._releasing[order.trial] = job
 
     def note(self, message: WorkerMessage) -> None:
-        """Note what a message that fits says of the worker."""
+        """Update the workload from a valid message of the worker."""
         match message:
             case JobFinished(trial=trial, held=held):
                 self._end(trial, held=held)
@@ -96,7 +96,7 @@ class Workload:
                 pass
 
     def _end(self, trial: TrialId, *, held: bool = False) -> None:
-        """A job has ended; ``held``: the worker waits with its trial."""
+        """Remove a job that has ended; ``held`` if the worker still holds its trial."""
         if trial == self._alone:
             self._alone = None
         if (job := self._jobs.pop(trial, None)) is not None:
@@ -106,28 +106,28 @@ class Workload:
                 self._held[trial] = job
 
     def lose(self) -> None:
-        """The worker is gone: what it trained together is under suspicion."""
+        """Note that the worker is lost: trials that it trained together become suspects."""
         self._suspects.update(self.suspects)
 
     @property
     def is_free(self) -> bool:
-        """Whether the worker has nothing in hand: no job, no trial that it holds or releases."""
+        """Whether the worker has no job and no trial that it holds or releases."""
         return not (self._jobs or self._held or self._releasing)
 
     @property
     def suspects(self) -> tuple[TrialId, ...]:
-        """The trials of which one may be to blame if the worker dies now, and it is not known which."""
+        """The trials that may be to blame if the worker dies now; empty unless several are trained together."""
         return tuple(self._jobs) if self.trains_together and len(self._jobs) > 1 else ()
 
     @property
     def to_blame(self) -> AssignedJob | None:
-        """The job to blame if the worker dies now."""
+        """The job to blame if the worker dies now; None if unknown."""
         if self.suspects:
             return None if self._alone is None else self._jobs.get(self._alone)
         return next(iter(self._jobs.values()), None)
 
     def complaint(self, message: WorkerMessage) -> str:
-        """Say why a message does not fit what the worker was given; nothing if it fits."""
+        """Return why a message does not fit what the worker was given, or an empty string."""
         match message:
             case JobFinished() | JobPaused() | JobFailed() | TrialWithdrawn():
                 return self._of_an_end(message)
@@ -187,7 +187,7 @@ def _kind(event: FromWorker) -> str:
 
 
 def assignment_of(order: Train, configurations: Configurations, *, alone: bool = False) -> Assignment:
-    """Return the message for an order to train; a worker that goes on in place knows the configuration."""
+    """Return the message for an order to train. A worker that continues in place already knows the configuration."""
     configuration = NO_CONFIGURATION if order.in_place else msgspec.Raw(configurations.encoded(order.trial))
     return Assignment(
         order.worker, order.trial, order.rung, order.start, order.target, order.in_place, configuration,
@@ -196,35 +196,34 @@ def assignment_of(order: Train, configurations: Configurations, *, alone: bool =
 
 
 class Collector:
-    """Sorts what workers say: events for the loop, progress for the display, errors that end the study."""
+    """Sorts the workers' messages into events for the loop, progress for the display, and errors that end the study."""
 
     def __init__(self, logs: Path) -> None:
         self._logs = logs
         self._progress: list[Progress] = []
         self._has_a_result = False
         self.fatal_error: AshtuneError | None = None
-        """Why the study cannot go on; the engine raises it when the events before it are handled."""
+        """Why the study cannot go on; the engine raises it after the earlier events are handled."""
 
     def collect(self, messages: Sequence[WorkerMessage], moment: float) -> list[Event]:
-        """Return messages as events of that moment."""
+        """Return messages as events with the time ``moment``."""
         return [event for message in messages if (event := self._take(message, moment)) is not None]
 
     def _take(self, message: WorkerMessage, moment: float) -> Event | None:
-        """Return a message as an event of that moment, if it is one."""
         kind = type(message)
         if kind is JobFinished:
             self._has_a_result = True
         elif kind is Progress:
-            self._progress.append(message)  # type: ignore[arg-type] # its type was just looked at
+            self._progress.append(message)  # type: ignore[arg-type] # its type is checked above
             return None
         elif kind is Alone:
-            return None  # who has the worker's jobs has noted it
+            return None  # the worker's workload has noted it
         elif isinstance(message, Broken):
             if message.failure is None or not self._has_a_result:
                 self.fatal_error = self.fatal_error or self._broken(message)
                 return None
             return with_time(message.failure, moment)
-        return with_time(message, moment)  # type: ignore[arg-type] # those that are no events are gone
+        return with_time(message, moment)  # type: ignore[arg-type] # only events are left here
 
     def progress(self) -> Sequence[Progress]:
         """Return the reports between rungs since the last call."""

@@ -1,1 +1,1 @@
-"""What a worker does: run the user's training function on a trial."""
+"""The worker's task: run the user's training function on a trial."""

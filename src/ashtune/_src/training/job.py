@@ -1,4 +1,4 @@
-"""One job in the worker: takes in reports, asks the driver at the rung, and says whether training goes on."""
+"""One job in the worker: collect reports, ask the driver at the rung, and decide whether training goes on."""
 
 import threading
 import time
@@ -19,16 +19,16 @@ Told = TypeVar("Told")
 
 
 class RunningJob:
-    """The state of a job between the training function and the driver.
+    """The state of a job, between the training function and the driver.
 
-    ``phase`` says how the training function is to end: still "training" when it ends by itself, "reported" while
-    the driver has the result and has not answered, "releasing" when it takes the worker elsewhere, "pausing"
-    when the study stops, "failed" when the driver heard of a failure at the rung, "over" when it has heard the
-    last of this job. ``clock`` counts the seconds that it takes.
+    ``phase`` says what happens when the training function ends. "training": it ended by itself. "reported": the driver
+    has the result and has not answered. "releasing": the worker gives up the trial. "pausing": the study stops.
+    "failed": the driver was told of a failure at the rung. "over": the driver was told of the job's end. ``clock``
+    measures the job's seconds.
 
-    Rule 1: after a result the driver hears nothing of the trial but what its answer leads to.
-    Rule 2: a thread of the training function's may do all that the function may, one at a time, and nothing
-    once the function has ended; a process that it forked may do nothing.
+    Rule 1: after a result, the driver gets only messages that follow from its answer.
+    Rule 2: a thread of the training function may do all that the function may, one thread at a time, but nothing after
+    the function has ended. A process that the function forked may do nothing.
     """
 
     def __init__(
@@ -51,19 +51,20 @@ class RunningJob:
         self.phase: Phase = "training"
         self.epoch = 0
         self.is_kept = True
-        """Whether this trial may be wanted again; what is not is not saved."""
+        """Whether this trial may be trained further; otherwise it is not saved."""
         self.is_stopped = False
-        """Whether the training function ended it on purpose."""
+        """Whether the training function ended the trial on purpose."""
         self.has_gone_on = False
-        """Whether it was promoted in place."""
+        """Whether the trial was promoted in place."""
         self.must_take_up = False
-        """Whether there is a checkpoint to go on from that nobody has looked at."""
+        """Whether the trial has a checkpoint that the training function must still restore."""
         self.refusal = ""
-        """What the training function did that it may not; its trial fails even if it caught the exception."""
+        """What the training function did against the rules; the trial fails, even if the function caught the exception.
+        """
         self._asked_for_start = False
-        self._late = ""  # what was reported too late
-        self._is_closed = False  # to the training function, which has ended
-        self._has_ended_training = False  # it has reported, rightly or not, or returned
+        self._late = ""  # a remark on a report that came too late
+        self._is_closed = False  # the training function has ended
+        self._has_ended_training = False  # it has returned or reported, even invalidly
         self._loop: object = None
         self._lock = threading.RLock()
         self._process = process.pid
@@ -74,7 +75,7 @@ class RunningJob:
         self._next_progress = time.perf_counter() + setup.progress_seconds
 
     def begin_loop(self) -> object:
-        """Begin a loop over the epochs, and return what it has to show to go on."""
+        """Begin a loop over the epochs; return the token that identifies the loop."""
         with self._lock:
             self._check_may_speak()
             is_second = self._loop is not None and self.phase == "training"
@@ -85,7 +86,7 @@ class RunningJob:
             return self._loop
 
     def may_go_on(self, loop: object, trained: int) -> bool:
-        """Say whether a loop is to train another epoch after ``trained``; at the rung, ask the driver."""
+        """Return whether a loop trains another epoch after ``trained`` epochs; at the rung, ask the driver."""
         with self._lock:
             self._check_may_speak()
             if loop is not self._loop:
@@ -109,10 +110,10 @@ class RunningJob:
         return True
 
     def report_from(self, metrics: Mapping[str, Any]) -> None:
-        """Take in what the training function reports: of the current epoch, or outside of the loop of its target.
+        """Add the training function's report: of the current epoch, or, outside the loop, of the target.
 
         Raises:
-            ObjectiveError: If it cannot be counted.
+            ObjectiveError: If the report is invalid.
         """
         with self._lock:
             self._check_may_speak()
@@ -124,7 +125,7 @@ class RunningJob:
                 self._late = f"{names_text(metrics)} reported after the loop had ended and the result counted: not kept"
 
     def report(self, metrics: Mapping[str, Any], *, is_loop: bool = True) -> None:
-        """Take in the metrics of the current epoch; of one outside of the loop over epochs if not ``is_loop``."""
+        """Add the metrics of the current epoch; or, if not ``is_loop``, of a report outside the loop over epochs."""
         resource = (self.epoch or self.target) if is_loop else self._resource_outside(metrics)
         self.reports.add(resource, metrics)
         if time.perf_counter() >= self._next_progress:
@@ -133,30 +134,30 @@ class RunningJob:
 
     @property
     def has_trained(self) -> bool:
-        """Whether something may have been trained: an epoch began, a report came, or the function returned."""
+        """Whether training may have begun: an epoch began, a report came, or the function returned."""
         return self.epoch > 0 or self._has_ended_training
 
     @property
     def has_loop(self) -> bool:
-        """Whether it trains in a loop over epochs, which says of which epoch a report is."""
+        """Whether the function uses a loop over epochs, so that the epoch of each report is known."""
         return self._loop is not None
 
     @property
     def has_trained_in_loop(self) -> bool:
-        """Whether the loop that has ended is the one that trains: it has reported, or it was ended.
+        """Whether the loop that ended has trained: it has reported, or it was ended early.
 
-        One that has not may only have counted the epochs.
+        Otherwise, it may only have counted the epochs.
         """
         return self.phase != "training" or self.is_stopped or self.reports.last_resource >= 0
 
     def report_at(self, resource: int, metrics: Mapping[str, Any]) -> bool:
-        """Take in a report at a resource, outside of the loop over epochs.
+        """Add a report at a resource, outside the loop over epochs.
 
         Returns:
-            Whether the training is to go on; if not, the study is stopping, and the job ends here.
+            Whether training goes on; False if the study is stopping, which ends the job here.
 
         Raises:
-            ObjectiveError: If it cannot be counted.
+            ObjectiveError: If the report is invalid.
         """
         with self._lock:
             self._check_may_speak()
@@ -174,9 +175,9 @@ class RunningJob:
             return self.phase == "training"
 
     def _resource_outside(self, metrics: Mapping[str, Any]) -> int:
-        """Return what a report outside of ``trial.epochs()`` is of: the first and only one of the target.
+        """Return the resource of a report outside ``trial.epochs()``; a single report moves to the target later.
 
-        An own loop reports the study's metric again: that is the next epoch, as long as there are any.
+        In the user's own loop, each report of the study's metric counts as the next epoch, up to the target.
         """
         before = self.reports.last_resource
         if before < 0:
@@ -198,7 +199,7 @@ class RunningJob:
         """End the trial early, on purpose.
 
         Raises:
-            ObjectiveError: If it is too late: the driver has its result.
+            ObjectiveError: If the driver already has the trial's result.
         """
         with self._lock:
             self._check_may_speak()
@@ -207,41 +208,41 @@ class RunningJob:
             self.is_stopped = True
 
     def look_up_start(self) -> int:
-        """Return where the training function is to begin; one that asks does not begin anew."""
+        """Return where training begins; a function that asks for it does not train from the beginning."""
         self._asked_for_start = True
         return self.start
 
     def may_save(self) -> bool:
-        """Say whether what the training function saves is of use."""
+        """Return whether a save by the training function is useful."""
         self._check_may_speak()
         return self.is_kept and self.phase != "failed"
 
     @property
     def max_resource(self) -> int:
-        """The resource of the top rung; never below the target, as where nobody said it."""
+        """The resource of the top rung; the target, if the top rung is unknown or lower."""
         return max(self._max_resource, self.target)
 
     def begin_again(self) -> bool:
-        """Have the trial begin from the start, as its checkpoint cannot be read; return whether it is not too late."""
+        """Restart the trial from 0, as its checkpoint cannot be read; return False if training has already begun."""
         if self.epoch or self.reports.last_resource >= 0:
             return False
         self.start, self.must_take_up, self._asked_for_start = 0, False, False
         return True
 
     def take_up(self) -> None:
-        """Note that the training function has asked for what was saved."""
+        """Note that the training function has restored the checkpoint."""
         self._check_may_speak()
         self.must_take_up = False
 
     @property
     def lacks_restore(self) -> bool:
-        """Whether it goes on from where it was saved, and nobody has looked at what was saved."""
+        """Whether the trial continues from a checkpoint that the training function has not restored."""
         return self.must_take_up and bool(self.epoch or self._asked_for_start)
 
     def _check_taken_up(self) -> None:
-        """Refuse to go on from a checkpoint that nobody has looked at: the model is a new one.
+        """Refuse to continue from a checkpoint that was not restored, as the model is then a new one.
 
-        A function without the loop that has not asked where to start has trained all of it again.
+        A function without the loop that has not asked for ``trial.start`` has trained from 0.
         """
         if not self.must_take_up:
             return
@@ -254,25 +255,25 @@ class RunningJob:
         )
 
     def _check_may_speak(self) -> None:
-        """Refuse another process, and a thread or a loop that is left of a training function that has ended."""
+        """Refuse a forked process, and a thread or loop that outlives its training function."""
         if process.pid != self._process:
             raise ObjectiveError("a process that the training function forked cannot use its trial: hand results back")
         if self._is_closed:
             raise ObjectiveError(f"trial {self.trial} has ended; a thread or a loop kept from it can do nothing more")
 
     def _refuse(self, reason: str) -> NoReturn:
-        """Fail the trial, even if the training function or a thread of its takes no notice of the exception."""
+        """Fail the trial, even if the training function or its thread catches the exception."""
         self.refusal = self.refusal or reason
         raise ObjectiveError(reason)
 
     def conclude(self, returned: Any) -> str:
-        """The training function has ended and returned something: see what its result is.
+        """Determine the result after the training function has ended and returned a value.
 
         Returns:
-            What is to be said of it besides, if anything.
+            A remark to send with the result, or an empty string.
 
         Raises:
-            ObjectiveError: If it is no result, or not one of this rung.
+            ObjectiveError: If there is no result, or none for this rung.
         """
         reports = self.reports
         with self._lock:
@@ -287,29 +288,29 @@ class RunningJob:
             return ""
 
     def goes_on(self) -> bool:
-        """Tell the result that was reported outside of the loop over epochs, with the trial still in memory.
+        """Send the result that was reported outside the loop over epochs, while the trial is still in memory.
 
         Returns:
-            Whether it goes on in place: then its target is further now.
+            Whether the trial continues in place; then its target is higher.
 
         Raises:
-            ObjectiveError: If it is no result, or not one of this rung.
+            ObjectiveError: If there is no result, or none for this rung.
         """
         with self._lock:
             self._check_may_speak()
             self._settle(None, None)
             if not (self.tell() and self._mailbox.answer(self.trial, self.hear)):
                 return False
-            self.epoch = 0  # the next report may be one without a resource again
+            self.epoch = 0  # the next report may again have no resource
             return True
 
     def reopen(self) -> None:
-        """Let the training go on after a conclusion that was refused."""
+        """Continue training after a conclusion that was refused."""
         with self._lock:
             self._is_closed = False
 
     def _settle(self, returned: Any, number: Mapping[str, Any] | None) -> None:
-        """Make the result of what was reported and what was returned."""
+        """Determine the result from the reports and the returned value."""
         if self.refusal:
             raise ObjectiveError(self.refusal)
         self._check_taken_up()
@@ -331,7 +332,7 @@ class RunningJob:
         if self.reports.last_resource < epoch:
             self._report_returned(returned, number)
         if self.reports.last_resource < epoch and not self.is_stopped:
-            self.reports.repeat_at(epoch)  # it is trained so far, and was reported now and then
+            self.reports.repeat_at(epoch)  # not every epoch has a report
 
     def _conclude_outside(self, returned: Any, number: Mapping[str, Any] | None) -> None:
         reports = self.reports
@@ -347,7 +348,7 @@ class RunningJob:
             )
 
     def _report_returned(self, returned: Any, number: Mapping[str, Any] | None) -> None:
-        """Take what was returned for a report, if it says the metric or nothing was reported at all."""
+        """Treat the returned value as a report, if it has the study's metric or if there was no report."""
         metrics = number
         if metrics is None and self.reports.last_resource < 0:
             metric = self.reports.metric
@@ -362,7 +363,7 @@ class RunningJob:
         return f"{metric}={shown(given)} where its last report says {metric}={self.reports.metrics[metric]!r}"
 
     def tell(self) -> bool:
-        """Send the result; return whether it is one, so that the driver answers."""
+        """Send the result, or a failure if it is invalid; return whether the driver will answer."""
         if complaint := self.refusal or self.reports.complaint:
             self.say(self.failed(complaint), "failed")
             return False
@@ -370,7 +371,7 @@ class RunningJob:
         return True
 
     def say(self, message: FromWorker, then: Phase | None = None) -> None:
-        """Send a message. What breaks in before the phase is the one that it leads to leaves it unsure."""
+        """Send a message, then set the phase. An exception before the phase is set leaves the mailbox unsure."""
         mailbox = self._mailbox
         mailbox.is_sure = False
         mailbox.send(message)
@@ -379,14 +380,14 @@ class RunningJob:
         mailbox.is_sure = True
 
     def hear_out(self) -> None:
-        """The training function has ended: take the driver's answer to its result, if it is due."""
+        """Close the job to the training function, which has ended; wait for the answer to its result, if one is due."""
         with self._lock:
             self._is_closed = True
-            if self.phase == "reported":  # an exception broke in while it was waited for
+            if self.phase == "reported":  # an exception interrupted the wait
                 self._mailbox.answer(self.trial, self.hear)
 
     def hear(self, answer: Assignment | Release) -> bool:
-        """Take in the driver's answer to a result; return whether the trial goes on in place."""
+        """Handle the driver's answer to a result; return whether the trial continues in place."""
         self._began = self._clock()
         if isinstance(answer, Release):
             self.phase = "releasing"
@@ -401,7 +402,7 @@ class RunningJob:
 
     @property
     def seconds(self) -> float:
-        """Seconds since the driver's last word."""
+        """Seconds since the driver's last message."""
         return round(self._clock() - self._began, 6)
 
     def finished(self, *, held: bool = False, checkpoint: int | None = None, problem: str = "") -> JobFinished:
@@ -421,11 +422,11 @@ class RunningJob:
         )
 
     def released(self, *, checkpoint: int | None = None, problem: str = "") -> TrialReleased:
-        """Return the event of a trial that the worker no longer holds."""
+        """Return the event that the worker no longer holds the trial."""
         return self._event(TrialReleased, resource=self.target, checkpoint=checkpoint, problem=problem)
 
     def paused(self, *, checkpoint: int | None = None, problem: str = "") -> JobPaused:
-        """Return the event of breaking off between two epochs."""
+        """Return the event of a pause between two epochs."""
         return self._event(
             JobPaused,
             rung=self.rung,
@@ -449,12 +450,11 @@ class RunningJob:
 
 
 def _times(times: int) -> str:
-    """Return how often something happened."""
     return "once" if times == 1 else f"{times:,} times"
 
 
 def _as_metrics(returned: Any, metric: str) -> Mapping[str, Any] | None:
-    """Return what a training function returned if it says the study's metric, else None: a model is none."""
+    """Return what a training function returned as metrics; None if it lacks the study's metric, as a model does."""
     if type(returned) is float:
         return {metric: returned}
     metrics = returned if isinstance(returned, Mapping) else {metric: returned}

@@ -1,7 +1,7 @@
-"""What a driver and a worker say to each other, over any transport, and the worker's end of the connection.
+"""Messages between a driver and a worker, over any transport, and the worker's end of the connection.
 
-A worker gets :class:`Setup` once, then jobs (:class:`Assignment`) and orders. It sends events as they go into the
-journal, and three things that do not: :class:`~ashtune.events.Progress`, :class:`Alone` and :class:`Broken`.
+A worker gets :class:`Setup` once, then jobs (:class:`Assignment`) and orders. It sends the events that go into the
+journal, and three other messages: :class:`~ashtune.events.Progress`, :class:`Alone` and :class:`Broken`.
 """
 
 from collections import deque
@@ -26,13 +26,12 @@ from ashtune._src.core.orders import Pause, Release
 
 
 class Setup(msgspec.Struct, frozen=True, tag=True):
-    """Everything a worker must know before its first job.
+    """The information that a worker needs before its first job.
 
-    ``objective`` is the file that holds the training function, pickled by cloudpickle; ``path`` the
-    driver's ``sys.path``, so that the same modules are found; ``progress_seconds`` the least time
-    from one :class:`Progress` to the next; ``places`` the most jobs that a worker may ask for, 0 for any number, so
-    that each of them gets some; ``profile`` whether training is profiled;
-    ``max_resource`` the resource of the top rung, 0 if it is not known.
+    ``objective`` is the file with the training function, pickled by cloudpickle; ``path`` is the driver's ``sys.path``.
+    ``progress_seconds`` is the least time between two :class:`Progress` messages. ``places`` is the largest number of
+    jobs that a worker may ask for, so that every worker gets some; 0 for no limit. ``max_resource`` is the resource of
+    the top rung; 0 if unknown.
     """
 
     worker: WorkerId
@@ -48,12 +47,10 @@ class Setup(msgspec.Struct, frozen=True, tag=True):
 
 
 class Assignment(msgspec.Struct, frozen=True, tag=True):
-    """Train a trial from ``start`` to ``target``; ``in_place`` if the worker holds it already.
+    """Train a trial from ``start`` to ``target``; ``in_place`` if the worker already holds the trial.
 
-    ``size``: the bytes of the checkpoint of resource ``start``, None if there is none.
-
-    ``alone``: it was in the hands of a worker that died with several at a time; no other is to suffer should it be
-    to blame.
+    ``size``: the bytes of the checkpoint at ``start``; None if there is none. ``alone``: train this trial alone,
+    because a worker died while it trained this trial with others.
     """
 
     worker: WorkerId
@@ -68,16 +65,16 @@ class Assignment(msgspec.Struct, frozen=True, tag=True):
 
 
 class Alone(msgspec.Struct, frozen=True, tag_field="event", tag="alone"):
-    """A worker that trains several together trains this one alone now: it is to blame if that ends badly."""
+    """The worker now trains this trial alone, apart from others; so this trial is to blame for a crash."""
 
     worker: WorkerId
     trial: TrialId
 
 
 class Broken(msgspec.Struct, frozen=True, tag_field="event", tag="broken"):
-    """It seems that no trial can succeed: the function cannot be loaded, says so, or does not report the metric.
+    """It seems that no trial can succeed: the function cannot be loaded, says so itself, or does not report the metric.
 
-    ``failure`` is what to make of it if some trial has succeeded after all.
+    ``failure`` is the event to use instead if some trial has already succeeded.
     """
 
     worker: WorkerId
@@ -92,11 +89,13 @@ FromWorker = WorkerJoined | JobEvent | PlacesChanged | ProgramCompiled | Progres
 
 
 class Shutdown(BaseException):
-    """The driver is gone or has no more work. No ``except Exception`` of a user's holds it up."""
+    """The driver is gone or has no more work. A user's ``except Exception`` does not catch this exception."""
 
 
 class Unsure(BaseException):
-    """Something broke in between two words to the driver: what it heard is not known, and the worker leaves."""
+    """An exception interrupted the exchange with the driver. It is unknown what the driver received, so the worker
+    ends.
+    """
 
 
 class Channel(Protocol):
@@ -106,22 +105,22 @@ class Channel(Protocol):
         """Send a message to the driver."""
 
     def wait(self) -> None:
-        """Block until something has come. It takes nothing: whatever breaks in loses no message.
+        """Block until a message has come. It is not taken yet, so that an exception here loses no message.
 
         Raises:
-            Shutdown: When the driver is gone or has no more work; :meth:`poll` may say it in its place.
-            Unsure: When something broke in and a message may be lost.
+            Shutdown: When the driver is gone or has no more work; :meth:`poll` may raise it instead.
+            Unsure: When an exception interrupted this call and a message may be lost.
         """
 
     def poll(self) -> ToWorker | None:
-        """Return the next message if one has come whole."""
+        """Return the next message if all of it has come, otherwise None."""
 
 
 class Mailbox:
-    """A channel, and what has come from it and is not due yet: jobs ahead of their time wait here.
+    """A channel with a queue for messages that came but are not used yet, such as later jobs.
 
-    A training function's signal handlers and threads may raise an exception anywhere, here too. It breaks in safely
-    while nothing is under way between the driver and the worker, above all while an answer is waited for.
+    Signal handlers and threads of a training function may raise an exception anywhere, also here. It is harmless unless
+    a message is just being sent or taken; the wait for an answer is safe.
     """
 
     def __init__(self, channel: Channel) -> None:
@@ -129,25 +128,26 @@ class Mailbox:
         self.send = channel.send
         self._waiting: deque[ToWorker] = deque()
         self.is_sure = True
-        """False while a message is sent or taken in: what breaks in then leaves open what the driver has heard."""
+        """False while a message is sent or taken: after an exception then, it is unknown what the driver has received.
+        """
 
     def wait(self) -> None:
-        """Wait until there is a message; it stays here until :meth:`next` takes it."""
+        """Wait until there is a message; :meth:`next` takes it."""
         while not self._waiting:
             self._channel.wait()
             self._collect()
 
     def next(self) -> ToWorker:
-        """Wait for the next message, or return the one that has waited longest."""
+        """Return the oldest message; wait if there is none."""
         self.wait()
         return self._waiting.popleft()
 
     def poll(self) -> ToWorker | None:
-        """Return the message that has waited longest, or one that has come already."""
+        """Return the oldest message, or None if none has come."""
         return self._waiting.popleft() if self._waiting else self._channel.poll()
 
     def answer(self, trial: TrialId, hear: Callable[[Assignment | Release], bool]) -> bool:
-        """Wait to hear whether a trial goes on in place or is released, and return what ``hear`` makes of it."""
+        """Wait for the driver's answer about a trial: continue in place or release. Return the result of ``hear``."""
         while (message := self._answer_to(trial)) is None:
             self._channel.wait()
             self._collect()
@@ -158,7 +158,7 @@ class Mailbox:
         return goes_on
 
     def is_to_pause(self, trial: TrialId) -> bool:
-        """Whether a trial is to be broken off."""
+        """Return whether a trial is to be paused."""
         self._collect()
         for message in self._waiting:
             if isinstance(message, Pause) and message.trial == trial:

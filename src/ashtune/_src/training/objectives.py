@@ -1,4 +1,4 @@
-"""A study's training function: how it is loaded, and what it may offer besides being called."""
+"""Load a study's training function; protocols for what else a training function may offer."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
@@ -16,31 +16,31 @@ Objective = Callable[["Trial"], Any]
 
 @runtime_checkable
 class ChecksSpace(Protocol):
-    """A training function that can say before the study begins whether it fits the space."""
+    """A training function that can check, before the study begins, whether it fits the space."""
 
     def check(self, names: Sequence[str]) -> None:
-        """Refuse what does not fit; ``names`` are those of the hyperparameters.
+        """Refuse a space that does not fit; ``names`` are the names of its hyperparameters.
 
         Raises:
-            AshtuneError: If it does not.
+            AshtuneError: If the space does not fit.
         """
 
 
 @runtime_checkable
 class HasVersionParts(Protocol):
-    """A training function that is made of more, or of less, than its attributes."""
+    """A training function that defines for itself what its version depends on, instead of its attributes."""
 
     def version_parts(self) -> Mapping[str, Any]:
-        """Return what makes its results what they are, by name."""
+        """Return, by name, the values that the results depend on."""
 
 
 def load_objective(path: Path, *, as_main: bool = False) -> tuple[Objective, str]:
-    """Return a study's training function and the file it stands in, whose folder is searched for modules.
+    """Return a study's training function and its file, whose folder is added to the module search path.
 
     Args:
-        path: Of a pickle: what it holds is executed.
-        as_main: This process has no script of its own, as a worker: its ``__main__`` and ``sys.argv`` become those of
-            the function's script.
+        path: The path of a pickle, whose code is executed.
+        as_main: Whether this process has no script of its own, as a worker: its ``__main__`` and ``sys.argv`` become
+            those of the function's script.
     """
     objective: Objective
     if as_main:
@@ -54,12 +54,12 @@ def load_for_threads(path: Path, *, as_main: bool) -> tuple[Objective, str]:
     """Return a study's training function and its file, for threads of this process.
 
     Args:
-        path: Of a pickle: what it holds is executed.
-        as_main: As for :func:`load_objective`.
+        path: The path of a pickle, whose code is executed.
+        as_main: The same as in :func:`load_objective`.
 
     Raises:
-        ObjectiveError: If it cannot be loaded. Also if it stands in a script while this process has a script of its
-            own: the script's classes would be there twice or not at all, and what trials save would not be read.
+        ObjectiveError: If the function cannot be loaded. Also if it is defined in a script and this process has another
+            script: the function's classes would exist twice or not at all, and trials could not read their checkpoints.
     """
     modules: Collection[str] = ()
     objective: Objective

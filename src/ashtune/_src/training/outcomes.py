@@ -1,6 +1,6 @@
-"""Tells the driver what becomes of a job: a result, a released trial, a job broken off, a failure.
+"""Tell the driver the end of a job: a result, a released trial, a pause, or a failure.
 
-What goes wrong after the result was reported, as in saving, does not touch the result.
+An error after the result was reported, for instance while saving, does not change the result.
 """
 
 import traceback
@@ -19,7 +19,7 @@ REASON_CHARACTERS = 1_000
 
 
 class Outcomes:
-    """Tells the driver, for one worker; ``file`` is where the training function stands, for its tracebacks."""
+    """Reports the ends of one worker's jobs; ``file`` is the file of the training function, for its tracebacks."""
 
     def __init__(self, mailbox: Mailbox, file: str = "") -> None:
         self._mailbox = mailbox
@@ -27,7 +27,7 @@ class Outcomes:
         self._has_a_result = False
 
     def tell_end(self, job: RunningJob, writer: CheckpointWriter, remark: str = "") -> None:
-        """It has ended by itself: keep what was saved, and send what is still owed, with a remark on the result."""
+        """Report a job that ended without an error, with a remark on the result; keep what was saved."""
         match job.phase:
             case "training":
                 if complaint := job.reports.complaint:
@@ -38,7 +38,7 @@ class Outcomes:
                 job.say(job.finished(checkpoint=checkpoint, problem=_problem(writer)), "over")
             case "releasing":
                 checkpoint = writer.commit(job.target) if job.is_kept else None
-                writer.abandon()  # before anyone else may be given this trial
+                writer.abandon()  # before another worker may get this trial
                 job.say(job.released(checkpoint=checkpoint, problem=_problem(writer) or remark), "over")
             case "pausing":
                 checkpoint = writer.commit(job.epoch or job.start)
@@ -49,9 +49,9 @@ class Outcomes:
         self._has_a_result = True
 
     def tell_error(self, job: RunningJob, error: BaseException, writer: CheckpointWriter) -> None:
-        """An exception ended the training, or the release of a trial."""
+        """Report an exception that ended the training or the release of a trial."""
         reason = error_line(error, REASON_CHARACTERS)
-        writer.abandon()  # before anyone else may be given this trial
+        writer.abandon()  # before another worker may get this trial
         if job.phase == "training" and isinstance(error, InvalidConfiguration):
             job.say(job.withdrawn(reason.partition(": ")[2] or NO_REASON), "over")
         elif job.phase == "training" and isinstance(error, CannotGoOn):
@@ -63,8 +63,8 @@ class Outcomes:
             self.tell_failure(reason, job, writer, _user_traceback(error, self._file))
 
     def tell_failure(self, reason: str, job: RunningJob, writer: CheckpointWriter, trace: str = "") -> None:
-        """The training failed, or the release of the trial, for a reason in words."""
-        writer.abandon()  # before anyone else may be given this trial
+        """Report that the training or the release of a trial failed, with a reason in words."""
+        writer.abandon()  # before another worker may get this trial
         match job.phase:
             case "training":
                 job.say(job.failed(reason, trace), "over")
@@ -77,7 +77,7 @@ class Outcomes:
 
 
 def _is_misuse(error: BaseException, job: RunningJob) -> bool:
-    """Whether another trial would fail as this one does: the metric is missing, or a new trial was not even begun."""
+    """Return whether every trial would fail so: the metric is missing, or a new trial failed before training."""
     if isinstance(error, ObjectiveError) and not isinstance(error, ProgramFailed):
         return isinstance(error, MetricMissing) or not (job.start or job.has_trained)
     return False
@@ -88,7 +88,7 @@ def _problem(writer: CheckpointWriter) -> str:
 
 
 def _user_traceback(error: BaseException, file: str) -> str:
-    """Return the traceback from the training function on, without this package's own frames; "" if none is left."""
+    """Return the traceback without this package's own frames; "" if an error of this package has no other frames."""
     described = traceback.TracebackException(type(error), error, error.__traceback__)
     frames = (frame for frame, _ in traceback.walk_tb(error.__traceback__))
     described.stack[:] = [

@@ -1,7 +1,7 @@
-"""What a trial printed: it stands in the log of its worker, with a mark behind it that names the trial.
+"""Find what a trial printed: its text is in the log of its worker, followed by a mark that names the trial.
 
-The mark is written when the trial leaves the worker, and only if something was printed, so silent studies cost nothing.
-A worker that dies writes none; its last words are in the journal.
+The mark is written when a trial that printed something leaves the worker; silent studies cost nothing. A worker that
+dies writes no mark; the end of its log is in the journal.
 """
 
 import mmap
@@ -22,12 +22,12 @@ _MARK = re.compile(rb"\n--- above: printed by trial (\d{1,10}), trained from (\d
 
 
 def mark_of(trial: TrialId, start: int) -> str:
-    """Return the mark behind what a trial has printed that was trained from resource ``start`` on."""
+    """Return the mark to write after the output of a trial that was trained from resource ``start`` on."""
     return f"\n--- above: printed by trial {trial}, trained from {start} on ---\n"
 
 
 class Marks:
-    """Marks what was printed, in a worker whose standard output is its log; elsewhere it does nothing."""
+    """Writes the marks of a worker whose standard output is its log; otherwise it does nothing."""
 
     def __init__(self) -> None:
         try:
@@ -38,10 +38,10 @@ class Marks:
         self._place = self._current_place()
 
     def after(self, trial: TrialId, start: int) -> None:
-        """A trial's stretch, from resource ``start`` on, is over."""
+        """Write the mark of a trial that was trained from resource ``start`` on, if it printed anything."""
         if not self._is_log:
             return
-        try:  # noqa: SIM105 - after every trial, and suppress() costs five times as much
+        try:  # noqa: SIM105 - this runs after every trial, and suppress() is five times slower
             sys.stdout.flush()
         except (OSError, ValueError):  # replaced or closed by the training function
             pass
@@ -50,10 +50,12 @@ class Marks:
             self._place = self._current_place()
 
     def _current_place(self) -> int:
-        """Return the place of the last byte that was written by a process of this file. Cheaper than its size."""
+        """Return the position after the last byte that a process wrote to this open file. This is cheaper than its
+        size.
+        """
         try:
             return os.lseek(_STDOUT, 0, os.SEEK_CUR)
-        except OSError:  # closed by the training function, or no file
+        except OSError:  # closed by the training function, or not a file
             return self._place
 
 
@@ -65,10 +67,10 @@ def read_printed(
     most: int | None = None,
     disk: Disk = DISK,
 ) -> list[str]:
-    """Return what a trial printed in each of its stretches that are over, the lowest first.
+    """Return what a trial printed in each finished job, the lowest start first.
 
-    A log that is no regular file, as a link, is left out. The logs read are those of ``workers``, by default all;
-    ``most`` is how many bytes of the end of each stretch are wanted.
+    Only logs that are regular files are read, of ``workers`` or by default of all. ``most`` limits the bytes returned
+    per job, counted from its end.
 
     Raises:
         OSError: If a log cannot be read.
@@ -89,7 +91,7 @@ def read_printed(
 
 
 def _logs(folder: str, disk: Disk) -> dict[str, int]:
-    """Return the workers of the logs by their names; none where there is no folder of logs, or a link in its place."""
+    """Return the log files' names with their workers; empty if the folder does not exist or is a link."""
     try:
         names = disk.names(folder) if disk.status(folder).is_folder else []
     except FileNotFoundError:
@@ -98,12 +100,12 @@ def _logs(folder: str, disk: Disk) -> dict[str, int]:
 
 
 def unmarked_end(log: str) -> str:
-    """Return the end of a log that no mark follows: of a worker that was lost, what its last trial printed."""
+    """Return the end of a log after its last mark; for a lost worker, this is the output of its last trial."""
     return log[max((mark.end() for mark in re.finditer(_MARK.pattern.decode(), log)), default=0) :]
 
 
 def _parts(text: mmap.mmap, trial: TrialId, most: int | None) -> Iterator[tuple[int, str]]:
-    """Yield (start, what was printed) for each stretch of a trial in a log."""
+    """Yield (start, printed text) for each finished job of a trial in a log."""
     begin = 0
     for mark in _MARK.finditer(text):
         if int(mark[1]) == trial:

@@ -1,7 +1,7 @@
-"""Profiles of workers: a sampler that is on while a worker trains, and the file that it writes.
+"""Profile workers: sample the stack while a worker trains, and write a file.
 
-Waiting for the driver counts for no function. The file is JSON, as a study may come from someone else. It is written
-between two jobs and when the worker is shut down, since a worker may be killed while it trains.
+Waiting for the driver is not counted. The file is JSON, not a pickle, as a study may come from someone else. It is
+written between two jobs and at shutdown, as a worker may be killed while it trains.
 """
 
 import sys
@@ -26,22 +26,22 @@ MOST_PROFILE_BYTES = 1 << 26
 SAMPLE_SECONDS = 0.001
 WRITE_SECONDS = 1.0
 WRITE_SHARE = 0.01
-"""At most this share of the time goes into writing, however large the profile."""
+"""The largest share of time for writing the file, even for a large profile."""
 
 _MEASURING = __file__
 
 
 class Stack(msgspec.Struct, frozen=True, array_like=True):
-    """Seconds seen in one chain of calls, the outermost first: places in :attr:`WorkerProfile.frames`."""
+    """The seconds spent in one chain of calls, outermost first: indices into :attr:`WorkerProfile.frames`."""
 
     frames: list[int]
     seconds: float
 
 
 class WorkerProfile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Where one worker's training time went: the stacks that pyinstrument sampled.
+    """The training time of one worker, as stacks sampled by pyinstrument.
 
-    ``frames`` are in pyinstrument's words; ``unix_time`` is when the worker began.
+    ``frames`` are in pyinstrument's format; ``unix_time`` is when the worker began.
     """
 
     worker: WorkerId
@@ -53,12 +53,12 @@ class WorkerProfile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
 
 
 def path_of(worker: WorkerId) -> str:
-    """Return where a worker's profile is, relative to the study's directory."""
+    """Return the path of a worker's profile, relative to the study's directory."""
     return f"{FOLDER}/worker-{worker}.json"
 
 
 def write_profile(study: Path, profile: WorkerProfile) -> None:
-    """Put a profile in its place, whole or not at all.
+    """Write a profile, completely or not at all.
 
     Raises:
         OSError: If the disk refuses.
@@ -69,10 +69,10 @@ def write_profile(study: Path, profile: WorkerProfile) -> None:
 
 
 def read_profiles(study: Path) -> Iterator[WorkerProfile]:
-    """Yield the profiles of a study's workers; none if it was not profiled.
+    """Yield the profiles of a study's workers; nothing if the study was not profiled.
 
     Raises:
-        StudyError: If one cannot be read.
+        StudyError: If a profile cannot be read.
     """
     decoder = msgspec.json.Decoder(WorkerProfile)
     for path in sorted((study / FOLDER).glob("worker-*.json")):
@@ -87,16 +87,16 @@ def read_profiles(study: Path) -> Iterator[WorkerProfile]:
 
 
 class StackSampler:
-    """Looks at the stack of the thread that trains about once a millisecond, by pyinstrument.
+    """Samples the stack of the training thread about once a millisecond, with pyinstrument.
 
-    What passes after the last look is lost. It is called at every call, to see whether it is time to look. ``names``
-    has what to call a file by its name in the code.
+    Time after the last sample is lost. A hook on every function call checks whether the next sample is due. ``names``
+    maps a file's name in the code to the name to show.
     """
 
     def __init__(self, names: dict[str, str]) -> None:
         from pyinstrument import Profiler
 
-        # "disabled": the training function may have one of its own beside it.
+        # "disabled": the training function may run its own profiler beside this one.
         self._profiler = Profiler(interval=SAMPLE_SECONDS, async_mode="disabled")
         self._names = names
         self._seconds: dict[tuple[str, ...], float] = defaultdict(float)
@@ -106,18 +106,18 @@ class StackSampler:
         self._cpu_seconds = 0.0
 
     def start(self, root: FrameType) -> None:
-        """Be on, for all that ``root`` calls from now on."""
+        """Start to sample the functions that ``root`` calls from now on."""
         frame: FrameType | None = root
-        self._depth = 1  # the thread
+        self._depth = 1  # for the thread
         while frame is not None:
             self._depth += 1
             frame = frame.f_back
         self._profiler.start()
 
     def stop(self) -> None:
-        """Be off, and take what was seen."""
+        """Stop, and add the samples to the profile."""
         session = self._profiler.stop()
-        self._profiler.reset()  # it would add the next job to it
+        self._profiler.reset()  # otherwise the next job would be added to this session
         self._cpu_seconds += session.cpu_time
         for stack, seconds in session.frame_records:
             words = map(self._in_words, stack[self._depth :])
@@ -126,11 +126,11 @@ class StackSampler:
                 self._samples += 1
 
     def go_on(self) -> None:
-        """Be on again, somewhere below the same root."""
+        """Continue below the same root."""
         self._profiler.start()
 
     def profile(self, worker: WorkerId) -> WorkerProfile:
-        """Return the stacks seen so far; it has to be off. O(stacks)."""
+        """Return the stacks sampled so far; the sampler must be stopped. O(stacks)."""
         places: dict[str, int] = {}
         stacks = [
             Stack([places.setdefault(frame, len(places)) for frame in stack], round(seconds, 6))
@@ -141,9 +141,9 @@ class StackSampler:
         )
 
     def _in_words(self, frame: str) -> str:
-        """Return pyinstrument's name of a function, with its class but without the line it was in just then.
+        """Return pyinstrument's name of a function, with its class but without the current line.
 
-        Nothing for one that only measures: the time belongs to who called it.
+        Return an empty string for this module's own functions, so that their time counts for their caller.
         """
         words = self._words.get(frame)
         if words is None:
@@ -156,9 +156,9 @@ class StackSampler:
 
 
 class Profiler:
-    """What a worker does while this is entered is profiled, but for its waits.
+    """A context manager that profiles the code of its block, except waits for the driver.
 
-    ``file`` is where the training function stands; its code has forgotten that if it was sent by value.
+    ``file`` is the file of the training function, which code sent by value does not know.
     """
 
     def __init__(self, setup: Setup, file: str = "") -> None:
@@ -170,7 +170,7 @@ class Profiler:
         self._is_on = False
 
     def __enter__(self) -> None:
-        if sys.getprofile() is None:  # else the training function has left a profiler of its own on
+        if sys.getprofile() is None:  # otherwise a profiler of the training function is active
             self._sampler.start(sys._getframe(1))
             self._is_on = True
 
@@ -182,22 +182,22 @@ class Profiler:
             self.write()
 
     def begin_wait(self) -> None:
-        """The wait for the driver's answer begins."""
+        """Stop sampling during a wait for the driver's answer."""
         if self._is_on:
             self._sampler.stop()
 
     def end_wait(self) -> None:
-        """It is over."""
+        """Continue sampling after the wait."""
         if self._is_on:
             self._sampler.go_on()
 
     def write_if_due(self) -> None:
-        """Write the file if the last time is a while ago."""
+        """Write the file if the last write is long enough ago."""
         if time.perf_counter() >= self._next_write:
             self.write()
 
     def write(self) -> None:
-        """Write the file. A disk that refuses costs the profile, not the study."""
+        """Write the file. If the disk refuses, the profile is lost, but the study goes on."""
         began = time.perf_counter()
         profile = msgspec.structs.replace(self._sampler.profile(self._worker), unix_time=self._unix_time)
         try:
@@ -209,7 +209,7 @@ class Profiler:
 
 
 class ProfiledMailbox(Mailbox):
-    """A mailbox that tells the profiler when the worker talks to the driver or waits for it."""
+    """A mailbox that stops the profiler while the worker sends or waits."""
 
     def __init__(self, channel: Channel, profiler: Profiler) -> None:
         super().__init__(channel)
@@ -218,7 +218,7 @@ class ProfiledMailbox(Mailbox):
         self.send = self._say
 
     def wait(self) -> None:
-        """Wait until there is a message; there is time to write the profile."""
+        """Wait until there is a message; write the profile first if it is due."""
         self._profiler.write_if_due()
         try:
             super().wait()
@@ -227,7 +227,7 @@ class ProfiledMailbox(Mailbox):
             raise
 
     def _say(self, message: FromWorker) -> None:
-        """Send a message to the driver: the job's seconds are in it already."""
+        """Send a message to the driver, not profiled: the job's seconds are already in the message."""
         self._profiler.begin_wait()
         try:
             self._send(message)
@@ -235,7 +235,7 @@ class ProfiledMailbox(Mailbox):
             self._profiler.end_wait()
 
     def answer(self, trial: TrialId, hear: Callable[[Assignment | Release], bool]) -> bool:
-        """Wait to hear whether a trial goes on in place or is released."""
+        """Wait for the driver's answer about a trial, not profiled."""
         self._profiler.begin_wait()
         try:
             return super().answer(trial, hear)

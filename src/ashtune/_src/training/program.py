@@ -1,8 +1,8 @@
 """A program in any language as a training function: one process for each job, started without a shell.
 
-What it prints goes to the log of its trial; what it leaves in its checkpoint folder is there next time. What it has
-started in the background ends with it. Signals by which a batch system announces an end are not for it: the driver
-decides.
+Its output goes to the log of its trial; the files in its checkpoint folder are kept for the trial's next job. Processes
+that it started in the background end with it. It ignores the signals by which a batch system announces an end, as the
+driver handles them.
 """
 
 import atexit
@@ -35,14 +35,14 @@ from ashtune._src.training.reports import MetricMissing, names_text
 from ashtune._src.training.trial import Trial
 
 OWN = ("checkpoint", "result", "seed", "start", "target", "trial")
-"""Placeholders that every trial has. A hyperparameter of the same name goes before them."""
+"""Placeholders that every trial has; a hyperparameter of the same name takes precedence."""
 LARGEST_RESULT = 10_000_000
-"""Bytes of a file with results."""
+"""The largest size in bytes of a file with results."""
 STOPPED = "stopped"
-"""What is true in the last object of a file with results if the program has ended its trial on purpose. No metric."""
+"""A key, no metric: true in the last object of a file with results if the program ended its trial on purpose."""
 LAST_WORDS = 200
 LEFT_OPEN_SECONDS = 1.0
-"""How long the output is read after the program's end, if something that it started holds it open."""
+"""How long to read output after the program's end if one of its child processes keeps the output open."""
 Words = Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
 ANNOUNCING = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 
@@ -58,22 +58,23 @@ _running: set[ChildProcess] = set()
 class Program:
     """A training function that runs a program.
 
-    In its arguments ``{name}`` is replaced by the value of a hyperparameter, and ``{start}``, ``{target}``,
-    ``{trial}``, ``{seed}``, ``{checkpoint}`` (a folder that is kept for the trial) and ``{result}`` (a file) by those
-    of the job; ``{{`` is a brace. These six are in the environment too, as ``ASHTUNE_START`` and so on, with the
-    whole configuration in ``ASHTUNE_CONFIG`` and the study's metrics in ``ASHTUNE_METRICS``, both as JSON. An argument
-    with a hyperparameter that is not active is left out.
+    In the arguments, ``{name}`` is replaced by the value of a hyperparameter. ``{start}``, ``{target}``, ``{trial}``,
+    ``{seed}``, ``{checkpoint}`` (a folder that is kept for the trial) and ``{result}`` (a file) are replaced by the
+    job's values; ``{{`` is a brace. The environment also has these six values, as ``ASHTUNE_START`` and so on, the
+    configuration as ``ASHTUNE_CONFIG`` and the study's metrics as ``ASHTUNE_METRICS``, both in JSON. An argument with
+    an inactive hyperparameter is left out.
 
-    The program prints its metrics as ``name=number``. The last of them are the result. If there are exactly
-    ``target - start`` reports, they are the learning curve. Or it writes them as JSON into ``{result}``: an object, or
-    a list of objects. ``"stopped": true`` in the last object ends the trial early, as :meth:`ashtune.Trial.stop` does.
+    The program prints its metrics as ``name=number``. The last report is the result; if there are exactly
+    ``target - start`` reports, they are the learning curve. Instead, the program can write its metrics to ``{result}``
+    as JSON, as one object or a list. ``"stopped": true`` in the last object ends the trial early, as
+    :meth:`ashtune.Trial.stop` does.
 
     Args:
         command: The program and its arguments.
-        folder: Where it runs; by default where the study was started.
+        folder: The working directory; by default the directory where the study was started.
 
     Raises:
-        ObjectiveError: If the command is no list of words.
+        ObjectiveError: If the command is not a list of strings.
 
     Example:
         >>> sphere = 'echo loss=$(awk "BEGIN { print ($1 - 0.3) ^ 2 }")'
@@ -96,34 +97,34 @@ class Program:
                 f"command={shown(self.command)} is no list of words; give ['python', 'train.py', '--lr', '{{lr}}']"
             ) from None
         object.__setattr__(self, "command", command)
-        object.__setattr__(self, "folder", os.path.abspath(self.folder))  # noqa: PTH100 - it may be gone
+        object.__setattr__(self, "folder", os.path.abspath(self.folder))  # noqa: PTH100 - the folder may not exist
 
     @property
     def __name__(self) -> str:
-        """The program's name: of the script, if its first word that is no option is one."""
+        """The name of the script, if the program runs one, otherwise of the program."""
         return Path(self._script or self.command[0]).stem
 
     @property
     def _script(self) -> str:
-        """The first word after the program that is no option, if it is a file."""
+        """The first argument that is not an option, if it is a file; otherwise an empty string."""
         word = next((word for word in self.command[1:] if not word.startswith("-")), "")
         return word if word and os.path.isfile(os.path.join(self.folder, word)) else ""  # noqa: PTH113, PTH118 - any text
 
     def version_parts(self) -> dict[str, Any]:
-        """Return what makes it the program that it is: its command, and its files as they are now."""
+        """Return the command, and digests of its files as they are now."""
         files = {}
-        for word in filter(None, (self.command[0], self._script)):  # in this order, as a digest has one
-            with suppress(OSError, ValueError):  # no name of a file
+        for word in filter(None, (self.command[0], self._script)):  # in a fixed order, for the digest
+            with suppress(OSError, ValueError):  # not the name of a file
                 path = Path(self.folder, word)
                 if path.is_file():
                     files[word] = hashlib.blake2b(path.read_bytes(), digest_size=12).hexdigest()
         return {"command": self.command, "files": files}
 
     def check(self, names: Sequence[str]) -> None:
-        """Refuse a program that is not there, and placeholders that are none of these hyperparameters.
+        """Refuse a program that does not exist, and placeholders that are not among these hyperparameters.
 
         Raises:
-            ObjectiveError: In one line.
+            ObjectiveError: With a message of one line.
         """
         program = self.command[0]
         place = os.path.join(self.folder, program) if os.sep in program else program  # noqa: PTH118 - which takes text
@@ -138,7 +139,7 @@ class Program:
                     )
 
     def __call__(self, trial: Trial) -> None:
-        """Run the program for one job, and report what it says."""
+        """Run the program for one job, and report its metrics."""
         count = trial.target - trial.start
         with temporary_folder() as scratch:
             values = {
@@ -154,7 +155,7 @@ class Program:
             reports: list[dict[str, Any]] = _read(values["result"]) or printed.reports()
         is_stopped = reports[-1].get(STOPPED) is True
         for metrics in reports:
-            if isinstance(metrics.get(STOPPED), bool):  # a number is a metric of that name
+            if isinstance(metrics.get(STOPPED), bool):  # a number is a metric with this name
                 del metrics[STOPPED]
         if is_stopped:
             trial.stop()
@@ -165,7 +166,7 @@ class Program:
             trial.report(metrics)
 
     def arguments(self, configuration: Mapping[str, Any], own: Mapping[str, str]) -> list[str]:
-        """Return the command with its placeholders replaced by active hyperparameters and the values of :data:`OWN`."""
+        """Return the command with placeholders replaced by active hyperparameters and the values of :data:`OWN`."""
         braces = {"{{": "{", "}}": "}"}
 
         def value(match: re.Match[str]) -> str:
@@ -184,7 +185,7 @@ class Program:
         return arguments
 
     def _run(self, arguments: Sequence[str], environment: Mapping[str, str], printed: "Printed") -> None:
-        """Run it to its end, and take in what it prints."""
+        """Run the program to its end, and collect what it prints."""
         try:
             with _deaf():
                 variables = {"PYTHONUNBUFFERED": "1", **environment_now(), **environment}
@@ -195,7 +196,7 @@ class Program:
         try:
             last = ""
             for line in _lines(process):
-                with suppress(OSError, UnicodeError):  # the log is full, or of another alphabet
+                with suppress(OSError, UnicodeError):  # the disk is full, or the log's encoding lacks a character
                     sys.stdout.write(line)
                 last = line.strip() or last
                 printed.add(line)
@@ -209,12 +210,12 @@ class Program:
 
 
 class Printed:
-    """The reports in what a program prints, of which the last ``most`` are of use.
+    """Collects the reports that a program prints; the last ``most`` reports may be used.
 
-    A report begins where a metric is said again and the one before has all that the study needs. What is said after
-    the study's metrics and before the next report belongs to the last one.
+    A new report begins when a metric is printed again and the current report has all of the study's metrics. Metrics
+    printed between these and the next report belong to the current report.
 
-    The names of the study's metrics are found as they are, others if they are of letters, digits and ``_./@:-``.
+    The study's metrics may have any names; other names must consist of letters, digits and ``_./@:-``.
     """
 
     def __init__(self, needed: Sequence[str], most: int) -> None:
@@ -227,7 +228,7 @@ class Printed:
         self._current: dict[str, float] = {}
 
     def add(self, line: str) -> None:
-        """Take in a line."""
+        """Add a line."""
         said = {name: float(number) for name, number in self._metric.findall(_COLOUR.sub("", line))}
         if said.keys() & self._current.keys() and self._is_whole:
             self._close()
@@ -243,10 +244,10 @@ class Printed:
         self._current = {}
 
     def reports(self) -> list[dict[str, float]]:
-        """Return all reports if there are as many as are of use, else the last.
+        """Return all reports if their number is ``most``, otherwise only the last one.
 
         Raises:
-            ProgramFailed: If there is none.
+            ProgramFailed: If there is no report.
         """
         if self._is_whole:
             self._close()
@@ -260,15 +261,15 @@ class Printed:
         return list(self._last) if self._count == self._most else [self._last[-1]]
 
 
-class _Inactive(Exception):  # noqa: N818 - no error: the argument is left out
-    """A placeholder whose hyperparameter is not active."""
+class _Inactive(Exception):  # noqa: N818 - not an error: the argument is left out
+    """Raised for a placeholder whose hyperparameter is not active."""
 
 
 @contextmanager
 def _deaf() -> Iterator[None]:
-    """Let what is started meanwhile take no notice of announced ends, which a batch system sends to all processes."""
+    """Make processes started in the block ignore the signals that a batch system sends to announce an end."""
     before = {}
-    with suppress(ValueError):  # only the main thread may; in other threads the program gets a group of its own
+    with suppress(ValueError):  # only possible in the main thread; elsewhere the program has its own group
         before = {number: signal.signal(number, signal.SIG_IGN) for number in ANNOUNCING}
     try:
         yield
@@ -278,16 +279,16 @@ def _deaf() -> Iterator[None]:
 
 
 def _lines(process: ChildProcess) -> Iterator[str]:
-    """Yield the lines of a program's output, until it has ended and there are no more.
+    """Yield the lines of a program's output until it has ended and no output is left.
 
-    What it has started may hold its output open, and go on printing: then they end a moment after it.
+    Processes that it started may keep its output open: then the lines end a moment after the program.
     """
     rest, until = bytearray(), math.inf
     while time.monotonic() < until:
-        if until == math.inf and process.is_dead:  # what it has said by now is taken by one read below
+        if until == math.inf and process.is_dead:  # one more read takes the remaining output
             until = time.monotonic() + LEFT_OPEN_SECONDS
         part = process.read_output(LEFT_OPEN_SECONDS)
-        if part is None and until == math.inf:  # if it has ended, then after this look
+        if part is None and until == math.inf:  # the program may still run
             continue
         if not part:
             break
@@ -302,13 +303,13 @@ def _lines(process: ChildProcess) -> Iterator[str]:
 
 @atexit.register
 def _kill_all() -> None:
-    """End the programs of threads that are not waited for."""
+    """Kill the programs of threads that are still running at exit."""
     for process in list(_running):
         process.kill()
 
 
 def _check_metrics(reports: Sequence[Mapping[str, Any]], needed: Sequence[str]) -> None:
-    """Refuse a report of a file of results without one of the study's metrics."""
+    """Refuse a report in a file of results that lacks one of the study's metrics."""
     for metrics in reports:
         if missing := [name for name in needed if name not in metrics]:
             absent, right = names_text(dict.fromkeys(missing)), json.dumps(dict.fromkeys(needed, 0.25))
@@ -319,10 +320,10 @@ def _check_metrics(reports: Sequence[Mapping[str, Any]], needed: Sequence[str]) 
 
 
 def _read(path: str) -> list[dict[str, Any]]:
-    """Return the reports in a file of results, which may be a link to it; nothing if there is no such file.
+    """Return the reports in a file of results, or in the target of a link; an empty list if there is no file.
 
     Raises:
-        ProgramFailed: If it is not a regular file of moderate size, or not JSON of metrics.
+        ProgramFailed: If the file is too large, not a regular file, or not JSON of metrics.
     """
     try:
         found = json.loads(read_whole(os.path.realpath(path), LARGEST_RESULT))

@@ -1,4 +1,4 @@
-"""What a training function reported in one job: the metrics of each epoch, as plain floats."""
+"""The reports of a training function in one job: the metrics of each epoch, as plain floats."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -12,10 +12,10 @@ from ashtune._src.core.plaintext import one_line, shown
 
 
 class Reports:
-    """The reports since the last rung. The last one is the job's result.
+    """The reports since the last rung; the last report is the job's result.
 
     Args:
-        goal: The metrics of its objectives and constraints must be in every report.
+        goal: Every report must have the metrics of its objectives and constraints.
     """
 
     def __init__(self, goal: Goal) -> None:
@@ -24,19 +24,19 @@ class Reports:
         self.needed = tuple(goal.metrics)
         """The metrics that must be in every report."""
         self.metric = goal.metric
-        """The study's metric; of several the first."""
+        """The study's metric; the first one if there are several."""
         self.mode = goal.mode
-        """Which way that is better."""
+        """The direction in which this metric is better."""
         self.right = _right(self.needed)
-        """How a report is written."""
+        """An example of a correct call of ``trial.report``."""
         self.last_resource = -1
-        """The resource of the last report, -1 if there is none."""
+        """The resource of the last report; -1 if there is none."""
 
     def add(self, resource: int, metrics: Mapping[str, Any]) -> None:
-        """Take in the metrics at a resource; a second report at the same resource adds to the first.
+        """Add the metrics at a resource; a second report at the same resource adds to the first one.
 
         Raises:
-            ObjectiveError: If one of the study's metrics is not among them, or a value is not a number.
+            ObjectiveError: If one of the study's metrics is missing, or a value is not a number.
         """
         plain = self.plain(metrics)
         if resource == self.last_resource:
@@ -48,17 +48,17 @@ class Reports:
         self.last_resource = resource
 
     def plain(self, metrics: Mapping[str, Any]) -> dict[str, float | None]:
-        """Return the metrics of a report as plain numbers; what is not finite becomes None.
+        """Return the metrics of a report as plain numbers; a value that is not finite becomes None.
 
         Raises:
-            ObjectiveError: If a name is none, or a value is not a number.
+            ObjectiveError: If a name is invalid, or a value is not a number.
         """
         for name in metrics:
             _check_name(name)
         return {name: _number(name, value) for name, value in metrics.items()}
 
     def _missing(self, plain: Mapping[str, Any]) -> str:
-        """Return what is missing from a report, in words."""
+        """Return an error message that names the missing metrics."""
         missing = dict.fromkeys(name for name in self.needed if name not in plain)
         return (
             f"the training function reports {names_text(plain)}, and not {names_text(missing)}, which the study needs "
@@ -71,20 +71,17 @@ class Reports:
         return self._reports[-1][1]
 
     def move_last_to(self, resource: int) -> None:
-        """Let the last report be of another resource."""
+        """Change the resource of the last report."""
         self.last_resource = resource
         self._reports[-1] = (resource, self._reports[-1][1])
 
     def repeat_at(self, resource: int) -> None:
-        """Let the last report stand for a later resource too, at which there is none."""
+        """Repeat the last report at a later resource that has no report."""
         self._reports.append((resource, self._reports[-1][1]))
         self.last_resource = resource
 
     def difference(self, returned: Mapping[str, Any] | None) -> str:
-        """Return the first of the study's metrics of which what was returned says another value than the last report.
-
-        It is empty if there is none.
-        """
+        """Return the study's first metric whose returned value differs from the last report, or an empty string."""
         if returned is None or not self._reports:
             return ""
         last = self._reports[-1][1]
@@ -93,37 +90,37 @@ class Reports:
 
     @property
     def curve(self) -> Curve:
-        """All reports but the last."""
+        """All reports except the last."""
         return self._reports[:-1]
 
     @property
     def all(self) -> Curve:
-        """All reports, for a job that is broken off."""
+        """All reports, for a paused job."""
         return self._reports
 
     @property
     def complaint(self) -> str:
-        """Say what is wrong with the result if one of the study's metrics is not a finite number; else nothing."""
+        """Why the result is invalid: which of the study's metrics are not finite; empty if all are finite."""
         metrics = self.metrics
         wrong = [name for name in self.needed if metrics.get(name) is None]
         return f"{', '.join(wrong)} is not finite at {self.last_resource}" if wrong else ""
 
     def clear(self) -> None:
-        """Begin again: the next rung's reports follow."""
+        """Remove all reports, before those of the next rung."""
         self._reports = []
         self.last_resource = -1
 
 
 def as_metrics(result: Any, named: Mapping[str, Any], needed: Sequence[str]) -> Mapping[str, Any]:
-    """Return the metrics of a report in any of its forms: by name, a dict, or the study's metric alone.
+    """Return the metrics of a report given by name, as a dict, or as the value of the study's metric.
 
     Args:
-        result: A dict, or the study's metric; None if they are given by name.
-        named: Those by name.
+        result: A dict, or the value of the study's metric; None if the metrics are given by name.
+        named: The metrics given by name.
         needed: The study's metrics.
 
     Raises:
-        ObjectiveError: If it is several of them at once, or none.
+        ObjectiveError: If the metrics are given in several of these forms, or in no valid form.
     """
     if result is None:
         return named
@@ -136,28 +133,28 @@ def as_metrics(result: Any, named: Mapping[str, Any], needed: Sequence[str]) -> 
 
 
 def _right(needed: Sequence[str]) -> str:
-    """Return how a report is written."""
+    """Return an example of a correct call of ``trial.report``."""
     return f"trial.report({', '.join(f'{name}=...' for name in needed)})"
 
 
-class MetricMissing(ObjectiveError):  # noqa: N818 - it names what is missing
-    """The study's metric is not among those reported."""
+class MetricMissing(ObjectiveError):  # noqa: N818 - the name says what is missing
+    """A report lacks one of the study's metrics."""
 
 
 @lru_cache(maxsize=1_000)
 def _check_name(name: Any) -> None:
-    """Refuse what is no name of a metric."""
+    """Refuse an invalid name of a metric."""
     if not isinstance(name, str) or not name or not name.isprintable():
         raise ObjectiveError(f"{shown(name)} is not the name of a metric; give a text that can be printed")
 
 
 def names_text(metrics: Mapping[str, Any]) -> str:
-    """Return the names of metrics in words."""
+    """Return the names of metrics as text."""
     return one_line(", ".join(map(repr, metrics)), 300) or "nothing"
 
 
 def _number(name: str, value: Any) -> float | None:
-    """Return a metric as a float; what is not finite becomes None, as JSON has no word for it."""
+    """Return a metric as a float; a value that is not finite becomes None, as JSON cannot represent it."""
     if value is None:
         return None
     try:

@@ -1,4 +1,4 @@
-"""Runs the training function on one assignment. What it raises is told to the driver, and never ends the worker."""
+"""Run the training function on one assignment. Its exceptions are reported to the driver, and never end the worker."""
 
 import os
 import sys
@@ -24,15 +24,15 @@ from ashtune._src.training.trial import Trial, being_trained
 
 
 class Runner(Protocol):
-    """What runs assignments in a worker."""
+    """Runs assignments in a worker."""
 
     def run(self, assignment: Assignment) -> None:
-        """Train, and send the driver whatever comes of it."""
+        """Train, and send the driver the outcome."""
 
 
 @runtime_checkable
 class HasRunner(Protocol):
-    """A training function that trains several trials at a time and brings a runner of its own."""
+    """A training function that trains several trials at a time and provides its own runner."""
 
     def make_runner(
         self, setup: Setup, mailbox: Mailbox, *, file: str, profiler: AbstractContextManager[None] | None
@@ -41,7 +41,7 @@ class HasRunner(Protocol):
 
 
 class PreparedTrial(NamedTuple):
-    """A trial to be trained, its job, and its checkpoint."""
+    """A trial to train, with its job, its checkpoint and its objects."""
 
     trial: Trial
     job: RunningJob
@@ -56,7 +56,7 @@ def prepare_trial(
     checkpoints: Checkpoints,
     clock: Callable[[], float] = time.perf_counter,
 ) -> PreparedTrial:
-    """Return the trial of an assignment as its training function gets it. The seconds of its job count from here on."""
+    """Return the trial of an assignment, ready for the training function. The job's clock starts here."""
     writer = CheckpointWriter(
         checkpoints, assignment.trial, assignment.start, worker=setup.worker, size=assignment.size, clock=clock
     )
@@ -71,8 +71,8 @@ def prepare_trial(
 class TrialRunner:
     """Runs assignments one after another.
 
-    ``file`` is where the training function stands, for its tracebacks. The profiler is entered while the function runs
-    and what it has saved is put in its place.
+    ``file`` is the file of the training function, for its tracebacks. The profiler runs while the function trains and
+    its checkpoint is written.
     """
 
     def __init__(
@@ -95,18 +95,18 @@ class TrialRunner:
         self._checkpoints = Checkpoints(Path(setup.study), disk)
 
     def run(self, assignment: Assignment) -> None:
-        """Train one trial, and send the driver whatever comes of it."""
+        """Train one trial, and send the driver the outcome."""
         prepared = prepare_trial(assignment, self._setup, self._mailbox, self._checkpoints, self._clock)
         trial, job, writer, objects = prepared
         try:
             with self._profiler:
                 remark = job.conclude(self._call(trial, job, writer, objects))
-                if not self._mailbox.is_sure:  # by an exception in another thread
+                if not self._mailbox.is_sure:  # because of an exception in another thread
                     raise Unsure
                 self._outcomes.tell_end(job, writer, remark)
         except (Shutdown, Unsure):
             raise
-        except BaseException as error:  # noqa: BLE001 - whatever user code raises is this trial's failure
+        except BaseException as error:  # noqa: BLE001 - any exception of user code is this trial's failure
             self._check_sure(error)
             self._hear_out(job)
             self._outcomes.tell_error(job, error, writer)
@@ -114,9 +114,9 @@ class TrialRunner:
             writer.abandon()
 
     def _call(self, trial: Trial, job: RunningJob, writer: CheckpointWriter, objects: StatefulObjects) -> Any:
-        """Call the training function, and save the objects that it gave to the trial.
+        """Call the training function, then save the objects that it passed to the trial.
 
-        A process that it forked and that comes back from it goes no further.
+        If the function forked and the child process returns from it, the child ends here.
         """
         own_pid = process.pid
         try:
@@ -139,18 +139,20 @@ class TrialRunner:
         return returned
 
     def _hear_out(self, job: RunningJob) -> None:
-        """Wait for the driver's answer to a result, whatever breaks in: until then nothing can be said of the trial."""
+        """Wait for the driver's answer to a result, despite exceptions; until then, nothing may be sent about the
+        trial.
+        """
         while job.phase == "reported":
             try:
                 job.hear_out()
             except (Shutdown, Unsure):
                 raise
-            except BaseException as error:  # noqa: BLE001 - another of what the training function has set going
+            except BaseException as error:  # noqa: BLE001 - raised by the function's handlers or threads
                 self._check_sure(error)
         job.hear_out()
 
     def _check_sure(self, error: BaseException) -> None:
-        """Let a worker leave of which it is not known what the driver has heard."""
+        """End the worker if it is unknown what the driver has received."""
         if self._mailbox.is_sure:
             return
         if isinstance(error, ConnectionError):  # the driver is gone
@@ -159,7 +161,7 @@ class TrialRunner:
 
 
 def _leave(status: int) -> NoReturn:
-    """End a process that the training function forked: the worker's connection to the driver is not its own."""
+    """End a process that the training function forked: it must not use the worker's connection to the driver."""
     sys.stderr.write("a process that the training function forked has come back from it, and ends here\n")
     sys.stdout.flush()
     sys.stderr.flush()
@@ -174,7 +176,7 @@ def runner_of(
     file: str = "",
     profiler: AbstractContextManager[None] | None = None,
 ) -> Runner:
-    """Return what runs a training function: its own runner if it makes one, else a :class:`TrialRunner`."""
+    """Return the training function's own runner if it makes one, otherwise a :class:`TrialRunner`."""
     if isinstance(objective, HasRunner):
         return objective.make_runner(setup, mailbox, file=file, profiler=profiler)
     return TrialRunner(objective, setup, mailbox, file=file, profiler=profiler)

@@ -1,7 +1,7 @@
-"""``trial.checkpoint(model=..., optimizer=...)``: saves objects of PyTorch, and the random generators.
+"""``trial.checkpoint(model=..., optimizer=...)``: save objects of PyTorch, and the random generators.
 
-They are saved as they are when the loop over the epochs ends, as the next epoch would find them. A loop without a
-report may have trained nothing: then they are saved when the function ends.
+The objects are saved when the loop over the epochs ends, in the state that the next epoch would need. A loop without a
+report may have trained nothing; then they are saved when the function ends.
 """
 
 import random
@@ -15,15 +15,15 @@ from ashtune._src.study.checkpoints import CheckpointWriter
 from ashtune._src.training.job import RunningJob
 
 WORDS = 624
-"""Of a Mersenne Twister. Numpy does not check the position in them, and would read beyond."""
+"""The number of words of a Mersenne Twister. NumPy does not check the position, and would read beyond the end."""
 LENGTHS = ("T_max", "T_0", "step_size", "total_steps", "total_iters", "milestones", "_milestones")
-"""What PyTorch calls the length of a schedule of the learning rate."""
+"""PyTorch's names for the length of a learning rate schedule."""
 INNER = "_schedulers"
-"""The states of the schedules that one is made of."""
+"""PyTorch's name for the states of the schedules inside a schedule."""
 
 
 class StatefulObjects:
-    """The objects of one job, and where they are saved."""
+    """The objects of one job, and the checkpoint to which they are saved."""
 
     def __init__(self, job: RunningJob, checkpoint: CheckpointWriter) -> None:
         self._job = job
@@ -35,10 +35,10 @@ class StatefulObjects:
         return bool(self._objects)
 
     def keep(self, objects: Mapping[str, Any]) -> None:
-        """Give objects the states that were saved, and save them when training ends.
+        """Restore the saved states of objects, and save the objects when training ends.
 
         Raises:
-            ObjectiveError: If they cannot be kept, or are others than those that were saved.
+            ObjectiveError: If the objects cannot be saved, or differ from the saved ones.
         """
         if self._objects:
             raise ObjectiveError("trial.checkpoint() was called a second time; name all objects in one call")
@@ -54,7 +54,7 @@ class StatefulObjects:
     def _restore(self, objects: Mapping[str, Any]) -> None:
         from ashtune._src.study.torch_states import States
 
-        saved = self._checkpoint.restore(lambda _: None)  # a pickle would be executed, and is not ours
+        saved = self._checkpoint.restore(lambda _: None)  # a pickle, which would be executed, is never ours
         trial = self._job.trial
         if not isinstance(saved, States):
             raise ObjectiveError(
@@ -69,12 +69,12 @@ class StatefulObjects:
         for name, stateful in objects.items():
             if hasattr(stateful, "state_dict") and (change := change_of_length(saved[name], stateful.state_dict())):
                 raise ObjectiveError(f"trial.checkpoint({name}=...): trial {trial} {change}")
-            set_state = getattr(stateful, "load_state_dict", None) or stateful.set_state  # the latter: of a generator
+            set_state = getattr(stateful, "load_state_dict", None) or stateful.set_state  # set_state: of a generator
             set_state(saved[name])
         set_random_states(saved.random)
 
     def save(self) -> None:
-        """Save them, unless it is done. The disk may refuse, as with :meth:`CheckpointWriter.save`.
+        """Save the objects, once. The disk may refuse, as with :meth:`CheckpointWriter.save`.
 
         Raises:
             ObjectiveError: If a state could not be read as weights only.
@@ -90,11 +90,11 @@ class StatefulObjects:
         self._is_saved = True
 
     def reopen(self) -> None:
-        """Training goes on after all: what was saved is not the last."""
+        """Save the objects again at the end, because training continues."""
         self._is_saved = False
 
     def forget(self) -> None:
-        """Training begins again."""
+        """Forget the objects, because training starts again."""
         self._objects, self._is_saved = {}, False
 
 
@@ -103,7 +103,7 @@ def _state_of(stateful: Any) -> Any:
 
 
 def _check(name: str, stateful: Any) -> None:
-    """Refuse what has no state, or one that could not be read."""
+    """Refuse an object without a state, or with a state that could not be read back."""
     import torch
 
     from ashtune._src.study.torch_states import check, check_version
@@ -119,11 +119,11 @@ def _check(name: str, stateful: Any) -> None:
 
 
 def random_states() -> dict[str, Any]:
-    """Return the states of the random generators that training draws from, as plain values and tensors.
+    """Return the states of the random generators that training uses, as plain values and tensors.
 
-    They are those of Python, numpy and, if it is imported, PyTorch: of its CPU, and of the GPUs if they are in use. A
-    trial that goes on elsewhere draws what it would have drawn: the order of its batches, its dropout, its noise. The
-    generators are the process's: engine ``threads`` has one set for all of its trials.
+    They are the generators of Python, NumPy and, if imported, PyTorch (CPU, and GPUs if in use). A trial that continues
+    in another process draws the same numbers: the order of its batches, its dropout, its noise. The generators belong
+    to the process: with engine ``threads``, all trials share them.
     """
     import numpy as np
 
@@ -136,10 +136,10 @@ def random_states() -> dict[str, Any]:
 
 
 def set_random_states(states: Mapping[str, Any]) -> None:
-    """Let the generators go on from these states; GPUs that are not here any more are left out.
+    """Set the states of the random generators; states of missing GPUs are skipped.
 
     Raises:
-        StudyError: If they are none.
+        StudyError: If the states are invalid.
     """
     try:
         _set(states)
@@ -176,10 +176,10 @@ def _plain(value: Any) -> Any:
 
 
 def change_of_length(saved: Any, made: Any) -> str:
-    """Return how a schedule of the learning rate differs in length from the one that was saved; nothing if it does not.
+    """Return how the length of a learning rate schedule differs from the saved one, or an empty string.
 
-    A state of ``torch.optim.lr_scheduler`` holds the length beside the position, so a schedule that takes it up has
-    the length of then, whatever it was made with. Objects of other kinds have no length.
+    A state of ``torch.optim.lr_scheduler`` contains the length with the position, so a schedule that loads the state
+    gets the saved length. Objects of other kinds have no length.
     """
     if not isinstance(saved, Mapping) or not isinstance(made, Mapping):
         return ""

@@ -1,4 +1,4 @@
-"""The trial, as the training function sees it."""
+"""The trial that is passed to the training function."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -15,14 +15,14 @@ from ashtune._src.training.stateful import StatefulObjects
 
 
 class Trial:
-    """A configuration to be trained: handed to the training function, which
+    """A configuration to train, passed to the training function, which
 
-    1. takes up the model where it was left, or builds it: ``model = trial.restore() or build(trial.config)``;
+    1. restores the model, or builds a new one: ``model = trial.restore() or build(trial.config)``;
     2. trains over ``for epoch in trial.epochs()`` and calls ``trial.report(accuracy=...)`` in each;
-    3. saves it: ``trial.save(model)``.
+    3. saves the model: ``trial.save(model)``.
 
-    A learner that trains in one go uses ``trial.start`` and ``trial.target`` instead of the loop, and
-    reports once, or returns its metrics.
+    A learner that trains with a single call uses ``trial.start`` and ``trial.target`` instead of the loop, and reports
+    once, or returns its metrics.
 
     Example:
         >>> def train(trial):
@@ -47,7 +47,7 @@ class Trial:
         self.number = number
         """The number of the trial, from 0."""
         self.config = config
-        """The configuration: name -> plain Python value. ``trial[name]`` is short for it."""
+        """The configuration: name -> plain Python value. ``trial[name]`` is a short form."""
         self._job = job
         self._checkpoint = checkpoint
         self._objects = objects
@@ -58,44 +58,44 @@ class Trial:
 
     @property
     def start(self) -> int:
-        """The resource (epochs, trees, steps) this trial is already trained to; 0 for a new one."""
+        """The resource (epochs, trees, steps) to which this trial is already trained; 0 for a new trial."""
         return self._job.look_up_start()
 
     @property
     def target(self) -> int:
-        """The resource it is to be trained to now: that of its rung."""
+        """The resource to which the trial is to be trained now: that of its rung."""
         return self._job.target
 
     @property
     def max_resource(self) -> int:
-        """The resource of the study's top rung: where a schedule of the learning rate is to end, at every rung."""
+        """The resource of the study's top rung. Let a learning rate schedule end here, at every rung."""
         return self._job.max_resource
 
     @property
     def metric(self) -> str:
-        """The name of the study's metric; of several the first."""
+        """The name of the study's metric; the first one if there are several."""
         return self._job.reports.metric
 
     @property
     def mode(self) -> str:
-        """Which way the study's metric is better: "max" or "min"; of several metrics the first one's."""
+        """Whether a higher ("max") or lower ("min") value of the study's metric is better; the first one's if several."""
         return self._job.reports.mode
 
     @property
     def metrics(self) -> tuple[str, ...]:
-        """The names of all metrics that the study needs in a report: of its objectives and constraints."""
+        """The names of all metrics that a report needs: those of the study's objectives and constraints."""
         return self._job.reports.needed
 
     @property
     def seed(self) -> int:
-        """A seed of this trial's own, below 2**32, the same whenever and wherever it runs."""
+        """A seed for this trial, below 2**32; the same in every run and on every machine."""
         return derived_seed(self._job.study_seed, self.number)
 
     def epochs(self) -> Iterator[int]:
         """Yield the epochs to train: 1-based, from ``start + 1`` to ``target`` inclusive.
 
-        At the target the report decides: promoted at once, the loop simply goes on, with nothing
-        saved or loaded. Otherwise it ends; save the model after it.
+        At the target, the report decides. If the trial is promoted at once, the loop continues, with nothing saved or
+        loaded. Otherwise the loop ends; save the model after it.
         """
         epoch, loop = self._job.start, self._job.begin_loop()
         while self._job.may_go_on(loop, epoch):
@@ -110,55 +110,54 @@ class Trial:
         ``trial.report(accuracy=0.9, loss=0.3)``, ``trial.report({"accuracy": 0.9, "loss": 0.3})`` and, for the
         study's metric alone, ``trial.report(0.9)`` are the same.
 
-        Outside of :meth:`epochs` one report is of the target; as many as there are epochs from ``start`` to
-        ``target`` are one of each.
+        Outside of :meth:`epochs`, a single report is for the target; ``target - start`` reports are for one epoch each.
 
         Args:
             result: All metrics as a dict, or the study's metric as a number.
             metrics: Numbers by name; the study's metric must be among them.
 
         Raises:
-            ObjectiveError: If it is not, or a value is not a number, or the report is of no epoch that was asked for.
+            ObjectiveError: If the study's metric is missing, a value is not a number, or the trial has no such epoch.
         """
         self._job.report_from(as_metrics(result, metrics, self.metrics))
 
     def stop(self) -> None:
-        """End this trial early, on purpose: the loop ends at its next turn, and the last report is its result.
+        """End this trial early, on purpose: the loop ends before the next epoch, and the last report is the result.
 
-        That ranks like any other result of its rung. The trial is never trained again.
+        The result ranks like any other result of its rung. The trial is never trained again.
 
         Raises:
-            ObjectiveError: If the loop has ended already.
+            ObjectiveError: If the loop has already ended.
         """
         self._job.stop()
 
     @property
     def needs_checkpoint(self) -> bool:
-        """Whether what is saved now may be of use.
+        """Whether a checkpoint saved now may be useful.
 
-        False once no promotion can reach this trial any more and it is not the best of its rung.
+        False once this trial cannot be promoted any more and is not the best of its rung.
         """
         return self._job.may_save()
 
     def checkpoint(self, **objects: Any) -> int:
-        """Keep modules, optimizers and schedules of PyTorch: take them up now, and save them when training ends.
+        """Restore modules, optimizers and schedules of PyTorch now, and save them when training ends.
 
-        Call it once, before the loop, when they are built. Each gets the state that it had when this trial was left,
-        and so do the random generators of Python, numpy and PyTorch: the trial goes on as if it had never been left.
-        Their states are saved when the loop over :meth:`epochs` ends; without a report in it, when this function ends.
-        Of a trial that does not need it (:attr:`needs_checkpoint`) nothing is saved.
+        Call this method once, before the loop, after building the objects. It restores the saved state of each object
+        and of the random generators of Python, NumPy and PyTorch, so the trial continues as if it had not stopped.
+        The states are saved when the loop over :meth:`epochs` ends; if it made no report, when the function ends.
+        Nothing is saved if :attr:`needs_checkpoint` is False.
 
-        What is saved are tensors and plain values, which are read as weights only: nothing in them is executed.
+        A checkpoint has only tensors and plain values, which are read as weights only: no code in it is executed.
 
         Args:
-            objects: By name, whatever has ``state_dict`` and ``load_state_dict``; or a ``torch.Generator``.
+            objects: By name, objects with ``state_dict`` and ``load_state_dict``; or a ``torch.Generator``.
 
         Returns:
-            The resource that they are trained to, which is :attr:`start`; 0 for a new trial.
+            The resource to which the objects are trained, :attr:`start`; 0 for a new trial.
 
         Raises:
-            ObjectiveError: If an object has no state that can be kept so, or others were saved.
-            StudyError: If what was saved holds more than weights, or this PyTorch is older than 2.6.
+            ObjectiveError: If an object's state cannot be saved in this way, or other objects were saved.
+            StudyError: If the checkpoint has more than weights, or PyTorch is older than 2.6.
 
         Example:
             >>> import torch
@@ -182,12 +181,12 @@ class Trial:
         return self._job.start
 
     def save(self, state: object) -> None:
-        """Save an object (pickled by cloudpickle) for the next time this trial is trained.
+        """Save an object, pickled by cloudpickle, for the next job of this trial.
 
-        Of a trial that does not need it (:attr:`needs_checkpoint`) nothing is written.
+        Nothing is written if :attr:`needs_checkpoint` is False.
 
         Raises:
-            ObjectiveError: If :meth:`checkpoint` saves this trial already.
+            ObjectiveError: If :meth:`checkpoint` already saves this trial.
         """
         if self._objects:
             raise ObjectiveError("trial.save() and trial.checkpoint() both save this trial; use one of them")
@@ -195,28 +194,30 @@ class Trial:
             self._checkpoint.save(state)
 
     def restore(self) -> Any:
-        """Return what :meth:`save` saved, or None for a new trial; of :meth:`checkpoint` the state dicts by name."""
+        """Return the object that :meth:`save` saved, or the state dicts of :meth:`checkpoint` by name; None for a new
+        trial.
+        """
         self._job.take_up()
         return self._checkpoint.restore()
 
     @property
     def checkpoint_dir(self) -> Path:
-        """A folder for your own files instead of :meth:`save`; what you left there last time is in it."""
+        """A folder for your own files, instead of :meth:`save`; it contains the files that this trial left there
+        before.
+        """
         self._job.take_up()
         return self._checkpoint.directory()
 
 
 _current: ContextVar[Trial | None] = ContextVar("ashtune_trial", default=None)
-"""A context variable, so threads that each train a trial have one each."""
+"""A context variable, so that each thread that trains has its own trial."""
 
 
 def current_trial() -> Trial | None:
-    """Return the trial that is trained here now; None outside of a training function.
+    """Return the current trial; None outside a training function, and in a function for :func:`fused`.
 
-    It is None in a function for :func:`fused` too, which trains many trials at a time.
-
-    For code that the trial is not handed to. A function that also runs without ashtune asks whether there is one. Hand
-    the trial to threads that training starts: most Pythons do not.
+    Use this function in code that does not get the trial as an argument, or that also runs without ashtune. Pass the
+    trial to threads that you start: in most Python versions, they do not inherit it.
 
     Example:
         >>> def fit(x):
@@ -241,14 +242,14 @@ def current_trial() -> Trial | None:
 
 
 def is_asked_for() -> bool:
-    """Whether the training function that runs here has asked for its trial."""
+    """Return whether the running training function has asked for its trial."""
     trial = _current.get()
     return trial is not None and trial._is_asked_for
 
 
 @contextmanager
 def being_trained(trial: Trial) -> Iterator[None]:
-    """Within it a trial is the current one."""
+    """Make a trial the current one within the block."""
     token = _current.set(trial)
     try:
         yield

@@ -1,9 +1,9 @@
-"""Which version a training function is: digests of its source and of the user's own files that are imported.
+"""The version of a training function: digests of its source and of the user's own files that are imported.
 
-Of its own file or notebook the function counts, and the statements that define the names it uses; of the user's other
-files the whole text; installed packages do not. What a closure, a ``functools.partial`` or a callable object holds
-counts too: plain values and arrays as they are, functions by their source, other objects by their class, and those of a
-user's class by their state.
+In the function's own file or notebook, the function counts, with the statements that define the names it uses. Other
+files of the user count as a whole; installed packages do not count. The contents of a closure, a ``functools.partial``
+or a callable object count too: plain values and arrays by value, functions by source, other objects by class, and
+objects of a user's class also by state.
 """
 
 import ast
@@ -31,7 +31,7 @@ _PLAIN = (int, float, complex, str, bytes, bool, type(None), type(...))
 _CODE = (FunctionType, type, MethodType, partial)
 _SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 _SCRIPT = ("__main__", "__mp_main__")
-"""Two names of one module, where multiprocessing is imported. Of a script, what the function names counts."""
+"""Two names of one module, when multiprocessing is imported."""
 _INSTALLED = {"site-packages", "dist-packages"}
 _NOT_THE_USERS = (Path(sysconfig.get_path("stdlib")), Path(__file__).parents[2])
 
@@ -41,7 +41,7 @@ _Definition = tuple[str, set[str]]
 
 
 def version_of(objective: Callable[..., Any]) -> dict[str, str]:
-    """Return a digest of each part of a training function by its name; nothing if no digest can be made."""
+    """Return a digest of each part of a training function, by name; empty if no digest can be made."""
     try:
         return _Parts(objective).version()
     except Exception:  # noqa: BLE001 - the user's objects may raise anything when they are looked at
@@ -49,7 +49,7 @@ def version_of(objective: Callable[..., Any]) -> dict[str, str]:
 
 
 def version_before(journal: Path) -> dict[str, str]:
-    """Return the version of the function that a study's last session had; nothing if none is known."""
+    """Return the function's version in the study's last session; empty if unknown."""
     version: dict[str, str] = {}
     for event in read_events(journal, only=(b"session_started",)):
         if isinstance(event, SessionStarted) and event.objective:
@@ -58,9 +58,9 @@ def version_before(journal: Path) -> dict[str, str]:
 
 
 def changes(before: Version, now: Version) -> list[str]:
-    """Return the names of the parts that differ; none if one of the two is not known.
+    """Return the names of the parts that differ; empty if one of the versions is unknown.
 
-    A file that only one of the two had imported is no difference: the statement that imports it is a part as well.
+    A file that only one version had imported is no difference: the statement that imports it is a part as well.
     """
     if not before or not now:
         return []
@@ -69,7 +69,7 @@ def changes(before: Version, now: Version) -> list[str]:
 
 
 def _source_of(value: Any) -> str:
-    """Return the source of a function or class, "" where it cannot be read."""
+    """Return the source of a function or class; "" if it cannot be read."""
     try:
         return inspect.getsource(value)
     except (OSError, TypeError):
@@ -77,7 +77,7 @@ def _source_of(value: Any) -> str:
 
 
 class _Parts:
-    """The parts of a training function: it, and what it leads to by name in its own file."""
+    """The parts of a training function: the function, and the definitions in its own file that it refers to."""
 
     def __init__(self, objective: Callable[..., Any]) -> None:
         inner = objective
@@ -87,7 +87,7 @@ class _Parts:
         self._texts: dict[str, list[str]] = defaultdict(list)
         self._seen: set[tuple[str, str]] = set()
         self._of_files: dict[str, dict[str, list[_Definition]]] = {}
-        self._met: dict[int, tuple[int, Any]] = {}  # with the objects, so that no other one gets the same id
+        self._met: dict[int, tuple[int, Any]] = {}  # it keeps the objects alive, so that each id stays unique
         self._texts[getattr(inner, "__name__", type(inner).__name__)].append(self._text(objective))
 
     def version(self) -> dict[str, str]:
@@ -99,7 +99,7 @@ class _Parts:
         return version
 
     def _text(self, value: Any) -> str:
-        """Return what makes a value what it is."""
+        """Return a text that represents a value."""
         if type(value) in _PLAIN:
             return repr(value)
         if isinstance(value, dict | list | tuple | set | frozenset):
@@ -125,7 +125,7 @@ class _Parts:
                 return self._source(value, [*(code.co_filename for code in _codes(value)), module])
             case MethodType():
                 return self._text([value.__func__, value.__self__])
-        return self._text([value.func, value.args, value.keywords])  # of a partial
+        return self._text([value.func, value.args, value.keywords])  # a partial
 
     def _of_object(self, value: Any) -> str:
         kind = type(value)
@@ -144,12 +144,12 @@ class _Parts:
         return name
 
     def _source(self, value: FunctionType | type, files: Iterable[str]) -> str:
-        """Return the source of a function or class of the training function's own file; the name of any other."""
+        """Return the source of a function or class in the training function's own file; the name of any other one."""
         file = next((file for file in files if linecache.getlines(file)), None)
         name = value.__qualname__
         if file is None or not _is_the_users(file):
             return f"{value.__module__}.{name}"
-        if value.__module__ not in (self._home, *_SCRIPT):  # its file counts as a whole, but has many without a name
+        if value.__module__ not in (self._home, *_SCRIPT):  # its file counts; it may have many lambdas
             return f"{value.__module__}.{name}" + (_source_of(value) if "<" in name else "")
         names = value.__globals__ if isinstance(value, FunctionType) else vars(sys.modules[value.__module__])
         if name in self._definitions(file):
@@ -165,7 +165,7 @@ class _Parts:
         return text
 
     def _add(self, names: Iterable[str], file: str, module: Mapping[str, Any]) -> None:
-        """Let names of a file be parts: the statements that define them, or what another cell of a notebook defines."""
+        """Add the definitions of some names of a file as parts, also those from other cells of a notebook."""
         definitions = self._definitions(file)
         for name in sorted(names):
             if (file, name) in self._seen:
@@ -178,7 +178,7 @@ class _Parts:
                 self._texts[name].append(self._text(module[name]))
 
     def _definitions(self, file: str) -> dict[str, list[_Definition]]:
-        """Return the statements of a file by the names that they define; nothing of a file that cannot be parsed."""
+        """Return the statements of a file, by the names that they define; empty if the file cannot be parsed."""
         if file not in self._of_files:
             lines, found = linecache.getlines(file), defaultdict[str, list[_Definition]](list)
             with suppress(SyntaxError, ValueError, RecursionError):
@@ -200,7 +200,7 @@ def _codes(kind: type) -> Iterator[CodeType]:
 
 def _closure(function: FunctionType) -> Iterator[Any]:
     for cell in function.__closure__ or ():
-        with suppress(ValueError):  # it is not filled yet
+        with suppress(ValueError):  # the cell is still empty
             yield cell.cell_contents
 
 
@@ -213,13 +213,13 @@ def _imported_files(*, but: Set[str]) -> Iterator[tuple[str, Path]]:
 
 
 def _is_the_users(file: str) -> bool:
-    """Whether a file is neither installed nor Python's nor ashtune's."""
+    """Return whether a file belongs neither to an installed package nor to Python or ashtune."""
     path = Path(file)
     return not (_INSTALLED & set(path.parts) or any(path.is_relative_to(folder) for folder in _NOT_THE_USERS))
 
 
 def _statements(tree: ast.AST) -> Iterator[ast.stmt]:
-    """Yield the statements of a module, and those in its ``if``, ``try``, ``for`` and ``with``."""
+    """Yield the statements of a module, and those inside ``if``, ``try``, ``for`` and ``with``."""
     for node in ast.iter_child_nodes(tree):
         if isinstance(node, _SCOPES) or (isinstance(node, ast.stmt) and not hasattr(node, "body")):
             yield node
@@ -228,7 +228,6 @@ def _statements(tree: ast.AST) -> Iterator[ast.stmt]:
 
 
 def _names_defined(statement: ast.stmt) -> set[str]:
-    """Return the names that a statement defines."""
     if isinstance(statement, _SCOPES):
         return {statement.name}
     nodes = list(ast.walk(statement))
@@ -237,7 +236,7 @@ def _names_defined(statement: ast.stmt) -> set[str]:
 
 
 def _names_read(tree: ast.AST) -> set[str]:
-    """Return the names that are read and not set in a piece of code."""
+    """Return the names that a piece of code reads but does not set."""
     nodes = list(ast.walk(tree))
     names = [node for node in nodes if isinstance(node, ast.Name)]
     own = {node.id for node in names if not isinstance(node.ctx, ast.Load)}

@@ -1,1 +1,1 @@
-"""The engine of this machine: one process a worker."""
+"""The engine that runs one process per worker on this machine."""

@@ -1,6 +1,7 @@
-"""Worker processes on this machine: what each of them is at, what they say, and how they end. The dead are replaced.
+"""Worker processes on this machine: their jobs, their messages and their ends. A worker that dies is replaced.
 
-The driver itself holds them (``local/workers.py``), or a rank of an MPI job that relays for one (``mpi/rank.py``).
+A pool belongs to the driver (``local/workers.py``) or to a rank of an MPI job that relays for one worker
+(``mpi/rank.py``).
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -29,13 +30,13 @@ from ashtune._src.training.messages import Assignment, Broken, FromWorker, Setup
 FAILED_STARTS_ALLOWED = 2
 LIVENESS_CHECK_SECONDS = 0.2
 MESSAGE_SECONDS = 10.0
-"""How long a message may take from its first byte to its last one."""
+"""The longest time from the first byte of a message to its last byte."""
 START_SECONDS = 600.0
-"""How long a worker may take to load the training function, as ranks may to find each other."""
+"""The longest time a worker may take to load the training function; ranks have the same time to find each other."""
 
 
 class Worker:
-    """One worker: its process, what has come from it, and since when it has been at what, by the awake clock."""
+    """One worker: its process, its unread messages, and the start times of its activities by the awake clock."""
 
     def __init__(
         self, process: WorkerProcess, environment: Mapping[str, str], place: int, workload: Workload, now: float
@@ -51,21 +52,21 @@ class Worker:
         self.training_since: float | None = None
         self.saving_since: float | None = None
         self.is_leaving = False
-        """Whether there are to be fewer workers, and it is dismissed when its job is over."""
+        """Whether the worker is dismissed after its job, because fewer workers are wanted."""
         self.message_since: float | None = None
 
 
 class ProcessPool:
-    """Places, each with a worker process; there are as many as environments, until :meth:`resize` changes that.
+    """A number of places, each with one worker process. There is one environment for each place; see :meth:`resize`.
 
     Args:
-        setup: What every worker is told first; its number is filled in.
-        numbers: The numbers of the workers, one after another; none comes twice.
-        environments: For each place, what its worker's environment has besides the driver's own.
-        trial_timeout: Seconds that one job may take before its worker is killed and its trial fails.
+        setup: What every worker is told first; the worker's number is filled in.
+        numbers: The workers' numbers, each different.
+        environments: For each place, the variables that its worker has besides the driver's own.
+        trial_timeout: Seconds that one job may take; after that, its worker is killed and its trial fails.
 
     Raises:
-        OSError: If no process can be started; from :meth:`wait` too, as those that die are replaced.
+        OSError: If no process can be started; also from :meth:`wait`, which replaces workers that die.
     """
 
     def __init__(
@@ -88,13 +89,13 @@ class ProcessPool:
         self._workers: dict[WorkerId, Worker] = {}
         self._suspects: set[TrialId] = set()  # see Workload
         self._failed_starts = 0
-        self._in_vain = 0  # workers that died with several jobs in hand since a job has ended
+        self._in_vain = 0  # workers that died with several jobs since the last end of a job
         self._places = len(environments)
         self.fatal_error: ObjectiveError | None = None
-        """Why no more workers are started, once several have died before their first job."""
+        """Why no more workers are started; set after several have died before their first job."""
         self._awake = AwakeClock(self._host.now())
         self._has_leavers = False
-        self._dismissed: list[tuple[WorkerProcess, float]] = []  # each leaves by itself, up to a moment
+        self._dismissed: list[tuple[WorkerProcess, float]] = []  # each with the time until which it may end by itself
         self._last_liveness_check = 0.0
         try:
             for place, environment in enumerate(environments):
@@ -105,21 +106,21 @@ class ProcessPool:
 
     @property
     def are_busy(self) -> bool:
-        """Whether any of them has a job or is saving."""
+        """Whether any worker has a job or is saving."""
         return any(w.training_since is not None or w.saving_since is not None for w in self._workers.values())
 
     @property
     def have_news(self) -> bool:
-        """Whether any of them has sent something that was not read yet."""
+        """Whether any worker has sent something that is still unread."""
         return bool(self._host.ready(0))
 
     @property
     def pids(self) -> list[int]:
-        """The processes' numbers."""
+        """The process numbers."""
         return [worker.process.pid for worker in self._workers.values()]
 
     def send(self, number: WorkerId, message: Assignment | Release | Pause) -> None:
-        """Send a message to a worker. One that died a moment ago gets none: what comes next says so."""
+        """Send a message to a worker. A worker that has just died gets none; its loss is reported later."""
         worker = self._workers.get(number)
         if worker is None:
             return
@@ -135,7 +136,7 @@ class ProcessPool:
         self._host.send(worker.process, self._writer.frame(message))
 
     def wait(self, seconds: float) -> list[WorkerMessage]:
-        """Wait until a worker has sent something, for some seconds at most; return it oldest first."""
+        """Wait until a worker has sent something, for some seconds at most; return the messages, oldest first."""
         ready = self._host.ready(seconds)
         self._awake.look(self._host.now(), slept=seconds)
         messages: list[WorkerMessage] = []
@@ -151,16 +152,16 @@ class ProcessPool:
 
     @property
     def train_together(self) -> bool:
-        """Whether any of them trains several jobs together."""
+        """Whether any worker trains several jobs together."""
         return any(worker.workload.trains_together for worker in self._workers.values())
 
     def resize(self, environments: Sequence[Mapping[str, str]]) -> None:
-        """Have as many places as environments from now on.
+        """Change the number of places to that of ``environments``.
 
-        The youngest are dismissed: the idle at once, the others when they have done with their jobs.
+        Surplus workers are dismissed: idle ones at once, busy ones after their jobs; the youngest of each first.
 
         Raises:
-            OSError: If no more processes can be started; those that were are there.
+            OSError: If no more processes can be started; those already started stay.
         """
         self._places = len(environments)
         workers = sorted(self._workers.values(), key=lambda each: (each.workload.is_free, each.number))
@@ -173,7 +174,7 @@ class ProcessPool:
             self._start_worker(environments[place], place)
 
     def close(self) -> None:
-        """Shut the idle down, kill the busy, leave no process behind."""
+        """End idle workers, kill busy ones, and leave no process behind."""
         for worker in self._workers.values():
             worker.process.hang_up()
             if worker.training_since is not None or not worker.has_joined:
@@ -191,7 +192,7 @@ class ProcessPool:
         self._host.send(process, self._writer.frame(msgspec.structs.replace(self._setup, worker=number)))
 
     def _listen(self, worker: Worker) -> list[WorkerMessage]:
-        """Read what a worker has sent. One whose message does not fit is lost."""
+        """Read a worker's messages; if one is invalid, the worker is lost."""
         messages: list[WorkerMessage] = []
         try:
             for body in (bodies := worker.reader.take(worker.process.read())):
@@ -214,7 +215,7 @@ class ProcessPool:
         return messages
 
     def _complaint(self, worker: Worker, message: FromWorker) -> str:
-        """Say why a message cannot be this worker's; nothing if it can."""
+        """Return why a message cannot come from this worker, or an empty string."""
         if message.worker != worker.number:
             return f"it speaks as worker {message.worker}"
         if isinstance(message, WorkerJoined) and not worker.has_joined:
@@ -224,7 +225,6 @@ class ProcessPool:
         return worker.workload.complaint(message)
 
     def _note(self, worker: Worker, message: FromWorker) -> None:
-        """Note what a message says about its worker."""
         worker.workload.note(message)
         match message:
             case JobFinished() | JobPaused() | JobFailed() | TrialWithdrawn() | Broken():
@@ -240,11 +240,11 @@ class ProcessPool:
                 pass
 
     def _begin_next(self, worker: Worker) -> None:
-        """The time of the job that has waited longest begins now, if there is one."""
+        """Restart the job clock if the worker has another job."""
         worker.training_since = self._awake.seconds if worker.workload else None
 
     def _check_liveness(self) -> list[WorkerMessage]:
-        """Look after all workers: who has died, and who takes too long, by the awake clock."""
+        """Find workers that have died, or take too long by the awake clock."""
         messages: list[WorkerMessage] = []
         self._see_off_the_dismissed()
         for worker in list(self._workers.values()):
@@ -255,7 +255,7 @@ class ProcessPool:
         return messages
 
     def _read_to_the_end(self, worker: Worker) -> list[WorkerMessage]:
-        """A worker has died and its connection is open, held by a child of its own: hear it out, strike it off."""
+        """Read the last messages of a dead worker, whose connection a child process keeps open; report its loss."""
         messages: list[WorkerMessage] = []
         while worker.number in self._workers and worker.process.has_more:
             messages += self._listen(worker)
@@ -264,11 +264,11 @@ class ProcessPool:
         return messages
 
     def _overdue(self, worker: Worker) -> list[WorkerMessage]:
-        """Kill a worker that takes too long: to start, for its job, to release a trial, for a message."""
+        """Kill a worker that takes too long for its start, its job, the release of a trial, or a message."""
         now = self._awake.seconds
         if worker.message_since is not None:
             if now <= worker.message_since + MESSAGE_SECONDS:
-                return []  # its result may be under way
+                return []  # its result may be arriving
             worker.process.kill()
             return self._lose(worker, f"sent a part of a message and nothing more for {MESSAGE_SECONDS:g} s")
         if worker.starting_since is not None and now > worker.starting_since + START_SECONDS:
@@ -286,18 +286,18 @@ class ProcessPool:
         return self._lose(worker, reason, is_fatal=is_fatal)
 
     def _fill_place(self, worker: Worker) -> None:
-        """Let another worker take the place of one that is gone, if there are too few now."""
+        """Replace a worker that is gone, if there are too few now."""
         if sum(not each.is_leaving for each in self._workers.values()) < self._places:
             self._start_worker(worker.environment, worker.place)
 
     def _dismiss_the_idle(self) -> list[WorkerMessage]:
-        """Dismiss those that are too many and have nothing in hand."""
+        """Dismiss surplus workers that are idle."""
         leavers = [worker for worker in self._workers.values() if worker.is_leaving]
         self._has_leavers = bool(leavers)
         return [self._dismiss(worker) for worker in leavers if worker.workload.is_free]
 
     def _dismiss(self, worker: Worker) -> WorkerMessage:
-        """Let a worker leave. What it was given a moment ago is given to others."""
+        """Dismiss a worker. Jobs that it was given a moment ago go to others."""
         self._host.forget(worker.process)
         del self._workers[worker.number]
         worker.process.hang_up()
@@ -306,7 +306,7 @@ class ProcessPool:
         return WorkerLost(time=0, worker=worker.number, reason="dismissed, as fewer were wanted", is_dismissed=True)
 
     def _see_off_the_dismissed(self) -> None:
-        """Look after those that are to leave by themselves, and end those that do not."""
+        """Remove dismissed workers that have ended, and end those that are too slow."""
         staying = []
         for process, until in self._dismissed:
             if process.is_dead or self._awake.seconds > until:
@@ -316,7 +316,7 @@ class ProcessPool:
         self._dismissed = staying
 
     def _lose(self, worker: Worker, reason: str = "", *, is_fatal: bool = False) -> list[WorkerMessage]:
-        """A worker is gone; another takes its place. Jobs that it trained together are trained alone from now on."""
+        """Remove and replace a lost worker. Jobs that it trained together are trained alone from now on."""
         self._host.forget(worker.process)
         del self._workers[worker.number]
         how = worker.process.end()
@@ -346,7 +346,7 @@ class ProcessPool:
 
 
 def _ends_a_job(message: FromWorker) -> bool:
-    """Whether a worker has nothing in hand any more that is worth waiting for."""
+    """Return whether the worker may be dismissed after this message."""
     if isinstance(message, JobFinished):
         return not message.held
     return isinstance(message, JobPaused | JobFailed | TrialWithdrawn | TrialReleased)

@@ -1,4 +1,4 @@
-"""One local worker process with its guardian, as the driver holds it."""
+"""The driver's handle of one local worker process and its guardian."""
 
 import os
 import select
@@ -23,9 +23,9 @@ SEND_AGAIN_SECONDS = 0.05
 
 
 class WorkerProcess(ChildProcess):
-    """A child process in a session of its own, so that Ctrl-C reaches the driver alone.
+    """A child process in a separate session, so that Ctrl-C reaches only the driver.
 
-    On Linux the child is the worker's guardian and the worker is the child's child; elsewhere it is the worker.
+    On Linux the child is the guardian and the worker is the guardian's child; on other systems the child is the worker.
     """
 
     def __init__(self, worker: WorkerId, log: Path, environment: Mapping[str, str]) -> None:
@@ -46,15 +46,15 @@ class WorkerProcess(ChildProcess):
 
     @property
     def has_more(self) -> bool:
-        """Whether there is something to read from it."""
+        """Whether data can be read from the worker."""
         poll = select.poll()  # select() itself refuses file descriptors above 1,023
         poll.register(self.file, select.POLLIN)
         return bool(poll.poll(0))
 
     def send(self, frame: bytes) -> bool:
-        """Send a frame after what is left of those before it; return whether the worker has taken all.
+        """Send a frame after all unsent data; return whether everything was sent.
 
-        A suspended worker takes nothing after a while. One that is gone is noticed when it is read from.
+        A suspended worker stops taking data after a while. A worker that has ended is noticed by :meth:`read`.
         """
         sent = 0
         try:
@@ -75,30 +75,30 @@ class WorkerProcess(ChildProcess):
         return True
 
     def read(self) -> bytes:
-        """Read what it has said; EOFError if the connection is closed."""
+        """Return the data that the worker has sent; raise EOFError if the connection is closed."""
         try:
             return read_some(self.file)
         except BlockingIOError:
             return b""
 
     def kill(self) -> None:
-        """End it and whatever it started, at once."""
+        """Kill the worker and everything it started, at once."""
         if guardian.is_available():
             self._process.send_signal(guardian.end_signal())
-            self._process.send_signal(signal.SIGCONT)  # it may have been stopped with all of the session
+            self._process.send_signal(signal.SIGCONT)  # it may have been stopped with its session
         else:
             super().kill()
 
     def hang_up(self) -> None:
-        """Close the connection: an idle worker leaves by itself."""
+        """Close the connection; an idle worker then ends by itself."""
         self._socket.close()
 
     def end(self, seconds: float = SHUTDOWN_SECONDS) -> str:
-        """Make sure that it is gone, killed after some seconds; return how it ended, in words."""
+        """Wait some seconds for the worker's end, then kill it; return in words how it ended."""
         return super().end(seconds)
 
     def last_words(self, lines: int = 40) -> str:
-        """Return the end of its log."""
+        """Return the last lines of the worker's log."""
         try:
             with os.fdopen(DISK.open(str(self.log), os.O_RDONLY), "rb") as file:
                 file.seek(max(0, file.seek(0, os.SEEK_END) - LAST_WORDS_BYTES))
@@ -108,19 +108,19 @@ class WorkerProcess(ChildProcess):
 
 
 class Host:
-    """This machine, for worker processes: it starts them, waits for them, and has a clock."""
+    """Starts worker processes on this machine, waits for their messages, and has a clock."""
 
     def __init__(self) -> None:
         self._poll = select.poll()
         self._by_file: dict[int, WorkerProcess] = {}
-        self._slow: set[WorkerProcess] = set()  # those that have not taken all that was sent to them
+        self._slow: set[WorkerProcess] = set()  # workers with unsent data
 
     def now(self) -> float:
-        """Return the time in seconds, from some moment in the past."""
+        """Return the seconds of a monotonic clock."""
         return time.monotonic()
 
     def start(self, worker: WorkerId, logs: Path, environment: Mapping[str, str]) -> WorkerProcess:
-        """Start a worker; its output goes to a file of its own among the logs."""
+        """Start a worker; its output goes to its own log file."""
         folder_of_a_study(logs)
         process = WorkerProcess(worker, logs / f"worker-{worker}.log", environment)
         self._by_file[process.file] = process
@@ -128,18 +128,18 @@ class Host:
         return process
 
     def forget(self, process: WorkerProcess) -> None:
-        """Wait for a worker no longer."""
+        """Stop waiting for a worker."""
         self._poll.unregister(process.file)
         del self._by_file[process.file]
         self._slow.discard(process)
 
     def send(self, process: WorkerProcess, frame: bytes) -> None:
-        """Send a frame to a worker, as much of it as it takes now; the rest follows from :meth:`ready`."""
+        """Send as much of a frame as a worker takes now; :meth:`ready` sends the rest."""
         if not process.send(frame):
             self._slow.add(process)
 
     def ready(self, seconds: float) -> list[WorkerProcess]:
-        """Wait for some seconds at most; return the workers that have said something, or have gone."""
+        """Wait for some seconds at most; return the workers that have sent something or have ended."""
         if self._slow:
             self._slow = {process for process in self._slow if not process.send(b"")}
             seconds = min(seconds, SEND_AGAIN_SECONDS)
@@ -148,7 +148,7 @@ class Host:
 
 @contextmanager
 def _hold_back_signals() -> Iterator[None]:
-    """Hold back a batch system's signals: a process that is started meanwhile has no handlers for them yet."""
+    """Block a batch system's signals: a process that is started in the block has no handlers for them yet."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     try:
         yield

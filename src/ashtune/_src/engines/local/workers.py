@@ -1,4 +1,4 @@
-"""Local workers: one process a core, each at the end of a socket."""
+"""Local workers: one process per core, each connected by a socket."""
 
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -29,14 +29,14 @@ class LocalWorkers:
     """Worker processes on this machine.
 
     Args:
-        setup: What they are told of the study; the number in it is that of the first worker.
-        environments: For each worker, what its environment has besides the driver's own.
-        trial_timeout: Seconds that one job may take before its worker is killed and its trial fails.
-        environments_of: Returns those of another number of workers, or refuses it; None where it stays as it is.
+        setup: What the workers are told of the study; ``setup.worker`` is the number of the first worker.
+        environments: For each worker, the variables that it has besides the driver's own.
+        trial_timeout: Seconds that one job may take; after that, its worker is killed and its trial fails.
+        environments_of: Returns the environments of another number of workers, or refuses it. None: a fixed number.
         began: The time at the start of this session, in seconds since the study began.
 
     Raises:
-        StudyError: If no process can be started; from :meth:`wait` too, as those that die are replaced.
+        StudyError: If no process can be started; also from :meth:`wait`, which replaces workers that die.
     """
 
     def __init__(
@@ -82,7 +82,7 @@ class LocalWorkers:
         return round(self._host.now() + self._clock_offset, 6)
 
     def wait(self, until: float) -> Sequence[Event]:
-        """Block until a worker has said something, or until the given time."""
+        """Block until a worker has sent something, or until the given time."""
         if self._collector.fatal_error is not None:
             raise self._collector.fatal_error
         seconds = until - self.now()
@@ -108,11 +108,11 @@ class LocalWorkers:
             self._pool.send(order.worker, order)
 
     def check_size(self, workers: int) -> None:
-        """Refuse a number of workers that this machine does not bear, or that cannot change."""
+        """Refuse more workers than this machine allows, or any change if the number is fixed."""
         self._environments_for(workers)
 
     def resize(self, workers: int) -> None:
-        """Have this many workers from now on; see :class:`~ashtune.engines.Resizable`."""
+        """Change the number of workers; see :class:`~ashtune.engines.Resizable`."""
         try:
             self._pool.resize(self._environments_for(workers))
         except OSError as error:
@@ -123,7 +123,7 @@ class LocalWorkers:
         return self._collector.progress()
 
     def close(self, *, deletes: bool = True) -> None:
-        """Shut the idle down, kill the busy, leave no process behind."""
+        """End idle workers, kill busy ones, and leave no process behind."""
         self._pool.close()
         if deletes:
             self._deletions.carry_out_all()
@@ -147,11 +147,11 @@ class LocalEngine:
     must_exit = False
 
     def worker_count(self, wanted: int | None) -> int:
-        """Return the number that is asked for, or one for each core."""
+        """Return the wanted number of workers, by default one per core."""
         return wanted or available_cores()
 
     def check(self, options: RunOptions, workers: int) -> None:
-        """Refuse more processes than this machine bears, and GPUs that it has not."""
+        """Refuse more processes or GPUs than this machine has."""
         most = max(MOST_PROCESSES, PROCESSES_A_CORE * available_cores())
         if workers > most:
             raise SettingsError(f"workers={workers:,} are too many processes for this machine; give at most {most:,}")
@@ -176,7 +176,7 @@ class LocalEngine:
         )
 
     def leave(self, status: int) -> None:
-        """No process outlives its session."""
+        """Do nothing: no process outlives its session."""
 
 
 def _environments(options: RunOptions, workers: int) -> list[Mapping[str, str]]:

@@ -1,1 +1,1 @@
-"""The engine of MPI: every other rank of the launch is a worker."""
+"""The engine of MPI: every rank except 0 is a worker."""

@@ -1,6 +1,6 @@
-"""The driver's side of an MPI job: each rank is a peer with one worker, wherever it runs.
+"""The driver's side of an MPI job: each rank is a peer with one worker, in the rank or beside it.
 
-What is the same over any transport stands in ``engines/distributed.py``.
+``engines/distributed.py`` has the code for any transport.
 """
 
 from collections.abc import Iterable, Sequence
@@ -27,7 +27,7 @@ PROGRESS_A_SECOND = 200
 
 
 class RankLink:
-    """The way to the ranks that take part in a study. The worker's number in ``opening`` is that of the first rank."""
+    """Connects the driver to the ranks of a study. The worker's number in ``opening`` is that of the first rank."""
 
     transport = "MPI"
 
@@ -46,7 +46,7 @@ class RankLink:
         self._open(opening)
 
     def _open(self, opening: Opening) -> None:
-        """Tell every rank of the study."""
+        """Send every rank the opening of the study."""
         self._world.edition += 1
         step = len(self._place_of)
         opening = msgspec.structs.replace(opening, edition=self._world.edition, step=step)
@@ -61,20 +61,20 @@ class RankLink:
 
     @property
     def failed(self) -> set[int]:
-        """The ranks of which MPI knows that they are dead."""
+        """The ranks that are dead according to MPI."""
         return self._transport.failed
 
     def name(self, peer: int) -> str:
-        """Return what to call a rank."""
+        """Return a rank's name in messages."""
         return f"rank {peer}"
 
     def may_join(self, peer: int, worker: WorkerId) -> bool:
-        """Whether a worker of this number is one of this rank's: with n ranks, each has every n-th number."""
+        """Return whether this worker number belongs to this rank: with n ranks, each rank has every n-th number."""
         beyond = worker - self._first_worker
         return beyond >= 0 and beyond % len(self._place_of) == self._place_of[peer]
 
     def receive(self) -> list[tuple[int, Content]]:
-        """Return what has come. Files that came are in their place then, before what was sent after them is taken."""
+        """Return the new messages. Files sent before a message are in place before the message is returned."""
         contents: list[tuple[int, Content]] = []
         for arrived in self._transport.collect():
             contents += [(arrived.source, content) for content in self._read(arrived)]
@@ -93,15 +93,15 @@ class RankLink:
         return envelope.messages if envelope.edition == self._world.edition else (None,)
 
     def send(self, peer: int, message: Assignment | Release | Pause) -> None:
-        """Put a message where the next flush finds it."""
+        """Queue a message for the next flush."""
         self._transport.put(peer, message)
 
     def flush(self) -> None:
-        """Send what was put."""
+        """Send the queued messages."""
         self._transport.flush()
 
     def rest(self, seconds: float, *, after_events: bool = False) -> None:
-        """Sleep for a moment that suits the traffic."""
+        """Sleep for a time that depends on the traffic."""
         if after_events:
             self._polling.heard()
         else:
@@ -109,13 +109,13 @@ class RankLink:
 
     def close(self, peer: int) -> None:
         """Tell a rank that the study is over."""
-        self._transport.forget(peer)  # nothing that waits is of use now
+        self._transport.forget(peer)  # queued messages are useless now
         self._transport.put(peer, Closing())
 
     def give_up(self, peer: int) -> None:
-        """Expect nothing more of a rank; should it live after all, it is told to leave."""
+        """Expect no more messages of a rank; if it is still alive, it is told to leave."""
         self._world.lost.add(peer)
-        self._transport.forget(peer)  # but for what follows
+        self._transport.forget(peer)
         if peer not in self._transport.failed:
             self._transport.put(peer, EndOfLaunch(is_whole=False))
             self._transport.flush()
@@ -124,12 +124,12 @@ class RankLink:
 def open_ranks(
     world: World, opening: Opening, configurations: Configurations, *, workers: int, began: float = 0.0
 ) -> DistributedWorkers:
-    """Return some of the other ranks of an MPI launch as workers, ``workers`` of them at most.
+    """Return at most ``workers`` of the other ranks of an MPI launch as workers.
 
     The worker's number in ``opening`` is that of the first rank; ``began`` is the time at the start of this session.
 
     Raises:
-        StudyError: If no rank is left, also later.
+        StudyError: If no rank is left, now or later.
     """
     ranks = world.ranks[:workers]
     link = RankLink(world, opening, ranks)
@@ -155,15 +155,15 @@ class MpiEngine:
         self._world = world
 
     def worker_count(self, wanted: int | None) -> int:
-        """Return how many ranks serve, or as many as are wanted if there are more."""
+        """Return the number of ranks that serve, at most ``wanted``."""
         there_are = len(self._world.ranks)
         return min(wanted or there_are, there_are)
 
     def check(self, options: RunOptions, workers: int) -> None:
-        """Nothing is refused here: each node knows its own cores and GPUs."""
+        """Accept all options: only each node knows its cores and GPUs."""
 
     def open(self, brief: Brief) -> Workers:
-        """Tell the ranks of the study."""
+        """Send the ranks the opening of the study."""
         options = brief.options
         opening = Opening(
             setup=brief.setup,
@@ -177,5 +177,5 @@ class MpiEngine:
         return open_ranks(self._world, opening, brief.configurations, workers=brief.workers, began=brief.began)
 
     def leave(self, status: int) -> None:
-        """Shut the other ranks down, as the program ends with this exit status."""
+        """End the other ranks; the program is about to end with this exit status."""
         self._world.leave(status)

@@ -1,7 +1,7 @@
-"""Files of a study on their way between two directories, in chunks, where the ranks share none.
+"""Send a study's files in chunks between two directories, where the ranks share no directory.
 
-Rule 1: only the files that a study has are taken, and nothing is put outside of it.
-Rule 2: a checkpoint for which there is no room is given up, as any that cannot be written; its trial begins again.
+Rule 1: only file names that belong to a study are accepted, and nothing is written outside the directory.
+Rule 2: a checkpoint that does not fit on the disk is given up, like any that cannot be written; its trial starts again.
 """
 
 import errno
@@ -29,22 +29,22 @@ CHECKPOINT = rf"{FOLDER}/\d+\.\d+"
 FROM_A_RANK = re.compile(rf"{CHECKPOINT}|logs/worker-\d+\.log|profile/worker-\d+\.json", re.ASCII)
 FROM_THE_DRIVER = re.compile(rf"{CHECKPOINT}|objective\.pickle", re.ASCII)
 NEEDED = "objective.pickle"
-"""Without it nothing can be trained; all else can be done without."""
+"""The file without which no rank can train; all other files are optional."""
 
 
 class ChunkError(StudyError):
-    """A piece of a file arrived that makes no sense."""
+    """An invalid chunk arrived."""
 
 
 class FileSender:
-    """Makes chunks of the files in a directory: the study's, or what stands for it on this machine."""
+    """Makes chunks of the files in a directory: the study's, or a rank's directory in its place."""
 
     def __init__(self, directory: Path, disk: Disk = DISK) -> None:
         self._directory = str(directory)
         self._disk = disk
 
     def chunks(self, path: str) -> Iterator[Chunk]:
-        """Yield the chunks of a file or folder, read as they are asked for; none if it is not there."""
+        """Yield the chunks of a file or folder, each read when it is asked for; nothing if the path does not exist."""
         held: Chunk | None = None
         for inside, data, is_link in self._pieces(path):
             if held is not None:
@@ -54,15 +54,15 @@ class FileSender:
             yield Chunk(path, held.data, held.inside, held.is_first, is_last=True, is_link=held.is_link)
 
     def growth(self, path: str, seen: int) -> bytes:
-        """Return what a file has gained since it was ``seen`` bytes long; nothing if there is none."""
+        """Return the next piece of a file after its first ``seen`` bytes; empty if there is no more, or no file."""
         with suppress(OSError), OpenFile(self._disk, f"{self._directory}/{path}", os.O_RDONLY) as file:
             return self._disk.read_at(file.descriptor, PIECE_BYTES, seen)
         return b""
 
     def _pieces(self, path: str) -> Iterator[tuple[str, bytes, bool]]:
-        """Yield (file inside, piece, whether it is what a link says) of a folder, or ("", piece, False) of a file."""
+        """Yield (path inside, piece, whether it is a link's target) for a folder, or ("", piece, False) for a file."""
         top, disk = f"{self._directory}/{path}", self._disk
-        with suppress(OSError):  # what is cut by that is not used: its size is not the journal's
+        with suppress(OSError):  # a truncated file is not used: its size differs from the journal's
             if not disk.status(top).is_folder:
                 yield from (("", piece, False) for piece in self._read(top))
                 return
@@ -81,7 +81,7 @@ class FileSender:
 
 
 class FileReceiver:
-    """Puts chunks of files where they belong in the study's directory, or what stands for it."""
+    """Writes chunks to the files of a directory: the study's, or a rank's directory in its place."""
 
     def __init__(self, directory: Path, takes: re.Pattern[str] = FROM_A_RANK, disk: Disk = DISK) -> None:
         self._directory = str(directory)
@@ -91,11 +91,11 @@ class FileReceiver:
         self._given_up: dict[str, str] = {}
 
     def take(self, chunk: Chunk) -> None:
-        """Put a piece where it belongs. What the disk refuses is given up: see :meth:`why_given_up`.
+        """Write a chunk to its file. If the disk refuses, the file is given up: see :meth:`why_given_up`.
 
         Raises:
-            ChunkError: If it makes no sense.
-            StudyError: If the disk refuses what nothing can be trained without.
+            ChunkError: If the chunk is invalid.
+            StudyError: If the disk refuses a file that training needs.
         """
         path = chunk.path
         self._refuse_nonsense(chunk)
@@ -120,7 +120,7 @@ class FileReceiver:
                 self._given_up[path] = str(error.strerror)
 
     def why_given_up(self, path: str) -> str:
-        """Return why the file that came last under a name is not here; nothing if it is."""
+        """Return why the last file of this name could not be written, or an empty string."""
         return self._given_up.get(path, "")
 
     def _refuse_nonsense(self, chunk: Chunk) -> None:
@@ -138,7 +138,7 @@ class FileReceiver:
             raise ChunkError(f"a piece of {path[:200]!r}, {inside[:200]!r} arrived, which is none of those sent")
 
     def _put(self, chunk: Chunk, whole: str) -> None:
-        """Write a piece into the file that it belongs to, through no link that arrived before it."""
+        """Write a chunk to its file, without following a link that arrived earlier."""
         disk = self._disk
         self._have_folder(whole.rpartition("/")[0])
         place = whole
@@ -159,7 +159,7 @@ class FileReceiver:
                 raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), place) from None
 
     def _have(self, whole: str, final: str) -> None:
-        """Give what has come its name. A folder's files cannot be checked later, so they are synced."""
+        """Give a complete file or folder its name. A folder is synced, as its files cannot be checked later."""
         if self._disk.status(whole).is_folder:
             sync_tree(self._disk, whole)
         delete(self._disk, final)
@@ -169,8 +169,8 @@ class FileReceiver:
 class CheckpointLocations:
     """The store of checkpoints that travel in messages: see :class:`~ashtune.stores.CheckpointStore`.
 
-    The driver has all of them in the study's directory. It knows which ranks have a copy of which, sends each rank
-    those it needs, once, and has all copies deleted.
+    The driver keeps all checkpoints in the study's directory. It knows which ranks have a copy of each, sends a rank
+    each checkpoint at most once, and has all copies deleted.
     """
 
     def __init__(self, transport: Transport, study: Path, receiver: FileReceiver) -> None:
@@ -181,21 +181,21 @@ class CheckpointLocations:
         self._ranks: dict[tuple[TrialId, int], set[int]] = {}
 
     def put(self, peer: int, trial: TrialId, resource: int) -> str:
-        """A rank has saved a checkpoint, whose chunks came before it said so."""
+        """Note a checkpoint that a rank has saved; its chunks came before this call."""
         if why := self._receiver.why_given_up(f"{FOLDER}/{trial}.{resource}"):
             return why
         self._ranks[trial, resource] = {peer}
         return ""
 
     def get(self, peer: int, trial: TrialId, resource: int) -> None:
-        """A rank is to go on from a checkpoint: it is sent unless the rank has it."""
+        """Send a rank the checkpoint from which it continues, unless the rank has a copy."""
         ranks = self._ranks.setdefault((trial, resource), set())
         if peer not in ranks:
             ranks.add(peer)
             self._transport.put(peer, self._sender.chunks(f"{FOLDER}/{trial}.{resource}"))
 
     def discard(self, trial: TrialId, resource: int, peers: Iterable[int]) -> None:
-        """Delete a checkpoint here, and have the ranks delete it that have it and are there."""
+        """Delete a checkpoint here, and the copies of ranks among ``peers``."""
         self._checkpoints.discard(trial, resource)
         if ranks := self._ranks.pop((trial, resource), None):
             for rank in sorted(ranks & set(peers)):
@@ -203,7 +203,7 @@ class CheckpointLocations:
 
 
 class RankFiles:
-    """Sends the driver files of a rank's folder: checkpoints before the event that names them, logs, profiles."""
+    """Sends the files of a rank to the driver: logs, profiles, and each checkpoint before the event that names it."""
 
     def __init__(self, transport: Transport, directory: Path) -> None:
         self._transport = transport
@@ -213,7 +213,7 @@ class RankFiles:
         self._profile = ""
 
     def before(self, message: WorkerMessage) -> None:
-        """Send what has to be there before a message."""
+        """Send the files that must arrive before a message."""
         match message:
             case WorkerJoined(worker=worker):
                 self.log()
@@ -227,18 +227,18 @@ class RankFiles:
                 pass
 
     def send_the_rest(self) -> None:
-        """Send the end of the log and the profile, no more: the study is over, no checkpoint is waited for any more."""
+        """Send the end of the log and the profile; drop queued checkpoints, as the study is over."""
         self._transport.forget(DRIVER)
         self.log()
         self._send_profile()
 
     def log(self) -> None:
-        """Send what the worker has printed since the last time."""
+        """Send the new part of the worker's log."""
         while self._log and (data := self._sender.growth(self._log, self._sent)):
             self._sent += len(data)
             self._transport.put(DRIVER, iter([Chunk(self._log, data, appended=True)]))
 
     def _send_profile(self) -> None:
-        """Send the profile of the worker that is gone, if it has left one."""
+        """Send the profile of the worker that has ended, if there is one."""
         if self._profile:
             self._transport.put(DRIVER, self._sender.chunks(self._profile))

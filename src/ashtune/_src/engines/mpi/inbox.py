@@ -1,4 +1,4 @@
-"""A rank's side of its connection to the driver: what comes from it, and whether it lives."""
+"""A rank's side of its connection to the driver: messages, files and heartbeats."""
 
 import os
 import sys
@@ -20,10 +20,10 @@ SILENCE_AT_REST = 3600.0
 
 
 class RankInbox:
-    """Messages in the order in which they were sent; files that come between them are put where they belong.
+    """Returns messages in the order sent, and writes files that come between them.
 
-    It also shows the driver that this rank lives, and ends this process when the driver is gone. Between two studies
-    the driver does what the user's script does, and may be silent for long.
+    It also sends heartbeats to the driver, and ends this process when the driver is gone. Between two studies the
+    driver runs the user's script, and may be silent for a long time.
     """
 
     def __init__(self, world: World, scratch: ScratchDirectory) -> None:
@@ -39,23 +39,23 @@ class RankInbox:
         self.end_study()
 
     def begin_study(self) -> None:
-        """A study begins: the driver listens, and is heard."""
+        """Start heartbeats; expect heartbeats from the driver."""
         self._is_at_work = True
         self._silence = AwakeClock(time.monotonic(), self._world.silence_allowed)
 
     def end_study(self) -> None:
-        """No study is under way."""
+        """Stop heartbeats, and allow the driver a long silence."""
         self._is_at_work = False
         self._silence = AwakeClock(time.monotonic(), SILENCE_AT_REST)
 
     def look(self) -> list[ToRank]:
-        """Return what has come."""
+        """Return the new messages."""
         messages, self._messages = self._messages, []
         arrived = self._transport.collect()
         if arrived:
             self._silence.restart()
         for _, kind, body in arrived:
-            if kind != HEARTBEAT:  # a sign of life is not what one waits for
+            if kind != HEARTBEAT:  # a heartbeat is no answer
                 self._polling.heard()
             if kind == ENVELOPE:
                 messages += self._envelope.decode(body).messages
@@ -65,7 +65,7 @@ class RankInbox:
         return messages
 
     def _check_liveness(self) -> None:
-        """Show life, and end this process if the driver does not, rather than wait until the batch system does."""
+        """Send a heartbeat, and end this process if the driver is silent, before the batch system has to."""
         world, now = self._world, time.monotonic()
         if self._is_at_work and now >= self._next_heartbeat:
             self._next_heartbeat = now + world.heartbeat_seconds
@@ -73,7 +73,7 @@ class RankInbox:
         if now < self._next_liveness_check:
             return
         self._next_liveness_check = now + LIVENESS_CHECK_SECONDS
-        # Where no thread may send, heartbeats come only during a study.
+        # If threads may not send, heartbeats come only during a study.
         is_silent = self._silence.is_over(now) and world.heartbeat.is_possible
         if is_silent or DRIVER in self._transport.failed:
             sys.stderr.write(
@@ -83,7 +83,7 @@ class RankInbox:
             os._exit(1)
 
     def look_within_study(self) -> tuple[list[WithinStudy], bool]:
-        """Return what has come of the study under way, and whether it is over: then what says so comes once more."""
+        """Return the new messages of this study, and whether it is over; the message that ends it is put back."""
         within: list[WithinStudy] = []
         for at, message in enumerate(messages := self.look()):
             if isinstance(message, Closing | EndOfLaunch | Opening):
@@ -93,33 +93,33 @@ class RankInbox:
         return within, False
 
     def _files(self) -> FileReceiver:
-        """Return what puts files into the folder that this rank has for the study."""
+        """Return the writer of files for this rank's directory of the study."""
         folder = self._scratch.folder()
         if self._receiver is None or self._receiver[0] != folder:
             self._receiver = (folder, FileReceiver(folder, FROM_THE_DRIVER))
         return self._receiver[1]
 
     def wait(self) -> list[ToRank]:
-        """Wait until something has come; meanwhile send what a slow driver could not take at once."""
+        """Wait for messages; meanwhile, send what a slow driver could not take at once."""
         while not (messages := self.look()):
             self._transport.flush()
             self.rest()
         return messages
 
     def rest(self, at_most: float = LONGEST_SLEEP) -> None:
-        """Sleep for a moment that suits the traffic."""
+        """Sleep for a time that depends on the traffic."""
         self._polling.rest(at_most)
 
     def expect_an_answer(self) -> None:
-        """Something has been said to the driver: the wait for its answer begins now."""
+        """Start to wait for the answer to a message that was just sent to the driver."""
         self._polling.heard()
 
     def wait_for_the_end(self) -> None:
-        """Take no notice of anything until the study is over."""
+        """Ignore all messages until the study is over."""
         while not self.look_within_study()[1]:
             self._transport.flush()
             self.rest()
 
     def put_back(self, messages: list[ToRank]) -> None:
-        """Have messages come once more."""
+        """Return these messages again at the next call."""
         self._messages = messages + self._messages

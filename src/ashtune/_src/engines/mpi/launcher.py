@@ -1,10 +1,10 @@
-"""What a launcher's variables say of an MPI launch, and what to answer if MPI says otherwise.
+"""Read a launcher's variables about an MPI launch, and write the error messages for launches that cannot work.
 
 Source: the variables as seen under Slurm 24.11, MPICH 4.2 to 5.0 and Open MPI 5.0.
 
-Rule 1: nothing here reads a file, a clock or ``os.environ``, or loads MPI: text in, text out.
-Rule 2: before MPI is initialised only what cannot work is refused, since a wrong refusal has no remedy;
-what is merely doubtful waits for :func:`alone`, which has MPI's own word.
+Rule 1: nothing in this module reads a file, a clock or ``os.environ``, or loads MPI: functions map text to text.
+Rule 2: before MPI is initialised, only launches that certainly cannot work are refused, as a user cannot override a
+refusal. :func:`alone` checks doubtful launches later, when MPI reports its size.
 """
 
 import re
@@ -27,10 +27,10 @@ class Launch(msgspec.Struct, frozen=True):
     """What a launcher's variables say.
 
     Args:
-        rank: This process among them, from 0.
-        size: How many processes were started, or would be.
-        launcher: How to call the launcher in a message, as in ``"srun --mpi=pmi2"``.
-        family: The only MPI it can start: ``"openmpi"`` or ``"mpich"``, or ``""`` if it does not tell.
+        rank: This process's number among the processes, from 0.
+        size: The number of processes that were started, or would be.
+        launcher: The launcher's name in messages, as in ``"srun --mpi=pmi2"``.
+        family: The only MPI it can start: ``"openmpi"`` or ``"mpich"``; ``""`` if unknown.
         is_started_by_it: False for a process in a batch script or salloc's shell, which srun did not start.
     """
 
@@ -42,9 +42,8 @@ class Launch(msgspec.Struct, frozen=True):
 
 
 def launch_of(environment: Mapping[str, str]) -> Launch | None:
-    """Return what the launcher says; None if there is none, or if it started a single process.
-
-    An mpiexec inside of a SLURM allocation is the launcher, not SLURM.
+    """Return the launch; None if there is no launcher, or only one process. An mpiexec inside SLURM counts as the
+    launcher.
     """
     launch = _by_openmpi(environment) or _by_pmi(environment) or _by_slurm(environment)
     return launch if launch is not None and launch.size > 1 else None
@@ -53,13 +52,13 @@ def launch_of(environment: Mapping[str, str]) -> Launch | None:
 def family_of(library_version: str) -> str:
     """Return the family of ``MPI.Get_library_version()``: ``"openmpi"``, ``"mpich"``, or ``""`` if unknown."""
     text = library_version.lower()
-    if text.startswith("open mpi"):  # what follows names the host it was built on
+    if text.startswith("open mpi"):  # the rest may name the build host
         return _OPENMPI
     return _MPICH if any(name in text for name in ("mpich", "mvapich", "intel(r) mpi")) else ""
 
 
 def mpi4py_missing(launch: Launch, error: ImportError | RuntimeError) -> str:
-    """Return the refusal for mpi4py that is not there, or that finds no MPI library."""
+    """Return the error message if mpi4py is not installed, or finds no MPI library."""
     reason = (str(error).splitlines() or [type(error).__name__])[0]
     if isinstance(error, ModuleNotFoundError):
         return (
@@ -74,9 +73,9 @@ def mpi4py_missing(launch: Launch, error: ImportError | RuntimeError) -> str:
 
 
 def mismatch(launch: Launch, library_version: str) -> str:
-    """Return the refusal for a library that this launcher cannot start, ``""`` if it may be able to.
+    """Return the error message if this launcher cannot start this library, otherwise ``""``.
 
-    Ask before MPI is initialised: MPICH aborts there in 10 lines a process.
+    Call this before MPI_Init, in which MPICH would abort with 10 lines per process.
     """
     family, library = family_of(library_version), _called(library_version)
     if launch.family and family and launch.family != family:
@@ -99,7 +98,7 @@ def mismatch(launch: Launch, library_version: str) -> str:
 
 
 def alone(launch: Launch, library_version: str, size: int) -> str:
-    """Return the refusal for an initialised MPI of one process where the launcher started several."""
+    """Return the error message if MPI sees one process but the launcher started several, otherwise ``""``."""
     if size != 1 or launch.size == 1 or not launch.is_started_by_it:
         return ""
     library = _called(library_version)
@@ -112,7 +111,7 @@ def alone(launch: Launch, library_version: str, size: int) -> str:
 
 
 def without_world(launch: Launch, *, workers_given: bool) -> str:
-    """Return the refusal to leave the rest of a SLURM allocation idle, ``""`` if the user named a number of workers."""
+    """Return the error message if other SLURM tasks would be idle; ``""`` if the user gave a number of workers."""
     if launch.is_started_by_it or workers_given:
         return ""
     return (
@@ -122,12 +121,12 @@ def without_world(launch: Launch, *, workers_given: bool) -> str:
 
 
 def several(launch: Launch, what: str) -> str:
-    """Return the refusal of an option by which each process would run the whole study."""
+    """Return the error message for an option with which each process would run the whole study."""
     return f"{_started(launch)}, and with {what} each would run the whole study; leave it out, or start one process"
 
 
 def idle(launch: Launch, what: str) -> str:
-    """Return the refusal of an option by which one process would train while the others, ready to, wait for it."""
+    """Return the error message for an option with which one process would train while the others wait for it."""
     return (
         f"{_started(launch)}, and with {what} one would train while the others wait; leave it out, or start one process"
     )
@@ -142,20 +141,20 @@ def _by_pmi(environment: Mapping[str, str]) -> Launch | None:
     size, rank = _number(environment, "PMI_SIZE"), _number(environment, "PMI_RANK")
     if not size or rank is None:
         return None
-    # In an allocation, hydra starts its proxies by srun: its ranks have the step's variables, and those of
-    # PMIx if that is the site's MpiDefault. Only MPI_LOCALRANKID tells them from srun's own tasks.
+    # In an allocation, hydra starts its proxies by srun, so its ranks have the step's variables, and those of
+    # PMIx if that is the site's MpiDefault. Only hydra's ranks, not srun's own tasks, have MPI_LOCALRANKID.
     if "MPI_LOCALRANKID" in environment:
         is_in_pmix = "PMIX_NAMESPACE" in environment and "MPIR_CVAR_PMI_VERSION" not in environment
         return Launch(rank, size, _BY_HYDRA_IN_PMIX if is_in_pmix else _BY_HYDRA, _MPICH, True)
     if _has_step(environment) and _number(environment, "SLURM_STEP_NUM_TASKS") in (None, size):
         return Launch(rank, size, f"{_SRUN}pmi2", "", True) if _is_step(environment) else None
-    return Launch(rank, size, _BY_PMI, "", True)  # Flux, gforker, PALS: Open MPI may be among those it starts
+    return Launch(rank, size, _BY_PMI, "", True)  # Flux, gforker, PALS: these may also start Open MPI
 
 
 def _by_slurm(environment: Mapping[str, str]) -> Launch | None:
     tasks = _number(environment, "SLURM_NTASKS")
     if not _is_step(environment):
-        # `sbatch -N 3` without -n sets no SLURM_NTASKS, and srun would start one task a node.
+        # `sbatch -N 3` without -n sets no SLURM_NTASKS, and srun would start one task per node.
         size = tasks or _number(environment, "SLURM_JOB_NUM_NODES")
         return None if not size else Launch(0, size, "SLURM", "", False)
     size = _number(environment, "SLURM_STEP_NUM_TASKS") or tasks
@@ -163,7 +162,7 @@ def _by_slurm(environment: Mapping[str, str]) -> Launch | None:
     rank = task if pmix is None else pmix
     if not size or rank is None:
         return None
-    # srun sets SLURM_MPI_TYPE, except for --mpi=none, where it takes it away.
+    # srun sets SLURM_MPI_TYPE; with --mpi=none, it removes the variable.
     plugin = "pmix" if pmix is not None else environment.get("SLURM_MPI_TYPE", "none")
     return Launch(rank, size, f"{_SRUN}{plugin}", "", True)
 
@@ -173,10 +172,10 @@ def _has_step(environment: Mapping[str, str]) -> bool:
 
 
 def _is_step(environment: Mapping[str, str]) -> bool:
-    """Whether srun started this process as one of the step's tasks.
+    """Return whether srun started this process as one of the step's tasks.
 
-    A batch script may have the variables of the step that submitted it, and salloc's shell is a step of one task. In
-    both, SLURM_NTASKS is the job's. For srun's tasks it equals SLURM_STEP_NUM_TASKS.
+    A batch script may inherit the variables of the step that submitted it, and salloc's shell is a step of one task. In
+    both, SLURM_NTASKS is the job's. In srun's tasks, it equals SLURM_STEP_NUM_TASKS.
     """
     if not _has_step(environment):
         return False
@@ -185,7 +184,7 @@ def _is_step(environment: Mapping[str, str]) -> bool:
 
 
 def _number(environment: Mapping[str, str], name: str) -> int | None:
-    """Return the variable as a count, None if it is not set or says nothing that can be one."""
+    """Return the variable as a count; None if it is not set or not a count."""
     text = environment.get(name, "")
     return int(text) if re.fullmatch("[0-9]{1,9}", text) else None
 
@@ -201,19 +200,19 @@ def _called(library_version: str) -> str:
 
 
 def _is_without_pmix(library_version: str) -> bool:
-    """Whether the library says how it was configured, and that was not for PMIx; Intel's and Cray's do not say."""
+    """Return whether the library was configured without PMIx; False if unknown, as with Intel's and Cray's."""
     text = library_version.lower()
     return "configure:" in text and "pmix" not in text
 
 
 def _is_confused_by_two(library_version: str) -> bool:
-    """MPICH guesses the PMI version since 5.0, see https://github.com/pmodels/mpich/pull/7525."""
+    """Return whether MPICH guesses the PMI version (since 5.0, https://github.com/pmodels/mpich/pull/7525)."""
     major = re.match(r"MPICH Version:\s*(\d+)", library_version)
     return major is not None and int(major[1]) >= 5
 
 
 def _plugins(library_version: str) -> tuple[str, ...]:
-    """Return the values of ``srun --mpi=`` that this library can be started with."""
+    """Return the values of ``srun --mpi=`` that work with this library."""
     family = family_of(library_version)
     if not family:
         return ("pmix", "pmi2")

@@ -1,4 +1,4 @@
-"""What the driver and a rank say to each other besides what a driver and a worker say anyway."""
+"""The messages between the driver and a rank, besides those between a driver and a worker."""
 
 from typing import Generic, TypeVar
 
@@ -10,15 +10,15 @@ from ashtune._src.engines.workload import WorkerMessage
 from ashtune._src.training.messages import Assignment, Setup
 
 DRIVER = 0
-"""The rank that drives."""
+"""The rank of the driver."""
 
 
 class Opening(msgspec.Struct, frozen=True, tag=True, kw_only=True):
-    """A study begins, the ``edition``-th of this launch.
+    """The start of a study, the ``edition``-th of this launch.
 
-    ``setup`` is that of the rank's first worker; those after it have numbers higher by ``step`` each.
-    ``created`` is the study's, so that a rank can tell whether it sees the same directory.
-    ``carries_checkpoints``: there is no shared directory; checkpoints travel in messages.
+    ``setup`` is that of the rank's first worker; the number of each later worker is higher by ``step``.
+    ``created`` is the study's; with it, a rank checks that it sees the same directory.
+    ``carries_checkpoints``: checkpoints travel in messages, as there is no shared directory.
     """
 
     edition: int = 0
@@ -33,11 +33,11 @@ class Opening(msgspec.Struct, frozen=True, tag=True, kw_only=True):
 
 
 class Closing(msgspec.Struct, frozen=True, tag=True):
-    """The study is over: end what runs and wait for the next."""
+    """The end of a study: end all jobs and wait for the next study."""
 
 
 class EndOfLaunch(msgspec.Struct, frozen=True, tag=True):
-    """The driver's script has ended. ``is_whole``: no rank was lost, so that MPI can be finalised."""
+    """The end of the driver's script. ``is_whole``: no rank was lost, so MPI can be finalised."""
 
     is_whole: bool
 
@@ -49,9 +49,9 @@ Message = TypeVar("Message")
 
 
 class Envelope(msgspec.Struct, Generic[Message], frozen=True, array_like=True):
-    """Several messages as one, oldest first.
+    """Several messages sent as one, oldest first.
 
-    ``edition`` counts the studies of this launch: what a rank says of one that is over is not heard.
+    ``edition`` counts the studies of this launch; the driver ignores messages of an earlier study.
     """
 
     edition: int
@@ -59,10 +59,10 @@ class Envelope(msgspec.Struct, Generic[Message], frozen=True, array_like=True):
 
 
 class Chunk(msgspec.Struct, frozen=True, array_like=True):
-    """A piece of a file or folder of the study: ``path`` in its directory, and ``inside`` of a folder a file.
+    """A piece of a file or folder of the study: ``path`` in the study's directory, ``inside`` for a file in a folder.
 
-    Pieces come in order: the first one begins the file or folder anew, the last one completes it. A file that only
-    grows, as a log, is ``appended`` to. Of a link, the data are what it says.
+    Pieces come in order: the first one creates the file or folder anew, the last one completes it. If ``appended``, the
+    piece is added to the end of a growing file such as a log. If ``is_link``, the data are the link's target.
     """
 
     path: str

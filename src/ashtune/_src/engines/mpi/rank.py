@@ -1,7 +1,7 @@
-"""The life of a rank that serves: study after study, until the driver's script has ended.
+"""A rank that serves one study after another, until the driver's script has ended.
 
-A rank trains in a worker process beside it, or in itself, for functions too short for a process of their own: a crash
-of the training function is then the rank's, and a hang cannot be ended.
+A rank trains in a worker process beside it. For very short functions, it trains in the rank itself; then a crash of the
+training function ends the rank, and a hang cannot be ended.
 """
 
 import os
@@ -41,15 +41,15 @@ DIRECTORY_SECONDS = 3.0
 
 
 def serve_rank(world: World) -> bool:
-    """Serve until the driver's script has ended; return whether MPI can be finalised after.
+    """Serve until the driver's script has ended; return whether MPI can be finalised.
 
-    Where it cannot be, as a rank was lost, this waits for rank 0 to end all of them: a rank that left by itself would
-    look like one that died. It returns only where the launcher lets the others outlive a death, as rank 0 cannot end
-    them there.
+    If a rank was lost, MPI cannot be finalised, and this rank waits until rank 0 ends all ranks: a rank that left by
+    itself would look like a dead one. Only if the launcher lets other ranks survive a death, so that rank 0 cannot end
+    them, does this function return False.
     """
     if threading.current_thread() is threading.main_thread():
         for number in SIGNALS:
-            signal.signal(number, lambda *_: None)  # the driver decides; it is told by the same signals
+            signal.signal(number, lambda *_: None)  # the driver gets the same signals and decides
     scratch = ScratchDirectory()
     inbox = RankInbox(world, scratch)
     try:
@@ -70,7 +70,7 @@ def serve_rank(world: World) -> bool:
                     break
     finally:
         for number in SIGNALS if threading.current_thread() is threading.main_thread() else ():
-            signal.signal(number, signal.SIG_IGN)  # the interpreter, as it ends, gives up handlers but not this
+            signal.signal(number, signal.SIG_IGN)  # at its end, the interpreter drops handlers but keeps SIG_IGN
         scratch.delete()
 
 
@@ -88,7 +88,7 @@ def _serve(world: World, inbox: RankInbox, scratch: ScratchDirectory, opening: O
             inherited=os.environ,
             gpus_present=gpus_present(),
         )
-    except AshtuneError as error:  # what is wrong from the start is the user's to mend, before anything is trained
+    except AshtuneError as error:  # an error at the start stops the study, so that the user can fix it
         world.transport.put(DRIVER, Broken(opening.setup.worker, f"{me}: {error}"))
         inbox.wait_for_the_end()
     else:
@@ -105,14 +105,14 @@ def _serve(world: World, inbox: RankInbox, scratch: ScratchDirectory, opening: O
 
 
 def _with_its_paths(directory: Path, opening: Opening) -> Opening:
-    """Return what the driver said, with the paths as they are on this machine."""
+    """Return the opening with the paths of this machine."""
     objective = directory / Path(opening.setup.objective).name
     setup = msgspec.structs.replace(opening.setup, study=str(directory), objective=str(objective))
     return msgspec.structs.replace(opening, setup=setup)
 
 
 def _shared_directory(opening: Opening) -> Path:
-    """Return the study's directory, if this rank sees the same one as the driver."""
+    """Return the study's directory, if this rank sees the same directory as the driver."""
     directory = Path(opening.setup.study)
     deadline = time.monotonic() + DIRECTORY_SECONDS  # a network file system may be a moment behind
     while True:
@@ -135,7 +135,7 @@ LOG_SECONDS = 1.0
 
 
 class WorkerRelay:
-    """Relays between the driver and one worker process during a study."""
+    """Relays messages between the driver and one worker process during a study."""
 
     def __init__(
         self, world: World, inbox: RankInbox, opening: Opening, directory: Path, environment: dict[str, str]
@@ -158,7 +158,7 @@ class WorkerRelay:
 
         Raises:
             OSError: If no worker can be started.
-            ObjectiveError: If none survives until its first job.
+            ObjectiveError: If several workers die before their first job.
         """
         try:
             while True:
@@ -192,7 +192,7 @@ class WorkerRelay:
     def _pass_on(self, message: WithinStudy) -> None:
         match message:
             case Assignment(worker=worker) | Release(worker=worker) | Pause(worker=worker):
-                self._pool.send(worker, message)  # a dead one gets nothing, nor does the one in its place
+                self._pool.send(worker, message)  # not sent if this worker is dead; its replacement has another number
             case Discard(trial=trial, resource=resource):
                 self._checkpoints.discard(trial, resource)
             case _:
@@ -205,7 +205,7 @@ class WorkerRelay:
 
 
 class RankChannel:
-    """A worker's channel in the rank: the driver is reached by messages between ranks."""
+    """The channel of a worker in the rank itself."""
 
     def __init__(self, world: World, inbox: RankInbox, opening: Opening, directory: Path) -> None:
         self._transport = world.transport
@@ -234,7 +234,7 @@ class RankChannel:
 
         Raises:
             Shutdown: When the study is over.
-            Unsure: When something broke in while messages were taken in.
+            Unsure: When an exception interrupted the receiving of messages.
         """
         while not self._waiting:
             self._take_whole()
@@ -250,7 +250,7 @@ class RankChannel:
             raise Unsure from error
 
     def poll(self) -> ToWorker | None:
-        """Return the next message if one has come already."""
+        """Return the next message, or None if there is none yet."""
         if not self._waiting:
             self._take()
         return self._waiting.popleft() if self._waiting else None
@@ -292,7 +292,7 @@ def train_in_rank(
 
 @contextmanager
 def output_to(log: Path) -> Iterator[None]:
-    """Have what this process and its libraries print go to a file, for a while."""
+    """Redirect the output of this process and its libraries to a file."""
     sys.stdout.flush()
     sys.stderr.flush()
     copies = [(stream, os.dup(stream)) for stream in (1, 2)]

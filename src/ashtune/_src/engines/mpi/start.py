@@ -1,7 +1,7 @@
-"""Where a process finds out whether it is one rank of many.
+"""Find out whether this process is one rank of many, and start MPI.
 
-Rank 0 goes on in the user's script; every other rank serves here until that script has ended. MPI is loaded only when
-a launcher's variables say that there are several ranks.
+Rank 0 continues the user's script; every other rank serves in this module until that script has ended. MPI is loaded
+only if a launcher's variables say that there are several ranks.
 """
 
 import atexit
@@ -33,15 +33,15 @@ _world: World | None = None
 
 
 def start_mpi(*, workers_given: bool = False) -> World | None:
-    """Return the ranks to drive; None if this process is alone. Ranks other than 0 do not return.
+    """Return the ranks to drive; None if this process is alone. On ranks other than 0, this function does not return.
 
-    They serve until rank 0's script has ended, then leave with exit status 0.
+    Those ranks serve until rank 0's script has ended, then exit with status 0.
 
     Args:
-        workers_given: The user named a number of workers, which in a SLURM allocation means: on this node.
+        workers_given: Whether the user gave a number of workers. In a SLURM allocation, this means: use this node only.
 
     Raises:
-        StudyError: If the launch went wrong, on rank 0; the others leave with exit status 2.
+        StudyError: On rank 0, if the launch failed; the other ranks exit with status 2.
     """
     global _world  # noqa: PLW0603 - MPI is one a process
     if _world is not None:
@@ -57,7 +57,7 @@ def start_mpi(*, workers_given: bool = False) -> World | None:
     with all_ranks_start_within(start_seconds(os.environ)), waiting_asleep(os.environ):
         mpi = _load(launch)
         if why := launcher.alone(launch, mpi.Get_library_version(), mpi.COMM_WORLD.Get_size()):
-            mpi.Finalize()  # each is an MPI of its own and would leave its shared memory behind
+            mpi.Finalize()  # each process has its own MPI, whose shared memory would remain
             _refuse(launch, why)
         _await_all(mpi)
         world = World(mpi)
@@ -72,10 +72,10 @@ def start_mpi(*, workers_given: bool = False) -> World | None:
 
 @contextmanager
 def all_ranks_start_within(seconds: float) -> Iterator[None]:
-    """End this process, with the place where it is on stderr, if the block takes longer.
+    """End this process, with a traceback on stderr, if the block takes longer.
 
-    Initialising MPI waits for every rank and holds the interpreter: nothing but a thread that is not Python's can end
-    it.
+    The initialisation of MPI waits for every rank and holds the interpreter lock, so only a thread outside Python can
+    end this process.
     """
     faulthandler.dump_traceback_later(seconds, exit=True, file=2)
     try:
@@ -86,10 +86,9 @@ def all_ranks_start_within(seconds: float) -> Iterator[None]:
 
 @contextmanager
 def waiting_asleep(environment: MutableMapping[str, str]) -> Iterator[None]:
-    """Let MPI sleep between its looks at whether the other ranks have come, in place of taking a whole core for it.
+    """Let MPI sleep between its checks for other ranks, so that waiting does not use a whole core.
 
-    MPICH, asked to yield heavily, sleeps for no time, and Linux makes a sleep longer by the thread's timer slack:
-    prctl(2).
+    MPICH with heavy yield sleeps for 0 s; Linux lengthens each sleep by the thread's timer slack, see prctl(2).
     """
     is_asked = HEAVY_YIELD not in environment
     if is_asked:
@@ -98,7 +97,7 @@ def waiting_asleep(environment: MutableMapping[str, str]) -> Iterator[None]:
     try:
         yield
     finally:
-        _set_timer_slack(0)  # as it was when the thread began
+        _set_timer_slack(0)  # back to the thread's default
         if is_asked:
             environment.pop(HEAVY_YIELD, None)
 
@@ -111,7 +110,7 @@ def _set_timer_slack(nanoseconds: int) -> None:
 
 
 def _await_all(mpi: Any) -> None:
-    """Wait for all ranks, asleep: the calls that follow would wait for them without a pause."""
+    """Wait for all ranks with sleeps; the MPI calls that follow would wait without sleeping."""
     request = mpi.COMM_WORLD.Ibarrier()
     while not request.Test():
         time.sleep(AWAIT_SECONDS)
@@ -121,7 +120,7 @@ def start_seconds(environment: Mapping[str, str]) -> float:
     """Return how long the ranks may take to find each other.
 
     Raises:
-        StudyError: If the variable for it is not a number above 0.
+        StudyError: If the environment variable is not a number above 0.
     """
     text = environment.get(START_VARIABLE, str(START_SECONDS))
     try:
@@ -136,7 +135,7 @@ def start_seconds(environment: Mapping[str, str]) -> float:
 
 
 def _remember_status(world: World) -> None:
-    """Have the exit status known when the interpreter ends, which does not tell it."""
+    """Record the exit status in ``world`` when the script calls ``sys.exit``; the interpreter does not tell it."""
     exit_as_usual = sys.exit
 
     def exit_and_remember(status: Any = None) -> NoReturn:
@@ -147,10 +146,10 @@ def _remember_status(world: World) -> None:
 
 
 def refuse_several(what: str) -> None:
-    """Refuse to run a whole study in each of several processes that a launcher started, or in one while others wait.
+    """Refuse to run a whole study in each of several processes, or in one process while the other ranks wait.
 
     Raises:
-        StudyError: On rank 0; the others leave with exit status 2.
+        StudyError: On rank 0; the other ranks exit with status 2.
     """
     launch = launcher.launch_of(os.environ)
     if launch is not None and launch.is_started_by_it:
@@ -158,13 +157,13 @@ def refuse_several(what: str) -> None:
 
 
 def leave(status: int) -> None:
-    """Shut the other ranks down, if there are any, as the program ends with this exit status."""
+    """End the other ranks, if there are any; the program is about to end with this exit status."""
     if _world is not None:
         _world.leave(status)
 
 
 def _serve(world: World) -> NoReturn:
-    from ashtune._src.engines.mpi.rank import serve_rank  # not above: every command asks whether it is a rank
+    from ashtune._src.engines.mpi.rank import serve_rank  # not at the top: every command imports this module
 
     world.finalize(is_whole=serve_rank(world), status=0)
     sys.exit(0)
@@ -177,7 +176,7 @@ def _load(launch: launcher.Launch) -> Any:
 
         mpi4py.rc.initialize = mpi4py.rc.finalize = False
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", RuntimeWarning)  # a suspicious launch is refused in our own words
+            warnings.simplefilter("ignore", RuntimeWarning)  # our own message refuses a suspicious launch
             from mpi4py import MPI
     except (ImportError, RuntimeError) as error:
         _refuse(launch, launcher.mpi4py_missing(launch, error))
@@ -186,34 +185,34 @@ def _load(launch: launcher.Launch) -> Any:
         _refuse(launch, launcher.mismatch(launch, MPI.Get_library_version()))
         delete_stale_memory(os.environ)
         if FAULT_TOLERANT in os.environ:
-            # Otherwise finalising waits for all ranks, which after a death never ends one time in ten (5.0.11).
+            # Otherwise MPI_Finalize waits for all ranks; after a death, 1 of 10 such waits never ends (5.0.11).
             os.environ.setdefault("OMPI_MCA_async_mpi_finalize", "1")
         MPI.Init_thread(MPI.THREAD_MULTIPLE)
     return MPI
 
 
 def _refuse(launch: launcher.Launch, why: str) -> None:
-    """Refuse a launch in one line, not in as many as there are processes."""
+    """Refuse a launch with one line in total, not one line per process."""
     if not why:
         return
     if launch.rank != 0:
-        time.sleep(REFUSAL_SECONDS)  # some launchers end the others at once, rank 0 before it has said why
+        time.sleep(REFUSAL_SECONDS)  # some launchers would end rank 0 before it has printed the reason
         sys.exit(2)
     raise StudyError(why)
 
 
 def delete_stale_memory(environment: Mapping[str, str], folder: Path = SHARED_MEMORY) -> None:
-    """Delete the shared memory that a killed SLURM step of this name has left. Before MPI is initialised, by each rank.
+    """Delete the shared memory that a killed SLURM step of this name has left. Every rank does this before MPI_Init.
 
-    MPICH 5.0 has the ranks of a node meet in a file named after their job and step. A requeued job has the same number,
-    and its ranks hang in MPI_Init or crash. Seen under MPICH 5.0.2 and Slurm 24.11, ``srun --mpi=pmi2``.
+    In MPICH 5.0, the ranks of a node share a file named after their job and step. A requeued job has the same number,
+    so its ranks hang in MPI_Init or crash. Seen under MPICH 5.0.2 and Slurm 24.11, ``srun --mpi=pmi2``.
     """
     step = environment.get("PMI_JOBID")
     if not step or not folder.is_dir():
         return
     for file in folder.glob(f"mpich_shm_{_hash(step):x}_*"):
-        with suppress(OSError):  # another rank was faster, or it is another user's
-            if file.stat().st_mtime < _own_start():  # all ranks of a node are there before the first of them runs
+        with suppress(OSError):  # another rank has deleted it, or it is another user's
+            if file.stat().st_mtime < _own_start():  # all ranks of a node start before one of them makes the file
                 file.unlink()
 
 

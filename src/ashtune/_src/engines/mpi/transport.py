@@ -1,10 +1,10 @@
-"""Messages between ranks: sent without waiting, received only when they have come, and when to look again for them.
+"""Messages between ranks, sent and received without waiting; and how long to sleep between two checks for messages.
 
 Rule 1: no call of :class:`Transport` waits for another rank. A blocking receive, send or collective spins until the
-other side acts; of a large message an MPI may at first have no more than its envelope.
-Rule 2: one look for messages is two probes: in both MPIs only the second finds a message that has long arrived.
-Rule 3: messages to a rank arrive in the order in which they were put; those that wait for the same flush go as one.
-Rule 4: waiting burns no core: a spinning process would take one from training. See :class:`Polling`.
+other rank acts, and of a large message, MPI may at first have received only the header.
+Rule 2: each check for messages makes two probes: in both MPIs, the first may miss a message that arrived long ago.
+Rule 3: messages to a rank arrive in the order of :meth:`Transport.put`; those of one flush are sent as one message.
+Rule 4: waiting must not use a core, which training needs. See :class:`Polling`.
 """
 
 import math
@@ -26,7 +26,7 @@ NOTHING = b""
 
 
 class Arrived(NamedTuple):
-    """What came: from whom, of which kind (``ENVELOPE``, ``CHUNK`` or ``HEARTBEAT``), and its bytes."""
+    """A message that came: its sender, its kind (``ENVELOPE``, ``CHUNK`` or ``HEARTBEAT``), and its bytes."""
 
     source: int
     kind: int
@@ -34,12 +34,12 @@ class Arrived(NamedTuple):
 
 
 class Transport:
-    """This rank's end of all its connections.
+    """This rank's connections to other ranks.
 
     Args:
-        comm: A communicator of our own, so that a user's messages do not mix with ours.
-        source: The rank to listen to, or all.
-        enclose: Makes one message of several that go to the same rank.
+        comm: A separate communicator, so that a user's messages do not mix with ours.
+        source: The rank to receive from, or ``ANY_SOURCE``.
+        enclose: Combines several messages to the same rank into one.
     """
 
     def __init__(self, mpi: Any, comm: Any, *, source: int, enclose: Callable[[list[Any]], Any]) -> None:
@@ -52,26 +52,26 @@ class Transport:
         self._outboxes: dict[int, deque[Any]] = {}
         self._under_way: list[tuple[Any, int, bytes]] = []
         self._bytes_under_way: dict[int, int] = {}
-        self._arriving: dict[int, deque[tuple[Any, Arrived]]] = {}  # large ones, and what came after them
+        self._arriving: dict[int, deque[tuple[Any, Arrived]]] = {}  # large messages, and those that came after them
         self._deaths = {
             getattr(mpi, name) for name in ("ERR_PROC_FAILED", "ERR_PROC_FAILED_PENDING") if hasattr(mpi, name)
         }
         self.failed: set[int] = set()
-        """Ranks that MPI itself says are dead."""
+        """Ranks that are dead according to MPI."""
 
     def put(self, rank: int, item: Any) -> None:
-        """Have a message, or an iterator of chunks, sent by the next :meth:`flush`."""
+        """Queue a message, or an iterator of chunks, for the next :meth:`flush`."""
         outbox = self._outboxes.get(rank)
         if outbox is None:
             outbox = self._outboxes[rank] = deque()
         outbox.append(item)
 
     def forget(self, rank: int) -> None:
-        """Do not send a rank what was put for it."""
+        """Drop the messages queued for a rank."""
         self._outboxes.pop(rank, None)
 
     def flush(self) -> None:
-        """Send what was put. What a slow receiver cannot take yet waits for the next flush."""
+        """Send the queued messages; those that a slow receiver cannot take yet wait for the next flush."""
         if self._under_way:
             self._reap()
         if self._outboxes:
@@ -80,18 +80,18 @@ class Transport:
 
     @property
     def is_empty(self) -> bool:
-        """Whether everything has been sent and received."""
+        """Whether every message has been sent and received."""
         return not self._outboxes and not self._under_way
 
     def heartbeat(self, rank: int) -> None:
-        """Tell a rank that this one lives. May be called from another thread."""
+        """Tell a rank that this rank is alive. This may be called from another thread."""
         try:
             self._comm.Isend((NOTHING, 0, self._mpi.BYTE), rank, HEARTBEAT).Free()
         except self._mpi.Exception:
             self.failed.add(rank)
 
     def collect(self) -> list[Arrived]:
-        """Return what has come, oldest first of each rank; nothing if nothing has."""
+        """Return the messages that have come; those of one rank are in the order sent."""
         comm, status, source, tag = self._comm, self._status, self._source, self._mpi.ANY_TAG
         arrived: list[Arrived] = []
         if self._arriving:
@@ -108,7 +108,7 @@ class Transport:
             return arrived
 
     def _receive(self, sender: int, kind: int, size: int, arrived: list[Arrived]) -> None:
-        """Receive a message that has been found: a small one at once, a large one when all of it has come."""
+        """Receive a message that a probe has found: a small one at once, a large one when it is complete."""
         message = Arrived(sender, kind, bytearray(size))
         waiting = self._arriving.get(sender) if self._arriving else None
         try:
@@ -120,7 +120,7 @@ class Transport:
                 if waiting is None and request.Test():
                     request = None
         except self._mpi.Exception:
-            self.failed.add(sender)  # it died while it sent this
+            self.failed.add(sender)  # the sender died in the middle
             return
         if waiting is not None:
             waiting.append((request, message))
@@ -130,7 +130,7 @@ class Transport:
             arrived.append(message)
 
     def _take_arrived(self, arrived: list[Arrived]) -> None:
-        """Take large messages of which all has come by now, and those behind them, in the order they were sent."""
+        """Take large messages that are now complete, and the messages behind them, in the order sent."""
         for sender in list(self._arriving):
             waiting = self._arriving[sender]
             try:
@@ -188,7 +188,7 @@ class Transport:
         self._under_way = left
 
     def _note_deaths(self, error: Any) -> None:
-        """Open MPI under ULFM tells of dead ranks by an error; after the acknowledgement all goes on."""
+        """Record dead ranks. Open MPI with ULFM reports them as an error, and continues after ``Ack_failed``."""
         if error.Get_error_class() not in self._deaths:
             raise error
         self._comm.Ack_failed()
@@ -197,7 +197,7 @@ class Transport:
 
 
 def chunk_decoder() -> Callable[[bytearray], Chunk]:
-    """Return what turns the bytes of a chunk back into one."""
+    """Return a function that decodes a chunk."""
     return msgspec.msgpack.Decoder(Chunk).decode
 
 
@@ -206,18 +206,18 @@ SPIN_SECONDS = 0.0002
 SHORTEST_SLEEP = 0.00005
 SHARE = 0.02
 WAKE_SECONDS = 0.00005
-"""Processor time of waking up and looking once, as measured on a virtual machine: 40 to 70 us."""
+"""Processor time to wake up and check once; measured on a virtual machine: 40 to 70 us."""
 MEMORY = 1 / 16
 
 
 class Polling:
-    """How long to sleep before looking again for what comes, ``longest`` seconds at most.
+    """Computes how long to sleep before the next check for messages, at most ``longest`` seconds.
 
-    A rank waits for an answer: it sleeps a share of the time that it has waited already.
+    A rank that waits for an answer sleeps a fixed share of the time it has already waited.
 
-    A driver waits for what comes next. With a message every ``gap`` seconds, sleeps of ``s`` take ``WAKE_SECONDS / s``
-    of a core to wake up from, and let a worker wait ``s / 2`` a message, ``s / (2 gap)`` of a core. Their sum is least
-    at ``s = sqrt(2 gap WAKE_SECONDS)``: 50 us with 25,000 messages a second, 3 ms with 11.
+    A driver waits for the next message. Let a message come every ``gap`` seconds. With sleeps of ``s`` seconds, waking
+    up uses ``WAKE_SECONDS / s`` of a core, and a worker waits ``s / 2`` per message, which costs ``s / (2 gap)`` of a
+    core. The sum is minimal at ``s = sqrt(2 gap WAKE_SECONDS)``: 50 us with 25,000 messages per second, 3 ms with 11.
     """
 
     def __init__(self, longest: float, *, is_for_an_answer: bool = False) -> None:
@@ -225,17 +225,17 @@ class Polling:
         self._longest_gap = longest**2 / (2 * WAKE_SECONDS)
         self._is_for_an_answer = is_for_an_answer
         self._heard_at = time.monotonic()
-        self._gap = 0.0  # of a study that begins, nothing is known: look often
+        self._gap = 0.0  # at the start, the gap is unknown: check often
 
     def heard(self) -> None:
-        """Something has come."""
+        """Note that a message has come."""
         now = time.monotonic()
         memory = 1.0 if self._is_for_an_answer else MEMORY
         self._gap += memory * (min(now - self._heard_at, self._longest_gap) - self._gap)
         self._heard_at = now
 
     def pause(self) -> float:
-        """Return the seconds to sleep now; 0 to look again at once."""
+        """Return the seconds to sleep now; 0 to check again at once."""
         waited = time.monotonic() - self._heard_at
         if self._gap < DENSE_SECONDS and waited < SPIN_SECONDS:
             return 0.0
@@ -246,7 +246,7 @@ class Polling:
         return min(self._longest, max(SHORTEST_SLEEP, seconds))
 
     def rest(self, at_most: float) -> None:
-        """Sleep that long, or let others have the core for a moment."""
+        """Sleep for the pause, at most ``at_most`` seconds, or yield the core for a moment."""
         if (seconds := min(self.pause(), at_most)) > 0:
             time.sleep(seconds)
         else:

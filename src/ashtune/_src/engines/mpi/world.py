@@ -1,4 +1,4 @@
-"""The ranks of an MPI launch: who is there, who is lost, who lives, and how all of them leave."""
+"""The ranks of an MPI launch: which ranks are alive or lost, and how all of them end."""
 
 import faulthandler
 import os
@@ -24,7 +24,7 @@ FINALIZE_SECONDS = 60
 
 
 class Heartbeat:
-    """A thread that tells other ranks now and then that this process lives, if this MPI allows calls from threads."""
+    """A thread that regularly tells other ranks that this process is alive, if this MPI allows calls from threads."""
 
     def __init__(self, transport: Transport, ranks: Sequence[int], seconds: float, *, is_possible: bool) -> None:
         self._transport = transport
@@ -35,7 +35,7 @@ class Heartbeat:
         self._thread = threading.Thread(target=self._run, name="ashtune-heartbeat", daemon=True)
 
     def start(self) -> None:
-        """Begin, if that is possible."""
+        """Start the thread, if threads are possible."""
         if self.is_possible and not self._thread.is_alive():
             self._thread.start()
 
@@ -53,7 +53,7 @@ class Heartbeat:
 
 
 class World:
-    """One rank's view of all of them. Collective: every rank has to come here."""
+    """One rank's view of all ranks. Creating it is a collective operation: every rank must do it."""
 
     def __init__(self, mpi: Any) -> None:
         self.mpi = mpi
@@ -63,7 +63,7 @@ class World:
         self.size: int = self.comm.Get_size()
         self.family = family_of(mpi.Get_library_version())
         self.outlives_deaths = FAULT_TOLERANT in os.environ
-        """Whether the launcher is known to let the others go on when a rank dies, or leaves before its time."""
+        """Whether the launcher keeps the other ranks running when a rank dies or leaves early."""
         self.place, self.claims = self._neighbours()
         self.edition = 0
         self.lost: set[int] = set()
@@ -73,41 +73,43 @@ class World:
         self.heartbeat = self.heartbeat_to(range(1, self.size) if self.rank == DRIVER else [DRIVER])
         self.has_left = False
         self.status: int | None = None
-        """The exit status that the script has given, once it has."""
+        """The exit status that the script has given; None before."""
         self._process = os.getpid()
 
     def heartbeat_to(self, ranks: Sequence[int]) -> Heartbeat:
-        """Return a thread, not started, that tells some ranks that this one lives."""
+        """Return a heartbeat thread for some ranks, not started yet."""
         is_possible = bool(self.mpi.Query_thread() == self.mpi.THREAD_MULTIPLE)
         return Heartbeat(self.transport, ranks, self.heartbeat_seconds, is_possible=is_possible)
 
     @property
     def heartbeat_seconds(self) -> float:
-        """From one sign of life to the next: rarer the more ranks there are, as one driver hears them all."""
+        """The seconds between two heartbeats; longer with more ranks, as one driver receives them all."""
         return max(HEARTBEAT_SECONDS, self.size / RANKS_A_HEARTBEAT_SECOND)
 
     @property
     def silence_allowed(self) -> float:
-        """Seconds after which a rank, or the driver, is given up for lost."""
+        """Seconds of silence after which a rank, or the driver, counts as lost."""
         return HEARTBEATS_MISSED * self.heartbeat_seconds
 
     @property
     def ranks(self) -> list[int]:
-        """The ranks that serve, without those lost."""
+        """The ranks that serve, without lost ones."""
         return [rank for rank in range(1, self.size) if rank not in self.lost]
 
     def leave(self, status: int | None = None) -> None:
-        """On rank 0, when the script has ended: shut the others down and finalise MPI. Once.
+        """End the other ranks and finalise MPI. Rank 0 calls this when the script has ended; a second call does
+        nothing.
 
         Args:
-            status: The exit status, if known. After a rank was lost MPICH cannot be finalised: this process ends here.
+            status: The exit status, if known. If MPI cannot be finalised because a rank was lost, this process ends
+                here.
         """
-        if self.has_left or os.getpid() != self._process:  # a fork of the script is not the driver
+        if self.has_left or os.getpid() != self._process:  # in a forked process, do nothing
             return
         self.has_left = True
         self.heartbeat.stop()
         lost = self.lost | self.transport.failed
-        # Open MPI does without the ranks that it knows are dead; MPICH, and either of a silent one, would wait for it.
+        # Open MPI does not wait for ranks that it knows are dead; MPICH does, and both wait for a silent rank.
         is_whole = not lost or (self.family == "openmpi" and lost <= self.transport.failed)
         for rank in self.ranks:
             self.transport.put(rank, EndOfLaunch(is_whole))
@@ -115,14 +117,14 @@ class World:
         self.transport.flush()
         while not self.transport.is_empty and time.monotonic() < deadline:
             time.sleep(0.001)
-            self.transport.collect()  # of no use now, but a sender may wait until its message is taken
+            self.transport.collect()  # the messages are useless, but a sender may wait for their receipt
             self.transport.flush()
         self.finalize(is_whole=is_whole and self.transport.is_empty, status=status)
 
     def finalize(self, *, is_whole: bool, status: int | None = None) -> None:
-        """Finalise MPI; where it cannot be, end this process (rank 0: all of them)."""
+        """Finalise MPI; if that is not possible, end this process (on rank 0: all ranks)."""
         for stream in (sys.stdout, sys.stderr):
-            with suppress(OSError, ValueError):  # its reader is gone, or the script has closed it
+            with suppress(OSError, ValueError):  # the reader is gone, or the script has closed the stream
                 stream.flush()
         if not is_whole:
             known = self.status if status is None else status
@@ -130,8 +132,8 @@ class World:
             if self.rank == 0:
                 self.mpi.COMM_WORLD.Abort(code)
             os._exit(code)
-        # Finalising is collective and holds the interpreter: a rank that never comes must not keep the others.
-        with open(os.devnull, "w") as nowhere:  # noqa: PTH123 - open for as long as the monitor lasts
+        # Finalising is collective and holds the interpreter lock: a missing rank must not block the others forever.
+        with open(os.devnull, "w") as nowhere:  # noqa: PTH123 - open until the timer is cancelled
             faulthandler.dump_traceback_later(FINALIZE_SECONDS, exit=True, file=nowhere)
             if not self.mpi.Is_finalized():
                 self.mpi.Finalize()
@@ -141,7 +143,7 @@ class World:
         return Envelope(self.edition, messages)
 
     def _neighbours(self) -> tuple[int, Sequence[Claim]]:
-        """Return this rank's place among the training ranks of its node, and what each of them inherited."""
+        """Return this rank's index among the training ranks of its node, and the claims of those ranks."""
         node = self.comm.Split_type(self.mpi.COMM_TYPE_SHARED)
         theirs = node.allgather((self.rank, claim(os.environ)))
         node.Free()

@@ -1,1 +1,1 @@
-"""Workers in virtual time."""
+"""Simulated workers in virtual time."""

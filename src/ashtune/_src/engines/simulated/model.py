@@ -1,6 +1,6 @@
-"""What simulated workers do, and when they join, leave and die.
+"""The model of simulated workers: their training, and when they join, leave and die.
 
-Rule: functions of their arguments and of the random numbers they are given; the clock of this machine is never read.
+Rule: results depend only on the arguments and on the given random numbers, never on the clock of this machine.
 """
 
 import math
@@ -18,24 +18,24 @@ LEAST_SURVIVAL = math.log(10_000)
 
 
 class Training(msgspec.Struct, frozen=True, kw_only=True):
-    """What simulated training does.
+    """A model of training.
 
     Args:
-        metrics: (trial, resource) -> what it reports there.
-        fails: (trial, resource) -> why its job to there fails after its time; nothing if it does not.
-        seconds: (trial, start, target) -> seconds to train it from one resource to the other, undisturbed.
-        stretch: A random number generator -> by what factor a job takes longer, drawn anew for each.
-        drop: The probability that a job is dropped, in each unit of time. Its trial goes back, and begins again where
-            its job began. Lives are whole units: a job that ends in the unit in which it would be dropped is dropped.
-        resumes: Whether trials go on from where they stopped; otherwise each job trains from the beginning.
-        save_seconds: What releasing a trial and saving it takes.
-        release_seconds: In its place: (trial, resource, is kept) -> seconds until a worker has released it.
-        wait_seconds: (trial, start, target) -> what passes between the order and the beginning of a job: messages,
-            waking up, whatever a worker does between two jobs.
-        saves: Whether a trial that is released is saved; otherwise it begins again if it is promoted later.
-        load_seconds: What loading a saved trial takes.
-        warmup_seconds: What a worker's first job takes longer: imports, data, compilation.
-        has_curves: Whether results carry the reports between rungs, as those of real workers do.
+        metrics: (trial, resource) -> the metrics that the trial reports there.
+        fails: (trial, resource) -> why the job that ends there fails at its end, or an empty string.
+        seconds: (trial, start, target) -> seconds to train the trial from one resource to the other, undisturbed.
+        stretch: A random number generator -> the factor by which a job is slower, drawn for each job.
+        drop: The probability, in each unit of time, that a job is dropped. A dropped job is given out again from its
+            start. The time of a drop is a whole unit; a job that ends exactly then is dropped too.
+        resumes: Whether trials continue from where they stopped; otherwise each job trains from the beginning.
+        save_seconds: The time to release a trial and save it.
+        release_seconds: Replaces ``save_seconds``: (trial, resource, is kept) -> seconds to release the trial.
+        wait_seconds: (trial, start, target) -> seconds between the order and the start of a job, for messages and the
+            like.
+        saves: Whether a released trial is saved; otherwise it starts again if it is promoted later.
+        load_seconds: The time to load a saved trial.
+        warmup_seconds: The extra time of a worker's first job: imports, data, compilation.
+        has_curves: Whether results contain the reports between rungs, as with real workers.
     """
 
     metrics: Callable[[TrialId, int], dict[str, float | None]]
@@ -54,16 +54,16 @@ class Training(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Stay(msgspec.Struct, frozen=True):
-    """When a worker joins and when it leaves, in seconds since the study began. Its job is lost when it leaves."""
+    """When a worker joins and leaves, in seconds since the study began. If it leaves during a job, the job is lost."""
 
     joins: float = 0.0
     leaves: float = math.inf
 
 
 class Mortality(msgspec.Struct, frozen=True):
-    """How workers die: after lives of ``mean_seconds`` on average, exponentially distributed.
+    """How workers die: their lifetimes are exponentially distributed with mean ``mean_seconds``.
 
-    ``replaced_after`` is how many seconds later another comes in its place, None for never.
+    ``replaced_after`` is the number of seconds until a new worker takes the place of a dead one; None for never.
     """
 
     mean_seconds: float
@@ -71,17 +71,17 @@ class Mortality(msgspec.Struct, frozen=True):
 
 
 class DriverCost(msgspec.Struct, frozen=True):
-    """What the driver itself costs.
+    """The time that the driver itself takes.
 
-    It is one server with a queue: what comes while it is busy waits. It takes all that has come at once, spends
-    ``decision_seconds`` on each result, trial released and worker that joins, then its orders go out.
+    The driver is one server with a queue: events that come while it is busy wait. It takes all waiting events at once,
+    spends ``decision_seconds`` on each one, then sends its orders.
     """
 
     decision_seconds: float = 0.0
 
 
 def check_that_jobs_end(seconds: float, hazard: float) -> None:
-    """Refuse a job of some seconds that hardly ever ends at this hazard, the rate of drops and deaths."""
+    """Refuse a job that would hardly ever end; ``hazard`` is the rate of drops and deaths per second."""
     if hazard * seconds > LEAST_SURVIVAL:
         raise SettingsError(
             f"a job of {seconds:,.3g} s hardly ever ends where jobs are dropped and workers die on average after "
@@ -90,7 +90,7 @@ def check_that_jobs_end(seconds: float, hazard: float) -> None:
 
 
 def half_normal(deviation: float) -> Callable[[random.Random], float]:
-    """Return the law of stragglers ``1 + |z|``, ``z`` normal with this standard deviation.
+    """Return the distribution of slow jobs: ``1 + |z|``, with ``z`` normal with this standard deviation.
 
     Source: Li et al., arXiv 1810.05934, appendix A.1.
     """
@@ -98,25 +98,25 @@ def half_normal(deviation: float) -> Callable[[random.Random], float]:
 
 
 class Arrival(msgspec.Struct, frozen=True):
-    """A worker on its way."""
+    """A worker that is about to join."""
 
     worker: WorkerId
     leaves: float
 
 
 class Departure(msgspec.Struct, frozen=True):
-    """A worker whose time is over."""
+    """A worker that is about to leave or die."""
 
     worker: WorkerId
     is_dead: bool
 
 
 class Lifetimes:
-    """Who is there.
+    """Decides when workers join, leave and die.
 
     Args:
-        push: (time, what) -> it is due then.
-        began: The time at which the first may join, in seconds since the study began.
+        push: (time, what) -> schedules an arrival or a departure.
+        began: The earliest time at which a worker may join, in seconds since the study began.
     """
 
     def __init__(
@@ -133,21 +133,21 @@ class Lifetimes:
         self._chance = chance
         self._push = push
         self._next = first_worker
-        self._leaves: dict[WorkerId, float] = {}  # of those that leave at all
+        self._leaves: dict[WorkerId, float] = {}  # without workers that stay
         self._gone: set[WorkerId] = set()
         for stay in stays:
             self._invite(max(began, stay.joins), stay.leaves)
 
     def is_gone(self, worker: WorkerId, now: float) -> bool:
-        """Whether a worker has left by now, even if the driver does not know it yet."""
+        """Return whether a worker has left, even if the driver does not know it yet."""
         return bool(self._leaves) and self._leaves.get(worker, math.inf) <= now
 
     def has_left(self, worker: WorkerId) -> bool:
-        """Whether the driver has heard that a worker has left."""
+        """Return whether the driver has heard that a worker has left."""
         return worker in self._gone
 
     def join(self, joining: Arrival, now: float) -> WorkerJoined:
-        """A worker is there; when it leaves is known from now on."""
+        """Let a worker join, and schedule its departure."""
         is_dead, leaves = False, joining.leaves
         if self._deaths is not None:
             dies = now + self._chance.expovariate(1 / self._deaths.mean_seconds)
@@ -158,7 +158,7 @@ class Lifetimes:
         return WorkerJoined(now, joining.worker)
 
     def leave(self, departure: Departure, now: float, order: Train | None) -> WorkerLost:
-        """A worker is gone, and with it its job. Which trial it had begun is said of one that died only."""
+        """Remove a worker, whose job is lost. The event names the trial only if the worker died."""
         worker, is_dead = departure.worker, departure.is_dead
         self._gone.add(worker)
         if is_dead and self._deaths is not None and self._deaths.replaced_after is not None:

@@ -1,11 +1,11 @@
-"""Simulated workers: the same loop, controller and schedulers, in virtual time.
+"""Simulated workers in virtual time, with the real loop, controller and schedulers.
 
-Nothing is trained: what a trial reports comes from a table or a function, and how long it takes from another. Time
-jumps from one event to the next, so ten thousand workers and a week of training take seconds.
+Nothing is trained: functions give a trial's metrics and durations. Time jumps from one event to the next, so ten
+thousand workers and a week of training take seconds.
 
-Rule 1: virtual time only. The clock of this machine is never read.
-Rule 2: everything is decided by the seed and by the orders that come: the same study twice is the same twice.
-Rule 3: an event bears the time at which the driver took it; what waits in the driver's queue is not known yet.
+Rule 1: time is virtual; the clock of this machine is never read.
+Rule 2: the seed and the orders determine everything: the same study runs in the same way again.
+Rule 3: the time of an event is when the driver took it; the driver does not know yet what waits in its queue.
 """
 
 import math
@@ -38,9 +38,9 @@ LONGEST_LIFE = 1e18
 
 
 class _Running(msgspec.Struct, eq=False, gc=False):
-    """A job under way: from when, for how long, and up to which resource; short of its target if it is broken off.
+    """A running job. If it is paused, ``resource``, which it reaches, is below the target.
 
-    ``whole`` is how long it takes undisturbed, stretch included.
+    ``whole`` is its undisturbed duration, including the stretch factor.
     """
 
     order: Train
@@ -67,11 +67,11 @@ class SimulatedWorkers:
     """Workers in virtual time.
 
     Args:
-        training: What they do. A job that would end less than once in 10,000 times is refused.
-        workers: How many, all there from the beginning; or when each of them joins and leaves.
-        driver: What each decision costs; nothing by default.
-        deaths: How workers die; they do not by default.
-        began: The time at which the first may join, in seconds since the study began.
+        training: The model of training. A job with a chance below 1 in 10,000 to end is refused.
+        workers: The number of workers, all present from the beginning; or the stay of each worker.
+        driver: The cost of the driver's decisions; by default, they take no time.
+        deaths: How workers die; by default, they do not.
+        began: The earliest time at which a worker may join, in seconds since the study began.
     """
 
     def __init__(
@@ -92,12 +92,12 @@ class SimulatedWorkers:
         self._random = random.Random(seed)
         self._now = began
         self.driver_seconds = 0.0
-        """How long the driver was busy so far."""
+        """The time for which the driver was busy so far."""
         self._serial = 0
         self._due: list[tuple[float, int, _Due]] = []
-        self._at_once: list[_Saving] = []  # what takes no time
+        self._at_once: list[_Saving] = []  # releases that take no time
         self._running: dict[WorkerId, _Running] = {}
-        self._held: dict[WorkerId, int] = {}  # the resource of the trial that it holds
+        self._held: dict[WorkerId, int] = {}  # the resource of the trial that the worker holds
         self._free_at: dict[WorkerId, float] = {}
         self._warm: set[WorkerId] = set()
         stays = [Stay()] * workers if isinstance(workers, int) else workers
@@ -108,10 +108,10 @@ class SimulatedWorkers:
         return self._now
 
     def wait(self, until: float) -> Sequence[Event]:
-        """Return what has happened by the time at which something has; nothing if that is after ``until``.
+        """Return the next events; an empty sequence if they are later than ``until``.
 
         Raises:
-            StudyError: If nothing is left to wait for, and there is no time at which to return.
+            StudyError: If no event is left, and ``until`` is infinite.
         """
         due = self._due
         events: list[Event] = []
@@ -142,11 +142,11 @@ class SimulatedWorkers:
         return events
 
     def carry_out(self, order: Order) -> None:
-        """Begin to carry out an order; the outcome is due at its time."""
+        """Begin to carry out an order, and schedule its outcome."""
         if isinstance(order, Discard):
             return  # there are no files
         if self._lifetimes.is_gone(order.worker, self._now):
-            return  # the worker is gone, as the driver will hear
+            return  # the worker is gone; the event follows
         match order:
             case Train():
                 self._train(order)
@@ -158,14 +158,14 @@ class SimulatedWorkers:
                 assert_never(order)
 
     def progress(self) -> Sequence[Progress]:
-        """Return nothing: the results say all."""
+        """Return nothing: each result contains its whole curve."""
         return ()
 
     def close(self, *, deletes: bool = True) -> None:
-        """Nobody has to be shut down."""
+        """Do nothing: there are no processes."""
 
     def _happen(self, due: _Saving | Arrival | Departure, now: float, events: list[Event]) -> None:
-        """Something is due: append the event that the driver takes at ``now``, if it is still true."""
+        """Append the event of something that is due at ``now``, if it still applies."""
         match due:
             case _Saving():
                 if not self._lifetimes.has_left(due.worker):
@@ -265,7 +265,7 @@ class SimulatedWorkers:
             self._at_once.append(saving)
 
     def _pause(self, worker: WorkerId, trial: TrialId) -> None:
-        """Break a job off at the next epoch that it comes to, if it is not over before."""
+        """Pause a job at its next epoch, unless the job ends before."""
         job = self._running.get(worker)
         if job is None or job.order.trial != trial:
             return
@@ -278,7 +278,7 @@ class SimulatedWorkers:
             self._push(at, stop)
 
     def _next_epoch(self, job: _Running) -> tuple[float, int]:
-        """Return when a running job comes to its next epoch, and which that is; a stretched one as it is stretched."""
+        """Return the time (stretch included) at which a running job ends its next epoch, and that epoch's number."""
         order, seconds = job.order, self._training.seconds
         undisturbed = seconds(order.trial, order.start, order.target)
         stretch = job.whole / undisturbed if undisturbed > 0 else 1.0
@@ -292,7 +292,7 @@ class SimulatedWorkers:
         return job.began + stretch * seconds(order.trial, order.start, low), low
 
     def _life(self) -> int:
-        """Return the unit of time in which a job would be dropped: geometric, from 1."""
+        """Return the unit of time in which a job would be dropped: geometric, at least 1."""
         drop = self._training.drop
         return 1 + int(min(LONGEST_LIFE, math.log(1.0 - self._random.random()) / math.log1p(-drop)))
 
@@ -304,12 +304,12 @@ class SimulatedWorkers:
 class SimulatedEngine:
     """Workers in virtual time; see :class:`~ashtune.engines.Engine` and :class:`SimulatedWorkers`.
 
-    It has no name to be chosen by: nothing is trained, so it has to be told what its trials report.
+    This engine cannot be chosen by name: it needs a model of training.
 
     Args:
-        workers: How many there are if nobody wants fewer or more; or when each of them joins and leaves.
-        driver: What each decision costs; nothing by default.
-        deaths: How workers die; they do not by default.
+        workers: The default number of workers; or the stay of each worker.
+        driver: The cost of the driver's decisions; by default, they take no time.
+        deaths: How workers die; by default, they do not.
     """
 
     name = "simulated"
@@ -337,13 +337,13 @@ class SimulatedEngine:
         return 0.0 if self._opened is None else self._opened.driver_seconds
 
     def worker_count(self, wanted: int | None) -> int:
-        """Return how many are wanted, or as many as there are."""
+        """Return the wanted number of workers, or the number given to this engine."""
         if isinstance(self._workers, int):
             return wanted or self._workers
         return min(wanted or len(self._workers), len(self._workers))
 
     def check(self, options: RunOptions, workers: int) -> None:
-        """Refuse nothing: what an option asks of processes costs no virtual time."""
+        """Accept all options: they concern processes, and there are none."""
 
     def open(self, brief: Brief) -> Workers:
         """Return workers that join in virtual time."""
@@ -360,4 +360,4 @@ class SimulatedEngine:
         return self._opened
 
     def leave(self, status: int) -> None:
-        """There is no process."""
+        """Do nothing: there is no process."""

@@ -1,1 +1,1 @@
-"""The process that trains: what runs in it, and what guards it."""
+"""The worker process and its guardian."""

@@ -1,7 +1,7 @@
-"""The worker: one process, one loop, any transport.
+"""The worker: one process with one loop, over any transport.
 
-It is started as a program of its own (see ``guardian.py``), so that the user's script is not imported again: the
-training function comes by cloudpickle. It lives as long as its driver.
+It is started as a separate program (see ``guardian.py``), so that the user's script is not imported again. The training
+function comes by cloudpickle. The worker ends when its driver ends.
 """
 
 import faulthandler
@@ -45,7 +45,7 @@ _POLL_SECONDS = 0.5
 
 
 def die_with_parent(parent: int) -> None:
-    """Have this process killed when its parent, of this process number, is gone: on Linux by the kernel, at once."""
+    """Kill this process when its parent, which has this process number, ends; on Linux, the kernel does so at once."""
     if sys.platform == "linux":
         import ctypes
 
@@ -63,7 +63,7 @@ def _end_with_parent(parent: int) -> None:
 
 
 class StreamChannel:
-    """A channel at the end of a socket."""
+    """A channel over a socket."""
 
     def __init__(self, file: int) -> None:
         self._file = file
@@ -73,22 +73,22 @@ class StreamChannel:
         self._inbox: deque[bytes] = deque()
         self._poll = select.poll()
         self._poll.register(file, select.POLLIN)
-        self._is_readable = self._is_drained = False  # what is known without asking the system again
+        self._is_readable = self._is_drained = False  # known without another system call
 
     def send(self, message: FromWorker) -> None:
         """Send a message to the driver."""
         write_all(self._file, self._writer.frame(message))
 
     def wait(self) -> None:
-        """Block until something has come; it stays in the socket."""
+        """Block until a message, or a part of one, can be read from the socket."""
         if not self._inbox:
             self._poll.poll()
             self._is_readable = True
 
     def poll(self) -> ToWorker | None:
-        """Return the next message if one has come whole."""
+        """Return the next message if all of it has come, otherwise None."""
         if not self._inbox:
-            if self._is_drained:  # it was read to its end just now; whatever comes is heard at the next question
+            if self._is_drained:  # it was just read to its end; newer data is read at the next call
                 self._is_drained = False
             elif self._is_readable or self._poll.poll(0):
                 self._fill()
@@ -105,11 +105,11 @@ class StreamChannel:
 
 
 def serve(channel: Channel) -> None:
-    """Take assignments until the driver has no more.
+    """Carry out assignments until the driver has no more.
 
     Raises:
-        Shutdown: When the connection ends, which is how a driver shuts its workers down.
-        Unsure: When something broke in between two words to the driver.
+        Shutdown: When the connection ends; a driver ends its workers this way.
+        Unsure: When an exception interrupted the sending of a message to the driver.
     """
     setup = Mailbox(channel).next()
     assert isinstance(setup, Setup), "it is what a driver sends first"
@@ -129,14 +129,14 @@ def serve(channel: Channel) -> None:
         profiler = Profiler(setup, file)
         mailbox = ProfiledMailbox(channel, profiler)
     runner = runner_of(objective, setup, mailbox, file=file, profiler=profiler)
-    marks = Marks() if isinstance(runner, TrialRunner) else None  # what trains several at a time prints for all of them
+    marks = Marks() if isinstance(runner, TrialRunner) else None  # several trials at a time: no output of one trial
     channel.send(WorkerJoined(0, setup.worker, os.getpid(), os.uname().nodename))
     while True:
         try:
             mailbox.wait()
         except (Shutdown, Unsure):
             raise
-        except BaseException as error:  # by a handler or thread of a function that has ended
+        except BaseException as error:  # raised by a handler or thread of an earlier training function
             if not mailbox.is_sure:
                 raise
             sys.stderr.write(f"raised between two jobs, by what an earlier one has left behind: {error_line(error)}\n")
@@ -145,28 +145,28 @@ def serve(channel: Channel) -> None:
         match message:
             case Assignment():
                 runner.run(message)
-                signal.setitimer(signal.ITIMER_REAL, 0)  # an alarm that it has left set is no other trial's
+                signal.setitimer(signal.ITIMER_REAL, 0)  # an alarm left set must not hit the next trial
                 if marks is not None:
                     marks.after(message.trial, message.start)
             case Release() | Pause() | Setup():
-                pass  # it crossed the event that it asks for; a setup comes once
+                pass  # an order sent before the job's end was known; a setup comes once
             case _:
                 assert_never(message)
 
 
 def _stop_as_usual() -> None:
-    """Let a process that training forks be ended by the signals that the worker itself ignores."""
+    """Restore default signal handling in a process that training forks; the worker itself ignores these signals."""
     for number in SIGNALS:
         signal.signal(number, signal.SIG_DFL)
 
 
 def main(file: int, parent: int) -> None:
-    """Serve the driver at the other end of a socket; end with the process of number ``parent``."""
+    """Serve the driver over a socket; end with the parent process, whose number is ``parent``."""
     die_with_parent(parent)
     os.set_inheritable(file, False)
     for number in SIGNALS:
-        signal.signal(number, lambda *_: None)  # a batch system sends them to every process; the driver decides
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)  # they were held back while this process started
+        signal.signal(number, lambda *_: None)  # a batch system sends them to every process; only the driver acts
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)  # they were blocked while this process started
     os.register_at_fork(after_in_child=_stop_as_usual)
     restore_variables()
     faulthandler.enable()
@@ -175,8 +175,8 @@ def main(file: int, parent: int) -> None:
     except (Shutdown, ConnectionError):
         sys.stdout.flush()
         sys.stderr.flush()
-        os._exit(0)  # no waiting for threads of the user's
-    except BaseException:  # noqa: BLE001 - the driver sees that the worker is lost, which is always true
+        os._exit(0)  # do not wait for the user's threads
+    except BaseException:  # noqa: BLE001 - the driver sees that the worker is lost
         traceback.print_exc()
         sys.stdout.flush()
         sys.stderr.flush()

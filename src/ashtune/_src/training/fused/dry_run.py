@@ -1,4 +1,4 @@
-"""A dry run times epochs of a user's model with each number of lanes that a study would try, in this process."""
+"""Time epochs of a user's model, in this process, with each number of lanes that a study would try."""
 
 from collections.abc import Callable, Mapping
 from time import perf_counter
@@ -12,13 +12,13 @@ from ashtune._src.training.fused.protocol import Backend, FusedProgram, Static, 
 TURNS = 8
 TURN_SECONDS = 0.02
 WORTH = 0.97
-"""More lanes are taken only if they need at most this share of the time."""
+"""A larger number of lanes is chosen only if it needs at most this share of the time."""
 
 
 class Sizing(msgspec.Struct, frozen=True, kw_only=True):
-    """A number of lanes and why; in words: ``lanes_words()``.
+    """The best number of lanes; ``lanes_words()`` explains it in words.
 
-    ``seconds`` is what a lane's epoch took with each number of lanes that was tried.
+    ``seconds`` is the time of an epoch per lane, for each number of lanes that was tried.
     """
 
     lanes: int
@@ -26,14 +26,14 @@ class Sizing(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Epochs(msgspec.Struct, frozen=True, kw_only=True):
-    """An epoch of one model alone, one of as many lanes as a dry run found best, if that is several, and that run."""
+    """An epoch of one model, an epoch of the best number of lanes if that is above 1, and the timings behind it."""
 
     steps: list[Step]
     sizing: Sizing
 
 
 def count_epochs(backend: Backend, static: Static, numbers: Mapping[str, float]) -> Epochs:
-    """Count and time epochs of a configuration, given as :meth:`Batched.split` returns it."""
+    """Count and time epochs of a configuration, given as returned by :meth:`Batched.split`."""
     sizing = choose_lanes(backend, static, numbers)
     steps = []
     for lanes in sorted({1, sizing.lanes}):
@@ -44,9 +44,9 @@ def count_epochs(backend: Backend, static: Static, numbers: Mapping[str, float])
 
 
 def choose_lanes(backend: Backend, static: Static, numbers: Mapping[str, float]) -> Sizing:
-    """Return the fewest lanes that are about as fast, for each lane, as the fastest number of them.
+    """Return the smallest number of lanes whose time per lane is about the minimum.
 
-    It makes a handful of programs: some ten seconds with JAX, which compiles them.
+    This makes several programs, which takes about ten seconds with JAX, as JAX compiles them.
     """
     tried = powers(backend.most_lanes(static, numbers))
     seconds = fastest_of({lanes: _run(backend.program(static, Variant(lanes)), numbers) for lanes in tried})
@@ -55,7 +55,9 @@ def choose_lanes(backend: Backend, static: Static, numbers: Mapping[str, float])
 
 
 def fastest_of(runs: Mapping[int, Callable[[], None]]) -> dict[int, float]:
-    """Return the shortest time of each run by its number of lanes, in turns: a busy moment hits all of them."""
+    """Return, for each number of lanes, the minimum time per lane. The runs alternate, so that a busy moment affects
+    all.
+    """
     best = dict.fromkeys(runs, float("inf"))
     for _ in range(TURNS):
         for lanes, run in runs.items():
@@ -71,7 +73,7 @@ def fastest_of(runs: Mapping[int, Callable[[], None]]) -> dict[int, float]:
 
 
 def _run(program: FusedProgram, numbers: Mapping[str, float]) -> Callable[[], None]:
-    """Return a function that trains all lanes for an epoch; the first one is trained here, to compile."""
+    """Return a function that trains all lanes for an epoch, after a first epoch, which compiles the program."""
     lanes = [numbers] * program.variant.room
     state = program.fresh(lanes)
 

@@ -1,4 +1,4 @@
-"""Training functions whose trials are trained together. To a study they report, pause and save like any other."""
+"""Training functions that train several trials together. For a study, each trial reports, pauses and saves as usual."""
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
 
 class FusedObjective:
-    """Trains many trials as lanes of one program where a study runs it; called with a trial, that one alone.
+    """Trains many trials as lanes of one program in a study; a call with one trial trains that trial alone.
 
-    The study is called after the user's function, and modules are looked for in the folder of its file. ``backend``
-    makes what makes the programs, from the study's directory, None outside of a study.
+    The objective has the name of the user's function, and modules are looked up in the folder of its file. ``backend``
+    is a function from the study's directory (None outside a study) to the maker of programs.
 
     Raises:
-        SettingsError: If ``lanes`` is no whole number of at least 1.
+        SettingsError: If ``lanes`` is not a whole number of at least 1.
     """
 
     def __init__(
@@ -43,7 +43,7 @@ class FusedObjective:
 
     @property
     def grouped_by(self) -> tuple[str, ...]:
-        """The hyperparameters that trials have to share to be lanes of one program."""
+        """The hyperparameters that must be equal in all lanes of one program."""
         return self._recipe.static
 
     def make_runner(
@@ -54,7 +54,7 @@ class FusedObjective:
         return FusedRunner(backend, setup, mailbox, lanes=self._lanes, file=file, profiler=profiler)
 
     def __call__(self, trial: "Trial") -> None:
-        """Train a trial to its rungs, by itself in the program with which a study begins."""
+        """Train one trial to its rungs, alone, in a program like a study's first one."""
         if self._backend is None:
             self._backend = self._make_backend(None)
         static, numbers = self._backend.recipe.split(trial.config)
@@ -71,16 +71,16 @@ class FusedObjective:
         trial.save(SavedState(program.apart(state, 0)))
 
     def epochs(self, config: Mapping[str, Any]) -> "Epochs":
-        """Return an epoch of one model of this configuration's shapes, alone and as lanes, for a roofline."""
+        """Return an epoch of a model with this configuration's shapes, alone and as lanes, for a roofline."""
         from ashtune._src.training.fused.dry_run import count_epochs
 
         backend = self._make_backend(None)
         return count_epochs(backend, *backend.recipe.split(config))
 
     def sizing(self, config: Mapping[str, Any]) -> "Sizing":
-        """Return how many trials of this configuration's shapes one program should train side by side, and why.
+        """Return how many trials with this configuration's shapes one program should train side by side, with timings.
 
-        It makes and times a handful of programs: some ten seconds with JAX, which compiles them.
+        This makes and times several programs, which takes about ten seconds with JAX, as JAX compiles them.
         """
         from ashtune._src.training.fused.dry_run import choose_lanes
 
@@ -88,15 +88,15 @@ class FusedObjective:
         return choose_lanes(backend, *backend.recipe.split(config))
 
     def restore(self, config: Mapping[str, Any], saved: SavedState) -> Any:
-        """Return a state as ``init`` and ``step`` give it, or a module of PyTorch, from what a study saved of a trial.
+        """Return a trial's saved state, in the form that ``init`` and ``step`` use; with PyTorch, return the module.
 
         Args:
             config: The trial's configuration.
-            saved: What its checkpoint holds.
+            saved: The content of its checkpoint.
         """
         backend = self._make_backend(None)
         return backend.restore(*backend.recipe.split(config), saved.state)
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return what travels to the workers; programs are made where they run."""
+        """Return the state to send to workers; each worker makes its own programs."""
         return {**vars(self), "_backend": None}

@@ -1,7 +1,7 @@
 """Packs: lanes of the same shape and the same epochs, which a worker trains together.
 
-A promoted trial waits a moment for others of its pack, then it goes before new trials, the highest rung first. A trial
-with which a worker died is trained alone, before all others: if it is to blame, no other suffers.
+A promoted trial waits a moment for others of its pack; then it goes before new trials, the highest rung first. A trial
+that was being trained when a worker died is trained alone, before all others, so that no other trial suffers.
 """
 
 import math
@@ -18,20 +18,20 @@ from ashtune._src.training.job import RunningJob
 
 
 class Clock(msgspec.Struct):
-    """A trial's share of the time that its pack takes, in seconds."""
+    """A trial's share of the seconds that its packs took."""
 
     seconds: float = 0.0
 
     def __call__(self) -> float:
-        """Return what it has had so far."""
+        """Return the seconds so far."""
         return self.seconds
 
 
 class Lane(msgspec.Struct, eq=False, kw_only=True):
-    """A trial in a worker's hands.
+    """A trial that a worker has.
 
-    ``state`` is what it is after ``trained`` epochs, None for a new one; ``is_saved`` whether that is on disk; ``due``
-    when it has waited long enough, by ``time.monotonic``.
+    ``state`` is its state after ``trained`` epochs, None for a new trial; ``is_saved``, whether this state is on disk;
+    ``due``, when it has waited long enough, by ``time.monotonic``.
     """
 
     job: RunningJob
@@ -49,26 +49,26 @@ class Lane(msgspec.Struct, eq=False, kw_only=True):
 
     @property
     def rung(self) -> int:
-        """Up to which rung it is trained."""
+        """The rung to which it is trained."""
         return self.job.rung
 
     @property
     def group(self) -> Hashable:
-        """What it has in common with those that it can be trained with."""
+        """The key that lanes of one pack have in common."""
         return self.shape, self.trained, self.job.target
 
     @property
     def is_training(self) -> bool:
-        """Whether it has not ended in some way."""
+        """Whether its job has not ended."""
         return self.job.phase == "training"
 
 
 def next_pack(waiting: Sequence[Lane], now: float) -> list[Lane]:
-    """Return the lanes to train next: those of the highest rung that is due, else the fullest pack. O(n).
+    """Return the lanes to train next: the pack of the highest rung that is due, otherwise the fullest pack. O(n).
 
     Args:
-        waiting: In the order in which they came; at least one.
-        now: The time, by the clock by which they are due.
+        waiting: The waiting lanes in order of arrival; at least one.
+        now: The time, by the clock of :attr:`Lane.due`.
     """
     first = next((lane for lane in waiting if lane.alone), None)
     if first is not None:
@@ -79,14 +79,14 @@ def next_pack(waiting: Sequence[Lane], now: float) -> list[Lane]:
     packs = {group: lanes[: lanes[0].shape.most] for group, lanes in groups.items()}
     due = [lane for lane in waiting if lane.due <= now]
     if due:
-        return packs[max(due, key=lambda lane: lane.rung).group]  # of equal ones the first
+        return packs[max(due, key=lambda lane: lane.rung).group]  # the first one if equal
     return max(packs.values(), key=lambda pack: (len(pack) / pack[0].shape.most, pack[0].rung))
 
 
 class Pack:
-    """Lanes of one group, in the places that they have in a program, which has room for all.
+    """Lanes of one group, each with its place in a program that has room for all.
 
-    They are ``trained`` epochs, and are to be trained ``target``.
+    They are already trained for ``trained`` epochs, and are to be trained to ``target``.
     """
 
     def __init__(self, lanes: Sequence[Lane], program: FusedProgram) -> None:
@@ -98,11 +98,11 @@ class Pack:
 
     @property
     def going(self) -> list[Lane]:
-        """The lanes that have not ended in some way, unless all have come to the target."""
+        """The lanes that have not ended; empty if the pack has reached the target."""
         return [lane for lane in self.lanes if lane.is_training] if self.trained < self.target else []
 
     def train(self, epochs: int) -> tuple[LaneMetrics, float]:
-        """Train for some epochs; return what was reported, and the seconds that took apart from compiling."""
+        """Train for some epochs; return the metrics, and the seconds without compiling."""
         stop = min(self.target, self.trained + epochs)
         began, before = perf_counter(), self.program.compile_seconds
         numbers = [lane.numbers for lane in self.lanes]
@@ -111,19 +111,19 @@ class Pack:
         return metrics, perf_counter() - began - (self.program.compile_seconds - before)
 
     def take_compile_seconds(self) -> float:
-        """Return what compiling its program took since this was last asked."""
+        """Return the seconds spent on compiling the program since the last call."""
         before, self._compile_seconds = self._compile_seconds, self.program.compile_seconds
         return self._compile_seconds - before
 
     def put_back(self, lane: Lane) -> None:
-        """Give a lane the state that it has come to."""
+        """Give a lane its current state from the pack."""
         lane.state = self.program.apart(self._state, self.lanes.index(lane))
         lane.trained, lane.is_saved = self.trained, False
 
     def go_on(self, program: FusedProgram) -> None:
-        """Go on with those lanes that have not ended, in another program if that has room for them.
+        """Continue with the lanes that have not ended, in another program if it has room for them.
 
-        Side by side those that have ended cost nothing. In turn each would cost its turn.
+        Side by side, ended lanes cost nothing; in turn, each ended lane would cost its turn.
         """
         going = self.going
         if len(going) > program.variant.room:

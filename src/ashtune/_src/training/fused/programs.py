@@ -1,13 +1,13 @@
-"""Chooses the program of the next call, by what calls have taken so far.
+"""Choose the program of the next call from the times of earlier calls.
 
-A shape has programs for 1, 4, 16 ... lanes side by side; the first one trains one lane and is compiled quickly.
-Compiling another takes as long as hundreds of epochs of a small model. So the time that another would have saved is
-added up, and it is compiled when the sum reaches the price of compiling: in total at most about twice the best in
-hindsight (rent or buy skis: Karlin et al., Algorithmica 1988). What another worker has compiled is taken at once.
+A shape has programs for 1, 4, 16 ... lanes side by side; its first program trains one lane and is compiled quickly.
+Compiling another program takes as long as hundreds of epochs of a small model. So the time that it would have saved is
+summed, and it is compiled when the sum reaches its compile time. The total cost is at most about twice the minimum (the
+ski rental problem: Karlin et al., Algorithmica 1988). A program that another worker has compiled is used at once.
 
-What an epoch would take with another program is guessed from the nearest one that was measured. How much slower the
-quickly compiled one is cannot be guessed (1.1 times for a perceptron, 1.5 for a convolution): all of its time counts as
-lost until a shape has shown its share.
+The epoch time of an untried program is estimated from the nearest measured one. How much slower the quick program is
+cannot be estimated (1.1 times for a perceptron, 1.5 for a convolution), so all of its time counts as lost until a shape
+has measured its loss.
 """
 
 import math
@@ -20,33 +20,33 @@ from ashtune._src.training.fused.protocol import MOST_EPOCHS, Backend, FusedProg
 
 MOST_LANES = 256
 QUICK_COMPILING = 0.6
-"""What compiling the quick variant is guessed to need, as a share of what another needs."""
+"""The estimated compile time of the quick variant, as a share of another variant's."""
 DOUBLINGS = 4
-"""A variant farther than this from what was measured is guessed to gain no more."""
+"""The gain is assumed constant beyond this many doublings of lanes from a measured variant."""
 RECENT = 0.3
-"""How much the last measurement counts against those before."""
+"""The weight of the last measurement against the earlier ones."""
 CALL_SECONDS = 0.25
-"""About how long a call of a program takes: between two of them the worker looks for messages."""
+"""The approximate duration of a call of a program; between two calls the worker looks for messages."""
 
 
 class Call(NamedTuple):
-    """How many lanes a call of a program trains, and for how many epochs."""
+    """The number of lanes and epochs that a call of a program trains."""
 
     lanes: int
     epochs: int
 
 
 class Learnt(msgspec.Struct):
-    """What one shape shows of all: the share of its time that the quick variant loses against that for one lane."""
+    """The share of its time that the quick variant loses against the full variant of one lane, learnt from any shape."""
 
     quick_loss: float = 1.0
 
 
 class Shape:
-    """The programs of one choice of static hyperparameters, and what they have taken.
+    """The programs of one choice of static hyperparameters, and their measured times.
 
-    ``most`` is the largest number of lanes, and the only one if it ``is_fixed``; ``learnt`` is what the worker's other
-    shapes have shown.
+    ``most`` is the largest number of lanes, and the only one if ``is_fixed``. ``learnt`` is shared by the worker's
+    shapes.
     """
 
     def __init__(
@@ -61,22 +61,23 @@ class Shape:
         self._backend = backend
         self._programs: dict[Variant, FusedProgram] = {}
         self._seconds: dict[Variant, float] = {}
-        self._saved = dict.fromkeys(self._full, 0.0)  # what each that is not there would have saved
+        self._saved = dict.fromkeys(self._full, 0.0)  # what each program that is not compiled would have saved
         self._compile_seconds = backend.compile_seconds
         self._learnt = learnt or Learnt()
 
     @property
     def is_at_another(self) -> bool:
-        """Whether nothing was trained here, and another worker compiles the first program."""
+        """Whether nothing was trained here yet, and another worker is compiling the first program."""
         return not self._seconds and self._program(self._variants[0]).is_at_another
 
     @property
     def alone_seconds(self) -> float:
-        """What an epoch of one lane takes at most; 0 if that was never measured."""
+        """The longest measured time of an epoch of one lane; 0 if never measured."""
         return max((seconds for variant, seconds in self._seconds.items() if variant.lanes == 1), default=0.0)
 
     def call(self, variant: Variant, lanes: int, epochs: int) -> Call:
-        """Return what the next call of a program should train of these lanes and epochs: not for too long.
+        """Return how many of these lanes and epochs the next call of a program should train, so that it is not too
+        long.
 
         A program that has trained nothing yet gets one epoch, and one turn.
         """
@@ -88,11 +89,11 @@ class Shape:
         return Call(lanes, max(1, min(epochs, MOST_EPOCHS, turns // variant.turns_for(lanes))))
 
     def choose(self, lanes: int, epochs: int) -> FusedProgram:
-        """Return the program whose next call should train of these lanes and epochs what it can."""
+        """Return the program for the next call, given the lanes and epochs left to train."""
         return self._program(self._choose(lanes, epochs))
 
     def _choose(self, lanes: int, epochs: int) -> Variant:
-        if all(variant.quick for variant in self._seconds):  # nothing to guess from
+        if all(variant.quick for variant in self._seconds):  # nothing to estimate from
             theirs = [variant for variant in self._variants if variant.lanes <= lanes and self._is_there(variant)]
             if theirs or not self._seconds:
                 return theirs[-1] if theirs else self._variants[0]
@@ -101,7 +102,7 @@ class Shape:
         else:
             costs = {variant: self._cost(variant, lanes) for variant in [*self._seconds, *self._full]}
             cheapest = min(self._seconds, key=costs.__getitem__)
-            wanted = min(costs, key=costs.__getitem__)  # of equal ones that which is there
+            wanted = min(costs, key=costs.__getitem__)  # if equal, a program that exists
             if wanted in self._seconds or self._is_there(wanted):
                 return wanted
             share = 1 - costs[wanted] / costs[cheapest]
@@ -110,11 +111,11 @@ class Shape:
         return wanted if self._saved[wanted] >= self._compile_seconds else cheapest
 
     def note_compiled(self, variant: Variant, seconds: float) -> None:
-        """A program was compiled, in this time."""
+        """Note the compile time of a program."""
         self._compile_seconds = seconds / QUICK_COMPILING if variant.quick else seconds
 
     def note_trained(self, variant: Variant, epoch_seconds: float) -> None:
-        """An epoch of the lanes that a program trains side by side took this time."""
+        """Note the time of an epoch of the lanes that a program trains side by side."""
         before = self._seconds.get(variant, epoch_seconds)
         self._seconds[variant] = min(epoch_seconds, before + RECENT * (epoch_seconds - before))
         first, one = self._seconds.get(self._variants[0]), self._seconds.get(self._full[0])
@@ -122,7 +123,7 @@ class Shape:
             self._learnt.quick_loss = max(0.0, 1 - one / first)
 
     def _cost(self, variant: Variant, lanes: int) -> float:
-        """Return what an epoch of these lanes takes with a variant, or may take, in turns if it must."""
+        """Return the measured or estimated time of an epoch of these lanes with a variant, in all turns."""
         seconds = self._seconds.get(variant)
         if seconds is None:
             near = min((other for other in self._seconds if not other.quick), key=lambda o: abs(_doublings(o, variant)))
@@ -140,17 +141,17 @@ class Shape:
 
 
 def lanes_that_fit(state_bytes: int) -> int:
-    """Return how many lanes' states fit the second cache, as a power of two from 1 to :data:`MOST_LANES`.
+    """Return how many lanes' states fit the second-level cache, as a power of two from 1 to :data:`MOST_LANES`.
 
-    A lane takes five to ten times its state while it is trained, but not all of that at once: on four shapes of the
-    demo's network the best number by trying was this one, or as fast (``benchmarks/fused_lanes.py``).
+    During training, a lane takes five to ten times its state, but not all at once. On four shapes of the demo's
+    network, this number was the best, or as fast as the best (``benchmarks/fused_lanes.py``).
     """
     fits = second_cache_bytes() // max(1, state_bytes)
     return 1 << min(max(1, fits).bit_length() - 1, MOST_LANES.bit_length() - 1)
 
 
 def powers(most: int) -> list[int]:
-    """Return 1, 4, 16 ... up to a number, which is the last: each program has to be compiled."""
+    """Return 1, 4, 16 ... up to ``most``, which is the last; a short list, as each program must be compiled."""
     return sorted({*(1 << power for power in range(0, most.bit_length(), 2)), most})
 
 

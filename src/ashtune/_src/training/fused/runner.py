@@ -1,7 +1,7 @@
-"""Trains the trials of a worker pack by pack, as lanes of compiled programs.
+"""Train the trials of a worker pack by pack, as lanes of compiled programs.
 
-To the driver each lane is a job like any other; it answers while the next pack is trained. What fails for a whole pack
-is tried again lane by lane, so that only the trial to blame fails. A job's seconds are its share of its pack's.
+For the driver, each lane is a usual job; the driver answers while the next pack is trained. If a whole pack fails, each
+lane is tried again alone, so that only the trial to blame fails. A job's seconds are its share of its pack's.
 """
 
 import time
@@ -25,14 +25,14 @@ from ashtune._src.training.messages import Alone, Assignment, Mailbox, Setup, Sh
 from ashtune._src.training.outcomes import Outcomes
 
 PROMOTION_SECONDS = 0.1
-"""Fuller packs may go before a promoted trial for this long."""
+"""For this long, fuller packs may go before a promoted trial."""
 
 
 class FusedRunner:
     """Trains the trials of one worker as lanes.
 
-    With ``lanes`` programs always have this number of them, empty or not, so that results are the same to the last bit
-    whatever the packs; None is as many as is fastest. ``file`` is where the recipe stands, for tracebacks.
+    With ``lanes``, programs always have this number of lanes, some of them empty, so that results are bitwise equal in
+    all packs; None chooses the fastest number. ``file`` is the file of the recipe, for tracebacks.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class FusedRunner:
         self._places = 1
 
     def run(self, assignment: Assignment) -> None:
-        """Train this and whatever else comes, until nothing is left to train and every result is answered."""
+        """Train this trial and all others that come, until no trial is left and every result is answered."""
         self._take(assignment)
         while self._waiting or self._held:
             if not self._waiting:
@@ -93,7 +93,7 @@ class FusedRunner:
                 assert_never(message)
 
     def _begin(self, assignment: Assignment) -> None:
-        """Take up a trial: where it was left, or from the beginning."""
+        """Add a trial, restored from its checkpoint or new."""
         setup, trial = self._setup, assignment.trial
         writer = CheckpointWriter(self._checkpoints, trial, assignment.start, worker=setup.worker, size=assignment.size)
         clock = Clock()
@@ -111,7 +111,7 @@ class FusedRunner:
                 job.begin_again()
                 writer.forget_earlier()
             clock.seconds += time.perf_counter() - began
-        except BaseException as error:  # noqa: BLE001 - whatever reading it raises is this trial's failure
+        except BaseException as error:  # noqa: BLE001 - any exception here is this trial's failure
             self._outcomes.tell_error(job, error, writer)
             return
         lane = Lane(
@@ -129,21 +129,21 @@ class FusedRunner:
         self._line_up(lane)
 
     def _shape_of(self, static: Static, numbers: Mapping[str, float]) -> Shape:
-        """Return the shape of a trial; the first time, its largest number of lanes is worked out."""
+        """Return the shape of a trial; its largest number of lanes is computed once."""
         if static not in self._shapes:
             most, is_fixed = self._lanes or self._backend.most_lanes(static, numbers), self._lanes is not None
             self._shapes[static] = Shape(self._backend, static, most, is_fixed=is_fixed, learnt=self._learnt)
         return self._shapes[static]
 
     def _ask_for_places(self, most: int) -> None:
-        """Ask the driver for places for two packs of ``most`` lanes: one is trained while the next one waits."""
+        """Ask the driver for places for two packs of ``most`` lanes: one in training, one waiting."""
         places = min(2 * most, self._setup.places or 2 * most)
         if places > self._places:
             self._places = places
             self._mailbox.send(PlacesChanged(0, self._setup.worker, places))
 
     def _line_up(self, lane: Lane) -> None:
-        """Let a lane wait for its turn: a promoted one for as long as its training may take, at least for a moment."""
+        """Add a waiting lane. A promoted lane becomes due after about its training time, at least after a moment."""
         if lane.trained:
             epochs = lane.job.target - lane.trained
             seconds = epochs * lane.shape.alone_seconds
@@ -151,13 +151,13 @@ class FusedRunner:
         self._waiting[lane.job.trial] = lane
 
     def _ready(self) -> list[Lane]:
-        """Return the lanes that wait, but for those of a first program that another worker compiles, if others wait."""
+        """Return the waiting lanes; if possible, without those whose first program another worker is compiling."""
         waiting = list(self._waiting.values())
         absent = {shape for shape in {lane.shape for lane in waiting} if shape.is_at_another}
         return [lane for lane in waiting if lane.shape not in absent] or waiting
 
     def _train(self, waiting: Sequence[Lane]) -> None:
-        """Train the first of these lanes up to their rung; send what comes of it."""
+        """Train the first of these lanes up to their rung; send the outcomes."""
         first = waiting[0]
         epochs = first.job.target - first.trained
         program = first.shape.choose(len(waiting), epochs)
@@ -171,7 +171,7 @@ class FusedRunner:
                 self._train_pack(Pack(lanes, program))
         except Shutdown:
             raise
-        except BaseException as error:  # noqa: BLE001 - whatever user code raises is these trials' failure
+        except BaseException as error:  # noqa: BLE001 - any exception of user code is these trials' failure
             if len(lanes) > 1:
                 for lane in lanes:
                     if lane.is_training and lane.job.trial not in self._held:
@@ -203,7 +203,7 @@ class FusedRunner:
                     lane.writer.abandon()
 
     def _call(self, pack: Pack, shape: Shape) -> None:
-        """Train a pack for about as long as a call should take, and report what it did."""
+        """Train a pack for the duration of one call, and report the epochs."""
         program, variant, start = pack.program, pack.program.variant, pack.trained
         call = shape.call(variant, len(pack.lanes), pack.target - start)
         metrics, seconds = pack.train(call.epochs)
@@ -214,14 +214,14 @@ class FusedRunner:
     def _tell_compiled(self, shape: Shape, program: FusedProgram, seconds: float) -> None:
         if not seconds:
             return
-        if program.is_built_here:  # what loading takes is not the price of another
+        if program.is_built_here:  # loading time does not predict compile time
             shape.note_compiled(program.variant, program.build_seconds)
         lanes, worker = program.variant.lanes, self._setup.worker
         event = ProgramCompiled(0, worker=worker, seconds=round(seconds, 6), lanes=lanes, shape=dict(shape.static))
         self._mailbox.send(event)
 
     def _report(self, lanes: Sequence[Lane], metrics: LaneMetrics, start: int, seconds: float) -> None:
-        """Report each lane's epochs of a call; one that is not finite any more fails."""
+        """Report each lane's epochs of a call; a lane fails if it is not finite."""
         going = [place for place, lane in enumerate(lanes) if lane.is_training]
         for place in going:
             lane = lanes[place]
@@ -237,7 +237,7 @@ class FusedRunner:
                 lane.job.phase = "failed"
 
     def _pause_trial(self, trial: TrialId) -> None:
-        """Break a trial off: now if it waits, at the end of this call if it is trained; else it has ended by itself."""
+        """Pause a waiting trial now, and a trial in training at the end of this call; ignore a trial that has ended."""
         if (lane := self._waiting.pop(trial, None)) is not None:
             self._pause(lane)
         elif (lane := self._training.get(trial)) is not None:
@@ -249,7 +249,7 @@ class FusedRunner:
         self._save(lane)
 
     def _save(self, lane: Lane) -> None:
-        """Save a trial's state, unless nobody wants it or it is on disk, and tell the driver."""
+        """Save a trial's state, unless it is not needed or already on disk, and tell the driver."""
         began = time.perf_counter()
         try:
             if lane.job.is_kept and not lane.is_saved:

@@ -1,1 +1,1 @@
-"""Lanes by JAX: pure functions, of which XLA compiles programs."""
+"""Lanes with JAX: pure functions that XLA compiles into programs."""

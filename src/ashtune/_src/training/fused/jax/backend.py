@@ -1,4 +1,4 @@
-"""Fused training with JAX: makes programs, and says how many lanes to try and what an epoch of them costs."""
+"""Fused training with JAX: make programs, and estimate numbers of lanes and the cost of an epoch."""
 
 import os
 from collections.abc import Callable, Mapping
@@ -27,16 +27,16 @@ class JaxBackend:
 
     Args:
         recipe: What is trained.
-        study: Where workers share compiled programs; None if there is no study.
-        is_x64: Whether the script has JAX compute in 64 bits, which a worker of its study does then too.
+        study: The study's directory, where workers share compiled programs; None if there is no study.
+        is_x64: Whether the script uses JAX with 64 bits; a worker of its study then does the same.
     """
 
     compile_seconds = 1.0
-    most_turns = 16  # then what a call costs beside training is lost among them
+    most_turns = 16  # enough to make a call's overhead negligible
 
     def __init__(self, recipe: Recipe, seed: int, study: Path | None, *, is_x64: bool = False) -> None:
         prepare_jax()
-        # A worker has not run the script in which that was set; in 32 bits its results would be others, unnoticed.
+        # A worker has not run the script that set it; with 32 bits, its results would silently differ.
         if study is not None and is_x64:
             jax.config.update("jax_enable_x64", True)
         self.recipe = recipe
@@ -44,31 +44,31 @@ class JaxBackend:
         self._cache = None if study is None else ProgramCache(study)
         self._initial: dict[Static, InitialStates] = {}
         self._orders = ExampleOrders(recipe.count_examples(), seed)
-        # Where JAX computes, so that no call has to move them. jax.numpy.asarray would compile for each shape.
+        # On JAX's device, so that no call moves the data. jax.numpy.asarray would compile for each shape.
         self._data = jax.device_put((recipe.train, recipe.validation))
 
     @property
     def is_quick(self) -> bool:
-        """Whether a program for one lane can be compiled more quickly."""
+        """Whether one lane has a variant that compiles faster."""
         return _is_on_cpu()
 
     @property
     def gain(self) -> float:
-        """What twice as many lanes are guessed to need for each, as a share of what half of them need.
+        """The estimated time per lane with twice as many lanes, relative to the time before.
 
-        Of the demo's twelve shapes 16 side by side need 0.68 to 1.09 of what one after another do, 0.90 in the mean. A
-        GPU has room for many: a guess.
+        For the demo's twelve shapes, 16 lanes side by side need 0.68 to 1.09 of the time in turn, 0.90 on average. The
+        value for a GPU, which has room for many lanes, is a guess.
         """
         return 0.95 if _is_on_cpu() else 0.6
 
     def most_lanes(self, static: Static, numbers: Mapping[str, float]) -> int:
-        """Return how many lanes' states fit the second cache, as a power of two; nothing is compiled."""
+        """Return how many lanes' states fit the second-level cache, as a power of two; nothing is compiled."""
         init, key = self.recipe.checked_init, jax.random.key(self._seed)
         shapes = jax.eval_shape(lambda traced: init(key, {**dict(static), **traced}), dict(numbers))
         return lanes_that_fit(sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(shapes)))
 
     def program(self, static: Static, variant: Variant) -> JaxProgram:
-        """Return a program of a shape; nothing is compiled before it is used."""
+        """Return a program of a shape; it is compiled at its first use."""
         return JaxProgram(
             self.recipe,
             static,
@@ -80,10 +80,10 @@ class JaxBackend:
         )
 
     def costs(self, static: Static, numbers: Mapping[str, float], lanes: int) -> Step:
-        """Return an epoch of this number of lanes, not timed.
+        """Return an epoch of this number of lanes, without a time.
 
-        Operations and bytes are XLA's for the compiled step and evaluation, times their number in an epoch. The whole
-        program cannot be asked: of a loop XLA counts the body once.
+        Operations and bytes are XLA's for the compiled step and evaluation, times their number in an epoch. XLA cannot
+        count the whole program: it counts the body of a loop only once.
         """
         recipe, config, (train, validation) = self.recipe, dict(static), self._data
         own = lane_arrays([numbers] * lanes)
@@ -110,7 +110,7 @@ class JaxBackend:
         )
 
     def restore(self, static: Static, numbers: Mapping[str, float], saved: Any) -> State:
-        """Return one lane's state as the user's functions have it, from what was saved of it."""
+        """Return one lane's saved state in the form of the user's functions."""
         return self._initial_states(static).unflatten([leaf[0] for leaf in saved], numbers)
 
     def _initial_states(self, static: Static) -> InitialStates:
@@ -124,14 +124,14 @@ def _is_on_cpu() -> bool:
 
 
 def _costs(function: Callable[..., Any], states: State, data: Data, lanes: Mapping[str, Any]) -> tuple[float, float]:
-    """Return operations and bytes of a function of one lane, called for all of them."""
+    """Return the operations and bytes of a function of one lane, applied to all lanes."""
     return compiled_costs(jax.jit(jax.vmap(function, in_axes=(0, None, 0))).lower(states, data, lanes).compile())
 
 
 def prepare_jax() -> None:
-    """Let JAX keep compiled programs on disk, and use as many threads as the worker has; before its first use.
+    """Make JAX cache compiled programs on disk, and use the worker's number of threads. Call this before JAX is used.
 
-    What the user has set stays as it is.
+    The user's own settings are not changed.
     """
     if "OMP_NUM_THREADS" in os.environ:
         os.environ.setdefault(THREADS_VARIABLE, os.environ["OMP_NUM_THREADS"])

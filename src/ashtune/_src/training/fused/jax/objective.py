@@ -1,4 +1,4 @@
-"""``ashtune.fused``: a training function made of pure functions of JAX."""
+"""``ashtune.fused``: a training function made of pure JAX functions."""
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -22,32 +22,32 @@ def fused(
     seed: int = 0,
     lanes: int | None = None,
 ) -> FusedObjective:
-    """Return a training function for :func:`~ashtune.tune`, made of pure functions of JAX.
+    """Return a training function for :func:`~ashtune.tune`, made of pure JAX functions.
 
-    All epochs up to a rung run as one compiled program, and trials with the same static hyperparameters that are
-    trained to the same rung run as lanes of it, in one call: one after another, or side by side where that is faster.
-    Every trial sees the same batches in the same order at the same epoch and begins with the same key, so its result
-    does not depend on its companions.
+    One compiled program runs all epochs up to a rung. Trials with the same static hyperparameters and the same rung are
+    its lanes, trained in one call: one after another, or side by side if that is faster. Every trial begins with the
+    same key, and has the same batches in the same order in each epoch, so its result does not depend on other trials.
 
     Args:
         init: (key, configuration) -> state: a pytree of arrays.
-        step: (state, batch, configuration) -> (state, metrics): one step of the optimizer, as with optax. Its metrics
-            are reported as their mean over the epoch. Their names differ from those of ``evaluate``.
-        evaluate: (state, data) -> metrics on the validation data, after each epoch. If it asks for a third argument,
-            without a default value, it gets the configuration, as ``init`` and ``step`` do.
+        step: (state, batch, configuration) -> (state, metrics): one step of the optimizer, as with optax. The mean of
+            these metrics over the epoch is reported. Their names must differ from those of ``evaluate``.
+        evaluate: (state, data) -> metrics on the validation data, after each epoch. If the function has a third
+            argument without a default value, that argument is the configuration, as in ``init`` and ``step``.
         train: A pytree of arrays whose first axis counts examples; batches have the same structure.
-        validation: What ``evaluate`` gets.
-        batch_size: Examples a batch, or the name of the static hyperparameter that says it. The last may be smaller.
-        static: Hyperparameters that change shapes or the program (widths, depths, names). They reach the functions as
-            they are; all others as traced numbers, so that no other value of theirs compiles anything.
-        seed: Of initial states and of the batches' order.
-        lanes: Programs train this many side by side, some of them empty if there are too few trials: results are then
-            the same to the last bit whatever trials are trained together. By default what is fastest, as measured
-            while the study runs, up to as many as fit the second cache: results may then differ in the last digits.
+        validation: The data for ``evaluate``.
+        batch_size: Examples per batch, or the name of the static hyperparameter with this number. The last batch of an
+            epoch may be smaller.
+        static: Hyperparameters that change shapes or the program (widths, depths, names). The functions get their plain
+            values. All other hyperparameters are traced numbers, so a new value needs no new program.
+        seed: The seed of the initial states and of the order of the batches.
+        lanes: The number of lanes that a program trains side by side; some are empty if there are too few trials.
+            Results are then bitwise the same with any other trials beside. By default, the fastest number that fits
+            the second-level cache, as measured during the study; results may then differ in the last digits.
 
     Raises:
-        SettingsError: If JAX is not installed, or ``lanes`` is no number of them.
-        ObjectiveError: If ``train`` is not arrays of as many examples each, or no batch has ``batch_size``.
+        SettingsError: If JAX is not installed, or ``lanes`` is not a whole number of at least 1.
+        ObjectiveError: If the arrays of ``train`` differ in their number of examples, or ``batch_size`` is invalid.
 
     Example:
         >>> import jax.numpy as jnp
@@ -77,7 +77,7 @@ def fused(
         batch_size=batch_size,
         static=tuple(static),
     )
-    recipe.count_examples()  # which refuses data that have none
+    recipe.count_examples()  # refuses data without examples
     recipe.check_batch_size()
     is_x64 = bool(jax.config.jax_enable_x64)
     return FusedObjective(step, recipe, partial(JaxBackend, recipe, seed, is_x64=is_x64), lanes)

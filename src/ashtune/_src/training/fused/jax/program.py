@@ -1,9 +1,9 @@
-"""A compiled program of JAX that trains trials of the same shapes, side by side or one after another.
+"""A compiled JAX program that trains trials of the same shapes, side by side or one after another.
 
 Every trial begins with the same random key and sees the same batches in the same order, so its result does not depend
-on the trials beside it. The order is drawn outside of the compiled program: inside, it would double the time of
-compiling. Compiled programs and saved states are lists of arrays, since a library may compare what it has put into a
-pytree by identity, which no pickle keeps.
+on the trials beside it. The order is drawn outside the compiled program, as drawing it inside would double the compile
+time. Compiled programs and saved states use lists of arrays, not pytrees: a library may compare objects in a pytree by
+identity, which a pickle does not keep.
 """
 
 from collections.abc import Mapping, Sequence
@@ -30,7 +30,7 @@ _STRETCHES_CACHED, _EPOCHS_CACHED = 8, 64
 
 
 class InitialStates:
-    """Initial states of one shape, by the same key for every trial."""
+    """The initial states of one shape, from the same key for every trial."""
 
     def __init__(self, recipe: Recipe, static: Static, seed: int, cache: ProgramCache | None) -> None:
         self._recipe = recipe
@@ -54,10 +54,10 @@ class InitialStates:
         return jax.tree.unflatten(self._structure, leaves)
 
     def unflatten(self, leaves: list[Any], lane: Mapping[str, float]) -> State:
-        """Return the state of these leaves, as the user's functions have it; nothing is compiled.
+        """Return the state with these leaves, in the form of the user's functions; nothing is compiled.
 
         Raises:
-            ObjectiveError: If they are not as many as the state has now.
+            ObjectiveError: If the number of leaves is not that of the current state.
         """
         if self._structure is None:
             jax.eval_shape(self._init, dict(lane))
@@ -69,7 +69,7 @@ class InitialStates:
         return jax.tree.unflatten(self._structure, leaves)
 
     def take_compile_seconds(self) -> float:
-        """Return what compiling took since this was last asked."""
+        """Return the seconds of compiling since the last call."""
         seconds, self._compile_seconds = self._compile_seconds, 0.0
         return seconds
 
@@ -83,23 +83,25 @@ class InitialStates:
         self._compile_seconds += perf_counter() - began
 
     def _init(self, numbers: Mapping[str, Any]) -> list[Any]:
-        """Return the leaves of the initial state; their structure is noted as this is traced."""
+        """Return the leaves of the initial state; tracing this function also records their structure."""
         state = self._recipe.checked_init(jax.random.key(self._seed), {**self._static, **numbers})
         leaves, self._structure = jax.tree.flatten(state)
         return list(leaves)
 
 
 class ExampleOrders:
-    """The order of the examples by epoch: every trial sees the same, with the same seed each time."""
+    """The order of the examples in each epoch: the same for all trials with the same seed."""
 
     def __init__(self, examples: int, seed: int) -> None:
         self._examples = examples
         self._seed = seed
         self.stretch = lru_cache(maxsize=_STRETCHES_CACHED)(self._stretch)
-        self._order = lru_cache(maxsize=_EPOCHS_CACHED)(self._draw)  # calls begin and end anywhere, at the same epochs
+        self._order = lru_cache(maxsize=_EPOCHS_CACHED)(self._draw)  # shared by overlapping stretches
 
     def _stretch(self, start: int, stop: int) -> jax.Array:
-        """Return (MOST_EPOCHS, examples): in row 0 the order of the first epoch after ``start``, up to ``stop``."""
+        """Return (MOST_EPOCHS, examples): one row for each epoch from ``start`` to ``stop``, with the order of its
+        examples.
+        """
         rows = np.zeros((MOST_EPOCHS, self._examples), np.int32)
         for row, epoch in enumerate(range(start, stop)):
             rows[row] = self._order(epoch)
@@ -113,8 +115,8 @@ class ExampleOrders:
 class JaxProgram:
     """One program of a shape; see ``FusedProgram``.
 
-    Programs of a shape share what makes the initial states; those of a recipe the order of the examples, and the data
-    where JAX computes.
+    Programs of a shape share the maker of initial states; programs of a recipe share the orders of the examples, and
+    the data on JAX's device.
     """
 
     def __init__(
@@ -143,12 +145,12 @@ class JaxProgram:
 
     @property
     def is_at_another(self) -> bool:
-        """Whether another worker compiles it at this moment."""
+        """Whether another worker is compiling this program now."""
         return self._compiled is None and self._cache is not None and self._cache.is_at_another(self._key)
 
     @property
     def is_there(self) -> bool:
-        """Whether another worker has compiled it, so that it costs hardly anything here."""
+        """Whether another worker has compiled this program, so that loading it is cheap."""
         return self._compiled is None and self._cache is not None and self._cache.has(self._key)
 
     @property
@@ -156,13 +158,13 @@ class JaxProgram:
         return self._static, self.variant, jax.config.jax_enable_x64
 
     def fresh(self, lanes: Sequence[Mapping[str, float]]) -> State:
-        """Return the states of new trials, a lane each."""
+        """Return the states of new trials, one per lane."""
         states = self._initial.states(lanes)
         self.compile_seconds += self._initial.take_compile_seconds()
         return states
 
     def together(self, states: Sequence[State | None], lanes: Sequence[Mapping[str, float]]) -> State:
-        """Return the states of lanes as one, padded with the first to the program's number."""
+        """Return the lanes' states stacked, padded with the first one to the program's room."""
         if states[0] is None:
             return self.fresh(pad(lanes, self.variant.room))
         rows: list[list[Any]] = [leaves for leaves in states if leaves is not None]
@@ -170,13 +172,13 @@ class JaxProgram:
         return self._initial.unflatten(joined, lanes[0])
 
     def apart(self, state: State, lane: int) -> list[Any]:
-        """Return a copy of the leaves of one lane's state, on the host, with a first axis of 1."""
+        """Return a copy of the leaves of one lane's state on the host, each with a first axis of 1."""
         return [np.asarray(leaf)[lane : lane + 1].copy() for leaf in jax.tree.leaves(state)]
 
     def train(
         self, state: State, lanes: Sequence[Mapping[str, float]], start: int, stop: int
     ) -> tuple[State, LaneMetrics]:
-        """Train all lanes from one epoch to another, at most ``MOST_EPOCHS`` on; the state that was given stays."""
+        """Train all lanes from one epoch to another, at most ``MOST_EPOCHS``; the given state is not changed."""
         leaves, structure = jax.tree.flatten(state)
         stretch = (start, stop, self._orders.stretch(start, stop), len(lanes))
         arguments = (leaves, lane_arrays(pad(lanes, self.variant.room)), stretch, self._data_leaves)
@@ -209,13 +211,13 @@ class JaxProgram:
 
 
 def lane_arrays(lanes: Sequence[Mapping[str, float]]) -> dict[str, Any]:
-    """Return the numbers of lanes as arrays, by hyperparameter, of JAX's type of number."""
+    """Return, for each hyperparameter, an array of its values in all lanes, in JAX's floating-point type."""
     number = np.float64 if jax.config.jax_enable_x64 else np.float32
     return {name: np.array([lane[name] for lane in lanes], number) for name in (lanes[0] if lanes else ())}
 
 
 def _reads_its_arguments(jaxpr: Any) -> bool:
-    """Whether a traced function's results depend on what it is given."""
+    """Return whether a traced function's results depend on its arguments."""
     read = {id(variable) for equation in jaxpr.eqns for variable in equation.invars}
     read |= {id(variable) for variable in jaxpr.outvars}
     return any(id(variable) in read for variable in jaxpr.invars)

@@ -1,9 +1,9 @@
-"""Compiled programs that the workers of a session share: one worker compiles, the others load its file.
+"""Compiled programs that the workers of a session share: one worker compiles a program, the others load its file.
 
-JAX's own cache on disk spares XLA's part only; tracing and lowering, in Python, take as long again in every worker. A
-worker locks a program's file while it compiles it, so one that has died keeps nobody waiting. Where a file cannot be
-written or read, the program is compiled. The files are pickles, and only the session's workers load them; the driver
-empties the folder before it starts them.
+JAX's own cache on disk saves only XLA's part; tracing and lowering, in Python, take as long again in every worker. A
+worker locks a program's file while compiling; the lock ends with the worker, so a dead worker blocks nobody. If a file
+cannot be written or read, the program is compiled. The files are pickles, and only the session's workers load them; the
+driver empties the folder before the workers start.
 """
 
 import fcntl
@@ -25,14 +25,16 @@ from ashtune._src.study.disk import DISK, folder_of_a_study, write_new
 from ashtune._src.training.fused.protocol import PROGRAMS_FOLDER
 
 QUICKLY = {"xla_backend_optimization_level": 1, "xla_cpu_use_fusion_emitters": False}
-"""XLA's on the CPU: compiling takes 0.6 of the time, an epoch of the demo's network 1.05 to 1.2 times as long."""
+"""XLA's options on the CPU: compiling takes 0.6 of the time, an epoch of the demo's network 1.05 to 1.2 times as long.
+"""
 CHEAPLY = {"xla_backend_optimization_level": 0, "xla_cpu_use_fusion_emitters": False}
-"""For what runs once, as making initial states: compiling them takes 0.14 s, with the first option alone 0.29 s."""
+"""Options for programs that run once. Compiling the initial states takes 0.14 s; with the first option alone, 0.29 s.
+"""
 LOOK_SECONDS = 0.02
 THREADS_VARIABLE = "PJRT_NPROC"
-"""JAX's: how many threads its programs on the CPU have; by default as many as there are cores."""
+"""JAX's variable for the number of threads of its CPU programs; by default the number of cores."""
 CACHE_HIT = "/jax/compilation_cache/cache_hits"
-"""JAX's name of what it reports when it finds a program in its cache on disk."""
+"""The event that JAX reports when it finds a program in its cache on disk."""
 
 
 class ProgramCache:
@@ -46,7 +48,9 @@ class ProgramCache:
         self._folder = study / PROGRAMS_FOLDER
 
     def load_or_compile(self, key: object, compile_it: Callable[[], Any]) -> Any:
-        """Return a program: from another worker, if one has it or is at it, else compiled here and left for others."""
+        """Return a program: loaded if another worker has compiled or is compiling it, otherwise compiled here and
+        shared.
+        """
         file = self._file(key)
         while (program := _load(file)) is None:
             with _claim(_claim_of(file)) as is_mine:
@@ -56,11 +60,11 @@ class ProgramCache:
         return program
 
     def has(self, key: object) -> bool:
-        """Whether a worker has left a program here."""
+        """Return whether a worker has stored a program here."""
         return self._file(key).exists()
 
     def is_at_another(self, key: object) -> bool:
-        """Whether another worker is compiling a program at this moment."""
+        """Return whether another worker is compiling a program now."""
         file = self._file(key)
         if file.exists() or not _claim_of(file).exists():
             return False
@@ -73,30 +77,30 @@ class ProgramCache:
     def _compile(self, file: Path, compile_it: Callable[[], Any]) -> Any:
         before = cache_hits()
         program = compile_it()
-        if cache_hits() == before:  # what JAX had on disk cannot be written down whole; others find it there too
+        if cache_hits() == before:  # a program from JAX's cache cannot be serialized completely
             self._write(file, program)
         return program
 
     def _write(self, file: Path, program: Any) -> None:
-        with suppress(Exception):  # some programs cannot be written down, some disks refuse
+        with suppress(Exception):  # some programs cannot be serialized, some disks refuse
             data = pickle.dumps(serialize_executable.serialize(program))
             write_new(DISK, str(file), data, mark=str(os.getpid()), is_synced=False)
 
 
 def load_or_compile(cache: ProgramCache | None, key: object, compile_it: Callable[[], Any]) -> Any:
-    """Return a program from a cache, if there is one, else compiled."""
+    """Return a program from a cache; without a cache, compile it."""
     return compile_it() if cache is None else cache.load_or_compile(key, compile_it)
 
 
 def _load(file: Path) -> Any:
-    """Return a program that is there and can be used; else None."""
+    """Return the program of a file, or None if it does not exist or cannot be used."""
     try:
         written = file.read_bytes()
     except OSError:
         return None
     try:
         return serialize_executable.deserialize_and_load(*pickle.loads(written))
-    except Exception:  # noqa: BLE001 - whatever is wrong with it, it can be compiled
+    except Exception:  # noqa: BLE001 - after any error, the program is compiled
         with suppress(OSError):
             file.unlink()
         return None
@@ -108,11 +112,11 @@ def _claim_of(file: Path) -> Path:
 
 @contextmanager
 def _claim(claim: Path) -> Iterator[bool]:
-    """Claim a program for this worker; yield whether no other has. The claim ends here, or with this process."""
+    """Claim a program for this worker; yield whether no other worker has. The claim ends here, or with this process."""
     try:
         folder_of_a_study(claim.parent)
         opened = DISK.open(str(claim), os.O_RDWR | os.O_CREAT)
-    except OSError:  # no folder that can be written: nothing is shared
+    except OSError:  # the folder is not writable: nothing is shared
         yield True
         return
     try:
@@ -126,19 +130,19 @@ def _lock(opened: int) -> bool:
         fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
-    except OSError:  # a file system without locks: everyone compiles
+    except OSError:  # a file system without locks: every worker compiles
         return True
     return True
 
 
 def cache_hits() -> int:
-    """Return how often JAX has found a program on disk since this was first asked."""
+    """Return how often JAX has found a program on disk since the first call."""
     return _hits()[0]
 
 
 @cache
 def _hits() -> list[int]:
-    """Return a list of one number, which a listener counts up."""
+    """Return a list of one number, which a listener increases."""
     count = [0]
 
     def note(event: str, **_: object) -> None:
@@ -150,7 +154,7 @@ def _hits() -> list[int]:
 
 @cache
 def _machine() -> str:
-    """Return what a program may depend on besides what it computes: JAX, the processor, threads, number types."""
+    """Return what a program may depend on besides its key: JAX's version, the processor, threads, and XLA's flags."""
     with suppress(OSError):
         lines = Path("/proc/cpuinfo").read_text().splitlines()
         flags = next((line for line in lines if line.startswith("flags")), "")
@@ -159,7 +163,7 @@ def _machine() -> str:
 
 
 def compile_with(lowered: Any, options: Mapping[str, Any]) -> Any:
-    """Compile a lowered JAX function; without options that this version of XLA does not know: they save time only."""
+    """Compile a lowered JAX function; if this XLA does not know an option, without options, which only save time."""
     try:
         return lowered.compile(compiler_options=dict(options))
     except Exception as error:

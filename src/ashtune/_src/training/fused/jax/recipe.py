@@ -1,6 +1,6 @@
-"""What a user of JAX gives for fused training, and the epoch that JAX traces of it.
+"""A JAX user's functions for fused training, and the epoch that JAX traces from them.
 
-The first epoch, the last one and the number of lanes are arguments of what is traced, so another rung compiles nothing.
+The first epoch, the last epoch and the number of lanes are traced arguments, so a new rung needs no compilation.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -14,15 +14,14 @@ from ashtune._src.core.errors import ObjectiveError
 from ashtune._src.training.fused.protocol import MOST_EPOCHS, Batched, Data, State, Static, takes_config
 
 FINITE = "finite\n"
-"""What no metric that is reported can be called, as it cannot be printed."""
+"""A key that no reported metric can have, because the newline is not printable."""
 Row = dict[str, Any]
 Stretch = tuple[Any, Any, Any, Any]
-"""Epochs that lanes are trained already and will be then, the orders of the examples by epoch, and the number of lanes
-to train."""
+"""The epochs trained before and after, the orders of the examples by epoch, and the number of lanes to train."""
 
 
 class Recipe(Batched, frozen=True, kw_only=True):
-    """What :func:`ashtune.fused` is given."""
+    """The arguments of :func:`ashtune.fused`."""
 
     init: Callable[[Any, Mapping[str, Any]], State]
     step: Callable[[State, Any, Mapping[str, Any]], tuple[State, Mapping[str, Any]]]
@@ -31,10 +30,10 @@ class Recipe(Batched, frozen=True, kw_only=True):
     validation: Data
 
     def count_examples(self) -> int:
-        """Return how many examples there are to train on.
+        """Return the number of training examples.
 
         Raises:
-            ObjectiveError: If there are none, or arrays differ in it, or there is anything but arrays.
+            ObjectiveError: If it is 0 or differs between arrays, or if a leaf is not an array.
         """
         shapes: set[tuple[int, ...]] = {getattr(leaf, "shape", ()) for leaf in jax.tree.leaves(self.train)}
         if not shapes or () in shapes:
@@ -55,7 +54,8 @@ class Recipe(Batched, frozen=True, kw_only=True):
         """Return the state after a step, and its metrics.
 
         Raises:
-            ObjectiveError: If it gives anything else, or a state of another structure, shape or type.
+            ObjectiveError: If the user's function returns anything else, or a state of another structure, shape or
+                type.
         """
         with _explain("step"):
             given = self.step(state, batch, config)
@@ -71,7 +71,7 @@ class Recipe(Batched, frozen=True, kw_only=True):
         """Return the metrics of a state.
 
         Raises:
-            ObjectiveError: If they are no scalars by name.
+            ObjectiveError: If they are not a dict of scalars.
         """
         more = (config,) if takes_config(self.evaluate, 2) else ()
         with _explain("evaluate"):
@@ -81,8 +81,8 @@ class Recipe(Batched, frozen=True, kw_only=True):
 class TracedEpochs:
     """Epochs of one choice of static hyperparameters, to be traced by JAX.
 
-    Both ways take the states of lanes, stacked along the first axis; their numbers, by hyperparameter; a stretch; and
-    the training and validation data. They return the states, and by metric (MOST_EPOCHS, lanes).
+    Both public methods take the lanes' states, stacked along the first axis; their numbers, by hyperparameter; a
+    stretch; and the training and validation data. They return the states, and for each metric (MOST_EPOCHS, lanes).
     """
 
     def __init__(self, recipe: Recipe, static: Static) -> None:
@@ -92,9 +92,9 @@ class TracedEpochs:
         self.examples = recipe.count_examples()
 
     def side_by_side(self, states: State, numbers: Any, stretch: Stretch, data: tuple[Data, Data]) -> Any:
-        """Take each step of all lanes before the next one: they share the reading of a batch."""
+        """Take each step for all lanes before the next step, so that the lanes share the reading of a batch."""
         start, stop, orders, _ = stretch
-        one_epoch = jax.jit(jax.vmap(self._epoch, in_axes=(0, 0, None, None)))  # traced once, though looked at twice
+        one_epoch = jax.jit(jax.vmap(self._epoch, in_axes=(0, 0, None, None)))  # traced once, though used twice
 
         def epoch(number: Any, carried: Any) -> Any:
             states, rows = carried
@@ -105,9 +105,9 @@ class TracedEpochs:
         return jax.lax.fori_loop(start, stop, epoch, (states, _rows(shapes, ())))
 
     def in_turn(self, states: State, numbers: Any, stretch: Stretch, data: tuple[Data, Data]) -> Any:
-        """Train one lane after another, each by itself: whatever its place and its company, to the last bit the same.
+        """Train one lane after another. A lane's result is bitwise the same at any place and beside any other lanes.
 
-        Lanes beyond those that there are to train cost nothing.
+        Lanes after the last one to train cost nothing.
         """
         start, stop, orders, lanes = stretch
         one_epoch = jax.jit(self._epoch)
@@ -129,7 +129,7 @@ class TracedEpochs:
         return jax.lax.fori_loop(0, lanes, turn, (states, _rows(shapes, (places,))))
 
     def _epoch(self, state: State, numbers: Any, order: Any, data: tuple[Data, Data]) -> tuple[State, Row]:
-        """Train one lane for an epoch; return its state and what it reports."""
+        """Train one lane for an epoch; return its state and its metrics."""
         train, validation = data
         config = {**self._static, **numbers}
         state, during = self._steps(state, config, order, train)
@@ -160,7 +160,7 @@ class TracedEpochs:
 
 @contextmanager
 def _explain(function: str) -> Iterator[None]:
-    """Say in one line what JAX says of a number that is traced."""
+    """Replace JAX's error about a traced number by a message of one line."""
     try:
         yield
     except (TypeError, jax.errors.JAXTypeError, jax.errors.JAXIndexError) as error:
@@ -183,7 +183,7 @@ def _scalars(function: str, metrics: Any) -> Row:
 
 
 def _types(tree: Any) -> dict[str, str]:
-    """Return the type and shape of each array by its place."""
+    """Return the type and shape of each array, by its path."""
     leaves, _ = jax.tree_util.tree_flatten_with_path(tree)
     return {jax.tree_util.keystr(path): f"{jnp.result_type(leaf)}{list(jnp.shape(leaf))}" for path, leaf in leaves}
 
@@ -202,10 +202,9 @@ def _rows(shapes: Mapping[str, Any], lanes: tuple[int, ...]) -> Row:
 
 
 def _is_finite(state: State) -> Any:
-    """Return whether all numbers of a lane are finite."""
     leaves = [leaf for leaf in jax.tree.leaves(state) if jnp.issubdtype(leaf.dtype, jnp.inexact)]
-    # Only a finite number times zero is zero. A sum of all of a type is quickly compiled (0.03 s, a flag for each
-    # leaf 0.19 s); a maximum would be too, but leaves out what is no number.
+    # Only a finite number times zero is zero. One sum per type compiles fast (0.03 s; a flag per leaf: 0.19 s).
+    # A maximum would compile as fast, but ignores NaN.
     flags = []
     for dtype in sorted({leaf.dtype for leaf in leaves}, key=str):
         rows = [leaf.ravel() for leaf in leaves if leaf.dtype == dtype]

@@ -1,1 +1,1 @@
-"""Lanes by PyTorch: modules whose weights are stacked, by ``torch.func.vmap``."""
+"""Lanes with PyTorch: modules with stacked weights, by ``torch.func.vmap``."""

@@ -1,4 +1,4 @@
-"""Fused training with PyTorch: makes programs, and says how many lanes to try and what an epoch of them costs."""
+"""Fused training with PyTorch: make programs, and estimate numbers of lanes and the cost of an epoch."""
 
 import os
 from collections.abc import Mapping
@@ -30,15 +30,15 @@ class TorchBackend:
 
     Args:
         recipe: What is trained.
-        seed: Of initial weights, of the batches' order and of what modules draw.
-        is_fixed: Whether programs have a fixed number of lanes, and results are to be the same to the last bit.
-        study: Its directory; nothing is compiled, so workers share nothing there.
+        seed: The seed of the initial weights, of the order of the batches, and of the modules' random numbers.
+        is_fixed: Whether programs have a fixed number of lanes, with bitwise equal results.
+        study: The study's directory; not used, as nothing is compiled.
     """
 
     compile_seconds = 0.05
     most_turns = 1
     is_quick = False
-    gain = 0.65  # of the demo's network 2 to 128 lanes need 0.51, 0.26, 0.15, 0.09, 0.06, 0.05, 0.04 of what one does
+    gain = 0.65  # 2, 4, ... 128 lanes of the demo's network: 0.51, 0.26, 0.15, 0.09, 0.06, 0.05, 0.04
 
     def __init__(self, recipe: TorchRecipe, seed: int, is_fixed: bool = False, study: Path | None = None) -> None:
         prepare_torch()
@@ -49,10 +49,10 @@ class TorchBackend:
         self._shapes: dict[Static, TorchShape] = {}
 
     def most_lanes(self, static: Static, numbers: Mapping[str, float]) -> int:
-        """Return four times as many lanes as have states that fit the second cache, as a power of two.
+        """Return four times the number of lanes whose states fit the second-level cache, as a power of two.
 
-        Calls of PyTorch cost so much beside that up to there more lanes gain more than the cache loses: on four shapes
-        of the demo's network 32 to 256 were best, four times what fits or more.
+        PyTorch's calls have so much overhead that more lanes gain more than the cache loses, up to this number. On four
+        shapes of the demo's network, 32 to 256 lanes were best: at least four times the number that fits.
 
         Raises:
             ObjectiveError: If the module cannot be trained as lanes, or the numbers are not the optimizer's.
@@ -60,15 +60,15 @@ class TorchBackend:
         return lanes_that_fit(_bytes_of(self.program(static, Variant(1)).fresh([numbers])) // PAST_THE_CACHE)
 
     def program(self, static: Static, variant: Variant) -> TorchProgram:
-        """Return a program of a shape; without a compiler turns would save nothing."""
+        """Return a program of a shape; it has one turn, as turns save nothing without a compiler."""
         return TorchProgram(self._shape(static), variant)
 
     def costs(self, static: Static, numbers: Mapping[str, float], lanes: int) -> Step:
-        """Return an epoch of this number of lanes, not timed.
+        """Return an epoch of this number of lanes, without a time.
 
-        Operations and bytes of one step and one evaluation are taken times their number in an epoch. Operations are
-        those of one lane, times the lanes: PyTorch's formula for the slopes of a convolution counts each group of it
-        for every other, and lanes of a convolution are groups of one.
+        Operations and bytes of one step and one evaluation are multiplied by their number in an epoch. Operations are
+        counted for one lane and multiplied by the lanes: lanes of a convolution are groups of one convolution, and
+        PyTorch's formula for its gradient counts each group once for every other group.
         """
         shape = self._shape(static)
         of_one, of_all = (numbers_of(self.recipe.optimizer, [numbers] * count) for count in (1, lanes))
@@ -99,7 +99,7 @@ class TorchBackend:
         )
 
     def restore(self, static: Static, numbers: Mapping[str, float], saved: Any) -> Any:
-        """Return the module with the weights and buffers that were saved."""
+        """Return the module with the saved weights and buffers."""
         first = tensors(self.recipe.train, "train")[0]
         module = build_module(self.recipe, dict(static), first, self._seed)
         arrays = {**saved["parameters"], **saved["buffers"]}
@@ -115,20 +115,19 @@ class TorchBackend:
 
 
 def prepare_torch() -> None:
-    """Let PyTorch use as many threads as the worker has; something that was imported may have set another number."""
-    threads = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]  # of nested regions one number each
+    """Make PyTorch use the worker's number of threads; an imported library may have changed it."""
+    threads = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]  # one number for each nested region
     if threads.isdecimal() and int(threads):
         torch.set_num_threads(int(threads))
 
 
 def round_alike() -> None:
-    """Let MKL round products of matrices the same wherever in memory a lane lies; before its first product.
+    """Make MKL round matrix products independently of memory addresses. Call this before the first product.
 
-    What the user has set stays as it is.
+    The user's own setting is not changed.
     """
     os.environ.setdefault(ROUNDING_VARIABLE, ROUNDING)
 
 
 def _bytes_of(state: State) -> int:
-    """Return what a state takes of memory."""
     return sum(int(leaf.nbytes) for leaf in tree_leaves(state))

@@ -1,4 +1,4 @@
-"""Proves on the first batches that each lane of a module gets what it gets alone, up to rounding."""
+"""Check on the first batches that each lane of a module gets the same results as alone, up to rounding."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -12,16 +12,17 @@ from ashtune._src.training.fused.torch.module import Arrays, FunctionalModule, l
 from ashtune._src.training.fused.torch.optimizers import Numbers, Tensors
 
 _JUMP = 0.1
-"""Of the largest metric; accuracy jumps where rounding decides between two classes that are nearly as likely."""
+"""A share of the largest metric; accuracy jumps if rounding decides between two nearly equal classes."""
 
 _Function = Callable[[Tensors, Tensors, Arrays], tuple[Tensors, Tensors]]
-"""(parameters, buffers, data) -> gradients or metrics, and the buffers afterwards."""
+"""(parameters, buffers, data) -> (gradients or metrics, buffers afterwards)."""
 
 
 class Proven(msgspec.Struct, frozen=True):
-    """What was proven: metrics, parameters that the loss does not reach, and whether lanes draw other random numbers.
+    """The result of the check: the metrics' names, the parameters without a gradient, and ``draws_otherwise``.
 
-    PyTorch's optimizers leave parameters without a gradient as they are: weight decay does not change them either.
+    ``draws_otherwise`` says whether lanes draw other random numbers. PyTorch's optimizers do not change parameters
+    without a gradient, not even by weight decay.
     """
 
     metrics: tuple[str, ...]
@@ -30,9 +31,10 @@ class Proven(msgspec.Struct, frozen=True):
 
 
 class Proof:
-    """Two lanes, beside each other, alone, and without ``vmap``: all must give the same, up to rounding.
+    """Compares two lanes side by side, each lane alone, and each without ``vmap``: the results must agree up to
+    rounding.
 
-    ``numbers`` are the optimizer's hyperparameters of both lanes, (1,) each; they stand for those of any trial.
+    ``numbers`` are the optimizer's hyperparameters of both lanes, (1,) each; the result holds for all trials.
     """
 
     def __init__(self, functional: FunctionalModule, seed: int, numbers: Numbers) -> None:
@@ -41,7 +43,7 @@ class Proof:
             raise ObjectiveError(
                 f"{layer_words('', functional.module)} has no parameter to train; give one that requires_grad"
             )
-        # Beside the initial weights: numbers that are exactly 0 there would hide what differs, or let rounding decide.
+        # Not the exact initial weights: with weights of exactly 0, differences could be hidden or depend on rounding.
         self._lanes = [{name: _shake(tensor) for name, tensor in parameters.items()} for _ in range(2)]
         self._tolerance = max(torch.finfo(tensor.dtype).eps ** 0.5 for tensor in parameters.values())
         self._functional = functional
@@ -51,7 +53,7 @@ class Proof:
         self._draws_otherwise = False
 
     def of(self, batches: Sequence[Arrays], validation: Arrays) -> Proven:
-        """Prove training on batches and evaluation on validation data, or raise ObjectiveError."""
+        """Check training on batches and evaluation on validation data; raise ObjectiveError if a result differs."""
         for batch in batches:
             self._functional.module.train()
             self._compare(self._slopes_alone, self._functional.slopes, batch, f"a batch of {len(batch[0])}")
@@ -61,7 +63,7 @@ class Proof:
         return Proven(tuple(metrics), tuple(sorted(self._unreached)), self._draws_otherwise)
 
     def _compare(self, alone: _Function, lanes: _Function, data: Arrays, what: str) -> Tensors:
-        """Compare a function of one lane with the same of lanes; return what it gives for the first."""
+        """Compare a function of one lane with that of several lanes; return its results for the first lane."""
         with _watch(self._functional.module, f"cannot be called with {what}; change it, or the batch size"):
             plain = [self._call_seeded(alone, parameters, self._buffers, data) for parameters in self._lanes]
             draws = self._has_drawn()
@@ -72,7 +74,7 @@ class Proof:
         for lane in range(2):
             self._refuse_unlike(again[lane], plain[lane], "when called again; let it draw by torch only")
             self._refuse_unlike(both[lane], single[lane], "beside another lane; train it without lanes")
-            if draws:  # another layout in memory draws other numbers, as good as these
+            if draws:  # another memory layout draws other numbers, equally valid
                 self._draws_otherwise |= self._unlike(single[lane], plain[lane]) is not None
             else:
                 self._refuse_unlike(single[lane], plain[lane], "under torch.func.vmap; train it without lanes")
@@ -90,7 +92,7 @@ class Proof:
         return not now.equal(torch.default_generator.get_state())
 
     def _call_lanes(self, function: _Function, lanes: Sequence[Tensors], data: Arrays) -> list[tuple[Tensors, Tensors]]:
-        """Return what each lane of several gets."""
+        """Return the results of each of several lanes."""
         parameters = {name: torch.stack([lane[name] for lane in lanes]) for name in lanes[0]}
         values, buffers = self._call_seeded(function, parameters, repeat(self._buffers, len(lanes)), data)
         return [
@@ -104,7 +106,7 @@ class Proof:
             raise ObjectiveError(f"{name!r} comes out otherwise {how}")
 
     def _unlike(self, actual: tuple[Tensors, Tensors], expected: tuple[Tensors, Tensors]) -> str | None:
-        """Return the name of something that came out otherwise, if there is any."""
+        """Return the name of a tensor that differs, or None."""
         for ours, theirs in zip(actual, expected, strict=True):
             for name in theirs:
                 if not _is_alike(ours[name], theirs, name, self._tolerance):
@@ -138,15 +140,15 @@ class Proof:
 
 @contextmanager
 def _watch(module: Any, problem: str) -> Iterator[None]:
-    """Say in one line which layer could not be called, and why.
+    """Replace an exception by a message of one line, with the layer that failed and the reason.
 
     Raises:
-        ObjectiveError: In place of what the call raises.
+        ObjectiveError: Instead of the exception.
     """
     entered: list[str] = []
     hooks = []
 
-    def leave(*_: Any) -> None:  # a hook that returns None leaves the layer's result as it is
+    def leave(*_: Any) -> None:  # a hook that returns None does not change the layer's result
         entered.pop()
 
     for path, layer in module.named_modules():
@@ -167,7 +169,7 @@ def _watch(module: Any, problem: str) -> Iterator[None]:
 
 
 def _is_alike(actual: Any, theirs: Tensors, name: str, tolerance: float) -> bool:
-    """Return whether a tensor is what is expected, up to a share of the largest number expected of all."""
+    """Return whether a tensor is as expected; the tolerance is relative to the largest number of all expected tensors."""
     largest = max(
         float(tensor.double().nan_to_num(0, 0, 0).abs().max()) for tensor in theirs.values() if len(tensor.reshape(-1))
     )

@@ -1,6 +1,6 @@
-"""A module of PyTorch: how it is built, and its functions of one lane and of stacked lanes.
+"""A PyTorch module: build it, and call it for one lane or for stacked lanes.
 
-PyTorch draws the initial weights, from the study's seed; the user's own random state stays as it was.
+PyTorch draws the initial weights from the study's seed; the user's own random state does not change.
 """
 
 import warnings
@@ -16,11 +16,11 @@ from ashtune._src.training.fused.protocol import Batched, Static, takes_config
 from ashtune._src.training.fused.torch.optimizers import Numbers, Tensors
 
 Arrays = tuple[Any, ...]
-"""Arrays of numpy, the inputs first and then what loss and metrics compare with; the first axis counts examples."""
+"""NumPy arrays, first the inputs, then the targets of loss and metrics; the first axis counts examples."""
 
 
 class TorchRecipe(Batched, frozen=True, kw_only=True):
-    """What :func:`ashtune.fused_torch` is given. Hyperparameters that are not static are those of the optimizer."""
+    """The arguments of :func:`ashtune.fused_torch`. Hyperparameters that are not static are those of the optimizer."""
 
     module: Callable[[Mapping[str, Any]], Any]
     loss: Callable[..., Any]
@@ -38,7 +38,7 @@ class FunctionalModule:
         self._recipe = recipe
         self._static = dict(static)
         data = len(recipe.validation)
-        # Without a target a second argument is one that the data lack, and no configuration.
+        # If the data have no target, a second argument is a missing target, not the configuration.
         self._is_configured = data > 1 and takes_config(recipe.evaluate, data)
         self._outer = _with_tensors(module)
         slopes = torch.func.grad_and_value(self.loss, has_aux=True)
@@ -52,7 +52,7 @@ class FunctionalModule:
         return parameters, {**fixed, **dict(self.module.named_buffers())}
 
     def loss(self, parameters: Tensors, buffers: Tensors, batch: Arrays) -> tuple[Any, Tensors]:
-        """Return the loss of one lane and its buffers afterwards."""
+        """Return the loss of one lane, and its buffers afterwards."""
         outputs, buffers = self._call(parameters, buffers, batch[0])
         loss = self._recipe.loss(outputs, *batch[1:])
         if not _is_scalar(loss) or not loss.is_floating_point():
@@ -60,7 +60,7 @@ class FunctionalModule:
         return loss, buffers
 
     def score(self, parameters: Tensors, buffers: Tensors, data: Arrays, numbers: Numbers) -> tuple[Tensors, Tensors]:
-        """Return the metrics of one lane and its buffers afterwards; its numbers are scalar tensors."""
+        """Return the metrics of one lane, and its buffers afterwards; the lane's numbers are scalar tensors."""
         outputs, buffers = self._call(parameters, buffers, data[0])
         config = self._configuration(parameters, numbers) if self._is_configured else {}
         metrics = self._recipe.evaluate(outputs, *data[1:], *([config] if self._is_configured else []))
@@ -72,15 +72,15 @@ class FunctionalModule:
         return dict(metrics), buffers
 
     def slopes(self, parameters: Tensors, buffers: Tensors, batch: Arrays) -> tuple[Tensors, Tensors]:
-        """Return the gradients of lanes and their buffers after a batch."""
+        """Return the gradients of lanes, and their buffers after a batch."""
         self.module.train()
         slopes, (_, buffers) = self._slopes(parameters, buffers, batch)
         return slopes, {name: buffer.detach() for name, buffer in buffers.items()}
 
     def slopes_of_one(self, parameters: Tensors, buffers: Tensors, batch: Arrays) -> tuple[Tensors, Tensors]:
-        """Return the same for one lane, without ``torch.func``, whose calls take several times as long.
+        """Return the same as :meth:`slopes` for one lane, without ``torch.func``, which takes several times as long.
 
-        It gives the same unless the module draws random numbers that differ without it.
+        The results are equal unless the module's random numbers differ under ``torch.func``.
         """
         self.module.train()
         own = {name: tensor[0].detach().requires_grad_() for name, tensor in parameters.items()}
@@ -98,13 +98,13 @@ class FunctionalModule:
         return scores
 
     def _configuration(self, parameters: Tensors, numbers: Numbers) -> dict[str, Any]:
-        """Return what ``evaluate`` gets of one lane: numbers in the parameters' type, as copies that it may change."""
+        """Return one lane's configuration for ``evaluate``: its numbers are copies, in the parameters' type."""
         dtype = next(iter(parameters.values())).dtype
         own = {name: number.to(dtype, copy=True) for name, number in numbers.items() if name not in self._static}
         return {**self._static, **own}
 
     def _call(self, parameters: Tensors, buffers: Tensors, inputs: Any) -> tuple[Any, Tensors]:
-        # A module changes its buffers in place, which a gradient of it cannot have: it gets copies.
+        # A module gets copies of its buffers, because it changes them in place, which breaks gradients.
         given = {**parameters, **{name: buffer.clone() for name, buffer in buffers.items()}}
         outer = {f"module.{name}": tensor for name, tensor in given.items()}
         outputs, after = torch.func.functional_call(self._outer, outer, (inputs,))
@@ -112,14 +112,14 @@ class FunctionalModule:
 
 
 def repeat(of_one: Tensors, lanes: int) -> Tensors:
-    """Return the tensors of one lane as those of several."""
+    """Return the tensors of one lane, stacked for several lanes."""
     return {name: torch.stack([tensor] * lanes) for name, tensor in of_one.items()}
 
 
 def _with_tensors(module: Any) -> Any:
-    """Return a module that gives, with the outputs, the parameters and buffers as a call leaves them.
+    """Return a module that returns, with the outputs, its parameters and buffers after the call.
 
-    They are read inside the call: a layer may have put new tensors in the place of those it was given.
+    They are read inside the call, as a layer may have replaced the given tensors by new ones.
     """
 
     class WithTensors(torch.nn.Module):  # type: ignore[misc]  # PyTorch's types are not followed, see pyproject.toml
@@ -146,9 +146,9 @@ def _kind(value: Any) -> str:
 
 @contextmanager
 def own_randomness(*seed: int) -> Iterator[None]:
-    """Let PyTorch draw from a seed of its own, and give the user's random state back.
+    """Let PyTorch draw from this seed within the block, then restore the user's random state.
 
-    ``torch.manual_seed`` would also seed the generators of all GPUs, which nobody gives back.
+    ``torch.manual_seed`` would also seed the generators of all GPUs, whose states are not restored.
     """
     with torch.random.fork_rng(devices=()):
         torch.default_generator.manual_seed(torch_seed(*seed))
@@ -156,18 +156,18 @@ def own_randomness(*seed: int) -> Iterator[None]:
 
 
 def torch_seed(*seed: int) -> int:
-    """Return a seed of 64 bits for PyTorch, which depends on whole numbers and their order.
+    """Return a 64-bit seed for PyTorch that depends on some whole numbers and their order.
 
-    It decides initial weights and batches: another function here would change what a resumed study trains.
+    Initial weights and batches depend on it: another function here would change the results of a resumed study.
     """
     return int(np.random.SeedSequence([number % 2**64 for number in seed]).generate_state(1, np.uint64)[0])
 
 
 def tensors(arrays: Arrays, role: str) -> Arrays:
-    """Return arrays as tensors that share their memory where they can; ``role`` is their name in errors.
+    """Return arrays as tensors that share their memory if possible; ``role`` is their name in errors.
 
     Raises:
-        ObjectiveError: If they are no tuple, have no or unequally many examples, or a type that PyTorch lacks.
+        ObjectiveError: If they are not a tuple, have no or different numbers of examples, or a type that PyTorch lacks.
     """
     if not isinstance(arrays, tuple | list) or not arrays:
         raise ObjectiveError(f"{role} is a {type(arrays).__name__}; give a tuple of arrays: (inputs, targets)")
@@ -179,10 +179,10 @@ def tensors(arrays: Arrays, role: str) -> Arrays:
 
 
 def build_module(recipe: TorchRecipe, static: Mapping[str, Any], inputs: Any, seed: int) -> Any:
-    """Return the module with its initial weights, in the inputs' type where that is floating.
+    """Return the module with its initial weights, in the inputs' type if that is floating-point.
 
     Raises:
-        ObjectiveError: If it cannot be built, or its weights depend on more than the seed.
+        ObjectiveError: If the module cannot be built, or its weights depend on more than the seed.
     """
     with own_randomness(seed):
         module = _call_module(recipe, static)
@@ -215,7 +215,7 @@ def layer_words(path: str, layer: Any) -> str:
 def _tensor(array: Any, name: str) -> Any:
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # of arrays that cannot be written: nothing writes here
+            warnings.simplefilter("ignore", UserWarning)  # about read-only arrays: nothing is written here
             return torch.from_numpy(np.ascontiguousarray(array))
     except (TypeError, ValueError, RuntimeError) as error:  # ragged lists, texts, tensors on a GPU or with a gradient
         first = str(error).splitlines()[0]

@@ -1,4 +1,4 @@
-"""``ashtune.fused_torch``: a training function made of a module of PyTorch."""
+"""``ashtune.fused_torch``: a training function made of a PyTorch module."""
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -17,7 +17,7 @@ def cross_entropy(outputs: Any, labels: Any) -> Any:
 
 
 def loss_and_accuracy(outputs: Any, labels: Any) -> dict[str, Any]:
-    """Return the cross-entropy of logits, as "loss", and the share of labels that have the largest, as "accuracy"."""
+    """Return the cross-entropy of logits, as "loss", and the share of labels with the largest logit, as "accuracy"."""
     right = outputs.argmax(dim=1) == labels
     return {"loss": cross_entropy(outputs, labels), "accuracy": right.to(outputs.dtype).mean()}
 
@@ -37,41 +37,42 @@ def fused_torch(
 ) -> FusedObjective:
     """Return a training function for :func:`~ashtune.tune`, made of a small ``torch.nn.Module``, on the CPU.
 
-    Trials with the same static hyperparameters that are trained to the same rung are trained side by side, as lanes of
-    stacked weights (``torch.func.vmap``). Every trial begins with the same weights and sees the same batches in the
-    same order, and the same draws of dropout, at the same epoch, so its result does not depend on its companions.
+    Trials with the same static hyperparameters and the same rung are trained side by side, as lanes of stacked weights
+    (``torch.func.vmap``). Every trial begins with the same weights, and has the same batches in the same order and the
+    same dropout in each epoch, so its result does not depend on other trials.
 
-    Before training, a module is called on the first batches and the validation data: lanes have to get what a module
-    alone gets from PyTorch. Otherwise its trials fail, with the layer and the reason: layers without a rule for
-    ``vmap`` (GRU, LSTM, RReLU, BatchNorm1d with ``momentum=None``), lazy ones, weights that are not on the CPU, random
-    numbers that are not PyTorch's, state kept outside buffers, ``.item()``.
+    Before training, a module is checked on the first batches and the validation data: each lane must get the results
+    that the module gets alone. Otherwise its trials fail, with the layer and the reason. Not supported are layers
+    without a rule for ``vmap`` (GRU, LSTM, RReLU, BatchNorm1d with ``momentum=None``), lazy layers, weights that are
+    not on the CPU, random numbers that are not PyTorch's, state outside buffers, and ``.item()``.
 
     Args:
-        module: (static hyperparameters) -> a new ``torch.nn.Module``, its weights drawn by PyTorch. It is called with
-            the inputs, (batch, ...), and is given their type if that is floating.
-        train: A tuple of arrays with as many examples, (m, ...) each: the inputs, then what ``loss`` takes.
-        validation: The same, for ``evaluate``: (n, ...) each.
-        batch_size: Examples a batch, or the name of the static hyperparameter that says it. The last may be smaller.
+        module: (static hyperparameters) -> a new ``torch.nn.Module``, its weights drawn by PyTorch. The module is
+            called with the inputs, (batch, ...), and converted to their type if that is floating-point.
+        train: A tuple of arrays with the same number of examples, (m, ...) each: the inputs, then the targets.
+        validation: The same for ``evaluate``: (n, ...) each.
+        batch_size: Examples per batch, or the name of the static hyperparameter with this number. The last batch of an
+            epoch may be smaller.
         loss: (outputs, targets...) -> scalar tensor: the mean over a batch. By default the cross-entropy of logits
             (batch, classes) and labels (batch,).
         evaluate: (outputs, targets...) -> scalar tensors by the names of metrics, after each epoch, on all of
-            ``validation`` at once. By default "loss", and with the default loss "accuracy" also. If it asks for one
-            more argument after at least one target, without a default value, it gets the configuration: the static
-            hyperparameters as they are, and all of the optimizer's, also those left out, as scalar tensors of the
-            parameters' type. It has to compute with the tensors: ``if`` and ``.item()`` fail the trials.
+            ``validation`` at once. By default "loss" and, with the default loss, "accuracy". If the function has one
+            more argument after the targets (at least one), without a default value, that is the configuration: plain
+            static hyperparameters, and all of the optimizer's, including its defaults, as scalar tensors of the
+            parameters' type. The function must compute with tensors: ``if`` and ``.item()`` fail the trials.
         optimizer: "sgd" with ``learning_rate``, ``momentum`` and ``weight_decay``, or "adam" (AdamW) with
-            ``learning_rate``, ``beta1``, ``beta2``, ``epsilon`` and ``weight_decay``. These are the hyperparameters of
-            a study that are not static; those left out are as in ``torch.optim``, and weight decay 0.
-        static: Hyperparameters that change shapes or the module (widths, depths, names); ``module`` gets these only.
-        seed: Of initial weights, of the batches' order and of what modules draw.
-        lanes: Programs have this many, some of them empty if there are too few trials: results of products, ReLU and
-            tanh are then the same to the last bit whatever trials are trained together. (GELU and SiLU round the ends
-            of arrays otherwise.) By default what is fastest, as measured while the study runs, up to four times as many
-            as fit the second cache: results may then differ in the last digits.
+            ``learning_rate``, ``beta1``, ``beta2``, ``epsilon`` and ``weight_decay``. All hyperparameters of a study
+            that are not static must be among these. The defaults are those of ``torch.optim``, with weight decay 0.
+        static: Hyperparameters that change shapes or the module (widths, depths, names); ``module`` gets only these.
+        seed: The seed of the initial weights, of the order of the batches, and of the modules' random numbers.
+        lanes: The number of lanes of a program; some are empty if there are too few trials. Results of products, ReLU
+            and tanh are then bitwise the same with any other trials beside; GELU and SiLU round the ends of arrays
+            differently. By default, the fastest number, as measured during the study, up to four times the number
+            that fits the second-level cache; results may then differ in the last digits.
 
     Raises:
-        SettingsError: If PyTorch is not installed, or ``lanes`` is no number of them.
-        ObjectiveError: If another argument cannot be used.
+        SettingsError: If PyTorch is not installed, or ``lanes`` is not a whole number of at least 1.
+        ObjectiveError: If another argument is invalid.
 
     Example:
         >>> import numpy as np
@@ -102,11 +103,10 @@ def fused_torch(
         static=tuple(static),
         optimizer=optimizer,
     )
-    rule(optimizer)  # which refuses a name that is none
+    rule(optimizer)  # refuses an unknown name
     recipe.check_batch_size()
     return FusedObjective(module, recipe, partial(TorchBackend, recipe, seed, lanes is not None), lanes)
 
 
 def _only(loss: Callable[..., Any], outputs: Any, *targets: Any) -> dict[str, Any]:
-    """Return the loss as the one metric."""
     return {"loss": loss(outputs, *targets)}

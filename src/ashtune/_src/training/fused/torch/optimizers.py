@@ -1,10 +1,10 @@
-"""Optimizers of PyTorch for stacked parameters, each lane with its own hyperparameters.
+"""PyTorch's optimizers for stacked parameters, each lane with its own hyperparameters.
 
 Source: the update rules of ``torch.optim.SGD`` (no dampening, no Nesterov) and ``torch.optim.AdamW`` (Loshchilov and
 Hutter, https://arxiv.org/abs/1711.05101), as PyTorch's documentation states them.
 
-All that an optimizer remembers stands in its state, a lane's numbers at the lane's place of the first axis. A step
-changes parameters and state in place, which spares the cache.
+The state has everything that an optimizer remembers, with the lanes along the first axis. A step changes parameters and
+state in place, which uses the cache well.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,15 +15,15 @@ import torch
 from ashtune._src.core.errors import ObjectiveError
 
 Tensors = dict[str, Any]
-"""Tensors by the names of the parameters, (lanes, ...) each."""
+"""Tensors by parameter name, (lanes, ...) each."""
 Numbers = dict[str, Any]
-"""By hyperparameter, a tensor (lanes,) in float64."""
+"""For each hyperparameter, a tensor (lanes,) in float64."""
 
 
 class Sgd:
     """Stochastic gradient descent with momentum; weight decay is added to the gradient.
 
-    ``defaults`` are the hyperparameters of an optimizer; None: each configuration must have it.
+    ``defaults`` are the optimizer's hyperparameters; None means that each configuration must set the hyperparameter.
     """
 
     defaults: ClassVar[Mapping[str, float | None]] = {"learning_rate": None, "momentum": 0.0, "weight_decay": 0.0}
@@ -54,7 +54,7 @@ class AdamW:
     }  # fmt: skip
 
     def __init__(self, numbers: Numbers, parameters: Tensors) -> None:
-        # Derived numbers are rounded once, from float64: 1 - beta2 in float32 has lost three digits.
+        # Derived numbers are computed in float64 and rounded once: 1 - beta2 in float32 loses three digits.
         self._numbers = numbers
         self._kept = _columns(1 - numbers["learning_rate"] * numbers["weight_decay"], parameters)
         self._first = _columns(1 - numbers["beta1"], parameters)
@@ -90,7 +90,7 @@ def rule(optimizer: str) -> type[Sgd] | type[AdamW]:
     """Return an optimizer by its name.
 
     Raises:
-        ObjectiveError: If there is none of this name.
+        ObjectiveError: If the name is unknown.
     """
     if optimizer not in RULES:
         raise ObjectiveError(f"optimizer={optimizer!r} is none; there are {', '.join(RULES)}")
@@ -98,10 +98,10 @@ def rule(optimizer: str) -> type[Sgd] | type[AdamW]:
 
 
 def numbers_of(optimizer: str, lanes: Sequence[Mapping[str, float]]) -> Numbers:
-    """Return the hyperparameters of lanes, with the optimizer's defaults where a lane has none.
+    """Return the hyperparameters of lanes; the optimizer's defaults replace missing ones.
 
     Raises:
-        ObjectiveError: If a lane has a number that the optimizer does not know, or lacks one without a default.
+        ObjectiveError: If a lane has a hyperparameter that the optimizer does not have, or lacks one without a default.
     """
     defaults = rule(optimizer).defaults
     for lane in lanes:
@@ -124,7 +124,7 @@ def numbers_of(optimizer: str, lanes: Sequence[Mapping[str, float]]) -> Numbers:
 
 
 def some_numbers(optimizer: str) -> Numbers:
-    """Return hyperparameters of one lane, (1,) each: the optimizer's defaults, and 0.1 for what has none."""
+    """Return hyperparameters of one lane, (1,) each: the optimizer's defaults, or 0.1 if there is no default."""
     return numbers_of(optimizer, [{name: 0.1 for name, value in rule(optimizer).defaults.items() if value is None}])
 
 
@@ -133,7 +133,7 @@ def _columns(values: Any, parameters: Tensors) -> Tensors:
 
 
 def _column(values: Any, parameter: Any) -> Any:
-    """Return the numbers of lanes in a parameter's type and with its axes: (lanes, 1, ...)."""
+    """Return the lanes' numbers in a parameter's type and with its number of axes: (lanes, 1, ...)."""
     return values.to(parameter.dtype).reshape(-1, *[1] * (parameter.dim() - 1))
 
 

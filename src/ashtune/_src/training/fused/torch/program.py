@@ -1,7 +1,7 @@
-"""A program that trains small modules of PyTorch side by side, their weights stacked. Nothing is compiled.
+"""A program that trains small PyTorch modules side by side, with stacked weights. Nothing is compiled.
 
-As with JAX, batches depend on the epoch alone and initial weights on the shapes alone; so do a module's random numbers
-(dropout), which are the same in all lanes.
+As with JAX, batches depend only on the epoch, and initial weights only on the shapes. A module's random numbers
+(dropout) also depend only on the epoch; they are the same in all lanes.
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,7 +25,7 @@ from ashtune._src.training.fused.torch.module import (
 from ashtune._src.training.fused.torch.optimizers import numbers_of, rule, some_numbers
 
 _ORDER, _DRAWS = 0, 1
-"""What is drawn in an epoch: the order of the examples, and whatever the module draws."""
+"""The two kinds of random numbers in an epoch: the order of the examples, and the module's own."""
 
 
 class TorchProgram:
@@ -39,16 +39,16 @@ class TorchProgram:
 
     @property
     def is_at_another(self) -> bool:
-        """Whether another worker compiles it at this moment: nothing is compiled."""
+        """False: nothing is compiled."""
         return False
 
     @property
     def is_there(self) -> bool:
-        """Whether another worker has compiled it: what there is to do before the first epoch each does by itself."""
+        """False: each worker does the work before the first epoch itself."""
         return False
 
     def fresh(self, lanes: Sequence[Mapping[str, float]]) -> State:
-        """Return the states of new trials, a lane each: dicts of tensors whose first axis counts lanes.
+        """Return the states of new trials, one per lane: dicts of tensors whose first axis counts lanes.
 
         Raises:
             ObjectiveError: If a lane's numbers are not the optimizer's hyperparameters.
@@ -57,19 +57,19 @@ class TorchProgram:
         return self._shape.states(len(lanes))
 
     def together(self, states: Sequence[State | None], lanes: Sequence[Mapping[str, float]]) -> State:
-        """Return the states of lanes as one, padded with the first to the program's number."""
+        """Return the lanes' states stacked, padded with the first one to the program's room."""
         if states[0] is None:
             return self.fresh(pad(lanes, self.variant.room))
         return tree_map(lambda *leaves: np.concatenate(leaves), *pad(states, self.variant.room))
 
     def apart(self, state: State, lane: int) -> State:
-        """Return a copy of one lane's state in numpy's arrays, each with a first axis of 1."""
+        """Return a copy of one lane's state as NumPy arrays, each with a first axis of 1."""
         return tree_map(lambda leaf: leaf[lane : lane + 1].numpy().copy(), state)
 
     def train(
         self, state: State, lanes: Sequence[Mapping[str, float]], start: int, stop: int
     ) -> tuple[State, LaneMetrics]:
-        """Train all lanes from one epoch to another; the state that was given stays.
+        """Train all lanes from one epoch to another; the given state is not changed.
 
         Raises:
             ObjectiveError: If a lane's numbers are not the optimizer's hyperparameters.
@@ -111,17 +111,17 @@ def finite_lanes(state: State) -> Any:
 
 
 def _copy(leaf: Any) -> Any:
-    """Return an array of numpy's or a tensor as a tensor of its own."""
+    """Return a copy of a NumPy array or tensor, as a tensor."""
     return leaf.clone() if torch.is_tensor(leaf) else torch.tensor(leaf, device="cpu")
 
 
 class TorchShape:
-    """The data as tensors, the module, and what was proven of it; programs of a shape share one.
+    """The data as tensors, the module, and the result of its check; shared by the programs of a shape.
 
-    The seed is that of initial weights, of the batches' order and of what the module draws.
+    The seed is that of the initial weights, of the order of the batches, and of the module's random numbers.
 
     Raises:
-        ObjectiveError: If lanes of this module would not be what each is alone.
+        ObjectiveError: If lanes of this module do not get the same results as alone.
     """
 
     def __init__(self, recipe: TorchRecipe, static: Static, seed: int) -> None:
@@ -134,9 +134,9 @@ class TorchShape:
         self.proven = self._prove()
 
     def states(self, lanes: int) -> State:
-        """Return the states of new trials, which all begin alike.
+        """Return the states of new trials, all equal.
 
-        The optimizer changes the parameters. Those that the loss does not reach are kept with the buffers.
+        The optimizer changes the parameters; those without a gradient are kept with the buffers.
         """
         reached, rest = self.functional.initial()
         unreached: dict[str, Any] = {name: reached.pop(name) for name in self.proven.unreached}
