@@ -17,9 +17,7 @@ class AwakeClock:
         self.seconds = 0.0
 
     def look(self, now: float, *, slept: float = 0.0) -> float:
-        """Return the seconds so far. ``slept`` is the longest time that the caller slept on purpose since the last
-        call.
-        """
+        """Return the seconds so far; since the last call, the caller slept on purpose for at most ``slept`` seconds."""
         self.seconds += min(max(0.0, now - self._now), LONGEST_TURN + slept)
         self._now = now
         return self.seconds

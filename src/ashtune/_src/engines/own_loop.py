@@ -220,9 +220,7 @@ class DirectChannel:
         self.last: JobEvent | None = None
 
     def send(self, message: FromWorker) -> None:
-        """Pass a message to the driver. ``Broken`` becomes one trial's failure: only the user can judge whether to
-        stop.
-        """
+        """Pass a message to the driver. ``Broken`` fails one trial only: the user's loop judges whether to stop."""
         if isinstance(message, Broken):
             assert message.failure is not None, "a loop of the user's own cannot tell that the study is to stop"
             message = message.failure

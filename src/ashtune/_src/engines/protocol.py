@@ -86,8 +86,8 @@ class Resizable(Protocol):
 class Engine(Protocol):
     """Opens the workers of a session.
 
-    An engine from the entry point group ``ashtune.engines`` is created anew for each session, without arguments. An
-    engine with arguments is created by the user and passed to ``tune``.
+    An engine from the entry point group ``ashtune.engines`` is made anew for each session, without arguments. An engine
+    with arguments is made by the user.
     """
 
     name: str

@@ -22,8 +22,7 @@ ENGINES: Names[Engine] = Names(
 
 
 def choose_engine(engine: str | Engine = AUTO, *, workers_given: bool = False) -> Engine:
-    """Return the engine to run on. Under MPI, this function returns on rank 0 only; the other ranks serve until rank 0
-    ends.
+    """Return the engine to run on. Under MPI, only rank 0 returns; the other ranks serve until rank 0 ends.
 
     Args:
         engine: A name or an engine. "auto" means the ranks of an MPI launch or, without MPI, processes on this machine.

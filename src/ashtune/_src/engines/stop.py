@@ -111,8 +111,7 @@ def _name(number: int) -> str:
 
 
 TRY_AGAIN = 75
-"""Exit status (EX_TEMPFAIL) of a run that stopped at the batch system's signal or time limit; the run can be resumed.
-"""
+"""Exit status (EX_TEMPFAIL) of a run stopped by the batch system's signal or time limit; the run can be resumed."""
 
 SLURM_ENDS = "the SLURM job is about to end"
 SLURM_END_TIME = "SLURM_JOB_END_TIME"

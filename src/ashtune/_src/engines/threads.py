@@ -116,9 +116,7 @@ class _LoggedStream:
 
 
 class QueueChannel:
-    """A worker's end of its connection to the driver, which runs in another thread and identifies this worker by a
-    number.
-    """
+    """A worker's connection to the driver, which runs in another thread and identifies the worker by a number."""
 
     def __init__(self, peer: int, outbox: "queue.SimpleQueue[tuple[int, Content]]") -> None:
         self._peer = peer

@@ -93,9 +93,7 @@ class Shutdown(BaseException):
 
 
 class Unsure(BaseException):
-    """An exception interrupted the exchange with the driver. It is unknown what the driver received, so the worker
-    ends.
-    """
+    """An exception interrupted the exchange with the driver, so it is unknown what arrived; the worker ends."""
 
 
 class Channel(Protocol):
@@ -128,8 +126,7 @@ class Mailbox:
         self.send = channel.send
         self._waiting: deque[ToWorker] = deque()
         self.is_sure = True
-        """False while a message is sent or taken: after an exception then, it is unknown what the driver has received.
-        """
+        """False while a message is sent or taken. An exception then makes it unknown what the driver has received."""
 
     def wait(self) -> None:
         """Wait until there is a message; :meth:`next` takes it."""

@@ -50,9 +50,7 @@ class Marks:
             self._place = self._current_place()
 
     def _current_place(self) -> int:
-        """Return the position after the last byte that a process wrote to this open file. This is cheaper than its
-        size.
-        """
+        """Return the position after the last byte written to this open file; this is cheaper than the file's size."""
         try:
             return os.lseek(_STDOUT, 0, os.SEEK_CUR)
         except OSError:  # closed by the training function, or not a file

@@ -65,9 +65,8 @@ class Program:
     an inactive hyperparameter is left out.
 
     The program prints its metrics as ``name=number``. The last report is the result; if there are exactly
-    ``target - start`` reports, they are the learning curve. Instead, the program can write its metrics to ``{result}``
-    as JSON, as one object or a list. ``"stopped": true`` in the last object ends the trial early, as
-    :meth:`ashtune.Trial.stop` does.
+    ``target - start`` reports, they are the learning curve. Or the program writes one JSON object or a list of them
+    to ``{result}``. ``"stopped": true`` in the last object ends the trial early, as :meth:`ashtune.Trial.stop` does.
 
     Args:
         command: The program and its arguments.
@@ -303,7 +302,7 @@ def _lines(process: ChildProcess) -> Iterator[str]:
 
 @atexit.register
 def _kill_all() -> None:
-    """Kill the programs of threads that are still running at exit."""
+    """Kill the programs that still run at exit, in threads that nobody waits for."""
     for process in list(_running):
         process.kill()
 

@@ -24,7 +24,7 @@ class Reports:
         self.needed = tuple(goal.metrics)
         """The metrics that must be in every report."""
         self.metric = goal.metric
-        """The study's metric; the first one if there are several."""
+        """The name of the study's metric; of the first metric if there are several."""
         self.mode = goal.mode
         """The direction in which this metric is better."""
         self.right = _right(self.needed)
@@ -58,7 +58,6 @@ class Reports:
         return {name: _number(name, value) for name, value in metrics.items()}
 
     def _missing(self, plain: Mapping[str, Any]) -> str:
-        """Return an error message that names the missing metrics."""
         missing = dict.fromkeys(name for name in self.needed if name not in plain)
         return (
             f"the training function reports {names_text(plain)}, and not {names_text(missing)}, which the study needs "

@@ -139,9 +139,7 @@ class TrialRunner:
         return returned
 
     def _hear_out(self, job: RunningJob) -> None:
-        """Wait for the driver's answer to a result, despite exceptions; until then, nothing may be sent about the
-        trial.
-        """
+        """Wait for the driver's answer to a result, despite exceptions; no other message may be sent before it."""
         while job.phase == "reported":
             try:
                 job.hear_out()

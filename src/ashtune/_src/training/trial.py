@@ -73,12 +73,12 @@ class Trial:
 
     @property
     def metric(self) -> str:
-        """The name of the study's metric; the first one if there are several."""
+        """The name of the study's metric; of the first metric if there are several."""
         return self._job.reports.metric
 
     @property
     def mode(self) -> str:
-        """Whether a higher ("max") or lower ("min") value of the study's metric is better; the first one's if several."""
+        """The better direction of the study's metric, "max" or "min"; of the first metric if there are several."""
         return self._job.reports.mode
 
     @property
@@ -194,17 +194,13 @@ class Trial:
             self._checkpoint.save(state)
 
     def restore(self) -> Any:
-        """Return the object that :meth:`save` saved, or the state dicts of :meth:`checkpoint` by name; None for a new
-        trial.
-        """
+        """Return the object that :meth:`save` saved, or the state dicts of :meth:`checkpoint`; None for a new trial."""
         self._job.take_up()
         return self._checkpoint.restore()
 
     @property
     def checkpoint_dir(self) -> Path:
-        """A folder for your own files, instead of :meth:`save`; it contains the files that this trial left there
-        before.
-        """
+        """A folder for your own files, instead of :meth:`save`; this trial's earlier files are in it."""
         self._job.take_up()
         return self._checkpoint.directory()
 

@@ -205,7 +205,6 @@ def _closure(function: FunctionType) -> Iterator[Any]:
 
 
 def _imported_files(*, but: Set[str]) -> Iterator[tuple[str, Path]]:
-    """Yield the user's modules and their files, by name."""
     for name, module in sorted(sys.modules.copy().items()):
         file = getattr(module, "__dict__", {}).get("__file__")
         if name not in but and isinstance(file, str) and _is_the_users(file):

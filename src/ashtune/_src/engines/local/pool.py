@@ -1,7 +1,6 @@
 """Worker processes on this machine: their jobs, their messages and their ends. A worker that dies is replaced.
 
-A pool belongs to the driver (``local/workers.py``) or to a rank of an MPI job that relays for one worker
-(``mpi/rank.py``).
+A pool belongs to the driver (``local/workers.py``), or to a rank of an MPI job for its one worker (``mpi/rank.py``).
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -286,12 +285,10 @@ class ProcessPool:
         return self._lose(worker, reason, is_fatal=is_fatal)
 
     def _fill_place(self, worker: Worker) -> None:
-        """Replace a worker that is gone, if there are too few now."""
         if sum(not each.is_leaving for each in self._workers.values()) < self._places:
             self._start_worker(worker.environment, worker.place)
 
     def _dismiss_the_idle(self) -> list[WorkerMessage]:
-        """Dismiss surplus workers that are idle."""
         leavers = [worker for worker in self._workers.values() if worker.is_leaving]
         self._has_leavers = bool(leavers)
         return [self._dismiss(worker) for worker in leavers if worker.workload.is_free]

@@ -46,7 +46,6 @@ class RankLink:
         self._open(opening)
 
     def _open(self, opening: Opening) -> None:
-        """Send every rank the opening of the study."""
         self._world.edition += 1
         step = len(self._place_of)
         opening = msgspec.structs.replace(opening, edition=self._world.edition, step=step)

@@ -239,6 +239,5 @@ class RankFiles:
             self._transport.put(DRIVER, iter([Chunk(self._log, data, appended=True)]))
 
     def _send_profile(self) -> None:
-        """Send the profile of the worker that has ended, if there is one."""
         if self._profile:
             self._transport.put(DRIVER, self._sender.chunks(self._profile))

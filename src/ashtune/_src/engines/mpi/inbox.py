@@ -93,7 +93,6 @@ class RankInbox:
         return within, False
 
     def _files(self) -> FileReceiver:
-        """Return the writer of files for this rank's directory of the study."""
         folder = self._scratch.folder()
         if self._receiver is None or self._receiver[0] != folder:
             self._receiver = (folder, FileReceiver(folder, FROM_THE_DRIVER))

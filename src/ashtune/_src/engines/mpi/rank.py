@@ -75,7 +75,6 @@ def serve_rank(world: World) -> bool:
 
 
 def _serve(world: World, inbox: RankInbox, scratch: ScratchDirectory, opening: Opening) -> None:
-    """Take part in one study."""
     me = f"rank {world.rank} on {os.uname().nodename}"
     try:
         directory = scratch.folder() if opening.carries_checkpoints else _shared_directory(opening)

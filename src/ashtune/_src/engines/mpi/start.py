@@ -170,7 +170,6 @@ def _serve(world: World) -> NoReturn:
 
 
 def _load(launch: launcher.Launch) -> Any:
-    """Load and initialise MPI."""
     try:
         import mpi4py
 

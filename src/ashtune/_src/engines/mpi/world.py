@@ -97,11 +97,10 @@ class World:
         return [rank for rank in range(1, self.size) if rank not in self.lost]
 
     def leave(self, status: int | None = None) -> None:
-        """End the other ranks and finalise MPI. Rank 0 calls this when the script has ended; a second call does
-        nothing.
+        """End the other ranks and finalise MPI; rank 0 calls this when the script has ended.
 
         Args:
-            status: The exit status, if known. If MPI cannot be finalised because a rank was lost, this process ends
+            status: The exit status, if known. If a rank was lost, so that MPI cannot be finalised, this process ends
                 here.
         """
         if self.has_left or os.getpid() != self._process:  # in a forked process, do nothing

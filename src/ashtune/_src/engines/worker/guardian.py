@@ -1,5 +1,4 @@
-"""The guardian: a small process between the driver and one worker, which ends all processes that the worker has
-started.
+"""The guardian: a process between the driver and one worker, which ends all processes that the worker has started.
 
 It is started as ``python -m`` with this module, FILE_DESCRIPTOR and DRIVER. On Linux it forks the worker and remains
 its parent. A process whose parent ends becomes the guardian's child (``PR_SET_CHILD_SUBREAPER`` in prctl(2)), so all
@@ -111,7 +110,6 @@ def _end_all_descendants() -> None:
 
 
 def _descendants(ancestor: int) -> list[int]:
-    """Return the numbers of all descendants of a process."""
     children = defaultdict(list)
     for name in os.listdir("/proc"):
         if name.isdecimal():

@@ -37,7 +37,7 @@ class Call(NamedTuple):
 
 
 class Learnt(msgspec.Struct):
-    """The share of its time that the quick variant loses against the full variant of one lane, learnt from any shape."""
+    """The share of its time that the quick variant loses against the full variant of one lane; one for all shapes."""
 
     quick_loss: float = 1.0
 
@@ -76,8 +76,7 @@ class Shape:
         return max((seconds for variant, seconds in self._seconds.items() if variant.lanes == 1), default=0.0)
 
     def call(self, variant: Variant, lanes: int, epochs: int) -> Call:
-        """Return how many of these lanes and epochs the next call of a program should train, so that it is not too
-        long.
+        """Return how many of these lanes and epochs the next call should train; this bounds the time of the call.
 
         A program that has trained nothing yet gets one epoch, and one turn.
         """

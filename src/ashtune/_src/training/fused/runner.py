@@ -93,7 +93,6 @@ class FusedRunner:
                 assert_never(message)
 
     def _begin(self, assignment: Assignment) -> None:
-        """Add a trial, restored from its checkpoint or new."""
         setup, trial = self._setup, assignment.trial
         writer = CheckpointWriter(self._checkpoints, trial, assignment.start, worker=setup.worker, size=assignment.size)
         clock = Clock()

@@ -36,8 +36,7 @@ def fused(
             argument without a default value, that argument is the configuration, as in ``init`` and ``step``.
         train: A pytree of arrays whose first axis counts examples; batches have the same structure.
         validation: The data for ``evaluate``.
-        batch_size: Examples per batch, or the name of the static hyperparameter with this number. The last batch of an
-            epoch may be smaller.
+        batch_size: Examples per batch (the last batch may be smaller), or the static hyperparameter's name for it.
         static: Hyperparameters that change shapes or the program (widths, depths, names). The functions get their plain
             values. All other hyperparameters are traced numbers, so a new value needs no new program.
         seed: The seed of the initial states and of the order of the batches.

@@ -99,9 +99,7 @@ class ExampleOrders:
         self._order = lru_cache(maxsize=_EPOCHS_CACHED)(self._draw)  # shared by overlapping stretches
 
     def _stretch(self, start: int, stop: int) -> jax.Array:
-        """Return (MOST_EPOCHS, examples): one row for each epoch from ``start`` to ``stop``, with the order of its
-        examples.
-        """
+        """Return (MOST_EPOCHS, examples): the order of the examples for each epoch from ``start`` to ``stop``."""
         rows = np.zeros((MOST_EPOCHS, self._examples), np.int32)
         for row, epoch in enumerate(range(start, stop)):
             rows[row] = self._order(epoch)

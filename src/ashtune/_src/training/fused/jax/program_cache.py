@@ -25,11 +25,9 @@ from ashtune._src.study.disk import DISK, folder_of_a_study, write_new
 from ashtune._src.training.fused.protocol import PROGRAMS_FOLDER
 
 QUICKLY = {"xla_backend_optimization_level": 1, "xla_cpu_use_fusion_emitters": False}
-"""XLA's options on the CPU: compiling takes 0.6 of the time, an epoch of the demo's network 1.05 to 1.2 times as long.
-"""
+"""XLA's options on the CPU: compiling takes 0.6 of the time, an epoch of the demo's network 1.05 to 1.2 of it."""
 CHEAPLY = {"xla_backend_optimization_level": 0, "xla_cpu_use_fusion_emitters": False}
-"""Options for programs that run once. Compiling the initial states takes 0.14 s; with the first option alone, 0.29 s.
-"""
+"""Options for programs that run once. Compiling the initial states takes 0.14 s; with the first option only, 0.29 s."""
 LOOK_SECONDS = 0.02
 THREADS_VARIABLE = "PJRT_NPROC"
 """JAX's variable for the number of threads of its CPU programs; by default the number of cores."""
@@ -48,9 +46,7 @@ class ProgramCache:
         self._folder = study / PROGRAMS_FOLDER
 
     def load_or_compile(self, key: object, compile_it: Callable[[], Any]) -> Any:
-        """Return a program: loaded if another worker has compiled or is compiling it, otherwise compiled here and
-        shared.
-        """
+        """Return a program: loaded if another worker has compiled or is compiling it, otherwise compiled here."""
         file = self._file(key)
         while (program := _load(file)) is None:
             with _claim(_claim_of(file)) as is_mine:

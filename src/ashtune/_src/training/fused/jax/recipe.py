@@ -54,8 +54,7 @@ class Recipe(Batched, frozen=True, kw_only=True):
         """Return the state after a step, and its metrics.
 
         Raises:
-            ObjectiveError: If the user's function returns anything else, or a state of another structure, shape or
-                type.
+            ObjectiveError: If the step returns anything else, or a state of another structure, shape or type.
         """
         with _explain("step"):
             given = self.step(state, batch, config)

@@ -19,10 +19,10 @@ _Function = Callable[[Tensors, Tensors, Arrays], tuple[Tensors, Tensors]]
 
 
 class Proven(msgspec.Struct, frozen=True):
-    """The result of the check: the metrics' names, the parameters without a gradient, and ``draws_otherwise``.
+    """The result of the check: the metrics' names, the parameters without a gradient, and ``draws_otherwise``, which
+    says whether lanes draw other random numbers.
 
-    ``draws_otherwise`` says whether lanes draw other random numbers. PyTorch's optimizers do not change parameters
-    without a gradient, not even by weight decay.
+    PyTorch's optimizers do not change parameters without a gradient, not even by weight decay.
     """
 
     metrics: tuple[str, ...]
@@ -31,8 +31,7 @@ class Proven(msgspec.Struct, frozen=True):
 
 
 class Proof:
-    """Compares two lanes side by side, each lane alone, and each without ``vmap``: the results must agree up to
-    rounding.
+    """Checks that lanes give the same results side by side, alone, and without ``vmap``, up to rounding.
 
     ``numbers`` are the optimizer's hyperparameters of both lanes, (1,) each; the result holds for all trials.
     """
@@ -92,7 +91,6 @@ class Proof:
         return not now.equal(torch.default_generator.get_state())
 
     def _call_lanes(self, function: _Function, lanes: Sequence[Tensors], data: Arrays) -> list[tuple[Tensors, Tensors]]:
-        """Return the results of each of several lanes."""
         parameters = {name: torch.stack([lane[name] for lane in lanes]) for name in lanes[0]}
         values, buffers = self._call_seeded(function, parameters, repeat(self._buffers, len(lanes)), data)
         return [
@@ -169,7 +167,7 @@ def _watch(module: Any, problem: str) -> Iterator[None]:
 
 
 def _is_alike(actual: Any, theirs: Tensors, name: str, tolerance: float) -> bool:
-    """Return whether a tensor is as expected; the tolerance is relative to the largest number of all expected tensors."""
+    """Return whether a tensor is as expected, with a tolerance relative to the largest of all expected numbers."""
     largest = max(
         float(tensor.double().nan_to_num(0, 0, 0).abs().max()) for tensor in theirs.values() if len(tensor.reshape(-1))
     )

@@ -51,8 +51,7 @@ def fused_torch(
             called with the inputs, (batch, ...), and converted to their type if that is floating-point.
         train: A tuple of arrays with the same number of examples, (m, ...) each: the inputs, then the targets.
         validation: The same for ``evaluate``: (n, ...) each.
-        batch_size: Examples per batch, or the name of the static hyperparameter with this number. The last batch of an
-            epoch may be smaller.
+        batch_size: Examples per batch (the last batch may be smaller), or the static hyperparameter's name for it.
         loss: (outputs, targets...) -> scalar tensor: the mean over a batch. By default the cross-entropy of logits
             (batch, classes) and labels (batch,).
         evaluate: (outputs, targets...) -> scalar tensors by the names of metrics, after each epoch, on all of

@@ -111,7 +111,6 @@ def finite_lanes(state: State) -> Any:
 
 
 def _copy(leaf: Any) -> Any:
-    """Return a copy of a NumPy array or tensor, as a tensor."""
     return leaf.clone() if torch.is_tensor(leaf) else torch.tensor(leaf, device="cpu")
 
 
