@@ -1,6 +1,6 @@
 """Count the time in which this process ran.
 
-A suspended driver (Ctrl-Z, a batch system, a closed laptop) gets no messages; that time is no silence of a worker.
+A suspended driver (Ctrl-Z, a batch system, a closed laptop) gets no messages, but its workers were not silent then.
 """
 
 import math

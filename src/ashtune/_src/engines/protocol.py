@@ -53,7 +53,7 @@ class Workers(Protocol):
         """Begin to carry out an order; :meth:`wait` returns the outcome later."""
 
     def now(self) -> float:
-        """Return the time in seconds since the study began; events have the same clock."""
+        """Return the time in seconds since the study began; events use the same clock."""
 
     def progress(self) -> Sequence[Progress]:
         """Return the reports between rungs that came since the last call."""

@@ -453,7 +453,7 @@ def _times(times: int) -> str:
 
 
 def _as_metrics(returned: Any, metric: str) -> Mapping[str, Any] | None:
-    """Return what a training function returned as metrics; None if it lacks the study's metric, as a model does."""
+    """Return what a training function returned as metrics; None if it lacks the study's metric (for example, a model)."""
     if type(returned) is float:
         return {metric: returned}
     metrics = returned if isinstance(returned, Mapping) else {metric: returned}

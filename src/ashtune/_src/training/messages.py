@@ -65,7 +65,7 @@ class Assignment(msgspec.Struct, frozen=True, tag=True):
 
 
 class Alone(msgspec.Struct, frozen=True, tag_field="event", tag="alone"):
-    """The worker now trains this trial alone, apart from others; so this trial is to blame for a crash."""
+    """The worker now trains this trial alone, apart from others; so this trial is to blame if the worker dies."""
 
     worker: WorkerId
     trial: TrialId

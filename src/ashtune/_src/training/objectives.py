@@ -39,8 +39,8 @@ def load_objective(path: Path, *, as_main: bool = False) -> tuple[Objective, str
 
     Args:
         path: The path of a pickle, whose code is executed.
-        as_main: Whether this process has no script of its own, as a worker: its ``__main__`` and ``sys.argv`` become
-            those of the function's script.
+        as_main: True in a process without its own script, such as a worker: ``__main__`` and ``sys.argv`` become those
+            of the function's script.
     """
     objective: Objective
     if as_main:

@@ -144,7 +144,7 @@ class Trial:
 
         Call this method once, before the loop, after building the objects. It restores the saved state of each object
         and of the random generators of Python, NumPy and PyTorch, so the trial continues as if it had not stopped.
-        The states are saved when the loop over :meth:`epochs` ends; if it made no report, when the function ends.
+        The states are saved when the loop over :meth:`epochs` ends; if the loop made no report, when the function ends.
         Nothing is saved if :attr:`needs_checkpoint` is False.
 
         A checkpoint has only tensors and plain values, which are read as weights only: no code in it is executed.

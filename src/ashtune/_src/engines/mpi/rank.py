@@ -44,8 +44,8 @@ def serve_rank(world: World) -> bool:
     """Serve until the driver's script has ended; return whether MPI can be finalised.
 
     If a rank was lost, MPI cannot be finalised, and this rank waits until rank 0 ends all ranks: a rank that left by
-    itself would look like a dead one. Only if the launcher lets other ranks survive a death, so that rank 0 cannot end
-    them, does this function return False.
+    itself would look like a dead one. This function returns False only if the launcher keeps ranks alive after a death,
+    because rank 0 cannot end them then.
     """
     if threading.current_thread() is threading.main_thread():
         for number in SIGNALS:

@@ -43,7 +43,7 @@ def start_mpi(*, workers_given: bool = False) -> World | None:
     Raises:
         StudyError: On rank 0, if the launch failed; the other ranks exit with status 2.
     """
-    global _world  # noqa: PLW0603 - MPI is one a process
+    global _world  # noqa: PLW0603 - one MPI per process
     if _world is not None:
         if _world.has_left:
             raise StudyError("the other ranks have left, as the study was stopped; start again with mpiexec or srun")

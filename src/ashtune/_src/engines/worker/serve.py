@@ -129,7 +129,7 @@ def serve(channel: Channel) -> None:
         profiler = Profiler(setup, file)
         mailbox = ProfiledMailbox(channel, profiler)
     runner = runner_of(objective, setup, mailbox, file=file, profiler=profiler)
-    marks = Marks() if isinstance(runner, TrialRunner) else None  # several trials at a time: no output of one trial
+    marks = Marks() if isinstance(runner, TrialRunner) else None  # with several at a time, output has no single trial
     channel.send(WorkerJoined(0, setup.worker, os.getpid(), os.uname().nodename))
     while True:
         try:

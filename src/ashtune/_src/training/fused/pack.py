@@ -123,7 +123,7 @@ class Pack:
     def go_on(self, program: FusedProgram) -> None:
         """Continue with the lanes that have not ended, in another program if it has room for them.
 
-        Side by side, ended lanes cost nothing; in turn, each ended lane would cost its turn.
+        A lane that has ended costs nothing in a program that trains side by side, but costs its turn in the other kind.
         """
         going = self.going
         if len(going) > program.variant.room:

@@ -36,13 +36,13 @@ def fused(
             argument without a default value, that argument is the configuration, as in ``init`` and ``step``.
         train: A pytree of arrays whose first axis counts examples; batches have the same structure.
         validation: The data for ``evaluate``.
-        batch_size: Examples per batch (the last batch may be smaller), or the static hyperparameter's name for it.
+        batch_size: Examples per batch (the last batch may be smaller), or the name of a static hyperparameter.
         static: Hyperparameters that change shapes or the program (widths, depths, names). The functions get their plain
             values. All other hyperparameters are traced numbers, so a new value needs no new program.
         seed: The seed of the initial states and of the order of the batches.
         lanes: The number of lanes that a program trains side by side; some are empty if there are too few trials.
-            Results are then bitwise the same with any other trials beside. By default, the fastest number that fits
-            the second-level cache, as measured during the study; results may then differ in the last digits.
+            Results are then bitwise the same with any other trials beside. By default, the study measures the
+            fastest number, up to what fits the second-level cache; results may then differ in the last digits.
 
     Raises:
         SettingsError: If JAX is not installed, or ``lanes`` is not a whole number of at least 1.

@@ -25,7 +25,7 @@ from ashtune._src.study.disk import DISK, folder_of_a_study, write_new
 from ashtune._src.training.fused.protocol import PROGRAMS_FOLDER
 
 QUICKLY = {"xla_backend_optimization_level": 1, "xla_cpu_use_fusion_emitters": False}
-"""XLA's options on the CPU: compiling takes 0.6 of the time, an epoch of the demo's network 1.05 to 1.2 of it."""
+"""XLA's options on the CPU: compiling takes 0.6 times as long, an epoch of the demo's network 1.05 to 1.2 times."""
 CHEAPLY = {"xla_backend_optimization_level": 0, "xla_cpu_use_fusion_emitters": False}
 """Options for programs that run once. Compiling the initial states takes 0.14 s; with the first option only, 0.29 s."""
 LOOK_SECONDS = 0.02
@@ -159,7 +159,9 @@ def _machine() -> str:
 
 
 def compile_with(lowered: Any, options: Mapping[str, Any]) -> Any:
-    """Compile a lowered JAX function; if this XLA does not know an option, without options, which only save time."""
+    """Compile a lowered JAX function. If this XLA does not know an option, compile without options; they only save
+    time.
+    """
     try:
         return lowered.compile(compiler_options=dict(options))
     except Exception as error:

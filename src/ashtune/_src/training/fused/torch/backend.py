@@ -38,7 +38,7 @@ class TorchBackend:
     compile_seconds = 0.05
     most_turns = 1
     is_quick = False
-    gain = 0.65  # 2, 4, ... 128 lanes of the demo's network: 0.51, 0.26, 0.15, 0.09, 0.06, 0.05, 0.04
+    gain = 0.65  # time per lane with 2, 4, ... 128 lanes, demo: 0.51, 0.26, 0.15, 0.09, 0.06, 0.05, 0.04
 
     def __init__(self, recipe: TorchRecipe, seed: int, is_fixed: bool = False, study: Path | None = None) -> None:
         prepare_torch()

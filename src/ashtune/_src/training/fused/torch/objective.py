@@ -42,7 +42,7 @@ def fused_torch(
     same dropout in each epoch, so its result does not depend on other trials.
 
     Before training, a module is checked on the first batches and the validation data: each lane must get the results
-    that the module gets alone. Otherwise its trials fail, with the layer and the reason. Not supported are layers
+    that the module gets alone. Otherwise its trials fail, with the layer and the reason. The check refuses layers
     without a rule for ``vmap`` (GRU, LSTM, RReLU, BatchNorm1d with ``momentum=None``), lazy layers, weights that are
     not on the CPU, random numbers that are not PyTorch's, state outside buffers, and ``.item()``.
 
@@ -51,7 +51,7 @@ def fused_torch(
             called with the inputs, (batch, ...), and converted to their type if that is floating-point.
         train: A tuple of arrays with the same number of examples, (m, ...) each: the inputs, then the targets.
         validation: The same for ``evaluate``: (n, ...) each.
-        batch_size: Examples per batch (the last batch may be smaller), or the static hyperparameter's name for it.
+        batch_size: Examples per batch (the last batch may be smaller), or the name of a static hyperparameter.
         loss: (outputs, targets...) -> scalar tensor: the mean over a batch. By default the cross-entropy of logits
             (batch, classes) and labels (batch,).
         evaluate: (outputs, targets...) -> scalar tensors by the names of metrics, after each epoch, on all of
