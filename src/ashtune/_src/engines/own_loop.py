@@ -84,7 +84,7 @@ class AskedWorkers:
         return bool(self._to_ask)
 
     def join(self) -> None:
-        """Add a worker, because a job is wanted beside those that are out."""
+        """Add a worker, because one more job is wanted."""
         self._workers += 1
         self.put(WorkerJoined(0, WorkerId(next(self._numbers)), os.getpid(), socket.gethostname()))
 

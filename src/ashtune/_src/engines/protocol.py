@@ -96,7 +96,7 @@ class Engine(Protocol):
     """Whether the driver must end with an exit status, because a launcher treats an end by a signal as a crash."""
 
     def worker_count(self, wanted: int | None) -> int:
-        """Return the number of workers that this engine can open, ``wanted`` of them if possible."""
+        """Return the number of workers to open: ``wanted`` if given and possible."""
 
     def check(self, options: RunOptions, workers: int) -> None:
         """Refuse options that are not possible, before a study is created.

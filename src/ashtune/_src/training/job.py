@@ -453,7 +453,7 @@ def _times(times: int) -> str:
 
 
 def _as_metrics(returned: Any, metric: str) -> Mapping[str, Any] | None:
-    """Return what a training function returned as metrics; None if it lacks the study's metric (for example, a model)."""
+    """Return what a training function returned as metrics; None if the study's metric is missing, as in a model."""
     if type(returned) is float:
         return {metric: returned}
     metrics = returned if isinstance(returned, Mapping) else {metric: returned}

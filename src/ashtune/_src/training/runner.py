@@ -1,4 +1,4 @@
-"""Run the training function on one assignment. Its exceptions are reported to the driver, and never end the worker."""
+"""Run the training function on one assignment; its exceptions are reported to the driver and never end the worker."""
 
 import os
 import sys

@@ -88,7 +88,7 @@ class Trial:
 
     @property
     def seed(self) -> int:
-        """A seed for this trial, below 2**32; the same in every run and on every machine."""
+        """A seed for this trial, below 2**32; the same whenever and wherever the trial runs."""
         return derived_seed(self._job.study_seed, self.number)
 
     def epochs(self) -> Iterator[int]:

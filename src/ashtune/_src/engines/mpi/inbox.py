@@ -65,7 +65,7 @@ class RankInbox:
         return messages
 
     def _check_liveness(self) -> None:
-        """Send a heartbeat, and end this process if the driver is silent, before the batch system has to."""
+        """Send a heartbeat; end this process if the driver is silent, instead of waiting for the batch system."""
         world, now = self._world, time.monotonic()
         if self._is_at_work and now >= self._next_heartbeat:
             self._next_heartbeat = now + world.heartbeat_seconds

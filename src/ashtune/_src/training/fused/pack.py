@@ -49,7 +49,7 @@ class Lane(msgspec.Struct, eq=False, kw_only=True):
 
     @property
     def rung(self) -> int:
-        """The rung to which it is trained."""
+        """The rung to which the trial is trained."""
         return self.job.rung
 
     @property

@@ -95,8 +95,8 @@ class Backend(Protocol):
     """Makes programs from the user's functions.
 
     ``compile_seconds`` is the assumed compile time of the first program. ``most_turns`` is the number of lanes that a
-    call can train one after another. ``gain`` is the estimated time per lane with twice as many lanes, relative to the
-    time before. ``is_quick`` says whether one lane has a variant that compiles faster.
+    call can train one after another. ``gain`` estimates the time per lane with 2n lanes, divided by that with n
+    lanes. ``is_quick`` says whether one lane has a variant that compiles faster.
     """
 
     compile_seconds: float

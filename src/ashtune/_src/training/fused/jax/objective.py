@@ -41,8 +41,8 @@ def fused(
             values. All other hyperparameters are traced numbers, so a new value needs no new program.
         seed: The seed of the initial states and of the order of the batches.
         lanes: The number of lanes that a program trains side by side; some are empty if there are too few trials.
-            Results are then bitwise the same with any other trials beside. By default, the study measures the
-            fastest number, up to what fits the second-level cache; results may then differ in the last digits.
+            Results are then bitwise the same, no matter which trials are trained together. By default, the study
+            measures the fastest number, up to what fits the second-level cache; the last digits may then differ.
 
     Raises:
         SettingsError: If JAX is not installed, or ``lanes`` is not a whole number of at least 1.

@@ -33,7 +33,7 @@ class Recipe(Batched, frozen=True, kw_only=True):
         """Return the number of training examples.
 
         Raises:
-            ObjectiveError: If it is 0 or differs between arrays, or if a leaf is not an array.
+            ObjectiveError: If the number is 0 or differs between arrays, or if a leaf is not an array.
         """
         shapes: set[tuple[int, ...]] = {getattr(leaf, "shape", ()) for leaf in jax.tree.leaves(self.train)}
         if not shapes or () in shapes:

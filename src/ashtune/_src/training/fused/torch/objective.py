@@ -65,9 +65,9 @@ def fused_torch(
         static: Hyperparameters that change shapes or the module (widths, depths, names); ``module`` gets only these.
         seed: The seed of the initial weights, of the order of the batches, and of the modules' random numbers.
         lanes: The number of lanes of a program; some are empty if there are too few trials. Results of products, ReLU
-            and tanh are then bitwise the same with any other trials beside; GELU and SiLU round the ends of arrays
-            differently. By default, the fastest number, as measured during the study, up to four times the number
-            that fits the second-level cache; results may then differ in the last digits.
+            and tanh are then bitwise the same, no matter which trials are trained together; GELU and SiLU round the
+            ends of arrays differently. By default, the study measures the fastest number, up to four times the number
+            that fits the second-level cache; the last digits may then differ.
 
     Raises:
         SettingsError: If PyTorch is not installed, or ``lanes`` is not a whole number of at least 1.
