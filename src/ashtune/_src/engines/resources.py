@@ -6,8 +6,8 @@ these variables in PyTorch (``_parse_visible_devices``), ROCm's CLR and ROCr; Sl
 Rule 1: every worker computes its own share from what all workers inherited; no process assigns shares.
 Rule 2: workers that inherited the same cores or GPUs share them; no worker shares cores or GPUs of its own.
 Rule 3: a device keeps the name that was inherited: a number, ``GPU-...`` or ``MIG-...``.
-Rule 4: only one layer of variables is set. HIP numbers the devices that ROCR_VISIBLE_DEVICES leaves visible: with 1 in
-both, no device is visible (Parsl issue 3858). CUDA_VISIBLE_DEVICES and HIP_VISIBLE_DEVICES are one layer and must agree.
+Rule 4: only one layer of variables is set. HIP numbers the devices that ROCR_VISIBLE_DEVICES leaves: with 1 in both,
+no device is visible (Parsl issue 3858). CUDA_VISIBLE_DEVICES and HIP_VISIBLE_DEVICES are one layer; both must agree.
 """
 
 import math
