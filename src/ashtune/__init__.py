@@ -1,7 +1,6 @@
-"""Hyperparameter tuning by asynchronous sequential halving, on every core.
+"""Hyperparameter tuning by asynchronous successive halving, on every core.
 
-Here is what a script that tunes needs. A scheduler or a search without options has a name, as in ``scheduler="ash"``.
-The protocols of parts are in their packages, as ``ashtune._src.schedulers.protocol``.
+A scheduler or a search with default options can be given by its name, as in ``scheduler="ash"``.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -92,7 +91,7 @@ _HOMES = {name: module for module, names in _NAMES.items() for name in names}
 
 
 def __getattr__(name: str) -> Any:
-    """Import a public name when it is first used: a worker needs none of them."""
+    """Import a public name when it is first used, as workers need no public names."""
     if name not in _HOMES:
         raise AttributeError(f"module 'ashtune' has no attribute {name!r}")
     from importlib import import_module

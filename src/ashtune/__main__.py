@@ -6,9 +6,9 @@ from typing import NoReturn
 
 
 def run() -> NoReturn:
-    """Run one command and leave with its exit status.
+    """Run one command and exit with its status.
 
-    While modules are imported, and after the command is done, Ctrl-C ends the process at once, without a traceback.
+    Ctrl-C ends the process at once, without a traceback, while modules are imported and after the command has ended.
     """
     interrupt = signal.getsignal(signal.SIGINT)
     if interrupt is signal.default_int_handler:

@@ -1,6 +1,6 @@
-"""Engines: those of ashtune, and what one of your own is made of.
+"""The engines of ashtune, and the classes from which you build your own engine.
 
-An engine says where workers run. How to add one: ``docs/how-to/add-an-engine.md``.
+An engine decides where workers run. How to add an engine: ``docs/how-to/add-an-engine.md``.
 """
 
 from ashtune._src.engines.distributed import Closed, Content, DistributedWorkers, Link, Malformed, Unable

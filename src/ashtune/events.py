@@ -1,7 +1,6 @@
-"""What happens in a study: events (facts, past tense), orders to workers, verdicts, and the jobs they speak of.
+"""Events of a study, orders to workers, verdicts on trials, and the jobs that these refer to.
 
-Parts of every kind use these words: a scheduler gives out jobs, an engine carries out orders, an observer is told
-events and verdicts.
+A scheduler creates jobs, an engine executes orders, and an observer receives events and verdicts.
 """
 
 from ashtune._src.core.events import (

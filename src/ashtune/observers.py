@@ -1,7 +1,8 @@
 """Observers to give to :func:`~ashtune.tune` and :meth:`Study.resume <ashtune.Study.resume>`, and their base classes.
 
-An observer is told what happens in a study while it runs. Each has a thread of its own, so a slow one never holds up
-the study; one that raises is dropped with a line on stderr. How to add one: ``docs/how-to/add-an-observer.md``.
+An observer receives the events of a running study. Each observer has its own thread, so a slow observer does not delay
+the study. An observer that raises is removed, with a line on stderr. How to add an observer:
+``docs/how-to/add-an-observer.md``.
 
 Example:
     >>> from ashtune.observers import CsvLog

@@ -1,4 +1,4 @@
-"""What a study returns: for annotations, nobody needs to make one."""
+"""The classes of the values that a study returns, for type annotations."""
 
 from ashtune._src.analysis.confirm import Confirmed
 from ashtune._src.analysis.trials import TrialRecord

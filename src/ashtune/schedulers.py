@@ -1,6 +1,6 @@
-"""Schedulers: those of ashtune, and what one of your own derives from.
+"""The schedulers of ashtune, and the base classes for your own scheduler.
 
-A scheduler decides which trial trains next, and how far. How to add one: ``docs/how-to/add-a-scheduler.md``.
+A scheduler decides which trial trains next, and how long. How to add a scheduler: ``docs/how-to/add-a-scheduler.md``.
 """
 
 from ashtune._src.core.order import ranked

@@ -1,6 +1,6 @@
-"""Sections of the report: what one of your own derives from, and the pieces of its page.
+"""The base class for your own section of the report, and functions to write its HTML.
 
-How to add one: ``docs/how-to/add-a-report-section.md``.
+How to add a section: ``docs/how-to/add-a-report-section.md``.
 """
 
 from ashtune._src.core.numbers import number_text, plural, seconds_text

@@ -1,4 +1,4 @@
-"""Stores of checkpoints: where workers save trials and restore them."""
+"""Checkpoint stores, in which workers save trials and from which they restore trials."""
 
 from ashtune._src.engines.checkpoint_store import CheckpointStore, SharedDirectory
 

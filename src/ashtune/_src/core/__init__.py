@@ -1,1 +1,1 @@
-"""Words and tools that every floor uses."""
+"""Basic types and helper functions that all other packages use."""

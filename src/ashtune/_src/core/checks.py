@@ -1,4 +1,4 @@
-"""Checks of what a user gives: each returns the value in its plain form, or raises ``SettingsError`` in one line."""
+"""Checks of a user's values: each returns the value in its plain form, or raises ``SettingsError`` in one line."""
 
 import math
 import numbers
@@ -14,7 +14,7 @@ from ashtune._src.core.errors import SettingsError
 from ashtune._src.core.plaintext import shown, visible
 
 MOST_WHOLE = 1 << 53
-"""Beyond it, programs that read JSON as floats confuse whole numbers."""
+"""The largest whole number up to which programs that read JSON numbers as floats are exact."""
 MOST_SECONDS = 1e9
 MOST_NAME = 200
 MOST_UNIT = 20
@@ -24,24 +24,24 @@ T = TypeVar("T")
 
 
 def refuse(complaints: Mapping[str, object]) -> None:
-    """Refuse values that do not fit together: with the first complaint whose value is true."""
+    """Raise ``SettingsError`` with the first complaint whose value is true."""
     for complaint, is_so in complaints.items():
         if is_so:
             raise SettingsError(complaint)
 
 
 def whole_number(value: object) -> int | None:
-    """Return a whole number of any type, numpy's included, as an int; None if it is none."""
+    """Return a whole number of any type, also of numpy, as an int; None if the value is not a whole number."""
     if isinstance(value, bool):
         return None
     try:
-        return operator.index(value)  # type: ignore[arg-type]  # it says itself whether it is one
+        return operator.index(value)  # type: ignore[arg-type]  # raises TypeError if it is not
     except TypeError:
         return None
 
 
 def check_whole(name: str, value: object, *, at_least: int = 1, at_most: int = MOST_WHOLE) -> int:
-    """Return a whole number, or refuse it."""
+    """Return a whole number, or raise."""
     number = whole_number(value)
     if number is None or not at_least <= number <= at_most:
         limit = f"at most {at_most:,}" if number and number > at_most else f"at least {at_least}"
@@ -50,10 +50,10 @@ def check_whole(name: str, value: object, *, at_least: int = 1, at_most: int = M
 
 
 def check_number(name: str, value: float, *, above: float = 0.0, at_most: float = sys.float_info.max) -> float:
-    """Return a finite number, or refuse it."""
+    """Return a finite number, or raise."""
     try:
         number = float(value) if isinstance(value, numbers.Real) and not isinstance(value, bool) else math.nan
-    except OverflowError:  # a whole number that no float comes near
+    except OverflowError:  # a whole number above the largest float
         number = math.inf
     if not above < number <= at_most:
         wanted = "a finite number" if above == -math.inf else f"a number above {above:g}"
@@ -63,7 +63,7 @@ def check_number(name: str, value: float, *, above: float = 0.0, at_most: float 
 
 
 def _read(name: str, value: T | str, read: Callable[[str], T]) -> T:
-    """Return a value, read as from a command line if it is text."""
+    """Return the value; a text is first parsed as on the command line."""
     try:
         return read(value) if isinstance(value, str) else value
     except ValueError as error:
@@ -71,19 +71,19 @@ def _read(name: str, value: T | str, read: Callable[[str], T]) -> T:
 
 
 def check_seconds(name: str, value: float | str) -> float:
-    """Return a duration in seconds, given as a number or as in "2h", or refuse it."""
+    """Return a duration in seconds, which is given as a number or as a text such as "2h"."""
     return check_number(name, _read(name, value, parse.seconds), at_most=MOST_SECONDS)
 
 
 def check_flag(name: str, value: bool) -> bool:
-    """Return True or False, or refuse what is neither."""
+    """Return True or False, or raise if the value is neither."""
     if not isinstance(value, bool):
         raise SettingsError(f"{name}={shown(value)} is neither True nor False; give one of them")
     return value
 
 
 def check_name(what: str, name: str, example: str = "") -> str:
-    """Return a name that can be shown and written down, or refuse it."""
+    """Return a name, or raise if it is empty, too long or has control characters."""
     if not isinstance(name, str) or not name.strip() or visible(name) != name or len(name) > MOST_NAME:
         hint = f", as in {what}={example!r}" if example else ""
         raise SettingsError(f"{what}={shown(name)} is not a name; give up to {MOST_NAME} plain characters{hint}")
@@ -91,7 +91,7 @@ def check_name(what: str, name: str, example: str = "") -> str:
 
 
 def check_unit(name: str, unit: str) -> str:
-    """Return what the resource counts, or refuse it."""
+    """Return the unit of the resource, or raise."""
     if not isinstance(unit, str) or not unit.isalpha() or len(unit) > MOST_UNIT:
         raise SettingsError(
             f"{name}={shown(unit)} is not a word of up to {MOST_UNIT} letters; give what the resource counts, in the "
@@ -101,12 +101,12 @@ def check_unit(name: str, unit: str) -> str:
 
 
 def check_size(name: str, value: int | str) -> int:
-    """Return a number of bytes, given as one or as in "20GB"."""
+    """Return a number of bytes, which is given as a number or as a text such as "20GB"."""
     return check_whole(name, _read(name, value, parse.size))
 
 
 def check_confirm(name: str, value: Any) -> Confirm:
-    """Return what is to be confirmed: a number of configurations, or a :class:`Confirm`."""
+    """Return a :class:`Confirm`, which is given as such or as a number of configurations."""
     confirm = value if isinstance(value, Confirm) else Confirm(value)
     best = check_whole(name, confirm.best, at_most=MOST_CONFIRMED)
     return Confirm(best, check_whole(f"{name}: seeds", confirm.seeds, at_most=MOST_CONFIRMED))

@@ -1,11 +1,11 @@
-"""The trainings that confirm: the best configurations once more, outside of the ranking.
+"""Confirmation: the best configurations are trained again with other seeds, outside of the ranking.
 
-Rule 1: they begin when nothing of the search runs any more, and the search has nothing to give, or a limit ended it.
-Rule 2: the best are those at the highest rung that has a result: the top one, if the search came that far.
-Rule 3: each has a trial number of its own, the next one when it is given out, and goes to that rung at once. The
-scheduler and the search do not hear of it.
-Rule 4: all of the best are trained with one more seed before any of them with a second, the best first. A training
-that failed counts: nothing is confirmed twice.
+Rule 1: confirmation begins when the search has ended and no job of the search runs any more.
+Rule 2: the best trials are the best of the highest rung that has a result.
+Rule 3: each confirming training is a new trial with the next free number. It is trained up to that rung in one job, and
+the scheduler and the search are not told of it.
+Rule 4: every one of the best trials gets its first confirming seed, in order of rank, before any gets a second seed. A
+failed training is not repeated.
 """
 
 from bisect import bisect_left
@@ -17,17 +17,17 @@ import msgspec
 from ashtune._src.core.jobs import Job, TrialId
 
 SEEDS = 2
-"""How often each is trained once more: ``benchmarks/confirm.py`` compares 1, 2 and 3."""
+"""The default number of confirming seeds of each configuration: ``benchmarks/confirm.py`` compares 1, 2 and 3."""
 MOST = 100
-"""Configurations, and seeds of each."""
+"""The maximum number of configurations, and of seeds of each configuration."""
 
 
 class Confirm(msgspec.Struct, frozen=True):
-    """Train the best configurations once more, so that the one that was merely lucky is not named the winner.
+    """Train the best configurations again with other seeds, to find out whether the winner was only lucky.
 
     Args:
-        best: How many of them, at most 100.
-        seeds: How often each, with another ``trial.seed`` each time, at most 100.
+        best: The number of configurations to train again, at most 100.
+        seeds: How often each configuration is trained again, at most 100; ``trial.seed`` differs each time.
 
     Example:
         >>> def train(trial):
@@ -46,9 +46,9 @@ class Confirm(msgspec.Struct, frozen=True):
 
 
 class Numbering:
-    """Turns numbers of trials into places and back. O(log m) and O(m), with ``m`` trials that confirm others.
+    """Converts trial numbers to places, in O(log m), and places to trial numbers, in O(m), for ``m`` confirming trials.
 
-    The *place* of a trial is its number among those of the search, which the scheduler counts without a gap.
+    The *place* of a trial is its index among the trials of the search alone.
     """
 
     def __init__(self) -> None:
@@ -62,12 +62,12 @@ class Numbering:
         return len(self._confirming)
 
     def confirms(self, trial: TrialId) -> None:
-        """A trial confirms another. It is noted once."""
+        """Note that a trial confirms another trial. A second call for the same trial changes nothing."""
         if trial not in self:
             self._confirming.insert(bisect_left(self._confirming, trial), trial)
 
     def place(self, trial: TrialId) -> TrialId:
-        """Return the place in the search of one of its trials."""
+        """Return the place of a trial of the search."""
         return TrialId(trial - bisect_left(self._confirming, trial))
 
     def trial(self, place: TrialId) -> TrialId:
@@ -81,7 +81,7 @@ class Numbering:
 
 
 class Confirming:
-    """Which configurations are confirmed, how often, and by which trials: bookkeeping of the controller.
+    """The controller's records of confirmation: which trials are confirmed, how often, and by which new trials.
 
     Args:
         best: Returns the highest rung that has a result, and its best trials in order.
@@ -91,13 +91,13 @@ class Confirming:
         self.wanted: Confirm | None = None
         self.numbering = Numbering()
         self.of: dict[TrialId, TrialId] = {}
-        """Trial that confirms -> trial that it confirms."""
+        """Confirming trial -> confirmed trial."""
         self._best = best
         self._times: Counter[tuple[int, TrialId]] = Counter()
 
     @property
     def next(self) -> TrialId | None:
-        """The trial to be confirmed next; None if there is none. O(m) for the ``m`` best."""
+        """The trial to confirm next; None if there is none. O(m) for the ``m`` best trials."""
         if self.wanted is None:
             return None
         rung, best = self._best()
@@ -105,7 +105,7 @@ class Confirming:
         return trial if trial is not None and self._times[rung, trial] < self.wanted.seeds else None
 
     def give(self, confirmed: TrialId, number: TrialId) -> Job:
-        """Return the job that confirms a trial, under the number of a new one."""
+        """Return the job that confirms the trial ``confirmed``; ``number`` is the number of the new trial."""
         rung, _ = self._best()
         self._times[rung, confirmed] += 1
         self.of[number] = confirmed

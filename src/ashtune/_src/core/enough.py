@@ -1,4 +1,4 @@
-"""``NotWorthIt``: the gain in a time below which a search ends."""
+"""``NotWorthIt``: ends a search that improves the best result too slowly."""
 
 import msgspec
 
@@ -6,17 +6,18 @@ HOUR = 3600.0
 
 
 class NotWorthIt(msgspec.Struct, frozen=True):
-    """End the search when it brings too little.
+    """End the search when it improves the best result too slowly.
 
-    It ends when the results at the top rung of the last hour (``per``) made the best result better by less than
-    ``gain``, both as they came and in a random order, which is at least what the next hour can be expected to bring.
-    Nothing is judged before an hour, and ten results at the top rung.
+    The search ends when the top-rung results of the last hour (``per``) improved the best result by less than ``gain``.
+    This must be true in the order of their arrival and, on average, in a random order, because the second improvement
+    is an upper bound of the one to expect in the next hour. The search goes on for at least one hour, and until it has
+    ten results at the top rung.
 
     Args:
-        gain: What the best result has to gain, in units of the metric. By default the noise: the standard deviation of
-            the last reports of a training about its curve; a hundredth of the distance from the best to the median
-            result where trials report too seldom for that.
-        per: In which time: seconds, or as in "10m", "1h".
+        gain: The least improvement, in units of the metric. By default the noise of the metric: the standard deviation
+            of the last reports of a training around its curve. If trials report too rarely to know the noise, a
+            hundredth of the distance between the best and the median result.
+        per: The time in which to gain: seconds, or a text such as "10m" or "1h".
 
     Example:
         >>> def train(trial):

@@ -1,7 +1,7 @@
-"""What can go wrong, as one tree under :class:`AshtuneError`.
+"""The errors of ashtune, which all derive from :class:`AshtuneError`.
 
-A message names what was refused with its value, and what would do, on one line: the command line prints it as it is
-and exits with status 2.
+A message is one line: it names the refused argument with its value, and says what to give instead. The command line
+prints the message and exits with status 2.
 """
 
 from collections.abc import Callable, Iterator
@@ -16,7 +16,7 @@ _Returned = TypeVar("_Returned")
 
 
 class AshtuneError(Exception):
-    """The root of every error that this package raises on purpose: a line without control characters.
+    """The base class of all errors that ashtune raises on purpose. The message is one line without control characters.
 
     Example:
         >>> try:
@@ -30,21 +30,21 @@ class AshtuneError(Exception):
         super().__init__(*(one_line(str(word)) for word in words))
 
     def __init_subclass__(cls) -> None:
-        """Name the public module, which a traceback shows, in place of this one."""
+        """Let tracebacks show the public module ``ashtune.errors`` as the module of the error."""
         if cls.__module__ == __name__:
             cls.__module__ = "ashtune.errors"
 
 
 class SpaceError(AshtuneError):
-    """The search space, or a configuration for it, does not fit."""
+    """The search space is not valid, or a configuration does not fit the space."""
 
 
 class SettingsError(AshtuneError):
-    """An argument of a study does not fit: a number of trials, a rung, a metric, a directory."""
+    """An argument of a study is not valid, such as a number of trials, a rung, a metric or a directory."""
 
 
 class ObjectiveError(AshtuneError):
-    """The training function cannot be used: not importable, not picklable, wrong metric."""
+    """The training function cannot be used: it cannot be imported or pickled, or reports a wrong metric."""
 
 
 class ProgramFailed(ObjectiveError):  # noqa: N818 - it says what has become of one
@@ -52,11 +52,11 @@ class ProgramFailed(ObjectiveError):  # noqa: N818 - it says what has become of 
 
 
 class StudyError(AshtuneError):
-    """A study directory cannot be used: held by another driver, of another study, missing."""
+    """A study directory cannot be used: it is missing, in use by another driver, or has another study."""
 
 
 class NoResultError(StudyError):
-    """A study has ended and no trial of it has a result; what happened is kept in ``directory``.
+    """A study has ended without any result. The journal of its trials is in ``directory``.
 
     Example:
         >>> def train(trial):
@@ -77,27 +77,27 @@ class NoResultError(StudyError):
 
 
 class FunctionChanged(StudyError):  # noqa: N818 - it says what has become of one
-    """The training function of a study is another one now."""
+    """The training function differs from the one with which the study began."""
 
 
 class CannotGoOn(ObjectiveError):  # noqa: N818 - it says what follows from it
-    """Raised by a training function: the study stops with this, and when it is resumed the trial is trained again."""
+    """A training function raises this to stop the study. When the study is resumed, the trial is trained again."""
 
 
 class EngineError(AshtuneError):
-    """A worker, or the way to it, does not do what the protocol says."""
+    """A worker, or the connection to it, violates the protocol."""
 
 
 class CheckpointUnread(StudyError):  # noqa: N818 - it says what has become of one
-    """A trial's checkpoint was whole when its job began and cannot be read now."""
+    """A checkpoint that was complete when the trial's job began cannot be read now."""
 
 
 class JournalError(StudyError):
-    """A journal cannot be read or written, or its replay differs from what it says."""
+    """A journal cannot be read or written, or its replay does not agree with its content."""
 
 
 class InvalidConfiguration(AshtuneError):  # noqa: N818 - users raise it as a verdict, not as a fault
-    """Raised by a training function to withdraw its trial: a new configuration replaces it.
+    """A training function raises this to withdraw its trial. A new trial with another configuration replaces it.
 
     Example:
         >>> def train(trial):
@@ -112,7 +112,7 @@ class InvalidConfiguration(AshtuneError):  # noqa: N818 - users raise it as a ve
 
 
 class ExtraMissing(AshtuneError, ImportError):  # noqa: N818 - it names what is missing
-    """A library is not installed that a part of this package needs, which has it as an extra."""
+    """An optional library (an extra of ashtune) is needed and is not installed."""
 
     def __init__(self, module: str, extra: str) -> None:
         super().__init__(f"{module} is not installed; pip install 'ashtune[{extra}]'")
@@ -120,11 +120,11 @@ class ExtraMissing(AshtuneError, ImportError):  # noqa: N818 - it names what is 
 
 @contextmanager
 def needs_extra(extra: str, module: str = "") -> Iterator[None]:
-    """Say which extra to install if what is imported here is missing.
+    """Raise an error that names the extra to install if the import in this context fails.
 
     Args:
         extra: The extra of ashtune.
-        module: The name by which its library is imported; by default that of the extra.
+        module: The import name of the library; by default the name of the extra.
 
     Raises:
         ExtraMissing: If the library is not installed.
@@ -133,13 +133,13 @@ def needs_extra(extra: str, module: str = "") -> Iterator[None]:
     try:
         yield
     except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] != module:  # of another library, which says so
+        if (error.name or "").partition(".")[0] != module:  # another library is missing
             raise
         raise ExtraMissing(module, extra) from None
 
 
 def in_one_line(function: Callable[_Parameters, _Returned]) -> Callable[_Parameters, _Returned]:
-    """Make the traceback of a user's mistake in a public function the user's line, one of ours, and the message."""
+    """Shorten the traceback of an ``AshtuneError`` to the user's line, one line of ashtune, and the message."""
 
     @wraps(function)
     def outermost(*args: _Parameters.args, **kwargs: _Parameters.kwargs) -> _Returned:

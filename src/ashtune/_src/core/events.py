@@ -1,9 +1,9 @@
-"""Events: the facts a study is made of, past tense.
+"""Events: facts about what happened in a study.
 
-They are at once the messages of workers, the lines of the journal and the input of the controller. ``time`` is in
-seconds since the study began, as the engine stamps it on receipt; a worker leaves it at 0.
+Events are the messages that workers send, the lines of the journal, and the input of the controller. ``time`` is in
+seconds since the study began. A worker sends 0, and the engine sets ``time`` when it receives the event.
 
-Rule: a field is never renamed or reused; a journal written today must be read for years.
+Rule: a field is never renamed or reused, because later versions must be able to read today's journals.
 """
 
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
@@ -20,7 +20,7 @@ _Rung = Annotated[int, msgspec.Meta(ge=0, lt=1 << 15)]
 _Whole = Annotated[int, msgspec.Meta(ge=0, le=1 << 53)]
 _Seconds = Annotated[float, msgspec.Meta(ge=0, le=1e18)]
 MOST_PLACES = 1 << 18
-"""Jobs that a worker may take at a time."""
+"""The maximum number of jobs that a worker may train at the same time."""
 _Places = Annotated[int, msgspec.Meta(ge=0, le=MOST_PLACES)]
 _Int = Annotated[int, msgspec.Meta(ge=-(1 << 63), le=(1 << 63) - 1)]
 if TYPE_CHECKING:
@@ -29,10 +29,10 @@ else:
     _Value = str | _Int | float | bool | list[Any] | None
 _Configuration = Annotated[dict[str, _Value], msgspec.Meta(min_length=1)]
 UnixSeconds = Annotated[float, msgspec.Meta(ge=0, le=253_402_300_799)]
-"""Seconds since 1970, up to the end of the year 9999: what a calendar can show."""
+"""Seconds since 1970, up to the end of the year 9999."""
 
 Curve = list[tuple[_Whole, dict[str, float | None]]]
-"""Reports before the last one of a job: (resource, metrics)."""
+"""All reports of a job before its last report: (resource, metrics)."""
 
 
 def _tag(name: str) -> str:
@@ -45,17 +45,17 @@ class _Fact(msgspec.Struct, frozen=True, tag_field="event", tag=_tag, omit_defau
 
 NO_REASON = "no reason given"
 PROGRAM = "program"
-"""The fact of a session whose training function is a program: its command."""
+"""The key in ``facts`` under which a session stores the command of its program."""
 
 
 class SessionStarted(_Fact, frozen=True):
-    """A driver opened the study; whatever an earlier driver had running is to be given out again.
+    """A driver opened the study. Jobs that ran under an earlier driver are started again.
 
-    ``max_failures``: the number of failures, before any result, at which it stops. ``target`` is by metric where the
-    study has several objectives. ``patience``: the number of results at the top rung in a row, none of them better, at
-    which the search ends; ``stop_when``: what the search has to be worth. ``facts`` says what the session runs on and
-    with, for a person. ``rungs`` and ``kept`` are the record of the ladder from now on, where it got more rungs above.
-    ``objective`` is the version of the training function. ``control``: the driver listens to commands.
+    ``target`` has a value for each metric if the study has several objectives. The study stops after ``max_failures``
+    failures without any result. The search ends after ``patience`` results in a row at the top rung without an
+    improvement, or by the rule ``stop_when``. ``facts`` describes the machine and the settings of the session, for a
+    person. ``rungs`` and ``kept`` are the record of the new ladder, if the user added rungs at its top. ``objective``
+    is the version of the training function. ``control``: the driver accepts commands.
     """
 
     unix_time: UnixSeconds
@@ -85,10 +85,10 @@ class WorkerJoined(_Fact, frozen=True):
 
 
 class TrialStarted(_Fact, frozen=True):
-    """A new trial has its configuration.
+    """A new trial has got its configuration.
 
-    ``origin`` says who proposed it: "enqueued" is the user, and "" the study's design. ``confirms`` is the trial whose
-    configuration it has, if it confirms one: it goes to the top rung at once and ranks nowhere.
+    ``origin`` says who proposed the configuration: "enqueued" means the user, "" the study's design. ``confirms`` is
+    set if the trial confirms another trial: it has the configuration of that trial and is not ranked.
     """
 
     trial: _Trial
@@ -113,11 +113,11 @@ class _OfTraining(_OfJob, frozen=True, kw_only=True):
 
 
 class JobFinished(_OfTraining, frozen=True, kw_only=True):
-    """A trial was trained to its rung's resource; the result counts from here on.
+    """A trial was trained up to the resource of its rung, and has a result there.
 
-    It went from resource ``start`` (0: from the beginning) to ``resource``. ``held``: the worker waits, the trial still
-    in its memory, to hear whether it goes on in place. Otherwise the worker is free, and ``checkpoint`` is the size in
-    bytes of what was saved, if any. ``stopped``: the training function ended the trial on purpose, for good.
+    The job trained from resource ``start`` (0: from the beginning) to ``resource``. ``held``: the worker keeps the
+    trial in memory and waits for the next order. Otherwise the worker is free, and ``checkpoint`` is the size of the
+    checkpoint in bytes, None without a checkpoint. ``stopped``: the training function ended the trial on purpose.
     """
 
     metrics: dict[str, float | None]
@@ -126,9 +126,9 @@ class JobFinished(_OfTraining, frozen=True, kw_only=True):
 
 
 class TrialReleased(_Fact, frozen=True, kw_only=True):
-    """A worker forgot a trial that it held; ``checkpoint`` is the bytes saved, None for nothing.
+    """A worker removed a trial from its memory; ``checkpoint`` is the number of saved bytes, None if nothing was saved.
 
-    ``problem`` is why saving failed, or what else went wrong after the result, which stands.
+    ``problem`` says what failed after the result, such as saving; the result stays valid.
     """
 
     worker: _Worker
@@ -140,27 +140,27 @@ class TrialReleased(_Fact, frozen=True, kw_only=True):
 
 
 class JobPaused(_OfTraining, frozen=True, kw_only=True):
-    """A job was broken off between two epochs, at ``resource``, because the study is stopping or paused."""
+    """A job was interrupted between two epochs, at ``resource``, because the study stops or is paused."""
 
 
 class JobFailed(_OfJob, frozen=True, kw_only=True):
-    """The training function raised, gave no result, or ran over its time: the trial fails."""
+    """A trial failed: the training function raised, returned no result, or exceeded its time limit."""
 
     reason: str
     traceback: str = ""
 
 
 class TrialWithdrawn(_OfJob, frozen=True, kw_only=True):
-    """The training function refused its configuration; another takes its place."""
+    """The training function refused the configuration of its trial. A new trial replaces the trial."""
 
     reason: str = NO_REASON
 
 
 class WorkerLost(_Fact, frozen=True, kw_only=True):
-    """A worker is gone without a word; its job (``trial``, ``rung``), if any, goes back.
+    """A worker ended. Its job (``trial``, ``rung``), if it had one, is started again.
 
-    ``is_fatal``: the trial is known to be the cause, as when it ran over its time, and fails.
-    ``last_words`` is the end of what the worker printed. ``is_dismissed``: it had done, and there were to be fewer.
+    ``is_fatal``: the trial caused the end of the worker, for example by exceeding its time limit, and fails.
+    ``last_words`` is the last part of the worker's output. ``is_dismissed``: the user reduced the number of workers.
     """
 
     worker: _Worker
@@ -173,16 +173,16 @@ class WorkerLost(_Fact, frozen=True, kw_only=True):
 
 
 class PlacesChanged(_Fact, frozen=True):
-    """The number of jobs that a worker takes at a time from now on, as it trains them together; 1 at first."""
+    """A worker now trains up to ``places`` jobs together; 1 at first."""
 
     worker: _Worker
     places: _Places
 
 
 class ProgramCompiled(_Fact, frozen=True, kw_only=True):
-    """A worker compiled a program of some ``lanes``, or waited for another that did, and loaded it.
+    """A worker compiled a program for ``lanes`` lanes, or loaded it after another worker had compiled it.
 
-    No job counts that time. ``shape`` names the static hyperparameters.
+    ``seconds`` is not part of the time of any job. ``shape`` has the values of the static hyperparameters.
     """
 
     worker: _Worker
@@ -192,9 +192,9 @@ class ProgramCompiled(_Fact, frozen=True, kw_only=True):
 
 
 class StopRequested(_Fact, frozen=True):
-    """Someone or something outside asked the study to stop: Ctrl-C, a signal, a time limit.
+    """Ctrl-C, a signal, a time limit or a command asked the study to stop.
 
-    ``ends_search``: only the search ends; what is to be confirmed is still trained.
+    ``ends_search``: only the search ends, and the best configurations are still confirmed.
     """
 
     reason: str
@@ -202,27 +202,30 @@ class StopRequested(_Fact, frozen=True):
 
 
 class StudyPaused(_Fact, frozen=True):
-    """The user wants no job to begin until :class:`StudyContinued`, or until the next session; what runs is paused."""
+    """The user paused the study: running jobs are paused, and no job begins until :class:`StudyContinued`.
+
+    A new session also ends the pause.
+    """
 
 
 class StudyContinued(_Fact, frozen=True):
-    """The user wants a study that is paused to go on."""
+    """The user continued a paused study."""
 
 
 class TrialsExtended(_Fact, frozen=True):
-    """The user wants more trials: the number that may be started in all, in later sessions too."""
+    """The user raised the total number of trials to ``trials``, for this and all later sessions."""
 
     trials: _Whole
 
 
 class ConfigurationEnqueued(_Fact, frozen=True):
-    """The user wants a configuration tried: the next new trial has it, after those that were enqueued before."""
+    """The user enqueued a configuration. New trials take the enqueued configurations first, in order."""
 
     configuration: _Configuration
 
 
 class WorkersChanged(_Fact, frozen=True):
-    """The number of workers that the user wants until the end of the session."""
+    """The user changed the number of workers until the end of the session."""
 
     workers: _Places
 
@@ -249,7 +252,7 @@ Event = (
 
 
 class Progress(msgspec.Struct, frozen=True, tag_field="event", tag="progress"):
-    """A report between rungs, sent now and then: no event, and never in the journal."""
+    """A report between two rungs. It is not an event and never in the journal; not every report is sent."""
 
     worker: WorkerId
     trial: TrialId

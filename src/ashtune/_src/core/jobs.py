@@ -15,11 +15,11 @@ Mode = Literal["min", "max"]
 Metrics = Mapping[str, float | None]
 Losses = tuple[float, ...]
 Key = tuple[float, ...]
-"""By how much a result violates the constraints of its study, then its losses: what a rung is ranked by."""
+"""The sort key of a result in a rung: its violation of the constraints, then its losses."""
 
 
 def derived_seed(seed: int, number: int) -> int:
-    """Return a seed below 2**32 that follows from a seed and a number, as that of a trial from the study's."""
+    """Return a seed below 2**32 that is computed from a seed and a number, such as the study's seed and a trial."""
     digest = hashlib.blake2b(f"{seed}/{number}".encode(), digest_size=4).digest()
     return int.from_bytes(digest, "big")
 
@@ -32,12 +32,12 @@ class Job(msgspec.Struct, frozen=True, gc=False):
 
 
 class Result(msgspec.Struct, frozen=True, gc=False):
-    """What came of a job: a trial was trained to a rung.
+    """The result of a job, which trained a trial up to a rung.
 
-    ``resource`` is what it was trained to, of a failure what it was to be trained to. ``losses`` has one for each
-    metric that counts, smaller is better, ``math.inf`` for a failure. ``seconds`` were spent on the job. ``curve`` has
-    what was reported on the way, (resource, first loss), for a scheduler that reads it. ``violation`` is by how much it
-    violates the constraints, 0 where it is feasible; None in a study without any.
+    ``resource`` is the resource that was reached, or, after a failure, the resource that the job should have reached.
+    ``losses`` has one loss for each objective: smaller is better, ``math.inf`` means a failure. ``seconds`` is the time
+    of the job. ``curve`` has the earlier reports as (resource, first loss), for a scheduler that reads curves.
+    ``violation`` is the total violation of the constraints: 0 if all hold, None in a study without constraints.
     """
 
     trial: TrialId
@@ -50,30 +50,30 @@ class Result(msgspec.Struct, frozen=True, gc=False):
 
     @classmethod
     def of(cls, job: Job, *losses: float, violation: float | None = None) -> "Result":
-        """Return the result of a job of unknown costs."""
+        """Return the result of a job whose resource and time are unknown; both are set to 0."""
         return cls(job.trial, job.rung, 0, losses, 0.0, violation=violation)
 
     @property
     def job(self) -> Job:
-        """The job that it is the result of."""
+        """The job of this result."""
         return Job(self.trial, self.rung)
 
     @property
     def is_failure(self) -> bool:
-        """Whether some loss is not finite: it ranks last, counts, and never goes on."""
+        """Whether a loss is infinite. A failure counts as a result of the rung, ranks last, and is never promoted."""
         return max(self.losses) == math.inf
 
     @property
     def key(self) -> Key:
-        """What it is ranked by."""
+        """The sort key: the violation, then the losses."""
         return (self.violation or 0.0, *self.losses)
 
 
 def as_one(violation: float | None, loss: float) -> float:
     """Return one number that orders results by violation, then by loss.
 
-    Without constraints, and for a failure, that is the loss. Otherwise it is a whole number: the bits of the violation
-    before those of the loss, in which negative numbers are turned round.
+    Without constraints, and for a failure, the number is the loss. Otherwise the number is an integer: the 64 bits of
+    the violation, followed by the 64 bits of the loss (inverted for negative losses, to keep their order).
     """
     if violation is None or loss == math.inf:
         return loss
@@ -82,32 +82,35 @@ def as_one(violation: float | None, loss: float) -> float:
 
 
 class Objective(msgspec.Struct, frozen=True):
-    """A metric that counts, and which way is better."""
+    """A metric to optimize, and whether it is minimized or maximized."""
 
     metric: str
     mode: Mode
 
     def loss(self, metrics: Metrics) -> float:
-        """Return the metric as a loss: smaller is better; what is not finite ranks last (inf)."""
+        """Return the metric as a loss, for which smaller is better; a metric that is not finite becomes inf."""
         value = metrics.get(self.metric)
         if value is None or not math.isfinite(value):
             return math.inf
         return value if self.mode == "min" else -value
 
     def value(self, loss: float) -> float:
-        """Return the metric that a loss stands for: the inverse of :meth:`loss`."""
+        """Return the metric of a loss, the inverse of :meth:`loss`."""
         return loss if self.mode == "min" else -loss
 
 
 class Constraint(msgspec.Struct, frozen=True):
-    """A bound on a metric: at most so much ("<=") or at least (">=")."""
+    """A bound on a metric: an upper bound ("<=") or a lower bound (">=")."""
 
     metric: str
     sign: Literal["<=", ">="]
     bound: float
 
     def violation(self, metrics: Metrics) -> float:
-        """Return how far a metric is beyond the bound, in parts of the bound (as it is where that is 0); else 0."""
+        """Return how far a metric exceeds the bound, relative to the bound (absolute for a bound of 0); 0 if it holds.
+
+        A metric that is missing or not finite violates the bound by inf.
+        """
         value = metrics.get(self.metric)
         if value is None or not math.isfinite(value):
             return math.inf
@@ -119,10 +122,9 @@ class Constraint(msgspec.Struct, frozen=True):
 
 
 class Goal(Objective, frozen=True, omit_defaults=True):
-    """What a study is after: its first objective, the others, and constraints.
+    """The goal of a study: its first objective, its other objectives, and its constraints.
 
-    ``weights`` are how much each objective counts where one of several results on the front is chosen; empty where the
-    user gave none.
+    ``weights`` has the weight of each objective, for choosing one result from the Pareto front; empty by default.
     """
 
     others: tuple[Objective, ...] = ()
@@ -131,7 +133,7 @@ class Goal(Objective, frozen=True, omit_defaults=True):
 
     @property
     def is_plain(self) -> bool:
-        """Whether there is one objective and no constraint: a result is one loss then."""
+        """Whether the study has one objective and no constraint, so that each result is one loss."""
         return not (self.others or self.constraints)
 
     @property
@@ -146,9 +148,9 @@ class Goal(Objective, frozen=True, omit_defaults=True):
         return tuple(dict.fromkeys(names))
 
     def judged(self, metrics: Metrics) -> tuple[Losses, float | None]:
-        """Return a loss for each objective, and the total violation of the constraints, None where there are none.
+        """Return a loss for each objective, and the total violation of the constraints (None without constraints).
 
-        Where a metric is not finite, both are those of a failure.
+        If a metric is not finite, return :attr:`failed`.
         """
         if self.is_plain:
             return (self.loss(metrics),), None
@@ -159,10 +161,10 @@ class Goal(Objective, frozen=True, omit_defaults=True):
         return losses, min(sum(violations), sys.float_info.max) if violations else None
 
     def targets(self, target: float | Mapping[str, float] | None) -> Losses:
-        """Return a target as a loss for each objective: inf for one without; nothing where there is no target.
+        """Return the target as a loss for each objective: inf for an objective without target; () without any target.
 
         Args:
-            target: Of the first objective; or of some, by their metrics.
+            target: The target of the first objective, or a dict from metric to target.
         """
         if target is None:
             return ()
@@ -183,7 +185,7 @@ class Goal(Objective, frozen=True, omit_defaults=True):
 
 
 class KnownResult(msgspec.Struct, frozen=True, gc=False):
-    """The finite metrics that a configuration had at a resource before the study: no trial of it."""
+    """Metrics, all finite, that a configuration reached at a resource before the study began."""
 
     configuration: dict[str, Any]
     resource: Annotated[int, msgspec.Meta(ge=1, le=1 << 53)]

@@ -1,10 +1,10 @@
-"""The ladder: the resources at which trials are compared, and how many go on from each.
+"""The ladder: the resources (rungs) at which trials are compared, and the fraction of trials that each rung promotes.
 
 Source: Li et al., *A System for Massively Parallel Hyperparameter Tuning*, MLSys 2020,
 https://arxiv.org/abs/1810.05934, Algorithms 1 and 2.
 
-Rule 1: no logarithm. floor(log 243 / log 3) is 4 in floating point, and a rung is lost; rungs are multiplied up
-exactly and rounded once.
+Rule 1: rungs are computed without logarithms, because floor(log 243 / log 3) is 4 in floating point and one rung would
+be missing. Rungs are multiplied as exact fractions, and then each is rounded once.
 Rule 2: max_resource is always the top rung.
 """
 
@@ -20,23 +20,23 @@ from ashtune._src.core.plaintext import shown
 Reduction = int | float | Fraction
 
 LEAST_FACTOR = Fraction(1001, 1000)
-"""Below it a ladder has thousands of rungs, and finding them takes longer than a study."""
+"""The minimum reduction factor: with a smaller factor, a ladder would have thousands of rungs."""
 MOST_RUNGS = 1_000
 MOST_DENOMINATOR = 1 << 64
-"""Of a fraction that is kept of a rung."""
+"""The maximum denominator of a fraction in ``Ladder.kept``."""
 
 
 class Ladder:
-    """Rungs from ``min_resource`` up to ``max_resource``, each ``reduction_factor`` above the last.
+    """Rungs from ``min_resource`` to ``max_resource``; each is ``reduction_factor`` times the rung below it.
 
     Args:
         min_resource: Resource (epochs, trees, steps) of the lowest rung, at least 1.
         max_resource: Resource of the top rung, at least ``min_resource``.
-        reduction_factor: Above 1; of ``n`` trials in a rung ``floor(n / reduction_factor)`` go on.
+        reduction_factor: Above 1; from ``n`` trials in a rung, ``floor(n / reduction_factor)`` are promoted.
 
     Raises:
-        SettingsError: If the resources are not whole numbers in that order, the factor is not above 1, or more than
-            1,000 rungs follow.
+        SettingsError: If a resource is not a whole number, ``min_resource`` is above ``max_resource``, the factor is
+            not above 1, or there would be more than 1,000 rungs.
 
     Example:
         >>> Ladder(1, 243, 3).rungs
@@ -47,7 +47,7 @@ class Ladder:
 
     rungs: tuple[int, ...]
     kept: tuple[Fraction, ...]
-    """For every rung but the top one, the fraction of its trials that go on."""
+    """For each rung except the top rung, the fraction of its trials that is promoted."""
 
     def __init__(self, min_resource: int, max_resource: int, reduction_factor: Reduction = 2) -> None:
         min_resource = check_whole("min_resource", min_resource)
@@ -71,13 +71,13 @@ class Ladder:
 
     @classmethod
     def from_above(cls, max_resource: int, reduction_factor: Reduction, least_share: int) -> "Ladder":
-        """Return the ladder whose rungs are ``max_resource`` over the powers of the factor, rounded.
+        """Return the ladder whose rungs are ``max_resource`` divided by the powers of the factor, rounded.
 
-        The lowest is the last of at least ``max_resource / least_share``, but there is one below the top rung if the
-        resource allows.
+        Rungs end at ``max_resource / least_share``. There is at least one rung below the top rung, if its resource
+        would be at least 1.
 
         Raises:
-            SettingsError: As for the rungs from below.
+            SettingsError: As for the class.
 
         Example:
             >>> Ladder.from_above(100, 3, 9).rungs
@@ -95,13 +95,13 @@ class Ladder:
 
     @classmethod
     def explicit(cls, rungs: Iterable[int]) -> "Ladder":
-        """Return the ladder with exactly these rungs, strictly increasing.
+        """Return the ladder with exactly these rungs, which must be strictly increasing.
 
-        From a rung to the next goes the fraction ``resource / next resource`` of its trials, so that
-        every rung costs about the same, as it does with a constant reduction factor.
+        Each rung promotes the fraction ``resource / next resource`` of its trials, so that all rungs cost about the
+        same, as with a constant reduction factor.
 
         Raises:
-            SettingsError: If there is no rung, there are too many, or they are not whole numbers that increase.
+            SettingsError: If there is no rung, more than 1,000 rungs, or they are not increasing whole numbers.
         """
         if not isinstance(rungs, Iterable) or isinstance(rungs, str | bytes | Mapping):
             raise SettingsError(f"rungs={shown(rungs)} is no list of resources; give one, as in rungs=[1, 5, 20]")
@@ -119,12 +119,12 @@ class Ladder:
         return ladder
 
     def lengthened(self, max_resource: int) -> "Ladder":
-        """Return the same rungs with more above them, up to ``max_resource``.
+        """Return the same rungs, followed by more rungs up to ``max_resource``.
 
-        Each is the factor of the last step above the one below it; twice it, if there is one rung only.
+        The new rungs have the reduction factor of the last step, or 2 if there is only one rung.
 
         Raises:
-            SettingsError: If ``max_resource`` is below the top rung, which stays, or it would take too many rungs.
+            SettingsError: If ``max_resource`` is below the top rung, or there would be too many rungs.
 
         Example:
             >>> Ladder(1, 100, 3).lengthened(1000).rungs
@@ -144,15 +144,15 @@ class Ladder:
         return Ladder._of(self.rungs + above.rungs[1:], self.kept + above.kept)
 
     def is_start_of(self, other: "Ladder") -> bool:
-        """Say whether another ladder has these rungs first, and perhaps more above them."""
+        """Return whether another ladder begins with the rungs of this ladder."""
         return self.rungs == other.rungs[: len(self.rungs)] and self.kept == other.kept[: len(self.kept)]
 
     @classmethod
     def from_record(cls, record: tuple[tuple[int, ...], tuple[tuple[int, int], ...]]) -> "Ladder":
-        """Return the ladder that :meth:`to_record` wrote down.
+        """Return the ladder of a record that :meth:`to_record` wrote.
 
         Raises:
-            SettingsError: If it is no such record.
+            SettingsError: If the record is not valid.
         """
         rungs, kept = record
         fits = (
@@ -164,21 +164,21 @@ class Ladder:
         return cls._of(tuple(rungs), tuple(Fraction(*ratio) for ratio in kept))
 
     def to_record(self) -> tuple[tuple[int, ...], tuple[tuple[int, int], ...]]:
-        """Return the rungs and the fractions kept as whole numbers, for the journal's first line."""
+        """Return the rungs, and the promoted fractions as (numerator, denominator), for the journal's first line."""
         return self.rungs, tuple(ratio.as_integer_ratio() for ratio in self.kept)
 
     @property
     def top(self) -> int:
-        """The number of the top rung, where nothing is promoted any more."""
+        """The index of the top rung, from which no trial is promoted."""
         return len(self.rungs) - 1
 
     def quota(self, rung: int, arrived: int) -> int:
-        """Return how many of the ``arrived`` trials of a rung may go on: the floor of the fraction."""
+        """Return how many of the ``arrived`` trials of a rung may be promoted, rounded down."""
         kept = self.kept[rung]
         return arrived * kept.numerator // kept.denominator
 
     def expected(self, trials: int) -> list[int]:
-        """Return how many trials reach each rung when exactly the quota goes on from each."""
+        """Return how many trials reach each rung if every rung promotes exactly its quota."""
         counts = [trials]
         for rung in range(self.top):
             counts.append(self.quota(rung, counts[-1]))
@@ -202,10 +202,10 @@ def _check_height(rungs: Sequence[int]) -> None:
 
 
 def _exact(factor: Reduction) -> Fraction:
-    """Return the factor as the fraction a person would read: 1.1 is 11/10."""
+    """Return the factor as a fraction of its decimal digits: 1.1 becomes 11/10."""
     try:
         exact = Fraction(str(factor) if isinstance(factor, Real) else 0)
-    except ValueError:  # not finite, or of thousands of digits
+    except ValueError:  # not finite, or thousands of digits
         exact = Fraction(0)
     if not LEAST_FACTOR <= exact <= MOST_WHOLE or exact.numerator > MOST_DENOMINATOR:
         raise SettingsError(

@@ -1,12 +1,12 @@
-"""Numbers that look random and follow from other numbers, for choices that have to be the same again."""
+"""Pseudorandom numbers that are computed from other numbers, for choices that must be reproducible."""
 
 INCREMENT = 0x9E3779B97F4A7C15
-"""What splitmix64 adds to its state for each number: 2**64 divided by the golden ratio."""
+"""The increment of splitmix64's state: 2**64 divided by the golden ratio."""
 _MASK = (1 << 64) - 1
 
 
 def scramble(number: int) -> int:
-    """Return 64 bits, as good as random, that depend on the last 64 bits of a whole number.
+    """Return 64 pseudorandom bits, computed from the last 64 bits of a whole number.
 
     Source: the finalizer of splitmix64 (Steele, Lea, Flood, *Fast splittable pseudorandom number generators*,
     OOPSLA 2014).
@@ -18,7 +18,7 @@ def scramble(number: int) -> int:
 
 
 def mix(*numbers: int) -> int:
-    """Return 64 bits, as good as random, that depend on whole numbers and their order.
+    """Return 64 pseudorandom bits, computed from whole numbers and their order.
 
     Example:
         >>> mix(1, 2) == mix(1, 2) != mix(2, 1)

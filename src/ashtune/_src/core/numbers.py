@@ -1,7 +1,7 @@
-"""Numbers as people read them: seconds, bytes, counts, metrics, configurations.
+"""Numbers as text for people: seconds, bytes, counts, metrics, configurations.
 
-Rule 1: plain ASCII, so that every terminal and log can show it.
-Rule 2: the page writes them in the same way (``dashboard/static/page/text.js``); tests/javascript compares both.
+Rule 1: the text is plain ASCII, so that every terminal and log can show it.
+Rule 2: ``dashboard/static/page/text.js`` writes numbers in the same way; tests/javascript compares both.
 """
 
 import math
@@ -12,12 +12,12 @@ from ashtune._src.core.jobs import Goal, Metrics
 from ashtune._src.core.plaintext import visible
 
 MOST_WHOLE = 1e7
-"""Whole numbers from here on are written with a power of ten."""
+"""Whole numbers of at least this size are written with a power of ten."""
 _BYTES = ("bytes", "kB", "MB", "GB", "TB", "PB")
 
 
 def seconds_text(seconds: float) -> str:
-    """Return a time in at most two units: ``0.42 s``, ``42 s``, ``4 min 02 s``, ``3 h 05 min``."""
+    """Return a duration in one or two units: ``0.42 s``, ``42 s``, ``4 min 02 s``, ``3 h 05 min``."""
     if seconds < 9.95:
         return f"{seconds:.2f} s" if seconds < 0.995 else f"{seconds:.1f} s"
     whole = round(seconds)
@@ -31,7 +31,7 @@ def seconds_text(seconds: float) -> str:
 
 
 def time_text(seconds: float) -> str:
-    """Return a time that may be far below a second: ``6.35 us``, ``1.2 ms``; a longer one as :func:`seconds_text`."""
+    """Return a short duration: ``6.35 us``, ``1.2 ms``. Durations from 0.1 s on are as in :func:`seconds_text`."""
     if not 0 < seconds < 0.1:
         return seconds_text(seconds) if seconds else "0 s"
     size, unit = next((each for each in ((1e-3, "ms"), (1e-6, "us")) if seconds >= each[0]), (1e-9, "ns"))
@@ -47,7 +47,7 @@ def bytes_text(size: float) -> str:
 
 
 def share_text(share: float) -> str:
-    """Return a share of 1 in per cent: ``98 %``. It is ``100 %`` only for all, ``0 %`` only for nothing."""
+    """Return a fraction in per cent: ``98 %``. ``100 %`` means exactly 1, and ``0 %`` exactly 0."""
     if not math.isfinite(share):
         return "?"
     percent = round(100 * share)
@@ -59,7 +59,7 @@ def share_text(share: float) -> str:
 
 
 def number_text(value: float | None, digits: int = 4) -> str:
-    """Return a metric or a hyperparameter in few characters: ``0.9866``, ``1.2e-5``, ``12,000``."""
+    """Return a number with at most ``digits`` significant digits: ``0.9866``, ``1.2e-5``, ``12,000``."""
     if value is None:
         return "none"
     text = f"{value:.{digits}g}"
@@ -70,7 +70,7 @@ def number_text(value: float | None, digits: int = 4) -> str:
 
 
 def result_text(goal: Goal, metrics: Metrics, digits: int = 4, equals: str = " = ") -> str:
-    """Return the metrics of a result that count for a goal: ``accuracy = 0.9866, latency = 4.2``."""
+    """Return the metrics of a result that the goal names: ``accuracy = 0.9866, latency = 4.2``."""
     return ", ".join(f"{name}{equals}{number_text(metrics.get(name), digits)}" for name in goal.metrics)
 
 
@@ -87,7 +87,7 @@ def value_text(value: object) -> str:
 
 
 def configuration_text(configuration: Mapping[str, Any], width: int) -> str:
-    """Return ``name=value`` pairs in at most ``width`` characters; what does not fit becomes ``...``."""
+    """Return ``name=value`` pairs in at most ``width`` characters; ``...`` replaces pairs that do not fit."""
     pairs = [visible(f"{name}={value_text(value)}") for name, value in configuration.items()]
     whole = "  ".join(pairs)
     if len(whole) <= width:

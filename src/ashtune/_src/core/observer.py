@@ -1,10 +1,10 @@
-"""Observers are told what happens in a study, while it runs or later from its journal: reports, displays, trackers.
+"""Observers receive the events of a study, from a running study or from its journal: reports, displays, trackers.
 
-Rule 1: an observer is told an event after the event was written to the journal, and then what followed from it:
-verdicts and the orders to workers. From a journal read back it is told the same in the same order, but for
-``progress`` and ``tick``, which no journal holds.
+Rule 1: an observer receives an event after the event was written to the journal, and then the verdicts and orders that
+followed from the event. Reading a journal gives an observer the same calls in the same order, except ``progress`` and
+``tick``.
 Rule 2: a method that an observer does not override costs nothing.
-Rule 3: an observer that is about the search (``sees_confirmations = False``) is not told of trials that confirm others.
+Rule 3: an observer with ``sees_confirmations = False`` receives nothing about confirming trials.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -22,13 +22,13 @@ T = TypeVar("T")
 
 
 class ObservedStudy(msgspec.Struct, frozen=True, kw_only=True):
-    """What an observer is told of its study first.
+    """The description of a study that an observer receives first.
 
-    ``directory`` is the absolute path of the study's directory, ``created`` when the study was created, in seconds
-    since 1970, which tells studies apart wherever their directories are moved to. ``hyperparameters`` are the names in
-    its search space. ``search`` is the name of its search: the origin of a trial whose start names none.
-    ``seed`` is the study's, of which each trial has its own (``derived_seed()``); ``unit`` is what
-    the resource counts, in the singular.
+    ``directory`` is the absolute path of the study's directory. ``created`` is when the study was created, in seconds
+    since 1970; it identifies the study even if its directory is moved. ``hyperparameters`` has the names in the search
+    space. ``search`` is the name of the search, the origin of all trials that name no origin. ``seed`` is the study's
+    seed, from which ``derived_seed()`` computes the seed of each trial. ``unit`` is the unit of the resource, in the
+    singular.
     """
 
     name: str
@@ -43,7 +43,7 @@ class ObservedStudy(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Observer:
-    """The base class of all observers. It does nothing: override what is of interest.
+    """The base class of all observers. Its methods do nothing: override those that you need.
 
     Example:
         >>> class Count(Observer):
@@ -54,68 +54,66 @@ class Observer:
     """
 
     sees_confirmations: ClassVar[bool] = True
-    """Whether it is told of trials that confirm others, which are no part of the search."""
+    """Whether the observer receives events of confirming trials, which are not part of the search."""
 
     def begin(self, study: ObservedStudy, position: int) -> int | None:
         """A driver begins to work on a study.
 
-        An instance may be given to one study after another, not to two that are open at a time. What it keeps of a
-        study begins here, anew. A study before may have had no ``end``, if the observer was dropped.
+        An instance may observe one study after another, but not two studies at the same time. Reset here everything
+        that the instance keeps of a study. ``end`` may not have been called for the study before.
 
         Args:
             study: The study.
-            position: Where this driver's events begin in the journal, in bytes; 0 if an observer is to be told all of
-                a journal.
+            position: Where this driver's events begin in the journal, in bytes; 0 if a whole journal is read.
 
         Returns:
-            The position in the journal from which this observer wants to be told: None or ``position`` for what happens
-            from now on, 0 for all that ever happened, or one that it noted earlier.
+            The position in the journal of the first event to receive: None or ``position`` for new events only, 0 for
+            all events, or a position that the observer has stored earlier.
         """
 
     def event(self, event: Event) -> None:
-        """Something happened, and is in the journal."""
+        """An event happened and was written to the journal."""
 
     def followed(self, what: Followed) -> None:
-        """This followed from the last event: a verdict on a trial, or an order to a worker."""
+        """A verdict on a trial, or an order to a worker, followed from the last event."""
 
     def progress(self, progress: Progress) -> None:
-        """A worker reported between two rungs. Not every report is told, and no journal holds them."""
+        """A worker reported between two rungs. Not every report arrives here, and the journal has none of them."""
 
     def tick(self, now: float) -> None:
-        """A moment has passed: it is ``now`` seconds since the study began. Told a few times a second."""
+        """Called a few times per second; ``now`` is the number of seconds since the study began."""
 
     def end(self) -> None:
-        """The driver has ended. Nothing follows."""
+        """The driver has ended. No further call follows."""
 
 
 class Exporter(Observer):
-    """The base class of observers that keep a copy of a study: in a file, or in another tool.
+    """The base class of observers that copy a study to a file or to another tool.
 
-    ``ashtune export`` makes one by its name, and tells it a journal from the beginning.
+    ``ashtune export`` creates an exporter by its name, and sends it a whole journal.
 
-    Rule 4: told a study once more from its beginning, as after a kill at any point, an exporter holds each value once.
-    For that it asks to be told all: its ``begin`` returns 0.
+    Rule 4: an exporter that receives the same study again, for example after it was killed, stores each value only
+    once. Its ``begin`` returns 0, to receive all events.
 
     Args:
-        out: Where the copy goes; None for the exporter's own place, which is in the study's directory if the tool has
-            none itself.
+        out: Where the copy is written; None for the exporter's default place.
     """
 
     place = ""
-    """Where the copy is, for a person: known from ``begin`` on."""
+    """Where the copy is, as text for a person; set by ``begin``."""
 
     def __init__(self, out: str | PathLike[str] | None = None) -> None:
         self.out = None if out is None else fspath(out)
 
 
 class SearchFilter:
-    """Leaves out what concerns trials that confirm others: it has to be told all that happens, in order."""
+    """Removes events, verdicts and orders of confirming trials. It must receive all of them, in order."""
 
     def __init__(self) -> None:
         self._confirming: set[TrialId] = set()
 
     def __call__(self, what: T) -> T | None:
-        """Return what an observer of the search is told in its place: None if nothing. O(1)."""
+        """Return what an observer of the search receives in place of ``what``; None for nothing. O(1)."""
         if isinstance(what, TrialStarted | Train) and what.confirms is not None:
             self._confirming.add(what.trial)
         if not self._confirming or getattr(what, "trial", None) not in self._confirming:
@@ -124,11 +122,7 @@ class SearchFilter:
 
 
 class Observers:
-    """Several observers as one.
-
-    Args:
-        observers: Those to tell, in this order.
-    """
+    """Several observers, which are called in the given order."""
 
     def __init__(self, observers: Sequence[Observer]) -> None:
         self._filter = None if all(each.sees_confirmations for each in observers) else SearchFilter()
@@ -138,22 +132,22 @@ class Observers:
         self._ticks = _methods(observers, "tick")
 
     def tell(self, event: Event, followed: Iterable[Followed]) -> None:
-        """Tell them an event, and then what followed from it."""
+        """Send all observers an event, and then the verdicts and orders that followed from it."""
         self._tell(self._events, event)
         for what in followed if self._followed else ():
             self._tell(self._followed, what)
 
     def progress(self, progress: Progress) -> None:
-        """Tell them a report between two rungs."""
+        """Send all observers a report between two rungs."""
         self._tell(self._progress, progress)
 
     def tick(self, now: float) -> None:
-        """Tell them that a moment has passed."""
+        """Call ``tick`` of all observers."""
         for method, _ in self._ticks:
             method(now)
 
     def _tell(self, methods: "Sequence[_Method]", what: Any) -> None:
-        """Tell those about the search only what is of it."""
+        """Call each method; observers without confirmations receive only what belongs to the search."""
         of_the_search = what if self._filter is None else self._filter(what)
         for method, sees_confirmations in methods:
             if sees_confirmations:
@@ -163,11 +157,11 @@ class Observers:
 
 
 _Method = tuple[Callable[[Any], None], bool]
-"""A method of an observer, and whether that is told of trials that confirm others."""
+"""A method of an observer, and the observer's ``sees_confirmations``."""
 
 
 def _methods(observers: Sequence[Observer], name: str) -> list[_Method]:
-    """Return a method of those observers that override it."""
+    """Return the method ``name`` of all observers that override this method."""
     return [
         (getattr(each, name), each.sees_confirmations)
         for each in observers
