@@ -8,10 +8,9 @@ HOUR = 3600.0
 class NotWorthIt(msgspec.Struct, frozen=True):
     """End the search when it improves the best result too slowly.
 
-    The search ends when the top-rung results of the last hour (``per``) improved the best result by less than ``gain``.
-    This must be true in the order of their arrival and, on average, in a random order, because the second improvement
-    is an upper bound of the one to expect in the next hour. The search goes on for at least one hour, and until it has
-    ten results at the top rung.
+    The search ends when the top-rung results of the last hour (``per``) improved the best result by less than ``gain``,
+    both in their order of arrival and, on average, in a random order. The search runs for at least one hour, and until
+    there are ten results at the top rung.
 
     Args:
         gain: The least improvement, in units of the metric. By default the noise of the metric: the standard deviation

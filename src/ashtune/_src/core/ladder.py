@@ -73,8 +73,8 @@ class Ladder:
     def from_above(cls, max_resource: int, reduction_factor: Reduction, least_share: int) -> "Ladder":
         """Return the ladder whose rungs are ``max_resource`` divided by the powers of the factor, rounded.
 
-        Rungs end at ``max_resource / least_share``. There is at least one rung below the top rung, if its resource
-        would be at least 1.
+        No rung is below ``max_resource / least_share``, except that a ladder always gets a second rung if the resource
+        of that rung is at least 1.
 
         Raises:
             SettingsError: As for the class.

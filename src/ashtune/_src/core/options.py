@@ -1,7 +1,7 @@
-"""What an option of a study is: its type, its default, its check and its help, defined once.
+"""Definitions of the options of a study: type, default, check and help text.
 
-Options of one kind are the fields of a ``TypedDict``, each annotated with an :class:`Option`. Commands take them as
-``--name``, functions as keyword arguments or in a value that holds several, as ``stop=Stop(patience=20)``.
+A ``TypedDict`` has the options of one kind as its fields, each annotated with an :class:`Option`. Commands take options
+as ``--name``; functions take keyword arguments, or an object with several options, as in ``stop=Stop(patience=20)``.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -20,17 +20,17 @@ T = TypeVar("T")
 
 
 class Option(msgspec.Struct, frozen=True, kw_only=True):
-    """What belongs to an option beside its name and type.
+    """The definition of an option, without its name and type.
 
     Args:
-        help: For ``--help``, where it is not what the docstring of the function or value that takes the option says.
-        default: ``None`` stands for "not given".
-        check: Takes its name and its value; returns the value in its plain form, or raises ``SettingsError``. It is
-            not asked about ``None``, if that is the default. Without a check others refuse what does not fit.
-        parse: Reads it from the command line, or raises ``ValueError``; without it there is no such ``--name``,
-            but for flags.
-        metavar: Its value in ``--help``.
-        forms: For ``--help``: the forms that a command line takes; of a flag that is on, what ``--no-`` does.
+        help: The text for ``--help``; by default the text of the docstring that documents the option.
+        default: ``None`` means "not given".
+        check: Takes the option's name and value; returns the value in its plain form, or raises ``SettingsError``. It
+            is not called for ``None`` if ``None`` is the default. An option without a check is checked elsewhere.
+        parse: Parses the value from the command line, or raises ``ValueError``. Options without ``parse`` do not exist
+            on the command line, except flags.
+        metavar: The placeholder of the value in ``--help``.
+        forms: For ``--help``: the forms that the command line accepts, or what ``--no-`` does for a flag that is on.
     """
 
     help: str = ""
@@ -42,7 +42,7 @@ class Option(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_flag(self) -> bool:
-        """Whether it is given or not, without a value."""
+        """Whether the option is a flag, which takes no value."""
         return isinstance(self.default, bool)
 
 
@@ -51,7 +51,7 @@ TIME: dict[str, Any] = {"check": check_seconds, "parse": parse.seconds, "metavar
 
 
 def several(check: Callable[[str, Any], Any]) -> Callable[[str, Any], Any]:
-    """Return a check of one value or several: it returns a list without repetitions."""
+    """Return a check for one value or several values, which returns a list without duplicates."""
 
     def check_each(name: str, values: Any) -> list[Any]:
         several = list(values) if isinstance(values, Sequence) and not isinstance(values, str) else [values]
@@ -65,16 +65,16 @@ def several(check: Callable[[str, Any], Any]) -> Callable[[str, Any], Any]:
 
 @cache
 def options_of(kind: Callable[..., Any]) -> dict[str, tuple[Any, Option]]:
-    """Return the type and the definition of each option of a kind, by name, in order."""
+    """Return the type and the definition of each option of a ``TypedDict``, by name, in order."""
     hints = get_type_hints(kind, include_extras=True)
     return {name: (hint.__origin__, hint.__metadata__[0]) for name, hint in hints.items()}
 
 
 def checked(kind: Callable[..., T], given: Mapping[str, Any]) -> T:
-    """Return all options of a kind: those that were given, checked, and the defaults of the others.
+    """Return all options of a ``TypedDict``: the given options, checked, and the defaults of the others.
 
     Raises:
-        SettingsError: In one line, if one is unknown or not what it should be.
+        SettingsError: If an option is unknown or has an invalid value.
     """
     known = options_of(kind)
     for name in given:

@@ -1,15 +1,16 @@
-"""The order of results by several losses and constraints, and the choice of one that no other dominates.
+"""The order of results by several losses and constraints, and the choice of one result from the Pareto front.
 
 Sources: Deb, Pratap, Agarwal, Meyarivan, *A fast and elitist multiobjective genetic algorithm: NSGA-II*, IEEE Trans.
-Evol. Comp. 6(2), 2002: non-dominated fronts, in a front the larger crowding distance first; section VI: feasible
-results first, the others by how much they violate the constraints. The front of a result is searched as in Zhang, Tian,
-Cheng, Jin, *An efficient approach to non-dominated sorting*, IEEE Trans. Evol. Comp. 19(2), 2015. The choice without
-weights is the knee of Das, *On characterizing the "knee" of the Pareto curve*, Structural Optimization 18, 1999: the
-point farthest below the plane through the best points of each loss, all scaled to their range over the front, which is
-the smallest sum of scaled losses.
+Evol. Comp. 6(2), 2002: results are sorted into non-dominated fronts, and in each front by decreasing crowding distance.
+Section VI: feasible results come first, then the others by their violation. The search for the front of a result is
+that of Zhang, Tian, Cheng, Jin, *An efficient approach to non-dominated sorting*, IEEE Trans. Evol. Comp. 19(2), 2015.
+The choice without weights is the knee of Das, *On characterizing the "knee" of the Pareto curve*, Structural
+Optimization 18, 1999: the point farthest below the plane through the best points of each loss. This is the point with
+the smallest sum of losses, where each loss is scaled to its range over the front.
 
-Rule 1: ties go to the earlier trial, also those in one front with equal distances. Failures come last.
-Rule 2: results that violate the constraints equally are ordered among themselves as feasible ones are.
+Rule 1: of equal results, and of results with equal crowding distance, the earlier trial comes first. Failures come
+last.
+Rule 2: results with the same violation are ordered like feasible results.
 """
 
 import math
@@ -23,16 +24,19 @@ from ashtune._src.core.jobs import Key, Losses, TrialId
 
 T = TypeVar("T")
 _OF_ONE_LOSS, _OF_TWO_LOSSES = 2, 3
-"""The length of a key: the violation comes first."""
+"""The lengths of keys with one loss and with two losses; the first entry of a key is the violation."""
 
 
 def ranked(entries: Iterable[tuple[Key, TrialId]]) -> list[tuple[Key, TrialId]]:
-    """Return (key, trial) of a rung, the best first, failures last."""
+    """Return the (key, trial) pairs of a rung, sorted: the best first, failures last."""
     return list(in_order(entries))
 
 
 def in_order(entries: Iterable[tuple[Key, TrialId]]) -> Iterator[tuple[Key, TrialId]]:
-    """Yield (key, trial) of a rung, the best first, failures last. O(n log n) with up to two losses, else O(m n^2)."""
+    """Yield the (key, trial) pairs of a rung, the best first, failures last.
+
+    O(n log n) with one or two losses, O(m n^2) with m losses.
+    """
     inside = sorted(entries)
     if inside and len(inside[0][0]) <= _OF_ONE_LOSS:
         yield from inside
@@ -43,17 +47,17 @@ def in_order(entries: Iterable[tuple[Key, TrialId]]) -> Iterator[tuple[Key, Tria
 
 
 def fronts_of(entries: Iterable[tuple[Key, TrialId]]) -> Iterator[list[tuple[Key, TrialId]]]:
-    """Yield sorted entries, without failures, as fronts: the results of one violation after another."""
+    """Yield the fronts of sorted entries, without failures; each front has entries of one violation."""
     finite = (entry for entry in entries if max(entry[0]) < math.inf)
     for _, equal in groupby(finite, key=lambda entry: entry[0][0]):
         yield from _fronts(equal)
 
 
 def _fronts(entries: Iterable[tuple[Key, TrialId]]) -> list[list[tuple[Key, TrialId]]]:
-    """Return sorted entries as fronts: each entry is dominated by one in the front before.
+    """Return the non-dominated fronts of sorted entries.
 
-    What dominates an entry comes before it, so one that no entry of a front dominates is dominated in no later front.
-    Of two losses only the last in a front can dominate it: that has the least second loss.
+    An entry is dominated only by entries before it. If no entry of a front dominates an entry, no entry of a later
+    front does, so the front is found by bisection.
     """
     fronts: list[list[tuple[Key, TrialId]]] = []
     for entry in entries:
@@ -65,13 +69,19 @@ def _fronts(entries: Iterable[tuple[Key, TrialId]]) -> list[list[tuple[Key, Tria
 
 
 def _admits(key: Key, front: list[tuple[Key, TrialId]]) -> bool:
-    """Say whether no entry of a front dominates a result."""
+    """Return whether no entry of a front dominates a result.
+
+    With two losses, only the last entry of the front, which has the smallest second loss, must be compared.
+    """
     rivals = front[-1:] if len(key) == _OF_TWO_LOSSES else front
     return not any(one != key and is_as_good(one, key) for one, _ in rivals)
 
 
 def _widest_first(front: list[tuple[Key, TrialId]]) -> list[tuple[Key, TrialId]]:
-    """Return a front by crowding distance: how far apart its neighbours are, all losses together, in parts of all."""
+    """Return a front sorted by decreasing crowding distance.
+
+    The distance of a result is the sum, over all losses, of the gap between its two neighbours, relative to the range.
+    """
     distance = dict.fromkeys((trial for _, trial in front), 0.0)
     for loss in range(1, len(front[0][0])):
         along = sorted((key[loss], trial) for key, trial in front)
@@ -84,30 +94,31 @@ def _widest_first(front: list[tuple[Key, TrialId]]) -> list[tuple[Key, TrialId]]
 
 
 def is_as_good(one: Losses, other: Losses) -> bool:
-    """Say whether a result is worse than another in no loss: it dominates it, or is equal."""
+    """Return whether ``one`` dominates ``other`` or is equal to it."""
     return all(mine <= its for mine, its in zip(one, other, strict=True))
 
 
 def front_of(results: Iterable[T], key: Callable[[T], tuple[Key, int]]) -> list[T]:
-    """Return the results that no other dominates, the best in the first loss first; failures are never there.
+    """Return the Pareto front of some results, sorted by the first loss, without failures.
 
-    If one of them is feasible, all are; else they are those that violate the constraints least. Of equal results only
-    the earliest is there. O(n log n) with up to two losses, else O(m n f) for a front of f.
+    The front has only feasible results, or, if there are none, only results with the smallest violation. Of equal
+    results, only the earliest is in the front. O(n log n) with one or two losses, O(m n f) with m losses and a front of
+    f results.
 
     Args:
-        results: In any order.
-        key: From a result to its violation and losses, and the number of its trial.
+        results: The results, in any order.
+        key: Returns the violation and losses of a result, and the number of its trial.
     """
     front: list[T] = []
     losses: list[Losses] = []
     least = math.inf
-    for result in sorted(results, key=key):  # a result comes before those that it dominates
+    for result in sorted(results, key=key):  # a result comes before all results that it dominates
         violation, *rest = key(result)[0]
         its = tuple(rest)
         if violation > least or max(its) == math.inf:
             continue
         least = violation
-        rivals = losses if len(its) > 2 else losses[-1:]  # of two losses the last has the least second one
+        rivals = losses if len(its) > 2 else losses[-1:]  # the last one has the smallest second loss
         if not any(is_as_good(one, its) for one in rivals):
             front.append(result)
             losses.append(its)
@@ -115,13 +126,13 @@ def front_of(results: Iterable[T], key: Callable[[T], tuple[Key, int]]) -> list[
 
 
 def preferred(losses: Sequence[Losses], weights: Sequence[float] = ()) -> list[int]:
-    """Return the places in a front by the weighted sum of losses, the smallest first; equal ones as they stand.
+    """Return the indices of a front's results, sorted by the weighted sum of their losses; equal sums keep their order.
 
-    Each loss is scaled to its range over the front.
+    Each loss is first scaled to its range over the front.
 
     Args:
-        losses: Of the front.
-        weights: For each loss, not all 0; without them all weigh the same: the first is the knee of the front.
+        losses: The losses of each result of the front.
+        weights: The weight of each loss, not all 0. By default the weights are equal, and the first result is the knee.
     """
     columns = list(zip(*losses, strict=True))
     parts = weights or (1.0,) * len(columns)

@@ -1,7 +1,7 @@
-"""What follows from an event: orders, which tell an engine what to do, and verdicts, which say what was concluded.
+"""Orders tell an engine what to do; verdicts say which trials failed or were promoted. Both follow from events.
 
-Neither is in the journal: a replay concludes the same again. Observers are told them, so that no report has to work
-out once more who failed or was promoted.
+The journal does not contain them, because a replay of the events gives the same orders and verdicts. Observers receive
+both.
 """
 
 from collections.abc import Iterable
@@ -12,11 +12,11 @@ from ashtune._src.core.jobs import TrialId, WorkerId
 
 
 class Train(msgspec.Struct, frozen=True, gc=False, tag=True):
-    """Train a trial from ``start`` up to ``target`` (units of resource).
+    """Train a trial from resource ``start`` up to resource ``target``.
 
-    ``in_place``: the worker holds the trial in memory and simply goes on. Otherwise it restores the checkpoint of
-    resource ``start``, which has ``size`` bytes; 0 means from the beginning. ``confirms`` is the trial whose
-    configuration it has, if it confirms one.
+    ``in_place``: the worker has the trial in memory and continues it. Otherwise the worker restores the checkpoint at
+    ``start``, of ``size`` bytes, or begins a new training if ``start`` is 0. If the trial confirms another trial,
+    ``confirms`` is that trial.
     """
 
     worker: WorkerId
@@ -30,7 +30,7 @@ class Train(msgspec.Struct, frozen=True, gc=False, tag=True):
 
 
 class Release(msgspec.Struct, frozen=True, gc=False, tag=True):
-    """Forget the trial that the worker holds, then be free; ``keep``: save it first."""
+    """Remove a trial from the worker's memory, so that the worker is free; ``keep``: save the trial first."""
 
     worker: WorkerId
     trial: TrialId
@@ -38,7 +38,7 @@ class Release(msgspec.Struct, frozen=True, gc=False, tag=True):
 
 
 class Pause(msgspec.Struct, frozen=True, gc=False, tag=True):
-    """Break off the running job at the next epoch, save, and be free."""
+    """Interrupt the running job after the current epoch, and save the trial, so that the worker is free."""
 
     worker: WorkerId
     trial: TrialId
@@ -52,10 +52,10 @@ class Discard(msgspec.Struct, frozen=True, gc=False, tag=True):
 
 
 class TrialFailed(msgspec.Struct, frozen=True, gc=False):
-    """A trial has failed on its way to ``rung`` and is not trained again.
+    """A trial failed in its job for ``rung`` and is not trained again.
 
-    Its training function raised, ran over its time, or its worker died in a way that counts against the trial.
-    ``traceback`` is the end of what is known of it, empty if nothing is.
+    The training function raised or exceeded its time limit, or the worker died because of the trial. ``traceback`` is
+    the end of the known traceback or output, "" if there is none.
     """
 
     trial: TrialId
@@ -65,7 +65,7 @@ class TrialFailed(msgspec.Struct, frozen=True, gc=False):
 
 
 class TrialPromoted(msgspec.Struct, frozen=True, gc=False):
-    """A trial with a result at ``rung`` goes on to the rung ``to``, as soon as a worker can take it."""
+    """A trial with a result at ``rung`` was promoted to the rung ``to``, for which a worker will train it."""
 
     trial: TrialId
     rung: int
@@ -75,9 +75,9 @@ class TrialPromoted(msgspec.Struct, frozen=True, gc=False):
 Order = Train | Release | Pause | Discard
 Verdict = TrialFailed | TrialPromoted
 Followed = Order | Verdict
-"""What follows from an event."""
+"""An order or a verdict."""
 
 
 def orders_in(followed: Iterable[Followed]) -> list[Order]:
-    """Return the orders among what followed."""
+    """Return only the orders."""
     return [what for what in followed if not isinstance(what, Verdict)]

@@ -1,6 +1,6 @@
-"""Values as a command line gives them: text read into a duration, a size, a list, a number.
+"""Parsers of command-line values: durations, sizes, lists, numbers.
 
-Each function raises ``ValueError``, whose text does not name the option. The checks read durations and sizes with them.
+Each function raises ``ValueError``, whose text does not name the option.
 """
 
 import re
@@ -45,7 +45,7 @@ def factors(text: str) -> list[int | float]:
 
 
 def confirm(text: str) -> Confirm:
-    """Read what is to be confirmed: 5, or 5x3 for three seeds each."""
+    """Read the number of configurations to confirm: 5, or 5x3 for three seeds each."""
     best, _, seeds = text.partition("x")
     return Confirm(int(best), int(seeds or SEEDS))
 
@@ -61,18 +61,18 @@ def names(text: str) -> list[str]:
 
 
 def numbers_by_name(text: str) -> dict[str, float]:
-    """Read a number for each of some names: accuracy=0.7,latency=0.3."""
+    """Read numbers by name: accuracy=0.7,latency=0.3."""
     pairs = _by_name(text, r"\s*(.+?)\s*=([^=]*)", "accuracy=0.7,latency=0.3")
     return {name: float(number) for name, number in pairs.items()}
 
 
 def target(text: str) -> float | dict[str, float]:
-    """Read a value, or one for each of some metrics: 0.9, or accuracy=0.9,latency=5."""
+    """Read one number, or numbers by metric: 0.9, or accuracy=0.9,latency=5."""
     return numbers_by_name(text) if "=" in text else float(text)
 
 
 def bounds(text: str) -> dict[str, str]:
-    """Read a bound for each of some metrics: latency<=5,accuracy>=0.9."""
+    """Read bounds by metric: latency<=5,accuracy>=0.9."""
     return _by_name(text, r"\s*(.+?)\s*([<>]=.*)", "'latency<=5'")
 
 

@@ -1,10 +1,10 @@
-"""Parts of a study that are values, such as its search: named, written into the journal, and read again.
+"""Names of the parts of a study, such as its search, and their records in the journal.
 
-The journal holds a part's options that differ from their defaults, and in ``kind`` its name: the tag of a part that
-ashtune has, the name of an entry point, or ``module:Class``.
+A record has the options of a part that differ from their defaults, and the name of the part in ``kind``: the tag of one
+of ashtune's own parts, the name of an entry point, or ``module:Class``.
 
-Rule: reading a journal imports no module that it names, but for the entry points of installed packages.
-:meth:`Registry.read` imports, and a driver calls it, as it loads the training function; reports do not.
+Rule: reports import no module that a journal names, except the entry points of installed packages. Only a driver calls
+:meth:`Registry.read`, which imports such modules.
 """
 
 import sys
@@ -33,13 +33,13 @@ class Part(
     forbid_unknown_fields=True,
     repr_omit_defaults=True,
 ):
-    """A part of a study as a value. Its tag is the name of its class in small letters, unless it gives another.
+    """The base class of the parts of a study. By default, the tag of a part is its class name in lower case.
 
-    The range of an option stands in its annotation: ``first: Annotated[int, msgspec.Meta(ge=1)] = 10``. A class with a
-    ``__post_init__`` of its own calls this one.
+    The annotation of an option gives its range: ``first: Annotated[int, msgspec.Meta(ge=1)] = 10``. A subclass with its
+    own ``__post_init__`` must call the ``__post_init__`` of this class.
 
     Raises:
-        SettingsError: If an option has another type than its field, or is out of its range.
+        SettingsError: If an option has a wrong type or is out of its range.
     """
 
     def __post_init__(self) -> None:
@@ -47,7 +47,7 @@ class Part(
             value = getattr(self, field.name)
             try:
                 msgspec.convert(value, field.type)
-            except Exception as error:  # noqa: BLE001 - msgspec takes numpy's numbers for mappings, and asks for their keys
+            except Exception as error:  # noqa: BLE001 - for a numpy number, msgspec calls its missing keys()
                 why = str(error).replace("object | null", "dict | null").replace("| null", "| None")
                 raise SettingsError(f"{field.name}={shown(value)} does not fit {type(self).__name__}: {why}") from None
 
@@ -57,12 +57,12 @@ PartT = TypeVar("PartT", bound=Part)
 
 
 class Names(Generic[T]):
-    """The names of one sort of parts: ashtune's own, and those of the entry points of installed packages.
+    """The names of all parts of one kind: ashtune's own parts, and entry points of installed packages.
 
     Args:
-        what: The sort, as users give it: "engine".
-        built_in: The classes that ashtune has, by name; as "module:Class" one that is imported when it is made.
-        group: The group of entry points by which an installed package names its own.
+        what: The kind of part, as in error messages: "engine".
+        built_in: The classes of ashtune's own parts, by name. A class given as "module:Class" is imported on first use.
+        group: The group of entry points in which installed packages register their parts.
     """
 
     def __init__(self, what: str, built_in: Mapping[str, type[T] | str], group: str) -> None:
@@ -72,15 +72,15 @@ class Names(Generic[T]):
 
     @property
     def names(self) -> list[str]:
-        """The names that can be given, those of installed packages last."""
+        """All known names: first ashtune's own, then those of installed packages."""
         return [*self._built_in, *(entry.name for entry in self._entry_points() if entry.name not in self._built_in)]
 
     def make(self, name: str, *arguments: Any) -> Any:
-        """Return a new part, made with these arguments. An installed package's may be of another class than it should.
+        """Create the part with this name. The class of a part from an installed package is not checked.
 
         Raises:
-            SettingsError: If there is none of this name, or it cannot be made.
-            AshtuneError: What the class of one of ashtune's own raises.
+            SettingsError: If the name is unknown, or a part of an installed package cannot be created.
+            AshtuneError: If one of ashtune's own parts cannot be created.
         """
         if name in self._built_in:
             return self._own(name)(*arguments)
@@ -96,7 +96,7 @@ class Names(Generic[T]):
             ) from None
 
     def name_of(self, kind: type) -> str:
-        """Return the name of a class, which is ``module:Class`` if it has no other."""
+        """Return the registered name of a class, or ``module:Class`` if it has none."""
         place = f"{kind.__module__}:{kind.__qualname__}"
         for name, own in self._built_in.items():
             if own in (kind, place):
@@ -105,11 +105,11 @@ class Names(Generic[T]):
         return next((name for name in entries if name not in self._built_in), place)
 
     def missing(self, name: str) -> str:
-        """Return in one line that there is no such part here; "" if there is. Nothing is imported."""
+        """Return a one-line message that the part is not installed, or "" if it is. Nothing is imported."""
         return "" if self.is_known(name) else f"the {self._what} {shown(name)} is not installed here"
 
     def is_known(self, name: str) -> bool:
-        """Whether there is such a part here; of ``module:Class`` whether its package is. Nothing is imported."""
+        """Return whether the part is installed; for ``module:Class``, whether its package is. Nothing is imported."""
         if name in self._built_in or self._entry_point(name):
             return True
         module, _, kind = name.partition(":")
@@ -123,12 +123,12 @@ class Names(Generic[T]):
             return False
 
     def _instead(self, name: str) -> str:
-        """Return in words what may be given in place of a name that is unknown."""
+        """Return a suggestion in place of an unknown name, for an error message."""
         near = " or ".join(map(repr, get_close_matches(name.lower(), self.names, 2)))
         return f"did you mean {near}?" if near else f"give one of {', '.join(self.names)}"
 
     def _own(self, name: str) -> type[T]:
-        """Return a class of ashtune's own."""
+        """Return the class of one of ashtune's own parts."""
         own = self._built_in[name]
         kind: type[T] = _import_place(own) if isinstance(own, str) else own
         return kind
@@ -141,20 +141,20 @@ class Names(Generic[T]):
 
 
 def entry_points(group: str) -> "Iterable[EntryPoint]":
-    """Return what installed packages name in a group of entry points. Nothing of them is imported."""
-    from importlib import metadata  # it takes longer than all else that `--help` imports
+    """Return the entry points of a group, from all installed packages, without importing them."""
+    from importlib import metadata  # slow to import; `--help` does not need it
 
     return metadata.entry_points(group=group)
 
 
 class Registry(Names[PartT]):
-    """The parts of one sort that are values.
+    """All parts of one kind, which are created from text or from records.
 
     Args:
-        what: As of :class:`Names`, like ``group``: "search".
-        base: The class of all these parts.
-        built_in: Those that ashtune has.
-        group: Of entry points.
+        what: As for :class:`Names`.
+        base: The base class of the parts.
+        built_in: The classes of ashtune's own parts.
+        group: As for :class:`Names`.
     """
 
     def __init__(self, what: str, base: type[PartT], built_in: Sequence[type[PartT]], group: str) -> None:
@@ -162,12 +162,10 @@ class Registry(Names[PartT]):
         self._base = base
 
     def part(self, given: object) -> PartT:
-        """Return the part that a user gave: as it is, or as text: its name, or ``name:option=value``.
-
-        More options follow after more colons; those left out have their defaults.
+        """Return a part that a user gave as an object, or as text: ``name``, or ``name:option=value:option=value``.
 
         Raises:
-            SettingsError: If there is no such part, or it has an option without default, or not those given.
+            SettingsError: If the part is unknown, an option is unknown, or an option without default is missing.
         """
         if isinstance(given, self._base):
             return given
@@ -189,10 +187,10 @@ class Registry(Names[PartT]):
             ) from None
 
     def record(self, part: PartT) -> dict[str, Any]:
-        """Return what a journal holds of a part.
+        """Return the record of a part for the journal.
 
         Raises:
-            SettingsError: If its class cannot be imported by another process, or an option is not one for JSON.
+            SettingsError: If another process could not import its class, or an option cannot be written as JSON.
         """
         name = self._importable_name(type(part))
         try:
@@ -208,7 +206,7 @@ class Registry(Names[PartT]):
         """Return the part of a record. This imports the module that the record names.
 
         Raises:
-            SettingsError: If it is not there, or the options are not its own.
+            SettingsError: If the part is not installed, or does not have these options.
         """
         name = self.check(record)
         if missing := self.missing_of(record):
@@ -216,12 +214,12 @@ class Registry(Names[PartT]):
         return self._convert(record, self._class(name))
 
     def part_or_reason(self, record: Mapping[str, Any]) -> PartT | str:
-        """Return the part of a record for those who only read, or in one line why it is not there.
+        """Return the part of a record, or a one-line reason why the part is not available.
 
-        A module that is not imported yet is imported for entry points only.
+        This imports a module only if an entry point names it.
 
         Raises:
-            SettingsError: If the record holds none, or options that a part of ashtune has not.
+            SettingsError: If the record names no part, or has options that one of ashtune's own parts does not have.
         """
         name = self.check(record)
         if missing := self.missing_of(record):
@@ -238,14 +236,14 @@ class Registry(Names[PartT]):
             return str(error)
 
     def text(self, part: PartT) -> str:
-        """Return a part as :meth:`part` takes it as text, but for options that are lists."""
+        """Return a part as text, which :meth:`part` can read unless an option is a list."""
         return as_text(self.record(part))
 
     def check(self, record: Mapping[str, Any]) -> str:
-        """Return the name of the part in a record; nothing is imported.
+        """Return the name of the part in a record, without importing a user's module.
 
         Raises:
-            SettingsError: If the record holds none, or options that a part of ashtune has not.
+            SettingsError: If the record names no part, or has options that one of ashtune's own parts does not have.
         """
         name = record.get("kind")
         if not isinstance(name, str) or not 0 < len(name) <= MOST_NAME:
@@ -255,14 +253,14 @@ class Registry(Names[PartT]):
         return name
 
     def missing_of(self, record: Mapping[str, Any]) -> str:
-        """Return in one line what has to be installed before a study with this part can go on; "" for nothing."""
+        """Return in one line what must be installed to resume a study with this part; "" if nothing is missing."""
         name = str(record.get("kind"))
         missing = self.missing(name)
         todo = ": add the folder of its module to PYTHONPATH" if ":" in name else ""
         return missing and f"{missing}, which is needed to go on with this study{todo}"
 
     def _convert(self, record: Mapping[str, Any], kind: type[PartT]) -> PartT:
-        """Return the part of a record whose class is known, or refuse options that it does not have."""
+        """Return the part of a record as an object of ``kind``, or raise if the options do not fit."""
         try:
             return msgspec.convert(dict(record) | {"kind": kind.__struct_config__.tag}, kind)
         except msgspec.ValidationError as error:
@@ -270,13 +268,13 @@ class Registry(Names[PartT]):
             raise SettingsError(f"the {self._what} {name} has other options: {one_line(str(error))}") from None
 
     def _class(self, name: str) -> type[PartT]:
-        """Return the class of a part that is known, or refuse it."""
+        """Return the class of a part, or raise if it cannot be imported or is no such part."""
         if name in self._built_in:
             return self._own(name)
         try:
             entry = self._entry_point(name)
             kind = _import_place(name) if entry is None else entry.load()
-        except Exception as error:  # noqa: BLE001 - whatever importing another's module raises
+        except Exception as error:  # noqa: BLE001 - importing a module can raise anything
             reason = error_line(error)
             raise SettingsError(f"the {self._what} {shown(name)} cannot be imported ({reason})") from None
         if not (isinstance(kind, type) and issubclass(kind, self._base)):
@@ -284,7 +282,7 @@ class Registry(Names[PartT]):
         return kind
 
     def _importable_name(self, kind: type[PartT]) -> str:
-        """Return the name of a class that another process can import, or refuse it."""
+        """Return a name by which another process can import a class, or raise if there is none."""
         name, place = self.name_of(kind), f"{kind.__module__}:{kind.__qualname__}"
         if name != place:
             return name
@@ -300,7 +298,7 @@ class Registry(Names[PartT]):
 
 
 def as_text(record: Mapping[str, Any]) -> str:
-    """Return a record as text: its name, and its options after colons."""
+    """Return a record as text: its name, followed by ``:option=value`` for each option."""
     options = (f":{name}={value}" for name, value in record.items() if name != "kind")
     return one_line(f"{record.get('kind')}{''.join(options)}")
 

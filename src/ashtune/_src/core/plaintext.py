@@ -1,16 +1,16 @@
-"""Makes text of users and files safe to show on a terminal.
+"""Makes text from users and files safe to print on a terminal.
 
-A name, a value or an exception may hold escape sequences, carriage returns or marks that turn the direction of writing.
-They are shown as a Python string literal shows them.
+A name, a value or an exception may contain escape sequences, carriage returns or marks that change the direction of
+writing. These are replaced by escapes as in a Python string literal.
 """
 
 from typing import Any
 
 LINE = 480
-"""Most characters of an error: it is one line."""
+"""The maximum number of characters of an error message, which is one line."""
 VALUE = 60
 REASON = 200
-"""Most characters of an exception that an error gives as its reason."""
+"""The maximum number of characters of an exception inside an error message."""
 
 _CONTROLS = (
     *range(0x00, 0x20),
@@ -27,11 +27,11 @@ _ESCAPED_BUT_NEWLINES = {code: escape for code, escape in _ESCAPED.items() if co
 
 
 def visible(text: str, *, keeps_newlines: bool = False) -> str:
-    """Return a text with its control characters escaped, and what is no Unicode.
+    """Return a text with its control characters and lone surrogates escaped.
 
     Args:
-        text: Of whatever origin.
-        keeps_newlines: Leave the ends of lines as they are.
+        text: Any text.
+        keeps_newlines: Do not escape newlines.
 
     Example:
         >>> visible("red: \\x1b[31m")
@@ -40,11 +40,11 @@ def visible(text: str, *, keeps_newlines: bool = False) -> str:
     if text.isprintable():
         return text
     escaped = text.translate(_ESCAPED_BUT_NEWLINES if keeps_newlines else _ESCAPED)
-    return escaped.encode("utf-8", "backslashreplace").decode()  # half of a surrogate pair is no character
+    return escaped.encode("utf-8", "backslashreplace").decode()  # escapes lone surrogates
 
 
 def one_line(text: str, most: int = LINE) -> str:
-    """Return a text as one line of at most ``most`` characters; of a longer one beginning and end.
+    """Return a text as one line of at most ``most`` characters; the middle of a longer text is left out.
 
     Example:
         >>> one_line("no such\\n  file")
@@ -60,16 +60,16 @@ def one_line(text: str, most: int = LINE) -> str:
 
 
 def shown(value: Any, most: int = VALUE) -> str:
-    """Return a value as a message names it: its ``repr`` on one line, at most ``most`` characters."""
+    """Return the ``repr`` of a value on one line of at most ``most`` characters, for error messages."""
     try:
         text = one_line(repr(value), 10 * most)
-    except (Exception, SystemExit):  # noqa: BLE001 - repr runs the object's own code, and refuses integers of 4,300 digits
+    except (Exception, SystemExit):  # noqa: BLE001 - repr runs the object's code, and fails for integers of 4,300 digits
         text = f"<{type(value).__name__}>"
     return text if len(text) <= most else text[: most - 3] + "..."
 
 
 def error_line(error: BaseException, most: int = REASON) -> str:
-    """Return an exception on one line of at most ``most`` characters: its type, and its text if it has one.
+    """Return the type and the text of an exception on one line of at most ``most`` characters.
 
     Example:
         >>> error_line(ValueError("no such\\nlayer"))

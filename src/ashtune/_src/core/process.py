@@ -1,19 +1,19 @@
-"""This process: its number, what it runs, and the variables of its environment."""
+"""Facts about this process: its process id, what it runs, and its environment variables."""
 
 import os
 
 pid = os.getpid()
-"""``os.getpid()`` asks the system each time; a process that is forked here is told once."""
+"""The process id, which saves the system call of ``os.getpid()``; updated after a fork."""
 
 is_our_command = False
-"""True in ``ashtune`` and ``python -m ashtune``: there is no user's script, so that of the training function may become
-``__main__``. The command sets it, as the script that an installer writes for the command looks like a user's."""
+"""True in the commands ``ashtune`` and ``python -m ashtune``, where ``__main__`` is not a user's script. The script of
+the training function may then become ``__main__``."""
 
 loads_a_function = False
-"""True while a file is executed for the training function in it. What such a file tunes would be a study of its own."""
+"""True while a user's file is executed to get its training function. ``tune`` then raises."""
 
 STARTING = ("PYTHONPATH", "PYTHONUNBUFFERED")
-"""Variables that are a worker's own while it starts, and the user's again for what training starts."""
+"""Variables that ashtune sets while a worker starts. The worker then restores the user's values."""
 _SET_ASIDE = "ASHTUNE_USERS_"
 
 
@@ -26,20 +26,20 @@ os.register_at_fork(after_in_child=_look_again)
 
 
 def environment_now() -> dict[str, str]:
-    """Return a copy of ``os.environ`` without what is removed meanwhile.
+    """Return a copy of ``os.environ``, also if another thread removes variables.
 
-    ``os.environ.copy()`` lists the names and then looks each up: it raises a KeyError where a name has gone.
+    ``os.environ.copy()`` would raise a KeyError for a variable that is removed during the copy.
     """
     return {name: value for name in os.environ if (value := os.environ.get(name)) is not None}
 
 
 def variables_set_aside() -> dict[str, str]:
-    """Return the user's values, under other names."""
+    """Return the user's values of the variables ``STARTING``, under other names."""
     return {f"{_SET_ASIDE}{name}": value for name in STARTING if (value := os.environ.get(name)) is not None}
 
 
 def restore_variables() -> None:
-    """Give the variables the user's values again; those that the user had not set are gone."""
+    """Restore the user's values of the variables ``STARTING``; delete those that the user had not set."""
     for name in STARTING:
         os.environ.pop(name, None)
         if (value := os.environ.pop(f"{_SET_ASIDE}{name}", None)) is not None:

@@ -1,1 +1,1 @@
-"""What ``ashtune demo`` tunes: a small network on scikit-learn's handwritten digits."""
+"""The study of ``ashtune demo``: a small network learns scikit-learn's handwritten digits."""

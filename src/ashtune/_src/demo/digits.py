@@ -1,4 +1,4 @@
-"""The handwritten digits that the demo learns: 1,797 images of 8 x 8 pixels, always split alike.
+"""The demo's data: 1,797 images of handwritten digits, 8 x 8 pixels each, always with the same split.
 
 Source: the test part of *Optical Recognition of Handwritten Digits*, E. Alpaydin and C. Kaynak, 1998,
 https://doi.org/10.24432/C50P49, as scikit-learn packages it (``sklearn.datasets.load_digits``). Nothing is downloaded.
@@ -20,14 +20,14 @@ _BRIGHTEST = 16
 
 @dataclass(frozen=True)
 class Digits:
-    """The images and labels, split.
+    """The images and labels, split into training and validation.
 
     Attributes:
-        train_images: (1200, 64) float32, pixels row by row, scaled to a range of 1 and centred:
-            each pixel less its mean over these training images.
+        train_images: (1200, 64) float32, pixels row by row, scaled to a range of 1, minus the mean of each pixel over
+            the training images.
         train_labels: (1200,) int64, from 0 to 9.
         validation_images: (597, 64) float32, scaled and centred by the same numbers.
-        validation_labels: (597,) int64, as above.
+        validation_labels: (597,) int64, from 0 to 9.
     """
 
     train_images: NDArray[np.float32]
@@ -48,34 +48,33 @@ def load() -> Digits:
     train, validation = _split(labels)
     images -= images[train].mean(axis=0)
     digits = Digits(images[train], labels[train], images[validation], labels[validation])
-    # Every trial of a process shares these arrays; a trial that wrote to them would change the others.
+    # All trials of a process share these arrays, so no trial may change them.
     for array in vars(digits).values():
         array.setflags(write=False)
     return digits
 
 
 def _split(labels: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the indices to train on (1200,) and to validate on (597,), stratified.
+    """Return the indices of the training images (1200,) and validation images (597,), stratified by class.
 
-    Every class gives both parts its share, as is customary for a classifier; the permutation is
-    that of seed 0. The file's own order follows its writers, so it has to be mixed.
+    The images are shuffled with seed 0, because the file is sorted by writer.
     """
     order = np.random.RandomState(0).permutation(len(labels))
     mixed = order[np.argsort(labels[order], kind="stable")]  # class by class
     rank = np.arange(len(mixed))
-    # Spread over the classes in proportion: exactly _VALIDATION of the ranks step over a whole number.
+    # At equal distances: rank * _VALIDATION / len(mixed) passes a whole number exactly _VALIDATION times.
     chosen = (rank + 1) * _VALIDATION // len(mixed) > rank * _VALIDATION // len(mixed)
     return mixed[~chosen], mixed[chosen]
 
 
 def _read() -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the pixels (1797, 64), from 0 to 16, and the labels (1797,), in the file's order."""
+    """Return the pixels (1797, 64), from 0 to 16, and the labels (1797,), in the order of the file."""
     spec = importlib.util.find_spec("sklearn")
     if spec is None or not spec.submodule_search_locations:
         raise ObjectiveError(
             "the demo reads its digits from scikit-learn, which is not installed: pip install 'ashtune[demo]'"
         )
-    # Importing scikit-learn takes every worker about a second at its start; its file alone takes 20 ms.
+    # Reading only the file takes 20 ms; importing scikit-learn would take each worker about a second.
     path = Path(spec.submodule_search_locations[0], "datasets", "data", "digits.csv.gz")
     if path.is_file():
         table = np.loadtxt(path, delimiter=",", dtype=np.int64)

@@ -1,4 +1,4 @@
-"""The demo's network as pure functions of JAX, as a user of :func:`ashtune.fused` writes them; see ``network.py``."""
+"""The demo's network (``network.py``) as pure JAX functions for :func:`ashtune.fused`."""
 
 from collections.abc import Mapping
 from itertools import pairwise
@@ -45,14 +45,14 @@ def evaluate(state: dict[str, Any], data: Any) -> dict[str, Any]:
 
 
 def space() -> dict[str, Any]:
-    """Return the demo's space with one hidden layer: of twelve shapes, as each has a program of its own to compile."""
+    """Return the demo's space with one hidden layer, so that only twelve programs, one per shape, must be compiled."""
     from ashtune._src.demo import objective as plain
 
     return {**plain.space(), "depth": [1], "batch_size": [32, 64, 128]}
 
 
 def objective() -> "FusedObjective":
-    """Return the demo's training function, fused."""
+    """Return the demo's fused training function."""
     from ashtune._src.training.fused.jax.objective import fused
 
     data = digits.load()

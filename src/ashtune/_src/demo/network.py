@@ -1,13 +1,13 @@
 """The demo's network: a multilayer perceptron in numpy, trained by stochastic gradient descent with momentum.
 
-Initial weights depend on the shape and the seed alone, and the order of the images on the epoch alone: trials differ by
-their configurations, not by their luck. A configuration that diverges is a result, never a warning.
+The initial weights depend only on the shape and the seed, and the order of the images only on the epoch. So trials with
+the same seed differ only by their configurations. A configuration that diverges has a result, and prints no warning.
 
-``python -m ashtune._src.demo.network`` prints a training step as JSON, counted from the code call by call, and timed.
+``python -m ashtune._src.demo.network`` prints a training step as JSON, with counts from the code and its measured time.
 
-Arrays lie as (features, m), and a row of ones below the activations carries the biases: a layer is then one product,
-its gradient another. At these sizes a call of numpy costs as much as its arithmetic, so buffers are made once, and the
-weights of all layers are one vector, which a step updates as a whole.
+Arrays have the shape (features, m), with a row of ones below the activations for the biases. So a layer is one matrix
+product, and its gradient is another. At these sizes, the overhead of a numpy call is as large as its arithmetic. So
+buffers are reused, and the weights of all layers are one vector, which a step updates at once.
 """
 
 import math
@@ -39,23 +39,23 @@ _SECONDS = 0.06
 
 
 class Mlp:
-    """A classifier of (m, 64) images into 10 classes, together with its optimiser's state.
+    """A classifier of (m, 64) images into 10 classes, with the state of its optimiser.
 
     Attributes:
         config: The hyperparameters.
         weights: (n,), weights and biases of all layers.
-        velocities: (n,), what momentum carries from step to step.
+        velocities: (n,), the velocities of momentum.
     """
 
     def __init__(self, config: Mapping[str, Any], seed: int = 0, dtype: DTypeLike = np.float32) -> None:
         """Draw the initial weights (He et al. 2015, https://arxiv.org/abs/1502.01852).
 
         Args:
-            config: ``learning_rate``; ``momentum``; ``weight_decay``, decoupled (each step takes
-                ``learning_rate * weight_decay`` of every weight); ``width`` and ``depth``, the
-                units in a hidden layer and the number of these; ``batch_size``.
-            seed: Of the initial weights.
-            dtype: Of all arithmetic.
+            config: ``learning_rate``; ``momentum``; ``weight_decay``, decoupled (each step reduces each weight by its
+                fraction ``learning_rate * weight_decay``); ``width``, the units in a hidden layer; ``depth``, the
+                number of hidden layers; ``batch_size``.
+            seed: The seed of the initial weights.
+            dtype: The dtype of all arithmetic.
         """
         self.config = dict(config)
         shapes = self._shapes()
@@ -73,7 +73,7 @@ class Mlp:
         Args:
             images: (m, 64).
             labels: (m,), from 0 to 9.
-            epoch: The epoch's number, at least 0; it decides the order of the images.
+            epoch: The number of the epoch, at least 0, which decides the order of the images.
         """
         order = np.random.default_rng(epoch).permutation(len(images))
         inputs = _with_ones(images[order], self.weights.dtype)
@@ -84,26 +84,25 @@ class Mlp:
                 self._step(inputs[:, start : start + size], targets[:, start : start + size])
 
     def loss_and_accuracy(self, images: Floats, labels: NDArray[np.int64]) -> tuple[float, float]:
-        """Return how well the network classifies these images.
+        """Return the mean cross-entropy in nats, and the accuracy, from 0 to 1.
+
+        If the network has diverged, the cross-entropy is not finite, and images with outputs that are not finite count
+        as wrong.
 
         Args:
             images: (m, 64).
             labels: (m,), from 0 to 9.
-
-        Returns:
-            The mean cross-entropy in nats, not finite if the network has diverged, and the
-            accuracy, from 0 to 1; an image whose outputs are not finite counts as wrong.
         """
         with np.errstate(all="ignore"):
             logits = self._forward(_with_ones(images, self.weights.dtype))
-            # The largest of NaNs would be class 0, and a diverged network as good as chance.
+            # argmax of NaNs is 0, which would make a diverged network as good as chance.
             right = (logits.argmax(axis=0) == labels) & np.isfinite(logits).all(axis=0)
             logits -= logits.max(axis=0)
             losses = np.log(np.exp(logits).sum(axis=0)) - logits[labels, np.arange(len(labels))]
             return float(losses.mean()), float(right.mean())
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return what a checkpoint keeps."""
+        """Return the state for a checkpoint."""
         return {"config": self.config, "weights": self.weights, "velocities": self.velocities}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -117,7 +116,7 @@ class Mlp:
         return [(fan_out, fan_in + 1) for fan_in, fan_out in pairwise(sizes)]
 
     def _prepare(self) -> None:
-        """Make what a checkpoint leaves out: the layers as views of the vectors, and buffers."""
+        """Create the attributes that a checkpoint does not have: the layers, as views of the vectors, and buffers."""
         self._change = np.zeros_like(self.weights)
         self._layers = _cut(self.weights, self._shapes())
         self._changes = _cut(self._change, self._shapes())
@@ -125,13 +124,13 @@ class Mlp:
         self._buffers: dict[int, _Buffers] = {}
 
     def _buffers_for(self, m: int) -> "_Buffers":
-        """Return the buffers for ``m`` images; only a few ``m`` occur: a batch, the last, validation."""
+        """Return the buffers for ``m`` images; ``m`` has only a few values: a batch, the last batch, validation."""
         if m not in self._buffers:
             self._buffers[m] = _Buffers(self.config["width"], self.config["depth"], m, self.weights.dtype)
         return self._buffers[m]
 
     def _forward(self, inputs: Floats) -> Floats:
-        """Return the logits (10, m) of inputs (65, m); hidden activations stay in the buffers."""
+        """Return the logits (10, m) of inputs (65, m), and keep the hidden activations in the buffers."""
         buffers = self._buffers_for(inputs.shape[1])
         below = inputs
         for layer, units, hidden in zip(self._layers, buffers.units, buffers.hidden, strict=False):
@@ -141,11 +140,11 @@ class Mlp:
         return np.matmul(self._layers[-1], below, out=buffers.logits)
 
     def _step(self, inputs: Floats, targets: Floats) -> None:
-        """Move the weights by one batch: inputs (65, m), targets one-hot (10, m)."""
+        """Update the weights by one batch of inputs (65, m) and one-hot targets (10, m)."""
         buffers = self._buffers_for(inputs.shape[1])
         rate, row = self.config["learning_rate"], buffers.row
         error = self._forward(inputs)
-        # Softmax in place; then ``error`` is minus the loss's gradient, times the learning rate.
+        # Compute softmax in place; then ``error`` becomes minus the gradient of the loss, times the learning rate.
         np.maximum.reduce(error, axis=0, out=row)
         np.subtract(error, row, out=error)
         np.exp(error, out=error)
@@ -166,7 +165,7 @@ class Mlp:
 
 
 class _Buffers:
-    """The arrays that a pass over ``m`` images fills."""
+    """The arrays for one forward and backward pass over ``m`` images."""
 
     def __init__(self, width: int, depth: int, m: int, dtype: DTypeLike) -> None:
         self.hidden: list[Floats] = [np.ones((width + 1, m), dtype) for _ in range(depth)]
@@ -178,7 +177,7 @@ class _Buffers:
 
 
 def _with_ones(images: Floats, dtype: DTypeLike) -> Floats:
-    """Return the images (m, 64) as inputs (65, m), the last row ones."""
+    """Return the images (m, 64) as inputs (65, m), whose last row is ones."""
     inputs: Floats = np.ones((len(images), _PIXELS + 1), dtype)
     inputs[:, :-1] = images
     return inputs.T
@@ -191,12 +190,12 @@ def _cut(vector: Floats, shapes: list[tuple[int, int]]) -> list[Floats]:
 
 
 def demo_step(width: int, depth: int, batch_size: int) -> "Step":
-    """Return the step of a network in float32, not timed.
+    """Return the counts of a step of a network in float32, without its time.
 
     Args:
-        width: Units in a hidden layer.
-        depth: Hidden layers.
-        batch_size: Images in a step.
+        width: The units in a hidden layer.
+        depth: The number of hidden layers.
+        batch_size: The images in a step.
     """
     from ashtune._src.performance.roofline import Step
 
@@ -212,7 +211,7 @@ def demo_step(width: int, depth: int, batch_size: int) -> "Step":
 
 
 def timed_demo_step() -> "Step":
-    """Return the step of a typical configuration with its time, and that of the same calls on next to no data."""
+    """Return the step of a typical configuration with its time, and the time of the same calls on almost no data."""
     import msgspec
 
     from ashtune._src.performance.counting import fastest
@@ -220,7 +219,7 @@ def timed_demo_step() -> "Step":
     step = demo_step(TYPICAL["width"], TYPICAL["depth"], TYPICAL["batch_size"])
     step_epoch, empty_epoch = _epoch(TYPICAL), _epoch({**TYPICAL, "width": 1, "batch_size": 1})
     seconds = overhead = math.inf
-    for _ in range(_TURNS):  # in turn: a busy moment of the machine hits both
+    for _ in range(_TURNS):  # alternate, so that other load slows both
         seconds = min(seconds, fastest(step_epoch, _SECONDS) / _STEPS)
         overhead = min(overhead, fastest(empty_epoch, _SECONDS) / _STEPS)
     return msgspec.structs.replace(step, seconds=seconds, overhead_seconds=overhead)
@@ -236,18 +235,18 @@ def _parameters(width: int, depth: int) -> int:
 
 
 def _product_flops(width: int, depth: int, m: int) -> int:
-    """Forward, the gradient of the weights, and the gradient of each layer's input but the first's."""
+    """Flops of the forward pass, the gradients of the weights, and those of the inputs of all layers but the first."""
     inner = sum(fan_in * fan_out for fan_in, fan_out in _sizes(width, depth)[1:])
     return 2 * m * (2 * _parameters(width, depth) + inner)
 
 
 def _other_flops(width: int, depth: int, m: int) -> int:
-    """ReLU there and twice back; seven calls from the logits to the error; four for the optimiser."""
+    """Flops of ReLU, one call forward and two backward; seven calls from the logits to the error; four of the optimiser."""
     return 3 * depth * width * m + 7 * _CLASSES * m + 4 * _parameters(width, depth)
 
 
 def _bytes(width: int, depth: int, m: int) -> int:
-    """What a step reads plus what it writes: float32, but for which units are active, a byte each."""
+    """Bytes that a step reads plus bytes that it writes: 4 for each number, 1 for each flag of an active unit."""
     optimiser = 2 * 3 * _parameters(width, depth)
     batch = (_PIXELS + 1 + _CLASSES) * m
     hidden = depth * (2 * width + 1) * m  # the row of ones is only read
@@ -257,7 +256,7 @@ def _bytes(width: int, depth: int, m: int) -> int:
 
 
 def _epoch(config: dict[str, Any]) -> Callable[[], None]:
-    """Return what trains a network by an epoch of whole batches."""
+    """Return a function that trains a network for one epoch, without a smaller last batch."""
     random = np.random.default_rng(0)
     images = random.random((_STEPS * config["batch_size"], _PIXELS), np.float32) - np.float32(0.5)
     labels = random.integers(0, _CLASSES, len(images))

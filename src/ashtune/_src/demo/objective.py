@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def space() -> dict[str, Any]:
-    """Return the search space, as a user would write it."""
+    """Return the search space."""
     return {
         "learning_rate": (1e-4, 1.0, "log"),
         "momentum": (0.0, 0.99),
@@ -22,7 +22,7 @@ def space() -> dict[str, Any]:
 
 
 def train(trial: "Trial") -> None:
-    """One page: what every user of ashtune writes."""
+    """Train a network on the digits, and report the validation accuracy and loss after each epoch."""
     data = digits.load()
     network = trial.restore() or Mlp(trial.config)
     for epoch in trial.epochs():

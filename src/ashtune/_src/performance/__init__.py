@@ -1,1 +1,1 @@
-"""What this machine can do, and how near a training step comes to it."""
+"""Measures the peak performance of this machine, and compares training steps with it."""

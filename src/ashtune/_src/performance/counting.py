@@ -1,4 +1,4 @@
-"""Operations and bytes of a training step: counted by XLA or PyTorch, or given. A count says how it was made."""
+"""Operations and bytes of a training step, counted by XLA or PyTorch, or given by the user."""
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -20,16 +20,16 @@ BY_TORCH = (
 
 
 def describe_step(description: Any, name: str) -> Step:
-    """Return the step that a user describes: counted and timed, or as given.
+    """Return the step that a user describes by a function, which is counted and timed, or by figures.
 
     Args:
-        description: ``(function, *arguments)`` of JAX or PyTorch, or a mapping with ``flops``, ``bytes``
-            and, if known, ``seconds`` and ``name``.
-        name: What to call the step.
+        description: ``(function, *arguments)`` of JAX or PyTorch, or a mapping with ``flops``, ``bytes`` and, if known,
+            ``seconds`` and ``name``.
+        name: The default name of the step.
 
     Raises:
-        SettingsError: If it is neither, or cannot be counted.
-        ValueError: If a figure is no number.
+        SettingsError: If the description has another form, or the function cannot be counted.
+        ValueError: If a figure is not a number.
     """
     match description:
         case {"flops": flops, "bytes": bytes_moved, **more} if set(more) <= {"seconds", "name"}:
@@ -50,10 +50,10 @@ def describe_step(description: Any, name: str) -> Step:
 
 
 def count_jax(function: Callable[..., Any], *arguments: Any, name: str = "the step") -> Step:
-    """Count a pure function of JAX by XLA's cost analysis, and time it, compiled by ``jax.jit`` unless it is already.
+    """Count a pure JAX function by XLA's cost analysis, and time it; compile it by ``jax.jit`` if necessary.
 
     Raises:
-        SettingsError: If XLA says nothing about it, or counts no operation.
+        SettingsError: If XLA has no costs for the function, or counts no operation.
     """
     import jax
 
@@ -73,7 +73,7 @@ def count_jax(function: Callable[..., Any], *arguments: Any, name: str = "the st
 
 
 def compiled_costs(compiled: Any) -> tuple[float, float]:
-    """Return operations and bytes of a compiled JAX function, as XLA counts them; 0 where it says nothing."""
+    """Return XLA's counts of operations and bytes of a compiled JAX function; 0 for a missing count."""
     analysis = compiled.cost_analysis()
     if isinstance(analysis, Sequence):  # before jax 0.4.36
         analysis = analysis[0] if analysis else {}
@@ -82,12 +82,12 @@ def compiled_costs(compiled: Any) -> tuple[float, float]:
 
 
 def count_torch(function: Callable[..., Any], *arguments: Any, name: str = "the step") -> Step:
-    """Count a step of PyTorch by its flop counter and by the tensors that it touches, and time it.
+    """Count and time a step of PyTorch: flops by PyTorch's counter, bytes by the tensors that the step reads or writes.
 
-    It is a module, or a function that may run forward, backward and the optimizer.
+    ``function`` is a module, or a function that may run the forward pass, the backward pass and the optimizer.
 
     Raises:
-        SettingsError: If no operation is counted: none of the operations has a formula.
+        SettingsError: If PyTorch has no flop formula for any operation of the step.
     """
     import torch
     from torch.utils.flop_counter import FlopCounterMode
@@ -99,7 +99,7 @@ def count_torch(function: Callable[..., Any], *arguments: Any, name: str = "the 
         if torch.cuda.is_initialized():
             torch.cuda.synchronize()
 
-    run()  # an optimizer makes its state in the first step
+    run()  # an optimizer creates its state in the first step
     with FlopCounterMode(display=False) as counter, Traffic() as traffic:
         function(*arguments)
     if any(tensor.device.type != "cpu" for tensor in traffic.tensors):
@@ -128,7 +128,7 @@ def _elsewhere(name: str) -> str:
 
 
 def fastest(function: Callable[[], Any], seconds: float = SECONDS) -> float:
-    """Return the time of the fastest of many calls, in seconds; the first does not count."""
+    """Return the time of the fastest of many calls, in seconds, without the first call."""
     function()
     begin = end = perf_counter()
     best, calls = float("inf"), 0
@@ -155,6 +155,6 @@ def _count(function: Callable[..., Any], arguments: Sequence[Any], name: str) ->
 
 
 def dtype_of(arrays: Sequence[Any]) -> str:
-    """Return the type of number of the first array of floating point, as numpy calls it."""
+    """Return the dtype of the first floating-point array; "float32" if there is none."""
     names = [str(getattr(array, "dtype", "")).removeprefix("torch.") for array in arrays]
     return next((name for name in names if "float" in name), "float32")

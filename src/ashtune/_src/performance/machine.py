@@ -1,13 +1,14 @@
-"""What this machine can do: its caches, its peak by matrix products, its bandwidth by STREAM's triad.
+"""Measures this machine: its caches, its peak by matrix products, its memory bandwidth by STREAM's triad.
 
     python -m ashtune._src.performance.machine peak SECONDS
     python -m ashtune._src.performance.machine triad ELEMENTS THREADS SECONDS
 
 Source: McCalpin, *Memory Bandwidth and Machine Balance in Current High Performance Computers*, 1995,
-https://www.cs.virginia.edu/stream/: each array at least four times as large as the last cache, best of many.
+https://www.cs.virginia.edu/stream/: each array is at least four times as large as the last cache; the best of many
+runs counts.
 
-Rule: child processes measure. In the caller nothing is loaded and no thread is started, and numpy's BLAS library reads
-its number of threads once, when it is loaded.
+Rule: measurements run in child processes, because numpy's BLAS library reads its number of threads only once, when the
+library is loaded. So the caller loads no library and starts no thread.
 """
 
 import os
@@ -28,10 +29,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 SECONDS = 0.5
-"""For each measurement: the bandwidth and, in two types of number, the peak, of one core and of all."""
+"""The time of each measurement: the bandwidth and, for two dtypes, the peak, each with one core and with all cores."""
 ROUNDS = 2
 SIZES = (768, 1024, 1536, 2048, 3072, 4096)
-"""Of the matrices, in rows."""
+"""The numbers of rows of the matrices."""
 _TIMES_THE_CACHE = 4
 _UNKNOWN_CACHE = 32 * 2**20
 _UNKNOWN_SECOND = 2**20
@@ -42,11 +43,11 @@ _CPUS = Path("/sys/devices/system/cpu")
 _UNITS = {"K": 2**10, "M": 2**20, "G": 2**30}
 
 Environment = Callable[[int], Mapping[str, str]]
-"""Number of threads -> the environment of a child process that may use that many."""
+"""Number of threads -> the environment of a child process that may use this number of threads."""
 
 
 class Peak(msgspec.Struct, frozen=True):
-    """The best of many matrix products, in flop/s by type of number, and what computed them."""
+    """The best rate of many matrix products, in flop/s by dtype; the BLAS library, and its environment variables."""
 
     peaks: dict[str, float]
     blas: str
@@ -54,10 +55,10 @@ class Peak(msgspec.Struct, frozen=True):
 
 
 def measure(cores: int, environment: Environment, *, seconds: float = SECONDS, rounds: int = ROUNDS) -> Roofs:
-    """Measure the roofs of one core and of all, in about 9 times ``seconds`` a round.
+    """Measure the roofs of one core and of all cores; each round takes about 9 times ``seconds``.
 
-    Everything is measured in turn and then once more, so that a busy moment of the machine spoils no figure: the best
-    one counts.
+    Each figure is measured once in every round, and the best value counts, so that other load for a moment changes no
+    figure.
 
     Raises:
         SettingsError: If a child process fails.
@@ -93,10 +94,10 @@ def child(
     refusal: str = "this machine cannot be measured",
     remedy: str = "give its roofs by --roof",
 ) -> str:
-    """Run a module in a process of its own and return what it prints.
+    """Run a module in a new process, and return its output.
 
     Raises:
-        SettingsError: If it fails: what cannot be done then, the last line it printed, and what a user can do.
+        SettingsError: If the process fails. The message has ``refusal``, the last line of stderr, and ``remedy``.
     """
     from subprocess import PIPE
 
@@ -114,13 +115,13 @@ def child(
 
 
 def array_bytes(own_caches: Sequence[Cache], *, everywhere: bool) -> int:
-    """Return how large each of the triad's arrays must be so that no cache helps.
+    """Return the size of each of the triad's arrays, large enough that caches do not make the triad faster.
 
-    With ``everywhere`` all cores take part, and each of the last caches helps a part of them.
+    With ``everywhere``, all cores compute, and the last-level caches of all cores count.
     """
     last = own_caches[-1].size * (own_caches[-1].count if everywhere else 1) if own_caches else _UNKNOWN_CACHE
     try:
-        # Three arrays take at most an eighth of the memory.
+        # The three arrays together take at most an eighth of the memory.
         memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 24
     except (ValueError, OSError):
         memory = _LARGEST_ARRAY
@@ -128,7 +129,7 @@ def array_bytes(own_caches: Sequence[Cache], *, everywhere: bool) -> int:
 
 
 def caches(cpus: Path = _CPUS) -> list[Cache]:
-    """Return the caches for data that this process's cores have, as Linux tells them, the nearest first."""
+    """Return the data caches of this process's cores, from the files of Linux, sorted by level."""
     sizes_by_cores: dict[tuple[int, str], int] = {}
     for number in _own_cores():
         for place in sorted(cpus.glob(f"cpu{number}/cache/index*")):
@@ -144,7 +145,7 @@ def caches(cpus: Path = _CPUS) -> list[Cache]:
 
 
 def second_cache_bytes() -> int:
-    """Return the size of a core's second cache; 1 MiB where it is unknown."""
+    """Return the size of a core's level-2 cache; 1 MiB if it is unknown."""
     return next((cache.size for cache in caches() if cache.level == 2), _UNKNOWN_SECOND)
 
 
@@ -154,18 +155,18 @@ def _own_cores() -> list[int]:
 
 
 def _size(text: str) -> int:
-    """Read ``32768K``."""
+    """Return the bytes of a size such as ``32768K``."""
     return int(text[:-1]) * _UNITS[text[-1]] if text[-1] in _UNITS else int(text)
 
 
-# What a child process runs.
+# The functions below run in a child process.
 
 
 def best_product(dtype: str, seconds: float) -> float:
-    """Return the best rate, in flop/s, of products of two n x n matrices, 2 n^3 operations each.
+    """Return the best rate, in flop/s, of products of two n x n matrices, with 2 n^3 operations each.
 
-    The smallest is always measured, larger ones if there is time for two products each; what time is
-    left goes to the largest.
+    The smallest size is always measured. A larger size is measured if there is time for two products. The remaining
+    time is used for more products of the largest measured size.
     """
     import numpy as np
 
@@ -176,7 +177,7 @@ def best_product(dtype: str, seconds: float) -> float:
             break
         matrix = random.random((n, n)).astype(dtype)
         product = np.empty_like(matrix)
-        np.matmul(matrix, matrix, out=product)  # the first touches fresh memory and starts the threads
+        np.matmul(matrix, matrix, out=product)  # the first product also allocates memory and starts threads
         best = max(best, _timed_product(matrix, product))
     while perf_counter() < end:
         best = max(best, _timed_product(matrix, product))
@@ -192,15 +193,14 @@ def _timed_product(matrix: "NDArray[Any]", product: "NDArray[Any]") -> float:
 
 
 def triad(elements: int, threads: int, seconds: float) -> float:
-    """Return the best rate, in byte/s, of ``a = b + s * c`` over three arrays, of which each thread has a part.
+    """Return the best rate, in byte/s, of ``a = b + s * c`` over three arrays, which are divided between the threads.
 
-    STREAM counts 24 bytes an element: 8 read of b, 8 read of c, 8 written to a. So does this. Most processors
-    first read what they overwrite (write-allocate), so the memory really moves 32; a program that writes to
-    its arrays pays the same, which is why STREAM's number is the one to hold it against.
+    As in STREAM, an element counts as 24 bytes: 8 read from b, 8 read from c, and 8 written to a. Most processors read
+    memory before they overwrite it (write-allocate), so 32 bytes are moved. This is also true of other programs that
+    write arrays, so STREAM's figure is the right one for a comparison.
 
-    The factor s is 1: numpy then does it in one pass, like a compiled triad, in which the multiplication hides
-    behind the memory. In numpy's two passes, with blocks that stay in the cache, it comes out 10 to 20 %
-    lower, since one pass waits for only one array at a time.
+    The factor s is 1, so that numpy computes the triad in one pass, like compiled code, whose speed the memory limits.
+    With another factor, numpy would need two passes, which are 10 to 20 % slower.
     """
     from concurrent.futures import ThreadPoolExecutor
 
@@ -208,7 +208,7 @@ def triad(elements: int, threads: int, seconds: float) -> float:
 
     part = elements // threads
     with ThreadPoolExecutor(threads) as pool:
-        # A thread makes its own part, in the memory that is near its core.
+        # Each thread creates its own part, in memory near its core.
         parts = list(pool.map(lambda _: [_aligned(part, number) for number in range(3)], range(threads)))
 
         def add(arrays: "list[NDArray[np.float64]]") -> None:
@@ -224,10 +224,10 @@ def triad(elements: int, threads: int, seconds: float) -> float:
 
 
 def _aligned(elements: int, number: int) -> "NDArray[np.float64]":
-    """Return an array that begins with a cache line, and each number's in another line of its page.
+    """Return an array that begins at a cache line; each ``number`` has another offset in a page.
 
-    Where numpy's arrays begin, every other access of a vector straddles two lines: 10 % of the bandwidth. Reads
-    at the same place of a page as a write that is under way would wait for it.
+    Without the alignment, every second vector access would touch two cache lines, which costs 10 % of the bandwidth.
+    With equal offsets, a read would wait for a pending write at the same offset of another page.
     """
     import numpy as np
 
@@ -238,7 +238,7 @@ def _aligned(elements: int, number: int) -> "NDArray[np.float64]":
 
 
 def _blas() -> str:
-    """Return the BLAS library's name and version, as numpy was built with."""
+    """Return the name and version of the BLAS library with which numpy was built."""
     import numpy as np
 
     config: Any = np.show_config(mode="dicts")
@@ -247,7 +247,7 @@ def _blas() -> str:
 
 
 def _settings() -> dict[str, str]:
-    """Return the variables that choose a BLAS library's code paths: a wrong one can halve the peak."""
+    """Return the environment variables that configure BLAS libraries; a wrong value can halve the peak."""
     prefixes = ("OPENBLAS_", "MKL_", "BLIS_")
     return {
         name: value
@@ -257,7 +257,7 @@ def _settings() -> dict[str, str]:
 
 
 def main() -> None:
-    """Do what the command line says and print the result as JSON."""
+    """Run the measurement that the command line names, and print the result as JSON."""
     match sys.argv[1:]:
         case ["peak", seconds]:
             peaks = {dtype: best_product(dtype, float(seconds)) for dtype in ("float32", "float64")}

@@ -1,13 +1,13 @@
-"""The roofline: how fast a training step can be on a machine, and what stands in its way.
+"""The roofline model: how fast a training step can be on a machine, and whether memory or arithmetic limits the speed.
 
 Source: Williams, Waterman, Patterson, *Roofline: An Insightful Visual Performance Model for Multicore
 Architectures*, CACM 52(4), 2009, https://doi.org/10.1145/1498765.1498785.
 
-A step of ``flops`` operations on ``bytes_moved`` bytes reaches at most ``min(peak, bandwidth * intensity)``
-with ``intensity = flops / bytes_moved``. Left of the ridge, ``peak / bandwidth``, memory is the roof; from
-there on arithmetic is.
+A step of ``flops`` operations on ``bytes_moved`` bytes reaches at most ``min(peak, bandwidth * intensity)`` flop/s,
+with ``intensity = flops / bytes_moved``. Memory is the limit if the intensity is below the ridge, ``peak / bandwidth``.
+Otherwise arithmetic is the limit.
 
-Rule: units are those of SI throughout: flop/s, byte/s, flop/byte, seconds.
+Rule: all units are SI units: flop/s, byte/s, flop/byte, seconds.
 """
 
 import math
@@ -22,7 +22,7 @@ Bound = Literal["memory", "compute"]
 
 
 class Cache(msgspec.Struct, frozen=True, kw_only=True):
-    """A level of cache: the size in bytes of one, and how many there are."""
+    """A level of cache: the size of each cache in bytes, and the number of caches."""
 
     level: int
     size: int
@@ -30,13 +30,13 @@ class Cache(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Roof(msgspec.Struct, frozen=True, kw_only=True):
-    """A peak and a bandwidth that belong together.
+    """The peak and the bandwidth of a number of cores.
 
     Attributes:
         peak: Floating-point operations per second.
         bandwidth: Bytes per second between memory and processor.
-        cores: How many cores reach them; None if they were given and not measured.
-        dtype: The type of number that the peak is for, as ``"float32"``.
+        cores: The number of cores; None if the figures were given by the user.
+        dtype: The dtype of the peak, such as ``"float32"``.
 
     Raises:
         SettingsError: If the peak or the bandwidth is not a finite number above 0.
@@ -53,23 +53,23 @@ class Roof(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def name(self) -> str:
-        """What to call it: ``1 core, float32``."""
+        """The name, such as ``1 core, float32``."""
         if self.cores is None:
             return "as given"
         return f"{self.cores} core{'s' if self.cores > 1 else ''}, {self.dtype}"
 
     @property
     def ridge(self) -> float:
-        """The intensity, in flop/byte, from which on arithmetic is the roof."""
+        """The intensity, in flop/byte, from which on arithmetic is the limit."""
         return self.peak / self.bandwidth
 
 
 class Roofs(msgspec.Struct, frozen=True, kw_only=True):
-    """A machine: roofs of one core and of all, by type of number, or the one that was given; at least one.
+    """The roofs of a machine: of one core and of all cores, for each dtype; or one roof that the user gave.
 
-    ``caches`` are those for data, the nearest first; ``array_bytes`` is the size of each array by which one core's
-    bandwidth was measured; ``load`` how many processes ran in the minute before, which lowers the figures; ``settings``
-    are the environment variables that steer ``blas``, the library that computed the matrix products.
+    ``caches`` has the data caches, sorted by level. ``array_bytes`` is the size of each array with which the bandwidth
+    of one core was measured. ``load`` is the load average before the measurement: a high load lowers the figures.
+    ``settings`` has the environment variables of ``blas``, the library that computed the matrix products.
     """
 
     roofs: Sequence[Roof]
@@ -80,7 +80,7 @@ class Roofs(msgspec.Struct, frozen=True, kw_only=True):
     settings: Mapping[str, str] = {}
 
     def for_step(self, step: "Step") -> Roof:
-        """Return the roof of as many cores as the step uses, or of all, and if measured for its type of number."""
+        """Return the roof with the step's number of cores (or all cores), and with the step's dtype if there is one."""
         most = max(roof.cores or 0 for roof in self.roofs)
         cores = step.cores if any(roof.cores == step.cores for roof in self.roofs) else most
         fitting = [roof for roof in self.roofs if (roof.cores or 0) == (cores or most)]
@@ -88,19 +88,19 @@ class Roofs(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True):
-    """One training step, or whatever is to be placed under a roof.
+    """One training step, or another computation to compare with a roof.
 
     Attributes:
-        name: What to call it.
+        name: The name of the step.
         flops: Floating-point operations.
         bytes_moved: Bytes read plus bytes written.
-        seconds: What it takes, if it was timed.
-        source: How operations and bytes were counted, and what that leaves out.
-        dtype: The type of number it computes with.
-        cores: How many cores it may use; None for all.
-        calls: How many calls into a library it is made of, if that is known.
-        overhead_seconds: What the same calls take on next to no data, if that was measured.
-        each: What it is one of, with its article, as ``"a step"`` or ``"an epoch"``.
+        seconds: The time of the step; None if it was not timed.
+        source: How operations and bytes were counted, and which of them are not counted.
+        dtype: The dtype of the computation.
+        cores: The number of cores that the step may use; None for all cores.
+        calls: The number of library calls in the step; None if unknown.
+        overhead_seconds: The time of the same calls on almost no data; None if it was not measured.
+        each: What one step is, with its article: ``"a step"`` or ``"an epoch"``.
 
     Raises:
         SettingsError: If a figure is not a finite number above 0.
@@ -125,11 +125,12 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Placement(msgspec.Struct, frozen=True, kw_only=True):
-    """A step under a roof.
+    """A comparison of a step with a roof.
 
-    ``ridge`` is the roof's and ``intensity`` the step's, in flop/byte. ``attainable`` is the most that the roof allows,
-    ``achieved`` what the step reaches, both in flop/s; ``bound`` says which roof binds, ``least_seconds`` what the step
-    takes at best. The share of the attainable is above 1 if the bytes come from a cache.
+    ``ridge`` belongs to the roof and ``intensity`` to the step, both in flop/byte. ``attainable`` is the maximum speed
+    under the roof, and ``achieved`` the speed of the step, both in flop/s. ``bound`` is the limit of the speed.
+    ``least_seconds`` is the least possible time of the step. ``share_of_attainable`` is above 1 if data come from a
+    cache.
     """
 
     step: Step
@@ -145,14 +146,14 @@ class Placement(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def place(step: Step, roof: Roof) -> Placement:
-    """Place a step under a roof.
+    """Compare a step with a roof.
 
     Example:
         >>> step = Step(name="a step", flops=7500, bytes_moved=250_000)
         >>> place(step, Roof(peak=537.6e9, bandwidth=76.8e9)).attainable
         2304000000.0
     """
-    # Multiplied before it is divided: of figures that are whole numbers the result is then exact.
+    # Multiply first, then divide: whole numbers then give an exact result.
     by_memory = roof.bandwidth * step.flops / step.bytes_moved
     attainable = min(roof.peak, by_memory)
     achieved = None if step.seconds is None else step.flops / step.seconds
@@ -171,10 +172,10 @@ def place(step: Step, roof: Roof) -> Placement:
 
 
 def check_above_zero(what: str, value: float, unit: str) -> float:
-    """Return the value if a roofline can be made of it.
+    """Return the value.
 
     Raises:
-        SettingsError: If it is not a finite number above 0.
+        SettingsError: If the value is not a finite number above 0.
     """
     if not (math.isfinite(value) and value > 0):
         raise SettingsError(f"{what} is {value:g} {unit}; a roofline needs a finite number above 0")

@@ -1,4 +1,4 @@
-"""Operations of a step of PyTorch, and the memory traffic that it cannot avoid, as counted in each of its calls."""
+"""Counts the operations and the least memory traffic of a PyTorch step, call by call."""
 
 from typing import Any
 
@@ -8,9 +8,9 @@ from torch.utils.flop_counter import flop_registry
 
 
 class Products(TorchDispatchMode):  # type: ignore[misc]  # PyTorch's types are not followed, see pyproject.toml
-    """Within it floating-point operations are counted, by PyTorch's formulas.
+    """A context that counts floating-point operations by PyTorch's formulas.
 
-    Its own ``FlopCounterMode`` follows modules by hooks, which ``torch.func.grad`` refuses.
+    PyTorch's own ``FlopCounterMode`` uses module hooks, with which ``torch.func.grad`` does not work.
     """
 
     def __init__(self) -> None:
@@ -27,14 +27,14 @@ class Products(TorchDispatchMode):  # type: ignore[misc]  # PyTorch's types are 
 
 
 class Traffic(TorchDispatchMode):  # type: ignore[misc]  # PyTorch's types are not followed, see pyproject.toml
-    """Within it, every tensor that was there before is noted: it must be read, and written if changed in place.
+    """A context that counts a lower bound of the memory traffic of a step.
 
-    What the step makes and drops itself (activations) may stay in a cache and does not count, so this is a
-    lower bound of the traffic. Only as much of a tensor counts as an operation touches, except for a table
-    that is indexed: that counts whole.
+    Each tensor that existed before the step counts as read once, and as written once if it is changed in place. Tensors
+    that the step creates and deletes (activations) may stay in a cache, so they do not count. Only the part of a tensor
+    that an operation uses counts, but an indexed table counts whole.
 
     Attributes:
-        tensors: Those that were there before, in the order in which they were read.
+        tensors: The tensors that existed before the step, in the order of their first use.
     """
 
     def __init__(self) -> None:
@@ -48,7 +48,7 @@ class Traffic(TorchDispatchMode):  # type: ignore[misc]  # PyTorch's types are n
 
     @property
     def bytes_moved(self) -> int:
-        """The bytes read and written so far, each tensor once."""
+        """The bytes read and written so far; each tensor counts once."""
         gradients: dict[int, int] = {
             _place(t.grad): t.grad.nbytes for t in self._parameters.values() if t.grad is not None
         }
@@ -56,7 +56,7 @@ class Traffic(TorchDispatchMode):  # type: ignore[misc]  # PyTorch's types are n
         return sum(self._read.values()) + sum(self._written.values()) + made
 
     def __torch_dispatch__(self, operation: Any, types: Any, arguments: Any = (), options: Any = None) -> Any:
-        """Note the tensors of one operation and run it."""
+        """Record the tensors of one operation, and run the operation."""
         options = options or {}
         for tensor in _tensors((arguments, options)):
             if tensor.is_leaf and tensor.requires_grad:
@@ -79,7 +79,7 @@ class Traffic(TorchDispatchMode):  # type: ignore[misc]  # PyTorch's types are n
         if place not in self._read:
             self.tensors.append(tensor)
             self._before.add(_place(tensor))
-        size = min(tensor.nbytes, tensor.untyped_storage().nbytes())  # an expanded tensor is smaller than it looks
+        size = min(tensor.nbytes, tensor.untyped_storage().nbytes())  # an expanded tensor has less memory than its shape suggests
         self._read[place] = max(size, self._read.get(place, 0))
         if changes:
             self._written[place] = max(size, self._written.get(place, 0))
@@ -90,5 +90,5 @@ def _tensors(value: Any) -> list[Any]:
 
 
 def _place(tensor: Any) -> int:
-    """Return where the tensor's numbers lie; views of each other lie in one place."""
+    """Return the address of a tensor's storage; all views of a tensor have the same address."""
     return int(tensor.untyped_storage().data_ptr())

@@ -1,1 +1,1 @@
-"""What a script, a notebook or a file defines: pickled by value, and found under its own names where it arrives."""
+"""Pickles functions and classes of a user's script, notebook or file, for processes that do not run the script."""

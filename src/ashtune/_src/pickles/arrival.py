@@ -1,7 +1,7 @@
-"""Gives what a script defines its place in another process, without running the script.
+"""Loads functions and classes of a user's script in another process, without running the script.
 
-A class of a script is ``__main__.Net``, and pickle looks for it under that name. So a worker's ``__main__`` is a module
-with those names of the script that the training function needs. It is a new one for each study.
+Pickle looks for a class of a script under its name, such as ``__main__.Net``. So a worker gets a new ``__main__``
+module for each study, with those names of the script that the training function needs.
 """
 
 import functools
@@ -14,25 +14,24 @@ from types import ModuleType
 from typing import Any, BinaryIO
 
 MAIN, FILE = "__main__", "__mp_main__"
-"""The names of a script: where it is run, and where it is loaded as a file, as ``train.py:train``. The second is what
-``multiprocessing`` calls the main module, which it runs again in the processes that it spawns."""
+"""The module name of a script that is run, and of a script that is loaded as a file, as ``train.py:train``.
+``multiprocessing`` uses the second name for the main module in the processes that it spawns."""
 NAMELESS = "<dynamic-code>"
-"""What cloudpickle calls the file of a function that travels by value."""
+"""The file name that cloudpickle gives a function that is pickled by value."""
 
 _arriving: list[dict[str, ModuleType]] = []
-_own_main = sys.modules[MAIN]  # kept: a module that nobody refers to is cleared
+_own_main = sys.modules[MAIN]  # a reference, as Python clears a module without references
 
 
 def is_of_a_script(module: str | None) -> bool:
-    """Whether a module is one whose names travel by value."""
+    """Return whether a module is a user's script, whose names are pickled by value."""
     return module in (MAIN, FILE)
 
 
 def install(path: Path) -> tuple[Any, str]:
-    """Return a study's training function and the file it stands in; its script's names are in ``sys.modules`` then.
+    """Return a study's training function and the name of its script; put the module of the script into ``sys.modules``.
 
-    The file is a pickle: what it holds is executed. The folder of the file that the function stands in is searched for
-    modules.
+    ``path`` is a pickle, so loading can execute any code. The folder of the script is appended to ``sys.path``.
     """
     file, pickled = pickle.loads(path.read_bytes())
     _find_beside(file)
@@ -43,9 +42,9 @@ def install(path: Path) -> tuple[Any, str]:
 
 
 def look_at(path: Path) -> tuple[Any, dict[str, ModuleType], str]:
-    """Return a study's training function, the modules of its script and its file; ``sys.modules`` stays as it is.
+    """Return a study's training function, the modules of its script and the name of the script.
 
-    For a process that has a script of its own, as the driver.
+    ``sys.modules`` stays unchanged, for a process with its own script, such as the driver.
     """
     file, pickled = pickle.loads(path.read_bytes())
     _find_beside(file)
@@ -55,9 +54,9 @@ def look_at(path: Path) -> tuple[Any, dict[str, ModuleType], str]:
 
 
 def load(file: BinaryIO, function: Path) -> Any:
-    """Return what a training function has saved; names that this process's script lacks are those of the function's.
+    """Return an object that a training function saved; names that are missing in this process come from ``function``.
 
-    The files are pickles: what they hold is executed.
+    Both files are pickles, so loading can execute any code.
     """
     return _Unpickler(file, function).load()
 
@@ -69,7 +68,7 @@ class _Unpickler(pickle.Unpickler):
         self._modules: dict[str, ModuleType] | None = None
 
     def find_class(self, module: str, name: str) -> Any:
-        """Return what a pickle names."""
+        """Return the object with a name, also from the module of the training function's script."""
         try:
             return super().find_class(module, name)
         except (AttributeError, ModuleNotFoundError):
@@ -81,7 +80,7 @@ class _Unpickler(pickle.Unpickler):
 
 
 def _find_beside(file: str) -> None:
-    """Let modules that stand beside a file be found."""
+    """Append the folder of a file to ``sys.path``."""
     folder = str(Path(file).parent) if file else ""
     if folder and folder not in sys.path:
         sys.path.append(folder)
@@ -102,11 +101,11 @@ def _module(attributes: Mapping[str, Any]) -> ModuleType:
     return module
 
 
-# What stands in pickles calls the functions below as it is loaded.
+# Pickles call the functions below when they are loaded.
 
 
 def names_of(module: str, attributes: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the namespace of a script's module, which begins with some attributes, as ``__file__``, if it is new."""
+    """Return the namespace of a script's module; set attributes, such as ``__file__``, that it does not have yet."""
     modules = _arriving[-1] if _arriving else sys.modules
     if module not in modules:
         modules[module] = modules.get(MAIN) or _module(attributes)
@@ -116,7 +115,7 @@ def names_of(module: str, attributes: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def place(names: dict[str, Any], qualname: str, make: Callable[..., Any], arguments: Sequence[Any]) -> Any:
-    """Make a function or class and put it where its script has it."""
+    """Create a function or class, and store it under its name in the namespace of its script."""
     made = make(*arguments)
     if "." not in qualname:
         names[qualname] = made
@@ -126,12 +125,12 @@ def place(names: dict[str, Any], qualname: str, make: Callable[..., Any], argume
 
 
 def make_cached(make: Callable[..., Any], arguments: Sequence[Any], maxsize: int | None, typed: bool) -> Any:
-    """Return a function with a cache, which is empty."""
+    """Return a function with an empty ``lru_cache``."""
     return functools.lru_cache(maxsize, typed)(make(*arguments))
 
 
 def cached_property_of(function: Callable[..., Any], name: str | None) -> Any:
-    """Return a property that is kept. One of Python 3.11 has a lock, and cannot be pickled as it is."""
+    """Return a ``cached_property``, which cannot be pickled directly in Python 3.11, as it has a lock."""
     made: functools.cached_property[Any] = functools.cached_property(function)
     made.attrname = name
     return made

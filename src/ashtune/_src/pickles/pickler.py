@@ -1,8 +1,8 @@
-"""Pickles training functions and what they save. What stands in a script travels by value, by cloudpickle.
+"""Pickles training functions and the objects that they save. Definitions of a script are pickled by value.
 
-In another process it stands in a module of the script's name (``pickles/arrival.py``), whose namespace all
-functions of the script share. Where that module is already, as in workers, what is saved refers to its names. Caches
-travel empty. A class arrives without what its metaclass or a decorator has done elsewhere.
+Another process puts these definitions into a module with the name of the script (``pickles/arrival.py``), whose
+namespace all functions of the script share. A worker already has this module, so saved objects refer to its names.
+Caches are pickled empty. Side effects of a metaclass or a class decorator, such as an entry in a registry, are lost.
 """
 
 import dataclasses
@@ -25,17 +25,17 @@ _SENTINELS = {
 
 
 class Writable(Protocol):
-    """What can be written to."""
+    """An object with a ``write`` method, such as a file."""
 
     def write(self, data: Any, /) -> int:
         """Write all of ``data``."""
 
 
 def dumps(objective: Any) -> bytes:
-    """Return the pickle of a training function, for processes that have nothing of its script yet.
+    """Return the pickle of a training function, for processes that do not have the names of its script yet.
 
     Raises:
-        Exception: Whatever pickling raises.
+        Exception: Any error of pickling.
     """
     file = io.BytesIO()
     Pickler(file, has_names=False).dump(objective)
@@ -43,16 +43,16 @@ def dumps(objective: Any) -> bytes:
 
 
 def dump(saved: object, file: Writable) -> None:
-    """Pickle what a training function saves, for processes that have its script's names.
+    """Pickle an object that a training function saves, for processes that have the names of its script.
 
     Raises:
-        Exception: Whatever pickling raises.
+        Exception: Any error of pickling.
     """
     Pickler(file, has_names=True).dump(saved)
 
 
 class _Namespace:
-    """Stands for the namespace of a script's module in a pickle."""
+    """The namespace of a script's module, as an object that a pickle can contain."""
 
     def __init__(self, names: dict[str, Any]) -> None:
         self.names = names
@@ -63,14 +63,14 @@ class _Namespace:
 
 
 class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle's types are not followed, see pyproject.toml
-    """Pickles what a script defines, for processes that have the names of the script, or not yet."""
+    """Pickles definitions of a script; ``has_names``: the reading process already has the names of the script."""
 
     def __init__(self, file: Writable, *, has_names: bool) -> None:
         super().__init__(file)
         self._has_names = has_names
 
     def reducer_override(self, value: Any) -> Any:
-        """Return how to make an object again; NotImplemented for as pickle does it."""
+        """Return how to create a copy of an object; NotImplemented for the default of pickle."""
         if (reducer := _REDUCERS.get(type(value))) is not None:
             return reducer(self, value)
         reduced = super().reducer_override(value)
@@ -79,7 +79,7 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle's types
         if self._has_names:
             return NotImplemented
         make, arguments, *rest = reduced
-        # Without the identity that cloudpickle gives it, the class is a new one for each study that a process trains.
+        # Without cloudpickle's class id, each study in a process gets a new class.
         return self._place(value, names, make, (*arguments[:-2], None, arguments[-1]), *rest)
 
     def _function(self, value: FunctionType) -> Any:
@@ -91,7 +91,7 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle's types
         return NotImplemented if self._has_names else self._place(value, names, *self._by_value(value))
 
     def _by_value(self, value: FunctionType) -> Any:
-        """Return how to make a function again that shares the namespace of its script's module."""
+        """Return how to create a copy of a function, with the namespace of its script's module."""
         self._namespace(value.__globals__)
         make, arguments, (attributes, slots), *rest = self._dynamic_function_reduce(value)
         if self._has_names:
@@ -105,7 +105,7 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle's types
         if names is not None and self._has_names:
             return NotImplemented
         parameters = value.cache_parameters()
-        # It is made before the function has its globals, among which it may be itself.
+        # The wrapper is created before the function gets its globals, as these may contain the wrapper.
         make, arguments, state, _, _, set_state = self._by_value(function)
         arguments = make, arguments, parameters["maxsize"], parameters["typed"]
         return self._place(value, names, arrival.make_cached, arguments, (set_state, state), None, None, _complete)
@@ -117,7 +117,7 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle's types
         return getattr, (dataclasses, _SENTINELS[type(value)])
 
     def _place(self, value: Any, names: dict[str, Any] | None, make: Any, arguments: Any, *more: Any) -> Any:
-        """Put what is made where its script has it, if it is there."""
+        """Return how to create a copy of an object, and to store it in the namespace ``names`` of its script, if any."""
         if names is None:
             return make, arguments, *more
         return arrival.place, (self._namespace(names), value.__qualname__, make, arguments), *more
@@ -127,10 +127,10 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle's types
         return namespace
 
     def _names_with(self, value: Any) -> dict[str, Any] | None:
-        """Return the names of the script that has an object under its own name, if one has."""
+        """Return the namespace of the script that has an object under the object's qualified name; None if none has."""
         if not is_of_a_script(getattr(value, "__module__", None)):
             return None
-        # A script that is profiled has a namespace of its own.
+        # Under a profiler, the namespace of a script is not that of the module __main__.
         spaces = [each.names for each in self.globals_ref.values() if isinstance(each, _Namespace)]
         if (module := sys.modules.get(value.__module__)) is not None:
             spaces.append(vars(module))
@@ -146,14 +146,14 @@ _REDUCERS: dict[type, Callable[[Pickler, Any], Any]] = {
 
 
 def _complete(wrapper: Any, state: tuple[Any, Any]) -> None:
-    """Give a function with a cache what it refers to, and its names to its wrapper."""
+    """Set the state of a function with a cache, and copy its name and docstring to the cache's wrapper."""
     set_state, inner = state
     set_state(wrapper.__wrapped__, inner)
     functools.update_wrapper(wrapper, wrapper.__wrapped__)
 
 
 def _has(names: dict[str, Any], value: Any) -> bool:
-    """Whether a script's names, followed along a qualified name, lead to an object."""
+    """Return whether a script has an object under the object's qualified name."""
     if not is_of_a_script(names.get("__name__")):
         return False
     first, *more = value.__qualname__.split(".")
@@ -164,6 +164,6 @@ def _has(names: dict[str, Any], value: Any) -> bool:
 
 
 def _is_here(names: dict[str, Any]) -> bool:
-    """Whether these are the names of a module of this process."""
+    """Return whether these names are the namespace of a module in ``sys.modules``."""
     module = sys.modules.get(names["__name__"])
     return module is not None and vars(module) is names

@@ -1,1 +1,1 @@
-"""Child processes, and the messages that this process and a child send each other."""
+"""Child processes, and the messages between this process and a child."""

@@ -1,7 +1,8 @@
-"""A child process, of this package or of any program, in a session of its own: Ctrl-C does not reach it.
+"""Child processes, each in its own session, so that Ctrl-C does not reach them.
 
-What a child has started may outlive it and hold its pipes open, so the process is asked whether it has ended. A module
-that answers (:func:`serve`) takes frames on stdin and writes frames on stdout; what else it prints goes to stderr.
+Processes that a child has started may outlive the child and keep its pipes open. So the end of a child is detected by
+its process, not by the end of its pipes. A module that calls :func:`serve` reads frames from stdin and writes frames to
+stdout; its other output goes to stderr.
 """
 
 import os
@@ -21,9 +22,9 @@ from ashtune._src.core.process import environment_now
 from ashtune._src.processes.frames import READ_BYTES, FrameReader, read_some, write_all
 
 LOOK_SECONDS = 0.5
-"""How often to look whether a child lives, while nothing moves in its pipes."""
+"""The interval of checks whether a child is alive, while its pipes transfer no data."""
 KILLED_SECONDS = 7.0
-"""How long to wait for a child that was killed: one that waits for a disk that is gone may take for ever."""
+"""How long to wait for a killed child, which never ends if it waits for a lost disk."""
 LAUNCHER_PREFIXES = (
     "PMI_", "PMIX_", "OMPI_", "PRTE_", "HYDI_", "HYDRA_", "MPI_LOCAL", "MPIEXEC_", "PALS_", "SLURM_STEP",
 )  # fmt: skip
@@ -43,7 +44,7 @@ def module_environment() -> dict[str, str]:
 
 
 def _python_path() -> str:
-    """Return ``PYTHONPATH`` for a process that has to find this package: the folders of this process, then its own."""
+    """Return a ``PYTHONPATH`` with the folders of this process, followed by the folder of this package."""
     package = sys.modules[__name__.partition(".")[0]]
     own = str(Path(package.__path__[0]).parent)
     inherited = os.environ.get("PYTHONPATH")
@@ -51,9 +52,9 @@ def _python_path() -> str:
 
 
 def without_launcher() -> dict[str, str]:
-    """Return the environment without what says that this process is one rank of many: a child is none.
+    """Return the environment without the variables that a launcher, such as mpiexec or srun, sets for a rank.
 
-    A library that asks, as MPI or a trainer for many nodes does, would take it for the rank.
+    With these variables, MPI or another library in the child would take the child for a rank.
     """
     return {
         name: value
@@ -63,10 +64,10 @@ def without_launcher() -> dict[str, str]:
 
 
 class ChildProcess:
-    """A process, and its pipes, as for :class:`subprocess.Popen`; ``pass_fds`` are file descriptors that it inherits.
+    """A child process with its pipes; the arguments are as for :class:`subprocess.Popen`.
 
     Raises:
-        OSError: If it cannot be started.
+        OSError: If the process cannot be started.
     """
 
     def __init__(
@@ -87,48 +88,48 @@ class ChildProcess:
 
     @property
     def pid(self) -> int:
-        """Its number."""
+        """The process id."""
         return self._process.pid
 
     @property
     def is_dead(self) -> bool:
-        """Whether it has ended."""
+        """Whether the process has ended."""
         return self._process.poll() is not None
 
     def read_output(self, seconds: float, most: int = READ_BYTES) -> bytes | None:
-        """Return what it has printed; nothing at the end, None if nothing has come for some seconds."""
+        """Return the next output of the process: empty at the end, None if nothing arrives within ``seconds``."""
         assert self._process.stdout is not None, "it was started with a pipe"
         file = self._process.stdout.fileno()
-        poll = select.poll()  # select() itself refuses file descriptors above 1,023
+        poll = select.poll()  # select() refuses file descriptors above 1,023
         poll.register(file, select.POLLIN)
         return os.read(file, most) if poll.poll(seconds * 1000) else None
 
     def read_line(self, seconds: float) -> str:
-        """Return the first line that it prints, or as much of it as comes within some seconds."""
+        """Return the next line of output, or the part of it that arrives within ``seconds``."""
         line, until = b"", time.monotonic() + seconds
         while not line.endswith(b"\n") and (part := self.read_output(max(0.0, until - time.monotonic()))):
             line += part
         return line.decode(errors="replace").strip()
 
     def result(self, seconds: float) -> tuple[int, str, str]:
-        """Wait for its end; return its status, what it has printed, and what it has complained.
+        """Wait for the end of the process; return its exit status, its stdout and its stderr.
 
         Raises:
-            subprocess.TimeoutExpired: If it takes longer.
+            subprocess.TimeoutExpired: If the process takes longer than ``seconds``.
         """
         printed, complained = (text.decode(errors="replace") for text in self._process.communicate(timeout=seconds))
         return self._process.returncode, printed, complained
 
     def wait(self) -> int:
-        """Wait for its end, and return its status; below 0 it is the signal that has killed it."""
+        """Wait for the end of the process; return its exit status, or minus the number of the signal that killed it."""
         return self._process.wait()
 
     def exchange(self, message: bytes, seconds: float) -> bytes | None:
-        """Send a message, and return the body of the frame that answers it; None if it has ended.
+        """Send a message, and return the body of the answer; None if the process has ended.
 
         Raises:
-            EOFError, ConnectionError: If it has ended, too.
-            TimeoutError: If it takes longer.
+            EOFError, ConnectionError: Also if the process has ended.
+            TimeoutError: If the answer takes longer than ``seconds``.
         """
         assert self._process.stdin is not None and self._process.stdout is not None, "it was started with pipes"
         hears, says = self._process.stdin.fileno(), self._process.stdout.fileno()
@@ -150,26 +151,26 @@ class ChildProcess:
         raise TimeoutError(f"this takes longer than {seconds:g} s, and was broken off")
 
     def terminate(self) -> None:
-        """Ask it to end."""
+        """Send SIGTERM."""
         self._process.terminate()
 
     def kill(self) -> None:
-        """Kill it and what it has started in its session."""
+        """Kill the process and all processes of its process group."""
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, signal.SIGKILL)
 
     def hang_up(self) -> None:
-        """Close its pipes."""
+        """Close the pipes to the process."""
         for pipe in (self._process.stdin, self._process.stdout, self._process.stderr):
             if pipe is not None:
                 pipe.close()
 
     def end(self, seconds: float = 0.0) -> str:
-        """Make sure that it is gone, killed after some seconds; return how it ended, in words."""
+        """Wait up to ``seconds`` for the end of the process, then kill it; return in words how it ended."""
         self._wait(seconds)
-        self.kill()  # or what it has left behind
+        self.kill()  # also its remaining child processes
         self._wait(KILLED_SECONDS)
-        if not self.is_dead:  # it cannot end what it has to end, as where a debugger holds it
+        if not self.is_dead:  # the group could not be killed, for example under a debugger
             self._process.kill()
             self._wait(KILLED_SECONDS)
         self.hang_up()
@@ -191,9 +192,9 @@ def _signal_name(number: int) -> str:
 
 
 class AnsweringChild:
-    """A module that answers, in a child that is started when it is first asked, and anew when it has died.
+    """A module that answers messages in a child process, which is started by the first message and after each death.
 
-    The module's function ``main`` calls :func:`serve`. One thread asks at a time.
+    The module's function ``main`` must call :func:`serve`. Concurrent messages are sent one after another.
     """
 
     def __init__(self, module: str, variables: Mapping[str, str]) -> None:
@@ -204,13 +205,13 @@ class AnsweringChild:
         self.is_closed = False
 
     def ask(self, message: Callable[[bool], bytes], seconds: float = threading.TIMEOUT_MAX) -> bytes | None:
-        """Return the body of the answer; None if the child has died over it, or this is closed.
+        """Return the body of the answer; None if the child died before it answered, or this object is closed.
 
-        ``message`` returns the frames to send; it is told whether the child is new and knows nothing. For at most
-        ``seconds`` another thread's answer is waited for, and then this one.
+        ``message`` returns the frames to send; its argument is True if the child is new. This method waits up to
+        ``seconds`` for the answer to another thread, and then up to ``seconds`` for its own answer.
 
         Raises:
-            TimeoutError: If it takes longer; the child is ended then.
+            TimeoutError: If an answer takes longer. A child that does not answer this message in time is killed.
         """
         if not self._asking.acquire(timeout=seconds):
             raise TimeoutError(f"what was asked before this takes longer than {seconds:g} s; ask again")
@@ -226,9 +227,9 @@ class AnsweringChild:
         return body
 
     def close(self) -> None:
-        """End the child; an answer under way is given up."""
+        """End the child, without waiting for a pending answer."""
         self.is_closed = True
-        if (child := self._child) is not None:  # an answer under way may end it meanwhile
+        if (child := self._child) is not None:  # another thread may set it to None at any time
             child.kill()
         with self._asking:
             self._end()
@@ -238,10 +239,10 @@ class AnsweringChild:
         if not self.is_closed and (child is None or child.is_dead):
             self._end()
             is_new, environment = True, {**module_environment(), **self._variables}
-            # Not by -m: what a pickle needs of the user's script gets its place in __main__.
+            # Without -m, as a pickle puts names of the user's script into __main__.
             command = [sys.executable, "-P", "-c", f"from {self._module} import main; main()"]
             child = self._child = ChildProcess(command, environment, stdin=subprocess.PIPE)
-        if child is None or self.is_closed:  # it may have been closed before there was a child to kill
+        if child is None or self.is_closed:  # close() may have been called before the child was started
             return None
         return child.exchange(message(is_new), seconds)
 
@@ -252,9 +253,9 @@ class AnsweringChild:
 
 
 def serve(answer: Callable[[bytes], bytes]) -> None:
-    """Answer the process that has started this one, until that closes the pipe.
+    """Answer messages of the parent process, until the parent closes the pipe.
 
-    ``answer`` is given the body of a frame, and returns the frame of the answer, or nothing if there is none.
+    ``answer`` takes the body of a frame, and returns the frame of the answer, or b"" for no answer.
     """
     answers = os.dup(1)
     os.dup2(2, 1)

@@ -10,12 +10,12 @@ from ashtune._src.core.errors import EngineError
 
 READ_BYTES = 1 << 16
 MOST_BYTES = 1 << 26
-"""The longest message. A length beyond it is not believed: nobody waits for what will never come."""
+"""The maximum length of a message. A greater length is an error in the stream."""
 _LENGTH = struct.Struct("<I")
 
 
 class FrameWriter:
-    """Turns messages into frames, reusing its encoder."""
+    """Converts messages to frames."""
 
     def __init__(self) -> None:
         self._encoder = msgspec.msgpack.Encoder()
@@ -24,7 +24,7 @@ class FrameWriter:
         """Return a message as one frame.
 
         Raises:
-            EngineError: If it is longer than a message can be.
+            EngineError: If the message is longer than ``MOST_BYTES``.
         """
         body = self._encoder.encode(message)
         if len(body) > MOST_BYTES:
@@ -33,21 +33,21 @@ class FrameWriter:
 
 
 class FrameReader:
-    """Cuts what arrives into message bodies."""
+    """Splits received bytes into message bodies."""
 
     def __init__(self) -> None:
         self._rest = b""
 
     @property
     def is_in_a_message(self) -> bool:
-        """Whether a message has come in part."""
+        """Whether the last message is still incomplete."""
         return bool(self._rest)
 
     def take(self, arrived: bytes) -> list[bytes]:
-        """Take in what has arrived; return the bodies that are complete.
+        """Add received bytes, and return the bodies of all messages that are now complete.
 
         Raises:
-            EngineError: If a message is longer than any can be.
+            EngineError: If a message is longer than ``MOST_BYTES``.
         """
         data = self._rest + arrived if self._rest else arrived
         bodies, at, size = [], 0, len(data)
@@ -65,7 +65,7 @@ class FrameReader:
 
 
 def read_some(file: int) -> bytes:
-    """Read once from a file descriptor, blocking if nothing is there.
+    """Read once from a file descriptor, and wait if it has no data.
 
     Raises:
         EOFError: If the other end is closed.
@@ -80,7 +80,7 @@ def read_some(file: int) -> bytes:
 
 
 def write_all(file: int, data: bytes) -> None:
-    """Write to a blocking file descriptor, however many pieces it takes."""
+    """Write all data to a blocking file descriptor."""
     written = os.write(file, data)
     while written < len(data):
         data = data[written:]

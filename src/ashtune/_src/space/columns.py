@@ -1,9 +1,9 @@
 """One hyperparameter: from a coordinate in [0, 1] to a plain Python value, and back.
 
-Every design gives points of the unit cube, one coordinate a hyperparameter, and an even spread there is the spread that
-the hyperparameter asks for: logarithm, weights, normal or beta.
+A design gives points of the unit cube, with one coordinate for each hyperparameter. Uniform coordinates become values
+with the distribution of the hyperparameter: uniform, log-uniform, weighted, normal or beta.
 
-Rule: a journal keeps a hyperparameter in the JSON of ConfigSpace, which other tools read.
+Rule: a journal stores a hyperparameter as the JSON of ConfigSpace, which other tools can read.
 """
 
 import math
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
     Coordinates: TypeAlias = NDArray[np.float64]
 
 LEAST_WEIGHT = 1e-9
-"""Of a normal distribution within its range."""
+"""The least probability that a normal distribution must have within the range."""
 
 
 class HyperparameterRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A hyperparameter in the record of a space. ``type`` says which of the others count; ``meta`` has its prior."""
+    """A hyperparameter in the record of a space. ``type`` decides which fields are used; ``meta`` has the prior."""
 
     name: str
     type: Literal[
@@ -53,19 +53,19 @@ class HyperparameterRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=Tr
 
 
 class Normal(NamedTuple):
-    """The normal distribution around a coordinate, cut at 0 and 1."""
+    """The normal distribution around a coordinate, truncated to [0, 1]."""
 
     middle: float
     deviation: float
 
     def part(self) -> tuple[float, float]:
-        """Return where it begins and ends in the whole distribution."""
+        """Return the values of the untruncated cumulative distribution function at 0 and 1."""
         from scipy.special import ndtr
 
         return float(ndtr(-self.middle / self.deviation)), float(ndtr((1 - self.middle) / self.deviation))
 
     def at(self, shares: "Coordinates") -> "Coordinates":
-        """Return even coordinates as ones that are distributed so."""
+        """Return uniform coordinates mapped to this distribution."""
         import numpy as np
         from scipy.special import ndtri
 
@@ -83,20 +83,20 @@ class Normal(NamedTuple):
         return shares
 
     def log_density(self, coordinates: "Coordinates") -> "Coordinates":
-        """Return the logarithm of its density, where an even one is 0."""
+        """Return the logarithm of the density; a uniform density would give 0."""
         low, high = self.part()
         scale = math.log(self.deviation * math.sqrt(2 * math.pi) * (high - low))
         return -(((coordinates - self.middle) / self.deviation) ** 2) / 2 - scale
 
 
 class _Beta(NamedTuple):
-    """The beta distribution of a coordinate."""
+    """The beta distribution on [0, 1]."""
 
     alpha: float
     beta: float
 
     def at(self, shares: "Coordinates") -> "Coordinates":
-        """Return even coordinates as ones that are distributed so."""
+        """Return uniform coordinates mapped to this distribution."""
         from scipy.special import betaincinv
 
         coordinates: Coordinates = betaincinv(self.alpha, self.beta, shares)
@@ -111,23 +111,20 @@ class _Beta(NamedTuple):
 
 
 class Column:
-    """Convert coordinates of one hyperparameter to plain values, and back.
-
-    Args:
-        hyperparameter: Of a record.
+    """Converts coordinates of one hyperparameter to plain values, and back.
 
     Attributes:
-        name: Of the hyperparameter.
-        choices: Its values where it has a list of them; None for a range of numbers.
-        low: The lower end of a range of numbers, 0 without one.
+        name: The name of the hyperparameter.
+        choices: The list of its values; None for a range of numbers.
+        low: The lower end of the range of numbers; 0 for choices.
         high: The upper end.
-        is_log: Whether its logarithm is even.
-        is_integer: Whether it is a range of integers.
+        is_log: Whether the range is on a logarithmic scale.
+        is_integer: Whether the range has integers only.
         is_category: Whether its values have no order.
-        spacing: How far apart neighbouring values are, on average, as coordinates; 0 for floats.
+        spacing: The mean distance between the coordinates of neighbouring values; 0 for floats.
 
     Raises:
-        SpaceError: If there is no such hyperparameter.
+        SpaceError: If the record is not valid.
     """
 
     def __init__(self, hyperparameter: HyperparameterRecord) -> None:
@@ -175,7 +172,7 @@ class Column:
             raise SpaceError(f"{what} has no logarithm at its low end; give one above 0, or leave out 'log'")
 
     def _bend(self, given: HyperparameterRecord) -> None:
-        """Take in the normal or beta distribution of a range of numbers; ConfigSpace says what its numbers mean."""
+        """Set the normal or beta distribution of a range, with the parameters as defined by ConfigSpace."""
         low, high, middle, deviation = float(self.low), float(self.high), given.mu, given.sigma
         if given.type.startswith("beta"):
             self._shape, has_weight = _Beta(given.alpha, given.beta), 1 <= min(given.alpha, given.beta) < math.inf
@@ -191,7 +188,7 @@ class Column:
             raise SpaceError(f"{self.name}={self} has next to nothing in its range; give another distribution")
 
     def __str__(self) -> str:
-        """Return what it can be, such as ``0.0001 .. 1, log`` or ``relu, tanh``."""
+        """Return the possible values as text, such as ``0.0001 .. 1, log`` or ``relu, tanh``."""
         if self.choices is not None:
             return (", " if self.is_category else " < ").join(str(choice) for choice in self.choices)
         low, high = (str(end) if self.is_integer else number_text(end, 6) for end in (self.low, self.high))
@@ -210,10 +207,10 @@ class Column:
             floats: list[object] = numbers.tolist()
             return floats
         low, high = int(self.low), int(self.high)
-        return [min(low + int(part), high) for part in self._parts(numbers).tolist()]  # beyond 64 bits, too
+        return [min(low + int(part), high) for part in self._parts(numbers).tolist()]  # also beyond 64 bits
 
     def place(self, value: object) -> float:
-        """Return the coordinate of a value of this hyperparameter, the middle of those that have this value."""
+        """Return the coordinate of a value: the middle of the interval of coordinates that give this value."""
         import numpy as np
 
         if self.choices is not None:
@@ -223,16 +220,16 @@ class Column:
         return float(self._middles(np.array([number - self.low if self.is_integer else number]))[0])
 
     def ends(self, choice: object) -> tuple[float, float]:
-        """Return where the coordinates of a choice begin and end."""
+        """Return the ends of the interval of coordinates that give a choice."""
         position = self.position(choice)
         return self._ends[position - 1] if position else 0.0, self._ends[position]
 
     def position(self, choice: object) -> int:
-        """Return the place of a choice among all."""
+        """Return the index of a choice."""
         return self._positions[hashable(choice)]
 
     def snap(self, coordinates: "Coordinates") -> "Coordinates":
-        """Return for each coordinate the middle of those that have the same value; of a range of floats itself."""
+        """Replace each coordinate by the middle of the coordinates that give the same value; floats stay unchanged."""
         import numpy as np
 
         if self.choices is not None:
@@ -245,7 +242,7 @@ class Column:
         return self._middles(np.minimum(self._parts(self._numbers(coordinates)), float(self.high) - float(self.low)))
 
     def _numbers(self, coordinates: "Coordinates") -> "Coordinates":
-        """Return the numbers of the range at coordinates, between integers too."""
+        """Return the numbers of the range at coordinates, not rounded to integers."""
         import numpy as np
 
         if self._shape is not None:
@@ -255,12 +252,12 @@ class Column:
             numbers = low + coordinates * (high - low)
         else:
             numbers = np.exp(math.log(low) + coordinates * (math.log(high) - math.log(low)))
-        # A logarithm and its inverse may leave the range by the last bit.
+        # Rounding errors of exp and log may leave the range by one bit.
         inside: Coordinates = np.clip(numbers, low, high)
         return inside
 
     def _parts(self, numbers: "Coordinates") -> "Coordinates":
-        """Return which integer each number stands for, counted from the lowest: one of n equal parts of the range."""
+        """Return the integer of each number, counted from the lowest, when the range is cut into n equal parts."""
         import numpy as np
 
         low, high = float(self.low), float(self.high)
@@ -282,7 +279,7 @@ class Column:
         return inside if self._shape is None else self._shape.share(inside)
 
     def every_value(self) -> Sequence[object] | None:
-        """Return all values that can be drawn, in order, or None for floats. O(1) for integers."""
+        """Return all values that can be drawn, in order; None for floats. O(1) for integers."""
         if self.is_integer:
             return range(int(self.low), int(self.high) + 1)
         if self.choices is None:
@@ -290,10 +287,10 @@ class Column:
         return [choice for choice, weight in zip(self.choices, self._weights, strict=True) if weight > 0]
 
     def member(self, value: object) -> object:
-        """Return the value of this hyperparameter that equals one that a user gave.
+        """Return a user's value in the plain form of this hyperparameter.
 
         Raises:
-            SpaceError: If none does.
+            SpaceError: If the hyperparameter cannot have this value.
         """
         try:
             given = plain(value)

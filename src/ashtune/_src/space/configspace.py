@@ -1,7 +1,7 @@
-"""Spaces of ConfigSpace: read when a user gives one, and made for other tools that take one.
+"""Converts objects of ConfigSpace to records, and records to ConfigurationSpaces.
 
-ConfigSpace takes a second to import: only this module imports it, for its own objects. A journal keeps every space in
-the JSON of ConfigSpace.
+A journal stores every space as the JSON of ConfigSpace. Importing ConfigSpace takes a second, so only this module
+imports it, and only when it is needed.
 """
 
 import contextlib
@@ -21,19 +21,19 @@ if TYPE_CHECKING:
 
 
 def is_of_configspace(given: object) -> bool:
-    """Return whether something is an object of ConfigSpace, without importing it for others."""
+    """Return whether an object belongs to ConfigSpace, without importing ConfigSpace."""
     return any(kind.__module__.startswith("ConfigSpace.") for kind in type(given).__mro__)
 
 
 def record_of_space(space: "ConfigurationSpace") -> dict[str, Any]:
-    """Return the record of a ConfigurationSpace: its JSON, of whose ``meta``, which may hold anything, the prior stays.
+    """Return the record of a ConfigurationSpace: its JSON, in which ``meta`` keeps only the prior.
 
     Raises:
-        SpaceError: If a choice or a hyperparameter's type cannot be written.
+        SpaceError: If a choice, or the type of a hyperparameter, cannot be written.
     """
     try:
         written = space.to_serialized_dict()
-    except Exception as error:  # noqa: BLE001 - ConfigSpace raises what its writing meets
+    except Exception as error:  # noqa: BLE001 - ConfigSpace may raise anything here
         raise SpaceError(f"the space cannot be written down: {error_line(error)}") from None
     for entry in written["hyperparameters"]:
         meta = entry.pop("meta", None)
@@ -47,17 +47,17 @@ def record_of_space(space: "ConfigurationSpace") -> dict[str, Any]:
 
 
 def record_of_one(name: str, hyperparameter: "Hyperparameter") -> dict[str, Any]:
-    """Return the record of one hyperparameter, which the user's dict calls by a name.
+    """Return the record of one hyperparameter of ConfigSpace, given in a dict under the key ``name``.
 
     Raises:
-        SpaceError: If it has another name, or cannot be written.
+        SpaceError: If the hyperparameter has another name, or cannot be written.
     """
     from ConfigSpace import ConfigurationSpace
 
     if hyperparameter.name != name:
         raise SpaceError(f"{name}: its hyperparameter is named {hyperparameter.name!r}; give both one name")
     space = ConfigurationSpace()
-    space.add(copy.copy(hyperparameter))  # the user's own is left as it is
+    space.add(copy.copy(hyperparameter))  # the user's object stays unchanged
     [entry] = record_of_space(space)["space"]["hyperparameters"]
     return dict(entry)
 
@@ -67,23 +67,23 @@ def space_of_record(record: Mapping[str, Any]) -> "ConfigurationSpace":
 
     Raises:
         ExtraMissing: If ConfigSpace is not installed.
-        SpaceError: If it has no such space.
+        SpaceError: If ConfigSpace cannot represent the space.
     """
     try:
         from ConfigSpace import ConfigurationSpace
     except ImportError:
         raise ExtraMissing("ConfigSpace", "configspace") from None
     try:
-        # ConfigSpace 1.2.2 has a print() left in one forbidden clause; stdout is for results.
+        # ConfigSpace 1.2.2 prints to stdout for one kind of forbidden clause; stdout is for results.
         with contextlib.redirect_stdout(io.StringIO()):
-            # Decoding takes the record apart, so it gets its own.
+            # Decoding changes the record.
             return ConfigurationSpace.from_serialized_dict(copy.deepcopy(record["space"]))
-    except Exception as error:  # noqa: BLE001 - ConfigSpace raises what its decoding meets
+    except Exception as error:  # noqa: BLE001 - ConfigSpace may raise anything here
         raise SpaceError(f"ConfigSpace has no such space: {error_line(error)}") from None
 
 
 def _put_in_order(clause: dict[str, Any], orders: Mapping[str, list[Any] | None]) -> None:
-    """Sort the values of a clause: they may be a set, whose order differs from process to process."""
+    """Sort the values of a clause, because they may come from a set, whose order differs between processes."""
     for part in clause.get("clauses", ()):
         _put_in_order(part, orders)
     if "values" in clause:

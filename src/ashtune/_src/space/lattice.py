@@ -1,7 +1,7 @@
-"""Numbers all configurations of a finite space.
+"""Assigns a number to each configuration of a finite space.
 
-A configuration's number has one digit a hyperparameter, the last digit fastest. The digit of a hyperparameter that is
-inactive is 0, so each configuration has exactly one number.
+The number has one digit for each hyperparameter; the last hyperparameter has the lowest digit. The digit of an inactive
+hyperparameter is 0, so each configuration has exactly one number.
 """
 
 import math
@@ -12,20 +12,20 @@ from ashtune._src.space.plain import fresh
 from ashtune._src.space.space import Space
 
 LARGEST_ENUMERATED = 100_000
-"""Points that are looked at one by one: up to half a second."""
+"""The maximum number of points that are checked one by one, which takes up to half a second."""
 
 
 class Lattice:
     """All combinations of some values of each hyperparameter.
 
     Args:
-        space: The space that the values lie in.
-        axes: The values of each hyperparameter, ascending, by name in the order of ``space.names``.
-            Ranges stay ranges: no product and no axis is written out before it is needed.
+        space: The space of the values.
+        axes: The ascending values of each hyperparameter, by name, in the order of ``space.names``. An axis may be a
+            ``range``, which is not expanded.
 
     Attributes:
         volume: The number of points, valid or not.
-        is_constrained: Whether conditions or forbidden clauses make some points no configurations.
+        is_constrained: Whether conditions or forbidden clauses can make points invalid.
     """
 
     def __init__(self, space: Space, axes: Mapping[str, Sequence[object]]) -> None:
@@ -45,7 +45,7 @@ class Lattice:
         return fresh(self._rules.remove_inactive(configuration))
 
     def point(self, configuration: Mapping[str, object]) -> int | None:
-        """Return the point of a configuration, the inverse of :meth:`configuration`; None if it is not here."""
+        """Return the point of a configuration, the inverse of :meth:`configuration`; None if it has no point."""
         point = 0
         for name, axis in self._axes.items():
             point *= self._lengths[name]
@@ -72,5 +72,5 @@ class Lattice:
 
 
 def length(values: Sequence[object]) -> int:
-    """Return the length of an axis; ``len`` of a range goes no further than 63 bits."""
+    """Return the length of an axis, also of a range for which ``len`` overflows."""
     return values.stop - values.start if isinstance(values, range) else len(values)

@@ -1,4 +1,4 @@
-"""Turns the plain dict that a user writes into the record of a space, which a journal keeps.
+"""Converts the dict that a user writes to the record of a space in the journal.
 
 ``{"lr": (1e-4, 1.0, "log"), "solver": ["sgd", "adam"], "momentum": When("solver", "sgd", (0.0, 1.0))}``
 """
@@ -17,12 +17,13 @@ from ashtune._src.space.priors import META, Prior
 
 
 class When(msgspec.Struct, frozen=True):
-    """A hyperparameter that counts only where another one has a value. Elsewhere ``trial.config`` does not have it.
+    """A conditional hyperparameter: ``trial.config`` has it only if another hyperparameter has a given value.
 
     Args:
-        name: Of the other one. Where that does not count, this one does not either.
-        value: Its value, or a list of values; one that is a list itself is given as a tuple.
-        values: As without a condition: a range, choices, a constant, a ``Prior``, or another ``When``.
+        name: The name of the other hyperparameter. If that is not in ``trial.config``, this one is not either.
+        value: The value of the other hyperparameter, or a list of values. A single value that is a list is given as a
+            tuple.
+        values: The values of this hyperparameter: a range, choices, a constant, a ``Prior``, or another ``When``.
 
     Example:
         >>> space = {"solver": ["sgd", "adam"], "momentum": When("solver", "sgd", (0.0, 1.0))}
@@ -40,12 +41,12 @@ class When(msgspec.Struct, frozen=True):
 
 
 class Ordered(msgspec.Struct, frozen=True):
-    """Choices in an order: models expect neighbours to be alike, and mutations step to them.
+    """Ordered choices: models expect neighbours to give similar results, and a mutation changes to a neighbour.
 
-    A list of ascending numbers is ordered as it is.
+    A list of ascending numbers is ordered without ``Ordered``.
 
     Args:
-        choices: At least one, in their order.
+        choices: At least one choice, in order.
 
     Example:
         >>> Ordered(["small", "base", "large"]).choices
@@ -56,10 +57,10 @@ class Ordered(msgspec.Struct, frozen=True):
 
 
 class Choice(msgspec.Struct, frozen=True):
-    """Choices without an order, though they may be ascending numbers, as the numbers of rooms or of GPUs.
+    """Unordered choices, for a list of ascending numbers whose order has no meaning, such as room numbers.
 
     Args:
-        choices: At least one.
+        choices: At least one choice.
 
     Example:
         >>> Choice([1, 2, 3]).choices
@@ -73,13 +74,12 @@ def record_of(mapping: Mapping[object, object]) -> dict[str, Any]:
     """Return the record of a dict of hyperparameters.
 
     Args:
-        mapping: By name: ``(low, high)`` (two ints are an integer range, both ends included; any float makes it a float
-            range), the same with ``"log"`` as a third, a list of choices, a constant, :class:`Ordered`,
-            :class:`Choice`, a hyperparameter of ConfigSpace; or :class:`~ashtune.Prior` or :class:`When`
-            of one of these.
+        mapping: From name to values: ``(low, high)`` or ``(low, high, "log")``, with both ends included, an integer
+            range if both are ints; a list of choices, a constant, :class:`Ordered`, :class:`Choice` or a hyperparameter
+            of ConfigSpace; or a :class:`~ashtune.Prior` or :class:`When` with one of these.
 
     Raises:
-        SpaceError: If a name or value does not fit.
+        SpaceError: If a name or value is not valid.
     """
     entries, conditions = [], list[dict[str, Any]]()
     for name, given in mapping.items():
@@ -104,7 +104,7 @@ def _condition(child: str, when: When) -> dict[str, Any]:
 
 
 def _entry(name: str, values: object) -> dict[str, Any]:
-    """Return the hyperparameter that some values stand for, but for its name."""
+    """Return the record of a hyperparameter, without its name."""
     if isinstance(values, tuple):
         return _range(name, values)
     if isinstance(values, Ordered | Choice | list):
@@ -143,7 +143,7 @@ def _range(name: str, bounds: tuple[object, ...]) -> dict[str, Any]:
 
 
 def _number(bound: object) -> int | float | None:
-    """Return a bound as a plain number, or None when it is none."""
+    """Return a bound as a plain number; None if it is not a number."""
     try:
         number = plain(bound)
     except SpaceError:

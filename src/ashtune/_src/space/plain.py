@@ -1,7 +1,7 @@
-"""Plain Python values: what a configuration may hold, and what a journal can keep.
+"""Plain Python values, which a configuration may contain and a journal can store.
 
-The journal is JSON and the messages are MessagePack: both give a tuple back as a list. A training function must see
-the same type on the first run and after a resume, so a tuple becomes a list when the space is read.
+JSON and MessagePack turn a tuple into a list. A training function must get the same type in the first session and after
+a resume, so a tuple becomes a list when the space is read.
 """
 
 import math
@@ -10,20 +10,20 @@ from collections.abc import Iterable, Mapping
 from ashtune._src.core.errors import SpaceError
 from ashtune._src.core.plaintext import shown
 
-# msgspec refuses integers beyond 64 bits and writes a float that is not finite as null.
+# msgspec refuses integers beyond 64 bits, and writes a float that is not finite as null.
 WIDEST = 2**63
 
 
 def plain(value: object) -> object:
-    """Return a value as plain Python: numpy scalars unwrapped, tuples as lists.
+    """Return a value in its plain form: numpy scalars become Python numbers, tuples become lists.
 
     Raises:
-        SpaceError: If a journal cannot keep it; the message names the value, not where it stood.
+        SpaceError: If a journal cannot store the value. The message does not name the hyperparameter.
     """
     if isinstance(value, (list, tuple)):
         try:
             return [plain(part) for part in value]
-        except RecursionError:  # a list in itself among them
+        except RecursionError:  # or a list that contains itself
             raise SpaceError(
                 f"{shown(value)} is nested too deep; use a name that your training function looks up"
             ) from None
@@ -31,7 +31,7 @@ def plain(value: object) -> object:
         value = value.item()
     if value is None or type(value) is bool:
         return value
-    if type(value) is str and value.encode(errors="ignore").decode() == value:  # no half of a surrogate pair
+    if type(value) is str and value.encode(errors="ignore").decode() == value:  # no lone surrogate
         return value
     if type(value) is int and -WIDEST <= value < WIDEST:
         return value
@@ -47,7 +47,7 @@ def plain_choices(name: str, choices: Iterable[object]) -> list[object]:
     """Return the choices of a hyperparameter as plain values.
 
     Raises:
-        SpaceError: If there are none, two are equal, or one is not plain.
+        SpaceError: If there are no choices, two choices are equal, or a choice is not plain.
     """
     values: list[object] = []
     seen: set[object] = set()
@@ -66,17 +66,17 @@ def plain_choices(name: str, choices: Iterable[object]) -> list[object]:
 
 
 def hashable(value: object) -> object:
-    """Return a plain value as one that a set or dict can hold; equal ones stay equal."""
+    """Return a hashable form of a plain value; equal values have equal forms."""
     return tuple(map(hashable, value)) if isinstance(value, list) else value
 
 
 def identity(configuration: Mapping[str, object]) -> object:
-    """Return what a set or dict can hold in place of a configuration: equal for equal ones, in any order."""
+    """Return a hashable form of a configuration, which does not depend on the order of its hyperparameters."""
     return frozenset((name, hashable(value)) for name, value in configuration.items())
 
 
 def rounded_identity(configuration: Mapping[str, object]) -> object:
-    """Return :func:`identity` with floats rounded to twelve digits: ``place`` and ``at`` may change the last bits."""
+    """Return :func:`identity` with floats rounded to twelve digits, as ``place`` and ``at`` have rounding errors."""
     return frozenset(
         (name, float(f"{value:.12g}") if isinstance(value, float) else hashable(value))
         for name, value in configuration.items()
@@ -84,5 +84,5 @@ def rounded_identity(configuration: Mapping[str, object]) -> object:
 
 
 def fresh(configuration: dict[str, object]) -> dict[str, object]:
-    """Return a copy that shares nothing that can be changed."""
+    """Return a deep copy of a configuration."""
     return {name: plain(value) if type(value) is list else value for name, value in configuration.items()}

@@ -1,6 +1,6 @@
-"""Priors: where a user believes good values of a hyperparameter to be.
+"""Priors: the values of a hyperparameter that a user believes to be good.
 
-Rule: a prior is a belief, which may be wrong. It changes how often values are tried and rules none out.
+Rule: a prior may be wrong. It changes how often values are tried, but excludes no value.
 """
 
 import math
@@ -18,26 +18,26 @@ if TYPE_CHECKING:
     Coordinates = NDArray[np.float64]
 
 SHARE = 0.5
-"""Part of the random draws of a space with priors that is near them; the rest is as if there were none."""
+"""The fraction of random draws that follow the priors; the other draws ignore them."""
 DEVIATION = 0.15
-"""How far from the prior the draws near it are: standard deviation, as a part of the range."""
+"""The standard deviation of draws that follow a prior, relative to the range."""
 CHOICE_SHARE = 0.75
-"""How many of the draws near it have the choice that is the prior."""
+"""The fraction of the draws that follow a prior in which an unordered hyperparameter has the prior's choice."""
 META = "prior"
-"""Its name in the ``meta`` of a hyperparameter."""
+"""The key of the prior in the ``meta`` of a hyperparameter."""
 
 
 class Prior(msgspec.Struct, frozen=True):
-    """A hyperparameter, and the value that you believe to be a good one.
+    """A hyperparameter with a value that you believe to be good.
 
-    Half of the random configurations are drawn near the priors of all hyperparameters that have one, the other half as
-    if there were none: a wrong belief costs random search half of its trials, on average. ``search="gp"`` also prefers
-    what is near, the less the more results there are. In a ``ConfigSpace.ConfigurationSpace`` write
-    ``meta={"prior": 3e-3}``.
+    Half of the random configurations are drawn near the priors of all hyperparameters that have a prior. The other half
+    ignores all priors, so a wrong prior costs random search on average half of its trials. ``search="gp"`` also prefers
+    configurations near the priors, and this preference decreases with the number of results. In a
+    ``ConfigSpace.ConfigurationSpace``, write ``meta={"prior": 3e-3}``.
 
     Args:
-        values: As in a space without priors: ``(low, high)``, ``(low, high, "log")`` or a list of choices.
-        at: The value.
+        values: The values of the hyperparameter: ``(low, high)``, ``(low, high, "log")`` or a list of choices.
+        at: The value that you believe to be good.
 
     Example:
         >>> space = {"rate": Prior((1e-4, 1.0, "log"), at=3e-3), "optimizer": Prior(["sgd", "adam"], at="adam")}
@@ -53,13 +53,13 @@ class Prior(msgspec.Struct, frozen=True):
 
 
 class Belief:
-    """The distribution of a prior over the coordinate of its hyperparameter, which is even without one.
+    """The distribution of a prior over the coordinate of its hyperparameter.
 
-    Numbers and ordered choices are normal around the value, cut at the ends of the range; of choices without an order
-    the value has a larger weight.
+    For numbers and ordered choices, it is a normal distribution around the prior's value, truncated to the range. For
+    unordered choices, the prior's value gets a larger weight.
 
     Raises:
-        SpaceError: If it is no value of the hyperparameter, or a choice of weight 0.
+        SpaceError: If the hyperparameter cannot have the prior's value, or the value is a choice of weight 0.
     """
 
     def __init__(self, column: Column, value: object) -> None:
@@ -77,7 +77,7 @@ class Belief:
             self._share = max(CHOICE_SHARE, self._high - self._low)
 
     def at(self, coordinates: "Coordinates") -> "Coordinates":
-        """Return even coordinates in [0, 1] as ones that are distributed as this."""
+        """Return uniform coordinates mapped to this distribution."""
         import numpy as np
 
         if self._near is not None:
@@ -90,7 +90,7 @@ class Belief:
         return chosen
 
     def log_density(self, coordinates: "Coordinates") -> "Coordinates":
-        """Return the logarithm of its density at coordinates in [0, 1], where an even one is 0."""
+        """Return the logarithm of the density at coordinates in [0, 1]; a uniform density would give 0."""
         import numpy as np
 
         if self._near is not None:

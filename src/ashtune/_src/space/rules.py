@@ -1,7 +1,7 @@
-"""Which combinations of values are configurations: conditions, forbidden clauses, and a function of the user's own.
+"""Rules for valid configurations: conditions, forbidden clauses, and a function of the user.
 
-Rule 1: a hyperparameter counts where all of its conditions hold. A comparison with one that does not count never holds.
-Rule 2: a configuration is forbidden if a clause holds, or if the user's function says that it is not valid.
+Rule 1: a hyperparameter is active if all of its conditions hold. A comparison with an inactive hyperparameter is false.
+Rule 2: a configuration is forbidden if a forbidden clause holds, or if the user's function returns False.
 """
 
 import operator
@@ -23,7 +23,7 @@ _COMPARISONS: dict[str, tuple[str, Callable[[Any, Any], bool]]] = {
 
 
 class _Condition(NamedTuple):
-    """What holds for some configurations, in words, and the hyperparameters that it looks at."""
+    """A condition on configurations, its text, and the hyperparameters that it uses."""
 
     holds: Callable[[Mapping[str, Any]], bool]
     text: str
@@ -37,18 +37,17 @@ class Rules:
         columns: The hyperparameters, by name.
         conditions: Records of conditions, as ConfigSpace writes them.
         forbiddens: Records of forbidden clauses.
-        valid: Says of a configuration whether it is one; None if all are.
+        valid: Returns whether a configuration is valid; None if all are valid.
 
     Attributes:
-        parents_first: The hyperparameters, each after those that its conditions look at.
-        conditional: Those that have conditions.
+        parents_first: All hyperparameters, each after those that its conditions use.
+        conditional: The hyperparameters with conditions.
         has_clauses: Whether a combination of values may be forbidden.
-        valid: As given.
-        asked: How many configurations were looked at.
-        refused: How many of them were forbidden.
+        asked: How many configurations were checked.
+        refused: How many of these were forbidden.
 
     Raises:
-        SpaceError: If a rule does not fit the hyperparameters, or conditions form a circle.
+        SpaceError: If a rule does not fit the hyperparameters, or conditions form a cycle.
     """
 
     def __init__(
@@ -79,11 +78,11 @@ class Rules:
         self.asked = self.refused = 0
 
     def is_active(self, name: str, values: Mapping[str, object]) -> bool:
-        """Return whether a hyperparameter counts, given the values of all others that count."""
+        """Return whether a hyperparameter is active, given the values of all other active hyperparameters."""
         return all(rule.holds(values) for rule in self._conditions.get(name, ()))
 
     def remove_inactive(self, values: dict[str, Any]) -> dict[str, Any]:
-        """Take out the hyperparameters that do not count where the others have these values; return the same dict."""
+        """Remove the inactive hyperparameters from ``values``; return the same dict."""
         for name, rules in self._conditions.items():
             for rule in rules:
                 if not rule.holds(values):
@@ -92,7 +91,7 @@ class Rules:
         return values
 
     def forbidding(self, configuration: Mapping[str, Any]) -> str:
-        """Return what forbids a configuration, the hyperparameters that count, in words; "" if nothing does.
+        """Return the text of the rule that forbids a configuration without inactive values; "" if it is allowed.
 
         Raises:
             SpaceError: If the user's function raises.
@@ -110,14 +109,14 @@ class Rules:
         assert self.valid is not None
         try:
             return bool(self.valid(fresh(dict(configuration))))
-        except Exception as error:  # noqa: BLE001 - whatever a user's function raises
+        except Exception as error:  # noqa: BLE001 - a user's function may raise anything
             raise SpaceError(
                 f"valid raised {error_line(error)} for {shown(dict(configuration))}; it has to return True or False, "
                 "also where a hyperparameter is absent as its condition does not hold"
             ) from None
 
     def conditions_text(self, name: str) -> str:
-        """Return where a hyperparameter counts, as ``a == 'x' and b > 2``."""
+        """Return the conditions of a hyperparameter as text: ``a == 'x' and b > 2``."""
         return " and ".join(rule.text for rule in self._conditions[name])
 
     def _rule(self, record: Record) -> _Condition:
@@ -155,7 +154,7 @@ class Rules:
 
 
 def _relation(left: Column, right: Column, kind: str) -> _Condition:
-    """Return a comparison of two hyperparameters, by their values."""
+    """Return a condition that compares the values of two hyperparameters."""
     sign, compare = _COMPARISONS[kind]
     one, other = left.name, right.name
     text = f"{one} {sign} {other}"

@@ -1,9 +1,9 @@
-"""``Space``: the search space in one form, whatever a user gave.
+"""``Space``: the search space.
 
-What was given becomes a record first, and the space is made of the record: a first run and a resumed one draw from the
-same space by construction.
+The user's space is first converted to a record, and the space is built from the record. So a resumed study, which reads
+the record from its journal, has exactly the same space as the first session.
 
-Rule: reading a record executes nothing.
+Rule: reading a record executes no code from the record.
 """
 
 from collections.abc import Iterator, Mapping
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class _Space(msgspec.Struct, frozen=True):
-    """What ConfigSpace writes as JSON."""
+    """A space in the JSON of ConfigSpace."""
 
     hyperparameters: list[HyperparameterRecord]
     conditions: list[dict[str, Any]] = []
@@ -33,7 +33,7 @@ class _Space(msgspec.Struct, frozen=True):
 
 
 class _Record(msgspec.Struct, frozen=True):
-    """A space in a journal, and its hyperparameters in the order in which the user wrote them."""
+    """A space in a journal, and the names of its hyperparameters in the user's order."""
 
     names: list[str]
     space: _Space
@@ -45,17 +45,17 @@ class Space:
     Build one with :meth:`parse` or :meth:`from_record`.
 
     Args:
-        record: What :meth:`to_record` returns.
-        valid: Says of a configuration, without what does not count in it, whether it is one; None if all are.
+        record: The record that :meth:`to_record` returns.
+        valid: Returns whether a configuration, without inactive hyperparameters, is valid; None if all are valid.
 
     Attributes:
-        names: The hyperparameters, in the order the user wrote them.
+        names: The names of the hyperparameters, in the user's order.
         columns: For each name, in that order, the map from the unit interval to plain Python values.
-        rules: Its conditions and forbidden clauses.
-        beliefs: Of each hyperparameter with a prior, where good values are believed to be.
+        rules: The conditions and forbidden clauses.
+        beliefs: For each hyperparameter with a prior, the distribution of the prior.
 
     Raises:
-        SpaceError: If something in the record does not fit.
+        SpaceError: If the record is not valid.
     """
 
     def __init__(self, record: Mapping[str, Any], valid: Valid | None = None) -> None:
@@ -77,12 +77,12 @@ class Space:
         """Build a space from what a user gives.
 
         Args:
-            space: A dict as ``record_of()`` takes it, a ``ConfigSpace.ConfigurationSpace``, or
-                a Space. A tuple among the choices becomes a list.
+            space: A dict as for ``record_of()``, a ``ConfigSpace.ConfigurationSpace``, or a Space. A tuple among the
+                choices becomes a list.
             valid: As for the class.
 
         Raises:
-            SpaceError: If it is something else, empty, or a name or value in it does not fit.
+            SpaceError: If the space is of another type or empty, or a name or value in it is not valid.
 
         Example:
             >>> Space.parse({"layers": (1, 8), "activation": ["relu", "tanh"]}).names
@@ -99,10 +99,10 @@ class Space:
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any], valid: Valid | None = None) -> "Space":
-        """Read a space that :meth:`to_record` wrote, or ConfigSpace under ``space``; nothing of it is executed.
+        """Return the space of a record, which :meth:`to_record` wrote, without executing code from the record.
 
         Raises:
-            SpaceError: If this is not such a record.
+            SpaceError: If the record is not valid.
         """
         try:
             return cls(record, valid)
@@ -111,14 +111,15 @@ class Space:
             raise SpaceError(f"the record of the space cannot be read: {why}") from None
 
     def to_record(self) -> dict[str, Any]:
-        """Return the space as nested dicts and lists that JSON can keep; they are not to be changed."""
+        """Return the space as nested dicts and lists for JSON. Callers must not change them."""
         return self._record
 
     def check(self, configuration: Mapping[str, object]) -> dict[str, object]:
-        """Return a configuration that a user wrote as plain Python values, in the order of ``names``.
+        """Check a user's configuration, and return it in plain values, in the order of ``names``.
 
         Raises:
-            SpaceError: If a name is unknown or missing, a value is outside or inactive, or the whole is forbidden.
+            SpaceError: If a name is unknown or missing, a value is out of range or inactive, or the configuration is
+                forbidden.
         """
         if not isinstance(configuration, Mapping):
             raise SpaceError(f"{shown(configuration)} is no configuration; give a dict of {', '.join(self.names)}")
@@ -133,7 +134,7 @@ class Space:
         return values
 
     def _complaints(self, values: Mapping[str, object], given: str) -> Iterator[str]:
-        """Yield in one line each why values of some hyperparameters are no configuration."""
+        """Yield one line for each reason why the values are not a valid configuration."""
         for name in self.rules.parents_first:
             is_active = self.rules.is_active(name, values)
             if is_active and name not in values:
@@ -145,10 +146,10 @@ class Space:
             yield f"{given} is ruled out by {rule!r}; change one of these values"
 
     def at(self, points: "NDArray[np.float64]") -> list[dict[str, object]]:
-        """Return the configurations at points of the unit cube, without what is inactive; some may be forbidden.
+        """Return the configurations at points, without inactive hyperparameters; some may be forbidden.
 
         Args:
-            points: Shape ``(n, hyperparameters)``, the columns in the order of ``names``, within [0, 1].
+            points: Coordinates in [0, 1], of shape ``(n, hyperparameters)``, the columns in the order of ``names``.
         """
         columns = [column.at(points[:, place]) for place, column in enumerate(self.columns.values())]
         configurations = [dict(zip(self.names, values, strict=True)) for values in zip(*columns, strict=True)]
@@ -159,14 +160,14 @@ class Space:
 
     @property
     def draws(self) -> int:
-        """How many random numbers a configuration takes: one a hyperparameter, and one more if there are priors."""
+        """How many random numbers a configuration needs: one for each hyperparameter, plus one if there are priors."""
         return len(self.names) + bool(self.beliefs)
 
     def random_points(self, numbers: "NDArray[np.float64]") -> "NDArray[np.float64]":
-        """Return points of random configurations: if there are priors, half of them near all of those.
+        """Return points of random configurations, of shape ``(n, hyperparameters)``; half of them follow the priors.
 
         Args:
-            numbers: Independent, even in [0, 1), shape ``(n, draws)``; the points have ``(n, hyperparameters)``.
+            numbers: Independent uniform numbers in [0, 1), of shape ``(n, draws)``.
         """
         if not self.beliefs:
             return numbers
@@ -178,7 +179,7 @@ class Space:
         return points
 
     def log_belief(self, points: "NDArray[np.float64]") -> "NDArray[np.float64]":
-        """Return the logarithm of the density of the priors at points ``(n, hyperparameters)``, shape ``(n,)``."""
+        """Return the log density of all priors, of shape ``(n,)``, at points of shape ``(n, hyperparameters)``."""
         import numpy as np
 
         logarithms = np.zeros(len(points))
@@ -188,14 +189,14 @@ class Space:
         return logarithms
 
     def place(self, configuration: Mapping[str, object]) -> list[float | None]:
-        """Return the point of a configuration: a coordinate for each of ``names``, None where inactive."""
+        """Return the point of a configuration: a coordinate for each name, None for inactive hyperparameters."""
         return [
             column.place(configuration[name]) if name in configuration else None
             for name, column in self.columns.items()
         ]
 
     def snap(self, points: "NDArray[np.float64]") -> "NDArray[np.float64]":
-        """Return for each point the one in the middle of all with the same configuration, 0.5 where inactive."""
+        """Replace each point by the middle of all points with the same configuration; inactive coordinates are 0.5."""
         import numpy as np
 
         middles = [column.snap(points[:, place]) for place, column in enumerate(self.columns.values())]
