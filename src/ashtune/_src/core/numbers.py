@@ -98,6 +98,6 @@ def configuration_text(configuration: Mapping[str, Any], width: int) -> str:
 
 
 def shortened(text: str, width: int) -> str:
-    """Return a text on one line of at most ``width`` characters."""
+    """Return a text on one line of at most ``width`` characters; the end of a longer text is left out."""
     line = visible(" ".join(text.split()))
     return line if len(line) <= width else line[: max(0, width - 3)] + "..."[:width]

@@ -33,10 +33,7 @@ def ranked(entries: Iterable[tuple[Key, TrialId]]) -> list[tuple[Key, TrialId]]:
 
 
 def in_order(entries: Iterable[tuple[Key, TrialId]]) -> Iterator[tuple[Key, TrialId]]:
-    """Yield the (key, trial) pairs of a rung, the best first, failures last.
-
-    O(n log n) with one or two losses, O(m n^2) with m losses.
-    """
+    """Yield the (key, trial) pairs of a rung as :func:`ranked`. O(n log n) with one or two losses, else O(m n^2)."""
     inside = sorted(entries)
     if inside and len(inside[0][0]) <= _OF_ONE_LOSS:
         yield from inside
@@ -69,11 +66,8 @@ def _fronts(entries: Iterable[tuple[Key, TrialId]]) -> list[list[tuple[Key, Tria
 
 
 def _admits(key: Key, front: list[tuple[Key, TrialId]]) -> bool:
-    """Return whether no entry of a front dominates a result.
-
-    With two losses, only the last entry of the front, which has the smallest second loss, must be compared.
-    """
-    rivals = front[-1:] if len(key) == _OF_TWO_LOSSES else front
+    """Return whether no entry of a front dominates a result."""
+    rivals = front[-1:] if len(key) == _OF_TWO_LOSSES else front  # the last one has the smallest second loss
     return not any(one != key and is_as_good(one, key) for one, _ in rivals)
 
 

@@ -128,7 +128,6 @@ class Names(Generic[T]):
         return f"did you mean {near}?" if near else f"give one of {', '.join(self.names)}"
 
     def _own(self, name: str) -> type[T]:
-        """Return the class of one of ashtune's own parts."""
         own = self._built_in[name]
         kind: type[T] = _import_place(own) if isinstance(own, str) else own
         return kind

@@ -241,7 +241,7 @@ def _product_flops(width: int, depth: int, m: int) -> int:
 
 
 def _other_flops(width: int, depth: int, m: int) -> int:
-    """Flops of ReLU, one call forward and two backward; seven calls from the logits to the error; four of the optimiser."""
+    """Flops of ReLU (one call forward, two backward), seven calls from logits to error, and four of the optimiser."""
     return 3 * depth * width * m + 7 * _CLASSES * m + 4 * _parameters(width, depth)
 
 

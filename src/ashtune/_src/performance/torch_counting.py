@@ -79,7 +79,7 @@ class Traffic(TorchDispatchMode):  # type: ignore[misc]  # PyTorch's types are n
         if place not in self._read:
             self.tensors.append(tensor)
             self._before.add(_place(tensor))
-        size = min(tensor.nbytes, tensor.untyped_storage().nbytes())  # an expanded tensor has less memory than its shape suggests
+        size = min(tensor.nbytes, tensor.untyped_storage().nbytes())  # nbytes of an expanded tensor is too large
         self._read[place] = max(size, self._read.get(place, 0))
         if changes:
             self._written[place] = max(size, self._written.get(place, 0))

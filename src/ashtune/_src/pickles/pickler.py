@@ -117,7 +117,7 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle's types
         return getattr, (dataclasses, _SENTINELS[type(value)])
 
     def _place(self, value: Any, names: dict[str, Any] | None, make: Any, arguments: Any, *more: Any) -> Any:
-        """Return how to create a copy of an object, and to store it in the namespace ``names`` of its script, if any."""
+        """Return how to create a copy of an object and, with ``names``, how to store it in the script's namespace."""
         if names is None:
             return make, arguments, *more
         return arrival.place, (self._namespace(names), value.__qualname__, make, arguments), *more

@@ -1,8 +1,8 @@
-"""Learning curves and times of simulated trials: what is known of them, and how they may have gone on.
+"""Learning curves and times of simulated trials: the recorded part, and a continuation of each curve.
 
-The likeliest course stays at the last known value: a fitted law foretells no better (decision 51). A plausible one goes
-on as another trial of the study did, which is known for longer. A metric that was never outside of 0 to 1 is taken for
-a share, and stays there.
+The most likely continuation is constant at the last recorded value, because fitted curves predicted no better (decision
+51). A random continuation has the changes of another trial of the study, which was recorded for longer. If all values
+of a metric are between 0 and 1, its continuations are limited to this range.
 """
 
 import math
@@ -24,9 +24,9 @@ CACHED_TRIALS = 65_536
 
 
 class LossCurves(msgspec.Struct, frozen=True, kw_only=True):
-    """The learning curves of ``size`` trials, None for any number, and what workers do with them.
+    """The learning curves of ``size`` trials (None: any number), and the behaviour of the simulated workers.
 
-    ``loss`` is (trial, resource) -> loss, smaller is better, inf for a failure.
+    ``loss`` is a function (trial, resource) -> loss. Smaller is better, and inf means a failure.
     """
 
     goal: Goal
@@ -36,24 +36,24 @@ class LossCurves(msgspec.Struct, frozen=True, kw_only=True):
     size: int | None = None
 
     def training(self, **more: Any) -> Training:
-        """Return what simulated workers do, changed as ``more`` says."""
+        """Return the behaviour of the simulated workers, with the fields in ``more`` replaced."""
         return replace(self.does, **more)
 
 
 def courses(traces: Traces, draw: int = 0, seed: int = 0) -> Callable[[int, int], float]:
-    """Return (trial, resource) -> loss: what is known, and beyond it one continuation a trial.
+    """Return the function (trial, resource) -> loss, with one continuation for each trial.
 
     Args:
         traces: The trials.
-        draw: 0 for the likeliest; others are plausible, each drawn anew for every trial.
-        seed: Decides what is drawn.
+        draw: 0 for the most likely continuations; each other number gives other random continuations.
+        seed: The seed of the random continuations.
     """
     trials, (low, high) = traces.trials, _bounds(traces)
     by_length = sorted((trial for trial in trials if not trial.fails), key=lambda trial: trial.known)
 
     @lru_cache(maxsize=CACHED_TRIALS)
     def draw_longer(trial: int) -> Trace | None:
-        """Draw a trial that is known for longer than another; none if there is no such trial."""
+        """Return a random trial that was recorded for longer than ``trial``; None if there is none, or for draw 0."""
         known = trials[trial].known
         place = bisect_right(by_length, known, key=lambda other: other.known)
         if not draw or place == len(by_length) or known == 0:
@@ -75,14 +75,14 @@ def courses(traces: Traces, draw: int = 0, seed: int = 0) -> Callable[[int, int]
 
 
 def _bounds(traces: Traces) -> tuple[float, float]:
-    """Return between which losses a course stays: those of a share where the metric looks like one."""
+    """Return the limits of the losses: those of a metric from 0 to 1 if all its values are in this range."""
     share = (0.0, 1.0) if traces.goal.mode == "min" else (-1.0, 0.0)
     known = (loss for trace in traces.trials for loss in trace.losses if math.isfinite(loss))
     return share if all(share[0] <= loss <= share[1] for loss in known) else (-math.inf, math.inf)
 
 
 def continue_curves(traces: Traces, draw: int = 0, seed: int = 0) -> LossCurves:
-    """Return curves that are what is known, and beyond it a continuation, as :func:`courses` has them."""
+    """Return the recorded curves with the continuations of :func:`courses`, and the recorded times."""
     trials, timing = traces.trials, traces.timing
 
     def release(trial: TrialId, resource: int, is_kept: bool) -> float:
@@ -108,10 +108,10 @@ def continue_curves(traces: Traces, draw: int = 0, seed: int = 0) -> LossCurves:
 
 
 def invent_curves(*, epoch_seconds: float = 1.0, seed: int = 0) -> LossCurves:
-    """Return curves of no model at all, for questions about time only.
+    """Return invented curves, for questions about time only.
 
-    Trial by trial three independent uniform numbers ``u, v, w``: the loss is ``u + (0.25 + v / 2) / sqrt(resource)``,
-    so that lower rungs rank by speed too and mislead a little; an epoch takes ``(0.5 + w) * epoch_seconds``.
+    Each trial has three independent uniform numbers ``u, v, w``. Its loss is ``u + (0.25 + v / 2) / sqrt(resource)``,
+    so that the order of trials differs a little between rungs. An epoch takes ``(0.5 + w) * epoch_seconds``.
     """
 
     def loss(trial: TrialId, resource: int) -> float:
@@ -125,8 +125,6 @@ def invent_curves(*, epoch_seconds: float = 1.0, seed: int = 0) -> LossCurves:
 
 
 def _metrics(goal: Goal, loss: Callable[[TrialId, int], float]) -> Callable[[TrialId, int], dict[str, float | None]]:
-    """Return (trial, resource) -> what is reported there."""
-
     def metrics(trial: TrialId, resource: int) -> dict[str, float | None]:
         reached = loss(trial, resource)
         return {goal.metric: goal.value(reached) if math.isfinite(reached) else None}
@@ -135,5 +133,5 @@ def _metrics(goal: Goal, loss: Callable[[TrialId, int], float]) -> Callable[[Tri
 
 
 def _uniform(seed: int, trial: int, which: int) -> float:
-    """Return a number in [0, 1) that only depends on the arguments."""
+    """Return a pseudorandom number in [0, 1) that depends only on the arguments."""
     return (scramble(seed * 0x632BE59BD9B4E019 + (4 * trial + which + 1) * INCREMENT) >> 11) / (1 << 53)

@@ -1,6 +1,7 @@
-"""One trial as its events tell it: what it reported, and its jobs.
+"""The reports and jobs of one trial, from its events.
 
-Workers' first jobs may take longer, for imports, data or compilation. Where that is clear, it is taken out.
+The first job of a worker may take longer, because of imports, data or compilation. If this extra time is clear, it is
+subtracted.
 """
 
 from collections.abc import Sequence
@@ -12,11 +13,11 @@ from ashtune._src.core.jobs import WorkerId
 
 
 class ObservedJob(msgspec.Struct):
-    """One job: who trained from which resource to which, for how many seconds, and how it ended.
+    """One job of a trial: its worker, its resources, its time, and how it ended.
 
-    ``serial`` counts the jobs of a study in the order in which they ended.
-    ``ending`` is that of its row in the timeline. ``wait`` are the seconds between its order and its beginning, where
-    they are known. ``is_void``: its worker died, and nothing of it counts.
+    ``serial`` numbers the jobs of a study in the order of their ends. ``ending`` has the value of the timeline.
+    ``wait`` is the number of seconds between the order and the start of the job; None if unknown. ``is_void``: the
+    worker died, so the job does not count.
     """
 
     serial: int
@@ -30,15 +31,15 @@ class ObservedJob(msgspec.Struct):
 
     @property
     def rate(self) -> float:
-        """Seconds a unit of resource."""
+        """Seconds per unit of resource."""
         return self.seconds / (self.target - self.start)
 
 
 class ObservedTrial(msgspec.Struct):
     """One trial.
 
-    ``releases`` are the seconds that its releases took, by resource; ``rung_of`` is the resource of the rung that a
-    job was for, by that of its last report. ``is_left_out``: it was withdrawn, or confirms another.
+    ``releases`` has the seconds of each release, by resource. ``rung_of`` maps the resource of a job's last report to
+    the resource of the job's rung. ``is_left_out``: the trial was withdrawn, or confirms another trial.
     """
 
     reports: dict[int, dict[str, float | None]] = msgspec.field(default_factory=dict)
@@ -50,12 +51,12 @@ class ObservedTrial(msgspec.Struct):
 
     @property
     def reached(self) -> int:
-        """The resource that it is trained to."""
+        """The resource up to which the trial is trained."""
         pieces = self.pieces()
         return pieces[-1].target if pieces else 0
 
     def pieces(self) -> list[ObservedJob]:
-        """Return the jobs that its state at the end consists of: what was trained again counts the last time."""
+        """Return the jobs that led to the final state; if a part was trained twice, only the last job counts."""
         pieces: list[ObservedJob] = []
         for job in self.jobs:
             if job.is_void:
@@ -67,9 +68,9 @@ class ObservedTrial(msgspec.Struct):
 
 
 def later_rate(trials: Sequence[ObservedTrial]) -> float:
-    """Return how much longer a unit of resource takes after a trial's first job than in it: the median.
+    """Return the median ratio of the second job's time per unit of resource to the first job's.
 
-    The first one builds what the later ones go on with.
+    The first job may have extra work, such as building the model.
     """
     ratios = []
     for trial in trials:
@@ -81,13 +82,13 @@ def later_rate(trials: Sequence[ObservedTrial]) -> float:
 
 
 FEWEST = 5
-"""Jobs that a median needs."""
+"""The least number of jobs for a median."""
 CLEARLY = 3.0
-"""How many times the median distance of jobs from their median."""
+"""The extra time is clear if it is more than this multiple of the median absolute deviation of other jobs."""
 
 
 def take_out_warmup(jobs: Sequence[ObservedJob]) -> float:
-    """Take what workers' first jobs took longer out of these jobs, and return it; 0 if they did not clearly."""
+    """Subtract the extra time of each worker's first job from the job, and return the extra time; 0 if not clear."""
     firsts: dict[WorkerId, ObservedJob] = {}
     others: list[ObservedJob] = []
     for job in sorted(jobs, key=lambda job: job.serial):
@@ -107,7 +108,7 @@ def take_out_warmup(jobs: Sequence[ObservedJob]) -> float:
 
 
 def _usual(job: ObservedJob, others: Sequence[ObservedJob]) -> list[float]:
-    """Return what a job like this usually takes; nothing if that is unknown."""
+    """Return the seconds of similar jobs; [] if there are too few."""
     same = [other.seconds for other in others if (other.start, other.target) == (job.start, job.target)]
     if len(same) >= FEWEST:
         return same

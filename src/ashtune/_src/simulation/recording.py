@@ -1,8 +1,8 @@
-"""Reads from a study's journal what a simulation needs of each trial: losses, times, failures.
+"""Reads the losses, times and failures of each trial from a study's journal, for a simulation.
 
-Withdrawn trials and confirmations are left out; failed trials fail again, after the same time. A trial trained twice,
-as after a kill, is as it was the last time. A job counts up to its rung even if its last report came before. Values
-between two reports are interpolated.
+Withdrawn and confirming trials are left out. A failed trial fails again after the same time. If a part of a trial was
+trained twice, for example after a kill, the last training counts. A job always counts up to its rung, even if its last
+report came earlier. Values between two reports are interpolated.
 """
 
 import math
@@ -41,11 +41,11 @@ from ashtune._src.simulation.traces import JobTrace, RecordedStudy, Timing, Trac
 
 JobEnded = JobFinished | JobPaused | JobFailed | WorkerLost
 MOST_VALUES = 30_000_000
-"""Losses of all trials at all their units of resource: 240 MB."""
+"""The maximum number of losses, of all trials and units of resource, which take 240 MB."""
 
 
 def traces_of(study: StudyReader) -> Traces:
-    """Return what a study's journal tells of its trials and its timing.
+    """Return the trials and the timing of a study, from its journal.
 
     Raises:
         StudyError: If no trial was trained, or the study has several objectives or constraints.
@@ -67,7 +67,7 @@ def traces_of(study: StudyReader) -> Traces:
 
 
 class Recorder(Observer):
-    """Takes in a study's events."""
+    """Collects the traces of a study's trials from its events."""
 
     def __init__(self, goal: Goal, ladder: Ladder) -> None:
         self._goal = goal
@@ -76,7 +76,7 @@ class Recorder(Observer):
         self._lost: WorkerLost | None = None  # the last event, if a worker with a job was lost
         self._starts: list[float] = []
         self._saves: list[float] = []
-        self._unsaved = 0  # results and orders to save after which no checkpoint came
+        self._unsaved = 0  # results and orders to save without a checkpoint
         self._saved = 0
         self._held = 0
         self._jobs = 0
@@ -85,7 +85,7 @@ class Recorder(Observer):
         self._is_smooth = True
 
     def event(self, event: Event) -> None:
-        """Take in an event."""
+        """Process an event."""
         self._lost = None
         match event:
             case JobFinished():
@@ -117,26 +117,24 @@ class Recorder(Observer):
                 pass
 
     def followed(self, what: Followed) -> None:
-        """Take in how many trials were to be saved, and who failed with a worker."""
+        """Count the orders to save a trial, and mark a trial that failed because its worker died."""
         if type(what) is Release:
             self._unsaved += what.keep
         elif type(what) is TrialFailed and self._lost is not None:
-            self._of(what.trial).jobs.pop()  # the job is none that is done again
+            self._of(what.trial).jobs.pop()  # the job is not repeated
             self._jobs -= 1
-            self._fail(self._lost, LOST, 0.0)  # its timeline knows for how long it ran
+            self._fail(self._lost, LOST, 0.0)  # the timeline has its time
 
     def traces(
         self, scheduler: Scheduler | None, timeline: Timeline, *, seed: int = 0, is_whole: bool = True
     ) -> Traces:
-        """Return the traces of the study.
-
-        The timeline of the same study knows what passed between a report and the worker's next job.
+        """Return the traces of the study; ``timeline``, of the same study, has the times between jobs.
 
         Raises:
-            StudyError: If no trial was trained at all, or they were trained in too small units.
+            StudyError: If no trial was trained, or there are too many units of resource.
         """
         work = timeline.work()
-        if not timeline.knows_orders:  # waits for other trials are among them
+        if not timeline.knows_orders:  # then these times include waits for other trials
             work = msgspec.structs.replace(work, driver=0 * work.driver)
         self._take_waits(work)
         trials = [trial for trial in self._trials if not trial.is_left_out]
@@ -169,9 +167,9 @@ class Recorder(Observer):
         )
 
     def _take_waits(self, work: Work) -> None:
-        """Note what passed around each job, to the microsecond: a replay of the same study is then the same study.
+        """Set the exact wait before each job, so that a replay of the same study gives the same study.
 
-        A trial's rows follow each other as its jobs did. What a worker compiled before a job is part of its wait.
+        The rows of a trial have the order of its jobs. Compilation before a job is part of the job's wait.
         """
         import numpy as np
 
@@ -185,7 +183,7 @@ class Recorder(Observer):
                 compiling[lane] += driver + seconds
                 continue
             if trial >= len(waiting):
-                continue  # given out, and never heard of
+                continue  # no event of this trial
             if kind == SAVING:
                 self._trials[trial].releases[self._ladder.rungs[rung]] = driver + seconds
             elif waiting[trial] and waiting[trial][0].ending == ending:
@@ -245,7 +243,7 @@ class Recorder(Observer):
             clock.append(total)
         rate = usual
         if trial.fails:
-            rate = 0.0  # wherever it is to go, it comes no further
+            rate = 0.0  # beyond its last job, it fails at once
         elif pieces:
             rate = pieces[-1].rate * (later if len(pieces) == 1 else 1.0)
         return Trace(

@@ -1,4 +1,4 @@
-"""A simulated study: the same loop, controller and scheduler, but workers in virtual time; kept on disk if wanted."""
+"""Runs a study with the real loop, controller and scheduler, but with workers in virtual time."""
 
 import math
 import shutil
@@ -49,21 +49,21 @@ def simulate(
     """Run a study in virtual time.
 
     Args:
-        scheduler: Decides which trial trains next and how far. It is used up.
+        scheduler: Decides which trial trains next and how long. It cannot be used again.
         engine: A ``SimulatedEngine``, whose training reports the goal's metric.
-        observers: They are told what happens, as of a real study.
-        trials: How many trials to start; None for no end, then ``until`` is needed.
-        until: The time at which it stops, in simulated seconds; jobs that are not over by then are not.
-        goal: The metric that counts.
-        confirm: What is trained once more when the search has ended.
-        ledger: Where events are written, as a study's journal; nowhere by default.
-        configurations: Of the trials, for a training that looks at them; by default their numbers.
+        observers: Receive all events, as in a real study.
+        trials: The number of trials to start; None for no limit, which needs ``until``.
+        until: The simulated time at which the study stops, in seconds. Jobs that are still running then have no result.
+        goal: The metric to optimize.
+        confirm: How many configurations to confirm after the search, and how often.
+        ledger: Where events are written, such as a journal; by default nowhere.
+        configurations: The configurations of the trials; by default the trial numbers.
 
     Returns:
-        The time at which it ended.
+        The simulated time at which the study ended.
 
     Raises:
-        SettingsError: If it would never end.
+        SettingsError: If the study would never end.
     """
     if trials is None and math.isinf(until):
         raise SettingsError("the simulation would never end; give trials= or until=")
@@ -103,12 +103,12 @@ def new_journal(
     seed: int,
     resource: str = "epoch",
 ) -> Iterator[Journal]:
-    """Create a study's directory and its journal, for writing. If what is then written is refused, neither is left.
+    """Create a study's directory and open a new journal in it; if the context raises SettingsError, delete both.
 
-    Its trials have their own number as their only hyperparameter. It can be read like any other, but not resumed.
+    The trial number is the only hyperparameter. The study can be read like any other study, but not resumed.
 
     Raises:
-        SettingsError: If the directory cannot be made, or there are fewer than two trials.
+        SettingsError: If the directory cannot be created, or there are fewer than two trials.
     """
     if trials < 2:
         raise SettingsError(f"trials={trials}: a study of one trial is not kept; give --trials of at least 2")
@@ -137,22 +137,22 @@ def new_journal(
 
 
 class _Numbered:
-    """A design whose configurations are the trials' numbers: a simulation looks everything else up by them."""
+    """A design in which each configuration is the trial number."""
 
     size = None
 
     def configuration(self, trial: int) -> dict[str, Any]:
-        """Return the configuration."""
+        """Return the configuration of a trial."""
         return {"trial": trial}
 
     def find(self, configuration: Mapping[str, object]) -> int | None:
-        """Return nothing: there is no end of them."""
+        """Return None, as the number of configurations has no limit."""
         return None
 
 
 class _NoJournal:
     def add(self, event: Event) -> None:
-        """Nothing of a simulation has to survive."""
+        """Ignore the event."""
 
     def flush(self) -> None:
-        """Nothing is written."""
+        """Do nothing."""

@@ -1,6 +1,6 @@
-"""Traces: what is known of each trial's training, its loss and its time by resource.
+"""Traces: the loss and the training time of each trial, by resource.
 
-They come from a table, an ``.npz`` of arrays, trial by epoch; or from a study's journal
+Traces are read from a table, an ``.npz`` file with arrays of trials by epochs, or from a study's journal
 (``simulation/recording.py``).
 """
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 class JobTrace(msgspec.Struct, frozen=True, gc=False):
-    """One job: its seconds of training, and those that passed between its order and its beginning."""
+    """One job: its seconds of training, and the seconds between its order and its start."""
 
     seconds: float
     wait: float
@@ -37,8 +37,9 @@ class JobTrace(msgspec.Struct, frozen=True, gc=False):
 class RecordedStudy(msgspec.Struct, frozen=True):
     """How a study was recorded.
 
-    ``is_smooth``: in one session to its end, no worker lost, no job broken off, no configuration withdrawn, no trials
-    trained together, so that a replay of the same is the study itself. ``scheduler`` is None if it is not known.
+    ``is_smooth``: a replay with the same choices gives the study itself. The study ran in one session to its end,
+    without lost workers, interrupted jobs, withdrawn, confirming or jointly trained trials. ``scheduler`` is None if
+    unknown.
     """
 
     scheduler: Scheduler | None
@@ -52,13 +53,13 @@ class Trace(msgspec.Struct):
     """One trial.
 
     Args:
-        losses: At each resource from 1 to the last known one; inf where there is no finite result.
-        ends: Resources at which its time is known, increasing.
-        clock: Seconds of training up to each of them, without disturbance.
-        rate: Seconds a unit of resource beyond the last of them.
-        fails: Whether it fails after what is known.
-        jobs: (start, target) -> a job as it was, where it was.
-        releases: Resource -> seconds that its release there took, where they are known.
+        losses: The loss at each resource from 1 to the last recorded resource; inf for a result that is not finite.
+        ends: The resources at which the training time is known, increasing.
+        clock: The seconds of training up to each resource in ``ends``.
+        rate: The seconds per unit of resource after the last resource in ``ends``.
+        fails: Whether the trial fails after the last recorded resource.
+        jobs: (start, target) -> recorded job.
+        releases: Resource -> seconds of the recorded release at this resource.
     """
 
     losses: "array[float]"
@@ -71,11 +72,11 @@ class Trace(msgspec.Struct):
 
     @property
     def known(self) -> int:
-        """The resource up to which it is known."""
+        """The last resource with a recorded loss."""
         return len(self.losses)
 
     def seconds_at(self, resource: int) -> float:
-        """Return the seconds of training from nothing to a resource: in between, in proportion."""
+        """Return the seconds of training up to a resource, linearly interpolated."""
         if resource <= 0:
             return 0.0
         place = bisect_left(self.ends, resource)
@@ -90,16 +91,16 @@ class Trace(msgspec.Struct):
         return self.seconds_at(target) - self.seconds_at(start) if job is None else job.seconds
 
     def wait(self, start: int, target: int, usual: float) -> float:
-        """Return the seconds that pass before a job begins: as it was, or as before another from the same resource."""
+        """Return the wait before a job, from the recorded job or another job with the same start; else ``usual``."""
         job = self.jobs.get((start, target)) or next((job for at, job in self.jobs.items() if at[0] == start), None)
         return usual if job is None else job.wait
 
 
 class Timing(msgspec.Struct, frozen=True, kw_only=True):
-    """What a study's time goes into besides training, in seconds.
+    """The times of a study besides training, in seconds.
 
-    ``starts`` until each worker was there, the first to come first; ``handover`` between a report and the worker's next
-    job, ``save`` for a checkpoint, ``warmup`` what a worker's first job takes longer.
+    ``starts`` has the time at which each worker joined, in order; ``handover`` is the time between a report and the
+    worker's next job, ``save`` the time to save a checkpoint, and ``warmup`` the extra time of a worker's first job.
     """
 
     starts: tuple[float, ...] = ()
@@ -108,17 +109,17 @@ class Timing(msgspec.Struct, frozen=True, kw_only=True):
     warmup: float = 0.0
 
     def start(self, number: int) -> float:
-        """Return when a worker joins, in seconds since the study's start: as recorded, others like the median one."""
+        """Return when a worker joins, in seconds since the study began; the median for workers without a record."""
         if number < len(self.starts):
             return self.starts[number]
         return median(self.starts) if self.starts else 0.0
 
 
 class Traces(msgspec.Struct, frozen=True, kw_only=True):
-    """The trials that can be trained, in the order in which they are drawn; and what time is lost beside.
+    """The trials of a simulation, in the order in which the search draws them, and the times besides training.
 
-    ``recorded`` is how, None if they come from a table. ``saves``: whether released trials are saved;
-    ``goes_on``: whether a job goes on from where the one before ended, in place at least.
+    ``recorded`` is None if the traces come from a table. ``saves``: whether released trials are saved. ``goes_on``:
+    whether a job can continue the trial's last job, from a checkpoint or in memory.
     """
 
     goal: Goal
@@ -130,24 +131,24 @@ class Traces(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def best_loss(self) -> float:
-        """The best loss that any trial is known to reach, at any resource."""
+        """The smallest recorded loss of all trials, at any resource."""
         return min((min(trace.losses, default=math.inf) for trace in self.trials), default=math.inf)
 
 
 def read_table(path: Path, goal: Goal, *, values: str = "", times: str = "", epoch_seconds: float = 1.0) -> Traces:
-    """Return the curves of a table. Nothing in the file is executed: pickled arrays are refused.
+    """Return the curves of a table. Pickled arrays are refused, so that no code in the file is executed.
 
     Args:
         path: The ``.npz`` file.
-        goal: The metric, and which way is better.
-        values: Which array holds it, trials by epochs, the first epoch first; an index selects of an array with
-            more dimensions, as in ``val_accuracy[0]``. By default the array named like the metric.
-        times: Which array holds the seconds of training, added up over the epochs; what falls is held level. By
-            default an epoch takes ``epoch_seconds``.
-        epoch_seconds: See there.
+        goal: The metric, and whether it is minimized or maximized.
+        values: The array of the metric, trials by epochs; by default the array with the metric's name. Indices select a
+            part of an array with more dimensions, as in ``val_accuracy[0]``.
+        times: The array of the total seconds of training after each epoch. A value that is below an earlier value is
+            raised to it. By default, each epoch takes ``epoch_seconds``.
+        epoch_seconds: The seconds of each epoch if ``times`` is not given.
 
     Raises:
-        SettingsError: If there is no such file or array, or its shape does not fit.
+        SettingsError: If the file or an array does not exist, or an array has a wrong shape.
     """
     losses = _array(path, values or goal.metric)
     import numpy as np
@@ -170,7 +171,6 @@ def read_table(path: Path, goal: Goal, *, values: str = "", times: str = "", epo
 
 
 def _array(path: Path, wanted: str) -> "Floats":
-    """Return an array of a table: two dimensions, float."""
     import numpy as np
 
     parts = re.fullmatch(r"([^\[\]]+)((?:\[\d+\])*)", wanted)
@@ -183,7 +183,7 @@ def _array(path: Path, wanted: str) -> "Floats":
             whole: npt.NDArray[Any] = table[parts[1]]
     except SettingsError:
         raise
-    except Exception as error:  # noqa: BLE001 - zipfile, zlib and numpy raise nearly anything of a damaged file
+    except Exception as error:  # noqa: BLE001 - zipfile, zlib and numpy may raise anything for a damaged file
         why = " ".join(str(error).split()) or type(error).__name__
         raise SettingsError(f"{path}: not a table of curves ({why}); give an .npz file of numbers") from None
     indices = tuple(int(index) for index in re.findall(r"\d+", parts[2]))

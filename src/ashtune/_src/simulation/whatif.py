@@ -1,9 +1,9 @@
-"""What-if: a finished study's curves and times, trained again in a simulation under other choices.
+"""What-if: simulates a finished study again, with its recorded curves and times, but with other choices.
 
-The same trials come in the same order. What was not trained is continued (``simulation/curves.py``), and its
-share is said. Which of two results comes first decides what is promoted, so a prediction is the median over replays
-whose jobs take a little more or less, unless it is of the study as it was recorded. That workers wait for a busy driver
-is not in it.
+The trials and their order stay the same. Curves are continued beyond their recorded part (``simulation/curves.py``),
+and a prediction has the share of continued epochs. The order of two results can change a promotion, so a prediction is
+the median of several replays, in which the times of jobs vary a little. The recorded study itself needs only one
+replay. The model has no waits of workers for a busy driver.
 """
 
 import math
@@ -29,16 +29,15 @@ from ashtune._src.simulation.run import simulate
 from ashtune._src.simulation.traces import RecordedStudy, Traces
 
 DRAWS = 10
-"""Replays besides the likeliest: other plausible continuations, other luck with times."""
+"""The number of replays with random continuations and times, besides the most likely replay."""
 JITTER = 0.01
-"""The standard deviation of the logarithm of a job's time, in those replays. Which of two results comes first decides
-what is promoted, so that a hundredth changes more than a hundredth."""
+"""The standard deviation of the logarithm of a job's time in these replays."""
 PARTS = 16
-"""Of all trials, tried for a budget before what lies between two of them is halved."""
+"""The number of equally spaced numbers of trials that are tried for a budget, before a bisection."""
 
 
 class Range(msgspec.Struct, frozen=True):
-    """A predicted figure: the likeliest, and the lowest and highest over replays with other luck and continuations."""
+    """A predicted figure: the median, the lowest and the highest value over all replays."""
 
     likely: float
     low: float
@@ -46,12 +45,12 @@ class Range(msgspec.Struct, frozen=True):
 
 
 class Prediction(msgspec.Struct, frozen=True, kw_only=True):
-    """What a study would have taken.
+    """The predicted time and result of a study.
 
-    ``wall_seconds`` from its start to its end; ``first_seconds`` until the first trial was trained to the top, None if
-    none is. ``speed_up`` is against one worker with the same scheduler, ladder and trials, ``efficiency`` that by the
-    number of workers. ``continued`` is the share of the trained epochs that the recorded study does not know, so that
-    curves had to be continued. ``best`` is the metric of the best trial at the highest rung, None if all failed.
+    ``wall_seconds`` is the time from start to end, and ``first_seconds`` the time of the first result at the top rung
+    (None without such a result). ``speed_up`` compares with one worker and otherwise equal choices; ``efficiency`` is
+    ``speed_up`` divided by the number of workers. ``continued`` is the share of trained epochs that were not recorded.
+    ``best`` is the metric of the best trial at the highest rung; None if all trials failed.
     """
 
     scheduler: str
@@ -70,12 +69,12 @@ class Prediction(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def worker_hours(self) -> float:
-        """Hours of all workers, from the start to the end of the study."""
+        """The wall time in hours, multiplied by the number of workers."""
         return self.workers * self.wall_seconds.likely / 3600
 
 
 class Choices(msgspec.Struct, frozen=True):
-    """What may be chosen: a scheduler, a ladder, how many workers and how many of the recorded trials."""
+    """The choices of a simulation: scheduler, ladder, number of workers and number of recorded trials."""
 
     scheduler: Scheduler
     ladder: Ladder
@@ -85,7 +84,7 @@ class Choices(msgspec.Struct, frozen=True):
 
 
 class Replayed(msgspec.Struct, frozen=True, kw_only=True):
-    """One simulated study: its times in seconds, its epochs, those of them beyond what is known, its best loss."""
+    """One simulated study: times in seconds, number of epochs, number of epochs that were not recorded, best loss."""
 
     wall: float
     first: float | None
@@ -96,18 +95,18 @@ class Replayed(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def continued_share(self) -> float:
-        """Which part of the epochs is beyond what is known."""
+        """The share of epochs that were not recorded."""
         return self.continued / self.epochs if self.epochs else 0.0
 
 
 class Predictor:
-    """Answers what a recorded study would have taken.
+    """Predicts the time and the result of a recorded study under other choices.
 
-    A replay's draw 0 has the likeliest curves and the recorded times. Medians and spreads are taken over that and
-    ``draws`` others.
+    Draw 0 of a replay has the most likely curves and the recorded times. Medians and ranges are over this replay and
+    ``draws`` random replays.
 
     Raises:
-        SettingsError: From any method, if a number does not fit.
+        SettingsError: From any method, if a number is not valid.
     """
 
     def __init__(self, traces: Traces, *, draws: int = DRAWS, seed: int = 0) -> None:
@@ -118,7 +117,7 @@ class Predictor:
         self._known: dict[tuple[Choices, int], Replayed] = {}
 
     def choice(self, scheduler: Scheduler | str, ladder: Ladder, workers: int, trials: int | None = None) -> Choices:
-        """Return a choice, checked."""
+        """Check the choices, and return them."""
         scheduler = SCHEDULERS.part(scheduler)
         there = len(self.traces.trials)
         if trials is not None and not 1 <= trials <= there:
@@ -129,22 +128,22 @@ class Predictor:
         return Choices(scheduler, ladder, factor, workers, trials or there)
 
     def replay(self, choice: Choices, draw: int = 0) -> Replayed:
-        """Simulate a study with one continuation of its curves: 0 is the likeliest."""
+        """Simulate a study with one set of continuations; draw 0 has the most likely ones."""
         if (choice, draw) not in self._known:
             self._known[choice, draw] = self._simulate(choice, draw)
         return self._known[choice, draw]
 
     def is_as_recorded(self, choice: Choices) -> bool:
-        """Whether a choice is that of the recorded study, whose replay is the study itself: nothing of it is luck."""
+        """Return whether a choice is that of the recorded study, and a replay gives exactly this study."""
         same = RecordedStudy(choice.scheduler, choice.ladder, choice.workers, is_smooth=True, seed=self._study_seed)
         return self.traces.recorded == same and choice.trials == len(self.traces.trials)
 
     def wall_seconds(self, choice: Choices) -> float:
-        """Return the wall time of a choice: the median of its replays; as recorded, that of the one without luck."""
+        """Return the median wall time of all replays of a choice."""
         return median(one.wall for one in self._replays(choice))
 
     def prediction(self, choice: Choices) -> Prediction:
-        """Return what a choice would have taken, with its spread: each figure is the median over the replays."""
+        """Return the prediction for a choice; each figure is the median of all replays."""
         replays = self._replays(choice)
         walls = [one.wall for one in replays]
         goal, wall = self.traces.goal, median(walls)
@@ -170,11 +169,11 @@ class Predictor:
         )
 
     def fewest_workers(self, choice: Choices, deadline: float) -> Choices | None:
-        """Return about the fewest workers that are done in ``deadline`` seconds; None if no number tried is.
+        """Return about the smallest number of workers that end within ``deadline`` seconds; None if none was found.
 
-        More workers are not always faster: what they promote by then differs. So powers of 2 and 1.5 times those are
-        tried from below, then the numbers between the first that is in time and the one before, by halving. The answer
-        is in time; a smaller number may be, too.
+        More workers are not always faster, because other trials may be promoted. So powers of 2 and 1.5 times powers
+        of 2 are tried upwards, followed by a bisection below the first number that is in time. The returned number
+        is in time, but a smaller number may also be.
         """
 
         def is_done(workers: int) -> bool:
@@ -188,10 +187,10 @@ class Predictor:
         return None
 
     def most_trials(self, choice: Choices, worker_seconds: float) -> Choices | None:
-        """Return about the most of the recorded trials that all workers' time suffices for; None for none.
+        """Return about the largest number of recorded trials for ``worker_seconds``, the time of all workers together.
 
-        More trials do not always take longer, so sixteenths of them, powers of 2 and 1.5 times those are tried from
-        above before the rest is halved. The answer is affordable; a larger number may be, too.
+        None if no number was found. More trials do not always take longer, so sixteenths of all trials, powers of 2
+        and 1.5 times powers of 2 are tried downwards, followed by a bisection. A larger number may also be possible.
         """
 
         def is_affordable(trials: int) -> bool:
@@ -231,7 +230,7 @@ class Predictor:
 
 
 class _ReplayWatch(Observer):
-    """Counts epochs beyond what is known, and notes when the first trial was trained to the top; an observer."""
+    """Counts epochs that were not recorded, and stores the time of the first result at the top rung."""
 
     def __init__(self, traces: Traces, top: int) -> None:
         self._trials = traces.trials
@@ -248,12 +247,12 @@ class _ReplayWatch(Observer):
 
 
 def ladders(recorded: Ladder, factors: Sequence[Reduction]) -> list[Ladder]:
-    """Return ladders from the recorded one's lowest rung to its top, one for each reduction factor."""
+    """Return a ladder for each reduction factor, with the lowest and the top rung of the recorded ladder."""
     return [Ladder(recorded.rungs[0], recorded.rungs[-1], factor) for factor in factors]
 
 
 def _factor_text(ladder: Ladder) -> str:
-    """Return what part of a rung goes on, as one number: of a ladder given by its rungs that may differ by rung."""
+    """Return the reduction factor of a ladder as text, or its range if the factor differs between rungs."""
     factors = {float(1 / kept) for kept in ladder.kept}
     if not factors:
         return "1"
@@ -261,13 +260,13 @@ def _factor_text(ladder: Ladder) -> str:
 
 
 def _steps(most: int) -> list[int]:
-    """Return 1, 2, 3, 4, 6, 8, 12, 16 ... up to ``most``, which is the last."""
+    """Return 1, 2, 3, 4, 6, 8, 12, 16 ... below ``most``, and ``most``."""
     powers = [1 << power for power in range(most.bit_length())]
     return sorted({*powers, *(3 * power // 2 for power in powers[1:] if 3 * power // 2 < most), most})
 
 
 def _least(low: int, high: int, is_so: Callable[[int], bool]) -> int:
-    """Return the least number from ``low`` to ``high`` of which it is so, as it is of ``high``: by halving."""
+    """Bisect for the least number from ``low`` to ``high`` for which ``is_so`` is true, as it must be for ``high``."""
     while low < high:
         middle = (low + high) // 2
         if is_so(middle):

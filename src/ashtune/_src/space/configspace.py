@@ -92,7 +92,6 @@ def _put_in_order(clause: dict[str, Any], orders: Mapping[str, list[Any] | None]
 
 
 def _plain_tree(value: object) -> Any:
-    """Return nested dicts and lists with plain leaves."""
     if isinstance(value, dict):
         return {str(key): _plain_tree(part) for key, part in value.items()}
     if isinstance(value, list | tuple | set | frozenset):

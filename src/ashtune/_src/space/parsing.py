@@ -143,7 +143,6 @@ def _range(name: str, bounds: tuple[object, ...]) -> dict[str, Any]:
 
 
 def _number(bound: object) -> int | float | None:
-    """Return a bound as a plain number; None if it is not a number."""
     try:
         number = plain(bound)
     except SpaceError:

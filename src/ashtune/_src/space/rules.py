@@ -154,7 +154,6 @@ class Rules:
 
 
 def _relation(left: Column, right: Column, kind: str) -> _Condition:
-    """Return a condition that compares the values of two hyperparameters."""
     sign, compare = _COMPARISONS[kind]
     one, other = left.name, right.name
     text = f"{one} {sign} {other}"
