@@ -1,4 +1,4 @@
-"""Checkpoint stores, in which workers save trials and from which they restore trials."""
+"""Stores for the checkpoints of trials."""
 
 from ashtune._src.engines.checkpoint_store import CheckpointStore, SharedDirectory
 

@@ -84,7 +84,7 @@ class Confirming:
     """The controller's records of confirmation: which trials are confirmed, how often, and by which new trials.
 
     Args:
-        best: Returns the highest rung that has a result, and its best trials in order.
+        best: Returns the highest rung with a result, and the trials of this rung in order of rank.
     """
 
     def __init__(self, best: Callable[[], tuple[int, Sequence[TrialId]]]) -> None:

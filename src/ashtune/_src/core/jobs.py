@@ -1,4 +1,4 @@
-"""The basic words: trials, workers, jobs, results, and the goal of a study."""
+"""The basic types: trials, workers, jobs, results, and the goal of a study."""
 
 import hashlib
 import math
@@ -143,7 +143,7 @@ class Goal(Objective, frozen=True, omit_defaults=True):
 
     @property
     def metrics(self) -> tuple[str, ...]:
-        """The metrics that a trial has to report, each once."""
+        """The metrics that each trial must report, without duplicates."""
         names = [each.metric for each in self.objectives] + [each.metric for each in self.constraints]
         return tuple(dict.fromkeys(names))
 

@@ -1,4 +1,4 @@
-"""Observers receive the events of a study, from a running study or from its journal: reports, displays, trackers.
+"""Observers, such as reports and displays, receive the events of a running study or of a journal.
 
 Rule 1: an observer receives an event after the event was written to the journal, and then the verdicts and orders that
 followed from the event. Reading a journal gives an observer the same calls in the same order, except ``progress`` and

@@ -60,7 +60,7 @@ def _split(labels: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int
     The images are shuffled with seed 0, because the file is sorted by writer.
     """
     order = np.random.RandomState(0).permutation(len(labels))
-    mixed = order[np.argsort(labels[order], kind="stable")]  # class by class
+    mixed = order[np.argsort(labels[order], kind="stable")]  # sorted by class
     rank = np.arange(len(mixed))
     # At equal distances: rank * _VALIDATION / len(mixed) passes a whole number exactly _VALIDATION times.
     chosen = (rank + 1) * _VALIDATION // len(mixed) > rank * _VALIDATION // len(mixed)

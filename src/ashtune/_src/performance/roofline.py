@@ -128,9 +128,8 @@ class Placement(msgspec.Struct, frozen=True, kw_only=True):
     """A comparison of a step with a roof.
 
     ``ridge`` belongs to the roof and ``intensity`` to the step, both in flop/byte. ``attainable`` is the maximum speed
-    under the roof, and ``achieved`` the speed of the step, both in flop/s. ``bound`` is the limit of the speed.
-    ``least_seconds`` is the least possible time of the step. ``share_of_attainable`` is above 1 if data come from a
-    cache.
+    under the roof, and ``achieved`` the speed of the step, both in flop/s. ``bound`` says what limits the speed.
+    ``least_seconds`` is the minimum time of the step. ``share_of_attainable`` is above 1 if data come from a cache.
     """
 
     step: Step

@@ -1,4 +1,4 @@
-"""Counts the operations and the least memory traffic of a PyTorch step, call by call."""
+"""Counts the operations and the minimum memory traffic of a PyTorch step."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Messages over a byte stream: four bytes of length, then msgpack."""
+"""Messages in a byte stream; each message is its length in four bytes, followed by msgpack."""
 
 import os
 import struct

@@ -99,8 +99,8 @@ class Trace(msgspec.Struct):
 class Timing(msgspec.Struct, frozen=True, kw_only=True):
     """The times of a study besides training, in seconds.
 
-    ``starts`` has the time at which each worker joined, in order; ``handover`` is the time between a report and the
-    worker's next job, ``save`` the time to save a checkpoint, and ``warmup`` the extra time of a worker's first job.
+    ``starts`` has the sorted times at which workers joined. ``handover`` is the time between a report and the worker's
+    next job. ``save`` is the time to save a checkpoint. ``warmup`` is the extra time of a worker's first job.
     """
 
     starts: tuple[float, ...] = ()

@@ -180,7 +180,7 @@ class Predictor:
             return self.wall_seconds(replace(choice, workers=workers)) <= deadline
 
         too_few = 0
-        for enough in _steps(choice.trials):  # more workers have nothing to do
+        for enough in _steps(choice.trials):  # workers beyond the number of trials would be idle
             if is_done(enough):
                 return replace(choice, workers=_least(too_few + 1, enough, is_done))
             too_few = enough

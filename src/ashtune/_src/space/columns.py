@@ -1,4 +1,4 @@
-"""One hyperparameter: from a coordinate in [0, 1] to a plain Python value, and back.
+"""Converts coordinates in [0, 1] to values of one hyperparameter, and back.
 
 A design gives points of the unit cube, with one coordinate for each hyperparameter. Uniform coordinates become values
 with the distribution of the hyperparameter: uniform, log-uniform, weighted, normal or beta.
@@ -65,7 +65,7 @@ class Normal(NamedTuple):
         return float(ndtr(-self.middle / self.deviation)), float(ndtr((1 - self.middle) / self.deviation))
 
     def at(self, shares: "Coordinates") -> "Coordinates":
-        """Return uniform coordinates mapped to this distribution."""
+        """Map uniform coordinates in [0, 1] to this distribution."""
         import numpy as np
         from scipy.special import ndtri
 
@@ -96,7 +96,7 @@ class _Beta(NamedTuple):
     beta: float
 
     def at(self, shares: "Coordinates") -> "Coordinates":
-        """Return uniform coordinates mapped to this distribution."""
+        """Map uniform coordinates in [0, 1] to this distribution."""
         from scipy.special import betaincinv
 
         coordinates: Coordinates = betaincinv(self.alpha, self.beta, shares)
@@ -111,7 +111,7 @@ class _Beta(NamedTuple):
 
 
 class Column:
-    """Converts coordinates of one hyperparameter to plain values, and back.
+    """One hyperparameter, with its values as plain Python values and as coordinates in [0, 1].
 
     Attributes:
         name: The name of the hyperparameter.
@@ -265,7 +265,7 @@ class Column:
         return parts
 
     def _middles(self, numbers: "Coordinates") -> "Coordinates":
-        """Return the coordinates of floats, or of integers counted from the lowest."""
+        """Return the coordinates of floats, or of integers that are counted from the lowest integer."""
         import numpy as np
 
         low, high = float(self.low), float(self.high)

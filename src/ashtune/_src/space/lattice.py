@@ -16,7 +16,7 @@ LARGEST_ENUMERATED = 100_000
 
 
 class Lattice:
-    """All combinations of some values of each hyperparameter.
+    """All combinations of given values of the hyperparameters.
 
     Args:
         space: The space of the values.

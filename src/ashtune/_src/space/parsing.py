@@ -74,9 +74,9 @@ def record_of(mapping: Mapping[object, object]) -> dict[str, Any]:
     """Return the record of a dict of hyperparameters.
 
     Args:
-        mapping: From name to values: ``(low, high)`` or ``(low, high, "log")``, with both ends included, an integer
-            range if both are ints; a list of choices, a constant, :class:`Ordered`, :class:`Choice` or a hyperparameter
-            of ConfigSpace; or a :class:`~ashtune.Prior` or :class:`When` with one of these.
+        mapping: For each name, a range ``(low, high)`` or ``(low, high, "log")``, a list of choices, a constant, an
+            :class:`Ordered`, a :class:`Choice` or a hyperparameter of ConfigSpace; or a :class:`~ashtune.Prior` or
+            :class:`When` with one of these. A range includes both ends. A range of two ints has only integers.
 
     Raises:
         SpaceError: If a name or value is not valid.

@@ -77,7 +77,7 @@ class Belief:
             self._share = max(CHOICE_SHARE, self._high - self._low)
 
     def at(self, coordinates: "Coordinates") -> "Coordinates":
-        """Return uniform coordinates mapped to this distribution."""
+        """Map uniform coordinates in [0, 1] to this distribution."""
         import numpy as np
 
         if self._near is not None:

@@ -74,7 +74,7 @@ class Space:
 
     @classmethod
     def parse(cls, space: object, valid: Valid | None = None) -> "Space":
-        """Build a space from what a user gives.
+        """Build a space from a user's search space.
 
         Args:
             space: A dict as for ``record_of()``, a ``ConfigSpace.ConfigurationSpace``, or a Space. A tuple among the
