@@ -106,7 +106,7 @@ def check_size(name: str, value: int | str) -> int:
 
 
 def check_confirm(name: str, value: Any) -> Confirm:
-    """Return a :class:`Confirm`, which is given as such or as a number of configurations."""
+    """Return a :class:`Confirm`; a number of configurations is converted."""
     confirm = value if isinstance(value, Confirm) else Confirm(value)
     best = check_whole(name, confirm.best, at_most=MOST_CONFIRMED)
     return Confirm(best, check_whole(f"{name}: seeds", confirm.seeds, at_most=MOST_CONFIRMED))

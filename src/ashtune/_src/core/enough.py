@@ -16,7 +16,7 @@ class NotWorthIt(msgspec.Struct, frozen=True):
         gain: The least improvement, in units of the metric. By default the noise of the metric: the standard deviation
             of the last reports of a training around its curve. If trials report too rarely to know the noise, a
             hundredth of the distance between the best and the median result.
-        per: The time in which to gain: seconds, or a text such as "10m" or "1h".
+        per: The period of ``gain``: seconds, or a text such as "10m" or "1h".
 
     Example:
         >>> def train(trial):

@@ -87,8 +87,8 @@ class WorkerJoined(_Fact, frozen=True):
 class TrialStarted(_Fact, frozen=True):
     """A new trial has got its configuration.
 
-    ``origin`` says who proposed the configuration: "enqueued" means the user, "" the study's design. ``confirms`` is
-    set if the trial confirms another trial: it has the configuration of that trial and is not ranked.
+    ``origin`` says who proposed the configuration: "enqueued" means the user, "" the study's design. If ``confirms`` is
+    set, this trial has the configuration of the trial ``confirms``, to confirm it, and is not ranked.
     """
 
     trial: _Trial
@@ -151,7 +151,7 @@ class JobFailed(_OfJob, frozen=True, kw_only=True):
 
 
 class TrialWithdrawn(_OfJob, frozen=True, kw_only=True):
-    """The training function refused the configuration of its trial. A new trial replaces the trial."""
+    """The training function refused the configuration of its trial, and a new trial will replace this trial."""
 
     reason: str = NO_REASON
 
@@ -159,7 +159,7 @@ class TrialWithdrawn(_OfJob, frozen=True, kw_only=True):
 class WorkerLost(_Fact, frozen=True, kw_only=True):
     """A worker ended. Its job (``trial``, ``rung``), if it had one, is started again.
 
-    ``is_fatal``: the trial caused the end of the worker, for example by exceeding its time limit, and fails.
+    ``is_fatal``: the trial fails, because it caused the end of the worker, for example by exceeding its time limit.
     ``last_words`` is the last part of the worker's output. ``is_dismissed``: the user reduced the number of workers.
     """
 
@@ -173,7 +173,7 @@ class WorkerLost(_Fact, frozen=True, kw_only=True):
 
 
 class PlacesChanged(_Fact, frozen=True):
-    """A worker now trains up to ``places`` jobs together; 1 at first."""
+    """A worker now trains up to ``places`` jobs together; initially 1."""
 
     worker: _Worker
     places: _Places

@@ -73,7 +73,7 @@ def as_one(violation: float | None, loss: float) -> float:
     """Return one number that orders results by violation, then by loss.
 
     Without constraints, and for a failure, the number is the loss. Otherwise the number is an integer: the 64 bits of
-    the violation, followed by the 64 bits of the loss (inverted for negative losses, to keep their order).
+    the violation, followed by the 64 bits of the loss. Bits of a negative loss are inverted, to keep the order.
     """
     if violation is None or loss == math.inf:
         return loss

@@ -44,7 +44,7 @@ def in_order(entries: Iterable[tuple[Key, TrialId]]) -> Iterator[tuple[Key, Tria
 
 
 def fronts_of(entries: Iterable[tuple[Key, TrialId]]) -> Iterator[list[tuple[Key, TrialId]]]:
-    """Yield the fronts of sorted entries, without failures; each front has entries of one violation."""
+    """Yield the fronts of sorted entries, without failures; all entries of a front have the same violation."""
     finite = (entry for entry in entries if max(entry[0]) < math.inf)
     for _, equal in groupby(finite, key=lambda entry: entry[0][0]):
         yield from _fronts(equal)
@@ -95,9 +95,8 @@ def is_as_good(one: Losses, other: Losses) -> bool:
 def front_of(results: Iterable[T], key: Callable[[T], tuple[Key, int]]) -> list[T]:
     """Return the Pareto front of some results, sorted by the first loss, without failures.
 
-    The front has only feasible results, or, if there are none, only results with the smallest violation. Of equal
-    results, only the earliest is in the front. O(n log n) with one or two losses, O(m n f) with m losses and a front of
-    f results.
+    The front has only feasible results. If no result is feasible, it has results with the smallest violation. Of equal
+    results, only the earliest is in the front. O(n log n) with up to two losses, else O(m n f) for a front of f.
 
     Args:
         results: The results, in any order.

@@ -65,7 +65,7 @@ class TrialFailed(msgspec.Struct, frozen=True, gc=False):
 
 
 class TrialPromoted(msgspec.Struct, frozen=True, gc=False):
-    """A trial with a result at ``rung`` was promoted to the rung ``to``, for which a worker will train it."""
+    """A trial with a result at ``rung`` was promoted to the rung ``to``."""
 
     trial: TrialId
     rung: int

@@ -3,7 +3,7 @@
 import os
 
 pid = os.getpid()
-"""The process id, which saves the system call of ``os.getpid()``; updated after a fork."""
+"""The process id, updated after a fork. ``os.getpid()`` would need a system call each time."""
 
 is_our_command = False
 """True in the commands ``ashtune`` and ``python -m ashtune``, where ``__main__`` is not a user's script. The script of

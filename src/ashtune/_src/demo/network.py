@@ -86,8 +86,7 @@ class Mlp:
     def loss_and_accuracy(self, images: Floats, labels: NDArray[np.int64]) -> tuple[float, float]:
         """Return the mean cross-entropy in nats, and the accuracy, from 0 to 1.
 
-        If the network has diverged, the cross-entropy is not finite, and images with outputs that are not finite count
-        as wrong.
+        If the network has diverged, the loss is not finite. An image whose outputs are not finite counts as wrong.
 
         Args:
             images: (m, 64).

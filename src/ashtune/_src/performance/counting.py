@@ -20,7 +20,7 @@ BY_TORCH = (
 
 
 def describe_step(description: Any, name: str) -> Step:
-    """Return the step that a user describes by a function, which is counted and timed, or by figures.
+    """Return the step that a user describes by a function or by figures; a function is counted and timed.
 
     Args:
         description: ``(function, *arguments)`` of JAX or PyTorch, or a mapping with ``flops``, ``bytes`` and, if known,

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 SECONDS = 0.5
-"""The time of each measurement: the bandwidth and, for two dtypes, the peak, each with one core and with all cores."""
+"""The time of each measurement: of the bandwidth, and of the peak for two dtypes, with one core and with all cores."""
 ROUNDS = 2
 SIZES = (768, 1024, 1536, 2048, 3072, 4096)
 """The numbers of rows of the matrices."""
@@ -199,8 +199,8 @@ def triad(elements: int, threads: int, seconds: float) -> float:
     memory before they overwrite it (write-allocate), so 32 bytes are moved. This is also true of other programs that
     write arrays, so STREAM's figure is the right one for a comparison.
 
-    The factor s is 1, so that numpy computes the triad in one pass, like compiled code, whose speed the memory limits.
-    With another factor, numpy would need two passes, which are 10 to 20 % slower.
+    The factor s is 1, because numpy then computes the triad in one pass, as compiled code does for every factor. Two
+    passes would be 10 to 20 % slower.
     """
     from concurrent.futures import ThreadPoolExecutor
 
@@ -224,7 +224,7 @@ def triad(elements: int, threads: int, seconds: float) -> float:
 
 
 def _aligned(elements: int, number: int) -> "NDArray[np.float64]":
-    """Return an array that begins at a cache line; each ``number`` has another offset in a page.
+    """Return an array that begins at a cache line; each ``number`` gives another offset in a page.
 
     Without the alignment, every second vector access would touch two cache lines, which costs 10 % of the bandwidth.
     With equal offsets, a read would wait for a pending write at the same offset of another page.

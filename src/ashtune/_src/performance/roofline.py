@@ -80,7 +80,7 @@ class Roofs(msgspec.Struct, frozen=True, kw_only=True):
     settings: Mapping[str, str] = {}
 
     def for_step(self, step: "Step") -> Roof:
-        """Return the roof with the step's number of cores (or all cores), and with the step's dtype if there is one."""
+        """Return the roof for the step's number of cores, or else for all cores; with the step's dtype, if measured."""
         most = max(roof.cores or 0 for roof in self.roofs)
         cores = step.cores if any(roof.cores == step.cores for roof in self.roofs) else most
         fitting = [roof for roof in self.roofs if (roof.cores or 0) == (cores or most)]

@@ -54,7 +54,7 @@ def look_at(path: Path) -> tuple[Any, dict[str, ModuleType], str]:
 
 
 def load(file: BinaryIO, function: Path) -> Any:
-    """Return an object that a training function saved; names that are missing in this process come from ``function``.
+    """Return a saved object of a training function; names that are missing in this process come from ``function``.
 
     Both files are pickles, so loading can execute any code.
     """
@@ -68,7 +68,7 @@ class _Unpickler(pickle.Unpickler):
         self._modules: dict[str, ModuleType] | None = None
 
     def find_class(self, module: str, name: str) -> Any:
-        """Return the object with a name, also from the module of the training function's script."""
+        """Return a class or function by its name; search also the script of the training function."""
         try:
             return super().find_class(module, name)
         except (AttributeError, ModuleNotFoundError):

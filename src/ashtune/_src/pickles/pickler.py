@@ -127,7 +127,7 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle's types
         return namespace
 
     def _names_with(self, value: Any) -> dict[str, Any] | None:
-        """Return the namespace of the script that has an object under the object's qualified name; None if none has."""
+        """Return the script namespace that has the object ``value`` under its qualified name; None if there is none."""
         if not is_of_a_script(getattr(value, "__module__", None)):
             return None
         # Under a profiler, the namespace of a script is not that of the module __main__.

@@ -24,7 +24,7 @@ from ashtune._src.processes.frames import READ_BYTES, FrameReader, read_some, wr
 LOOK_SECONDS = 0.5
 """The interval of checks whether a child is alive, while its pipes transfer no data."""
 KILLED_SECONDS = 7.0
-"""How long to wait for a killed child, which never ends if it waits for a lost disk."""
+"""How long to wait for the end of a killed child. A child that waits for a lost disk may never end."""
 LAUNCHER_PREFIXES = (
     "PMI_", "PMIX_", "OMPI_", "PRTE_", "HYDI_", "HYDRA_", "MPI_LOCAL", "MPIEXEC_", "PALS_", "SLURM_STEP",
 )  # fmt: skip
@@ -54,7 +54,7 @@ def _python_path() -> str:
 def without_launcher() -> dict[str, str]:
     """Return the environment without the variables that a launcher, such as mpiexec or srun, sets for a rank.
 
-    With these variables, MPI or another library in the child would take the child for a rank.
+    With these variables, MPI or another library in the child would treat the child as a rank.
     """
     return {
         name: value
@@ -166,7 +166,7 @@ class ChildProcess:
                 pipe.close()
 
     def end(self, seconds: float = 0.0) -> str:
-        """Wait up to ``seconds`` for the end of the process, then kill it; return in words how it ended."""
+        """Wait up to ``seconds`` for the process, then kill its process group; return how the process ended, as text."""
         self._wait(seconds)
         self.kill()  # also its remaining child processes
         self._wait(KILLED_SECONDS)
@@ -192,9 +192,10 @@ def _signal_name(number: int) -> str:
 
 
 class AnsweringChild:
-    """A module that answers messages in a child process, which is started by the first message and after each death.
+    """A module that answers messages in a child process.
 
-    The module's function ``main`` must call :func:`serve`. Concurrent messages are sent one after another.
+    A message starts the child if no child is alive. The module's function ``main`` must call :func:`serve`. Messages
+    from several threads are sent one after another.
     """
 
     def __init__(self, module: str, variables: Mapping[str, str]) -> None:

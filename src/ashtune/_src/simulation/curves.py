@@ -1,8 +1,8 @@
 """Learning curves and times of simulated trials: the recorded part, and a continuation of each curve.
 
 The most likely continuation is constant at the last recorded value, because fitted curves predicted no better (decision
-51). A random continuation has the changes of another trial of the study, which was recorded for longer. If all values
-of a metric are between 0 and 1, its continuations are limited to this range.
+51). A random continuation changes like another trial of the study that was recorded for longer. If all values of a
+metric are between 0 and 1, its continuations are limited to this range.
 """
 
 import math
@@ -75,7 +75,7 @@ def courses(traces: Traces, draw: int = 0, seed: int = 0) -> Callable[[int, int]
 
 
 def _bounds(traces: Traces) -> tuple[float, float]:
-    """Return the limits of the losses: those of a metric from 0 to 1 if all its values are in this range."""
+    """Return the lowest and highest allowed loss: a metric with values from 0 to 1 only is limited to this range."""
     share = (0.0, 1.0) if traces.goal.mode == "min" else (-1.0, 0.0)
     known = (loss for trace in traces.trials for loss in trace.losses if math.isfinite(loss))
     return share if all(share[0] <= loss <= share[1] for loss in known) else (-math.inf, math.inf)

@@ -15,9 +15,9 @@ from ashtune._src.core.jobs import WorkerId
 class ObservedJob(msgspec.Struct):
     """One job of a trial: its worker, its resources, its time, and how it ended.
 
-    ``serial`` numbers the jobs of a study in the order of their ends. ``ending`` has the value of the timeline.
-    ``wait`` is the number of seconds between the order and the start of the job; None if unknown. ``is_void``: the
-    worker died, so the job does not count.
+    ``serial`` numbers the jobs of a study in the order of their ends. ``ending`` is a code of the timeline. ``wait`` is
+    the number of seconds between the order and the start of the job; None if unknown. ``is_void``: the worker died, so
+    the job does not count.
     """
 
     serial: int
@@ -68,9 +68,9 @@ class ObservedTrial(msgspec.Struct):
 
 
 def later_rate(trials: Sequence[ObservedTrial]) -> float:
-    """Return the median ratio of the second job's time per unit of resource to the first job's.
+    """Return the median, over all trials, of the second job's seconds per unit divided by the first job's.
 
-    The first job may have extra work, such as building the model.
+    The first job of a trial may have extra work, such as building the model.
     """
     ratios = []
     for trial in trials:

@@ -52,7 +52,7 @@ def simulate(
         scheduler: Decides which trial trains next and how long. It cannot be used again.
         engine: A ``SimulatedEngine``, whose training reports the goal's metric.
         observers: Receive all events, as in a real study.
-        trials: The number of trials to start; None for no limit, which needs ``until``.
+        trials: The number of trials to start; None for no limit, if ``until`` is given.
         until: The simulated time at which the study stops, in seconds. Jobs that are still running then have no result.
         goal: The metric to optimize.
         confirm: How many configurations to confirm after the search, and how often.

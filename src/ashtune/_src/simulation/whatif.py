@@ -3,7 +3,7 @@
 The trials and their order stay the same. Curves are continued beyond their recorded part (``simulation/curves.py``),
 and a prediction has the share of continued epochs. The order of two results can change a promotion, so a prediction is
 the median of several replays, in which the times of jobs vary a little. The recorded study itself needs only one
-replay. The model has no waits of workers for a busy driver.
+replay. The simulation ignores that workers wait for a busy driver.
 """
 
 import math
@@ -134,7 +134,7 @@ class Predictor:
         return self._known[choice, draw]
 
     def is_as_recorded(self, choice: Choices) -> bool:
-        """Return whether a choice is that of the recorded study, and a replay gives exactly this study."""
+        """Return whether a choice is that of the recorded study, so that a replay gives exactly this study."""
         same = RecordedStudy(choice.scheduler, choice.ladder, choice.workers, is_smooth=True, seed=self._study_seed)
         return self.traces.recorded == same and choice.trials == len(self.traces.trials)
 
@@ -169,7 +169,7 @@ class Predictor:
         )
 
     def fewest_workers(self, choice: Choices, deadline: float) -> Choices | None:
-        """Return about the smallest number of workers that end within ``deadline`` seconds; None if none was found.
+        """Return a choice with about the fewest workers that end in ``deadline`` seconds; None if none was found.
 
         More workers are not always faster, because other trials may be promoted. So powers of 2 and 1.5 times powers
         of 2 are tried upwards, followed by a bisection below the first number that is in time. The returned number
@@ -187,10 +187,10 @@ class Predictor:
         return None
 
     def most_trials(self, choice: Choices, worker_seconds: float) -> Choices | None:
-        """Return about the largest number of recorded trials for ``worker_seconds``, the time of all workers together.
+        """Return a choice with about the most trials for ``worker_seconds`` of all workers; None if none was found.
 
-        None if no number was found. More trials do not always take longer, so sixteenths of all trials, powers of 2
-        and 1.5 times powers of 2 are tried downwards, followed by a bisection. A larger number may also be possible.
+        More trials do not always take longer. So sixteenths of all trials, powers of 2 and 1.5 times powers of 2 are
+        tried downwards, followed by a bisection. A larger number may also be possible.
         """
 
         def is_affordable(trials: int) -> bool:

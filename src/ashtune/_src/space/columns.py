@@ -172,7 +172,7 @@ class Column:
             raise SpaceError(f"{what} has no logarithm at its low end; give one above 0, or leave out 'log'")
 
     def _bend(self, given: HyperparameterRecord) -> None:
-        """Set the normal or beta distribution of a range, with the parameters as defined by ConfigSpace."""
+        """Set the normal or beta distribution of a range; ConfigSpace defines the parameters."""
         low, high, middle, deviation = float(self.low), float(self.high), given.mu, given.sigma
         if given.type.startswith("beta"):
             self._shape, has_weight = _Beta(given.alpha, given.beta), 1 <= min(given.alpha, given.beta) < math.inf
@@ -257,7 +257,7 @@ class Column:
         return inside
 
     def _parts(self, numbers: "Coordinates") -> "Coordinates":
-        """Return the integer of each number, counted from the lowest, when the range is cut into n equal parts."""
+        """Divide the range into n equal parts, one for each integer; return the index of the part of each number."""
         import numpy as np
 
         low, high = float(self.low), float(self.high)

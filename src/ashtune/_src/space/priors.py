@@ -22,7 +22,7 @@ SHARE = 0.5
 DEVIATION = 0.15
 """The standard deviation of draws that follow a prior, relative to the range."""
 CHOICE_SHARE = 0.75
-"""The fraction of the draws that follow a prior in which an unordered hyperparameter has the prior's choice."""
+"""The probability of the prior's choice, for unordered choices, in the draws that follow the priors."""
 META = "prior"
 """The key of the prior in the ``meta`` of a hyperparameter."""
 
@@ -55,7 +55,7 @@ class Prior(msgspec.Struct, frozen=True):
 class Belief:
     """The distribution of a prior over the coordinate of its hyperparameter.
 
-    For numbers and ordered choices, it is a normal distribution around the prior's value, truncated to the range. For
+    For numbers and ordered choices, the distribution is normal around the prior's value and truncated to the range. For
     unordered choices, the prior's value gets a larger weight.
 
     Raises:

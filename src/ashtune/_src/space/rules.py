@@ -91,7 +91,7 @@ class Rules:
         return values
 
     def forbidding(self, configuration: Mapping[str, Any]) -> str:
-        """Return the text of the rule that forbids a configuration without inactive values; "" if it is allowed.
+        """Return the text of the rule that forbids a configuration; "" if the configuration is allowed.
 
         Raises:
             SpaceError: If the user's function raises.
