@@ -47,12 +47,12 @@ class ObjectiveError(AshtuneError):
     """The training function cannot be used: it cannot be imported or pickled, or reports a wrong metric."""
 
 
-class ProgramFailed(ObjectiveError):  # noqa: N818 - it says what has become of one
+class ProgramFailed(ObjectiveError):  # noqa: N818 - the name says what happened
     """A program failed with a configuration."""
 
 
 class StudyError(AshtuneError):
-    """A study directory cannot be used: it is missing, in use by another driver, or has another study."""
+    """A study directory cannot be used: it is missing, in use by another driver, or belongs to another study."""
 
 
 class NoResultError(StudyError):
@@ -76,11 +76,11 @@ class NoResultError(StudyError):
         return type(self), (str(self), self.directory)
 
 
-class FunctionChanged(StudyError):  # noqa: N818 - it says what has become of one
+class FunctionChanged(StudyError):  # noqa: N818 - the name says what happened
     """The training function differs from the one with which the study began."""
 
 
-class CannotGoOn(ObjectiveError):  # noqa: N818 - it says what follows from it
+class CannotGoOn(ObjectiveError):  # noqa: N818 - the name says what happened
     """A training function raises this to stop the study. When the study is resumed, the trial is trained again."""
 
 
@@ -88,7 +88,7 @@ class EngineError(AshtuneError):
     """A worker, or the connection to it, violates the protocol."""
 
 
-class CheckpointUnread(StudyError):  # noqa: N818 - it says what has become of one
+class CheckpointUnread(StudyError):  # noqa: N818 - the name says what happened
     """A checkpoint that was complete when the trial's job began cannot be read now."""
 
 
@@ -96,7 +96,7 @@ class JournalError(StudyError):
     """A journal cannot be read or written, or its replay does not agree with its content."""
 
 
-class InvalidConfiguration(AshtuneError):  # noqa: N818 - users raise it as a verdict, not as a fault
+class InvalidConfiguration(AshtuneError):  # noqa: N818 - users raise it to reject a configuration
     """A training function raises this to withdraw its trial. A new trial with another configuration replaces it.
 
     Example:
@@ -111,8 +111,8 @@ class InvalidConfiguration(AshtuneError):  # noqa: N818 - users raise it as a ve
     """
 
 
-class ExtraMissing(AshtuneError, ImportError):  # noqa: N818 - it names what is missing
-    """An optional library (an extra of ashtune) is needed and is not installed."""
+class ExtraMissing(AshtuneError, ImportError):  # noqa: N818 - the name says what happened
+    """An optional library, which is an extra of ashtune, is needed but not installed."""
 
     def __init__(self, module: str, extra: str) -> None:
         super().__init__(f"{module} is not installed; pip install 'ashtune[{extra}]'")

@@ -89,7 +89,7 @@ class Names(Generic[T]):
             raise SettingsError(f"{self._what} {shown(name)} is unknown; {self._instead(name)}")
         try:
             return entry.load()(*arguments)
-        except Exception as error:  # noqa: BLE001 - whatever importing and making another's class raises
+        except Exception as error:  # noqa: BLE001 - importing or creating a class can raise anything
             raise SettingsError(
                 f"{self._what} {shown(name)} cannot be made: {error_line(error)}; mend the package that it is from, or "
                 f"give one of {', '.join(self._built_in)}"
@@ -141,7 +141,7 @@ class Names(Generic[T]):
 
 def entry_points(group: str) -> "Iterable[EntryPoint]":
     """Return the entry points of a group, from all installed packages, without importing them."""
-    from importlib import metadata  # slow to import; `--help` does not need it
+    from importlib import metadata  # slow to import
 
     return metadata.entry_points(group=group)
 

@@ -18,7 +18,7 @@ _SET_ASIDE = "ASHTUNE_USERS_"
 
 
 def _look_again() -> None:
-    global pid  # noqa: PLW0603 - a process has one number
+    global pid  # noqa: PLW0603 - a process has one id
     pid = os.getpid()
 
 

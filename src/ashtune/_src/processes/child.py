@@ -166,7 +166,7 @@ class ChildProcess:
                 pipe.close()
 
     def end(self, seconds: float = 0.0) -> str:
-        """Wait up to ``seconds`` for the process, then kill its process group; return how the process ended, as text."""
+        """Wait up to ``seconds`` for the process, then kill its group; return as text how the process ended."""
         self._wait(seconds)
         self.kill()  # also its remaining child processes
         self._wait(KILLED_SECONDS)

@@ -76,7 +76,7 @@ class Recorder(Observer):
         self._lost: WorkerLost | None = None  # the last event, if a worker with a job was lost
         self._starts: list[float] = []
         self._saves: list[float] = []
-        self._unsaved = 0  # results and orders to save without a checkpoint
+        self._unsaved = 0  # how many results and orders to save gave no checkpoint
         self._saved = 0
         self._held = 0
         self._jobs = 0
