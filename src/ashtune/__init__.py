@@ -1,4 +1,4 @@
-"""Hyperparameter tuning by asynchronous successive halving, on every core.
+"""Hyperparameter tuning by asynchronous sequential halving, on every core.
 
 A scheduler or a search with default options can be given by its name, as in ``scheduler="ash"``.
 """
