@@ -1,1 +1,1 @@
-"""What ``import ashtune`` gives."""
+"""The names that ``import ashtune`` provides."""

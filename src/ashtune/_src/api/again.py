@@ -1,4 +1,4 @@
-"""``Study.train``: train a configuration once more in this process, outside of the study, which stays as it is."""
+"""``Study.train``: trains a configuration again in this process. The study does not change."""
 
 import sys
 from collections.abc import Callable, Mapping
@@ -25,10 +25,10 @@ NOBODY = WorkerId(0)
 
 
 class Trained(msgspec.Struct, frozen=True, kw_only=True):
-    """A configuration that was trained once more.
+    """A configuration that was trained again.
 
-    ``metrics`` is the last report, ``curve`` all of them: (resource, metrics). ``model`` is what the training function
-    saved, None if it saved nothing.
+    ``metrics`` are those of the last report; ``curve`` has every report as (resource, metrics). ``model`` is what the
+    training function saved, or None.
     """
 
     trial: int
@@ -44,25 +44,25 @@ class Trained(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _OwnChannel:
-    """A worker's channel without a driver: every trial is released at its result, and nothing is broken off."""
+    """A worker's channel without a driver: it releases every trial at its result and never interrupts the training."""
 
     def __init__(self) -> None:
         self.messages: list[FromWorker] = []
         self._answer: Release | None = None
 
     def send(self, message: FromWorker) -> None:
-        """Keep what the training has to say; a result that is held is answered."""
+        """Keep the messages of the training, and answer a result that waits for an answer."""
         self.messages.append(message)
         if isinstance(message, JobFinished) and message.held:
             self._answer = Release(NOBODY, message.trial, True)
 
     def wait(self) -> None:
-        """Return at once if there is an answer; nothing else will come."""
+        """Return at once if an answer is there; raise otherwise, because no other answer can come."""
         if self._answer is None:
             raise Shutdown
 
     def poll(self) -> ToWorker | None:
-        """Answer the last result: that was all."""
+        """Return the answer to the last result, or None."""
         answer, self._answer = self._answer, None
         return answer
 
@@ -77,11 +77,11 @@ def train_again(
     max_resource: int,
     directory: Path | None = None,
 ) -> Trained:
-    """Train a configuration to a resource, under a trial's number: see :meth:`~ashtune.Study.train`.
+    """Train a configuration to a resource, with the number of a trial: see :meth:`~ashtune.Study.train`.
 
     Raises:
-        StudyError: If there is nothing to train, or the training has no result.
-        Exception: What the training function raises.
+        StudyError: If the resource is reached already, or the training has no result.
+        Exception: The exception of the training function.
     """
     with temporary_folder() if directory is None else nullcontext(directory) as place:
         saved = newest_checkpoint(place, trial)
@@ -110,10 +110,10 @@ def train_again(
 
 
 def function_of(study: Path) -> Callable[..., Any]:
-    """Return a study's training function, for this process.
+    """Load a study's training function into this process.
 
     Raises:
-        ObjectiveError: If it cannot be loaded.
+        ObjectiveError: If the function cannot be loaded.
     """
     arguments = sys.argv
     try:

@@ -1,4 +1,4 @@
-"""The best trials of a study: their configurations, metrics and saved models, alone, in order, and as a front."""
+"""The best trials of a study, with configuration, metrics and saved model: one, a ranked list, or a Pareto front."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
@@ -22,10 +22,10 @@ from ashtune._src.training.objectives import load_objective
 
 
 class Best(msgspec.Struct, frozen=True, eq=False):
-    """One of the best trials: its number, configuration and metrics, and how far it was trained.
+    """One of the best trials: its number, its configuration, its metrics, and the resource to which it was trained.
 
-    ``metrics`` are those at ``resource``, its highest rung with a result; ``directory`` is the study's. ``origin`` says
-    where its configuration comes from, as "random".
+    ``metrics`` are the result at ``resource``, the highest rung at which the trial has a result. ``directory`` is the
+    study's directory. ``origin`` is the source of the configuration, such as "random".
     """
 
     trial: int
@@ -38,10 +38,10 @@ class Best(msgspec.Struct, frozen=True, eq=False):
 
     @property
     def checkpoint(self) -> Path:
-        """Where its newest checkpoint lies: a file, or the folder of :attr:`~ashtune.Trial.checkpoint_dir`.
+        """The path of the trial's newest checkpoint: a file, or the folder :attr:`~ashtune.Trial.checkpoint_dir`.
 
         Raises:
-            StudyError: If it was not saved so far as it was trained, or that was deleted; it says why.
+            StudyError: If there is no checkpoint at this resource, or it was deleted; the message says which.
         """
         saved = newest_checkpoint(self.directory, self.trial)
         if saved is None or saved[0] < self.resource:
@@ -56,12 +56,12 @@ class Best(msgspec.Struct, frozen=True, eq=False):
     def load(self) -> Any:
         """Return the model that the training function saved with :meth:`~ashtune.Trial.save`.
 
-        Of one that keeps files of its own (``trial.checkpoint_dir``), the folder they are in; of one that uses
-        :meth:`~ashtune.Trial.checkpoint`, the state dicts by name, on the CPU. All else is a pickle, which executes
-        what it says: load only from studies whose origin you trust.
+        For a trial with files in ``trial.checkpoint_dir``, this is their folder. For a trial that uses
+        :meth:`~ashtune.Trial.checkpoint`, it is a dict of state dicts by name, on the CPU. Any other model is read from
+        a pickle, and reading a pickle executes code in it: load only from studies whose origin you trust.
 
         Raises:
-            StudyError: If it was not saved, was deleted, or cannot be loaded; it says why.
+            StudyError: If the model was not saved, was deleted, or cannot be loaded; the message says which.
         """
         stored = self.directory / NAME
         return load_saved(self.checkpoint, self.config, stored, lambda: load_objective(stored)[0])
@@ -82,7 +82,7 @@ class Best(msgspec.Struct, frozen=True, eq=False):
         return f"the {who} did not save it, or the file was deleted"
 
     def __eq__(self, other: object) -> bool:
-        """Whether both are one result, in whatever directory."""
+        """Whether both are the same result; the directory does not matter."""
         return isinstance(other, Best) and msgspec.structs.astuple(self)[:5] == msgspec.structs.astuple(other)[:5]
 
     def __hash__(self) -> int:
@@ -100,7 +100,7 @@ class Best(msgspec.Struct, frozen=True, eq=False):
 
 
 class Top(list[Best]):
-    """The best trials, the best first: a list that prints one a line, and in a notebook as a table."""
+    """The best trials, best first: a list that prints one trial per line, and shows a table in a notebook."""
 
     def __repr__(self) -> str:
         return "\n".join(map(str, self))
@@ -123,7 +123,7 @@ class Top(list[Best]):
 
 
 class Front(Top):
-    """The results that no other dominates, from the best in the first metric to the worst."""
+    """The Pareto front: results that no other result dominates, ordered from best to worst in the first metric."""
 
     def __init__(self, results: Iterable[Best], goal: Goal) -> None:
         super().__init__(results)
@@ -131,12 +131,12 @@ class Front(Top):
 
     @in_one_line
     def best(self, weights: Mapping[str, float] | None = None) -> Best:
-        """Return the one that weights prefer: the smallest weighted sum of losses, each scaled to its range here.
+        """Return the trial with the smallest weighted sum of losses; each loss is scaled to its range in the front.
 
-        Without weights, by metric, all weigh the same, which is the knee of the front.
+        ``weights`` has a weight for each metric. By default all weights are equal: the result is the knee.
 
         Raises:
-            SettingsError: If they do not fit the metrics, or the front is empty.
+            SettingsError: If the weights do not match the metrics, or the front is empty.
         """
         if not self:
             raise SettingsError("the front is empty, as no trial has a result")
@@ -147,7 +147,7 @@ class Front(Top):
 
 
 def newest_checkpoint(study: Path, trial: int) -> tuple[int, Path] | None:
-    """Return the resource and the place of a trial's newest checkpoint under a directory, if there is any."""
+    """Return the resource and path of a trial's newest checkpoint, or None."""
     checkpoints = [
         (int(path.suffix[1:]), path)
         for path in (study / FOLDER).glob(f"{trial}.*")
@@ -157,16 +157,16 @@ def newest_checkpoint(study: Path, trial: int) -> tuple[int, Path] | None:
 
 
 def load_saved(checkpoint: Path, config: Mapping[str, Any], stored: Path, function: Callable[[], Any]) -> Any:
-    """Return what was saved in a checkpoint: the object, or the folder if it holds files only.
+    """Return the object saved in a checkpoint, or the folder if the checkpoint contains only files.
 
     Args:
-        checkpoint: Where it lies.
+        checkpoint: The path of the checkpoint.
         config: The trial's configuration.
-        stored: Where the training function lies, whose script's names the object may refer to.
-        function: Returns the training function: a fused one makes a model of what it has saved.
+        stored: The path of the stored training function. The object may refer to names in its script.
+        function: Returns the training function. A fused one builds the model from what it saved.
 
     Raises:
-        StudyError: If it cannot be loaded.
+        StudyError: If the checkpoint cannot be loaded.
     """
     if flaw := flaw_of(DISK, str(checkpoint), None):
         again = f"study.train({checkpoint.stem}, {checkpoint.suffix[1:]})"
@@ -186,7 +186,7 @@ def load_saved(checkpoint: Path, config: Mapping[str, Any], stored: Path, functi
 
 
 def trial_number(given: object) -> TrialId | None:
-    """Return the number of a trial that was given as such or as one of the best, else None."""
+    """Return the trial number if given a number or one of the best trials, else None."""
     if isinstance(given, Best):
         return TrialId(given.trial)
     if isinstance(given, int) and not isinstance(given, bool):
@@ -195,7 +195,7 @@ def trial_number(given: object) -> TrialId | None:
 
 
 def pairs(values: Mapping[str, object]) -> str:
-    """Return names and values in one line, as ``x=0.25, kind=relu``."""
+    """Return names and values in one line, such as ``x=0.25, kind=relu``."""
     return ", ".join(
         f"{visible(name)}={'none' if value is None else value_text(value)}" for name, value in values.items()
     )

@@ -1,4 +1,4 @@
-"""Turns the arguments of ``tune`` and ``open_study`` into the directory of a study: a new one, or one that is there."""
+"""Turns the arguments of ``tune`` and ``open_study`` into the directory of a study, new or existing."""
 
 import os
 import re
@@ -46,7 +46,7 @@ PARTS_SHOWN = 5
 
 
 class StudyRequest(NamedTuple):
-    """A study that is asked for: its settings, what its user should know, a line each, and its pickled ``valid``."""
+    """The study that the user asked for: its settings, lines to print for the user, and ``valid`` as a pickle."""
 
     settings: Settings
     lines: list[str]
@@ -64,20 +64,20 @@ def study_request(
     given: Mapping[str, Any],
     objective: Callable[..., Any] | None = None,
 ) -> StudyRequest:
-    """Return the study that the arguments of ``tune`` ask for. Nothing is written.
+    """Return the study that the arguments of ``tune`` describe. Nothing is written.
 
     Args:
-        space: As for ``tune``, like metric and mode.
-        metric: One, or several.
+        space: As for ``tune``. So are ``metric`` and ``mode``.
+        metric: One name, or several.
         mode: One for each metric.
-        options: Checked; the target among them becomes one by metric.
-        path: Its directory, there or not.
-        name: Of the study.
-        given: The options as they were given, for messages.
-        objective: The training function; None where the loop is the user's own.
+        options: The checked options; this function turns their target into one value per metric.
+        path: The study's directory, existing or not.
+        name: The study's name.
+        given: The options as the user gave them, for messages.
+        objective: The training function; None if the user has a loop of their own.
 
     Raises:
-        AshtuneError: If something does not fit together.
+        AshtuneError: If the arguments do not fit together.
     """
     if process.loads_a_function:
         raise ObjectiveError(
@@ -96,7 +96,7 @@ def study_request(
         raise SettingsError(f"enqueue={shown(enqueue)} is no list of configurations; give enqueue=[{{...}}, {{...}}]")
     enqueued = [parsed.check(configuration) for configuration in enqueue]
     grouped_by: tuple[str, ...] = tuple(getattr(objective, "grouped_by", ()))
-    # Lanes of one program share hyperparameters and start together: two proposals ahead are too few for them.
+    # The lanes of one program share hyperparameters and start together, so two proposals in advance are too few.
     by_default = "random" if grouped_by else scheduler.default_search
     chosen = SEARCHES.part(by_default if options["search"] is None else options["search"])
     size = design_of(chosen, parsed, options["seed"], enqueued=enqueued).size
@@ -142,7 +142,7 @@ def study_request(
 def _known(
     options: TuneOptions, path: Path, search: Search, *, space: Space, goal: Goal, ladder: Ladder
 ) -> tuple[list[KnownResult], list[str]]:
-    """Return the results from before that the study has or, if it is there, began with, and what to say of them."""
+    """Return the warm-start results, and lines to print about them. An existing study keeps its first ones."""
     source, journal = options["warm_start"], path / journals.NAME
     if options["directory"] is not None and journal.exists():
         known = journals.read_settings(journal).known
@@ -166,10 +166,10 @@ def say(lines: Iterable[str]) -> None:
 
 
 def place_for(directory: "str | os.PathLike[str] | None", name: str) -> Path:
-    """Return where the study goes: as given, or a directory under ``runs`` that is named by the time.
+    """Return the study's directory: the one given, or a directory under ``runs`` named by the current time.
 
     Raises:
-        StudyError: If it cannot be looked at, or its name be written down.
+        StudyError: If the path cannot be checked, or its name cannot be encoded.
     """
     word = re.sub(r"[^\w.-]+", "-", name).strip("-.")[:NAME_IN_PLACE] or "study"
     path = Path("runs", f"{word}-{time.strftime('%Y%m%d-%H%M%S')}") if directory is None else Path(directory)
@@ -182,12 +182,12 @@ def place_for(directory: "str | os.PathLike[str] | None", name: str) -> Path:
 
 
 def make_folder(path: Path, *, is_new: bool) -> Path:
-    """Make the directory of a study, if it is not there, and return it.
+    """Make the directory of a study if it does not exist, and return its path.
 
-    One that has to be new gets a number behind its name where another study has made it.
+    If it must be new but another study has already made it, a number is added to its name.
 
     Raises:
-        StudyError: If it cannot be made.
+        StudyError: If the directory cannot be made.
     """
     names = chain([path], (path.with_name(f"{path.name}-{number}") for number in count(2)))
     for place in names:
@@ -198,7 +198,7 @@ def make_folder(path: Path, *, is_new: bool) -> Path:
                 continue
             raise StudyError(f"{place}: {error.strerror}; give a directory that can be written") from None
         break
-    with suppress(OSError):  # a folder above that cannot be read
+    with suppress(OSError):  # a parent folder that cannot be read
         DISK.sync_folder(str(place.parent))
     return place
 
@@ -211,20 +211,20 @@ def open_or_create(
     pickled: bytes | None = None,
     version: Version | None = None,
 ) -> Ladder | None:
-    """Make a directory a study's, or make sure that it is this study's already. The caller holds its lock.
+    """Create the study in a directory, or check that the directory holds this study. The caller holds its lock.
 
     Args:
         path: The directory.
-        request: What the study is to be.
-        options: Checked.
+        request: The study that the user asked for.
+        options: The checked options.
         pickled: The training function, if there is one.
-        version: Its version; a study that was trained by another is refused. Empty to take any.
+        version: Version of the training function. A study with another version is refused; "" accepts any version.
 
     Returns:
-        How high it is to go now, if there are to be more rungs than before.
+        The higher ladder, if the study must get more rungs than before; else None.
 
     Raises:
-        StudyError: If it holds another study, or the disk refuses.
+        StudyError: If the directory holds another study, or cannot be written.
     """
     journal, settings = path / journals.NAME, request.settings
     ladder = None
@@ -232,7 +232,7 @@ def open_or_create(
         there = journals.read_settings(journal)
         first = first_ladder(there)
         ladder = extend_ladder(first, ladder_in_force(journal), _meant(options, first))
-        if ladder is not None:  # it may go higher than before
+        if ladder is not None:  # it may have more rungs than before
             settings = msgspec.structs.replace(settings, rungs=there.rungs, kept=there.kept)
         different = differences(there, settings)
         if different:
@@ -261,7 +261,7 @@ def open_or_create(
 
 
 def _must_begin_anew(journal: Path, settings: Settings, *, has_changed: bool) -> bool:
-    """Whether a study has no result, and its training function has changed or the study has ended by itself."""
+    """Whether a study without any result must start again: its training function changed, or it ended by itself."""
     if any(isinstance(event, JobFinished) for event in read_events(journal, only=(b"job_finished",))):
         return False
     controller = build_controller(settings)
@@ -269,7 +269,7 @@ def _must_begin_anew(journal: Path, settings: Settings, *, has_changed: bool) ->
 
 
 def _set_failed_study_aside(path: Path, *, quiet: bool) -> None:
-    """Move the journal and logs of a study without a result into a folder of their own, which can be read."""
+    """Move the journal and logs of a study without any result into a separate folder, where they can be read."""
     names = (path / f"failed-{number}" for number in count(1))
     place = next(name for name in names if not (name / journals.NAME).exists())
     try:
@@ -286,8 +286,8 @@ def _set_failed_study_aside(path: Path, *, quiet: bool) -> None:
 
 
 def _meant(options: TuneOptions, first: Ladder) -> Ladder:
-    """Return the ladder that is asked for: on the rungs that a study began with, if the options make them again."""
-    # Rungs that the user did not choose follow from the top one: with another top one all of them would differ.
+    """Return the requested ladder. It keeps the study's first rungs if the options would give the same rungs again."""
+    # By default, the rungs are computed from the top rung: another top rung would change all of them.
     ladder = chosen_halving(options)[1]
     if options["rungs"] is None and ladder.rungs[-1] >= first.rungs[-1]:
         as_before: TuneOptions = {**options, "max_resource": first.rungs[-1]}

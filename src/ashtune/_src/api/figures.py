@@ -1,6 +1,6 @@
-"""The figures of a study, each one of plotly's: the methods ``plot_...`` of :class:`~ashtune.Study`.
+"""The methods ``plot_...`` of :class:`~ashtune.Study`; each returns a plotly figure.
 
-Rule: a figure shows the study as it was when its journal was read. What takes long is worked out once.
+Rule: a figure shows the study as it was when its journal was read. Slow computations are done once.
 """
 
 from collections.abc import Callable
@@ -35,10 +35,10 @@ class Figures:
 
     @in_one_line
     def plot_best(self, over: Literal["time", "resource"] = "time") -> "Figure":
-        """Return the best result so far, over the time or over the resource that all trials together were trained.
+        """Plot the best result so far, over time or over the total resource of all trials.
 
         Raises:
-            SettingsError: If ``over`` is something else.
+            SettingsError: If ``over`` has another value.
 
         Example:
             >>> study.plot_best(over="resource").layout.yaxis.title.text
@@ -54,42 +54,42 @@ class Figures:
 
     @in_one_line
     def plot_timeline(self) -> "Figure":
-        """Return what each worker did when."""
+        """Plot what each worker did over time."""
         from ashtune._src.figures.workers import timeline_figure
 
         return plot(timeline_figure(self._reader.timeline, unit=self._unit))
 
     @in_one_line
     def plot_utilisation(self) -> "Figure":
-        """Return how many workers trained, saved or waited, over time."""
+        """Plot how many workers trained, saved or waited, over time."""
         from ashtune._src.figures.workers import utilisation_figure
 
         return plot(utilisation_figure(self._reader.timeline))
 
     @in_one_line
     def plot_ladder(self) -> "Figure":
-        """Return the rungs: how many trials arrived, were promoted, run and failed, beside the expected number.
+        """Plot, for each rung, how many trials arrived, were promoted, are running and failed, and the expected number.
 
-        A trial runs if it was given out and not heard of since.
+        A trial counts as running from its start until its next message.
         """
         from ashtune._src.analysis.tally import Tally
         from ashtune._src.figures.ladder import ladder_figure
 
         reader = self._reader
         tally = Tally(reader.ladder, reader.settings.goal)
-        reader.tell([tally])  # with orders, which say what runs
+        reader.tell([tally])  # with orders, which say which trials are running
         return plot(ladder_figure(tally, reader.info().expected(tally), unit=self._unit))
 
     @in_one_line
     def plot_rungs(self) -> "Figure":
-        """Return the seconds that all workers spent at each rung."""
+        """Plot the seconds that all workers together spent at each rung."""
         from ashtune._src.figures.workers import rungs_figure
 
         return plot(rungs_figure(self._reader.timeline, unit=self._unit))
 
     @in_one_line
     def plot_curves(self) -> "Figure":
-        """Return the learning curves of the best trials and of a sample of the others."""
+        """Plot the learning curves of the best trials and of a sample of the others."""
         from ashtune._src.analysis.curves import Curves
         from ashtune._src.figures.curves import curves_figure
 
@@ -100,10 +100,10 @@ class Figures:
 
     @in_one_line
     def plot_front(self) -> "Figure":
-        """Return the front among the other results of its rung, over the first two metrics.
+        """Plot the Pareto front and the other results of its rung, over the first two metrics.
 
         Raises:
-            SettingsError: If the study has one metric.
+            SettingsError: If the study has only one metric.
         """
         from ashtune._src.figures.front import front_figure
 
@@ -111,9 +111,9 @@ class Figures:
 
     @in_one_line
     def plot_importance(self) -> "Figure":
-        """Return how much each hyperparameter matters, over all trials, and among the best in words.
+        """Plot the importance of each hyperparameter over all trials, and in words, among the best trials.
 
-        It is measured once, which takes some seconds in a large study.
+        The importance is computed once, which takes some seconds in a large study.
 
         Raises:
             SettingsError: If scikit-learn is not installed.
@@ -124,10 +124,10 @@ class Figures:
 
     @in_one_line
     def plot_slice(self, name: str | None = None) -> "Figure":
-        """Return the result over one hyperparameter.
+        """Plot the result over one hyperparameter.
 
         Args:
-            name: Of the hyperparameter; by default the most important one.
+            name: The hyperparameter; by default the most important one.
 
         Raises:
             SettingsError: If there is no such hyperparameter.
@@ -146,14 +146,14 @@ class Figures:
 
     @in_one_line
     def plot_contour(self, x: str | None = None, y: str | None = None) -> "Figure":
-        """Return the result over two hyperparameters, smoothed, with the trials that it was made of.
+        """Plot the smoothed result over two hyperparameters, and the trials behind it.
 
         Args:
-            x: The hyperparameter from left to right; by default the most important one that is not ``y``.
-            y: The hyperparameter from bottom to top; by default the most important one that is not ``x``.
+            x: The hyperparameter on the horizontal axis; by default the most important one that is not ``y``.
+            y: The hyperparameter on the vertical axis; by default the most important one that is not ``x``.
 
         Raises:
-            SettingsError: If there is no such hyperparameter, they are the same, or there is one only.
+            SettingsError: If a hyperparameter does not exist, both are the same, or the study has only one.
         """
         from ashtune._src.figures.contour import contour, contour_figure
 
@@ -166,14 +166,14 @@ class Figures:
 
     @in_one_line
     def plot_parallel(self) -> "Figure":
-        """Return the trials as parallel coordinates; of very many hyperparameters the most important ones."""
+        """Plot the trials as parallel coordinates; with very many hyperparameters, only the most important ones."""
         from ashtune._src.figures.parallel import coordinates_figure
 
         return plot(coordinates_figure(*self._configured, important=self._important, unit=self._unit))
 
     @in_one_line
     def plot_audit(self) -> "Figure":
-        """Return what became of the promotions at each rung, and how many proved wrong."""
+        """Plot the outcome of the promotions at each rung, and how many of them proved wrong."""
         from ashtune._src.analysis.audit import Audit
         from ashtune._src.reports.audit_view import audit_figure
 
@@ -184,10 +184,10 @@ class Figures:
 
     @in_one_line
     def plot_roofline(self) -> "Figure":
-        """Return the roofs of the machine and the training steps below them, if a roofline is in the study's directory.
+        """Plot the machine's roofline and the training steps, if the study's directory has a roofline.
 
         Raises:
-            SettingsError: If plotly is not installed, or the file of the roofline cannot be read.
+            SettingsError: If plotly is not installed, or the roofline file cannot be read.
             StudyError: If there is no roofline.
         """
         from ashtune._src.reports.roofline import roofline_figure, stored_roofline
@@ -200,7 +200,7 @@ class Figures:
 
     @in_one_line
     def plot_profile(self) -> "Figure":
-        """Return where the training time went by function.
+        """Plot the training time by function.
 
         Raises:
             StudyError: If the study was not profiled.
@@ -211,12 +211,12 @@ class Figures:
 
     @property
     def _unit(self) -> str:
-        """What the resource counts, in the singular."""
+        """The unit of the resource, in the singular."""
         return self._reader.settings.resource
 
     @property
     def _configured(self) -> "tuple[Results, Callable[[TrialId], dict[str, Any]], dict[str, Any]]":
-        """Results, configurations and their space: what figures of hyperparameters show."""
+        """Results, configurations and search space, for figures of hyperparameters."""
         reader = self._reader
         return reader.results, reader.trials.configuration, reader.settings.space
 
@@ -236,7 +236,7 @@ class Figures:
 
     @property
     def _important(self) -> list[str]:
-        """The hyperparameters, the most important first; none where that cannot be measured."""
+        """The hyperparameters, most important first; empty if the importance cannot be measured."""
         try:
             return [weight.name for weight in self._importance.weights]
         except SettingsError:  # scikit-learn is not installed
@@ -244,7 +244,7 @@ class Figures:
 
     @cached_property
     def _names(self) -> tuple[str, ...]:
-        """The hyperparameters, in the order of the user."""
+        """The hyperparameters, in the order of the user's space."""
         return tuple(Space.from_record(self._reader.settings.space).names)
 
     def _check_name(self, argument: str, name: str) -> None:
@@ -254,7 +254,7 @@ class Figures:
             raise SettingsError(f"{argument}={shown(name)} is no hyperparameter of this study; {there}")
 
     def _two(self, x: str | None, y: str | None) -> tuple[str, str]:
-        """Return two hyperparameters: those given, and in place of others the most important ones."""
+        """Return two hyperparameters; a missing one is replaced by the most important one."""
         if x is not None and x == y:
             raise SettingsError(f"x={shown(x)} and y={shown(y)} are the same; give two hyperparameters")
         if len(self._names) < 2:

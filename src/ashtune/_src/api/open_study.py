@@ -1,11 +1,11 @@
-"""``open_study``: a study whose loop is the user's own, which asks for trials and tells their results.
+"""``open_study``: a study for a loop of the user's own, which asks for trials and tells their results.
 
-There is no driver beside the asker: each ``ask`` and ``tell`` takes a turn of the one loop
-(``Drive``) in its own thread. A training function would be handed the same trial.
+There is no driver in the background: each ``ask`` and ``tell`` runs a turn of the driver's loop (``Drive``) in the
+caller's thread. The trial is the same object that a training function gets.
 
-Rule 1: one turn at a time, under a lock; nothing that takes long is done under it but a proposal that is waited for.
-Rule 2: what was told is in the journal when ``tell`` returns. What is out when this process dies is asked for again.
-Rule 3: a turn that was broken off, as by Ctrl-C or a full disk, is the last until the study is opened again.
+Rule 1: only one turn runs at a time, under a lock. The only slow step under the lock is waiting for a proposal.
+Rule 2: when ``tell`` returns, the result is in the journal. If this process dies, its open trials are asked for again.
+Rule 3: after an interrupted turn (Ctrl-C, a full disk), the study must be opened again before another turn.
 """
 
 import atexit
@@ -48,7 +48,7 @@ CLOSED = "closed by its own loop"
 
 
 class NextStep(enum.Enum):
-    """What follows for a trial from its result: what :meth:`OpenStudy.tell` returns.
+    """The next step of a trial after its result; :meth:`OpenStudy.tell` returns it.
 
     Example:
         >>> with open_study({"x": (0.0, 1.0)}, metric="loss", mode="min", trials=1, max_resource=1) as study:
@@ -57,17 +57,17 @@ class NextStep(enum.Enum):
     """
 
     GO_ON = "go on"
-    """It is promoted, and its teller trains on: its ``target`` is further now."""
+    """The trial is promoted, and the caller trains it further: its ``target`` is higher now."""
     PAUSE = "pause"
-    """It may be asked for again, by anyone, from what was saved of it, which is kept; from 0 where nothing was saved,
-    and then perhaps no promotion can reach it."""
+    """The trial may be asked for again, by any caller. It then starts from its saved state, which is kept, or from 0 if
+    nothing was saved. Without a saved state, the trial may never be promoted."""
     STOP = "stop"
-    """What was saved of it is not kept: it failed, was stopped on purpose, or no promotion can reach it. Only where a
-    ``checkpoint_limit`` left no room for it may it be asked for again, from 0."""
+    """The saved state is deleted: the trial failed, was stopped on purpose, or cannot be promoted any more. It may be
+    asked for again, from 0, only if a ``checkpoint_limit`` left no room for its state."""
 
 
 class _AskedTrial:
-    """A trial that is out: somebody asked for it, and has not told it to the end."""
+    """A trial that was asked for and whose final result was not told yet."""
 
     def __init__(self, prepared: PreparedTrial, channel: DirectChannel, mailbox: Mailbox) -> None:
         self.prepared = prepared
@@ -80,10 +80,10 @@ class _AskedTrial:
 
 
 class OpenStudy:
-    """A study that is open for a loop of your own; made by :func:`open_study`.
+    """A study for a loop of your own; :func:`open_study` returns it.
 
-    ``ask`` gives the next trial, ``tell`` takes its result, in any thread of this process; the training may be
-    anywhere. Until it is closed, no other process can drive the study; reading it is free to all.
+    ``ask`` gives the next trial and ``tell`` takes its result, in any thread of this process; the training may run
+    anywhere. No other process can drive the study until it is closed. Any process can read it.
 
     Example:
         >>> space = {"rate": (0.01, 0.4)}
@@ -107,24 +107,24 @@ class OpenStudy:
         self._stack = stack
         self._quiet = quiet
         self._changed = threading.Condition()
-        self._waiting = 0  # askers for whom there is nothing yet
+        self._waiting = 0  # callers of ask that wait for a trial
         self._asked: dict[TrialId, _AskedTrial] = {}
-        self._broken = ""  # why no turn can be taken
+        self._broken = ""  # why the study cannot go on
         self._is_closed = False
         self._process = process.pid
         atexit.register(self.close)
 
     @in_one_line
     def ask(self, *, wait: bool = True) -> Trial | None:
-        """Return the next trial to train, from its ``start`` to its ``target``; None when the study has ended.
+        """Return the next trial, to be trained from its ``start`` to its ``target``; None if the study has ended.
 
-        No other asker has it until it is told, failed or given back, or the study is opened again.
+        No other caller gets this trial until it is told, failed or given back, or until the study is opened again.
 
         Args:
-            wait: Whether to wait, or return None, where nothing can be given before another trial is told.
+            wait: Whether to wait if no trial is available until another one is told; if False, return None.
 
         Raises:
-            StudyError: If the study is closed, or cannot go on.
+            StudyError: If the study is closed or cannot go on.
         """
         check_flag("wait", wait)
         self._check_process()
@@ -157,33 +157,32 @@ class OpenStudy:
         busy_seconds: float | None = None,
         **metrics: Any,
     ) -> NextStep:
-        """Tell the result of a trial at its ``target``; it is in the journal when this returns.
+        """Tell the result of a trial at its ``target``. When this method returns, the result is in the journal.
 
-        ``tell(trial, loss=0.3, accuracy=0.9)``, ``tell(trial, {"loss": 0.3, "accuracy": 0.9})`` or, with one metric,
-        ``tell(trial, 0.3)``. After a loop over ``trial.epochs()``, in which the trial reported, ``tell(trial)`` ends
-        it. A result that is not finite is a failure. What a promotion needs is saved before: ``trial.save(model)``.
+        Write ``tell(trial, loss=0.3, accuracy=0.9)`` or ``tell(trial, {"loss": 0.3, "accuracy": 0.9})``; with one
+        metric, ``tell(trial, 0.3)`` too. After a loop over ``trial.epochs()`` that reported, ``tell(trial)`` ends the
+        trial. A result that is not finite counts as a failure. Before, call ``trial.save(model)``.
 
-        ``tell(trial, resource=3, loss=0.5)`` on the way to the target is a report between rungs. It is written with the
-        result of the rung, and answered by ``NextStep.GO_ON``, or ``NextStep.PAUSE`` when the study is stopping.
+        Before the target, ``tell(trial, resource=3, loss=0.5)`` is an intermediate report. It is written together with
+        the rung's result. The answer is ``NextStep.GO_ON``, or ``NextStep.PAUSE`` if the study is stopping.
 
         Args:
-            trial: What :meth:`ask` returned.
-            result: All metrics as a dict, or the study's metric as a number.
-            go_on: Whether you can train on at once, with the trial still in memory. Then the answer may be
-                ``NextStep.GO_ON``; without, a trial that is promoted is asked for again.
-            resource: How far it is trained, if not to its target.
-            busy_seconds: What the training took; by default the time since it was asked for, or was answered
-                ``NextStep.GO_ON`` at a rung, waiting in a queue of yours included. A loop over ``trial.epochs()`` is
-                always measured so.
-            metrics: Numbers by name; the study's own must be among them.
+            trial: The trial from :meth:`ask`.
+            result: All metrics as a dict, or the study's only metric as a number.
+            go_on: Whether you can continue training at once, with the trial still in memory. If True, the answer may be
+                ``NextStep.GO_ON``; if False, a promoted trial is asked for again.
+            resource: The resource of this result; by default the trial's target.
+            busy_seconds: Duration of the training. By default, the time since the trial was asked for or last got
+                ``NextStep.GO_ON`` at a rung, with waiting in your queue. Loops over ``trial.epochs()`` always use it.
+            metrics: Metrics by name; the study's own metrics must be among them.
 
         Returns:
-            What becomes of the trial.
+            The trial's next step.
 
         Raises:
-            StudyError: If the trial is none that is out, was saved and is not restored, a metric of the study is
-                missing, or the study is closed or cannot go on. Nothing is told then.
-            ObjectiveError: If a value is not a number, or is no result of this rung. Nothing is told then.
+            StudyError: If the trial is not open, has a saved state that was not restored, or lacks a metric of the
+                study, or if the study is closed or cannot go on. The result is then not told.
+            ObjectiveError: If a value is not a number, or is not a result of this rung. The result is then not told.
         """
         check_flag("go_on", go_on)
         with self._telling(trial) as asked:
@@ -213,16 +212,16 @@ class OpenStudy:
 
     @in_one_line
     def fail(self, trial: Trial, why: str | BaseException) -> None:
-        """Tell that a trial failed: it ranks last and is not trained again.
+        """Tell that a trial failed: it ranks last and is never trained again.
 
         Args:
-            trial: What :meth:`ask` returned.
-            why: The reason, or the exception; :class:`~ashtune.InvalidConfiguration` withdraws the trial, and another
-                takes its place.
+            trial: The trial from :meth:`ask`.
+            why: The reason as text, or the exception. With :class:`~ashtune.InvalidConfiguration`, the trial is
+                withdrawn and another trial replaces it.
 
         Raises:
-            StudyError: As :meth:`tell`.
-            SettingsError: If the reason is neither text nor an exception, or says that the study is to stop.
+            StudyError: As for :meth:`tell`.
+            SettingsError: If the reason is neither text nor an exception, or is an exception that stops the study.
         """
         if isinstance(why, CannotGoOn) or not isinstance(why, str | BaseException):
             raise SettingsError(
@@ -240,10 +239,10 @@ class OpenStudy:
 
     @in_one_line
     def give_back(self, trial: Trial) -> None:
-        """Give a trial back untrained, as when its machine is gone: it is asked for again, before anything new.
+        """Give a trial back untrained, for example when its machine is lost: it comes again before any new trial.
 
         Raises:
-            StudyError: As :meth:`tell`.
+            StudyError: As for :meth:`tell`.
         """
         with self._telling(trial) as asked:
             _, job, writer, _ = asked.prepared
@@ -257,17 +256,17 @@ class OpenStudy:
 
     @in_one_line
     def read(self) -> Study:
-        """Return what the study found so far, as :meth:`Study.load <ashtune.Study.load>` does, open or closed."""
+        """Return the results so far, as :meth:`Study.load <ashtune.Study.load>` does, open or closed."""
         return Study.load(self.directory)
 
     @in_one_line
     def close(self) -> None:
-        """Close the study. What is out is asked for again when it is opened again.
+        """Close the study. When it is opened again, its open trials are asked for again.
 
-        ``with open_study(...) as study`` closes it at its end, and the end of the process does.
+        ``with open_study(...) as study`` closes the study at the end of the block. So does the end of the process.
 
         Raises:
-            JournalError: If the disk refuses.
+            JournalError: If the journal cannot be written.
         """
         if process.pid != self._process:
             return
@@ -293,22 +292,22 @@ class OpenStudy:
         return f"<{'closed' if self._is_closed else 'open'} study {str(self.directory)!r}>"
 
     def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
-        """Show what the study found so far, as a notebook shows a :class:`~ashtune.Study`."""
+        """Show the results so far, as a notebook shows a :class:`~ashtune.Study`."""
         return self.read()._repr_mimebundle_()
 
     @property
     def _goes_on(self) -> bool:
-        """Whether the study may still give something to train."""
+        """Whether the study may still give trials to train."""
         controller = None if self._drive is None else self._drive.controller
         return controller is not None and controller.is_open and not controller.is_over
 
     def _find_job(self, workers: AskedWorkers, *, wait: bool) -> bool:
-        """Have a job there to be handed out, and say whether there is one. The caller holds the lock."""
+        """Prepare a job for the caller of ``ask``; return whether there is one. The caller holds the lock."""
         self._turn()
         while not workers.has_jobs:
             if not self._goes_on:
                 return False
-            if workers.idle <= self._waiting:  # one who has no job may have this asker's place already
+            if workers.idle <= self._waiting:  # another caller without a job may already have this place
                 workers.join()
                 self._turn()
                 continue
@@ -327,7 +326,7 @@ class OpenStudy:
         return True
 
     def _hint_at_waiting(self) -> None:
-        """Say once that an asker waits for itself, if nobody else has a trial."""
+        """Print one hint, once, if the caller waits while nobody has a trial."""
         thread = threading.get_ident()
         if not self._quiet and self._asked and all(asked.thread == thread for asked in self._asked.values()):
             self._quiet = True
@@ -335,7 +334,7 @@ class OpenStudy:
             say([f"hint: ask() waits until another thread tells, and {here}; try ask(wait=False)"])
 
     def _handle(self, message: JobEvent | Progress) -> None:
-        """Have the driver take in what a job has to say."""
+        """Pass a message of a job to the driver."""
         with self._changed:
             self._check_usable()
             assert self._workers is not None, "somebody was given a job"
@@ -346,19 +345,19 @@ class OpenStudy:
                 self._turn(message)
 
     def _look_at_the_time(self) -> None:
-        """Let a limit that was reached be heard of."""
+        """Check the time limit of the study."""
         with self._changed:
             self._check_usable()
             self._turn()
 
     def _turn(self, event: Event | None = None) -> None:
-        """Take turns of the loop until all is taken in; those who wait look again. The caller holds the lock."""
+        """Run turns of the loop until no event is left, then wake the waiting callers. The caller holds the lock."""
         drive, workers = self._drive, self._workers
         if drive is None or workers is None or not drive.controller.is_open:
             return
         self._broken = "another call is under way"
         try:
-            drive.turn()  # what time has ended is not given out any more
+            drive.turn()  # a trial past the time limit is not given any more
             if event is not None:
                 workers.put(event)
             while workers.has_news:
@@ -370,12 +369,12 @@ class OpenStudy:
         self._changed.notify_all()
 
     def _check_process(self) -> None:
-        """Refuse a process that was forked, before it waits for a lock that stays closed there."""
+        """Refuse a forked process before it waits for a lock that can never open there."""
         if process.pid != self._process:
             raise StudyError(f"{self.directory} is open in process {self._process}; a process forked from it may read")
 
     def _check_usable(self) -> None:
-        """Refuse to go on where that cannot be. The caller holds the lock."""
+        """Raise if the study is closed or cannot go on. The caller holds the lock."""
         if self._is_closed:
             raise StudyError(f"{self.directory} is closed; open it again: what was not told is asked for again")
         if self._broken:
@@ -386,10 +385,10 @@ class OpenStudy:
 
     @contextmanager
     def _telling(self, trial: object) -> Iterator[_AskedTrial]:
-        """Find what is known of a trial that is out, and let nobody else tell it meanwhile.
+        """Find the record of an open trial, and keep other callers from telling it meanwhile.
 
-        What breaks it off, as Ctrl-C, leaves a trial that can be told again; where it is not known what the driver has
-        heard, nothing more is told before the study is opened again.
+        After an interruption such as Ctrl-C, the trial can be told again. If it is unknown whether the driver got the
+        message, nothing more can be told until the study is opened again.
         """
         self._check_process()
         with self._changed:
@@ -403,7 +402,7 @@ class OpenStudy:
             try:
                 yield asked
             except BaseException as error:
-                if not (asked.mailbox.is_sure or isinstance(error, AshtuneError)):  # our own break nothing off
+                if not (asked.mailbox.is_sure or isinstance(error, AshtuneError)):  # our own errors interrupt nothing
                     with self._changed:
                         self._broken = self._broken or error_line(error)
                 elif asked.prepared.job.phase != "over":
@@ -412,12 +411,12 @@ class OpenStudy:
                 raise
 
     def _end(self, asked: _AskedTrial, told: Mapping[str, Any] | None) -> NextStep:
-        """End the job of a trial, as if its training function had returned what was told."""
+        """End the job of a trial, as if its training function had returned the result."""
         trial, job, writer, objects = asked.prepared
         objects.save()
         remark = job.conclude(told)
         asked.outcomes.tell_end(job, writer, remark)
-        writer.abandon()  # of a failure
+        writer.abandon()  # drop the checkpoint of a failure
         self._forget(asked)
         match asked.channel.last:
             case TrialReleased():
@@ -432,10 +431,10 @@ class OpenStudy:
         return NextStep.PAUSE if is_kept else NextStep.STOP
 
     def _forget(self, asked: _AskedTrial) -> None:
-        """A trial is out no longer."""
+        """Remove a trial from the open ones."""
         with self._changed:
             asked.is_over = True
-            if self._asked.get(asked.prepared.trial.number) is asked:  # its next job may be out already
+            if self._asked.get(asked.prepared.trial.number) is asked:  # its next job may be open already
                 del self._asked[asked.prepared.trial.number]
 
 
@@ -447,7 +446,7 @@ def _refuse(trial: object) -> NoReturn:
 def _metrics_of(
     asked: _AskedTrial, result: Mapping[str, Any] | float | None, named: Mapping[str, Any]
 ) -> Mapping[str, float | None] | None:
-    """Return the metrics that were told, as plain numbers; None if there are none, as the trial has reported before."""
+    """Return the metrics as plain numbers; None if the call has none because the trial has reported before."""
     job, number = asked.prepared.job, asked.prepared.trial.number
     told = job.reports.plain(as_metrics(result, named, job.reports.needed))
     is_due = job.phase == "training" and job.reports.last_resource < 0
@@ -462,7 +461,7 @@ def _metrics_of(
 
 
 def _checked_seconds(job: RunningJob, seconds: float) -> float:
-    """Return how long a training took, or refuse what is longer than it can have taken."""
+    """Return the duration of a training; refuse one that is longer than the time since its start."""
     checked, most = check_seconds("busy_seconds", seconds), job.seconds
     if job.phase == "training" and checked > most:  # else its result is in the journal already
         raise StudyError(
@@ -503,22 +502,21 @@ def open_study(
 ) -> OpenStudy:
     """Open a study for a loop of your own, which asks for trials and tells their results.
 
-    It is for training that no Python function can do: on a robot, in a laboratory, on a cluster with a queue of its
-    own. All else is as with :func:`~ashtune.tune`: a directory that holds the same study already is continued, and
-    the arguments that are not named here are the same. What ``trial.restore()`` reads is a pickle: open only studies
-    whose origin you trust.
+    Use it for training that a Python function cannot do: on a robot, in a laboratory, or on a cluster with its own
+    queue. As in :func:`~ashtune.tune`, a study continues if the directory already holds it. Arguments not named here
+    are the same. ``trial.restore()`` reads a pickle: open only studies that you trust.
 
     Args:
         space: A dict of hyperparameters, as for :func:`~ashtune.tune`, or a ConfigurationSpace.
-        workers: How many trials will be out at a time, 1 by default: how long a trial may wait for its proposal
-            depends on it. More may be asked for.
+        workers: The number of trials that will be open at a time, 1 by default. It determines how long a trial may wait
+            for its proposal. You may ask for more trials.
         quiet: Print no hints, and show no progress in a notebook.
 
     Returns:
-        The study, which holds its directory until it is closed.
+        The study. It locks its directory until it is closed.
 
     Raises:
-        AshtuneError: If something does not fit.
+        AshtuneError: If an argument is wrong.
 
     Example:
         >>> with open_study({"x": (0.0, 1.0)}, metric="loss", mode="min", trials=8, max_resource=9) as study:
@@ -538,7 +536,7 @@ def _open(
     mode: Mode | Sequence[Mode],
     **given: Unpack[TuneOptions],
 ) -> OpenStudy:
-    """Open a study, with all options by their own names."""
+    """Open a study; the options have their own names."""
     options = checked(TuneOptions, given)
     directory = options["directory"]
     path = place_for(directory, "study")

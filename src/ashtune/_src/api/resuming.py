@@ -1,4 +1,4 @@
-"""``Study.resume`` and ``ashtune resume``: a study that is there goes on."""
+"""``Study.resume`` and ``ashtune resume``: continue an existing study."""
 
 from collections.abc import Callable
 from typing import Any, Unpack
@@ -23,7 +23,7 @@ from ashtune._src.training.versions import version_of
 def resume_study(
     study: StudyReader, objective: Callable[..., Any] | None = None, **given: Unpack[ResumeOptions]
 ) -> None:
-    """Continue a study, with all options by the names that they have on the command line: see ``Study.resume``."""
+    """Continue a study; the options have the names of the command line: see ``Study.resume``."""
     engine = choose_engine(given.get("engine", AUTO), workers_given=given.get("workers") is not None)
     settings, directory = study.settings, study.directory
     if settings.simulated:
@@ -52,7 +52,7 @@ def resume_study(
 
 
 def _trials_asked(study: StudyReader, trials: int | None) -> int | None:
-    """Return how many trials a session is to have: as given, or as the last one had; None for no end."""
+    """Return the session's number of trials: the one given, or that of the last session; None means no limit."""
     if trials is None:
         for event in read_events(study.journal, only=(b"session_started",)):
             trials = event.trials if isinstance(event, SessionStarted) else trials

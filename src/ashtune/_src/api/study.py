@@ -1,4 +1,4 @@
-"""``Study``: what a study found, read from its directory, with all that can be asked of it."""
+"""``Study``: the results of a study, read from its directory, and everything that can be asked about them."""
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -45,10 +45,11 @@ if TYPE_CHECKING:
 
 
 class Study(Figures):
-    """What a study found, read from its directory; made by :func:`~ashtune.tune` or :meth:`load`.
+    """The results of a study, read from its directory; returned by :func:`~ashtune.tune` and :meth:`load`.
 
-    Reading executes nothing of the directory; :meth:`resume`, :meth:`train` and ``study.best.load()`` do. Figures and
-    pages need plotly and tables pandas, ``pip install 'ashtune[report,pandas]'``, and raise ``SettingsError`` without.
+    Reading executes nothing from the directory; :meth:`resume`, :meth:`train` and ``study.best.load()`` do. Figures and
+    HTML pages need plotly, and tables need pandas: ``pip install 'ashtune[report,pandas]'``. Without them,
+    ``SettingsError`` is raised.
 
     Example:
         >>> study = Study.load("runs/digits")  # doctest: +SKIP
@@ -69,37 +70,37 @@ class Study(Figures):
     @classmethod
     @in_one_line
     def load(cls, directory: str | Path) -> "Study":
-        """Return the study kept in a directory, whether it is done, stopped or running.
+        """Return the study in a directory. The study may be finished, stopped or running.
 
         Raises:
-            JournalError: If there is none.
+            JournalError: If the directory has no study.
         """
         return cls(check_directory(directory))
 
     @property
     def metric(self) -> str:
-        """The name of the metric that counts; of several the first: see :attr:`objectives`."""
+        """The name of the metric; with several metrics, the first one: see :attr:`objectives`."""
         return self._reader.settings.goal.metric
 
     @property
     def mode(self) -> Mode:
-        """Which way the metric is better: "min" or "max"."""
+        """Whether a lower or a higher metric is better: "min" or "max"."""
         return self._reader.settings.goal.mode
 
     @property
     def objectives(self) -> dict[str, Mode]:
-        """The metrics that count, each with which way it is better."""
+        """The metrics of the study, each with "min" or "max"."""
         return {each.metric: each.mode for each in self._reader.settings.goal.objectives}
 
     @property
     def unit(self) -> str:
-        """What the resource counts, in the singular: the argument ``resource`` of :func:`~ashtune.tune`."""
+        """The unit of the resource, in the singular: the argument ``resource`` of :func:`~ashtune.tune`."""
         return self._reader.settings.resource
 
     @property
     @in_one_line
     def space(self) -> "ConfigurationSpace":
-        """The search space, for other tools that take one of ConfigSpace.
+        """The search space, as a ``ConfigurationSpace`` for other tools.
 
         Raises:
             ExtraMissing: If ConfigSpace is not installed.
@@ -109,34 +110,34 @@ class Study(Figures):
     @property
     @in_one_line
     def rungs(self) -> tuple[int, ...]:
-        """The resource of each rung, the lowest first, those included that were added above later."""
+        """The resource of each rung, lowest first, including rungs that were added later."""
         return self._reader.ladder.rungs
 
     @property
     @in_one_line
     def is_complete(self) -> bool:
-        """Whether all that the scheduler wanted is trained."""
+        """Whether every trial that the scheduler requested is trained."""
         return self._reader.outcome.is_complete
 
     @property
     @in_one_line
     def stopped(self) -> str:
-        """Why the study stopped before it was complete; "" if it did not, or still runs."""
+        """Why the study stopped before it was complete; "" if it is complete or still running."""
         return self._reader.outcome.stopped
 
     @property
     @in_one_line
     def trials(self) -> "Sequence[TrialRecord]":
-        """All trials, by number: configuration and origin, status, rung, resource, metrics, seconds, why it failed."""
+        """All trials, by number: configuration, origin, status, rung, resource, metrics, seconds, failure."""
         return self._reader.trials
 
     @property
     @in_one_line
     def best(self) -> Best:
-        """The best trial at the highest rung that any trial reached; of a study with ``confirm=`` the named winner.
+        """The best trial at the highest rung with a result; in a study with ``confirm=``, the confirmed winner.
 
-        With several metrics it is the one of the :attr:`front` that the study's weights prefer, by default the knee.
-        One that violates constraints is the best only where all do. Its metrics are those of its first training.
+        With several metrics, it is the trial with the smallest weighted loss on the :attr:`front`, by default its knee.
+        A trial that violates constraints is the best only if all trials do. ``metrics`` are from its first training.
 
         Raises:
             StudyError: If no trial has a result.
@@ -146,10 +147,10 @@ class Study(Figures):
     @property
     @in_one_line
     def confirmed(self) -> "Confirmed":
-        """The named winner of the configurations that were trained once more, with its mean and an interval for it.
+        """The winner among the configurations that were trained again, with its mean and a confidence interval.
 
         Raises:
-            StudyError: If there is none.
+            StudyError: If no winner was confirmed.
         """
         confirmed = self._reader.tally.confirmed
         if confirmed is None:
@@ -159,7 +160,7 @@ class Study(Figures):
     @property
     @in_one_line
     def best_at_any_rung(self) -> Best:
-        """The best result of all, perhaps at a lower rung.
+        """The best result of all rungs, perhaps at a lower rung.
 
         Raises:
             StudyError: If no trial has a result.
@@ -169,12 +170,12 @@ class Study(Figures):
     @property
     @in_one_line
     def front(self) -> Front:
-        """The results at the highest rung that no other there dominates; with one metric the best alone."""
+        """The Pareto front at the highest rung; with one metric, the best trial alone."""
         return Front(map(self._best, in_a_row(self._reader.tally.front)), self._reader.settings.goal)
 
     @in_one_line
     def top(self, count: int) -> Top:
-        """Return at most ``count`` of the best trials, those with a result at a higher rung first, as the report does.
+        """Return at most ``count`` of the best trials. Results at higher rungs come first, as in the report.
 
         Example:
             >>> [best.resource for best in study.top(3)]
@@ -197,12 +198,12 @@ class Study(Figures):
 
     @in_one_line
     def log(self, trial: int) -> str:
-        """Return what a trial printed, by its number: all but a stretch that still runs; of a worker that died the end.
+        """Return what a trial printed, without jobs that still run. If a worker died, only the end is kept.
 
-        Fused studies train several trials at a time, so what they print is in the study's ``logs`` by worker.
+        A fused study trains several trials at a time, so their output is in the study's folder ``logs``, by worker.
 
         Raises:
-            StudyError: If there is no such trial, or a log cannot be read.
+            StudyError: If the trial does not exist, or a log cannot be read.
         """
         from ashtune._src.training.printed import read_printed, unmarked_end
 
@@ -217,7 +218,7 @@ class Study(Figures):
         return "".join(parts)
 
     def _check_trial(self, trial: int) -> TrialId:
-        """Return the number of a trial that is there, or refuse it."""
+        """Return the number of an existing trial; refuse any other."""
         number, there = trial_number(trial), len(self.trials)
         if number is None or not 0 <= number < there:
             raise StudyError(f"trial {shown(trial)} is not there; {self.directory} has {there} trials, from 0 on")
@@ -232,24 +233,23 @@ class Study(Figures):
         objective: Callable[..., Any] | None = None,
         directory: str | Path | None = None,
     ) -> "Trained":
-        """Train a configuration once more, outside of the study and in this process; the study stays as it is.
+        """Train a configuration again in this process, outside of the study. The study does not change.
 
         Args:
-            what: One of the best, the number of a trial, or a configuration. A trial has the ``trial.seed`` that it had
-                in the study.
-            resource: How far, from the beginning; or from where ``directory`` left it.
-            objective: Another training function, as one that trains on all data; by default the study's, which is a
-                pickle: train only from studies whose origin you trust.
-            directory: Where what is saved goes, to be taken up by the next call; by default it is returned in memory
-                only, and files in ``trial.checkpoint_dir`` are lost.
+            what: One of the best trials, the number of a trial, or a configuration. A trial keeps its ``trial.seed``.
+            resource: The resource to reach, from 0, or from the state in ``directory``.
+            objective: Another training function, for example one that trains on all data. By default the study's own,
+                which is read from a pickle: train only from studies whose origin you trust.
+            directory: Folder for the saved state, from which the next call continues. By default the model is only
+                returned in memory, and files in ``trial.checkpoint_dir`` are lost.
 
         Example:
             >>> study.train(study.best, 16).resource
             16
 
         Raises:
-            AshtuneError: If something does not fit, or the training has no result.
-            Exception: What the training function raises.
+            AshtuneError: If an argument is wrong, or the training has no result.
+            Exception: The exception of the training function.
         """
         from ashtune._src.api.again import function_of, train_again
 
@@ -286,7 +286,7 @@ class Study(Figures):
 
     @in_one_line
     def report(self, stream: TextIO | None = None) -> None:
-        """Print what was found and where the time went: to stdout, or another stream."""
+        """Print the results, and how the time was spent, to stdout or another stream."""
         from ashtune._src.reports.report import summary
         from ashtune._src.reports.terminal.text import show
 
@@ -294,7 +294,7 @@ class Study(Figures):
 
     @in_one_line
     def report_html(self, file: str | Path) -> None:
-        """Write the report as one page that needs nothing else: figures, tables and what they say.
+        """Write the report as one HTML file without external resources: figures, tables and their text.
 
         Raises:
             SettingsError: If the file cannot be written.
@@ -306,14 +306,14 @@ class Study(Figures):
 
     @in_one_line
     def report_data(self) -> dict[str, Any]:
-        """Return what :meth:`report` prints as a dict that JSON can hold."""
+        """Return the report of :meth:`report` as a dict that can be written as JSON."""
         from ashtune._src.reports.report import report_data
 
         return report_data(self._reported, self._reader.tell)
 
     @property
     def _reported(self) -> "ReportedStudy":
-        """The study as the sections of one report see it."""
+        """The data that all sections of the report read."""
         from ashtune._src.driver.environment import missing_parts  # imports every engine
         from ashtune._src.reports.sections import ReportedStudy
 
@@ -321,21 +321,21 @@ class Study(Figures):
 
     @in_one_line
     def export(self, to: str, out: str | PathLike[str] | None = None) -> str:
-        """Copy the study to a tracker or a file, or add what is new there; return where the copy is.
+        """Copy the study to a tracker or a file, or add what is new to an existing copy; return the copy's location.
 
         Args:
-            to: "csv", "mlflow", "optuna", "tensorboard", "trackio", "wandb", or the name that an installed package has
-                given to an :class:`~ashtune.observers.Exporter`.
-            out: Where to; by default in the study's directory, and for Trackio its folder on this machine.
+            to: "csv", "mlflow", "optuna", "tensorboard", "trackio", "wandb", or the name of an
+                :class:`~ashtune.observers.Exporter` in an installed package.
+            out: Location of the copy; by default the study's directory, or for Trackio its folder on this machine.
 
         Example:
             >>> study.export("csv").endswith("results.csv")
             True
 
         Raises:
-            ExtraMissing: If the library that it takes is not installed.
+            ExtraMissing: If the exporter's library is not installed.
             SettingsError: If there is no such exporter.
-            StudyError: If the copy cannot be written, or its place in the study's directory is a link.
+            StudyError: If the copy cannot be written, or its path in the study's directory is a link.
         """
         from ashtune._src.driver.observing import exporter_named  # imports every engine
 
@@ -352,10 +352,10 @@ class Study(Figures):
 
     @in_one_line
     def profile(self) -> "Profile":
-        """Return where the training time went by function, all workers merged, if the study was profiled.
+        """Return the training time by function, summed over all workers, if the study was profiled.
 
         Raises:
-            StudyError: If it was not, or a worker's profile cannot be read.
+            StudyError: If the study was not profiled, or a worker's profile cannot be read.
         """
         from ashtune._src.reports.profile import read_profile
 
@@ -375,23 +375,23 @@ class Study(Figures):
         draws: int | None = None,
         seed: int = 0,
     ) -> "WhatIf":
-        """Return what the study would have taken under other choices: its curves and timings, replayed in virtual time.
+        """Predict what the study would have taken with other choices: replay its curves and timings in virtual time.
 
-        Each choice takes some milliseconds a trial and draw.
+        Each choice takes some milliseconds per trial and draw.
 
         Args:
             workers: Numbers of workers, 1 to 64 by default.
-            reduction_factor: Reduction factors, between the study's lowest rung and its top; its own rungs by default.
-            scheduler: Schedulers, as those of ``tune``; its own by default.
-            trials: Only the first trials of the study.
-            deadline: Seconds, or a time as "2h": asks for the fewest workers that are done by then.
-            budget: Core-hours: asks for their best use.
+            reduction_factor: Reduction factors, between the study's lowest and top rung; its own rungs by default.
+            scheduler: Schedulers, as for ``tune``; by default the study's own.
+            trials: Number of trials to replay, from the first one on.
+            deadline: Seconds, or a time such as "2h": find the fewest workers that finish within it.
+            budget: Core-hours: find the best use of them.
             cores_per_worker: Cores of each worker, for ``budget``; 1 by default.
-            draws: Replays that a spread is over, 10 by default.
-            seed: Decides which replays are drawn.
+            draws: Number of random replays for the spread, 10 by default.
+            seed: Seed of the random replays.
 
         Raises:
-            SettingsError: If the options do not fit together, or the study.
+            SettingsError: If the options do not fit together, or do not fit the study.
             StudyError: If no trial was trained.
 
         Example:
@@ -421,23 +421,23 @@ class Study(Figures):
         watch: bool | Literal["control"] = False,
         quiet: bool = False,
     ) -> "Study":
-        """Continue the study, and return it read again.
+        """Continue the study, and return its new results.
 
         This loads the training function and the checkpoints kept in the directory, which are pickles:
         resume only studies whose origin you trust.
 
-        The arguments that are not named here are those of :func:`~ashtune.tune`; the rules by which the search ends
-        are those of the study before, but for what is given.
+        Arguments that are not named here are those of :func:`~ashtune.tune`. The rules that end the search stay as they
+        were, unless they are given here.
 
         Args:
-            objective: The training function if it has changed; by default as it was.
-            max_resource: Resource of the top rung, if higher than before: there are more rungs above, and the best of
-                those that finished at the old top rung go on.
+            objective: The training function, if it has changed; by default the study's own.
+            max_resource: Resource of the top rung, if it is higher than before. Rungs are added above the old top rung,
+                and the best of the trials that finished there continue.
 
         Raises:
-            AshtuneError: If something does not fit.
-            NoResultError: If the study ended without a result of any trial; what happened is kept.
-            KeyboardInterrupt: After Ctrl-C, when everything is kept.
+            AshtuneError: If an argument is wrong.
+            NoResultError: If the study ended without a result of any trial; its files are kept.
+            KeyboardInterrupt: After Ctrl-C, once everything is saved.
         """
         given = flat({name: value for name, value in locals().items() if name not in ("self", "objective")})
         from ashtune._src.api.resuming import resume_study
@@ -449,7 +449,7 @@ class Study(Figures):
         return f"Study({str(self.directory)!r})"
 
     def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
-        """Show the study at a glance: in a notebook as HTML, at a prompt of IPython as text."""
+        """Show a summary of the study: as HTML in a notebook, as text at an IPython prompt."""
         from ashtune._src.reports.glance import glance, glance_html, glance_text
         from ashtune._src.reports.page.html import escaped
         from ashtune._src.reports.sections import ReportedStudy

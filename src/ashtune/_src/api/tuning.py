@@ -61,76 +61,74 @@ def tune(
 ) -> Study:
     """Tune a training function on every core of this machine, or on every rank of an MPI job.
 
-    The same script runs under ``mpiexec`` or ``srun``: rank 0 drives, the others train, and leave when rank 0's script
-    has ended; what follows this call runs on rank 0 only.
+    The same script runs under ``mpiexec`` or ``srun``: rank 0 runs the study and the other ranks train. The other ranks
+    exit when the script of rank 0 ends; code after this call runs on rank 0 only.
 
-    A directory that holds the same study already is continued: a script that is started again, as after a crash or by
-    a batch system, goes on where it was. A higher ``max_resource`` than before adds rungs above.
+    If the directory already holds the same study, the study continues: a script that is started again, for example
+    after a crash or by a batch system, continues its study. A higher ``max_resource`` than before adds rungs above.
 
     Args:
         objective: The training function; it is called with a :class:`~ashtune.Trial`.
         space: A dict of hyperparameters: ranges, ``(low, high, "log")``, lists of choices, constants,
             :class:`~ashtune.When`, :class:`~ashtune.Ordered`, :class:`~ashtune.Choice`, :class:`~ashtune.Prior`; or a
             ``ConfigurationSpace`` of ConfigSpace.
-        metric: The reported metric that counts, or a list of several: then a rung promotes those that few others
-            dominate, and ``study.front`` has those that no other does. ``study.best`` is the knee of the front; a dict
-            says how much each metric counts for it, as ``{"accuracy": 0.7, "latency": 0.3}``.
-        mode: "max" or "min"; a list, with one for each metric, if there are several.
-        trials: How many configurations to try in all.
+        metric: The name of the reported metric, or a list of several. With several, a rung promotes the trials that few
+            others dominate, ``study.front`` is the Pareto front, and ``study.best`` is its knee. A dict gives each
+            metric a weight for the choice of the best, such as ``{"accuracy": 0.7, "latency": 0.3}``.
+        mode: "max" or "min"; with several metrics, a list with one for each.
+        trials: How many configurations to try in total.
         max_resource: Resource of the top rung: the most that one trial is trained.
-        min_resource: Resource of the lowest rung, or "auto": "ash" chooses from the results where trials are judged
-            first. By default "ash" and "stopping" begin at a ninth of ``max_resource`` or above, the others at 1.
-        reduction_factor: Of ``n`` trials in a rung ``floor(n / reduction_factor)`` go on; by default 3 for the
+        min_resource: Resource of the lowest rung. With "auto", "ash" learns from the results where to judge trials
+            first. By default, "ash" and "stopping" start at a ninth of ``max_resource`` or above, the others at 1.
+        reduction_factor: Of ``n`` trials in a rung, ``floor(n / reduction_factor)`` continue; by default 3 for the
             asynchronous schedulers and 2 for the others.
-        resource: What the resource counts, in the singular: "epoch", "tree", "step", "sample"; so say all tables and
-            figures.
-        time_limit: Seconds, or a time as "10m", after which running trials are paused; the study can be resumed.
-        target: Value of the metric at which it stops; with several metrics, values by name, all of them to be reached
-            by one result.
-        stop: The rare rules by which a search ends, as ``ashtune.Stop(patience=20)``.
-        constraints: Bounds on reported metrics by name, as ``{"latency": "<= 5"}``: results that violate one rank after
-            all that do not.
-        scheduler: "ash" (promote as soon as possible), "pasha" (no higher than it takes to tell trials apart),
-            "adaptive" (min_resource="auto"), "stopping" (go on or end at the rung), "sh" (synchronous successive
-            halving), "hyperband", "async_hyperband" or "full" (no early stop); or one with its options, as
-            ``ashtune.Hyperband(brackets=4)`` (``hyperband:brackets=4``). It may hold the rungs, as
+        resource: The unit of the resource, in the singular: "epoch", "tree", "step", "sample"; used in all output.
+        time_limit: Seconds, or a time such as "10m", after which running trials pause; the study can be resumed.
+        target: Value of the metric at which the study stops; with several, a dict: one result must reach all values.
+        stop: Rarely needed rules that end the search, such as ``ashtune.Stop(patience=20)``.
+        constraints: Bounds on reported metrics, such as ``{"latency": "<= 5"}``: results that violate one rank after
+            all results that violate none.
+        scheduler: "ash" (promote as soon as possible), "pasha" (go no higher than needed to rank the trials),
+            "adaptive" (min_resource="auto"), "stopping" (continue or end at the rung), "sh" (synchronous successive
+            halving), "hyperband", "async_hyperband" or "full" (no early stop); or a scheduler with options, such as
+            ``ashtune.Hyperband(brackets=4)`` (``hyperband:brackets=4``). It may set the rungs, as in
             ``ashtune.Ash(rungs=[1, 5, 20])``.
-        search: "gp" (learns from the results), "random", "mutation" (of the best), "optuna" (its TPE, or another of its
-            samplers), "sobol" (quasi-random) or "grid", or one with options, as ``ashtune.Grid(points=5)``; by default
-            "gp", but "random" with the scheduler "sh" and where many models are trained as one program.
-        valid: Says of a configuration whether it is valid, as ``lambda c: c['warmup'] < c['epochs']``; others are drawn
-            again.
-        enqueue: Configurations to try first; the search of a finite space does not give them again.
-        warm_start: Results from before that the search knows from its first proposal on, and that are no trials: a
-            DataFrame, list of dicts or csv file with a column for each hyperparameter and metric, and ``resource`` if
-            not all were trained to the top; the directory of a study; or a study of Optuna.
-        seed: Decides the configurations drawn.
-        confirm: When the search has ended, also by a limit, the best configurations are trained once more from the
-            beginning with other seeds, and the winner is named by its mean: 5, or
+        search: "gp" (learns from the results), "random", "mutation" (of the best), "optuna" (its TPE or another of its
+            samplers), "sobol" (quasi-random) or "grid"; or a search with options, such as ``ashtune.Grid(points=5)``.
+            By default "gp", but "random" with the scheduler "sh" and where many models are trained as one program.
+        valid: Returns whether a configuration is valid, such as ``lambda c: c['warmup'] < c['epochs']``. An invalid
+            configuration is drawn again.
+        enqueue: Configurations to try first; the search of a finite space does not propose them again.
+        warm_start: Earlier results that the search knows from its first proposal on; they are not trials. A DataFrame,
+            list of dicts or csv file with a column for each hyperparameter and metric, and a column ``resource`` unless
+            all were trained to the top; or the directory of a study, or a study of Optuna.
+        seed: Seed for drawing configurations.
+        confirm: When the search has ended, also by a limit, the best configurations are trained again from the
+            beginning with other seeds, and the one with the best mean is the winner. Give their number, such as 5, or
             ``ashtune.Confirm(best=5, seeds=3)``.
-        engine: "auto" (the ranks of an MPI launch, else processes on this machine), "local", "mpi", "threads" (of this
-            process, for functions that release the interpreter lock or wait for something else; nothing isolates or
-            ends them), the name of an installed one, or an engine itself. With options it is ``ashtune.Auto(...)``,
-            ``ashtune.Local(gpus_per_worker=1)`` or ``ashtune.MPI(...)``.
-        workers: Processes, all cores by default; under MPI the most ranks to use, all by default.
-        observers: Told what happens while the study runs, each in a thread of its own, as
-            ``ashtune.observers.CsvLog()``, or its name, "csv".
-        watch: Show a live page of the study, by ``ashtune watch`` in a process of its own, and print its address; it
-            ends with the process that started it. With "control" the page can also pause and stop the study, add
-            trials, change the number of workers and enqueue configurations.
-        quiet: Show nothing while it runs.
-        directory: Where the study is kept; by default a new one under ``runs``.
-        checkpoint_limit: Most bytes of checkpoints, as a number or as "20GB"; the least promising go first.
-        accept_changes: Go on with a study in ``directory`` though the training function has changed since: trials
-            trained before and after are ranked together. A changed comment counts as a change.
-
+        engine: "auto" (the ranks of an MPI launch, else processes on this machine), "local", "mpi", "threads" (threads
+            of this process, for functions that release the interpreter lock or wait for something else; they are not
+            isolated and cannot be killed), the name of an installed engine, or an engine object. With options:
+            ``ashtune.Auto(...)``, ``ashtune.Local(gpus_per_worker=1)`` or ``ashtune.MPI(...)``.
+        workers: Number of processes, all cores by default; under MPI the maximum number of ranks, all by default.
+        observers: Objects that are told the events of the running study, each in its own thread, such as
+            ``ashtune.observers.CsvLog()``, or their names, such as "csv".
+        watch: Show a live page of the study, by ``ashtune watch`` in a separate process, and print its address; the
+            page ends together with the process that started it. With "control", the page can also pause and stop the
+            study, add trials, change the number of workers and enqueue configurations.
+        quiet: Show nothing while the study runs.
+        directory: Directory of the study; by default a new one under ``runs``.
+        checkpoint_limit: Limit of the checkpoints in bytes, as a number or a text such as "20GB"; the checkpoints of
+            the least promising trials are deleted first.
+        accept_changes: Continue a study in ``directory`` although the training function has changed since: trials
+            trained before and after the change are ranked together. A changed comment counts as a change.
     Returns:
         The study, complete or stopped.
 
     Raises:
-        AshtuneError: If something does not fit.
-        NoResultError: If the study ended without a result of any trial; what happened is kept.
-        KeyboardInterrupt: After Ctrl-C, when everything is kept.
+        AshtuneError: If an argument is wrong.
+        NoResultError: If the study ended without a result of any trial; its files are kept.
+        KeyboardInterrupt: After Ctrl-C, once everything is saved.
 
     Example:
         >>> def train(trial):
@@ -151,7 +149,7 @@ def run_study(
     mode: Mode | Sequence[Mode],
     **given: Unpack[TuneOptions],
 ) -> Study:
-    """Tune, with all options by the names that they have on the command line: see :func:`tune`."""
+    """Tune; the options have the names of the command line: see :func:`tune`."""
     engine = choose_engine(given.get("engine", AUTO), workers_given=given.get("workers") is not None)
     options = checked(TuneOptions, given)
     quiet = options["quiet"]

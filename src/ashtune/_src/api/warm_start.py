@@ -1,9 +1,9 @@
-"""Results from before a study, for its search: read from tables, csv files, directories of studies, studies of Optuna.
+"""Earlier results for the search of a study, read from a table, a csv file, a study's directory or an Optuna study.
 
-Rule 1: reading executes nothing of a directory or a file.
-Rule 2: a row that is no configuration of the space, or has no finite metric, is left out and counted by the reason. A
-column that is missing is an error.
-Rule 3: of the same configuration at the same resource the last row counts.
+Rule 1: reading executes nothing from a directory or file.
+Rule 2: a row that is not a configuration of the space, or has no finite metric, is skipped and counted. A missing
+column raises an error.
+Rule 3: if a configuration has several rows at the same resource, the last row is used.
 """
 
 import math
@@ -31,26 +31,26 @@ FORMS = (
     "get_dataframe())"
 )
 MOST = 10_000
-"""Results that a study keeps; of more the best."""
+"""The largest number of results that a study keeps; if there are more, it keeps the best ones."""
 COLUMNS_SHOWN = 200
-"""Characters of their names."""
+"""The largest number of characters of column names in a message."""
 _RAY_PREFIX, _ASHTUNE_PREFIX, _OPTUNA_PREFIX = "config/", "config.", "params_"
 _PREFIXES = (_RAY_PREFIX, _ASHTUNE_PREFIX, _OPTUNA_PREFIX, "")
-"""What stands before the name of a hyperparameter in the tables of Ray, ashtune (where two columns would have one name)
-and Optuna; in others nothing."""
+"""Prefixes of a hyperparameter's column name in the tables of Ray, ashtune (if two columns would have the same name)
+and Optuna; other tables have none."""
 _RAY_RESOURCE, _OPTUNA_RESOURCE = "training_iteration", "user_attrs_resource"
 _UNKNOWN_RESOURCE = "not complete, of unknown resource"
 
 
 class WarmStart(msgspec.Struct, frozen=True):
-    """The results that a search is to know, and what to say of them in one line."""
+    """The earlier results for a search, and one line about them for the user."""
 
     results: list[KnownResult]
     line: str
 
 
 class _ReadResult(NamedTuple):
-    """A result as its source has it."""
+    """A result as it was read from its source."""
 
     configuration: Mapping[str, Any]
     metrics: Mapping[str, Any]
@@ -58,7 +58,7 @@ class _ReadResult(NamedTuple):
 
 
 class _Source(NamedTuple):
-    """What was read: its name and columns for messages, and by reason how many results were left out already."""
+    """What was read: a name and columns for messages, and for each reason the number of results skipped so far."""
 
     name: str
     results: Sequence[_ReadResult]
@@ -67,26 +67,26 @@ class _Source(NamedTuple):
 
 
 class _LeftOut(Exception):  # noqa: N818 - no error
-    """A result cannot be used: why, in words that are the same for many, and what was wrong with this one."""
+    """Raised for a result that cannot be used: a reason that many results share, and the detail of this result."""
 
 
 def known_results(source: Any, space: Space, goal: Goal, *, top: int, unit: str) -> WarmStart:
-    """Return the results of a source that a study can use.
+    """Return the usable results of a source.
 
     Args:
         source: See ``FORMS``.
-        space: The study's.
-        goal: The metrics that count.
-        top: The resource of the top rung: that of results of which nothing says how far they were trained.
-        unit: What the resource counts, as "epoch": a name that its column may have.
+        space: The study's search space.
+        goal: The study's metrics.
+        top: The resource of the top rung; it is used for results without a resource.
+        unit: The unit of the resource, such as "epoch"; the column of resources may have this name.
 
     Returns:
         At most ``MOST`` results, O(n log n).
 
     Raises:
-        SettingsError: If it is none of these, a column is missing, or nothing of it can be used.
-        ExtraMissing: If it is a csv file, and pandas is not installed.
-        JournalError: If it is a directory without a study, or its journal cannot be read.
+        SettingsError: If the source has an unknown form, a column is missing, or no result is usable.
+        ExtraMissing: If the source is a csv file, and pandas is not installed.
+        JournalError: If the source is a directory without a study, or its journal cannot be read.
     """
     read = _read(source, space, goal, top, unit)
     choices = {name: each.choices or [] for name, each in space.columns.items()}
@@ -122,7 +122,7 @@ def known_results(source: Any, space: Space, goal: Goal, *, top: int, unit: str)
 
 
 def _read(source: Any, space: Space, goal: Goal, top: int, unit: str) -> _Source:
-    """Return what a user gave as results."""
+    """Read the results from the user's source."""
     name = "the list"
     if isinstance(source, Study):
         source = source.directory
@@ -142,7 +142,7 @@ def _read(source: Any, space: Space, goal: Goal, top: int, unit: str) -> _Source
 
 
 def _flat(row: Mapping[Any, Any], before: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield the cells of a dict, those of dicts in it as Ray names them: ``config/rate``."""
+    """Yield the cells of a dict; the cells of nested dicts have the names that Ray gives them: ``config/rate``."""
     for name, value in row.items():
         if isinstance(value, Mapping):
             yield from _flat(value, f"{before}{name}/")
@@ -165,7 +165,7 @@ def _csv(path: Path) -> Any:
 
 
 def _rows_of(table: Any) -> list[Any]:
-    """Return the rows of a DataFrame of polars or pandas, with None in empty cells."""
+    """Return the rows of a polars or pandas DataFrame, with None in empty cells."""
     if hasattr(table, "to_dicts"):
         return list(table.to_dicts())
     return list(table.astype(object).where(table.notna(), None).to_dict("records"))
@@ -174,12 +174,12 @@ def _rows_of(table: Any) -> list[Any]:
 def _read_table(
     what: str, rows: Sequence[Mapping[str, Any]], space: Space, goal: Goal, *, top: int, unit: str
 ) -> _Source:
-    """Return the rows of a table: a column for each hyperparameter and metric, and for the resource if it has one."""
+    """Return the rows of a table. It has a column per hyperparameter and metric, and perhaps one for the resource."""
     columns = list(dict.fromkeys(name for row in rows for name in row))
     free = set(columns)
 
     def take(*names: str) -> str | None:
-        """Return the first of these names that is a column, which then has this meaning only."""
+        """Return the first name that is an unused column, and mark the column as used; None if there is none."""
         name = next((name for name in names if name in free), None)
         free.discard(str(name))
         return name
@@ -209,7 +209,7 @@ def _read_table(
 
 
 def _read_study(directory: Path) -> _Source:
-    """Return every result at every rung of a study, but for those of trials that confirm others."""
+    """Return every result at every rung of a study, except those of confirming trials."""
     configurations: dict[int, dict[str, Any]] = {}
     results: dict[int, list[_ReadResult]] = {}
     for event in StudyReader(directory).events():
@@ -231,10 +231,10 @@ def _source_of(name: str, results: Sequence[_ReadResult], left_out: Mapping[str,
 
 
 def _read_optuna(study: Any, goal: Goal, top: int) -> _Source:
-    """Return the results of a study of Optuna: of complete trials, and of pruned ones where their steps are resources.
+    """Return the results of an Optuna study: of complete trials, and of pruned trials if their steps are resources.
 
-    Steps are resources if none is above the top rung, counted from 1 where some trial has a step 0. A trial that was
-    exported from here has its resource as a user attribute.
+    Steps are resources if no step is above the top rung; if any trial has a step 0, one is added to every step. A trial
+    that ashtune exported has its resource as a user attribute.
     """
     ways = ["min" if direction.name == "MINIMIZE" else "max" for direction in study.directions]
     if ways != [objective.mode for objective in goal.objectives]:
@@ -260,7 +260,7 @@ def _read_optuna(study: Any, goal: Goal, top: int) -> _Source:
             left_out[_UNKNOWN_RESOURCE] += 1
         else:
             named = dict(zip([each.metric for each in goal.objectives], values or [], strict=False))
-            # An export has a metric that is called as one of its own attributes, as "seconds", under a longer name.
+            # An exported metric with the name of an ashtune attribute, such as "seconds", has a longer name.
             attributes = trial.user_attrs
             others = {name: attributes.get(f"metric.{name}", attributes.get(name)) for name in goal.metrics}
             results.append(_ReadResult(trial.params, others | named, top if resource is None else resource))
@@ -268,7 +268,7 @@ def _read_optuna(study: Any, goal: Goal, top: int) -> _Source:
 
 
 def _check_columns(read: _Source, space: Space, goal: Goal, constants: Mapping[str, object]) -> None:
-    """Refuse a source that lacks a hyperparameter which is always active, or a metric."""
+    """Refuse a source without a metric, or without a hyperparameter that is always active."""
     if not read.results:
         return
     needed = {name for name in space.names if name not in constants and name not in space.rules.conditional}
@@ -284,7 +284,7 @@ def _check_columns(read: _Source, space: Space, goal: Goal, constants: Mapping[s
 
 
 def _known_result(given: _ReadResult, space: Space, goal: Goal, constants: Mapping[str, object]) -> KnownResult:
-    """Return what was read as a result of the study's space, or leave it out."""
+    """Return a read result as a result in the study's space, or raise ``_LeftOut``."""
     metrics = {name: _number(given.metrics.get(name)) for name in goal.metrics}
     if lacking := [name for name, value in metrics.items() if not math.isfinite(value)]:
         raise _LeftOut(f"without a value of {one_line(lacking[0], 60)}", "")
@@ -308,7 +308,7 @@ def _is_empty(value: Any) -> bool:
 
 
 def _number(value: Any) -> float:
-    """Return a value of a table as a number; NaN for what is none."""
+    """Return a value of a table as a number; NaN if it is not a number."""
     try:
         return math.nan if value is None or isinstance(value, bool) else float(value)
     except (TypeError, ValueError, OverflowError):
@@ -316,7 +316,7 @@ def _number(value: Any) -> float:
 
 
 def _best(results: list[KnownResult], goal: Goal) -> list[KnownResult]:
-    """Return the best results by the first metric, feasible ones before others, in the order in which they were."""
+    """Return the best results by the first metric, feasible ones first; their order stays the same."""
     if len(results) <= MOST:
         return results
 

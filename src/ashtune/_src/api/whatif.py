@@ -1,4 +1,4 @@
-"""``Study.whatif``: what a recorded study would have taken under other choices, asked of a simulation."""
+"""``Study.whatif``: predicts, by simulation, what a recorded study would have taken with other choices."""
 
 import math
 import sys
@@ -31,10 +31,10 @@ WORKERS = (1, 2, 4, 8, 16, 32, 64)
 
 
 class WhatIf(msgspec.Struct, frozen=True, kw_only=True):
-    """What a study would have taken under other choices: what :meth:`~ashtune.Study.whatif` returns.
+    """What a study would have taken with other choices; :meth:`~ashtune.Study.whatif` returns it.
 
-    ``predictions`` has one for each choice; with a deadline or a budget, for each choice that keeps it. ``words`` says
-    what they rest on, and which choice is the answer to a deadline or a budget.
+    ``predictions`` has one prediction per choice; with a deadline or budget, only for choices that meet it. ``words``
+    says on which data they are based, and which choice answers the deadline or budget.
     """
 
     title: str
@@ -46,7 +46,7 @@ class WhatIf(msgspec.Struct, frozen=True, kw_only=True):
     cores_per_worker: int | None = None
 
     def plot(self) -> "Figure":
-        """Return wall time by number of workers, beside what the study really took, as a figure of plotly.
+        """Plot the wall time by number of workers, and the time that the study really took.
 
         Raises:
             SettingsError: If plotly is not installed.
@@ -56,7 +56,7 @@ class WhatIf(msgspec.Struct, frozen=True, kw_only=True):
         return plot(whatif_figure(self.predictions, self.recorded))
 
     def report(self, stream: TextIO | None = None) -> None:
-        """Print the predictions as a table, and what they rest on: to stdout, or another stream."""
+        """Print the predictions as a table, and the data behind them, to stdout or another stream."""
         from rich.text import Text
 
         stream = sys.stdout if stream is None else stream
@@ -67,7 +67,7 @@ class WhatIf(msgspec.Struct, frozen=True, kw_only=True):
         show(Text("\n".join(self.words)), stream)
 
     def report_html(self, file: str | Path) -> None:
-        """Write figure, table and words as one page that needs nothing else.
+        """Write figure, table and text as one HTML file without external resources.
 
         Raises:
             SettingsError: If plotly is not installed, or the file cannot be written.
@@ -82,7 +82,7 @@ class WhatIf(msgspec.Struct, frozen=True, kw_only=True):
         html.write(html.page(self.title, [], sections), Path(file))
 
     def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
-        """Show the predictions as a table, and what they rest on: in a notebook as HTML, at a prompt as text."""
+        """Show the predictions as a table, and the data behind them: as HTML in a notebook, as text at a prompt."""
         text = StringIO()
         self.report(text)
         table = [html.words(self.title), html.table(self._table())] if self.predictions else []
@@ -96,15 +96,15 @@ class WhatIf(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def what_if(study: StudyReader, asked: WhatIfOptions) -> WhatIf:
-    """Replay a study under other choices. Nothing of it is executed.
+    """Replay a study with other choices. Nothing of the study is executed.
 
     Args:
         study: The study.
-        asked: All options, checked.
+        asked: All options, already checked.
 
     Raises:
-        SettingsError: If they do not fit together, or do not fit the study.
-        StudyError: If no trial of it was trained.
+        SettingsError: If the options do not fit together, or do not fit the study.
+        StudyError: If no trial of the study was trained.
     """
     has = {name: value is not None for name, value in asked.items()}
     refuse(
@@ -118,7 +118,7 @@ def what_if(study: StudyReader, asked: WhatIfOptions) -> WhatIf:
 
 
 class _Asking:
-    """One question to a recorded study."""
+    """One question about a recorded study."""
 
     def __init__(self, study: StudyReader, asked: WhatIfOptions) -> None:
         self._study = study
@@ -153,17 +153,17 @@ class _Asking:
         )
 
     def _choices(self) -> list[Choices]:
-        """Return the schedulers and ladders asked for, each with one worker."""
+        """Return the requested schedulers and ladders, each with one worker."""
         recorded, factors = self._study.ladder, self._asked["reduction_factor"]
         chosen = [recorded] if factors is None else ladders(recorded, factors)  # type: ignore[arg-type]  # a list
         choices = []
         for scheduler in self._schedulers():
-            several = chosen[:1] if scheduler.rule is Rule.ALWAYS else chosen  # it knows no rungs
+            several = chosen[:1] if scheduler.rule is Rule.ALWAYS else chosen  # this scheduler has no rungs
             choices += [self._predictor.choice(scheduler, ladder, 1, self._asked["trials"]) for ladder in several]
         return choices
 
     def _schedulers(self) -> list[Scheduler]:
-        """Return the schedulers asked for; one without options is the recorded one, if that is of its kind."""
+        """Return the requested schedulers; a name without options is the recorded scheduler if that has this name."""
         recorded = self._predictor.traces.recorded
         own = None if recorded is None else recorded.scheduler
         if (schedulers := cast("list[Scheduler] | None", self._asked["scheduler"])) is not None:
@@ -185,7 +185,7 @@ class _Asking:
         return predictions, whatif_words(predictions, unit=self._study.settings.resource)
 
     def _by_deadline(self, deadline: float) -> tuple[list[Prediction], list[str]]:
-        """Find the fewest workers that are done in time."""
+        """Find the fewest workers that finish before the deadline."""
         predictions, words = [], []
         for choice in self._choices():
             fewest = self._predictor.fewest_workers(choice, deadline)
@@ -233,7 +233,7 @@ class _Asking:
         return predictions, words
 
     def _notes(self) -> list[str]:
-        """Say what the predictions rest on."""
+        """Return the sentences about the data behind the predictions."""
         recorded = self._predictor.traces.recorded
         if recorded is None or recorded.is_smooth:
             return []
