@@ -1,1 +1,1 @@
-"""The command ``ashtune``: one file a command."""
+"""The command ``ashtune``: one file per subcommand."""

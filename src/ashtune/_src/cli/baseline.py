@@ -1,4 +1,4 @@
-"""``ashtune baseline``: computation time by number of models, broken down by rung, on one worker."""
+"""``ashtune baseline``: the computation time for different numbers of models, by rung, on one worker."""
 
 import argparse
 import sys
@@ -35,7 +35,7 @@ def add_to(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--parallel", action="store_true", help="beside each, ASH on all cores")
     names = ("max_resource", "min_resource", "reduction_factor", "rungs", "resource")
     options.add(parser, Halving, *names, has_defaults=True)
-    parser.set_defaults(min_resource=1, reduction_factor=2)  # the same rungs for all that is compared
+    parser.set_defaults(min_resource=1, reduction_factor=2)  # the same rungs for all compared runs
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="decides the configurations drawn (0)")
     parser.add_argument("--workers", type=int, metavar="N", help="processes of --parallel (all cores)")
     parser.add_argument("--threads", type=int, default=1, metavar="N", help="BLAS threads of each worker (1)")
@@ -45,7 +45,7 @@ def add_to(parser: argparse.ArgumentParser) -> None:
 
 
 def main(given: argparse.Namespace) -> int:
-    """Run the series and show it."""
+    """Run the series and print it."""
     from ashtune._src.reports.terminal.text import show_json
 
     _check(given)
@@ -61,7 +61,7 @@ def main(given: argparse.Namespace) -> int:
 
 
 def _check(given: argparse.Namespace) -> None:
-    """Refuse what cannot be before a series is run that may take hours."""
+    """Refuse wrong options before the series starts, which may take hours."""
     from ashtune._src.cli.showing import check_page
     from ashtune._src.core.checks import check_whole, refuse
 
@@ -92,7 +92,7 @@ def _say(runs: "Sequence[Run]", sequential: "Sequence[Run]", base: Path, unit: s
 
 
 def _series(given: argparse.Namespace, base: Path) -> "tuple[Sequence[Run], Sequence[Run]]":
-    """Tune with each number of models, sequentially and, where asked, in parallel; return all runs and those first."""
+    """Tune with each number of models, one by one and, if asked, in parallel; return all and the sequential runs."""
     from ashtune._src.analysis.loading import StudyReader
     from ashtune._src.api.tuning import run_study
     from ashtune._src.reports.baseline import run_of
@@ -104,7 +104,7 @@ def _series(given: argparse.Namespace, base: Path) -> "tuple[Sequence[Run], Sequ
         "reduction_factor": given.reduction_factor,
         "rungs": given.rungs,
         "resource": given.resource,
-        "search": "random",  # both kinds have the same configurations
+        "search": "random",  # both kinds get the same configurations
         "seed": given.seed,
         "threads": given.threads,
         "quiet": True,
@@ -127,13 +127,13 @@ def _series(given: argparse.Namespace, base: Path) -> "tuple[Sequence[Run], Sequ
 
 
 def _what(given: argparse.Namespace) -> tuple[Any, Any, dict[str, Any]]:
-    """Return the training function, its space, and its metric: the user's or the demo's."""
+    """Return the training function, its space and its metric, of the user or of the demo."""
     from ashtune._src.cli.loading import load_function, load_space
 
     if given.objective is None:
         from ashtune._src.demo import digits, objective
 
-        digits.load()  # a missing scikit-learn is said before anything starts
+        digits.load()  # a missing scikit-learn is reported before anything starts
         return objective.train, objective.space(), {"metric": "accuracy", "mode": "max"}
     function = load_function(given.objective)
     return function, load_space(given.space, given.objective), {"metric": given.metric, "mode": given.mode}

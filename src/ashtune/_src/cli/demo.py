@@ -1,4 +1,4 @@
-"""``ashtune demo``: a small network on handwritten digits, sequentially, then on every core, then fused."""
+"""``ashtune demo``: trains a small network on handwritten digits sequentially, then on every core, then fused."""
 
 import argparse
 import math
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 SEQUENTIAL_TRIALS = 64
 FUSED_TIMES = 4
-"""How many times as many configurations there are with fused training."""
+"""Fused training tries this many times more configurations."""
 
 
 def add_to(parser: argparse.ArgumentParser) -> None:
@@ -34,7 +34,7 @@ def main(given: argparse.Namespace) -> int:
     from ashtune._src.demo import digits, lanes, objective
     from ashtune._src.engines.registry import choose_engine, worker_count
 
-    digits.load()  # a missing scikit-learn is said before anything starts
+    digits.load()  # a missing scikit-learn is reported before anything starts
     base = Path(given.directory or Path("runs", f"demo-{time.strftime('%Y%m%d-%H%M%S')}"))
     common = {
         "metric": "accuracy",
@@ -42,7 +42,7 @@ def main(given: argparse.Namespace) -> int:
         "min_resource": 1,
         "max_resource": 64,
         "reduction_factor": 2,
-        "search": "random",  # all studies draw alike, so that what differs is how they train
+        "search": "random",  # all studies draw the same configurations, so only the way of training differs
         "engine": Auto(threads=1),
         "seed": given.seed,
         "quiet": given.quiet,

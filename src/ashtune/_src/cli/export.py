@@ -1,4 +1,4 @@
-"""``ashtune export DIR --to NAME``: a study in another tool, or a file. Nothing of DIR is executed."""
+"""``ashtune export DIR --to NAME``: copies a study to another tool or a file. Nothing from DIR is executed."""
 
 import argparse
 import sys
@@ -20,7 +20,7 @@ def add_to(parser: argparse.ArgumentParser) -> None:
 
 
 def main(given: argparse.Namespace) -> int:
-    """Write the copy, and print where it is."""
+    """Write the copy, and print its location."""
     from ashtune._src.api.study import Study
     from ashtune._src.reports.terminal.text import write
 

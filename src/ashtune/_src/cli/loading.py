@@ -1,4 +1,4 @@
-"""Loads the training functions and spaces that a command line names."""
+"""Loads the training functions and search spaces named on the command line."""
 
 import json
 import sys
@@ -16,10 +16,10 @@ _EXAMPLE = '{"rate": {"low": 1e-4, "high": 0.1, "log": true}, "width": [16, 32]}
 
 
 def load_function(place: str) -> Any:
-    """Return the function that ``FILE:FUNCTION`` names; FILE is executed.
+    """Execute FILE, and return the function that ``FILE:FUNCTION`` names.
 
     Raises:
-        ObjectiveError: If there is no such file or function, or the file cannot be executed.
+        ObjectiveError: If the file or function does not exist, or the file cannot be executed.
     """
     file, separator, name = place.rpartition(":")
     if not separator or not file:
@@ -32,14 +32,14 @@ def load_function(place: str) -> Any:
 
 
 def load_space(place: str, objective: str = "") -> Any:
-    """Return the space that a NAME, FILE:NAME or .json file names.
+    """Return the space named by a NAME, FILE:NAME or .json file.
 
     Args:
-        place: The name.
-        objective: ``FILE:FUNCTION``, for a NAME in the same file.
+        place: The NAME, FILE:NAME or .json file.
+        objective: ``FILE:FUNCTION``; a NAME is looked up in this file.
 
     Raises:
-        SpaceError: If there is none, or the function that returns it raises.
+        SpaceError: If the space does not exist, or the function that returns it raises.
     """
     if place.endswith(".json"):
         return _space_from_json(Path(place))
@@ -70,14 +70,14 @@ def _space_from_json(path: Path) -> Any:
         raise SpaceError(f"--space {path} cannot be read ({error}); write {_EXAMPLE}") from None
     if not isinstance(read, dict):
         raise SpaceError(f"--space {path}: it holds {shown(read)}; write an object, {_EXAMPLE}")
-    if isinstance(listed := read.get("hyperparameters"), list):  # as ConfigSpace writes it
+    if isinstance(listed := read.get("hyperparameters"), list):  # the format of ConfigSpace
         names = [entry.get("name") if isinstance(entry, dict) else None for entry in listed]
         return Space.from_record({"names": names, "space": read})
     return {name: _hyperparameter(name, values) for name, values in read.items()}
 
 
 def _hyperparameter(name: str, values: Any) -> Any:
-    """Return a hyperparameter of a .json file as ``tune`` takes it: a constant, a list of choices, or an object."""
+    """Convert a hyperparameter of a .json file for ``tune``: a constant, a list of choices, or an object."""
     from ashtune._src.space.parsing import Choice, Ordered, When
 
     match values:
@@ -105,13 +105,13 @@ def _hyperparameter(name: str, values: Any) -> Any:
 
 
 def _load(path: Path, name: str) -> ModuleType:
-    """Execute a file as a module, once; its functions then travel by value."""
+    """Execute a file as a module, once; its functions are then pickled by value."""
     import multiprocessing  # noqa: F401 - which gives the main module the name of such a file, when it is first imported
 
     try:
         path = path.resolve()
         is_file = path.is_file()
-    except (OSError, RuntimeError) as error:  # a name too long, links in a circle
+    except (OSError, RuntimeError) as error:  # a name that is too long, or a loop of links
         raise ObjectiveError(f"{path} cannot be opened: {error}; give FILE:FUNCTION, as in train.py:train") from None
     for loaded in (sys.modules.get(FILE), sys.modules.get(name)):
         if loaded is not None and getattr(loaded, "__file__", None) == str(path):

@@ -1,7 +1,7 @@
 """``ashtune``: the entry point.
 
-Exit status: 0 done, 1 failed, 2 the options do not fit, 75 stopped by the batch system and to be resumed,
-130 stopped by Ctrl-C. A user's mistake, or a stream that takes nothing, is one line on stderr, never a traceback.
+Exit status: 0 done, 1 failed, 2 wrong options, 75 stopped by the batch system and ready to resume, 130 stopped by
+Ctrl-C. A user's mistake, or an output stream that cannot be written, gives one line on stderr, never a traceback.
 """
 
 import argparse
@@ -34,7 +34,7 @@ TRAINING = ("run", "resume", "baseline", "demo")
 
 
 class _Parser(argparse.ArgumentParser):
-    """Refuses in one line; the usage is a ``--help`` away."""
+    """Prints an error as one line, without the usage."""
 
     is_asked_for_help = True
 
@@ -69,13 +69,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(parser: argparse.ArgumentParser, arguments: Sequence[str], *, trains: bool = False) -> int:
-    """Run the command; what a user did wrong becomes one line."""
+    """Run the command; print a user's mistake as one line."""
     arguments, program = _split_program(arguments)
     try:
         if trains:
             from ashtune._src.engines.mpi.start import start_mpi
 
-            # Other ranks than 0 go no further, so that nothing is refused as many times as there are ranks.
+            # Only rank 0 continues, so that an error is printed once and not by every rank.
             start_mpi(workers_given=any(argument.startswith("--workers") for argument in arguments))
         try:
             options, unknown = parser.parse_known_args(arguments, argparse.Namespace(program=program))
@@ -84,7 +84,7 @@ def _run(parser: argparse.ArgumentParser, arguments: Sequence[str], *, trains: b
                 hint = "; a program and its arguments stand behind --" if is_program else ""
                 parser.error(f"unrecognized arguments: {' '.join(unknown)}{hint}")
             status: int = options.main(options)
-        except SystemExit as left:  # of the parser, or of a study that the batch system stopped
+        except SystemExit as left:  # from the parser, or from a study that the batch system stopped
             status = left.code if isinstance(left.code, int) else int(left.code is not None)
         sys.stdout.flush()
     except AshtuneError as error:
@@ -92,7 +92,7 @@ def _run(parser: argparse.ArgumentParser, arguments: Sequence[str], *, trains: b
         return 2
     except KeyboardInterrupt:
         return 130
-    except BrokenPipeError:  # the reader of our output, as `| head`, has gone
+    except BrokenPipeError:  # the reader of the output, such as `| head`, has ended
         return 1
     except OSError as error:
         _complain(f"{type(error).__name__}: {error}")
@@ -101,7 +101,7 @@ def _run(parser: argparse.ArgumentParser, arguments: Sequence[str], *, trains: b
 
 
 def _split_program(arguments: Sequence[str]) -> tuple[list[str], list[str] | None]:
-    """Return the arguments of the command ``run``, and behind ``--`` those of a program, if there are any."""
+    """Return the arguments of the command ``run``, and the program's arguments after ``--``, or None."""
     given = list(arguments)
     if "run" not in given or "--" not in given[given.index("run") :]:
         return given, None
@@ -115,7 +115,7 @@ def _complain(words: str) -> None:
 
 
 def _flush(status: int) -> int:
-    """Send what a stream did not take nowhere: Python would try, and complain, once more as it ends."""
+    """Flush the output. On failure, redirect it to the null device, or Python would fail again when it exits."""
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
@@ -126,12 +126,12 @@ def _flush(status: int) -> int:
 
 
 def _open_what_is_closed() -> None:
-    """Give a standard stream that was closed (``>&-``) the null device, before a file of ours takes its number."""
+    """Open the null device in place of a closed standard stream (``>&-``), or another file would get its number."""
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         try:
             os.fstat(number)
         except OSError:
-            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest free number
         if getattr(sys, name) is None:
             mode = "w" if number else "r"
             setattr(sys, name, open(number, mode, encoding="utf-8", errors="backslashreplace", closefd=False))  # noqa: SIM115

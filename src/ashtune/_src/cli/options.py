@@ -1,4 +1,4 @@
-"""Turns the tables of options into those of a command, and what was given into keyword arguments."""
+"""Adds tables of options to a command's parser, and converts its result to keyword arguments."""
 
 import argparse
 from collections.abc import Callable
@@ -14,18 +14,18 @@ if TYPE_CHECKING:
 def add(
     parser: argparse.ArgumentParser, kind: Callable[..., Any], *names: str, title: str = "", has_defaults: bool = False
 ) -> None:
-    """Add options of a kind, in a group.
+    """Add options of a kind to a parser, as a group.
 
     Args:
-        parser: Where to.
-        kind: One of the kinds of ``ashtune._src.driver.options``.
-        names: Which of its options, all by default.
-        title: Of the group; by default the first word of the kind's docstring.
-        has_defaults: Whether one that is not given has its default; otherwise it is not there.
+        parser: The command's parser.
+        kind: A kind of options in ``ashtune._src.driver.options``.
+        names: Names of the options to add; by default all.
+        title: Title of the group; by default the first sentence of the kind's docstring.
+        has_defaults: Whether an option that is not given gets its default; otherwise it is missing in the result.
     """
     from ashtune._src.core.options import options_of
 
-    is_asked_for_help = getattr(parser, "is_asked_for_help", True)  # the texts take a quarter of a second to import
+    is_asked_for_help = getattr(parser, "is_asked_for_help", True)  # importing the texts takes a quarter of a second
     said = help_texts(kind) if is_asked_for_help else {}
     group = parser.add_argument_group(title or str(kind.__doc__).partition(".")[0])
     for name, (_, option) in options_of(kind).items():
@@ -43,14 +43,14 @@ def add(
 
 
 def given_options(kind: Callable[..., Any], arguments: argparse.Namespace) -> dict[str, Any]:
-    """Return the options of a kind that were given, as keyword arguments."""
+    """Return the given options of a kind as keyword arguments."""
     from ashtune._src.core.options import options_of
 
     return {name: getattr(arguments, name) for name in options_of(kind) if hasattr(arguments, name)}
 
 
 def argument_type(parse: Callable[[str], Any]) -> Callable[[str], Any]:
-    """Let argparse say what a function of ``ashtune._src.core.parse`` says."""
+    """Let argparse print the error message of a function in ``ashtune._src.core.parse``."""
     if parse in (int, float, str):
         return parse
 
@@ -65,7 +65,7 @@ def argument_type(parse: Callable[[str], Any]) -> Callable[[str], Any]:
 
 
 def help_texts(kind: Callable[..., Any]) -> dict[str, str]:
-    """Return what the docstrings of the functions and values that take options of a kind say of each."""
+    """Return the help text of each option of a kind, from the docstrings of the functions and values that take them."""
     from ashtune._src.api.study import Study
     from ashtune._src.api.tuning import tune
     from ashtune._src.driver.options import ResumeOptions, Stop, WhatIfOptions

@@ -1,4 +1,4 @@
-"""``ashtune plan``: the rungs, trials and resource to expect, before anything runs."""
+"""``ashtune plan``: the expected rungs, trials and resource, computed before anything runs."""
 
 import argparse
 import sys

@@ -1,4 +1,4 @@
-"""``ashtune report DIR``: what a study found and where its time went. Nothing of DIR is executed."""
+"""``ashtune report DIR``: the results of a study, and how its time was spent. Nothing from DIR is executed."""
 
 import argparse
 import sys
@@ -43,7 +43,7 @@ def main(given: argparse.Namespace) -> int:
 
 
 def _studies_below(folder: Path) -> list[Path]:
-    """Return the studies in a folder that is none itself, and those one folder deeper, as `ashtune demo` makes them."""
+    """Return the studies in a folder that is not a study, and one folder deeper, where `ashtune demo` puts them."""
     from glob import glob
 
     from ashtune._src.study.journal import NAME
@@ -54,7 +54,7 @@ def _studies_below(folder: Path) -> list[Path]:
 
 
 def _summary(directory: Path) -> str:
-    """Return in one line how far a study came."""
+    """Return a study's progress in one line."""
     from ashtune._src.analysis.loading import StudyReader
     from ashtune._src.core.errors import AshtuneError
     from ashtune._src.core.numbers import plural, result_text

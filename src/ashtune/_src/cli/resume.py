@@ -1,4 +1,4 @@
-"""``ashtune resume DIR``: continue a study that was stopped or killed."""
+"""``ashtune resume DIR``: continues a study that was stopped or killed."""
 
 import argparse
 
@@ -26,7 +26,7 @@ def add_to(parser: argparse.ArgumentParser) -> None:
 
 
 def main(given: argparse.Namespace) -> int:
-    """Continue, and print what was found."""
+    """Continue the study, and print its results."""
     from ashtune._src.analysis.loading import StudyReader
     from ashtune._src.api.resuming import resume_study
     from ashtune._src.api.study import Study

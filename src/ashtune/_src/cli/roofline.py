@@ -1,9 +1,9 @@
-"""``ashtune roofline``: this machine's roofs, and a training step below them.
+"""``ashtune roofline``: the roofline of this machine, and a training step on it.
 
     python -m ashtune._src.cli.roofline DIR CONFIGURATION
 
-counts and times epochs of a study's network, with the threads that it is given, and prints them as JSON: the command
-runs it in a process of its own. It runs the study's training function, which is a pickle.
+trains and times some epochs of a study's network, with the number of threads in the environment, and prints the counts
+as JSON. The command runs it in a separate process. It runs the study's training function, which is a pickle.
 """
 
 import argparse
@@ -57,7 +57,7 @@ def add_to(parser: argparse.ArgumentParser) -> None:
 
 
 def main(given: argparse.Namespace) -> int:
-    """Measure, place, and show."""
+    """Measure the machine and the step, and show both."""
     from ashtune._src.cli.showing import check_page
     from ashtune._src.core.checks import refuse
     from ashtune._src.performance.roofline import place
@@ -98,7 +98,7 @@ def main(given: argparse.Namespace) -> int:
 
 
 def measure_machine() -> "Roofs":
-    """Measure this machine."""
+    """Measure the roofline of this machine."""
     from ashtune._src.engines.resources import available_cores
     from ashtune._src.performance.machine import measure
 
@@ -106,7 +106,7 @@ def measure_machine() -> "Roofs":
 
 
 def demo_step() -> "Step":
-    """Time a step of the demo's network on one core, in a process of its own."""
+    """Time one training step of the demo's network on one core, in a separate process."""
     import msgspec
 
     from ashtune._src.performance.machine import child
@@ -116,7 +116,7 @@ def demo_step() -> "Step":
 
 
 def study_epochs(directory: Path) -> "Epochs":
-    """Count and time epochs of a study's best network on one core, in a process of its own."""
+    """Count and time epochs of the network of a study's best trial on one core, in a separate process."""
     import msgspec
 
     from ashtune._src.api.study import Study
@@ -137,14 +137,14 @@ def study_epochs(directory: Path) -> "Epochs":
 
 
 def environment(threads: int) -> Mapping[str, str]:
-    """Return the environment of a process that may use a number of threads."""
+    """Return the environment for a process that may use this number of threads."""
     from ashtune._src.engines.resources import thread_variables
 
     return {**os.environ, **thread_variables(threads, threads, os.environ)}
 
 
 def _count_step(place: str) -> "Step":
-    """Count and time the step that FILE:FUNCTION describes; what the user's code raises becomes one line."""
+    """Count and time the step that FILE:FUNCTION describes; print an exception of the user's code as one line."""
     from ashtune._src.cli.loading import load_function
     from ashtune._src.core.errors import AshtuneError, ObjectiveError
     from ashtune._src.core.plaintext import error_line
@@ -161,7 +161,7 @@ def _count_step(place: str) -> "Step":
 
 
 def _machine(given: argparse.Namespace) -> "Roofs":
-    """Return the roofs: those given, or this machine's."""
+    """Return the given roofline, or measure this machine."""
     from ashtune._src.performance.roofline import Roof, Roofs
 
     if given.roof:
@@ -210,7 +210,7 @@ def _print_epochs(directory: str, configuration: str) -> None:
     from ashtune._src.study.objective_file import NAME
     from ashtune._src.training.objectives import load_objective
 
-    with redirect_stdout(sys.stderr):  # whatever the user's modules print
+    with redirect_stdout(sys.stderr):  # for any output of the user's modules
         objective, _ = load_objective(Path(directory, NAME), as_main=True)
         epochs = getattr(objective, "epochs", None)
         if epochs is None:

@@ -1,4 +1,4 @@
-"""``ashtune run FILE:FUNCTION``: tune a training function; ``ashtune run -- PROGRAM ARGUMENTS``: or any program."""
+"""``ashtune run FILE:FUNCTION``: tunes a training function; ``ashtune run -- PROGRAM ARGUMENTS``: any program."""
 
 import argparse
 from typing import Any
@@ -45,7 +45,7 @@ def add_to(parser: argparse.ArgumentParser) -> None:
 
 
 def main(given: argparse.Namespace) -> int:
-    """Tune, and print what was found."""
+    """Tune, and print the results."""
     from ashtune._src.api.tuning import run_study
     from ashtune._src.cli import options
     from ashtune._src.cli.showing import train_and_show
@@ -57,7 +57,7 @@ def main(given: argparse.Namespace) -> int:
 
 
 def _objective_and_space(given: argparse.Namespace) -> tuple[Any, Any]:
-    """Return what trains, and the space."""
+    """Return the training function or program, and the space."""
     from ashtune._src.cli.loading import load_function, load_space
     from ashtune._src.core.errors import ObjectiveError
     from ashtune._src.training.program import Program

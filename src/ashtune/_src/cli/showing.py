@@ -1,4 +1,4 @@
-"""What several commands print."""
+"""Printed output that several commands share."""
 
 import sys
 from pathlib import Path
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def show_study(study: "Study", *, as_json: bool, stream: TextIO) -> int:
-    """Print what a study found; return the exit status: 0, or 1 if no trial has a result."""
+    """Print the results of a study; return the exit status: 0, or 1 if no trial has a result."""
     if as_json:
         from ashtune._src.reports.terminal.text import show_json
 
@@ -23,7 +23,7 @@ def show_study(study: "Study", *, as_json: bool, stream: TextIO) -> int:
 
 
 def train_and_show(train: "Callable[[], Study]", given: "argparse.Namespace") -> int:
-    """Train a study and print what it found, also where no trial has a result; return the exit status."""
+    """Train a study and print its results, even if no trial has one; return the exit status."""
     from ashtune._src.api.study import Study
     from ashtune._src.core.errors import NoResultError
 
@@ -40,7 +40,7 @@ def train_and_show(train: "Callable[[], Study]", given: "argparse.Namespace") ->
 
 
 def show_profile(study: "Study", *, as_json: bool, stream: TextIO, top: int | None = None) -> None:
-    """Print where the training time went by function: the first ``top``, or all; and where the flame graph is.
+    """Print the training time by function (the first ``top`` functions, or all), and the path of the flame graph.
 
     Raises:
         StudyError: If the study was not profiled.
@@ -58,10 +58,10 @@ def show_profile(study: "Study", *, as_json: bool, stream: TextIO, top: int | No
 
 
 def show_trial(study: "Study", number: int, *, as_json: bool, stream: TextIO) -> None:
-    """Print one trial: its fate, its configuration, and what it printed.
+    """Print a trial: its status, its configuration and its output.
 
     Raises:
-        StudyError: If it is not there, or a log cannot be read.
+        StudyError: If the trial does not exist, or a log cannot be read.
     """
     import msgspec
 
@@ -87,10 +87,10 @@ def show_trial(study: "Study", number: int, *, as_json: bool, stream: TextIO) ->
 
 
 def check_page(file: str | None) -> None:
-    """Refuse a page that could not be written, before what it shows is worked out.
+    """Refuse the path of an HTML page that could not be written, before the page is computed.
 
     Raises:
-        SettingsError: If plotly is not installed, or the page's folder is not there.
+        SettingsError: If plotly is not installed, or the page's folder does not exist.
     """
     if not file:
         return

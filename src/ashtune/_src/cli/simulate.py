@@ -1,4 +1,4 @@
-"""``ashtune simulate``: a study in virtual time, on as many workers as you like, with the real controller."""
+"""``ashtune simulate``: a study in virtual time, on any number of workers, with the real controller."""
 
 import argparse
 import sys
@@ -40,7 +40,7 @@ def add_to(parser: argparse.ArgumentParser) -> None:
     table.add_argument("--times", metavar="ARRAY", help="the array of seconds trained by each epoch (--epoch for all)")
     options.add(parser, Halving, has_defaults=True)
     options.add(parser, Ending, "trials", title="trials", has_defaults=True)
-    parser.set_defaults(scheduler=None, resource=None)  # a study has its own
+    parser.set_defaults(scheduler=None, resource=None)  # a recorded study has its own
     work = parser.add_argument_group("work")
     work.add_argument("--workers", type=int, default=8, metavar="N", help="how many (8)")
     work.add_argument("--epoch", type=seconds, metavar="TIME", help="of an epoch, on average (1s)")
@@ -69,7 +69,7 @@ def main(given: argparse.Namespace) -> int:
     unit = _unit(given)
     curves, scheduler, ladder = _curves(given)
     trials = _trials(given, scheduler, curves)
-    machine = scheduler.build(ladder, 0, given.seed)  # the session's first event says how many trials
+    machine = scheduler.build(ladder, 0, given.seed)  # the first event of the session contains the number of trials
     engine = _engine(given, curves, has_curves=machine.reads_curves or given.directory is not None)
     tally, progress = Tally(ladder, curves.goal), BestSoFar(curves.goal)
     began = time.perf_counter()
@@ -94,7 +94,7 @@ def main(given: argparse.Namespace) -> int:
 
 
 def _check(given: argparse.Namespace) -> None:
-    """Refuse what cannot be simulated."""
+    """Refuse options that cannot be simulated."""
     from ashtune._src.core.checks import check_number, check_whole, refuse
 
     check_whole("--workers", given.workers)
@@ -126,7 +126,7 @@ def _check(given: argparse.Namespace) -> None:
 
 
 def _curves(given: argparse.Namespace) -> "tuple[LossCurves, Scheduler, Ladder]":
-    """Return what is trained, by which scheduler, on which ladder: as given, or a study's own."""
+    """Return the loss curves, the scheduler and the ladder, from the options or from a recorded study."""
     from ashtune._src.core.errors import SettingsError
     from ashtune._src.simulation.curves import continue_curves, invent_curves
 
@@ -148,7 +148,7 @@ def _curves(given: argparse.Namespace) -> "tuple[LossCurves, Scheduler, Ladder]"
 def _halving(
     given: argparse.Namespace, scheduler: "str | Scheduler", recorded: "Ladder | None"
 ) -> "tuple[Scheduler, Ladder]":
-    """Return the scheduler and the ladder: a study's own ladder, but for what is given."""
+    """Return the scheduler and the ladder: those of the recorded study, except for given options."""
     from ashtune._src.cli import options
     from ashtune._src.core.errors import SettingsError
     from ashtune._src.core.ladder import Ladder
@@ -173,7 +173,7 @@ def _halving(
 
 
 def _unit(given: argparse.Namespace) -> str:
-    """Return what the resource counts: as given, or as in the study whose curves are trained."""
+    """Return the unit of the resource: as given, or from the study whose curves are used."""
     from ashtune._src.api.study import Study
     from ashtune._src.core.checks import check_unit
 
@@ -188,7 +188,7 @@ def _epoch_seconds(given: argparse.Namespace) -> float:
 
 
 def _traces(given: argparse.Namespace) -> "Traces":
-    """Return the traces of a table or of a study."""
+    """Return the traces from a table or a study."""
     if not given.curves.endswith(".npz"):
         from ashtune._src.analysis.loading import StudyReader
         from ashtune._src.simulation.recording import traces_of
@@ -207,7 +207,7 @@ def _traces(given: argparse.Namespace) -> "Traces":
 
 
 def _trials(given: argparse.Namespace, scheduler: "Scheduler", curves: "LossCurves") -> int | None:
-    """Return how many trials there are: as many as asked for, of a table or study at most all."""
+    """Return the number of trials: as given, but for a table or study at most the number of its trials."""
     from ashtune._src.core.errors import SettingsError
 
     if curves.size is not None and given.trials is not None and given.trials > curves.size:

@@ -1,4 +1,4 @@
-"""``ashtune skill``: how to write code with ashtune, as one page for programs that write it."""
+"""``ashtune skill``: a page for coding programs that says how to write code with ashtune."""
 
 import argparse
 import sys
@@ -6,7 +6,7 @@ from importlib.resources import files
 
 
 def add_to(parser: argparse.ArgumentParser) -> None:
-    """Declare the options: there are none."""
+    """Declare no options."""
     del parser
 
 

@@ -1,6 +1,6 @@
-"""``ashtune whatif DIR``: what a study would have taken on other workers, with another scheduler or reduction factor.
+"""``ashtune whatif DIR``: what a study would have taken with other workers, schedulers or reduction factors.
 
-Nothing of DIR is executed, and nothing is trained: its curves and timings are replayed in virtual time.
+Nothing from DIR is executed, and nothing is trained: the study's curves and timings are replayed in virtual time.
 """
 
 import argparse
@@ -19,7 +19,7 @@ def add_to(parser: argparse.ArgumentParser) -> None:
 
 
 def main(given: argparse.Namespace) -> int:
-    """Replay and print."""
+    """Replay the study, and print the prediction."""
     from ashtune._src.api.study import Study
     from ashtune._src.cli import options
     from ashtune._src.cli.showing import check_page

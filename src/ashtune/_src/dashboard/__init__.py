@@ -1,13 +1,13 @@
-"""The live page of ``ashtune watch``: journals are followed, and one page shows them while they grow.
+"""The live page of ``ashtune watch``: it follows journals and shows studies while their journals grow.
 
-It is a process of its own and reads only: a study needs nothing for it, and does not notice it.
+It is a separate process that only reads: a study needs no preparation for it, and is not affected by it.
 
-    following   one study: its journal read as it grows, its driver looked at (liveness), its parts made (picture)
-    reading     a journal read bit by bit, and its events told to observers
-    parts/      what the page shows, a file each: facts in, plain numbers out
-    trial_query trials filtered, sorted and searched in columns
-    answers     what takes seconds to work out, in processes of their own (questions)
-    server      one page and its answers over HTTP, for those who know the address
+    following   follows one study: reads its growing journal, checks its driver (liveness), makes its parts (picture)
+    reading     reads a journal in small steps, and passes its events to observers
+    parts/      what the page shows, one file per part: events in, plain numbers out
+    trial_query filters, sorts and searches trials in columns
+    answers     computes slow answers in separate processes (questions)
+    server      serves one page and its answers over HTTP, to clients that know the address
 
-``static/`` is the page itself, which runs in the browser. How the two talk is decision 38.
+``static/`` is the page itself, which runs in the browser. Decision 38 describes how page and server communicate.
 """

@@ -1,14 +1,14 @@
-"""Who may see the page and send commands: who knows its address, and asks by a known name, from the page itself.
+"""Who may see the page and send commands: a client that knows the secret address and a known host name.
 
-Who is refused:
+These are refused:
 
-- another user of the machine, who can connect to its port, but does not know the secret part of the address;
-- another site in the same browser, whose name was made to lead here (DNS rebinding): its name is not known;
-- another page in the same browser, which has the browser ask here (cross-site requests): the browser says so. A command
-  needs a header too that the browser lets no other page send.
+- another user of this machine, who can connect to the port but does not know the secret part of the address;
+- another site in the same browser whose host name points here (DNS rebinding): its host name is not known;
+- another page in the same browser that makes the browser send a request here (cross-site requests): the browser marks
+  it. A command also needs a header that the browser lets no other page send.
 
-Rule 1: a wrong address is answered like one that never was.
-Rule 2: no part of an address is decoded: what is served has plain names, and what is not exactly one of them is none.
+Rule 1: a wrong address gets the same answer as one that never existed.
+Rule 2: no part of an address is decoded: all valid paths are plain text, and any other path does not exist.
 """
 
 import hmac
@@ -23,20 +23,20 @@ from ashtune._src.dashboard.messages import Forbidden, NothingThere
 TOKEN_BYTES = 24
 LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 FROM_HERE = ("", "same-origin", "none")
-"""Values of ``Sec-Fetch-Site``: of a program that is no browser, of the page itself, of an address that was typed."""
+"""Accepted values of ``Sec-Fetch-Site``: of a program that is not a browser, of the page itself, of a typed address."""
 HEADER, VALUE = "X-Ashtune", "1"
-"""What the page sends with a command."""
+"""The header that the page sends with a command."""
 
 
 class Admission:
-    """Compares what comes with a request with what is known.
+    """Checks a request against the known names and the secret.
 
     Args:
-        host_names: More names by which the page may be asked for, as that of a proxy.
+        host_names: Additional host names of the page, such as that of a proxy.
         token: The secret part of the address; by default a new one.
 
     Raises:
-        SettingsError: If one is no name of a host.
+        SettingsError: If a name is not a host name.
     """
 
     def __init__(self, host_names: Iterable[str] = (), token: str = "") -> None:
@@ -44,10 +44,10 @@ class Admission:
         self._names = {*LOOPBACK, *(_host_name(name) for name in host_names)}
 
     def path_below(self, path: str) -> str | None:
-        """Return what of a path stands below the secret part; None for the secret part without the slash behind it.
+        """Return the part of a path after the secret part; None if the slash after the secret part is missing.
 
         Raises:
-            NothingThere: If the secret part is not in its place.
+            NothingThere: If the path does not start with the secret part.
         """
         head, slash, rest = path.removeprefix("/").partition("/")
         if not path.startswith("/") or not hmac.compare_digest(head.encode(), self.token.encode()):
@@ -55,10 +55,10 @@ class Admission:
         return rest if slash else None
 
     def check_host(self, host: str) -> None:
-        """Refuse a name that nobody has made known.
+        """Refuse an unknown host name.
 
         Raises:
-            Forbidden: If it is none of them.
+            Forbidden: If the name is unknown.
         """
         name = _without_port(host.strip().lower())
         if name not in self._names:
@@ -68,14 +68,14 @@ class Admission:
             )
 
     def check_origin(self, site: str, mode: str, destination: str, *, is_page: bool) -> None:
-        """Refuse what another page lets the browser ask; a person who follows a link to the page is let in.
+        """Refuse a request that another page makes the browser send, except a link to the page that a person followed.
 
         Args:
-            site, mode, destination: The headers ``Sec-Fetch-...``, "" if there is none.
-            is_page: Whether it is asked for the page itself.
+            site, mode, destination: The headers ``Sec-Fetch-...``; "" if missing.
+            is_page: Whether the request is for the page itself.
 
         Raises:
-            Forbidden: If another page asks.
+            Forbidden: If another page sent the request.
         """
         if site in FROM_HERE:
             return
@@ -83,10 +83,10 @@ class Admission:
             raise Forbidden("another page asks for this; open the address that ashtune watch has printed")
 
     def check_command(self, headers: Message) -> None:
-        """Refuse a command that the page itself has not sent.
+        """Refuse a command that was not sent by the page itself.
 
         Raises:
-            Forbidden: If another page or another program sends it.
+            Forbidden: If another page or program sent the command.
         """
         kind = headers.get("Content-Type", "").partition(";")[0].strip().lower()
         if headers.get(HEADER) != VALUE or kind != "application/json":
@@ -104,7 +104,7 @@ def _without_port(host: str) -> str:
 
 
 def _host_name(name: str) -> str:
-    """Return the name of a host in small letters, without a port."""
+    """Return a host name in lower case, without a port."""
     plain = _without_port(name.strip().lower())
     letters = plain.removeprefix("[").removesuffix("]").replace(":", "") if plain.startswith("[") else plain
     if not plain or len(plain) > 253 or not all(letter.isalnum() or letter in ".-_" for letter in letters):

@@ -1,10 +1,10 @@
-"""The process that works out what takes seconds: what mattered, slices, contours, coordinates, the audit, what-if.
+"""The process that computes slow answers: importance, slices, contours, parallel coordinates, the audit, what-if.
 
-Questions come and answers go through pipes (``dashboard/questions.py``). The study is read anew with the code
-of the report. Nothing of the study is executed.
+Questions and answers go through pipes (``dashboard/questions.py``). The study is read again with the code of the
+report. Nothing from the study is executed.
 
-Rule 1: whatever a question does to this process, the page goes on: it starts another.
-Rule 2: no answer has more than some 4,000 numbers, however many trials there are.
+Rule 1: if a question kills this process, the page continues and starts a new process.
+Rule 2: an answer has at most about 4,000 numbers, for any number of trials.
 """
 
 import math
@@ -48,22 +48,22 @@ from ashtune._src.reports.audit_view import audit_findings
 
 NICE = 10
 LARGE = 200_000
-"""A study of more trials leaves the memory after each answer."""
+"""A study with more trials is removed from memory after each answer."""
 Parameters = Mapping[str, Sequence[str]]
 """The parameters of a question."""
 MOST_NUMBERS = 4_000
 POINTS = 160
-"""Trials in a slice."""
+"""The largest number of trials in a slice."""
 MOST_LINES = 300
 REPLAYED = 100_000
-"""Trials that a what-if replays in all, which takes some five seconds."""
+"""The total number of trials that a what-if replays, which takes about five seconds."""
 MOST_DRAWS = 10
 TRIED_BY_A_DEADLINE = 20
-"""Numbers of workers, about."""
+"""The approximate number of worker counts that a deadline question tries."""
 
 
 def importance_answer(study: StudyReader, given: Parameters) -> dict[str, Any]:
-    """Return which hyperparameters mattered."""
+    """Return the importance of the hyperparameters."""
     measured = importance(*_configured(study))
     return {
         "figure": importance_figure(measured),
@@ -79,7 +79,7 @@ def importance_answer(study: StudyReader, given: Parameters) -> dict[str, Any]:
 
 
 def slices_answer(study: StudyReader, given: Parameters) -> dict[str, Any]:
-    """Return the metric over each of some hyperparameters: those named, or the most important ones."""
+    """Return the metric over each of some hyperparameters: the requested ones, or the most important ones."""
     names = given.get("name", ())
     for name in names:
         check_choice("name", name, _known(study))
@@ -91,7 +91,7 @@ def slices_answer(study: StudyReader, given: Parameters) -> dict[str, Any]:
 
 
 def parallel_answer(study: StudyReader, given: Parameters) -> dict[str, Any]:
-    """Return trials as lines through their hyperparameters: the best, and a sample of the others."""
+    """Return trials as lines through their hyperparameters: the best trials and a sample of the others."""
     unit, axes = study.settings.resource, len(_known(study)) + 2
     important = _important(study) if axes > HYPERPARAMETERS else ()
     lines = min(MOST_LINES, MOST_NUMBERS // (min(axes, HYPERPARAMETERS + 2) + 3))
@@ -117,7 +117,7 @@ def contour_answer(study: StudyReader, given: Parameters) -> dict[str, Any]:
 
 
 def audit_answer(study: StudyReader, given: Parameters) -> dict[str, Any]:
-    """Return whether every promotion followed the rule, and what proved wrong."""
+    """Return whether every promotion followed the rule, and which promotions proved wrong."""
     audit = Audit(study.ladder, study.settings.goal, study.scheduler)
     outcome = study.tell([audit])
     expected = study.info().expected(study.tally)
@@ -136,7 +136,7 @@ def audit_answer(study: StudyReader, given: Parameters) -> dict[str, Any]:
 
 
 def whatif_answer(study: StudyReader, given: Parameters) -> dict[str, Any]:
-    """Return what the study would have taken on other workers, with other reduction factors, or by a deadline."""
+    """Return what the study would have taken with other workers or reduction factors, or to meet a deadline."""
     from ashtune._src.api.whatif import WORKERS, what_if
 
     asked: dict[str, Any] = {}
@@ -174,7 +174,7 @@ _READ: Mapping[str, Callable[[str], Any]] = {
 
 
 class _Kind(msgspec.Struct, frozen=True):
-    """How a question is answered, which parameters it has, and whether it needs a result."""
+    """How a question is answered, its parameters, and whether it needs a result."""
 
     answer: Callable[[StudyReader, Parameters], dict[str, Any]]
     parameters: Sequence[str] = ()
@@ -198,20 +198,20 @@ _KINDS = dict(
 
 
 class StudyCache:
-    """Holds the study that was read last, so that several questions about it read it once."""
+    """Keeps the last study in memory, so that several questions about it read the journal once."""
 
     def __init__(self) -> None:
         self._known: tuple[str, int] | None = None
         self._reader: StudyReader | None = None
 
     def reader(self, directory: str, position: int) -> StudyReader:
-        """Return a study read when its journal had grown to a position.
+        """Return a study, read when its journal had this size.
 
         Raises:
             JournalError: If there is no journal.
         """
         if self._reader is None or self._known != (directory, position):
-            self._reader = None  # two of a large study would not fit into memory
+            self._reader = None  # two large studies would not fit into memory
             self._reader = StudyReader(Path(directory))
             self._known = (directory, position)
         return self._reader
@@ -222,7 +222,7 @@ class StudyCache:
 
 
 def answer(question: Question | TrialQuestion, cache: StudyCache) -> PageAnswer:
-    """Return the answer to a question; whatever goes wrong is a refusal."""
+    """Return the answer to a question; any error becomes a refusal."""
     try:
         data = trial_page(question) if isinstance(question, TrialQuestion) else _of_study(question, cache)
         return PageAnswer(msgspec.json.encode({**data, "position": question.position}))
@@ -246,7 +246,7 @@ def _of_study(question: Question, cache: StudyCache) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Answer until nobody asks."""
+    """Answer questions until the input ends."""
     os.nice(NICE)
     cache, write, decoder = StudyCache(), FrameWriter(), msgspec.msgpack.Decoder(Question | TrialQuestion)
     serve(lambda body: write.frame(answer(decoder.decode(body), cache)))
@@ -257,12 +257,12 @@ def _known(study: StudyReader) -> list[str]:
 
 
 def _configured(study: StudyReader) -> tuple[Results, Configuration, Mapping[str, object]]:
-    """Return results, configurations and their space: what figures of hyperparameters show."""
+    """Return results, configurations and search space, for figures of hyperparameters."""
     return study.results, study.trials.configuration, study.settings.space
 
 
 def _important(study: StudyReader) -> list[str]:
-    """Return the hyperparameters, the most important first; none where that cannot be measured."""
+    """Return the hyperparameters, most important first; empty if the importance cannot be measured."""
     try:
         return [weight.name for weight in importance(*_configured(study)).weights]
     except SettingsError:  # scikit-learn is not installed

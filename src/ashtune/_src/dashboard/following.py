@@ -1,10 +1,10 @@
-"""One study, followed: its journal is read as it grows, its driver is looked after, its parts are made and handed out.
+"""Follows one study: reads its growing journal, checks its driver, and makes its parts for the page.
 
-Rule 1: one thread reads. Each thread that asks holds the lock meanwhile, and never for long.
-Rule 2: whatever happens to the directory (not there yet, deleted, another journal in its place, a line that cannot be
-read) is a line on the page. The thread goes on, and looks again.
+Rule 1: one thread reads. Every thread that asks holds the lock, and only for a short time.
+Rule 2: a problem with the directory (it does not exist yet, was deleted, has another journal, has an unreadable line)
+is shown as a line on the page. The thread continues and tries again.
 Rule 3: parts are made when a viewer asks for them, at most twice a second.
-Rule 4: where the journal has to be read from its beginning once more, what was read before is shown until that is done.
+Rule 4: if the journal must be read again from its beginning, the old picture is shown until that is done.
 """
 
 import threading
@@ -31,20 +31,20 @@ from ashtune._src.study.journal import NAME, read_settings
 from ashtune._src.study.settings import first_ladder
 
 POLL_SECONDS = 0.5
-"""From one look at a journal to the next. A file system between hosts tells nobody that a file has grown."""
+"""Seconds between two checks of a journal. A network file system does not notify about a file that has grown."""
 SLICE_SECONDS = 0.05
-"""It reads for so long at a time, and then lets others in."""
+"""Seconds of reading before other threads get the lock."""
 PAUSE_SECONDS = 0.001
 MAKE_SECONDS = 0.4
-"""From one time that parts are made to the next."""
+"""Seconds between two makings of the parts."""
 DRIVER_SECONDS = 1.0
-"""From one look at the driver's process to the next."""
+"""Seconds between two checks of the driver's process."""
 RETRY_SECONDS = 10.0
-"""A journal that could not be read, and has changed since, is read anew so long after at the earliest."""
+"""Least seconds before a journal that could not be read, and has changed since, is read again."""
 
 
 class Message(msgspec.Struct, frozen=True):
-    """What a viewer is sent: a snapshot, or what has changed since. ``sequence`` and ``number`` say since when."""
+    """A message for a viewer: a snapshot, or the changes since ``sequence`` of the picture ``number``."""
 
     event: str
     id: str
@@ -54,9 +54,9 @@ class Message(msgspec.Struct, frozen=True):
 
 
 class FollowedStudy:
-    """A study that is followed from :meth:`start` to :meth:`close`, whether or not it is there yet.
+    """A study that is followed from :meth:`start` to :meth:`close`. It may not exist yet.
 
-    ``control``: commands may be sent to its driver.
+    ``control``: whether commands may be sent to its driver.
     """
 
     def __init__(self, directory: Path, *, control: bool = False) -> None:
@@ -69,15 +69,15 @@ class FollowedStudy:
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="ashtune-watch-study", daemon=True)
         self._picture: Picture | None = None
-        self._next_picture: Picture | None = None  # is read, and shown when it is read to the end
-        self._number = 0  # how often another file, or more rungs, made the picture anew
+        self._next_picture: Picture | None = None  # being read; shown once it is read to the end
+        self._number = 0  # how often the picture was made again, for another file or more rungs
         self._sequence = 0
         self._make_at = 0.0
         self._problem = ""
         self._is_there = False
         self._must_open = True
         self._has_failed = False
-        self._failed_at: tuple[int, int] | None = None  # the size and the time of the file when it was opened anew
+        self._failed_at: tuple[int, int] | None = None  # size and time of the file when it was last opened again
         self._retry_at = 0.0
         self._grew_at = time.monotonic()
         self._longest_pause = 0.0
@@ -88,13 +88,13 @@ class FollowedStudy:
         self._size = 0
 
     def start(self) -> None:
-        """Begin to follow."""
+        """Start the thread that follows the study."""
         import numpy  # noqa: F401 - else the first parts would wait for it, and count as slow to make
 
         self._thread.start()
 
     def close(self) -> None:
-        """Stop following, and wake all that wait for a change."""
+        """Stop following, and wake all threads that wait for a change."""
         self._closing.set()
         with self._lock:
             self._changed.notify_all()
@@ -102,14 +102,14 @@ class FollowedStudy:
             self._thread.join()
 
     def is_closing_within(self, seconds: float) -> bool:
-        """Return whether it is followed no more; wait for that for so long."""
+        """Wait up to this many seconds; return whether the study is no longer followed."""
         return self._closing.wait(seconds)
 
     def message(self, after: str = "") -> Message:
-        """Return the first message of a viewer.
+        """Return the first message for a viewer.
 
         Args:
-            after: The id of the last message that the viewer had, if it had one.
+            after: The id of the viewer's last message; "" if it had none.
         """
         position, dot, number = after.partition(".")
         with self._lock:
@@ -121,7 +121,7 @@ class FollowedStudy:
             return self._message("delta", {name: each.json for name, each in shown if each.position >= int(position)})
 
     def next_message(self, before: Message, seconds: float) -> Message | None:
-        """Return what has changed since a message, as soon as there is something; None if there is not for so long."""
+        """Return the changes since a message as soon as there are any; None if there are none within ``seconds``."""
         until = time.monotonic() + seconds
         with self._lock:
             while not self._closing.is_set():
@@ -136,7 +136,7 @@ class FollowedStudy:
         return None
 
     def summary(self) -> dict[str, Any]:
-        """Return the study on one line of a list of studies."""
+        """Return the study's entry in the list of studies."""
         with self._lock:
             picture, state = self._picture, self._standing().state
             shown = {"name": self._name, "directory": self.shown, "state": state}
@@ -153,7 +153,7 @@ class FollowedStudy:
             }
 
     def comparison(self) -> tuple[dict[str, Any], Sequence[Improvement]]:
-        """Return its figures and how its best result came about, to be set beside those of other studies."""
+        """Return the study's figures and the history of its best result, for a comparison with other studies."""
         summary = self.summary()
         with self._lock:
             if (picture := self._picture) is None:
@@ -168,11 +168,11 @@ class FollowedStudy:
             return {**summary, **figures}, list(picture.best.so_far.steps)
 
     def rows(self, query: Query) -> dict[str, Any]:
-        """Return the trials that a query asks for.
+        """Return the trials that match a query.
 
         Raises:
             BadQuestion: If the query does not fit the study.
-            NothingThere: If there is no study.
+            NothingThere: If the study does not exist.
         """
         with self._lock:
             picture = self._there()
@@ -191,10 +191,10 @@ class FollowedStudy:
         }
 
     def check_listens(self) -> None:
-        """Refuse to send a command where no driver takes it.
+        """Raise if no driver accepts commands.
 
         Raises:
-            StudyError: In one line that says what would do.
+            StudyError: If no driver accepts commands; the one-line message says what to do.
         """
         with self._lock:
             self._there()
@@ -204,10 +204,10 @@ class FollowedStudy:
                 )
 
     def question_of_trial(self, trial: int) -> TrialQuestion:
-        """Return what to ask for the page of a trial.
+        """Return the question for the page of a trial.
 
         Raises:
-            NothingThere: If there is no such trial.
+            NothingThere: If the trial does not exist.
         """
         with self._lock:
             picture = self._there()
@@ -229,10 +229,10 @@ class FollowedStudy:
 
     @property
     def position(self) -> int:
-        """The byte up to which the journal is read.
+        """The number of bytes of the journal read so far.
 
         Raises:
-            NothingThere: If there is no study.
+            NothingThere: If the study does not exist.
         """
         with self._lock:
             return self._there().position
@@ -255,7 +255,7 @@ class FollowedStudy:
             wait = POLL_SECONDS if is_level else PAUSE_SECONDS
 
     def _look(self) -> bool:
-        """Read what is new, and see what has become of the driver; return whether all is read."""
+        """Read what is new, and check the driver; return whether everything is read."""
         is_level = True
         try:
             if self._must_open:
@@ -289,10 +289,10 @@ class FollowedStudy:
             self._is_alive = None if self._driver is None else self._driver.is_alive()
 
     def _open(self, ladder: Ladder | None = None) -> None:
-        """Begin to read the journal. Another study is shown at once, the same one when all is read.
+        """Open the journal. Another study is shown at once; the same study, only when it is read to the end.
 
         Args:
-            ladder: As a later session has it; by default that of the journal's first line.
+            ladder: The ladder of a later session; by default that of the journal's first line.
         """
         settings = read_settings(self._journal)
         status = DISK.status(str(self._journal))
@@ -307,13 +307,13 @@ class FollowedStudy:
         self._longest_pause = 0.0
 
     def _show(self, picture: Picture | None) -> None:
-        """Show a picture, and have every viewer be sent a snapshot."""
+        """Show a picture, and send a snapshot to every viewer."""
         self._picture, self._next_picture = picture, None
         self._number += 1
         self._make_at = 0.0
 
     def _fail(self, problem: str) -> bool:
-        """Note what is wrong, but for what is over at once; return False if the journal is to be looked at at once."""
+        """Store a problem unless it is already over; return False if the journal must be checked again at once."""
         picture = self._next_picture or self._picture
         if not self._has_failed and picture is not None and not self._must_open and picture.can_go_on:
             self._has_failed = True
@@ -321,7 +321,7 @@ class FollowedStudy:
         return self._refuse(problem)
 
     def _refuse(self, problem: str) -> bool:
-        """Note what is wrong; return False if the journal is to be read anew at once."""
+        """Store a problem; return False if the journal must be read again at once."""
         try:
             status = DISK.status(str(self._journal))
         except (OSError, ValueError):
@@ -342,7 +342,7 @@ class FollowedStudy:
 
     def _say(self, problem: str) -> None:
         if self._picture is None and problem != self._problem:
-            self._show(None)  # there are no parts that change
+            self._show(None)  # without parts that change
         self._problem = problem
 
     def _has_grown(self) -> None:
@@ -351,7 +351,7 @@ class FollowedStudy:
         self._grew_at = now
 
     def _standing(self) -> Standing:
-        """Return how the study stands now."""
+        """Return the current state of the study."""
         picture, quiet = self._picture, time.monotonic() - self._grew_at
         if self._problem:
             shares = (0.0, 0.0) if picture is None else picture.shares_read(picture.position)
@@ -385,18 +385,18 @@ class FollowedStudy:
 
     @property
     def _listens(self) -> bool:
-        """Whether the study's driver takes commands from here: it was asked to, and works on this machine."""
+        """Whether the study's driver accepts commands from here: the user allowed it, and it runs on this machine."""
         session = None if self._picture is None else self._picture.tally.session
         return self._may_control and session is not None and session.control and self._is_alive is True
 
     def _ran(self, standing: Standing) -> float:
-        """Return how many seconds the study has run by now."""
+        """Return the seconds that the study has run until now."""
         assert self._picture is not None, "it was read"
         is_running = standing.state == "running" and self._picture.tally.session is not None
         return self._picture.ran + (standing.quiet_seconds if is_running else 0.0)
 
     def _make(self) -> None:
-        """Make the parts anew, if it is time for that."""
+        """Make the parts again if enough time has passed."""
         now = time.monotonic()
         if now < self._make_at or self._picture is None:
             return
@@ -420,6 +420,6 @@ class FollowedStudy:
         }
 
     def _changed_since(self, sequence: int) -> dict[str, bytes]:
-        """Return the parts that have changed since a change. Those of a study that is not there never do."""
+        """Return the parts that changed after a change number. The parts of a missing study never change."""
         shown = {} if self._picture is None else self._picture.shown
         return {name: each.json for name, each in shown.items() if each.sequence > sequence}

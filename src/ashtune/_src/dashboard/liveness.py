@@ -1,12 +1,12 @@
-"""Whether a study's driver still works, and in which state the study is.
+"""Finds out whether a study's driver still works, and in which state the study is.
 
-A driver says nothing when it ends. What is known is the journal, which names the driver's host and process, and, on the
-driver's own machine, that process.
+A driver writes nothing when it ends. Two things are known: the journal, which names the driver's host and process, and,
+on the driver's own machine, that process.
 
-Rule 1: the study's lock is not tried: for that moment it would keep a driver out that starts.
-Rule 2: a process that held locks of files and holds none any more drives no study: its session has ended. One that was
-never seen to hold any may have them on a file system that does not tell. Only Linux tells at all.
-Rule 3: a process that is much younger than the session has the number of one that is gone.
+Rule 1: the study's lock is not tried, because a driver that starts at that moment could not get it.
+Rule 2: a process that held file locks and holds none now drives no study: its session has ended. If it was never seen
+with a lock, its locks may be on a file system that does not list them. Only Linux lists locks.
+Rule 3: if a process is much younger than the session, its process number was reused.
 """
 
 import os
@@ -25,22 +25,22 @@ from ashtune._src.core.plaintext import one_line
 
 State = Literal["missing", "unreadable", "reading", "running", "complete", "stopped", "died", "quiet"]
 QUIET_SECONDS = 120.0
-"""Of a driver on another machine: after so long without news, and three times the longest pause so far, it is quiet."""
+"""A driver on another machine is quiet after this time without news, and after three times the longest pause so far."""
 QUIET_TIMES = 3.0
 _LINUX = sys.platform == "linux"
 YOUNGER_SECONDS = 600.0
-"""Clocks are set, so a process counts as younger than a session only if it is so by more than that."""
+"""A process counts as younger than a session only by more than this, because clocks are adjusted."""
 LOOKS_WITHOUT = 2
-"""So often in a row no lock is seen before there is none: Linux lists locks page by page, while others come and go."""
+"""Checks in a row without a lock before it counts as gone: Linux lists locks page by page while they change."""
 _GONE = ("Z", "X")
 
 
 class Standing(msgspec.Struct, frozen=True):
-    """How a study stands: its state, in words too, and what is known of its driver.
+    """The state of a study, also in words, and the state of its driver.
 
-    ``is_alive`` is None where nobody knows. ``quiet_seconds`` have passed since the journal grew. ``share_read`` is how
-    much of the journal is read, ``share_caught_up`` how much of it a second time, for who has which job. ``control``:
-    the driver takes commands from here.
+    ``is_alive`` is None if unknown. ``quiet_seconds`` is the time since the journal grew. ``share_read`` is the share
+    of the journal that is read; ``share_caught_up`` is the share read a second time, to learn who has which job.
+    ``control``: the driver accepts commands from here.
     """
 
     state: State = "missing"
@@ -53,10 +53,10 @@ class Standing(msgspec.Struct, frozen=True):
 
 
 class DriverProcess:
-    """The driver of a session, as this machine sees it.
+    """The driver of a session, seen from this machine.
 
     Args:
-        session: What the journal says of it.
+        session: The journal's record of the session.
     """
 
     def __init__(self, session: SessionStarted) -> None:
@@ -65,9 +65,9 @@ class DriverProcess:
         self._looks_without = 0
 
     def is_alive(self) -> bool | None:
-        """Return whether it still drives; None where that cannot be known, as on another machine.
+        """Return whether the driver still runs; None if that cannot be known, for example on another machine.
 
-        It is asked again and again: that a lock is gone counts from the second look on.
+        Call it repeatedly: a missing lock counts only from the second call on.
         """
         session = self._session
         if session.host != socket.gethostname() or session.pid <= 0:
@@ -85,14 +85,14 @@ class DriverProcess:
 
 
 def is_process_alive(pid: int) -> bool:
-    """Whether a process of this machine runs. One that has ended and was not waited for does not."""
+    """Whether a process of this machine runs. An ended process that was not waited for (a zombie) does not."""
     if pid <= 0:
         return False
     if _LINUX:
         try:
             return _stat_of(pid)[0] not in _GONE
         except (OSError, IndexError):
-            pass  # it is gone, or hidden as those of other users
+            pass  # ended, or hidden as the processes of other users are
     try:
         os.kill(pid, 0)
     except PermissionError:
@@ -103,22 +103,22 @@ def is_process_alive(pid: int) -> bool:
 
 
 def lock_holders() -> Set[int]:
-    """Return the processes of this machine that hold locks of files, where the system tells."""
+    """Return the processes of this machine that hold file locks, if the system lists them."""
     try:
         lines = Path("/proc/locks").read_text().splitlines()
     except OSError:
         return frozenset()
-    # 1: FLOCK  ADVISORY  WRITE 4711 fd:01:131073 0 EOF, and the same with "->" behind the number for one that waits
+    # 1: FLOCK  ADVISORY  WRITE 4711 fd:01:131073 0 EOF; a waiting process has "->" after the number
     return {int(words[4]) for line in lines if len(words := line.split()) > 4 and words[4].isdigit()}
 
 
 def _stat_of(pid: int) -> list[str]:
-    """Return what Linux says of a process, from its state on: the name before it may hold anything."""
+    """Return Linux's status fields of a process from its state on; the name before the state may contain anything."""
     return Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
 
 
 def _age_of(pid: int) -> float | None:
-    """Return how many seconds ago a process began; None where that is not told."""
+    """Return the age of a process in seconds; None if unknown."""
     try:
         began = int(_stat_of(pid)[19]) / os.sysconf("SC_CLK_TCK")
         return float(Path("/proc/uptime").read_text().split()[0]) - began
@@ -127,11 +127,11 @@ def _age_of(pid: int) -> float | None:
 
 
 class ReadStudy(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known of a study that has been read to the end of its journal.
+    """A study that has been read to the end of its journal.
 
-    ``is_complete`` and ``stopping`` are what its scheduler says of the journal; ``is_known`` False where it was not
-    asked. ``is_paused``: the user paused it. ``is_busy``: jobs were under way at the end of the journal.
-    ``quiet_seconds``: since the journal grew; ``longest_pause``: between two of its events.
+    ``is_complete`` and ``stopping`` come from its scheduler; ``is_known`` is False if the scheduler was not asked.
+    ``is_paused``: the user paused the study. ``is_busy``: jobs were running at the end of the journal.
+    ``quiet_seconds``: the time since the journal grew; ``longest_pause``: the longest time between two events.
     """
 
     directory: str
@@ -148,7 +148,7 @@ class ReadStudy(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def state_of(study: ReadStudy) -> tuple[State, str]:  # noqa: PLR0911 - one for each state, in order
-    """Return the state of a study, and what it means in one sentence."""
+    """Return the state of a study, and its meaning in one sentence."""
     session = study.session
     if study.is_known and study.is_complete:
         return "complete", "complete"

@@ -1,4 +1,4 @@
-"""What the page's server and the processes that work answers out send each other, and what they refuse."""
+"""The messages between the page's server and its answer processes, and the errors of both."""
 
 from collections.abc import Iterable, Sequence
 from http import HTTPStatus
@@ -10,17 +10,17 @@ from ashtune._src.core.errors import AshtuneError
 from ashtune._src.core.plaintext import shown
 
 PROCESS = f"{__package__}.answers"
-"""The module that works answers out."""
+"""The module that computes answers."""
 WHAT_IF = "whatif"
 NAMES = ("importance", "slices", "parallel", "contour", "audit", WHAT_IF)
 """The questions about a whole study."""
 
 Pauses = Sequence[tuple[float, float]]
-"""When each session of a study began, and how many seconds the study had not run by then."""
+"""For each session of a study, its start time, and for how many seconds the study had not run by then."""
 
 
 class Question(msgspec.Struct, frozen=True, tag=True):
-    """One of ``NAMES``, asked of a study as it was when its journal had grown to ``position``."""
+    """A question from ``NAMES`` about a study, when its journal had the size ``position``."""
 
     directory: str
     position: int
@@ -29,7 +29,7 @@ class Question(msgspec.Struct, frozen=True, tag=True):
 
 
 class TrialStatus(msgspec.Struct, frozen=True):
-    """What is known of a trial without a look at the journal: how far it came, how long it trained, why it ended."""
+    """The status of a trial, known without reading the journal: its progress, its training time, why it ended."""
 
     status: str
     rung: int | None
@@ -39,9 +39,9 @@ class TrialStatus(msgspec.Struct, frozen=True):
 
 
 class TrialQuestion(msgspec.Struct, frozen=True, tag=True):
-    """What the page of a trial shows, when the journal has grown to ``position``.
+    """The question for the page of a trial, when the journal had the size ``position``.
 
-    ``rungs`` are the resources of the ladder, ``best`` is the trial beside which this one is shown.
+    ``rungs`` are the resources of the ladder. ``best`` is the best trial, shown next to this one.
     """
 
     directory: str
@@ -54,7 +54,7 @@ class TrialQuestion(msgspec.Struct, frozen=True, tag=True):
 
 
 class PageAnswer(msgspec.Struct, frozen=True):
-    """JSON, or why there is none; ``is_bad``: the question itself does not fit."""
+    """The answer as JSON, or the reason of a refusal; ``is_bad``: the question itself is wrong."""
 
     json: bytes = b""
     refusal: str = ""
@@ -62,34 +62,34 @@ class PageAnswer(msgspec.Struct, frozen=True):
 
 
 class Refused(AshtuneError):  # noqa: N818 - it says what has happened
-    """What the page's server refuses, by the status of the response."""
+    """The base class of refusals; each has the status of its HTTP response."""
 
     status: ClassVar[HTTPStatus]
 
 
 class BadQuestion(Refused):
-    """A parameter of a question is unknown, or not what it should be."""
+    """A question has an unknown parameter or a wrong value."""
 
     status = HTTPStatus.BAD_REQUEST
 
 
 class NothingThere(Refused):
-    """There is nothing under an address, or not for the one who asks."""
+    """Nothing exists at an address, or nothing that this client may see."""
 
     status = HTTPStatus.NOT_FOUND
 
 
 class Forbidden(Refused):
-    """A request comes by a name or from a page that the server does not know."""
+    """A request has a host name or an origin that the server does not accept."""
 
     status = HTTPStatus.FORBIDDEN
 
 
 def whole(name: str, text: str) -> int:
-    """Return the whole number in a parameter.
+    """Return the whole number in a parameter's text.
 
     Raises:
-        BadQuestion: If it is none.
+        BadQuestion: If the text is not a whole number.
     """
     if not (text.isascii() and text.isdecimal()) or len(text) > 15:
         raise BadQuestion(f"{name}={shown(text)} is not a whole number of at least 0")
@@ -97,10 +97,10 @@ def whole(name: str, text: str) -> int:
 
 
 def check_parameters(given: Iterable[str], known: Sequence[str]) -> None:
-    """Refuse a parameter that a question does not have.
+    """Refuse unknown parameters of a question.
 
     Raises:
-        BadQuestion: If there is one.
+        BadQuestion: If a parameter is unknown.
     """
     for name in given:
         if name not in known:
@@ -108,10 +108,10 @@ def check_parameters(given: Iterable[str], known: Sequence[str]) -> None:
 
 
 def check_choice(name: str, value: str, known: Iterable[str]) -> None:
-    """Refuse a value that is not among those that a parameter has.
+    """Refuse a value that is not among a parameter's known values.
 
     Raises:
-        BadQuestion: If it is not.
+        BadQuestion: If the value is unknown.
     """
     if value not in known:
         raise BadQuestion(f"{name}={shown(value)} is not known; there are {', '.join(known)}")

@@ -1,8 +1,8 @@
 """The picture of a study: its parts, the columns of its trials, and the readings of the journal that feed them.
 
-A small journal is read once, through the study's own controller, which knows who has which job. A large one is read
-twice: first for the counts, results and trials, from events alone, so that there is something to see in seconds; then
-through the controller, for workers, curves and reasons. From then on both readings go on side by side.
+A small journal is read once, through the study's own controller, which knows which worker has which job. A large one is
+read twice. The first reading uses only events, for counts, results and trials, so that the page shows something within
+seconds. The second one uses the controller, for workers, curves and reasons. Afterwards both continue together.
 """
 
 import time
@@ -36,11 +36,11 @@ from ashtune._src.study.replay import Replay
 from ashtune._src.study.settings import Settings, first_ladder
 
 LARGE_BYTES = 8 << 20
-"""A journal of more bytes is read twice."""
+"""A larger journal, in bytes, is read twice."""
 MOST_METRICS = 20
-"""Metrics that trials are sorted by: the first objectives and constraints."""
+"""The largest number of metrics by which trials can be sorted: the first objectives and constraints."""
 COST_SHARE, READING_COST_SHARE = 0.05, 0.005
-"""A part is made anew so seldom that it takes no more than this share of the time, less in the first reading."""
+"""The largest share of time that making a part may take; it is smaller during the first reading."""
 PARTS: Mapping[str, type[PagePart]] = {
     kind.name: kind
     for kind in (HeadPart, LadderPart, BestPart, WorkersPart, CurvesPart, FailuresPart, NotesPart, SpacePart)
@@ -49,10 +49,10 @@ PARTS: Mapping[str, type[PagePart]] = {
 
 
 class Shown:
-    """A part as it was sent last: its JSON, and since when it is so.
+    """The last sent version of a part: its JSON, and when it last changed.
 
-    ``sequence`` numbers the changes of all parts, ``position`` is how far the journal was read at this one. ``problem``
-    is why it cannot be made; then the JSON is null.
+    ``sequence`` is the number of that change, counted over all parts. ``position`` is the size of the journal read by
+    then. ``problem`` says why the part cannot be made; its JSON is then null.
     """
 
     __slots__ = ("json", "make_at", "position", "problem", "sequence")
@@ -66,17 +66,17 @@ class Shown:
 
 
 class Picture:
-    """The parts of a study on one ladder. It is used under the study's lock.
+    """The parts of a study on one ladder. The caller holds the study's lock.
 
     Args:
-        journal: The study's.
-        settings: Its first line.
-        ladder: The rungs that there are to be.
-        size: The bytes of the journal now: a large one is read twice.
-        directory: As it is shown.
+        journal: The study's journal.
+        settings: The first line of the journal.
+        ladder: The ladder with all rungs.
+        size: The current size of the journal in bytes: a large one is read twice.
+        directory: The study's directory, as text to show.
 
     Raises:
-        AshtuneError: If the journal cannot be read, or its first line does not fit.
+        AshtuneError: If the journal cannot be read, or its first line is wrong.
     """
 
     def __init__(self, journal: Path, settings: Settings, ladder: Ladder, size: int, directory: str) -> None:
@@ -113,53 +113,53 @@ class Picture:
             told = [(self._replay or from_events, [*quick, *late])]
         self._readings = [Reading(journal, ladder, replay, observers) for replay, observers in told]
         self.has_read_all = False
-        """Whether the first reading has been at the end of the journal."""
+        """Whether the first reading has reached the end of the journal."""
         self.is_level = False
-        """Whether every reading has been there."""
+        """Whether every reading has reached the end of the journal."""
 
     @property
     def position(self) -> int:
-        """The byte up to which the journal is read."""
+        """The number of bytes of the journal read so far."""
         return self._readings[0].position
 
     @property
     def can_go_on(self) -> bool:
-        """Whether :meth:`advance` may succeed after it has failed."""
+        """Whether :meth:`advance` may succeed after a failure."""
         return all(reading.can_go_on for reading in self._readings)
 
     @property
     def ran(self) -> float:
-        """Seconds that the study had run at the last event."""
+        """The seconds that the study had run at the last event."""
         return self.tally.wall_seconds
 
     @property
     def pauses(self) -> list[tuple[float, float]]:
-        """When each session began, and how long the study had not run by then."""
+        """For each session, its start time, and for how many seconds the study had not run by then."""
         return self.tally.pauses
 
     @property
     def knows_end(self) -> bool:
-        """Whether the study's scheduler can be asked whether all is done."""
+        """Whether the study's scheduler can say if everything is done."""
         return self._replay is not None
 
     @property
     def is_complete(self) -> bool:
-        """Whether all that the scheduler wanted is trained."""
+        """Whether every trial that the scheduler requested is trained."""
         return self._replay is not None and self._replay.is_complete
 
     @property
     def stopping(self) -> str:
-        """Why the study stopped, or is about to; nothing if it did not."""
+        """Why the study stopped or is about to stop; "" if neither."""
         return self.tally.stopping if self._replay is None else self._replay.stopping
 
     @property
     def is_busy(self) -> bool:
-        """Whether jobs are under way at the end of the journal. Without orders, whether trials without a result are."""
+        """Whether jobs run at the end of the journal; without orders, whether some trials have no result yet."""
         busy = self.workers.busy
         return self.trials.running > 0 if busy is None else busy > 0
 
     def shares_read(self, size: int) -> tuple[float, float]:
-        """Return how much of the journal is read, and how much of it by the last reading."""
+        """Return the share of the journal read by the first reading, and the share read by the last one."""
         first, last = (min(1.0, reading.position / max(1, size)) for reading in (self._readings[0], self._readings[-1]))
         return (1.0 if self.has_read_all else first), (1.0 if self.is_level else last)
 
@@ -167,8 +167,8 @@ class Picture:
         """Read on for about this many seconds; return whether the end of the journal is reached.
 
         Raises:
-            JournalError: If a line cannot be read, or the file is another one.
-            LadderGrew: If there are more rungs than this picture has.
+            JournalError: If a line cannot be read, or the file is not the same as before.
+            LadderGrew: If the journal has more rungs than this picture.
         """
         was = self.has_read_all, self.is_level
         is_level = self._readings[0].advance(seconds)
@@ -176,22 +176,22 @@ class Picture:
         if is_level and len(self._readings) > 1:
             is_level = self._readings[1].advance(seconds)
         self.is_level = self.is_level or is_level
-        if was != (self.has_read_all, self.is_level):  # parts of a half-read journal are not shown any longer
+        if was != (self.has_read_all, self.is_level):  # the parts of a half-read journal are hidden
             for shown in self.shown.values():
                 shown.make_at = 0.0
         if self._replay is not None and self._replay.difference:
-            self._replay = None  # written under other rules: from here on events alone tell
+            self._replay = None  # written under other rules: from here on only events are used
             self.workers.lose_orders()
         return is_level
 
     def make(self, standing: Standing, ran: float, sequence: int, now: float) -> int:
-        """Make the parts anew; return the number of the last change.
+        """Make the parts again; return the number of the last change.
 
         Args:
-            standing: How the study stands.
-            ran: How many seconds it has run by now.
-            sequence: The number of the last change before.
-            now: In seconds of a steady clock.
+            standing: The state of the study.
+            ran: The seconds that the study has run until now.
+            sequence: The number of the last change before this call.
+            now: The current time in seconds, of a monotonic clock.
         """
         self._notes.scheduler_notes = self._scheduler_notes()
         late = ran if self.is_level else self.workers.ran
@@ -205,11 +205,11 @@ class Picture:
         return self._remake(self._head, ran, sequence, now)
 
     def _remake(self, part: PagePart, ran: float, sequence: int, now: float) -> int:
-        """Make a part anew, if it is time for that; return the number of the last change."""
+        """Make a part again if enough time has passed; return the number of the last change."""
         shown = self.shown[part.name]
         if now < shown.make_at:
             return sequence
-        began = time.thread_time()  # not the seconds in which others had the processor
+        began = time.thread_time()  # excludes time in which other processes had the processor
         try:
             json, shown.problem = msgspec.json.encode(part.value(ran)), ""
         except Exception as error:  # noqa: BLE001 - a study may be made to break whatever shows it; others are there
@@ -231,7 +231,7 @@ class Picture:
 
 
 def _replay(settings: Settings, view: SchedulerView, rungs: int) -> Replay | None:
-    """Return a replay through the study's controller; None where its scheduler or search is not known here."""
+    """Return a replay through the study's controller; None if its scheduler or search is not installed here."""
     if view.machine is None:
         return None
     try:
@@ -241,7 +241,7 @@ def _replay(settings: Settings, view: SchedulerView, rungs: int) -> Replay | Non
 
 
 def empty_parts(name: str, directory: str, standing: Standing) -> dict[str, Any]:
-    """Return the parts of a study that is not there."""
+    """Return the parts for a study that does not exist."""
     head = {
         "name": name, "directory": directory, "state": standing.state, "state_text": standing.text,
     }  # fmt: skip

@@ -1,9 +1,8 @@
-"""Questions to the processes that work answers out, and the latest answers.
+"""Questions to the processes that compute answers, and the latest answers.
 
-Rule 1: an answer holds for the byte of the journal at which it was asked; while the study grows, for ten seconds more.
-Rule 2: a process works out one question at a time. A what-if takes long, and nobody likes to wait for the page of a
-trial, so each of the two has a process of its own.
-Rule 3: a question that takes too long ends its process, and the next one starts another.
+Rule 1: an answer is valid for one size of the journal; while the study grows, for ten more seconds.
+Rule 2: a process computes one answer at a time. What-ifs are slow and trial pages are not: each has its own process.
+Rule 3: a question that takes too long ends its process; the next question starts a new one.
 """
 
 import threading
@@ -20,13 +19,13 @@ from ashtune._src.processes.frames import FrameWriter
 STALE_SECONDS = 10.0
 MOST_SECONDS = 120.0
 MOST_REMEMBERED = 100
-"""Answers."""
+"""The largest number of stored answers."""
 
 _answers = msgspec.msgpack.Decoder(PageAnswer)
 
 
 class AnswerProcess:
-    """A process that works answers out, started when it is first asked, and its latest answers."""
+    """A process that computes answers, started at the first question, and its latest answers."""
 
     def __init__(self, seconds: float = MOST_SECONDS) -> None:
         self._seconds = seconds
@@ -35,20 +34,20 @@ class AnswerProcess:
         self._latest: OrderedDict[bytes, tuple[int, float, PageAnswer]] = OrderedDict()
 
     def ask(self, question: Question | TrialQuestion) -> PageAnswer:
-        """Return the answer, perhaps one of the last ten seconds; what goes wrong is a refusal. Others wait."""
+        """Return the answer, perhaps one of the last ten seconds; an error becomes a refusal. Other callers wait."""
         key = _key(question)
         if (known := self._known(key, question.position)) is not None:
             return known
         if not self._turn.acquire(timeout=self._seconds):
             return PageAnswer(refusal="what was asked before this takes long; ask again")
         try:
-            known = self._known(key, question.position)  # who asked before may have asked the same
+            known = self._known(key, question.position)  # an earlier caller may have asked the same question
             return self._work_out(key, question) if known is None else known
         finally:
             self._turn.release()
 
     def close(self) -> None:
-        """End the process, whatever it does."""
+        """End the process, even while it works."""
         self._child.close()
 
     def _known(self, key: bytes, position: int) -> PageAnswer | None:
@@ -75,7 +74,7 @@ class AnswerProcess:
 
 
 class Questions:
-    """Answers questions about any study; one may take ``seconds``."""
+    """Answers questions about any study; each may take ``seconds``."""
 
     def __init__(self, seconds: float = MOST_SECONDS) -> None:
         self._of_studies, self._what_if, self._of_trials = (AnswerProcess(seconds) for _ in range(3))
@@ -93,7 +92,7 @@ class Questions:
 
 
 def _key(question: Question | TrialQuestion) -> bytes:
-    """Return what two questions have in common whose answers may stand for each other."""
+    """Return a key; questions with the same key may share an answer."""
     if isinstance(question, TrialQuestion):
         return msgspec.msgpack.encode((question.directory, question.trial, question.best))
     return msgspec.msgpack.encode((question.directory, question.name, question.given))

@@ -1,6 +1,6 @@
-"""A journal is read bit by bit, and its events are told to observers: between two bits the page answers.
+"""Reads a journal in small steps, and tells its events to observers; the page can answer between two steps.
 
-Rule: nothing of the study is executed. Of its scheduler only a part that is installed here is asked.
+Rule: nothing from the study is executed. A scheduler is used only if it is installed here.
 """
 
 from collections.abc import Iterator, Sequence
@@ -17,7 +17,7 @@ from ashtune._src.study.settings import next_ladder
 
 
 class LadderGrew(AshtuneError):  # noqa: N818 - it says what has happened
-    """A session adds rungs above: what was made for fewer rungs has to be made anew."""
+    """A session added rungs above, so objects made for fewer rungs must be made again."""
 
     def __init__(self, ladder: Ladder) -> None:
         super().__init__(f"there are {len(ladder.rungs)} rungs from now on")
@@ -25,11 +25,11 @@ class LadderGrew(AshtuneError):  # noqa: N818 - it says what has happened
 
 
 class Reading:
-    """Reads a journal, and then what is added to it.
+    """Reads a journal, and later the lines that are added to it.
 
     Args:
-        ladder: The rungs that the observers were made for.
-        observers: Are told, in this order.
+        ladder: The ladder for which the observers were made.
+        observers: The observers, told in this order.
 
     Raises:
         JournalError: If there is no journal.
@@ -46,20 +46,20 @@ class Reading:
 
     @property
     def position(self) -> int:
-        """The byte up to which it has read."""
+        """The number of bytes read so far."""
         return self._reader.position
 
     @property
     def can_go_on(self) -> bool:
-        """Whether it may succeed after it has failed: no event was told to some of the observers only."""
+        """Whether it may succeed after a failure: no event reached only some of the observers."""
         return self._failure is None
 
     def advance(self, seconds: float) -> bool:
         """Read on for about this many seconds; return whether the end of the journal is reached.
 
         Raises:
-            JournalError: If a line cannot be read or followed, or the file is another one than before.
-            LadderGrew: If a session has added rungs above those that the observers were made for.
+            JournalError: If a line cannot be read or followed, or the file is not the same as before.
+            LadderGrew: If a session has added rungs above those of the observers' ladder.
         """
         if self._failure is not None:
             raise self._failure.with_traceback(None)

@@ -1,7 +1,6 @@
-"""What the page's server has, by address: the files of the page, answers, and commands to drivers (decision 38).
+"""What the page's server offers, by address: the page's files, answers, and commands to drivers (decision 38).
 
-Rule: the files are read once, when the server starts. A request names one of them exactly, or there is nothing: no path
-of a request ever reaches the disk.
+Rule: the files are read once, when the server starts. A request must name a file exactly; its path is never opened.
 """
 
 import re
@@ -37,7 +36,7 @@ TYPES: Mapping[str, str] = {
     ".woff2": "font/woff2",
     ".txt": "text/plain; charset=utf-8",
 }
-"""What each kind of file is served as; files of other kinds are not served."""
+"""The content type of each kind of file; files of other kinds are not served."""
 MOST_PARAMETERS = 100
 MOST_COMPARED = 12
 _OF_A_STUDY = re.compile(r"api/studies/(\d{1,6})/([a-z]+)(?:/(\d{1,10}))?", re.ASCII)
@@ -45,14 +44,14 @@ _Parameters = Mapping[str, Sequence[str]]
 
 
 class PageFile(msgspec.Struct, frozen=True):
-    """A file and what it is served as."""
+    """A file and its content type."""
 
     data: bytes
     type: str
 
 
 def page_files() -> dict[str, PageFile]:
-    """Return the files of the page by their paths below it, with slashes."""
+    """Return the page's files by their relative paths, with slashes."""
     style = PageFile(looks.style().encode(), TYPES[".css"])
     return {**dict(_walk(files(__package__).joinpath(FOLDER), "")), "looks.css": style}
 
@@ -66,26 +65,26 @@ def _walk(folder: Traversable, path: str) -> Iterator[tuple[str, PageFile]]:
 
 
 class Stream(msgspec.Struct, frozen=True):
-    """What changes of a study is asked for, from the message with an id on."""
+    """A request for the changes of a study after the message with an id."""
 
     study: FollowedStudy
     after: str
 
 
 class Routes:
-    """Answers what is asked of the studies that are watched; they are numbered in the order of the command."""
+    """Answers requests about the watched studies, which are numbered in the order of the command line."""
 
     def __init__(self, studies: Sequence[FollowedStudy], questions: Questions) -> None:
         self._studies = studies
         self._questions = questions
 
     def answer(self, path: str, given: _Parameters) -> bytes | Stream:
-        """Return the JSON that a path below the page asks for, or that it asks for changes.
+        """Return the JSON for a path below the page, or a request for a stream of changes.
 
         Raises:
-            NothingThere: If there is nothing of this path.
-            BadQuestion: If a parameter does not fit.
-            AshtuneError: If there is no answer yet, in one line.
+            NothingThere: If nothing has this path.
+            BadQuestion: If a parameter is wrong.
+            AshtuneError: If there is no answer yet; the message has one line.
         """
         if path == "api/studies":
             return self._list()
@@ -102,14 +101,14 @@ class Routes:
         return self._ask(Question(str(study.directory), study.position, what, plain))
 
     def command(self, path: str, body: bytes) -> None:
-        """Send a command to the driver of a study, and wait for its answer, some seconds at most.
+        """Send a command to the driver of a study, and wait for its answer, at most some seconds.
 
-        The driver decides, and checks the command once more; see ``study/commands.py``.
+        The driver checks the command again and decides; see ``study/commands.py``.
 
         Raises:
-            NothingThere: If there is no such study.
-            BadQuestion: If it is no command.
-            StudyError: If no driver takes commands, or it refuses this one, in one line.
+            NothingThere: If the study does not exist.
+            BadQuestion: If the body is not a command.
+            StudyError: If no driver accepts commands, or the driver refuses this one; the message has one line.
         """
         study, _, _ = self._of_a_study(path, ("control",))
         try:
@@ -148,7 +147,7 @@ class Routes:
         return answer.json or self.refusal(answer.refusal)
 
     def _of_a_study(self, path: str, known: Sequence[str]) -> tuple[FollowedStudy, str, int | None]:
-        """Return the study that a path is of, what of it, and of which trial."""
+        """Return the study of a path, the rest of the path, and the number of the trial, if any."""
         match = _OF_A_STUDY.fullmatch(path)
         if match is None or match[2] not in known or (match[3] is not None and match[2] != "trials"):
             raise NothingThere(f"there is nothing of this name here; of a study there are {', '.join(known)}")
@@ -161,10 +160,10 @@ class Routes:
 
 
 def parameters_of(query: str) -> _Parameters:
-    """Return the parameters of an address.
+    """Return the parameters in an address.
 
     Raises:
-        BadQuestion: If there are too many, or they are no text.
+        BadQuestion: If there are too many, or they are not text.
     """
     try:
         return parse_qs(query, errors="strict", max_num_fields=MOST_PARAMETERS)

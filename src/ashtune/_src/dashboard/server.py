@@ -1,12 +1,11 @@
-"""The page and its answers over HTTP: on loopback or a socket of the file system, for those who know the address.
+"""The page and its answers over HTTP, on loopback or a Unix socket, for clients that know the address.
 
-Everything stands below a secret part of the path, and all addresses in the page are relative, so that a tunnel or a
-proxy with a prefix needs nothing. What is asked is answered by ``dashboard/routes.py``; changes are sent as
-they come (server-sent events), and the id of each lets a broken connection go on where it was.
+All paths start with a secret part, and all addresses in the page are relative, so a tunnel or a proxy with a prefix
+needs no setup. ``dashboard/routes.py`` answers the requests. Changes are sent when they happen (server-sent events);
+each has an id, so that a broken connection can continue after the last one.
 
-Rule 1: only GET and HEAD, and nothing that is asked changes anything. Where the user wanted commands to be taken, POST
-sends one.
-Rule 2: every answer has headers by which browsers store nothing of it, frame it nowhere else and run no other code.
+Rule 1: only GET and HEAD are accepted, and they change nothing. If the user allowed commands, POST sends one.
+Rule 2: every answer has headers that forbid browsers to store it, to put it in a foreign frame, or to run other code.
 """
 
 import os
@@ -32,18 +31,18 @@ from ashtune._src.study.commands import MOST_BYTES
 LOOPBACK = "127.0.0.1"
 OWNER_ONLY = 0o600
 DELTA_SECONDS = 0.5
-"""At most two deltas a second."""
+"""Seconds between two changes sent: at most two a second."""
 SILENCE_SECONDS = 15.0
-"""After so long a comment says that the connection lives."""
+"""Seconds of silence after which a comment is sent to show that the connection works."""
 REQUEST_SECONDS = 30.0
-"""A connection over which nothing comes for so long is closed."""
+"""Seconds without input after which a connection is closed."""
 MOST_STREAMS = 64
 FAREWELL_SECONDS = 0.1
-"""One wait for the open pages to hear that the server ends."""
+"""Seconds of one wait for the open pages to learn that the server ends."""
 FAREWELLS = 10
-"""How many such waits there are. A busy machine that stands still for a while uses up one of them, not all."""
+"""The number of such waits. On a busy machine, a long delay uses up only one of them."""
 LOOK_SECONDS = 0.1
-"""From one look at whether the server is to end to the next."""
+"""Seconds between two checks whether the server must end."""
 _JSON = "application/json"
 _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
@@ -57,7 +56,7 @@ _HEADERS = {
 
 
 class _PortServer(socketserver.ThreadingMixIn, socketserver.TCPServer):
-    """A thread for each connection. None of them keeps the process from ending."""
+    """Uses one thread per connection. These threads do not keep the process from ending."""
 
     daemon_threads = True
     block_on_close = False
@@ -69,7 +68,7 @@ class _PortServer(socketserver.ThreadingMixIn, socketserver.TCPServer):
         super().__init__(address, _Handler)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Write nothing of a viewer who goes away in the middle of an answer."""
+        """Print nothing when a viewer disconnects during an answer."""
 
 
 class _SocketServer(_PortServer):
@@ -86,26 +85,26 @@ class _Handler(BaseHTTPRequestHandler):
     server: _PortServer
 
     def version_string(self) -> str:
-        """Name no versions."""
+        """Return a name without versions."""
         return "ashtune"
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class calls it so
-        """Write nothing."""
+        """Print nothing."""
 
     def do_GET(self) -> None:
-        """Answer."""
+        """Answer a request."""
         self._guard(self._answer)
 
     def _guard(self, answer: Callable[[], None]) -> None:
-        """Answer what is asked, or say why there is no answer."""
+        """Answer a request, or send the reason why there is no answer."""
         try:
             answer()
         except Refused as error:
             self._refuse(error.status, str(error))
-        except AshtuneError as error:  # what may be otherwise later, as there being no result yet
+        except AshtuneError as error:  # may change later, for example if there is no result yet
             self._send(HTTPStatus.OK, _JSON, self.server.site.routes.refusal(str(error)))
         except OSError:
-            self.close_connection = True  # the viewer is gone
+            self.close_connection = True  # the viewer has disconnected
         except Exception as error:  # noqa: BLE001 - a study may be made to break whatever shows it; others are served
             self._refuse(HTTPStatus.INTERNAL_SERVER_ERROR, error_line(error))
 
@@ -120,7 +119,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _command(self) -> None:
         site = self.server.site
-        self.close_connection = True  # what is too long is not read
+        self.close_connection = True  # a request that is too long is not read
         length = self.headers.get("Content-Length", "")
         is_length = length.isascii() and length.isdecimal() and len(length) < 10 and int(length) <= MOST_BYTES
         if not is_length or "Transfer-Encoding" in self.headers:
@@ -153,7 +152,7 @@ class _Handler(BaseHTTPRequestHandler):
                 self._send(HTTPStatus.OK, _JSON, answer)
 
     def _stream(self, stream: Stream) -> None:
-        """Send what changes of a study until the viewer is gone, or the server ends."""
+        """Send the changes of a study until the viewer disconnects or the server ends."""
         site = self.server.site
         if not site.streams.acquire(blocking=False):
             self._refuse(HTTPStatus.SERVICE_UNAVAILABLE, f"{MOST_STREAMS} pages are open already; close one")
@@ -163,7 +162,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_response(HTTPStatus.OK)
             self._send_headers("text/event-stream; charset=utf-8")
             self.send_header("Connection", "close")
-            self.send_header("X-Accel-Buffering", "no")  # so that a proxy hands on what comes at once
+            self.send_header("X-Accel-Buffering", "no")  # so that a proxy forwards each change at once
             self.end_headers()
             if self.command == "HEAD":
                 return
@@ -192,7 +191,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.flush()
 
     def _refuse(self, status: HTTPStatus, line: str) -> None:
-        """Say in one line what is refused: as JSON to a program that takes it, else as text."""
+        """Send one line that says why the request is refused: as JSON if the client accepts it, else as text."""
         if _JSON in self.headers.get("Accept", ""):
             self._send(status, _JSON, self.server.site.routes.refusal(line))
         else:
@@ -215,7 +214,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header(name, value)
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
-        """Answer what is no request, or one with another method, with one line and the headers of every answer."""
+        """Answer an invalid request or method with one line and the usual headers."""
         self.close_connection = True
         status, line = HTTPStatus(code), one_line(message or HTTPStatus(code).phrase, 100)
         if status is HTTPStatus.NOT_IMPLEMENTED:
@@ -225,14 +224,14 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 class PageServer:
-    """The server, from its opening to :meth:`close`.
+    """The server; it runs until :meth:`close`.
 
     Args:
-        port: On loopback; 0 for one that is free.
-        socket_path: A socket of the file system in place of a port.
+        port: The port on loopback; 0 for any free one.
+        socket_path: The path of a Unix socket, in place of a port.
 
     Raises:
-        SettingsError: If the port or the socket cannot be had.
+        SettingsError: If the port or the socket cannot be used.
     """
 
     def __init__(
@@ -255,21 +254,21 @@ class PageServer:
 
     @property
     def port(self) -> int | None:
-        """The port; None of a socket."""
+        """The port; None if the server uses a socket."""
         return None if self._socket_path is not None else int(self._server.server_address[1])
 
     @property
     def address(self) -> str:
-        """The address of the page. Of a socket it is the path that a proxy asks for."""
+        """The address of the page. With a socket, it is the path that a proxy must request."""
         path = f"/{self.admission.token}/"
         return path if self.port is None else f"http://{LOOPBACK}:{self.port}{path}"
 
     def start(self) -> None:
-        """Begin to serve, in threads of its own."""
+        """Start to serve, in separate threads."""
         self._thread.start()
 
     def close(self) -> None:
-        """Serve no more. Pages that are open are told; their studies are to be closed before."""
+        """Stop serving. Open pages are told. Close their studies first."""
         left, times = MOST_STREAMS, FAREWELLS
         while left and times:
             if self.streams.acquire(timeout=FAREWELL_SECONDS):
@@ -279,7 +278,7 @@ class PageServer:
         if self._thread.ident is not None:
             self._server.shutdown()
             self._thread.join()
-        if self._socket_path is not None:  # before it is closed: then another server may have its own in this place
+        if self._socket_path is not None:  # before closing: later, the path may have another server's socket
             with suppress(OSError):
                 self._socket_path.unlink()
         self._server.server_close()
@@ -295,7 +294,7 @@ def _at_port(site: PageServer, port: int) -> _PortServer:
 
 
 def _at_socket(site: PageServer, path: Path) -> _PortServer:
-    """Open a socket that only its owner can use, from its first moment on."""
+    """Open a socket that only its owner can use, from its creation on."""
     _remove_stale(path)
     before = os.umask(0o777 & ~OWNER_ONLY)
     try:
@@ -309,10 +308,10 @@ def _at_socket(site: PageServer, path: Path) -> _PortServer:
 
 
 def _remove_stale(path: Path) -> None:
-    """Remove a socket that a server which was killed has left.
+    """Remove a socket that a killed server has left.
 
     Raises:
-        SettingsError: If something else is there, which is not removed.
+        SettingsError: If another kind of file is there; it is not removed.
     """
     try:
         is_socket = stat.S_ISSOCK(path.lstat().st_mode)

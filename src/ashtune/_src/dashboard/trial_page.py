@@ -1,7 +1,7 @@
-"""One trial for the page: its curve beside the best one, its configuration, what it printed, its checkpoints.
+"""One trial for the page: its curve and the best one, its configuration, its output, its checkpoints.
 
-Only the lines of the journal are decoded that name the trial. Logs and checkpoints are reached by the disk layer, which
-follows no link; of a checkpoint no more is looked at than its size.
+Only journal lines that name the trial are decoded. Logs and checkpoints are opened by the disk layer, which follows no
+links; of a checkpoint only the size is read.
 """
 
 import math
@@ -40,7 +40,7 @@ from ashtune._src.training.printed import read_printed, unmarked_end
 MOST_POINTS = 200
 MOST_METRICS = 5
 MOST_NAMES = 500
-"""Hyperparameters, and metrics that are not curves."""
+"""The largest number of hyperparameters, and of metrics without a curve."""
 LOG_BYTES = 1 << 16
 TEXT_CHARACTERS = 300
 MOST_HISTORY = 200
@@ -48,7 +48,7 @@ _OfTrial = TrialStarted | JobFinished | JobPaused | TrialReleased | JobFailed | 
 
 
 def trial_page(question: TrialQuestion) -> dict[str, Any]:
-    """Return what the page shows of a trial. O(bytes of the journal), most of them only looked through.
+    """Return what the page shows of a trial. O(bytes of the journal), but most bytes are only searched.
 
     Raises:
         JournalError: If the journal cannot be read.
@@ -91,7 +91,7 @@ def trial_page(question: TrialQuestion) -> dict[str, Any]:
 
 
 class _History:
-    """What the journal says of a trial."""
+    """The journal's events of a trial."""
 
     def __init__(self) -> None:
         self.configuration: Mapping[str, Any] = {}
@@ -105,12 +105,12 @@ class _History:
         self.last_words: list[str] = []
 
     def add(self, event: _OfTrial, ran: float) -> None:
-        """Take in an event; ``ran`` is how many seconds the study had run by then."""
+        """Take in an event; ``ran`` is the seconds that the study had run by then."""
         if text := self._take(event):
             self.steps.append({"time": round(ran, 3), "text": one_line(text, TEXT_CHARACTERS)})
 
     def _take(self, event: _OfTrial) -> str:  # noqa: PLR0911 - one for each kind of event
-        """Take in an event; return it in words."""
+        """Take in an event; return a description of it."""
         if not isinstance(event, TrialStarted):
             self.workers.add(event.worker)
         match event:
@@ -148,7 +148,7 @@ class _History:
         )
 
     def _report(self, event: JobFinished | JobPaused) -> None:
-        """Take in the reports of a job, in place of what was reported of these epochs before."""
+        """Take in the reports of a job; they replace earlier reports of the same epochs."""
         start, end = event.start, event.resource
         if self.points and max(self.points) > start:
             self.points = {at: metrics for at, metrics in self.points.items() if not start < at <= end}
@@ -157,7 +157,7 @@ class _History:
             self.saved[event.resource] = event.checkpoint
 
     def curves(self, trial: TrialId) -> dict[str, Curve]:
-        """Return the reports of a trial as a curve for each metric."""
+        """Return the reports of a trial as one curve per metric."""
         resources = sorted(self.points)
         shown = [resources[place] for place in thinned(len(resources), MOST_POINTS)]
         names = list(dict.fromkeys(name for at in shown for name in self.points[at]))[:MOST_METRICS]
@@ -171,7 +171,7 @@ class _History:
 
 
 def _histories(journal: Path, trials: Set[TrialId], pauses: Pauses) -> Mapping[TrialId, _History]:
-    """Return what the journal says of some trials. It is read once for all of them."""
+    """Return the histories of some trials; the journal is read once for all of them."""
     histories = {trial: _History() for trial in trials}
     for event in read_events(journal, only=[b'"trial":%d,' % trial for trial in trials]):
         if isinstance(event, _OfTrial) and event.trial is not None and event.trial in histories:
@@ -180,13 +180,13 @@ def _histories(journal: Path, trials: Set[TrialId], pauses: Pauses) -> Mapping[T
 
 
 def _ran(time: float, pauses: Pauses) -> float:
-    """Return how long the study had run at a time."""
+    """Return the seconds that the study had run at a time."""
     place = bisect_right(pauses, time, key=lambda pause: pause[0]) - 1
     return max(0.0, time - (pauses[place][1] if place >= 0 else 0.0))
 
 
 def _log(directory: Path, trial: TrialId, history: _History) -> tuple[str, bool]:
-    """Return the end of what a trial printed, and whether there was more."""
+    """Return the end of a trial's output, and whether there was more before it."""
     try:
         parts = read_printed(directory, trial, workers=history.workers, most=LOG_BYTES + 1)
     except OSError as error:
@@ -196,11 +196,11 @@ def _log(directory: Path, trial: TrialId, history: _History) -> tuple[str, bool]
 
 
 def _checkpoints(directory: Path, trial: TrialId, history: _History) -> list[dict[str, Any]]:
-    """Return the checkpoints of a trial that are there: those that the journal names, with their size on the disk."""
+    """Return the existing checkpoints of a trial that the journal names, with their size on disk."""
     checkpoints, there = Checkpoints(directory), []
     try:
         if not DISK.status(checkpoints.folder).is_folder:
-            return []  # a link to a folder elsewhere, which is not followed
+            return []  # a link to another folder is not followed
         for resource, size in sorted(history.saved.items()):
             try:
                 status = DISK.status(checkpoints.of(trial, resource))

@@ -1,10 +1,10 @@
-"""Which trials a viewer asks for: the query in an address, the table of all trials that it is put to, and the answer.
+"""Which trials a viewer asks for: the query in an address, the table of trials that is searched, and the answer.
 
-Rule 1: a table is a copy: a study is read on while it is searched. A thread that asks holds the study's lock while it
-copies columns, and not while it searches them. A query of 100,000 trials takes less than a tenth of a second.
-Rule 2: what a trial does not have comes last in either order.
-Rule 3: a hyperparameter named like another column, as ``value``, has the column ``config.value``. In a range its own
-name will do.
+Rule 1: a table is a copy, because the study is read on during a search. A thread holds the study's lock while it copies
+columns, but not while it searches them. A query of 100,000 trials takes less than a tenth of a second.
+Rule 2: trials without a value come last in both orders.
+Rule 3: a hyperparameter with the name of another column, such as ``value``, has the column ``config.value``. In a
+range, its own name is accepted.
 """
 
 import math
@@ -34,18 +34,18 @@ if TYPE_CHECKING:
 COLUMNS = ("number", "value", "rung", "resource", "seconds", "status")
 """The columns of every study."""
 OF_A_HYPERPARAMETER = "config."
-"""Stands before the name of a hyperparameter where another column has that name."""
+"""Prefix of a hyperparameter's column if another column has its name."""
 MOST_ROWS = 500
 MOST_WORDS = 20
-"""In a search, each a comparison of all trials."""
+"""The largest number of words in a search; each word is compared with all trials."""
 MOST_VALUES = 500
-"""Hyperparameters, and metrics of a row."""
+"""The largest number of hyperparameters, and of metrics, in a row."""
 REASON_CHARACTERS = 200
 _COMPARISON = re.compile(r"(.+?)(<=|>=|<|>|=)(.+)", re.DOTALL)
 
 
 class Where(msgspec.Struct, frozen=True):
-    """A range of a hyperparameter or metric, both ends included; of a choice, of its places. None: no end."""
+    """A range of a hyperparameter or metric, with both ends; for choices, of their indices. None: no end."""
 
     name: str
     low: float | None
@@ -53,7 +53,7 @@ class Where(msgspec.Struct, frozen=True):
 
 
 class Query(msgspec.Struct, frozen=True, kw_only=True):
-    """Which trials, in which order, and which of those: see :func:`read_query`."""
+    """Which trials, in which order, and which page of them: see :func:`read_query`."""
 
     search: tuple[str, ...] = ()
     sort: str = "number"
@@ -67,16 +67,16 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def names(self) -> set[str]:
-        """The columns that it compares, beside those of its ranges."""
+        """The columns that the query compares, without those of its ranges."""
         compared = {match[1] for word in self.search if (match := _COMPARISON.fullmatch(word))}
         return {self.sort, *compared, *(("rung",) if self.rung is not None else ())}
 
 
 def read_query(given: Mapping[str, Sequence[str]]) -> Query:
-    """Return the query that the parameters of an address ask for.
+    """Return the query in the parameters of an address.
 
     Raises:
-        BadQuestion: In one line, if one is none, or not what it should be.
+        BadQuestion: If a parameter is unknown or has a wrong value; the message has one line.
     """
     known = ("search", "sort", "order", "status", "rung", "origin", "where", "offset", "count")
     check_parameters(given, known)
@@ -118,7 +118,7 @@ def _number(text: str) -> float | None:
 
 
 class Selected(msgspec.Struct, frozen=True):
-    """Which trials a query asks for, how many fit it, and how many there are by status and by source."""
+    """The trials that a query selects, how many match it, and the numbers of trials by status and by source."""
 
     trials: list[int]
     matching: int
@@ -128,10 +128,10 @@ class Selected(msgspec.Struct, frozen=True):
 
 
 class Table(msgspec.Struct, frozen=True):
-    """Columns of all trials at a moment.
+    """Columns of all trials at one moment.
 
-    ``texts`` are numbers and what these stand for, -1 for none; ``reasons`` are those of the trials that have one.
-    ``columns`` has for each hyperparameter the name of its column.
+    ``texts`` are numbers with the texts that they stand for, -1 for no text. ``reasons`` are the reasons of the trials
+    that have one. ``columns`` maps each hyperparameter to the name of its column.
     """
 
     status: "npt.NDArray[np.uint8]"
@@ -142,10 +142,10 @@ class Table(msgspec.Struct, frozen=True):
     columns: Mapping[str, str]
 
     def select(self, query: Query) -> Selected:
-        """Return which trials a query asks for. O(trials log trials).
+        """Return the trials that a query selects. O(trials log trials).
 
         Raises:
-            BadQuestion: If there is nothing of a name that is compared or sorted by.
+            BadQuestion: If the query compares or sorts by an unknown name.
         """
         import numpy as np
 
@@ -189,7 +189,7 @@ class Table(msgspec.Struct, frozen=True):
         return np.argsort(-keys if query.is_descending else keys, kind="stable")
 
     def _column(self, name: str) -> "Floats":
-        """Return a column as numbers, NaN where a trial has none."""
+        """Return a column as numbers, NaN if a trial has no value."""
         import numpy as np
 
         if name in self.numbers:
@@ -201,7 +201,7 @@ class Table(msgspec.Struct, frozen=True):
         raise BadQuestion(f"{shown(name)} is no column; there are {', '.join((*COLUMNS, *self.columns.values()))}")
 
     def _having(self, word: str) -> "Mask":
-        """Return which trials a word of a search fits."""
+        """Return which trials match a word of a search."""
         import numpy as np
 
         if (match := _COMPARISON.fullmatch(word)) and (match[1] in self.numbers or match[1] in self.texts):
@@ -219,7 +219,7 @@ class Table(msgspec.Struct, frozen=True):
         return mask
 
     def _comparing(self, name: str, sign: str, text: str) -> "Mask":
-        """Return for which trials a comparison holds; of texts there is only the one with ``=``."""
+        """Return for which trials a comparison holds; texts can only be compared with ``=``."""
         import numpy as np
 
         if name in self.texts:
@@ -228,7 +228,7 @@ class Table(msgspec.Struct, frozen=True):
         column = self._column(name)
         try:
             number = float(text)
-        except ValueError:  # as while it is being typed
+        except ValueError:  # an incomplete number, while the user is typing
             return np.zeros(len(column), dtype=bool)
         compare: dict[str, Callable[[Any, Any], Any]] = {
             "<": np.less, "<=": np.less_equal, ">": np.greater, ">=": np.greater_equal, "=": np.isclose,
@@ -271,12 +271,12 @@ def table_of(trials: Trials, query: Query) -> Table:
 
 @lru_cache(10_000)
 def _place(origin: str) -> int:
-    """Return the place in :data:`SOURCES` of an origin."""
+    """Return the index of an origin in :data:`SOURCES`."""
     return SOURCES.index(source_of(origin))
 
 
 def column_names(hyperparameters: Sequence[str], metrics: Mapping[str, Any]) -> dict[str, str]:
-    """Return the name of each hyperparameter's column: its own, unless another column has that name, or might have."""
+    """Return the column name of each hyperparameter: its own name, unless another column may have that name."""
     taken = {*COLUMNS, *metrics}
     return {
         name: OF_A_HYPERPARAMETER + name if name in taken or name.startswith(OF_A_HYPERPARAMETER) else name
@@ -285,7 +285,7 @@ def column_names(hyperparameters: Sequence[str], metrics: Mapping[str, Any]) -> 
 
 
 def row_of(record: TrialRecord, metric: str, columns: Mapping[str, str]) -> dict[str, Any]:
-    """Return what is shown of a trial; ``columns`` has the names of the columns of the hyperparameters."""
+    """Return a trial's row in the table; ``columns`` has the column name of each hyperparameter."""
     return {
         "trial": record.number,
         "status": record.status,
@@ -304,7 +304,7 @@ def row_of(record: TrialRecord, metric: str, columns: Mapping[str, str]) -> dict
 
 
 def _with_text(codes: "Numbers", texts: Sequence[str], sought: str) -> "Mask":
-    """Return which numbers stand for texts in which another one is."""
+    """Return which numbers stand for texts that contain ``sought``."""
     import numpy as np
 
     fits: Mask = np.array([*(sought in text.casefold() for text in texts), False])

@@ -1,6 +1,4 @@
-"""All of ``ashtune watch``: studies that are followed, answers that are worked out, the server that shows both, and the
-browser that opens it.
-"""
+"""All of ``ashtune watch``: the followed studies, the answer processes, the server and the browser."""
 
 import gc
 import sys
@@ -21,16 +19,16 @@ from ashtune._src.dashboard.server import PageServer
 
 LOOK_SECONDS = 0.5
 FEW_COLLECTIONS = (50_000, 20, 50)
-"""Events and numbers refer to nothing that refers to them, so the collector has little to find."""
+"""Thresholds of the garbage collector: events and numbers are never part of cycles, so it finds little."""
 
 
 class LivePage:
-    """A page that shows studies, whether or not they are there yet, within its ``with`` block.
+    """A page that shows studies, which may not exist yet. It is served within its ``with`` block.
 
     ``port`` and ``socket_path`` are as for :class:`PageServer`, ``host_names`` and ``token`` as for :class:`Admission`.
 
     Raises:
-        SettingsError: If the port or socket cannot be had, or a name is none.
+        SettingsError: If the port or socket cannot be used, or a name is not a host name.
     """
 
     def __init__(
@@ -52,16 +50,16 @@ class LivePage:
 
     @property
     def address(self) -> str:
-        """The address of the page; of a socket its path."""
+        """The address of the page; with a socket, its path."""
         return self._server.address
 
     @property
     def port(self) -> int | None:
-        """The port; None of a socket."""
+        """The port; None if a socket is used."""
         return self._server.port
 
     def wait(self, is_over: Callable[[], bool] = lambda: False) -> None:
-        """Wait until it is over, which is asked twice a second; for ever by default."""
+        """Wait until ``is_over`` returns True, checked twice a second; by default forever."""
         while not is_over():
             time.sleep(LOOK_SECONDS)
 
@@ -80,10 +78,10 @@ class LivePage:
 
 @contextmanager
 def opened_in_browser(address: str) -> Iterator[None]:
-    """Open an address in the browser of this machine, without telling it to other users of the machine.
+    """Open an address in this machine's browser, without revealing it to other users of the machine.
 
-    They see the arguments of every process, so the browser is given a file that only its owner can read, and that
-    leads to the address. The file is there within the ``with`` block.
+    Other users can see the arguments of every process. Therefore the browser opens a file that only its owner can read;
+    the file redirects to the address. It exists within the ``with`` block.
     """
     with NamedTemporaryFile("w", prefix="ashtune-watch-", suffix=".html", encoding="utf-8") as file:
         file.write(f'<!doctype html><meta http-equiv="refresh" content="0;url={address}"><title>ashtune</title>')
@@ -94,7 +92,7 @@ def opened_in_browser(address: str) -> Iterator[None]:
 
 
 def collect_seldom() -> None:
-    """Have Python look for cycles of objects less often: for a process that does nothing but show studies."""
+    """Make Python's garbage collector run less often, for a process that only shows studies."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(*FEW_COLLECTIONS)

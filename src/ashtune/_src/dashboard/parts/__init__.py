@@ -1,1 +1,1 @@
-"""The parts of the page: each is told the events of a study and gives, in plain numbers, what is to be shown."""
+"""The parts of the page: each takes in the events of a study, and returns plain numbers to show."""

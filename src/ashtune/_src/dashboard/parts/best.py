@@ -1,4 +1,4 @@
-"""The part ``best``: the best result so far, over time and over what was trained, and a sample of all results."""
+"""The part ``best``: the best result so far, over time and over total resource, and a sample of all results."""
 
 from collections.abc import Mapping
 from typing import Any, ClassVar
@@ -11,7 +11,7 @@ from ashtune._src.figures.figure import Figure
 
 
 class BestPart(PagePart):
-    """How the best result came about.
+    """The history of the best result.
 
     Args:
         subject: The study.

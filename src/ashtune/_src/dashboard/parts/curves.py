@@ -30,7 +30,7 @@ class CurvesPart(PagePart):
         self._curves = Curves(subject.goal, most=MOST_CURVES)
 
     def event(self, event: Event) -> None:
-        """Take in one event. O(length of its curve)."""
+        """Take in one event. O(length of the trial's curve)."""
         self._curves.event(event)
 
     def followed(self, what: Followed) -> None:

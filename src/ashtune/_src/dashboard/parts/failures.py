@@ -1,4 +1,4 @@
-"""The part ``failures``: why trials failed and workers were lost, grouped by reason."""
+"""The part ``failures``: the reasons why trials failed and workers were lost, in groups."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
@@ -18,7 +18,7 @@ class FailuresPart(PagePart):
 
     Args:
         tally: The study's counts.
-        in_common: Returns in words what the trials have in common that failed, or were withdrawn, for a reason.
+        in_common: Returns in words what the failed or withdrawn trials with the same reason have in common.
     """
 
     name = "failures"
@@ -52,5 +52,5 @@ class FailuresPart(PagePart):
 
 
 def shown_text(text: str) -> str:
-    """Return a text of several lines as it can be shown: without anything but letters and ends of lines."""
+    """Return a multi-line text in a form that can be shown: with visible characters and line ends only."""
     return visible(text.expandtabs(), keeps_newlines=True)

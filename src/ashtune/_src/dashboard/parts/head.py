@@ -1,4 +1,4 @@
-"""The part ``head``: where the study stands, in one line of figures."""
+"""The part ``head``: the state of the study, in one line of figures."""
 
 from collections.abc import Callable, Mapping
 from itertools import islice
@@ -21,10 +21,10 @@ class HeadPart(PagePart):
 
     Args:
         subject: The study.
-        directory: Its, as it is shown.
-        tally: Its counts.
-        workers: Who trains what.
-        origin: Answers with where the configuration of a trial comes from.
+        directory: The study's directory, as text to show.
+        tally: The study's counts.
+        workers: The part that knows which worker trains which trial.
+        origin: Returns the origin of a trial's configuration.
     """
 
     name = "head"
@@ -47,9 +47,9 @@ class HeadPart(PagePart):
         self._origin = origin
         self._origin_of_best: tuple[TrialId | None, str] = (None, "")
         self.standing = Standing()
-        """How the study stands; set before each :meth:`value`."""
+        """The state of the study; set before each call of :meth:`value`."""
         self.problems: Mapping[str, str] = {}
-        """Why some of the other parts cannot be made, by name; set before each :meth:`value`."""
+        """For each part that cannot be made, its name and the reason; set before each call of :meth:`value`."""
 
     def value(self, ran: float) -> Mapping[str, Any]:
         """Return the figures."""
@@ -89,11 +89,11 @@ class HeadPart(PagePart):
         }  # fmt: skip
 
     def without_figures(self, problem: str) -> Mapping[str, Any]:
-        """Return what is shown where :meth:`value` fails for a reason: the study and its state."""
+        """Return the study and its state, without the figures, after :meth:`value` has failed."""
         return {**self.empty, **self._of_the_study({"the figures": problem, **self.problems})}
 
     def _of_the_study(self, problems: Mapping[str, str]) -> dict[str, Any]:
-        """Return what the study is, and its state, with what cannot be shown."""
+        """Return the study's name and state, and the parts that cannot be shown."""
         subject, standing = self._subject, self.standing
         missing = [f"{name} cannot be shown ({problem})" for name, problem in problems.items()]
         return {

@@ -1,4 +1,4 @@
-"""The part ``ladder``: the rungs as they fill, and what goes on from each."""
+"""The part ``ladder``: the results in each rung, and the promotions from it."""
 
 import math
 from array import array
@@ -16,16 +16,16 @@ from ashtune._src.figures.ladder import ladder_figure
 from ashtune._src.schedulers.protocol import Rule
 
 FEW, MANY = 30, 300
-"""Trials of which a quota is said that is no fixed part of them."""
+"""Numbers of trials used to describe a quota that is not a fixed share of the trials."""
 
 
 class LadderPart(PagePart):
-    """Rungs, the lowest first.
+    """The rungs, lowest first.
 
     Args:
         subject: The study.
-        tally: Its counts.
-        workers: Who trains what.
+        tally: The study's counts.
+        workers: The part that knows which worker trains which trial.
     """
 
     name = "ladder"
@@ -39,7 +39,7 @@ class LadderPart(PagePart):
         self._workers = workers
         self._quota_text = quota_text(subject)
         self.losses = [array("d") for _ in subject.ladder.rungs]
-        """Of each rung the first loss of its results, in the order in which they came; a failure is infinite."""
+        """For each rung, the first loss of its results, in order of arrival; a failure is infinite."""
 
     def event(self, event: Event) -> None:
         """Take in a result. O(1)."""
@@ -60,14 +60,14 @@ class LadderPart(PagePart):
         return {"resources": [*subject.ladder.rungs], "figure": figure, "quota_text": self._quota_text}
 
     def rank(self, rung: int, results: int, loss: float) -> int:
-        """Return the place of a loss among the first ``results`` results of a rung, from 1. O(results)."""
+        """Return the rank of a loss among the first ``results`` results of a rung; the best has rank 1. O(results)."""
         import numpy as np
 
         return 1 + int(np.count_nonzero(np.array(self.losses[rung][:results]) < loss))
 
 
 def quota_text(subject: Subject) -> str:
-    """Say in one sentence how many go on from a rung."""
+    """Return one sentence that says how many trials a rung promotes."""
     scheduler, ladder, unit = subject.scheduler, subject.ladder, subject.unit
     if not ladder.top:
         return f"There is one rung: every trial is trained to {unit} {ladder.rungs[0]:,}."

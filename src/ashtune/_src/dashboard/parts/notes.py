@@ -1,4 +1,4 @@
-"""The part ``notes``: why the scheduler and the search chose what they chose."""
+"""The part ``notes``: the reasons for the choices of the scheduler and the search."""
 
 import math
 from array import array
@@ -24,13 +24,13 @@ ORIGIN_CHARACTERS = 80
 
 
 class NotesPart(PagePart):
-    """What scheduler and search say of themselves, and the reasons of their latest choices.
+    """The notes of scheduler and search, and the reasons for their latest choices.
 
     Args:
         subject: The study.
-        tally: Its counts.
-        ladder: Its rungs, which are told each event before this part.
-        workers: Who trains what; told each event before this part too.
+        tally: The study's counts.
+        ladder: The study's rungs; this part gets each event before ``NotesPart``.
+        workers: The part that knows which worker trains which trial; it gets each event first, too.
     """
 
     name = "notes"
@@ -49,17 +49,17 @@ class NotesPart(PagePart):
         self._caution = caution_of(subject.settings)
         self._sources: Counter[str] = Counter()
         self._results = [0] * len(subject.ladder.rungs)
-        self._losses = array("d")  # trial -> its loss at its highest rung so far; NaN: none
+        self._losses = array("d")  # for each trial, its loss at its highest rung so far; NaN if none
         self._promotions: deque[_Promotion] = deque(maxlen=MOST_REASONS)
         self._starts: deque[tuple[float, TrialId, str]] = deque(maxlen=MOST_REASONS)
         machine = subject.scheduler.machine
         self._compares_all = (
             subject.goal.is_plain
             and subject.scheduler.rule not in (Rule.ALWAYS, Rule.UNKNOWN)
-            and getattr(type(machine), "bracket", None) is Machine.bracket  # else only those of a bracket
+            and getattr(type(machine), "bracket", None) is Machine.bracket  # otherwise only trials of the same bracket
         )
         self.scheduler_notes = ""
-        """What the scheduler says of itself now, if it can be asked."""
+        """The scheduler's current notes, if the scheduler can be asked."""
 
     def event(self, event: Event) -> None:
         """Take in one event. O(1)."""
@@ -72,7 +72,7 @@ class NotesPart(PagePart):
                 self._starts.append((self._workers.ran, event.trial, event.origin))
 
     def followed(self, what: Followed) -> None:
-        """Take in who was promoted, and who failed. O(1)."""
+        """Take in promotions and failures. O(1)."""
         self._compared.followed(what)
         if isinstance(what, TrialPromoted):
             self._promoted(what)
@@ -106,7 +106,7 @@ class NotesPart(PagePart):
         return [{"time": round(time, 3), "text": text} for time, text in latest]
 
     def why_promoted(self, promotion: "_Promotion") -> str:
-        """Return in words why a trial went on. O(results of its rung)."""
+        """Return in words why a trial was promoted. O(results of its rung)."""
         subject, verdict = self._subject, promotion.verdict
         resource = subject.ladder.rungs[verdict.to]
         went_on = f"trial {verdict.trial} went on to {resource:,} {subject.unit}s"
@@ -132,7 +132,7 @@ class NotesPart(PagePart):
 
 
 class _Promotion:
-    """A trial that went on: its loss at a rung, and the results that the rung had then. Its text is made once."""
+    """A promoted trial: its loss at the rung, and the number of results there at that time. Its text is cached."""
 
     __slots__ = ("_text", "loss", "results", "time", "verdict")
 
@@ -141,7 +141,7 @@ class _Promotion:
         self._text = ""
 
     def text(self, notes: NotesPart) -> str:
-        """Return in words why it went on."""
+        """Return in words why the trial was promoted."""
         self._text = self._text or notes.why_promoted(self)
         return self._text
 

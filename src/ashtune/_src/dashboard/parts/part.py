@@ -1,4 +1,4 @@
-"""What all parts share: what they know of their study from the start, and short numbers."""
+"""What all parts share: the fixed facts of their study, and shortened numbers."""
 
 import math
 from collections.abc import Mapping
@@ -18,10 +18,10 @@ VALUE_CHARACTERS = 300
 
 
 class Subject(msgspec.Struct, frozen=True):
-    """What a part knows of its study before any event.
+    """The facts of a study that a part knows before any event.
 
-    ``ladder`` is the one in force, ``scheduler`` what can be asked of the study's on it, ``learns`` whether its search
-    does.
+    ``ladder`` is the current one. ``scheduler`` answers questions about the study's scheduler on this ladder.
+    ``learns`` says whether the study's search learns from results.
     """
 
     settings: Settings
@@ -31,43 +31,43 @@ class Subject(msgspec.Struct, frozen=True):
 
     @property
     def goal(self) -> Goal:
-        """The metrics that count."""
+        """The metrics of the study."""
         return self.settings.goal
 
     @property
     def unit(self) -> str:
-        """What the resource counts, in the singular."""
+        """The unit of the resource, in the singular."""
         return self.settings.resource
 
 
 class PagePart(Observer):
     """The base class of all parts.
 
-    A part is never asked while it is told something.
+    :meth:`value` is never called during :meth:`event` or :meth:`followed`.
     """
 
     name: ClassVar[str]
-    """Its key in what the page is sent."""
+    """The key of the part in the messages to the page."""
     empty: ClassVar[Mapping[str, Any]]
-    """What it is where there is no study."""
+    """The value of the part if there is no study."""
 
     def value(self, ran: float) -> Mapping[str, Any]:
-        """Return what is to be shown, as JSON can hold it: at most a few thousand numbers.
+        """Return what to show, in types that JSON can hold: at most a few thousand numbers.
 
         Args:
-            ran: How many seconds the study has run by now.
+            ran: The seconds that the study has run until now.
         """
         raise NotImplementedError
 
 
 def short(value: float | None) -> float | None:
-    """Return a number with few digits, as nobody sees more in a chart; None where it is not finite."""
+    """Return a number rounded to a few digits, enough for a chart; None if it is not finite."""
     if value is None or not math.isfinite(value):
         return None
     return float(f"{value:.{DIGITS}g}")
 
 
 def short_value(value: Any) -> Any:
-    """Return the value of a hyperparameter; a text or a list that is long, as a short text."""
+    """Return the value of a hyperparameter; a long text or list is shortened to a short text."""
     text = value if isinstance(value, str) else msgspec.json.encode(value).decode() if isinstance(value, list) else ""
     return value if len(text) <= VALUE_CHARACTERS else one_line(text, VALUE_CHARACTERS)

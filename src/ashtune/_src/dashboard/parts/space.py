@@ -1,4 +1,4 @@
-"""The part ``space``: the hyperparameters, as the journal's record has them."""
+"""The part ``space``: the hyperparameters, as the journal stores them."""
 
 from collections.abc import Mapping
 from typing import Any, ClassVar
@@ -12,7 +12,7 @@ MOST_CHOICES_SHOWN = 2_000
 
 
 class SpacePart(PagePart):
-    """The hyperparameters of a study, which never change."""
+    """The hyperparameters of a study; they never change."""
 
     name = "space"
     empty: ClassVar[Mapping[str, Any]] = {"hyperparameters": []}
@@ -21,7 +21,7 @@ class SpacePart(PagePart):
         self.hyperparameters = hyperparameters(subject.settings.space)
 
     def value(self, ran: float) -> Mapping[str, Any]:
-        """Return them; of a space with very many choices only the first ones have them."""
+        """Return the hyperparameters; those with too many choices have none in the result."""
         left, records = MOST_CHOICES_SHOWN, []
         for each in self.hyperparameters:
             choices = [short_value(choice) for choice in each.choices] if len(each.choices) <= left else []

@@ -1,9 +1,9 @@
-"""The part ``workers``: what each worker did in the last while and does now, and how busy all were over time.
+"""The part ``workers``: what each worker did recently and does now, and how busy all workers were over time.
 
-It is the report's timeline (``analysis/timeline.py``), of which the last spans and sums are kept: a study may
+It is the report's timeline (``analysis/timeline.py``), but keeps only the last spans and the sums, because a study may
 have millions of jobs.
 
-Rule: without orders nobody knows who trains now, nor for what a worker waited: then ``running`` is None.
+Rule: without orders it is unknown who trains now and why a worker waited: then ``running`` is None.
 """
 
 from collections import deque
@@ -25,12 +25,12 @@ from ashtune._src.figures.workers import RUNNING, Span, lanes_figure, shares_fig
 MOST_LANES = 64
 MOST_SPANS = 400
 STRETCHES = 120
-"""Most points of the utilisation over time."""
+"""The largest number of points of the utilisation over time."""
 HOST_CHARACTERS = 60
 
 
 class LastRows:
-    """Keeps the last spans of work, and sums of all: seconds by kind, and waits for the driver and at a barrier."""
+    """Keeps the last spans of work, and total seconds: by kind, waiting for the driver, and waiting at a barrier."""
 
     def __init__(self) -> None:
         self.spans: deque[Span] = deque(maxlen=MOST_SPANS)
@@ -39,7 +39,7 @@ class LastRows:
         self.driver = self.barrier = 0.0
 
     def add(self, row: WorkRow, worker: PresentWorker, end: float, earlier: float) -> int:
-        """Take in work that a worker has ended at ``end``; nobody asks for the number of its row."""
+        """Take in work that a worker ended at ``end``. The returned row number is not used."""
         self.by_kind[row.kind] += row.seconds
         self.driver += row.driver - earlier
         self.barrier += row.barrier
@@ -54,16 +54,16 @@ class LastRows:
 
 
 def span_of(row: WorkRow, worker: PresentWorker, end: float, seconds: float, *, is_running: bool = False) -> Span:
-    """Return the last seconds of a row, which ended at ``end``, as a span in the time that the study ran."""
+    """Return the last seconds of a row that ended at ``end``, as a span in the study's running time."""
     end -= worker.paused
     ending = RUNNING if is_running else row.ending
     return Span(worker.place, end - seconds, end, row.kind, ending, row.rung, row.trial)
 
 
 class Busyness:
-    """How many seconds of workers' time fell into each stretch of the study: trained, and all.
+    """The seconds of training and of presence of all workers, in each stretch of the study's time.
 
-    There are at most :data:`STRETCHES`: when the study outgrows them, two become one.
+    There are at most :data:`STRETCHES` stretches: if the study grows longer, each pair is merged into one.
     """
 
     def __init__(self) -> None:
@@ -72,7 +72,7 @@ class Busyness:
         self.present = [0.0] * STRETCHES
 
     def add(self, seconds: list[float], begin: float, end: float, times: int = 1) -> None:
-        """Add the time from ``begin`` to ``end``, ``times`` over, to ``trained`` or ``present``."""
+        """Add the time from ``begin`` to ``end``, multiplied by ``times``, to ``trained`` or ``present``."""
         if not end > begin:
             return
         self.reach(end)
@@ -87,7 +87,7 @@ class Busyness:
         seconds[last] += times * (end - last * width)
 
     def reach(self, time: float) -> None:
-        """Make room for a time."""
+        """Extend the stretches to a time."""
         while time >= self.width * STRETCHES:
             self.width *= 2
             for seconds in (self.trained, self.present):
@@ -96,7 +96,7 @@ class Busyness:
 
 
 class WorkersPart(PagePart):
-    """Lanes, the latest spans in them, and where the workers' time went.
+    """The lanes of workers, the latest spans in them, and how the workers' time was spent.
 
     Args:
         subject: The study.
@@ -112,7 +112,7 @@ class WorkersPart(PagePart):
         self._ladder, self._unit = subject.ladder, subject.unit
         self._rows = LastRows()
         self._timeline = Timeline(subject.ladder, self._rows)
-        self._lanes: list[tuple[PresentWorker, str]] = []  # by place: the last worker there, and its host
+        self._lanes: list[tuple[PresentWorker, str]] = []  # for each lane, its last worker and the worker's host
         self._counted_until = 0.0
         self._has_lost_orders = False
 
@@ -134,12 +134,12 @@ class WorkersPart(PagePart):
 
     @property
     def knows_orders(self) -> bool:
-        """Whether it is known who trains what."""
+        """Whether it is known which worker trains which trial."""
         return self._timeline.knows_orders and not self._has_lost_orders
 
     @property
     def running(self) -> list[int] | None:
-        """How many jobs run to each rung; None where nobody knows."""
+        """The number of running jobs for each rung; None if unknown."""
         if not self.knows_orders:
             return None
         running = [0] * len(self._ladder.rungs)
@@ -150,35 +150,35 @@ class WorkersPart(PagePart):
 
     @property
     def busy(self) -> int | None:
-        """How many workers have something in hand; None where nobody knows."""
+        """The number of workers that are busy; None if unknown."""
         if not self.knows_orders:
             return None
         return sum(1 for worker in self._timeline.workers.values() if worker.jobs or worker.releasing is not None)
 
     @property
     def ran(self) -> float:
-        """Seconds that the study ran, at the last event."""
+        """The seconds that the study had run at the last event."""
         return self._timeline.wall_seconds
 
     @property
     def there(self) -> int:
-        """How many workers there are."""
+        """The number of workers present."""
         return len(self._timeline.workers)
 
     def lose_orders(self) -> None:
-        """From now on nobody knows who has which job."""
+        """Record that from now on it is unknown which worker has which job."""
         self._has_lost_orders = True
         for worker in self._timeline.workers.values():
             worker.jobs.clear()
             worker.releasing = None
 
     def utilisation(self, ran: float) -> float | None:
-        """Return the share of the workers' presence that was spent in training; None before there is any."""
+        """Return the share of the workers' presence spent in training; None if there was no presence yet."""
         seconds, presence = self._seconds(ran)
         return min(1.0, seconds["training"] / presence) if presence > 0 else None
 
     def value(self, ran: float) -> Mapping[str, Any]:
-        """Return the latest spans, how busy all were over time, and where the time went."""
+        """Return the latest spans, the workers' utilisation over time, and how their time was spent."""
         times, shares = self._over_time(ran)
         whole = self._shares(ran)
         return {
@@ -207,14 +207,14 @@ class WorkersPart(PagePart):
         return lanes_figure(spans, names, self._ladder.rungs, x, unit=self._unit, notes=list(filter(None, notes)))
 
     def _under_way(self, ran: float) -> Iterator[tuple[Span, float]]:
-        """Yield what each worker does now, as if that ended now, and what it waited before."""
+        """Yield the current work of each worker, as if it ended now, and the worker's waiting time before it."""
         for worker in self._timeline.workers.values():
             now = max(ran + worker.paused, self._timeline.now)
             if (row := cut(worker, now, CUT_OFF)) is not None:
                 yield span_of(row, worker, now, row.seconds, is_running=True), row.barrier
 
     def _over_time(self, ran: float) -> tuple[list[float], list[float]]:
-        """Return the share of the workers' presence that was spent in training, in each stretch of time."""
+        """Return, for each stretch of time, the share of the workers' presence spent in training."""
         past, until_now = self._rows.busyness, Busyness()
         until_now.width, until_now.trained, until_now.present = past.width, list(past.trained), list(past.present)
         until_now.add(until_now.present, self._counted_until, ran, self.there)
@@ -228,14 +228,14 @@ class WorkersPart(PagePart):
         return times, [round(share, 4) for share in shares.values()]
 
     def _shares(self, ran: float) -> Mapping[str, float]:
-        """Return where the workers' time went, as shares; without orders nobody knows what a worker waited for."""
+        """Return how the workers' time was spent, as shares; without orders the reasons for waiting are unknown."""
         seconds, presence = self._seconds(ran)
         if not self.knows_orders:
             seconds["waiting"] = sum(seconds.pop(wait) for wait in ("driver", "barrier", "tail"))
         return {name: round(min(1.0, value / presence), 4) if presence > 0 else 0.0 for name, value in seconds.items()}
 
     def _seconds(self, ran: float) -> tuple[dict[str, float], float]:
-        """Return the seconds of all workers until now by what they did, with what is under way; and their sum."""
+        """Return the seconds of all workers until now by kind, including running work; and their sum."""
         rows, stays = self._rows, self._timeline.stays(max(ran + self._paused, self._timeline.now))
         by_kind, barrier = list(rows.by_kind), rows.barrier
         for span, waited in self._under_way(ran):
@@ -247,7 +247,7 @@ class WorkersPart(PagePart):
 
     @property
     def _paused(self) -> float:
-        """Seconds in which the study did not run, until now."""
+        """The seconds until now in which the study did not run."""
         return self._timeline.now - self._timeline.wall_seconds
 
     def _join(self, event: WorkerJoined) -> None:
@@ -255,7 +255,7 @@ class WorkersPart(PagePart):
         self._lanes[worker.place : worker.place + 1] = [(worker, one_line(event.host, HOST_CHARACTERS))]
 
     def _count_presence(self, workers: int, now: float) -> None:
-        """Count the presence of workers until now, when their number changes."""
+        """Add the workers' presence until now; called when the number of workers changes."""
         past = self._rows.busyness
         past.add(past.present, self._counted_until, now, workers)
         self._counted_until = now
