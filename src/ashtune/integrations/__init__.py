@@ -1,1 +1,1 @@
-"""Other libraries, one file each: ashtune from inside the tools that its users have open. Each is an extra."""
+"""Integrations of other libraries, one file each. Each needs an extra."""

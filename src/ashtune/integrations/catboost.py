@@ -1,11 +1,11 @@
 """CatBoost: a callback that lets a study train a model to its rung, and a whole training function.
 
-Rule 1: a trial goes on from a snapshot of CatBoost's own, in its checkpoint folder: it holds all rounds and the state
-of the random numbers, so that a model that goes on from a rung is the one that never stopped. ``init_model`` would draw
-the same rows and noise again.
-Rule 2: what is saved beside it is the model of the best round (``use_best_model``, CatBoost's default where data are
-evaluated), by the metric that CatBoost chooses it by: ``eval_metric``, or the loss.
-Rule 3: CatBoost's own learning rate follows from the number of rounds, which is not known, so it has to be given.
+Rule 1: a trial continues from CatBoost's snapshot in its checkpoint folder. The snapshot has all rounds and the random
+state, so a model that continues from a rung equals one that never stopped. With ``init_model``, the same rows and noise
+would be drawn again.
+Rule 2: next to it, the model of the best round is saved (``use_best_model``, CatBoost's default if data are evaluated).
+CatBoost chooses the round by ``eval_metric``, or by the loss.
+Rule 3: CatBoost's default learning rate depends on the number of rounds, which is unknown, so it must be given.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -39,9 +39,9 @@ SYNONYMS = (
     ("max_leaves", "num_leaves"), ("min_data_in_leaf", "min_child_samples"), ("loss_function", "objective"),
     ("logging_level", "verbose", "verbose_eval", "silent"),
 )  # fmt: skip
-"""Names of which CatBoost takes one."""
+"""Synonyms; CatBoost accepts only one of each group."""
 LEARNING_RATE = 0.03
-"""CatBoost's, where it does not choose one by the number of rounds."""
+"""CatBoost's default, if it does not choose one by the number of rounds."""
 LEARN = "learn"
 EVAL_SET = "eval_set=(X, y)"
 REFUSED = {
@@ -49,11 +49,11 @@ REFUSED = {
     "snapshot_file": "each trial has a snapshot of its own",
     "use_best_model": "the best round is reported, so the model is cut there",
 }
-"""Parameters that ``booster_objective`` does not take, and why."""
+"""Parameters that ``booster_objective`` refuses, and why."""
 
 
 def snapshot(trial: Trial) -> dict[str, Any]:
-    """Return the arguments of a model's class by which it goes on from the last rung: a snapshot in the trial's folder.
+    """Return arguments for a model's class that make it continue from the last rung: a snapshot in the trial's folder.
 
     Args:
         trial: The trial.
@@ -66,16 +66,16 @@ def snapshot(trial: Trial) -> dict[str, Any]:
 
 
 def callback(trial: Trial, *, metric: str | None = None) -> Any:
-    """Return a callback that has a model trained to the trial's rung and reports it.
+    """Return a callback that makes a model train to the trial's rung, and reports it.
 
-    With the arguments of :func:`snapshot` it goes on from the last rung. Give as many ``iterations`` as
-    ``max_resource`` or more; the callback ends the training. Give a ``learning_rate``: CatBoost's own follows from
+    With the arguments of :func:`snapshot`, the model continues from the last rung. Give ``iterations`` of at least
+    ``max_resource``; the callback ends the training. Give a ``learning_rate``, because CatBoost's default depends on
     ``iterations``.
 
     Args:
         trial: The trial.
-        metric: Which metric is reported, as "RMSE"; by default the one with the name of the study's. Of several data
-            to evaluate it is that of the last, by which CatBoost cuts the model.
+        metric: The reported metric, such as "RMSE"; by default the study's metric. With several evaluation data sets,
+            the last one counts; CatBoost cuts the model by it.
 
     Example:
         >>> def train(trial):
@@ -92,9 +92,9 @@ def callback(trial: Trial, *, metric: str | None = None) -> Any:
 class _CatBoostCallback:
     def __init__(self, trial: Trial, metric: str | None) -> None:
         self._rounds = Rounds(trial, metric=metric)
-        self._trained = -1  # rounds; -1 before the first call
+        self._trained = -1  # number of rounds; -1 before the first call
         self.error: BaseException | None = None
-        """What was raised here. CatBoost raises an error of its own for it, with a traceback for a text."""
+        """The exception raised in the callback. CatBoost replaces it by its own error, with the traceback as text."""
 
     def after_iteration(self, info: Any) -> bool:
         """Report a round; return False if it was the last."""
@@ -105,10 +105,10 @@ class _CatBoostCallback:
             raise
 
     def check_over(self) -> None:
-        """Refuse a training that has ended by itself.
+        """Refuse a training that ended by itself.
 
         Raises:
-            ObjectiveError: If rounds were left.
+            ObjectiveError: If rounds remain.
         """
         if self._trained >= 0:
             self._rounds.check_over("iterations")
@@ -127,14 +127,14 @@ class _CatBoostCallback:
                 f"{rounds.metric} has {len(values)} values after {self._trained} rounds, and the study needs one of "
                 "each: leave metric_period out"
             )
-        while rounds.number <= len(values):  # one ahead where the study stopped before the first round of a rung
+        while rounds.number <= len(values):  # one round ahead if the study stopped before the first round of a rung
             rounds.report(values[rounds.number - 1])
             if not rounds.next():
                 return False
         return True
 
     def _begin(self, metrics: Mapping[str, Mapping[str, Sequence[float]]]) -> None:
-        """Look where the model stands: the values of all its rounds are there, of those before the last rung too."""
+        """Read the model's progress: CatBoost has the values of all its rounds, also of those before the last rung."""
         rounds, start = self._rounds, self._rounds.trial.start
         rounds.choose({name: values for name, values in metrics.items() if name != LEARN}, EVAL_SET)
         if (is_higher_better := _is_higher_better(rounds.metric)) is not None:
@@ -159,13 +159,13 @@ class _Described(BuiltinMetric):  # type: ignore[misc]  # CatBoost's types are n
 
 
 def _is_higher_better(metric: str) -> bool | None:
-    """Return what CatBoost says of a metric, by its description, as "NDCG:top=3"; None if it has none of that name."""
+    """Return CatBoost's direction of a metric, given as "NDCG:top=3"; None if CatBoost does not know the metric."""
     described = _Described(metric)
     try:
         is_higher, is_lower = described.is_max_optimal(), described.is_min_optimal()
-    except catboost.CatBoostError:  # one of the user's own
+    except catboost.CatBoostError:  # a metric of the user
         return None
-    return bool(is_higher) if is_higher != is_lower else None  # of CtrFactor it says neither
+    return bool(is_higher) if is_higher != is_lower else None  # CtrFactor has neither direction
 
 
 def booster_objective(
@@ -173,19 +173,19 @@ def booster_objective(
 ) -> BoosterObjective:
     """Return a training function for ``tune`` that trains a model; its resource is rounds.
 
-    ``study.best.load()`` is a ``CatBoost`` with the rounds up to the best.
+    ``study.best.load()`` is a ``CatBoost`` with the rounds up to the best one.
 
     Args:
-        params: Of ``CatBoost``; the trial's hyperparameters are laid over them. Without a ``learning_rate`` it is 0.03.
-        dtrain: What is trained on: arrays ``(X, y)``, a dict of the arguments of ``Pool``, or a function that is called
-            once in each worker and returns one of these or a ``Pool``.
-        dvalid: The same, of what is evaluated.
-        metric: Which metric is reported; by default the one with the name of the study's.
-        options: Of ``fit``.
+        params: Parameters of ``CatBoost``; the trial's hyperparameters override them. Default ``learning_rate``: 0.03.
+        dtrain: The training data: arrays ``(X, y)``, a dict of arguments of ``Pool``, or a function that is called once
+            in each worker and returns one of these or a ``Pool``.
+        dvalid: The evaluation data, in the same form.
+        metric: The reported metric; by default the study's metric.
+        options: Arguments of ``fit``.
 
     Raises:
-        ObjectiveError: If data are of no such kind, parameters say how many rounds there are,
-            or the model is not to be cut at its best round.
+        ObjectiveError: If the data have another form, the parameters contain the number of rounds, or the model would
+            not be cut at its best round.
 
     Example:
         >>> objective = booster_objective({"loss_function": "RMSE"}, (X[:400], y[:400]), (X[400:], y[400:]))
@@ -216,7 +216,7 @@ class _CatBoost(BoosterObjective):
         if not parameters.keys() & set(RATE_NAMES):
             parameters["learning_rate"] = LEARNING_RATE
         if (reported := self.metric or trial.metric) in _custom(parameters):
-            parameters.setdefault("eval_metric", reported)  # else the model would be cut where the loss is best
+            parameters.setdefault("eval_metric", reported)  # otherwise the model would be cut where the loss is best
         model = catboost.CatBoost({**snapshot(trial), **parameters, "iterations": ENDLESS})
         watched = callback(trial, metric=self.metric)
         try:
@@ -230,7 +230,7 @@ class _CatBoost(BoosterObjective):
 
 
 def _custom(parameters: Mapping[str, Any]) -> list[str]:
-    """Return the names of what is evaluated besides the loss and ``eval_metric``."""
+    """Return the names of the metrics evaluated in addition to the loss and ``eval_metric``."""
     given = next((parameters[name] for name in CUSTOM_NAMES if name in parameters), None) or []
     return [str(each) for each in (given if isinstance(given, list | tuple) else [given])]
 

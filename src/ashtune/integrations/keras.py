@@ -1,11 +1,11 @@
 """Keras 3 in a training function: :class:`KerasCallback` for ``model.fit``, on any backend.
 
-Rule 1: a trial that is trained in pieces has the curve of one ``fit``. Weights, the optimizer with its step, the seeds
-of layers and the random generators that shuffle arrays are taken up as they were left.
-Rule 2: variables are matched by their place, not by their names: Keras counts the names of layers over all models of a
-process, so the same model has other names in another process.
-Rule 3: ``fit`` is called for the study's top resource, and the callback ends it. A trial that is promoted at once goes
-on in the same ``fit``.
+Rule 1: a trial trained in pieces has the same curve as one ``fit``. Weights, the optimizer with its step, the seeds of
+layers and the random generators that shuffle arrays are all restored.
+Rule 2: variables are matched by position and not by name, because Keras numbers the layer names over all models of a
+process: the same model has other names in another process.
+Rule 3: ``fit`` is called for the study's top resource, and the callback ends it. A trial that is promoted at once
+continues in the same ``fit``.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,16 +24,16 @@ with needs_extra("keras"):
     import keras
 
 VARIABLES, OPTIMIZER, RANDOM, OTHERS, PLACES = "variables", "optimizer", "random", "others", "places"
-"""What a trial saves: a dict with the first three keys, and with OTHERS if its model has more optimizers."""
+"""The saved state of a trial: a dict with the first three keys, and OTHERS if its model has more optimizers."""
 
 
 class KerasCallback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no types
-    """Train a trial by ``fit``: take it up, report each epoch, end at the rung, save.
+    """Train a trial with ``fit``: restore its state, report each epoch, end at the rung, save.
 
-    Give it as the last of ``callbacks``, but before ``SwapEMAWeights(swap_on_epoch=True)``, with
-    ``initial_epoch=trial.start`` and ``epochs=`` the study's ``max_resource``. Every number in the logs of an epoch is
-    reported under Keras' name, as ``val_loss``. Another callback that ends training, as ``EarlyStopping``, ends the
-    trial: its last epoch is its result.
+    Put it last in ``callbacks``, but before ``SwapEMAWeights(swap_on_epoch=True)``. Call ``fit`` with
+    ``initial_epoch=trial.start`` and ``epochs=`` the study's ``max_resource``. Every number in an epoch's logs is
+    reported under Keras' name, such as ``val_loss``. If another callback, such as ``EarlyStopping``, ends training, the
+    trial ends: its last epoch is its result.
 
     Args:
         trial: The trial.
@@ -51,14 +51,14 @@ class KerasCallback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ha
         super().__init__()
         self._trial = trial
         self._epochs: Iterator[int] = iter(())
-        self._epoch = 0  # the one that is to be trained next, from 1
+        self._epoch = 0  # the epoch to be trained next, from 1
         self._is_over = False
 
     def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:
-        """Take up what was saved.
+        """Restore the saved state.
 
         Raises:
-            ObjectiveError: If it is of another model.
+            ObjectiveError: If the saved state belongs to another model.
         """
         state = self._trial.restore()
         if self._trial.start:
@@ -74,14 +74,14 @@ class KerasCallback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ha
         self._epochs = self._trial.epochs()
         self._is_over = False
         self._go_on()
-        if self._is_over:  # the study stops: fit trains a batch before it looks
+        if self._is_over:  # the study stops: fit trains one batch before it checks
             self.model.stop_training = True
 
     def on_epoch_begin(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
-        """Look whether it is the epoch that the trial is at.
+        """Check that this is the trial's next epoch.
 
         Raises:
-            ObjectiveError: If not.
+            ObjectiveError: If it is another epoch.
         """
         if not self._is_over and epoch + 1 != self._epoch:
             raise ObjectiveError(
@@ -90,13 +90,13 @@ class KerasCallback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ha
             )
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
-        """Report; end training if this trial is not to go on, and save it.
+        """Report; end training if this trial must not continue, and save it.
 
         Raises:
             ObjectiveError: If the study's metric is not in the logs, or ``fit`` ends before the rung.
         """
         trial, model = self._trial, self.model
-        if self._is_over:  # another callback may have said otherwise
+        if self._is_over:  # another callback may have set another value
             model.stop_training = True
             return
         trial.report({name: value for name, value in (logs or {}).items() if _is_reported(value, name, trial.metrics)})
@@ -113,7 +113,7 @@ class KerasCallback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ha
             self._save()
 
     def on_train_end(self, logs: Mapping[str, Any] | None = None) -> None:
-        """See how training ended, if it was not this callback that ended it.
+        """Check the end of training if this callback did not cause it.
 
         Raises:
             ObjectiveError: If the trial has no result of this rung.
@@ -121,7 +121,7 @@ class KerasCallback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ha
         if self._is_over:
             return
         self._is_over = True
-        if self._epoch > self.params["epochs"]:  # nothing was to be trained
+        if self._epoch > self.params["epochs"]:  # there was nothing to train
             self._check_reached(self.params["epochs"])
         if self._epoch == self._trial.start + 1:
             raise ObjectiveError(
@@ -132,7 +132,7 @@ class KerasCallback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ha
         self._save()
 
     def _go_on(self) -> None:
-        """Ask whether the trial goes on."""
+        """Ask whether the trial continues."""
         self._epoch = next(self._epochs, 0)
         self._is_over = not self._epoch
 
@@ -144,19 +144,19 @@ class KerasCallback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ha
             )
 
     def _save(self) -> None:
-        if self._trial.needs_checkpoint:  # else it need not leave its device
+        if self._trial.needs_checkpoint:  # otherwise the weights stay on their device
             self._trial.save(_state_of(self.model))
 
 
 def load_state(model: Any, state: Mapping[str, Any]) -> None:
-    """Give a model the weights, and all else that its layers hold, that a trial saved.
+    """Load the weights that a trial saved, and all other state of its layers, into a model.
 
     Args:
-        model: A model as the trial's, built.
-        state: What ``study.best.load()`` returns.
+        model: A built model with the same architecture as the trial's.
+        state: The result of ``study.best.load()``.
 
     Raises:
-        ObjectiveError: If the model is another one.
+        ObjectiveError: If the model has another architecture.
 
     Example:
         >>> model = build(study.best.config)
@@ -180,7 +180,7 @@ def _values(holder: Any) -> list[Any]:
 
 
 def _other_optimizers(model: Any) -> dict[str, Any]:
-    """Return the optimizers that a model has as attributes besides that of ``compile``, as for two networks."""
+    """Return optimizers in attributes of a model, besides that of ``compile``, for example of a second network."""
     return {
         name: value
         for name, value in vars(model).items()
@@ -189,14 +189,14 @@ def _other_optimizers(model: Any) -> dict[str, Any]:
 
 
 def _places(model: Any, optimizer: Any) -> list[int]:
-    """Return which of the model's variables an optimizer was built for; none if it was not, or for others too."""
+    """Return the indices of the model's variables that an optimizer was built for; empty if it was built otherwise."""
     places = {id(variable): place for place, variable in enumerate(model.variables)}
     found = [places.get(id(variable)) for variable in optimizer._trainable_variables]
     return [place for place in found if place is not None] if None not in found else []
 
 
 def _load_others(model: Any, saved: Mapping[str, Any]) -> None:
-    """Give the further optimizers of a model their states: Keras builds them at their first step only."""
+    """Restore a model's additional optimizers: Keras builds them only at their first step."""
     others = _other_optimizers(model)
     if others.keys() != saved.keys():
         raise ObjectiveError(
@@ -210,7 +210,7 @@ def _load_others(model: Any, saved: Mapping[str, Any]) -> None:
 
 
 def _assign(variables: Sequence[Any], values: Sequence[Any], what: str) -> None:
-    """Assign values to variables, each in its place."""
+    """Assign values to variables by position."""
     shapes = [tuple(variable.shape) for variable in variables]
     saved = [np.shape(value) for value in values]
     if shapes != saved:
@@ -226,5 +226,5 @@ def _assign(variables: Sequence[Any], values: Sequence[Any], what: str) -> None:
 
 
 def _is_reported(value: Any, name: str, needed: Sequence[str]) -> bool:
-    """Whether an entry of the logs is a metric: a number, or what the study asks for, which has to be one."""
+    """Whether an entry of the logs is a metric: a number, or a metric of the study, which must be a number."""
     return name in needed or isinstance(value, int | float | np.number)

@@ -1,11 +1,11 @@
-"""The trial of a program that ``ashtune run ... -- PROGRAM`` has started, as each of its processes sees it.
+"""The trial of a program started by ``ashtune run ... -- PROGRAM``, as each of the program's processes sees it.
 
-For a launcher of ranks, as ``torchrun``: a training function with a ``TransformersCallback`` takes this one in place of
-a :class:`~ashtune.Trial`.
+For launchers of several ranks, such as ``torchrun``: a training function with a ``TransformersCallback`` uses this
+class in place of :class:`~ashtune.Trial`.
 
-Rule 1: every rank knows how far to train, so all end at the same epoch, and none waits for another's decision.
+Rule 1: every rank knows how long to train, so all end at the same epoch, and none waits for another's decision.
 Rule 2: rank 0 alone reports.
-Rule 3: a program is asked nothing at its rung: a trial that is promoted goes on from its checkpoint, in a new process.
+Rule 3: a program ends at its rung: a promoted trial continues from its checkpoint in a new process.
 """
 
 import json
@@ -24,11 +24,11 @@ __all__ = ["LaunchedTrial"]
 class LaunchedTrial:
     """The trial that this process was started for.
 
-    It reads what ``ashtune run`` put into the environment (``ASHTUNE_START`` and the others), and writes the reports to
-    ``ASHTUNE_RESULT``, on the rank that ``RANK`` says is 0. What they mean: :class:`~ashtune.Trial`.
+    It reads the environment variables that ``ashtune run`` sets (``ASHTUNE_START`` and others), and writes the reports
+    to ``ASHTUNE_RESULT`` on the rank whose ``RANK`` is 0. The attributes are those of :class:`~ashtune.Trial`.
 
     Raises:
-        ObjectiveError: If it was not started by ``ashtune run ... -- PROGRAM``, nor by :class:`~ashtune.Program`.
+        ObjectiveError: If neither ``ashtune run ... -- PROGRAM`` nor :class:`~ashtune.Program` started this process.
 
     Example:
         >>> trial = LaunchedTrial()  # in train.py, of: ashtune run ... -- torchrun --nproc-per-node 2 train.py
@@ -36,7 +36,7 @@ class LaunchedTrial:
     """
 
     needs_checkpoint = True
-    """Whether what is saved now may be of use; a program does not know."""
+    """Whether a checkpoint saved now may be used; a program cannot know, so it is always True."""
 
     def __init__(self) -> None:
         try:
@@ -66,10 +66,10 @@ class LaunchedTrial:
             yield epoch
 
     def report(self, result: Mapping[str, Any] | float | None = None, /, **metrics: Any) -> None:
-        """Report the metrics of an epoch, in any form that :meth:`ashtune.Trial.report` takes. O(reports of this job).
+        """Report the metrics of an epoch, in any form of :meth:`ashtune.Trial.report`. O(reports of this job).
 
         Raises:
-            ObjectiveError: If it is none of these forms.
+            ObjectiveError: If the form is another one.
         """
         given = as_metrics(result, metrics, self.metrics)
         self._reports.append({name: float(value) for name, value in given.items()})

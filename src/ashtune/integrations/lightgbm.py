@@ -1,15 +1,15 @@
 """LightGBM: a callback that lets a study train a booster to its rung, and a whole training function.
 
-Rule 1: what is saved is the booster with all its rounds; its ``best_iteration`` is that of the best round, so that it
-predicts by the rounds up to there, as after LightGBM's own early stopping.
-Rule 2: where rows or columns are drawn, :func:`seeds` gives each round seeds of its own, so that a booster that goes on
-from a rung has the trees of one that never stopped. LightGBM itself draws the same rows and columns again. What its
-objective ``rank_xendcg`` draws is not among that: there it does.
-Rule 3: a ``Dataset`` that a booster went on with keeps that booster's predictions. So the prepared data are for new
-trials, and one that goes on gets data of its own. It also keeps parameters that a later trial does not name: so where
-the names differ, it is made anew.
-Rule 4: a round that finds no split leaves no tree. So a booster may have fewer trees than rounds; what is reported and
-drawn follows the rounds, and ``best_iteration`` the trees.
+Rule 1: the saved booster has all its rounds. Its ``best_iteration`` is the best round, so that it predicts with the
+rounds up to there, as after LightGBM's own early stopping.
+Rule 2: if rows or columns are drawn, :func:`seeds` gives each round its own seeds, so that a booster that continues
+from a rung has the same trees as one that never stopped. LightGBM itself would draw the same rows and columns again.
+The draws of its objective ``rank_xendcg`` have no such seeds: they do repeat.
+Rule 3: a ``Dataset`` that a booster continued with keeps the booster's predictions. So the prepared data are for new
+trials, and a trial that continues gets its own data. A ``Dataset`` also keeps parameters that a later trial does not
+set, so it is made again if the names differ.
+Rule 4: a round that finds no split adds no tree, so a booster may have fewer trees than rounds. Reports and draws count
+rounds; ``best_iteration`` counts trees.
 """
 
 import re
@@ -30,29 +30,29 @@ ROWS = ("bagging_fraction", "pos_bagging_fraction", "neg_bagging_fraction")
 COLUMNS = ("feature_fraction", "feature_fraction_bynode")
 SEED_OF = {**dict.fromkeys(ROWS, "bagging_seed"), **dict.fromkeys(COLUMNS, "feature_fraction_seed"),
            "extra_trees": "extra_seed"}  # fmt: skip
-"""Parameters that draw, and the seed of each."""
+"""Parameters that draw randomly, and the seed of each."""
 THREAD_NAMES = ("num_threads", "num_thread", "nthread", "nthreads", "n_jobs")
 NEARLY = 1e-9
-"""A part by which a fraction changes for a moment; LightGBM reads fewer digits than a float has."""
+"""The share by which a fraction changes for a moment; LightGBM reads fewer digits than a float has."""
 VALID_SETS = "valid_sets=[dvalid]"
 SEEDED = "_ashtune_seeds"
-"""The attribute by which a booster is known to have seeds for each round."""
+"""The attribute that marks a booster with seeds for each round."""
 BEST = "_ashtune_best_round"
-"""The attribute in which a booster keeps its best round, which is not its number of trees then."""
+"""The attribute for a booster's best round, which may differ from its number of trees then."""
 _PARAMETER = re.compile(r"^\[(\w+): (.*)\]$", re.MULTILINE)
 
 
 def callback(trial: Trial, *, metric: str | None = None, data: str | None = None) -> Any:
-    """Return a callback that has a booster trained to the trial's rung, reports it and saves it.
+    """Return a callback that makes a booster train to the trial's rung, reports it and saves it.
 
-    With ``init_model=trial.restore()`` it goes on from the last rung. Give as many rounds as ``max_resource`` or more;
-    the callback ends the training. Where rows or columns are drawn, give :func:`seeds` too. The objective
-    ``rank_xendcg`` draws the same again after each rung.
+    With ``init_model=trial.restore()``, it continues from the last rung. Give a number of rounds of at least
+    ``max_resource``; the callback ends the training. If rows or columns are drawn, use :func:`seeds` too. The objective
+    ``rank_xendcg`` repeats its draws after each rung.
 
     Args:
         trial: The trial.
-        metric: Which metric is reported, as "l2"; by default the one with the name of the study's.
-        data: Of which data in ``valid_sets``, by name; by default of the last.
+        metric: The reported metric, such as "l2"; by default the study's metric.
+        data: The name of a data set in ``valid_sets``; by default the last one.
 
     Example:
         >>> def train(trial):
@@ -68,7 +68,7 @@ def callback(trial: Trial, *, metric: str | None = None, data: str | None = None
 
 
 def seeds(trial: Trial) -> Any:
-    """Return a callback that gives each round its seeds, for parameters that draw rows or columns.
+    """Return a callback that sets the seeds of each round, for parameters that draw rows or columns.
 
     Args:
         trial: The trial.
@@ -78,7 +78,7 @@ def seeds(trial: Trial) -> Any:
 
 class _LightGBMCallback:
     def __init__(self, trial: Trial, metric: str | None, data: str | None) -> None:
-        self.order, self.before_iteration = 25, False  # after what LightGBM records, before what it stops by
+        self.order, self.before_iteration = 25, False  # after LightGBM's recording, before its early stopping
         self._trial = trial
         self._rounds = Rounds(trial, metric=metric, data=data)
         self._is_begun = False
@@ -93,7 +93,7 @@ class _LightGBMCallback:
         if not self._is_begun:
             self._is_begun = True
             self._begin(env, evaluations)
-            if not rounds.next():  # the study stops; the round is of no use
+            if not rounds.next():  # the study stops; this round is not used
                 if (saved := self._trial.restore()) is not None:
                     self._trial.save(saved)
                 raise EarlyStopException(env.iteration, env.evaluation_result_list)
@@ -108,7 +108,7 @@ class _LightGBMCallback:
         raise EarlyStopException(self._best_trees - 1, env.evaluation_result_list)
 
     def _begin(self, env: Any, evaluations: Mapping[str, Mapping[str, float]]) -> None:
-        """Look where the booster stands."""
+        """Read the booster's progress."""
         rounds, start = self._rounds, self._trial.start
         saved = self._trial.restore() if start else None
         trees = saved.current_iteration() if saved is not None else 0
@@ -149,11 +149,11 @@ class _LightGBMCallback:
 
 
 class _Seeds:
-    """Gives each round its seeds.
+    """Sets the seeds of each round.
 
-    A booster takes a new seed for columns at once. It takes one for rows only when a fraction changes: by next to
-    nothing, and back. It draws rows by itself at each ``bagging_freq``-th tree since the last rung; those draws have
-    the seed of the last ``bagging_freq``-th round before, so that they are the same rows again.
+    A booster uses a new seed for columns at once. It uses a new seed for rows only when a fraction changes, so the
+    fraction is changed by a tiny amount and back. By itself it draws rows at each ``bagging_freq``-th tree since the
+    last rung; these draws get the seed of the last ``bagging_freq``-th round before, so they give the same rows again.
     """
 
     def __init__(self, trial: Trial) -> None:
@@ -179,19 +179,19 @@ class _Seeds:
             env.model.reset_parameter({rows: fraction * (1 - NEARLY)})
             given |= {rows: fraction, seed: self._seed(seed, number // every)}
         if given:
-            env.model.reset_parameter(given)  # at once: another call draws columns again, and takes back a draw of rows
+            env.model.reset_parameter(given)  # one call: a second one would draw columns again, and undo a draw of rows
 
     def _seed(self, name: str, number: int) -> int:
         return seed_of(int(self._settings[name]), number)
 
 
 def _settings(model: Any) -> dict[str, str]:
-    """Return all parameters of a booster under LightGBM's own names."""
+    """Return all parameters of a booster, with LightGBM's main names."""
     return dict(_PARAMETER.findall(model.model_to_string(num_iteration=1)))
 
 
 def _drawing(settings: Mapping[str, str]) -> list[str]:
-    """Return the parameters that draw something."""
+    """Return the parameters that make the booster draw randomly."""
     has_rows = int(settings["bagging_freq"]) > 0
     drawn = [name for name in (*ROWS, *COLUMNS) if float(settings[name]) < 1 and (has_rows or name not in ROWS)]
     return [*drawn, *(["extra_trees"] if settings["extra_trees"] == "1" else [])]
@@ -202,18 +202,18 @@ def booster_objective(
 ) -> BoosterObjective:
     """Return a training function for ``tune`` that trains a booster; its resource is rounds.
 
-    ``study.best.load()`` is the booster with all its rounds, and predicts by those up to the best.
+    ``study.best.load()`` is the booster with all its rounds; it predicts with the rounds up to the best one.
 
     Args:
-        params: Of ``lightgbm.train``; the trial's hyperparameters are laid over them.
-        dtrain: What is trained on: arrays ``(X, y)``, a dict of the arguments of ``Dataset``, or a function that is
-            called once in each worker and returns one of these.
-        dvalid: The same, of what is evaluated.
-        metric: Which metric is reported; by default the one with the name of the study's.
-        options: Of ``lightgbm.train``: ``feval``.
+        params: Parameters of ``lightgbm.train``; the trial's hyperparameters override them.
+        dtrain: The training data: arrays ``(X, y)``, a dict of arguments of ``Dataset``, or a function that is called
+            once in each worker and returns one of these.
+        dvalid: The evaluation data, in the same form.
+        metric: The reported metric; by default the study's metric.
+        options: Arguments of ``lightgbm.train``: ``feval``.
 
     Raises:
-        ObjectiveError: If data are of no such kind, or parameters say how many rounds there are.
+        ObjectiveError: If the data have another form, or the parameters contain the number of rounds.
 
     Example:
         >>> objective = booster_objective({"objective": "regression"}, (X[:400], y[:400]), (X[400:], y[400:]))
@@ -228,14 +228,14 @@ def booster_objective(
 
 class _LightGBM(BoosterObjective):
     def prepare(self, train: Any, valid: Any) -> tuple[Any, Any]:
-        """Return both as the arguments of ``Dataset``."""
+        """Return both data sets as arguments of ``Dataset``."""
         return as_arguments(train), as_arguments(valid)
 
     def check(self, names: Sequence[str]) -> None:
-        """Refuse names that LightGBM would pass over in silence, in the space and among what is fixed.
+        """Refuse names that LightGBM would silently ignore, in the space and among the fixed parameters.
 
         Raises:
-            ObjectiveError: If there is one, or the number of rounds is a hyperparameter.
+            ObjectiveError: If there is such a name, or the number of rounds is a hyperparameter.
         """
         super().check(names)
         from lightgbm.basic import _ConfigAliases  # the library has no public list
@@ -263,7 +263,7 @@ class _LightGBM(BoosterObjective):
         )  # fmt: skip
 
     def _of_new_trials(self, names: frozenset[str]) -> tuple[Any, Any]:
-        """Return the data of this thread for new trials with parameters of these names."""
+        """Return this thread's data for new trials that have parameters with these names."""
         own = self._own
         if getattr(own, "names", None) != names:
             own.names, own.datasets = names, self._datasets(free_raw_data=False)

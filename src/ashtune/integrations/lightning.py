@@ -1,12 +1,12 @@
 """PyTorch Lightning in a training function: :func:`fit` in place of ``trainer.fit``.
 
-Trainers of both import roots, ``lightning.pytorch`` and ``pytorch_lightning``; neither is imported here.
+It accepts Trainers of both import roots, ``lightning.pytorch`` and ``pytorch_lightning``; neither is imported here.
 
-Rule 1: ``max_epochs`` is that of the study's top rung at every rung, so that a schedule of the learning rate is the
-same in all of them; the fit is ended at the rung by ``should_stop``.
-Rule 2: what would train another number of epochs, or start this script again, is refused before anything is trained.
-Rule 3: only the process of the trial speaks with the study. Processes that Lightning starts ask that one, over a pipe.
-Rule 4: rank 0 asks, and the other ranks hear the answer: all of them end at the same epoch.
+Rule 1: ``max_epochs`` is the study's top resource at every rung, so that a learning rate schedule is the same in all of
+them; ``should_stop`` ends the fit at the rung.
+Rule 2: a Trainer that would train another number of epochs, or start this script again, is refused before training.
+Rule 3: only the process of the trial talks to the study. Processes started by Lightning ask this process over a pipe.
+Rule 4: rank 0 asks, and the other ranks get its answer: all end at the same epoch.
 """
 
 import importlib
@@ -26,7 +26,7 @@ from ashtune._src.study.torch_states import check_version
 from ashtune._src.training.trial import Trial
 
 ROOTS = ("lightning.pytorch", "pytorch_lightning")
-"""Import roots of Lightning, whose objects do not mix."""
+"""The import roots of Lightning; objects of different roots do not mix."""
 PORT = "MASTER_PORT"
 
 __all__ = ["fit"]
@@ -42,27 +42,26 @@ def fit(
     datamodule: Any = None,
     weights_only: bool = True,
 ) -> None:
-    """Train a trial by a Trainer: take it up, report each epoch, end at its rung, save it.
+    """Train a trial with a Trainer: restore its state, report each epoch, end at its rung, save it.
 
-    In place of ``trainer.fit(model, ...)``. Epochs and steps count on from where the trial was left, and random
-    generators go on. All that was logged is reported under its name, as ``val_loss``, in epochs that are validated. A
-    callback that ends training, as ``EarlyStopping``, ends the trial: its last report is its result.
+    Use it in place of ``trainer.fit(model, ...)``. Epochs, steps and random generators continue from the trial's saved
+    state. In epochs with validation, all logged values are reported under their names, such as ``val_loss``. If a
+    callback, such as ``EarlyStopping``, ends training, the trial ends: its last report is its result.
 
     Args:
         trial: The trial.
-        trainer: A new Trainer of ``lightning.pytorch`` or ``pytorch_lightning``. Unless it has a greater
-            ``max_epochs``, it gets the study's top resource.
+        trainer: A new Trainer of ``lightning.pytorch`` or ``pytorch_lightning``. Its ``max_epochs`` is set to the
+            study's top resource, unless it is greater.
         model: The LightningModule.
         train_dataloaders: As for ``trainer.fit``.
         val_dataloaders: As for ``trainer.fit``.
         datamodule: As for ``trainer.fit``.
-        weights_only: Whether its checkpoints may hold nothing but weights and plain values, so that nothing in them is
-            executed when they are read.
+        weights_only: Whether checkpoints may contain only weights and plain values, so that reading executes nothing.
 
     Raises:
-        ObjectiveError: If the Trainer is set so that the trial could not be trained to its rung.
-        StudyError: If this PyTorch executes what it reads as weights only.
-        Exception: What ``trainer.fit`` raises.
+        ObjectiveError: If the Trainer's settings do not allow to train the trial to its rung.
+        StudyError: If this PyTorch executes code even when it reads weights only.
+        Exception: The exception of ``trainer.fit``.
 
     Example:
         >>> def train(trial):
@@ -102,9 +101,9 @@ def _root_of(trainer: Any) -> str:
 
 
 def _check(trainer: Any, trial: Trial) -> None:
-    """Refuse a Trainer that would train another number of epochs than the trial's, or on other data."""
+    """Refuse a Trainer that would train another number of epochs than the trial's, or with other data."""
     most, every = trainer.max_epochs, trainer.reload_dataloaders_every_n_epochs
-    timers = [each for each in trainer.callbacks if hasattr(each, "time_remaining")]  # Timer, which max_time adds
+    timers = [each for each in trainer.callbacks if hasattr(each, "time_remaining")]  # a Timer, which max_time adds
     how_far = (
         f"the study says how far to train; leave it out: max_epochs is then {trial.max_resource}, that of the top "
         "rung, so that schedules of the learning rate end there in every job"
@@ -134,7 +133,7 @@ def _check(trainer: Any, trial: Trial) -> None:
 
 
 def _check_files(folder: Path) -> None:
-    """Refuse a folder without a checkpoint, or with links or devices in the places of its files."""
+    """Refuse a folder that has no checkpoint, or has links or devices in place of its files."""
     for path in (*folder.glob("random-*.pt"), folder / CHECKPOINT):
         if path.is_symlink() or not (path.is_file() or path.is_dir()):
             raise ObjectiveError(f"{path} is missing, or no file of its own; leave saving to fit")
@@ -142,10 +141,10 @@ def _check_files(folder: Path) -> None:
 
 @contextmanager
 def _asking(trial: Trial, trainer: Any, root: str) -> Iterator[Ask]:
-    """Provide what asks the study, in this process or in those that the Trainer starts."""
+    """Provide the function that asks the study, in this process or in processes started by the Trainer."""
     launcher, course = trainer.strategy.launcher, Course(trial)
     launchers = importlib.import_module(f"{root}.strategies.launchers")
-    if isinstance(launcher, launchers._MultiProcessingLauncher):  # of ddp_spawn, ddp_fork and ddp_notebook
+    if isinstance(launcher, launchers._MultiProcessingLauncher):  # for ddp_spawn, ddp_fork and ddp_notebook
         with answer_from_a_thread(course) as relay:
             yield relay
     elif trainer.world_size == 1:
@@ -159,7 +158,7 @@ def _asking(trial: Trial, trainer: Any, root: str) -> Iterator[Ask]:
 
 @contextmanager
 def _own_port() -> Iterator[None]:
-    """Let each fit choose the port at which its processes meet: Lightning keeps the first in the environment."""
+    """Let each fit choose its own port for its processes: Lightning keeps the first port in the environment."""
     before = os.environ.get(PORT)
     try:
         yield
@@ -170,17 +169,17 @@ def _own_port() -> Iterator[None]:
 
 
 class Course:
-    """The epochs of a trial, in its own process."""
+    """The epochs of a trial, in the trial's process."""
 
     def __init__(self, trial: Trial) -> None:
         self._trial = trial
         self._epochs = trial.epochs()
 
     def __call__(self, metrics: Metrics | None, is_ended: bool) -> StudyAnswer:
-        """Report, and ask whether the trial goes on.
+        """Report, and ask whether the trial continues.
 
         Raises:
-            ObjectiveError: If the report cannot be counted.
+            ObjectiveError: If the report is invalid.
         """
         if metrics is not None:
             self._trial.report(metrics)
@@ -191,7 +190,7 @@ class Course:
 
 
 class PipedCourse:
-    """Asks from another process. It is sent to those that Lightning starts."""
+    """Asks from another process. Lightning passes it to the processes that it starts."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -200,7 +199,7 @@ class PipedCourse:
         """Ask.
 
         Raises:
-            ObjectiveError: What the trial's process raised.
+            ObjectiveError: The exception of the trial's process.
         """
         self._connection.send((metrics, is_ended))
         answer = self._connection.recv()
@@ -211,9 +210,10 @@ class PipedCourse:
 
 @contextmanager
 def answer_from_a_thread(course: Course) -> Iterator[PipedCourse]:
-    """Answer the questions of other processes from a thread, as long as this lasts.
+    """Answer the questions of other processes in a thread, within the ``with`` block.
 
-    What the study refused is raised here once more, as it was, in place of what has become of it on its way.
+    An exception with which the study refused a report is raised again here in its original form, in place of the
+    exception from the other process.
     """
     here, there = multiprocessing.Pipe()
     refused: list[BaseException] = []

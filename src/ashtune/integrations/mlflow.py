@@ -1,12 +1,11 @@
-"""MLflow: a study is an experiment, and each trial a run in it, child of one run for the study.
+"""MLflow: a study is an experiment, and each trial is a run in it, a child of one run for the study.
 
-Rule 1: a run is found again by its tags. What identifies a value in MLflow's database, its time included, comes from
-the study, so that one which is logged again is dropped by MLflow.
-Rule 2: the tag ``ashtune.digest`` is written last but for the status: a run that has both is whole, and is left alone
-until it changes.
-Rule 3: new runs of a SQLite file are written many in one transaction, by MLflow's own tables: through its client each
-run takes some ten transactions, which are minutes for thousands of trials. All else goes through the client.
-Rule 4: a run that the user has deleted stays deleted.
+Rule 1: a run is found by its tags. The identity of a value in MLflow's database, including its time, comes from the
+study, so MLflow drops a value that is logged again.
+Rule 2: the tag ``ashtune.digest`` and the status are written last: a run with both is complete until its trial changes.
+Rule 3: new runs of a SQLite file are written in large transactions to MLflow's own tables: MLflow's client needs about
+ten transactions per run, which would take minutes for thousands of trials. Everything else uses the client.
+Rule 4: a run that the user deleted stays deleted.
 
 Source: https://mlflow.org/docs/latest/api_reference/python_api/mlflow.client.html
 """
@@ -37,29 +36,28 @@ STATUS: dict[State, str] = {
     "ended early": "FINISHED",
 }
 MOST_METRICS, MOST_NAMED = 800, 100
-"""MLflow takes 1,000 values in one batch, of which at most 100 parameters and 100 tags."""
+"""MLflow accepts 1,000 values in one batch, of which at most 100 parameters and 100 tags."""
 MOST_VALUE = 6_000
-"""Characters of a parameter, and of a tag, that MLflow takes."""
+"""The largest number of characters in a parameter or a tag of MLflow."""
 MOST_RUNS = 10_000
-"""Runs that are read at once."""
+"""The number of runs read at once."""
 MOST_NEW = 1_000
-"""Runs that are added in one transaction."""
+"""The number of runs added in one transaction."""
 LOCK_SECONDS = 60.0
-"""So long another writer of the SQLite file may take."""
+"""Seconds to wait for another writer of the SQLite file."""
 PARENT = "mlflow.parentRunId"
 BEST = "ashtune.best."
-"""With this begin the tags of the study's run that say what was found."""
+"""Prefix of the tags of the study's run that describe the best trial."""
 _NOT_IN_NAMES = re.compile(r"[^\w.\- /]", re.ASCII)
 
 
 class MLflowTracker(Tracker):
     """Keeps a study in MLflow: by default in the SQLite file ``mlflow.db`` in the study's directory.
 
-    The hyperparameters of a trial are its run's parameters, what it reported its metrics, with the resource as step,
-    and tags say the rest: ``ashtune.trial``, ``ashtune.state`` ("running", "paused", "completed", "failed",
+    A run's parameters are the trial's hyperparameters; its metrics are the trial's reports, with the resource as step.
+    The other facts are tags: ``ashtune.trial``, ``ashtune.state`` ("running", "paused", "completed", "failed",
     "withdrawn", "ended early"), ``ashtune.origin``, ``ashtune.seed``, ``ashtune.reason``. The tags of the study's run
-    say which trial is the best, and what it reached. A character that MLflow does not take in a name becomes an
-    underscore.
+    give the best trial and its result. A character that MLflow does not accept in a name is replaced by an underscore.
 
     MLflow's telemetry is turned off, unless ``MLFLOW_DISABLE_TELEMETRY`` is set.
 
@@ -76,7 +74,7 @@ class MLflowTracker(Tracker):
     module = extra = "mlflow"
 
     def open(self) -> None:
-        """Find the experiment of this study, or make it, and read which runs are in it."""
+        """Find or make the experiment of this study, and read its runs."""
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
         self.place = self.out or _own_place(self.study.directory)
         from mlflow import MlflowClient
@@ -89,7 +87,7 @@ class MLflowTracker(Tracker):
         self._runs: dict[str, _MLflowRun] = {}
         name = f"{_name(self.study.name)}-{self.key}"
         self._is_file = self.place.startswith("sqlite:")
-        with _quiet("alembic", "mlflow.store.db.utils"):  # they name each table of a new database
+        with _quiet("alembic", "mlflow.store.db.utils"):  # they log each table of a new database
             self._client = MlflowClient(tracking_uri=self.place)
             experiment = self._client.get_experiment_by_name(name)
         if experiment is None:
@@ -132,18 +130,18 @@ class MLflowTracker(Tracker):
             for name, value in summary.metrics.items():
                 tags[f"{BEST}metric.{_name(name)}"] = value
             for name, chosen in summary.best.configuration.items():
-                tags[f"{BEST}config.{_name(name)}"] = str(chosen)  # None is a value, too
+                tags[f"{BEST}config.{_name(name)}"] = str(chosen)  # None is also a value
         own = self._tags(tags)
         for batch in _batches(own, MOST_NAMED):
             self._client.log_batch(run.id, tags=batch)
-        # The best trial before may have had hyperparameters that are not active in this one.
+        # The previous best trial may have hyperparameters that are not active in this one.
         for name in self._client.get_run(run.id).data.tags.keys() - {tag.key for tag in own}:
             if name.startswith(BEST):
                 self._client.delete_tag(run.id, name)
         self._client.set_terminated(run.id, "FINISHED", _milliseconds(summary.ended))
 
     def _read_runs(self) -> None:
-        """Read which runs are there. O(runs)."""
+        """Read the existing runs. O(runs)."""
         from mlflow.entities import ViewType
 
         token = None
@@ -162,7 +160,7 @@ class MLflowTracker(Tracker):
         self._runs[trial] = _MLflowRun(run.info.run_id, "", "RUNNING")
 
     def _add(self, trials: Sequence[TrackedTrial]) -> None:
-        """Add whole runs to the SQLite file, all of them or none."""
+        """Add complete runs to the SQLite file, either all or none."""
         from mlflow.store.tracking.dbmodels.models import SqlLatestMetric, SqlMetric, SqlParam, SqlRun, SqlTag
         from sqlalchemy import create_engine, insert
 
@@ -190,7 +188,7 @@ class MLflowTracker(Tracker):
         self._runs |= runs
 
     def _row_of(self, run: "_MLflowRun", trial: TrackedTrial) -> dict[str, Any]:
-        """Return what MLflow would write of a new run."""
+        """Return the row that MLflow would write for a new run."""
         return {
             "run_uuid": run.id,
             "name": trial.name,
@@ -208,8 +206,8 @@ class MLflowTracker(Tracker):
         }
 
     def _log(self, run: "_MLflowRun", trial: TrackedTrial) -> None:
-        """Write what is new of a trial through the client, at last the digest, and then the status."""
-        # Of a run that is whole, parameters and points are there; of another, what is logged again is dropped.
+        """Write the changes of a trial through the client, then the digest, and the status last."""
+        # A complete run already has its parameters and points; in an incomplete one, MLflow drops what is logged again.
         params, tags = [] if run.digest else self._params(trial), self._tags(_own(trial))
         for batch in _batches(params[MOST_NAMED:], MOST_NAMED):
             self._client.log_batch(run.id, params=batch)
@@ -242,7 +240,7 @@ class MLflowTracker(Tracker):
 
 
 class _MLflowRun:
-    """A run that is there. Its digest begins with the number of its points, and is "" if it is not whole."""
+    """An existing run. Its digest starts with the number of its points, and is "" if the run is incomplete."""
 
     __slots__ = ("digest", "id", "is_deleted", "points", "status")
 
@@ -254,7 +252,7 @@ class _MLflowRun:
 
 @contextmanager
 def _quiet(*names: str) -> Iterator[None]:
-    """Let loggers say no more than warnings meanwhile."""
+    """Limit loggers to warnings within the ``with`` block."""
     loggers = [logging.getLogger(name) for name in names]
     before = [logger.level for logger in loggers]
     for logger in loggers:
@@ -276,7 +274,7 @@ def _own(trial: TrackedTrial) -> dict[str, object]:
 
 
 def _row_of_metric(metric: Any, run_id: str) -> dict[str, Any]:
-    """Return what MLflow writes of a value: of NaN a 0 that is marked."""
+    """Return the row that MLflow writes for a value; NaN is a 0 with a mark."""
     is_nan = math.isnan(metric.value)
     value = 0.0 if is_nan else metric.value
     return {
@@ -290,7 +288,7 @@ def _row_of_metric(metric: Any, run_id: str) -> dict[str, Any]:
 
 
 def _name(name: str) -> str:
-    """Return a name as MLflow takes it: it has to be a path that says what it is, and leads down."""
+    """Return a name that MLflow accepts: it must be a normalized path without steps upwards."""
     text = _NOT_IN_NAMES.sub("_", name)[:200]
     if text in ("", ".") or text.startswith(("/", "..")) or posixpath.normpath(text) != text:
         text = re.sub(r"[/.]", "_", text)
@@ -298,7 +296,7 @@ def _name(name: str) -> str:
 
 
 def _own_place(directory: str) -> str:
-    """Return the SQLite file in a study's directory."""
+    """Return the path of the SQLite file in a study's directory."""
     for beside in ("-journal", "-wal", "-shm"):
         place_in(directory, f"mlflow.db{beside}")
     return str(place_in(directory, "mlflow.db"))

@@ -1,15 +1,15 @@
-"""A study as Optuna's journal file: what ``optuna.load_study`` and ``optuna-dashboard`` open.
+"""A study as a journal file of Optuna, for ``optuna.load_study`` and ``optuna-dashboard``.
 
-Source of the format: ``optuna.storages.JournalStorage`` of Optuna 5: one JSON object a line, each an operation; a trial
-that is over fits into the one that creates it. Nothing of Optuna is imported to write it.
+Source of the format: ``optuna.storages.JournalStorage`` of Optuna 5. Each line is one JSON object, an operation; one
+line can create a trial that is already over. Writing it imports nothing from Optuna.
 
-Rule 1: Optuna looks for the best trial among complete ones. Complete is a trial with a result at the rung of the
-study's best trial or above, even if it goes on from there, or failed later; one that ended lower is pruned, one that
-was withdrawn has failed.
-Rule 2: a value is written as Optuna would: a category by its place in the list, numbers as they are; an inactive
+Rule 1: Optuna looks for the best trial among the complete ones. A trial is complete if it has a result at the rung of
+the study's best trial or above, even if it continues or failed later; one that ended lower is pruned, a withdrawn one
+has failed.
+Rule 2: values are written as Optuna writes them: a category as its index in the list, a number as it is; an inactive
 hyperparameter is left out.
-Rule 3: at most the best ``MOST`` trials, since the dashboard fetches all of them at a time. Trials that confirm others
-are left out: they are not part of the search.
+Rule 3: at most the best ``MOST`` trials are written, since the dashboard fetches all at once. Trials that confirm
+others are left out, because they are not part of the search.
 """
 
 import json
@@ -34,11 +34,11 @@ from ashtune._src.study.settings import Settings
 __all__ = ["OptunaLog"]
 
 MOST = 10_000
-"""Trials, which the dashboard takes 5 s to fetch."""
+"""The largest number of trials; the dashboard takes 5 s to fetch them."""
 LATEST = 253_402_300_799.0
-"""The end of the year 9999, in seconds since 1970: an altered journal may go beyond what a calendar has."""
+"""The end of the year 9999, in seconds since 1970: an altered journal may have a time after the calendar's end."""
 WRITER = {"worker_id": "ashtune"}
-"""In each record. Optuna's own have an identifier of a process there."""
+"""Part of each record. Optuna's own records have a process identifier here."""
 _CREATE_STUDY, _STUDY_USER_ATTRIBUTE, _STUDY_SYSTEM_ATTRIBUTE, _CREATE_TRIAL = 0, 2, 3, 4
 _RUNNING, _COMPLETE, _PRUNED, _FAILED = 0, 1, 2, 3
 _DIRECTIONS = {"min": 1, "max": 2}
@@ -48,25 +48,25 @@ _ATTRIBUTES = ("trial", "status", "rung", "resource", "seconds", "origin", "reas
 class OptunaLog(Tracker):
     """Keeps a study as a journal file of Optuna: by default ``optuna.log`` in the study's directory.
 
-    The file is written when the session ends, with all trials, or the best of very many.
+    The file is written at the end of the session, with all trials, or with the best ones if there are very many.
 
     Args:
-        out: The file. One with this study, written from here and by nobody else since, is replaced.
+        out: The file. An existing file is replaced only if it has this study and only ashtune has written to it.
     """
 
     def open(self) -> None:
-        """Refuse a file of others or of another study, before anything else."""
+        """Refuse a file of another program or study, before anything else."""
         self.place = self.out or str(place_in(self.study.directory, "optuna.log"))
         _refuse_others(Path(self.place), self.study.created)
 
     def write(self, trials: Sequence[TrackedTrial]) -> None:
-        """Nothing is written before the end."""
+        """Write nothing: the file is written at the end."""
 
     def close(self, summary: StudySummary) -> None:
         """Write the file. O(trials and reports).
 
         Raises:
-            StudyError: If it cannot be written.
+            StudyError: If the file cannot be written.
         """
         try:
             replace_file(Path(self.place), b"".join(map(_line, self._records())))
@@ -74,7 +74,7 @@ class OptunaLog(Tracker):
             raise StudyError(f"{self.place}: {error.strerror}; give a file that can be written") from None
 
     def _records(self) -> Iterator[dict[str, Any]]:
-        """Yield the records of a journal file, in their order."""
+        """Yield the records of the journal file in order."""
         settings = read_settings(Path(self.study.directory, NAME))
         goal = settings.goal
         directions = [_DIRECTIONS[each.mode] for each in goal.objectives]
@@ -108,7 +108,7 @@ class OptunaLog(Tracker):
             }
 
     def _choose(self) -> list[TrialId]:
-        """Return the trials to write, in their order: all, or the best and then the others by number."""
+        """Return the trials to write, in order: all trials; if too many, the best ones and then others by number."""
         begun = [record for record in self._trials if record.number in self._reports_of]
         searched = [record.number for record in begun if record.confirms is None]
         if len(searched) > MOST:
@@ -119,7 +119,7 @@ class OptunaLog(Tracker):
         return searched
 
     def _attributes(self, settings: Settings, written: int) -> dict[str, Any]:
-        """Return what Optuna has no place for, as attributes of the study."""
+        """Return data without a place in Optuna's format, as attributes of the study."""
         attributes: dict[str, Any] = {
             "written by": f"ashtune {__version__}",
             "created": settings.created,
@@ -142,7 +142,7 @@ class OptunaLog(Tracker):
 
 
 def _refuse_others(file: Path, created: float) -> None:
-    """Refuse to replace a file that another program has written, or has written into, or that has another study."""
+    """Refuse to replace a file that another program has written or changed, or that has another study."""
     mark, own = json.dumps(WRITER)[1:-1].encode(), _line(_attribute_of_the_study("created", created))
     try:
         lines = file.read_bytes().splitlines(keepends=True)
@@ -166,9 +166,9 @@ def _attribute_of_the_study(name: str, value: object) -> dict[str, Any]:
 
 
 def _outcome(record: TrialRecord, goal: Goal, *, is_complete: bool) -> dict[str, Any]:
-    """Return the state of a trial and its value, or its values by several objectives.
+    """Return the state of a trial, and its value, or its values in a study with several objectives.
 
-    A pruned trial has the value of its last result, as Optuna gives it; by several objectives none.
+    A pruned trial has its last result as value, as in Optuna; with several objectives, it has none.
     """
     values = [record.metrics.get(each.metric) for each in goal.objectives]
     is_finite = math.inf not in goal.judged(record.metrics)[0]
@@ -189,7 +189,7 @@ def _outcome(record: TrialRecord, goal: Goal, *, is_complete: bool) -> dict[str,
 
 
 def _attributes(record: TrialRecord, goal: Goal) -> dict[str, Any]:
-    """Return what Optuna has no place for: where a trial is from, its other metrics, and the resource of them all."""
+    """Return data without a place in Optuna's format: a trial's origin, its other metrics, and its resource."""
     values = (
         record.number, record.status, record.rung, record.result_resource, round(record.seconds, 3), record.origin,
         record.reason,
@@ -204,7 +204,7 @@ def _attributes(record: TrialRecord, goal: Goal) -> dict[str, Any]:
 
 
 def _constraints(record: TrialRecord, goal: Goal) -> dict[str, Any]:
-    """Return by how much each constraint is violated, which Optuna calls feasible where it is not above 0."""
+    """Return how much each constraint is violated; Optuna calls a trial feasible if the number is not above 0."""
     if not goal.constraints or record.rung is None:
         return {}
     violations = [constraint.violation(record.metrics) for constraint in goal.constraints]
@@ -212,10 +212,10 @@ def _constraints(record: TrialRecord, goal: Goal) -> dict[str, Any]:
 
 
 class StoredAxis:
-    """A hyperparameter as Optuna's storage has it.
+    """A hyperparameter in the format of Optuna's storage.
 
     Attributes:
-        distribution: In JSON. Choices of a type that Optuna does not keep are there as text.
+        distribution: As JSON. Choices of a type that Optuna does not store are text.
     """
 
     def __init__(self, column: Column) -> None:
@@ -231,15 +231,15 @@ class StoredAxis:
         self.distribution = json.dumps({"name": kind, "attributes": attributes})
 
     def internal(self, value: Any) -> int | float:
-        """Return a value of the hyperparameter as the storage has it."""
+        """Return a value of the hyperparameter in the storage's format."""
         if self._choices is not None:
             return self._choices.index(value)
-        number: int | float = min(max(value, self._low), self._high)  # a bound is rounded, a value that equals it not
+        number: int | float = min(max(value, self._low), self._high)  # a bound is rounded, an equal value is not
         return number
 
 
 def _labels(choices: Sequence[object]) -> list[object]:
-    """Return choices as Optuna keeps them: what is no plain value as a text that is no other choice."""
+    """Return choices in a form that Optuna stores: any other type becomes a text that differs from all choices."""
     labels: list[object] = []
     for choice in choices:
         label = choice

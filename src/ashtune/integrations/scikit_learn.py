@@ -1,4 +1,4 @@
-"""Searches of scikit-learn that halve asynchronously: :class:`AshSearchCV`."""
+"""Searches in the style of scikit-learn with asynchronous halving: :class:`AshSearchCV`."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,7 @@ __all__ = ["AshSearchCV"]
 
 
 def __getattr__(name: str) -> Any:
-    """Import the search where it is first used: a worker needs only what fits and scores."""
+    """Import the search at its first use: a worker needs only the code that fits and scores."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     with needs_extra("scikit-learn", "sklearn"):

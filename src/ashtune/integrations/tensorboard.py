@@ -1,13 +1,13 @@
 """TensorBoard: the best trials of a study in its HParams plugin, written without TensorFlow or PyTorch.
 
-TensorBoard slows down with the number of folders, so only the best trials are there. Which those are changes while a
-study runs: each has a folder, which is written anew when its trial has changed.
+TensorBoard becomes slow with many folders, so only the best trials are written. While a study runs, the best trials
+change. Each has a folder, which is written again when its trial has changed.
 
-Rule 1: a folder may hold several studies. So a trial's row in HParams has the name of its study, as rows of one name
-are taken for repetitions of one trial; and no study says which columns there are, as TensorBoard would take the word of
-one: it finds them in the trials.
-Rule 2: a file of events is written under another name, which TensorBoard does not read, and then renamed. A new one
-begins with a restart, at which TensorBoard forgets what it has read of the trial before.
+Rule 1: a folder may contain several studies. So a trial's row in HParams includes its study's name, because TensorBoard
+treats rows with the same name as repetitions. No study declares the columns, because TensorBoard would use the
+declaration of one study only; instead it finds the columns in the trials.
+Rule 2: an events file is written under a name that TensorBoard does not read, and then renamed. A new file begins with
+a restart, at which TensorBoard forgets the trial's earlier data.
 
 Source: https://www.tensorflow.org/tensorboard/hyperparameter_tuning_with_hparams, and the plugin's ``summary_v2.py``.
 """
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 TOP = 100
 SECONDS_BETWEEN = 30.0
-"""While a study runs, the folders are brought up to date so often."""
+"""Seconds between two updates of the folders while a study runs."""
 _FILE = re.compile(r"events\.out\.tfevents\.(\d{10})\.(\d+)\.([0-9a-f]+)")
 _NOT_IN_NAMES = re.compile(r"[^\w.\-]")
 _FOLDER = re.compile(r"trial-\d+")
@@ -42,13 +42,13 @@ _FOLDER = re.compile(r"trial-\d+")
 class TensorBoardTracker(Tracker):
     """Keeps the best trials of a study for TensorBoard: by default in the folder ``tensorboard`` in its directory.
 
-    In the tab HParams each trial has a row, ``NAME-KEY trial 3`` by its study, with its hyperparameters,
-    ``ashtune.state``, ``ashtune.origin`` and ``ashtune.seed``; in the tab Scalars what it reported, over the resource.
-    The text ``study`` says what was found. ``tensorboard --logdir FOLDER`` shows it.
+    In the HParams tab, each trial has a row ``NAME-KEY trial 3``, where NAME-KEY is its study, with its
+    hyperparameters, ``ashtune.state``, ``ashtune.origin`` and ``ashtune.seed``. The Scalars tab has its reports, over
+    the resource. The text ``study`` has the study's results. ``tensorboard --logdir FOLDER`` shows all this.
 
     Args:
-        out: The folder, in which each study has one of its own, ``NAME-KEY``. Its trials stand in one table of HParams.
-        top: How many trials, the best ones: 100 by default. Thousands are slow to show.
+        out: The folder, in which each study has its own folder ``NAME-KEY``. All trials are in one table of HParams.
+        top: The number of best trials to write: 100 by default. Thousands of trials are slow to show.
 
     Raises:
         ExtraMissing: If TensorBoard is not installed.
@@ -79,16 +79,16 @@ class TensorBoardTracker(Tracker):
         self._brought_up = time.monotonic()
 
     def write(self, trials: Sequence[TrackedTrial]) -> None:
-        """Bring the folders up to date, now and then."""
+        """Update the folders from time to time."""
         if self.is_live and time.monotonic() - self._brought_up >= SECONDS_BETWEEN:
             self._bring_up()
 
     def close(self, summary: StudySummary) -> None:
-        """Bring the folders up to date, and write what the study has found."""
+        """Update the folders, and write the results of the study."""
         self._bring_up(summary)
 
     def _bring_up(self, summary: StudySummary | None = None) -> None:
-        """Write the folders of trials that have changed, and take away those of trials no longer among the best."""
+        """Write the folders of changed trials, and delete folders of trials that are no longer among the best."""
         best = self.top(self._top)
         wanted = {f"trial-{trial.number:05d}": trial for trial in best}
         for folder in self._root.iterdir():
@@ -113,7 +113,7 @@ class TensorBoardTracker(Tracker):
         self._brought_up = time.monotonic()
 
     def _put(self, folder: Path, began: float, digest: str, events: Iterable["Event"]) -> None:
-        """Put a file of events into a folder, in place of the one that is there."""
+        """Write an events file into a folder, in place of the existing one."""
         from tensorboard.compat.proto.event_pb2 import SessionLog
         from tensorboard.summary.writer.record_writer import RecordWriter
 
@@ -134,13 +134,13 @@ class TensorBoardTracker(Tracker):
 
 
 def _files_in(folder: Path) -> list[tuple[int, str, Path]]:
-    """Return version, digest and path of each file of events that we have put into a folder, the oldest first."""
+    """Return version, digest and path of each events file that ashtune wrote into a folder, oldest first."""
     found = [(match, path) for path in folder.glob("events.*") if (match := _FILE.fullmatch(path.name))]
     return sorted((int(match[2]), match[3], path) for match, path in found)
 
 
 def _digest_in(folder: Path) -> str:
-    """Return the digest of what a folder holds, "" if nothing; what a kill has left beside it is taken away."""
+    """Return the digest of a folder's content, "" if empty; other files left after a kill are deleted."""
     *older, newest = _files_in(folder) or [(0, "", folder)]
     for _, _, path in older:
         path.unlink()
@@ -148,7 +148,7 @@ def _digest_in(folder: Path) -> str:
 
 
 def _events_of(trial: TrackedTrial, shown: Mapping[str, bool | float | str], row: str) -> Iterator["Event"]:
-    """Yield what TensorBoard is told of a trial, of which HParams has ``shown`` in a row of this name."""
+    """Yield the TensorBoard events of a trial; HParams shows ``shown`` in the row ``row``."""
     from tensorboard.plugins.hparams import api_pb2, metadata, plugin_data_pb2
     from tensorboard.plugins.hparams.summary_v2 import hparams_pb
     from tensorboard.plugins.scalar.summary_v2 import scalar_pb
@@ -166,7 +166,7 @@ def _events_of(trial: TrackedTrial, shown: Mapping[str, bool | float | str], row
 
 
 def _hyperparameters(trial: TrackedTrial) -> dict[str, bool | float | str]:
-    """Return what the table of HParams shows of a trial: of values that it has no type for, their text."""
+    """Return the hyperparameters for the table of HParams; values of a type that it does not have become text."""
     own = {f"ashtune.{name}": trial.facts[name] for name in ("state", "origin", "seed")}
     values = with_own(trial.configuration, own)
     return {
@@ -175,12 +175,12 @@ def _hyperparameters(trial: TrackedTrial) -> dict[str, bool | float | str]:
 
 
 def _is_of_texts(values: Sequence[bool | float | str]) -> bool:
-    """Whether HParams has to show all of them as texts: its filters take values of one type alone."""
+    """Whether HParams must show all values as text: its filters accept values of only one type."""
     return any(isinstance(value, bool | str) for value in values) and not all(isinstance(each, bool) for each in values)
 
 
 def _summary_text(name: str, unit: str, summary: StudySummary) -> str:
-    """Return what a study has found, in Markdown."""
+    """Return the results of a study, in Markdown."""
     assert summary.best is not None, "the caller knows a best trial"
     lines = [f"**{name}**: {summary.trials} trials, {summary.failed} failed. Best: trial {summary.best.number}"]
     lines[0] += f", at {unit} {summary.resource}."

@@ -1,9 +1,9 @@
-"""Trackio: each trial is a run in a local project, one project a study.
+"""Trackio: each trial is a run in a local project, one project per study.
 
-Trackio's own writer takes one run at a time and threads for it. A study has thousands, so this writes to Trackio's
-storage as its importers do (``trackio.imports``).
+Trackio's own writer handles one run at a time and starts threads for it. A study has thousands of runs, so this module
+writes to Trackio's storage, as Trackio's importers do (``trackio.imports``).
 
-Rule: a row has an id that comes from the study, the trial and the resource, of which Trackio keeps the first.
+Rule: the id of a row comes from the study, the trial and the resource; Trackio keeps the first row with an id.
 
 Source: https://huggingface.co/docs/trackio
 """
@@ -33,19 +33,19 @@ FOLDER = "TRACKIO_DIR"
 
 
 class TrackioTracker(Tracker):
-    """Keeps a study in Trackio on this machine: in the folder that Trackio uses, which ``TRACKIO_DIR`` names.
+    """Keeps a study in Trackio on this machine: in Trackio's folder, which ``TRACKIO_DIR`` names.
 
-    The project has the study's name and a key. The configuration of a run is the trial's, and under ``ashtune`` its
-    number, state ("running", "paused", "completed", "failed", "withdrawn", "ended early"), origin, seed, and why it
-    failed. What a trial reported are its metrics, with the resource as step. The run ``study`` says what was found.
-    ``trackio show`` shows it. Nothing is sent, unless variables of Trackio itself name a place elsewhere.
+    The name of the project is the study's name and a key. The configuration of a run is the trial's, and under
+    ``ashtune`` its number, state ("running", "paused", "completed", "failed", "withdrawn", "ended early"), origin,
+    seed, and failure reason. Its metrics are the trial's reports, with the resource as step. The run ``study`` has the
+    results. ``trackio show`` shows the project. Nothing is sent, unless Trackio's own variables name another place.
 
     Args:
-        out: Another folder. Trackio looks for its own when it is imported, so one process can use one folder only.
+        out: Another folder. Trackio looks for its folder when it is imported, so a process can use one folder only.
 
     Raises:
         ExtraMissing: If Trackio is not installed.
-        SettingsError: When a study begins, if Trackio is imported already and uses another folder.
+        SettingsError: When a study begins, if Trackio is already imported with another folder.
 
     Example:
         >>> ashtune.tune(train, space, ..., observers=[TrackioTracker()])  # doctest: +SKIP
@@ -54,7 +54,7 @@ class TrackioTracker(Tracker):
     module = extra = "trackio"
 
     def open(self) -> None:
-        """Find out which runs are there."""
+        """Read the existing runs."""
         if self.out is not None:
             os.environ[FOLDER] = str(Path(self.out).absolute())
         from trackio.sqlite_storage import SQLiteStorage
@@ -87,7 +87,7 @@ class TrackioTracker(Tracker):
         run, digest = self._runs.get(number, _TrackioRun("", 0)), digest_of(trial, own)
         if run.digest == digest:
             return
-        # A run without a row is not shown. Of one without a new point, the last one goes again, which Trackio drops.
+        # A run without rows is not shown. If a run has no new point, its last point is sent again, which Trackio drops.
         points = trial.points[run.points :] or trial.points[-1:] or [Point(0, trial.began, {})]
         identity = f"{self.key}-{number}"
         self._storage.bulk_log(
@@ -111,14 +111,14 @@ class TrackioTracker(Tracker):
 
 
 class _TrackioRun(NamedTuple):
-    """A run that is there: a digest of its trial, and how many points of it."""
+    """An existing run: a digest of its trial, and the number of its points."""
 
     digest: str
     points: int
 
 
 def _rename(metrics: Mapping[str, float]) -> dict[str, float]:
-    """Return metrics, renamed as Trackio does where a name is that of one of its columns, as ``step``."""
+    """Return metrics with names as Trackio changes them if a name is that of a Trackio column, such as ``step``."""
     from trackio.utils import RESERVED_KEYS
 
     return {

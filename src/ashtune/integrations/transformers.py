@@ -1,10 +1,10 @@
-"""The Trainer of Hugging Face in a training function: :class:`TransformersCallback`.
+"""The Hugging Face Trainer in a training function: :class:`TransformersCallback`.
 
 Rule 1: a unit of the resource is one evaluation: an epoch with ``eval_strategy="epoch"``, ``eval_steps`` steps with
 ``"steps"``.
-Rule 2: ``num_train_epochs`` or ``max_steps`` is that of the study's top resource at every rung, as the Trainer computes
-the learning rate from it. The callback ends training at the rung.
-Rule 3: the state is a checkpoint of the Trainer, the only one in the folder of the trial's checkpoint.
+Rule 2: at every rung, ``num_train_epochs`` or ``max_steps`` is that of the study's top resource, because the Trainer
+computes the learning rate from it. The callback ends training at the rung.
+Rule 3: the state is a checkpoint of the Trainer, the only one in the trial's checkpoint folder.
 """
 
 import shutil
@@ -26,16 +26,16 @@ with needs_extra("transformers"):
     from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, get_last_checkpoint, has_length
 
 NO_METRICS = ("_runtime", "_per_second")
-"""How entries of the logs end that say how fast it was. They are not reported unless the study asks for them."""
+"""Suffixes of log entries about speed. They are not reported unless the study asks for them."""
 
 
 class TransformersCallback(TrainerCallback):  # type: ignore[misc]  # transformers has no types here
-    """Train a trial by a Trainer: check where it begins, report each evaluation, end at the rung, save.
+    """Train a trial with a Trainer: check where it starts, report each evaluation, end at the rung, save.
 
-    Give it as the last of ``callbacks``, with ``output_dir=trial.checkpoint_dir`` in the arguments, and train with
-    ``resume_from_checkpoint=`` :attr:`checkpoint`. All numbers that were logged since the last evaluation are reported
-    under their names, as ``eval_loss``. Another callback that ends training, as ``EarlyStoppingCallback``, ends the
-    trial: its last evaluation is its result.
+    Put it last in ``callbacks``, set ``output_dir=trial.checkpoint_dir`` in the arguments, and train with
+    ``resume_from_checkpoint=`` :attr:`checkpoint`. All numbers logged since the last evaluation are reported under
+    their names, such as ``eval_loss``. If another callback, such as ``EarlyStoppingCallback``, ends training, the trial
+    ends: its last evaluation is its result.
 
     Args:
         trial: The trial; in a program of several processes a :class:`~ashtune.integrations.launched.LaunchedTrial`.
@@ -56,22 +56,22 @@ class TransformersCallback(TrainerCallback):  # type: ignore[misc]  # transforme
     def __init__(self, trial: Trial | LaunchedTrial) -> None:
         self._trial = trial
         self._epochs: Iterator[int] = iter(())
-        self._unit = 0  # the one that is to be trained next, from 1
+        self._unit = 0  # the unit to be trained next, from 1
         self._is_training = self._is_over = self._is_short = False
         self._logged: dict[str, Any] = {}
         self._step = 0  # of the last report
 
     @property
     def checkpoint(self) -> str | None:
-        """Where training begins: the folder of a checkpoint, None for a new trial."""
+        """The checkpoint folder from which training starts; None for a new trial."""
         found: str | None = get_last_checkpoint(str(self._trial.checkpoint_dir)) if self._trial.start else None
         return found
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> Any:
-        """Look whether the Trainer is set so that it can train in pieces, and begin.
+        """Check that the Trainer's settings allow training in pieces, and begin.
 
         Raises:
-            ObjectiveError: If it is not, or begins elsewhere than the trial.
+            ObjectiveError: If they do not, or training starts elsewhere than the trial.
         """
         self._check_arguments(args, kwargs.get("train_dataloader"))
         self._check_begins(args, state)
@@ -79,26 +79,26 @@ class TransformersCallback(TrainerCallback):  # type: ignore[misc]  # transforme
         self._is_training, self._is_over, self._is_short = True, False, False
         self._epochs = self._trial.epochs()
         self._go_on()
-        if self._is_over:  # the study stops: the Trainer takes a step before it looks
+        if self._is_over:  # the study stops: the Trainer trains one step before it checks
             control.should_training_stop = True
         return control
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Mapping[str, Any], **kwargs: Any) -> None:
-        """Take in what is logged."""
+        """Record the logged values."""
         if self._is_training:
             self._logged.update(logs)
 
     def on_evaluate(self, args: Any, state: Any, control: Any, metrics: Mapping[str, Any], **kwargs: Any) -> Any:
-        """Report; end training if this trial is not to go on.
+        """Report; end training if this trial must not continue.
 
-        Of several data sets to evaluate, it waits for the one that brings the last of the study's metrics.
+        With several evaluation data sets, it waits for the one that gives the last of the study's metrics.
 
         Raises:
             ObjectiveError: If training ends before the rung.
         """
         if not self._is_training or self._is_over:
             return control
-        if state.global_step == self._step:  # eval_on_start, or another data set after those that the study asks for
+        if state.global_step == self._step:  # eval_on_start, or a data set after those with the study's metrics
             self._logged = {}
             return control
         self._logged.update(metrics)
@@ -122,25 +122,25 @@ class TransformersCallback(TrainerCallback):  # type: ignore[misc]  # transforme
         return control
 
     def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """See that the last evaluation was reported."""
+        """Check that the last evaluation was reported."""
         self._check_is_reported()
 
     on_epoch_begin = on_step_begin
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> Any:
-        """Have nothing more evaluated or saved of a trial that has ended."""
-        if self._is_over:  # where the study stopped at the beginning, a step has been trained that does not count
+        """Prevent further evaluation and saving of a trial that has ended."""
+        if self._is_over:  # if the study stopped at the beginning, the trained step does not count
             control.should_evaluate = control.should_save = False
         return control
 
     on_epoch_end = on_step_end
 
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Delete the checkpoints before the one that the trial goes on from."""
+        """Delete the checkpoints before the one from which the trial continues."""
         if not self._is_over:
             return
-        # With save_total_limit=1 the Trainer ends by keeping the best checkpoint alone: it would look for one that is
-        # deleted here, and delete the one that the trial goes on from.
+        # With save_total_limit=1, the Trainer finally keeps only the best checkpoint: it would look for one that is
+        # deleted here, and delete the one from which the trial continues.
         state.best_model_checkpoint = None
         if state.is_world_process_zero:
             for folder in Path(args.output_dir).glob(f"{PREFIX_CHECKPOINT_DIR}-*"):
@@ -148,7 +148,7 @@ class TransformersCallback(TrainerCallback):  # type: ignore[misc]  # transforme
                     shutil.rmtree(folder)
 
     def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """See how training ended, if it was not this callback that ended it.
+        """Check the end of training if this callback did not cause it.
 
         Raises:
             ObjectiveError: If the trial has no result of this rung.
@@ -159,7 +159,7 @@ class TransformersCallback(TrainerCallback):  # type: ignore[misc]  # transforme
             return
         self._is_over = True
         if state.global_step >= state.max_steps:
-            self._unit -= 1  # the one that was trained last
+            self._unit -= 1  # the unit trained last
             self._check_reached(state)
         if self._unit == self._trial.start + 1:
             raise ObjectiveError(
@@ -169,7 +169,7 @@ class TransformersCallback(TrainerCallback):  # type: ignore[misc]  # transforme
         self._trial.stop()
 
     def _go_on(self) -> None:
-        """Ask whether the trial goes on."""
+        """Ask whether the trial continues."""
         self._unit = next(self._epochs, 0)
         self._is_over = not self._unit
 
@@ -179,7 +179,7 @@ class TransformersCallback(TrainerCallback):  # type: ignore[misc]  # transforme
         self._logged, self._is_short = {}, False
 
     def _check_is_reported(self) -> None:
-        """Report what there is of an evaluation that lacks some of the study's metrics: reporting says which."""
+        """Report an evaluation that lacks some of the study's metrics; the error names the missing ones."""
         if self._is_short:
             self._report()
 
@@ -192,7 +192,7 @@ class TransformersCallback(TrainerCallback):  # type: ignore[misc]  # transforme
             )
 
     def _check_arguments(self, args: Any, data: Any) -> None:
-        """Refuse arguments with which the state of a trial would be lost, or its units counted wrongly."""
+        """Refuse arguments that would lose the state of a trial, or count its units wrongly."""
         folder = self._trial.checkpoint_dir
         one_process = "a Trial is of one process; start several by ashtune run ... -- torchrun, with a LaunchedTrial"
         last_state = "a trial goes on from its last state; leave it out"
@@ -238,7 +238,7 @@ class TransformersCallback(TrainerCallback):  # type: ignore[misc]  # transforme
 
 
 def _is_reported(value: Any, name: str, needed: tuple[str, ...]) -> bool:
-    """Whether an entry of the logs is a metric: a number, or what the study asks for, which has to be one."""
+    """Whether an entry of the logs is a metric: a number, or a metric of the study, which must be a number."""
     return name in needed or (
         isinstance(value, int | float | np.number) and name != "epoch" and not name.endswith(NO_METRICS)
     )

@@ -1,11 +1,10 @@
 """Weights & Biases, offline: each trial is a run, and the runs of a study are one group.
 
-W&B's sweeps need its server, so trials are not a sweep: a parallel-coordinates panel over the group shows the same.
+W&B's sweeps need its server, so trials are not a sweep: a parallel-coordinates panel of the group shows the same.
 
-Rule 1: a run lies in a folder of its own, as W&B writes it offline, and is written whole. When its trial has changed,
-the folder is written anew: a folder that was added to would be another run to ``wandb sync``.
-Rule 2: a folder that is whole has our note in it, which is written last. A folder without one was torn by a kill, and
-is written anew.
+Rule 1: each run has its own folder in W&B's offline format, and is written as a whole. When its trial has changed, the
+folder is written again, because ``wandb sync`` would treat an extended folder as another run.
+Rule 2: a complete folder has our note in it, which is written last. A folder without a note is written again.
 
 Source: https://docs.wandb.ai/ref/python/init
 """
@@ -27,9 +26,9 @@ from ashtune._src.study.folders import place_in, replace_file
 __all__ = ["WandbTracker"]
 
 NOTE = "ashtune.json"
-"""The note in the folder of a run that is whole: a digest of its trial."""
+"""The note in the folder of a complete run: a digest of its trial."""
 MOST_NOTE = 1 << 16
-"""Bytes of a note."""
+"""The largest number of bytes of a note."""
 _NOT_IN_NAMES = re.compile(r"[^\w.\-]")
 
 
@@ -37,15 +36,15 @@ class WandbTracker(Tracker):
     """Keeps a study as offline runs of W&B: by default in the folder ``wandb`` in the study's directory.
 
     The configuration of a run is the trial's, and under ``ashtune`` its number, state ("running", "paused",
-    "completed", "failed", "withdrawn", "ended early"), origin, seed, and why it failed. Its history is what the trial
-    reported, with the resource as step. One more run, of the job type "study", says what the study has found. The
-    project is the study's name, and the group its name and a key.
+    "completed", "failed", "withdrawn", "ended early"), origin, seed, and failure reason. Its history has the trial's
+    reports, with the resource as step. One more run, with the job type "study", has the study's results. The project
+    has the study's name; the group has the name and a key.
 
-    Nothing is sent: ``wandb sync`` in the folder does that, when you want. System metrics, code, git state, the
-    machine, and what is printed are not recorded.
+    Nothing is sent: ``wandb sync`` in the folder does this when you want. System metrics, code, git state, machine data
+    and printed output are not recorded.
 
     Args:
-        out: The folder in which ``wandb`` is.
+        out: The folder that contains the folder ``wandb``.
 
     Raises:
         ExtraMissing: If wandb is not installed.
@@ -58,13 +57,13 @@ class WandbTracker(Tracker):
     most_changed = 20
 
     def open(self) -> None:
-        """Find out which runs are there, and take away those that were torn."""
+        """Find the existing runs, and delete incomplete ones."""
         os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
         self._folder = Path(self.out or self.study.directory).absolute()
         if not self.out:
             place_in(self._folder, "wandb", is_folder=True)
         self.place = str(self._folder / "wandb")
-        (self._folder / "wandb").mkdir(parents=True, exist_ok=True)  # W&B would go elsewhere without it
+        (self._folder / "wandb").mkdir(parents=True, exist_ok=True)  # otherwise W&B would use another folder
         self._digests: dict[str, str] = {}
         self._folders: dict[str, Path] = {}
         for folder in Path(self.place).glob(f"offline-run-*-{self.key}-*"):
@@ -76,7 +75,7 @@ class WandbTracker(Tracker):
                 shutil.rmtree(folder, ignore_errors=True)
 
     def write(self, trials: Sequence[TrackedTrial]) -> None:
-        """Write trials that have changed, but for those that go on now: they are written when they come to rest."""
+        """Write changed trials, except running ones: these are written when they pause or end."""
         for trial in trials:
             if trial.state != "running" or not self.is_live:
                 kind = "trial" if trial.confirms is None else "confirmation"
@@ -93,7 +92,7 @@ class WandbTracker(Tracker):
         self._put(study, "study", self.study.name, "study", own)
 
     def _put(self, trial: TrackedTrial, number: str, name: str, kind: str, own: Mapping[str, Any]) -> None:
-        """Write a run whole, unless it is there as it is."""
+        """Write a run as a whole, unless the same version exists."""
         import wandb
 
         run_id, digest = f"{self.key}-{number}", digest_of(trial, own)
@@ -122,7 +121,7 @@ class WandbTracker(Tracker):
 
 
 def _settings() -> Any:
-    """Return settings under which W&B records nothing but what it is given."""
+    """Return settings with which W&B records nothing except the given data."""
     import wandb
 
     return wandb.Settings(

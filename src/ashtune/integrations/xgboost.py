@@ -1,10 +1,10 @@
 """XGBoost: a callback that lets a study train a booster to its rung, and a whole training function.
 
-Rule 1: what is saved is the booster with all its rounds; its ``best_iteration`` and ``best_score`` are those of the
-best round, as after XGBoost's own early stopping.
-Rule 2: where rows or columns are drawn, each round begins with a seed of its own and with the updaters made anew, as
-their column samplers have a state that is saved nowhere. So a booster that goes on from a rung has the trees of one
-that never stopped. XGBoost itself draws the same rows again.
+Rule 1: the saved booster has all its rounds. Its ``best_iteration`` and ``best_score`` are those of the best round, as
+after XGBoost's own early stopping.
+Rule 2: if rows or columns are drawn, each round starts with its own seed and with new updaters, because the state of
+their column samplers is not saved. So a booster that continues from a rung has the same trees as one that never
+stopped. XGBoost itself would draw the same rows again.
 """
 
 import json
@@ -31,32 +31,32 @@ with needs_extra("xgboost"):
 __all__ = ["booster_objective", "callback", "threads"]
 
 DRAWN = ("subsample", "colsample_bytree", "colsample_bylevel", "colsample_bynode")
-"""Parameters of which less than 1 is a draw."""
+"""Parameters that draw randomly if they are below 1."""
 THREAD_NAMES = ("nthread", "n_jobs")
 SYNONYMS = (
     ("eta", "learning_rate"), ("gamma", "min_split_loss"), ("lambda", "reg_lambda"), ("alpha", "reg_alpha"),
     ("seed", "random_state"), THREAD_NAMES,
 )  # fmt: skip
-"""Names of one parameter. Of two the later one in the alphabet would count, wherever it stands."""
+"""Synonyms. If both are given, XGBoost uses the later one in the alphabet, in any order."""
 HIGHER_IS_BETTER = frozenset({"auc", "aucpr", "interval-regression-accuracy", "map", "ndcg", "pre"})
 LOWER_IS_BETTER = frozenset({
     "aft-nloglik", "cox-nloglik", "error", "gamma-deviance", "gamma-nloglik", "logloss", "mae", "mape",
     "merror", "mlogloss", "mphe", "poisson-nloglik", "quantile", "rmse", "rmsle", "tweedie-nloglik",
 })  # fmt: skip
-"""XGBoost's own metrics, of which it says nowhere which way they are better. Some have a parameter, as ``ndcg@3-``."""
+"""XGBoost's own metrics; XGBoost does not tell their direction. Some have a parameter, such as ``ndcg@3-``."""
 EVALS = "evals=[(dvalid, 'valid')]"
 
 
 def callback(trial: Trial, *, metric: str | None = None, data: str | None = None) -> Any:
-    """Return a callback that has a booster trained to the trial's rung, reports it and saves it.
+    """Return a callback that makes a booster train to the trial's rung, reports it and saves it.
 
-    With ``xgb_model=trial.restore()`` it goes on from the last rung. Give as many rounds as ``max_resource`` or more;
-    the callback ends the training.
+    With ``xgb_model=trial.restore()``, it continues from the last rung. Give a number of rounds of at least
+    ``max_resource``; the callback ends the training.
 
     Args:
         trial: The trial.
-        metric: Which metric is reported, as "rmse"; by default the one with the name of the study's.
-        data: Of which data in ``evals``; by default of the last.
+        metric: The reported metric, such as "rmse"; by default the study's metric.
+        data: The name of a data set in ``evals``; by default the last one.
 
     Example:
         >>> def train(trial):
@@ -80,7 +80,7 @@ class _XGBoostCallback(TrainingCallback):  # type: ignore[misc]  # its types are
         self._has_draws = self._is_begun = self._is_chosen = False
 
     def before_training(self, model: Any) -> Any:
-        """Look where the booster stands."""
+        """Read the booster's progress."""
         trained, start = model.num_boosted_rounds(), self._trial.start
         if trained != start:
             raise ObjectiveError(
@@ -97,18 +97,18 @@ class _XGBoostCallback(TrainingCallback):  # type: ignore[misc]  # its types are
         return model
 
     def before_iteration(self, model: Any, epoch: int, evals_log: Any) -> bool:
-        """Begin the first round, unless the study stops; give each round its seed."""
+        """Begin the first round, unless the study stops; set the seed of each round."""
         if not self._is_begun:
             self._is_begun = True
             if not self._rounds.next():
                 return True
         if self._has_draws:
-            model.load_config(model.save_config())  # makes the updaters anew
+            model.load_config(model.save_config())  # this makes new updaters
             model.set_param({"seed": seed_of(self._seed, self._rounds.number)})
         return False
 
     def after_iteration(self, model: Any, epoch: int, evals_log: Any) -> bool:
-        """Report a round; return True if it was the last."""
+        """Report a round; return True if the round was the last."""
         if not self._is_chosen:
             self._is_chosen = True
             self._rounds.choose(evals_log, EVALS)
@@ -129,7 +129,7 @@ class _XGBoostCallback(TrainingCallback):  # type: ignore[misc]  # its types are
         return model
 
     def _check_direction(self, model: Any) -> None:
-        """Refuse a study that is after the worst value of one of XGBoost's own metrics."""
+        """Refuse a study whose mode contradicts the direction of one of XGBoost's own metrics."""
         own = {each["name"] for each in json.loads(model.save_config())["learner"].get("metrics", ())}
         name = self._rounds.metric.partition("@")[0].removesuffix("-")
         if self._rounds.metric in own and name in HIGHER_IS_BETTER | LOWER_IS_BETTER:
@@ -141,7 +141,7 @@ def _is_drawn(settings: Mapping[str, Any], name: str) -> bool:
 
 
 def _values_of(settings: Any, name: str) -> Iterator[Any]:
-    """Yield the values of all parameters of a name."""
+    """Yield the values of all parameters with a name."""
     for key, value in settings.items() if isinstance(settings, Mapping) else enumerate(settings):
         if key == name:
             yield value
@@ -157,15 +157,15 @@ def booster_objective(
     ``study.best.load()`` is the booster with all its rounds; ``booster[: booster.best_iteration + 1]`` is the best.
 
     Args:
-        params: Of ``xgboost.train``; the trial's hyperparameters are laid over them.
-        dtrain: What is trained on: arrays ``(X, y)``, a dict of the arguments of ``DMatrix``, or a function that is
-            called once in each worker and returns one of these or a ``DMatrix``.
-        dvalid: The same, of what is evaluated.
-        metric: Which metric is reported; by default the one with the name of the study's.
-        options: Of ``xgboost.train``: ``obj``, ``custom_metric``.
+        params: Parameters of ``xgboost.train``; the trial's hyperparameters override them.
+        dtrain: The training data: arrays ``(X, y)``, a dict of arguments of ``DMatrix``, or a function that is called
+            once in each worker and returns one of these or a ``DMatrix``.
+        dvalid: The evaluation data, in the same form.
+        metric: The reported metric; by default the study's metric.
+        options: Arguments of ``xgboost.train``: ``obj``, ``custom_metric``.
 
     Raises:
-        ObjectiveError: If data are of no such kind, or parameters say how many rounds there are.
+        ObjectiveError: If the data have another form, or the parameters contain the number of rounds.
 
     Example:
         >>> objective = booster_objective({"objective": "reg:squarederror"}, (X[:400], y[:400]), (X[400:], y[400:]))
@@ -180,7 +180,7 @@ def booster_objective(
 
 class _XGBoost(BoosterObjective):
     def prepare(self, train: Any, valid: Any) -> tuple[Any, Any]:
-        """Return both as ``DMatrix``."""
+        """Return both data sets as ``DMatrix``."""
         return _matrix(train), _matrix(valid)
 
     @staticmethod

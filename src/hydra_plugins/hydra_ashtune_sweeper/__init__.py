@@ -1,7 +1,7 @@
 """The sweeper ``ashtune`` of Hydra: ``hydra/sweeper: ashtune`` in the defaults of a config, or on the command line.
 
-Hydra imports this at every start of every program that uses Hydra, so nothing of ashtune is imported before a sweep
-begins: it is in ``integrations/hydra.py``.
+Hydra imports this module at every start of every Hydra program. Therefore ashtune is imported only when a sweep begins,
+from ``integrations/hydra.py``.
 """
 
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from omegaconf import DictConfig
 
 @dataclass
 class AshtuneSweeperConf:
-    """The options of the sweeper: those of ``ashtune.tune``, of which ``options`` takes the others."""
+    """The options of the sweeper: most are those of ``ashtune.tune``, and ``options`` takes all others."""
 
     _target_: str = "hydra_plugins.hydra_ashtune_sweeper.AshtuneSweeper"
     metric: Optional[str] = None  # noqa: UP045 - as OmegaConf reads it
@@ -39,7 +39,7 @@ ConfigStore.instance().store(group="hydra/sweeper", name="ashtune", node=Ashtune
 
 
 class AshtuneSweeper(Sweeper):  # type: ignore[misc]  # Hydra's types are not followed, see pyproject.toml
-    """Tunes by asynchronous halving. Its jobs run in ashtune's own workers; launchers of Hydra are not used.
+    """Tunes by asynchronous halving. Its jobs run in ashtune's own workers; Hydra's launchers are not used.
 
     Args:
         settings: The fields of :class:`AshtuneSweeperConf`.
@@ -49,7 +49,7 @@ class AshtuneSweeper(Sweeper):  # type: ignore[misc]  # Hydra's types are not fo
         self._settings = settings
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        """Take what Hydra gives each sweeper."""
+        """Store the objects that Hydra gives to each sweeper."""
         self.hydra_context = hydra_context
         self.config = config
         self._task = task_function
@@ -64,7 +64,7 @@ class AshtuneSweeper(Sweeper):  # type: ignore[misc]  # Hydra's types are not fo
             The :class:`~ashtune.Study`.
 
         Raises:
-            CompactHydraException: For whatever cannot be used; Hydra prints its one line and leaves with status 1.
+            CompactHydraException: If something cannot be used; Hydra prints its message and exits with status 1.
         """
         from ashtune._src.core.errors import AshtuneError
         from ashtune._src.integrations.hydra import Sweep

@@ -1,1 +1,1 @@
-"""What the modules of `ashtune.integrations` share, and what is too large for one of them."""
+"""Code that modules of `ashtune.integrations` share, and code too large for one of them."""

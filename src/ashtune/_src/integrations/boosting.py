@@ -1,11 +1,10 @@
-"""What the modules for XGBoost, LightGBM and CatBoost share: the rounds of a trial, their reports, and the data.
+"""The code that XGBoost, LightGBM and CatBoost share: the rounds of a trial, their reports, and the data.
 
-Rule 1: what is reported is the best value so far, by the study's mode, and its round. A training that went on and got
-worse ranks where it was best, and its first rounds up to there are the model with that value.
+Rule 1: each report has the best value so far, by the study's mode, and its round. A trial that got worse afterwards
+still ranks by its best value; the first rounds of the model, up to that round, are the model with this value.
 Rule 2: a rung has at most REPORTS reports: every n-th round and the last one.
-Rule 3: how far a trial is trained is the study's decision. A training that ends by itself before that fails.
-Rule 4: the data are read once in each worker, or in each thread of ``engine="threads"``: the libraries keep what they
-have prepared for training in them.
+Rule 3: the study decides how long a trial trains. A training that ends earlier by itself fails.
+Rule 4: each worker, or each thread of ``engine="threads"``, reads its own data: a library stores prepared data there.
 """
 
 import math
@@ -22,17 +21,17 @@ from ashtune._src.training.reports import MetricMissing, names_text
 from ashtune._src.training.trial import Trial
 
 REPORTS = 20
-"""The most reports of a rung: each is written into the journal."""
+"""The largest number of reports of a rung: each is written into the journal."""
 BEST_ROUND = "best_round"
-"""The metric that says after how many rounds the best value was reached."""
+"""The metric with the round of the best value."""
 ENDLESS = 1_000_000
-"""Rounds that a library is asked for where the study says when to stop."""
+"""The number of rounds given to a library if the study decides when to stop."""
 ROUND_NAMES = frozenset({
     "n_estimators", "num_boost_round", "num_boost_rounds", "num_iteration", "num_iterations", "n_iter", "num_tree",
     "num_trees", "num_round", "num_rounds", "nrounds", "max_iter", "iterations", "early_stopping_round",
     "early_stopping_rounds", "n_iter_no_change", "od_type", "od_pval", "od_wait",
 })  # fmt: skip
-"""What the libraries call the number of rounds, or when to stop: with a study the rounds are the resource."""
+"""The libraries' names for the number of rounds and for early stopping: in a study, the rounds are the resource."""
 
 Evaluations = Mapping[str, Mapping[str, Any]]
 """Name of a data set -> name of a metric -> values."""
@@ -40,25 +39,25 @@ Data = Sequence[Any] | Mapping[str, Any] | Callable[[], Any]
 
 
 class Rounds:
-    """The rounds of a trial, while its training function runs, and which value of a round is reported.
+    """The rounds of a trial during its training, and the value that is reported.
 
     Args:
         trial: The trial.
-        metric: Which metric is reported; by default the one with the name of the study's.
-        data: Of which data set; by default of the last one that is evaluated.
+        metric: The reported metric; by default the study's metric.
+        data: The data set whose metric is reported; by default the last evaluated one.
 
     Attributes:
-        metric: The name of the metric that is reported.
-        data: The name of its data set, from :meth:`choose` on.
-        has_best: Whether the first rounds of a model are what the model was then. Else, as with DART, which changes
-            earlier trees, each value is reported as it is.
-        number: The round that has begun last, from 1.
-        best: The best value so far, None before any.
-        best_round: Its round.
+        metric: The name of the reported metric.
+        data: The name of its data set, known after :meth:`choose`.
+        has_best: Whether the first rounds of a model are the model at that time. They are not with DART, which changes
+            earlier trees; then each value is reported, not the best one.
+        number: The round that began last, counted from 1.
+        best: The best value so far; None before the first value.
+        best_round: The round of the best value.
         is_over: Whether no round follows: the trial is at its rung and not promoted at once, or the study stops.
 
     Raises:
-        ObjectiveError: If the study is after several metrics.
+        ObjectiveError: If the study has several metrics.
     """
 
     def __init__(self, trial: Trial, *, metric: str | None = None, data: str | None = None) -> None:
@@ -79,10 +78,10 @@ class Rounds:
         self._start, self._every, self._target = 0, 1, -1
 
     def choose(self, evaluations: Evaluations, how: str) -> None:
-        """Settle whose values are reported, when the first evaluations are there.
+        """Choose the data set whose values are reported, at the first evaluation.
 
         Raises:
-            MetricMissing: If it is not evaluated.
+            MetricMissing: If the metric is not evaluated.
         """
         if not evaluations:
             raise MetricMissing(f"no data are evaluated, so there is nothing to report; give {how}")
@@ -96,10 +95,10 @@ class Rounds:
             )
 
     def check_direction(self, library: str, *, is_higher_better: bool) -> None:
-        """Refuse a study that is after the worst value of the metric, as its library sees it.
+        """Refuse a study whose mode contradicts the library's direction of the metric.
 
         Raises:
-            ObjectiveError: If it is.
+            ObjectiveError: If the two differ.
         """
         mode = self.trial.mode
         if is_higher_better != (mode == "max"):
@@ -110,12 +109,12 @@ class Rounds:
             )
 
     def value(self, evaluations: Evaluations) -> Any:
-        """Return what has been evaluated of the metric that is reported."""
+        """Return the evaluated values of the reported metric."""
         assert self.data is not None, "it is chosen at the first round"
         return evaluations[self.data][self.metric]
 
     def next(self) -> bool:
-        """Begin the next round, of the next rung if the trial is promoted at once; return False if none follows."""
+        """Begin the next round, in the next rung if the trial is promoted at once; return False if there is none."""
         number = next(self._epochs, None)
         if number is None:
             self.is_over = True
@@ -127,13 +126,13 @@ class Rounds:
         return True
 
     def report(self, value: float) -> None:
-        """Take in what the round has reached; report the best so far if it is time to."""
+        """Record the value of the current round; report the best value so far if a report is due."""
         self.note(self.number, value)
         if self.number == self._target or (self.number - self._start) % self._every == 0:
             self.trial.report({self.trial.metric: self.best, BEST_ROUND: self.best_round})
 
     def note(self, number: int, value: float) -> None:
-        """Take in what a round has reached, one before the last rung too, and report nothing."""
+        """Record the value of a round, also of one before the last rung, without a report."""
         if not self.has_best or self._improves(value):
             self.best, self.best_round = float(value), number
 
@@ -143,10 +142,10 @@ class Rounds:
         return value > self.best if self.trial.mode == "max" else value < self.best
 
     def check_over(self, how: str) -> None:
-        """Refuse a training that has ended by itself.
+        """Refuse a training that ended by itself.
 
         Raises:
-            ObjectiveError: If rounds were left.
+            ObjectiveError: If rounds remain.
         """
         if not self.is_over:
             raise ObjectiveError(
@@ -156,35 +155,35 @@ class Rounds:
 
 
 def seed_of(seed: int, number: int) -> int:
-    """Return a seed below 2**31, which is what the libraries take, that follows from a seed and a round's number."""
+    """Derive a seed for a round from a seed; it is below 2**31, the limit of the libraries."""
     return derived_seed(seed, number) >> 1
 
 
 def threads() -> int:
-    """Return how many threads training may use: the cores that are this worker's.
+    """Return the number of threads for training: the worker's cores, from OMP_NUM_THREADS.
 
-    They are in OMP_NUM_THREADS, which ashtune sets in each of its processes. Without it a thread of
-    ``engine="threads"`` has one, and a script all that it may use.
+    ashtune sets OMP_NUM_THREADS in each of its processes. If it is not set, a thread of ``engine="threads"`` gets one
+    thread, and a script gets all cores that it may use.
     """
-    first = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]  # of nested regions one number each
+    first = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]  # for nested regions, there is one number each
     if first.isdigit() and int(first):
         return int(first)
     return available_cores() if threading.current_thread() is threading.main_thread() else 1
 
 
 class BoosterObjective:
-    """A training function that trains a booster; the base class of what ``booster_objective`` returns.
+    """A training function that trains a booster; the base class of the results of ``booster_objective``.
 
     Args:
-        name: Of the library, by which the study's directory is called.
-        params: Fixed parameters; hyperparameters are laid over them.
-        dtrain: What is trained on.
-        dvalid: What is evaluated.
-        metric: Which metric is reported.
-        options: What the library's training is given besides.
+        name: The library's name, used to name the study's directory.
+        params: Fixed parameters; a trial's hyperparameters override them.
+        dtrain: The training data.
+        dvalid: The evaluation data.
+        metric: The reported metric.
+        options: Further arguments of the library's training function.
 
     Raises:
-        ObjectiveError: If data are of no kind that can be sent, or the number of rounds is among the parameters.
+        ObjectiveError: If the data cannot be sent to workers, or the parameters contain the number of rounds.
     """
 
     def __init__(
@@ -206,15 +205,15 @@ class BoosterObjective:
         self._own = threading.local()
 
     def check(self, names: Sequence[str]) -> None:
-        """Refuse a space in which the number of rounds is a hyperparameter.
+        """Refuse a space with the number of rounds as a hyperparameter.
 
         Raises:
-            ObjectiveError: If it is.
+            ObjectiveError: If the space has it.
         """
         self._check_rounds(names, "the space")
 
     def version_parts(self) -> dict[str, Any]:
-        """Return what makes its results what they are: what the user has given."""
+        """Return the user's arguments: the results depend on them."""
         return {"params": self.params, "data": self._sources, "metric": self.metric, "options": self.options}
 
     @staticmethod
@@ -226,10 +225,10 @@ class BoosterObjective:
             )
 
     def parameters(self, trial: Trial, defaults: Mapping[str, Any], thread_names: Collection[str]) -> dict[str, Any]:
-        """Return the parameters of a trial: defaults, over them the fixed ones, over them the hyperparameters."""
+        """Return the parameters of a trial: defaults, overridden by fixed parameters, overridden by hyperparameters."""
         parameters: dict[str, Any] = {}
         for given in (defaults, self.params, trial.config):
-            covered = self.same_names(given)  # under another name too: the library would take either, or neither
+            covered = self.same_names(given)  # with synonyms: otherwise the library might take either name, or neither
             parameters = {name: value for name, value in parameters.items() if name not in covered} | dict(given)
         if not parameters.keys() & set(thread_names):
             parameters[next(iter(thread_names))] = threads()
@@ -237,18 +236,18 @@ class BoosterObjective:
 
     @staticmethod
     def same_names(names: Collection[str]) -> Collection[str]:
-        """Return names of parameters, and all other names that the library has for these."""
+        """Return names of parameters, and all their synonyms in the library."""
         raise NotImplementedError
 
     def data(self) -> tuple[Any, Any]:
-        """Return what is trained on and what is evaluated, as :meth:`prepare` returns it; once in each thread."""
+        """Return training and evaluation data as :meth:`prepare` returns them; prepared once in each thread."""
         if not hasattr(self._own, "data"):
             self._own.data = self.prepare(*(source() if callable(source) else source for source in self._sources))
         data: tuple[Any, Any] = self._own.data
         return data
 
     def prepare(self, train: Any, valid: Any) -> tuple[Any, Any]:
-        """Return the data as the library trains on them."""
+        """Return the data in the library's own form."""
         raise NotImplementedError
 
     def __call__(self, trial: Trial) -> None:
@@ -256,7 +255,7 @@ class BoosterObjective:
         raise NotImplementedError
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return what travels to the workers: not what is prepared there."""
+        """Return the state for the workers, without data prepared here."""
         return {name: value for name, value in vars(self).items() if name != "_own"}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -264,16 +263,16 @@ class BoosterObjective:
 
 
 def with_synonyms(names: Collection[str], synonyms: Collection[Collection[str]]) -> set[str]:
-    """Return names, and those of each group of synonyms that has one of them."""
+    """Return the names, and all synonyms of each name."""
     given = set(names)
     return given.union(*(group for group in synonyms if not given.isdisjoint(group)))
 
 
 def as_arguments(data: Any) -> dict[str, Any]:
-    """Return data as arguments of the library's own class: of a pair, "data" and "label".
+    """Return data as arguments of the library's data class; a pair becomes "data" and "label".
 
     Raises:
-        ObjectiveError: If they are no pair and no dict.
+        ObjectiveError: If the data are neither a pair nor a dict.
     """
     if isinstance(data, Mapping):
         return dict(data)

@@ -1,9 +1,9 @@
-"""A sweep of Hydra as a study: what is searched over, the options, the study itself, and the file of the best.
+"""A Hydra sweep as a study: the search space, the options, the study itself, and the file with the best result.
 
 Source of ``optimization_results.yaml`` (``name``, ``best_params``, ``best_value``): Hydra's own sweepers for Optuna, Ax
 and Nevergrad write it.
 
-Rule: launchers wait for a batch of jobs, so none is used. One that a user has chosen is refused, and never passed over.
+Rule: Hydra's launchers wait for a batch of jobs, so none is used. If the user chose one, the sweep is refused.
 """
 
 import logging
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 RESULTS, MULTIRUN = "optimization_results.yaml", "multirun.yaml"
 BASIC_LAUNCHER = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
 OF_THE_SWEEP = ("params", "options", "directory", "metric", "mode")
-"""Settings that are no options of ``tune``, or not as they are."""
+"""Settings of the sweeper that are not options of ``tune``, or need a conversion."""
 
 log = logging.getLogger(__name__)
 
@@ -49,12 +49,12 @@ class Sweep:
         self._task, self._config, self._context = task, config, context
 
     def run(self, arguments: Sequence[str]) -> Study:
-        """Run its study to the end, or on from where it was, and write down the best.
+        """Run or continue the sweep's study, and write the file with the best result.
 
         Under MPI, ranks other than 0 do not return.
 
         Raises:
-            AshtuneError: In one line, for whatever cannot be used.
+            AshtuneError: If something cannot be used; the message has one line.
             OSError: If the folder of the sweep cannot be written.
         """
         options = self._options()
@@ -68,7 +68,7 @@ class Sweep:
         swept, composed = self._composed(arguments)
         job = HydraJob(self._task, self._config, self._context, swept, composed=composed, top=ladder.rungs[-1])
         folder = Path(str(self._config.hydra.sweep.dir))
-        directory = folder.absolute() / self._named("directory", "study")  # a job may change the folder that it is in
+        directory = folder.absolute() / self._named("directory", "study")  # a job may change the current folder
         self._keep_config(folder, directory)
         mode = self._named("mode", "min")
         study = run_study(job, swept.space, metric=metric, mode=mode, directory=directory, **options)
@@ -76,7 +76,7 @@ class Sweep:
         return study
 
     def _options(self) -> dict[str, Any]:
-        """Return the options of ``tune``; text is read as on a command line, as ``2h``."""
+        """Return the options of ``tune``; text is read as on a command line, such as ``2h``."""
         given = {name: value for name, value in self._settings.items() if name not in OF_THE_SWEEP}
         known = options_of(TuneOptions)
         for name, value in given.items():
@@ -104,7 +104,7 @@ class Sweep:
             )
 
     def _composed(self, arguments: Sequence[str]) -> tuple[Swept, list["DictConfig"]]:
-        """Return what is searched over, and configs with all of its values in lists and ends of ranges."""
+        """Return the search space, and configs that together contain every listed value and both ends of each range."""
         from hydra.errors import HydraException
         from omegaconf.errors import OmegaConfBaseException
 
@@ -113,7 +113,7 @@ class Sweep:
             swept = read(arguments, self._settings["params"], loader)
             return swept, [loader.load_sweep_config(self._config, overrides) for overrides in swept.probes()]
         except (HydraException, OmegaConfBaseException) as error:
-            texts = (getattr(error, "override", ""), error, error.__cause__ or "")  # the override if it cannot be read
+            texts = (getattr(error, "override", ""), error, error.__cause__ or "")  # the override, if it cannot be read
             reason = "; ".join(filter(None, map(str, texts)))
             raise SettingsError(reason or type(error).__name__) from None
 

@@ -1,11 +1,10 @@
-"""What a Hydra sweep searches over, and its job as a training function.
+"""The search space of a Hydra sweep, and its job as a training function.
 
-``lr=interval(1e-4,1e-1)``, ``lr=tag(log,interval(1e-4,1e-1))``, ``depth=range(1,9)``, ``batch=16,32``,
-``model=glob(*)``: these overrides are the search space. All others are the same in every job.
+The overrides ``lr=interval(1e-4,1e-1)``, ``lr=tag(log,interval(1e-4,1e-1))``, ``depth=range(1,9)``, ``batch=16,32`` and
+``model=glob(*)`` are the search space. All other overrides are the same in every job.
 
-Rule 1: the config of a job is composed in the worker, and Hydra's task runs there. All jobs of a trial have the trial's
-number, so they have one directory.
-Rule 2: a worker has the state that Hydra has in the program: stored configs, resolvers, callbacks.
+Rule 1: the worker composes the config of a job and runs Hydra's task. The jobs of a trial share its directory.
+Rule 2: a worker has the same Hydra state as the program: stored configs, resolvers, callbacks.
 """
 
 import hashlib
@@ -29,17 +28,17 @@ if TYPE_CHECKING:
     from omegaconf import DictConfig
 
 MOST_VALUES = 10_000
-"""Of a range that has a step, each of which is listed."""
+"""The largest number of values of a range with a step, because each value is listed."""
 MOST_PROBES = 100
-"""Values of a list that are tried before a study begins; Hydra takes up to a tenth of a second for each."""
+"""Values of a list tried before a study begins; Hydra takes up to a tenth of a second for each."""
 
 
 class Dimension(msgspec.Struct, frozen=True):
-    """What one override searches over.
+    """The search dimension of one override.
 
-    ``key`` is its left side, as ``+model.depth``, and ``name`` what the study calls it. ``values`` are a range or a
-    list as :func:`~ashtune.tune` takes them; a list of anything but numbers has each as Hydra writes it, and
-    ``meanings`` says what these texts stand for. ``examples`` are some of them.
+    ``key`` is its left side, such as ``+model.depth``; ``name`` is its name in the study. ``values`` are a range or a
+    list, as :func:`~ashtune.tune` takes them. In a list with any element that is not a number, each value is text in
+    Hydra's notation, and ``meanings`` maps the text to its value. ``examples`` are some of the values.
     """
 
     key: str
@@ -49,16 +48,16 @@ class Dimension(msgspec.Struct, frozen=True):
     meanings: Mapping[str, Any] = {}
 
     def override(self, value: Any) -> str:
-        """Return the override that gives it a value."""
+        """Return the override that sets this value."""
         return f"{self.key}={value}"
 
     def meaning(self, value: Any) -> Any:
-        """Return what a value stands for."""
+        """Return the value for a text in the study."""
         return self.meanings.get(value, value) if isinstance(value, str) else value
 
 
 class Swept:
-    """The overrides of a sweep: those that are searched over, and those that are the same in every job."""
+    """The overrides of a sweep: those that are searched, and those that are the same in every job."""
 
     def __init__(self, overrides: Sequence[str | Dimension]) -> None:
         self._overrides = overrides
@@ -76,11 +75,11 @@ class Swept:
         ]
 
     def parameters(self, configuration: Mapping[str, Any]) -> dict[str, Any]:
-        """Return what a configuration gives to the keys that are searched over."""
+        """Return the value of each searched key in a configuration."""
         return {each.key: each.meaning(configuration[each.name]) for each in self._dimensions}
 
     def probes(self) -> Iterator[list[str]]:
-        """Yield overrides of jobs in which each value of a list is there once, and both ends of each range."""
+        """Yield overrides of jobs that together contain each listed value once, and both ends of each range."""
         most = max(len(dimension.examples) for dimension in self._dimensions)
         for place in range(min(most, MOST_PROBES)):
             yield self.overrides({each.name: each.examples[place % len(each.examples)] for each in self._dimensions})
@@ -90,13 +89,13 @@ def read(arguments: Sequence[str], params: Mapping[str, Any], loader: "ConfigLoa
     """Read the overrides of a sweep.
 
     Args:
-        arguments: Of the command line.
-        params: Of the config, by key; one that the command line has too is left out.
+        arguments: The overrides of the command line.
+        params: The overrides of the config, by key; a key that the command line also has is ignored.
         loader: Knows the options of config groups, for ``glob``.
 
     Raises:
-        SpaceError: If nothing is searched over, or a key is there twice, or nothing is in a range.
-        HydraException: If one cannot be read.
+        SpaceError: If nothing is searched, a key occurs twice, or a range is empty.
+        HydraException: If an override cannot be read.
     """
     from hydra.core.override_parser.overrides_parser import OverridesParser
 
@@ -134,7 +133,7 @@ def _dimension(override: "Override") -> Dimension:
         return Dimension(key, name, _ranged(*bounds, sweep.tags), bounds)
     if isinstance(sweep, RangeSweep):
         return _of_range(key, name, sweep, str(override.input_line))
-    elements = list(sweep.list if isinstance(sweep, ChoiceSweep) else override.sweep_iterator())  # shuffled: not here
+    elements = list(sweep.list if isinstance(sweep, ChoiceSweep) else override.sweep_iterator())  # without a shuffle
     if not elements:
         raise SpaceError(f"{override.input_line} has no values; `python main.py --help` lists those of config groups")
     return _of_choices(key, name, elements)
@@ -145,7 +144,7 @@ def _ranged(low: Any, high: Any, tags: set[str]) -> tuple[Any, ...]:
 
 
 def _of_range(key: str, name: str, sweep: Any, line: str) -> Dimension:
-    """Return the dimension of ``range(start,stop,step)``: whole numbers, or numbers at a distance."""
+    """Return the dimension of ``range(start,stop,step)``: whole numbers, or numbers with a fixed step."""
     numbers = sweep.range() if sweep.step else ()
     if isinstance(numbers, range) and len(numbers) > 1 and abs(numbers.step) == 1:
         low, high = sorted((numbers[0], numbers[-1]))
@@ -160,7 +159,7 @@ def _of_range(key: str, name: str, sweep: Any, line: str) -> Dimension:
 
 
 def _of_choices(key: str, name: str, elements: Sequence[Any]) -> Dimension:
-    """Return the dimension of a list: of numbers as they are, of anything else as Hydra writes it."""
+    """Return the dimension of a list: numbers as they are, anything else as text in Hydra's notation."""
     from hydra.core.override_parser.types import Transformer
 
     if all(type(element) in (int, float) and math.isfinite(element) for element in elements):
@@ -171,21 +170,21 @@ def _of_choices(key: str, name: str, elements: Sequence[Any]) -> Dimension:
 
 
 def _meaning(element: Any, text: str) -> Any:
-    """Return what an element of a list stands for, as a file of results has it."""
+    """Return the value of a list element, as a file of results contains it."""
     if element is None or isinstance(element, str | int | float):
         return element
-    return getattr(element, "text", text)  # of what was in quotes
+    return getattr(element, "text", text)  # of quoted text
 
 
 ENVIRONMENT = (
     "HYDRA_DEPRECATION_WARNINGS_AS_ERRORS", "HYDRA_FULL_ERROR", "HYDRA_INSTANTIATE_ALLOWLIST_OVERRIDE",
     "HYDRA_MAIN_MODULE",
 )  # fmt: skip
-"""What Hydra reads. Workers begin without: MPICH's launcher, whose variables they are not to see, is a Hydra too."""
+"""Variables that Hydra reads. Workers start without them, because MPICH's launcher, also called Hydra, reads them."""
 
 
 class HydraJob:
-    """Runs the task of a Hydra program, as its launchers do."""
+    """Runs the task of a Hydra program, as Hydra's launchers do."""
 
     def __init__(
         self, task: Callable[..., Any], config: "DictConfig", context: "HydraContext", swept: Swept,
@@ -196,21 +195,21 @@ class HydraJob:
         self.__name__ = str(config.hydra.job.name)
         self.__wrapped__ = task
         self._config, self._context, self._swept, self._top = config, context, swept, top
-        self._folder = str(Path(str(config.hydra.sweep.dir)).absolute())  # a study may be resumed from elsewhere
+        self._folder = str(Path(str(config.hydra.sweep.dir)).absolute())  # a study may be resumed from another folder
         self._composed = _digest(composed)
         self._state = Singleton.get_state()
         self._environment = {name: os.environ[name] for name in ENVIRONMENT if name in os.environ}
 
     def version_parts(self) -> dict[str, Any]:
-        """Return what makes its results what they are: the task, and the configs without Hydra's own part."""
+        """Return what the results depend on: the task, and the configs without Hydra's own part."""
         return {"task": self.__wrapped__, "configs": self._composed}
 
     def __call__(self, trial: Trial) -> Any:
-        """Run the task on a trial; return what it returns.
+        """Run the task for a trial; return the task's result.
 
         Raises:
-            MetricMissing: If the task has not asked for the trial, so cannot know how far it is to be trained.
-            Exception: What the task raises.
+            MetricMissing: If the task has not asked for the trial, so that it cannot know how long to train.
+            Exception: The exception of the task.
         """
         from hydra.core.utils import run_job
         from omegaconf import open_dict
@@ -234,7 +233,7 @@ class HydraJob:
         return returned
 
     def _arrive(self) -> None:
-        """Give Hydra in this process the state that it has in the program, once."""
+        """Give Hydra in this process the same state as in the program, once."""
         from hydra.core.singleton import Singleton
 
         if self._state is not None:
@@ -244,7 +243,7 @@ class HydraJob:
 
 
 def _digest(composed: Sequence["DictConfig"]) -> str:
-    """Return a digest of what configs say, apart from Hydra's own part, with interpolations as they stand."""
+    """Return a digest of the configs without Hydra's own part; interpolations are not resolved."""
     from omegaconf import OmegaConf
 
     digest = hashlib.blake2b(digest_size=12)

@@ -1,8 +1,8 @@
-"""The two callbacks that train a trial in a Trainer of Lightning. Each of its import roots has classes made of these.
+"""The two callbacks that train a trial in a Lightning Trainer. Both import roots have classes made from these.
 
-Rule 1: what a resumed fit finds is what the next epoch would have found. So the state is saved at the very end of the
-fit, when the epoch's schedules have stepped, and before other callbacks change the model, as weight averaging does.
-Rule 2: a report has what was logged anywhere in the epoch, also by the module at its end. So the report comes last.
+Rule 1: a resumed fit starts from the state in which the next epoch would have started. So the state is saved at the
+very end of the fit, after the epoch's schedules have stepped, and before weight averaging changes the model.
+Rule 2: a report has everything logged in the epoch, also by the module at the epoch's end. So the report comes last.
 """
 
 import io
@@ -23,16 +23,16 @@ from ashtune._src.study.torch_states import no_weights, read_weights
 from ashtune._src.training.stateful import change_of_length, random_states, set_random_states
 
 CHECKPOINT = "last.ckpt"
-"""Lightning's own checkpoint, in the folder of the trial's."""
+"""Lightning's own checkpoint, in the folder of the trial's checkpoint."""
 LOADERS = "loaders"
-"""Beside the states of the random generators of the process: those of the loaders' own."""
+"""The key of the loaders' own random generators, next to those of the process."""
 
 
 Metrics = Mapping[str, float]
 
 
 class StudyAnswer(NamedTuple):
-    """What the study says: whether another epoch is to be trained, the rung that it leads to, whether to save."""
+    """The study's answer: whether to train another epoch, the next rung, and whether to save."""
 
     goes_on: bool
     target: int
@@ -40,8 +40,8 @@ class StudyAnswer(NamedTuple):
 
 
 Ask = Callable[[Metrics | None, bool], StudyAnswer]
-"""Tell the metrics of the last epoch, None if there are none, and whether training ends of its own accord; ask what is
-next. The first question tells nothing."""
+"""Takes the metrics of the last epoch (None if there are none) and whether training ends by itself; returns the
+answer. The first call has no metrics."""
 
 
 class Fit:
@@ -49,9 +49,9 @@ class Fit:
 
     Args:
         ask: Asks the study.
-        folder: Of the trial's checkpoint.
-        start: The epochs that it is trained already.
-        weights_only: Whether its checkpoint must be one that holds nothing but weights and plain values.
+        folder: The folder of the trial's checkpoint.
+        start: The number of epochs already trained.
+        weights_only: Whether its checkpoint may contain only weights and plain values.
     """
 
     def __init__(self, ask: Ask, folder: Path, start: int, *, weights_only: bool) -> None:
@@ -63,7 +63,7 @@ class Fit:
         self.has_trained = False
 
     def ask(self, trainer: Any, metrics: dict[str, float] | None = None, *, is_ended: bool = False) -> None:
-        """Ask on rank 0, and let all ranks know.
+        """Ask the study on rank 0, and send the answer to all ranks.
 
         Raises:
             ObjectiveError: On all ranks, if the study refuses the report.
@@ -82,13 +82,13 @@ class Fit:
         self.answer = StudyAnswer(*answer)
 
     def random_file(self, trainer: Any) -> Path:
-        """Return where a rank's random generators are saved."""
+        """Return the path of this rank's file of random generators."""
         return self.folder / f"random-{trainer.global_rank}.pt"
 
 
 @cache
 def callbacks_of(root: str) -> tuple[Any, Any]:
-    """Return the first and the last callback for Trainers of an import root, whose objects do not mix."""
+    """Return the first and last callback for Trainers of an import root; objects of different roots do not mix."""
     library = import_module(f"{root}.callbacks")
     first = type("FirstCallback", (FirstCallback, library.Callback), {"_root": root})
     return first, type("LastCallback", (LastCallback, library.Checkpoint), {"_root": root})
@@ -102,7 +102,7 @@ def _unpickle(root: str, place: int, state: dict[str, Any]) -> Any:
 
 
 class FirstCallback:
-    """Runs before all other callbacks: takes up the random generators, and saves."""
+    """Runs before all other callbacks: restores the random generators, and saves the checkpoint."""
 
     _root = ""
 
@@ -115,25 +115,25 @@ class FirstCallback:
         return _unpickle, (self._root, 0, vars(self))
 
     def setup(self, trainer: Any, pl_module: Any, stage: str) -> None:
-        """Note what SIGTERM does before Lightning takes it over."""
+        """Store the handler of SIGTERM before Lightning replaces it."""
         self._on_sigterm = signal.getsignal(signal.SIGTERM)
 
     def on_fit_start(self, trainer: Any, pl_module: Any) -> None:
-        """Note the schedules as they were made, before they take up the states that were saved."""
+        """Store the schedules as created, before they load their saved states."""
         self._schedules = _states_of_schedules(trainer)
 
     def on_train_start(self, trainer: Any, pl_module: Any) -> None:
-        """See that training begins where the trial is, and leave SIGTERM to the driver, which breaks trials off itself.
+        """Check that training starts where the trial is, and let the driver handle SIGTERM.
 
         Raises:
-            ObjectiveError: If it begins elsewhere, or a schedule has another length than it was made with.
+            ObjectiveError: If training starts elsewhere, or a schedule's length has changed since its creation.
         """
         if trainer.current_epoch != self._fit.start:
             raise ObjectiveError(
                 f"the Trainer begins at epoch {trainer.current_epoch} where the trial is trained to {self._fit.start}; "
                 "make a new Trainer in each call of the training function"
             )
-        # StochasticWeightAveraging replaces the schedules by its own, whose state it restores: there are fewer then.
+        # StochasticWeightAveraging replaces the schedules by its own and restores its state: then there are fewer.
         for taken_up, made in zip(_states_of_schedules(trainer), self._schedules, strict=False):
             if change := change_of_length(taken_up, made):
                 raise ObjectiveError(f"the trial {change}")
@@ -141,24 +141,24 @@ class FirstCallback:
             signal.signal(signal.SIGTERM, self._on_sigterm)
 
     def on_train_epoch_start(self, trainer: Any, pl_module: Any) -> None:
-        """Let the random generators of a trial that goes on be those that it was left with."""
+        """Restore the saved random generators of a trial that continues."""
         fit = self._fit
         if fit.has_trained or not fit.start or not fit.random_file(trainer).exists():
             return
-        with OpenFile(DISK, str(fit.random_file(trainer)), os.O_RDONLY) as opened:  # no link is followed
+        with OpenFile(DISK, str(fit.random_file(trainer)), os.O_RDONLY) as opened:  # does not follow links
             states = read_weights(io.BytesIO(opened.readall()))
         set_random_states(states)
         for generator, state in zip(_generators(trainer), states.get(LOADERS, ()), strict=False):
             generator.set_state(state)
-        # Lightning has made an iterator over the batches already, with other random numbers. As after any epoch but the
-        # one it resumes at, it makes another now.
+        # Lightning has already made an iterator over the batches, with other random numbers. Now it makes a new one, as
+        # after every epoch except the first one of a resumed fit.
         trainer.fit_loop._resuming_from_checkpoint = False
 
     def on_train_end(self, trainer: Any, pl_module: Any) -> None:
-        """Save on all ranks what the next epoch would find.
+        """Save on all ranks the state in which the next epoch would start.
 
         Raises:
-            ObjectiveError: If it could not be read again.
+            ObjectiveError: If the checkpoint could not be read again.
         """
         fit = self._fit
         if not fit.has_trained or fit.answer.goes_on or not fit.answer.needs_checkpoint:
@@ -168,7 +168,7 @@ class FirstCallback:
         _remove_link(fit.random_file(trainer))
         if trainer.is_global_zero:
             _remove_link(fit.folder / CHECKPOINT)
-        trainer.save_checkpoint(fit.folder / CHECKPOINT, weights_only=False)  # all of it
+        trainer.save_checkpoint(fit.folder / CHECKPOINT, weights_only=False)  # the complete state
         loaders = [generator.get_state() for generator in _generators(trainer)]
         torch.save({**random_states(), LOADERS: loaders}, fit.random_file(trainer))
         if trainer.is_global_zero and fit.weights_only:
@@ -176,7 +176,7 @@ class FirstCallback:
 
 
 class LastCallback:
-    """Runs after all other callbacks, and after the module, as a checkpoint does: reports, and ends the fit."""
+    """Runs after all other callbacks and after the module, as a checkpoint callback does: reports, and ends the fit."""
 
     _root = ""
 
@@ -190,32 +190,32 @@ class LastCallback:
         return _unpickle, (self._root, 1, vars(self))
 
     def on_train_start(self, trainer: Any, pl_module: Any) -> None:
-        """Ask for the first epoch."""
+        """Ask the study before the first epoch."""
         self._fit.ask(trainer)
         if not self._fit.answer.goes_on:  # the study stops
             trainer.should_stop = True
 
     def on_train_epoch_start(self, trainer: Any, pl_module: Any) -> None:
-        """Have the epoch of a rung validated, whatever ``check_val_every_n_epoch`` says."""
+        """Validate in the last epoch of a rung, even if ``check_val_every_n_epoch`` says otherwise."""
         self._is_validated = False
         self._every = trainer.check_val_every_n_epoch
         if trainer.current_epoch + 1 == self._fit.answer.target:
             trainer.check_val_every_n_epoch = 1
 
     def on_validation_end(self, trainer: Any, pl_module: Any) -> None:
-        """Note that there are new metrics."""
+        """Record that there are new metrics."""
         self._is_validated = self._is_validated or not trainer.sanity_checking
 
     def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
-        """Report what was logged; end the fit if the trial is not to go on.
+        """Report the logged metrics; end the fit if the trial must not continue.
 
-        Of an epoch without validation nothing is reported: Lightning still has the metrics of the last one.
+        An epoch without validation is not reported, because Lightning still holds the metrics of the last validation.
 
         Raises:
-            ObjectiveError: If the study's metric was not logged, or training has ended before anything was reported.
+            ObjectiveError: If the study's metric was not logged, or training ended before the first report.
         """
         trainer.check_val_every_n_epoch = self._every
-        logged = trainer.callback_metrics  # on all ranks: it may reduce over them
+        logged = trainer.callback_metrics  # on all ranks, because it may reduce over them
         is_new = self._is_validated or not trainer.enable_validation
         metrics = {name: value.item() for name, value in logged.items() if value.numel() == 1} if is_new else None
         if metrics is not None:
@@ -236,7 +236,7 @@ def _states_of_schedules(trainer: Any) -> list[Any]:
 
 
 def _generators(trainer: Any) -> list[Any]:
-    """Return the random generators that the loaders of the training data have of their own, each once."""
+    """Return the training loaders' own random generators, each once."""
     import torch
 
     found: dict[int, Any] = {}
@@ -249,7 +249,7 @@ def _generators(trainer: Any) -> list[Any]:
 
 
 def _remove_link(path: Path) -> None:
-    """Have nothing written to where a link leads."""
+    """Remove a link, so that nothing is written to its target."""
     if path.is_symlink():
         path.unlink()
 
@@ -259,7 +259,7 @@ def _check_weights_only(checkpoint: Path) -> None:
     import torch
 
     try:
-        torch.load(str(checkpoint), mmap=True, map_location="cpu", weights_only=True)  # tensors are not looked at
+        torch.load(str(checkpoint), mmap=True, map_location="cpu", weights_only=True)  # tensors are not read
     except pickle.UnpicklingError as error:
         raise ObjectiveError(
             f"Lightning's checkpoint could not be read as weights only: {no_weights(error)}; leave that out of "

@@ -1,10 +1,10 @@
-"""What all trackers share: an exporter that keeps each trial of a study as a run of another tool.
+"""The code that all trackers share: an exporter that keeps each trial of a study as a run in another tool.
 
-Rule 1: there is one code path. While a study runs, a resumed one goes on, or ``ashtune export`` reads a journal, a
-tracker is told the same events from the first one on, and works out the same runs from them.
-Rule 2: what identifies a run, and each time in it, comes from the study alone: never from a clock or a counter here.
-So a value that is written again, after a kill or by a second export, is the one that is there.
-Rule 3: nothing leaves the machine unless the user names a place elsewhere.
+Rule 1: there is one code path. In a running study, a resumed study and ``ashtune export``, a tracker gets the same
+events from the first one on, and computes the same runs from them.
+Rule 2: the identity of a run and its times come only from the study, never from a clock or counter here. So a value
+that is written again, after a kill or by a second export, is the same as the existing one.
+Rule 3: nothing leaves this machine unless the user names another place.
 """
 
 import math
@@ -30,13 +30,13 @@ from ashtune._src.core.orders import Followed, Train, TrialFailed
 T = TypeVar("T")
 State = Literal["running", "paused", "completed", "failed", "withdrawn", "ended early"]
 SECONDS_BETWEEN = 5.0
-"""While a study runs, what has changed is written so often."""
+"""Seconds between two writes of changes while a study runs."""
 
 
 class Point(NamedTuple):
-    """What a trial reported at a resource. ``time`` is in seconds since 1970; a metric that is not finite is NaN.
+    """The report of a trial at a resource. ``time`` is in seconds since 1970; a metric that is not finite is NaN.
 
-    Between two rungs the journal has the metrics and not the moments: they are taken to have come at an even pace.
+    The journal has no times of reports between two rungs: these reports are assumed to be evenly spaced in time.
     """
 
     resource: int
@@ -47,9 +47,9 @@ class Point(NamedTuple):
 class TrackedTrial(msgspec.Struct, frozen=True, kw_only=True):
     """A trial as a tracker shows it.
 
-    ``began`` and ``ended`` are in seconds since 1970: when it got its configuration, and what was last heard of it.
-    ``points`` are its reports, each resource once and in rising order; of what was trained twice, the first.
-    ``reason`` is why it failed or was withdrawn; ``confirms`` the trial whose configuration it confirms, if it does.
+    ``began`` and ``ended`` are in seconds since 1970: when the trial got its configuration, and its last news.
+    ``points`` are its reports in rising order of resource; if a resource was trained twice, the first report is kept.
+    ``reason`` says why it failed or was withdrawn. ``confirms`` is the trial whose configuration it confirms, or None.
     """
 
     number: int
@@ -65,27 +65,27 @@ class TrackedTrial(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def name(self) -> str:
-        """What a person calls it."""
+        """The name of the trial for people."""
         return f"trial {self.number}"
 
     @property
     def facts(self) -> dict[str, Any]:
-        """What a tracker says of it beside its hyperparameters."""
+        """The facts that a tracker shows besides the hyperparameters."""
         facts = {"trial": self.number, "state": self.state, "origin": self.origin, "seed": self.seed}
         more = {"reason": self.reason or None, "confirms": self.confirms}
         return facts | {name: value for name, value in more.items() if value is not None}
 
     @property
     def digest(self) -> str:
-        """A digest of all of it: two trials with the same one are written alike. O(points)."""
+        """A digest of all fields: trials with the same digest are written the same way. O(points)."""
         return digest_of(self)
 
 
 class StudySummary(msgspec.Struct, frozen=True, kw_only=True):
-    """What a study has found so far.
+    """The results of a study so far.
 
-    ``best`` is its best trial, None without any result; ``metrics`` are those of the best result, at ``resource``.
-    ``ended`` is when something was last heard of the study, in seconds since 1970.
+    ``best`` is its best trial, or None if there is no result. ``metrics`` are those of the best result, at
+    ``resource``. ``ended`` is the time of the last news of the study, in seconds since 1970.
     """
 
     trials: int
@@ -97,7 +97,7 @@ class StudySummary(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ReportsOfTrial(msgspec.Struct):
-    """What is collected of a trial beside its record."""
+    """Data of a trial that its record does not have."""
 
     began: float
     ended: float
@@ -105,24 +105,24 @@ class ReportsOfTrial(msgspec.Struct):
 
 
 class Tracker(Exporter):
-    """The base class of trackers: a class of it says how trials are written, and is told which ones have changed.
+    """The base class of trackers: a subclass defines how trials are written, and gets the trials that have changed.
 
-    A class of it has :meth:`open`, :meth:`write` and :meth:`close`. They may be told again what they wrote before, and
+    A subclass has :meth:`open`, :meth:`write` and :meth:`close`. They may get data that they have written before, and
     must not write it twice. All reports of a study are kept in memory.
 
     Args:
-        out: Where to; by default a place in the study's directory, or the tool's own.
+        out: Location of the copy; by default a place in the study's directory, or the tool's own.
 
     Raises:
         ExtraMissing: If the tool's library is not installed.
     """
 
     module: ClassVar[str] = ""
-    """The name by which the tool's library is imported, if any: when a study begins, and not before."""
+    """The import name of the tool's library, or ""; it is imported only when a study begins."""
     extra: ClassVar[str] = ""
-    """The extra of ashtune that installs it."""
+    """The extra of ashtune that installs the library."""
     most_changed: ClassVar[int] = 100
-    """The most changed trials that are written at a tick, while a study runs: the others wait for the next one."""
+    """The largest number of changed trials written per tick while a study runs: the others wait for the next tick."""
 
     def __init__(self, out: str | PathLike[str] | None = None) -> None:
         if self.module:
@@ -130,22 +130,22 @@ class Tracker(Exporter):
         super().__init__(out)
 
     def open(self) -> None:
-        """Open the place, and find out what it holds of this study. Sets ``place``.
+        """Open the place, and find out what it already has of this study. Sets ``place``.
 
-        By then there are ``study``, ``key``, which tells it apart from all others, and ``is_live``: whether it runs.
+        Before this call, these are set: ``study``; ``key``, unique for each study; ``is_live``, whether it runs.
         """
         raise NotImplementedError
 
     def write(self, trials: Sequence[TrackedTrial]) -> None:
-        """Write what is new of trials that have changed."""
+        """Write the changes of trials."""
         raise NotImplementedError
 
     def close(self, summary: StudySummary) -> None:
-        """Write what the study has found so far, and close the place."""
+        """Write the results of the study so far, and close the place."""
         raise NotImplementedError
 
     def begin(self, study: ObservedStudy, position: int) -> int:
-        """Open the place, and ask to be told all from the beginning."""
+        """Open the place, and ask for all events from the beginning."""
         self.study = study
         self.key = study_key(study)
         self.is_live = position > 0
@@ -181,7 +181,7 @@ class Tracker(Exporter):
         self._changed[trial] = None
 
     def followed(self, what: Followed) -> None:
-        """Take in what followed. O(1)."""
+        """Take in an order or a failure. O(1)."""
         self._trials.followed(what)
         self._tally.followed(what)
         if (own := self._of_the_search(what)) is not None:
@@ -190,21 +190,21 @@ class Tracker(Exporter):
             self._changed[what.trial] = None
 
     def tick(self, now: float) -> None:
-        """Write what has changed, now and then.
+        """Write changed trials from time to time.
 
-        There is no tick while the past is told: then trials are as they were, and what is written already is newer.
+        There is no tick during the past events: the trials are then older than what is already written.
         """
         if time.monotonic() - self._written >= SECONDS_BETWEEN:
             self._flush(self.most_changed)
 
     def end(self) -> None:
-        """Write the rest, and what the study has found."""
+        """Write the remaining changes and the results of the study."""
         self._flush(len(self._changed))
         self.close(self._summary())
         self._reports_of.clear()
 
     def top(self, count: int) -> list[TrackedTrial]:
-        """Return the best trials, the best first: the order of ``Study.top``. O(trials log trials)."""
+        """Return the best trials, best first, in the order of ``Study.top``. O(trials log trials)."""
         return [self._trial(trial) for _, _, trial in self._results.standings()[:count]]
 
     def _add_points(self, course: ReportsOfTrial, event: JobFinished | JobPaused, now: float) -> None:
@@ -217,7 +217,7 @@ class Tracker(Exporter):
                 course.points.append(Point(resource, at, _finite(metrics)))
 
     def _flush(self, most: int) -> None:
-        """Write the trials that changed first; of more than ``most``, the next tick writes further ones."""
+        """Write at most ``most`` changed trials, the earliest changed first; the next tick writes further ones."""
         changed = list(islice(self._changed, most))
         if changed:
             self.write([self._trial(trial) for trial in changed])
@@ -255,10 +255,10 @@ def require(module: str, extra: str) -> None:
     """Check that a library is installed, without importing it.
 
     Raises:
-        ExtraMissing: If it is not.
+        ExtraMissing: If the library is not installed.
     """
     spec = find_spec(module)
-    if spec is None or spec.origin is None:  # a folder of that name, as wandb makes one, is found without an origin
+    if spec is None or spec.origin is None:  # a folder with this name, such as wandb makes, is found without an origin
         raise ExtraMissing(module, extra)
 
 
@@ -268,19 +268,19 @@ def digest_of(*values: object) -> str:
 
 
 def with_own(configuration: Mapping[str, T], own: Mapping[str, T]) -> dict[str, T]:
-    """Return a configuration and what is said beside it: a hyperparameter of such a name has ``config.`` in front."""
+    """Return a configuration with additional values: a hyperparameter with such a name gets the prefix ``config.``."""
     return {f"config.{name}" if name in own else name: value for name, value in configuration.items()} | dict(own)
 
 
 def study_key(study: ObservedStudy) -> str:
-    """Return what tells a study apart from all others, wherever it is moved to: eight hexadecimal digits."""
+    """Return an identifier of a study that stays the same if it is moved: eight hexadecimal digits."""
     return blake2b(f"{study.name}/{study.created!r}".encode(), digest_size=4).hexdigest()
 
 
 def short_name(text: str) -> str:
-    """Return the beginning of a text, for the name of a file: 100 characters, and 200 bytes, as names have 255.
+    """Return the beginning of a text for a file name: at most 100 characters and 200 of 255 possible bytes.
 
-    What follows in the name, as the study's key, has to tell it from others with the same beginning.
+    The rest of the file name, such as the study's key, must distinguish names with the same beginning.
     """
     return text[:100].encode()[:200].decode(errors="ignore")
 

@@ -1,1 +1,1 @@
-"""Searches of scikit-learn that halve asynchronously."""
+"""Searches in the style of scikit-learn with asynchronous halving."""

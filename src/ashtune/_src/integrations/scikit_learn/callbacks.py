@@ -1,10 +1,10 @@
-"""The tasks of a search, of which scikit-learn's callbacks are told: ``search.set_callbacks(ProgressBar())``.
+"""The tasks of a search that scikit-learn's callbacks are told about: ``search.set_callbacks(ProgressBar())``.
 
-Below "fit" are "search" and "refit-with-best-params", as in scikit-learn's searches. Below "search" is a "rung" for
-each rung that is reached, and below that a "candidate-evaluation" for each candidate that is trained to it.
+The task "fit" contains "search" and "refit-with-best-params", as in scikit-learn's searches. "search" contains a "rung"
+for each rung that is reached; a "rung" contains a "candidate-evaluation" for each candidate trained to it.
 
-Rule: callbacks are told in the process that called ``fit``. They do not go into the fits of the candidates, which are
-in other processes, or on other machines; they go into the refit.
+Rule: callbacks run in the process that called ``fit``. They are not passed to the fits of the candidates, which run in
+other processes or on other machines; they are passed to the refit.
 """
 
 from collections.abc import Iterator, Mapping
@@ -28,7 +28,7 @@ class Tasks:
 
     @contextmanager
     def search(self, candidates: int) -> Iterator[list[Observer]]:
-        """Enter the task "search"; it yields who has to be told what happens in the study."""
+        """Enter the task "search"; yield the observers for the study."""
         task = self._fit.subcontext("search", max_subtasks=None, sequential_subtasks=False)
         task.call_on_fit_task_begin(estimator=self._search)
         yield [_Evaluations(self._search, task, candidates)] if hasattr(self._search, "_skl_callbacks") else []
@@ -36,7 +36,7 @@ class Tasks:
 
     @contextmanager
     def refit(self, estimator: Any) -> Iterator[None]:
-        """Enter the task of fitting the best estimator, which gets the callbacks that go into parts."""
+        """Enter the task of fitting the best estimator, which gets the callbacks for nested estimators."""
         task = self._fit.subcontext("refit-with-best-params")
         with task.propagate_callback_context(estimator):
             task.call_on_fit_task_begin(estimator=self._search, **self._data)
@@ -49,7 +49,7 @@ class Tasks:
 
 
 class _Evaluations(Observer):
-    """Begins and ends the tasks below "search", in the thread of an observer."""
+    """Begins and ends the tasks inside "search", in the thread of an observer."""
 
     def __init__(self, search: Any, task: Any, candidates: int) -> None:
         self._search = search
@@ -59,7 +59,7 @@ class _Evaluations(Observer):
         self._evaluations: dict[tuple[int, int], Any] = {}
 
     def followed(self, what: Followed) -> None:
-        """A candidate is trained to a rung, once more if its worker was lost; or it has failed on its way there."""
+        """Take in the start of a candidate's training to a rung, also after a lost worker; or a candidate's failure."""
         match what:
             case Train(trial=trial, rung=rung) if (rung, trial) not in self._evaluations:
                 evaluation = self._rung(rung).subcontext("candidate-evaluation", task_id=trial)
@@ -71,12 +71,12 @@ class _Evaluations(Observer):
                 pass
 
     def event(self, event: Event) -> None:
-        """A candidate was trained to a rung."""
+        """Take in the end of a candidate's training to a rung."""
         if isinstance(event, JobFinished):
             self._evaluations[event.rung, event.trial].call_on_fit_task_end(estimator=self._search)
 
     def end(self) -> None:
-        """The study has ended."""
+        """Take in the end of the study."""
         for rung in self._rungs.values():
             rung.call_on_fit_task_end(estimator=self._search)
 

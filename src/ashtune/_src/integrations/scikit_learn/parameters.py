@@ -1,4 +1,4 @@
-"""What scikit-learn calls ``param_distributions``, as a search space of ashtune."""
+"""Converts scikit-learn's ``param_distributions`` to a search space of ashtune."""
 
 import copy
 import math
@@ -9,20 +9,20 @@ from typing import Any
 import numpy as np
 
 LEAST_LOG = 1e-12
-"""The lowest end of a logarithmic range that is given to the search as one."""
+"""The lowest lower end of a logarithmic range; a lower one is raised to it."""
 
 
 class Parameters:
-    """What scikit-learn calls ``param_distributions`` as a search space, and back.
+    """Converts scikit-learn's ``param_distributions`` to a search space, and configurations back to parameters.
 
     Args:
-        given: A dict of lists of values, distributions of scipy and ranges ``(low, high, "log")``; or a list of dicts,
-            of which a candidate is drawn from one. A tuple of two numbers is refused: it is two values to scikit-learn,
-            and a range in ``tune``.
+        given: A dict of lists of values, scipy distributions and ranges ``(low, high, "log")``; or a list of such
+            dicts, from one of which each candidate is drawn. A tuple of two numbers is refused, because it means two
+            values in scikit-learn and a range in ``tune``.
 
     Raises:
-        TypeError: If something is neither.
-        ValueError: If there is nothing to choose from, or it may mean two things.
+        TypeError: If a value has none of these types.
+        ValueError: If there is nothing to choose from, or the meaning is ambiguous.
     """
 
     def __init__(self, given: Any) -> None:
@@ -41,23 +41,23 @@ class Parameters:
         return name if len(self._grids) == 1 else f"grid{grid}:{name}"
 
     def read(self, configuration: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the parameters of a candidate."""
+        """Return the parameters of a candidate from its configuration."""
         grid = configuration.get("grid", 0) if len(self._grids) > 1 else 0
         return {name: read(configuration[self._place(grid, name)]) for name, read in self._readers[grid].items()}
 
     @property
     def given(self) -> list[dict[str, Any]]:
-        """What was given, the same in each process: a distribution of scipy carries the state of numpy's generator."""
+        """The user's argument, the same in each process, although a scipy distribution contains a generator's state."""
         return [{name: _of_one_seed(values) for name, values in grid.items()} for grid in self._grids]
 
     @property
     def names(self) -> set[str]:
-        """All parameters."""
+        """The names of all parameters."""
         return {name for grid in self._grids for name in grid}
 
     @property
     def size(self) -> float:
-        """How many candidates there are."""
+        """The number of possible candidates."""
         return sum(
             math.prod(len(values) if isinstance(values, list) else math.inf for values in own)
             for own in (
@@ -67,7 +67,7 @@ class Parameters:
 
 
 def _dimension(name: str, values: Any) -> tuple[Any, Callable[[Any], Any]]:
-    """Return a hyperparameter for the values of a parameter, and how to read a value of it."""
+    """Return a hyperparameter for the values of a parameter, and a function that converts its values back."""
     if isinstance(values, tuple) and values[2:] == ("log",) and not isinstance(values[0], str):
         return values, _as_it_is
     if hasattr(values, "rvs"):
@@ -97,7 +97,7 @@ def _is_number(value: Any) -> bool:
 
 
 def _distribution(values: Any) -> tuple[Any, Callable[[Any], Any]]:
-    """Return a hyperparameter for a distribution of scipy."""
+    """Return a hyperparameter for a scipy distribution, and a function that converts its values back."""
     kind = getattr(getattr(values, "dist", None), "name", "")
     if kind in ("randint", "uniform", "loguniform", "reciprocal"):
         low, high = (bound.item() for bound in map(np.asarray, values.support()))
@@ -107,14 +107,14 @@ def _distribution(values: Any) -> tuple[Any, Callable[[Any], Any]]:
             return (int(low), int(high)), _as_it_is
         if kind == "uniform" or low >= LEAST_LOG:
             return (float(low), float(high), *(["log"] if kind != "uniform" else [])), _as_it_is
-    if hasattr(values, "ppf"):  # any other: where the uniform draw is in it
+    if hasattr(values, "ppf"):  # any other distribution: the quantile of a uniform draw
         number = int if hasattr(values, "pmf") else float
         return (0.0, 1.0), lambda place: number(values.ppf(min(max(place, 1e-12), 1 - 1e-12)))
     return (0, 2**31 - 1), lambda seed: values.rvs(random_state=seed)
 
 
 def _of_one_seed(values: Any) -> Any:
-    """Return a distribution with a generator of one seed, which draws no candidate; other values as they are."""
+    """Return a distribution with a fixed-seed generator, which draws no candidate; other values are unchanged."""
     if not hasattr(values, "rvs") or not hasattr(values, "random_state"):
         return values
     seeded = copy.deepcopy(values)

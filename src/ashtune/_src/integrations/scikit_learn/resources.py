@@ -1,6 +1,6 @@
-"""What a candidate gets more of from rung to rung: epochs, trees, rows, folds.
+"""The resource that a candidate gets more of from rung to rung: epochs, trees, rows, folds.
 
-Rule: arguments are named as scikit-learn names them.
+Rule: arguments have the names that scikit-learn uses.
 """
 
 import numbers
@@ -15,21 +15,21 @@ from sklearn.utils.multiclass import type_of_target, unique_labels
 from sklearn.utils.validation import _num_samples
 
 GROWING = ("n_estimators", "max_iter")
-"""Parameters of which more is more training, with ``warm_start``."""
+"""Parameters for which a higher value means more training, with ``warm_start``."""
 FOLDS, SAMPLES, PARTIAL_FIT = "folds", "n_samples", "partial_fit"
 MOST_PASSES = 81
-"""Of ``partial_fit`` where the user names none: ``max_iter`` is a bound that ``fit`` seldom reaches."""
+"""Passes of ``partial_fit`` by default, because ``max_iter`` is a limit that ``fit`` seldom reaches."""
 OF_FIT = ("max_iter", "early_stopping", "class_weight", "solver")
-"""Parameters that ``fit`` heeds, and ``partial_fit`` does not or cannot."""
+"""Parameters that ``fit`` uses, and ``partial_fit`` ignores or cannot use."""
 
 
 class Resource:
-    """What a candidate gets more of from rung to rung. By itself each rung fits anew.
+    """The resource that a candidate gets more of from rung to rung. This base class fits anew at each rung.
 
     Attributes:
-        parameter: The parameter of the estimator that counts it, if one does.
-        unit: What the reports call one of it.
-        is_resumed: Whether a fit goes on from the last one.
+        parameter: The estimator's parameter for this resource, or "".
+        unit: The unit in the reports.
+        is_resumed: Whether a fit continues from the last one.
     """
 
     parameter: str | None = None
@@ -37,7 +37,7 @@ class Resource:
     is_resumed = False
 
     def train(self, estimator: Any, X: Any, y: Any, *, start: int, target: int, **fit: Any) -> None:
-        """Train an estimator from ``start`` to ``target``; at 0 it is a new one."""
+        """Train an estimator from ``start`` to ``target``; if ``start`` is 0, the estimator is new."""
         fit_as_it_is(estimator, X, y, fit)
 
 
@@ -54,10 +54,10 @@ class Folds(Resource):
 
 
 class Plain(Resource):
-    """A parameter whose fit does not go on from another.
+    """A parameter whose fit cannot continue from another fit.
 
-    ``max_iter`` is one, but for that of trees: ``warm_start`` goes on from the solution, and forgets what the solver
-    knew (L-BFGS its curvature, SGD its step size), so that the scores would not be those of a fit with this value.
+    ``max_iter`` is one, except for ensembles of trees: ``warm_start`` continues from the solution but loses the state
+    of the solver (the curvature of L-BFGS, the step size of SGD), so the scores would differ from those of one fit.
     """
 
     def __init__(self, parameter: str) -> None:
@@ -65,27 +65,27 @@ class Plain(Resource):
         self.unit = _unit(parameter)
 
     def train(self, estimator: Any, X: Any, y: Any, *, start: int, target: int, **fit: Any) -> None:
-        """Fit anew with its value."""
+        """Fit from the beginning with the new value."""
         fit_as_it_is(estimator.set_params(**{self.parameter: target}), X, y, fit)
 
 
 class Growth(Plain):
-    """A number of trees or other parts, of an estimator with ``warm_start``; in a pipeline, of its last step."""
+    """The number of trees or other parts of an estimator with ``warm_start``; in a pipeline, of its last step."""
 
     is_resumed = True
 
     def train(self, estimator: Any, X: Any, y: Any, *, start: int, target: int, **fit: Any) -> None:
-        """Fit further."""
+        """Fit the additional parts."""
         prefix = self.parameter.removesuffix(self.parameter.rpartition("__")[2])
         estimator.set_params(**{f"{prefix}warm_start": True})
         super().train(estimator, X, y, start=start, target=target, **fit)
 
 
 class PartialFit(Resource):
-    """Passes over the data by ``partial_fit``, in a pipeline of its last step.
+    """Passes over the data with ``partial_fit``; in a pipeline, of its last step.
 
-    Each pass has an order of the rows of its own, as in ``fit``. From a ``random_state`` that is a number,
-    ``partial_fit`` would draw the same order again: it is given a generator, which goes on with the estimator.
+    Each pass has its own order of the rows, as in ``fit``. With a number as ``random_state``, ``partial_fit`` would
+    repeat the same order, so the estimator gets a generator, which is saved with it.
     """
 
     is_resumed = True
@@ -94,14 +94,14 @@ class PartialFit(Resource):
         self._classes = classes
 
     def train(self, estimator: Any, X: Any, y: Any, *, start: int, target: int, **fit: Any) -> None:
-        """Pass over the data."""
+        """Run the passes from ``start`` to ``target``."""
         last = estimator
         if isinstance(estimator, Pipeline):
             last = estimator.steps[-1][1]
             if len(estimator.steps) > 1:
                 before = estimator[:-1]
                 X = before.transform(X) if start else before.fit_transform(X, y)
-                estimator.steps[:-1] = before.steps  # with memory= the slice has fitted others
+                estimator.steps[:-1] = before.steps  # with memory=, the slice has fitted copies of the steps
         if not start and isinstance(seed := getattr(last, "random_state", None), numbers.Integral):
             last.set_params(random_state=np.random.RandomState(int(seed)))
         for epoch in range(start, target):
@@ -109,7 +109,7 @@ class PartialFit(Resource):
             last.partial_fit(X, *([] if y is None else [y]), **first, **fit)
 
     def in_one_go(self, estimator: Any, X: Any, y: Any, target: int, **fit: Any) -> None:
-        """Train an estimator that is not resumed any more: it has its own ``random_state`` afterwards."""
+        """Train an estimator that will not be resumed: afterwards it has its own ``random_state``."""
         last = _last_step(estimator)[0]
         own = {name: value for name, value in last.get_params(deep=False).items() if name == "random_state"}
         self.train(estimator, X, y, start=0, target=target, **fit)
@@ -121,17 +121,17 @@ def fit_as_it_is(estimator: Any, X: Any, y: Any, fit: Mapping[str, Any]) -> None
 
 
 def resource_of(estimator: Any, wanted: str, searched: Collection[str], y: Any, *, has_fit_params: bool) -> Resource:
-    """Return what the candidates get more of.
+    """Return the resource that the candidates get more of.
 
     Args:
-        estimator: Unfitted.
-        wanted: As the user names it.
-        searched: The parameters that are searched for.
-        y: What is predicted.
-        has_fit_params: Whether ``fit`` is given more than data.
+        estimator: The estimator, unfitted.
+        wanted: The user's name of the resource.
+        searched: The searched parameters.
+        y: The target values.
+        has_fit_params: Whether ``fit`` gets arguments besides the data.
 
     Raises:
-        ValueError: If the estimator has no such thing, or it is searched for.
+        ValueError: If the estimator does not have this resource, or it is a searched parameter.
     """
     last, prefix = _last_step(estimator)
     known = estimator.get_params()
@@ -159,10 +159,10 @@ def resource_of(estimator: Any, wanted: str, searched: Collection[str], y: Any, 
 
 
 def _learns_in_passes(last: Any, prefix: str, searched: Collection[str]) -> bool:
-    """Whether passes of ``partial_fit`` do what ``fit`` would do in as many iterations.
+    """Whether passes of ``partial_fit`` do the same as the same number of iterations of ``fit``.
 
-    Only classifiers, regressors and outlier detectors do: ``partial_fit`` of ``LatentDirichletAllocation`` and of
-    ``MiniBatchKMeans`` is another algorithm than ``fit``.
+    This holds only for classifiers, regressors and outlier detectors: in ``LatentDirichletAllocation`` and
+    ``MiniBatchKMeans``, ``partial_fit`` is another algorithm than ``fit``.
     """
     if not (is_classifier(last) or is_regressor(last) or is_outlier_detector(last)):
         return False
@@ -173,16 +173,16 @@ def _learns_in_passes(last: Any, prefix: str, searched: Collection[str]) -> bool
 
 
 def _classes(y: Any) -> NDArray[Any]:
-    """Return the classes; where a row has several labels, the numbers of the labels."""
+    """Return the classes; if a row has several labels, the indices of the labels."""
     classes: NDArray[Any] = (unique_labels if type_of_target(y).startswith("multilabel") else np.unique)(y)
     return classes
 
 
 def top_of(resource: Resource, estimator: Any, X: Any, splits: int) -> int:
-    """Return the resource of a full training where the user names none.
+    """Return the default resource of a full training.
 
     Raises:
-        ValueError: If the estimator says no number.
+        ValueError: If the estimator has no number for it.
     """
     match resource:
         case Folds():
@@ -199,12 +199,12 @@ def top_of(resource: Resource, estimator: Any, X: Any, splits: int) -> int:
 
 
 def in_order(train: Any, y: Any, seed: int) -> NDArray[Any]:
-    """Return indices in an order whose every beginning has about the same part of each class.
+    """Return indices in an order in which every prefix has about the same share of each class.
 
     Args:
-        train: Indices.
-        y: The classes of all rows; None where there are none.
-        seed: Of the order.
+        train: The indices.
+        y: The classes of all rows, or None.
+        seed: Seed of the order.
     """
     shuffled = np.random.default_rng(seed).permutation(np.asarray(train))
     if y is None:
@@ -218,12 +218,12 @@ def in_order(train: Any, y: Any, seed: int) -> NDArray[Any]:
 
 
 def _unit(parameter: str) -> str:
-    """Return what the reports call one of a parameter's units."""
+    """Return the unit of a parameter in the reports."""
     return {"n_estimators": "tree", "max_iter": "iteration"}.get(parameter.rpartition("__")[2], "step")
 
 
 def _last_step(estimator: Any) -> tuple[Any, str]:
-    """Return the last step of a pipeline, and how the names of its parameters begin; else the estimator."""
+    """Return the last step of a pipeline and the prefix of its parameters; for another estimator, itself and ""."""
     if isinstance(estimator, Pipeline):
         return estimator.steps[-1][1], f"{estimator.steps[-1][0]}__"
     return estimator, ""

@@ -1,4 +1,4 @@
-"""The rows of ``cv_results_``: one candidate at one rung, from the journal of a study and the files of its splits."""
+"""The rows of ``cv_results_``: one per candidate and rung, from a study's journal and the files of its splits."""
 
 import warnings
 from collections.abc import Sequence
@@ -17,9 +17,9 @@ class CandidateRow(NamedTuple):
     """A candidate at a rung.
 
     Args:
-        rung: Its number.
-        configuration: Of the candidate.
-        splits: Of each split what ``_fit_and_score`` of scikit-learn returns.
+        rung: The number of the rung.
+        configuration: The candidate's configuration.
+        splits: The result of scikit-learn's ``_fit_and_score`` for each split.
     """
 
     rung: int
@@ -28,9 +28,9 @@ class CandidateRow(NamedTuple):
 
 
 def candidate_rows(study: Study, splits: int, error_score: Any, kinds: Sequence[str]) -> list[CandidateRow]:
-    """Return a row for each candidate and rung, by rung and then by trial."""
+    """Return one row per candidate and rung, ordered by rung and then by trial."""
     configurations: dict[int, dict[str, Any]] = {}
-    reached: dict[tuple[int, int], str] = {}  # and why it failed there
+    reached: dict[tuple[int, int], str] = {}  # with the reason of a failure
     for event in read_events(Path(study.directory, NAME)):
         match event:
             case TrialStarted(trial=trial, configuration=configuration):
@@ -41,7 +41,7 @@ def candidate_rows(study: Study, splits: int, error_score: Any, kinds: Sequence[
                 reached[rung, trial] = text or reason
             case _:
                 pass
-    for record in study.trials:  # a trial whose worker died has no event of its own
+    for record in study.trials:  # a trial whose worker died has no failure event
         next_rung = 0 if record.rung is None else record.rung + 1
         if record.status == "failed" and (next_rung, record.number) not in reached:
             reached[next_rung, record.number] = record.reason
@@ -52,20 +52,20 @@ def candidate_rows(study: Study, splits: int, error_score: Any, kinds: Sequence[
             failed = {"fit_time": np.nan, "score_time": np.nan, **dict.fromkeys(kinds, error_score)}
             return [{**failed, "fit_error": reached[rung, trial]}] * splits
         means = {name: _mean([row[name] for row in rows.values()]) for name in ("fit_time", "score_time", *kinds)}
-        return [rows.get(split, {"fit_error": None, **means}) for split in range(splits)]  # the mean stays as it is
+        return [rows.get(split, {"fit_error": None, **means}) for split in range(splits)]  # the mean is not changed
 
     return [CandidateRow(rung, configurations[trial], splits_of(trial, rung)) for rung, trial in sorted(reached)]
 
 
 def _mean(values: list[Any]) -> Any:
-    """Return the mean of numbers, or of several by name."""
+    """Return the mean of numbers, or for dicts the mean of each key."""
     if isinstance(values[0], dict):
         return {name: float(np.mean([value[name] for value in values])) for name in values[0]}
     return float(np.mean(values))
 
 
 def leave_out(results: dict[str, Any], splits: int) -> None:
-    """Let folds that were left out have no score, and the deviation be that of the others."""
+    """Set no score for folds that were not used, and compute the deviation from the other folds."""
     folds = results["n_resources"]
     for name in [name.removeprefix("mean_") for name in results if name.startswith(("mean_test_", "mean_train_"))]:
         for split in range(splits):

@@ -1,10 +1,9 @@
 """A search of scikit-learn whose candidates are halved asynchronously, and whose fits are resumed.
 
-Rule 1: it is a :class:`sklearn.model_selection.BaseSearchCV` in all but how the fits come about: what it is given, the
-attributes that it has after ``fit``, routing, scoring and refitting are scikit-learn's, by its own functions.
+Rule 1: except for the way fits run, this is a :class:`sklearn.model_selection.BaseSearchCV`: its arguments, its
+attributes after ``fit``, routing, scoring and refitting use scikit-learn's own functions.
 Rule 2: a row of ``cv_results_`` is one candidate at one rung, as in ``HalvingRandomSearchCV``; ``iter`` is the rung.
-Rule 3: the rows are read from the study's journal, so that a fit that was killed and is started again in the same
-``directory`` has those of both.
+Rule 3: rows are read from the study's journal. A killed fit that starts again in its ``directory`` keeps its rows.
 Rule 4: the data are written once and mapped into the memory of each worker.
 """
 
@@ -56,46 +55,47 @@ from ashtune._src.study.folders import ScratchDirectory
 
 CANDIDATES = 64
 ENOUGH_FOR_THREE_RUNGS = 5
-"""Of fewer candidates none would come to the top of three rungs."""
+"""With fewer candidates, none would reach the top of three rungs."""
 
 
 class AshSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no types
-    """Search for parameters by asynchronous halving, over cross-validated fits that are resumed from rung to rung.
+    """Search for parameters by asynchronous halving, with cross-validated fits that are resumed from rung to rung.
 
-    In place of ``HalvingRandomSearchCV``, with its attributes, and its arguments but for ``aggressive_elimination``. No
-    fit waits for another, a promoted candidate goes on where it was, and a Gaussian process proposes candidates.
+    It replaces ``HalvingRandomSearchCV`` and has the same attributes, and the same arguments except
+    ``aggressive_elimination``. No fit waits for another, a promoted candidate continues its training, and a Gaussian
+    process proposes candidates.
 
     Args:
-        estimator: What is fitted.
-        param_distributions: By name of a parameter a list of values, a distribution of scipy, or a range
-            ``(1e-4, 1e-1, "log")``; or a list of such dicts.
+        estimator: The estimator to fit.
+        param_distributions: A dict from parameter names to lists of values, scipy distributions, or ranges ``(1e-4,
+            1e-1, "log")``; or a list of such dicts.
         resource: What a candidate gets more of: a parameter of the estimator, "n_samples", "partial_fit" (passes over
-            the data), "folds" (of the cross-validation), or "auto": ``partial_fit`` if there is ``max_iter`` too, else
-            ``n_estimators`` or ``max_iter`` with ``warm_start``, else samples.
-        n_candidates: How many are tried, at most.
-        factor: One candidate in ``factor`` goes on, the best.
-        min_resources: At the lowest rung; by default a ninth of the top one, or more where there are few candidates;
-            "smallest" and "exhaust" as in scikit-learn.
-        max_resources: At the top rung; "auto": all samples or folds, or what the estimator has as its parameter.
+            the data), "folds" (of the cross-validation), or "auto": ``partial_fit`` if the estimator also has
+            ``max_iter``, else ``n_estimators`` or ``max_iter`` with ``warm_start``, else samples.
+        n_candidates: The largest number of candidates to try.
+        factor: The best candidate of every ``factor`` continues.
+        min_resources: Resource of the lowest rung; by default a ninth of the top one, or more if there are few
+            candidates; "smallest" and "exhaust" as in scikit-learn.
+        max_resources: Resource of the top rung; "auto": all samples or folds, or the estimator's parameter.
         cv: Splits of the data, as in scikit-learn.
-        scoring: As in scikit-learn; of several scores the one that ``refit`` names counts.
-        refit: Whether the best is fitted on all data, or the score that counts, or what chooses the best row.
-        error_score: What a fit that fails counts, or "raise".
-        return_train_score: Whether training data are scored too.
-        random_state: Of the candidates and of samples.
-        n_jobs: How many processes fit. One fits in this process. Under ``mpiexec`` all ranks fit.
-        verbose: Above 0 the study shows itself.
+        scoring: As in scikit-learn; with several scores, ``refit`` names the one that counts.
+        refit: Whether to fit the best on all data; or the name of the score that counts; or a callable that chooses.
+        error_score: The score of a failed fit, or "raise".
+        return_train_score: Whether the training data are scored too.
+        random_state: Seed of the candidates and of samples.
+        n_jobs: Number of processes that fit; with 1, this process fits. Under ``mpiexec`` all ranks fit.
+        verbose: Above 0, the study prints its progress.
         search: A search of ashtune; by default a Gaussian process.
         scheduler: A scheduler of ashtune.
         time_limit: Seconds after which no fit begins.
-        directory: Where the study is kept; a fit that is started again there goes on. By default it goes with this
-            object.
+        directory: Directory of the study. A fit that is started again there continues. By default, a temporary
+            directory that is deleted with this object.
 
     Attributes:
         study_: The study: its report, figures and what-if.
-        seed_: Of the study.
-        n_resources_: Of each rung.
-        n_candidates_: How many candidates have a result at each rung.
+        seed_: The seed of the study.
+        n_resources_: The resource of each rung.
+        n_candidates_: The number of candidates with a result at each rung.
 
     Example:
         >>> from scipy.stats import randint
@@ -153,18 +153,18 @@ class AshSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no ty
 
     @_fit_context(prefer_skip_nested_validation=False)  # type: ignore[untyped-decorator]
     def fit(self, X: Any, y: Any = None, **params: Any) -> "AshSearchCV":
-        """Search.
+        """Search for the best parameters.
 
         Args:
             X: Shape (n_samples, n_features).
-            y: Shape (n_samples,) or (n_samples, n_outputs); None where there is none.
-            params: For ``fit`` of the estimator, for the scorer and for the splitter, as in scikit-learn's searches.
+            y: Shape (n_samples,) or (n_samples, n_outputs), or None.
+            params: For the estimator's ``fit``, the scorer and the splitter, as in scikit-learn's searches.
 
         Raises:
-            ValueError: If something does not fit, or all fits failed.
+            ValueError: If an argument is wrong, or all fits failed.
             AshtuneError: If the study cannot be run.
         """
-        has_ranks = start_mpi(workers_given=self.n_jobs is not None) is not None  # other ranks go no further
+        has_ranks = start_mpi(workers_given=self.n_jobs is not None) is not None  # other ranks do not go on from here
         scorers, refit_metric = self._get_scorers()
         if callable(self.scoring) and isinstance(self.refit, str):
             refit_metric = self.refit
@@ -173,7 +173,7 @@ class AshSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no ty
         routed = self._get_routed_params_for_fit(params)
         tasks = Tasks(self, X, y, params)
         splits = self._splits(X, y, routed.splitter.split)
-        kept = 0 if self.directory is not None else None  # a study that is continued has one seed
+        kept = 0 if self.directory is not None else None  # a continued study keeps one seed
         chance = check_random_state(kept if self.random_state is None else self.random_state)
         self.seed_ = int(chance.randint(2**31 - 1))
         parameters = Parameters(self.param_distributions)
@@ -205,7 +205,7 @@ class AshSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no ty
         return self
 
     def _splits(self, X: Any, y: Any, given: Mapping[str, Any]) -> list[tuple[Any, Any]]:
-        """Return (train, test) of each split, as indices; a splitter may give masks, too."""
+        """Return (train, test) of each split as indices; a splitter may also give masks."""
         split = check_cv(self.cv, y, classifier=is_classifier(self.estimator))
         rows = np.arange(_num_samples(X))
         splits = [(rows[np.asarray(train)], rows[np.asarray(test)]) for train, test in split.split(X, y, **given)]
@@ -220,7 +220,7 @@ class AshSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no ty
         return splits
 
     def _set_resources(self, resource: Resource, parameters: Parameters, X: Any, y: Any) -> None:
-        """Settle how many candidates there are, and between which resources."""
+        """Set the number of candidates, and the lowest and highest resource."""
         self.max_resources_ = top = (
             top_of(resource, self.estimator, X, self.n_splits_)
             if self.max_resources == "auto" else int(self.max_resources)
@@ -236,10 +236,10 @@ class AshSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no ty
         lowest = least if isinstance(given, str) else int(given)
         if given == "auto":
             lowest = Ladder.from_above(top, self.factor, LEAST_SHARE).rungs[0]
-        if isinstance(wanted, str):  # as many as it takes for one at the top
+        if isinstance(wanted, str):  # as many as needed for one to reach the top
             wanted = max(1, top // lowest)
         self._candidates = candidates = int(min(wanted, parameters.size))
-        if given == "exhaust":  # so that the last of them are at the top
+        if given == "exhaust":  # so that the last candidates reach the top
             lowest = max(least, top // self.factor ** int(math.log(candidates, self.factor) + 1e-9))
         if lowest > top:
             raise ValueError(f"min_resources_={lowest} is greater than max_resources_={top}.")
@@ -254,9 +254,9 @@ class AshSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no ty
         return {name: value for name, value in super().__getstate__().items() if name != "_removal"}
 
     def _folder(self) -> tuple[str, AbstractContextManager[None]]:
-        """Return the study's directory, and what holds while it is in use.
+        """Return the study's directory, and a context manager for the time of its use.
 
-        It is made anew if nobody named one: then it goes with this object, or at SIGTERM.
+        Without a given directory it is a new one, deleted together with this object or at SIGTERM.
         """
         if (removal := self.__dict__.pop("_removal", None)) is not None:
             removal()
@@ -280,17 +280,17 @@ class AshSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no ty
 
         Raises:
             AshtuneError: If the study cannot be run.
-            Exception: What a fit raised, with ``error_score="raise"``.
+            Exception: The exception of a fit, with ``error_score="raise"``.
         """
         candidates, workers = self._candidates, joblib.effective_n_jobs(self.n_jobs)
         more: dict[str, Any] = {"scheduler": self.scheduler, "min_resource": self._lowest}
         if self.min_resources == "auto":
-            if candidates < ENOUGH_FOR_THREE_RUNGS:  # so that one of few reaches the top
+            if candidates < ENOUGH_FOR_THREE_RUNGS:  # so that one of a few candidates reaches the top
                 more["min_resource"] = -(-self.max_resources_ // (1 if candidates == 1 else self.factor))
                 if self.scheduler == "ash":
                     more["scheduler"] = Ash(ahead=1)
             elif SCHEDULERS.part(self.scheduler).least_share == LEAST_SHARE:
-                more["min_resource"] = None  # the same rung, and the quota that goes with a choice of its own
+                more["min_resource"] = None  # the same rung, with the quota for an explicit choice
         if not has_ranks:
             more |= {"engine": "threads" if workers == 1 else "local", "workers": workers}
         raised = Path(self.directory_, RAISED)
@@ -304,7 +304,7 @@ class AshSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no ty
                 observers=observers, **more,
             )  # fmt: skip
         except NoResultError:
-            pass  # said below, as scikit-learn does
+            pass  # reported below, as in scikit-learn
         except FunctionChanged:
             raise StudyError(
                 f"{self.directory_} holds another search: its data, splits, estimator, scoring or distributions "
@@ -321,7 +321,7 @@ class AshSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no ty
             raise cloudpickle.loads(raised.read_bytes())
 
     def _read(self, parameters: Parameters, resource: Resource, refit_metric: Any) -> None:
-        """Take the rows of ``cv_results_`` from the journal, and the best of them."""
+        """Read the rows of ``cv_results_`` from the journal, and choose the best row."""
         study = self.study_
         rungs = study.rungs
         candidates, out, more = [], [], []
@@ -366,7 +366,7 @@ class AshSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no ty
 
     @staticmethod
     def _select_best_index(refit: Any, refit_metric: Any, results: Mapping[str, Any]) -> int:
-        """Return the best row of the highest rung that has a score; or the one that a callable chooses."""
+        """Return the best row of the highest rung with a score; or the row that a callable chooses."""
         if callable(refit):
             return int(BaseSearchCV._select_best_index(refit, refit_metric, results))
         scores = results[f"mean_test_{refit_metric or 'score'}"]
@@ -377,7 +377,7 @@ class AshSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no ty
         return int(np.argmax(np.where(there & (results["iter"] == last), scores, -np.inf)))
 
     def _refit(self, resource: Resource, X: Any, y: Any, fit: Mapping[str, Any], tasks: Tasks) -> None:
-        """Fit the best on all data, to the resource of its rung."""
+        """Fit the best candidate on all data, to the resource of its rung."""
         self.best_estimator_ = clone(clone(self.estimator).set_params(**clone(self.best_params_, safe=False)))
         with tasks.refit(self.best_estimator_):
             began = time.time()
@@ -392,7 +392,7 @@ class AshSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no ty
 
 
 def _split_by_row(parameters: Mapping[str, Any], rows: int) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the parameters with a value for each row, and the others."""
+    """Return the parameters with one value per row, and the others."""
     by_row = {
         name: value for name, value in parameters.items() if _is_arraylike(value) and _num_samples(value) == rows
     }  # fmt: skip
@@ -400,7 +400,7 @@ def _split_by_row(parameters: Mapping[str, Any], rows: int) -> tuple[dict[str, A
 
 
 def _digest(*values: Any) -> str:
-    """Return a digest of what a score depends on; of what cannot be pickled, of its kind."""
+    """Return a digest of everything a score depends on; for an object that cannot be pickled, of its type."""
     try:
         digest: str = joblib.hash(values)
     except Exception:  # noqa: BLE001 - whatever an object does when it is pickled

@@ -1,8 +1,8 @@
-"""The training function of a search: a candidate is fitted on each split of the data, and scored.
+"""The training function of a search: it fits a candidate on each split of the data, and scores it.
 
-Rule 1: what came of each split is in a file of its own for each candidate and rung, JSON, complete or not there. The
-journal has the score that counts, and no more: of a candidate that fails it has none.
-Rule 2: fits run under the settings of scikit-learn that hold where ``fit`` is called.
+Rule 1: for each candidate and rung, the results of the splits are in a separate JSON file, either complete or missing.
+The journal has only the main score; a failed candidate has none.
+Rule 2: fits run with the scikit-learn settings that are active where ``fit`` is called.
 """
 
 import json
@@ -37,8 +37,8 @@ DATA, ROWS, RAISED = "data-{}.joblib", "rows", "raised.pickle"
 class Validated:
     """Fits a candidate on each split and scores it.
 
-    ``digest`` is that of the data, ``meaning`` one of what else a score depends on: a study is continued with the same
-    ones only.
+    ``digest`` is the digest of the data; ``meaning`` is a digest of everything else that a score depends on. A study
+    continues only if both are unchanged.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class Validated:
         self._settings = get_config()
 
     def version_parts(self) -> dict[str, Any]:
-        """Return what makes its scores what they are: not where the study is, nor how far the best are trained."""
+        """Return what its scores depend on, without the study's location and the resource of the top rung."""
         return {
             "data": self._digest, "metadata": self._metadata, "meaning": self._meaning,
             "splits": joblib.hash(self._splits), "metric": self.metric,
@@ -65,14 +65,14 @@ class Validated:
         }  # fmt: skip
 
     def __call__(self, trial: Trial) -> None:
-        """Fit and score; with ``error_score="raise"`` the first exception stops the study."""
+        """Fit and score; with ``error_score="raise"``, the first exception stops the study."""
         with config_context(**self._settings):
             if self._error_score != "raise":
                 self._train(trial)
                 return
             try:
                 self._train(trial)
-            except (CannotGoOn, CheckpointUnread):  # they are for the worker
+            except (CannotGoOn, CheckpointUnread):  # the worker handles these
                 raise
             except Exception as error:  # noqa: BLE001 - it is raised in the process that called fit
                 self._stop_with(error)
@@ -89,7 +89,7 @@ class Validated:
         for split in splits:
             estimator = estimators.pop(split, None)
             start = trial.start
-            if estimator is None:  # a new candidate, or one whose fit has failed on this split
+            if estimator is None:  # a new candidate, or one whose fit failed on this split
                 estimator, start = self._candidate(trial.config), 0
             rows[split] = self._of_split(estimator, split, start, target)
             if self._resource.is_resumed and rows[split]["fit_error"] is None:
@@ -104,7 +104,7 @@ class Validated:
                 warnings.warn(line, stacklevel=2)
 
     def _candidate(self, configuration: Mapping[str, Any]) -> Any:
-        """Return a candidate, unfitted. That a parameter does not exist is no failure of a fit: it stops the study."""
+        """Return a candidate, unfitted. A parameter that does not exist stops the study; it is not a failed fit."""
         try:
             parameters = clone(self._parameters.read(configuration), safe=False)
             return clone(self._estimator).set_params(**parameters)
@@ -112,13 +112,13 @@ class Validated:
             self._stop_with(error)
 
     def _main_score(self, scores: Any) -> float:
-        """Return the score that counts, of one or several."""
+        """Return the main score, from one score or several."""
         if isinstance(scores, Mapping):
             return float(scores[self.metric] if self.metric in scores else next(iter(scores.values())))
         return float(scores)
 
     def _of_split(self, estimator: Any, split: int, start: int, target: int) -> dict[str, Any]:
-        """Train the estimator of a split to this rung; return what scikit-learn's ``_fit_and_score`` returns."""
+        """Train the estimator of a split to this rung; return the same as scikit-learn's ``_fit_and_score``."""
         X, y, *by_row = read_data(self._folder, self._digest)
         fit, score = ({**rows, **others} for rows, others in zip(by_row, self._metadata, strict=True))
         train, test = self._splits[split]
@@ -132,7 +132,7 @@ class Validated:
         try:
             is_whole = isinstance(self._resource, Folds | Samples)
             with nullcontext() if is_whole else warnings.catch_warnings():
-                if not is_whole:  # a rung stops before the end on purpose
+                if not is_whole:  # a rung stops early on purpose
                     warnings.simplefilter("ignore", ConvergenceWarning)
                 self._resource.train(estimator, X_train, y_train, start=start, target=target, **fit_params)
         except Exception:
@@ -150,7 +150,7 @@ class Validated:
         return row
 
     def _failed(self) -> dict[str, Any]:
-        """Return the scores of a fit that failed."""
+        """Return the scores of a failed fit."""
         names = getattr(self._scorer, "_scorers", None)
         scores = float(self._error_score) if names is None else dict.fromkeys(names, float(self._error_score))
         kinds = ("test_scores", "train_scores") if self._returns_train_score else ("test_scores",)
@@ -158,11 +158,11 @@ class Validated:
 
     @property
     def _counted_failure(self) -> float | None:
-        """What a fit that fails counts; None where it counts nothing."""
+        """The main score of a failed fit, or None."""
         return None if self._error_score == "raise" or np.isnan(self._error_score) else float(self._error_score)
 
     def _stop_with(self, error: Exception) -> NoReturn:
-        """Stop the study, and keep an exception for the process that called ``fit``, which raises it there."""
+        """Stop the study, and keep an exception for the process that called ``fit``; that process raises it."""
         import cloudpickle
 
         error.add_note(traceback.format_exc())
@@ -177,15 +177,15 @@ class Validated:
 
 
 def write_data(folder: str, content: tuple[Any, ...]) -> str:
-    """Write what is fitted and scored, once; return its digest.
+    """Write the data for fitting and scoring, once; return their digest.
 
     Args:
-        folder: Where to.
-        content: (X, y, what fit is given for each row, what scorers are given for each row).
+        folder: The folder to write to.
+        content: (X, y, the row-wise arguments of ``fit``, the row-wise arguments of the scorers).
     """
     digest: str = joblib.hash(content)
     path = Path(folder, DATA.format(digest))
-    if not path.exists():  # one that is there may be mapped into memory
+    if not path.exists():  # an existing file may be mapped into memory
         unfinished = path.with_suffix(f".{os.getpid()}")
         joblib.dump(content, unfinished)
         unfinished.replace(path)
@@ -194,10 +194,10 @@ def write_data(folder: str, content: tuple[Any, ...]) -> str:
 
 @lru_cache(maxsize=1)
 def read_data(folder: str, digest: str) -> Any:
-    """Return the data, as they were written: read once in each process, numbers mapped into memory.
+    """Return the written data: read once in each process, with numbers mapped into memory.
 
     Raises:
-        CannotGoOn: If they cannot be read.
+        CannotGoOn: If the data cannot be read.
     """
     path = Path(folder, DATA.format(digest))
     try:
@@ -210,13 +210,13 @@ def read_data(folder: str, digest: str) -> Any:
 
 
 def write_rows(folder: str, trial: int, resource: int, rows: Mapping[int, Mapping[str, Any]]) -> None:
-    """Write what came of each split of a candidate at a resource, before its result is in the journal."""
+    """Write the results of a candidate's splits at a resource; this happens before its result is in the journal."""
     Path(folder, ROWS).mkdir(exist_ok=True)
     _write(Path(folder, ROWS, f"{trial}-{resource}.json"), json.dumps(rows).encode())
 
 
 def read_rows(folder: str, trial: int, resource: int) -> dict[int, dict[str, Any]]:
-    """Return what :func:`write_rows` wrote; nothing if there is nothing."""
+    """Return the results that :func:`write_rows` wrote; empty if there are none."""
     with suppress(FileNotFoundError):
         rows = json.loads(Path(folder, ROWS, f"{trial}-{resource}.json").read_bytes())
         return {int(split): row for split, row in rows.items()}
@@ -224,7 +224,7 @@ def read_rows(folder: str, trial: int, resource: int) -> dict[int, dict[str, Any
 
 
 def _write(path: Path, content: bytes) -> None:
-    """Write a file whole."""
+    """Write a file atomically."""
     unfinished = path.with_suffix(f".{os.getpid()}")
     unfinished.write_bytes(content)
     unfinished.replace(path)
