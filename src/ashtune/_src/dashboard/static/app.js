@@ -1,4 +1,4 @@
-// The page of `ashtune watch`: one study at a time, its sections, and the page of one trial at #trial/NUMBER.
+// The page of `ashtune watch`: one study with its sections, and the page of one trial at #trial/NUMBER.
 
 import { byId, element, fillOptions, set, setText } from "./page/dom.js";
 import { switchThemesBy } from "./page/theme.js";
@@ -20,7 +20,7 @@ import { TrialPage } from "./views/trial.js";
 import { trials } from "./views/trials.js";
 import { whatif } from "./views/whatif.js";
 
-/** In the order of a reader's attention. */
+/** Ordered by importance to the reader. */
 const VIEWS = [
   summary,
   answers,
@@ -69,7 +69,7 @@ function setConnection(state, { why = "", directory = "DIR" } = {}) {
   setText(connection, texts[state]);
 }
 
-/** Offer the studies of this command, if there are several. Return the number of the one shown. */
+/** Show a choice of the studies if there are several. Return the number of the chosen study. */
 function chosenOf(studies) {
   const asked = Number(new URLSearchParams(location.search).get("study") ?? 0);
   const shown = studies.find((each) => each.id === asked) ?? studies[0];
@@ -110,7 +110,7 @@ function makeNavigation(sections) {
   for (const each of sections) observer.observe(each.element);
 }
 
-/** Shows what the address names: the page of a trial, or the study at a section. */
+/** Shows the target of the address: the page of a trial, or a section of the study. */
 class Router {
   constructor(overview, trialPage, study) {
     this._overview = overview;
@@ -120,7 +120,7 @@ class Router {
     addEventListener("hashchange", (event) => this.go(new URL(event.oldURL).hash));
   }
 
-  /** @param from The hash before. */
+  /** @param from The previous hash. */
   go(from = "") {
     const trial = /^#trial\/(\d+)$/.exec(location.hash);
     const wasTrial = this._overview.hidden;
@@ -136,7 +136,7 @@ class Router {
     }
   }
 
-  /** Go where the reader was before, or to the section that the address names now. */
+  /** Go to the reader's previous position, or to the section in the current address. */
   _return() {
     const section = document.getElementById(location.hash.slice(1));
     if (location.hash === this._before.hash) scrollTo(0, this._before.scroll);

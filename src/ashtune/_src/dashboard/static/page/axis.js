@@ -1,4 +1,4 @@
-// Axes: where a value stands on one, and what its ticks say. What one shows comes from the server.
+// Axes: the position of a value on an axis, and the texts of its ticks. The server defines the axis.
 
 import { countText, isNumber, numberText, secondsText, shareText, shortened } from "./text.js";
 
@@ -11,22 +11,22 @@ export function textOn({ choices, written }, value) {
   return choices.length ? choices[Math.max(0, Math.min(choices.length - 1, Math.round(value)))] : WRITTEN[written](value);
 }
 
-/** Return a place on an axis, 0 at its low end and 1 at its high end; below 0 or above 1 for values beyond. @param {Axis} axis */
+/** Return the position of a value on an axis: 0 at its low end, 1 at its high end, or beyond. @param {Axis} axis */
 export function placeOn({ low, high, isLog }, value) {
   if (isLog) return Math.log(Math.max(value, 1e-300) / low) / Math.log(high / low);
   return high === low ? 0.5 : (value - low) / (high - low);
 }
 
-/** Return the value at a place on an axis: the inverse of `placeOn`. @param {Axis} axis */
+/** Return the value at a position on an axis: the inverse of `placeOn`. @param {Axis} axis */
 export function valueAt({ low, high, isLog }, place) {
   return isLog ? low * (high / low) ** place : low + place * (high - low);
 }
 
 /**
- * Return the ticks of an axis: pairs of a value and a text, no more than there is room for.
+ * Return the ticks of an axis: pairs of a value and a text, at most as many as fit.
  *
  * @param {Axis} axis
- * @param room How many pixels the axis has. @param each How many a tick needs; 0: as many as its text does.
+ * @param room The length of the axis in pixels. @param each Pixels per tick; 0: the width of its text.
  * @returns {[number, string][]}
  */
 export function ticksOf(axis, room, each = 0) {

@@ -1,4 +1,4 @@
-// A canvas that is as wide as its place and sharp on every screen.
+// A canvas that is as wide as its container and sharp on every screen.
 
 import { element } from "./dom.js";
 import { onTheme } from "./theme.js";
@@ -7,8 +7,8 @@ const FONT = "12px system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif";
 
 export class Canvas {
   /**
-   * @param {HTMLElement} place Where it goes.
-   * @param paint Called with the context, the width and the height in pixels of the page, whenever it must be painted.
+   * @param {HTMLElement} place Its container.
+   * @param paint Called with the context, and width and height in CSS pixels, whenever the canvas must be painted.
    */
   constructor(place, paint) {
     this._place = place;
@@ -23,14 +23,14 @@ export class Canvas {
     this._forget = onTheme(() => this.repaint());
   }
 
-  /** Paint it at a height; it is at least `least` pixels wide, so that its place may scroll. */
+  /** Paint the canvas with a height, and at least `least` pixels wide; its container may scroll. */
   draw(height, least = 0) {
     this._height = height;
     this._least = least;
     this.repaint();
   }
 
-  /** End it, when its place is removed. */
+  /** Stop painting; called when the container is removed. */
   destroy() {
     this._observer.disconnect();
     this._forget();

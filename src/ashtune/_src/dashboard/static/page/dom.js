@@ -1,12 +1,12 @@
-// Elements made by script. Whatever comes from the server becomes text here, never markup, without hidden characters.
+// Elements made by script. Server text is always shown as text, never as markup, with hidden characters escaped.
 
 import { visible } from "./text.js";
 
 /**
  * Return an element.
  *
- * `attributes`: "text" is its text, "onclick" and the like are listeners. Attributes and children that are null,
- * undefined or false are left out, and empty texts.
+ * `attributes`: "text" is the element's text, "onclick" and similar ones are listeners. Attributes and children that
+ * are null, undefined or false are left out, and so are empty texts.
  *
  * @template {keyof HTMLElementTagNameMap} Name
  * @param {Name} name
@@ -28,7 +28,7 @@ function isLeftOut(value) {
   return value === null || value === undefined || value === false;
 }
 
-/** Set attributes of an element that is there; those that are null, undefined or false are removed. */
+/** Set attributes of an existing element; an attribute that is null, undefined or false is removed. */
 export function set(made, attributes) {
   for (const [name, value] of Object.entries(attributes)) {
     if (name === "text") setText(made, value);
@@ -38,7 +38,7 @@ export function set(made, attributes) {
   }
 }
 
-/** Set the text of an element, if it is another one: a screen reader is not told the same again. */
+/** Set the text of an element only if it differs, so that a screen reader does not read the same text again. */
 export function setText(made, text) {
   const words = isLeftOut(text) ? "" : visible(String(text));
   if (made.textContent !== words) made.textContent = words;
@@ -54,15 +54,14 @@ export function trialLink(trial, text = `trial ${trial}`) {
   return element("a", { href: `#trial/${encodeURIComponent(trial)}`, "data-key": `trial ${trial}`, text });
 }
 
-/** Open the page of a trial, if there is one. */
+/** Open the page of a trial, if the trial exists. */
 export function openTrial(trial) {
   if (Number.isInteger(trial)) location.hash = `#trial/${trial}`;
 }
 
 /**
- * Put other children into an element. The page changes twice a second and must still be usable: what has the focus
- * keeps it, what is open stays open and what is scrolled stays scrolled, where the new children have an element of the
- * same `data-key`.
+ * Replace the children of an element. The page changes twice a second and must remain usable: if a new child has an
+ * element with the same `data-key` as before, its focus, its open state and its scroll position are kept.
  */
 export function replaceChildren(parent, ...children) {
   const states = [...parent.querySelectorAll("[data-key]")].map((each) => ({
@@ -83,12 +82,12 @@ export function replaceChildren(parent, ...children) {
 }
 
 /**
- * Return a table that scrolls in itself, by keyboard too. Its first column is text.
+ * Return a table with its own scroll bar, which also works by keyboard. Its first column is text.
  *
- * @param label What it is a table of.
+ * @param label The table's name.
  * @param columns The titles of its columns, as texts or as elements `th`.
- * @param rows Each a list of cells: texts, or elements of which some may be `td` or `th`.
- * @param {Record<string, string>} attributes Of the table.
+ * @param rows Lists of cells: texts, or elements, some of which may be `td` or `th`.
+ * @param {Record<string, string>} attributes Attributes of the table.
  */
 export function table(label, columns, rows, attributes = {}) {
   const isCell = (value) => value instanceof HTMLTableCellElement;
@@ -128,7 +127,7 @@ export function numberField(id, title, attributes) {
   return { input, fields: [element("label", { for: id, text: title }), input] };
 }
 
-/** Put options into a select, if they are others than before. Return whether they were. @param options Values and texts. */
+/** Set the options of a select; return whether they have changed. @param options Values and texts. */
 export function fillOptions(select, options) {
   const shown = JSON.stringify(options);
   if (select.dataset.shown === shown) return false;
@@ -140,10 +139,10 @@ export function fillOptions(select, options) {
 }
 
 /**
- * Return a slider: its element, its input, and a function that sets it.
+ * Return a slider: its element, its input, and a function that sets its value.
  *
- * @param id Of its input. @param title Its label. @param attributes Of its input, as `max`.
- * @param text Returns the text at a number. @param changed Called with the number that is chosen.
+ * @param id Id of its input. @param title Its label. @param attributes Attributes of its input, such as `max`.
+ * @param text Returns the text for a number. @param changed Called with the chosen number.
  */
 export function slider(id, title, attributes, text, changed) {
   const output = element("output", { for: id });

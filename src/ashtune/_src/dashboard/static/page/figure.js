@@ -1,4 +1,4 @@
-// The frame of a figure: its title, its legend, the place to draw in, and its data as a table for who cannot see it.
+// The frame of a figure: title, legend, drawing area, and its data as a table for readers who cannot see it.
 
 import { textOn, valueAt } from "./axis.js";
 import { element, replaceChildren, set, setText, table } from "./dom.js";
@@ -9,7 +9,7 @@ import { countText, isNumber } from "./text.js";
 const ROWS = 200;
 
 export class Figure {
-  /** @param title Above the figure; it may be empty. */
+  /** @param title Title above the figure; may be empty. */
   constructor(title = "") {
     /** @type {Plot | null} */
     this._drawn = null;
@@ -32,10 +32,10 @@ export class Figure {
   }
 
   /**
-   * Show a figure; it may be called as often as it changes.
+   * Show a figure; call it again whenever the figure changes.
    *
    * @param {FigureValue} figure
-   * @param isPanel It is one of several with one legend and one set of notes.
+   * @param isPanel Whether it is one of several figures that share a legend and notes.
    */
   show(figure, isPanel = false) {
     const { x, y, series, cells, notes } = figure;
@@ -51,7 +51,7 @@ export class Figure {
     this.data(() => tableOf(figure));
   }
 
-  /** Say in words what the figure shows, for screen readers. */
+  /** Set the figure's description for screen readers. */
   describe(words) {
     set(this.plot, { "aria-label": words });
   }
@@ -61,13 +61,13 @@ export class Figure {
     this._legend.show(entries);
   }
 
-  /** Say what the table holds. @param rows Returns the titles of its columns, and its rows; called while it is open. */
+  /** Set the table's data. @param rows Returns the column titles and the rows; called while the table is open. */
   data(rows) {
     this._rows = rows;
     this._fill();
   }
 
-  /** End it, when it is removed. */
+  /** Stop drawing; called when the figure is removed. */
   destroy() {
     this._drawn?.destroy();
   }
@@ -82,7 +82,7 @@ export class Figure {
   }
 }
 
-/** Return the names of colours and lines. @param {FigureValue} figure @returns {LegendEntry[]} */
+/** Return the legend's entries for colours and lines. @param {FigureValue} figure @returns {LegendEntry[]} */
 function legendOf({ series, cells }) {
   const shape = ({ kind, pattern = "", isRimmed = false }) =>
     pattern || (kind === "line" || kind === "step" ? "line" : isRimmed ? "rimmed" : "dot");
@@ -98,7 +98,7 @@ function legendOf({ series, cells }) {
 }
 
 /**
- * Return a figure with the series of others on top, over axes that show all. What has the name of one before has none.
+ * Return a figure that also has the series of others, with axes that show all. A repeated series name becomes empty.
  *
  * @param {FigureValue} figure @param {FigureValue[]} others
  */
@@ -118,7 +118,7 @@ export function together(figure, others) {
   return { ...figure, x: wide("x"), y: wide("y"), series: named };
 }
 
-/** Return all that can be pointed at, a row each: the titles of the columns, and the rows. @param {FigureValue} figure */
+/** Return the column titles, and one row for each mark that a pointer can reach. @param {FigureValue} figure */
 export function tableOf({ x, y, series }) {
   const titles = ["series", y.name || "what", x.name || "value", "trial", "more"];
   const spoken = series.filter(({ kind, isSilent }) => !isSilent && !["flows", "texts", "ranges"].includes(kind));
@@ -135,7 +135,7 @@ export function tableOf({ x, y, series }) {
   return [titles.filter(isUsed), rows.map((row) => row.filter(isUsed))];
 }
 
-/** Names of colours. */
+/** The names of the colours. */
 export class Legend {
   constructor() {
     this.element = element("ul", { class: "legend", hidden: true });

@@ -1,4 +1,4 @@
-// A figure on a canvas. A text follows the pointer to the nearest mark, a click opens its trial, dragging zooms along x.
+// A figure on a canvas. A text shows the mark next to the pointer, a click opens its trial, dragging zooms along x.
 
 import { placeOn, textOn, ticksOf, valueAt } from "./axis.js";
 import { Canvas } from "./canvas.js";
@@ -7,22 +7,22 @@ import { patternOf, token } from "./theme.js";
 import { isNumber, shortened } from "./text.js";
 
 const [TOP, RIGHT, TICKS, LABEL] = [10, 12, 24, 18];
-/** How far from the pointer a mark may be, in pixels. */
+/** The largest distance between the pointer and its mark, in pixels. */
 const REACH = 26;
 const REACH_OF_BARS = 4;
-/** What lies on a figure without a word of its own. */
+/** Kinds of series without a text at the pointer. */
 const DUMB = ["flows", "texts", "ranges"];
 
 export class Plot {
-  /** @param {HTMLElement} place Where it goes. */
+  /** @param {HTMLElement} place Its container. */
   constructor(place) {
     /** @type {FigureValue | null} */
     this._figure = null;
-    /** Where values are, how high a choice is, and which value is at a pixel from the left. */
+    /** Functions from values to pixels, the height of one choice, and a function from a pixel to the value of x. */
     this._at = { x: (value) => value, y: (value) => value, row: 1, valueAt: (pixel) => pixel };
     this._canvas = new Canvas(place, (context, width, height) => this._paint(context, width, height));
     this._tip = new Tip(place);
-    /** The ends of what is zoomed in on, and while it is dragged, in pixels from the left. @type {number[] | null} */
+    /** The two ends of the zoomed range as values; `_drag` has them in pixels from the left. @type {number[] | null} */
     this._zoom = null;
     /** @type {number[] | null} */
     this._drag = null;
@@ -36,13 +36,13 @@ export class Plot {
     canvas.addEventListener("dblclick", () => this._zoomTo(null));
   }
 
-  /** Draw a figure; it may be called as often as it changes. @param {FigureValue} figure */
+  /** Draw a figure; call it again whenever the figure changes. @param {FigureValue} figure */
   draw(figure) {
     this._figure = { ...figure, series: stacked(figure.series) };
     this._canvas.draw(figure.height);
   }
 
-  /** End it, when its place is removed. */
+  /** Stop drawing; called when the container is removed. */
   destroy() {
     this._canvas.destroy();
   }
@@ -125,7 +125,7 @@ export class Plot {
 }
 
 /**
- * Return what is said of a point, a line each, as `words_of` of ashtune._src.figures.figure does.
+ * Return the text lines about a point, as `words_of` of ashtune._src.figures.figure does.
  *
  * @param {FigureValue} figure @param {Series} series
  */
@@ -139,7 +139,7 @@ export function wordsOf({ x, y }, series, point) {
   return [...lines, ...more].map((line) => line.trim()).filter(Boolean);
 }
 
-/** Return series with each area on the areas before it; `own` is then its own height. @param {Series[]} all @returns {Series[]} */
+/** Stack the areas on each other; `own` is then an area's own height. @param {Series[]} all @returns {Series[]} */
 function stacked(all) {
   let below = [];
   return all.map((series) => {
@@ -151,10 +151,10 @@ function stacked(all) {
 }
 
 /**
- * Return the series and the point nearest to the pointer, if one is near.
+ * Return the series and point nearest to the pointer, or null if none is near.
  *
  * @param {Series[]} all
- * @param at Where values are, in pixels.
+ * @param at Functions from values to pixels.
  * @param {{ offsetX: number, offsetY: number }} pointer
  */
 export function nearest(all, at, { offsetX, offsetY }) {
@@ -183,7 +183,7 @@ class Tip {
     place.append(this._box);
   }
 
-  /** Show lines at a point of the place, in pixels. @param {(string | false)[]} lines */
+  /** Show lines at a point of the container, in pixels. @param {(string | false)[]} lines */
   show(x, y, lines) {
     replaceChildren(
       this._box,
@@ -284,7 +284,7 @@ function paintRanges(context, { x, end = [], y, color }, at) {
   });
 }
 
-/** Paint what goes from each bar, of which it takes up to `x`, to the one above it, where it takes up to `end`. */
+/** Paint a band from each bar to the next bar above: as wide as `x` at its bar, and as `end` at the next one. */
 function paintFlows(context, { x, end = [], y, color, thick = 0.7, alpha = 1 }, at) {
   context.globalAlpha = alpha;
   context.fillStyle = color;
@@ -301,7 +301,7 @@ function paintFlows(context, { x, end = [], y, color, thick = 0.7, alpha = 1 }, 
   });
 }
 
-/** Write lines of text at the right end, the first one strong. */
+/** Write lines of text at the right edge; the first line has the strong colour. */
 function paintTexts(context, { y, words = [] }, at, { left, wide }) {
   context.globalAlpha = 1;
   context.textAlign = "right";
@@ -314,7 +314,7 @@ function paintTexts(context, { y, words = [] }, at, { left, wide }) {
   });
 }
 
-/** Paint a value for each place of a grid: smoothed between numbers, but not along choices, between which is nothing. */
+/** Paint a value for each cell of a grid: smoothed between numbers, but not between choices. */
 function paintCells(context, { x, y, rows, scale, colors }, figure, at) {
   if (!x.length || !y.length) return;
   const made = element("canvas", { width: x.length, height: y.length });
@@ -335,28 +335,28 @@ function paintCells(context, { x, y, rows, scale, colors }, figure, at) {
   context.drawImage(made, across[0], top, across[1] - across[0], bottom - top);
 }
 
-/** Return where the cells around evenly spread places begin and end, in pixels. */
+/** Return the outer edges, in pixels, of cells around evenly spaced positions. */
 function edges(places, at) {
   const [first, last] = [at(places[0]), at(places.at(-1))];
   const half = places.length > 1 ? (last - first) / (places.length - 1) / 2 : (at(places[0] + 1) - first) / 2;
   return [first - half, last + half];
 }
 
-/** Return red, green, blue and opacity, each to 255, at a share of the way between two colours `rgba(...)`. */
+/** Return red, green, blue and opacity (0 to 255) of a mix of two colours `rgba(...)`. */
 export function colorOn(colors, share) {
   const [from, to] = colors.map((color) => color.match(/[\d.]+/g).map(Number));
   const at = Math.max(0, Math.min(1, share));
   return from.map((part, number) => (part + at * (to[number] - part)) * (number === 3 ? 255 : 1));
 }
 
-/** Symbols, in a square from -1 to 1. */
+/** Symbols, drawn in a square from -1 to 1. */
 const SHAPES = {
   circle: "M1 0A1 1 0 1 1-1 0A1 1 0 1 1 1 0Z",
   cross: "M-1-1L1 1M-1 1L1-1",
   star: "M0-1L.29-.4L.95-.31L.48.15L.59.81L0 .5L-.59.81L-.48.15L-.95-.31L-.29-.4Z",
   diamond: "M0-1L.6 0L0 1L-.6 0Z",
 };
-/** How each kind of series is painted. @type {Record<Series["kind"], Function>} */
+/** The painting function of each kind of series. @type {Record<Series["kind"], Function>} */
 const PAINT = {
   line: paintLine,
   step: paintLine,

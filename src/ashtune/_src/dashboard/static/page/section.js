@@ -1,21 +1,21 @@
-// A section of the page. It is drawn and asked for only while it is on the screen or near it.
+// A section of the page. It is drawn and asks questions only while it is on the screen or near it.
 
 import { lineOf } from "../study/ask.js";
 import { element, setText } from "./dom.js";
 
 const NEAR = "200px";
-/** Least milliseconds until a question is asked again, while the study changes. */
+/** Least milliseconds before a question is asked again while the study changes. */
 const EVERY = 15000;
-/** Milliseconds without an answer until the section says that it is being worked out. */
+/** Milliseconds without an answer before the section says that the answer is being computed. */
 const SOON = 800;
 const LACKING = "The server could not make this part. What is below, if anything, is not up to date.";
 
 export class Section {
   /**
-   * @param id Of its element: what links go to.
+   * @param id Id of its element, the target of links.
    * @param title Its heading.
-   * @param lead A sentence below the heading, or nothing.
-   * @param short Its name in the navigation, or nothing to leave it out.
+   * @param lead A sentence below the heading, or "".
+   * @param short Its name in the navigation, or "" to leave it out.
    */
   constructor(id, title, lead = "", short = title) {
     this.id = id;
@@ -49,16 +49,16 @@ export class Section {
     ).observe(this.element);
   }
 
-  /** Say something below the heading, or nothing any more. */
+  /** Show a text below the heading, or remove it. */
   say(text) {
     setText(this._remark, text);
     this._remark.hidden = !text;
   }
 
   /**
-   * Draw from these parts of a study whenever they have changed and the section is near.
+   * Draw these parts of a study when they have changed and the section is near the screen.
    *
-   * @returns A function that draws anew, once the section is near and all parts are there.
+   * @returns A function that draws again when the section is near the screen and all parts are available.
    */
   drawWhenSeen(study, names, draw) {
     let isDrawn = true;
@@ -90,11 +90,11 @@ export class Section {
   /**
    * Ask a question when the section is first seen, and again while the study changes.
    *
-   * @param study Or what has its `position` and its `ask`.
-   * @param question Returns `[path, parameters]`, or null while there is nothing to ask.
-   * @param draw Called with the answer, and with the question, as the next one may be another by then.
+   * @param study A study, or an object with `position` and `ask`.
+   * @param question Returns `[path, parameters]`, or null if there is nothing to ask.
+   * @param draw Called with the answer and its question, because the current question may be another one by then.
    * @param options `every`: milliseconds; `refuse`: called with the line of a refusal, and with "" after an answer.
-   * @returns A function that asks at once if the question has become another one.
+   * @returns A function that asks at once if the question has changed.
    */
   askWhenSeen(study, question, draw, { every = EVERY, refuse = (line) => this.say(line) } = {}) {
     /** @type {{ address: string, position: number | null, at: number }} */
@@ -115,12 +115,12 @@ export class Section {
       last = { address, position, at: performance.now() };
       try {
         const answer = await study.ask(...asked);
-        last.position = Math.min(position, answer.position ?? position); // an older answer: asked again
+        last.position = Math.min(position, answer.position ?? position); // an older answer: the question is asked again
         refuse("");
         draw(answer, asked);
       } catch (problem) {
         refuse(lineOf(problem));
-        last.position = null; // asked again after a while, though the study stands still
+        last.position = null; // asked again later, even if the study does not change
       } finally {
         clearTimeout(patience);
         isAsking = false;

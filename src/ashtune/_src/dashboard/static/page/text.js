@@ -1,4 +1,4 @@
-// Numbers as people read them, the same as in the terminal and in the report.
+// Numbers as text for people, in the same form as in the terminal and the report.
 
 /** Return a time in at most two units: `0.42 s`, `42 s`, `4 min 02 s`, `3 h 05 min`. */
 export function secondsText(seconds) {
@@ -11,7 +11,7 @@ export function secondsText(seconds) {
   return `${Math.floor(whole / 86400)} d ${two(Math.floor((whole % 86400) / 3600))} h`;
 }
 
-/** Return a time that is an estimate, in one unit: `40 s`, `4 min`, `3 h`. */
+/** Return an estimated time in one unit: `40 s`, `4 min`, `3 h`. */
 export function roughSecondsText(seconds) {
   if (!isNumber(seconds)) return "unknown";
   if (seconds < 90) return seconds < 10 ? `${Math.max(1, Math.round(seconds))} s` : `${5 * Math.round(seconds / 5)} s`;
@@ -36,7 +36,7 @@ export function bytesText(size) {
   return unit === 0 || size >= 99.5 ? `${size.toFixed(0)} ${units[unit]}` : `${size.toFixed(1)} ${units[unit]}`;
 }
 
-/** Return a share of 1 in per cent. It is `100 %` only for all, `0 %` only for nothing. */
+/** Return a share of 1 in per cent. `100 %` means exactly all, `0 %` exactly nothing. */
 export function shareText(share) {
   if (!isNumber(share)) return "unknown";
   let percent = Math.round(100 * share);
@@ -44,7 +44,7 @@ export function shareText(share) {
   return percent === 0 && share > 0 ? "<1 %" : `${percent} %`;
 }
 
-/** Return a metric or a hyperparameter in few characters: `0.9866`, `1.2e-5`, `12,000`. */
+/** Return a metric or hyperparameter as a short text: `0.9866`, `1.2e-5`, `12,000`. */
 export function numberText(value, digits = 4) {
   if (!isNumber(value)) return "none";
   const [rounded, size] = [Number(value.toPrecision(digits)), Math.abs(value)];
@@ -62,17 +62,17 @@ export function plural(count, noun) {
   return `${countText(count)} ${noun}${count === 1 ? "" : "s"}`;
 }
 
-/** Return the value of a hyperparameter. */
+/** Return the value of a hyperparameter as text. */
 export function valueText(value) {
   if (value === null || value === undefined) return "not active";
   if (typeof value === "number") return numberText(value);
   return typeof value === "object" ? JSON.stringify(value) : String(value);
 }
 
-/** Control characters, and marks that turn the direction of writing. Ends of lines and tabs are none of them here. */
+/** Control characters, and marks that change the direction of writing; without line ends and tabs. */
 const UNSEEN = /[\0-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ufff9-\ufffb]/g;
 
-/** Return a text with such characters as escapes, as in the terminal: the reader sees that they are there. */
+/** Return a text with such characters escaped, as in the terminal, so that the reader can see them. */
 export function visible(text) {
   return text.replace(UNSEEN, (each) => {
     const code = each.charCodeAt(0).toString(16);
@@ -89,12 +89,12 @@ export function shortened(text, width) {
   return line.length <= width ? line : `${line.slice(0, Math.max(1, width - 1))}…`;
 }
 
-/** Return the words with commas, and "and" before the last. */
+/** Return the words separated by commas, with "and" before the last one. */
 export function listed(words) {
   return words.length < 2 ? words.join("") : `${words.slice(0, -1).join(", ")} and ${words.at(-1)}`;
 }
 
-/** Return a text with a capital first letter. */
+/** Return a text with its first letter in upper case. */
 export function capital(text) {
   return text ? text[0].toUpperCase() + text.slice(1) : "";
 }

@@ -1,12 +1,12 @@
-// The colours of the page, light or dark, as the system has it or as the reader chooses; and patterns.
+// The colours of the page, light or dark, as set by the system or by the reader; and patterns.
 //
-// Rule: colour never says anything alone: patterns, names, positions or texts say it too.
+// Rule: colour alone carries no meaning: patterns, names, positions or texts show the same.
 
 import { set } from "./dom.js";
 
 const THEMES = ["system", "light", "dark"];
 const KEPT_AS = "ashtune theme";
-/** Patterns by the names that plotly has for them, as strokes on a tile. */
+/** Patterns by plotly's names, as strokes on a tile. */
 export const STROKES = {
   "/": "M-2 2L2-2M0 8L8 0M6 10L10 6",
   "\\": "M-2 6L2 10M0 0L8 8M6-2L10 2",
@@ -26,12 +26,12 @@ export function token(name) {
   return tokens.get(name);
 }
 
-/** Return what a shape on a canvas is filled with. */
+/** Return the fill style of a shape on a canvas. */
 export function patternOf(context, color, pattern) {
   return pattern ? context.createPattern(tileOf(color, pattern), "repeat") : color;
 }
 
-/** Return what a mark of the page is filled with, as CSS has it. */
+/** Return the fill of a mark of the page, as CSS. */
 export function fillOf(color, pattern) {
   return pattern in STROKES ? `url(${tileOf(color, pattern).toDataURL()})` : color;
 }
@@ -55,13 +55,13 @@ function newTile(color, pattern) {
   return tile;
 }
 
-/** Call a function whenever the colours have changed. Return a function that ends this. */
+/** Call a function whenever the colours change. Return a function that stops this. */
 export function onTheme(listener) {
   listeners.add(listener);
   return () => listeners.delete(listener);
 }
 
-/** Let a button go through the themes: as the system has it, light, dark. */
+/** Make a button switch between the themes: system, light, dark. */
 export function switchThemesBy(button) {
   let theme = keptTheme();
   const show = () => {
@@ -91,7 +91,7 @@ function keptTheme() {
   try {
     return THEMES.find((each) => each === localStorage.getItem(KEPT_AS)) ?? "system";
   } catch {
-    return "system"; // a browser may refuse to keep anything
+    return "system"; // a browser may refuse to store anything
   }
 }
 
@@ -99,6 +99,6 @@ function keepTheme(theme) {
   try {
     localStorage.setItem(KEPT_AS, theme);
   } catch {
-    // the choice then holds until the page is closed
+    // the choice is then valid until the page is closed
   }
 }

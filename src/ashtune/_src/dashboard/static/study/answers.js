@@ -1,4 +1,4 @@
-// The five questions of a reader, answered in a word and a sentence each, from the parts of a study.
+// The reader's five questions, each answered by a word and a sentence from the parts of a study.
 
 import {
   capital,
@@ -13,12 +13,12 @@ import {
   shortened,
 } from "../page/text.js";
 
-/** A best value that did not move for this share of the time is an old one. */
+/** A best value that did not change for this share of the time is old. */
 const LATELY = 0.25;
 const LONG_AGO = 0.6;
 const BUSY = 0.85;
 const HALF_BUSY = 0.6;
-/** A hyperparameter is named beside the first if it has at least this part of its importance, or may be as important. */
+/** A hyperparameter is named after the first if it has at least this share of its importance, or may be equal. */
 const NEAR_THE_FIRST = 0.15;
 const MANY_FAILED = 0.1;
 
@@ -52,7 +52,7 @@ export function isBetter({ head, best }) {
   return answer("good", "Yes", text);
 }
 
-/** Return the best so far at the highest rung with results, or at any: pairs of time and value. */
+/** Return pairs of time and best value so far, at the highest rung with results, or at any rung. */
 function stepsOf({ over_time: { series } }, isAny = false) {
   const lines = series.filter(({ kind }) => kind === "step");
   const line = isAny ? lines.at(-1) : lines[0];
@@ -79,7 +79,7 @@ export function areBusy({ head, workers }) {
  * Which hyperparameter matters?
  *
  * @param {Parts} parts
- * @param {{ answer: Answers["importance"] | null, refusal: string }} known What is known of it, and why no more is.
+ * @param {{ answer: Answers["importance"] | null, refusal: string }} known The importance, or why it is unknown.
  */
 export function whatMatters({ head }, { answer: importance, refusal }) {
   if (importance === null && refusal) return answer("none", "Not known", `${capital(refusal)}.`);
@@ -123,7 +123,7 @@ export function whyFailed({ head, failures }) {
   return answer(head.failed > MANY_FAILED * head.tried ? "bad" : "fair", word, `${reason}${more}`);
 }
 
-/** How long still? @param {Parts} parts */
+/** How long will it take? @param {Parts} parts */
 export function howLong({ head }) {
   const done = head.trials_wanted
     ? `${countText(head.tried)} of ${plural(head.trials_wanted, "trial")} tried.`

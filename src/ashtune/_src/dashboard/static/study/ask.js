@@ -1,6 +1,6 @@
 // Questions to the server.
 
-/** What the server refuses to answer, in one line. */
+/** A refusal of the server, in one line. */
 class Refusal extends Error {}
 
 /**
@@ -8,7 +8,7 @@ class Refusal extends Error {}
  *
  * @param path Relative to the page.
  * @param parameters Pairs of name and value for the query.
- * @throws Refusal With the server's line, or one that says that it cannot be reached.
+ * @throws Refusal With the server's line, or with one that says that the server cannot be reached.
  */
 export function ask(path, parameters = []) {
   const query = new URLSearchParams(parameters).toString();
@@ -32,7 +32,7 @@ async function answerOf(address, options) {
   return answer;
 }
 
-/** Return the line of a refusal; what is no refusal is a fault, and thrown again. */
+/** Return the line of a refusal; throw any other error again. */
 export function lineOf(problem) {
   if (problem instanceof Refusal) return problem.message;
   throw problem;

@@ -1,9 +1,9 @@
-// The names of several studies, which have to differ where they stand beside each other.
+// The names of several studies; they must differ when shown together.
 
 /**
  * Return a name for each study, by its number.
  *
- * Many studies are named by the same training function: of these the last part of the directory is named too.
+ * Studies of the same training function have the same name; it is then followed by the last part of the directory.
  *
  * @param studies Each `{id, name, directory}`.
  */

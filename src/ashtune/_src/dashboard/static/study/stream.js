@@ -1,17 +1,17 @@
-// The stream of a study's changes. A connection that breaks is opened again and goes on where it was.
+// The stream of a study's changes. A broken connection is opened again and continues after the last message.
 
 const FIRST_WAIT = 500;
 const LONGEST_WAIT = 4000;
-/** Milliseconds without a word after which the line is dead: a running study sends about one a second. */
+/** Milliseconds without a message after which the connection is dead: a running study sends about one a second. */
 const SILENCE = 20000;
 
 /**
- * Follow a stream of server-sent events without end.
+ * Follow a stream of server-sent events forever.
  *
- * @param address Of the stream, relative to the page.
- * @param take Called with what each snapshot or delta holds, and whether it is a snapshot.
- * @param tell Called with "connected", "lost", and "ended" where the server has said that it ends.
- * @param isLive Returns whether a silence means that the connection is dead.
+ * @param address Address of the stream, relative to the page.
+ * @param take Called with the content of each snapshot or delta, and whether it is a snapshot.
+ * @param tell Called with "connected", "lost", or "ended" if the server said that it ends.
+ * @param isLive Returns whether silence means that the connection is dead.
  */
 export function follow(address, take, tell, isLive) {
   let source = null;

@@ -1,17 +1,17 @@
-// A study as the server tells it: its parts, which change while it runs, and answers to questions.
+// A study as the server describes it: its parts, which change while it runs, and answers to questions.
 
 import { ask } from "./ask.js";
 import { follow } from "./stream.js";
 
 export class Study {
-  /** @param number Its place in the command, from 0. */
+  /** @param number Its index in the command, from 0. */
   constructor(number) {
     this.number = number;
-    /** By name: head, ladder, best, workers, curves, failures, notes, space. One that cannot be made is null. */
+    /** By name: head, ladder, best, workers, curves, failures, notes, space. A part that cannot be made is null. */
     this.parts = {};
-    /** How far the journal is read, in bytes. */
+    /** The number of bytes of the journal that the server has read. */
     this.position = null;
-    /** Names of hyperparameters, the most important first, once that is known. */
+    /** Names of hyperparameters, most important first; empty until known. */
     this.important = [];
     this._heard = performance.now();
     this._listeners = [];
@@ -19,7 +19,7 @@ export class Study {
     this._frame = 0;
   }
 
-  /** Begin to follow it. `tell` is called with "connected" and "lost". */
+  /** Start to follow the study. `tell` is called with "connected" and "lost". */
   follow(tell) {
     follow(
       `api/studies/${this.number}/events`,
@@ -30,20 +30,20 @@ export class Study {
   }
 
   /**
-   * Call `draw(parts)` at the next frame after one of these parts has changed, if all of them are there.
+   * Call `draw(parts)` at the next frame after a change of one of these parts, if all of them are available.
    *
-   * @param lack Called in its place if the server could not make one of them.
+   * @param lack Called instead if the server could not make one of them.
    */
   on(names, draw, lack = () => {}) {
     this._listeners.push({ names, draw, lack });
   }
 
-  /** Whether there is a study to draw, with these parts. */
+  /** Whether there is a study with these parts to draw. */
   has(names) {
     return this.isThere && names.every((name) => this.parts[name]);
   }
 
-  /** Tell all views again, as when the page of a trial is left. */
+  /** Notify all views again, for example after the page of a trial is closed. */
   refresh() {
     this._tell(Object.keys(this.parts));
   }
@@ -53,17 +53,17 @@ export class Study {
     return ask(`api/studies/${this.number}/${path}`, parameters);
   }
 
-  /** Whether there is news of it every second or so. */
+  /** Whether the study sends news about every second. */
   get isRunning() {
     return ["running", "reading"].includes(this.parts.head?.state);
   }
 
-  /** Whether there is a study to draw, and not only a directory. */
+  /** Whether there is a study to draw, not only a directory. */
   get isThere() {
     return this.parts.head?.objectives.length > 0;
   }
 
-  /** What the resource counts, in the singular. */
+  /** The unit of the resource, in the singular. */
   get unit() {
     return this.parts.head?.unit ?? "epoch";
   }
@@ -73,17 +73,17 @@ export class Study {
     return this.parts.head?.objectives?.[0] ?? { metric: "value", mode: "max" };
   }
 
-  /** The resources of the rungs, the lowest first. */
+  /** The resources of the rungs, lowest first. */
   get resources() {
     return this.parts.ladder?.resources ?? [];
   }
 
-  /** The names of the hyperparameters that vary. */
+  /** The names of the hyperparameters that are not constant. */
   get names() {
     return (this.parts.space?.hyperparameters ?? []).filter(({ type }) => type !== "constant").map(({ name }) => name);
   }
 
-  /** Seconds that have gone by since the last message: what runs goes on in between. */
+  /** Seconds since the last message; running work continues in the meantime. */
   get sinceHeard() {
     return (performance.now() - this._heard) / 1000;
   }

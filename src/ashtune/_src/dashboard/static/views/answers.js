@@ -1,4 +1,4 @@
-// One row of cards: five questions of a reader, each answered in a word and a sentence, and linked to its section.
+// One row of cards: the reader's five questions, each with a word, a sentence and a link to its section.
 
 import { areBusy, howLong, isBetter, whatMatters, whyFailed } from "../study/answers.js";
 import { element, setText } from "../page/dom.js";

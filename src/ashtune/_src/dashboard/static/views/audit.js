@@ -1,4 +1,4 @@
-// Whether the halving did right: every promotion checked against the scheduler's rule.
+// The audit of the halving: every promotion checked against the scheduler's rule.
 
 import { element, replaceChildren, table } from "../page/dom.js";
 import { Section } from "../page/section.js";

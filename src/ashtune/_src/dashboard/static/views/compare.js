@@ -1,4 +1,4 @@
-// Several studies side by side: the best so far of each, over time and over what was trained.
+// Several studies together: the best result so far of each, over time and over total resource.
 
 import { element, replaceChildren, table } from "../page/dom.js";
 import { Figure } from "../page/figure.js";
@@ -23,7 +23,7 @@ export function compare(study, others) {
   const ids = others.slice(0, MOST).map((each) => each.id);
   const asker = {
     get position() {
-      return study.position === null ? null : performance.now(); // another may go on while this one stands still
+      return study.position === null ? null : performance.now(); // another study may change while this one does not
     },
     ask: () => ask("api/compare", [["studies", ids.join(",")]]),
   };

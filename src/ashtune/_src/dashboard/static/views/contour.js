@@ -1,4 +1,4 @@
-// The result over two hyperparameters: a smoothed mean, and the trials that it comes from.
+// The result over two hyperparameters: a smoothed mean, and the trials behind it.
 
 import { element, fillOptions } from "../page/dom.js";
 import { Figure } from "../page/figure.js";

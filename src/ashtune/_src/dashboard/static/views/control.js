@@ -1,5 +1,5 @@
-// Commands to the driver: pause, stop, more trials, other workers, a configuration to try. It is there only where the
-// study was started with --control, on the machine of this page.
+// Commands to the driver: pause, stop, more trials, other workers, a configuration to try. Shown only if the study
+// was started with --control on this machine.
 
 import { button, byId, element, form, numberField, replaceChildren, setText } from "../page/dom.js";
 import { Section } from "../page/section.js";
@@ -30,12 +30,12 @@ export function control(study) {
   return section;
 }
 
-/** Return what sends one command at a time, and the place where it says what came of it. */
+/** Return a function that sends one command at a time, and the element that shows the result of the command. */
 function newSender(study) {
   const done = element("p", { class: "quiet", role: "status" });
   const refused = element("p", { class: "bad", role: "alert" });
   let isBusy = false;
-  /** Send a command; `words` are what to say if it was taken. */
+  /** Send a command; `words` are shown if the driver accepts it. */
   const send = async (command, words) => {
     if (isBusy) {
       setText(refused, "Not sent: the driver has not answered the last command yet. Try again.");
@@ -67,7 +67,7 @@ function pauseButton(study, sender) {
   return pause;
 }
 
-/** A button that asks once more before the study is stopped. */
+/** A button that asks for confirmation before the study is stopped. */
 function stopButtons(sender) {
   const ask = (isAsked) => {
     [stop.hidden, asking.hidden] = [isAsked, !isAsked];
@@ -100,7 +100,7 @@ function moreTrials(sender) {
 
 function otherWorkers(study, sender) {
   const { input, fields } = numberField("control-workers", "Workers", { min: 1 });
-  let isTyped = false; // once it is, it is the user's, also while it is empty
+  let isTyped = false; // from then on the number is the user's, even if empty
   input.addEventListener("input", () => {
     isTyped = true;
   });
@@ -113,12 +113,12 @@ function otherWorkers(study, sender) {
   });
 }
 
-/** The form of a configuration that the next new trial is to have. It begins as the best one so far. */
+/** The form for the configuration of the next new trial. It starts with the best configuration so far. */
 function ownConfiguration(study, sender) {
   const list = element("div", { class: "fields" });
   /** @type {ReturnType<typeof newField>[]} */
   let fields = [];
-  /** Fill the fields from the best trial so far. What is typed until its configuration is here stays. */
+  /** Fill the fields from the best trial so far. Text that the user types before its arrival is kept. */
   const fill = async () => {
     const before = new Map(fields.map((field) => [field, field.value()]));
     const best = study.parts.head?.best;
@@ -128,7 +128,7 @@ function ownConfiguration(study, sender) {
       const values = new Map(configuration.map(({ name, value }) => [name, value]));
       for (const field of fields) if (field.value() === before.get(field)) field.fill(values.get(field.name));
     } catch (problem) {
-      lineOf(problem); // a refusal leaves the fields as they are
+      lineOf(problem); // after a refusal the fields stay unchanged
     }
   };
   const begin = () => {
@@ -157,8 +157,8 @@ function ownConfiguration(study, sender) {
 }
 
 /**
- * Return the field of one hyperparameter, its value (undefined where it is empty), and what fills it. A constant has no
- * field.
+ * Return the field of one hyperparameter, a function for its value (undefined if empty), and a function that fills it.
+ * A constant has no field.
  *
  * @param {Hyperparameter} hyperparameter
  */

@@ -1,4 +1,4 @@
-// The drawing of parallel coordinates: axes, a line for each trial, and the ranges that are brushed.
+// The drawing of parallel coordinates: axes, a line for each trial, and the selected ranges (brushes).
 
 import { placeOn, textOn, ticksOf, valueAt } from "../page/axis.js";
 import { Canvas } from "../page/canvas.js";
@@ -8,14 +8,14 @@ import { token } from "../page/theme.js";
 
 const HEIGHT = 340;
 const [TOP, BOTTOM, SIDE, LEAST] = [40, 26, 46, 96];
-/** Where lines pass whose hyperparameter is not active: below the axis. */
+/** The position, below the axis, of lines whose hyperparameter is not active. */
 const OFF = -0.07;
 
-/** The axes, the lines and the ranges that are brushed. */
+/** The axes, the lines and the brushes. */
 export class Coordinates {
-  /** @param {HTMLElement} place @param changed Called when a range was brushed. */
+  /** @param {HTMLElement} place @param changed Called after a change of a brush. */
   constructor(place, changed) {
-    /** The last one is that of the metric. @type {Axis[]} */
+    /** The last axis is that of the metric. @type {Axis[]} */
     this.axes = [];
     /** @type {string[]} */
     this._names = [];
@@ -39,7 +39,7 @@ export class Coordinates {
     return this._brushes.size > 0;
   }
 
-  /** Take in a figure. What is brushed stays, by the names of the axes. @param {CoordinatesValue} figure */
+  /** Take in a figure. Brushes are kept by the names of the axes. @param {CoordinatesValue} figure */
   draw({ axes, lines, trials, colors }, { names, objective }) {
     this.axes = axes;
     this._names = axes.map(({ name }) => name);
@@ -52,12 +52,12 @@ export class Coordinates {
     this._repaint();
   }
 
-  /** Return the lines within all brushes, the best first. */
+  /** Return the lines within all brushes, best first. */
   within() {
     return [...this.trials.keys()].filter((at) => this._isWithin(at));
   }
 
-  /** Return the brushes as filters of the table of trials, which knows no range of rungs. */
+  /** Return the brushes as filters of the table of trials, which has no filter for a range of rungs. */
   ranges() {
     const brushes = [...this._brushes].filter(([name]) => this._filters.has(name));
     return brushes.map(([name, places]) => {
@@ -69,7 +69,7 @@ export class Coordinates {
     });
   }
 
-  /** Return the lines within all brushes as a table: its columns and its rows. */
+  /** Return the columns and rows of a table of the lines within all brushes. */
   table() {
     const text = (place, number) => this._text(this.axes[number], place);
     const rows = this.within().map((at) => [`${this.trials[at]}`, ...this._places[at].map(text)]);
@@ -109,7 +109,7 @@ export class Coordinates {
     return this.axes[this._names.indexOf(name)];
   }
 
-  /** Return the value at a place on an axis in words. @param {Axis} axis @param {number | null} place */
+  /** Return the value at a position on an axis as text. @param {Axis} axis @param {number | null} place */
   _text(axis, place) {
     return textOn(axis, place === null ? null : valueAt(axis, place));
   }
@@ -195,7 +195,7 @@ export class Coordinates {
     context.globalAlpha = 1;
   }
 
-  /** Return the name of the axis near the pointer, and the place there. @returns {[string | null, number]} */
+  /** Return the axis name near the pointer, and the position on it. @returns {[string | null, number]} */
   _axisAt({ offsetX, offsetY }) {
     const width = this._canvas.element.clientWidth;
     const axis = this.axes.find((_, number) => Math.abs(offsetX - this._x(width, number)) < 14);
@@ -225,7 +225,7 @@ export class Coordinates {
   }
 }
 
-/** Write a label with a rim of the page's colour, so that it can be read over lines. */
+/** Write a label with an outline in the page's colour, so that it is readable over lines. */
 function paintLabel(context, text, x, y) {
   context.strokeStyle = token("--paper");
   context.lineWidth = 3;

@@ -1,4 +1,4 @@
-// What failed, was withdrawn or lost, by reason, with a traceback of the first.
+// Failed and withdrawn trials and lost workers, by reason, with the traceback of the first one.
 
 import { element, replaceChildren, trialLink } from "../page/dom.js";
 import { Section } from "../page/section.js";

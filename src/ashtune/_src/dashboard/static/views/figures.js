@@ -1,4 +1,4 @@
-// Sections that show figures as the server sends them: the ladder, the best so far, workers, curves, importance.
+// Sections that show figures of the server: the ladder, the best so far, workers, curves, importance.
 
 import { button, element, form, numberField, replaceChildren, setText } from "../page/dom.js";
 import { Figure, together } from "../page/figure.js";
@@ -64,7 +64,7 @@ export function importance(study) {
   return section;
 }
 
-/** Learning curves: the best trials, a sample of the others, and those that the reader chooses. */
+/** Learning curves: the best trials, a sample of the others, and trials chosen by the reader. */
 export function curves(study) {
   const lead = "The best trials, a sample of the others, and trials of your choice.";
   const section = new Section("curves", "Learning curves", lead);
@@ -104,7 +104,7 @@ export function curves(study) {
       if (!curve) return;
       if (chosen.size >= MOST_CHOSEN) chosen.delete([...chosen.keys()][0]);
       choose(trial, { ...curve, series: curve.series.slice(-2) }); // its line, and the dot at its end
-      if (Number(input.value) === trial) input.value = ""; // unless another one is typed by now
+      if (Number(input.value) === trial) input.value = ""; // unless the user has typed another number
     } catch (problem) {
       section.say(lineOf(problem));
     }

@@ -1,4 +1,4 @@
-// Why the scheduler and the search chose what they chose.
+// The reasons for the choices of the scheduler and the search.
 
 import { element, replaceChildren, setText, table } from "../page/dom.js";
 import { Section } from "../page/section.js";
@@ -34,7 +34,7 @@ export function notes(study) {
   return section;
 }
 
-/** Return a list of what happened when, which scrolls in itself. @param {{ time: number, text: string }[]} steps */
+/** Return a scrolling list of events with their times. @param {{ time: number, text: string }[]} steps */
 export function historyList(label, steps) {
   return element(
     "ol",

@@ -1,7 +1,7 @@
 // Parallel coordinates: a line for each trial through its hyperparameters, its rung and its result.
 //
-// The axes can be brushed: only lines within all ranges stay in colour. By pointer a range is drawn along an axis; by
-// keyboard its two ends are sliders below.
+// The user can select (brush) a range on each axis: only lines within all ranges keep their colour. With a pointer, a
+// range is drawn along its axis; with the keyboard, its two ends are set by the sliders below.
 
 import { button, element, replaceChildren, set, setText, trialLink } from "../page/dom.js";
 import { Figure } from "../page/figure.js";

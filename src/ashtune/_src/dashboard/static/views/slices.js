@@ -1,4 +1,4 @@
-// The result over each hyperparameter: a small figure each, its points in the colours of their rungs.
+// The result over each hyperparameter: one small figure each, with points in the colours of their rungs.
 
 import { button, element, setText } from "../page/dom.js";
 import { Figure, Legend } from "../page/figure.js";
@@ -54,7 +54,7 @@ export function slices(study) {
   return section;
 }
 
-/** Return the names of the hyperparameters that vary, the most important first where that is known. */
+/** Return the names of the hyperparameters that are not constant, most important first if known. */
 export function byImportance({ names, important }) {
   const place = (name) => (important.includes(name) ? important.indexOf(name) : important.length + names.indexOf(name));
   return [...names].sort((a, b) => place(a) - place(b));

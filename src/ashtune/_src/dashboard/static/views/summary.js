@@ -1,4 +1,4 @@
-// What is looked at first: the state of the study, its best value, and the time left.
+// The summary: the state of the study, its best value, and the remaining time.
 
 import { element, replaceChildren, set, setText, trialLink } from "../page/dom.js";
 import {
@@ -12,7 +12,7 @@ import {
   shareText,
 } from "../page/text.js";
 
-/** The names of a study's states, and what each means for a reader, which colours it. */
+/** The names of a study's states, and the meaning of each, which sets its colour. */
 const STATES = {
   reading: { name: "Reading the journal", mood: "none" },
   running: { name: "Running", mood: "good" },
@@ -63,7 +63,7 @@ export function summary(study) {
   return { id: "summary", short: "", element: root };
 }
 
-/** Return the texts that are there, in one. */
+/** Join the texts that are not empty. */
 function joined(...texts) {
   return texts.filter(Boolean).join(" · ");
 }
@@ -91,7 +91,7 @@ function showState(state, head) {
   state.say(value, words === name ? "" : words, timeText(head, 0));
 }
 
-/** @param {HeadPart} head @param more Seconds that have gone by since it was sent. */
+/** @param {HeadPart} head @param more Seconds since `head` was sent. */
 function timeText({ state, wall_seconds: seconds, workers, busy, sessions }, more) {
   const isRunning = state === "running";
   return joined(

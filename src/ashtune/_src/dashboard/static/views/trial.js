@@ -1,4 +1,4 @@
-// The page of one trial: its curve and its configuration beside the best, its log, what became of it.
+// The page of one trial: its curve and configuration next to those of the best trial, its log and its history.
 
 import { element, replaceChildren, setText, table } from "../page/dom.js";
 import { Figure } from "../page/figure.js";
@@ -47,7 +47,7 @@ export class TrialPage {
     setInterval(() => this._again(), EVERY);
   }
 
-  /** Show a trial. @param back The address that the link back goes to. */
+  /** Show a trial. @param back The target of the link back. */
   show(trial, back) {
     this.element.hidden = false;
     this._trial = trial;
@@ -81,13 +81,13 @@ export class TrialPage {
     try {
       const { position, ...answer } = await this._study.ask(`trials/${trial}`);
       if (trial !== this._trial) return;
-      this._position = Math.min(this._position, position); // the server's answer may be an older one: asked again
+      this._position = Math.min(this._position, position); // an older answer: the question is asked again
       setText(this._remark, "");
       this._draw(answer);
     } catch (problem) {
       const line = lineOf(problem);
       if (trial !== this._trial) return;
-      this._position = null; // asked again, though the study stands still
+      this._position = null; // asked again, even if the study does not change
       setText(this._remark, line);
     }
   }
@@ -141,7 +141,7 @@ function part(title, ...children) {
   return element("section", { class: "part" }, element("h2", { text: title }), ...children);
 }
 
-/** Return a text of several lines that scrolls in itself. @param key What it is of, where there are several. */
+/** Return a scrolling text of several lines. @param key Identifies the text if there are several. */
 export function preformatted(text, label, key = label) {
   return element("pre", { tabindex: 0, role: "region", "aria-label": label, "data-key": key, text });
 }

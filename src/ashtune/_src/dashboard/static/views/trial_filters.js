@@ -3,12 +3,12 @@
 import { button, element, fillOptions, form, replaceChildren } from "../page/dom.js";
 import { capital, numberText, plural, shortened, valueText } from "../page/text.js";
 
-/** Milliseconds without a key until the search begins. */
+/** Milliseconds after the last key before the search begins. */
 const PAUSE = 250;
 
-/** The search field, the filters, the form for a range of a hyperparameter or of the value, and the ranges that are set. */
+/** The search field, the filters, the form for a range of a hyperparameter or the value, and the current ranges. */
 export class Filters {
-  /** @param asked What is asked of the server; it is changed here. @param change Called after that. */
+  /** @param asked The query to the server; it is changed here. @param change Called after a change. */
   constructor(study, asked, change) {
     this._study = study;
     this._asked = asked;
@@ -42,7 +42,7 @@ export class Filters {
     this.chips = element("ul", { class: "chips" });
   }
 
-  /** Offer the rungs and hyperparameters, once they are known. */
+  /** Set the options for rungs and hyperparameters, once they are known. */
   offer() {
     const { ladder, head } = this._study.parts;
     const rungs = ladder.resources.map((resource, rung) => [
@@ -55,7 +55,7 @@ export class Filters {
     if (fillOptions(this._name, options)) this._offerValues();
   }
 
-  /** Offer the states and the origins that the server has names for. @param {Answers["trials"]} answer */
+  /** Set the options for the server's states and origins. @param {Answers["trials"]} answer */
   offerKinds({ statuses, origins }) {
     for (const [select, any, kinds] of [
       [this._status, "any state", statuses],
@@ -64,7 +64,7 @@ export class Filters {
       fillOptions(select, [["", any], ...Object.keys(kinds).map((each) => [each, each])]);
   }
 
-  /** Show the ranges that are set, each with a button that removes it. */
+  /** Show the current ranges, each with a button that removes it. */
   showChips() {
     const chip = (range) => {
       const remove = () => {
@@ -106,14 +106,14 @@ export class Filters {
     this._change();
   }
 
-  /** Return the choices of a hyperparameter, or null if it has none. */
+  /** Return the choices of a hyperparameter, or null if it has no choices. */
   _choicesOf(name) {
     const of = this._study.parts.space?.hyperparameters.find((each) => each.name === name);
     return of && ["choice", "ordinal"].includes(of.type) ? of.choices : null;
   }
 }
 
-/** Return a range in words: of choices their names, of which it has the places. */
+/** Return a range as text; for choices, `low` and `high` are indices, and the text has their names. */
 export function rangeText({ low, high }, choices) {
   if (choices) {
     const within = choices.slice(Math.ceil(Number(low)), high === "" ? undefined : Math.floor(Number(high)) + 1);

@@ -1,4 +1,4 @@
-// The table of trials. The server searches, sorts and filters; the page has one leaf of it at a time.
+// The table of trials. The server searches, sorts and filters; the page shows a part of the result.
 
 import { button, element, replaceChildren, setText, table, trialLink } from "../page/dom.js";
 import { Section } from "../page/section.js";
@@ -6,9 +6,9 @@ import { countText, isNumber, numberText, plural, secondsText, shortened, valueT
 import { Filters } from "./trial_filters.js";
 
 const COUNT = 25;
-/** Milliseconds until the table may be asked for again: it costs the server little. */
+/** Milliseconds before the table may be asked for again; a table is cheap for the server. */
 const EVERY = 3000;
-/** The event by which other views ask for a filter: its detail is a list of `{name, low, high}`. */
+/** The event with which other views request a filter: its detail is a list of `{name, low, high}`. */
 export const FILTER = "ashtune-filter";
 
 export function trials(study) {
@@ -54,7 +54,7 @@ function firstOrder(name, study) {
   return name === "value" && study.objective.mode === "max" ? "desc" : "asc"; // the best, and the first, come first
 }
 
-/** Return what is asked as the parameters of the address. */
+/** Return the query as parameters of the address. */
 export function parametersOf(asked, study) {
   const parameters = [
     ["sort", asked.sort],
@@ -119,7 +119,7 @@ function trialsTable({ columns, rows }, asked, study, sort) {
   return table("Trials", heads, cells, { class: "trials" });
 }
 
-/** Return a state as a word with a mark in its colour. */
+/** Return a state as a word with a mark in the state's colour. */
 export function stateMark(status, text = status) {
   return element("span", { class: "mark-of-state", "data-state": status, text });
 }
@@ -136,7 +136,7 @@ function turnPages(pages, { matching }, { offset }, turn) {
     turner("Next", offset + COUNT, offset >= last),
     turner("Last", last, offset >= last),
   );
-  // What is off at an end cannot keep the focus: the other direction takes it.
+  // A button that is disabled at an end loses the focus: the other button gets it.
   if (hadFocus && !pages.contains(document.activeElement))
     pages.querySelector(`[data-key="page ${offset ? "Previous" : "Next"}"]`).focus({ preventScroll: true });
 }

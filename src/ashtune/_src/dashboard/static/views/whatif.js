@@ -1,4 +1,4 @@
-// What the study would have taken under other choices: sliders for workers, reduction factor and deadline.
+// What the study would have taken with other choices: sliders for workers, reduction factor and deadline.
 
 import { element, replaceChildren, setText, slider } from "../page/dom.js";
 import { Figure, together } from "../page/figure.js";
@@ -9,7 +9,7 @@ const WORKERS = [1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256];
 const FACTORS = [2, 3, 4];
 const DEADLINES = [null, 60, 300, 900, 1800, 3600, 2 * 3600, 4 * 3600, 8 * 3600, 24 * 3600, 3 * 86400];
 const WAIT = 350;
-/** Milliseconds after which predictions are made anew while the study grows. */
+/** Milliseconds after which predictions are computed again while the study grows. */
 const STALE = 60000;
 
 export function whatif(study) {
@@ -35,7 +35,7 @@ export function whatif(study) {
       (place) => text(values[place]),
       (place) => {
         chosen[name] = values[place];
-        workers.input.disabled = chosen.deadline !== null; // a deadline asks how many workers it takes
+        workers.input.disabled = chosen.deadline !== null; // with a deadline, the number of workers is the answer
         show();
         clearTimeout(wait);
         wait = setTimeout(consider, WAIT);
@@ -64,7 +64,7 @@ export function whatif(study) {
     if (chosen.deadline === null) setText(first, mine ? predictionText(mine, study) : "");
     drawTimes(figure, predictions.all(chosen.factor), mine, study.objective);
   };
-  /** What is asked next: the choice itself, then the numbers of workers around it, as each takes seconds. */
+  /** The next question: the choice itself, then the numbers of workers around it, because each takes seconds. */
   const question = () => {
     if (!study.parts.head?.best || chosen.workers === null) return null;
     const factors = ["reduction_factor", String(chosen.factor)];
@@ -74,7 +74,7 @@ export function whatif(study) {
     return ["whatif", [["workers", String(next)], factors]];
   };
   const consider = section.askWhenSeen(study, question, (/** @type {Answers["whatif"]} */ answer, [, given]) => {
-    const asked = Object.fromEntries(given); // the sliders may stand elsewhere by now
+    const asked = Object.fromEntries(given); // the sliders may have changed by now
     predictions.add(answer.predictions, asked.reduction_factor, study.position);
     replaceChildren(
       words,
@@ -86,7 +86,7 @@ export function whatif(study) {
   return section;
 }
 
-/** The predictions so far, by reduction factor and number of workers. Old ones of a study that grows are forgotten. */
+/** The predictions so far, by reduction factor and number of workers. If the study grows, old ones are deleted. */
 export class Predictions {
   constructor() {
     this._known = new Map();
@@ -107,7 +107,7 @@ export class Predictions {
   }
 }
 
-/** Return how many workers the study has or had at a time. */
+/** Return the largest number of workers that the study has had at the same time. */
 function lanesOf({ parts: { workers } }) {
   return workers?.lanes ?? 0;
 }
