@@ -30,7 +30,7 @@ ROWS = ("bagging_fraction", "pos_bagging_fraction", "neg_bagging_fraction")
 COLUMNS = ("feature_fraction", "feature_fraction_bynode")
 SEED_OF = {**dict.fromkeys(ROWS, "bagging_seed"), **dict.fromkeys(COLUMNS, "feature_fraction_seed"),
            "extra_trees": "extra_seed"}  # fmt: skip
-"""Parameters that draw randomly, and the seed of each."""
+"""Parameters for random draws, and the seed parameter of each."""
 THREAD_NAMES = ("num_threads", "num_thread", "nthread", "nthreads", "n_jobs")
 NEARLY = 1e-9
 """The share by which a fraction changes for a moment; LightGBM reads fewer digits than a float has."""

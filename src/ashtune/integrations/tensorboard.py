@@ -148,7 +148,7 @@ def _digest_in(folder: Path) -> str:
 
 
 def _events_of(trial: TrackedTrial, shown: Mapping[str, bool | float | str], row: str) -> Iterator["Event"]:
-    """Yield the TensorBoard events of a trial; HParams shows ``shown`` in the row ``row``."""
+    """Yield the TensorBoard events of a trial; ``row`` is the name of its row in HParams, ``shown`` its cells."""
     from tensorboard.plugins.hparams import api_pb2, metadata, plugin_data_pb2
     from tensorboard.plugins.hparams.summary_v2 import hparams_pb
     from tensorboard.plugins.scalar.summary_v2 import scalar_pb

@@ -35,10 +35,10 @@ FOLDER = "TRACKIO_DIR"
 class TrackioTracker(Tracker):
     """Keeps a study in Trackio on this machine: in Trackio's folder, which ``TRACKIO_DIR`` names.
 
-    The name of the project is the study's name and a key. The configuration of a run is the trial's, and under
-    ``ashtune`` its number, state ("running", "paused", "completed", "failed", "withdrawn", "ended early"), origin,
-    seed, and failure reason. Its metrics are the trial's reports, with the resource as step. The run ``study`` has the
-    results. ``trackio show`` shows the project. Nothing is sent, unless Trackio's own variables name another place.
+    The name of the project is the study's name and a key. A run's configuration is the trial's, with the entry
+    ``ashtune``: the trial's number, state ("running", "paused", "completed", "failed", "withdrawn", "ended early"),
+    origin, seed, and failure reason. Its metrics are the trial's reports, with the resource as step. The run ``study``
+    has the results. ``trackio show`` shows the project. Nothing is sent, unless Trackio's variables name a server.
 
     Args:
         out: Another folder. Trackio looks for its folder when it is imported, so a process can use one folder only.
@@ -118,7 +118,7 @@ class _TrackioRun(NamedTuple):
 
 
 def _rename(metrics: Mapping[str, float]) -> dict[str, float]:
-    """Return metrics with names as Trackio changes them if a name is that of a Trackio column, such as ``step``."""
+    """Return metrics; one with the name of a Trackio column, such as ``step``, gets the name that Trackio gives it."""
     from trackio.utils import RESERVED_KEYS
 
     return {

@@ -35,7 +35,7 @@ _NOT_IN_NAMES = re.compile(r"[^\w.\-]")
 class WandbTracker(Tracker):
     """Keeps a study as offline runs of W&B: by default in the folder ``wandb`` in the study's directory.
 
-    The configuration of a run is the trial's, and under ``ashtune`` its number, state ("running", "paused",
+    A run's configuration is the trial's, with the entry ``ashtune``: the trial's number, state ("running", "paused",
     "completed", "failed", "withdrawn", "ended early"), origin, seed, and failure reason. Its history has the trial's
     reports, with the resource as step. One more run, with the job type "study", has the study's results. The project
     has the study's name; the group has the name and a key.

@@ -198,7 +198,7 @@ class Study(Figures):
 
     @in_one_line
     def log(self, trial: int) -> str:
-        """Return what a trial printed, without jobs that still run. If a worker died, only the end is kept.
+        """Return what a trial printed, without running jobs. If a worker died, only the end is kept.
 
         A fused study trains several trials at a time, so their output is in the study's folder ``logs``, by worker.
 

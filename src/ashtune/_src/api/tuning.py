@@ -86,8 +86,7 @@ def tune(
         time_limit: Seconds, or a time such as "10m", after which running trials pause; the study can be resumed.
         target: Value of the metric at which the study stops; with several, a dict: one result must reach all values.
         stop: Rarely needed rules that end the search, such as ``ashtune.Stop(patience=20)``.
-        constraints: Bounds on reported metrics, such as ``{"latency": "<= 5"}``: results that violate one rank after
-            all results that violate none.
+        constraints: Bounds on reported metrics, such as ``{"latency": "<= 5"}``; results outside them rank last.
         scheduler: "ash" (promote as soon as possible), "pasha" (go no higher than needed to rank the trials),
             "adaptive" (min_resource="auto"), "stopping" (continue or end at the rung), "sh" (synchronous successive
             halving), "hyperband", "async_hyperband" or "full" (no early stop); or a scheduler with options, such as

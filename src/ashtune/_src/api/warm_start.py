@@ -67,7 +67,7 @@ class _Source(NamedTuple):
 
 
 class _LeftOut(Exception):  # noqa: N818 - no error
-    """Raised for a result that cannot be used: a reason that many results share, and the detail of this result."""
+    """Raised for a result that cannot be used: a reason that other results may share, and details of this result."""
 
 
 def known_results(source: Any, space: Space, goal: Goal, *, top: int, unit: str) -> WarmStart:

@@ -34,7 +34,7 @@ class WhatIf(msgspec.Struct, frozen=True, kw_only=True):
     """What a study would have taken with other choices; :meth:`~ashtune.Study.whatif` returns it.
 
     ``predictions`` has one prediction per choice; with a deadline or budget, only for choices that meet it. ``words``
-    says on which data they are based, and which choice answers the deadline or budget.
+    describes the data behind them, and names the choice that answers a deadline or budget.
     """
 
     title: str

@@ -313,7 +313,7 @@ class FollowedStudy:
         self._make_at = 0.0
 
     def _fail(self, problem: str) -> bool:
-        """Store a problem unless it is already over; return False if the journal must be checked again at once."""
+        """Store a problem, but retry once before; return False if the journal must be checked again at once."""
         picture = self._next_picture or self._picture
         if not self._has_failed and picture is not None and not self._must_open and picture.can_go_on:
             self._has_failed = True

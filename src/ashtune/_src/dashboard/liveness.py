@@ -5,7 +5,7 @@ on the driver's own machine, that process.
 
 Rule 1: the study's lock is not tried, because a driver that starts at that moment could not get it.
 Rule 2: a process that held file locks and holds none now drives no study: its session has ended. If it was never seen
-with a lock, its locks may be on a file system that does not list them. Only Linux lists locks.
+with a lock, its file system may not list locks. Only Linux lists locks.
 Rule 3: if a process is much younger than the session, its process number was reused.
 """
 
@@ -25,7 +25,7 @@ from ashtune._src.core.plaintext import one_line
 
 State = Literal["missing", "unreadable", "reading", "running", "complete", "stopped", "died", "quiet"]
 QUIET_SECONDS = 120.0
-"""A driver on another machine is quiet after this time without news, and after three times the longest pause so far."""
+"""Seconds without news after which a driver on another machine is quiet; longer if it had long pauses before."""
 QUIET_TIMES = 3.0
 _LINUX = sys.platform == "linux"
 YOUNGER_SECONDS = 600.0

@@ -65,7 +65,7 @@ def _walk(folder: Traversable, path: str) -> Iterator[tuple[str, PageFile]]:
 
 
 class Stream(msgspec.Struct, frozen=True):
-    """A request for the changes of a study after the message with an id."""
+    """A request for the changes of a study after the message with the id ``after``."""
 
     study: FollowedStudy
     after: str

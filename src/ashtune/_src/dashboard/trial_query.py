@@ -1,6 +1,6 @@
 """Which trials a viewer asks for: the query in an address, the table of trials that is searched, and the answer.
 
-Rule 1: a table is a copy, because the study is read on during a search. A thread holds the study's lock while it copies
+Rule 1: a table is a copy, because reading goes on during a search. A thread holds the study's lock while it copies
 columns, but not while it searches them. A query of 100,000 trials takes less than a tenth of a second.
 Rule 2: trials without a value come last in both orders.
 Rule 3: a hyperparameter with the name of another column, such as ``value``, has the column ``config.value``. In a

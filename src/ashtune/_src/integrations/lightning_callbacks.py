@@ -1,4 +1,4 @@
-"""The two callbacks that train a trial in a Lightning Trainer. Both import roots have classes made from these.
+"""The two callbacks that train a trial in a Lightning Trainer. Each import root gets classes made from them.
 
 Rule 1: a resumed fit starts from the state in which the next epoch would have started. So the state is saved at the
 very end of the fit, after the epoch's schedules have stepped, and before weight averaging changes the model.
@@ -176,7 +176,7 @@ class FirstCallback:
 
 
 class LastCallback:
-    """Runs after all other callbacks and after the module, as a checkpoint callback does: reports, and ends the fit."""
+    """Reports, and ends the fit. It runs after the module and all other callbacks, like a checkpoint callback."""
 
     _root = ""
 

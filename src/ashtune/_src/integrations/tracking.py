@@ -273,7 +273,7 @@ def with_own(configuration: Mapping[str, T], own: Mapping[str, T]) -> dict[str, 
 
 
 def study_key(study: ObservedStudy) -> str:
-    """Return an identifier of a study that stays the same if it is moved: eight hexadecimal digits."""
+    """Return an identifier of a study, eight hexadecimal digits. It stays the same if the study is moved."""
     return blake2b(f"{study.name}/{study.created!r}".encode(), digest_size=4).hexdigest()
 
 

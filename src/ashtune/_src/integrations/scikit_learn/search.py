@@ -256,7 +256,7 @@ class AshSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no ty
     def _folder(self) -> tuple[str, AbstractContextManager[None]]:
         """Return the study's directory, and a context manager for the time of its use.
 
-        Without a given directory it is a new one, deleted together with this object or at SIGTERM.
+        By default, it is a new directory, which is deleted together with this object or at SIGTERM.
         """
         if (removal := self.__dict__.pop("_removal", None)) is not None:
             removal()
