@@ -33,7 +33,7 @@ SEED_OF = {**dict.fromkeys(ROWS, "bagging_seed"), **dict.fromkeys(COLUMNS, "feat
 """Parameters for random draws, and the seed parameter of each."""
 THREAD_NAMES = ("num_threads", "num_thread", "nthread", "nthreads", "n_jobs")
 NEARLY = 1e-9
-"""The share by which a fraction changes for a moment; LightGBM reads fewer digits than a float has."""
+"""The relative change of a fraction for a moment; LightGBM reads fewer digits than a float has."""
 VALID_SETS = "valid_sets=[dvalid]"
 SEEDED = "_ashtune_seeds"
 """The attribute that marks a booster with seeds for each round."""

@@ -38,7 +38,7 @@ class TrackioTracker(Tracker):
     The name of the project is the study's name and a key. A run's configuration is the trial's, with the entry
     ``ashtune``: the trial's number, state ("running", "paused", "completed", "failed", "withdrawn", "ended early"),
     origin, seed, and failure reason. Its metrics are the trial's reports, with the resource as step. The run ``study``
-    has the results. ``trackio show`` shows the project. Nothing is sent, unless Trackio's variables name a server.
+    has the results. ``trackio show`` shows the project. Nothing is sent, unless Trackio's variables say so.
 
     Args:
         out: Another folder. Trackio looks for its folder when it is imported, so a process can use one folder only.

@@ -446,7 +446,7 @@ def _refuse(trial: object) -> NoReturn:
 def _metrics_of(
     asked: _AskedTrial, result: Mapping[str, Any] | float | None, named: Mapping[str, Any]
 ) -> Mapping[str, float | None] | None:
-    """Return the metrics as plain numbers; None if the call has none because the trial has reported before."""
+    """Return the metrics as plain numbers; None if none were told, which is allowed after a report."""
     job, number = asked.prepared.job, asked.prepared.trial.number
     told = job.reports.plain(as_metrics(result, named, job.reports.needed))
     is_due = job.phase == "training" and job.reports.last_resource < 0

@@ -48,7 +48,7 @@ from ashtune._src.reports.audit_view import audit_findings
 
 NICE = 10
 LARGE = 200_000
-"""A study with more trials is removed from memory after each answer."""
+"""The number of trials above which a study is removed from memory after each answer."""
 Parameters = Mapping[str, Sequence[str]]
 """The parameters of a question."""
 MOST_NUMBERS = 4_000

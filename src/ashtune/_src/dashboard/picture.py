@@ -36,7 +36,7 @@ from ashtune._src.study.replay import Replay
 from ashtune._src.study.settings import Settings, first_ladder
 
 LARGE_BYTES = 8 << 20
-"""A larger journal, in bytes, is read twice."""
+"""The number of bytes above which a journal is read twice."""
 MOST_METRICS = 20
 """The largest number of metrics by which trials can be sorted: the first objectives and constraints."""
 COST_SHARE, READING_COST_SHARE = 0.05, 0.005

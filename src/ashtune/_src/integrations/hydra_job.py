@@ -52,7 +52,7 @@ class Dimension(msgspec.Struct, frozen=True):
         return f"{self.key}={value}"
 
     def meaning(self, value: Any) -> Any:
-        """Return the value for a text in the study."""
+        """Return the value that a text in the study stands for."""
         return self.meanings.get(value, value) if isinstance(value, str) else value
 
 

@@ -21,7 +21,7 @@ class SpacePart(PagePart):
         self.hyperparameters = hyperparameters(subject.settings.space)
 
     def value(self, ran: float) -> Mapping[str, Any]:
-        """Return the hyperparameters; those with too many choices have none in the result."""
+        """Return the hyperparameters; beyond a total number of choices, the choices are left out."""
         left, records = MOST_CHOICES_SHOWN, []
         for each in self.hyperparameters:
             choices = [short_value(choice) for choice in each.choices] if len(each.choices) <= left else []

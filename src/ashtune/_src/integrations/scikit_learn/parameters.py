@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 LEAST_LOG = 1e-12
-"""The lowest lower end of a logarithmic range; a lower one is raised to it."""
+"""A logarithmic range from here on is passed to the search as such; a range with a lower end uses quantiles."""
 
 
 class Parameters:

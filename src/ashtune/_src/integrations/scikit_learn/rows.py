@@ -65,7 +65,7 @@ def _mean(values: list[Any]) -> Any:
 
 
 def leave_out(results: dict[str, Any], splits: int) -> None:
-    """Set no score for folds that were not used, and compute the deviation from the other folds."""
+    """Set NaN as score of unused folds, and compute the standard deviation of the others."""
     folds = results["n_resources"]
     for name in [name.removeprefix("mean_") for name in results if name.startswith(("mean_test_", "mean_train_"))]:
         for split in range(splits):
