@@ -4,10 +4,10 @@ Rule 1: the saved booster has all its rounds. Its ``best_iteration`` is the best
 rounds up to there, as after LightGBM's own early stopping.
 Rule 2: if rows or columns are drawn, :func:`seeds` gives each round its own seeds, so that a booster that continues
 from a rung has the same trees as one that never stopped. LightGBM itself would draw the same rows and columns again.
-The draws of its objective ``rank_xendcg`` have no such seeds: they do repeat.
-Rule 3: a ``Dataset`` that a booster continued with keeps the booster's predictions. So the prepared data are for new
-trials, and a trial that continues gets its own data. A ``Dataset`` also keeps parameters that a later trial does not
-set, so it is made again if the names differ.
+The draws of its objective ``rank_xendcg`` get no such seeds and repeat.
+Rule 3: a ``Dataset`` keeps predictions of a booster that continued with it. So the prepared data are for new trials,
+and a trial that continues gets its own data. A ``Dataset`` also keeps parameters that a later trial does not set, so it
+is made again if the names differ.
 Rule 4: a round that finds no split adds no tree, so a booster may have fewer trees than rounds. Reports and draws count
 rounds; ``best_iteration`` counts trees.
 """

@@ -154,7 +154,7 @@ def booster_objective(
 ) -> BoosterObjective:
     """Return a training function for ``tune`` that trains a booster; its resource is rounds.
 
-    ``study.best.load()`` is the booster with all its rounds; ``booster[: booster.best_iteration + 1]`` is the best.
+    ``study.best.load()`` is the booster with all its rounds; the best is ``booster[: booster.best_iteration + 1]``.
 
     Args:
         params: Parameters of ``xgboost.train``; the trial's hyperparameters override them.

@@ -85,7 +85,7 @@ class DriverProcess:
 
 
 def is_process_alive(pid: int) -> bool:
-    """Whether a process of this machine runs. An ended process that was not waited for (a zombie) does not."""
+    """Whether a process of this machine runs. A zombie (ended, but not waited for) does not count."""
     if pid <= 0:
         return False
     if _LINUX:

@@ -29,8 +29,8 @@ class NotesPart(PagePart):
     Args:
         subject: The study.
         tally: The study's counts.
-        ladder: The study's rungs; this part gets each event before ``NotesPart``.
-        workers: The part that knows which worker trains which trial; it gets each event first, too.
+        ladder: The part ``ladder``; it gets each event before this part.
+        workers: The part that knows who trains which trial; it gets each event before this part too.
     """
 
     name = "notes"

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 LEAST_LOG = 1e-12
-"""A logarithmic range from here on is passed to the search as such; a range with a lower end uses quantiles."""
+"""A log-uniform distribution from this value on becomes a logarithmic range; others are drawn by quantiles."""
 
 
 class Parameters:
