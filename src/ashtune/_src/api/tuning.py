@@ -83,7 +83,7 @@ def tune(
         reduction_factor: Of ``n`` trials in a rung, ``floor(n / reduction_factor)`` continue; by default 3 for the
             asynchronous schedulers and 2 for the others.
         resource: The unit of the resource, in the singular: "epoch", "tree", "step", "sample"; used in all output.
-        time_limit: Seconds, or a time such as "10m", after which running trials pause; the study can be resumed.
+        time_limit: Seconds, or a time as "10m", after which running trials are paused; the study can be resumed.
         target: Value of the metric at which the study stops; with several, a dict: one result must reach all values.
         stop: Rarely needed rules that end the search, such as ``ashtune.Stop(patience=20)``.
         constraints: Bounds on reported metrics, such as ``{"latency": "<= 5"}``; results outside them rank last.
