@@ -5,7 +5,7 @@ state, so a model that continues from a rung equals one that never stopped. With
 would be drawn again.
 Rule 2: next to it, the model of the best round is saved (``use_best_model``, CatBoost's default if data are evaluated).
 CatBoost chooses the round by ``eval_metric``, or by the loss.
-Rule 3: CatBoost's default learning rate depends on the number of rounds, which is unknown, so it must be given.
+Rule 3: CatBoost's default learning rate depends on the number of rounds. This is unknown: give the rate.
 """
 
 from collections.abc import Collection, Mapping, Sequence

@@ -212,8 +212,7 @@ class PipedCourse:
 def answer_from_a_thread(course: Course) -> Iterator[PipedCourse]:
     """Answer the questions of other processes in a thread, within the ``with`` block.
 
-    An exception with which the study refused a report is raised again here in its original form, in place of the
-    exception from the other process.
+    If the study refuses a report, its original exception is raised here, in place of the one from the other process.
     """
     here, there = multiprocessing.Pipe()
     refused: list[BaseException] = []

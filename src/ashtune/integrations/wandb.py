@@ -4,7 +4,7 @@ W&B's sweeps need its server, so trials are not a sweep: a parallel-coordinates 
 
 Rule 1: each run has its own folder in W&B's offline format, and is written as a whole. When its trial has changed, the
 folder is written again, because ``wandb sync`` would treat an extended folder as another run.
-Rule 2: a complete folder has our note in it, which is written last. A folder without a note is written again.
+Rule 2: a complete folder contains our note; the note is written last. A folder without a note is written again.
 
 Source: https://docs.wandb.ai/ref/python/init
 """

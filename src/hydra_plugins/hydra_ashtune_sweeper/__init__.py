@@ -17,7 +17,7 @@ from omegaconf import DictConfig
 
 @dataclass
 class AshtuneSweeperConf:
-    """The options of the sweeper: most are those of ``ashtune.tune``, and ``options`` takes all others."""
+    """The options of the sweeper. Some options of ``ashtune.tune`` are fields; ``options`` takes all others."""
 
     _target_: str = "hydra_plugins.hydra_ashtune_sweeper.AshtuneSweeper"
     metric: Optional[str] = None  # noqa: UP045 - as OmegaConf reads it

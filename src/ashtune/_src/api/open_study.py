@@ -180,8 +180,8 @@ class OpenStudy:
             The trial's next step.
 
         Raises:
-            StudyError: If the trial is not open, has a saved state that was not restored, or lacks a metric of the
-                study, or if the study is closed or cannot go on. The result is then not told.
+            StudyError: If the trial is not open, its saved state was not restored, a metric of the study is missing, or
+                the study is closed or cannot go on. The result is then not told.
             ObjectiveError: If a value is not a number, or is not a result of this rung. The result is then not told.
         """
         check_flag("go_on", go_on)
@@ -446,7 +446,7 @@ def _refuse(trial: object) -> NoReturn:
 def _metrics_of(
     asked: _AskedTrial, result: Mapping[str, Any] | float | None, named: Mapping[str, Any]
 ) -> Mapping[str, float | None] | None:
-    """Return the metrics as plain numbers; None if none were told, which is allowed after a report."""
+    """Return the metrics as plain numbers; None if no metric was told, which is allowed after a report."""
     job, number = asked.prepared.job, asked.prepared.trial.number
     told = job.reports.plain(as_metrics(result, named, job.reports.needed))
     is_due = job.phase == "training" and job.reports.last_resource < 0

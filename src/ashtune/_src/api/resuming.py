@@ -52,7 +52,7 @@ def resume_study(
 
 
 def _trials_asked(study: StudyReader, trials: int | None) -> int | None:
-    """Return the session's number of trials: the one given, or that of the last session; None means no limit."""
+    """Return the session's number of trials: as given, or as in the last session; None means no limit."""
     if trials is None:
         for event in read_events(study.journal, only=(b"session_started",)):
             trials = event.trials if isinstance(event, SessionStarted) else trials

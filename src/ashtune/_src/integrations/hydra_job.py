@@ -37,8 +37,8 @@ class Dimension(msgspec.Struct, frozen=True):
     """The search dimension of one override.
 
     ``key`` is its left side, such as ``+model.depth``; ``name`` is its name in the study. ``values`` are a range or a
-    list, as :func:`~ashtune.tune` takes them. In a list with any element that is not a number, each value is text in
-    Hydra's notation, and ``meanings`` maps the text to its value. ``examples`` are some of the values.
+    list, as :func:`~ashtune.tune` takes them. If an element of a list is not a number, its values are text in Hydra's
+    notation, and ``meanings`` maps each text to its value. ``examples`` are some of the values.
     """
 
     key: str

@@ -25,7 +25,7 @@ from ashtune._src.training.stateful import change_of_length, random_states, set_
 CHECKPOINT = "last.ckpt"
 """Lightning's own checkpoint, in the folder of the trial's checkpoint."""
 LOADERS = "loaders"
-"""The key of the loaders' own random generators, next to those of the process."""
+"""The key of the random generators of the loaders; the process has others."""
 
 
 Metrics = Mapping[str, float]
