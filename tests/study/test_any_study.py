@@ -77,7 +77,7 @@ class BlamesNobody(Assignments):
     """Gives a trial out again however many workers it has killed."""
 
     def lose(self, event: WorkerLost) -> Job | None:
-        self._deaths = Deaths()
+        self.deaths = Deaths()
         return super().lose(event)
 
 
@@ -130,7 +130,7 @@ BROKEN = [
     LosesWhatAWorkerHad, BlamesNobody, PutsOffWhatCameBack, DoesNotWaitForCheckpoints, TakesWhoeverIsIdle, StartsAgain,
     KeepsOldCheckpoints, FreesWhatIsInUse,
 ]  # fmt: skip
-UNSHRUNK = settings(SETTINGS, max_examples=2000, phases=[Phase.generate], database=None, derandomize=True)
+UNSHRUNK = settings(SETTINGS, max_examples=10_000, phases=[Phase.generate], database=None, derandomize=True)
 
 
 @pytest.mark.slow

@@ -40,7 +40,7 @@ from ashtune._src.driver.observing import (
     history_of,
     start_all,
 )
-from ashtune._src.driver.options import MAX_FAILURES, SessionOptions
+from ashtune._src.driver.options import MAX_FAILURES, Ending, SessionOptions
 from ashtune._src.driver.proposer_process import ProposerProcess
 from ashtune._src.engines.loop import Drive
 from ashtune._src.engines.protocol import Brief, Engine, Workers
@@ -80,8 +80,8 @@ def open_engine(engine: Engine, brief: Brief) -> Workers:
     return engine.open(brief)
 
 
-LIMITS = ("trials", "total_resource", "target", "patience", "stop_when", "confirm", "max_failures")
-"""Options that keep the value of the session before, unless they are given."""
+LIMITS = tuple(name for name in Ending.__annotations__ if name != "time_limit")
+"""Options that keep the value of the session before, unless they are given. A time limit is of one session."""
 
 
 class Surroundings(msgspec.Struct, frozen=True):
