@@ -88,7 +88,7 @@ def test_a_study_is_killed_and_resumed_and_read_without_the_package(place: Path,
     assert MISSING in " ".join(shown.stdout.split())
 
     for options, reason in (
-        ([], "SettingsError: the search 'walking' is not installed here, "),
+        ([], "the search 'walking' is not installed here, "),
         (["--engine", "pipes"], "engine 'pipes' is unknown"),
     ):
         refused = python(tmp_path, "-m", "ashtune", "resume", "study", *options, package=None)

@@ -29,11 +29,6 @@ class AshtuneError(Exception):
     def __init__(self, *words: object) -> None:
         super().__init__(*(one_line(str(word)) for word in words))
 
-    def __init_subclass__(cls) -> None:
-        """Let tracebacks show the public module ``ashtune.errors`` as the module of the error."""
-        if cls.__module__ == __name__:
-            cls.__module__ = "ashtune.errors"
-
 
 class SpaceError(AshtuneError):
     """The search space is not valid, or a configuration does not fit the space."""
