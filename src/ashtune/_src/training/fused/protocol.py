@@ -142,7 +142,7 @@ class Batched(msgspec.Struct, frozen=True, kw_only=True):
     static: tuple[str, ...] = ()
 
     def check_batch_size(self) -> None:
-        """Refuse an invalid batch size, as far as it is known without a configuration.
+        """Refuse a batch size that no configuration could make valid.
 
         Raises:
             ObjectiveError: If it is neither a whole number of at least 1 nor the name of a static hyperparameter.
