@@ -2,8 +2,8 @@
 A first study
 =============
 
-A network of scikit-learn on handwritten digits. The training function restores its model, trains
-to its rung, reports in each epoch, and saves.
+This study tunes a network of scikit-learn on handwritten digits. The training function restores its model, trains
+to its rung, reports in each epoch, and saves the model.
 """
 
 from sklearn.datasets import load_digits
@@ -31,23 +31,23 @@ space = {
 }
 
 # %%
-# With ``max_resource=9`` trials are compared after 1, 3 and 9 epochs. At each of these rungs the best continue.
+# With ``max_resource=9`` trials are compared after 1, 3 and 9 epochs. At each of these rungs the best trials continue.
 
 study = ashtune.tune(train, space, metric="accuracy", mode="max", trials=32, max_resource=9, quiet=True)
 study.best
 
 # %%
-# The five best, with where each configuration comes from. The first ten are random; then a Gaussian process proposes.
+# The five best trials, with the origin of each configuration. The first ten configurations are random.
 
 study.top(5)
 
 # %%
-# What was found and where the time went, as ``ashtune report`` prints it:
+# The report says what was found and where the time went; ``ashtune report`` prints the same:
 
 study.report()
 
 # %%
-# The model of the best trial is kept, and the same configuration can be trained once more, longer:
+# The model of the best trial is kept. You can also train the same configuration again, longer:
 
 model = study.best.load()
 print(model.score(X[1200:] / 16, y[1200:]))

@@ -2,8 +2,8 @@
 Figures of a study
 ==================
 
-Every figure is a method of the study and returns a figure of plotly: show it, change it, or write it to a file. All of
-them come from the journal, so a study that has ended, was killed or still runs has them too.
+Every figure is a method of the study and returns a figure of plotly: show it, change it, or write it to a file. All
+figures come from the journal, so they also work for a study that has ended, was killed or still runs.
 """
 
 import math
@@ -25,12 +25,12 @@ study = ashtune.tune(train, space, metric="loss", mode="min", trials=120, max_re
 study.best
 
 # %%
-# Is it getting better? The best result so far, over time; with ``over="resource"`` over the epochs of all trials.
+# Is the study getting better? The best result so far, over time; ``over="resource"``: over the epochs of all trials.
 
 study.plot_best()
 
 # %%
-# How many trials came to each rung, how many were promoted, and how many were expected?
+# How many trials reached each rung, how many were promoted, and how many were expected?
 
 study.plot_ladder()
 
@@ -45,17 +45,17 @@ study.plot_timeline()
 study.plot_curves()
 
 # %%
-# Which hyperparameter matters? A forest of all trials measures it.
+# Which hyperparameter matters? A random forest over all trials measures it.
 
 study.plot_importance()
 
 # %%
-# The result over one hyperparameter. Without a name it is the most important one.
+# The result over one hyperparameter; by default over the most important one.
 
 study.plot_slice("rate")
 
 # %%
-# The result over two, smoothed, at one rung. It is blank where no trial is near.
+# The result over two hyperparameters, smoothed, at one rung. Parts without trials are blank.
 
 study.plot_contour("rate", "depth")
 
@@ -65,7 +65,7 @@ study.plot_contour("rate", "depth")
 study.plot_parallel()
 
 # %%
-# How long would the same study have taken on more workers? It is replayed in virtual time; nothing is trained.
+# How long would the same study take on more workers? The study is replayed in virtual time; nothing is trained.
 
 study.whatif(workers=[1, 2, 4, 8]).plot()
 

@@ -40,7 +40,7 @@ study.front
 study.plot_front()
 
 # %%
-# ``study.best`` is one of the front: its knee, or the one that weights prefer.
+# ``study.best`` is one trial of the front: its knee, or the trial that your weights prefer.
 
 study.best
 

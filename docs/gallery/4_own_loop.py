@@ -2,7 +2,7 @@
 A loop of your own
 ==================
 
-If ashtune cannot start your training (a robot, a laboratory, a queue), the script asks for a trial, trains it, and
+If ashtune cannot start your training (a robot, a laboratory, a queue), your script asks for a trial, trains it, and
 tells its result. The example bakes bread in an oven.
 """
 
@@ -19,7 +19,7 @@ space = {"heat": (20.0, 90.0), "draught": (0.01, 1.0, "log")}
 goal = {"metric": "error", "mode": "min", "trials": 30, "max_resource": 9, "resource": "minute"}
 
 # %%
-# Train each trial from ``trial.start`` to ``trial.target``. The study decides what comes next when it gets the result.
+# Train each trial from ``trial.start`` to ``trial.target``. With each result the study decides which trial comes next.
 
 with ashtune.open_study(space, **goal, quiet=True) as opened:
     while trial := opened.ask():

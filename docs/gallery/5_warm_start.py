@@ -2,8 +2,8 @@
 Results from before
 ===================
 
-What a former study, Optuna, Ray or a table knows is known to the search from its first proposal on. Such results are no
-trials of the new study: they rank nowhere.
+The search can use results of a former study, Optuna, Ray or a table from its first proposal on. Earlier results do not
+become trials of the new study, and they do not count in any rung.
 """
 
 import math
@@ -24,7 +24,7 @@ space = {"rate": (1e-5, 1.0, "log"), "layers": (1, 8)}
 options = {"metric": "loss", "mode": "min", "trials": 12, "max_resource": 9, "quiet": True}
 
 # %%
-# A dozen results of the same function that somebody has measured, each trained to the top:
+# This table has a dozen earlier results of the same function, each trained to the top:
 
 before = [
     {"rate": rate, "layers": layers, "loss": loss(rate, layers, 9)}
@@ -38,7 +38,7 @@ for name, study in (("with them", warm), ("without", cold)):
     print(f"{name}: {study.best.metrics['loss']:.4f}")
 
 # %%
-# The study that knows them proposes from the first trial on. The other one begins with random draws.
+# The study with earlier results has proposals from the first trial on. The study without them begins with random draws.
 
 for name, study in (("with them", warm), ("without", cold)):
     print(name, [trial.origin for trial in study.trials[:4]])

@@ -2,8 +2,8 @@
 A search of scikit-learn
 ========================
 
-``AshSearchCV`` stands where ``HalvingRandomSearchCV`` or ``RandomizedSearchCV`` stood. A promoted candidate goes on
-from its trees, and no fit waits for others.
+``AshSearchCV`` replaces ``HalvingRandomSearchCV`` or ``RandomizedSearchCV``. A promoted candidate keeps its trees and
+adds more, and no fit waits for others.
 """
 
 from scipy.stats import loguniform, randint
@@ -34,7 +34,7 @@ print(f"cross-validated {search.best_score_:.3f}, on data it has not seen {searc
 print(dict(zip(search.n_resources_, search.n_candidates_, strict=True)))
 
 # %%
-# The search is a study like any other:
+# The result of the search is an ordinary study:
 
 search.study_.report()
 
