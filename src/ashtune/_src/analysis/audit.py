@@ -2,12 +2,14 @@
 
 Source of the rule: Li et al., *A System for Massively Parallel Hyperparameter Tuning*, MLSys 2020,
 https://arxiv.org/abs/1810.05934, Algorithm 2. Of the ``n`` results of a rung the best ``floor(n * kept)`` may be
-promoted, including those already promoted; ties are broken by trial number; failures count and rank last.
+promoted, including those already promoted. Of equal results, the one of the earlier trial ranks first. Failures count
+as results and rank last.
 
 Rule 1: the audit shares only types and the quota's size with the schedulers; it computes again which trials are in the
-quota. With several losses it also shares the ranking of a rung, which tests compare with an oracle.
+quota. For studies with several losses, the audit also shares the code that ranks a rung; tests compare this code with
+an oracle.
 Rule 2: a promotion is explained if the trial was within the quota at some moment since its result arrived. A new result
-brings at most one trial into the quota: its own trial, or the best trial outside. Hence O(log n) per event. With
+brings at most one trial into the quota: its own trial, or the best trial outside. Hence an event takes O(log n). With
 several losses a new result may change all ranks, so a rung is ranked only when one of its trials is promoted.
 """
 
@@ -38,12 +40,13 @@ _AS_IT_COMES = (Rule.ALWAYS, Rule.UNKNOWN)
 class RungAudit(msgspec.Struct, frozen=True, kw_only=True):
     """The audit of one rung's promotions.
 
-    Of ``arrived`` trials (results and failures) the best ``quota`` may be promoted; ``promoted`` is how many were.
-    ``unexplained`` lists promoted trials that were never within the quota before: faults. ``wrong`` is how many
-    promoted trials are not among the final best ``quota``; ``missed`` is how many of the final best were not promoted.
-    ``law`` is the expected number of wrong promotions if promotion is asynchronous; None if promotion waits, if the
-    quota is no fixed share of the results, or if the search learns and has proposed trials. ``correlation`` compares
-    the ranks at this rung and at the next, over the ``pairs`` trials with both results; None for fewer than 3.
+    ``arrived`` trials have a result or a failure at this rung. The best ``quota`` of them may be promoted, and
+    ``promoted`` of them were promoted. ``unexplained`` lists faults: trials that were promoted although they had never
+    been within the quota. ``wrong`` is how many promoted trials are not among the final best ``quota``; ``missed`` is
+    how many of the final best ``quota`` trials were not promoted. ``law`` is the expected number of wrong promotions.
+    It is None if promotion is not asynchronous, if the quota is no fixed share of the results, or if the search has
+    proposed trials. ``correlation`` compares the ranks at this rung with those at the next rung. It uses the ``pairs``
+    trials with results at both rungs, and is None if ``pairs`` is below 3.
     """
 
     rung: int
@@ -65,7 +68,7 @@ class Audit(Observer):
 
     Args:
         ladder: The rungs.
-        goal: The metrics that count, which way is better, and constraints.
+        goal: The objectives and constraints of the study.
         scheduler: The scheduler whose rule is checked.
     """
 
@@ -131,7 +134,7 @@ class Audit(Observer):
         return self._records
 
     def _reach(self, trial: TrialId, number: int) -> None:
-        """Note that a trial is on its way to a rung, so it was promoted from the rung before."""
+        """Note that a trial trains to a rung; if it is a higher one, the trial was promoted from the rung below."""
         if (before := self._reached.get(trial)) is None:
             before = number if self._rule in _AS_IT_COMES else self.scheduler.entry(self._numbering.place(trial))
             self._reached[trial] = before
@@ -152,7 +155,7 @@ class Audit(Observer):
         self._rung(number, trial).add(self._failed, trial)
 
     def _loss(self, metrics: Metrics) -> Any:
-        """Return the value that a result is ranked by: its loss; with several losses or constraints, its key."""
+        """Return the value that ranks a result: its loss, or its key if there are several losses or constraints."""
         goal = self._goal
         return goal.loss(metrics) if goal.is_plain else _key(*goal.judged(metrics))
 
@@ -180,7 +183,7 @@ class Audit(Observer):
         )
 
     def _losses(self, number: int) -> dict[TrialId, float]:
-        """Return the losses at a rung, of all brackets together; with several objectives, the first loss."""
+        """Return the losses at a rung in all brackets; a study with several objectives counts by its first loss."""
         brackets = self._rungs[number].values()
         return {trial: _number(loss) for bracket in brackets for trial, loss in bracket.losses.items()}
 
@@ -198,9 +201,9 @@ def _number(loss: Any) -> float:
 def false_promotions(results: int, kept: float) -> float:
     """Return the expected number of wrong promotions among ``results`` independent results, for large numbers.
 
-    The results come in random order, and each trial is promoted as soon as allowed. By the reflection principle, with
-    the quota's edge as a Brownian motion over the remaining results, the expectation tends to
-    ``sqrt(pi n p (1 - p) / 2)``. Measured values are about 0.7 times this at 100 results, and 0.87 times at 1,000
+    It is assumed that results come in random order, and that each trial is promoted as soon as allowed. By the
+    reflection principle, with the quota's edge as a Brownian motion over the remaining results, the expectation tends
+    to ``sqrt(pi n p (1 - p) / 2)``. Measured values are about 0.7 times this at 100 results, and 0.87 times at 1,000
     (``benchmarks/false_promotions.py``).
     """
     return math.sqrt(math.pi * results * kept * (1 - kept) / 2)
@@ -225,15 +228,15 @@ class _AuditedRung:
 
     @property
     def quota(self) -> int:
-        """How many of the results so far may be promoted."""
+        """The number of results so far that may be promoted."""
         return self._quota_rule.of(len(self.losses))
 
     def ranked(self) -> list[tuple[Any, TrialId]]:
-        """Return the results, the best first."""
+        """Return the results, best first."""
         return sorted((loss, trial) for trial, loss in self.losses.items())
 
     def add(self, loss: Any, trial: TrialId) -> None:
-        """Take in a result. If the trial was trained again, its first result stays."""
+        """Take in a result. The first result of a trial stays, even if the trial is trained again."""
         if trial not in self.losses:
             self.losses[trial] = loss
             self._take(loss, trial)
@@ -291,7 +294,7 @@ class _AuditedRung:
 
 
 class _AuditedRungOfMany(_AuditedRung):
-    """The same for several losses: the losses are keys, and a new result may change all ranks."""
+    """Like ``_AuditedRung``, for several losses: ranks come from keys, and a new result may change all of them."""
 
     def __init__(self, quota_rule: QuotaRule, rule: Rule) -> None:
         super().__init__(quota_rule, rule)

@@ -1,7 +1,7 @@
 """The best result so far, over seconds and over trained epochs.
 
-Rule: time between two sessions does not count. Epochs are summed over all trials; those of failed jobs are unknown and
-do not count.
+Rule: time between two sessions does not count. Epochs are summed over all trials. The epochs of failed jobs are unknown
+and do not count.
 """
 
 import math
@@ -22,7 +22,7 @@ MOST_RESULTS = 600
 
 
 class Improvement(msgspec.Struct, frozen=True, gc=False):
-    """A result better than all before, after ``seconds`` and ``epochs``; the trial was trained to ``resource``."""
+    """A result better than all earlier ones. It arrived after ``seconds``, when all trials had trained ``epochs``."""
 
     seconds: float
     epochs: int

@@ -2,17 +2,19 @@
 
 A configuration is chosen for its first value, so this value is biased: the best of many noisy values is mostly a lucky
 one (Smith and Winkler, *The Optimizer's Curse*, Management Science 52(3), 2006). The values of the repeated trainings
-are unbiased, but the best of several means is biased again. Hence:
+are unbiased, but the best of several means is biased again. For these reasons:
 
-- The winner is the configuration with the best mean of all its values, including the first. If all have the same number
-  of values and the same noise, the winner has the best expectation.
+- The winner is the configuration with the best mean of all its values, including its first value. If all have the same
+  number of values and the same noise, the winner has the best expectation.
 - The noise is estimated from the differences between the repeated values of each confirmed configuration, all together.
-  With one repeated value each, the differences between repeated and first values are used, minus their mean. Chosen
-  first values vary less than other values: from not at all to as much. The estimate assumes half as much.
-- The winner's estimated mean uses only its repeated values. It is shrunk towards the mean of all confirmed
-  configurations, more so if noise explains more of their differences: the empirical Bayes interval of Morris,
-  *Parametric Empirical Bayes Inference*, JASA 78(381), 1983, with Student's t because the noise is estimated. This
-  needs four configurations. For two or three the interval is the simultaneous one of Bonferroni, which is wider.
+  If each configuration has only one repeated value, the differences between repeated and first values are used, minus
+  their mean. First values that were chosen vary less than other values. The estimate assumes that their variance is
+  half of the others'.
+- The winner's estimated mean uses only its repeated values. This mean is shrunk towards the mean of all confirmed
+  configurations. The more of their differences noise explains, the more the mean is shrunk. The method is the empirical
+  Bayes interval of Morris, *Parametric Empirical Bayes Inference*, JASA 78(381), 1983, with Student's t because the
+  noise is estimated. The method needs four configurations. For two or three configurations the interval is Bonferroni's
+  simultaneous one, which is wider.
 
 ``benchmarks/confirm.py`` measures how often the interval contains the true mean.
 """
@@ -36,7 +38,7 @@ FEWEST_TO_SHRINK = 4
 class Repeated(msgspec.Struct, frozen=True):
     """A configuration that was trained again: its first value, the repeated values, and the mean of all of them.
 
-    ``values`` has None for a training that failed; then ``mean`` is None.
+    ``values`` has None for a training that failed; ``mean`` is None if a training failed.
     """
 
     trial: TrialId
@@ -48,9 +50,10 @@ class Repeated(msgspec.Struct, frozen=True):
 class Confirmed(msgspec.Struct, frozen=True, kw_only=True):
     """The named winner and the estimate of its mean over seeds, in units of the metric.
 
-    ``first`` is the value that the winner was chosen for, ``values`` are those of its repeated trainings. ``mean``
-    estimates its true mean, which lies between ``low`` and ``high`` with probability ``level``; both are None if there
-    is one repeated value in all. ``all`` has every confirmed configuration, the best mean first.
+    ``first`` is the value for which the winner's configuration was chosen; ``values`` are the values of its repeated
+    trainings. ``mean`` estimates its true mean, which lies between ``low`` and ``high`` with probability ``level``.
+    ``low`` and ``high`` are None if there is only one repeated value in total. ``all`` has every confirmed
+    configuration, the best mean first.
     """
 
     trial: TrialId
@@ -69,7 +72,7 @@ class Confirmed(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Confirmations:
-    """The results of trials that confirm others.
+    """The results of the trials that confirm other trials.
 
     Args:
         goal: The metric, and which way is better.
@@ -124,7 +127,7 @@ class Confirmations:
             rung: The highest rung with a finite result.
 
         Returns:
-            The winner; None before all confirmations have ended, and if each configuration has a failed training.
+            The winner. None if some confirmations have not ended, or if every configuration has a failed training.
         """
         try:
             return None if wanted is None else self._named(wanted, results, rung)
@@ -182,7 +185,7 @@ def interval(
         level: How often the interval should contain the true mean.
 
     Returns:
-        The mean and half of the width; the latter is None if there is one repeated value in all.
+        The mean and half of the width; the half is None if there is only one repeated value in total.
     """
     count, times = len(first), len(repeated[0])
     means = [fmean(values) for values in repeated]

@@ -20,7 +20,7 @@ _OURS = re.compile(r"(?:Objective|Space|Settings|Study)Error: |.* is not finite 
 
 
 class Group(msgspec.Struct):
-    """Failures with the same reason: the first one, and their number."""
+    """Failures with the same reason: the first failure, and the number of failures."""
 
     reason: str
     count: int
@@ -32,8 +32,8 @@ class Group(msgspec.Struct):
 def without_numbers(reason: str) -> str:
     """Return a reason with "_" for decimals and trial numbers, so that similar reasons become equal.
 
-    Other whole numbers are replaced only in messages of this package, where they count epochs or bytes: elsewhere they
-    may be error codes. Signals and exit statuses stay.
+    Other whole numbers are replaced only in messages of this package, where they count epochs or bytes. In other
+    messages they may be error codes, so they stay. Numbers of signals and exit statuses stay too.
     """
     reason = _A_DECIMAL.sub("_", reason)
     return _A_NUMBER.sub("_", reason) if _OURS.match(reason) else reason
@@ -70,8 +70,9 @@ BEST_KEPT = 1_000
 class BestResult(msgspec.Struct, frozen=True):
     """A result: the metrics of a trial at a rung.
 
-    ``loss`` ranks results: with constraints it is the value of ``as_one()``, with several objectives the first loss.
-    ``violation`` is the amount by which constraints are violated; ``losses`` are the losses of several objectives.
+    ``loss`` is the number that ranks results. In a study with constraints it is the value of ``as_one()``; in a study
+    with several objectives it is the first loss. ``violation`` is the amount by which constraints are violated;
+    ``losses`` are the losses of several objectives.
     """
 
     trial: TrialId
@@ -95,9 +96,9 @@ def _rank(result: BestResult) -> tuple[float, TrialId]:
 class RungTally:
     """The counts of one rung.
 
-    ``arrived`` trials have a result here; those not ``promoted`` are paused (at the top rung: done). ``failed`` and
-    ``withdrawn`` trials ended on the way here. ``epochs`` are units of resource trained on the way here; those of
-    failures are unknown and do not count.
+    ``arrived`` trials have a result at this rung, and ``promoted`` of them were promoted. The others are paused, or
+    done at the top rung. ``failed`` and ``withdrawn`` trials ended on the way to this rung. ``epochs`` are the units of
+    resource trained on the way to this rung. The units of failed trials are unknown and do not count.
     """
 
     __slots__ = (
@@ -120,16 +121,16 @@ class RungTally:
 
     @property
     def best(self) -> BestResult | None:
-        """The best result here, without withdrawn trials; of equal results the one of the earlier trial.
+        """The best result at this rung, without withdrawn trials; of equal results, the one of the earlier trial.
 
-        With several objectives, the result of the front that the study's weights prefer.
+        In a study with several objectives it is the result of the front that the study's weights prefer.
         """
         front = self.front
         return front[0] if front else None
 
     @property
     def front(self) -> list[BestResult]:
-        """The results here that no other dominates, the preferred first; with one objective only the best."""
+        """The results at this rung that no other dominates, the preferred first; for one objective, the best result."""
         if not self._goal.others:
             return self._best[:1]
         if self._front is None:
@@ -148,7 +149,7 @@ class RungTally:
         return next((best for best in self._best if best.trial == trial), None)
 
     def add(self, event: JobFinished) -> None:
-        """Take in a finite result. O(log n). Several of the best are kept, since trials may be withdrawn."""
+        """Take in a finite result. O(log n). Several of the best results are kept, since trials may be withdrawn."""
         best, goal = self._best, self._goal
         if goal.others:
             self._add_to_the_front(event)
@@ -182,7 +183,7 @@ class RungTally:
 
     @property
     def paused(self) -> int:
-        """Trials with a result here that were not promoted so far."""
+        """The number of trials with a result at this rung that were not promoted so far."""
         return self.arrived - self.promoted
 
     @property

@@ -23,9 +23,9 @@ MOST = 120
 
 
 class Curve(msgspec.Struct, frozen=True):
-    """A trial's metric over its resource; NaN where not finite.
+    """A trial's metric over its resource; a value that is not finite is NaN.
 
-    ``rung`` is the highest with a finite result (-1: none yet), ``loss`` the result there.
+    ``rung`` is the highest rung with a finite result, -1 if there is no such rung. ``loss`` is the result at this rung.
     """
 
     trial: TrialId
@@ -40,7 +40,7 @@ class Curves(Observer):
 
     Args:
         goal: The metric, and which way is better.
-        most: How many curves to show: a third are the best at the highest rungs, the others are sampled.
+        most: How many curves to show. A third of them are the best at the highest rungs, the others are sampled.
     """
 
     sees_confirmations = False
@@ -110,7 +110,7 @@ class Curves(Observer):
             self._partials.pop(trial, None)
 
     def _early_results(self, trials: Iterable[TrialId]) -> dict[TrialId, dict[int, float]]:
-        """Return the results of some trials at rungs, by trial and resource. O(results)."""
+        """Return the results of these trials at all rungs, by trial and resource. O(results)."""
         import numpy as np
 
         results: dict[TrialId, dict[int, float]] = {trial: {} for trial in trials}
@@ -123,7 +123,7 @@ class Curves(Observer):
 
 
 class _Partial:
-    """The kept part of a curve. Reports up to the resource ``since`` were not kept."""
+    """The kept part of a curve. Its reports up to the resource ``since`` were not kept."""
 
     __slots__ = ("loss", "points", "rung", "since")
 
@@ -134,7 +134,7 @@ class _Partial:
         self.loss = math.inf
 
     def add(self, reports: Reports, start: int, end: int, goal: Goal) -> None:
-        """Take in the reports after the resource ``start`` up to ``end``; they replace earlier ones in that range."""
+        """Take in the reports after the resource ``start`` up to ``end``, in place of earlier reports in this range."""
         self.since = min(self.since, start)
         if self.points and max(self.points) > start:
             self.points = {at: value for at, value in self.points.items() if not start < at <= end}
@@ -143,7 +143,7 @@ class _Partial:
                 self.points[resource] = _value(metrics[goal.metric])
 
     def curve(self, trial: TrialId, early: dict[int, float]) -> Curve:
-        """Return the curve, with results at rungs where reports were not kept."""
+        """Return the curve; before the kept reports it has only the results at rungs."""
         points = {at: value for at, value in early.items() if at <= self.since} | self.points
         resources = sorted(points)
         return Curve(trial, self.rung, self.loss, resources, [points[at] for at in resources])

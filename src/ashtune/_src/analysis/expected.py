@@ -1,15 +1,16 @@
 """Forecasts: how many trials are trained to each rung by the end, before and during a study, and the time left.
 
-A trial is promoted as soon as it is within the quota, and stays promoted. So by the end more trials than the quota are
-promoted; the excess is larger if late trials are better than early ones. Of ``n`` trials at a rung about
-``quota / exponent + c (sqrt(n) - 1)`` are promoted. The first part holds for random draws: trial ``i`` is within the
-quota on arrival with probability ``quota(i) / i``. ``c`` is 0.6 for random draws; for a search that learns it is 2.3
-times the share of trials outside the quota. In a running study the promotions so far count too. The constants come from
-recorded studies of 30 to 300 trials; ``benchmarks/expected.py`` measures how often the range holds for other studies.
+A trial is promoted as soon as it is within the quota, and stays promoted. Therefore more trials than the final quota
+are promoted by the end. The excess is larger if late trials are better than early ones. Of ``n`` trials at a rung about
+``quota / exponent + c (sqrt(n) - 1)`` are promoted. The first part is exact for random draws, where trial ``i`` is
+within the quota on arrival with probability ``quota(i) / i``. The constant ``c`` is 0.6 for random draws; for a search
+that learns, ``c`` is 2.3 times the share of trials outside the quota. In a running study the forecast also uses the
+promotions so far. The constants come from recorded studies of 30 to 300 trials; ``benchmarks/expected.py`` measures how
+often the range holds for other studies.
 
-A future job takes the mean time of jobs to its rung; at a rung without jobs yet, the time is computed from its epochs.
-The workers share the work, and at the end wait for the last trial to pass the remaining rungs: the bound of Graham,
-*Bounds on Multiprocessing Timing Anomalies*, SIAM J. Appl. Math. 17(2), 1969.
+A future job is assumed to take the mean time of jobs to its rung. If no job to this rung has ended yet, the time is
+computed from the number of epochs. The workers share the work. At the end they wait for the last trial, which must pass
+the remaining rungs: the bound of Graham, *Bounds on Multiprocessing Timing Anomalies*, SIAM J. Appl. Math. 17(2), 1969.
 """
 
 import math
@@ -39,7 +40,7 @@ AS_PLANNED = (Rule.WHEN_PROMOTED, Rule.ALWAYS)
 
 
 class Expected(msgspec.Struct, frozen=True):
-    """How many trials are trained to a rung by the end: from ``low`` to ``high`` in nine of ten studies."""
+    """The number of trials trained to a rung by the end; it is from ``low`` to ``high`` in nine of ten studies."""
 
     low: int
     middle: int
@@ -61,7 +62,7 @@ def expected(
         ladder: The rungs.
         trials: How many trials are started.
         learns: Whether the search learns from results, so that late trials are better than early ones.
-        rungs: The counts so far; by default none, as before a study begins.
+        rungs: The counts of each rung so far; by default all are zero, as before a study begins.
     """
     counts, entering = scheduler.expected(trials), scheduler.entering(trials)
     if counts is None or entering is None:
@@ -115,7 +116,7 @@ class _PromotionForecast:
 
 
 class Estimate(msgspec.Struct, frozen=True):
-    """The finished ``share`` of the work, and ``seconds_left``; both are None if unknown."""
+    """The ``share`` of the work that is finished, and ``seconds_left`` until the end; both are None if unknown."""
 
     share: float | None
     seconds_left: float | None
@@ -133,7 +134,7 @@ class Estimate(msgspec.Struct, frozen=True):
 def estimate(
     tally: Tally, scheduler: SchedulerView, *, learns: bool, unit: str, deadline: float | None = None
 ) -> Estimate:
-    """Return the progress of a study to the first of its limits; ``learns``: whether its search learns. O(rungs)."""
+    """Return how near a study is to the first of its limits; ``learns``: whether its search learns. O(rungs)."""
     trials = tally.most_trials
     resource = tally.session.total_resource if tally.session else None
     known: list[tuple[float, float | None]] = []

@@ -1,12 +1,12 @@
 """The hyperparameters of a study: their record in the journal, their values in columns, and values shared by failed
 trials.
 
-The record is not trusted: values of the wrong type are left out. The same holds for the values of trials.
+The record is not trusted, and neither are the values of trials: values of the wrong type are left out.
 
-Values that all trials with the same failure reason share, and that no successful trial has, are named if at least
-``FEWEST`` trials failed for the reason and ``FEWEST_OTHERS`` have a result. With 3 and 10 trials, a range is named by
-chance in 1 of 140 studies; with fewer trials, more often. A pair of hyperparameters is named only if chance would name
-a pair in less than 1 of ``UNLIKELY`` studies.
+Some values are shared by all trials with the same failure reason, and no successful trial has them. Such values are
+named if at least ``FEWEST`` trials failed for this reason and ``FEWEST_OTHERS`` trials have a result. With 3 failed and
+10 successful trials, a range is named by chance in 1 of 140 studies. With fewer trials this would happen more often. A
+pair of hyperparameters is named only if chance would name a pair in less than 1 of ``UNLIKELY`` studies.
 """
 
 import math
@@ -44,7 +44,7 @@ MOST_SHOWN = 500
 
 
 class Hyperparameter(msgspec.Struct, frozen=True):
-    """A hyperparameter: a range of numbers, or ``choices``. Its type is "unknown" if the record lacks it."""
+    """A hyperparameter: a range of numbers, or ``choices``. Its type is "unknown" if the record has no type."""
 
     name: str
     type: Kind
@@ -96,10 +96,10 @@ _NOWHERE = -1
 
 
 class Texts:
-    """A column of texts or other discrete values: each trial has a code, the place of its value in ``texts``.
+    """A column of texts or other discrete values. Each trial has a code, the index of its value in ``texts``.
 
     Args:
-        known: The values known in advance; they get the first codes.
+        known: The values known in advance. These values get the first codes.
     """
 
     def __init__(self, known: Sequence[Any] = ()) -> None:
@@ -124,11 +124,11 @@ class Columns:
     """The configurations of trials, one column for each hyperparameter.
 
     Args:
-        hyperparameters: The known hyperparameters; the type of any other is that of its first value.
+        hyperparameters: The known hyperparameters. Any other hyperparameter has the type of its first value.
 
     Attributes:
-        numbers: The columns of numeric hyperparameters: one value for each trial, NaN if missing.
-        texts: The columns of the others, with code -1 if missing.
+        numbers: The columns of numeric hyperparameters; each has one value per trial, NaN if the value is missing.
+        texts: The columns of all other hyperparameters; the code is -1 if a value is missing.
         names: The names of all columns, known hyperparameters first.
     """
 
@@ -178,7 +178,7 @@ class Columns:
 def in_common(ended: "Mask", others: "Mask", columns: Columns) -> str:
     """Return the shared values in words, as ``10 of 10 with width = 256 and layers = 3, 0 of 140 others``, or "".
 
-    O(trials) for each hyperparameter; also for each pair of hyperparameters if no single one separates the trials.
+    O(trials) for each hyperparameter. If no single hyperparameter separates the trials, also O(trials) for each pair.
 
     Args:
         ended: Which trials failed for the reason.

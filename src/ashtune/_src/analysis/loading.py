@@ -1,4 +1,4 @@
-"""Reads a study from its journal for the views of it. Executes no user code and takes no lock."""
+"""Reads a study from its journal, for reports and other views. It executes no user code and takes no lock."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
@@ -29,8 +29,8 @@ from ashtune._src.study.settings import first_ladder
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """How a study ended. ``stopped`` is the reason if it was stopped; ``notes`` are messages of its scheduler.
 
-    ``is_known`` is False if the scheduler is not installed here. Then nobody knows whether the study is complete, and
-    ``is_complete`` is False.
+    ``is_known`` is False if the scheduler is not installed here. Without the scheduler it is unknown whether the study
+    is complete, and ``is_complete`` is False.
     """
 
     is_complete: bool = True
@@ -59,10 +59,10 @@ def _no_bytes() -> int:
 class StudyInfo(msgspec.Struct, frozen=True, kw_only=True):
     """A study's name and other facts that views need.
 
-    ``learns``: whether its search learns from results. ``workers``: how many there should be (0: unknown). ``unit``:
-    what the resource counts, in the singular. ``deadline``: when the study ends, in seconds since it began.
-    ``is_simulated``: nothing was trained. ``notes`` returns the scheduler's present messages, ``missing`` the parts of
-    the study that are not installed here; both return one line, or "".
+    ``learns``: whether its search learns from results. ``workers``: how many workers there should be (0: unknown).
+    ``unit``: what the resource counts, in the singular. ``deadline``: when the study ends, in seconds since it began.
+    ``is_simulated``: nothing was trained. ``notes`` returns the scheduler's present messages, and ``missing`` names the
+    parts of the study that are not installed here. Both return one line, or "".
     """
 
     name: str
@@ -94,7 +94,7 @@ class StudyInfo(msgspec.Struct, frozen=True, kw_only=True):
 class StudyReader:
     """A study read from its journal: finished, stopped or running.
 
-    The journal is read when a member first needs it. If the study is running, the answers do not change after that.
+    The journal is read once, when a member first needs it. Later events of a running study do not change the answers.
 
     Args:
         directory: The directory of the study.
@@ -127,7 +127,7 @@ class StudyReader:
         """Return the facts that views need.
 
         Args:
-            also_missing: Returns further parts that are not installed here, one line each.
+            also_missing: Returns a line for each further part that is not installed here.
         """
         return StudyInfo(
             name=self.settings.name,
@@ -170,7 +170,7 @@ class StudyReader:
         return self._replayed[1]
 
     def tell(self, observers: Sequence[Observer]) -> Outcome:
-        """Replay the journal to observers in the original order: each event, then its verdicts and orders.
+        """Replay the journal to observers in the original order: each event is followed by its verdicts and orders.
 
         If the journal was written under other rules, there are no orders after the line at which the replay differs.
 
@@ -189,7 +189,7 @@ class StudyReader:
 
     @cached_property
     def _loaded(self) -> tuple[Tally, Trials, Results]:
-        """The parts that need no orders, so the scheduler is not run."""
+        """The parts of the study that need no orders, so that the scheduler is not run."""
         goal = self.settings.goal
         loaded = Tally(self.ladder, goal), trials_of(self.settings, self.ladder), Results(goal)
         Replay(rungs=len(self.ladder.rungs)).read(self.journal, loaded)

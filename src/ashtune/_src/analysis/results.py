@@ -1,7 +1,7 @@
 """Every result at every rung, in 24 bytes each: the basis for comparing trials.
 
-A trial that fails on its way to a rung counts there as worst, as for the scheduler; a withdrawn trial has no result at
-any rung.
+A trial that fails on its way to a rung counts as the worst at this rung, as for the scheduler. A withdrawn trial has no
+result at any rung.
 """
 
 import math
@@ -18,9 +18,9 @@ from ashtune._src.core.orders import Followed, TrialFailed
 class RungResults:
     """The results at one rung, in order of arrival.
 
-    ``resources`` has each trial's trained resource, 0 if the trial failed. ``losses`` are infinite without a finite
-    result; with several objectives they are the first loss. A trial that was trained again appears again. ``keys`` has
-    the ranking keys if there are several losses or constraints.
+    ``resources`` has each trial's trained resource, 0 if the trial failed. ``losses`` has each trial's loss, infinite
+    if the result is not finite. In a study with several objectives it is the first loss. A trial that was trained again
+    has one entry for each training. ``keys`` has the ranking keys if there are several losses or constraints.
     """
 
     __slots__ = ("keys", "losses", "resources", "trials", "withdrawn")
@@ -33,7 +33,7 @@ class RungResults:
         self.withdrawn: set[TrialId] = set()
 
     def by_trial(self) -> dict[TrialId, float]:
-        """Return each trial's loss: the last one if it was trained again. Withdrawn trials are left out."""
+        """Return the last loss of each trial. Withdrawn trials are left out."""
         pairs = zip(self.trials, self.losses, strict=True)
         return {TrialId(trial): loss for trial, loss in pairs if trial not in self.withdrawn}
 
@@ -79,9 +79,10 @@ class Results(Observer):
     def standings(self) -> list[tuple[int, float, TrialId]]:
         """Return (rung, loss, trial) of each trial with a finite result, the best first. O(n log n).
 
-        Each trial is ranked by its result at its highest rung. Higher rungs come first, since their trials were better
-        before; ties are ordered by trial number. Trials that violate constraints come last. With several objectives the
-        fronts of a rung follow one another, each with the preferred result first, and ``loss`` is the first loss.
+        Each trial is ranked by its result at its highest rung. Trials of higher rungs come first, since they were
+        better at the rungs below. Equal results are ordered by trial number. Trials that violate constraints come last.
+        In a study with several objectives a rung's first front comes first, then its second front, and so on. Each
+        front has its preferred result first, and ``loss`` is the first loss.
         """
         last: dict[TrialId, tuple[int, float]] = {}
         for rung, results in enumerate(self.rungs):

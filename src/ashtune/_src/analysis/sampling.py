@@ -1,4 +1,4 @@
-"""Chooses which trials a figure shows if there are many: always the same ones, without a random state."""
+"""Chooses the trials that a figure shows if there are many. The choice is always the same, without a random state."""
 
 from bisect import bisect_left, insort
 from collections.abc import Iterator, Sequence
@@ -51,7 +51,7 @@ class Pool:
         self._ordered: list[tuple[tuple[float, ...], TrialId]] = []
 
     def offer(self, trial: TrialId, key: tuple[float, ...]) -> TrialId | None:
-        """Add a trial, or update its key; return the trial that is dropped, if any. O(most)."""
+        """Add a trial, or update its key. Return the trial that is dropped, None if no trial is dropped. O(most)."""
         if (before := self._keys.pop(trial, None)) is not None:
             del self._ordered[bisect_left(self._ordered, (before, trial))]
         elif len(self._ordered) == self._most and (not self._most or key < self._ordered[0][0]):

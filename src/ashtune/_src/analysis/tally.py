@@ -1,8 +1,8 @@
 """The tally: an observer that counts what happened in a study so far.
 
 Rule 1: O(1) per event and one byte per trial, since a study may have a million trials and 15,000 events a second.
-Rule 2: counts come from events and verdicts, so reading a journal gives the same numbers. Only the jobs under way need
-the orders.
+Rule 2: counts come from events and verdicts, so reading a journal gives the same numbers. Only the counts of running
+jobs need the orders.
 """
 
 from collections import Counter
@@ -156,12 +156,12 @@ class Tally(Observer):
 
     @property
     def proposed(self) -> int:
-        """Trials whose configurations were proposed after results of others."""
+        """The number of trials whose configurations were proposed from the results of other trials."""
         return sum(self.sorts[sort] for sort in PROPOSED)
 
     @property
     def origins(self) -> str:
-        """The shares of trials by origin, in words; empty if none was proposed."""
+        """The shares of trials by origin, in words; empty if no trial was proposed."""
         if not self.proposed:
             return ""
         counts = {
@@ -174,7 +174,7 @@ class Tally(Observer):
 
     @property
     def most_trials(self) -> int | None:
-        """The user's latest limit on the number of trials; None if unlimited, and before the first session."""
+        """The user's latest limit on the number of trials; None if there is no limit or no session yet."""
         return self.session.trials if self.session else None
 
     @property
@@ -214,12 +214,12 @@ class Tally(Observer):
 
     @property
     def pauses(self) -> list[tuple[float, float]]:
-        """For each session: its beginning, and the total seconds between sessions until then."""
+        """For each session: when it began, and the total seconds between sessions before it."""
         return self._workers.pauses
 
     @property
     def seconds_under_way(self) -> float:
-        """Seconds since each busy worker started its present job, summed over these workers. O(workers)."""
+        """The seconds that busy workers have spent on their present jobs, summed over workers. O(workers)."""
         return max(0.0, sum(self.now - worker.since for worker in self.workers.values() if worker.jobs))
 
     @property
@@ -239,9 +239,9 @@ class Tally(Observer):
     def best(self) -> BestResult | None:
         """The best result at the highest rung with a result, without withdrawn trials.
 
-        An infeasible result is the best only if no rung has a feasible one. With several objectives it is the result of
-        the front that the study's weights prefer; without weights, the knee of the front. After confirmation it is the
-        first result of the named winner.
+        An infeasible result is the best only if no rung has a feasible one. In a study with several objectives the best
+        result is the one that the study's weights prefer; without weights, it is the knee of the front. After
+        confirmation, the best result is the first result of the named winner.
         """
         if len(self.confirmations) and (winner := self.confirmations.winner(*self._to_confirm)) is not None:
             return winner
@@ -261,7 +261,7 @@ class Tally(Observer):
 
     @property
     def _to_confirm(self) -> tuple[Confirm | None, int, int]:
-        """What to confirm, the number of results at the highest rung that has results, and this rung's number."""
+        """What to confirm, how many results the highest rung with results has, and this rung's number."""
         highest = next((number for number in reversed(range(len(self.rungs))) if self.rungs[number].finite), 0)
         return self.session.confirm if self.session else None, self.rungs[highest].finite, highest
 
@@ -277,12 +277,12 @@ class Tally(Observer):
 
     @property
     def is_program(self) -> bool:
-        """Whether a program is trained; then notes speak of its folder and variables instead of Python."""
+        """Whether the study trains a program. For a program, notes name its folder and variables, not Python calls."""
         return self.session is not None and PROGRAM in self.session.facts
 
     @property
     def how_to_save(self) -> str:
-        """How to save checkpoints in a training function that saves none, in words."""
+        """A sentence that says how to save checkpoints, for a training function that saves none."""
         if self.is_program:
             return "keep what it goes on from in the folder {checkpoint}, $ASHTUNE_CHECKPOINT"
         return "begin with trial.restore(), and call trial.save(model) after the loop"
@@ -319,7 +319,7 @@ class Tally(Observer):
             self.confirmations.start(event.trial, first)
 
     def _had_result(self, trial: TrialId) -> bool:
-        """Whether a trial has had a result. Makes room for its entry."""
+        """Return whether a trial has had a result. Makes room for the trial's entry."""
         if trial >= len(self._has_result):
             self._has_result += bytes(max(256, trial + 1 - len(self._has_result)))
         return bool(self._has_result[trial])

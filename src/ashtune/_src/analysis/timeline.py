@@ -3,16 +3,17 @@
 A worker's stay consists of:
 
 - training, saving, and compiling programs (or waiting for another worker to compile),
-- waiting for the driver: the study had a job, but the order had not reached the worker,
-- waiting for other trials (the barrier, for any scheduler): the study had no job for the worker, but had one later,
+- waiting for the driver: the study had a job for the worker, but the order had not arrived yet,
+- waiting for other trials (called the barrier, for any scheduler): the study had no job for the worker, but had a job
+  later,
 - the idle tail: the study had no more jobs for the worker.
 
 Rule 1: O(log n) per event, and about 50 bytes per job.
-Rule 2: a worker does one thing at a time, even if clocks disagree. A job began ``seconds`` before its event arrived,
-but not before its order, nor before the worker's last work ended. If results waited at a worker and arrive together,
-the earlier jobs ended before their results arrived.
-Rule 3: without orders the cause of a wait is unknown, so all waiting counts as waiting for the driver. Then a
-worker's unfinished job at the end of a session is unknown too, and counts as idle tail.
+Rule 2: a worker does one thing at a time, even if clocks disagree. A job of ``seconds`` began this long before its
+event arrived, but not before its order, and not before the worker's previous work ended. If results waited at a worker
+and arrive together, the earlier jobs ended before their results arrived.
+Rule 3: without orders the cause of a wait is unknown, so all waiting counts as waiting for the driver. A worker's
+unfinished job at the end of a session is also unknown without orders; its time counts as idle tail.
 Rule 4: saving before a function returns its result counts as training.
 Rule 5: waiting while the user has paused the study counts as waiting for other trials.
 """
@@ -59,8 +60,8 @@ class WorkRow(msgspec.Struct, frozen=True, gc=False):
     """A stretch of work of one worker, and the waits before it.
 
     ``lane`` is the worker's number in the order of joining. The worker waited ``barrier`` seconds until the study had a
-    job for it, then ``driver`` seconds until the order arrived, then it worked for ``seconds``. ``epochs`` are the
-    trained ones, 0 if unknown.
+    job for it. Then it waited ``driver`` seconds until the order arrived, and then it worked for ``seconds``.
+    ``epochs`` is the number of trained epochs, 0 if unknown.
     """
 
     lane: int
@@ -75,10 +76,10 @@ class WorkRow(msgspec.Struct, frozen=True, gc=False):
 
 
 class WorkerLane(msgspec.Struct, frozen=True, gc=False):
-    """A worker's stay. ``tail`` is how long it had nothing to do before it left, or until now.
+    """A worker's stay. ``tail`` is how long the worker had nothing to do before it left, or until now.
 
-    A worker that replaces another gets the same ``place``. ``paused`` is the time between sessions before it joined, in
-    seconds.
+    A worker that replaces another gets the same ``place``. ``paused`` is the total time between sessions before the
+    worker joined, in seconds.
     """
 
     worker: WorkerId
@@ -92,8 +93,8 @@ class WorkerLane(msgspec.Struct, frozen=True, gc=False):
 class Work(msgspec.Struct, frozen=True):
     """All rows as numpy columns, sorted by lane and then by time, and columns for the lanes.
 
-    Times are in seconds since the study began. The columns from ``worker`` on have one entry for each lane, the others
-    one for each row: see :class:`WorkRow` and :class:`WorkerLane`.
+    Times are in seconds since the study began. The columns from ``worker`` on have one entry for each lane (see
+    :class:`WorkerLane`). The columns before ``worker`` have one entry for each row (see :class:`WorkRow`).
     """
 
     lane: "npt.NDArray[np.int64]"
@@ -155,7 +156,7 @@ class AllRows:
         return len(self._columns["lane"]) - 1
 
     def work(self, more: Sequence[WorkRow], lanes: Sequence[WorkerLane]) -> Work:
-        """Return all rows as columns. ``more``: unfinished work; ``lanes``: in the order of joining. O(n log n)."""
+        """Return all rows as columns. ``more`` is unfinished work, ``lanes`` are in the order of joining. O(n log n)"""
         import numpy as np
 
         columns: dict[str, Any] = {}
@@ -204,11 +205,11 @@ def _stay(worker: PresentWorker, left: float, last: WorkRow | None) -> WorkerLan
 
 
 class Timeline(Observer):
-    """Takes in a study's events, and its orders if known: each order after the event that caused it.
+    """Takes in a study's events. If orders are known, it also takes in each order after the event that caused it.
 
     Args:
         ladder: The rungs.
-        rows: Takes in the rows of work; None to keep all of them here.
+        rows: The object that takes in the rows of work; None to keep all rows in this object.
     """
 
     def __init__(self, ladder: Ladder, rows: RowSink | None = None) -> None:
@@ -300,7 +301,7 @@ class Timeline(Observer):
             self._add(worker, event.trial, (SAVING, SAVED, 0), seconds=event.seconds, ordered=worker.free)
 
     def _compiled(self, event: ProgramCompiled) -> None:
-        """Take in a compilation; the training that follows it has its own event."""
+        """Take in a compilation; the training after the compilation has its own event."""
         worker = self.workers.get(event.worker)
         if worker is not None:
             ordered = worker.ordered if worker.jobs else None
@@ -315,7 +316,7 @@ class Timeline(Observer):
         seconds: float,
         ordered: float | None,
     ) -> None:
-        """Append the work that ended now, and the waits before it; ``ordered`` is None if unknown."""
+        """Append the work that ended now, and the waits before this work; ``ordered`` is None if unknown."""
         now, free = self.now, worker.free
         may_have_waited_here = ordered is None or ordered < free
         earliest = min(free if ordered is None else max(free, ordered), now)

@@ -16,9 +16,10 @@ if TYPE_CHECKING:
 class TimeShares(msgspec.Struct, frozen=True, kw_only=True):
     """Seconds of all workers by state; their sum is ``presence``.
 
-    ``failed``: jobs failed, were withdrawn, or were lost with their worker. ``absence`` (the seconds that places were
-    empty, as at the start) and ``wall`` (the study's running time over all sessions) are not in the sum. ``places`` is
-    how many workers there were at a time; a worker in a later session, or after a lost one, uses the same place.
+    ``failed`` is the time of jobs that failed, were withdrawn, or were lost with their worker. The sum does not include
+    ``absence`` (the seconds that places were empty, for example at the start) and ``wall`` (the study's running time
+    over all sessions). ``places`` is the largest number of workers at one time: a worker of a later session, or one
+    that replaces a lost worker, uses the same place.
     """
 
     training: float
@@ -56,9 +57,9 @@ class TimeShares(msgspec.Struct, frozen=True, kw_only=True):
 class RungTimes(msgspec.Struct, frozen=True):
     """Seconds of all workers for the jobs to one rung.
 
-    ``failed`` is the training of failed, withdrawn or lost jobs, no part of ``training``. ``driver`` are the waits
-    before these jobs and before saving their trials. With a single worker, the sum over all rungs, with compiling,
-    barrier, tail and absence, is the wall time.
+    ``failed`` is the training time of failed, withdrawn or lost jobs; ``training`` does not include it. ``driver`` is
+    the time of waiting for the driver before jobs to this rung, and before saving their trials. If there is only one
+    worker, the wall time is the sum of all rungs, compiling, barrier, tail and absence.
     """
 
     rung: int
@@ -75,7 +76,7 @@ class RungTimes(msgspec.Struct, frozen=True):
 
 
 class Latency(msgspec.Struct, frozen=True):
-    """Seconds from a report to the start of the worker's next job, without saving, if this job was given at once."""
+    """Seconds from a report to the worker's next job, without saving; only of next jobs that were given at once."""
 
     decisions: int
     median: float
@@ -118,10 +119,11 @@ def rung_times(timeline: Timeline) -> list[RungTimes]:
 
 
 def decision_latency(timeline: Timeline) -> Latency | None:
-    """Return how long workers waited for their next job; None if no wait is known.
+    """Return how long workers waited between a report and their next job; None if no wait is known.
 
-    This includes trials that continued on the same worker, and jobs that were queued at their worker. It excludes jobs
-    that the study could not give at once: see the barrier. Without orders it is unknown which jobs these are.
+    Trials that continued on the same worker are included, and so are jobs that were queued at their worker. Jobs that
+    the study could not give at once (see the barrier) are excluded. Without orders it is unknown which jobs could not
+    be given at once.
     """
     import numpy as np
 

@@ -39,12 +39,13 @@ _NOTHING = b"\x80"  # an empty map in msgpack
 class TrialRecord(msgspec.Struct, frozen=True, kw_only=True):
     """A trial, its configuration and its state.
 
-    ``running`` means given to a worker, without a report yet; ``ended early`` means by ``trial.stop()``. ``rung`` is
-    the highest rung with a result (None: no result yet), ``metrics`` are those of that result, and ``result_resource``
-    is its resource. ``resource`` is the resource trained so far, which is greater if the trial is between two rungs.
-    Without a result both are equal. ``seconds`` is its total training time, and ``reason`` why it failed or was
-    withdrawn. ``origin`` says where the configuration comes from: "random", "gp, 23 results", "mutation of 17",
-    "enqueued". ``confirms`` is the trial that this trial confirms, outside of the search.
+    The status ``running`` means that a worker has the trial and has not reported its result yet; ``ended early`` means
+    that the trial called ``trial.stop()``. ``rung`` is the highest rung with a result, None if there is no result yet.
+    ``metrics`` are the metrics of this result, and ``result_resource`` is its resource. ``resource`` is the resource
+    trained so far. It is greater than ``result_resource`` if the trial is between two rungs. If there is no result yet,
+    the two are equal. ``seconds`` is its total training time, and ``reason`` why it failed or was withdrawn. ``origin``
+    says where the configuration comes from: "random", "gp, 23 results", "mutation of 17", "enqueued". ``confirms`` is
+    the trial that this trial confirms, outside of the search.
     """
 
     number: TrialId
@@ -61,7 +62,7 @@ class TrialRecord(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def config(self) -> dict[str, Any]:
-        """The same as ``configuration``; ``study.best`` uses this name."""
+        """The same as ``configuration``; the attribute of ``study.best`` has this name too."""
         return self.configuration
 
 
@@ -70,15 +71,15 @@ class Trials(Observer, Sequence[TrialRecord]):
 
     Args:
         ladder: The rungs.
-        design: The name of the search: the origin of trials that belong to its design.
-        hyperparameters: Those known before any trial has started.
-        metrics: The metrics to keep in columns too.
+        design: The name of the search, which is the origin of trials that belong to its design.
+        hyperparameters: The hyperparameters that are known before the first trial starts.
+        metrics: The metrics that are also kept in columns.
 
     Attributes:
         statuses: Indices into :data:`STATUSES`.
         origins: Where the configurations come from; "" for trials of the design.
-        rungs: The highest rung with a result, -1 for none.
-        resources: How far each trial is trained.
+        rungs: Each trial's highest rung with a result, -1 without a result.
+        resources: The resource to which each trial is trained.
         seconds: Each trial's total training time.
         values: For each metric kept in a column, each trial's last value; NaN if missing.
         reasons: Why a trial failed or was withdrawn.
@@ -193,7 +194,7 @@ class Trials(Observer, Sequence[TrialRecord]):
 
     @property
     def running(self) -> int:
-        """How many trials are running. Without orders a promoted trial counts as paused until it reports."""
+        """How many trials are running. If orders are unknown, a promoted trial counts as paused until it reports."""
         return self.statuses.count(_RUNNING)
 
     def columns(self) -> Columns:
@@ -205,7 +206,7 @@ class Trials(Observer, Sequence[TrialRecord]):
         return self._columns
 
     def in_common(self, reason: str) -> str:
-        """Return in words which values the trials that ended for a reason share; "" if they share none.
+        """Return in words the values that all trials which ended for a reason share; "" if they share no value.
 
         O(trials) for each hyperparameter.
         """
@@ -222,9 +223,9 @@ class Trials(Observer, Sequence[TrialRecord]):
     def dataframe(self) -> "pandas.DataFrame":
         """Return one row per trial: number, status, rung, resource, hyperparameters, metrics, seconds, reason, origin.
 
-        The resource is that of the metrics, so between two rungs it is that of the last rung. Without metrics it is the
-        resource trained so far. If a metric or hyperparameter has the name of another column, it gets the prefix
-        ``metric.`` or ``config.``.
+        The column ``resource`` belongs to the metrics: for a trial between two rungs it is the resource of the last
+        rung. For a trial without metrics it is the resource trained so far. If a metric or hyperparameter has the name
+        of another column, it gets the prefix ``metric.`` or ``config.``.
 
         Raises:
             SettingsError: If pandas is not installed.

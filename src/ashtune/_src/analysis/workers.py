@@ -13,12 +13,13 @@ class PresentWorker:
     """A present worker and its jobs.
 
     ``lane`` is its number in the order of joining. A worker that replaces another gets the same ``place``. ``paused``
-    is the time between sessions before it joined, in seconds. ``free`` is when its last work ended. ``jobs`` are its
-    present jobs (trial -> rung); the first was given at the time ``ordered``. ``job`` is the last order to train; it is
-    trained up to ``resource``. ``releasing`` is the trial being saved.
+    is the time between sessions before it joined, in seconds. ``free`` is when its last work ended. ``jobs`` maps each
+    trial of its present jobs to a rung; the first job was given at the time ``ordered``. ``job`` is the last order to
+    train; its trial is trained up to ``resource``. ``releasing`` is the trial being saved.
 
-    For the timeline: ``rung`` is that of its last work. Since the row ``chain`` it has worked without waits; before
-    that row it waited ``waited`` seconds for the driver, until ``waited_until``.
+    The timeline uses the other fields. ``rung`` is the rung of the worker's last work. Since the row ``chain`` the
+    worker has worked without waits. Before this row it waited ``waited`` seconds for the driver, until
+    ``waited_until``.
     """
 
     __slots__ = (
@@ -86,7 +87,7 @@ class PresentWorkers:
         self.joined += 1
 
     def leave(self, worker: WorkerId, time: float, *, is_lost: bool = False) -> PresentWorker | None:
-        """Remove a worker and return it. The place of a lost worker stays open for another."""
+        """Remove a worker and return it. The place of a lost worker stays open for another worker."""
         gone = self.present.pop(worker, None)
         if gone is not None:
             self._past_presence += time - gone.joined
@@ -103,7 +104,7 @@ class PresentWorkers:
             vacant.pop()
 
     def start_session(self, end_of_the_last: float, time: float) -> None:
-        """Start another session; all workers of the last one have left."""
+        """Start another session; all workers of the previous session have left."""
         self._past_absence += self._vacant(end_of_the_last)
         self._away += time - end_of_the_last
         self.pauses.append((time, self._away))
@@ -112,7 +113,7 @@ class PresentWorkers:
         self._vacant_since.clear()
 
     def followed(self, order: Followed, time: float) -> None:
-        """Take in an order. If its worker was just lost, the order is ignored: another worker gets the job."""
+        """Take in an order. An order to a worker that was just lost is ignored, because another worker gets its job."""
         if type(order) is Train:
             if (worker := self.present.get(order.worker)) is not None:
                 worker.order(order.trial, order.rung, time)

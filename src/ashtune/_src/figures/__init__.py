@@ -1,1 +1,1 @@
-"""Figures of a study as numbers. They are drawn by plotly (reports, notebooks) or by the live page."""
+"""Figures of a study as numbers. Plotly draws them in reports and notebooks; the live page draws them itself."""

@@ -1,10 +1,11 @@
 """The axes of figures: metric, time, resource, hyperparameters and names.
 
-Rule 1: one bad value does not spoil an axis. Values far worse than most lie outside of it, and the figure says so.
-Rule 2: a loss axis is logarithmic if good losses would overlap on a linear axis, and its title says so. The conditions:
-all values are above 0, the worst is at least ``DECADE`` times the best, and the best tenth takes at most a twentieth of
-the linear axis. The numbers were chosen on studies of two networks on handwritten digits; they also suit a linear
-classifier and a quadratic function.
+Rule 1: a few bad values do not stretch an axis. Values far worse than most lie outside of the axis, and the figure says
+how many there are.
+Rule 2: a loss axis is logarithmic if good losses would overlap on a linear axis; the title of the axis says that it is
+logarithmic. There are three conditions: all values are above 0, the worst is at least ``DECADE`` times the best, and
+the best tenth takes at most a twentieth of the linear axis. The numbers in these conditions were chosen on studies of
+two networks on handwritten digits; they also suit a linear classifier and a quadratic function.
 """
 
 import math
@@ -57,7 +58,7 @@ def metric_axis(values: Sequence[float], goal: Goal) -> Axis:
 
 
 def log_axis(name: str, low: float, high: float, unit: float = 1.0) -> Axis:
-    """Return a logarithmic axis; its title says so."""
+    """Return a logarithmic axis; its title says that it is logarithmic."""
     ticks = [unit * tick for tick in log_ticks(low / unit, high / unit)] if high > _WIDE * low else [low, high]
     return Axis(name=name, title=f"{name} (logarithmic)", low=low, high=high, is_log=True, unit=unit, ticks=ticks)
 
@@ -106,7 +107,7 @@ def choice_axis(name: str, choices: Sequence[str], *, is_downward: bool = False)
 
 
 def log_ticks(low: float, high: float) -> list[float]:
-    """Return 1, 2 and 5 times powers of ten between two numbers; over a wide range only powers of ten."""
+    """Return 1, 2 and 5 times powers of ten between two numbers; for a wide range, return only powers of ten."""
     steps = (1, 2, 5) if high / low < _MANY else (1,)
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     ticks = [significant(step * 10.0**power) for power in powers for step in steps]
@@ -117,7 +118,7 @@ def log_ticks(low: float, high: float) -> list[float]:
 def view(values: Sequence[float], mode: Mode) -> tuple[float, float, int]:
     """Return the range of all values except those far worse than most, and how many values are left out.
 
-    A loss of 1e9 after the first epoch would make all other values look equal. Distances are measured from the best
+    On an axis that includes a loss of 1e9, all other values would look equal. Distances are measured from the best
     value; values farther than ``FAR`` times the median of the positive distances are left out.
 
     Args:
@@ -139,7 +140,7 @@ def view(values: Sequence[float], mode: Mode) -> tuple[float, float, int]:
 
 
 def outside(axis: Axis, noun: str) -> str:
-    """Say how many values lie outside of an axis; "" if there are none."""
+    """Say how many values lie outside of an axis; "" if all values are on the axis."""
     return f"{plural(axis.beyond, noun)} outside of the view" if axis.beyond else ""
 
 
@@ -161,7 +162,7 @@ def points_by_rung(
     """Return a series of points for each rung with results, in the rung's colour.
 
     Args:
-        x: The x of each result; None if it is not drawn.
+        x: The x of each result; None for a result that is not drawn.
         y: The y of each result.
         rungs: The rung of each result.
         trials: The trial of each result.
@@ -182,7 +183,7 @@ def points_by_rung(
 
 
 def no_origin(_: TrialId) -> str:
-    """Return "", for configurations of unknown origin."""
+    """Return "": the text for a configuration of unknown origin."""
     return ""
 
 
@@ -193,7 +194,7 @@ def origins(trials: Sequence[TrialId], origin: Origin) -> list[str]:
 
 
 def significant(value: float) -> float:
-    """Round a number to ten digits: more make a page long, and six could not separate large seeds."""
+    """Round a number to ten digits: more digits make a page long, and with six digits large seeds would look equal."""
     return float(f"{value:.10g}")
 
 

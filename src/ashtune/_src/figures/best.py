@@ -38,7 +38,7 @@ def best_over_time_figure(
         rungs: The resources of all rungs.
         unit: What the resource counts, in the singular.
         origin: Returns where the configuration of a trial comes from: ``Trials.origin``.
-        ran: The study's running time in seconds, if longer than until its last event.
+        ran: The study's running time in seconds, if the study ran on after its last event.
     """
     return _figure(best, rungs, _seconds, max(ran, best.seconds), unit=unit, origin=origin)
 

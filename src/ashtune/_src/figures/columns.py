@@ -25,8 +25,8 @@ Configuration = Callable[[TrialId], Mapping[str, Any]]
 class Numbers(msgspec.Struct, frozen=True):
     """One hyperparameter over many trials.
 
-    ``values`` are the numbers or, with ``labels``, the index of each trial's choice in them; NaN if the hyperparameter
-    is inactive. ``is_log``: it was sampled on a logarithmic scale.
+    ``values`` are numbers. If there are ``labels``, each value is the index of the trial's choice in ``labels``. A
+    value is NaN if the hyperparameter is inactive. ``is_log``: the hyperparameter was sampled on a logarithmic scale.
     """
 
     name: str
@@ -36,7 +36,7 @@ class Numbers(msgspec.Struct, frozen=True):
 
     @property
     def is_constant(self) -> bool:
-        """Whether all trials have the same value, or all lack a value."""
+        """Whether all trials have the same value, or no trial has a value."""
         first = self.values[0] if self.values else math.nan
         if math.isnan(first):
             return all(map(math.isnan, self.values))
@@ -77,12 +77,12 @@ def numbers(space: Mapping[str, object], configuration: Configuration, trials: I
 
 
 def spread_places(column: Numbers, trials: Sequence[TrialId], *, salt: int = 0) -> Sequence[float]:
-    """Return each trial's place on the axis; with choices, places are spread so that points do not overlap.
+    """Return each trial's place on the axis. If the axis has choices, places are spread so that points do not overlap.
 
     Args:
         column: The hyperparameter.
         trials: The trials of the column.
-        salt: Another salt gives other shifts, for the second axis of a figure.
+        salt: Another salt spreads places differently, for the second axis of a figure.
     """
     if not column.labels:
         return column.values

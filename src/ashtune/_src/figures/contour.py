@@ -1,7 +1,7 @@
 """The result over two hyperparameters: levels of a smoothed mean, and the trials that it was computed from.
 
 The value at each place of a grid is the mean of the results, each weighted by a Gaussian of its distance. Distances use
-the hyperparameters' sampling scales. With more results the Gaussian is narrower.
+the hyperparameters' sampling scales. The more results there are, the narrower the Gaussian is.
 
 Sources: Nadaraya, *On Estimating Regression*, Theory of Probability and its Applications 9(1), 1964, for the mean;
 Scott, *Multivariate Density Estimation*, Wiley, 1992, for the width of the Gaussian: the standard deviation of the
@@ -10,9 +10,9 @@ values along an axis times ``n ** (-1 / (axes + 4))``.
 Rule 1: only results at one rung are used, the highest rung with at least ``ENOUGH`` finite results. If no rung has
 enough, the rung with the most results is used.
 Rule 2: places without a result nearby are blank.
-Rule 3: choices have no distance: a result counts only for its own choice.
-Rule 4: a result far worse than most is moved to the end of the metric's axis. If this axis is logarithmic, the mean is
-the geometric one.
+Rule 3: two choices have no distance from each other, so a result counts only for its own choice.
+Rule 4: a result far worse than most is moved to the end of the metric's axis. If the metric's axis is logarithmic, the
+geometric mean is used.
 """
 
 import math
@@ -57,10 +57,10 @@ class Contour(msgspec.Struct, frozen=True, kw_only=True):
     """The smoothed results over two hyperparameters.
 
     ``x`` and ``y`` hold the values of the ``trials``, the best first; ``values`` are their results at the rung with
-    index ``rung`` and resource ``resource``. ``total`` counts the finite results there; trials without one of the two
-    hyperparameters are left out, and very many results are sampled. ``grid`` is the smoothed metric, a row for each of
-    ``y_places`` and a column for each of ``x_places``; None if unknown. ``scale`` is the axis of the metric; results
-    outside of it are moved to its end.
+    index ``rung`` and resource ``resource``. ``total`` counts the finite results at this rung. Trials without one of
+    the two hyperparameters are left out; if there are very many results, a sample is used. ``grid`` is the smoothed
+    metric, a row for each of ``y_places`` and a column for each of ``x_places``; None if unknown. ``scale`` is the axis
+    of the metric; results outside of this axis are moved to its end.
     """
 
     rung: int
@@ -83,7 +83,7 @@ def contour(
     x: str,
     y: str,
 ) -> Contour | str:
-    """Smooth the results over two hyperparameters. Takes some milliseconds for any number of trials.
+    """Smooth the results over two hyperparameters. This takes some milliseconds for any number of trials.
 
     Args:
         results: The observer.
@@ -134,7 +134,7 @@ def contour_figure(drawn: Contour | str, goal: Goal, *, unit: str, origin: Origi
     """Return a figure of the levels and the trials; the best trial is a star.
 
     Args:
-        drawn: The smoothed results, or a text that says why there are none.
+        drawn: The smoothed results, or a text that says why there are no smoothed results.
         goal: The metric, and which way is better.
         unit: What the resource counts, in the singular.
         origin: Returns where the configuration of a trial comes from: ``Trials.origin``.

@@ -36,10 +36,10 @@ def curves_figure(
 
     Args:
         curves: The observer.
-        rungs: The resources of all rungs; empty to take those reached.
+        rungs: The resources of all rungs; empty to use the rungs that trials have reached.
         unit: What the resource counts, in the singular.
         origin: Returns where the configuration of a trial comes from: ``Trials.origin``.
-        points: The most points to show, over all curves.
+        points: The largest number of points to show, over all curves.
     """
     all_curves = curves.shown()
     shown = [curve for curve in all_curves if any(map(math.isfinite, curve.values))]

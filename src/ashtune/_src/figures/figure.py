@@ -1,7 +1,7 @@
 """A figure as data: two axes, and series of points with names, colours and texts.
 
-Plotly draws figures in reports and notebooks (``reports/plot.py``), a canvas draws them on the live page
-(``dashboard/static/page/plot.js``). Neither computes further values.
+Plotly draws figures in reports and notebooks (``reports/plot.py``); a canvas draws them on the live page
+(``dashboard/static/page/plot.js``). Both only draw and compute no further values.
 """
 
 import math
@@ -20,8 +20,9 @@ Written = Literal["number", "count", "seconds", "share"]
 class Axis(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """An axis from ``low`` to ``high``; ``low`` may be the greater one.
 
-    ``title`` is ``name`` with a unit or scale. ``ticks`` are all ticks; if empty, they are round multiples of ``unit``.
-    ``choices`` have the places 0, 1, 2, and so on. ``beyond`` is the number of values outside of the axis.
+    ``title`` is ``name`` with a unit or scale. ``ticks`` are all ticks; if ``ticks`` is empty, the ticks are round
+    multiples of ``unit``. ``choices`` are names at the places 0, 1, 2, and so on. ``beyond`` is the number of values
+    outside of the axis.
     """
 
     name: str = ""
@@ -59,13 +60,13 @@ class Axis(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class Series(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
-    """Points of one kind; None is a gap in a line.
+    """Points of one kind; in a line, the value None makes a gap.
 
-    A step goes across, then up or down. A bar goes from ``x`` to ``end``; its thickness is ``thick`` of the distance
-    between two choices. A range is the same as a thin line. A flow connects a bar, from 0 to ``x``, with the bar above,
-    from 0 to ``end``. A text shows only its words. Without a ``name`` a series is not in the legend. A click on a
-    point opens its trial. ``words`` are more text for each point, in several lines. ``is_rimmed``: points have a dark
-    rim. ``is_silent``: points show no text.
+    A step line goes across first, then up or down. A bar goes from ``x`` to ``end``; its thickness is ``thick`` of the
+    distance between two choices. A range is drawn like a bar, as a thin line. A flow connects a bar, from 0 to ``x``,
+    with the bar above, from 0 to ``end``. A text is drawn as its words alone. A series without a ``name`` is not in the
+    legend. A click on a point opens its trial. ``words`` are more text for each point, in several lines. ``is_rimmed``:
+    points have a dark rim. ``is_silent``: points show no text.
     """
 
     kind: Literal["line", "step", "area", "points", "bars", "ranges", "flows", "texts"]
@@ -87,9 +88,9 @@ class Series(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_def
 
 
 class Cells(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """Coloured cells below the series: ``rows`` has a row for each of ``y``, with a value or None for each of ``x``.
+    """Coloured cells below the series: ``rows`` has a row for each ``y``, and a row has a value or None for each ``x``.
 
-    ``scale`` is the axis of the values; colours go from ``colors[0]`` at its low end to ``colors[1]``.
+    ``scale`` is the axis of the values. Colours go from ``colors[0]`` at its low end to ``colors[1]`` at its high end.
     """
 
     x: Sequence[float]
@@ -100,7 +101,7 @@ class Cells(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class Figure(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """A figure. ``notes`` are sentences for the reader; if nothing is drawn, they say why."""
+    """A figure. ``notes`` are sentences for the reader; if nothing is drawn, the notes say why."""
 
     x: Axis = Axis()
     y: Axis = Axis()
@@ -111,7 +112,7 @@ class Figure(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class Coordinates(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """Parallel coordinates: a line for each trial through all axes, the best first; None if a value is missing.
+    """Parallel coordinates: a line through all axes for each trial, the best trial first. A missing value is None.
 
     The last axis is the metric. ``places`` are the trials' ranks among all ``total`` trials, from 1.
     """

@@ -1,19 +1,21 @@
 """The importance of hyperparameters: how much a random forest's prediction varies with each of them over the space.
 
-A forest learns from the trials to predict the result of a configuration. It predicts random configurations of the
-space, and then the same configurations with the values of one hyperparameter permuted. The importance of the
-hyperparameter is the share of the predictions' variance due to the permutation, including interactions with others.
-Sources: Breiman, *Random Forests*, Machine Learning 45, 2001; Homma and Saltelli, *Importance measures in global
-sensitivity analysis of nonlinear models*, Reliability Engineering and System Safety 52, 1996: the total effect; Jansen,
-*Analysis of variance designs for model output*, Computer Physics Communications 117, 1999: its estimate.
+A forest learns from the trials to predict the result of a configuration. The forest predicts the results of random
+configurations of the space. Then the values of one hyperparameter are permuted among these configurations, and the
+forest predicts again. The importance of the hyperparameter is the share of the predictions' variance due to the
+permutation, including interactions with others. Sources: Breiman, *Random Forests*, Machine Learning 45, 2001; Homma
+and Saltelli, *Importance measures in global sensitivity analysis of nonlinear models*, Reliability Engineering and
+System Safety 52, 1996: the total effect; Jansen, *Analysis of variance designs for model output*, Computer Physics
+Communications 117, 1999: its estimate.
 
-Rule 1: all trials count. Trials at a high rung are similar in the most important hyperparameters, since they were
-selected.
-Rule 2: each trial has one value, on the scale of the lowest rung. At each higher rung the trials there permute their
-values, so that the best trial of the rung has the best value. See ``docs/decisions/0046-importance.md``.
+Rule 1: all trials count, not only those at high rungs. Trials at high rungs are similar in the most important
+hyperparameters, since they were selected.
+Rule 2: each trial has one value, on the scale of the lowest rung. Then, for each higher rung, the trials at this rung
+exchange their values, so that the best trial of the rung has the best value. See ``docs/decisions/0046-importance.md``.
 Rule 3: a value far worse than most, or a failure, is replaced by a value a little worse than most.
-Rule 4: if the forest predicts nothing for unseen trials, importance means nothing, and every view says so.
-Rule 5: the second measurement uses only the best third of trials, and permutes their values.
+Rule 4: if the forest cannot predict unseen trials, importance means nothing, and every view says that it means nothing.
+Rule 5: a second measurement, of the importance among the best trials, uses only the best third of trials and permutes
+only their values.
 """
 
 import math
@@ -57,10 +59,10 @@ class Weight(msgspec.Struct, frozen=True):
 
 
 class Importance(msgspec.Struct, frozen=True, kw_only=True):
-    """The importances, the greatest first; empty if they cannot be measured.
+    """The importances of all hyperparameters, the greatest first; empty if they cannot be measured.
 
-    They were measured on ``trials`` of ``total`` trials. ``r2`` is the share of the variance that forests predict for
-    unseen trials. ``best`` is the importance among the best trials only; None if there are too few.
+    The importances were measured on ``trials`` of ``total`` trials. ``r2`` is the share of the variance that forests
+    predict for unseen trials. ``best`` is the importance among the best trials only; None if there are too few.
     """
 
     trials: int = 0
@@ -85,7 +87,7 @@ class Importance(msgspec.Struct, frozen=True, kw_only=True):
         return f"{base}; a forest predicts next to nothing (R2 = {self.r2:.2f}): these importances mean nothing"
 
     def words_of_best(self) -> str:
-        """Say what is important among the best trials; "" if there are too few."""
+        """Say what is important among the best trials; "" if there are too few of them."""
         if self.best is None or not self.best.weights:
             return ""
         which = f"among the best {self.best.total:,} trials"
@@ -104,7 +106,8 @@ def importance(
         results: The observer.
         configuration: Returns the configuration of a trial: ``Trials.configuration``.
         space: The record of the search space: ``settings.space``.
-        most: If there are more trials, a sample is measured. 2,000 trials of 10 hyperparameters take seconds.
+        most: The most trials to measure. If there are more, a sample of this size is measured. 2,000 trials of 10
+            hyperparameters take seconds.
 
     Raises:
         SettingsError: If scikit-learn is not installed.
@@ -158,7 +161,7 @@ def _points(space: Mapping[str, object]) -> Sequence[Numbers]:
 
 
 def importance_figure(measured: Importance) -> Figure:
-    """Return the importances as bars with standard deviations; grey if they mean nothing."""
+    """Return the importances as bars with standard deviations; the bars are grey if importance means nothing."""
     if not measured.weights:
         return Figure(notes=[measured.words()])
     shown = measured.weights[:BARS]
@@ -186,7 +189,7 @@ def _measured(
     """Return R2 on held-out trials, and the weights of the hyperparameters that vary, in order.
 
     Choices are coded as numbers, since trees separate them with a few cuts. An inactive hyperparameter is a missing
-    value, which trees handle; it is not permuted.
+    value. Trees can handle missing values; they are not permuted.
     """
     import numpy as np
 

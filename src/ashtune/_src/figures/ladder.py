@@ -30,9 +30,9 @@ def ladder_figure(
 
     Args:
         tally: The study's counts.
-        expected: How many trials are trained to each rung: ``StudyInfo.expected``; None if unknown.
+        expected: How many trials are expected at each rung: ``StudyInfo.expected``; None if unknown.
         unit: What the resource counts, in the singular.
-        running: How many trials run to each rung; by default the tally's counts, empty if unknown.
+        running: How many trials are being trained to each rung; by default the tally's counts, empty if unknown.
     """
     rungs = tally.rungs[:MOST_RUNGS]
     running = [rung.running for rung in rungs] if running is None else [*running, *[0] * len(rungs)][: len(rungs)]

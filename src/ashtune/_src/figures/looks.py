@@ -1,11 +1,12 @@
 """The colours, patterns and names of page, report, notebook and terminal.
 
-Figures and the terminal take them from here; the page and the report use the style sheet :func:`style`. So all of them
-agree (decision 61).
+Figures and the terminal use this module's values; the page and the report use the style sheet :func:`style`. Therefore
+all views look the same (decision 61).
 
-Rule 1: rungs are ordered, so their colours are those of :data:`SCALE`, from dark to light. With up to seven rungs,
-neighbours differ even for people with red-green colour blindness. All are visible on light and dark backgrounds.
-Rule 2: colour is never the only sign. Failing, saving, compiling and waiting also have a pattern or a mark.
+Rule 1: rungs are ordered, so their colours are those of :data:`SCALE`, from dark to light. If there are at most seven
+rungs, people with red-green colour blindness can distinguish neighbouring rungs too. All colours are visible on light
+and dark backgrounds.
+Rule 2: no meaning is shown by colour alone. Failing, saving, compiling and waiting also have a pattern or a mark.
 """
 
 import math
@@ -31,8 +32,8 @@ FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif"
 class Look(msgspec.Struct, frozen=True):
     """A name, a colour, and a pattern as plotly names it; "" for no pattern.
 
-    ``style`` is the colour on a terminal, as rich names it; ``glyph`` and ``plain`` are the characters of a bar there,
-    with Unicode and without.
+    ``style`` is the colour on a terminal, as rich names it. ``glyph`` is the character of a bar on a terminal with
+    Unicode, ``plain`` its character on a terminal without.
     """
 
     name: str

@@ -1,7 +1,7 @@
 """Parallel coordinates: a line for each trial through its hyperparameters, its rung and its result.
 
-Lines are coloured by rank on a logarithmic scale, so that the first, the best ten and the best hundred are visible.
-Trials are ranked by their result at their highest rung; higher rungs come first.
+Lines are coloured by rank on a logarithmic scale, so that the best trial, the best ten and the best hundred differ in
+colour. Trials are ranked by their result at their highest rung; trials of higher rungs come first.
 """
 
 import math
@@ -43,7 +43,7 @@ def coordinates_figure(
         space: The record of the search space: ``settings.space``.
         important: Hyperparameters, the most important first; at most 12 are shown.
         unit: What the resource counts, in the singular.
-        lines: How many trials to show: half are the best ones, the others are sampled.
+        lines: How many trials to show. Half of them are the best trials, the others are sampled.
 
     Raises:
         SpaceError: If the record of the space cannot be read.
@@ -91,7 +91,7 @@ def _most_important(table: Sequence[Numbers], important: Sequence[str]) -> Seque
 
 
 def _column(column: Numbers, trials: Sequence[TrialId]) -> tuple[Axis, list[float | None]]:
-    """Return the axis of a hyperparameter, and each trial's place on it; None if inactive."""
+    """Return the axis of a hyperparameter, and each trial's place on it; None if it is inactive in the trial."""
     if column.labels:
         return _choices(column.name, column.values, column.labels, trials)
     values = [None if math.isnan(value) else significant(value) for value in column.values]

@@ -1,8 +1,10 @@
-"""Slices: the result over one hyperparameter, one small panel for each, coloured by the highest rung of a trial.
+"""Slices: a small panel for each hyperparameter shows the results over its values, in the colours of the rungs.
 
-Trials are placed by the result at their highest rung. Trials without a finite result are crosses at the worse end.
+Each trial is a point at its result at its highest rung, in the colour of this rung. Trials without a finite result are
+crosses at the worse end of the axis.
 
-Rule: a page can show a few thousand points. Of more trials it shows the best and a sample, the same in all panels.
+Rule: a page can show a few thousand points. If there are more trials, it shows the best ones and a sample of the
+others; all panels show the same trials.
 """
 
 import math
@@ -35,9 +37,9 @@ POINTS = 400
 
 
 class Slices(msgspec.Struct, frozen=True, kw_only=True):
-    """A panel for each hyperparameter by name, the most important first; ``varying`` counts all that vary.
+    """Panels by the name of the hyperparameter, most important first; ``varying`` counts the hyperparameters that vary.
 
-    ``colors`` are the meanings of the colours, the lowest rung first; ``notes`` say what every panel leaves out.
+    ``colors`` explain the colours, the lowest rung first; ``notes`` say what every panel leaves out.
     """
 
     panels: Mapping[str, Figure]
@@ -58,7 +60,7 @@ def slices(
     unit: str,
     origin: Origin = no_origin,
 ) -> Slices:
-    """Return the result over each of some hyperparameters; no panels if the study has no finite result.
+    """Return a panel for each hyperparameter to show; no panels if the study has no finite result.
 
     Args:
         results: The observer.
@@ -66,7 +68,7 @@ def slices(
         space: The record of the search space: ``settings.space``.
         important: Hyperparameters, the most important first; by default the first ones of the space are shown.
         names: The only hyperparameters to show; empty to choose by importance.
-        rungs: The resources of all rungs; empty to take those reached.
+        rungs: The resources of all rungs; empty to use the rungs that trials have reached.
         points: How many trials to show in a panel.
         unit: What the resource counts, in the singular.
         origin: Returns where the configuration of a trial comes from: ``Trials.origin``.
@@ -123,7 +125,7 @@ def slices(
 
 
 def slice_figure(found: Slices, name: str | None = None) -> Figure:
-    """Return the first panel, or say why there is none; ``name`` is the wanted hyperparameter."""
+    """Return the first panel, or a figure that says why there is no panel; ``name`` is the wanted hyperparameter."""
     if found.panels:
         return next(iter(found.panels.values()))
     if not found.colors and found.notes:

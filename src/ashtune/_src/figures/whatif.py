@@ -20,11 +20,11 @@ class AsRecorded(msgspec.Struct, frozen=True):
 
 
 def whatif_figure(predictions: Sequence[Prediction], recorded: AsRecorded | None = None) -> Figure:
-    """Return wall time by number of workers, a line for each scheduler and reduction factor.
+    """Return a figure of wall time by number of workers, with a line for each scheduler and reduction factor.
 
     Args:
-        predictions: At least one, in any order.
-        recorded: The study's recorded time, to be marked.
+        predictions: At least one prediction; the order does not matter.
+        recorded: The study's recorded time, which the figure marks.
     """
     series = []
     for number, one in enumerate(by_scheduler(predictions).values()):

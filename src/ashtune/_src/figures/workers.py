@@ -1,4 +1,4 @@
-"""Figures of the workers: their work in lanes, shares of their time over time, and sums by rung.
+"""Figures of the workers: the work of each worker in a lane, how workers spent their time, and sums by rung.
 
 Rule: a page can show a few thousand bars. With more than ``MOST_BARS`` jobs or ``MOST_LANES`` lanes the timeline
 becomes a map of the share of training in each lane and stretch of time, and says so.
@@ -62,7 +62,7 @@ class Span(NamedTuple):
 def timeline_figure(timeline: Timeline, *, unit: str) -> Figure:
     """Return the timeline: a lane for each worker, a bar for each job, coloured by rung.
 
-    A worker that replaced another is drawn in the same lane. Gaps are waiting.
+    A worker that replaced another is drawn in the same lane. In a gap between two bars the worker waited.
     """
     work = timeline.work().without_pauses()
     places = int(work.place.max()) + 1 if len(work.place) else 0
@@ -82,7 +82,7 @@ def lanes_figure(
     """Return stretches of work in lanes.
 
     Args:
-        spans: The stretches, in any order.
+        spans: The stretches of work, in any order.
         lanes: The names of all lanes.
         rungs: The resources of all rungs.
         x: The axis of time.
@@ -108,7 +108,7 @@ def lanes_figure(
 
 
 def utilisation_figure(timeline: Timeline) -> Figure:
-    """Return the shares of the workers' presence by state, over time."""
+    """Return a figure of the shares of the workers' presence by state, over time."""
     import numpy as np
 
     work, now = timeline.work().without_pauses(), timeline.wall_seconds
@@ -126,7 +126,7 @@ def utilisation_figure(timeline: Timeline) -> Figure:
 
 
 def shares_figure(times: Sequence[float], shares: Mapping[str, Sequence[float]], x: Axis) -> Figure:
-    """Return the shares of the workers' presence by state, at ``times``."""
+    """Return a figure of the shares of the workers' presence by state, at ``times``."""
     series = [
         Series(
             kind="area", x=times, y=shares[state], name=STATES[state].name, color=STATES[state].color,
@@ -186,7 +186,7 @@ def _bars(look: Look, spans: Sequence[Span]) -> Series:
 
 
 def _busy_map(work: Work, places: int, x: Axis) -> Figure:
-    """Return the share of training in each place and stretch of time; with many places, several share a row."""
+    """Return the share of training in each place and stretch of time; if there are many places, several share a row."""
     import numpy as np
 
     together = -(-places // MOST_ROWS)

@@ -1,1 +1,1 @@
-"""Views of a study."""
+"""Views of a study: reports, tables and displays."""

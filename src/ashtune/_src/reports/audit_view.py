@@ -23,11 +23,11 @@ ENOUGH_PAIRS = 20
 
 
 def audit_table(audit: Audit, expected: Sequence[Expected] | None = None, *, unit: str) -> "Table":
-    """Return a row for each rung: expected and actual numbers, wrong promotions, and the rank correlation.
+    """Return a table with a row for each rung: expected and actual numbers, wrong promotions, and the rank correlation.
 
     Args:
         audit: The observer.
-        expected: How many trials are trained to each rung: ``StudyInfo.expected``.
+        expected: How many trials are expected at each rung: ``StudyInfo.expected``.
         unit: What the resource counts, in the singular.
     """
     table = bare_table()
@@ -122,7 +122,7 @@ def audit_figure(audit: Audit, expected: Sequence[Expected] | None = None, *, un
 
 
 def _bad(record: RungAudit) -> int:
-    """Return the number of wrong promotions: in hindsight, or outside of the quota."""
+    """Return the number of promotions that proved wrong or that were outside of the quota."""
     return max(record.wrong, len(record.unexplained))
 
 

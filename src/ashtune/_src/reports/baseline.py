@@ -1,7 +1,7 @@
 """Computation time by number of models, broken down by rung: the measurement behind the parallel design.
 
-A series has one study for each number of models, halved sequentially on one worker. With a single worker, all its work
-belongs to a rung, so the rungs and the start of a study add up to its wall time.
+A series has one study for each number of models; each study is halved sequentially on one worker. All work of a single
+worker belongs to a rung, so the rungs and the start of a study add up to its wall time.
 """
 
 from collections.abc import Sequence
@@ -47,8 +47,8 @@ class RungCost(msgspec.Struct, frozen=True):
 class Run(msgspec.Struct, frozen=True, kw_only=True):
     """One study of a series.
 
-    ``other_seconds`` is the workers' time outside of rungs (waiting at a barrier, idle at the end), ``start_seconds``
-    the time before a worker joined, ``wall_seconds`` the wall time. ``best`` is the metric of its best trial.
+    ``other_seconds`` is the workers' time outside of rungs: waiting at a barrier, or idle at the end. ``start_seconds``
+    is the time before a worker joined, and ``wall_seconds`` is the wall time. ``best`` is the metric of its best trial.
     """
 
     models: int

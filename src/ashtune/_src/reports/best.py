@@ -103,13 +103,13 @@ def best_sentence(tally: Tally, best: BestResult, *, unit: str) -> str:
 
 
 def no_result_sentence(tally: Tally) -> str:
-    """Say that no trial has a result, and why, if known."""
+    """Say that no trial has a result; give the reason if it is known."""
     why = f": {why_no_result(tally)}" if tally.failures.total or tally.withdrawals.total else ""
     return f"No trial has a result{why}."
 
 
 def _is_better(anywhere: BestResult | None, best: BestResult) -> TypeGuard[BestResult]:
-    """Whether the best result at any rung is better than ``best``; False with several objectives."""
+    """Whether the best result at any rung is better than ``best``; False if there are several objectives."""
     return anywhere is not None and not best.losses and anywhere.loss < best.loss
 
 
@@ -193,7 +193,7 @@ class ConfirmedSection(Section):
         return named
 
     def _left(self) -> str:
-        """Say that confirmation has begun without a winner yet; "" if it has not begun."""
+        """Say that confirmation has begun but has no winner yet; "" if confirmation has not begun."""
         count = len(self.study.tally.confirmations)
         return f"{plural(count, 'training')} to confirm the best, no winner is named yet" if count else ""
 

@@ -25,10 +25,10 @@ class CsvLog(Exporter):
     The columns are ``trial``, ``rung``, ``resource``, ``time`` (seconds since the study began), ``seconds`` (of
     training since the trial's previous rung), ``study`` (when the study was created, in seconds since 1970), ``origin``
     (where the configuration comes from, as "random" or "gp, 23 results"), the hyperparameters, and the metrics. A
-    metric or hyperparameter with the name of another column gets the prefix ``metric.`` or ``config.``.
+    metric or hyperparameter that has the name of another column gets the prefix ``metric.`` or ``config.``.
 
     A file holds one study, which its column ``study`` identifies. If a study is resumed or exported again, its file is
-    written again. An instance without a path may be given to several studies, one after another.
+    written again. One ``CsvLog`` without a path can be used for several studies, one after another.
 
     Args:
         path: The file; by default ``results.csv`` in the study's directory.
@@ -124,7 +124,7 @@ class CsvLog(Exporter):
             raise StudyError(f"{path} holds the results of another study; give CsvLog another file")
 
     def _widen(self, path: Path, missing: list[str]) -> None:
-        """Write the file again with more columns; a kill leaves the old file. O(file)."""
+        """Write the file again with more columns; after a kill the old file is still there. O(file)."""
         rows = list(csv.reader(path.read_text("utf-8").splitlines())) if self._columns else []
         self._columns = [*self._columns, *missing]
         replace_file(path, _lines([self._columns, *([*row, *[""] * len(missing)] for row in rows[1:])]))

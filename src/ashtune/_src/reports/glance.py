@@ -25,8 +25,9 @@ _QUIET = "opacity: 0.75"
 class Glance(msgspec.Struct, frozen=True, kw_only=True):
     """The most important facts of a study.
 
-    ``facts`` are its size and duration, ``best`` is a sentence about the best result or its absence, ``configuration``
-    that of the best trial. ``rungs`` has a row for each rung. ``calls`` are the reader's next steps.
+    ``facts`` are the study's size and duration. ``best`` is a sentence about the best result, or says that there is no
+    result. ``configuration`` is the configuration of the best trial. ``rungs`` has a row for each rung. ``calls`` are
+    calls that the reader can make next.
     """
 
     name: str
@@ -43,7 +44,7 @@ def glance(study: ReportedStudy, *, can_resume: bool) -> Glance:
     """Return the short view of a study.
 
     Args:
-        study: Only its tally and its outcome are read.
+        study: The study; only its tally and its outcome are read.
         can_resume: Whether the study object can resume training.
     """
     tally, info, unit = study.tally, study.info, study.unit
