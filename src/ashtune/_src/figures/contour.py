@@ -93,7 +93,7 @@ def contour(
         y: The name of another hyperparameter.
 
     Returns:
-        The smoothed results, or a text that says why there are none.
+        The smoothed results, or a text that says why there are no smoothed results.
 
     Raises:
         SpaceError: If the record of the space cannot be read.

@@ -122,7 +122,7 @@ def audit_figure(audit: Audit, expected: Sequence[Expected] | None = None, *, un
 
 
 def _bad(record: RungAudit) -> int:
-    """Return the number of promotions that proved wrong or that were outside of the quota."""
+    """Return the number of wrong promotions or of unexplained promotions, whichever is larger."""
     return max(record.wrong, len(record.unexplained))
 
 

@@ -31,7 +31,7 @@ FEWEST = 3
 
 
 class RungCost(msgspec.Struct, frozen=True):
-    """A rung of one study: the trials and epochs trained, and the seconds for training, saving and waiting."""
+    """A rung of one study: its numbers of trained trials and epochs, and seconds of training, saving and waiting."""
 
     resource: int
     trials: int

@@ -93,7 +93,7 @@ class CsvLog(Exporter):
         return row
 
     def _column(self, kind: str, name: str) -> str:
-        """Return the column of a metric or hyperparameter; its kind is the prefix if another column has its name."""
+        """Return the column of a metric or hyperparameter. If another column has the name, the prefix is ``kind``."""
         column = self._names.get((kind, name))
         if column is None:
             column = visible(name)
@@ -114,7 +114,7 @@ class CsvLog(Exporter):
             file.write(_lines([_cell(row.get(name)) for name in self._columns] for row in rows))
 
     def _check(self, path: Path) -> None:
-        """Refuse a file that this class did not write for this study; accept its own file that a kill cut off."""
+        """Refuse a file that this class did not write for this study. A file cut off by a kill is accepted."""
         header, _, rows = path.read_bytes().partition(b"\n") if path.exists() else (b"", b"", b"")
         ours = ",".join(COLUMNS).encode()
         if not header.startswith(ours) and (rows or not ours.startswith(header)):

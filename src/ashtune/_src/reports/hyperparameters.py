@@ -67,9 +67,9 @@ class CostSection(Section):
 
     @cached_property
     def _times(self) -> Sequence[tuple[float, TrialId]]:
-        """The seconds per epoch of each trial that did not fail, the slowest first. O(n log n).
+        """The seconds per epoch of each trial that did not fail, the slowest trial first. O(n log n).
 
-        Failed trials are left out, since their number of epochs is unknown.
+        Failed trials are left out, since it is unknown how many epochs they trained.
         """
         trained = (record for record in self.study.trials if record.resource and not record.reason)
         times = ((record.seconds / record.resource, record.number) for record in trained)
@@ -110,7 +110,7 @@ class CostSection(Section):
         return [seconds for seconds, _ in self._times]
 
     def _correlations(self) -> dict[str, float]:
-        """Return the strong rank correlations of the epoch's time with numeric hyperparameters."""
+        """Return the rank correlation of each numeric hyperparameter with the time of an epoch, if it is strong."""
         strong = {}
         for name, pairs in self._columns(int | float).items():
             correlation = rank_correlation(*zip(*pairs, strict=True))
@@ -119,7 +119,7 @@ class CostSection(Section):
         return strong
 
     def _medians(self) -> dict[str, dict[str, float]]:
-        """Return median times by value, for each choice whose median times differ much."""
+        """Return the median times by value, for each hyperparameter with choices whose median times differ much."""
         all_medians = {}
         for name, pairs in self._columns(str | bool | None).items():
             times = defaultdict[str, list[float]](list)

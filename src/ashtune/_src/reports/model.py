@@ -36,7 +36,7 @@ Verdict = Literal["helped", "harmed", "no difference", "too few"]
 
 
 class Shares(msgspec.Struct, frozen=True):
-    """Counts of some trials: compared, promoted and failed."""
+    """Counts of trials of one kind: how many were compared, how many promoted, and how many failed."""
 
     trials: int
     promoted: int
@@ -44,10 +44,10 @@ class Shares(msgspec.Struct, frozen=True):
 
 
 class Comparison(msgspec.Struct, frozen=True):
-    """Proposals compared with random draws of the same stretches of trials.
+    """The comparison of proposals with random draws that were made at about the same time.
 
-    ``ratio`` is None if one of the two kinds had no promotion. ``chance`` is the exact two-sided p-value: the
-    probability of so large a difference if proposals and random draws are equally good.
+    ``ratio`` is None if no proposal or no random draw was promoted. ``chance`` is the exact two-sided p-value: the
+    probability of at least this difference if proposals and random draws are equally good.
     """
 
     what: str
@@ -84,7 +84,7 @@ class Comparison(msgspec.Struct, frozen=True):
 
 
 def comparison_of(promotions: Promotions, what: str, sorts: Collection[Sort]) -> Comparison | None:
-    """Compare proposals of some sorts with random draws; None if there are no such proposals."""
+    """Compare proposals of these sorts with random draws; None if there are no proposals of these sorts."""
     trials = [trial for stretch in promotions.compared(sorts) for trial in stretch]
     drawn = [trial for trial in trials if promotions.sorts[trial] == Sort.RANDOM]
     proposed = [trial for trial in trials if promotions.sorts[trial] != Sort.RANDOM]
@@ -116,7 +116,7 @@ class _Remarks(Observer):
 
 
 class ModelSection(Section):
-    """Whether proposals were promoted more often than random draws of the same study, if its search learns."""
+    """Compares how often proposals and random draws of a study were promoted, if its search learns."""
 
     name, title = "model", "Did the model help?"
     uses = ("tally",)
@@ -172,7 +172,7 @@ class ModelSection(Section):
         }
 
     def _remarks(self) -> list[str]:
-        """Say where trials come from, and how often there was no usable proposal."""
+        """Say where the trials' configurations come from, and how often there was no usable proposal."""
         late, replaced, failed = (self._remarked.counts[remark] for remark in (NOT_READY, REPLACED, FAILED))
         origins = self.study.tally.origins
         sentences = [f"Of {plural(self.study.tally.started, 'trial')}: {origins}."] if origins else []

@@ -17,9 +17,10 @@ if TYPE_CHECKING:
 
 
 class PlannedRung(msgspec.Struct, frozen=True):
-    """With random draws ``trials`` are trained to ``resource``, which takes ``epochs`` after the rung below.
+    """A rung of the plan: with random draws, ``trials`` train to ``resource``, for ``epochs`` after the rung below.
 
-    ``where_learnt`` is the number of trials if the search learns: more, since late trials are better than early ones.
+    ``where_learnt`` is the number of trials if the search learns. It is larger, since late trials are better than early
+    ones.
     """
 
     rung: int

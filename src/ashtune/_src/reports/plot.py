@@ -1,6 +1,6 @@
 """Draws figures with plotly, for reports, notebooks and images.
 
-Rule: backgrounds are transparent and text is neutral; a page may change their colours (``html.py`` does).
+Rule: backgrounds are transparent and text has a neutral colour. A page may change these colours, as ``html.py`` does.
 """
 
 import math
@@ -48,7 +48,7 @@ def blank(*, x: str = "", y: str = "", height: int = 360, **layout: Any) -> "Plo
     Args:
         x: Title of the x axis, with its unit.
         y: Title of the y axis, with its unit.
-        height: In pixels.
+        height: The height in pixels.
         layout: Further layout options of plotly.
     """
     axis = {"gridcolor": GRID, "zerolinecolor": GRID, "linecolor": GRID, "automargin": True}
@@ -85,7 +85,7 @@ def plot(figure: Figure | Coordinates, *, is_panel: bool = False) -> "Plot":
 
     Args:
         figure: The figure to draw.
-        is_panel: Whether it is one of several figures with a common legend and notes outside of them.
+        is_panel: Whether the figure is one of several panels, whose common legend and notes are outside of them.
 
     Raises:
         SettingsError: If plotly is not installed.
@@ -111,7 +111,7 @@ def plot(figure: Figure | Coordinates, *, is_panel: bool = False) -> "Plot":
 
 
 def _plot_coordinates(figure: Coordinates) -> "Plot":
-    """Return a plotly figure of parallel coordinates; plotly draws lines with a larger colour value on top."""
+    """Return a plotly figure of parallel coordinates. Plotly draws the lines with the larger colour value on top."""
     if not figure.lines:
         return nothing(" ".join(figure.notes))
     drawn = blank(height=460)
@@ -154,7 +154,7 @@ def small(*sentences: str) -> str:
 
 
 def _axis(axis: Axis) -> dict[str, Any]:
-    """Return a slightly wider axis, since plotly omits points that rounding moves beyond its end."""
+    """Return a slightly wider axis, since plotly omits points that rounding moves beyond the end of an axis."""
     low, high = (math.log10(end) if axis.is_log else end / axis.unit for end in (axis.low, axis.high))
     edge = 0 if axis.choices else _EDGE * (high - low)
     made: dict[str, Any] = {
@@ -177,7 +177,7 @@ def _tick(axis: Axis, value: float) -> str:
 
 
 def _traces(figure: Figure, series: Series) -> list[Any]:  # noqa: PLR0911 - one for each kind
-    """Return plotly's traces of a series: one, or one for each flow."""
+    """Return plotly's traces of a series: one trace, or one trace for each flow."""
     x, y = _values(figure.x, series.x), _values(figure.y, series.y)
     ends = _values(figure.x, series.end)
     common: dict[str, Any] = {
@@ -267,7 +267,7 @@ def _cells(figure: Figure, cells: Cells) -> Any:
 
 
 def _dimension(axis: Axis, values: list[float | None]) -> dict[str, Any]:
-    """Return an axis of parallel coordinates, with a place below it for lines without a value."""
+    """Return an axis of parallel coordinates, with a place below the axis for lines that have no value."""
     is_log = axis.is_log
     places = [None if value is None else math.log10(value) if is_log else value for value in values]
     low, high = (math.log10(end) if is_log else end for end in (axis.low, axis.high))

@@ -45,8 +45,8 @@ _OPENS_AS = ('{viewMode:"call-stack"}', '{viewMode:"timeline"}')
 class ProfileRecord(msgspec.Struct, frozen=True, kw_only=True):
     """One function of the profile.
 
-    ``share`` is its share of all self seconds. ``cumulative_seconds`` are the self seconds of this function and of
-    those listed before it. ``seconds`` includes the functions that it called.
+    ``share`` is the function's share of all self seconds. ``cumulative_seconds`` is the sum of the self seconds of this
+    function and of all functions listed before it. ``seconds`` includes the functions that this function called.
     """
 
     share: float
@@ -57,7 +57,7 @@ class ProfileRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Profile(msgspec.Struct, frozen=True, kw_only=True):
-    """The profile of a study: ``seconds`` were in functions, of ``worked_seconds`` in the journal.
+    """The profile of a study: it explains ``seconds`` by functions, of ``worked_seconds`` in the journal.
 
     ``worked_seconds`` is the time for training and saving of the workers with a profile.
     """
@@ -140,7 +140,7 @@ def flat_profile(profiles: Sequence[WorkerProfile]) -> list[ProfileRecord]:
 
 
 def profile_view(profile: Profile, top: int | None = TOP) -> "Group":
-    """Return the profile as a rich group: its coverage, and the first ``top`` functions (None: all)."""
+    """Return the profile as a rich group: its coverage, and the first ``top`` functions (all if ``top`` is None)."""
     from rich.console import Group
 
     lines = [line(INDENT + words) for words in profile_words(profile, top)]
@@ -164,7 +164,7 @@ def profile_words(profile: Profile, top: int | None = TOP) -> list[str]:
 
 
 def profile_table(profile: Profile, top: int | None = TOP) -> "Table":
-    """Return the first ``top`` functions as a table; None: all."""
+    """Return the first ``top`` functions as a table; if ``top`` is None, all functions."""
     from rich.text import Text
 
     table = bare_table()
@@ -219,7 +219,7 @@ def write_flame_graph(study: Path) -> Path | None:
         study: The study's directory.
 
     Returns:
-        The page's path; None if there are no samples.
+        The path of the page; None if there are no samples.
 
     Raises:
         StudyError: If a profile cannot be read or the page cannot be written.
@@ -238,8 +238,8 @@ def write_flame_graph(study: Path) -> Path | None:
 def flame_graph(profiles: list[WorkerProfile]) -> str:
     """Return the flame graph as a page that needs no network.
 
-    Equal stacks are placed side by side, regardless of time and worker, which turns pyinstrument's timeline into a
-    flame graph: width is time, and callers lie above the functions that they call.
+    Equal stacks are placed side by side, regardless of time and worker. This turns pyinstrument's timeline into a flame
+    graph: the width of a function is its time, and callers lie above the functions that they call.
     """
     from pyinstrument.renderers import HTMLRenderer
     from pyinstrument.session import Session

@@ -1,7 +1,8 @@
 """The report of a study, built from sections: a page, a summary for the terminal, or data for JSON.
 
 An installed package adds a section by an entry point of the group ``ashtune.report_sections``: its name, and a class
-derived from :class:`~ashtune.sections.Section`. Added sections come before the last one, which says how to continue.
+derived from :class:`~ashtune.sections.Section`. Added sections come before the last section, which says how to
+continue.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -63,7 +64,7 @@ TellAll = Callable[[Sequence[Observer]], Outcome]
 
 
 def sections() -> Mapping[str, type[Section] | str]:
-    """Return each section's class by its name, or one line that says why it cannot be used."""
+    """Return each section's class by the section's name, or a line that says why the section cannot be used."""
     built_in: dict[str, type[Section] | str] = {kind.name: kind for kind in BUILT_IN}
     installed: dict[str, type[Section] | str] = {}
     for entry in entry_points(GROUP):
@@ -120,7 +121,8 @@ def summary(study: ReportedStudy, tell: TellAll | None = None) -> "Group":
 
     Args:
         study: The study.
-        tell: Replays the journal; None if the study already has its tally, and only this is shown.
+        tell: Replays the journal; None if the study already has its tally, so that only sections that need nothing else
+            are shown.
     """
     from rich.console import Group
 
@@ -229,7 +231,7 @@ def _replayed(study: ReportedStudy, part: Literal["blocks", "lines", "data"], te
 
 
 class _Entry:
-    """A section in a report. ``problem`` is the reason for leaving it out, or "".
+    """A section in a report. ``problem`` is the reason for leaving the section out, or "".
 
     Args:
         name: The section's name.
@@ -275,7 +277,7 @@ class _Entry:
         return section
 
     def lines(self) -> "Sequence[RenderableType]":
-        """Return the lines. They are rendered once here, since a line that rich cannot render would end the summary."""
+        """Return the lines. Each line is rendered here once, since a line that rich cannot render ends the summary."""
         lines = self.attempt(self._draw)
         return [line(f"{self.name} is left out: {self.problem}", WARNING)] if lines is None else lines
 
@@ -287,12 +289,12 @@ class _Entry:
         return lines
 
     def data(self) -> Any:
-        """Return the data as decoded from JSON."""
+        """Return the data as they are after encoding to JSON and decoding."""
         return self.attempt(lambda: msgspec.json.decode(msgspec.json.encode(dict(self._section.data()))))
 
 
 class _ObserverOfSection(Observer):
-    """An observer of a section; if it raises, the section is left out."""
+    """An observer of a section; if the observer raises, the section is left out."""
 
     def __init__(self, observer: Observer, entry: _Entry) -> None:
         self._observer = observer

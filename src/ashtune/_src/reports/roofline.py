@@ -37,7 +37,7 @@ _POINTS = (looks.RED, looks.GREEN, looks.PURPLE)
 
 
 class Placed(msgspec.Struct, frozen=True, kw_only=True):
-    """Steps under the roofs of a machine; ``sizing`` has the tried numbers of lanes, if any."""
+    """Steps under the roofs of a machine. ``sizing`` has the numbers of lanes that were tried, or is None."""
 
     machine: Roofs
     placements: Sequence[Placement] = ()
@@ -116,12 +116,12 @@ def percent_text(share: float) -> str:
 
 
 def rate_text(value: float) -> str:
-    """Return a speed or an intensity with four digits, large ones without an exponent: ``2.304``, ``12,346``."""
+    """Return a speed or an intensity with four digits and never with an exponent: ``2.304``, ``12,346``."""
     return number_text(value) if value < 9999.5 else f"{value:,.0f}"
 
 
 def side(placement: Placement) -> str:
-    """Say on which side of the ridge a step is, and how far from it."""
+    """Say on which side of the ridge a step is, and how far it is from the ridge."""
     if placement.bound == "memory":
         return (
             f"its intensity is left of the ridge, {_times(placement.ridge / placement.intensity)} too small to reach it"
@@ -150,7 +150,7 @@ def _near(placement: Placement, share: float) -> str:
 
 
 def _overhead(placement: Placement, seconds: float) -> list[str]:
-    """Describe the cost of the calls if their number is known, with their overhead if measured."""
+    """Describe the cost of a step's calls if the number of calls is known; name their overhead if it was measured."""
     calls, overhead = placement.step.calls, placement.step.overhead_seconds
     if calls is None:
         return []
@@ -207,7 +207,7 @@ def roofs_table(machine: Roofs) -> "Table":
 
 
 def machine_lines(machine: Roofs) -> list[str]:
-    """Describe how the roofs were measured, and what may have lowered them; empty if they were given."""
+    """Describe how the roofs were measured, and what may have lowered them; empty if the roofs were not measured."""
     lines = []
     if machine.caches:
         lines.append(f"Caches: {', '.join(map(_cache_text, machine.caches))}.")
@@ -248,8 +248,8 @@ def placement_rows(placement: Placement) -> dict[str, str]:
 def roofline_figure(placed: Placed) -> "Figure":
     """Draw the roofs, and each step below its own roof.
 
-    A step without a measured time is an open circle on its roof. Colour and width of a roof show its number of cores,
-    dashes show its number type.
+    A step without a measured time is an open circle on its roof. Colour and width of a roof show the number of cores;
+    the dashes of a roof show the number type.
     """
     ridges = [roof.ridge for roof in placed.machine.roofs]
     intensities = ridges + [placement.intensity for placement in placed.placements]

@@ -1,12 +1,13 @@
 """A section of a report: one subject, with blocks for the page, lines for the terminal, and data for JSON.
 
 A report creates each section for one study. A section names in ``uses`` the analyses that it shares with others, and
-may add its own observers (``observe``). They see the whole journal; then the report asks the section for its content.
+may add its own observers (``observe``). All observers see the whole journal first; then the report asks the section for
+its content.
 
 Rule 1: an analysis used by several sections sees the journal once.
 Rule 2: a section that raises is left out, and the report says so in one line. No other section depends on it.
-Rule 3: anything from a study is text. The functions of ``reports/page/html.py`` escape it, and a ``str`` among the
-lines has no markup.
+Rule 3: anything from a study is text. The functions of ``reports/page/html.py`` escape such text, and a ``str`` among
+the lines is shown without markup.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -41,8 +42,8 @@ class ReportedStudy:
         settings: The study's settings.
         ladder: The study's rungs, including those added later.
         info: Further facts that views need.
-        tally: The present counts of a study that is running or just ended. If given, no journal is read, and there is
-            no other analysis.
+        tally: The present counts of a study that is running or just ended. If the tally is given, no journal is read,
+            and sections have no other analysis.
         outcome: How the study ended; by default the journal says so.
     """
 
@@ -130,10 +131,11 @@ class ReportedStudy:
 class Section:
     """The base class of all sections. It shows nothing; override what you need.
 
-    ``name`` is its anchor in the page and its key in JSON: lower-case letters, digits and hyphens; a section of another
-    package is named after its entry point. ``title`` is its heading, ``uses`` are the shared analyses that it reads.
-    ``shows_live``: its lines need only the tally, so they also appear in the summary of a stopped session, for which no
-    journal is read. ``needs_result``: it is left out if no trial has a result.
+    ``name`` is its anchor in the page and its key in JSON. The name has lower-case letters, digits and hyphens; a
+    section of another package has the name of its entry point. ``title`` is its heading, ``uses`` are the shared
+    analyses that the section reads. ``shows_live``: the section's lines need only the tally. Such lines also appear in
+    the summary after a session, for which no journal is read. ``needs_result``: the section is left out if no trial has
+    a result.
     """
 
     name: ClassVar[str]
@@ -147,7 +149,7 @@ class Section:
         self.observers: list[Observer] = []
 
     def observe(self, observer: ObserverT) -> ObserverT:
-        """Add an observer for this section only, and return it. It sees the whole study, from ``begin`` to ``end``."""
+        """Add an observer for this section only, and return it. The observer is told all events of the study."""
         self.observers.append(observer)
         return observer
 

@@ -19,9 +19,10 @@ NEAR = 0.01
 class Simulated(msgspec.Struct, frozen=True, kw_only=True):
     """A simulated study.
 
-    Times are simulated seconds since its start: ``wall_seconds`` until its end, ``first_seconds`` until the first trial
-    was trained to the top, ``near_seconds`` until a result at the top within 1 % of the best there; None if there is no
-    such result. ``real_seconds`` is the real duration of the simulation.
+    Times are simulated seconds since its start: ``wall_seconds`` until the end; ``first_seconds`` until the first trial
+    was trained to the top; ``near_seconds`` until the first result at the top rung within 1 % of the best result there.
+    ``first_seconds`` and ``near_seconds`` are None if there is no such result. ``real_seconds`` is the real duration of
+    the simulation.
     """
 
     scheduler: str

@@ -1,4 +1,4 @@
-"""Tables, lines and sentences that several views share, so that they look and read the same.
+"""Tables, lines and sentences that several views share, so that the views look and read the same.
 
 Tables have bold titles and no borders; lines have one of five styles.
 """
@@ -44,7 +44,7 @@ def bare_table(*, gap: int = 2, has_footer: bool = False) -> "Table":
 def trials_table(
     records: "Sequence[TrialRecord]", columns: Mapping[str, Sequence[str]], resources: Sequence[int], *, unit: str
 ) -> "Table":
-    """Return a row for each trial: number, ``columns``, resource, seconds, configuration, and its origin.
+    """Return a table with a row for each trial: number, ``columns``, resource, seconds, configuration, and origin.
 
     Args:
         records: The trials.
@@ -89,7 +89,7 @@ def place_of_best(tally: "Tally", best: "BestResult", *, unit: str) -> str:
 
 
 def why_no_result(tally: "Tally") -> str:
-    """Say how many trials failed or were withdrawn, whichever is more frequent, and the most frequent reason."""
+    """Say how many trials failed, or how many were withdrawn if these are more; add the most frequent reason."""
     text = max(
         (tally.failures.total, most_frequent(tally.failures, "trial", "failed")),
         (tally.withdrawals.total, most_frequent(tally.withdrawals, "trial", "withdrawn")),

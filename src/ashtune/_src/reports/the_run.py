@@ -48,7 +48,7 @@ class TroubleSection(Section):
             yield from (indented(line(note, WARNING)) for note in notes)
 
     def _kinds(self) -> Iterator[tuple[Reasons, str, str, str]]:
-        """Yield each kind of problem that occurred: its reasons, what it affects, its verb, and its style."""
+        """Yield each kind of problem that occurred: the reasons, whom the problem affects, its verb, and its style."""
         tally = self.study.tally
         for reasons, noun, what, style in (
             (tally.failures, "trial", "failed", BAD),
@@ -59,7 +59,7 @@ class TroubleSection(Section):
                 yield reasons, noun, what, style
 
     def _reasons(self, reasons: Reasons, *, shows_traceback: bool) -> "Iterator[RenderableType]":
-        """Yield the reasons, each with the values that its trials share, the first trial and its traceback."""
+        """Yield the reasons; each has the values that its trials share, the first trial, and this trial's traceback."""
         groups = reasons.groups()[:GROUPS_SHOWN]
         for group, shared in zip(groups, self._in_common(groups), strict=True):
             first = "" if group.trial is None else f" (first: trial {group.trial} on the way to rung {group.rung})"

@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 
 
 class RungRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """One rung. ``expected`` was computed before the first result; None if the number of trials is unlimited.
+    """One rung. ``expected`` was computed before the first result; it is None if the number of trials is unlimited.
 
-    ``epochs`` and ``seconds`` were trained on the way from the rung below; ``share`` is the rung's share of all
+    ``epochs`` and ``seconds`` count the training on the way from the rung below; ``share`` is the rung's share of all
     training seconds.
     """
 
@@ -54,8 +54,8 @@ def rung_records(
     Args:
         tally: The study's counts.
         expected: How many trials are trained to each rung: ``StudyInfo.expected``.
-        times: The workers' time by rung, including jobs lost with a worker; by default the times in results and
-            failures.
+        times: The workers' time by rung, including jobs that were lost with a worker. By default the times in results
+            and failures are used.
     """
     trained = [rung.seconds for rung in tally.rungs] if times is None else [rung.trained for rung in times]
     total = sum(trained)
@@ -102,7 +102,7 @@ def rung_table(records: Sequence[RungRecord], *, unit: str) -> "Table":
 
 
 def time_line(tally: Tally, shares: "TimeShares | None" = None, *, unit: str) -> str:
-    """Describe in one line how time was spent; utilisation only if ``shares`` is given."""
+    """Describe in one line how time was spent; the line has the utilisation only if ``shares`` is given."""
     parts = [f"{plural(tally.arrived, 'job')}, {plural(tally.epochs, unit)} in {seconds_text(tally.wall_seconds)}"]
     if shares is not None and shares.presence > 0:
         parts.append(f"workers trained {share_text(shares.utilisation)} of the time they were there{_in_vain(shares)}")
@@ -116,7 +116,7 @@ def time_line(tally: Tally, shares: "TimeShares | None" = None, *, unit: str) ->
 
 
 def _in_vain(shares: TimeShares) -> str:
-    """Say in brackets how much of the workers' presence failed jobs took; "" if none failed."""
+    """Say in brackets how much of the workers' presence failed jobs took; "" if no job failed."""
     return f" ({share_text(shares.share(shares.failed))} for jobs that failed)" if shares.failed > 0 else ""
 
 

@@ -1,4 +1,4 @@
-"""The predicted times of a study under other settings, as a table and in sentences; from a simulation."""
+"""The simulated times of a study under other settings, as a table and in sentences."""
 
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Literal
@@ -21,11 +21,11 @@ def whatif_table(
     """Return a row for each prediction; empty columns are left out.
 
     Args:
-        predictions: One for each row, in this order.
+        predictions: One prediction for each row, in the order of the rows.
         metric: The metric's name.
         unit: What the resource counts, in the singular.
-        cores_per_worker: Give it if the predictions differ in cost. The table then shows trials and core-hours instead
-            of speed-up and efficiency, which compare times of the same work.
+        cores_per_worker: Give this number if the predictions differ in cost. If it is given, the table shows trials and
+            core-hours. Otherwise it shows speed-up and efficiency, which compare times of the same work.
     """
     from rich.text import Text
 

@@ -1,7 +1,7 @@
 """Builds a self-contained HTML page from sections: tables, sentences, and figures drawn by plotly's script.
 
-Rule 1: anything from a study is text, never markup, since a journal may come from another person. Control characters
-and marks that change the direction of text are shown as in a Python string literal.
+Rule 1: anything from a study is text, never markup, since a journal may come from another person. Control characters,
+and marks that change the direction of text, are shown as escapes, as in a Python string literal.
 Rule 2: the page loads nothing from the network.
 """
 
@@ -36,7 +36,7 @@ _INVISIBLE = re.compile(
 
 
 class Block(msgspec.Struct, frozen=True):
-    """A piece of a section: HTML, and figures by the id of their place in it."""
+    """A piece of a section: HTML, and its figures by the id of their place in the HTML."""
 
     html: str
     figures: dict[str, "Plot"] = {}
@@ -113,9 +113,9 @@ def page(title: str, head: Iterable[Block], sections: Sequence[PageSection], *, 
     """Return the page.
 
     Args:
-        title: Its heading.
+        title: The heading of the page.
         head: The blocks above the first section.
-        sections: The sections; empty ones are left out.
+        sections: The sections; empty sections are left out.
         footer: The text below the last section.
 
     Raises:
@@ -156,7 +156,7 @@ def _figure_json(figure: "Plot") -> str:
 
 
 def _literal(match: re.Match[str]) -> str:
-    """Return an invisible character or its escape as visible text."""
+    """Return the escape of an invisible character, as visible text."""
     before, code, character = match.groups()
     return f"{before or ''}\\\\u{code or format(ord(character), '04x')}"
 

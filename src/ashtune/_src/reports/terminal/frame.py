@@ -1,8 +1,9 @@
 """One frame of the live display: texts and bars in a panel, cut to the available rows.
 
-Rule 1: no line wraps, and there are never more lines than rows. The least important lines are dropped first: workers,
-then blank lines, notes and the lower rungs.
-Rule 2: a frame's cost does not grow with the number of trials. Table cells are slow, so one has many lines.
+Rule 1: no line wraps, and a frame never has more lines than the terminal has rows. The least important lines are
+dropped first: workers, then blank lines, notes and the lower rungs.
+Rule 2: a frame's cost does not grow with the number of trials. Table cells are slow to draw, so one cell contains many
+lines.
 """
 
 from collections import Counter
@@ -31,7 +32,7 @@ PROMOTED, PAUSED, FAILED, RUNNING = (TRIALS[name].style for name in ("promoted",
 
 
 class Frame:
-    """The frame for rich; it shows the tally's state when it is drawn.
+    """A frame that rich can draw. It shows the state that the tally has at the time of drawing.
 
     Args:
         tally: The study's counts.
@@ -145,7 +146,7 @@ class Frame:
         yield line
 
     def _workers(self, rows: int) -> Iterator[RenderableType]:
-        """Yield at most ``rows`` lines; if there are more workers, the last line says how many."""
+        """Yield at most ``rows`` lines of workers; if some workers are not shown, the last line says how many."""
         tally, unit = self._tally, self._info.unit
         total, rows = len(tally.workers), min(rows, WORKERS_SHOWN + 1)
         shown = total if total <= rows else max(0, rows - 1)
@@ -170,10 +171,10 @@ class Frame:
 
 
 class _Bar:
-    """A bar of several colours and glyphs, as wide as its column; rich's own bars have one colour.
+    """A bar of several colours and glyphs, as wide as its column. It is needed because rich's own bars have one colour.
 
     Args:
-        whole: The value of the full width; if the parts' sum is larger, the sum is used.
+        whole: The value that fills the full width. If the sum of the parts is larger, the sum fills the full width.
         parts: The value and look of each part. Each positive part is visible if there is room.
     """
 
@@ -203,7 +204,7 @@ def _row(*cells: RenderableType) -> Table:
 
 
 def _numbers(name: str, style: str, numbers: Iterable[int | str | None]) -> Text:
-    """Return numbers or texts below their name: "-" for 0, and "" for None."""
+    """Return a name with numbers or texts below it; 0 is shown as "-", and None as ""."""
     column = Text(name, style, justify="right")
     for number in numbers:
         text = number if isinstance(number, str) else "" if number is None else f"{number:,}" if number else "-"

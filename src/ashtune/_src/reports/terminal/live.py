@@ -1,4 +1,4 @@
-"""The display of a running study: a frame on a terminal or in a notebook; elsewhere a line every few seconds.
+"""The display of a running study: a frame on a terminal or in a notebook; in a log or a pipe, a line now and then.
 
 A display draws only in :meth:`Display.tick`, so it needs no thread.
 """
@@ -26,9 +26,9 @@ NOTEBOOK_WIDTH, NOTEBOOK_HEIGHT = 96, 40  # JupyterLab fits 100 columns into 128
 
 
 class Display(Observer):
-    """An observer that shows the study every ``seconds``, as a context manager. This base class shows nothing.
+    """An observer and context manager that shows the study every ``seconds``. This base class shows nothing.
 
-    The tally must be an observer before the display, which only reads it.
+    The tally must come before the display among the observers, because the display only reads the tally.
     """
 
     def __init__(self, tally: Tally, info: StudyInfo, seconds: float = math.inf) -> None:
@@ -125,7 +125,8 @@ class PlainDisplay(Display):
 class NotebookDisplay(Display):
     """The terminal's frame as an output of a notebook's cell, redrawn in place; the last frame stays.
 
-    Trials print to their workers' logs, not to the cell; if a log has text, a line below the frame names the folder.
+    Trials print to their workers' logs, not to the cell. If a log has text, a line below the frame names the folder of
+    the logs.
     """
 
     def __init__(self, tally: Tally, info: StudyInfo) -> None:
@@ -160,12 +161,13 @@ class NotebookDisplay(Display):
 
 
 def display_for(tally: Tally, info: StudyInfo, *, stream: TextIO | None = None, quiet: bool = False) -> Display:
-    """Return the right display: a frame in a notebook or on a terminal, else lines; nothing if quiet.
+    """Return the right display: a frame in a notebook or on a terminal, lines elsewhere, and nothing if quiet.
 
     Args:
-        tally: The counts; the tally must be an observer before the display.
+        tally: The counts; the tally must come before the display among the observers.
         info: The study.
-        stream: By default stderr, since stdout is for results; in a notebook the cell.
+        stream: The stream to write to. By default it is stderr, since stdout is for results; in a notebook it is the
+            cell.
         quiet: Show nothing.
     """
     if quiet:

@@ -1,6 +1,6 @@
 """Output of views: rich on a terminal, HTML in a notebook, plain text elsewhere, or JSON.
 
-Rule: no control character of a user's text reaches a stream; rich's own ones do.
+Rule: control characters in a user's text never reach a stream; only rich writes control characters.
 """
 
 import io
@@ -41,7 +41,7 @@ class Visible:
 def as_text(
     renderable: "RenderableType", width: int = PLAIN_WIDTH, height: int | None = None, *, encoding: str = "utf-8"
 ) -> str:
-    """Return rich's output without colours and trailing blanks; characters missing in the encoding are escaped."""
+    """Return rich's output without colours and trailing blanks. Characters that the encoding lacks are escaped."""
     from rich.console import Console
 
     page = io.TextIOWrapper(io.BytesIO(), encoding, "backslashreplace")
@@ -112,7 +112,7 @@ def show_json(data: Any, stream: TextIO) -> None:
 
 
 def write(text: str, stream: TextIO) -> None:
-    """Write lines of text to a stream; control characters, and those missing in its encoding, are escaped."""
+    """Write lines of text to a stream. Control characters, and characters that its encoding lacks, are escaped."""
     encoding = _encoding_of(stream)
     stream.write(visible(text, keeps_newlines=True).encode(encoding, "backslashreplace").decode(encoding))
 
