@@ -1,6 +1,7 @@
 """The live page of ``ashtune watch``: it follows journals and shows studies while their journals grow.
 
-It is a separate process that only reads: a study needs no preparation for it, and is not affected by it.
+The live page runs in a separate process that only reads. A study needs no preparation for the page and is not affected
+by it.
 
     following   follows one study: reads its growing journal, checks its driver (liveness), makes its parts (picture)
     reading     reads a journal in small steps, and passes its events to observers

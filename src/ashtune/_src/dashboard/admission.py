@@ -1,14 +1,14 @@
 """Who may see the page and send commands: a client that knows the secret address and a known host name.
 
-These are refused:
+These clients are refused:
 
 - another user of this machine, who can connect to the port but does not know the secret part of the address;
-- another site in the same browser whose host name points here (DNS rebinding): its host name is not known;
-- another page in the same browser that makes the browser send a request here (cross-site requests): the browser marks
-  it. A command also needs a header that the browser lets no other page send.
+- another site in the same browser, whose host name points to this machine (DNS rebinding): this host name is not known;
+- another page in the same browser that makes the browser send a request here (cross-site request): the browser marks
+  such a request. A command also needs a header that the browser does not let other pages send.
 
-Rule 1: a wrong address gets the same answer as one that never existed.
-Rule 2: no part of an address is decoded: all valid paths are plain text, and any other path does not exist.
+Rule 1: a wrong address gets the same answer as an address that never existed.
+Rule 2: no part of an address is decoded. All valid paths are plain text; any other path counts as not existing.
 """
 
 import hmac
@@ -68,10 +68,10 @@ class Admission:
             )
 
     def check_origin(self, site: str, mode: str, destination: str, *, is_page: bool) -> None:
-        """Refuse a request that another page makes the browser send, except a link to the page that a person followed.
+        """Refuse a request that another page caused, unless a person followed a link to the page itself.
 
         Args:
-            site, mode, destination: The headers ``Sec-Fetch-...``; "" if missing.
+            site, mode, destination: The headers ``Sec-Fetch-...``; "" if a header is missing.
             is_page: Whether the request is for the page itself.
 
         Raises:

@@ -1,9 +1,9 @@
 """The process that computes slow answers: importance, slices, contours, parallel coordinates, the audit, what-if.
 
-Questions and answers go through pipes (``dashboard/questions.py``). The study is read again with the code of the
-report. Nothing from the study is executed.
+Questions and answers go through pipes (``dashboard/questions.py``). The process reads the study again, with the code
+that reads it for the report. No code of the study is executed.
 
-Rule 1: if a question kills this process, the page continues and starts a new process.
+Rule 1: if this process dies during a question, the page continues and starts a new process.
 Rule 2: an answer has at most about 4,000 numbers, for any number of trials.
 """
 
@@ -79,7 +79,7 @@ def importance_answer(study: StudyReader, given: Parameters) -> dict[str, Any]:
 
 
 def slices_answer(study: StudyReader, given: Parameters) -> dict[str, Any]:
-    """Return the metric over each of some hyperparameters: the requested ones, or the most important ones."""
+    """Return the metric over each requested hyperparameter; by default, over each of the most important ones."""
     names = given.get("name", ())
     for name in names:
         check_choice("name", name, _known(study))
@@ -174,7 +174,7 @@ _READ: Mapping[str, Callable[[str], Any]] = {
 
 
 class _Kind(msgspec.Struct, frozen=True):
-    """How a question is answered, its parameters, and whether it needs a result."""
+    """A kind of question: how to answer it, its parameters, and whether it needs a result."""
 
     answer: Callable[[StudyReader, Parameters], dict[str, Any]]
     parameters: Sequence[str] = ()
@@ -198,14 +198,14 @@ _KINDS = dict(
 
 
 class StudyCache:
-    """Keeps the last study in memory, so that several questions about it read the journal once."""
+    """Keeps the last study in memory, so that several questions about this study read the journal once."""
 
     def __init__(self) -> None:
         self._known: tuple[str, int] | None = None
         self._reader: StudyReader | None = None
 
     def reader(self, directory: str, position: int) -> StudyReader:
-        """Return a study, read when its journal had this size.
+        """Return the reader of a study whose journal has this size.
 
         Raises:
             JournalError: If there is no journal.

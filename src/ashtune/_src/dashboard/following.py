@@ -1,10 +1,10 @@
 """Follows one study: reads its growing journal, checks its driver, and makes its parts for the page.
 
-Rule 1: one thread reads. Every thread that asks holds the lock, and only for a short time.
+Rule 1: one thread reads the journal. Threads that ask hold the lock, each only for a short time.
 Rule 2: a problem with the directory (it does not exist yet, was deleted, has another journal, has an unreadable line)
 is shown as a line on the page. The thread continues and tries again.
 Rule 3: parts are made when a viewer asks for them, at most twice a second.
-Rule 4: if the journal must be read again from its beginning, the old picture is shown until that is done.
+Rule 4: if the journal must be read again from its beginning, the page shows the old picture until the end is reached.
 """
 
 import threading
@@ -44,7 +44,7 @@ RETRY_SECONDS = 10.0
 
 
 class Message(msgspec.Struct, frozen=True):
-    """A message for a viewer: a snapshot, or the changes since ``sequence`` of the picture ``number``."""
+    """A message for a viewer: a snapshot, or changes of the picture ``number`` up to ``sequence``."""
 
     event: str
     id: str
@@ -54,7 +54,7 @@ class Message(msgspec.Struct, frozen=True):
 
 
 class FollowedStudy:
-    """A study that is followed from :meth:`start` to :meth:`close`. It may not exist yet.
+    """A study that is followed from :meth:`start` to :meth:`close`. The study may not exist yet.
 
     ``control``: whether commands may be sent to its driver.
     """
@@ -102,7 +102,7 @@ class FollowedStudy:
             self._thread.join()
 
     def is_closing_within(self, seconds: float) -> bool:
-        """Wait up to this many seconds; return whether the study is no longer followed."""
+        """Wait at most this many seconds; return True as soon as the study is no longer followed."""
         return self._closing.wait(seconds)
 
     def message(self, after: str = "") -> Message:
@@ -121,7 +121,7 @@ class FollowedStudy:
             return self._message("delta", {name: each.json for name, each in shown if each.position >= int(position)})
 
     def next_message(self, before: Message, seconds: float) -> Message | None:
-        """Return the changes since a message as soon as there are any; None if there are none within ``seconds``."""
+        """Wait for changes since a message, and return them; None if nothing changes within ``seconds``."""
         until = time.monotonic() + seconds
         with self._lock:
             while not self._closing.is_set():
@@ -153,7 +153,7 @@ class FollowedStudy:
             }
 
     def comparison(self) -> tuple[dict[str, Any], Sequence[Improvement]]:
-        """Return the study's figures and the history of its best result, for a comparison with other studies."""
+        """Return the study's key figures and the history of its best result, to compare it with other studies."""
         summary = self.summary()
         with self._lock:
             if (picture := self._picture) is None:
@@ -255,7 +255,7 @@ class FollowedStudy:
             wait = POLL_SECONDS if is_level else PAUSE_SECONDS
 
     def _look(self) -> bool:
-        """Read what is new, and check the driver; return whether everything is read."""
+        """Read the new part of the journal, and check the driver; return whether the journal is read to its end."""
         is_level = True
         try:
             if self._must_open:
@@ -289,10 +289,10 @@ class FollowedStudy:
             self._is_alive = None if self._driver is None else self._driver.is_alive()
 
     def _open(self, ladder: Ladder | None = None) -> None:
-        """Open the journal. Another study is shown at once; the same study, only when it is read to the end.
+        """Open the journal. A different study is shown at once; the same study is shown when it is read to the end.
 
         Args:
-            ladder: The ladder of a later session; by default that of the journal's first line.
+            ladder: The ladder of a later session; by default the ladder of the journal's first line.
         """
         settings = read_settings(self._journal)
         status = DISK.status(str(self._journal))
@@ -313,7 +313,7 @@ class FollowedStudy:
         self._make_at = 0.0
 
     def _fail(self, problem: str) -> bool:
-        """Store a problem, but retry once before; return False if the journal must be checked again at once."""
+        """Store a problem if it has occurred twice; return False if the journal must be checked again at once."""
         picture = self._next_picture or self._picture
         if not self._has_failed and picture is not None and not self._must_open and picture.can_go_on:
             self._has_failed = True

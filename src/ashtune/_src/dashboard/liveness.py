@@ -1,12 +1,12 @@
 """Finds out whether a study's driver still works, and in which state the study is.
 
-A driver writes nothing when it ends. Two things are known: the journal, which names the driver's host and process, and,
-on the driver's own machine, that process.
+A driver writes nothing when it ends. Its state is found from two sources: the journal names the driver's host and
+process, and on the driver's own machine this process can be seen.
 
 Rule 1: the study's lock is not tried, because a driver that starts at that moment could not get it.
-Rule 2: a process that held file locks and holds none now drives no study: its session has ended. If it was never seen
-with a lock, its file system may not list locks. Only Linux lists locks.
-Rule 3: if a process is much younger than the session, its process number was reused.
+Rule 2: a process that held file locks, and holds no lock now, has ended its session. If a process was never seen with a
+lock, nothing follows, because some file systems do not list locks. Only Linux lists locks.
+Rule 3: if the process with the driver's number is much younger than the session, it is another process.
 """
 
 import os
@@ -38,9 +38,9 @@ _GONE = ("Z", "X")
 class Standing(msgspec.Struct, frozen=True):
     """The state of a study, also in words, and the state of its driver.
 
-    ``is_alive`` is None if unknown. ``quiet_seconds`` is the time since the journal grew. ``share_read`` is the share
-    of the journal that is read; ``share_caught_up`` is the share read a second time, to learn who has which job.
-    ``control``: the driver accepts commands from here.
+    ``is_alive`` is None if unknown. ``quiet_seconds`` is the time since the journal last grew. ``share_read`` is the
+    share of the journal that is read. ``share_caught_up`` is the share that is read a second time, to learn which
+    worker has which job. ``control``: the driver accepts commands from here.
     """
 
     state: State = "missing"
@@ -65,7 +65,7 @@ class DriverProcess:
         self._looks_without = 0
 
     def is_alive(self) -> bool | None:
-        """Return whether the driver still runs; None if that cannot be known, for example on another machine.
+        """Return whether the driver still runs; None if unknown, for example because it runs on another machine.
 
         Call it repeatedly: a missing lock counts only from the second call on.
         """
@@ -113,7 +113,7 @@ def lock_holders() -> Set[int]:
 
 
 def _stat_of(pid: int) -> list[str]:
-    """Return Linux's status fields of a process from its state on; the name before the state may contain anything."""
+    """Return Linux's status fields of a process, from its state on. Earlier fields are unsafe: a name has any text."""
     return Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
 
 
@@ -129,9 +129,9 @@ def _age_of(pid: int) -> float | None:
 class ReadStudy(msgspec.Struct, frozen=True, kw_only=True):
     """A study that has been read to the end of its journal.
 
-    ``is_complete`` and ``stopping`` come from its scheduler; ``is_known`` is False if the scheduler was not asked.
+    ``is_complete`` and ``stopping`` come from its scheduler; ``is_known`` is False if there was no scheduler to ask.
     ``is_paused``: the user paused the study. ``is_busy``: jobs were running at the end of the journal.
-    ``quiet_seconds``: the time since the journal grew; ``longest_pause``: the longest time between two events.
+    ``quiet_seconds``: the time since the journal last grew; ``longest_pause``: the longest time between two events.
     """
 
     directory: str
@@ -148,7 +148,7 @@ class ReadStudy(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def state_of(study: ReadStudy) -> tuple[State, str]:  # noqa: PLR0911 - one for each state, in order
-    """Return the state of a study, and its meaning in one sentence."""
+    """Return the state of a study, and a sentence that explains this state."""
     session = study.session
     if study.is_known and study.is_complete:
         return "complete", "complete"

@@ -1,4 +1,4 @@
-"""The messages between the page's server and its answer processes, and the errors of both."""
+"""The messages between the page's server and its answer processes, and the errors that both raise."""
 
 from collections.abc import Iterable, Sequence
 from http import HTTPStatus
@@ -20,7 +20,7 @@ Pauses = Sequence[tuple[float, float]]
 
 
 class Question(msgspec.Struct, frozen=True, tag=True):
-    """A question from ``NAMES`` about a study, when its journal had the size ``position``."""
+    """A question from ``NAMES`` about a study whose journal has the size ``position``."""
 
     directory: str
     position: int
@@ -39,9 +39,9 @@ class TrialStatus(msgspec.Struct, frozen=True):
 
 
 class TrialQuestion(msgspec.Struct, frozen=True, tag=True):
-    """The question for the page of a trial, when the journal had the size ``position``.
+    """The question for the page of a trial, about a journal of the size ``position``.
 
-    ``rungs`` are the resources of the ladder. ``best`` is the best trial, shown next to this one.
+    ``rungs`` are the resources of the ladder. ``best`` is the best trial, which is shown next to the asked one.
     """
 
     directory: str
@@ -62,7 +62,7 @@ class PageAnswer(msgspec.Struct, frozen=True):
 
 
 class Refused(AshtuneError):  # noqa: N818 - it says what has happened
-    """The base class of refusals; each has the status of its HTTP response."""
+    """The base class of refusals; each class has the status of its HTTP response."""
 
     status: ClassVar[HTTPStatus]
 
@@ -74,7 +74,7 @@ class BadQuestion(Refused):
 
 
 class NothingThere(Refused):
-    """Nothing exists at an address, or nothing that this client may see."""
+    """An address does not exist, or this client may not see what is there."""
 
     status = HTTPStatus.NOT_FOUND
 

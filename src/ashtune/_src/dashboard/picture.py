@@ -1,8 +1,9 @@
 """The picture of a study: its parts, the columns of its trials, and the readings of the journal that feed them.
 
-A small journal is read once, through the study's own controller, which knows which worker has which job. A large one is
-read twice. The first reading uses only events, for counts, results and trials, so that the page shows something within
-seconds. The second one uses the controller, for workers, curves and reasons. Afterwards both continue together.
+A small journal is read once, through the study's own controller, which knows which worker has which job. A large
+journal is read twice. The first reading uses only events, for counts, results and trials, so that the page shows
+something within seconds. The second reading uses the controller, for workers, curves and reasons. When the second
+reading has reached the first, both continue together.
 """
 
 import time
@@ -51,8 +52,8 @@ PARTS: Mapping[str, type[PagePart]] = {
 class Shown:
     """The last sent version of a part: its JSON, and when it last changed.
 
-    ``sequence`` is the number of that change, counted over all parts. ``position`` is the size of the journal read by
-    then. ``problem`` says why the part cannot be made; its JSON is then null.
+    ``sequence`` is the number of its last change, counted over all parts. ``position`` is how much of the journal had
+    been read at this change. ``problem`` says why the part cannot be made; a part with a problem has the JSON null.
     """
 
     __slots__ = ("json", "make_at", "position", "problem", "sequence")
@@ -66,13 +67,13 @@ class Shown:
 
 
 class Picture:
-    """The parts of a study on one ladder. The caller holds the study's lock.
+    """The parts of a study with one ladder. Every caller must hold the study's lock.
 
     Args:
         journal: The study's journal.
         settings: The first line of the journal.
         ladder: The ladder with all rungs.
-        size: The current size of the journal in bytes: a large one is read twice.
+        size: The current size of the journal in bytes; a large journal is read twice.
         directory: The study's directory, as text to show.
 
     Raises:
@@ -134,12 +135,12 @@ class Picture:
 
     @property
     def pauses(self) -> list[tuple[float, float]]:
-        """For each session, its start time, and for how many seconds the study had not run by then."""
+        """For each session, its start time, and the total seconds until then in which the study did not run."""
         return self.tally.pauses
 
     @property
     def knows_end(self) -> bool:
-        """Whether the study's scheduler can say if everything is done."""
+        """Whether the study's scheduler is known, so that it can say whether everything is done."""
         return self._replay is not None
 
     @property
@@ -154,12 +155,12 @@ class Picture:
 
     @property
     def is_busy(self) -> bool:
-        """Whether jobs run at the end of the journal; without orders, whether some trials have no result yet."""
+        """Whether jobs run at the end of the journal. Without orders: whether some trials have no result yet."""
         busy = self.workers.busy
         return self.trials.running > 0 if busy is None else busy > 0
 
     def shares_read(self, size: int) -> tuple[float, float]:
-        """Return the share of the journal read by the first reading, and the share read by the last one."""
+        """Return the share of the journal that the first reading has read, and the share of the last reading."""
         first, last = (min(1.0, reading.position / max(1, size)) for reading in (self._readings[0], self._readings[-1]))
         return (1.0 if self.has_read_all else first), (1.0 if self.is_level else last)
 

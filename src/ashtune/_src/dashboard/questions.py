@@ -1,8 +1,9 @@
-"""Questions to the processes that compute answers, and the latest answers.
+"""Sends questions to the processes that compute answers, and keeps the latest answers.
 
-Rule 1: an answer is valid for one size of the journal; while the study grows, for ten more seconds.
-Rule 2: a process computes one answer at a time. What-ifs are slow and trial pages are not: each has its own process.
-Rule 3: a question that takes too long ends its process; the next question starts a new one.
+Rule 1: an answer is valid as long as the journal has the same size, and for at least ten seconds.
+Rule 2: a process computes one answer at a time. What-ifs are slow and trial pages are fast, so each of the two has its
+own process.
+Rule 3: if a question takes too long, its process is ended; the next question starts a new process.
 """
 
 import threading
@@ -25,7 +26,7 @@ _answers = msgspec.msgpack.Decoder(PageAnswer)
 
 
 class AnswerProcess:
-    """A process that computes answers, started at the first question, and its latest answers."""
+    """A process that computes answers, and its latest answers. The first question starts the process."""
 
     def __init__(self, seconds: float = MOST_SECONDS) -> None:
         self._seconds = seconds
@@ -34,7 +35,7 @@ class AnswerProcess:
         self._latest: OrderedDict[bytes, tuple[int, float, PageAnswer]] = OrderedDict()
 
     def ask(self, question: Question | TrialQuestion) -> PageAnswer:
-        """Return the answer, perhaps one of the last ten seconds; an error becomes a refusal. Other callers wait."""
+        """Return the answer, which may be up to ten seconds old; an error becomes a refusal. Other callers wait."""
         key = _key(question)
         if (known := self._known(key, question.position)) is not None:
             return known
@@ -74,7 +75,7 @@ class AnswerProcess:
 
 
 class Questions:
-    """Answers questions about any study; each may take ``seconds``."""
+    """Answers questions about any study; a question may take ``seconds``."""
 
     def __init__(self, seconds: float = MOST_SECONDS) -> None:
         self._of_studies, self._what_if, self._of_trials = (AnswerProcess(seconds) for _ in range(3))

@@ -1,6 +1,6 @@
-"""Reads a journal in small steps, and tells its events to observers; the page can answer between two steps.
+"""Reads a journal in small steps, and tells its events to observers. The page can answer requests between two steps.
 
-Rule: nothing from the study is executed. A scheduler is used only if it is installed here.
+Rule: no code of the study is executed. A scheduler is used only if it is installed here.
 """
 
 from collections.abc import Iterator, Sequence
@@ -17,7 +17,7 @@ from ashtune._src.study.settings import next_ladder
 
 
 class LadderGrew(AshtuneError):  # noqa: N818 - it says what has happened
-    """A session added rungs above, so objects made for fewer rungs must be made again."""
+    """A session added rungs at the top, so objects that were made for fewer rungs must be made again."""
 
     def __init__(self, ladder: Ladder) -> None:
         super().__init__(f"there are {len(ladder.rungs)} rungs from now on")
@@ -51,7 +51,7 @@ class Reading:
 
     @property
     def can_go_on(self) -> bool:
-        """Whether it may succeed after a failure: no event reached only some of the observers."""
+        """Whether reading may go on after a failure: every event reached either all observers or none."""
         return self._failure is None
 
     def advance(self, seconds: float) -> bool:
@@ -59,7 +59,7 @@ class Reading:
 
         Raises:
             JournalError: If a line cannot be read or followed, or the file is not the same as before.
-            LadderGrew: If a session has added rungs above those of the observers' ladder.
+            LadderGrew: If a session has added rungs above the ladder of the observers.
         """
         if self._failure is not None:
             raise self._failure.with_traceback(None)

@@ -1,6 +1,7 @@
 """What the page's server offers, by address: the page's files, answers, and commands to drivers (decision 38).
 
-Rule: the files are read once, when the server starts. A request must name a file exactly; its path is never opened.
+Rule: the page's files are read once, when the server starts. A request must name one of them exactly; a path from a
+request is never opened.
 """
 
 import re
@@ -163,7 +164,7 @@ def parameters_of(query: str) -> _Parameters:
     """Return the parameters in an address.
 
     Raises:
-        BadQuestion: If there are too many, or they are not text.
+        BadQuestion: If there are too many parameters, or they are not text.
     """
     try:
         return parse_qs(query, errors="strict", max_num_fields=MOST_PARAMETERS)

@@ -1,10 +1,11 @@
 """The page and its answers over HTTP, on loopback or a Unix socket, for clients that know the address.
 
 All paths start with a secret part, and all addresses in the page are relative, so a tunnel or a proxy with a prefix
-needs no setup. ``dashboard/routes.py`` answers the requests. Changes are sent when they happen (server-sent events);
-each has an id, so that a broken connection can continue after the last one.
+needs no setup. ``dashboard/routes.py`` answers the requests. Changes are sent when they happen (server-sent events).
+Each message has an id, so that a viewer can continue after the last message when a connection broke.
 
-Rule 1: only GET and HEAD are accepted, and they change nothing. If the user allowed commands, POST sends one.
+Rule 1: GET and HEAD are accepted, and change nothing. POST sends a command, and is accepted only if the user allowed
+commands.
 Rule 2: every answer has headers that forbid browsers to store it, to put it in a foreign frame, or to run other code.
 """
 
@@ -85,18 +86,18 @@ class _Handler(BaseHTTPRequestHandler):
     server: _PortServer
 
     def version_string(self) -> str:
-        """Return a name without versions."""
+        """Return the server's name without versions."""
         return "ashtune"
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class calls it so
-        """Print nothing."""
+        """Print no log."""
 
     def do_GET(self) -> None:
         """Answer a request."""
         self._guard(self._answer)
 
     def _guard(self, answer: Callable[[], None]) -> None:
-        """Answer a request, or send the reason why there is no answer."""
+        """Answer a request; if there is no answer, send the reason."""
         try:
             answer()
         except Refused as error:
@@ -268,7 +269,7 @@ class PageServer:
         self._thread.start()
 
     def close(self) -> None:
-        """Stop serving. Open pages are told. Close their studies first."""
+        """Stop serving, and tell open pages. Close the studies before the server."""
         left, times = MOST_STREAMS, FAREWELLS
         while left and times:
             if self.streams.acquire(timeout=FAREWELL_SECONDS):

@@ -1,7 +1,7 @@
-"""One trial for the page: its curve and the best one, its configuration, its output, its checkpoints.
+"""The page of one trial: its curve, the best trial's curve, its configuration, its output, and its checkpoints.
 
 Only journal lines that name the trial are decoded. Logs and checkpoints are opened by the disk layer, which follows no
-links; of a checkpoint only the size is read.
+links. Only the size of a checkpoint is read.
 """
 
 import math
@@ -48,7 +48,7 @@ _OfTrial = TrialStarted | JobFinished | JobPaused | TrialReleased | JobFailed | 
 
 
 def trial_page(question: TrialQuestion) -> dict[str, Any]:
-    """Return what the page shows of a trial. O(bytes of the journal), but most bytes are only searched.
+    """Return everything that the page shows of a trial. O(bytes of the journal), but most bytes are only searched.
 
     Raises:
         JournalError: If the journal cannot be read.
@@ -105,7 +105,7 @@ class _History:
         self.last_words: list[str] = []
 
     def add(self, event: _OfTrial, ran: float) -> None:
-        """Take in an event; ``ran`` is the seconds that the study had run by then."""
+        """Take in an event that occurred when the study had run for ``ran`` seconds."""
         if text := self._take(event):
             self.steps.append({"time": round(ran, 3), "text": one_line(text, TEXT_CHARACTERS)})
 
@@ -186,7 +186,7 @@ def _ran(time: float, pauses: Pauses) -> float:
 
 
 def _log(directory: Path, trial: TrialId, history: _History) -> tuple[str, bool]:
-    """Return the end of a trial's output, and whether there was more before it."""
+    """Return the end of a trial's output, and whether earlier output is left out."""
     try:
         parts = read_printed(directory, trial, workers=history.workers, most=LOG_BYTES + 1)
     except OSError as error:

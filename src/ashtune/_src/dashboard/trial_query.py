@@ -1,10 +1,10 @@
-"""Which trials a viewer asks for: the query in an address, the table of trials that is searched, and the answer.
+"""Searches trials for a viewer: the query in an address, the table of trials that is searched, and the answer.
 
-Rule 1: a table is a copy, because reading goes on during a search. A thread holds the study's lock while it copies
-columns, but not while it searches them. A query of 100,000 trials takes less than a tenth of a second.
+Rule 1: a table is a copy, because the journal is still being read during a search. A thread holds the study's lock
+while it copies columns, but not while it searches them. A query of 100,000 trials takes less than a tenth of a second.
 Rule 2: trials without a value come last in both orders.
-Rule 3: a hyperparameter with the name of another column, such as ``value``, has the column ``config.value``. In a
-range, its own name is accepted.
+Rule 3: a hyperparameter with the name of another column, such as ``value``, has the column ``config.value``. A range
+may use the hyperparameter's own name.
 """
 
 import math
@@ -45,7 +45,7 @@ _COMPARISON = re.compile(r"(.+?)(<=|>=|<|>|=)(.+)", re.DOTALL)
 
 
 class Where(msgspec.Struct, frozen=True):
-    """A range of a hyperparameter or metric, with both ends; for choices, of their indices. None: no end."""
+    """A range of a hyperparameter or metric, including its ends; for choices, a range of indices. None: no end."""
 
     name: str
     low: float | None
@@ -53,7 +53,7 @@ class Where(msgspec.Struct, frozen=True):
 
 
 class Query(msgspec.Struct, frozen=True, kw_only=True):
-    """Which trials, in which order, and which page of them: see :func:`read_query`."""
+    """A query: which trials, in which order, and which page of the list. See :func:`read_query`."""
 
     search: tuple[str, ...] = ()
     sort: str = "number"
@@ -67,7 +67,7 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def names(self) -> set[str]:
-        """The columns that the query compares, without those of its ranges."""
+        """The columns that the query compares, without the columns of its ranges."""
         compared = {match[1] for word in self.search if (match := _COMPARISON.fullmatch(word))}
         return {self.sort, *compared, *(("rung",) if self.rung is not None else ())}
 
@@ -130,8 +130,9 @@ class Selected(msgspec.Struct, frozen=True):
 class Table(msgspec.Struct, frozen=True):
     """Columns of all trials at one moment.
 
-    ``texts`` are numbers with the texts that they stand for, -1 for no text. ``reasons`` are the reasons of the trials
-    that have one. ``columns`` maps each hyperparameter to the name of its column.
+    ``texts`` has, for each column of texts, each trial's index into a list of texts (-1: no text), and this list.
+    ``reasons`` has the trials that failed or were withdrawn, with the reason. ``columns`` maps each hyperparameter to
+    the name of its column.
     """
 
     status: "npt.NDArray[np.uint8]"
@@ -189,7 +190,7 @@ class Table(msgspec.Struct, frozen=True):
         return np.argsort(-keys if query.is_descending else keys, kind="stable")
 
     def _column(self, name: str) -> "Floats":
-        """Return a column as numbers, NaN if a trial has no value."""
+        """Return a column as numbers; a trial without a value has NaN."""
         import numpy as np
 
         if name in self.numbers:
@@ -201,7 +202,7 @@ class Table(msgspec.Struct, frozen=True):
         raise BadQuestion(f"{shown(name)} is no column; there are {', '.join((*COLUMNS, *self.columns.values()))}")
 
     def _having(self, word: str) -> "Mask":
-        """Return which trials match a word of a search."""
+        """Return a mask of the trials that match a word of a search."""
         import numpy as np
 
         if (match := _COMPARISON.fullmatch(word)) and (match[1] in self.numbers or match[1] in self.texts):
@@ -219,7 +220,7 @@ class Table(msgspec.Struct, frozen=True):
         return mask
 
     def _comparing(self, name: str, sign: str, text: str) -> "Mask":
-        """Return for which trials a comparison holds; texts can only be compared with ``=``."""
+        """Return a mask of the trials for which a comparison holds; texts can only be compared with ``=``."""
         import numpy as np
 
         if name in self.texts:
@@ -304,7 +305,7 @@ def row_of(record: TrialRecord, metric: str, columns: Mapping[str, str]) -> dict
 
 
 def _with_text(codes: "Numbers", texts: Sequence[str], sought: str) -> "Mask":
-    """Return which numbers stand for texts that contain ``sought``."""
+    """Return a mask of the indices whose text contains ``sought``."""
     import numpy as np
 
     fits: Mask = np.array([*(sought in text.casefold() for text in texts), False])

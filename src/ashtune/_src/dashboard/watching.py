@@ -23,9 +23,9 @@ FEW_COLLECTIONS = (50_000, 20, 50)
 
 
 class LivePage:
-    """A page that shows studies, which may not exist yet. It is served within its ``with`` block.
+    """A page that shows studies, which may not exist yet. The page is served within the ``with`` block of this object.
 
-    ``port`` and ``socket_path`` are as for :class:`PageServer`, ``host_names`` and ``token`` as for :class:`Admission`.
+    For ``port`` and ``socket_path`` see :class:`PageServer`; for ``host_names`` and ``token`` see :class:`Admission`.
 
     Raises:
         SettingsError: If the port or socket cannot be used, or a name is not a host name.
@@ -80,8 +80,8 @@ class LivePage:
 def opened_in_browser(address: str) -> Iterator[None]:
     """Open an address in this machine's browser, without revealing it to other users of the machine.
 
-    Other users can see the arguments of every process. Therefore the browser opens a file that only its owner can read;
-    the file redirects to the address. It exists within the ``with`` block.
+    Other users can see the arguments of every process. Therefore the browser opens a file that only its owner can read,
+    and the file redirects to the address. The file exists only within the ``with`` block.
     """
     with NamedTemporaryFile("w", prefix="ashtune-watch-", suffix=".html", encoding="utf-8") as file:
         file.write(f'<!doctype html><meta http-equiv="refresh" content="0;url={address}"><title>ashtune</title>')

@@ -96,7 +96,7 @@ def too_few_trials(top: int, *, unit: str) -> str:
 
 
 def plan_table(planned: Plan, *, unit: str) -> "Table":
-    """Return the plan as a table: a row for each rung, and the sum; with a search that learns too, if different."""
+    """Return the plan as a table: a row for each rung, and the sum. A search that learns is added if it differs."""
     table = bare_table(has_footer=True)
     table.add_column(f"to {unit}", "in all", justify="right")
     table.add_column(f"{unit}s each", "", justify="right")

@@ -48,7 +48,7 @@ class TroubleSection(Section):
             yield from (indented(line(note, WARNING)) for note in notes)
 
     def _kinds(self) -> Iterator[tuple[Reasons, str, str, str]]:
-        """Yield each kind of problem that occurred: the reasons, whom the problem affects, its verb, and its style."""
+        """Yield each kind of problem that occurred: the reasons, what it affects, its verb, and its style."""
         tally = self.study.tally
         for reasons, noun, what, style in (
             (tally.failures, "trial", "failed", BAD),

@@ -89,7 +89,7 @@ class HeadPart(PagePart):
         }  # fmt: skip
 
     def without_figures(self, problem: str) -> Mapping[str, Any]:
-        """Return the study and its state, without the figures, after :meth:`value` has failed."""
+        """Return the study's name and state without figures; used after :meth:`value` has failed."""
         return {**self.empty, **self._of_the_study({"the figures": problem, **self.problems})}
 
     def _of_the_study(self, problems: Mapping[str, str]) -> dict[str, Any]:

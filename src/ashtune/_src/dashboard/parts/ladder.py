@@ -1,4 +1,4 @@
-"""The part ``ladder``: the results in each rung, and the promotions from it."""
+"""The part ``ladder``: the results in each rung, and the promotions from this rung."""
 
 import math
 from array import array

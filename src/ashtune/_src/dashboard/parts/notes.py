@@ -29,8 +29,8 @@ class NotesPart(PagePart):
     Args:
         subject: The study.
         tally: The study's counts.
-        ladder: The part ``ladder``; it gets each event before this part.
-        workers: The part that knows who trains which trial; it gets each event before this part too.
+        ladder: The part ``ladder``, which gets each event before this part.
+        workers: The part that knows which worker trains which trial; it also gets each event before this part.
     """
 
     name = "notes"
@@ -132,7 +132,7 @@ class NotesPart(PagePart):
 
 
 class _Promotion:
-    """A promoted trial: its loss at the rung, and the number of results there at that time. Its text is cached."""
+    """A promoted trial: its loss at the rung, and the number of results there at its promotion. The text is cached."""
 
     __slots__ = ("_text", "loss", "results", "time", "verdict")
 

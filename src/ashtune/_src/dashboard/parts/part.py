@@ -20,7 +20,7 @@ VALUE_CHARACTERS = 300
 class Subject(msgspec.Struct, frozen=True):
     """The facts of a study that a part knows before any event.
 
-    ``ladder`` is the current one. ``scheduler`` answers questions about the study's scheduler on this ladder.
+    ``ladder`` is the current ladder. ``scheduler`` answers questions about the study's scheduler on this ladder.
     ``learns`` says whether the study's search learns from results.
     """
 
@@ -68,6 +68,6 @@ def short(value: float | None) -> float | None:
 
 
 def short_value(value: Any) -> Any:
-    """Return the value of a hyperparameter; a long text or list is shortened to a short text."""
+    """Return the value of a hyperparameter; a long text or list becomes a short text."""
     text = value if isinstance(value, str) else msgspec.json.encode(value).decode() if isinstance(value, list) else ""
     return value if len(text) <= VALUE_CHARACTERS else one_line(text, VALUE_CHARACTERS)

@@ -1,9 +1,9 @@
 """The part ``workers``: what each worker did recently and does now, and how busy all workers were over time.
 
-It is the report's timeline (``analysis/timeline.py``), but keeps only the last spans and the sums, because a study may
-have millions of jobs.
+This part uses the report's timeline (``analysis/timeline.py``). It keeps only the last spans and the sums, because a
+study may have millions of jobs.
 
-Rule: without orders it is unknown who trains now and why a worker waited: then ``running`` is None.
+Rule: without orders it is unknown which worker trains now, and why a worker waited. ``running`` is None without orders.
 """
 
 from collections import deque
@@ -30,7 +30,7 @@ HOST_CHARACTERS = 60
 
 
 class LastRows:
-    """Keeps the last spans of work, and total seconds: by kind, waiting for the driver, and waiting at a barrier."""
+    """Keeps the last spans of work, and total seconds: of each kind of work, and of waiting for driver and barrier."""
 
     def __init__(self) -> None:
         self.spans: deque[Span] = deque(maxlen=MOST_SPANS)
@@ -39,7 +39,7 @@ class LastRows:
         self.driver = self.barrier = 0.0
 
     def add(self, row: WorkRow, worker: PresentWorker, end: float, earlier: float) -> int:
-        """Take in work that a worker ended at ``end``. The returned row number is not used."""
+        """Take in work that a worker ended at ``end``. The returned number is not used."""
         self.by_kind[row.kind] += row.seconds
         self.driver += row.driver - earlier
         self.barrier += row.barrier
@@ -63,7 +63,8 @@ def span_of(row: WorkRow, worker: PresentWorker, end: float, seconds: float, *, 
 class Busyness:
     """The seconds of training and of presence of all workers, in each stretch of the study's time.
 
-    There are at most :data:`STRETCHES` stretches: if the study grows longer, each pair is merged into one.
+    There are at most :data:`STRETCHES` stretches. If the study becomes longer, each pair of stretches is merged into
+    one.
     """
 
     def __init__(self) -> None:
@@ -134,7 +135,7 @@ class WorkersPart(PagePart):
 
     @property
     def knows_orders(self) -> bool:
-        """Whether it is known which worker trains which trial."""
+        """Whether this part knows which worker trains which trial."""
         return self._timeline.knows_orders and not self._has_lost_orders
 
     @property
@@ -162,11 +163,11 @@ class WorkersPart(PagePart):
 
     @property
     def there(self) -> int:
-        """The number of workers present."""
+        """The number of workers that are present."""
         return len(self._timeline.workers)
 
     def lose_orders(self) -> None:
-        """Record that from now on it is unknown which worker has which job."""
+        """From now on, treat as unknown which worker has which job."""
         self._has_lost_orders = True
         for worker in self._timeline.workers.values():
             worker.jobs.clear()
@@ -207,7 +208,7 @@ class WorkersPart(PagePart):
         return lanes_figure(spans, names, self._ladder.rungs, x, unit=self._unit, notes=list(filter(None, notes)))
 
     def _under_way(self, ran: float) -> Iterator[tuple[Span, float]]:
-        """Yield the current work of each worker, as if it ended now, and the worker's waiting time before it."""
+        """Yield the current work of each worker, as if it ended now, and the waiting time before this work."""
         for worker in self._timeline.workers.values():
             now = max(ran + worker.paused, self._timeline.now)
             if (row := cut(worker, now, CUT_OFF)) is not None:
@@ -228,14 +229,14 @@ class WorkersPart(PagePart):
         return times, [round(share, 4) for share in shares.values()]
 
     def _shares(self, ran: float) -> Mapping[str, float]:
-        """Return how the workers' time was spent, as shares; without orders the reasons for waiting are unknown."""
+        """Return the shares of the workers' time by state. Without orders the reasons for waiting are unknown."""
         seconds, presence = self._seconds(ran)
         if not self.knows_orders:
             seconds["waiting"] = sum(seconds.pop(wait) for wait in ("driver", "barrier", "tail"))
         return {name: round(min(1.0, value / presence), 4) if presence > 0 else 0.0 for name, value in seconds.items()}
 
     def _seconds(self, ran: float) -> tuple[dict[str, float], float]:
-        """Return the seconds of all workers until now by kind, including running work; and their sum."""
+        """Return the seconds of all workers until now by kind, including running work, and the sum of these seconds."""
         rows, stays = self._rows, self._timeline.stays(max(ran + self._paused, self._timeline.now))
         by_kind, barrier = list(rows.by_kind), rows.barrier
         for span, waited in self._under_way(ran):
@@ -247,7 +248,7 @@ class WorkersPart(PagePart):
 
     @property
     def _paused(self) -> float:
-        """The seconds until now in which the study did not run."""
+        """The seconds during which the study did not run, until now."""
         return self._timeline.now - self._timeline.wall_seconds
 
     def _join(self, event: WorkerJoined) -> None:
