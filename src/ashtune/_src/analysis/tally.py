@@ -267,7 +267,7 @@ class Tally(Observer):
 
     @property
     def best_at_any_rung(self) -> BestResult | None:
-        """The best result at any rung, even if its trial became worse later; ties go to the higher rung."""
+        """The best result at any rung, even if its trial became worse later; of equal results, the one higher up."""
         results = [result for rung in reversed(self.rungs) for result in rung.front]
         if not self.goal.others:
             return min(results, key=lambda best: best.loss, default=None)

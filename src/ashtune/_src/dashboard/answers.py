@@ -136,7 +136,7 @@ def audit_answer(study: StudyReader, given: Parameters) -> dict[str, Any]:
 
 
 def whatif_answer(study: StudyReader, given: Parameters) -> dict[str, Any]:
-    """Return what the study would have taken with other workers or reduction factors, or to meet a deadline."""
+    """Return how long the study would have taken with other workers or reduction factors, or how to meet a deadline."""
     from ashtune._src.api.whatif import WORKERS, what_if
 
     asked: dict[str, Any] = {}

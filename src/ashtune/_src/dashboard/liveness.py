@@ -85,7 +85,7 @@ class DriverProcess:
 
 
 def is_process_alive(pid: int) -> bool:
-    """Whether a process of this machine runs. A zombie (ended, but not waited for) does not count."""
+    """Return whether a process of this machine runs. A zombie (ended, but not yet waited for) does not run."""
     if pid <= 0:
         return False
     if _LINUX:
@@ -113,7 +113,7 @@ def lock_holders() -> Set[int]:
 
 
 def _stat_of(pid: int) -> list[str]:
-    """Return Linux's status fields of a process, from its state on. Earlier fields are unsafe: a name has any text."""
+    """Return Linux's status fields of a process from its state on. The name before the state can be any text."""
     return Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
 
 

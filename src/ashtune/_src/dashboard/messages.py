@@ -29,7 +29,7 @@ class Question(msgspec.Struct, frozen=True, tag=True):
 
 
 class TrialStatus(msgspec.Struct, frozen=True):
-    """The status of a trial, known without reading the journal: its progress, its training time, why it ended."""
+    """The status of a trial, known without reading the journal: progress, training time, and why the trial ended."""
 
     status: str
     rung: int | None

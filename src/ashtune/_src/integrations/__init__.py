@@ -1,1 +1,1 @@
-"""Code that modules of `ashtune.integrations` share, and code too large for one of them."""
+"""Code that modules of `ashtune.integrations` share, and code that is too large for one module."""

@@ -1,9 +1,9 @@
 """The code that XGBoost, LightGBM and CatBoost share: the rounds of a trial, their reports, and the data.
 
-Rule 1: each report has the best value so far, by the study's mode, and its round. A trial that got worse afterwards
-still ranks by its best value; the first rounds of the model, up to that round, are the model with this value.
-Rule 2: a rung has at most REPORTS reports: every n-th round and the last one.
-Rule 3: the study decides how long a trial trains. A training that ends earlier by itself fails.
+Rule 1: each report has the best value so far, by the study's mode, and the round of this value. A trial that got worse
+afterwards still ranks by its best value. The rounds of the model up to the best round are the model with this value.
+Rule 2: a rung has at most REPORTS reports: those of every n-th round and of the last round.
+Rule 3: the study decides how long a trial trains. If a training ends earlier by itself, the trial fails.
 Rule 4: each worker, or each thread of ``engine="threads"``, reads its own data: a library stores prepared data there.
 """
 
@@ -39,22 +39,23 @@ Data = Sequence[Any] | Mapping[str, Any] | Callable[[], Any]
 
 
 class Rounds:
-    """The rounds of a trial during its training, and the value that is reported.
+    """The rounds of a trial while it trains, and the value that is reported.
 
     Args:
         trial: The trial.
         metric: The reported metric; by default the study's metric.
-        data: The data set whose metric is reported; by default the last evaluated one.
+        data: The data set whose metric is reported; by default the data set that is evaluated last.
 
     Attributes:
         metric: The name of the reported metric.
-        data: The name of its data set, known after :meth:`choose`.
-        has_best: Whether the first rounds of a model are the model at that time. They are not with DART, which changes
-            earlier trees; then each value is reported, not the best one.
+        data: The name of the data set whose metric is reported, known after :meth:`choose`.
+        has_best: Whether the first rounds of a model equal the model as it was after these rounds. This is False for
+            DART, which changes earlier trees. If it is False, each value is reported, not the best value so far.
         number: The round that began last, counted from 1.
         best: The best value so far; None before the first value.
         best_round: The round of the best value.
-        is_over: Whether no round follows: the trial is at its rung and not promoted at once, or the study stops.
+        is_over: Whether no round follows, because the trial is at its rung and not promoted at once, or because the
+            study stops.
 
     Raises:
         ObjectiveError: If the study has several metrics.
@@ -78,7 +79,7 @@ class Rounds:
         self._start, self._every, self._target = 0, 1, -1
 
     def choose(self, evaluations: Evaluations, how: str) -> None:
-        """Choose the data set whose values are reported, at the first evaluation.
+        """At the first evaluation, choose the data set whose values are reported.
 
         Raises:
             MetricMissing: If the metric is not evaluated.
@@ -98,7 +99,7 @@ class Rounds:
         """Refuse a study whose mode contradicts the library's direction of the metric.
 
         Raises:
-            ObjectiveError: If the two differ.
+            ObjectiveError: If mode and direction contradict each other.
         """
         mode = self.trial.mode
         if is_higher_better != (mode == "max"):
@@ -126,13 +127,13 @@ class Rounds:
         return True
 
     def report(self, value: float) -> None:
-        """Record the value of the current round; report the best value so far if a report is due."""
+        """Record the value of the current round. If a report is due, report the best value so far."""
         self.note(self.number, value)
         if self.number == self._target or (self.number - self._start) % self._every == 0:
             self.trial.report({self.trial.metric: self.best, BEST_ROUND: self.best_round})
 
     def note(self, number: int, value: float) -> None:
-        """Record the value of a round, also of one before the last rung, without a report."""
+        """Record the value of a round without a report; the round may be one before the last rung."""
         if not self.has_best or self._improves(value):
             self.best, self.best_round = float(value), number
 
@@ -162,8 +163,8 @@ def seed_of(seed: int, number: int) -> int:
 def threads() -> int:
     """Return the number of threads for training: the worker's cores, from OMP_NUM_THREADS.
 
-    ashtune sets OMP_NUM_THREADS in each of its processes. If it is not set, a thread of ``engine="threads"`` gets one
-    thread, and a script gets all cores that it may use.
+    ashtune sets OMP_NUM_THREADS in each of its processes. If the variable is not set, training uses one thread with
+    ``engine="threads"``, and all permitted cores in a script.
     """
     first = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]  # for nested regions, there is one number each
     if first.isdigit() and int(first):
@@ -208,12 +209,12 @@ class BoosterObjective:
         """Refuse a space with the number of rounds as a hyperparameter.
 
         Raises:
-            ObjectiveError: If the space has it.
+            ObjectiveError: If the space has such a hyperparameter.
         """
         self._check_rounds(names, "the space")
 
     def version_parts(self) -> dict[str, Any]:
-        """Return the user's arguments: the results depend on them."""
+        """Return the user's arguments, because the results depend on them."""
         return {"params": self.params, "data": self._sources, "metric": self.metric, "options": self.options}
 
     @staticmethod
@@ -236,11 +237,11 @@ class BoosterObjective:
 
     @staticmethod
     def same_names(names: Collection[str]) -> Collection[str]:
-        """Return names of parameters, and all their synonyms in the library."""
+        """Return the names of parameters, and all synonyms of these names in the library."""
         raise NotImplementedError
 
     def data(self) -> tuple[Any, Any]:
-        """Return training and evaluation data as :meth:`prepare` returns them; prepared once in each thread."""
+        """Return training and evaluation data as :meth:`prepare` returns them. Each thread prepares its data once."""
         if not hasattr(self._own, "data"):
             self._own.data = self.prepare(*(source() if callable(source) else source for source in self._sources))
         data: tuple[Any, Any] = self._own.data
@@ -255,7 +256,7 @@ class BoosterObjective:
         raise NotImplementedError
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return the state for the workers, without data prepared here."""
+        """Return the state for the workers, without the data prepared in this process."""
         return {name: value for name, value in vars(self).items() if name != "_own"}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -269,7 +270,7 @@ def with_synonyms(names: Collection[str], synonyms: Collection[Collection[str]])
 
 
 def as_arguments(data: Any) -> dict[str, Any]:
-    """Return data as arguments of the library's data class; a pair becomes "data" and "label".
+    """Return data as arguments of the library's data class. The two values of a pair become "data" and "label".
 
     Raises:
         ObjectiveError: If the data are neither a pair nor a dict.

@@ -3,7 +3,8 @@
 Source of ``optimization_results.yaml`` (``name``, ``best_params``, ``best_value``): Hydra's own sweepers for Optuna, Ax
 and Nevergrad write it.
 
-Rule: Hydra's launchers wait for a batch of jobs, so none is used. If the user chose one, the sweep is refused.
+Rule: no launcher of Hydra is used, because launchers wait for a batch of jobs. A sweep is refused if the user chose a
+launcher.
 """
 
 import logging
@@ -76,7 +77,7 @@ class Sweep:
         return study
 
     def _options(self) -> dict[str, Any]:
-        """Return the options of ``tune``; text is read as on a command line, such as ``2h``."""
+        """Return the options of ``tune``. Text such as ``2h`` is read as on a command line."""
         given = {name: value for name, value in self._settings.items() if name not in OF_THE_SWEEP}
         known = options_of(TuneOptions)
         for name, value in given.items():

@@ -3,8 +3,8 @@
 The overrides ``lr=interval(1e-4,1e-1)``, ``lr=tag(log,interval(1e-4,1e-1))``, ``depth=range(1,9)``, ``batch=16,32`` and
 ``model=glob(*)`` are the search space. All other overrides are the same in every job.
 
-Rule 1: the worker composes the config of a job and runs Hydra's task. The jobs of a trial share its directory.
-Rule 2: a worker has the same Hydra state as the program: stored configs, resolvers, callbacks.
+Rule 1: the worker composes the config of a job and runs Hydra's task. All jobs of a trial use the trial's directory.
+Rule 2: a worker has the same Hydra state as the program: the same stored configs, resolvers and callbacks.
 """
 
 import hashlib
@@ -36,9 +36,10 @@ MOST_PROBES = 100
 class Dimension(msgspec.Struct, frozen=True):
     """The search dimension of one override.
 
-    ``key`` is its left side, such as ``+model.depth``; ``name`` is its name in the study. ``values`` are a range or a
-    list, as :func:`~ashtune.tune` takes them. If an element of a list is not a number, its values are text in Hydra's
-    notation, and ``meanings`` maps each text to its value. ``examples`` are some of the values.
+    ``key`` is the left side of the override, such as ``+model.depth``; ``name`` is the dimension's name in the study.
+    ``values`` are a range or a list, as :func:`~ashtune.tune` takes them. If an element of a list is not a number, the
+    values of the list are texts in Hydra's notation, and ``meanings`` maps each text to its value. ``examples`` are
+    some of the values.
     """
 
     key: str
@@ -57,7 +58,7 @@ class Dimension(msgspec.Struct, frozen=True):
 
 
 class Swept:
-    """The overrides of a sweep: those that are searched, and those that are the same in every job."""
+    """The overrides of a sweep: searched overrides, and overrides that are the same in every job."""
 
     def __init__(self, overrides: Sequence[str | Dimension]) -> None:
         self._overrides = overrides
@@ -90,8 +91,8 @@ def read(arguments: Sequence[str], params: Mapping[str, Any], loader: "ConfigLoa
 
     Args:
         arguments: The overrides of the command line.
-        params: The overrides of the config, by key; a key that the command line also has is ignored.
-        loader: Knows the options of config groups, for ``glob``.
+        params: The overrides of the config, by key. A key that is also on the command line is ignored.
+        loader: Hydra's loader, which knows the options of config groups for ``glob``.
 
     Raises:
         SpaceError: If nothing is searched, a key occurs twice, or a range is empty.
@@ -159,7 +160,7 @@ def _of_range(key: str, name: str, sweep: Any, line: str) -> Dimension:
 
 
 def _of_choices(key: str, name: str, elements: Sequence[Any]) -> Dimension:
-    """Return the dimension of a list: numbers as they are, anything else as text in Hydra's notation."""
+    """Return the dimension of a list: numbers stay numbers, anything else becomes text in Hydra's notation."""
     from hydra.core.override_parser.types import Transformer
 
     if all(type(element) in (int, float) and math.isfinite(element) for element in elements):
@@ -170,7 +171,7 @@ def _of_choices(key: str, name: str, elements: Sequence[Any]) -> Dimension:
 
 
 def _meaning(element: Any, text: str) -> Any:
-    """Return the value of a list element, as a file of results contains it."""
+    """Return the value of a list element in the form in which a file of results contains it."""
     if element is None or isinstance(element, str | int | float):
         return element
     return getattr(element, "text", text)  # of quoted text
@@ -208,8 +209,8 @@ class HydraJob:
         """Run the task for a trial; return the task's result.
 
         Raises:
-            MetricMissing: If the task has not asked for the trial, so that it cannot know how long to train.
-            Exception: The exception of the task.
+            MetricMissing: If the task has not asked for the trial: such a task cannot know how long to train.
+            Exception: Any exception that the task raises.
         """
         from hydra.core.utils import run_job
         from omegaconf import open_dict

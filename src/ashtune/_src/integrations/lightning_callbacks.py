@@ -1,8 +1,9 @@
 """The two callbacks that train a trial in a Lightning Trainer. Each import root gets classes made from them.
 
-Rule 1: a resumed fit starts from the state in which the next epoch would have started. So the state is saved at the
-very end of the fit, after the epoch's schedules have stepped, and before weight averaging changes the model.
-Rule 2: a report has everything logged in the epoch, also by the module at the epoch's end. So the report comes last.
+Rule 1: a resumed fit starts from the state in which the next epoch would have started. Therefore the state is saved at
+the very end of the fit: after the epoch's schedules have stepped, and before weight averaging changes the model.
+Rule 2: a report has everything logged in the epoch, including what the module logs at the epoch's end. Therefore the
+report comes last.
 """
 
 import io
@@ -51,7 +52,7 @@ class Fit:
         ask: Asks the study.
         folder: The folder of the trial's checkpoint.
         start: The number of epochs already trained.
-        weights_only: Whether its checkpoint may contain only weights and plain values.
+        weights_only: Whether the trial's checkpoint may contain only weights and plain values.
     """
 
     def __init__(self, ask: Ask, folder: Path, start: int, *, weights_only: bool) -> None:
@@ -88,7 +89,7 @@ class Fit:
 
 @cache
 def callbacks_of(root: str) -> tuple[Any, Any]:
-    """Return the first and last callback for Trainers of an import root; objects of different roots do not mix."""
+    """Return the first and last callback for Trainers of an import root: callbacks of another root would not work."""
     library = import_module(f"{root}.callbacks")
     first = type("FirstCallback", (FirstCallback, library.Callback), {"_root": root})
     return first, type("LastCallback", (LastCallback, library.Checkpoint), {"_root": root})
@@ -119,14 +120,14 @@ class FirstCallback:
         self._on_sigterm = signal.getsignal(signal.SIGTERM)
 
     def on_fit_start(self, trainer: Any, pl_module: Any) -> None:
-        """Store the schedules as created, before they load their saved states."""
+        """Store the schedules as they were created, before the schedules load their saved states."""
         self._schedules = _states_of_schedules(trainer)
 
     def on_train_start(self, trainer: Any, pl_module: Any) -> None:
         """Check that training starts where the trial is, and let the driver handle SIGTERM.
 
         Raises:
-            ObjectiveError: If training starts elsewhere, or a schedule's length has changed since its creation.
+            ObjectiveError: If training starts at another epoch, or a schedule's length has changed since its creation.
         """
         if trainer.current_epoch != self._fit.start:
             raise ObjectiveError(
@@ -203,7 +204,7 @@ class LastCallback:
             trainer.check_val_every_n_epoch = 1
 
     def on_validation_end(self, trainer: Any, pl_module: Any) -> None:
-        """Record that there are new metrics."""
+        """Record that the validation has produced new metrics."""
         self._is_validated = self._is_validated or not trainer.sanity_checking
 
     def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:

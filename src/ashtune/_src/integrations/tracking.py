@@ -1,9 +1,9 @@
 """The code that all trackers share: an exporter that keeps each trial of a study as a run in another tool.
 
-Rule 1: there is one code path. In a running study, a resumed study and ``ashtune export``, a tracker gets the same
-events from the first one on, and computes the same runs from them.
-Rule 2: the identity of a run and its times come only from the study, never from a clock or counter here. So a value
-that is written again, after a kill or by a second export, is the same as the existing one.
+Rule 1: there is one code path. A running study, a resumed study and ``ashtune export`` give a tracker the same events
+from the beginning, and the tracker computes the same runs from them.
+Rule 2: the identity of a run and its times come only from the study, never from a clock or counter of the tracker.
+Therefore a value that is written again, after a kill or by a second export, equals the existing value.
 Rule 3: nothing leaves this machine unless the user names another place.
 """
 
@@ -36,7 +36,7 @@ SECONDS_BETWEEN = 5.0
 class Point(NamedTuple):
     """The report of a trial at a resource. ``time`` is in seconds since 1970; a metric that is not finite is NaN.
 
-    The journal has no times of reports between two rungs: these reports are assumed to be evenly spaced in time.
+    The journal has no times of reports between two rungs. These reports are assumed to be evenly spaced in time.
     """
 
     resource: int
@@ -47,9 +47,10 @@ class Point(NamedTuple):
 class TrackedTrial(msgspec.Struct, frozen=True, kw_only=True):
     """A trial as a tracker shows it.
 
-    ``began`` and ``ended`` are in seconds since 1970: when the trial got its configuration, and its last news.
-    ``points`` are its reports in rising order of resource; if a resource was trained twice, the first report is kept.
-    ``reason`` says why it failed or was withdrawn. ``confirms`` is the trial whose configuration it confirms, or None.
+    ``began`` is when the trial got its configuration, and ``ended`` is when its last event arrived; both are in seconds
+    since 1970. ``points`` are its reports in rising order of resource; if a resource was trained twice, the first
+    report is kept. ``reason`` says why it failed or was withdrawn. ``confirms`` is the trial whose configuration it
+    confirms, or None.
     """
 
     number: int
@@ -77,7 +78,7 @@ class TrackedTrial(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def digest(self) -> str:
-        """A digest of all fields: trials with the same digest are written the same way. O(points)."""
+        """A digest of all fields. Two trials with the same digest are written in the same way. O(points)."""
         return digest_of(self)
 
 
@@ -85,7 +86,7 @@ class StudySummary(msgspec.Struct, frozen=True, kw_only=True):
     """The results of a study so far.
 
     ``best`` is its best trial, or None if there is no result. ``metrics`` are those of the best result, at
-    ``resource``. ``ended`` is the time of the last news of the study, in seconds since 1970.
+    ``resource``. ``ended`` is the time of the study's last event, in seconds since 1970.
     """
 
     trials: int
@@ -105,13 +106,13 @@ class ReportsOfTrial(msgspec.Struct):
 
 
 class Tracker(Exporter):
-    """The base class of trackers: a subclass defines how trials are written, and gets the trials that have changed.
+    """The base class of trackers. A subclass is given the trials that have changed, and defines how to write them.
 
-    A subclass has :meth:`open`, :meth:`write` and :meth:`close`. They may get data that they have written before, and
-    must not write it twice. All reports of a study are kept in memory.
+    A subclass has :meth:`open`, :meth:`write` and :meth:`close`. These methods may be given data that they have written
+    before, and must not write such data twice. All reports of a study are kept in memory.
 
     Args:
-        out: Location of the copy; by default a place in the study's directory, or the tool's own.
+        out: The location of the copy; by default a place in the study's directory, or the tool's default place.
 
     Raises:
         ExtraMissing: If the tool's library is not installed.
@@ -130,9 +131,10 @@ class Tracker(Exporter):
         super().__init__(out)
 
     def open(self) -> None:
-        """Open the place, and find out what it already has of this study. Sets ``place``.
+        """Open the place, set ``place``, and find out which data of this study it already has.
 
-        Before this call, these are set: ``study``; ``key``, unique for each study; ``is_live``, whether it runs.
+        Before this call these attributes are set: ``study``; ``key``, which is unique for each study; and ``is_live``,
+        whether the study runs.
         """
         raise NotImplementedError
 
@@ -192,7 +194,8 @@ class Tracker(Exporter):
     def tick(self, now: float) -> None:
         """Write changed trials from time to time.
 
-        There is no tick during the past events: the trials are then older than what is already written.
+        There is no tick while past events are replayed, because the trials would be older than the data already
+        written.
         """
         if time.monotonic() - self._written >= SECONDS_BETWEEN:
             self._flush(self.most_changed)
@@ -217,7 +220,7 @@ class Tracker(Exporter):
                 course.points.append(Point(resource, at, _finite(metrics)))
 
     def _flush(self, most: int) -> None:
-        """Write at most ``most`` changed trials, the earliest changed first; the next tick writes further ones."""
+        """Write at most ``most`` changed trials, the earliest changed first. The next tick writes further trials."""
         changed = list(islice(self._changed, most))
         if changed:
             self.write([self._trial(trial) for trial in changed])
@@ -273,7 +276,7 @@ def with_own(configuration: Mapping[str, T], own: Mapping[str, T]) -> dict[str, 
 
 
 def study_key(study: ObservedStudy) -> str:
-    """Return an identifier of a study, eight hexadecimal digits. It stays the same if the study is moved."""
+    """Return an identifier of a study: eight hexadecimal digits, which stay the same if the study is moved."""
     return blake2b(f"{study.name}/{study.created!r}".encode(), digest_size=4).hexdigest()
 
 

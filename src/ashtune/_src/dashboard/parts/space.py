@@ -21,7 +21,7 @@ class SpacePart(PagePart):
         self.hyperparameters = hyperparameters(subject.settings.space)
 
     def value(self, ran: float) -> Mapping[str, Any]:
-        """Return the hyperparameters. Lists of choices are left out beyond MOST_CHOICES_SHOWN choices in total."""
+        """Return the hyperparameters. After MOST_CHOICES_SHOWN choices, further lists of choices are left out."""
         left, records = MOST_CHOICES_SHOWN, []
         for each in self.hyperparameters:
             choices = [short_value(choice) for choice in each.choices] if len(each.choices) <= left else []

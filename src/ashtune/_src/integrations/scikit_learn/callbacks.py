@@ -1,10 +1,10 @@
-"""The tasks of a search that scikit-learn's callbacks are told about: ``search.set_callbacks(ProgressBar())``.
+"""Tells scikit-learn's callbacks about the tasks of a search: ``search.set_callbacks(ProgressBar())``.
 
 The task "fit" contains "search" and "refit-with-best-params", as in scikit-learn's searches. "search" contains a "rung"
 for each rung that is reached; a "rung" contains a "candidate-evaluation" for each candidate trained to it.
 
-Rule: callbacks run in the process that called ``fit``. They are not passed to the fits of the candidates, which run in
-other processes or on other machines; they are passed to the refit.
+Rule: callbacks run in the process that called ``fit``. Callbacks are not passed to the fits of the candidates, which
+run in other processes or on other machines. They are passed to the refit.
 """
 
 from collections.abc import Iterator, Mapping

@@ -16,12 +16,12 @@ class Parameters:
     """Converts scikit-learn's ``param_distributions`` to a search space, and configurations back to parameters.
 
     Args:
-        given: A dict of lists of values, scipy distributions and ranges ``(low, high, "log")``; or a list of such
-            dicts, from one of which each candidate is drawn. A tuple of two numbers is refused, because it means two
-            values in scikit-learn and a range in ``tune``.
+        given: A dict whose values are lists, scipy distributions or ranges ``(low, high, "log")``; or a list of such
+            dicts. With a list, each candidate is drawn from one of the dicts. A tuple of two numbers is refused,
+            because it means two values in scikit-learn and a range in ``tune``.
 
     Raises:
-        TypeError: If a value has none of these types.
+        TypeError: If a value is not a list, a distribution or a range.
         ValueError: If there is nothing to choose from, or the meaning is ambiguous.
     """
 

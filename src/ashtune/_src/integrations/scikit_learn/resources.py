@@ -1,4 +1,4 @@
-"""The resource that a candidate gets more of from rung to rung: epochs, trees, rows, folds.
+"""The resource that grows from rung to rung, such as epochs, trees, rows or folds.
 
 Rule: arguments have the names that scikit-learn uses.
 """
@@ -24,7 +24,7 @@ OF_FIT = ("max_iter", "early_stopping", "class_weight", "solver")
 
 
 class Resource:
-    """The resource that a candidate gets more of from rung to rung. This base class fits anew at each rung.
+    """The resource that grows from rung to rung. With this base class, each rung fits from the beginning.
 
     Attributes:
         parameter: The estimator's parameter for this resource, or "".
@@ -48,7 +48,7 @@ class Samples(Resource):
 
 
 class Folds(Resource):
-    """Folds of the cross-validation; each rung adds some."""
+    """Folds of the cross-validation; each rung adds further folds."""
 
     unit = "fold"
 
@@ -56,8 +56,9 @@ class Folds(Resource):
 class Plain(Resource):
     """A parameter whose fit cannot continue from another fit.
 
-    ``max_iter`` is one, except for ensembles of trees: ``warm_start`` continues from the solution but loses the state
-    of the solver (the curvature of L-BFGS, the step size of SGD), so the scores would differ from those of one fit.
+    ``max_iter`` is such a parameter, except for ensembles of trees. ``warm_start`` continues from the solution but
+    loses the state of the solver (the curvature of L-BFGS, the step size of SGD). Therefore the scores would differ
+    from the scores of one fit without a break.
     """
 
     def __init__(self, parameter: str) -> None:
@@ -84,8 +85,9 @@ class Growth(Plain):
 class PartialFit(Resource):
     """Passes over the data with ``partial_fit``; in a pipeline, of its last step.
 
-    Each pass has its own order of the rows, as in ``fit``. With a number as ``random_state``, ``partial_fit`` would
-    repeat the same order, so the estimator gets a generator, which is saved with it.
+    Each pass has its own order of the rows, as in ``fit``. If ``random_state`` were a number, ``partial_fit`` would
+    repeat the same order in each pass. Therefore the estimator gets a random generator, which is saved with the
+    estimator.
     """
 
     is_resumed = True
@@ -109,7 +111,7 @@ class PartialFit(Resource):
             last.partial_fit(X, *([] if y is None else [y]), **first, **fit)
 
     def in_one_go(self, estimator: Any, X: Any, y: Any, target: int, **fit: Any) -> None:
-        """Train an estimator that will not be resumed: afterwards it has its own ``random_state``."""
+        """Train an estimator that will not be resumed. Afterwards the estimator has its own ``random_state`` again."""
         last = _last_step(estimator)[0]
         own = {name: value for name, value in last.get_params(deep=False).items() if name == "random_state"}
         self.train(estimator, X, y, start=0, target=target, **fit)
@@ -121,7 +123,7 @@ def fit_as_it_is(estimator: Any, X: Any, y: Any, fit: Mapping[str, Any]) -> None
 
 
 def resource_of(estimator: Any, wanted: str, searched: Collection[str], y: Any, *, has_fit_params: bool) -> Resource:
-    """Return the resource that the candidates get more of.
+    """Return the resource that grows from rung to rung.
 
     Args:
         estimator: The estimator, unfitted.
@@ -131,7 +133,7 @@ def resource_of(estimator: Any, wanted: str, searched: Collection[str], y: Any, 
         has_fit_params: Whether ``fit`` gets arguments besides the data.
 
     Raises:
-        ValueError: If the estimator does not have this resource, or it is a searched parameter.
+        ValueError: If the estimator does not have this resource, or if the resource is a searched parameter.
     """
     last, prefix = _last_step(estimator)
     known = estimator.get_params()
@@ -161,8 +163,8 @@ def resource_of(estimator: Any, wanted: str, searched: Collection[str], y: Any, 
 def _learns_in_passes(last: Any, prefix: str, searched: Collection[str]) -> bool:
     """Whether passes of ``partial_fit`` do the same as the same number of iterations of ``fit``.
 
-    This holds only for classifiers, regressors and outlier detectors: in ``LatentDirichletAllocation`` and
-    ``MiniBatchKMeans``, ``partial_fit`` is another algorithm than ``fit``.
+    This is true only for classifiers, regressors and outlier detectors. In ``LatentDirichletAllocation`` and
+    ``MiniBatchKMeans``, ``partial_fit`` uses another algorithm than ``fit``.
     """
     if not (is_classifier(last) or is_regressor(last) or is_outlier_detector(last)):
         return False
@@ -173,7 +175,7 @@ def _learns_in_passes(last: Any, prefix: str, searched: Collection[str]) -> bool
 
 
 def _classes(y: Any) -> NDArray[Any]:
-    """Return the classes; if a row has several labels, the indices of the labels."""
+    """Return the classes. If rows have several labels, return the indices of the labels."""
     classes: NDArray[Any] = (unique_labels if type_of_target(y).startswith("multilabel") else np.unique)(y)
     return classes
 
@@ -182,7 +184,7 @@ def top_of(resource: Resource, estimator: Any, X: Any, splits: int) -> int:
     """Return the default resource of a full training.
 
     Raises:
-        ValueError: If the estimator has no number for it.
+        ValueError: If the estimator's parameter for the resource is not a number.
     """
     match resource:
         case Folds():
@@ -203,8 +205,8 @@ def in_order(train: Any, y: Any, seed: int) -> NDArray[Any]:
 
     Args:
         train: The indices.
-        y: The classes of all rows, or None.
-        seed: Seed of the order.
+        y: The classes of all rows; None if there are no classes.
+        seed: The seed of the order.
     """
     shuffled = np.random.default_rng(seed).permutation(np.asarray(train))
     if y is None:

@@ -1,4 +1,4 @@
-"""The rows of ``cv_results_``: one per candidate and rung, from a study's journal and the files of its splits."""
+"""The rows of ``cv_results_``: a row per candidate and rung, from a study's journal and the files of its splits."""
 
 import warnings
 from collections.abc import Sequence
@@ -58,14 +58,14 @@ def candidate_rows(study: Study, splits: int, error_score: Any, kinds: Sequence[
 
 
 def _mean(values: list[Any]) -> Any:
-    """Return the mean of numbers, or for dicts the mean of each key."""
+    """Return the mean of numbers; for dicts, return the mean of each key."""
     if isinstance(values[0], dict):
         return {name: float(np.mean([value[name] for value in values])) for name in values[0]}
     return float(np.mean(values))
 
 
 def leave_out(results: dict[str, Any], splits: int) -> None:
-    """Set NaN as score of unused folds, and compute the standard deviation of the others."""
+    """Set NaN as score of unused folds, and compute the standard deviation of the other folds' scores."""
     folds = results["n_resources"]
     for name in [name.removeprefix("mean_") for name in results if name.startswith(("mean_test_", "mean_train_"))]:
         for split in range(splits):

@@ -1,9 +1,10 @@
-"""A search of scikit-learn whose candidates are halved asynchronously, and whose fits are resumed.
+"""A search in the style of scikit-learn: candidates are halved asynchronously, and their fits are resumed.
 
 Rule 1: except for the way fits run, this is a :class:`sklearn.model_selection.BaseSearchCV`: its arguments, its
 attributes after ``fit``, routing, scoring and refitting use scikit-learn's own functions.
 Rule 2: a row of ``cv_results_`` is one candidate at one rung, as in ``HalvingRandomSearchCV``; ``iter`` is the rung.
-Rule 3: rows are read from the study's journal. A killed fit that starts again in its ``directory`` keeps its rows.
+Rule 3: rows are read from the study's journal. If ``fit`` was killed and starts again in the same ``directory``, it
+keeps its rows.
 Rule 4: the data are written once and mapped into the memory of each worker.
 """
 
@@ -158,7 +159,7 @@ class AshSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no ty
         Args:
             X: Shape (n_samples, n_features).
             y: Shape (n_samples,) or (n_samples, n_outputs), or None.
-            params: For the estimator's ``fit``, the scorer and the splitter, as in scikit-learn's searches.
+            params: Parameters for the estimator's ``fit``, the scorer and the splitter, as in scikit-learn's searches.
 
         Raises:
             ValueError: If an argument is wrong, or all fits failed.
@@ -205,7 +206,7 @@ class AshSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no ty
         return self
 
     def _splits(self, X: Any, y: Any, given: Mapping[str, Any]) -> list[tuple[Any, Any]]:
-        """Return (train, test) of each split as indices; a splitter may also give masks."""
+        """Return (train, test) of each split as indices, also if the splitter gives masks."""
         split = check_cv(self.cv, y, classifier=is_classifier(self.estimator))
         rows = np.arange(_num_samples(X))
         splits = [(rows[np.asarray(train)], rows[np.asarray(test)]) for train, test in split.split(X, y, **given)]
@@ -256,7 +257,7 @@ class AshSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no ty
     def _folder(self) -> tuple[str, AbstractContextManager[None]]:
         """Return the study's directory, and a context manager for the time of its use.
 
-        By default, it is a new directory, which is deleted together with this object or at SIGTERM.
+        The default directory is new, and is deleted together with this object or at SIGTERM.
         """
         if (removal := self.__dict__.pop("_removal", None)) is not None:
             removal()
@@ -280,7 +281,7 @@ class AshSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no ty
 
         Raises:
             AshtuneError: If the study cannot be run.
-            Exception: The exception of a fit, with ``error_score="raise"``.
+            Exception: The exception of a fit, if ``error_score`` is "raise".
         """
         candidates, workers = self._candidates, joblib.effective_n_jobs(self.n_jobs)
         more: dict[str, Any] = {"scheduler": self.scheduler, "min_resource": self._lowest}
@@ -366,7 +367,7 @@ class AshSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no ty
 
     @staticmethod
     def _select_best_index(refit: Any, refit_metric: Any, results: Mapping[str, Any]) -> int:
-        """Return the best row of the highest rung with a score; or the row that a callable chooses."""
+        """Return the best row of the highest rung that has a score, or the row that a callable ``refit`` chooses."""
         if callable(refit):
             return int(BaseSearchCV._select_best_index(refit, refit_metric, results))
         scores = results[f"mean_test_{refit_metric or 'score'}"]
@@ -392,7 +393,7 @@ class AshSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no ty
 
 
 def _split_by_row(parameters: Mapping[str, Any], rows: int) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the parameters with one value per row, and the others."""
+    """Return the parameters that have one value per row, and the other parameters."""
     by_row = {
         name: value for name, value in parameters.items() if _is_arraylike(value) and _num_samples(value) == rows
     }  # fmt: skip
@@ -400,7 +401,7 @@ def _split_by_row(parameters: Mapping[str, Any], rows: int) -> tuple[dict[str, A
 
 
 def _digest(*values: Any) -> str:
-    """Return a digest of everything a score depends on; for an object that cannot be pickled, of its type."""
+    """Return a digest of everything that a score depends on. If an object cannot be pickled, its type is used."""
     try:
         digest: str = joblib.hash(values)
     except Exception:  # noqa: BLE001 - whatever an object does when it is pickled

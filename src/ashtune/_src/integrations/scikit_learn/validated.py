@@ -1,7 +1,7 @@
 """The training function of a search: it fits a candidate on each split of the data, and scores it.
 
-Rule 1: for each candidate and rung, the results of the splits are in a separate JSON file, either complete or missing.
-The journal has only the main score; a failed candidate has none.
+Rule 1: for each candidate and rung, the results of the splits are in a separate JSON file. A file is either complete or
+missing. The journal has only the main score, and no score for a failed candidate.
 Rule 2: fits run with the scikit-learn settings that are active where ``fit`` is called.
 """
 
@@ -56,7 +56,7 @@ class Validated:
         self._settings = get_config()
 
     def version_parts(self) -> dict[str, Any]:
-        """Return what its scores depend on, without the study's location and the resource of the top rung."""
+        """Return what the scores depend on, without the study's location and the resource of the top rung."""
         return {
             "data": self._digest, "metadata": self._metadata, "meaning": self._meaning,
             "splits": joblib.hash(self._splits), "metric": self.metric,
@@ -65,7 +65,7 @@ class Validated:
         }  # fmt: skip
 
     def __call__(self, trial: Trial) -> None:
-        """Fit and score; with ``error_score="raise"``, the first exception stops the study."""
+        """Fit and score. If ``error_score`` is "raise", the first exception stops the study."""
         with config_context(**self._settings):
             if self._error_score != "raise":
                 self._train(trial)
@@ -118,7 +118,7 @@ class Validated:
         return float(scores)
 
     def _of_split(self, estimator: Any, split: int, start: int, target: int) -> dict[str, Any]:
-        """Train the estimator of a split to this rung; return the same as scikit-learn's ``_fit_and_score``."""
+        """Train the estimator of a split to this rung; return what scikit-learn's ``_fit_and_score`` would return."""
         X, y, *by_row = read_data(self._folder, self._digest)
         fit, score = ({**rows, **others} for rows, others in zip(by_row, self._metadata, strict=True))
         train, test = self._splits[split]
@@ -158,11 +158,11 @@ class Validated:
 
     @property
     def _counted_failure(self) -> float | None:
-        """The main score of a failed fit, or None."""
+        """Return the main score that a failed fit gets; None if it gets no score."""
         return None if self._error_score == "raise" or np.isnan(self._error_score) else float(self._error_score)
 
     def _stop_with(self, error: Exception) -> NoReturn:
-        """Stop the study, and keep an exception for the process that called ``fit``; that process raises it."""
+        """Stop the study, and keep an exception, which the process that called ``fit`` raises."""
         import cloudpickle
 
         error.add_note(traceback.format_exc())
@@ -181,7 +181,7 @@ def write_data(folder: str, content: tuple[Any, ...]) -> str:
 
     Args:
         folder: The folder to write to.
-        content: (X, y, the row-wise arguments of ``fit``, the row-wise arguments of the scorers).
+        content: X, y, the arguments of ``fit`` with one value per row, and such arguments of the scorers.
     """
     digest: str = joblib.hash(content)
     path = Path(folder, DATA.format(digest))
@@ -194,7 +194,7 @@ def write_data(folder: str, content: tuple[Any, ...]) -> str:
 
 @lru_cache(maxsize=1)
 def read_data(folder: str, digest: str) -> Any:
-    """Return the written data: read once in each process, with numbers mapped into memory.
+    """Return the written data. Each process reads them once; numbers are mapped into memory.
 
     Raises:
         CannotGoOn: If the data cannot be read.
@@ -210,13 +210,13 @@ def read_data(folder: str, digest: str) -> Any:
 
 
 def write_rows(folder: str, trial: int, resource: int, rows: Mapping[int, Mapping[str, Any]]) -> None:
-    """Write the results of a candidate's splits at a resource; this happens before its result is in the journal."""
+    """Write the results of a candidate's splits at a resource, before the candidate's result is in the journal."""
     Path(folder, ROWS).mkdir(exist_ok=True)
     _write(Path(folder, ROWS, f"{trial}-{resource}.json"), json.dumps(rows).encode())
 
 
 def read_rows(folder: str, trial: int, resource: int) -> dict[int, dict[str, Any]]:
-    """Return the results that :func:`write_rows` wrote; empty if there are none."""
+    """Return the results that :func:`write_rows` wrote; empty if there are no results."""
     with suppress(FileNotFoundError):
         rows = json.loads(Path(folder, ROWS, f"{trial}-{resource}.json").read_bytes())
         return {int(split): row for split, row in rows.items()}
