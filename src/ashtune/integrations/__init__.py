@@ -1,1 +1,1 @@
-"""Integrations of other libraries, one file each. Each needs an extra."""
+"""Integrations of other libraries. Each library has a file and needs an extra of ashtune."""

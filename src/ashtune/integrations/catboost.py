@@ -1,11 +1,12 @@
 """CatBoost: a callback that lets a study train a model to its rung, and a whole training function.
 
 Rule 1: a trial continues from CatBoost's snapshot in its checkpoint folder. The snapshot has all rounds and the random
-state, so a model that continues from a rung equals one that never stopped. With ``init_model``, the same rows and noise
-would be drawn again.
-Rule 2: next to it, the model of the best round is saved (``use_best_model``, CatBoost's default if data are evaluated).
-CatBoost chooses the round by ``eval_metric``, or by the loss.
-Rule 3: CatBoost's default learning rate depends on the number of rounds. This is unknown: give the rate.
+state, so a model that continues from a rung equals one that never stopped. CatBoost's ``init_model`` is not used,
+because the same rows and noise would be drawn again.
+Rule 2: next to the snapshot, the model of the best round is saved (``use_best_model``, CatBoost's default if data are
+evaluated). CatBoost chooses the round by ``eval_metric``, or by the loss.
+Rule 3: CatBoost's default learning rate depends on the number of rounds, which is unknown. Therefore give the learning
+rate.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -66,7 +67,7 @@ def snapshot(trial: Trial) -> dict[str, Any]:
 
 
 def callback(trial: Trial, *, metric: str | None = None) -> Any:
-    """Return a callback that makes a model train to the trial's rung, and reports it.
+    """Return a callback that makes a model train to the trial's rung, and reports the rounds.
 
     With the arguments of :func:`snapshot`, the model continues from the last rung. Give ``iterations`` of at least
     ``max_resource``; the callback ends the training. Give a ``learning_rate``, because CatBoost's default depends on
@@ -75,7 +76,7 @@ def callback(trial: Trial, *, metric: str | None = None) -> Any:
     Args:
         trial: The trial.
         metric: The reported metric, such as "RMSE"; by default the study's metric. With several evaluation data sets,
-            the last one counts; CatBoost cuts the model by it.
+            the last one counts; CatBoost also uses it to choose the best round, at which it cuts the model.
 
     Example:
         >>> def train(trial):
@@ -97,7 +98,7 @@ class _CatBoostCallback:
         """The exception raised in the callback. CatBoost replaces it by its own error, with the traceback as text."""
 
     def after_iteration(self, info: Any) -> bool:
-        """Report a round; return False if it was the last."""
+        """Report a round; return False if the round was the last."""
         try:
             return self._goes_on(info.metrics)
         except BaseException as error:
@@ -134,7 +135,7 @@ class _CatBoostCallback:
         return True
 
     def _begin(self, metrics: Mapping[str, Mapping[str, Sequence[float]]]) -> None:
-        """Read the model's progress: CatBoost has the values of all its rounds, also of those before the last rung."""
+        """Read the model's progress: CatBoost has the values of all rounds, including rounds before the last rung."""
         rounds, start = self._rounds, self._rounds.trial.start
         rounds.choose({name: values for name, values in metrics.items() if name != LEARN}, EVAL_SET)
         if (is_higher_better := _is_higher_better(rounds.metric)) is not None:
@@ -159,7 +160,7 @@ class _Described(BuiltinMetric):  # type: ignore[misc]  # CatBoost's types are n
 
 
 def _is_higher_better(metric: str) -> bool | None:
-    """Return CatBoost's direction of a metric, given as "NDCG:top=3"; None if CatBoost does not know the metric."""
+    """Return whether a higher value of a metric such as "NDCG:top=3" is better; None if CatBoost does not know it."""
     described = _Described(metric)
     try:
         is_higher, is_lower = described.is_max_optimal(), described.is_min_optimal()
@@ -203,7 +204,7 @@ def booster_objective(
 
 class _CatBoost(BoosterObjective):
     def prepare(self, train: Any, valid: Any) -> tuple[Any, Any]:
-        """Return both as ``Pool``."""
+        """Return both data sets as ``Pool``."""
         return _pool(train), _pool(valid)
 
     @staticmethod

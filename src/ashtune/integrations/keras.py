@@ -2,10 +2,10 @@
 
 Rule 1: a trial trained in pieces has the same curve as one ``fit``. Weights, the optimizer with its step, the seeds of
 layers and the random generators that shuffle arrays are all restored.
-Rule 2: variables are matched by position and not by name, because Keras numbers the layer names over all models of a
-process: the same model has other names in another process.
-Rule 3: ``fit`` is called for the study's top resource, and the callback ends it. A trial that is promoted at once
-continues in the same ``fit``.
+Rule 2: variables are matched by position and not by name. Keras numbers the layer names over all models of a process,
+so the same model has other names in another process.
+Rule 3: ``fit`` is called with the study's top resource as ``epochs``, and the callback ends ``fit`` at the rung. A
+trial that is promoted at once continues in the same ``fit``.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -33,7 +33,7 @@ class KerasCallback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ha
     Put it last in ``callbacks``, but before ``SwapEMAWeights(swap_on_epoch=True)``. Call ``fit`` with
     ``initial_epoch=trial.start`` and ``epochs=`` the study's ``max_resource``. Every number in an epoch's logs is
     reported under Keras' name, such as ``val_loss``. If another callback, such as ``EarlyStopping``, ends training, the
-    trial ends: its last epoch is its result.
+    trial ends, and its last epoch is its result.
 
     Args:
         trial: The trial.
@@ -78,7 +78,7 @@ class KerasCallback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ha
             self.model.stop_training = True
 
     def on_epoch_begin(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
-        """Check that this is the trial's next epoch.
+        """Check that the epoch is the trial's next one.
 
         Raises:
             ObjectiveError: If it is another epoch.
@@ -90,7 +90,7 @@ class KerasCallback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ha
             )
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
-        """Report; end training if this trial must not continue, and save it.
+        """Report the epoch. If this trial must not continue, end training and save the trial.
 
         Raises:
             ObjectiveError: If the study's metric is not in the logs, or ``fit`` ends before the rung.
@@ -113,7 +113,7 @@ class KerasCallback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ha
             self._save()
 
     def on_train_end(self, logs: Mapping[str, Any] | None = None) -> None:
-        """Check the end of training if this callback did not cause it.
+        """If this callback did not end the training, check that the trial has its result.
 
         Raises:
             ObjectiveError: If the trial has no result of this rung.
@@ -180,7 +180,7 @@ def _values(holder: Any) -> list[Any]:
 
 
 def _other_optimizers(model: Any) -> dict[str, Any]:
-    """Return optimizers in attributes of a model, besides that of ``compile``, for example of a second network."""
+    """Return optimizers in attributes of a model, except that of ``compile``: for example of a second network."""
     return {
         name: value
         for name, value in vars(model).items()
@@ -189,7 +189,7 @@ def _other_optimizers(model: Any) -> dict[str, Any]:
 
 
 def _places(model: Any, optimizer: Any) -> list[int]:
-    """Return the indices of the model's variables that an optimizer was built for; empty if it was built otherwise."""
+    """Return the indices of the model's variables that an optimizer was built for; empty if it has other variables."""
     places = {id(variable): place for place, variable in enumerate(model.variables)}
     found = [places.get(id(variable)) for variable in optimizer._trainable_variables]
     return [place for place in found if place is not None] if None not in found else []

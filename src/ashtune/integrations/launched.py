@@ -1,11 +1,12 @@
 """The trial of a program started by ``ashtune run ... -- PROGRAM``, as each of the program's processes sees it.
 
-For launchers of several ranks, such as ``torchrun``: a training function with a ``TransformersCallback`` uses this
-class in place of :class:`~ashtune.Trial`.
+This class is for launchers of several ranks, such as ``torchrun``: a training function with a ``TransformersCallback``
+uses it in place of :class:`~ashtune.Trial`.
 
-Rule 1: every rank knows how long to train, so all end at the same epoch, and none waits for another's decision.
-Rule 2: rank 0 alone reports.
-Rule 3: a program ends at its rung: a promoted trial continues from its checkpoint in a new process.
+Rule 1: every rank knows how long to train. Therefore all ranks end at the same epoch, and no rank waits for a decision
+of another.
+Rule 2: only rank 0 reports.
+Rule 3: a program ends at its rung. If the trial is promoted, it continues from its checkpoint in a new process.
 """
 
 import json
@@ -59,17 +60,17 @@ class LaunchedTrial:
         return self.config[name]
 
     def epochs(self) -> Iterator[int]:
-        """Yield the epochs to train, from 1: ``start + 1`` to ``target`` inclusive."""
+        """Yield the epochs to train, counted from 1: ``start + 1`` to ``target`` inclusive."""
         for epoch in range(self.start + 1, self.target + 1):
             if self._is_stopped:
                 return
             yield epoch
 
     def report(self, result: Mapping[str, Any] | float | None = None, /, **metrics: Any) -> None:
-        """Report the metrics of an epoch, in any form of :meth:`ashtune.Trial.report`. O(reports of this job).
+        """Report the metrics of an epoch, in any form that :meth:`ashtune.Trial.report` takes. O(reports of this job).
 
         Raises:
-            ObjectiveError: If the form is another one.
+            ObjectiveError: If the metrics have another form.
         """
         given = as_metrics(result, metrics, self.metrics)
         self._reports.append({name: float(value) for name, value in given.items()})

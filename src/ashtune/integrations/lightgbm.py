@@ -1,15 +1,15 @@
 """LightGBM: a callback that lets a study train a booster to its rung, and a whole training function.
 
-Rule 1: the saved booster has all its rounds. Its ``best_iteration`` is the best round, so that it predicts with the
-rounds up to there, as after LightGBM's own early stopping.
+Rule 1: the saved booster has all its rounds. Its ``best_iteration`` is the best round, so that the booster predicts
+with the rounds up to the best one, as after LightGBM's own early stopping.
 Rule 2: if rows or columns are drawn, :func:`seeds` gives each round its own seeds, so that a booster that continues
 from a rung has the same trees as one that never stopped. LightGBM itself would draw the same rows and columns again.
-The draws of its objective ``rank_xendcg`` get no such seeds and repeat.
-Rule 3: a ``Dataset`` keeps predictions of a booster that continued with it. So the prepared data are for new trials,
-and a trial that continues gets its own data. A ``Dataset`` also keeps parameters that a later trial does not set, so it
-is made again if the names differ.
-Rule 4: a round that finds no split adds no tree, so a booster may have fewer trees than rounds. Reports and draws count
-rounds; ``best_iteration`` counts trees.
+The draws of LightGBM's objective ``rank_xendcg`` get no seeds of :func:`seeds`, so they repeat.
+Rule 3: a ``Dataset`` keeps predictions of a booster that continued with it. Therefore the prepared data are for new
+trials, and a trial that continues gets its own data. A ``Dataset`` also keeps parameters that a later trial does not
+set. Therefore a ``Dataset`` is made again for a trial whose parameters have other names.
+Rule 4: a round that finds no split adds no tree, so a booster may have fewer trees than rounds. Reports and draws are
+counted in rounds; ``best_iteration`` is counted in trees.
 """
 
 import re
@@ -43,16 +43,16 @@ _PARAMETER = re.compile(r"^\[(\w+): (.*)\]$", re.MULTILINE)
 
 
 def callback(trial: Trial, *, metric: str | None = None, data: str | None = None) -> Any:
-    """Return a callback that makes a booster train to the trial's rung, reports it and saves it.
+    """Return a callback that makes a booster train to the trial's rung, reports its rounds and saves the booster.
 
-    With ``init_model=trial.restore()``, it continues from the last rung. Give a number of rounds of at least
+    With ``init_model=trial.restore()``, the booster continues from the last rung. Give a number of rounds of at least
     ``max_resource``; the callback ends the training. If rows or columns are drawn, use :func:`seeds` too. The objective
     ``rank_xendcg`` repeats its draws after each rung.
 
     Args:
         trial: The trial.
         metric: The reported metric, such as "l2"; by default the study's metric.
-        data: The name of a data set in ``valid_sets``; by default the last one.
+        data: The name of the data set in ``valid_sets`` whose metric is reported; by default the last data set.
 
     Example:
         >>> def train(trial):
@@ -85,7 +85,7 @@ class _LightGBMCallback:
         self._best_trees = 0
 
     def __call__(self, env: Any) -> None:
-        """Report a round; end the training if it was the last."""
+        """Report a round; end the training if the round was the last."""
         rounds = self._rounds
         evaluations: dict[str, dict[str, float]] = {}
         for name, metric, value, *_ in env.evaluation_result_list or ():
@@ -151,9 +151,10 @@ class _LightGBMCallback:
 class _Seeds:
     """Sets the seeds of each round.
 
-    A booster uses a new seed for columns at once. It uses a new seed for rows only when a fraction changes, so the
-    fraction is changed by a tiny amount and back. By itself it draws rows at each ``bagging_freq``-th tree since the
-    last rung; these draws get the seed of the last ``bagging_freq``-th round before, so they give the same rows again.
+    A booster uses a new seed for columns at once. A new seed for rows is used only when a fraction changes, so the
+    fraction is changed by a tiny amount and back. By itself, a booster draws rows at each ``bagging_freq``-th tree
+    since the last rung. Such a draw gets the seed of the last round that is a multiple of ``bagging_freq``, so it gives
+    the same rows again.
     """
 
     def __init__(self, trial: Trial) -> None:
@@ -232,7 +233,7 @@ class _LightGBM(BoosterObjective):
         return as_arguments(train), as_arguments(valid)
 
     def check(self, names: Sequence[str]) -> None:
-        """Refuse names that LightGBM would silently ignore, in the space and among the fixed parameters.
+        """Refuse names in the space or among the fixed parameters that LightGBM would silently ignore.
 
         Raises:
             ObjectiveError: If there is such a name, or the number of rounds is a hyperparameter.

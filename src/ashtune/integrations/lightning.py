@@ -2,11 +2,13 @@
 
 It accepts Trainers of both import roots, ``lightning.pytorch`` and ``pytorch_lightning``; neither is imported here.
 
-Rule 1: ``max_epochs`` is the study's top resource at every rung, so that a learning rate schedule is the same in all of
-them; ``should_stop`` ends the fit at the rung.
-Rule 2: a Trainer that would train another number of epochs, or start this script again, is refused before training.
-Rule 3: only the process of the trial talks to the study. Processes started by Lightning ask this process over a pipe.
-Rule 4: rank 0 asks, and the other ranks get its answer: all end at the same epoch.
+Rule 1: ``max_epochs`` is the study's top resource at every rung, so that a learning rate schedule is the same at all
+rungs. ``should_stop`` ends the fit at the rung.
+Rule 2: before training, a Trainer is refused if it would train another number of epochs or would start this script
+again.
+Rule 3: only the process of the trial talks to the study. Processes started by Lightning ask the process of the trial
+over a pipe.
+Rule 4: rank 0 asks the study, and the other ranks get the same answer, so that all ranks end at the same epoch.
 """
 
 import importlib
@@ -44,14 +46,15 @@ def fit(
 ) -> None:
     """Train a trial with a Trainer: restore its state, report each epoch, end at its rung, save it.
 
-    Use it in place of ``trainer.fit(model, ...)``. Epochs, steps and random generators continue from the trial's saved
-    state. In epochs with validation, all logged values are reported under their names, such as ``val_loss``. If a
-    callback, such as ``EarlyStopping``, ends training, the trial ends: its last report is its result.
+    Use this function in place of ``trainer.fit(model, ...)``. Epochs, steps and random generators continue from the
+    trial's saved state. In epochs with validation, all logged values are reported under their names, such as
+    ``val_loss``. If a callback, such as ``EarlyStopping``, ends training, the trial ends, and its last report is its
+    result.
 
     Args:
         trial: The trial.
-        trainer: A new Trainer of ``lightning.pytorch`` or ``pytorch_lightning``. Its ``max_epochs`` is set to the
-            study's top resource, unless it is greater.
+        trainer: A new Trainer of ``lightning.pytorch`` or ``pytorch_lightning``. If it has no ``max_epochs``, the
+            study's top resource is set; a smaller value is refused.
         model: The LightningModule.
         train_dataloaders: As for ``trainer.fit``.
         val_dataloaders: As for ``trainer.fit``.
@@ -61,7 +64,7 @@ def fit(
     Raises:
         ObjectiveError: If the Trainer's settings do not allow to train the trial to its rung.
         StudyError: If this PyTorch executes code even when it reads weights only.
-        Exception: The exception of ``trainer.fit``.
+        Exception: Any exception that ``trainer.fit`` raises.
 
     Example:
         >>> def train(trial):
@@ -101,7 +104,7 @@ def _root_of(trainer: Any) -> str:
 
 
 def _check(trainer: Any, trial: Trial) -> None:
-    """Refuse a Trainer that would train another number of epochs than the trial's, or with other data."""
+    """Refuse a Trainer that would train another number of epochs than the trial needs, or with other data."""
     most, every = trainer.max_epochs, trainer.reload_dataloaders_every_n_epochs
     timers = [each for each in trainer.callbacks if hasattr(each, "time_remaining")]  # a Timer, which max_time adds
     how_far = (
@@ -158,7 +161,7 @@ def _asking(trial: Trial, trainer: Any, root: str) -> Iterator[Ask]:
 
 @contextmanager
 def _own_port() -> Iterator[None]:
-    """Let each fit choose its own port for its processes: Lightning keeps the first port in the environment."""
+    """Let each fit choose its own port for its processes, because Lightning keeps the first port in the environment."""
     before = os.environ.get(PORT)
     try:
         yield
@@ -190,7 +193,7 @@ class Course:
 
 
 class PipedCourse:
-    """Asks from another process. Lightning passes it to the processes that it starts."""
+    """Asks the study from another process. Lightning passes this object to the processes that it starts."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -212,7 +215,7 @@ class PipedCourse:
 def answer_from_a_thread(course: Course) -> Iterator[PipedCourse]:
     """Answer the questions of other processes in a thread, within the ``with`` block.
 
-    If the study refuses a report, its original exception is raised here, in place of the one from the other process.
+    If the study refuses a report, the study's own exception is raised here, in place of the other process's exception.
     """
     here, there = multiprocessing.Pipe()
     refused: list[BaseException] = []

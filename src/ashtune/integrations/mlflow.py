@@ -1,10 +1,11 @@
 """MLflow: a study is an experiment, and each trial is a run in it, a child of one run for the study.
 
-Rule 1: a run is found by its tags. The identity of a value in MLflow's database, including its time, comes from the
-study, so MLflow drops a value that is logged again.
-Rule 2: the tag ``ashtune.digest`` and the status are written last: a run with both is complete until its trial changes.
-Rule 3: new runs of a SQLite file are written in large transactions to MLflow's own tables: MLflow's client needs about
-ten transactions per run, which would take minutes for thousands of trials. Everything else uses the client.
+Rule 1: a run is found by its tags. The identity of a value in MLflow's database, including the value's time, comes from
+the study. Therefore MLflow drops a value that is logged again.
+Rule 2: the tag ``ashtune.digest`` and the status are written last. A run that has both is complete until its trial
+changes.
+Rule 3: new runs in a SQLite file are written in large transactions to MLflow's own tables. MLflow's client needs about
+ten transactions per run, which would take minutes for thousands of trials. Everything else is written by the client.
 Rule 4: a run that the user deleted stays deleted.
 
 Source: https://mlflow.org/docs/latest/api_reference/python_api/mlflow.client.html
@@ -55,9 +56,10 @@ class MLflowTracker(Tracker):
     """Keeps a study in MLflow: by default in the SQLite file ``mlflow.db`` in the study's directory.
 
     A run's parameters are the trial's hyperparameters; its metrics are the trial's reports, with the resource as step.
-    The other facts are tags: ``ashtune.trial``, ``ashtune.state`` ("running", "paused", "completed", "failed",
-    "withdrawn", "ended early"), ``ashtune.origin``, ``ashtune.seed``, ``ashtune.reason``. The tags of the study's run
-    give the best trial and its result. A character that MLflow does not accept in a name is replaced by an underscore.
+    The other facts about a trial are tags: ``ashtune.trial``, ``ashtune.state`` ("running", "paused", "completed",
+    "failed", "withdrawn", "ended early"), ``ashtune.origin``, ``ashtune.seed``, ``ashtune.reason``. The tags of the
+    study's run give the best trial and its result. A character that MLflow does not accept in a name is replaced by an
+    underscore.
 
     MLflow's telemetry is turned off, unless ``MLFLOW_DISABLE_TELEMETRY`` is set.
 
@@ -160,7 +162,7 @@ class MLflowTracker(Tracker):
         self._runs[trial] = _MLflowRun(run.info.run_id, "", "RUNNING")
 
     def _add(self, trials: Sequence[TrackedTrial]) -> None:
-        """Add complete runs to the SQLite file, either all or none."""
+        """Add complete runs to the SQLite file: either all of these runs or no run is added."""
         from mlflow.store.tracking.dbmodels.models import SqlLatestMetric, SqlMetric, SqlParam, SqlRun, SqlTag
         from sqlalchemy import create_engine, insert
 
@@ -206,7 +208,7 @@ class MLflowTracker(Tracker):
         }
 
     def _log(self, run: "_MLflowRun", trial: TrackedTrial) -> None:
-        """Write the changes of a trial through the client, then the digest, and the status last."""
+        """Write the changes of a trial through the client; write the digest and the status last, in this order."""
         # A complete run already has its parameters and points; in an incomplete one, MLflow drops what is logged again.
         params, tags = [] if run.digest else self._params(trial), self._tags(_own(trial))
         for batch in _batches(params[MOST_NAMED:], MOST_NAMED):
@@ -240,7 +242,7 @@ class MLflowTracker(Tracker):
 
 
 class _MLflowRun:
-    """An existing run. Its digest starts with the number of its points, and is "" if the run is incomplete."""
+    """An existing run. Its digest starts with the number of its points; the digest is "" if the run is incomplete."""
 
     __slots__ = ("digest", "id", "is_deleted", "points", "status")
 
@@ -274,7 +276,7 @@ def _own(trial: TrackedTrial) -> dict[str, object]:
 
 
 def _row_of_metric(metric: Any, run_id: str) -> dict[str, Any]:
-    """Return the row that MLflow writes for a value; NaN is a 0 with a mark."""
+    """Return the row that MLflow writes for a value; for NaN, the row has 0 and a mark."""
     is_nan = math.isnan(metric.value)
     value = 0.0 if is_nan else metric.value
     return {
@@ -288,7 +290,7 @@ def _row_of_metric(metric: Any, run_id: str) -> dict[str, Any]:
 
 
 def _name(name: str) -> str:
-    """Return a name that MLflow accepts: it must be a normalized path without steps upwards."""
+    """Return a name that MLflow accepts: a normalized path that never goes up to a parent."""
     text = _NOT_IN_NAMES.sub("_", name)[:200]
     if text in ("", ".") or text.startswith(("/", "..")) or posixpath.normpath(text) != text:
         text = re.sub(r"[/.]", "_", text)

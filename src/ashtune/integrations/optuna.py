@@ -1,15 +1,15 @@
 """A study as a journal file of Optuna, for ``optuna.load_study`` and ``optuna-dashboard``.
 
-Source of the format: ``optuna.storages.JournalStorage`` of Optuna 5. Each line is one JSON object, an operation; one
-line can create a trial that is already over. Writing it imports nothing from Optuna.
+Source of the format: ``optuna.storages.JournalStorage`` of Optuna 5. Each line is one JSON object, which is an
+operation. A single line can create a trial that has already ended. Writing the file imports nothing from Optuna.
 
-Rule 1: Optuna looks for the best trial among the complete ones. A trial is complete if it has a result at the rung of
-the study's best trial or above, even if it continues or failed later; one that ended lower is pruned, a withdrawn one
-has failed.
-Rule 2: values are written as Optuna writes them: a category as its index in the list, a number as it is; an inactive
-hyperparameter is left out.
-Rule 3: at most the best ``MOST`` trials are written, since the dashboard fetches all at once. Trials that confirm
-others are left out, because they are not part of the search.
+Rule 1: Optuna looks for the best trial among the complete ones. A trial is written as complete if it has a result at
+the rung of the study's best trial or above, even if it continues or failed later. A trial that ended at a lower rung is
+written as pruned, and a withdrawn trial as failed.
+Rule 2: values are written as Optuna writes them: a category as its index in the list of choices, and a number as it is.
+An inactive hyperparameter is left out.
+Rule 3: at most ``MOST`` trials are written, the best ones, since the dashboard fetches all trials at once. Trials that
+confirm other trials are left out, because confirming is not part of the search.
 """
 
 import json
@@ -48,14 +48,15 @@ _ATTRIBUTES = ("trial", "status", "rung", "resource", "seconds", "origin", "reas
 class OptunaLog(Tracker):
     """Keeps a study as a journal file of Optuna: by default ``optuna.log`` in the study's directory.
 
-    The file is written at the end of the session, with all trials, or with the best ones if there are very many.
+    The file is written at the end of the session. It has all trials; if there are very many, it has the best ones.
 
     Args:
-        out: The file. An existing file is replaced only if it has this study and only ashtune has written to it.
+        out: The file. An existing file is replaced only if it contains this study and no other program has written to
+            it.
     """
 
     def open(self) -> None:
-        """Refuse a file of another program or study, before anything else."""
+        """Refuse a file of another program or study, before anything is written."""
         self.place = self.out or str(place_in(self.study.directory, "optuna.log"))
         _refuse_others(Path(self.place), self.study.created)
 
@@ -166,9 +167,10 @@ def _attribute_of_the_study(name: str, value: object) -> dict[str, Any]:
 
 
 def _outcome(record: TrialRecord, goal: Goal, *, is_complete: bool) -> dict[str, Any]:
-    """Return the state of a trial, and its value, or its values in a study with several objectives.
+    """Return the state of a trial and its value; if the study has several objectives, its values.
 
-    A pruned trial has its last result as value, as in Optuna; with several objectives, it has none.
+    The value of a pruned trial is its last result, as in Optuna. In a study with several objectives a pruned trial has
+    no values.
     """
     values = [record.metrics.get(each.metric) for each in goal.objectives]
     is_finite = math.inf not in goal.judged(record.metrics)[0]
@@ -204,7 +206,7 @@ def _attributes(record: TrialRecord, goal: Goal) -> dict[str, Any]:
 
 
 def _constraints(record: TrialRecord, goal: Goal) -> dict[str, Any]:
-    """Return how much each constraint is violated; Optuna calls a trial feasible if the number is not above 0."""
+    """Return how much each constraint is violated. Optuna calls a trial feasible if no number is above 0."""
     if not goal.constraints or record.rung is None:
         return {}
     violations = [constraint.violation(record.metrics) for constraint in goal.constraints]
@@ -215,7 +217,7 @@ class StoredAxis:
     """A hyperparameter in the format of Optuna's storage.
 
     Attributes:
-        distribution: As JSON. Choices of a type that Optuna does not store are text.
+        distribution: The distribution as JSON. Choices of a type that Optuna does not store are text.
     """
 
     def __init__(self, column: Column) -> None:
@@ -239,7 +241,7 @@ class StoredAxis:
 
 
 def _labels(choices: Sequence[object]) -> list[object]:
-    """Return choices in a form that Optuna stores: any other type becomes a text that differs from all choices."""
+    """Return choices in a form that Optuna stores. Choices of other types become texts that differ from all choices."""
     labels: list[object] = []
     for choice in choices:
         label = choice

@@ -1,13 +1,13 @@
 """TensorBoard: the best trials of a study in its HParams plugin, written without TensorFlow or PyTorch.
 
 TensorBoard becomes slow with many folders, so only the best trials are written. While a study runs, the best trials
-change. Each has a folder, which is written again when its trial has changed.
+change. Each of the best trials has a folder, which is written again when the trial has changed.
 
-Rule 1: a folder may contain several studies. So a trial's row in HParams includes its study's name, because TensorBoard
-treats rows with the same name as repetitions. No study declares the columns, because TensorBoard would use the
-declaration of one study only; instead it finds the columns in the trials.
+Rule 1: a folder may contain several studies. TensorBoard treats rows with the same name as repetitions, so the name of
+a trial's row in HParams includes the study's name. No study declares the columns, because TensorBoard would use the
+declaration of one study only. TensorBoard finds the columns in the trials instead.
 Rule 2: an events file is written under a name that TensorBoard does not read, and then renamed. A new file begins with
-a restart, at which TensorBoard forgets the trial's earlier data.
+a restart event, which makes TensorBoard forget the trial's earlier data.
 
 Source: https://www.tensorflow.org/tensorboard/hyperparameter_tuning_with_hparams, and the plugin's ``summary_v2.py``.
 """
@@ -42,9 +42,10 @@ _FOLDER = re.compile(r"trial-\d+")
 class TensorBoardTracker(Tracker):
     """Keeps the best trials of a study for TensorBoard: by default in the folder ``tensorboard`` in its directory.
 
-    In the HParams tab, each trial has a row ``NAME-KEY trial 3``, where NAME-KEY is its study, with its
-    hyperparameters, ``ashtune.state``, ``ashtune.origin`` and ``ashtune.seed``. The Scalars tab has its reports, over
-    the resource. The text ``study`` has the study's results. ``tensorboard --logdir FOLDER`` shows all this.
+    In the HParams tab, each trial has a row such as ``NAME-KEY trial 3``, where NAME-KEY stands for its study. The row
+    has the trial's hyperparameters, ``ashtune.state``, ``ashtune.origin`` and ``ashtune.seed``. The Scalars tab has the
+    trial's reports, over the resource. The text ``study`` has the study's results. ``tensorboard --logdir FOLDER``
+    starts TensorBoard on the folder.
 
     Args:
         out: The folder, in which each study has its own folder ``NAME-KEY``. All trials are in one table of HParams.
@@ -134,13 +135,13 @@ class TensorBoardTracker(Tracker):
 
 
 def _files_in(folder: Path) -> list[tuple[int, str, Path]]:
-    """Return version, digest and path of each events file that ashtune wrote into a folder, oldest first."""
+    """Return version, digest and path of each events file that ashtune wrote into a folder, oldest file first."""
     found = [(match, path) for path in folder.glob("events.*") if (match := _FILE.fullmatch(path.name))]
     return sorted((int(match[2]), match[3], path) for match, path in found)
 
 
 def _digest_in(folder: Path) -> str:
-    """Return the digest of a folder's content, "" if empty; other files left after a kill are deleted."""
+    """Return the digest of a folder's content; "" if it is empty. Delete other files that were left by a kill."""
     *older, newest = _files_in(folder) or [(0, "", folder)]
     for _, _, path in older:
         path.unlink()
@@ -166,7 +167,7 @@ def _events_of(trial: TrackedTrial, shown: Mapping[str, bool | float | str], row
 
 
 def _hyperparameters(trial: TrackedTrial) -> dict[str, bool | float | str]:
-    """Return the hyperparameters for the table of HParams; values of a type that it does not have become text."""
+    """Return the hyperparameters for the table of HParams. Values of types that the table cannot hold become text."""
     own = {f"ashtune.{name}": trial.facts[name] for name in ("state", "origin", "seed")}
     values = with_own(trial.configuration, own)
     return {

@@ -1,9 +1,9 @@
-"""Trackio: each trial is a run in a local project, one project per study.
+"""Trackio: each study is a local project, and each trial is a run in it.
 
 Trackio's own writer handles one run at a time and starts threads for it. A study has thousands of runs, so this module
 writes to Trackio's storage, as Trackio's importers do (``trackio.imports``).
 
-Rule: the id of a row comes from the study, the trial and the resource; Trackio keeps the first row with an id.
+Rule: the id of a row comes from the study, the trial and the resource. Trackio keeps only the first row with an id.
 
 Source: https://huggingface.co/docs/trackio
 """
@@ -35,13 +35,15 @@ FOLDER = "TRACKIO_DIR"
 class TrackioTracker(Tracker):
     """Keeps a study in Trackio on this machine: in Trackio's folder, which ``TRACKIO_DIR`` names.
 
-    The name of the project is the study's name and a key. A run's configuration is the trial's, with the entry
-    ``ashtune``: the trial's number, state ("running", "paused", "completed", "failed", "withdrawn", "ended early"),
-    origin, seed, and failure reason. Its metrics are the trial's reports, with the resource as step. The run ``study``
-    has the results. ``trackio show`` shows the project. Nothing is sent, unless Trackio's variables say so.
+    The name of the project is the study's name and a key. A run's configuration is the trial's configuration and the
+    entry ``ashtune``, which has the trial's number, state ("running", "paused", "completed", "failed", "withdrawn",
+    "ended early"), origin, seed, and failure reason. Its metrics are the trial's reports, with the resource as step.
+    The run ``study`` has the results. ``trackio show`` shows the project. Nothing is sent to other machines, unless
+    Trackio's environment variables say so.
 
     Args:
-        out: Another folder. Trackio looks for its folder when it is imported, so a process can use one folder only.
+        out: A folder to use instead. Trackio chooses its folder when it is imported, so a process can use only one
+            folder.
 
     Raises:
         ExtraMissing: If Trackio is not installed.
@@ -118,7 +120,7 @@ class _TrackioRun(NamedTuple):
 
 
 def _rename(metrics: Mapping[str, float]) -> dict[str, float]:
-    """Return metrics; one with the name of a Trackio column, such as ``step``, gets the name that Trackio gives it."""
+    """Return metrics. A metric named like a Trackio column, such as ``step``, is renamed as Trackio would rename it."""
     from trackio.utils import RESERVED_KEYS
 
     return {

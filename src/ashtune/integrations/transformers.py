@@ -2,9 +2,9 @@
 
 Rule 1: a unit of the resource is one evaluation: an epoch with ``eval_strategy="epoch"``, ``eval_steps`` steps with
 ``"steps"``.
-Rule 2: at every rung, ``num_train_epochs`` or ``max_steps`` is that of the study's top resource, because the Trainer
-computes the learning rate from it. The callback ends training at the rung.
-Rule 3: the state is a checkpoint of the Trainer, the only one in the trial's checkpoint folder.
+Rule 2: at every rung, ``num_train_epochs`` or ``max_steps`` has the value for the study's top resource, because the
+Trainer computes the learning rate from it. The callback ends training at the rung.
+Rule 3: the state of a trial is a checkpoint of the Trainer. It is the only checkpoint in the trial's checkpoint folder.
 """
 
 import shutil
@@ -35,10 +35,11 @@ class TransformersCallback(TrainerCallback):  # type: ignore[misc]  # transforme
     Put it last in ``callbacks``, set ``output_dir=trial.checkpoint_dir`` in the arguments, and train with
     ``resume_from_checkpoint=`` :attr:`checkpoint`. All numbers logged since the last evaluation are reported under
     their names, such as ``eval_loss``. If another callback, such as ``EarlyStoppingCallback``, ends training, the trial
-    ends: its last evaluation is its result.
+    ends, and its last evaluation is its result.
 
     Args:
-        trial: The trial; in a program of several processes a :class:`~ashtune.integrations.launched.LaunchedTrial`.
+        trial: The trial. In a program of several processes it is a
+            :class:`~ashtune.integrations.launched.LaunchedTrial`.
 
     Example:
         >>> def train(trial):
@@ -71,7 +72,8 @@ class TransformersCallback(TrainerCallback):  # type: ignore[misc]  # transforme
         """Check that the Trainer's settings allow training in pieces, and begin.
 
         Raises:
-            ObjectiveError: If they do not, or training starts elsewhere than the trial.
+            ObjectiveError: If the settings do not allow training in pieces, or training does not start where the trial
+                ended.
         """
         self._check_arguments(args, kwargs.get("train_dataloader"))
         self._check_begins(args, state)
@@ -89,9 +91,9 @@ class TransformersCallback(TrainerCallback):  # type: ignore[misc]  # transforme
             self._logged.update(logs)
 
     def on_evaluate(self, args: Any, state: Any, control: Any, metrics: Mapping[str, Any], **kwargs: Any) -> Any:
-        """Report; end training if this trial must not continue.
+        """Report the evaluation; end training if this trial must not continue.
 
-        With several evaluation data sets, it waits for the one that gives the last of the study's metrics.
+        If there are several evaluation data sets, report after the data set that gives the last of the study's metrics.
 
         Raises:
             ObjectiveError: If training ends before the rung.
@@ -148,7 +150,7 @@ class TransformersCallback(TrainerCallback):  # type: ignore[misc]  # transforme
                     shutil.rmtree(folder)
 
     def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Check the end of training if this callback did not cause it.
+        """If this callback did not end the training, check that the trial has its result.
 
         Raises:
             ObjectiveError: If the trial has no result of this rung.

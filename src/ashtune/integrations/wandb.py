@@ -1,10 +1,11 @@
 """Weights & Biases, offline: each trial is a run, and the runs of a study are one group.
 
-W&B's sweeps need its server, so trials are not a sweep: a parallel-coordinates panel of the group shows the same.
+Trials are not a sweep, because W&B's sweeps need its server. A parallel-coordinates panel of the group shows the same.
 
-Rule 1: each run has its own folder in W&B's offline format, and is written as a whole. When its trial has changed, the
-folder is written again, because ``wandb sync`` would treat an extended folder as another run.
-Rule 2: a complete folder contains our note; the note is written last. A folder without a note is written again.
+Rule 1: each run has its own folder in W&B's offline format, and the folder is written as a whole. When a trial has
+changed, its folder is written again, because ``wandb sync`` would treat an extended folder as another run.
+Rule 2: a complete folder contains a note by ashtune, which is written last. A folder without this note is written
+again.
 
 Source: https://docs.wandb.ai/ref/python/init
 """
@@ -35,13 +36,13 @@ _NOT_IN_NAMES = re.compile(r"[^\w.\-]")
 class WandbTracker(Tracker):
     """Keeps a study as offline runs of W&B: by default in the folder ``wandb`` in the study's directory.
 
-    A run's configuration is the trial's, with the entry ``ashtune``: the trial's number, state ("running", "paused",
-    "completed", "failed", "withdrawn", "ended early"), origin, seed, and failure reason. Its history has the trial's
-    reports, with the resource as step. One more run, with the job type "study", has the study's results. The project
-    has the study's name; the group has the name and a key.
+    A run's configuration is the trial's configuration and the entry ``ashtune``, which has the trial's number, state
+    ("running", "paused", "completed", "failed", "withdrawn", "ended early"), origin, seed, and failure reason. The
+    run's history has the trial's reports, with the resource as step. One more run, with the job type "study", has the
+    study's results. The project has the study's name; the group has the name and a key.
 
-    Nothing is sent: ``wandb sync`` in the folder does this when you want. System metrics, code, git state, machine data
-    and printed output are not recorded.
+    Nothing is sent to W&B's server. To send the runs, call ``wandb sync`` in the folder. System metrics, code, git
+    state, machine data and printed output are not recorded.
 
     Args:
         out: The folder that contains the folder ``wandb``.
@@ -75,7 +76,7 @@ class WandbTracker(Tracker):
                 shutil.rmtree(folder, ignore_errors=True)
 
     def write(self, trials: Sequence[TrackedTrial]) -> None:
-        """Write changed trials, except running ones: these are written when they pause or end."""
+        """Write changed trials. Trials that are running are written when they pause or end."""
         for trial in trials:
             if trial.state != "running" or not self.is_live:
                 kind = "trial" if trial.confirms is None else "confirmation"
@@ -121,7 +122,7 @@ class WandbTracker(Tracker):
 
 
 def _settings() -> Any:
-    """Return settings with which W&B records nothing except the given data."""
+    """Return settings that make W&B record nothing except the given data."""
     import wandb
 
     return wandb.Settings(

@@ -1,10 +1,10 @@
 """XGBoost: a callback that lets a study train a booster to its rung, and a whole training function.
 
-Rule 1: the saved booster has all its rounds. Its ``best_iteration`` and ``best_score`` are those of the best round, as
+Rule 1: the saved booster has all its rounds. Its ``best_iteration`` and ``best_score`` belong to the best round, as
 after XGBoost's own early stopping.
 Rule 2: if rows or columns are drawn, each round starts with its own seed and with new updaters, because the state of
-their column samplers is not saved. So a booster that continues from a rung has the same trees as one that never
-stopped. XGBoost itself would draw the same rows again.
+their column samplers is not saved. Therefore a booster that continues from a rung has the same trees as a booster that
+never stopped. Without these seeds XGBoost would draw the same rows again.
 """
 
 import json
@@ -48,15 +48,15 @@ EVALS = "evals=[(dvalid, 'valid')]"
 
 
 def callback(trial: Trial, *, metric: str | None = None, data: str | None = None) -> Any:
-    """Return a callback that makes a booster train to the trial's rung, reports it and saves it.
+    """Return a callback that makes a booster train to the trial's rung, reports its rounds and saves the booster.
 
-    With ``xgb_model=trial.restore()``, it continues from the last rung. Give a number of rounds of at least
+    With ``xgb_model=trial.restore()``, the booster continues from the last rung. Give a number of rounds of at least
     ``max_resource``; the callback ends the training.
 
     Args:
         trial: The trial.
         metric: The reported metric, such as "rmse"; by default the study's metric.
-        data: The name of a data set in ``evals``; by default the last one.
+        data: The name of the data set in ``evals`` whose metric is reported; by default the last data set.
 
     Example:
         >>> def train(trial):

@@ -1,4 +1,4 @@
-"""The sweeper ``ashtune`` of Hydra: ``hydra/sweeper: ashtune`` in the defaults of a config, or on the command line.
+"""The Hydra sweeper ``ashtune``, chosen by ``hydra/sweeper: ashtune`` in a config's defaults or on the command line.
 
 Hydra imports this module at every start of every Hydra program. Therefore ashtune is imported only when a sweep begins,
 from ``integrations/hydra.py``.
@@ -17,7 +17,7 @@ from omegaconf import DictConfig
 
 @dataclass
 class AshtuneSweeperConf:
-    """The options of the sweeper. Some options of ``ashtune.tune`` are fields; ``options`` takes all others."""
+    """The options of the sweeper. Some options of ``ashtune.tune`` are fields; ``options`` takes all other options."""
 
     _target_: str = "hydra_plugins.hydra_ashtune_sweeper.AshtuneSweeper"
     metric: Optional[str] = None  # noqa: UP045 - as OmegaConf reads it
@@ -39,7 +39,7 @@ ConfigStore.instance().store(group="hydra/sweeper", name="ashtune", node=Ashtune
 
 
 class AshtuneSweeper(Sweeper):  # type: ignore[misc]  # Hydra's types are not followed, see pyproject.toml
-    """Tunes by asynchronous halving. Its jobs run in ashtune's own workers; Hydra's launchers are not used.
+    """Tunes by asynchronous halving. Jobs run in ashtune's own workers, and Hydra's launchers are not used.
 
     Args:
         settings: The fields of :class:`AshtuneSweeperConf`.

@@ -385,7 +385,7 @@ class FollowedStudy:
 
     @property
     def _listens(self) -> bool:
-        """Whether the study's driver accepts commands from here: the user allowed it, and it runs on this machine."""
+        """Whether the study's driver accepts commands: the user allowed them, and the driver runs on this machine."""
         session = None if self._picture is None else self._picture.tally.session
         return self._may_control and session is not None and session.control and self._is_alive is True
 

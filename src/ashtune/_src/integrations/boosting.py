@@ -115,7 +115,7 @@ class Rounds:
         return evaluations[self.data][self.metric]
 
     def next(self) -> bool:
-        """Begin the next round, in the next rung if the trial is promoted at once; return False if there is none."""
+        """Begin the next round, also after a promotion at once; return False if there is no further round."""
         number = next(self._epochs, None)
         if number is None:
             self.is_over = True

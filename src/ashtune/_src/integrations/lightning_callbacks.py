@@ -1,4 +1,4 @@
-"""The two callbacks that train a trial in a Lightning Trainer. Each import root gets classes made from them.
+"""The two callbacks that train a trial in a Lightning Trainer. Each import root of Lightning has its own classes.
 
 Rule 1: a resumed fit starts from the state in which the next epoch would have started. Therefore the state is saved at
 the very end of the fit: after the epoch's schedules have stepped, and before weight averaging changes the model.

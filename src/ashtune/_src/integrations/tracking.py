@@ -271,7 +271,7 @@ def digest_of(*values: object) -> str:
 
 
 def with_own(configuration: Mapping[str, T], own: Mapping[str, T]) -> dict[str, T]:
-    """Return a configuration with additional values: a hyperparameter named in ``own`` is prefixed ``config.``."""
+    """Return a configuration with the values of ``own``. Hyperparameters named in ``own`` are prefixed ``config.``."""
     return {f"config.{name}" if name in own else name: value for name, value in configuration.items()} | dict(own)
 
 

@@ -47,7 +47,7 @@ class Parameters:
 
     @property
     def given(self) -> list[dict[str, Any]]:
-        """The user's argument, the same in each process, although a scipy distribution contains a generator's state."""
+        """The user's argument. It is the same in each process, although a scipy distribution contains a generator."""
         return [{name: _of_one_seed(values) for name, values in grid.items()} for grid in self._grids]
 
     @property
@@ -114,7 +114,7 @@ def _distribution(values: Any) -> tuple[Any, Callable[[Any], Any]]:
 
 
 def _of_one_seed(values: Any) -> Any:
-    """Return a distribution with a fixed-seed generator, which draws no candidate; other values are unchanged."""
+    """Return a distribution with a generator of a fixed seed, never used to draw; return other values unchanged."""
     if not hasattr(values, "rvs") or not hasattr(values, "random_state"):
         return values
     seeded = copy.deepcopy(values)

@@ -225,7 +225,7 @@ def _unit(parameter: str) -> str:
 
 
 def _last_step(estimator: Any) -> tuple[Any, str]:
-    """Return the last step of a pipeline and the prefix of its parameters; for another estimator, itself and ""."""
+    """Return the last step of a pipeline, and the prefix of its parameters; return any other estimator, and ""."""
     if isinstance(estimator, Pipeline):
         return estimator.steps[-1][1], f"{estimator.steps[-1][0]}__"
     return estimator, ""

@@ -401,7 +401,7 @@ def _split_by_row(parameters: Mapping[str, Any], rows: int) -> tuple[dict[str, A
 
 
 def _digest(*values: Any) -> str:
-    """Return a digest of everything that a score depends on. If an object cannot be pickled, its type is used."""
+    """Return a digest of everything that a score depends on. If it cannot be pickled, return the types."""
     try:
         digest: str = joblib.hash(values)
     except Exception:  # noqa: BLE001 - whatever an object does when it is pickled

@@ -104,7 +104,7 @@ class Validated:
                 warnings.warn(line, stacklevel=2)
 
     def _candidate(self, configuration: Mapping[str, Any]) -> Any:
-        """Return a candidate, unfitted. A parameter that does not exist stops the study; it is not a failed fit."""
+        """Return a candidate, unfitted. A parameter that does not exist is no failed fit: it stops the study."""
         try:
             parameters = clone(self._parameters.read(configuration), safe=False)
             return clone(self._estimator).set_params(**parameters)

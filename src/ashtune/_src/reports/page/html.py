@@ -65,7 +65,7 @@ def words(*sentences: str, style: str = "") -> Block:
 
 
 def figures(*, layout: Literal["pair", "panels"] = "pair", **named: "Plot | Figure | Coordinates") -> Block:
-    """Return figures, two in a row if there is room; with the layout "panels" three small ones, without notes."""
+    """Return figures, two in a row if there is room. The layout "panels" puts three in a row and leaves out notes."""
     places = "".join(f'<div class="figure" id="figure-{name}"></div>' for name in named)
     html = f'<div class="{layout}">{places}</div>' if len(named) > 1 else places
     drawn = {
