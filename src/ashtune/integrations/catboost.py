@@ -1,7 +1,7 @@
 """CatBoost: a callback that lets a study train a model to its rung, and a whole training function.
 
 Rule 1: a trial continues from CatBoost's snapshot in its checkpoint folder. The snapshot has all rounds and the random
-state, so a model that continues from a rung equals one that never stopped. CatBoost's ``init_model`` is not used,
+state, so a model that continues from a rung equals a model that never stopped. CatBoost's ``init_model`` is not used,
 because the same rows and noise would be drawn again.
 Rule 2: next to the snapshot, the model of the best round is saved (``use_best_model``, CatBoost's default if data are
 evaluated). CatBoost chooses the round by ``eval_metric``, or by the loss.

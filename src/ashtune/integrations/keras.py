@@ -1,7 +1,7 @@
 """Keras 3 in a training function: :class:`KerasCallback` for ``model.fit``, on any backend.
 
-Rule 1: a trial trained in pieces has the same curve as one ``fit``. Weights, the optimizer with its step, the seeds of
-layers and the random generators that shuffle arrays are all restored.
+Rule 1: a trial that is trained in pieces has the same curve as a trial trained by a single ``fit``. Weights, the
+optimizer with its step, the seeds of layers and the random generators that shuffle arrays are all restored.
 Rule 2: variables are matched by position and not by name. Keras numbers the layer names over all models of a process,
 so the same model has other names in another process.
 Rule 3: ``fit`` is called with the study's top resource as ``epochs``, and the callback ends ``fit`` at the rung. A
@@ -180,7 +180,7 @@ def _values(holder: Any) -> list[Any]:
 
 
 def _other_optimizers(model: Any) -> dict[str, Any]:
-    """Return optimizers in attributes of a model, except that of ``compile``: for example of a second network."""
+    """Return the optimizers in a model's attributes, except the one of ``compile``, for example of a second network."""
     return {
         name: value
         for name, value in vars(model).items()

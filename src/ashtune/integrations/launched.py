@@ -26,7 +26,8 @@ class LaunchedTrial:
     """The trial that this process was started for.
 
     It reads the environment variables that ``ashtune run`` sets (``ASHTUNE_START`` and others), and writes the reports
-    to ``ASHTUNE_RESULT`` on the rank whose ``RANK`` is 0. The attributes are those of :class:`~ashtune.Trial`.
+    to ``ASHTUNE_RESULT`` on the rank whose ``RANK`` is 0. The attributes are the same as those of
+    :class:`~ashtune.Trial`.
 
     Raises:
         ObjectiveError: If neither ``ashtune run ... -- PROGRAM`` nor :class:`~ashtune.Program` started this process.

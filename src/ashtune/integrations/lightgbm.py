@@ -3,8 +3,8 @@
 Rule 1: the saved booster has all its rounds. Its ``best_iteration`` is the best round, so that the booster predicts
 with the rounds up to the best one, as after LightGBM's own early stopping.
 Rule 2: if rows or columns are drawn, :func:`seeds` gives each round its own seeds, so that a booster that continues
-from a rung has the same trees as one that never stopped. LightGBM itself would draw the same rows and columns again.
-The draws of LightGBM's objective ``rank_xendcg`` get no seeds of :func:`seeds`, so they repeat.
+from a rung has the same trees as a booster that never stopped. LightGBM itself would draw the same rows and columns
+again. The draws of LightGBM's objective ``rank_xendcg`` get no seeds of :func:`seeds`, so they repeat.
 Rule 3: a ``Dataset`` keeps predictions of a booster that continued with it. Therefore the prepared data are for new
 trials, and a trial that continues gets its own data. A ``Dataset`` also keeps parameters that a later trial does not
 set. Therefore a ``Dataset`` is made again for a trial whose parameters have other names.
@@ -46,8 +46,8 @@ def callback(trial: Trial, *, metric: str | None = None, data: str | None = None
     """Return a callback that makes a booster train to the trial's rung, reports its rounds and saves the booster.
 
     With ``init_model=trial.restore()``, the booster continues from the last rung. Give a number of rounds of at least
-    ``max_resource``; the callback ends the training. If rows or columns are drawn, use :func:`seeds` too. The objective
-    ``rank_xendcg`` repeats its draws after each rung.
+    ``max_resource``; the callback ends the training. If the parameters make the booster draw rows or columns, use
+    :func:`seeds` too. The objective ``rank_xendcg`` repeats its draws after each rung.
 
     Args:
         trial: The trial.
@@ -187,7 +187,7 @@ class _Seeds:
 
 
 def _settings(model: Any) -> dict[str, str]:
-    """Return all parameters of a booster, with LightGBM's main names."""
+    """Return all parameters of a booster by LightGBM's main names."""
     return dict(_PARAMETER.findall(model.model_to_string(num_iteration=1)))
 
 
@@ -236,7 +236,7 @@ class _LightGBM(BoosterObjective):
         """Refuse names in the space or among the fixed parameters that LightGBM would silently ignore.
 
         Raises:
-            ObjectiveError: If there is such a name, or the number of rounds is a hyperparameter.
+            ObjectiveError: If there is an ignored name, or if the number of rounds is a hyperparameter.
         """
         super().check(names)
         from lightgbm.basic import _ConfigAliases  # the library has no public list

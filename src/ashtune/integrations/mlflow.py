@@ -1,4 +1,4 @@
-"""MLflow: a study is an experiment, and each trial is a run in it, a child of one run for the study.
+"""MLflow: a study is an experiment. The study has a run in it, and each trial is a child run of this run.
 
 Rule 1: a run is found by its tags. The identity of a value in MLflow's database, including the value's time, comes from
 the study. Therefore MLflow drops a value that is logged again.

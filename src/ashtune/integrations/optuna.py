@@ -109,7 +109,7 @@ class OptunaLog(Tracker):
             }
 
     def _choose(self) -> list[TrialId]:
-        """Return the trials to write, in order: all trials; if too many, the best ones and then others by number."""
+        """Return the trials to write, in order; if there are too many, the best ones, then others in their order."""
         begun = [record for record in self._trials if record.number in self._reports_of]
         searched = [record.number for record in begun if record.confirms is None]
         if len(searched) > MOST:

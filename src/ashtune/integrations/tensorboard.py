@@ -176,7 +176,7 @@ def _hyperparameters(trial: TrackedTrial) -> dict[str, bool | float | str]:
 
 
 def _is_of_texts(values: Sequence[bool | float | str]) -> bool:
-    """Whether HParams must show all values as text: its filters accept values of only one type."""
+    """Whether HParams must show all values as text, because its filters accept values of only one type."""
     return any(isinstance(value, bool | str) for value in values) and not all(isinstance(each, bool) for each in values)
 
 

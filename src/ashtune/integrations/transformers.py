@@ -1,7 +1,7 @@
 """The Hugging Face Trainer in a training function: :class:`TransformersCallback`.
 
-Rule 1: a unit of the resource is one evaluation: an epoch with ``eval_strategy="epoch"``, ``eval_steps`` steps with
-``"steps"``.
+Rule 1: a unit of the resource is the training until the next evaluation. With ``eval_strategy="epoch"`` this is an
+epoch; with ``"steps"`` this is ``eval_steps`` steps.
 Rule 2: at every rung, ``num_train_epochs`` or ``max_steps`` has the value for the study's top resource, because the
 Trainer computes the learning rate from it. The callback ends training at the rung.
 Rule 3: the state of a trial is a checkpoint of the Trainer. It is the only checkpoint in the trial's checkpoint folder.
@@ -138,7 +138,7 @@ class TransformersCallback(TrainerCallback):  # type: ignore[misc]  # transforme
     on_epoch_end = on_step_end
 
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Delete the checkpoints before the one from which the trial continues."""
+        """Delete all checkpoints that are older than the checkpoint from which the trial continues."""
         if not self._is_over:
             return
         # With save_total_limit=1, the Trainer finally keeps only the best checkpoint: it would look for one that is
@@ -181,7 +181,7 @@ class TransformersCallback(TrainerCallback):  # type: ignore[misc]  # transforme
         self._logged, self._is_short = {}, False
 
     def _check_is_reported(self) -> None:
-        """Report an evaluation that lacks some of the study's metrics; the error names the missing ones."""
+        """Report an evaluation that lacks some of the study's metrics; the error names the missing metrics."""
         if self._is_short:
             self._report()
 

@@ -129,7 +129,7 @@ class _XGBoostCallback(TrainingCallback):  # type: ignore[misc]  # its types are
         return model
 
     def _check_direction(self, model: Any) -> None:
-        """Refuse a study whose mode contradicts the direction of one of XGBoost's own metrics."""
+        """Refuse a study whose mode contradicts XGBoost's own direction of the metric."""
         own = {each["name"] for each in json.loads(model.save_config())["learner"].get("metrics", ())}
         name = self._rounds.metric.partition("@")[0].removesuffix("-")
         if self._rounds.metric in own and name in HIGHER_IS_BETTER | LOWER_IS_BETTER:

@@ -1,16 +1,17 @@
 """The audit: was each promotion allowed by its rule, and was it right given the final results?
 
 Source of the rule: Li et al., *A System for Massively Parallel Hyperparameter Tuning*, MLSys 2020,
-https://arxiv.org/abs/1810.05934, Algorithm 2. Of the ``n`` results of a rung the best ``floor(n * kept)`` may be
-promoted, including those already promoted. Of equal results, the one of the earlier trial ranks first. Failures count
-as results and rank last.
+https://arxiv.org/abs/1810.05934, Algorithm 2. If a rung has ``n`` results, the best ``floor(n * kept)`` of them may be
+promoted, including trials that were promoted before. Of equal results, the one of the earlier trial ranks first.
+Failures count as results and rank last.
 
 Rule 1: the audit shares only types and the quota's size with the schedulers; it computes again which trials are in the
 quota. For studies with several losses, the audit also shares the code that ranks a rung; tests compare this code with
 an oracle.
 Rule 2: a promotion is explained if the trial was within the quota at some moment since its result arrived. A new result
-brings at most one trial into the quota: its own trial, or the best trial outside. Hence an event takes O(log n). With
-several losses a new result may change all ranks, so a rung is ranked only when one of its trials is promoted.
+brings at most one trial into the quota: its own trial, or the best trial that was outside the quota. Hence an event
+takes O(log n). If a study has several losses, a new result may change all ranks, so a rung is ranked only when one of
+its trials is promoted.
 """
 
 import math
@@ -134,7 +135,7 @@ class Audit(Observer):
         return self._records
 
     def _reach(self, trial: TrialId, number: int) -> None:
-        """Note that a trial trains to a rung; if it is a higher one, the trial was promoted from the rung below."""
+        """Note that a trial trains to a rung; a trial that trains to a higher rung was promoted from the rung below."""
         if (before := self._reached.get(trial)) is None:
             before = number if self._rule in _AS_IT_COMES else self.scheduler.entry(self._numbering.place(trial))
             self._reached[trial] = before
@@ -143,7 +144,7 @@ class Audit(Observer):
             self._rung(before if self._rule in _AS_IT_COMES else number - 1, trial).promote(trial)
 
     def _rung(self, number: int, trial: TrialId) -> "_AuditedRung":
-        """Return the results that a trial competes with at a rung: those of its bracket."""
+        """Return the results at a rung in the trial's bracket: the trial competes with these results."""
         brackets, bracket = self._rungs[number], self.scheduler.bracket(self._numbering.place(trial))
         if bracket not in brackets:
             kind = _AuditedRungOfMany if self._goal.others else _AuditedRung
@@ -189,7 +190,7 @@ class Audit(Observer):
 
 
 def _key(losses: Losses, violation: float | None) -> Any:
-    """Return the value that a result is ranked by, if there are several losses or constraints."""
+    """Return the value that ranks a result in a study with several losses or constraints."""
     return (violation or 0.0, *losses) if len(losses) > 1 else as_one(violation, losses[0])
 
 
@@ -201,10 +202,10 @@ def _number(loss: Any) -> float:
 def false_promotions(results: int, kept: float) -> float:
     """Return the expected number of wrong promotions among ``results`` independent results, for large numbers.
 
-    It is assumed that results come in random order, and that each trial is promoted as soon as allowed. By the
-    reflection principle, with the quota's edge as a Brownian motion over the remaining results, the expectation tends
-    to ``sqrt(pi n p (1 - p) / 2)``. Measured values are about 0.7 times this at 100 results, and 0.87 times at 1,000
-    (``benchmarks/false_promotions.py``).
+    It is assumed that results come in random order, and that each trial is promoted as soon as allowed. The quota's
+    edge is treated as a Brownian motion over the remaining results. By the reflection principle, the expectation then
+    tends to ``sqrt(pi n p (1 - p) / 2)``. Measured values are about 0.7 times this at 100 results, and 0.87 times at
+    1,000 (``benchmarks/false_promotions.py``).
     """
     return math.sqrt(math.pi * results * kept * (1 - kept) / 2)
 
@@ -212,8 +213,8 @@ def false_promotions(results: int, kept: float) -> float:
 class _AuditedRung:
     """The results of a rung, the trials that were ever within its quota, and the promoted trials.
 
-    Trials within the quota form a heap with the worst on top; the others form a heap with the best on top. A new result
-    moves at most one trial from one heap to the other.
+    Trials within the quota form a heap with the worst trial on top. Trials outside the quota form a heap with the best
+    trial on top. A new result moves at most one trial from one heap to the other.
     """
 
     def __init__(self, quota_rule: QuotaRule, rule: Rule) -> None:
@@ -272,7 +273,7 @@ class _AuditedRung:
             self._admit()
 
     def _admit(self) -> None:
-        """Move the best of the others into the quota."""
+        """Move the best trial outside the quota into the quota."""
         loss, trial = heappop(self._others)
         heappush(self._within, (-loss, -trial))
         is_its_own_report = next(reversed(self.losses)) == trial
@@ -333,7 +334,7 @@ class _AuditedRungOfMany(_AuditedRung):
         self._looked_at = len(trials)
 
     def _best_of(self, trials: Sequence[TrialId]) -> set[TrialId]:
-        """Return the trials within the quota of these results, without failures."""
+        """Return the trials that are within the quota of these results; failures are left out."""
         order = ranked((self.losses[trial], trial) for trial in trials)
         return {trial for key, trial in order[: self._quota_rule.of(len(trials))] if max(key) < math.inf}
 
@@ -345,7 +346,7 @@ def rank_correlation(left: Sequence[float], right: Sequence[float]) -> float | N
     """Return the correlation of the ranks of two sequences of the same length, from -1 to 1. O(n log n).
 
     Returns:
-        None for fewer than 3 pairs, or where one of the sequences is constant.
+        None if there are fewer than 3 pairs, or if one of the sequences is constant.
 
     Source:
         C. Spearman, *The Proof and Measurement of Association between Two Things*, Am. J. Psychol. 15, 1904.

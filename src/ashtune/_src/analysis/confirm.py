@@ -8,8 +8,8 @@ are unbiased, but the best of several means is biased again. For these reasons:
   number of values and the same noise, the winner has the best expectation.
 - The noise is estimated from the differences between the repeated values of each confirmed configuration, all together.
   If each configuration has only one repeated value, the differences between repeated and first values are used, minus
-  their mean. First values that were chosen vary less than other values. The estimate assumes that their variance is
-  half of the others'.
+  their mean. First values that were chosen vary less than other values. The estimate assumes that the variance of
+  chosen first values is half the variance of other values.
 - The winner's estimated mean uses only its repeated values. This mean is shrunk towards the mean of all confirmed
   configurations. The more of their differences noise explains, the more the mean is shrunk. The method is the empirical
   Bayes interval of Morris, *Parametric Empirical Bayes Inference*, JASA 78(381), 1983, with Student's t because the
@@ -67,7 +67,7 @@ class Confirmed(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_noiseless(self) -> bool:
-        """Whether every repeated value equals the first one, so seeds make no difference."""
+        """Whether every repeated value equals its first value, so that seeds make no difference."""
         return all(value == one.first for one in self.all for value in one.values)
 
 
@@ -122,7 +122,7 @@ class Confirmations:
         """Return the named winner. O(k r).
 
         Args:
-            wanted: How many configurations to confirm, with how many seeds.
+            wanted: How many configurations to confirm, and how many seeds to use for each.
             results: How many finite results the search has at ``rung``.
             rung: The highest rung with a finite result.
 
@@ -180,7 +180,7 @@ def interval(
 
     Args:
         first: (k,), the values that the configurations were chosen for.
-        repeated: (k, r), the values of their repeated trainings, at least one each.
+        repeated: (k, r), the values of the repeated trainings; each configuration has at least one.
         winner: The index of the winner.
         level: How often the interval should contain the true mean.
 

@@ -42,7 +42,7 @@ def without_numbers(reason: str) -> str:
 class Reasons:
     """Counts reasons. Two reasons that differ only in numbers are the same: see :func:`without_numbers`.
 
-    At most ``GROUPS_KEPT`` reasons have a group; further ones count only in ``total``.
+    At most ``GROUPS_KEPT`` reasons have a group; further reasons count only in ``total``.
     """
 
     def __init__(self) -> None:
@@ -164,7 +164,7 @@ class RungTally:
         del best[BEST_KEPT:]
 
     def _add_to_the_front(self, event: JobFinished) -> None:
-        """Take in a result with several objectives; amortised O(log n) with two."""
+        """Take in a result with several objectives. With two objectives this takes amortised O(log n)."""
         best, metrics = self._best, event.metrics
         losses, violation = self._goal.judged(metrics)
         if losses[0] == math.inf:

@@ -1,4 +1,4 @@
-"""Chooses the trials that a figure shows if there are many. The choice is always the same, without a random state."""
+"""Chooses the trials that a figure shows if there are many. The choice needs no random state."""
 
 from bisect import bisect_left, insort
 from collections.abc import Iterator, Sequence

@@ -237,7 +237,7 @@ class Tally(Observer):
 
     @property
     def best(self) -> BestResult | None:
-        """The best result at the highest rung with a result, without withdrawn trials.
+        """The best result at the highest rung that has a result; results of withdrawn trials do not count.
 
         An infeasible result is the best only if no rung has a feasible one. In a study with several objectives the best
         result is the one that the study's weights prefer; without weights, it is the knee of the front. After

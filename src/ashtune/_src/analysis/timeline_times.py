@@ -50,7 +50,7 @@ class TimeShares(msgspec.Struct, frozen=True, kw_only=True):
         return self.share(self.trained)
 
     def share(self, seconds: float) -> float:
-        """Return the share of ``seconds`` in the presence; 0 if there is no presence."""
+        """Return ``seconds`` as a share of the workers' presence; 0 if no worker was present."""
         return seconds / self.presence if self.presence > 0 else 0.0
 
 
@@ -76,7 +76,7 @@ class RungTimes(msgspec.Struct, frozen=True):
 
 
 class Latency(msgspec.Struct, frozen=True):
-    """Seconds from a report to the worker's next job, without saving; only of next jobs that were given at once."""
+    """Seconds from a report to the worker's next job, without saving. Only jobs that were given at once are counted."""
 
     decisions: int
     median: float
@@ -135,7 +135,7 @@ def decision_latency(timeline: Timeline) -> Latency | None:
 
 
 def _waits(work: Work) -> "Floats":
-    """Return the waits between two jobs of a worker, including one before saving, if the second job came at once."""
+    """Return the waits between two jobs of a worker, including waits before saving, if the second job came at once."""
     import numpy as np
 
     before = np.arange(len(work.lane)) - 1

@@ -17,8 +17,8 @@ class PresentWorker:
     trial of its present jobs to a rung; the first job was given at the time ``ordered``. ``job`` is the last order to
     train; its trial is trained up to ``resource``. ``releasing`` is the trial being saved.
 
-    The timeline uses the other fields. ``rung`` is the rung of the worker's last work. Since the row ``chain`` the
-    worker has worked without waits. Before this row it waited ``waited`` seconds for the driver, until
+    The fields below are used by the timeline. ``rung`` is the rung of the worker's last work. Since the row ``chain``
+    the worker has worked without waits. Before this row it waited ``waited`` seconds for the driver, until
     ``waited_until``.
     """
 

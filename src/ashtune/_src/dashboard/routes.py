@@ -109,7 +109,7 @@ class Routes:
         Raises:
             NothingThere: If the study does not exist.
             BadQuestion: If the body is not a command.
-            StudyError: If no driver accepts commands, or the driver refuses this one; the message has one line.
+            StudyError: If no driver accepts commands, or if the driver refuses this command; the message has one line.
         """
         study, _, _ = self._of_a_study(path, ("control",))
         try:

@@ -2,7 +2,7 @@
 
 All paths start with a secret part, and all addresses in the page are relative, so a tunnel or a proxy with a prefix
 needs no setup. ``dashboard/routes.py`` answers the requests. Changes are sent when they happen (server-sent events).
-Each message has an id, so that a viewer can continue after the last message when a connection broke.
+Each message has an id, so that a viewer whose connection broke can continue after the last message.
 
 Rule 1: GET and HEAD are accepted, and change nothing. POST sends a command, and is accepted only if the user allowed
 commands.
@@ -228,8 +228,8 @@ class PageServer:
     """The server; it runs until :meth:`close`.
 
     Args:
-        port: The port on loopback; 0 for any free one.
-        socket_path: The path of a Unix socket, in place of a port.
+        port: The port on loopback; 0 for any free port.
+        socket_path: The path of a Unix socket, which is used in place of a port.
 
     Raises:
         SettingsError: If the port or the socket cannot be used.
@@ -312,7 +312,7 @@ def _remove_stale(path: Path) -> None:
     """Remove a socket that a killed server has left.
 
     Raises:
-        SettingsError: If another kind of file is there; it is not removed.
+        SettingsError: If the path has another kind of file, which is not removed.
     """
     try:
         is_socket = stat.S_ISSOCK(path.lstat().st_mode)

@@ -196,7 +196,7 @@ def _log(directory: Path, trial: TrialId, history: _History) -> tuple[str, bool]
 
 
 def _checkpoints(directory: Path, trial: TrialId, history: _History) -> list[dict[str, Any]]:
-    """Return the existing checkpoints of a trial that the journal names, with their size on disk."""
+    """Return the checkpoints of a trial that the journal names and that still exist, with their sizes on disk."""
     checkpoints, there = Checkpoints(directory), []
     try:
         if not DISK.status(checkpoints.folder).is_folder:

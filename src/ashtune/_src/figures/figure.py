@@ -18,7 +18,7 @@ Written = Literal["number", "count", "seconds", "share"]
 
 
 class Axis(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """An axis from ``low`` to ``high``; ``low`` may be the greater one.
+    """An axis from ``low`` to ``high``; ``low`` may be greater than ``high``.
 
     ``title`` is ``name`` with a unit or scale. ``ticks`` are all ticks; if ``ticks`` is empty, the ticks are round
     multiples of ``unit``. ``choices`` are names at the places 0, 1, 2, and so on. ``beyond`` is the number of values
@@ -63,10 +63,10 @@ class Series(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_def
     """Points of one kind; in a line, the value None makes a gap.
 
     A step line goes across first, then up or down. A bar goes from ``x`` to ``end``; its thickness is ``thick`` of the
-    distance between two choices. A range is drawn like a bar, as a thin line. A flow connects a bar, from 0 to ``x``,
-    with the bar above, from 0 to ``end``. A text is drawn as its words alone. A series without a ``name`` is not in the
-    legend. A click on a point opens its trial. ``words`` are more text for each point, in several lines. ``is_rimmed``:
-    points have a dark rim. ``is_silent``: points show no text.
+    distance between two choices. A range is drawn like a bar, as a thin line. A flow connects a bar, which extends from
+    0 to ``x``, with the bar above it, which extends from 0 to ``end``. A text is drawn as its words alone. A series
+    without a ``name`` is not in the legend. A click on a point opens its trial. ``words`` are more text for each point,
+    in several lines. ``is_rimmed``: points have a dark rim. ``is_silent``: points show no text.
     """
 
     kind: Literal["line", "step", "area", "points", "bars", "ranges", "flows", "texts"]

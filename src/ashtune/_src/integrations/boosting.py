@@ -4,7 +4,8 @@ Rule 1: each report has the best value so far, by the study's mode, and the roun
 afterwards still ranks by its best value. The rounds of the model up to the best round are the model with this value.
 Rule 2: a rung has at most REPORTS reports: those of every n-th round and of the last round.
 Rule 3: the study decides how long a trial trains. If a training ends earlier by itself, the trial fails.
-Rule 4: each worker, or each thread of ``engine="threads"``, reads its own data: a library stores prepared data there.
+Rule 4: each worker, or each thread of ``engine="threads"``, reads its own data, because the libraries store prepared
+data in the data objects.
 """
 
 import math
@@ -115,7 +116,7 @@ class Rounds:
         return evaluations[self.data][self.metric]
 
     def next(self) -> bool:
-        """Begin the next round, also after a promotion at once; return False if there is no further round."""
+        """Begin the next round, perhaps the first one of a next rung; return False if there is no further round."""
         number = next(self._epochs, None)
         if number is None:
             self.is_over = True

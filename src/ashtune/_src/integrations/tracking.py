@@ -85,8 +85,8 @@ class TrackedTrial(msgspec.Struct, frozen=True, kw_only=True):
 class StudySummary(msgspec.Struct, frozen=True, kw_only=True):
     """The results of a study so far.
 
-    ``best`` is its best trial, or None if there is no result. ``metrics`` are those of the best result, at
-    ``resource``. ``ended`` is the time of the study's last event, in seconds since 1970.
+    ``best`` is its best trial, or None if there is no result. ``metrics`` are the metrics of the best result, which was
+    measured at ``resource``. ``ended`` is the time of the study's last event, in seconds since 1970.
     """
 
     trials: int

@@ -178,7 +178,7 @@ def baseline_words(run: Run, *, unit: str) -> list[str]:
 
 
 def _why(rungs: Sequence[RungCost], unit: str) -> str:
-    """Explain why rungs differ in cost: by the number of epochs, the cost of an epoch, or both."""
+    """Explain why rungs differ in cost: the number of epochs differs, the cost of an epoch differs, or both."""
     epochs, costs = [rung.epochs for rung in rungs], [rung.per_epoch for rung in rungs]
     reasons = []
     if max(epochs) > (1 + ALIKE) * min(epochs):

@@ -22,7 +22,7 @@ class Parameters:
 
     Raises:
         TypeError: If a value is not a list, a distribution or a range.
-        ValueError: If there is nothing to choose from, or the meaning is ambiguous.
+        ValueError: If there is nothing to choose from, or if the meaning of a value is ambiguous.
     """
 
     def __init__(self, given: Any) -> None:

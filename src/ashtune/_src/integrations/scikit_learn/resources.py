@@ -29,7 +29,7 @@ class Resource:
     Attributes:
         parameter: The estimator's parameter for this resource, or "".
         unit: The unit in the reports.
-        is_resumed: Whether a fit continues from the last one.
+        is_resumed: Whether a fit continues from the previous fit of the candidate.
     """
 
     parameter: str | None = None

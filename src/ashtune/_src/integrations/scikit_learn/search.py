@@ -62,7 +62,7 @@ ENOUGH_FOR_THREE_RUNGS = 5
 class AshSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no types
     """Search for parameters by asynchronous halving, with cross-validated fits that are resumed from rung to rung.
 
-    It replaces ``HalvingRandomSearchCV`` and has the same attributes, and the same arguments except
+    This class replaces ``HalvingRandomSearchCV``. It has the same attributes, and the same arguments except
     ``aggressive_elimination``. No fit waits for another, a promoted candidate continues its training, and a Gaussian
     process proposes candidates.
 
@@ -70,27 +70,30 @@ class AshSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no ty
         estimator: The estimator to fit.
         param_distributions: A dict from parameter names to lists of values, scipy distributions, or ranges ``(1e-4,
             1e-1, "log")``; or a list of such dicts.
-        resource: What a candidate gets more of: a parameter of the estimator, "n_samples", "partial_fit" (passes over
-            the data), "folds" (of the cross-validation), or "auto": ``partial_fit`` if the estimator also has
-            ``max_iter``, else ``n_estimators`` or ``max_iter`` with ``warm_start``, else samples.
+        resource: What grows from rung to rung: a parameter of the estimator, "n_samples", "partial_fit" (passes over
+            the data), "folds" (of the cross-validation), or "auto". "auto" is ``partial_fit`` if the estimator also has
+            ``max_iter``; else it is ``n_estimators`` or ``max_iter`` if the estimator has ``warm_start``; else it is
+            samples.
         n_candidates: The largest number of candidates to try.
-        factor: The best candidate of every ``factor`` continues.
-        min_resources: Resource of the lowest rung; by default a ninth of the top one, or more if there are few
-            candidates; "smallest" and "exhaust" as in scikit-learn.
-        max_resources: Resource of the top rung; "auto": all samples or folds, or the estimator's parameter.
+        factor: Of every ``factor`` candidates, the best one continues.
+        min_resources: Resource of the lowest rung. By default it is a ninth of the top rung's resource, or more if
+            there are few candidates. "smallest" and "exhaust" mean the same as in scikit-learn.
+        max_resources: Resource of the top rung. "auto" means all samples or folds, or the value of the estimator's
+            parameter.
         cv: Splits of the data, as in scikit-learn.
-        scoring: As in scikit-learn; with several scores, ``refit`` names the one that counts.
-        refit: Whether to fit the best on all data; or the name of the score that counts; or a callable that chooses.
+        scoring: As in scikit-learn. If there are several scores, ``refit`` names the score that counts.
+        refit: Whether to fit the best candidate on all data; or the name of the score that counts; or a callable that
+            chooses the best candidate.
         error_score: The score of a failed fit, or "raise".
-        return_train_score: Whether the training data are scored too.
+        return_train_score: Whether to compute scores on the training data too.
         random_state: Seed of the candidates and of samples.
         n_jobs: Number of processes that fit; with 1, this process fits. Under ``mpiexec`` all ranks fit.
-        verbose: Above 0, the study prints its progress.
+        verbose: If above 0, the study prints its progress.
         search: A search of ashtune; by default a Gaussian process.
         scheduler: A scheduler of ashtune.
         time_limit: Seconds after which no fit begins.
-        directory: Directory of the study. A fit that is started again there continues. By default, a temporary
-            directory that is deleted with this object.
+        directory: Directory of the study. A ``fit`` that starts again in the same directory continues. By default, it
+            is a temporary directory that is deleted with this object.
 
     Attributes:
         study_: The study: its report, figures and what-if.

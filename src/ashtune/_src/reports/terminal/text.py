@@ -124,7 +124,7 @@ def _encoding_of(stream: TextIO) -> str:
 
 
 def is_a_terminal(stream: TextIO) -> bool:
-    """Whether a stream is a terminal that a person sees.
+    """Return whether a stream is a terminal whose output a person sees.
 
     Open MPI's mpiexec gives its ranks a terminal for stdout, even if its own output goes elsewhere.
     """
