@@ -138,7 +138,7 @@ class TransformersCallback(TrainerCallback):  # type: ignore[misc]  # transforme
     on_epoch_end = on_step_end
 
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Delete all checkpoints that are older than the checkpoint from which the trial continues."""
+        """Delete all checkpoints except the one from which the trial continues."""
         if not self._is_over:
             return
         # With save_total_limit=1, the Trainer finally keeps only the best checkpoint: it would look for one that is

@@ -33,7 +33,7 @@ class Admission:
 
     Args:
         host_names: Additional host names of the page, such as that of a proxy.
-        token: The secret part of the address; by default a new one.
+        token: The secret part of the address; by default a new secret.
 
     Raises:
         SettingsError: If a name is not a host name.

@@ -109,7 +109,7 @@ class FollowedStudy:
         """Return the first message for a viewer.
 
         Args:
-            after: The id of the viewer's last message; "" if it had none.
+            after: The id of the last message that the viewer has; "" if it has no message.
         """
         position, dot, number = after.partition(".")
         with self._lock:

@@ -41,7 +41,7 @@ class TrialStatus(msgspec.Struct, frozen=True):
 class TrialQuestion(msgspec.Struct, frozen=True, tag=True):
     """The question for the page of a trial, about a journal of the size ``position``.
 
-    ``rungs`` are the resources of the ladder. ``best`` is the best trial, which is shown next to the asked one.
+    ``rungs`` are the resources of the ladder. ``best`` is the study's best trial, which is shown next to this trial.
     """
 
     directory: str

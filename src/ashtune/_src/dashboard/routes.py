@@ -1,7 +1,7 @@
 """What the page's server offers, by address: the page's files, answers, and commands to drivers (decision 38).
 
-Rule: the page's files are read once, when the server starts. A request must name one of them exactly; a path from a
-request is never opened.
+Rule: the page's files are read once, when the server starts. A request must name a file exactly; a path from a request
+is never opened.
 """
 
 import re

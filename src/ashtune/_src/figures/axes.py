@@ -116,7 +116,7 @@ def log_ticks(low: float, high: float) -> list[float]:
 
 
 def view(values: Sequence[float], mode: Mode) -> tuple[float, float, int]:
-    """Return the range of all values except those far worse than most, and how many values are left out.
+    """Return the range of all values except values far worse than most, and how many values are left out.
 
     On an axis that includes a loss of 1e9, all other values would look equal. Distances are measured from the best
     value; values farther than ``FAR`` times the median of the positive distances are left out.

@@ -7,8 +7,8 @@ Sources: Nadaraya, *On Estimating Regression*, Theory of Probability and its App
 Scott, *Multivariate Density Estimation*, Wiley, 1992, for the width of the Gaussian: the standard deviation of the
 values along an axis times ``n ** (-1 / (axes + 4))``.
 
-Rule 1: only the results at one rung are used. It is the highest rung with at least ``ENOUGH`` finite results. If no
-rung has enough, the rung with the most results is used.
+Rule 1: only the results at one rung are used: the highest rung with at least ``ENOUGH`` finite results. If no rung has
+enough, the rung with the most results is used.
 Rule 2: places without a result nearby are blank.
 Rule 3: two choices have no distance from each other, so a result counts only for its own choice.
 Rule 4: a result far worse than most is moved to the end of the metric's axis. If the metric's axis is logarithmic, the

@@ -1,4 +1,4 @@
-"""Learning curves: lines in the colour of their highest rung, with the best on top.
+"""Learning curves: each line has the colour of its trial's highest rung, and the best line is on top.
 
 All lines of a rung are one series with gaps, since pages are faster with few series.
 """

@@ -1,7 +1,7 @@
 """A figure as data: two axes, and series of points with names, colours and texts.
 
 Plotly draws figures in reports and notebooks (``reports/plot.py``); a canvas draws them on the live page
-(``dashboard/static/page/plot.js``). Both only draw and compute no further values.
+(``dashboard/static/page/plot.js``). Plotly and the canvas only draw; they compute no further values.
 """
 
 import math

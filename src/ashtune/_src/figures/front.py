@@ -24,7 +24,7 @@ def in_a_row(front: Sequence[BestResult]) -> list[BestResult]:
 
 
 def front_figure(front: Sequence[BestResult], results: Results, *, unit: str) -> Figure:
-    """Return the front and the other results of its rung over the first two objectives.
+    """Return a figure of the front and of the other results at its rung, over the first two objectives.
 
     Args:
         front: The front, the preferred result first.
@@ -32,7 +32,7 @@ def front_figure(front: Sequence[BestResult], results: Results, *, unit: str) ->
         unit: What the resource counts, in the singular.
 
     Raises:
-        SettingsError: If the study has one objective.
+        SettingsError: If the study has only one objective.
     """
     goal = results.goal
     if not goal.others:

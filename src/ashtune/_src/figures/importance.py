@@ -62,7 +62,7 @@ class Importance(msgspec.Struct, frozen=True, kw_only=True):
     """The importances of all hyperparameters, the greatest first; empty if they cannot be measured.
 
     The importances were measured on ``trials`` of ``total`` trials. ``r2`` is the share of the variance that forests
-    predict for unseen trials. ``best`` is the importance among the best trials only; None if there are too few.
+    predict for unseen trials. ``best`` is the importance among the best trials only; None if there are too few trials.
     """
 
     trials: int = 0
@@ -134,7 +134,7 @@ def importance(
 
 
 def _values(results: Results) -> dict[TrialId, float]:
-    """Return one number for each trial; lower is better (rules 2 and 3)."""
+    """Return a number for each trial, where lower is better (rules 2 and 3)."""
     values: dict[TrialId, float] = {}
     failed: set[TrialId] = set()
     for rung in results.rungs:

@@ -1,7 +1,7 @@
 """A short view of a study, for a notebook and for a Python prompt.
 
-Rule: anything from a study is text, never markup, as on a page (``reports/page/html.py``). Colours are those of the
-notebook, light or dark.
+Rule: anything from a study is text, never markup, as on a page (``reports/page/html.py``). The colours are the
+notebook's own colours, light or dark.
 """
 
 from typing import TYPE_CHECKING

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 class PlannedRung(msgspec.Struct, frozen=True):
     """A rung of the plan: with random draws, ``trials`` train to ``resource``, for ``epochs`` after the rung below.
 
-    ``where_learnt`` is the number of trials if the search learns. It is larger, since late trials are better than early
-    ones.
+    ``where_learnt`` is the number of trials if the search learns. If the search learns, more trials are promoted, since
+    late trials are better than early ones.
     """
 
     rung: int

@@ -238,8 +238,9 @@ def write_flame_graph(study: Path) -> Path | None:
 def flame_graph(profiles: list[WorkerProfile]) -> str:
     """Return the flame graph as a page that needs no network.
 
-    Equal stacks are placed side by side, regardless of time and worker. This turns pyinstrument's timeline into a flame
-    graph: the width of a function is its time, and callers lie above the functions that they call.
+    Equal stacks are placed side by side, regardless of time and worker. Placing them this way turns pyinstrument's
+    timeline into a flame graph: the width of a function is its time, and callers lie above the functions that they
+    call.
     """
     from pyinstrument.renderers import HTMLRenderer
     from pyinstrument.session import Session

@@ -57,7 +57,7 @@ def keep(placed: Placed, directory: Path) -> None:
 
 
 def stored_roofline(directory: Path) -> Placed | None:
-    """Return the roofline in a study's directory; None if there is none.
+    """Return the roofline in a study's directory; None if there is no roofline.
 
     Raises:
         SettingsError: If the file is not a valid roofline.

@@ -129,7 +129,7 @@ class ReportedStudy:
 
 
 class Section:
-    """The base class of all sections. It shows nothing; override what you need.
+    """The base class of all sections. The base class shows nothing; override what you need.
 
     ``name`` is its anchor in the page and its key in JSON. The name has lower-case letters, digits and hyphens; a
     section of another package has the name of its entry point. ``title`` is its heading, ``uses`` are the shared

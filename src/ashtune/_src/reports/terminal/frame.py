@@ -37,7 +37,7 @@ class Frame:
     Args:
         tally: The study's counts.
         info: The study.
-        is_over: Whether the driver has ended. Then the frame omits the workers' states and the time left.
+        is_over: Whether the driver has ended. After its end the frame omits the workers' states and the time left.
     """
 
     def __init__(self, tally: Tally, info: StudyInfo, *, is_over: bool = False) -> None:
@@ -175,7 +175,7 @@ class _Bar:
 
     Args:
         whole: The value that fills the full width. If the sum of the parts is larger, the sum fills the full width.
-        parts: The value and look of each part. Each positive part is visible if there is room.
+        parts: The value and look of each part. Each part above 0 is visible if there is room.
     """
 
     def __init__(self, whole: float, *parts: tuple[float, Look]) -> None:
