@@ -30,7 +30,7 @@ VARIABLES, OPTIMIZER, RANDOM, OTHERS, PLACES = "variables", "optimizer", "random
 class KerasCallback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no types
     """Train a trial with ``fit``: restore its state, report each epoch, end at the rung, save.
 
-    Put it last in ``callbacks``, but before ``SwapEMAWeights(swap_on_epoch=True)``. Call ``fit`` with
+    Put this callback last in ``callbacks``, but before ``SwapEMAWeights(swap_on_epoch=True)``. Call ``fit`` with
     ``initial_epoch=trial.start`` and ``epochs=`` the study's ``max_resource``. Every number in an epoch's logs is
     reported under Keras' name, such as ``val_loss``. If another callback, such as ``EarlyStopping``, ends training, the
     trial ends, and its last epoch is its result.

@@ -1,4 +1,4 @@
-"""The trial of a program started by ``ashtune run ... -- PROGRAM``, as each of the program's processes sees it.
+"""The trial of a program that ``ashtune run ... -- PROGRAM`` started, for each of the program's processes.
 
 This class is for launchers of several ranks, such as ``torchrun``: a training function with a ``TransformersCallback``
 uses it in place of :class:`~ashtune.Trial`.

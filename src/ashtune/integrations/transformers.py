@@ -32,7 +32,7 @@ NO_METRICS = ("_runtime", "_per_second")
 class TransformersCallback(TrainerCallback):  # type: ignore[misc]  # transformers has no types here
     """Train a trial with a Trainer: check where it starts, report each evaluation, end at the rung, save.
 
-    Put it last in ``callbacks``, set ``output_dir=trial.checkpoint_dir`` in the arguments, and train with
+    Put this callback last in ``callbacks``, set ``output_dir=trial.checkpoint_dir`` in the arguments, and train with
     ``resume_from_checkpoint=`` :attr:`checkpoint`. All numbers logged since the last evaluation are reported under
     their names, such as ``eval_loss``. If another callback, such as ``EarlyStoppingCallback``, ends training, the trial
     ends, and its last evaluation is its result.

@@ -2,7 +2,7 @@
 
 A trial is promoted as soon as it is within the quota, and stays promoted. Therefore more trials than the final quota
 are promoted by the end. The excess is larger if late trials are better than early ones. Of ``n`` trials at a rung about
-``quota / exponent + c (sqrt(n) - 1)`` are promoted. The first part is exact for random draws, where trial ``i`` is
+``quota / exponent + c (sqrt(n) - 1)`` are promoted. The first part follows from random draws, where trial ``i`` is
 within the quota on arrival with probability ``quota(i) / i``. The constant ``c`` is 0.6 for random draws; for a search
 that learns, ``c`` is 2.3 times the share of trials outside the quota. In a running study the forecast also uses the
 promotions so far. The constants come from recorded studies of 30 to 300 trials; ``benchmarks/expected.py`` measures how

@@ -129,7 +129,7 @@ class Columns:
     Attributes:
         numbers: The columns of numeric hyperparameters; each has one value per trial, NaN if the value is missing.
         texts: The columns of all other hyperparameters; the code is -1 if a value is missing.
-        names: The names of all columns, known hyperparameters first.
+        names: The names of all columns; the known hyperparameters come first.
     """
 
     def __init__(self, hyperparameters: Sequence[Hyperparameter]) -> None:

@@ -120,7 +120,7 @@ class StudyReader:
 
     @property
     def missing(self) -> list[str]:
-        """What must be installed before the study can continue, one line each."""
+        """A line for each thing that must be installed before the study can continue."""
         return [line for line in (self.scheduler.missing, SEARCHES.missing_of(self.settings.search)) if line]
 
     def info(self, also_missing: "Callable[[StudyReader], Sequence[str]]" = lambda _: ()) -> StudyInfo:

@@ -260,7 +260,7 @@ class PageServer:
 
     @property
     def address(self) -> str:
-        """The address of the page. With a socket, it is the path that a proxy must request."""
+        """The address of the page. If the server uses a socket, the address is the path that a proxy must request."""
         path = f"/{self.admission.token}/"
         return path if self.port is None else f"http://{LOOPBACK}:{self.port}{path}"
 

@@ -3,9 +3,9 @@
 Figures and the terminal use this module's values; the page and the report use the style sheet :func:`style`. Therefore
 all views look the same (decision 61).
 
-Rule 1: rungs are ordered, so their colours are those of :data:`SCALE`, from dark to light. If there are at most seven
-rungs, people with red-green colour blindness can distinguish neighbouring rungs too. All colours are visible on light
-and dark backgrounds.
+Rule 1: rungs are ordered, so their colours go from dark to light, on the scale :data:`SCALE`. If there are at most
+seven rungs, people with red-green colour blindness can distinguish neighbouring rungs too. All colours are visible on
+light and dark backgrounds.
 Rule 2: no meaning is shown by colour alone. Failing, saving, compiling and waiting also have a pattern or a mark.
 """
 

@@ -1,7 +1,7 @@
 """Figures of the workers: the work of each worker in a lane, how workers spent their time, and sums by rung.
 
-Rule: a page can show a few thousand bars. With more than ``MOST_BARS`` jobs or ``MOST_LANES`` lanes the timeline
-becomes a map of the share of training in each lane and stretch of time, and says so.
+Rule: a page can show a few thousand bars. If there are more than ``MOST_BARS`` jobs or ``MOST_LANES`` lanes, the
+timeline becomes a map of the share of training in each lane and stretch of time. A note says that it is a map.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

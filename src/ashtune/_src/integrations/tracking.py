@@ -49,8 +49,8 @@ class TrackedTrial(msgspec.Struct, frozen=True, kw_only=True):
 
     ``began`` is when the trial got its configuration, and ``ended`` is when its last event arrived; both are in seconds
     since 1970. ``points`` are its reports in rising order of resource; if a resource was trained twice, the first
-    report is kept. ``reason`` says why it failed or was withdrawn. ``confirms`` is the trial whose configuration it
-    confirms, or None.
+    report is kept. ``reason`` says why it failed or was withdrawn. ``confirms`` is the trial whose configuration this
+    trial confirms, or None.
     """
 
     number: int

@@ -5,7 +5,8 @@ may add its own observers (``observe``). All observers see the whole journal fir
 its content.
 
 Rule 1: an analysis used by several sections sees the journal once.
-Rule 2: a section that raises is left out, and the report says so in one line. No other section depends on it.
+Rule 2: a section that raises is left out, and one line of the report says that it was left out. No other section
+depends on it.
 Rule 3: anything from a study is text. The functions of ``reports/page/html.py`` escape such text, and a ``str`` among
 the lines is shown without markup.
 """

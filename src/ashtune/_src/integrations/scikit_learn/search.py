@@ -1,6 +1,6 @@
 """A search in the style of scikit-learn: candidates are halved asynchronously, and their fits are resumed.
 
-Rule 1: except for the way fits run, this is a :class:`sklearn.model_selection.BaseSearchCV`: its arguments, its
+Rule 1: except for the way fits run, the search is a :class:`sklearn.model_selection.BaseSearchCV`. Arguments,
 attributes after ``fit``, routing, scoring and refitting use scikit-learn's own functions.
 Rule 2: a row of ``cv_results_`` is one candidate at one rung, as in ``HalvingRandomSearchCV``; ``iter`` is the rung.
 Rule 3: rows are read from the study's journal. If ``fit`` was killed and starts again in the same ``directory``, it
