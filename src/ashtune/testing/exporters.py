@@ -7,7 +7,7 @@ A test class derives from :class:`ExporterSuite` and has a fixture ``exported``:
         def exported(self) -> Exported:
             return Exported(make=lambda folder: Mine(folder / "copy"), read=lambda mine: load(mine.place))
 
-An exporter is also an observer; a fast one passes :class:`~ashtune.testing.observers.ObserverSuite` too.
+An exporter is also an observer; a fast exporter also passes :class:`~ashtune.testing.observers.ObserverSuite`.
 """
 
 from collections.abc import Callable, Sequence
@@ -55,7 +55,7 @@ class ExporterSuite:
 
     @pytest.fixture(autouse=True)
     def writes_at_each_tick(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Let trackers write at each tick, so that a killed one leaves data; override this if yours waits longer."""
+        """Let trackers write at each tick, so that a killed tracker leaves data. Override this for a slower tracker."""
         monkeypatch.setattr(tracking, "SECONDS_BETWEEN", 0.0)
 
     def test_it_says_where_its_copy_is(self, exported: Exported, tmp_path: Path) -> None:
@@ -75,7 +75,7 @@ class ExporterSuite:
     def test_a_study_that_goes_on_has_each_value_once(
         self, exported: Exported, steps: list[Step], is_killed: bool, tmp_path: Path
     ) -> None:
-        """The first driver ended normally, or was killed."""
+        """In the first session, the driver ended normally or was killed."""
         whole = exported.read(_told(exported, tmp_path / "whole", steps))
         for part in (1 / 3, 2 / 3):
             first = steps[: int(len(steps) * part)]

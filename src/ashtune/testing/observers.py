@@ -297,7 +297,7 @@ class ObserverSuite:
 
     @pytest.mark.parametrize("seed", SEEDS)
     def test_it_takes_a_study_whose_scheduler_is_not_known(self, observed: Observed, seed: int, tmp_path: Path) -> None:
-        """Then the observer gets verdicts, but no orders."""
+        """The observer of such a study gets verdicts, but no orders."""
         observer = observed.make()
         observer.begin(study_in(tmp_path / "study"), 0)
         Replay().tell((event for event, _ in History(seed)), [observer])
@@ -324,7 +324,7 @@ class ObserverSuite:
         assert observed.result(again) == observed.result(fresh)
 
     def test_it_takes_a_study_in_which_nothing_happens(self, observed: Observed, tmp_path: Path) -> None:
-        """For example a study that was already complete."""
+        """For example, a driver opens a study that was already complete."""
         observer = observed.make()
         observer.begin(study_in(tmp_path / "study"), 0)
         observer.tick(0.0)

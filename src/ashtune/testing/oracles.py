@@ -122,7 +122,7 @@ def promotable(ladder: Ladder, history: History, quota: QuotaOf = floor_of) -> l
 
 
 def unexplained_results(ladder: Ladder, results: Sequence[RecordedResult]) -> list[str]:
-    """Return a sentence for each result that no promotion explains; for journals without orders.
+    """Return a sentence for each result without a correct promotion before it; for journals without orders.
 
     A trial with a result above the lowest rung must have been within the quota of the rung below at some time between
     its results at the two rungs, as a promotion may wait until a checkpoint is saved.

@@ -1,9 +1,10 @@
 """The suite for schedulers: any order of workers, compared with an oracle at each step.
 
-Hypothesis chooses which worker asks, reports, fails or is lost and which trial is withdrawn, and shortens failures.
+Hypothesis chooses which worker asks, reports, fails or is lost, and which trial is withdrawn. It shortens the history
+of a failure.
 
 Rule: a trial named by ``hopeless`` is never given again and is named only once, until the number of trials is changed,
-the ladder gets longer or a trial with results is withdrawn. Each of these may bring the trial within the quota.
+the ladder gets longer or a trial with results is withdrawn. Each of these changes may bring the trial within the quota.
 
 Example:
     >>> from ashtune._src.schedulers.ash import Ash
@@ -88,7 +89,7 @@ def check_scheduler(
 
     Raises:
         AssertionError: If they differ, or the scheduler breaks a rule of its protocol.
-        Exception: Any exception of the oracle, with the history in a note, which is not shortened, to save minutes.
+        Exception: Any exception of the oracle. A note has the history, which is not shortened, as this takes minutes.
     """
     if isinstance(scheduler, Scheduler):
         assert SCHEDULERS.read(SCHEDULERS.record(scheduler)) == scheduler, "read back it is another one"
@@ -232,7 +233,7 @@ class AnyOrderOfWorkers(RuleBasedStateMachine):
         assert len(set(trials)) == len(trials), f"one trial runs twice: {self.running}"
 
     def teardown(self) -> None:
-        """Finish the study with the worst results, which are best for hopeless trials; then check the history."""
+        """Finish the study with bad results, which give hopeless trials the best chances; then check the history."""
         if not hasattr(self, "scheduler"):
             return
         self.checkpoints_are_freed()

@@ -3,8 +3,8 @@
     def test_my_section():
         check_section(MySection)
 
-There are studies in which everything, nothing, or only failures happen, and studies that are simulated, stopped early,
-with one rung, with an unknown scheduler, or with texts that look like markup.
+In the studies of the suite everything happens, or nothing, or only failures. Some studies are simulated or stopped
+early. Others have one rung, an unknown scheduler, or texts that look like markup.
 """
 
 import json
@@ -118,7 +118,7 @@ def check_section(kind: type[Section]) -> None:
 
 
 def _replayed(kind: type[Section], case: MadeUpStudy, directory: Path) -> Section:
-    """Return a section that received a whole study, as in a report without other sections."""
+    """Return a section that was told all events of a study, as if it were the only section of a report."""
     study = _study_of(case, directory)
     for analysis in kind.uses:
         getattr(study, analysis)
@@ -142,7 +142,7 @@ def _replayed(kind: type[Section], case: MadeUpStudy, directory: Path) -> Sectio
 
 
 def _study_of(case: MadeUpStudy, directory: Path, replayed: ReportedStudy | None = None) -> ReportedStudy:
-    """Return a study before its journal is read; ``replayed`` gives it a tally only, as in a stopped driver."""
+    """Return a study whose journal is not read yet; ``replayed`` gives only its tally, as in a stopped driver."""
     rungs, kept = case.ladder.to_record()
     record = {"kind": "ash"}
     space = Space.parse({"x": (0.0, 1.0), "kind": ["plain", "odd", HOSTILE]})
@@ -169,7 +169,7 @@ def _study_of(case: MadeUpStudy, directory: Path, replayed: ReportedStudy | None
 
 
 def _check(section: Section, case: MadeUpStudy) -> bool:
-    """Check the output of a section for a study; return whether there is any."""
+    """Check the output of a section for a study; return whether there is any output."""
     page = html.section(section.name, section.title, section.blocks())
     again = html.section(section.name, section.title, section.blocks())
     assert page == again, f"{case.name}: its blocks are others when they are asked for again"
@@ -232,7 +232,7 @@ def _with_a_choice(event: Event, odd: str) -> Event:
 
 
 def _of_several(event: Event) -> Event:
-    """Return an event with two more metrics, if it is a result."""
+    """Return an event; a result gets two more metrics."""
     if not isinstance(event, JobFinished):
         return event
     more = {HOSTILE: float(event.trial % 7), "size": float(event.trial % 3)}
@@ -240,7 +240,7 @@ def _of_several(event: Event) -> Event:
 
 
 def _proposed(event: Event) -> Event:
-    """Return an event with an origin, as from a search that learns, if a trial starts."""
+    """Return an event; the start of a trial gets an origin, as from a search that learns."""
     if not isinstance(event, TrialStarted):
         return event
     origins = "gp, 9 results", "random", "mutation of 0", "random, no proposal was ready", "enqueued"

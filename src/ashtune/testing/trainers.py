@@ -105,7 +105,7 @@ class TrainersSuite(WorkersSuite):
             assert harness.next(TrialReleased).trial == trial
 
     def test_a_pause_reaches_the_jobs_that_wait_too(self, engine: MakeHarness, tmp_path: Path) -> None:
-        """Waiting jobs end at their start."""
+        """Jobs that wait at the worker end when they start."""
         gate = tmp_path / "gate"
 
         def patient(trial: Any) -> None:
@@ -129,7 +129,7 @@ class TrainersSuite(WorkersSuite):
         assert first.resource > 0
 
     def test_of_a_dead_workers_jobs_the_one_it_had_begun_is_named(self, engine: MakeHarness, tmp_path: Path) -> None:
-        """The jobs that waited are not named."""
+        """The jobs that waited at the dead worker are not named."""
         if not self.isolates:
             pytest.skip("training takes its process with it")
 
@@ -216,7 +216,7 @@ class TrainersSuite(WorkersSuite):
         assert harness.next(JobFinished).trial == 1
 
     def test_a_trial_stopped_on_purpose_is_a_result_that_is_not_held(self, engine: MakeHarness, tmp_path: Path) -> None:
-        """The worker is free, and the saved checkpoint is kept."""
+        """The worker is then free, and the checkpoint that the trial saved is kept."""
 
         def stopping(trial: Any) -> None:
             for epoch in trial.epochs():
@@ -234,7 +234,7 @@ class TrainersSuite(WorkersSuite):
     def test_a_function_that_trains_otherwise_than_it_was_asked_fails_and_is_shown_how(
         self, engine: MakeHarness, tmp_path: Path
     ) -> None:
-        """A loop without ``trial.epochs()``, a loop that ends early, and a checkpoint that is not restored."""
+        """The cases: a loop without ``trial.epochs()``, a loop that ends early, a checkpoint that is not restored."""
 
         def wrong(trial: Any) -> None:
             if trial["x"] == 0:

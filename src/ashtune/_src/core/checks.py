@@ -14,7 +14,7 @@ from ashtune._src.core.errors import SettingsError
 from ashtune._src.core.plaintext import shown, visible
 
 MOST_WHOLE = 1 << 53
-"""The largest whole number up to which programs that read JSON numbers as floats are exact."""
+"""Programs that read JSON numbers as floats are exact only for whole numbers up to this number."""
 MOST_SECONDS = 1e9
 MOST_NAME = 200
 MOST_UNIT = 20

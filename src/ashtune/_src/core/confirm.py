@@ -2,8 +2,8 @@
 
 Rule 1: confirmation begins when the search has ended and no job of the search runs any more.
 Rule 2: the best trials are the best of the highest rung that has a result.
-Rule 3: each confirming training is a new trial with the next free number. It is trained up to that rung in one job, and
-the scheduler and the search are not told of it.
+Rule 3: each confirming training is a new trial with the next free number. The new trial is trained up to the rung of
+rule 2 in one job. The scheduler and the search are not told of it.
 Rule 4: each of the best trials is confirmed once, in order of rank, before any trial is confirmed with a second seed. A
 failed training is not repeated.
 """

@@ -13,9 +13,9 @@ class NotWorthIt(msgspec.Struct, frozen=True):
     there are ten results at the top rung.
 
     Args:
-        gain: The least improvement, in units of the metric. By default the noise of the metric: the standard deviation
-            of the last reports of a training around its curve. If trials report too rarely to know the noise, a
-            hundredth of the distance between the best and the median result.
+        gain: The least improvement, in units of the metric. By default this is the noise of the metric: the standard
+            deviation of the last reports of a training around its curve. If trials report too rarely to know the noise,
+            it is a hundredth of the distance between the best and the median result.
         per: The period of ``gain``: seconds, or a text such as "10m" or "1h".
 
     Example:

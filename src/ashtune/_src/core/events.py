@@ -54,8 +54,8 @@ class SessionStarted(_Fact, frozen=True):
     ``target`` has a value for each metric if the study has several objectives. The study stops after ``max_failures``
     failures without any result. The search ends after ``patience`` results in a row at the top rung without an
     improvement, or by the rule ``stop_when``. ``facts`` describes the machine and the settings of the session, for a
-    person. ``rungs`` and ``kept`` are the record of the new ladder, if the user added rungs at its top. ``objective``
-    is the version of the training function. ``control``: the driver accepts commands.
+    person. If the user added rungs at the top, ``rungs`` and ``kept`` are the record of the longer ladder.
+    ``objective`` is the version of the training function. ``control``: the driver accepts commands.
     """
 
     unix_time: UnixSeconds
@@ -87,8 +87,8 @@ class WorkerJoined(_Fact, frozen=True):
 class TrialStarted(_Fact, frozen=True):
     """A new trial has got its configuration.
 
-    ``origin`` says who proposed the configuration: "enqueued" means the user, "" the study's design. If ``confirms`` is
-    set, this trial has the configuration of the trial ``confirms``, to confirm it, and is not ranked.
+    ``origin`` says who proposed the configuration: "enqueued" means the user, "" means the study's design. If
+    ``confirms`` is set, this trial has the configuration of the trial ``confirms``, to confirm it, and is not ranked.
     """
 
     trial: _Trial
@@ -157,7 +157,7 @@ class TrialWithdrawn(_OfJob, frozen=True, kw_only=True):
 
 
 class WorkerLost(_Fact, frozen=True, kw_only=True):
-    """A worker ended. Its job (``trial``, ``rung``), if it had one, is started again.
+    """A worker ended. If the worker had a job (``trial``, ``rung``), the job is started again.
 
     ``is_fatal``: the trial fails, because it caused the end of the worker, for example by exceeding its time limit.
     ``last_words`` is the last part of the worker's output. ``is_dismissed``: the user reduced the number of workers.

@@ -161,7 +161,7 @@ class Goal(Objective, frozen=True, omit_defaults=True):
         return losses, min(sum(violations), sys.float_info.max) if violations else None
 
     def targets(self, target: float | Mapping[str, float] | None) -> Losses:
-        """Return the target as a loss for each objective: inf for an objective without target; () without any target.
+        """Return the target of each objective as a loss, inf for an objective without target; () if there is no target.
 
         Args:
             target: The target of the first objective, or a dict from metric to target.

@@ -26,9 +26,9 @@ class ObservedStudy(msgspec.Struct, frozen=True, kw_only=True):
 
     ``directory`` is the absolute path of the study's directory. ``created`` is when the study was created, in seconds
     since 1970; it identifies the study even if its directory is moved. ``hyperparameters`` has the names in the search
-    space. ``search`` is the name of the search, the origin of all trials that name no origin. ``seed`` is the study's
-    seed, from which ``derived_seed()`` computes the seed of each trial. ``unit`` is the unit of the resource, in the
-    singular.
+    space. ``search`` is the name of the search, which is the origin of all trials without an ``origin``. ``seed`` is
+    the study's seed, from which ``derived_seed()`` computes the seed of each trial. ``unit`` is the unit of the
+    resource, in the singular.
     """
 
     name: str

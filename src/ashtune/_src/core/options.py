@@ -27,10 +27,11 @@ class Option(msgspec.Struct, frozen=True, kw_only=True):
         default: ``None`` means "not given".
         check: Takes the option's name and value; returns the value in its plain form, or raises ``SettingsError``. It
             is not called for ``None`` if ``None`` is the default. An option without a check is checked elsewhere.
-        parse: Parses the value from the command line, or raises ``ValueError``. Options without ``parse`` do not exist
-            on the command line, except flags.
+        parse: Parses the value from the command line, or raises ``ValueError``. Except flags, options without ``parse``
+            do not exist on the command line.
         metavar: The placeholder of the value in ``--help``.
-        forms: For ``--help``: the forms that the command line accepts, or what ``--no-`` does for a flag that is on.
+        forms: For ``--help``: the forms that the command line accepts, or what ``--no-`` does for a flag that is on by
+            default.
     """
 
     help: str = ""

@@ -95,8 +95,8 @@ def is_as_good(one: Losses, other: Losses) -> bool:
 def front_of(results: Iterable[T], key: Callable[[T], tuple[Key, int]]) -> list[T]:
     """Return the Pareto front of some results, sorted by the first loss, without failures.
 
-    The front has only feasible results. If no result is feasible, it has results with the smallest violation. Of equal
-    results, only the earliest is in the front. O(n log n) with up to two losses, else O(m n f) for a front of f.
+    The front has only feasible results. If no result is feasible, the front has results with the smallest violation. Of
+    equal results, only the earliest is in the front. O(n log n) with up to two losses, else O(m n f) for a front of f.
 
     Args:
         results: The results, in any order.

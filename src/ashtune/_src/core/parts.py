@@ -109,7 +109,7 @@ class Names(Generic[T]):
         return "" if self.is_known(name) else f"the {self._what} {shown(name)} is not installed here"
 
     def is_known(self, name: str) -> bool:
-        """Return whether the part is installed; for ``module:Class``, whether its package is. Nothing is imported."""
+        """Return whether the part, or the package of a ``module:Class``, is installed. Nothing is imported."""
         if name in self._built_in or self._entry_point(name):
             return True
         module, _, kind = name.partition(":")

@@ -4,8 +4,8 @@ Source: the rule and its constants are measured in ``docs/decisions/0028-where-t
 
 Rule 1: a trial has a free pass up to a rung, which is fixed when the trial starts. Below that rung it goes on whatever
 its rank. From that rung on it is promoted as by ``Ash``.
-Rule 2: the rung follows from earlier trials that passed a lower rung freely and were good at a higher rung. How many of
-them would the lower rung have promoted? A low rung is chosen if it saves more than its wrong decisions cost.
+Rule 2: earlier trials that passed a lower rung freely and were good at a higher rung show how many good trials the
+lower rung would have promoted. A low rung is chosen if it saves more than its wrong decisions cost.
 Rule 3: the choice uses no clock, random number, number of workers or float: scores are compared as fractions.
 """
 
@@ -21,7 +21,7 @@ from ashtune._src.schedulers.protocol import Rule, Scheduler
 LOWEST_SHARE = 256
 """The lowest rung has at least this part of the top rung's resource."""
 CONTROLS = Fraction(1, 20)
-"""The fraction of the cost for control trials, which pass freely up to the safe rung though others do not."""
+"""The fraction of the cost for control trials, which pass freely up to the safe rung although other trials do not."""
 GROWTH = 20
 """The choice is repeated when the number of trials has grown by a twentieth."""
 PRIOR_WEIGHT = 2
@@ -106,7 +106,7 @@ class AdaptiveMachine(AshMachine):
         return safe if is_control else chosen
 
     def _choose(self, safe: int) -> int:
-        """Return the rung with the best score: the good trials that reach the top for a unit of resource."""
+        """Return the rung with the best score: the number of good trials that reach the top per unit of resource."""
         keeps = [self._part_kept(rung, safe) for rung in range(self.ladder.top)]
         costs = [cost_of_entry(self.ladder, rung) for rung in range(len(self.ladder.rungs))]
         scores = [

@@ -31,8 +31,8 @@ class Ash(Scheduler, frozen=True):
     """Promote a trial as soon as it is among the best of its rung.
 
     Args:
-        ahead: How many future results of a rung are counted in advance: 0 as in the paper, or 1, so that the best is
-            promoted earlier. By default 1 if the user names no lowest rung, else 0.
+        ahead: How many future results of a rung are counted in advance: 0 as in the paper, or 1, so that the best trial
+            is promoted earlier. By default 1 if the user names no lowest rung, else 0.
         exponent: The quota of a rung with ``n`` results grows as ``n ** exponent``: 1 as in the paper, or less (at
             least 0.5). By default 0.8 if the user names no lowest rung, else 1.
 
@@ -188,7 +188,7 @@ class AshMachine(Machine):
 
 
 class _Level:
-    """One rung: ``reachable`` has, of the first ``seen`` results, the negated ones that the quota may still reach."""
+    """One rung: ``reachable`` has those of its first ``seen`` results, negated, that the quota may still reach."""
 
     __slots__ = ("arrivals_above", "beyond", "reachable", "rung", "seen")
 
@@ -205,7 +205,7 @@ class Prospects:
 
     If at most ``A`` of the study's ``N`` trials can ever arrive in a rung, a trial ranked beyond the quota of ``A``
     results is never promoted. For the lowest rung ``A = N - E``, where ``E`` trials have arrived that entered at a
-    higher rung. For the next rung, where ``e`` of these entered,
+    higher rung. For the next rung, at which ``e`` of these ``E`` trials entered,
 
         A' = promoted + (unpromoted that can still be promoted) + (A - arrived) + e
 
@@ -215,12 +215,12 @@ class Prospects:
 
     With several losses only failures are named: a new result may dominate others and so improve a trial's rank.
 
-    Rule: if the number of trials grows, or a trial with results is withdrawn, other trials may have a chance again;
-    then everything is counted again.
+    Rule: if the number of trials grows, or a trial with results is withdrawn, trials that were named may have a chance
+    again; then everything is counted again.
 
     Args:
         rungs: The rankings of all rungs except the top one.
-        entered: How many trials in each rung above the lowest entered there, the top rung included; the caller counts.
+        entered: How many trials entered at each rung above the lowest, the top rung included; the caller counts.
     """
 
     def __init__(self, rungs: list[Ranking], entered: list[int]) -> None:

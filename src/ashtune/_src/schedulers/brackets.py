@@ -5,11 +5,11 @@ Source: Jamieson and Talwalkar, AISTATS 2016, https://arxiv.org/abs/1502.07943; 
 With several workers a rung is a barrier. While one bracket waits for the last models of a rung, another bracket opens:
 Falkner, Klein, Hutter, *BOHB*, ICML 2018, https://arxiv.org/abs/1807.01774, section 4.2.
 
-Rule 1: a trial's bracket follows from its number: the first trials belong to the first bracket, and so on. A trial is
+Rule 1: a trial's number decides its bracket: the first trials belong to the first bracket, and so on. A trial is
 compared only with trials of its bracket.
-Rule 2: the promoted trial of the oldest bracket trains next; if none waits, a new trial starts.
-Rule 3: a rung closes when all its results have arrived and no more trials can reach it: the rung below is closed, or,
-for the lowest rung, all trials of the bracket have started or no more may start. The best ``floor(n /
+Rule 2: the promoted trial of the oldest bracket trains next; if no promoted trial waits, a new trial starts.
+Rule 3: a rung closes when all its results have arrived and no more trials can reach it. For a higher rung this means
+that the rung below is closed, for the lowest rung that no more trials of the bracket may start. The best ``floor(n /
 reduction_factor)`` of its ``n`` trials are promoted. Failures count in ``n`` and are never promoted; withdrawn trials
 do not count. If trials are added or withdrawn later, the rung is counted again; earlier promotions stay.
 """
@@ -85,7 +85,7 @@ class BracketsMachine(Machine):
         return Job(newborn, bracket.entry)
 
     def record(self, result: Result) -> None:
-        """Note a result; a rung's last result closes it. O(1), and O(n log n) for each rung of n with one loss."""
+        """Note a result; the last result closes its rung. O(1), and O(n log n) to close a rung of n with one loss."""
         bracket = self._brackets[self.bracket(result.trial)]
         self._newborn -= result.rung == bracket.entry
         rung = bracket.rung(result.rung)

@@ -1,4 +1,4 @@
-"""Hyperband: brackets that stop trials at different rungs, in case early results say little.
+"""Hyperband: brackets that stop trials at different rungs, because early results may say little.
 
 Source: Li, Jamieson, DeSalvo, Rostamizadeh, Talwalkar, *Hyperband*, JMLR 18, 2018, https://arxiv.org/abs/1603.06560,
 Algorithm 1: bracket ``s`` starts ``ceil((s_max + 1) / (s + 1) * eta ** s)`` trials, ``s`` rungs below the top one. The

@@ -2,17 +2,18 @@
 
 Source: Bohdal, Balles, Wistuba, Ermis, Archambeau, Zappella, *PASHA: Efficient HPO and NAS with Progressive Resource
 Allocation*, ICLR 2023, https://arxiv.org/abs/2207.06940. It begins with two rungs. The trials at the open rung, the
-highest one in use, are ranked there and at the rung below. Two trials whose losses below differ by at most ``epsilon``
-count as equal (soft ranking). If the two trials with the same rank at both rungs are not equal, the next rung opens.
+highest one in use, are ranked there and at the rung below. Two trials whose losses at the rung below differ by at most
+``epsilon`` count as equal (soft ranking). If the two trials with the same rank at both rungs are not equal, the next
+rung opens.
 
 ``epsilon`` estimates the noise of the curves: it is the 90th percentile of the loss differences, at the open rung, of
 all pairs of trials whose order changed and changed back. Without such pairs ``epsilon`` does not change.
 
 Rule 1: a curve consists of the losses that a trial has reported. If its training function reports only at the rungs, no
 order can have changed back before there are three rungs. The paper has a loss for each epoch.
-Rule 2: the orders are compared when a result arrives at the open rung, as otherwise only a withdrawn trial can change
-them. The noise is estimated from the first 256 trials at the rung, as many as in the paper's studies, since the number
-of pairs is large. The percentile is one of the differences (the nearest rank), so nothing is rounded.
+Rule 2: the orders are compared when a result arrives at the open rung, since between these results only a withdrawn
+trial can change them. The noise is estimated from the first 256 trials at the rung, as many as in the paper's studies,
+since the number of pairs is large. The percentile is one of the differences (the nearest rank), so nothing is rounded.
 Rule 3: failures are ignored, as they are never promoted. Trials with equal losses at the open rung may have any order.
 """
 
@@ -125,7 +126,7 @@ class PashaMachine(AshMachine):
         return f"trials are trained up to {rungs[self._open]:,} of {rungs[-1]:,}: {self._why}{noise}"
 
     def _look_at_the_orders(self, arrived: TrialId) -> None:
-        """Open the next rung if the order of the trials at the open rung differs from that below."""
+        """Open the next rung if the order of the trials at the open rung differs from their order at the rung below."""
         if self._is_estimated:
             self._estimate(arrived)
         if self._is_settled():
@@ -137,7 +138,7 @@ class PashaMachine(AshMachine):
         self._differences = None
 
     def _is_settled(self) -> bool:
-        """Return whether, for each rank, the trial with this rank at the open rung equals that with this rank below."""
+        """Return whether, for each rank, the trials with this rank at the open rung and at the rung below are equal."""
         here, below = self._losses_at[self._open], self._losses_at[self._open - 1]
         order = sorted((loss, below[trial], trial) for trial, loss in here.items())
         before = sorted(below[trial] for trial in here)

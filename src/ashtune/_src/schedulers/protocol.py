@@ -70,7 +70,7 @@ class Machine(Protocol):
         """
 
     def hopeless(self) -> list[TrialId]:
-        """Return the trials that can never be given out again, each named once; none by default.
+        """Return the trials that can never be given out again, each trial once; no trials by default.
 
         After another number of trials, more rungs, or the withdrawal of a trial with results, such a trial may be given
         out again; it is named again if it becomes hopeless again.
@@ -116,7 +116,7 @@ class Machine(Protocol):
 class Scheduler(Part, frozen=True, kw_only=True):
     """A scheduler with its options, as a value. Each kind is a subclass with fields for its options.
 
-    An option is a number, a text, a list or None, so that JSON can hold it. Each has a default.
+    An option is a number, a text, a list or None, so that JSON can hold it. Each option has a default.
 
     Args:
         max_resource: As in :func:`~ashtune.tune`, like the next two.
@@ -128,7 +128,7 @@ class Scheduler(Part, frozen=True, kw_only=True):
     rule: ClassVar[Rule] = Rule.SINCE_ITS_RESULT
     """The rule that explains a promotion."""
     takes_trials_for_alike: ClassVar[bool] = False
-    """Whether the scheduler assumes that late trials are like early ones: true of random draws, not of proposals."""
+    """Whether the scheduler assumes that late trials are like early ones, as random draws are and proposals are not."""
     needs_trials: ClassVar[bool] = False
     """Whether the number of trials must be known before the study starts."""
     default_reduction_factor: ClassVar[int] = 2

@@ -1,9 +1,9 @@
 """The ranking of one rung, and its quota, which is the number of its trials that may be promoted.
 
 Source: Li et al., MLSys 2020, https://arxiv.org/abs/1810.05934, Algorithm 2: of the ``n`` trials that arrived in a
-rung, promoted ones included, the best ``floor(n / reduction_factor)`` may be promoted. Two changes of the quota, one
-result counted in advance and a slower growth, are measured in ``docs/decisions/0028-where-trials-enter.md``. Several
-losses and constraints are ranked by ``core/order.py``, as in Schmucker, Donini, Zafar, Salinas, Archambeau,
+rung, promoted ones included, the best ``floor(n / reduction_factor)`` may be promoted. The two changes of the quota
+(one result counted in advance, and a slower growth) are measured in ``docs/decisions/0028-where-trials-enter.md``.
+Several losses and constraints are ranked by ``core/order.py``, as in Schmucker, Donini, Zafar, Salinas, Archambeau,
 *Multi-objective Asynchronous Successive Halving*, 2021, https://arxiv.org/abs/2106.12639.
 
 Rule 1: ranks compare (loss, trial), so the earlier trial wins a tie, also in one front with equal crowding distances.
@@ -38,12 +38,12 @@ class QuotaRule:
     """Computes a rung's quota from its number of results ``n``.
 
     With ``N = n + ahead`` and the reduction factor ``f = 1 / kept``, the quota is the largest whole number that is at
-    most ``N / f`` and at most ``f (N / f^2)^exponent``. Both bounds are equal if the exponent is 1; if it is smaller,
-    the second is lower above ``N = f^2``.
+    most ``N / f`` and at most ``f (N / f^2)^exponent``. Both bounds are equal if the exponent is 1; if the exponent is
+    smaller, the second bound is lower above ``N = f^2``.
 
     Args:
         kept: The fraction that is promoted, between 0 and 1.
-        ahead: How many future results are counted in advance: 0, or 1, so that the best is promoted earlier.
+        ahead: How many future results are counted in advance: 0, or 1, so that the best trial is promoted earlier.
         exponent: From 1/2 to 1; the denominator must be small, as powers of whole numbers are computed.
     """
 
@@ -89,8 +89,8 @@ class OneLoss:
 
     Only the ranks near the quota matter. They are in a short sorted list, the window. Better and worse trials are in
     two heaps, from which the window is filled when the quota comes near its end. Most arrivals are far from the quota
-    and cost O(1). Two sentinels, before and after all other entries, are ranked too, so the entry of rank ``quota``
-    (from 1; 0 is the sentinel) always exists.
+    and cost O(1). Two sentinels, before and after all other entries, are ranked too. Ranks count from 1, and rank 0 is
+    the first sentinel, so the entry of rank ``quota`` always exists.
     """
 
     __slots__ = (
@@ -127,7 +127,7 @@ class OneLoss:
         self._centre()
 
     def _centre(self) -> None:
-        """Let the window reach ``_NEAR`` ranks before and after the quota, or as many as there are."""
+        """Let the window reach ``_NEAR`` ranks before and after the quota, or fewer if there are no more ranks."""
         window, better, worse = self._window, self._better, self._worse
         missing = _NEAR - (self.quota - len(better))
         drawn = [heappop(better) for _ in range(min(missing, len(better)))]

@@ -5,7 +5,7 @@ call "ASHA": when a trial reaches its rung, it is either promoted at once or sto
 
 Rule 1: a trial is promoted if it is among the best ``floor(n / reduction_factor)`` of the ``n`` results that its rung
 has at that time, its own included; the ranking is that of ``ranking.py``.
-Rule 2: while the floor is 0 every trial is promoted, except failures.
+Rule 2: while the quota of rule 1 is 0, every trial is promoted, except failures.
 """
 
 from collections import deque
@@ -78,7 +78,7 @@ class StoppingMachine(Machine):
     def lengthen(self, ladder: Ladder) -> None:
         """Continue with a ladder that has more rungs above, and judge the results at the old top rung.
 
-        They are judged in order of arrival, each against the results up to its own.
+        The results are judged in order of arrival, each by the results that had arrived by then.
         """
         if ladder == self.ladder:
             return

@@ -19,7 +19,7 @@ from ashtune._src.space.plain import fresh, hashable
 BLOCK = 1024
 LONGEST_RUN = 32
 RUNS_OF_A_KIND = 4
-"""Fewest runs for each combination of static hyperparameters, if all are drawn equally often."""
+"""The least number of runs for each combination of static hyperparameters, if all are drawn equally often."""
 _BLOCKS_KEPT = 4
 
 

@@ -139,8 +139,8 @@ class GaussianProcess:
     def _squared(self, left: "Array", right: "Array") -> "Array":
         """Return the weighted squared distances, shape (n, m).
 
-        With 50 inputs this matrix product takes an eighth of the time of differences. Its last bits are wrong, which
-        matters only for a covariance that is factored.
+        With 50 inputs this matrix product takes an eighth of the time of differences. The last bits of the result are
+        wrong, which matters only for a covariance matrix that is factored.
         """
         import numpy as np
 

@@ -1,7 +1,7 @@
 """Search by a Gaussian process over all rungs, which weighs the expected improvement against the training time.
 
-Rule 1: a proposal is a pure function of the seed, the trial's number, the results before and the waiting proposals. No
-clock and no state of a generator takes part.
+Rule 1: a proposal is a pure function of the seed, the trial's number, the earlier results and the waiting proposals. It
+depends on no clock and on no state of a random generator.
 Rule 2: one process models all rungs: the resource is a further input, and predictions are made for the top rung. A
 model of the lowest rung alone would choose configurations that learn fast at first.
 Rule 3: trials in training have no result yet. Their values are drawn jointly, several times, and given to the process,
@@ -9,11 +9,11 @@ so that the next proposal is not close to one of these trials (Snoek, Larochelle
 Rule 4: the expected improvement is divided by the square root of the training seconds, which a second process predicts.
 A model without this price chose the slowest configurations, and did worse than random search on real trainings.
 Rule 5: several losses become one number, with other weights for each trial (``scalarisation.py``).
-Rule 6: the first ten trials and a tenth of all others are random. A configuration with results from before the study
-replaces one of the ten, and is not proposed.
-Rule 7: length scales, scale and noise are fitted again when the number of results has grown by an eighth, or by sixteen
-if that is sooner. Each new result is used at once. A fit takes four fifths of a proposal's time. With several losses,
-whose weights differ from trial to trial, there is a fit for each proposal.
+Rule 6: the first ten trials and a tenth of all others are random. Each configuration with results from before the study
+replaces one of the ten random trials, and is not proposed.
+Rule 7: length scales, scale and noise are fitted again when the number of results has grown by an eighth or by sixteen,
+whichever comes first. Each new result is used at once. A fit takes four fifths of a proposal's time. With several
+losses, whose weights differ from trial to trial, there is a fit for each proposal.
 
 The measurements, and the constants that made no difference, are in ``docs/decisions/0030-a-search-that-learns.md``.
 """
@@ -46,9 +46,9 @@ if TYPE_CHECKING:
 
 FEWEST_RESULTS = 3
 MOST_BEST, MOST_NEWEST = 40, 40
-"""How many of the best and of the newest trials the process sees, if more than their sum have results."""
+"""If there are more trials than the sum, the process sees only these numbers of the best and of the newest trials."""
 REFITS, LATEST_REFIT = 8, 16
-"""The kernels are fitted again when the number of results has grown by an eighth, or by 16 if that is sooner."""
+"""The kernels are fitted again when the number of results has grown by an eighth or by 16, whichever comes first."""
 DRAWS = 16
 DIGITS = 9
 """Coordinates are rounded to this many digits, as conversion to a configuration and back changes the last bits."""
@@ -65,10 +65,10 @@ class GP(Search, frozen=True):
     Args:
         first: How many of the first trials are random; configurations with results from before the study count as such.
         random_share: Fraction of the later trials that is random.
-        ahead: How many proposals are made in advance, once the waiting time is used up. With 0 each trial waits (20
-            ms).
-        price: The expected improvement is divided by ``seconds ** price`` of a trial's training. With 0 time does not
-            count. With ``price=0`` and ``ahead=0`` a study on one worker can be reproduced.
+        ahead: How many proposals are made in advance when the waiting time is used up. With 0 each trial waits for its
+            proposal (20 ms).
+        price: The expected improvement is divided by ``seconds ** price`` of a trial's training. With 0 the training
+            time does not count. With ``price=0`` and ``ahead=0`` a study on one worker can be reproduced.
 
     Raises:
         SettingsError: If an option is out of its range.
@@ -90,7 +90,7 @@ class GP(Search, frozen=True):
         return Random().build(space, seed)
 
     def stand_in(self, space: Space, seed: int) -> Proposer:
-        """Return the proposer for the times when no proposal is ready. For half of the trials it mutates the best."""
+        """Return the proposer for trials without a ready proposal. For half of them it mutates a good configuration."""
         return Mutation(random_share=0.5, first=self.first).proposer(space, seed, 1)
 
     @property
@@ -163,7 +163,7 @@ class GPProposer(Proposer):
         self.losses.setdefault(trial, {})[result.resource] = result.losses[0] if is_plain else result.key
 
     def propose(self, trial: int) -> Proposal | None:
-        """Return the best point that a short search finds; None if the trial is to be random."""
+        """Return the best point that a short search finds; None if the trial must be random."""
         import numpy as np
 
         chance = np.random.default_rng([self.seed, trial, 1])
@@ -239,7 +239,7 @@ class GPProposer(Proposer):
 
 
 class _Kernels(NamedTuple):
-    """The kernels of losses and of paces; None where values are too few or all equal, or weights differ by trial."""
+    """The kernels of losses and of paces; None if the values are too few or all equal, or weights differ by trial."""
 
     losses: "Kernel | None" = None
     paces: "Kernel | None" = None
@@ -286,7 +286,7 @@ class _ShownResults(NamedTuple):
         )
 
     def standard_paces(self) -> "Array | None":
-        """Return the standardized paces; None if there are too few, or all are equal."""
+        """Return the standardized paces; None if the paces are too few or all equal."""
         return _standardize(self.paces) if len(self.paces) >= FEWEST_RESULTS else None
 
 
@@ -322,7 +322,7 @@ class _View:
 
     @classmethod
     def of(cls, known: GPProposer, chance: "np.random.Generator", trial: int) -> "_View | None":
-        """Return the view for a new trial; None if the losses are all equal, or none is finite."""
+        """Return the view for a new trial; None if the losses are all equal, or no loss is finite."""
         import numpy as np
 
         from ashtune._src.search.gaussian_process import GaussianProcess

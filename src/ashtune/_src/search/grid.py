@@ -47,9 +47,9 @@ class GridDesign:
     Args:
         space: The space; choices of weight 0 are left out.
         points: How many values each numeric range gets: one number for all ranges, or one for each name. The values are
-            evenly spaced (on a log scale if the range is log) and include both ends; one value is the middle. An
-            integer range gets the nearest distinct integers, which may be fewer, or without a number all its integers.
-            A float range needs a number.
+            evenly spaced (on a log scale if the range is log) and include both ends; a single value is the middle of
+            the range. An integer range gets the nearest distinct integers, perhaps fewer than the number; if no number
+            is given, it gets all its integers. A float range needs a number.
 
     Raises:
         SpaceError: If ``points`` does not fit the space, or the grid is too large to enumerate.
@@ -122,7 +122,7 @@ def _axis(name: str, column: Column, points: int | None) -> Sequence[object]:
 
 
 def _even_values(low: float, high: float, points: int, is_log: bool) -> list[float]:
-    """Return evenly spaced floats, the ends exact."""
+    """Return evenly spaced floats, of which the first and the last are exact."""
     import numpy as np
 
     if points == 1:

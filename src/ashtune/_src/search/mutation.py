@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 BLOCK = 64
 SPARE = 2
-"""How many replacements are drawn for each forbidden mutation. If all are forbidden, the trial is random."""
+"""How many replacements are drawn for a forbidden mutation. If all replacements are forbidden, the trial is random."""
 
 
 class Mutation(Search, frozen=True):
@@ -61,8 +61,8 @@ class Mutation(Search, frozen=True):
 class _Mutating(Proposer):
     """Propose mutations, which are a pure function of the seed, the trial's number and the best result.
 
-    All mutations for a block of trials are made together, since many cost numpy little more than one. As a stand-in,
-    this proposer runs in the driver (see :meth:`Search.stand_in`).
+    All mutations for a block of trials are made together, since numpy makes many in little more time than one. As a
+    stand-in, this proposer runs in the driver (see :meth:`Search.stand_in`).
     """
 
     def __init__(self, options: Mutation, space: Space, seed: int) -> None:
@@ -89,7 +89,7 @@ class _Mutating(Proposer):
             self._best, self._configuration = standing, dict(configuration)
 
     def _note_one_of_several(self, result: Result, configuration: Mapping[str, object]) -> None:
-        """With several losses, keep a result if no other at the highest rung dominates it."""
+        """With several losses, keep a result if no other result at the highest rung dominates it."""
         if result.rung < self._rung:
             return
         if result.rung > self._rung:
@@ -99,7 +99,7 @@ class _Mutating(Proposer):
         )
 
     def _choose_one_of_several(self, trial: int) -> None:
-        """Choose the front's result that is best by the weights of a trial."""
+        """Choose the result of the front that is best by the weights of a trial."""
         import numpy as np
 
         keys = np.array([key for key, _, _ in self._front])
@@ -125,7 +125,7 @@ class _Mutating(Proposer):
         return None if configuration is None else Proposal(fresh(configuration), mutation_text(-self._best[2]))
 
     def _make(self, seeds: list[int], trials: int) -> list[dict[str, object] | None]:
-        """Return allowed mutations for some trials; None where a trial is to be random."""
+        """Return an allowed mutation for each of some trials; None for a trial that must be random."""
         mutations, forbidding = self._draw(seeds, trials), self._space.rules.forbidding
         wrong = [place for place, one in enumerate(mutations) if one is not None and forbidding(one)]
         spare = self._draw([*seeds, 1], SPARE * len(wrong)) if wrong else []
@@ -135,7 +135,7 @@ class _Mutating(Proposer):
         return mutations
 
     def _draw(self, seeds: list[int], trials: int) -> list[dict[str, object] | None]:
-        """Return mutations for some trials, perhaps forbidden ones; None where a trial is to be random."""
+        """Return a mutation, perhaps forbidden, for each of some trials; None for a trial that must be random."""
         import numpy as np
 
         chance = np.random.default_rng(seeds)
@@ -160,7 +160,7 @@ def take_steps(
     is_category: "NDArray[np.bool_]",
     chance: "np.random.Generator",
 ) -> "NDArray[np.float64]":
-    """Return points with about half of their coordinates changed, at least one each; numbers may leave the unit cube.
+    """Return points with about half of the coordinates of each changed, at least one; numbers may leave the unit cube.
 
     Args:
         points: Shape (n, d).

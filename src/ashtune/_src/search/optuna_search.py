@@ -3,9 +3,10 @@
 Source of the rule: Falkner, Klein, Hutter, *BOHB*, ICML 2018, https://arxiv.org/abs/1807.01774, section 4.1: the model
 uses the highest rung that has enough results. Alternatives: see ``docs/decisions/0033-priors-and-others-samplers.md``.
 
-Rule 1: a proposal is a pure function of the seed, the trial's number and the results before, as each has a new sampler.
-Rule 2: a sampler sees finished trials with one loss each, and running trials; none is pruned. Several losses become one
-number, with other weights for each trial (``scalarisation.py``).
+Rule 1: a proposal is a pure function of the seed, the trial's number and the earlier results, since each proposal has a
+new sampler.
+Rule 2: a sampler sees finished trials with one loss each, and running trials; no trial counts as pruned. Several losses
+become one number, with other weights for each trial (``scalarisation.py``).
 Rule 3: Optuna is imported in the process that proposes, and in the driver to check that the sampler can be made.
 Rule 4: a sampler is stored as its class name and options. Nothing is pickled, so reading a journal executes no code.
 """
@@ -45,12 +46,12 @@ else:
 
 LEAST_RESULTS = 10
 MOST_BEST, MOST_NEWEST = 100, 100
-"""How many of the best and of the newest finished trials a sampler sees; of running ones the newest."""
+"""A sampler sees at most these numbers of the best and the newest finished trials, and of the newest running trials."""
 MOST_INTEGERS = 10
-"""In longer integer ranges a sampler proposes floats, rounded here: five times as fast, with equal results."""
+"""In longer integer ranges a sampler proposes floats, rounded here: this is five times as fast, with equal results."""
 REDRAWS = 10
 OURS = {"TPESampler": {"multivariate": True, "group": True, "constant_liar": True}}
-"""The options of a sampler for which the user gives none."""
+"""The options of a sampler if the user gives no options."""
 
 
 class OptunaSearch(Search, frozen=True, tag="optuna"):
@@ -61,8 +62,8 @@ class OptunaSearch(Search, frozen=True, tag="optuna"):
 
     Args:
         sampler: The class of one of Optuna's samplers or of your own, or its name: ``"TPESampler"``,
-            ``"module:Class"``. By default TPE, all hyperparameters together (``multivariate=True, group=True,
-            constant_liar=True``).
+            ``"module:Class"``. By default TPE, which models all hyperparameters together (``multivariate=True,
+            group=True, constant_liar=True``).
         options: Arguments of the class, except the seed: a dict of plain values.
         random_share: Fraction of the trials that is random.
         ahead: How many proposals are made ahead of their trials. With 0 each trial waits for its own proposal.
@@ -117,7 +118,7 @@ class OptunaSearch(Search, frozen=True, tag="optuna"):
         return sampler
 
     def stand_in(self, space: Space, seed: int) -> Proposer:
-        """Return the proposer for the times when no proposal is ready. For half of the trials it mutates the best."""
+        """Return the proposer for trials without a ready proposal. For half of them it mutates a good configuration."""
         return Mutation(random_share=0.5).proposer(space, seed, 1)
 
     @property
@@ -212,7 +213,7 @@ class OptunaProposer(Proposer):
         self.observe(result, configuration)
 
     def propose(self, trial: int) -> Proposal | None:
-        """Return the sampler's first proposal that is new; None if the trial is to be random."""
+        """Return the sampler's first proposal that is new; None if the trial must be random."""
         chance = random.Random(f"{self._seed} {trial}")
         rung = max((rung for rung, losses in self.losses.items() if len(losses) >= self._enough), default=None)
         if rung is None or chance.random() < self._search.random_share:
@@ -235,7 +236,7 @@ class OptunaProposer(Proposer):
         self._tried.add(identity(configuration))
 
     def _is_seen(self, configuration: Mapping[str, object]) -> bool:
-        """Return whether the sampler may see a configuration: if no choice has weight 0, which users may enqueue."""
+        """Return whether the sampler may see a configuration. It sees no choices of weight 0, which can be enqueued."""
         return all(self._axes[name].holds(value) for name, value in configuration.items())
 
     def _scalars(self, rung: int, trial: int) -> Mapping[TrialId, float]:
@@ -250,7 +251,7 @@ class OptunaProposer(Proposer):
         return dict(zip(losses, values.tolist(), strict=True))
 
     def _visible_trials(self, losses: Mapping[TrialId, float]) -> "list[FrozenTrial]":
-        """Return the trials that the sampler sees, finished ones first; empty if all finished ones failed."""
+        """Return the trials that the sampler sees, finished trials first; empty if all finished trials failed."""
         from optuna.trial import TrialState
 
         best = heapq.nsmallest(MOST_BEST, losses, key=lambda trial: (losses[trial], trial))

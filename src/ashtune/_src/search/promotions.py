@@ -2,9 +2,9 @@
 
 Source: the exact test extends Fisher's test of one table to several tables, those of Mantel and Haenszel (*J. Natl.
 Cancer Inst.* 22, 1959): Birch, *The detection of partial association, I*, J. R. Stat. Soc. B 26, 1964. Each stretch of
-trials is a table with given margins. The ratio of the shares is Mantel and Haenszel's, its interval that of Greenland
-and Robins, *Biometrics* 41, 1985. The null hypothesis: within a stretch, each promoted trial is equally likely to be
-any of the trials. So quotas may change with the number of trials.
+trials is a table with given margins. The ratio of the shares is that of Mantel and Haenszel, and its interval is that
+of Greenland and Robins, *Biometrics* 41, 1985. The null hypothesis: within a stretch, each promoted trial is equally
+likely to be any of the trials. So quotas may change with the number of trials.
 
 Rule 1: only similar trials are compared: they entered at the same rung and belong to the same stretch, which is
 ``STRETCH`` trials in order of their start. Trials before the first proposal are left out, as they had few competitors.
@@ -157,8 +157,8 @@ class Chances(msgspec.Struct, frozen=True):
     """Probabilities under the hypothesis that a trial's proposer makes no difference.
 
     Args:
-        as_many: Of at least the observed number of promoted random draws; small if proposals are worse.
-        as_few: Of at most the observed number of promoted random draws; small if proposals are better.
+        as_many: The chance of at least the observed number of promoted random draws; small if proposals are worse.
+        as_few: The chance of at most the observed number of promoted random draws; small if proposals are better.
         fewest: The smallest possible ``as_few`` with these trials and promotions. If it is large, these data cannot
             show that any model is better.
     """

@@ -1,12 +1,12 @@
 """Proposals of a search that learns: a thread of the driver asks the proposer, and the driver takes the proposals.
 
 Rule 1: a new trial waits for its proposal while waiting is cheap: ``FREE_WAIT_SECONDS`` in total, plus a fraction of
-the time that the workers have trained. After that, proposals are made in advance. If none is ready, a trial gets one
-from the stand-in, or its configuration in the design.
+the time that the workers have trained. After that, proposals are made in advance. If no proposal is ready for a trial,
+it gets a proposal of the stand-in, or its configuration in the design.
 Rule 2: the proposer is dropped, with a one-line message, if it raises or proposes a configuration outside of the space.
 The study goes on with its design.
 Rule 3: each trial's configuration is stored in the journal and read from there. A resumed study tells a new proposer
-everything in the journal, and never asks again for the trials there.
+all events in the journal, and asks for no proposal for the trials in the journal.
 Rule 4: a configuration that was tried is not proposed again. Floats that agree in twelve digits are equal.
 Rule 5: the first trials follow the design, and no proposal is asked for them. So the model's process starts when its
 first proposal is due, not at the same time as the workers.
@@ -40,7 +40,7 @@ CLOSE_SECONDS = 1.0
 SHARE = 0.05
 """Proposals in advance take at most this fraction of the workers' time."""
 WAIT_SECONDS = 60.0
-"""The longest wait of one trial. After that, no trial waits until the next proposal is made."""
+"""The longest wait of one trial. If it ends without a proposal, no trial waits again before a proposal is made."""
 FREE_WAIT_SECONDS, WAIT_SHARE = 5.0, 0.2
 """How long a study may wait for proposals: these seconds, plus this fraction of each worker's training time."""
 MOST_ASKED = 6
@@ -70,8 +70,8 @@ class _Options(msgspec.Struct, frozen=True, kw_only=True):
 class Proposals(Observer):
     """The proposer of a study, and the proposals that are ready.
 
-    It observes the study, so that the proposer is told of results. It proposes nothing before :meth:`start`, and tells
-    earlier events to the proposer then.
+    It observes the study, and tells the proposer the results. Before :meth:`start` nothing is proposed; after it, the
+    proposer is first told all earlier events.
 
     Args:
         search: Makes the proposer.
@@ -153,7 +153,8 @@ class Proposals(Observer):
         Args:
             known: Configurations by trial.
             workers: Number of workers of the session; the most proposals that are made in advance.
-            trials: Number of trials of the study, None for no end. If all follow the design, no thread is started.
+            trials: Number of trials of the study, None for no end. If all trials follow the design, no thread is
+                started.
             max_resource: The resource of the top rung.
             complain: Called with one line if the proposer is dropped.
             open_apart: Returns the proposer of a search, space, seed and ``max_resource`` in a separate process.
@@ -218,7 +219,7 @@ class Proposals(Observer):
                 pass
 
     def followed(self, what: Followed) -> None:
-        """Note a failed trial or a new job; the job of a new trial is told once its configuration is known."""
+        """Note a failed trial or a new job; the proposer is told a new trial's job when its configuration is known."""
         if self._is_closed:
             return
         match what:
@@ -246,7 +247,7 @@ class Proposals(Observer):
         self._tried.add(self._key(configuration))
 
     def take(self, trial: int) -> Proposal:
-        """Return the configuration of the next trial: a ready proposal, one of the stand-in, or that of the design."""
+        """Return the configuration of the next trial: a ready proposal, a proposal of the stand-in, or the design's."""
         if trial < self._first_proposed:
             self._leave_to_design(trial)
             return self._draw(trial, "")
@@ -270,7 +271,7 @@ class Proposals(Observer):
             self._changed.notify_all()
 
     def _take_ready(self, trial: int) -> tuple[bool, Proposal | None]:
-        """Return (True, the next answer), or (False, None) if none is ready; without a proposer (True, None)."""
+        """Return (True, next answer); (False, None) if no answer is ready; (True, None) if there is no proposer."""
         with self._changed:
             self._next = max(self._next, trial)
             if not self._ready and (seconds := self._seconds_to_wait()) > 0:
@@ -368,7 +369,7 @@ class Proposals(Observer):
         return Proposal(configuration, self._search.design_origin + why)
 
     def _work(self) -> None:
-        """Tell the proposer the events and ask for the next proposal, in a loop: the thread's function."""
+        """The thread's function: in a loop, tell the proposer the events and ask for the next proposal."""
         options = self._options
         assert options is not None, "it is started with them"
         try:
@@ -414,7 +415,7 @@ class Proposals(Observer):
             return self._number_asked() if is_due else -1
 
     def _seconds_until_due(self, ahead: int) -> float | None:
-        """Return the seconds until the next proposal is due, 0 or less for now; None: not before something changes."""
+        """Return the seconds until the next proposal is due (0 or less: now); None if something must change first."""
         is_wanted = self._is_awaited or self._is_late  # late: no trial waits before a proposal is made
         most = min(ahead, not self._has_proposed) if self._seconds_to_wait() > 0 else ahead
         if self._next + ahead < self._first_proposed or len(self._ready) >= most + is_wanted:
@@ -435,7 +436,7 @@ class Proposals(Observer):
                 proposer.observe(news, known[news.trial])
 
     def _propose_new(self, propose: Callable[[int], Proposal | None], trial: int) -> Proposal | None:
-        """Ask for a proposal, and again if its configuration was tried before."""
+        """Ask for a proposal, and ask again if its configuration was tried before."""
         for _ in range(MOST_ASKED):
             proposal = propose(trial)
             if proposal is None or self._has_end or self._key(proposal.configuration) not in self._tried:

@@ -60,7 +60,8 @@ class Proposer:
     """Proposes configurations, based on the results that it was told: the base class of all proposers.
 
     One thread, which is not the study's own, calls all methods except ``close``. A trial waits for its proposal while
-    that is cheap compared with the training. If a method raises, the proposer is dropped; the study uses its design.
+    waiting is cheap compared with the training. If a method raises, the proposer is dropped, and the study uses its
+    design.
     """
 
     def started(self, job: Job, configuration: Mapping[str, object]) -> None:
@@ -87,8 +88,9 @@ class Proposer:
         """Note a result from before the study, before all other calls. By default the result is observed.
 
         Args:
-            result: Its trial is not one of the study: -1 is the first configuration, -2 the next. Its rung is the
-                highest that its resource reaches, or the lowest. It is never a failure, and its seconds are 0.
+            result: Its trial number is -1 for the first configuration, -2 for the next. Its rung is the highest rung
+                that its resource reaches, or else the lowest rung. The result is never a failure, and its seconds are
+                0.
             configuration: The active hyperparameters.
         """
         self.observe(result, configuration)
@@ -145,7 +147,7 @@ class Search(Part, frozen=True):
         return None
 
     def stand_in(self, space: "Space", seed: int) -> Proposer | None:
-        """Return a proposer for the times when no proposal is ready; by default None, so that the design is used.
+        """Return a proposer to use when no proposal is ready; by default None, so that the design is used.
 
         The driver itself calls this proposer, which may take microseconds only. Its proposals are not checked.
         """
@@ -153,9 +155,10 @@ class Search(Part, frozen=True):
 
     @property
     def most_ahead(self) -> int:
-        """The most proposals made in advance, once the waiting time is used up; never more than the session's workers.
+        """How many proposals are made in advance when the waiting time is used up; at most one for each worker.
 
-        With fewer, each proposal uses newer results. With 0 all trials wait: a study on one worker can be reproduced.
+        If the number is smaller, each proposal uses newer results. With 0 all trials wait for their proposals, so a
+        study on one worker can be reproduced.
         """
         return 16
 

@@ -1,9 +1,10 @@
 """Random and quasi-random search: a sequence of points in the unit cube, mapped to configurations.
 
-The points come in blocks, because many cost little more than one. Block ``b`` is a pure function of the seed and ``b``.
+The points come in blocks, because many points cost little more than one point. Block ``b`` is a pure function of the
+seed and ``b``.
 
 Rule 1: trial ``i`` has point ``i`` of the sequence, without points that are forbidden or, in a finite space, repeat a
-configuration. If points are left out, all points before a trial's must be drawn to find it.
+configuration. If points are left out, all earlier points must be drawn to find the point of a trial.
 Rule 2: the sequence is part of the file format. Another block length or mapping changes a resumed study's next trials.
 """
 
@@ -33,7 +34,7 @@ class DrawnDesign:
     """The configurations at the points of a sequence.
 
     A finite space of at most 100,000 combinations gives each configuration exactly once: first in the order of the
-    points, then those that no point reached. A larger finite space never ends and may rarely repeat a configuration, as
+    points, then those that no point reached. A larger finite space never ends and may rarely repeat a configuration. So
     may a space with a float that is not always active.
 
     Args:
@@ -122,8 +123,8 @@ class DrawnDesign:
     def _extend_order(self, lattice: Lattice) -> None:
         """Add the new configurations of the next block; after enough blocks, add all remaining ones.
 
-        A plain shuffle would ignore weights and log scales. If all members have equal weights, about a third of them
-        are missed by as many points as the lattice has.
+        A plain shuffle would ignore weights and log scales. If all configurations have equal weights, as many points as
+        there are configurations miss about a third of them.
         """
         if self._next_block * BLOCK < lattice.volume:
             new = [lattice.point(configuration) for configuration in self._valid_configurations(self._next_block)]
@@ -201,7 +202,7 @@ class _Sequence:
         self._sequence = qmc.Sobol(width, scramble=True, seed=np.random.default_rng(seed))
 
     def block(self, block: int) -> "Points":
-        """Return a block, shape ``(BLOCK, width)``. O(trials before it), 0.1 us each, unless it is the next block."""
+        """Return a block, shape ``(BLOCK, width)``. O(1) for the next block, else 0.1 us for each earlier trial."""
         sequence = self._sequence
         if sequence.num_generated > block * BLOCK:
             sequence.reset()

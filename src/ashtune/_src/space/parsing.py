@@ -20,7 +20,8 @@ class When(msgspec.Struct, frozen=True):
     """A conditional hyperparameter: ``trial.config`` has it only if another hyperparameter has a given value.
 
     Args:
-        name: The name of the other hyperparameter. If that is not in ``trial.config``, this one is not either.
+        name: The name of the other hyperparameter. If the other hyperparameter is not in ``trial.config``, this
+            hyperparameter is not there either.
         value: The value of the other hyperparameter, or a list of values. A single value that is a list is given as a
             tuple.
         values: The values of this hyperparameter: a range, choices, a constant, a ``Prior``, or another ``When``.

@@ -145,7 +145,7 @@ class Assignments:
             self._idle[worker] = None
 
     def take(self, job: Job, preferred: WorkerId | None) -> WorkerId:
-        """Give a job to a worker, and return the worker: the preferred one if idle, else the longest idle one."""
+        """Give a job to the preferred worker if it is idle, else to the longest idle worker; return the worker."""
         if preferred is not None and preferred in self._idle:
             worker = preferred
         else:

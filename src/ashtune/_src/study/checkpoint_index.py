@@ -1,8 +1,8 @@
 """Which checkpoints exist, and which must be deleted. This is bookkeeping only: the engine writes and deletes files.
 
 Rule 1: the best trials of each rung keep their checkpoints, since each may be or become the best of the study. With one
-objective, this is one trial per rung; at the highest rung with a result, it is the trials to be confirmed. With several
-objectives, it is the Pareto front of each rung, since every result may change which trial of the front is preferred.
+objective, each rung keeps one trial, and the highest rung with a result keeps the trials to be confirmed. With several
+objectives, each rung keeps its Pareto front, since every result may change which trial of the front is preferred.
 Rule 2: a withdrawn trial has no result. The next best trial replaces it, but may have lost its checkpoint already.
 """
 
@@ -33,7 +33,8 @@ class CheckpointIndex:
     """The checkpoints of a study.
 
     Args:
-        limit: Maximum total size in bytes; None for no limit. The lowest rung and the worst loss are deleted first.
+        limit: Maximum total size in bytes; None for no limit. Checkpoints at the lowest rung are deleted first, and
+            among them those with the worst loss.
         bests: Trials whose checkpoints are deleted last.
     """
 
@@ -193,7 +194,7 @@ class RungBests:
 
 
 def _with(front: list[_Entry], entry: _Entry) -> list[_Entry]:
-    """Return a front with a result, or the same list if the result is worse. Of equal results, keep the first trial."""
+    """Return a front with a result added; the same list if the result is worse. Of equal results, keep the first."""
     key = entry[0]
     if front and key[0] != front[0][0][0]:
         return [entry] if key[0] < front[0][0][0] else front

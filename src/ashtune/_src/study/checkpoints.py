@@ -5,8 +5,8 @@ files. A trial's older checkpoint stays until the newer one is in the driver's j
 checkpoint that the journal names therefore exists.
 
 Rule 1: a checkpoint with a wrong size or check value is not used: its trial begins again.
-Rule 2: only files and folders with our own form of name are deleted, and no link is followed. ``checkpoints`` itself
-may be a link to another folder; the study then has its own folder inside that folder.
+Rule 2: only files and folders with ashtune's own form of name are deleted, and no link is followed. ``checkpoints``
+itself may be a link to another folder; the study then has its own folder inside that folder.
 Rule 3: an error of the disk never fails a trial.
 
 Security: ``save`` writes a pickle, unless another ``dump`` is given. Loading a pickle executes code, so only the
@@ -38,13 +38,13 @@ from ashtune._src.study.folders import copy_folder, delete, rename, sync_file, s
 FOLDER = "checkpoints"
 SAVED = "saved.pickle"
 OURS = re.compile(r"\d+\.(\d+(\.arriving)?|by-\d+\.unfinished(\.d)?)", re.ASCII)
-"""The form of our own names in the folder: checkpoints, unfinished checkpoints, and checkpoints being received."""
+"""The form of ashtune's own names in the folder: of checkpoints that are complete, unfinished or being received."""
 OWN_FOLDER = re.compile(r"ashtune-.*-[0-9a-f]{12}", re.ASCII | re.DOTALL)
 END = struct.Struct("<8sI")
 """The end of a file, after the pickle: a mark, and the CRC-32 of the pickle."""
 MARK = b"ashtune1"
 SYNC_SECONDS = 1.0
-"""After longer training than this, the pickle is synced. A power loss thus costs about a second, as in the journal."""
+"""The pickle is synced if the job trained longer than this. So a power loss costs about a second, as in the journal."""
 
 
 class Checkpoints:
@@ -194,7 +194,7 @@ class CheckpointWriter:
         return CheckpointUnread(f"{self._earlier}: {error.strerror}")
 
     def forget_earlier(self) -> bool:
-        """Ignore the earlier checkpoint from now on; return whether the user has not yet got its files."""
+        """Ignore the earlier checkpoint from now on; return True if the user has not got its files yet."""
         self._earlier = ""
         return self._at_opening is None
 

@@ -6,8 +6,9 @@ command is an event in the journal, which only the driver writes.
 Rule 1: a driver reads the folder only if its user asked for control at the start. The driver first empties the folder,
 so that commands in a copied study are never carried out.
 Rule 2: the folder belongs to this user only, and is not a link. It is opened once: a later replacement is ignored.
-Rule 3: a complete file gets the name of a command by renaming. The driver deletes the file before it carries out the
-command; a sender withdraws a command by deleting the file. The first to delete the file decides.
+Rule 3: a file is first written under another name, and gets the name of a command when it is complete. The driver
+deletes the file before it carries out the command; a sender withdraws a command by deleting the file. The first to
+delete the file decides.
 """
 
 import os
@@ -112,7 +113,7 @@ class CommandFolder:
                     self.answer(found[1], _EARLIER)
 
     def take(self) -> Iterator[tuple[str, Command | StudyError]]:
-        """Yield the name of each new command, oldest first, with the command, or an error if the file holds none."""
+        """Yield the name of each new command and the command, or an error if the file has no command; oldest first."""
         names: list[str] = []
         with suppress(OSError):  # the file system does not respond for a moment
             names = DISK.names(self._folder)
@@ -145,7 +146,7 @@ class CommandFolder:
         self.close()
 
     def _read_and_delete(self, file: str) -> Command | StudyError | None:
-        """Return the command in a file, or an error if the file holds none; None if the sender has deleted the file."""
+        """Return the command in a file, or an error if the file has none; None if the sender has deleted the file."""
         try:
             command: Command | StudyError = read_command(_read(self._folder, file))
         except StudyError as error:
@@ -163,7 +164,8 @@ def send(directory: Path, command: Command, *, seconds: float = ANSWER_SECONDS) 
     """Send a command to the driver of a study, and wait for its answer.
 
     Args:
-        seconds: How long to wait before the command is withdrawn. If the driver has read it already, wait once more.
+        seconds: How long to wait before the command is withdrawn. If the driver has read the command already, wait for
+            its answer as long again.
 
     Raises:
         StudyError: If the driver refuses the command, or does not answer.

@@ -1,7 +1,8 @@
-"""The configurations of a study. Each is drawn or proposed once, and stored as msgpack, a tenth of the size of a dict.
+"""The configurations of a study. Each is drawn or proposed once, and stored as msgpack, which is ten times smaller than
+a dict.
 
 Rule: a configuration that the user enqueues replaces the planned configuration of the next new trial. In a finite space
-these two configurations swap places, so that none is tried twice.
+the two configurations swap places, so that neither of them is tried twice.
 """
 
 from collections import deque

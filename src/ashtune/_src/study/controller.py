@@ -7,7 +7,7 @@ Rule 1: a result counts as soon as it is reported, whether or not its checkpoint
 Rule 2: a trial that its training function ended on purpose counts in its rung like any other. It may use a place in the
 quota, but is not trained again.
 Rule 3: a limit that the user set ends the search; trials that confirm the best are trained after that. Any other reason
-to stop also stops these trials. See ``core/confirm.py``.
+to stop also stops the confirming trials. See ``core/confirm.py``.
 Rule 4: in a paused study no job begins, and the study stays open. Interrupted jobs are given out again after the pause.
 A trial may reach its rung before the pause request arrives; then it is released. A new session ends the pause.
 Rule 5: the best trials of each rung keep their checkpoints until others are better: ``study/checkpoint_index.py``.
@@ -296,7 +296,7 @@ class Controller:
         return orders
 
     def _discard(self, trial: TrialId) -> list[Order]:
-        """Discard the checkpoint of a trial that is not trained again; for a best trial, when others are better."""
+        """Discard the checkpoint of a trial that is not trained again; the best keep it until others are better."""
         if trial in self._bests:
             self._kept_as_best.add(trial)
             return []
@@ -328,7 +328,7 @@ class Controller:
         return [TrialFailed(job.trial, job.rung, reason, traceback), *self._discard(job.trial)]
 
     def _count_failure(self) -> None:
-        """Count a failure before the session's first result, and stop the study at too many of them."""
+        """Count a failure before the session's first result, and stop the study after too many failures."""
         if not self._has_result:
             self._failures_at_first += 1
             if self._failures_at_first >= self._failures_allowed:

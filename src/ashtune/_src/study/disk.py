@@ -100,7 +100,7 @@ class Disk:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
     def sync_folder(self, path: str) -> bool:
-        """Make the names in a folder survive a power loss; return False if this fails, True if it is not supported."""
+        """Make the names in a folder survive a power loss; return False if the disk fails."""
         file = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             os.fsync(file)

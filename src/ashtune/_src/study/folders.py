@@ -1,8 +1,8 @@
 """Walks, copies, syncs and deletes files and folders; places copies of a study; makes temporary folders.
 
-Paths are strings, as in ``checkpoints.py``: a study of short trials has thousands of small files. No link is followed.
-A study's directory may belong to someone else, so no copy is written through a link in it. A path from the user may be
-a link.
+Paths are strings, as in ``checkpoints.py``, because a study of short trials has thousands of small files. No link is
+followed. A study's directory may belong to someone else, so no copy is written through a link in it. A path from the
+user may be a link.
 """
 
 import os

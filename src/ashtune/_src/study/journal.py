@@ -10,7 +10,8 @@ Rule 4: every line ends with a check value, ``"crc":"1a2b3c4d"``: the CRC-32 of 
 its check value and line end. If a line is altered, lost, doubled or moved, the check values from there on are wrong.
 Rule 5: a line survives a power loss after :meth:`Journal.sync`, about a second after it was written. When a journal is
 opened for writing, the whole file is first written again, so that all earlier lines survive a power loss.
-Rule 6: this module does not check whether an event may follow the earlier events. The controller or ``Replay`` does.
+Rule 6: this module does not check whether an event may follow the earlier events. The controller or ``Replay`` checks
+this.
 """
 
 import os
@@ -105,7 +106,7 @@ class JournalReader:
                     raise unreadable(self._path, self._line_number(), problem)
 
     def _decoded(self, block: bytes) -> tuple[Batch, str]:
-        """Return the events of complete lines up to the first unreadable line, and why that line is unreadable."""
+        """Return the events of complete lines up to the first unreadable line, and the reason why it is unreadable."""
         *lines, _ = block.split(b"\n")
         checks, problem = [self._check], ""
         for line in lines:
@@ -140,7 +141,7 @@ class JournalReader:
         return [place for place, line in enumerate(lines) if any(each in line for each in self._only)]
 
     def _whole_lines(self, file: int, position: int) -> bytes:
-        """Return some complete lines from ``position`` on; empty if none follows, or only an incomplete last line."""
+        """Return some complete lines from ``position`` on; empty if no complete line follows."""
         size = BLOCK
         while not (end := (block := self._read_at(file, size, position)).rfind(b"\n") + 1):
             if len(block) > MOST_LINE_BYTES:

@@ -25,8 +25,9 @@ LARGE_BYTES = 64_000_000
 def pack(objective: Callable[..., Any], *, quiet: bool = False) -> bytes:
     """Return a pickle of (source file, pickle of the training function).
 
-    cloudpickle forgets the source file. Tracebacks need it, and ``resume`` must find the modules in its folder. If the
-    pickle is large, a line on stderr names the largest data in it, unless ``quiet``.
+    cloudpickle does not store the path of the source file. Tracebacks need this path, and ``resume`` must find the
+    modules in the folder of the file. If the pickle is large, a line on stderr names the largest data in it, unless
+    ``quiet``.
 
     Raises:
         ObjectiveError: If ``objective`` is not callable, or refers to something that cannot be pickled.

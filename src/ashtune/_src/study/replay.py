@@ -1,8 +1,8 @@
 """Replay: the controller handles the events of a journal again, which restores the state of the study.
 
 Verdicts and orders are not in the journal. The controller compares each event with the order that it would give now.
-From the first difference on, or if the study's scheduler is unknown here, verdicts are derived from the events alone:
-failed trials, and promoted trials once their job has ended. Orders are not derived.
+From the first difference on, or if the study's scheduler is unknown here, verdicts are derived from the events alone. A
+trial then counts as promoted when the job of the promotion has ended. Orders are not derived.
 
 Rule: an event of a trial that never started, or of a rung that does not exist, is refused, since observers keep arrays
 with one item per trial and rung.
@@ -43,7 +43,7 @@ class Replay:
         self._on_their_way: dict[TrialId, int] = {}  # trial -> the rung to which it is promoted
         self._left_out = 0
         self.difference = ""
-        """How the journal differs from what would happen now, for example because of other rules; else empty."""
+        """How the journal differs from what would happen now, for example under other rules; empty if it is equal."""
 
     def feed(self, event: Event) -> Sequence[Followed]:
         """Record one event; return the verdicts and orders that followed. O(log n), without a controller O(1).

@@ -27,10 +27,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ``rungs`` and ``kept`` are the record of the first ladder (a session may add rungs above). ``space``, ``scheduler``
     and ``search`` are records of these parts (``core/parts.py``). ``enqueued`` are the configurations of the first
     trials; ``configurations`` is the number of all configurations (None: no limit). ``known`` are results from before
-    the study, which the search learns from; they are not trials. Trials with the same values of ``grouped_by`` come
-    one after another, in groups whose size depends on ``grouped_for``, the number of trials at the start. ``resource``
-    is the unit of training, in the singular. ``valid``: the user gave a function that says which configurations are
-    valid; readers of the study do not need it. ``simulated``: nothing was trained, and nothing can be resumed.
+    the study, which the search learns from; they are not trials. Trials with the same values of ``grouped_by`` come one
+    after another, in groups whose size depends on ``grouped_for``, the number of trials at the start. ``resource`` is
+    the unit of training, in the singular. ``valid``: the user gave a function that says which configurations are valid;
+    readers of the study do not need the function. ``simulated``: nothing was trained, and nothing can be resumed.
     """
 
     format: int = FORMAT
@@ -87,7 +87,7 @@ def _difference(name: str, there: Any, here: Any) -> str:
 
 
 def _parts(value: object) -> dict[str, Any]:
-    """Return the parts of a record's value by name. The name of a list's item is its "name", or else its index."""
+    """Return the parts of a record's value by name. The name of a list's item is its "name", else its index."""
     if isinstance(value, dict):
         return value
     if not isinstance(value, list | tuple):
