@@ -217,6 +217,6 @@ def _limit(trials: int | None, history: History) -> int | None:
 
 
 def _started(history: History) -> int:
-    """Return how many trials were started, without withdrawn ones that may be replaced."""
+    """Return how many trials were started, not counting withdrawn trials that may be replaced."""
     replaced = sum(fact.replace for fact in history if isinstance(fact, Withdrawn))
     return len({job.trial for job in given_jobs(history)}) - replaced

@@ -1,7 +1,7 @@
 """The suite for schedulers: any order of workers, compared with an oracle at each step.
 
-Hypothesis chooses which worker asks, reports, fails or is lost, and which trial is withdrawn. It shortens the history
-of a failure.
+Hypothesis chooses which worker asks, reports, fails or is lost, which trial is withdrawn, and shortens a failing
+history.
 
 Rule: a trial named by ``hopeless`` is never given again and is named only once, until the number of trials is changed,
 the ladder gets longer or a trial with results is withdrawn. Each of these changes may bring the trial within the quota.

@@ -30,8 +30,7 @@ class Option(msgspec.Struct, frozen=True, kw_only=True):
         parse: Parses the value from the command line, or raises ``ValueError``. Except flags, options without ``parse``
             do not exist on the command line.
         metavar: The placeholder of the value in ``--help``.
-        forms: For ``--help``: the forms that the command line accepts, or what ``--no-`` does for a flag that is on by
-            default.
+        forms: For ``--help``: the accepted forms, or what ``--no-`` does for a flag that is on by default.
     """
 
     help: str = ""

@@ -267,7 +267,7 @@ class Registry(Names[PartT]):
             raise SettingsError(f"the {self._what} {name} has other options: {one_line(str(error))}") from None
 
     def _class(self, name: str) -> type[PartT]:
-        """Return the class of a part, or raise if it cannot be imported or is no such part."""
+        """Return the class of a part, or raise if it cannot be imported or is not a part of this kind."""
         if name in self._built_in:
             return self._own(name)
         try:

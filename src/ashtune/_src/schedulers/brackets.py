@@ -30,7 +30,7 @@ from ashtune._src.schedulers.protocol import Budget, Machine, Rule, Scheduler
 
 
 class SuccessiveHalving(Scheduler, frozen=True, tag="sh"):
-    """Train all trials of a rung, then the best of them further."""
+    """Train all trials of a rung, then train the best of these trials to the next rung."""
 
     rule = Rule.WHEN_PROMOTED
     needs_trials = True
@@ -109,7 +109,7 @@ class BracketsMachine(Machine):
         self._close(len(self._brackets) - 1)
 
     def pass_over(self, job: Job) -> None:
-        """Let the trial's rung no longer wait for the trial."""
+        """Make the trial's rung stop waiting for the trial."""
         self._settle(job)
 
     def extend(self, trials: int | None) -> None:

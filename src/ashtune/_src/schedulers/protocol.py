@@ -60,7 +60,7 @@ class Machine(Protocol):
         """Set the number of trials that may be started (None: without end).
 
         Raises:
-            SettingsError: If it is too late to change the number; then nothing has changed.
+            SettingsError: If it is too late to change the number, which then stays the same.
         """
 
     def lengthen(self, ladder: Ladder) -> None:
@@ -205,6 +205,6 @@ class Budget:
             self._not_replaced += 1
 
     def extend(self, limit: int | None) -> None:
-        """Set another limit; a limit below the started trials only prevents new ones."""
+        """Set another limit; a limit below the number of started trials only prevents new trials."""
         self.limit = limit
         self._end = math.inf if limit is None else limit + self._replaced

@@ -78,7 +78,7 @@ class StoppingMachine(Machine):
     def lengthen(self, ladder: Ladder) -> None:
         """Continue with a ladder that has more rungs above, and judge the results at the old top rung.
 
-        The results are judged in order of arrival, each by the results that had arrived by then.
+        Each result, in order of arrival, is compared with the results that had arrived by then.
         """
         if ladder == self.ladder:
             return

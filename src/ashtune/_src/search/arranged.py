@@ -24,7 +24,7 @@ _BLOCKS_KEPT = 4
 
 
 class Enqueued:
-    """Give some configurations first, then those of a search.
+    """Give some configurations first, then the configurations of a search.
 
     In a finite space, the search does not repeat the first configurations.
 

@@ -369,7 +369,7 @@ class _View:
 
 
 def _search_points(space: Space, view: _View, chance: "np.random.Generator") -> "Array":
-    """Search for points with a high score; return those of distinct configurations, best first."""
+    """Search for points with a high score; return points of distinct configurations, best first."""
     import numpy as np
 
     is_category = np.array([column.is_category for column in space.columns.values()])

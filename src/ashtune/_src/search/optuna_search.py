@@ -3,8 +3,7 @@
 Source of the rule: Falkner, Klein, Hutter, *BOHB*, ICML 2018, https://arxiv.org/abs/1807.01774, section 4.1: the model
 uses the highest rung that has enough results. Alternatives: see ``docs/decisions/0033-priors-and-others-samplers.md``.
 
-Rule 1: a proposal is a pure function of the seed, the trial's number and the earlier results, since each proposal has a
-new sampler.
+Rule 1: each proposal has a new sampler, and depends only on the seed, the trial's number and the earlier results.
 Rule 2: a sampler sees finished trials with one loss each, and running trials; no trial counts as pruned. Several losses
 become one number, with other weights for each trial (``scalarisation.py``).
 Rule 3: Optuna is imported in the process that proposes, and in the driver to check that the sampler can be made.

@@ -30,7 +30,7 @@ PROPOSED = (Sort.MODEL, Sort.MUTATION, Sort.STANDING_IN)
 
 
 def results_text(results: int, known: int) -> str:
-    """Return a text with the number of results that a proposal uses, and the number of those from before the study."""
+    """Return a text with the number of results that a proposal uses, and how many of them are from before the study."""
     return f"{results} results" + (f", {known} from before" if known else "")
 
 

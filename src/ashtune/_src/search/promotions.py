@@ -28,7 +28,7 @@ from ashtune._src.search.origins import Sort, sort_of
 STRETCH = 20
 _NOT_JUDGED = -1
 NEGLIGIBLE = 1e-18
-"""Smaller probabilities at the ends of a distribution are dropped; otherwise it would have an entry per trial."""
+"""Smaller probabilities at both ends of a distribution are dropped, so that it does not have an entry per trial."""
 TWO_SIDED_95 = 1.959964
 
 

@@ -85,7 +85,7 @@ class Proposals(Observer):
 
     Attributes:
         waits: How many trials have waited for their proposals.
-        waited: The total seconds of these waits.
+        waited: The total seconds that trials have waited.
     """
 
     sees_confirmations = False
@@ -153,8 +153,7 @@ class Proposals(Observer):
         Args:
             known: Configurations by trial.
             workers: Number of workers of the session; the most proposals that are made in advance.
-            trials: Number of trials of the study, None for no end. If all trials follow the design, no thread is
-                started.
+            trials: Number of trials of the study, None for no end. If all trials follow the design, there is no thread.
             max_resource: The resource of the top rung.
             complain: Called with one line if the proposer is dropped.
             open_apart: Returns the proposer of a search, space, seed and ``max_resource`` in a separate process.

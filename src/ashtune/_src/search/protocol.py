@@ -60,8 +60,7 @@ class Proposer:
     """Proposes configurations, based on the results that it was told: the base class of all proposers.
 
     One thread, which is not the study's own, calls all methods except ``close``. A trial waits for its proposal while
-    waiting is cheap compared with the training. If a method raises, the proposer is dropped, and the study uses its
-    design.
+    waiting is cheap compared with the training. If a method raises, the proposer is dropped, and the design is used.
     """
 
     def started(self, job: Job, configuration: Mapping[str, object]) -> None:
@@ -89,8 +88,7 @@ class Proposer:
 
         Args:
             result: Its trial number is -1 for the first configuration, -2 for the next. Its rung is the highest rung
-                that its resource reaches, or else the lowest rung. The result is never a failure, and its seconds are
-                0.
+                that its resource reaches, or else the lowest rung. The result is never a failure, and has 0 seconds.
             configuration: The active hyperparameters.
         """
         self.observe(result, configuration)
@@ -166,7 +164,7 @@ class Search(Part, frozen=True):
     def first_proposed(self) -> int:
         """The number of first trials that follow the design: no proposals are asked for them.
 
-        Configurations with results from before the study count as such trials.
+        Configurations with results from before the study count as first trials.
         """
         return 0
 

@@ -1,7 +1,7 @@
 """Random and quasi-random search: a sequence of points in the unit cube, mapped to configurations.
 
-The points come in blocks, because many points cost little more than one point. Block ``b`` is a pure function of the
-seed and ``b``.
+The points come in blocks, because many points cost little more than one. Block ``b`` is a pure function of the seed and
+``b``.
 
 Rule 1: trial ``i`` has point ``i`` of the sequence, without points that are forbidden or, in a finite space, repeat a
 configuration. If points are left out, all earlier points must be drawn to find the point of a trial.

@@ -44,7 +44,7 @@ class Rules:
         conditional: The hyperparameters with conditions.
         has_clauses: Whether a combination of values may be forbidden.
         asked: How many configurations were checked.
-        refused: How many of these were forbidden.
+        refused: How many of the checked configurations were forbidden.
 
     Raises:
         SpaceError: If a rule does not fit the hyperparameters, or conditions form a cycle.

@@ -79,7 +79,7 @@ class Checkpoints:
         return False
 
     def sweep(self, wanted: dict[TrialId, int]) -> None:
-        """Delete all checkpoints that a killed driver left, except the ``wanted`` ones (trial -> resource)."""
+        """Delete all checkpoints that a killed driver left, except those in ``wanted`` (trial -> resource)."""
         keep = {f"{trial}.{resource}" for trial, resource in wanted.items()}
         try:
             if self.disk.status(self.folder).is_link:

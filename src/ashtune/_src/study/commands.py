@@ -127,7 +127,7 @@ class CommandFolder:
             _write(self._folder, name + _ANSWER, msgspec.json.encode(_Answer(error)))
 
     def close(self) -> None:
-        """Accept no more commands, and refuse those that wait. Keep the answers, which the senders may still read."""
+        """Accept no more commands, and refuse the waiting commands. Keep the answers, which senders may still read."""
         while taken := list(self.take()):
             for name, _ in taken:
                 self.answer(name, _ENDED)

@@ -1,5 +1,4 @@
-"""The configurations of a study. Each is drawn or proposed once, and stored as msgpack, which is ten times smaller than
-a dict.
+"""The configurations of a study. Each is drawn or proposed once, and stored as msgpack, to save memory.
 
 Rule: a configuration that the user enqueues replaces the planned configuration of the next new trial. In a finite space
 the two configurations swap places, so that neither of them is tried twice.

@@ -296,7 +296,7 @@ class Controller:
         return orders
 
     def _discard(self, trial: TrialId) -> list[Order]:
-        """Discard the checkpoint of a trial that is not trained again; the best keep it until others are better."""
+        """Discard the checkpoint of a trial that is not trained again. Best trials keep it until others are better."""
         if trial in self._bests:
             self._kept_as_best.add(trial)
             return []

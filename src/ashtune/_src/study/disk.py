@@ -100,7 +100,7 @@ class Disk:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
     def sync_folder(self, path: str) -> bool:
-        """Make the names in a folder survive a power loss; return False if the disk fails."""
+        """Make the names in a folder survive a power loss; return whether the sync succeeded or is not supported."""
         file = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             os.fsync(file)

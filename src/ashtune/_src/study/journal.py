@@ -10,8 +10,7 @@ Rule 4: every line ends with a check value, ``"crc":"1a2b3c4d"``: the CRC-32 of 
 its check value and line end. If a line is altered, lost, doubled or moved, the check values from there on are wrong.
 Rule 5: a line survives a power loss after :meth:`Journal.sync`, about a second after it was written. When a journal is
 opened for writing, the whole file is first written again, so that all earlier lines survive a power loss.
-Rule 6: this module does not check whether an event may follow the earlier events. The controller or ``Replay`` checks
-this.
+Rule 6: the controller or ``Replay``, not this module, checks whether an event may follow the earlier events.
 """
 
 import os

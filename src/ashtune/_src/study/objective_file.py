@@ -25,9 +25,8 @@ LARGE_BYTES = 64_000_000
 def pack(objective: Callable[..., Any], *, quiet: bool = False) -> bytes:
     """Return a pickle of (source file, pickle of the training function).
 
-    cloudpickle does not store the path of the source file. Tracebacks need this path, and ``resume`` must find the
-    modules in the folder of the file. If the pickle is large, a line on stderr names the largest data in it, unless
-    ``quiet``.
+    cloudpickle does not store the path of the source file. Tracebacks need this path, and ``resume`` needs the modules
+    in its folder. If the pickle is large, and not ``quiet``, a line on stderr names the largest data in the pickle.
 
     Raises:
         ObjectiveError: If ``objective`` is not callable, or refers to something that cannot be pickled.

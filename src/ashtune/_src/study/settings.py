@@ -61,7 +61,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def names_of(space: Mapping[str, Any]) -> Sequence[str]:
-    """Return the names of the hyperparameters in the record of a space; empty if it has none."""
+    """Return the names of the hyperparameters in the record of a space; empty if the record has no names."""
     names = space.get("names")
     return [name for name in names if isinstance(name, str)] if isinstance(names, list) else ()
 
