@@ -153,9 +153,9 @@ def arrived_in(history: History, rung: int) -> list[RecordedResult]:
 def ranked(results: Sequence[RecordedResult]) -> list[RecordedResult]:
     """Return results of one rung, the best first. With several losses, O(m n^2) for each front.
 
-    Feasible results come first, then the others by their violation, then failures. Results with equal violations are
-    ordered by loss, then by trial number. With several losses they are ordered by Pareto front; in a front the larger
-    crowding distance comes first, then the earlier trial.
+    Feasible results come first, then infeasible results by their violation, then failures. Results with equal
+    violations are ordered by loss, then by trial number. With several losses they are ordered by Pareto front; in a
+    front the larger crowding distance comes first, then the earlier trial.
     """
     if not any(result.more for result in results):
         return sorted(

@@ -107,7 +107,7 @@ class Constraint(msgspec.Struct, frozen=True):
     bound: float
 
     def violation(self, metrics: Metrics) -> float:
-        """Return how far a metric exceeds the bound, relative to the bound (absolute for a bound of 0); 0 if it holds.
+        """Return how far a metric exceeds the bound, relative to the bound (absolute for a bound of 0); 0 if met.
 
         A metric that is missing or not finite violates the bound by inf.
         """

@@ -4,7 +4,7 @@ Source: Li et al., *A System for Massively Parallel Hyperparameter Tuning*, MLSy
 https://arxiv.org/abs/1810.05934, Algorithms 1 and 2.
 
 Rule 1: rungs are computed without logarithms, because floor(log 243 / log 3) is 4 in floating point and one rung would
-be missing. Rungs are multiplied as exact fractions, and then each is rounded once.
+be missing. Rungs are multiplied as exact fractions, and then each rung is rounded once.
 Rule 2: max_resource is always the top rung.
 """
 

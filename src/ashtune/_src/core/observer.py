@@ -59,8 +59,8 @@ class Observer:
     def begin(self, study: ObservedStudy, position: int) -> int | None:
         """A driver begins to work on a study.
 
-        An instance may observe one study after another, but not two studies at the same time. This method must reset
-        everything that the instance stores about a study, as ``end`` is not always called.
+        An instance may observe several studies one after another, but not two studies at the same time. This method
+        must reset everything that the instance stores about a study, as ``end`` is not always called.
 
         Args:
             study: The study.

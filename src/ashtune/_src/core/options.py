@@ -27,8 +27,8 @@ class Option(msgspec.Struct, frozen=True, kw_only=True):
         default: ``None`` means "not given".
         check: Takes the option's name and value; returns the value in its plain form, or raises ``SettingsError``. It
             is not called for ``None`` if ``None`` is the default. An option without a check is checked elsewhere.
-        parse: Parses the value from the command line, or raises ``ValueError``. Except flags, options without ``parse``
-            do not exist on the command line.
+        parse: Parses the value from the command line, or raises ``ValueError``. An option without ``parse`` is not on
+            the command line, unless it is a flag.
         metavar: The placeholder of the value in ``--help``.
         forms: For ``--help``: the accepted forms, or what ``--no-`` does for a flag that is on by default.
     """

@@ -2,11 +2,11 @@
 
 Sources: Deb, Pratap, Agarwal, Meyarivan, *A fast and elitist multiobjective genetic algorithm: NSGA-II*, IEEE Trans.
 Evol. Comp. 6(2), 2002: results are sorted into non-dominated fronts, and in each front by decreasing crowding distance.
-Section VI: feasible results come first, then the others by their violation. The search for the front of a result is
-that of Zhang, Tian, Cheng, Jin, *An efficient approach to non-dominated sorting*, IEEE Trans. Evol. Comp. 19(2), 2015.
-The choice without weights is the knee of Das, *On characterizing the "knee" of the Pareto curve*, Structural
-Optimization 18, 1999: the point farthest below the plane through the best points of each loss. This is the point with
-the smallest sum of losses, where each loss is scaled to its range over the front.
+Section VI: feasible results come first, then infeasible results by their violation. The search for the front of a
+result is that of Zhang, Tian, Cheng, Jin, *An efficient approach to non-dominated sorting*, IEEE Trans. Evol. Comp.
+19(2), 2015. The choice without weights is the knee of Das, *On characterizing the "knee" of the Pareto curve*,
+Structural Optimization 18, 1999: the point farthest below the plane through the best points of each loss. This is the
+point with the smallest sum of losses, where each loss is scaled to its range over the front.
 
 Rule 1: of equal results, and of results with equal crowding distance, the earlier trial comes first. Failures come
 last.

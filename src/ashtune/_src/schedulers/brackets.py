@@ -1,4 +1,4 @@
-"""Synchronous halving: in one bracket, as a sequential baseline, or in several, as in Hyperband.
+"""Synchronous halving: in one bracket, as a sequential baseline, or in several brackets, as in Hyperband.
 
 Source: Jamieson and Talwalkar, AISTATS 2016, https://arxiv.org/abs/1502.07943; Algorithm 1 of Li et al., arXiv
 1810.05934: all models of a rung are trained, the best ``1/reduction_factor`` are trained to the next rung, and so on.

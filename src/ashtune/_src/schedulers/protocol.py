@@ -72,8 +72,8 @@ class Machine(Protocol):
     def hopeless(self) -> list[TrialId]:
         """Return the trials that can never be given out again, each trial once; no trials by default.
 
-        After another number of trials, more rungs, or the withdrawal of a trial with results, such a trial may be given
-        out again; it is named again if it becomes hopeless again.
+        If the number of trials changes, rungs are added, or a trial with results is withdrawn, a named trial may be
+        given out again. It is named again if it becomes hopeless again.
         """
         return []
 

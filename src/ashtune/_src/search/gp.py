@@ -56,14 +56,14 @@ MOST_PRICE = 4.0
 BELIEF = 1.0
 """The expected improvement is multiplied by ``density of the priors ** (BELIEF / number of trials with results)``."""
 CANDIDATES, CENTRES, TRIAL_CENTRES, ROUNDS, STEPS, STEP = 512, 6, 2, 4, 128, 0.2
-"""A search scores random points, then points near the best points and trials; each round halves the steps."""
+"""A search scores random points, then points near the best points and trials; each of these rounds halves the steps."""
 
 
 class GP(Search, frozen=True):
     """Propose configurations with a large expected improvement relative to their training time.
 
     Args:
-        first: How many of the first trials are random; configurations with results from before the study count as such.
+        first: How many of the first trials are random; configurations with results from before the study count too.
         random_share: Fraction of the later trials that is random.
         ahead: How many proposals are made in advance when the waiting time is used up. With 0 each trial waits for its
             proposal (20 ms).
@@ -304,7 +304,8 @@ class _View:
     Args:
         model: Process of the standardized losses, over points and resource, with values drawn for trials in training.
         best: The smallest mean at the top rung, shape (1,), or one for each draw, shape (s,).
-        price: Process of the standardized logarithm of the seconds for a unit of resource; None if it is not known.
+        price: Process of the standardized logarithm of the seconds for a unit of resource; None if the price is not
+            known.
         price_scale: Weight of ``price`` in the score.
         space: The search space, with its priors.
         belief: Weight of the priors' log density in the score.

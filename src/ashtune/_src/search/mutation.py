@@ -29,7 +29,7 @@ class Mutation(Search, frozen=True):
 
     Args:
         first: How many results the search needs before it proposes; results from before the study count.
-        step: Standard deviation of a change, as a fraction of the range; a category is drawn again.
+        step: Standard deviation of a change, as a fraction of the range. An unordered choice is drawn again instead.
         random_share: Fraction of the trials that is random.
 
     Raises:

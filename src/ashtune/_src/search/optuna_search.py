@@ -282,7 +282,7 @@ class OptunaProposer(Proposer):
         )
 
     def _ask(self, trials: "list[FrozenTrial]", seed: int) -> tuple[dict[str, object], dict[str, Any]]:
-        """Return the proposal of a new sampler that sees some trials, and the sampler's attributes for it."""
+        """Return the proposal of a new sampler that sees some trials, and the attributes that the sampler has set."""
         import optuna
 
         study = optuna.create_study(sampler=self._search.new_sampler(seed))

@@ -40,7 +40,7 @@ CLOSE_SECONDS = 1.0
 SHARE = 0.05
 """Proposals in advance take at most this fraction of the workers' time."""
 WAIT_SECONDS = 60.0
-"""The longest wait of one trial. If it ends without a proposal, no trial waits again before a proposal is made."""
+"""The longest wait of one trial. If the wait gives no proposal, no trial waits again before a proposal is made."""
 FREE_WAIT_SECONDS, WAIT_SHARE = 5.0, 0.2
 """How long a study may wait for proposals: these seconds, plus this fraction of each worker's training time."""
 MOST_ASKED = 6
@@ -292,8 +292,8 @@ class Proposals(Observer):
     def _seconds_to_wait(self) -> float:
         """Return how long a trial may now wait for its proposal; 0 for not at all.
 
-        A study waits for ``FREE_WAIT_SECONDS`` in total, plus a fraction of the training time of each worker, as no
-        worker gets a job during a wait. If a search makes no proposals in advance, every trial waits.
+        A study waits at most ``FREE_WAIT_SECONDS`` in total, plus a fraction of the training time per worker, because
+        no worker gets a job during a wait. If a search makes no proposals in advance, every trial waits.
         """
         options = self._options
         if options is None or self._is_closed or self._is_late:
@@ -450,7 +450,7 @@ class Proposals(Observer):
         return Proposal(self._space.check(proposal.configuration), origin)
 
     def _end(self) -> None:
-        """Stop, as there is no proposer any more, and forget all events and proposals."""
+        """Forget all events and proposals, and stop, because there is no proposer any more."""
         with self._changed:
             self._is_closed = True
             self._ready.clear()

@@ -92,7 +92,7 @@ class DrawnDesign:
         return [each for each in configurations if not self._space.rules.forbidding(each)]
 
     def _place(self, trial: int) -> tuple[int, int]:
-        """Return the block of a trial, and its index among the block's allowed points."""
+        """Return the block of a trial, and the trial's index among the allowed points of the block."""
         empty = 0
         while self._ends[-1] <= trial:
             count = len(self._block(len(self._ends) - 1))

@@ -122,7 +122,7 @@ class CommandFolder:
                 yield found[1], command
 
     def answer(self, name: str, error: str = "") -> None:
-        """Answer a command: ``error`` says why it was refused, and is empty if it was not."""
+        """Answer a command: ``error`` says why the command was refused; empty if it was accepted."""
         with suppress(OSError):  # the sender gets no answer; the study continues
             _write(self._folder, name + _ANSWER, msgspec.json.encode(_Answer(error)))
 
