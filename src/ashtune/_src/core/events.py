@@ -252,7 +252,7 @@ Event = (
 
 
 class Progress(msgspec.Struct, frozen=True, tag_field="event", tag="progress"):
-    """A report between two rungs. It is not an event and never in the journal; not every report is sent."""
+    """A report between two rungs. Progress is not an event and never in the journal; not every report is sent."""
 
     worker: WorkerId
     trial: TrialId

@@ -107,7 +107,7 @@ class Exporter(Observer):
 
 
 class SearchFilter:
-    """Removes events, verdicts and orders of confirming trials. It must receive all of them, in order."""
+    """Removes events, verdicts and orders of confirming trials. The filter must receive everything, in order."""
 
     def __init__(self) -> None:
         self._confirming: set[TrialId] = set()

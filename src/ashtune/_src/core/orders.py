@@ -14,8 +14,8 @@ from ashtune._src.core.jobs import TrialId, WorkerId
 class Train(msgspec.Struct, frozen=True, gc=False, tag=True):
     """Train a trial from resource ``start`` up to resource ``target``.
 
-    ``in_place``: the worker has the trial in memory and continues it. Otherwise the worker restores the checkpoint at
-    ``start``, of ``size`` bytes, or begins a new training if ``start`` is 0. If the trial confirms another trial,
+    ``in_place``: the worker has the trial in memory and continues it. Without ``in_place`` it restores the checkpoint
+    at ``start``, of ``size`` bytes, or begins a new training if ``start`` is 0. If the trial confirms another trial,
     ``confirms`` is that trial.
     """
 

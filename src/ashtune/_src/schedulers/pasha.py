@@ -1,7 +1,7 @@
 """Progressive asynchronous halving: the top rung rises only while the order of the best trials still changes.
 
 Source: Bohdal, Balles, Wistuba, Ermis, Archambeau, Zappella, *PASHA: Efficient HPO and NAS with Progressive Resource
-Allocation*, ICLR 2023, https://arxiv.org/abs/2207.06940. It begins with two rungs. The trials at the open rung, the
+Allocation*, ICLR 2023, https://arxiv.org/abs/2207.06940. PASHA begins with two rungs. The trials at the open rung, the
 highest one in use, are ranked there and at the rung below. Two trials whose losses at the rung below differ by at most
 ``epsilon`` count as equal (soft ranking). If the two trials with the same rank at both rungs are not equal, the next
 rung opens.

@@ -1,7 +1,7 @@
 """The interface of a scheduler, and of the machine that it builds, which decides which trial trains next.
 
-A scheduler (:class:`Scheduler`) holds the user's options and is stored in a study's settings. It builds a machine
-(:class:`Machine`), which receives results and gives jobs. Reports ask both to explain the rule.
+A scheduler (:class:`Scheduler`) holds the user's options and is stored in a study's settings. The scheduler builds a
+machine (:class:`Machine`), which receives results and gives jobs. Reports ask both to explain the rule.
 
 Rule: both are pure: no clock, no random number, no file. The same calls give the same answers.
 """
@@ -73,7 +73,7 @@ class Machine(Protocol):
         """Return the trials that can never be given out again, each trial once; no trials by default.
 
         If the number of trials changes, rungs are added, or a trial with results is withdrawn, a named trial may be
-        given out again. It is named again if it becomes hopeless again.
+        given out again. The trial is named again if it becomes hopeless again.
         """
         return []
 

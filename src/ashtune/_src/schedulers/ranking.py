@@ -87,10 +87,10 @@ def _root(number: int, degree: int) -> int:
 class OneLoss:
     """The trials that arrived in a rung: the best ``quota`` of them, and the rest.
 
-    Only the ranks near the quota matter. They are in a short sorted list, the window. Better and worse trials are in
-    two heaps, from which the window is filled when the quota comes near its end. Most arrivals are far from the quota
-    and cost O(1). Two sentinels, before and after all other entries, are ranked too. Ranks count from 1, and rank 0 is
-    the first sentinel, so the entry of rank ``quota`` always exists.
+    Only the ranks near the quota matter. These ranks are in a short sorted list, the window. Better and worse trials
+    are in two heaps, from which the window is filled when the quota comes near its end. Most arrivals are far from the
+    quota and cost O(1). Two sentinels, before and after all other entries, are ranked too. Ranks count from 1, and rank
+    0 is the first sentinel, so the entry of rank ``quota`` always exists.
     """
 
     __slots__ = (

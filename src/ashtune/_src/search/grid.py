@@ -41,8 +41,8 @@ class GridDesign:
     """Give every valid configuration of a grid once.
 
     The last hyperparameter, in the order of the user's space, varies fastest. A grid without conditions and forbidden
-    clauses may have any size, as it is never held in memory. Otherwise its valid points are listed first, and it may
-    have at most 100,000 combinations.
+    clauses may have any size, as it is never held in memory. With conditions or forbidden clauses the valid points are
+    listed first, and the grid may have at most 100,000 combinations.
 
     Args:
         space: The space; choices of weight 0 are left out.

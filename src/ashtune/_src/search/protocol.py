@@ -1,6 +1,6 @@
 """The interface of every search.
 
-A *search* is a value: a small frozen struct with options, such as :class:`~ashtune.searches.Random`. It makes a
+A *search* is a value: a small frozen struct with options, such as :class:`~ashtune.searches.Random`. The search makes a
 *design*, which is a numbered sequence of configurations. A search that learns from results also makes a *proposer*.
 """
 

@@ -308,7 +308,7 @@ class CheckpointWriter:
     def go_on(self) -> None:
         """Record that the trial goes on in place: delete the object saved for the rung before.
 
-        Files in the folder stay. They become a checkpoint only if one of them changes.
+        Files in the folder stay. These files become a checkpoint only if one of them changes.
         """
         self._forget_saved()
         if self._at_opening is not None:

@@ -5,7 +5,8 @@ command is an event in the journal, which only the driver writes.
 
 Rule 1: a driver reads the folder only if its user asked for control at the start. The driver first empties the folder,
 so that commands in a copied study are never carried out.
-Rule 2: the folder belongs to this user only, and is not a link. It is opened once: a later replacement is ignored.
+Rule 2: the folder belongs to this user only, and is not a link. The folder is opened once: a later replacement is
+ignored.
 Rule 3: a file is first written under another name, and gets the name of a command when it is complete. The driver
 deletes the file before it carries out the command; a sender withdraws a command by deleting the file. The first to
 delete the file decides.

@@ -4,8 +4,8 @@ It is pure: it uses no clock, no random number, no file and no configuration, so
 :meth:`Controller.handle` gives the same orders again. Resuming a study is such a replay.
 
 Rule 1: a result counts as soon as it is reported, whether or not its checkpoint is saved yet.
-Rule 2: a trial that its training function ended on purpose counts in its rung like any other. It may use a place in the
-quota, but is not trained again.
+Rule 2: a trial that its training function ended on purpose counts in its rung like any other. Such a trial may use a
+place in the quota, but is not trained again.
 Rule 3: a limit that the user set ends the search; trials that confirm the best are trained after that. Any other reason
 to stop also stops the confirming trials. See ``core/confirm.py``.
 Rule 4: in a paused study no job begins, and the study stays open. Interrupted jobs are given out again after the pause.

@@ -134,8 +134,7 @@ def extend_ladder(first: Ladder, now: Ladder, wanted: Ladder) -> Ladder | None:
     """Return the ladder with which a study continues, if the user asks for the ``wanted`` ladder.
 
     The result is the present ladder ``now``, extended up to the wanted top rung. The result is None if ``wanted`` does
-    not reach the top of the ``first`` ladder, or differs from the first ladder below
-    that ladder's top.
+    not reach the top of the ``first`` ladder, or differs from ``first`` below that top.
     """
     top, low = first.rungs[-1], first.top
     same = wanted.rungs[:low] == first.rungs[:low] and wanted.kept[:low] == first.kept[:low]

@@ -38,7 +38,7 @@ class States(dict[str, Any]):
 
 
 class _WatchedFile:
-    """A writable file for PyTorch. It keeps the disk's first error, which PyTorch would lose."""
+    """A writable file for PyTorch. The file keeps the disk's first error, which PyTorch would lose."""
 
     def __init__(self, file: "Writable") -> None:
         self._file = file
