@@ -44,7 +44,7 @@ class Trained(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _OwnChannel:
-    """A worker's channel without a driver: it releases every trial at its result and never interrupts the training."""
+    """A worker's channel that has no driver: it releases every trial at its result, and never interrupts training."""
 
     def __init__(self) -> None:
         self.messages: list[FromWorker] = []

@@ -56,9 +56,9 @@ class Best(msgspec.Struct, frozen=True, eq=False):
     def load(self) -> Any:
         """Return the model that the training function saved with :meth:`~ashtune.Trial.save`.
 
-        For a trial with files in ``trial.checkpoint_dir``, this is their folder. For a trial that uses
-        :meth:`~ashtune.Trial.checkpoint`, it is a dict of state dicts by name, on the CPU. Any other model is read from
-        a pickle, and reading a pickle executes code in it: load only from studies whose origin you trust.
+        If the trial has files in ``trial.checkpoint_dir``, the folder's path is returned. If the trial uses
+        :meth:`~ashtune.Trial.checkpoint`, a dict of state dicts by name is returned, on the CPU. Any other model is
+        read from a pickle, which may contain code that is executed: load only from studies whose origin you trust.
 
         Raises:
             StudyError: If the model was not saved, was deleted, or cannot be loaded; the message says which.
@@ -133,7 +133,7 @@ class Front(Top):
     def best(self, weights: Mapping[str, float] | None = None) -> Best:
         """Return the trial with the smallest weighted sum of losses; each loss is scaled to its range in the front.
 
-        ``weights`` has a weight for each metric. By default all weights are equal: the result is the knee.
+        ``weights`` has a weight for each metric. By default all weights are equal, and the result is the knee.
 
         Raises:
             SettingsError: If the weights do not match the metrics, or the front is empty.
@@ -162,8 +162,8 @@ def load_saved(checkpoint: Path, config: Mapping[str, Any], stored: Path, functi
     Args:
         checkpoint: The path of the checkpoint.
         config: The trial's configuration.
-        stored: The path of the stored training function. The object may refer to names in its script.
-        function: Returns the training function. A fused one builds the model from what it saved.
+        stored: The path of the stored training function. The object may refer to names in the function's script.
+        function: Returns the training function. A fused training function builds the model from the saved state.
 
     Raises:
         StudyError: If the checkpoint cannot be loaded.

@@ -67,7 +67,7 @@ def study_request(
     """Return the study that the arguments of ``tune`` describe. Nothing is written.
 
     Args:
-        space: As for ``tune``. So are ``metric`` and ``mode``.
+        space: The same as for ``tune``.
         metric: One name, or several.
         mode: One for each metric.
         options: The checked options; this function turns their target into one value per metric.
@@ -142,7 +142,7 @@ def study_request(
 def _known(
     options: TuneOptions, path: Path, search: Search, *, space: Space, goal: Goal, ladder: Ladder
 ) -> tuple[list[KnownResult], list[str]]:
-    """Return the warm-start results, and lines to print about them. An existing study keeps its first ones."""
+    """Return the warm-start results, and lines to print about them. An existing study keeps its first results."""
     source, journal = options["warm_start"], path / journals.NAME
     if options["directory"] is not None and journal.exists():
         known = journals.read_settings(journal).known
@@ -166,7 +166,7 @@ def say(lines: Iterable[str]) -> None:
 
 
 def place_for(directory: "str | os.PathLike[str] | None", name: str) -> Path:
-    """Return the study's directory: the one given, or a directory under ``runs`` named by the current time.
+    """Return the study's directory: the given directory, or one under ``runs`` named by the current time.
 
     Raises:
         StudyError: If the path cannot be checked, or its name cannot be encoded.
@@ -184,7 +184,8 @@ def place_for(directory: "str | os.PathLike[str] | None", name: str) -> Path:
 def make_folder(path: Path, *, is_new: bool) -> Path:
     """Make the directory of a study if it does not exist, and return its path.
 
-    If it must be new but another study has already made it, a number is added to its name.
+    If the directory must be new, but another study has just made a directory of this name, a number is added to the
+    name.
 
     Raises:
         StudyError: If the directory cannot be made.
@@ -211,7 +212,7 @@ def open_or_create(
     pickled: bytes | None = None,
     version: Version | None = None,
 ) -> Ladder | None:
-    """Create the study in a directory, or check that the directory holds this study. The caller holds its lock.
+    """Create the study in a directory, or check that the directory holds this study. The caller holds the lock.
 
     Args:
         path: The directory.
@@ -261,7 +262,7 @@ def open_or_create(
 
 
 def _must_begin_anew(journal: Path, settings: Settings, *, has_changed: bool) -> bool:
-    """Whether a study without any result must start again: its training function changed, or it ended by itself."""
+    """Whether a study without any result must start again, as its function changed or the study ended by itself."""
     if any(isinstance(event, JobFinished) for event in read_events(journal, only=(b"job_finished",))):
         return False
     controller = build_controller(settings)
@@ -286,7 +287,7 @@ def _set_failed_study_aside(path: Path, *, quiet: bool) -> None:
 
 
 def _meant(options: TuneOptions, first: Ladder) -> Ladder:
-    """Return the requested ladder. It keeps the study's first rungs if the options would give the same rungs again."""
+    """Return the requested ladder. If the options give the study's first ladder again, that ladder is lengthened."""
     # By default, the rungs are computed from the top rung: another top rung would change all of them.
     ladder = chosen_halving(options)[1]
     if options["rungs"] is None and ladder.rungs[-1] >= first.rungs[-1]:

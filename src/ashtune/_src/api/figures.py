@@ -254,7 +254,7 @@ class Figures:
             raise SettingsError(f"{argument}={shown(name)} is no hyperparameter of this study; {there}")
 
     def _two(self, x: str | None, y: str | None) -> tuple[str, str]:
-        """Return two hyperparameters: those given; the most important others replace missing ones."""
+        """Return two hyperparameters: the given ones, with the most important others in place of missing ones."""
         if x is not None and x == y:
             raise SettingsError(f"x={shown(x)} and y={shown(y)} are the same; give two hyperparameters")
         if len(self._names) < 2:

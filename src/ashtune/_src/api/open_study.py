@@ -4,7 +4,8 @@ There is no driver in the background: each ``ask`` and ``tell`` runs a turn of t
 caller's thread. The trial is the same object that a training function gets.
 
 Rule 1: only one turn runs at a time, under a lock. The only slow step under the lock is waiting for a proposal.
-Rule 2: when ``tell`` returns, the result is in the journal. If this process dies, its open trials are asked for again.
+Rule 2: when ``tell`` returns, the result is in the journal. If this process dies and the study is opened again, ``ask``
+returns the open trials again.
 Rule 3: after an interrupted turn (Ctrl-C, a full disk), the study must be opened again before another turn.
 """
 
@@ -59,11 +60,16 @@ class NextStep(enum.Enum):
     GO_ON = "go on"
     """The trial is promoted, and the caller trains it further: its ``target`` is higher now."""
     PAUSE = "pause"
-    """The trial may be asked for again, by any caller. It then starts from its saved state, which is kept, or from 0 if
-    nothing was saved. Without a saved state, the trial may never be promoted."""
+    """``ask`` may return the trial again, to any caller.
+
+    The saved state is kept, and the trial continues from this state. If nothing was saved, the trial starts from 0, and
+    may never be promoted.
+    """
     STOP = "stop"
-    """The saved state is deleted: the trial failed, was stopped on purpose, or cannot be promoted any more. It may be
-    asked for again, from 0, only if a ``checkpoint_limit`` left no room for its state."""
+    """The saved state is deleted, because the trial failed, was stopped on purpose, or cannot be promoted any more.
+
+    If the state was deleted because of a ``checkpoint_limit``, ``ask`` may return the trial again, from 0.
+    """
 
 
 class _AskedTrial:
@@ -82,8 +88,8 @@ class _AskedTrial:
 class OpenStudy:
     """A study for a loop of your own; :func:`open_study` returns it.
 
-    ``ask`` gives the next trial and ``tell`` takes its result, in any thread of this process; the training may run
-    anywhere. No other process can drive the study until it is closed. Any process can read it.
+    ``ask`` returns the next trial, and ``tell`` takes its result. Any thread of this process may call them, and the
+    training may run anywhere. Until the study is closed, other processes can read the study, but cannot drive it.
 
     Example:
         >>> space = {"rate": (0.01, 0.4)}
@@ -118,10 +124,12 @@ class OpenStudy:
     def ask(self, *, wait: bool = True) -> Trial | None:
         """Return the next trial, to be trained from its ``start`` to its ``target``; None if the study has ended.
 
-        No other caller gets this trial until it is told, failed or given back, or until the study is opened again.
+        No other caller gets this trial before you tell its result, fail it or give it back, or the study is opened
+        again.
 
         Args:
-            wait: Whether to wait if no trial is available until another one is told; if False, return None.
+            wait: Whether to wait if no trial is available before the result of another trial is told. If False, return
+                None in this case.
 
         Raises:
             StudyError: If the study is closed or cannot go on.
@@ -159,21 +167,24 @@ class OpenStudy:
     ) -> NextStep:
         """Tell the result of a trial at its ``target``. When this method returns, the result is in the journal.
 
-        Write ``tell(trial, loss=0.3, accuracy=0.9)`` or ``tell(trial, {"loss": 0.3, "accuracy": 0.9})``; with one
-        metric, ``tell(trial, 0.3)`` too. After a loop over ``trial.epochs()`` that reported, ``tell(trial)`` ends the
-        trial. A result that is not finite counts as a failure. Before, call ``trial.save(model)``.
+        Write ``tell(trial, loss=0.3, accuracy=0.9)`` or ``tell(trial, {"loss": 0.3, "accuracy": 0.9})``; if the study
+        has one metric, ``tell(trial, 0.3)`` is enough. If a loop over ``trial.epochs()`` has already reported the
+        result, write ``tell(trial)``. Call ``trial.save(model)`` before this method. A result that is not finite counts
+        as a failure.
 
-        Before the target, ``tell(trial, resource=3, loss=0.5)`` is an intermediate report. It is written together with
-        the rung's result. The answer is ``NextStep.GO_ON``, or ``NextStep.PAUSE`` if the study is stopping.
+        Before the target, ``tell(trial, resource=3, loss=0.5)`` makes an intermediate report, which is written to the
+        journal together with the rung's result. The answer to an intermediate report is ``NextStep.GO_ON``, or
+        ``NextStep.PAUSE`` if the study is stopping.
 
         Args:
             trial: The trial from :meth:`ask`.
             result: All metrics as a dict, or the study's only metric as a number.
             go_on: Whether you can continue training at once, with the trial still in memory. If True, the answer may be
-                ``NextStep.GO_ON``; if False, a promoted trial is asked for again.
+                ``NextStep.GO_ON``; if False, a later ``ask`` returns a promoted trial.
             resource: The resource of this result; by default the trial's target.
-            busy_seconds: Duration of the training. By default, the time since the trial was asked for or last got
-                ``NextStep.GO_ON`` at a rung, with waiting in your queue. Loops over ``trial.epochs()`` always use it.
+            busy_seconds: Duration of the training. By default, the time since ``ask`` returned the trial, or since its
+                last ``NextStep.GO_ON`` at a rung; time in your queue counts. Loops over ``trial.epochs()`` always use
+                the default.
             metrics: Metrics by name; the study's own metrics must be among them.
 
         Returns:
@@ -212,7 +223,7 @@ class OpenStudy:
 
     @in_one_line
     def fail(self, trial: Trial, why: str | BaseException) -> None:
-        """Tell that a trial failed: it ranks last and is never trained again.
+        """Report that a trial failed. The trial ranks last and is never trained again.
 
         Args:
             trial: The trial from :meth:`ask`.
@@ -239,7 +250,7 @@ class OpenStudy:
 
     @in_one_line
     def give_back(self, trial: Trial) -> None:
-        """Give a trial back untrained, for example when its machine is lost: it comes again before any new trial.
+        """Give a trial back untrained, for example when its machine is lost; ``ask`` returns it before new trials.
 
         Raises:
             StudyError: As for :meth:`tell`.
@@ -256,14 +267,14 @@ class OpenStudy:
 
     @in_one_line
     def read(self) -> Study:
-        """Return the results so far, as :meth:`Study.load <ashtune.Study.load>` does, open or closed."""
+        """Return the results so far, as :meth:`Study.load <ashtune.Study.load>` does, also when the study is closed."""
         return Study.load(self.directory)
 
     @in_one_line
     def close(self) -> None:
-        """Close the study. When it is opened again, its open trials are asked for again.
+        """Close the study. When it is opened again, ``ask`` returns the open trials again.
 
-        ``with open_study(...) as study`` closes the study at the end of the block. So does the end of the process.
+        The study is also closed at the end of a block ``with open_study(...) as study``, and when the process ends.
 
         Raises:
             JournalError: If the journal cannot be written.
@@ -387,8 +398,8 @@ class OpenStudy:
     def _telling(self, trial: object) -> Iterator[_AskedTrial]:
         """Find the record of an open trial, and keep other callers from telling it meanwhile.
 
-        After an interruption such as Ctrl-C, the trial can be told again. If it is unknown whether the driver got the
-        message, nothing more can be told until the study is opened again.
+        After an interruption such as Ctrl-C, the caller can tell the result again. If it is unknown whether the driver
+        got the message, nothing more can be told until the study is opened again.
         """
         self._check_process()
         with self._changed:
@@ -503,17 +514,17 @@ def open_study(
     """Open a study for a loop of your own, which asks for trials and tells their results.
 
     Use it for training that a Python function cannot do: on a robot, in a laboratory, or on a cluster with its own
-    queue. As in :func:`~ashtune.tune`, a study continues if the directory already holds it. Arguments not named here
-    are the same. ``trial.restore()`` reads a pickle: open only studies that you trust.
+    queue. If the directory already holds the study, the study continues. All arguments that are not named here are
+    those of :func:`~ashtune.tune`. ``trial.restore()`` reads a pickle: open only studies that you trust.
 
     Args:
         space: A dict of hyperparameters, as for :func:`~ashtune.tune`, or a ConfigurationSpace.
-        workers: The number of trials that will be open at a time, 1 by default. It determines how long a trial may wait
-            for its proposal. You may ask for more trials.
+        workers: The number of trials that you expect to have open at a time, 1 by default; you may ask for more. This
+            number determines how long a trial may wait for its proposal.
         quiet: Print no hints, and show no progress in a notebook.
 
     Returns:
-        The study. It locks its directory until it is closed.
+        The study, which locks its directory until the study is closed.
 
     Raises:
         AshtuneError: If an argument is wrong.

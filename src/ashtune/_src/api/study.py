@@ -47,9 +47,9 @@ if TYPE_CHECKING:
 class Study(Figures):
     """The results of a study, read from its directory; returned by :func:`~ashtune.tune` and :meth:`load`.
 
-    Reading executes nothing from the directory; :meth:`resume`, :meth:`train` and ``study.best.load()`` do. Figures and
-    HTML pages need plotly, and tables need pandas: ``pip install 'ashtune[report,pandas]'``. Without them,
-    ``SettingsError`` is raised.
+    Reading executes nothing from the directory, but :meth:`resume`, :meth:`train` and ``study.best.load()`` execute
+    code. Figures and HTML pages need plotly, and tables need pandas: ``pip install 'ashtune[report,pandas]'``. If one
+    of these packages is missing, ``SettingsError`` is raised.
 
     Example:
         >>> study = Study.load("runs/digits")  # doctest: +SKIP
@@ -136,8 +136,9 @@ class Study(Figures):
     def best(self) -> Best:
         """The best trial at the highest rung with a result; in a study with ``confirm=``, the confirmed winner.
 
-        With several metrics, it is the trial with the smallest weighted loss on the :attr:`front`, by default its knee.
-        A trial that violates constraints is the best only if all trials do. ``metrics`` are from its first training.
+        With several metrics, the best trial is the one with the smallest weighted loss on the :attr:`front`; with the
+        default weights, the knee. A trial that violates constraints is the best only if all trials violate constraints.
+        ``metrics`` are from its first training.
 
         Raises:
             StudyError: If no trial has a result.
@@ -160,7 +161,7 @@ class Study(Figures):
     @property
     @in_one_line
     def best_at_any_rung(self) -> Best:
-        """The best result of all rungs, perhaps at a lower rung.
+        """The best result at any rung, which may be below the highest rung with a result.
 
         Raises:
             StudyError: If no trial has a result.
@@ -198,7 +199,7 @@ class Study(Figures):
 
     @in_one_line
     def log(self, trial: int) -> str:
-        """Return what a trial printed, without running jobs. If a worker died, only the end is kept.
+        """Return what a trial printed in its finished jobs. If a worker died, only the end of its output is kept.
 
         A fused study trains several trials at a time, so their output is in the study's folder ``logs``, by worker.
 
@@ -236,10 +237,11 @@ class Study(Figures):
         """Train a configuration again in this process, outside of the study. The study does not change.
 
         Args:
-            what: One of the best trials, the number of a trial, or a configuration. A trial keeps its ``trial.seed``.
-            resource: The resource to reach, from 0, or from the state in ``directory``.
-            objective: Another training function, for example one that trains on all data. By default the study's own,
-                which is read from a pickle: train only from studies whose origin you trust.
+            what: One of the best trials, the number of a trial, or a configuration. A trial is trained with its
+                ``trial.seed`` again.
+            resource: The resource at which training ends; it begins at 0, or at the state in ``directory``.
+            objective: Another training function, for example one that trains on all data. By default the study's own
+                function, which is read from a pickle: train only from studies whose origin you trust.
             directory: Folder for the saved state, from which the next call continues. By default the model is only
                 returned in memory, and files in ``trial.checkpoint_dir`` are lost.
 
@@ -383,7 +385,7 @@ class Study(Figures):
             workers: Numbers of workers, 1 to 64 by default.
             reduction_factor: Reduction factors, between the study's lowest and top rung; its own rungs by default.
             scheduler: Schedulers, as for ``tune``; by default the study's own.
-            trials: Number of trials to replay, from the first one on.
+            trials: Number of trials to replay, beginning with the first trial.
             deadline: Seconds, or a time such as "2h": find the fewest workers that finish within it.
             budget: Core-hours: find the best use of them.
             cores_per_worker: Cores of each worker, for ``budget``; 1 by default.
@@ -423,8 +425,8 @@ class Study(Figures):
     ) -> "Study":
         """Continue the study, and return its new results.
 
-        This loads the training function and the checkpoints kept in the directory, which are pickles:
-        resume only studies whose origin you trust.
+        Resuming loads the training function and the checkpoints in the directory, which are pickles: resume only
+        studies whose origin you trust.
 
         Arguments that are not named here are those of :func:`~ashtune.tune`. The rules that end the search stay as they
         were, unless they are given here.

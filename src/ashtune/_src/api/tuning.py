@@ -64,22 +64,24 @@ def tune(
     The same script runs under ``mpiexec`` or ``srun``: rank 0 runs the study and the other ranks train. The other ranks
     exit when the script of rank 0 ends; code after this call runs on rank 0 only.
 
-    If the directory already holds the same study, the study continues: a script that is started again, for example
-    after a crash or by a batch system, continues its study. A higher ``max_resource`` than before adds rungs above.
+    If the directory already holds the same study, the study continues. So a script continues its study when it is
+    started again, for example after a crash or by a batch system. A higher ``max_resource`` than before adds rungs
+    above the old top rung.
 
     Args:
         objective: The training function; it is called with a :class:`~ashtune.Trial`.
         space: A dict of hyperparameters: ranges, ``(low, high, "log")``, lists of choices, constants,
             :class:`~ashtune.When`, :class:`~ashtune.Ordered`, :class:`~ashtune.Choice`, :class:`~ashtune.Prior`; or a
             ``ConfigurationSpace`` of ConfigSpace.
-        metric: The name of the reported metric, or a list of several. With several, a rung promotes the trials that few
-            others dominate, ``study.front`` is the Pareto front, and ``study.best`` is its knee. A dict gives each
-            metric a weight for the choice of the best, such as ``{"accuracy": 0.7, "latency": 0.3}``.
+        metric: The name of the reported metric, or a list of several. With several metrics, a rung promotes the trials
+            that few others dominate, ``study.front`` is the Pareto front, and ``study.best`` is its knee. A dict gives
+            each metric a weight for the choice of the best, such as ``{"accuracy": 0.7, "latency": 0.3}``.
         mode: "max" or "min"; with several metrics, a list with one for each.
         trials: How many configurations to try in total.
         max_resource: Resource of the top rung: the most that one trial is trained.
-        min_resource: Resource of the lowest rung. With "auto", "ash" learns from the results where to judge trials
-            first. By default, "ash" and "stopping" start at a ninth of ``max_resource`` or above, the others at 1.
+        min_resource: Resource of the lowest rung. With "auto", the scheduler "ash" learns from the results at which
+            resource to judge trials first. By default, "ash" and "stopping" start at a ninth of ``max_resource`` or
+            above; the other schedulers start at 1.
         reduction_factor: Of ``n`` trials in a rung, ``floor(n / reduction_factor)`` continue; by default 3 for the
             asynchronous schedulers and 2 for the others.
         resource: The unit of the resource, in the singular: "epoch", "tree", "step", "sample"; used in all output.
@@ -90,21 +92,21 @@ def tune(
         scheduler: "ash" (promote as soon as possible), "pasha" (go no higher than needed to rank the trials),
             "adaptive" (min_resource="auto"), "stopping" (continue or end at the rung), "sh" (synchronous successive
             halving), "hyperband", "async_hyperband" or "full" (no early stop); or a scheduler with options, such as
-            ``ashtune.Hyperband(brackets=4)`` (``hyperband:brackets=4``). It may set the rungs, as in
-            ``ashtune.Ash(rungs=[1, 5, 20])``.
+            ``ashtune.Hyperband(brackets=4)`` (``hyperband:brackets=4``). A scheduler with options may set the rungs, as
+            in ``ashtune.Ash(rungs=[1, 5, 20])``.
         search: "gp" (learns from the results), "random", "mutation" (of the best), "optuna" (its TPE or another of its
             samplers), "sobol" (quasi-random) or "grid"; or a search with options, such as ``ashtune.Grid(points=5)``.
-            By default "gp", but "random" with the scheduler "sh" and where many models are trained as one program.
-        valid: Returns whether a configuration is valid, such as ``lambda c: c['warmup'] < c['epochs']``. An invalid
-            configuration is drawn again.
+            The default is "gp". It is "random" with the scheduler "sh", and if many models are trained as one program.
+        valid: A function that returns whether a configuration is valid, such as ``lambda c: c['warmup'] <
+            c['epochs']``. An invalid configuration is drawn again.
         enqueue: Configurations to try first; the search of a finite space does not propose them again.
         warm_start: Earlier results that the search knows from its first proposal on; they are not trials. A DataFrame,
             list of dicts or csv file with a column for each hyperparameter and metric, and a column ``resource`` unless
-            all were trained to the top; or the directory of a study, or a study of Optuna.
+            all rows were trained to the top; or the directory of a study, or a study of Optuna.
         seed: Seed for drawing configurations.
-        confirm: When the search has ended, also by a limit, the best configurations are trained again from the
-            beginning with other seeds, and the one with the best mean is the winner. Give their number, such as 5, or
-            ``ashtune.Confirm(best=5, seeds=3)``.
+        confirm: When the search has ended, even if a limit ended it, the best configurations are trained again from the
+            beginning with other seeds. The configuration with the best mean is the winner. Give their number, such as
+            5, or ``ashtune.Confirm(best=5, seeds=3)``.
         engine: "auto" (the ranks of an MPI launch, else processes on this machine), "local", "mpi", "threads" (threads
             of this process, for functions that release the interpreter lock or wait for something else; they are not
             isolated and cannot be killed), the name of an installed engine, or an engine object. With options:
@@ -119,8 +121,8 @@ def tune(
         directory: Directory of the study; by default a new one under ``runs``.
         checkpoint_limit: Limit of the checkpoints in bytes, as a number or a text such as "20GB"; the checkpoints of
             the least promising trials are deleted first.
-        accept_changes: Continue a study in ``directory`` although the training function has changed since: trials
-            trained before and after the change are ranked together. A changed comment counts as a change.
+        accept_changes: Continue a study in ``directory`` although its training function has changed. Trials trained
+            before and after the change are then ranked together. A changed comment counts as a change.
     Returns:
         The study, complete or stopped.
 

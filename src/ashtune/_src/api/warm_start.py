@@ -67,7 +67,7 @@ class _Source(NamedTuple):
 
 
 class _LeftOut(Exception):  # noqa: N818 - no error
-    """Raised for a result that cannot be used: a reason that other results may share, and details of this result."""
+    """Raised for a result that cannot be used, with details, and a reason that other results may share."""
 
 
 def known_results(source: Any, space: Space, goal: Goal, *, top: int, unit: str) -> WarmStart:
@@ -174,12 +174,12 @@ def _rows_of(table: Any) -> list[Any]:
 def _read_table(
     what: str, rows: Sequence[Mapping[str, Any]], space: Space, goal: Goal, *, top: int, unit: str
 ) -> _Source:
-    """Return the rows of a table. It has a column per hyperparameter and metric, and perhaps one for the resource."""
+    """Return the rows of a table with a column for each hyperparameter and metric, and perhaps one for the resource."""
     columns = list(dict.fromkeys(name for row in rows for name in row))
     free = set(columns)
 
     def take(*names: str) -> str | None:
-        """Return the first name that is an unused column, and mark the column as used; None if there is none."""
+        """Return the first name that is an unused column, and mark the column as used; None if no name is."""
         name = next((name for name in names if name in free), None)
         free.discard(str(name))
         return name
@@ -316,7 +316,7 @@ def _number(value: Any) -> float:
 
 
 def _best(results: list[KnownResult], goal: Goal) -> list[KnownResult]:
-    """Return the best results by the first metric, feasible ones first; their order stays the same."""
+    """Return the best results by the first metric, feasible results first; the results keep their order."""
     if len(results) <= MOST:
         return results
 

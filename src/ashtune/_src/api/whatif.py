@@ -33,8 +33,8 @@ WORKERS = (1, 2, 4, 8, 16, 32, 64)
 class WhatIf(msgspec.Struct, frozen=True, kw_only=True):
     """What a study would have taken with other choices; :meth:`~ashtune.Study.whatif` returns it.
 
-    ``predictions`` has one prediction per choice; with a deadline or budget, only for choices that meet it. ``words``
-    describes the data behind them, and names the choice that answers a deadline or budget.
+    ``predictions`` has one prediction per choice; with a deadline or budget, only choices that meet it have a
+    prediction. ``words`` describes the data behind them, and names the choice that answers a deadline or budget.
     """
 
     title: str
@@ -163,7 +163,7 @@ class _Asking:
         return choices
 
     def _schedulers(self) -> list[Scheduler]:
-        """Return the requested schedulers; a name without options is the recorded scheduler if that has this name."""
+        """Return the requested schedulers; if the recorded scheduler has a requested name, that name stands for it."""
         recorded = self._predictor.traces.recorded
         own = None if recorded is None else recorded.scheduler
         if (schedulers := cast("list[Scheduler] | None", self._asked["scheduler"])) is not None:

@@ -1,10 +1,11 @@
 """The live page of a study that this process drives, and the commands that the user sends from the page.
 
-The page is ``ashtune watch`` in its own process. It ends shortly after this process, not with the study: in a notebook,
-users look at the page after the study has ended. A problem with the page costs only one line on stderr.
+The page is ``ashtune watch`` in its own process. The page's process ends shortly after this process, and not with the
+study, since users of a notebook look at the page after the study has ended. A problem with the page costs only one line
+on stderr.
 
 A command is checked here, handled by the controller, written to the journal like any other event, and answered. A
-resumed study therefore knows the command, but a pause and a changed number of workers end with the session.
+resumed study therefore knows earlier commands. Only a pause and a changed number of workers end with the session.
 
 Rule 1: a refused command has no effect except one line, for its sender and on stderr.
 Rule 2: a command that changes nothing, such as pausing a paused study, is answered but is no event.
@@ -204,7 +205,7 @@ class Page:
         return self._owner == os.getpid() and self._process is not None and not self._process.is_dead
 
     def say_where(self) -> None:
-        """Print the page's address on stderr, in a notebook as a link, or why there is no page. May take a second."""
+        """Print the page's address, in a notebook as a link, or why there is no page. This may take a second."""
         if not self._address and not self._problem:
             self._read_address()
         if self._address and in_a_notebook():
@@ -216,7 +217,7 @@ class Page:
             write(f"no live page: {self._problem}; the study goes on\n", sys.stderr)
 
     def end(self) -> None:
-        """End the page's process if this process started it: ask it to end, then kill it."""
+        """Ask the page's process to end, then kill it; do nothing if another process started the page."""
         if self._process is not None and self._owner == os.getpid():
             self._process.terminate()
             self._process.end(_ENDING_SECONDS)

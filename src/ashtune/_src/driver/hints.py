@@ -1,6 +1,7 @@
 """Hints about settings that are allowed but probably not meant, one line each.
 
-Rule: a hint is a guess. It refuses nothing, names the setting, and says what to write if the setting was not meant.
+Rule: a hint is a guess, and refuses nothing. A hint names the setting, and says what to write if the user meant
+something else.
 """
 
 from collections.abc import Iterable, Mapping

@@ -1,12 +1,13 @@
 """Runs the user's observers, each with its own queue and thread, so that no observer can delay the study.
 
 Rule 1: a running study never waits for an observer. At the end of the study, each observer has a limited time to
-finish, which begins after it has been told the whole past. Telling the past may take any time while the observer makes
-progress. Time in which this process was suspended does not count.
+finish. This time begins when the observer has been told the whole past. Telling the past has no time limit if the
+observer makes progress. Time in which this process was suspended does not count.
 Rule 2: an observer that raises, or falls too far behind, is dropped with one line on stderr and never called again.
 Rule 3: the past, which is all events before this driver, is read from the journal in the observer's thread.
-Rule 4: no observer is called from two threads at once. A second study refuses an observer whose study is still open.
-If a call for an ended study hangs, or two studies begin at the same moment, the second study is told later.
+Rule 4: no observer is called from two threads at once. A second study refuses an observer whose study is still open. If
+a call for an ended study hangs, or two studies begin at the same moment, the observer is told of the second study
+later.
 """
 
 import sys
@@ -35,9 +36,9 @@ from ashtune._src.study.replay import Replay
 FINISH_SECONDS = 10.0
 """An observer is dropped if it takes longer than this to end, or to make any progress with the past."""
 FINISH_SECONDS_COMPLETE = 60.0
-"""The same limit for a study that was already complete: there is nothing else to do."""
+"""The same limit for a study that was already complete, where only the observers have something to do."""
 BEGIN_SECONDS = 60.0
-"""An observer is dropped if its ``begin``, which may import a library, still runs this long after the study."""
+"""An observer is dropped if its ``begin``, which may import a library, still runs this long after the study's end."""
 POLL_SECONDS = 0.1
 MOST_WAITING = 1_000_000
 """Maximum number of events, orders and reports that wait for one observer: about 500 MB."""
@@ -102,7 +103,7 @@ class ObserverThread(Observer):
             self._drop(str(error))
 
     def tells(self, observer: Observer) -> bool:
-        """Whether this thread serves ``observer`` for a study that is still open. A fork has no such thread."""
+        """Whether this thread serves ``observer`` for a study that is still open; False in a forked process."""
         is_told = self._thread.is_alive() and not (self._is_over or self._is_dropped)
         return is_told and observer is self._observer
 
@@ -132,7 +133,7 @@ class ObserverThread(Observer):
         self._queue.put(batch)
 
     def end(self) -> None:
-        """Hand over the rest, and tell the thread that nothing follows."""
+        """Pass all that was collected to the thread, and tell the thread that nothing follows."""
         self._is_over = True
         if not self._is_dropped:
             self._queue.put(self._batch)
@@ -141,7 +142,8 @@ class ObserverThread(Observer):
     def catch_up(self, is_hurried: Callable[[], bool], limit: float) -> None:
         """Wait until the observer has been told the past, or ``is_hurried`` returns True.
 
-        Drop an observer without progress for ``limit`` seconds, or with no end of ``begin`` after ``BEGIN_SECONDS``.
+        Drop an observer that makes no progress for ``limit`` seconds, or whose ``begin`` takes longer than
+        ``BEGIN_SECONDS``.
         """
         steps, awake = 0, AwakeClock(time.monotonic(), BEGIN_SECONDS)
         while not self._is_past_over.wait(POLL_SECONDS) and not is_hurried():
@@ -217,7 +219,8 @@ class ObserverThread(Observer):
 def history_of(journal: Path, disk: Disk, new_controller: Callable[[], Controller]) -> _History:
     """Return a function that yields the past of a study for an observer.
 
-    It reads the journal from its first line, since verdicts and orders depend on all earlier events: O(events).
+    The function reads the journal from the first line, since verdicts and orders depend on all earlier events:
+    O(events).
     """
 
     def past(begin: int, end: int) -> Iterator[Sequence[_Call]]:
@@ -250,7 +253,7 @@ def finish_all(
     """Wait until all observers have been told the past, then at most ``limit`` seconds until all of them end.
 
     Args:
-        is_hurried: Whether the script must end soon; then do not wait for the past.
+        is_hurried: Returns whether the script must end soon; if it must, nobody waits for the past.
         limit: In seconds, ``FINISH_SECONDS`` by default.
     """
     limit = FINISH_SECONDS if limit is None else limit

@@ -41,7 +41,10 @@ from ashtune._src.search.protocol import Search
 from ashtune._src.study.folders import check_directory
 
 MAX_FAILURES = 20
-"""A session stops after this many failures without a result. If half of all trials fail, the probability is 1e-6."""
+"""A session stops after this many failures without a result.
+
+If each trial fails half the time, the probability is 1e-6.
+"""
 
 
 class Halving(TypedDict, total=False):
@@ -179,7 +182,7 @@ class TuneOptions(Halving, Searching, Preferring, SessionOptions, Storage, total
 
 
 def scheduler_alone(name: str, value: Any) -> Scheduler:
-    """Return the scheduler that was given, by instance or name. The rungs are given by other options.
+    """Return the scheduler that was given as an instance or a name, while other options give the rungs.
 
     Raises:
         SettingsError: If the scheduler is unknown, or contains rungs.
@@ -224,7 +227,8 @@ class Stop(msgspec.Struct, frozen=True, kw_only=True):
         patience: The search ends after this many results in a row at the top rung, failures included, with no new best.
         stop_when: "not_worth_it": the search ends when an hour of results at the top rung gains less than the noise; or
             ``ashtune.NotWorthIt(gain=0.001, per="1h")``.
-        max_failures: The study stops if this many trials of a session fail before its first result: 20, or as before.
+        max_failures: The study stops if this many trials of a session fail before the session's first result. The
+            default is 20, or the number of the session before.
 
     Example:
         >>> def train(trial):
@@ -283,7 +287,7 @@ def will_end(options: Ending) -> bool:
 
 
 def chosen_halving(options: Halving) -> tuple[Scheduler, Ladder]:
-    """Return the scheduler and the rungs. The scheduler may choose the lowest rung if the user gives none.
+    """Return the scheduler and the rungs. If the user gives no lowest rung, the scheduler may choose it.
 
     Raises:
         SettingsError: If the resources do not fit together, or the scheduler is unknown.

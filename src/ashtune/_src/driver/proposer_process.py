@@ -1,7 +1,7 @@
-"""Runs a proposer in its own process, so that a model computes in parallel to the driver, outside its interpreter.
+"""Runs a proposer in its own process, so that a model computes in parallel to the driver.
 
-Rule 1: the driver keeps every message to the proposer, as msgpack, about 600 bytes per trial. If the process dies, a
-new process gets all messages again. If the process dies twice during one proposal, the driver gives up.
+Rule 1: the driver keeps every message to the proposer. As msgpack, the messages take about 600 bytes per trial. If the
+process dies, a new process gets all messages again. If the process dies twice during one proposal, the driver gives up.
 Rule 2: the process ends when the driver ends, for any reason, and receives no Ctrl-C.
 Rule 3: the model's output is discarded, since the driver's terminal shows the study.
 """

@@ -200,7 +200,7 @@ class Session:
         )
 
     def _obey(self, number: int) -> None:
-        """End the script as the signal demands. Among MPI ranks, exit: death by a signal would look like a crash."""
+        """End the script as the signal demands. Under MPI, exit: a death by a signal would look like a crash."""
         if number == signal.SIGUSR1:
             self._exit(TRY_AGAIN)
         if number == signal.SIGTERM and self._engine.must_exit:
@@ -310,7 +310,7 @@ class Session:
     def open(self) -> Iterator[Drive | None]:
         """Open the study for the caller's own loop, and close the study after it.
 
-        Signals are not handled, and only a notebook shows progress: the process belongs to the caller.
+        Signals are not handled, because the process belongs to the caller. Only a notebook shows progress.
 
         Yields:
             The drive that the loop calls; None if the study is complete, or a limit leaves nothing to do.
@@ -385,9 +385,10 @@ class Session:
 
     @property
     def _is_own_process(self) -> bool:
-        """Whether this process began the session; False in a fork, which the user's own loop may have made.
+        """Whether this process began the session; False in a process that was forked, for instance by the user's loop.
 
-        A fork does not own the workers, the observers and the proposer's process, and might wait for them forever.
+        A forked process does not own the workers, the observers and the proposer's process, and might wait for them
+        forever.
         """
         return process.pid == self._process
 
@@ -410,8 +411,8 @@ class Session:
     def _open_journal(self) -> Iterator[Journal]:
         """Open the journal for writing, then delete the checkpoints that an earlier driver left.
 
-        The order matters. Once the journal is open, its events survive a power loss. Before, a power loss could remove
-        the events that made a checkpoint unnecessary, and its trial would begin again.
+        The journal is opened first, because its events then survive a power loss. If a checkpoint was deleted first, a
+        power loss could remove the events that made the checkpoint unnecessary, and its trial would begin again.
         """
         with self._surroundings.open_journal(self._directory / journals.NAME) as journal:
             self._checkpoints.sweep(self._controller.checkpoints.resources())
@@ -471,7 +472,7 @@ class Session:
                     proposals.close()
 
     def _tell_the_past(self) -> None:
-        """Tell the user's observers the past of a study without remaining work. They get a longer time limit."""
+        """Tell the user's observers the past of a study without remaining work, with a longer time limit."""
         if self._observers:
             threads = self._start_observers((self._directory / journals.NAME).stat().st_size)
             finish_all(threads, limit=FINISH_SECONDS_COMPLETE)

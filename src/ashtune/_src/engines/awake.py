@@ -1,6 +1,7 @@
 """Count the time in which this process ran.
 
-A suspended driver (Ctrl-Z, a batch system, a closed laptop) gets no messages, but its workers were not silent then.
+A suspended driver (Ctrl-Z, a batch system, a closed laptop) gets no messages. Its workers must not count as silent
+during that time.
 """
 
 import math

@@ -2,8 +2,8 @@
 
 There are two stores: the study's directory, which all workers see, and messages (``engines/mpi/files.py``).
 
-A checkpoint is deleted when no peer waits for the driver and the journal is synced. Otherwise a power loss could leave
-a journal that names a deleted checkpoint.
+A checkpoint is deleted when no peer waits for the driver and the journal is synced. Without the sync, a power loss
+could leave a journal that names a deleted checkpoint.
 """
 
 from collections import Counter, deque

@@ -86,7 +86,7 @@ class Link(Protocol):
         """Ask a peer to leave the study; the peer answers with :class:`Closed`."""
 
     def give_up(self, peer: int) -> None:
-        """Expect no more messages of a peer; if it is still alive, it has to leave."""
+        """Expect no more messages of a peer; a peer that is still alive has to leave."""
 
 
 class Peer:
@@ -265,7 +265,7 @@ class DistributedWorkers:
         return peer.workload.complaint(message)
 
     def _as_kept(self, peer: int, message: WorkerMessage) -> WorkerMessage:
-        """Return a message; if its checkpoint could not be kept, without the checkpoint and with the reason."""
+        """Return a message; if its checkpoint could not be kept, replace the checkpoint by the reason."""
         match message:
             case JobFinished(checkpoint=int()) | JobPaused(checkpoint=int()) | TrialReleased(checkpoint=int()):
                 if why := self._store.put(peer, message.trial, message.resource):

@@ -158,8 +158,9 @@ class Drive:
     def _start(self, order: Train, time: float) -> None:
         """Choose and journal a new trial's configuration.
 
-        If the driver is killed before the next event or tick, the trial has no result yet, and the next driver draws
-        the same configuration. A configuration proposed by a model cannot be drawn again, so it is flushed at once.
+        A drawn configuration is not flushed at once: if the driver is killed before the next event or tick, the next
+        driver draws the same configuration. A configuration proposed by a model cannot be drawn again, so it is flushed
+        at once.
         """
         trial, confirms = order.trial, order.confirms
         configurations = self._configurations

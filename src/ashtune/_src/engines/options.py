@@ -95,7 +95,7 @@ class MPI(Local, frozen=True, kw_only=True):
 
     Args:
         isolate: Whether to train in a separate process beside each rank, so that a crash or a hang costs one job only.
-            If False, train in the rank itself: for functions that take less than a millisecond.
+            If False, train in the rank itself, which suits functions that take less than a millisecond.
         checkpoints: "files" to use the study's directory, or "messages" if the ranks share no directory.
 
     Example:

@@ -1,11 +1,11 @@
 """The engine for a user's own loop, which asks for jobs and reports their results.
 
-This engine starts no process. Each job that is out counts as one worker, and a worker whose job is over takes the next
-job. The caller passes a result to :meth:`AskedWorkers.put`, then takes a turn of the main loop, which puts the answer
-into the job's inbox.
+This engine starts no process. Each job that the user's loop has taken counts as one worker. A worker whose job is over
+takes the next job. The caller passes a result to :meth:`AskedWorkers.put`, then takes a turn of the main loop, which
+puts the answer into the job's inbox.
 
 Rule 1: nothing waits in this module: the driver runs inside the caller's own calls.
-Rule 2: an order to train waits until a job is asked for. Jobs that were given back come first, then the oldest.
+Rule 2: an order to train waits until a job is asked for. Jobs that were given back come first, then the oldest orders.
 Rule 3: options that need an engine with its own workers, such as a time limit on a job, are not available.
 """
 
@@ -150,7 +150,7 @@ class AskedWorkers:
                 self._break_off(order)
 
     def _break_off(self, order: Pause) -> None:
-        """Tell a trial that is out to pause; hand back a job that is still queued."""
+        """Tell a trial in training to pause; hand back a job that is still queued."""
         if order.trial in self._inboxes:
             self._inboxes[order.trial].append(order)
             return
@@ -168,7 +168,7 @@ class AskedWorkers:
         return progress
 
     def close(self, *, deletes: bool = True) -> None:
-        """Carry out waiting deletions. Jobs that are out are given out again when the study is opened again."""
+        """Carry out waiting deletions. Jobs without an end are handed out again when the study is opened again."""
         if deletes:
             self._deletions.carry_out_all()
 
@@ -190,7 +190,7 @@ class OwnLoopEngine:
         self.workers: AskedWorkers | None = None
 
     def worker_count(self, wanted: int | None) -> int:
-        """Return the expected number of jobs that are out at a time; more may be asked for."""
+        """Return the number of jobs that the user expects to take at a time; the user may take more."""
         return wanted or 1
 
     def check(self, options: RunOptions, workers: int) -> None:

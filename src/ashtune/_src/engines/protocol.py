@@ -15,7 +15,7 @@ from ashtune._src.study.configurations import Configurations
 from ashtune._src.training.messages import Setup
 
 AUTO = "auto"
-"""The name of the engine that is chosen by how this process was started."""
+"""The engine name with which the engine is chosen by how this process was started."""
 
 
 class Brief(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,7 +46,7 @@ class Workers(Protocol):
         """Block until something has happened; return the events, oldest first.
 
         Args:
-            until: The latest time to return, without events, in seconds since the study began.
+            until: The time at which to return even without events, in seconds since the study began.
         """
 
     def carry_out(self, order: Order) -> None:
@@ -62,8 +62,9 @@ class Workers(Protocol):
         """Shut all workers down and leave no process behind.
 
         Args:
-            deletes: Whether to carry out waiting deletions of checkpoints. Pass False if the journal is not on disk, as
-                a power loss could undo the events behind the deletions; the next session carries them out.
+            deletes: Whether to carry out waiting deletions of checkpoints. Pass False if the journal is not on disk,
+                because a power loss could undo the events that led to the deletions. The next session then carries out
+                the deletions.
         """
 
 

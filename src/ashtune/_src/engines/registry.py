@@ -26,7 +26,7 @@ def choose_engine(engine: str | Engine = AUTO, *, workers_given: bool = False) -
 
     Args:
         engine: A name or an engine. "auto" means the ranks of an MPI launch or, without MPI, processes on this machine.
-        workers_given: Whether the user gave a number of workers. In a SLURM allocation, this means: use this node only.
+        workers_given: Whether the user gave a number of workers. If so, in a SLURM allocation, only this node is used.
 
     Raises:
         SettingsError: If there is no such engine.

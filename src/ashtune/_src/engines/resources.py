@@ -4,10 +4,12 @@ Source: CUDA C++ Programming Guide, ``CUDA_VISIBLE_DEVICES``; *GPU isolation tec
 these variables in PyTorch (``_parse_visible_devices``), ROCm's CLR and ROCr; Slurm's ``gres_common.c``.
 
 Rule 1: every worker computes its own share from what all workers inherited; no process assigns shares.
-Rule 2: workers that inherited the same cores or GPUs share them; no worker shares cores or GPUs of its own.
+Rule 2: workers that inherited the same cores or GPUs share them; cores or GPUs that only one worker inherited are not
+shared.
 Rule 3: a device keeps the name that was inherited: a number, ``GPU-...`` or ``MIG-...``.
-Rule 4: only one layer of variables is set. HIP numbers the devices that ROCR_VISIBLE_DEVICES leaves: with 1 in both,
-no device is visible (Parsl issue 3858). CUDA_VISIBLE_DEVICES and HIP_VISIBLE_DEVICES are one layer; both must agree.
+Rule 4: only one layer of variables is set. HIP counts only the devices that ROCR_VISIBLE_DEVICES leaves visible: if
+both variables are 1, no device is visible (Parsl issue 3858). CUDA_VISIBLE_DEVICES and HIP_VISIBLE_DEVICES are one
+layer; both must agree.
 """
 
 import math
@@ -106,7 +108,7 @@ def environment_of(
     Args:
         index: The index of this worker in ``claims``.
         claims: The claims of all training workers of the node, in the same order in every worker.
-        threads: Its BLAS threads. None: share the cores, and leave variables that the user has set.
+        threads: The worker's BLAS threads. None to share the cores, and to keep variables that the user has set.
         gpus_per_worker: The value that :func:`check_gpus_per_worker` returned. None: leave the GPUs as inherited.
         inherited: This worker's environment.
         gpus_present: How many GPUs this worker could use if none were hidden; None if unknown.

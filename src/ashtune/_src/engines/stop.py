@@ -21,13 +21,14 @@ class StopSwitch:
     """Collects the reasons to stop. As a context manager, it handles Ctrl-C, SIGTERM and SIGUSR1.
 
     After the first signal, every running trial continues to its next epoch. After a second Ctrl-C, or after ``grace``
-    seconds, the study stops without waiting for them. Repeated SIGUSR1 and SIGTERM do not hurry the stop: a batch
+    seconds, the study stops without waiting for the trials. Repeated SIGUSR1 and SIGTERM do not hurry the stop: a batch
     system sends each of them more than once.
 
-    If Ctrl-C or SIGTERM is ignored, as Ctrl-C is in a shell's background processes, it stays ignored. SIGUSR1 is always
-    handled: a batch script or an earlier study may ignore it, and child processes inherit that. After a stop, SIGUSR1
-    is ignored if it had its default action before: one more would kill the script before its exit status says that the
-    study can be resumed. Only Python's main thread receives signals.
+    If Ctrl-C or SIGTERM was ignored before, as Ctrl-C is in a shell's background processes, the signal stays ignored.
+    SIGUSR1 is always handled, even if it was ignored before, as a process may inherit this from a batch script or an
+    earlier study. If SIGUSR1 had its default action before, SIGUSR1 is ignored after a stop. Otherwise another SIGUSR1
+    would kill the script before its exit status says that the study can be resumed. Only Python's main thread receives
+    signals.
 
     ``signals`` holds the signals received, oldest first, including repeated ones.
 
@@ -35,7 +36,7 @@ class StopSwitch:
         deadline: Time at which to stop, in seconds since the study began.
         grace: Seconds that running trials have to reach their next epoch, counted from the first reason to stop.
         at_deadline: The text of the reason when the deadline is reached.
-        search_until: Time at which the search ends; configurations are confirmed after it.
+        search_until: Time at which the search ends, after which configurations are confirmed.
         enough: Returns another reason to end the search, or an empty string.
     """
 
@@ -129,8 +130,8 @@ def time_in_slurm(environment: Mapping[str, str], unix_now: float) -> tuple[floa
     The time for saving is a tenth of the time left, at least 10 s, at most 120 s, and never more than the time left.
 
     Returns:
-        Both times in seconds. None if there is no SLURM job, its time is unlimited, or its end cannot be read or has
-        passed: SLURM does not update the variable when a job gets more time.
+        Both times in seconds. None if there is no SLURM job, if its time is unlimited, or if its end cannot be read.
+        Also None if the end has passed, since SLURM does not update the variable when a job gets more time.
 
     Example:
         >>> time_in_slurm({"SLURM_JOB_END_TIME": "1700003600"}, 1_700_000_000)

@@ -1,7 +1,7 @@
 """Track each worker's jobs, check its messages, and find the trial to blame if it dies.
 
-Rule 1: a worker does its jobs in order of arrival, but a job that continues in place comes first. So the first job has
-begun and is to blame.
+Rule 1: a worker does its jobs in order of arrival, but a job that continues in place comes first. So the first job in
+this order has begun, and is to blame if the worker dies.
 Rule 2: of several jobs trained together, none is to blame, except a job that the worker said it trains alone.
 Rule 3: every message is compared with what the worker was given; only checked messages reach the journal.
 """

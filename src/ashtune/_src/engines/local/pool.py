@@ -119,7 +119,7 @@ class ProcessPool:
         return [worker.process.pid for worker in self._workers.values()]
 
     def send(self, number: WorkerId, message: Assignment | Release | Pause) -> None:
-        """Send a message to a worker. A worker that has just died gets none; its loss is reported later."""
+        """Send a message to a worker. If the worker has just died, nothing is sent, and the loss is reported later."""
         worker = self._workers.get(number)
         if worker is None:
             return
@@ -157,10 +157,11 @@ class ProcessPool:
     def resize(self, environments: Sequence[Mapping[str, str]]) -> None:
         """Change the number of places to that of ``environments``.
 
-        Surplus workers are dismissed: idle ones at once, busy ones after their jobs; the youngest of each first.
+        Surplus workers are dismissed: idle workers at once, and busy workers after their jobs. Among idle workers, and
+        among busy workers, the youngest are dismissed first.
 
         Raises:
-            OSError: If no more processes can be started; those already started stay.
+            OSError: If no more processes can be started. Processes that were already started stay.
         """
         self._places = len(environments)
         workers = sorted(self._workers.values(), key=lambda each: (each.workload.is_free, each.number))
@@ -254,7 +255,7 @@ class ProcessPool:
         return messages
 
     def _read_to_the_end(self, worker: Worker) -> list[WorkerMessage]:
-        """Read the last messages of a dead worker, whose connection a child process keeps open; report its loss."""
+        """Report the loss of a worker, after reading its last messages: a child process keeps its connection open."""
         messages: list[WorkerMessage] = []
         while worker.number in self._workers and worker.process.has_more:
             messages += self._listen(worker)
@@ -294,7 +295,7 @@ class ProcessPool:
         return [self._dismiss(worker) for worker in leavers if worker.workload.is_free]
 
     def _dismiss(self, worker: Worker) -> WorkerMessage:
-        """Dismiss a worker. Jobs that it was given a moment ago go to others."""
+        """Dismiss a worker. Jobs that the worker was given a moment ago go to other workers."""
         self._host.forget(worker.process)
         del self._workers[worker.number]
         worker.process.hang_up()
@@ -313,7 +314,7 @@ class ProcessPool:
         self._dismissed = staying
 
     def _lose(self, worker: Worker, reason: str = "", *, is_fatal: bool = False) -> list[WorkerMessage]:
-        """Remove and replace a lost worker. Jobs that it trained together are trained alone from now on."""
+        """Remove and replace a lost worker. Jobs that the worker trained together are trained alone from now on."""
         self._host.forget(worker.process)
         del self._workers[worker.number]
         how = worker.process.end()

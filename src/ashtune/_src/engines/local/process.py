@@ -148,7 +148,7 @@ class Host:
 
 @contextmanager
 def _hold_back_signals() -> Iterator[None]:
-    """Block a batch system's signals: a process that is started in the block has no handlers for them yet."""
+    """Block a batch system's signals, since a process that is started in the block has no handlers for them yet."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     try:
         yield

@@ -32,7 +32,8 @@ class LocalWorkers:
         setup: What the workers are told of the study; ``setup.worker`` is the number of the first worker.
         environments: For each worker, the variables that it has besides the driver's own.
         trial_timeout: Seconds that one job may take; after that, its worker is killed and its trial fails.
-        environments_of: Returns the environments of another number of workers, or refuses it. None: a fixed number.
+        environments_of: Returns the environments for another number of workers, or refuses that number. None if the
+            number of workers is fixed.
         began: The time at the start of this session, in seconds since the study began.
 
     Raises:

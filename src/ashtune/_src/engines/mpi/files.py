@@ -1,7 +1,8 @@
 """Send a study's files in chunks between two directories, where the ranks share no directory.
 
 Rule 1: only file names that belong to a study are accepted, and nothing is written outside the directory.
-Rule 2: a checkpoint that does not fit on the disk is given up, like any that cannot be written; its trial starts again.
+Rule 2: a checkpoint that cannot be written, for example because the disk is full, is given up, and its trial starts
+again.
 """
 
 import errno
@@ -37,7 +38,7 @@ class ChunkError(StudyError):
 
 
 class FileSender:
-    """Makes chunks of the files in a directory: the study's, or a rank's directory in its place."""
+    """Makes chunks of the files in a directory: the study's directory, or the one that a rank uses instead."""
 
     def __init__(self, directory: Path, disk: Disk = DISK) -> None:
         self._directory = str(directory)
@@ -81,7 +82,7 @@ class FileSender:
 
 
 class FileReceiver:
-    """Writes chunks to the files of a directory: the study's, or a rank's directory in its place."""
+    """Writes chunks to the files of a directory: the study's directory, or the one that a rank uses instead."""
 
     def __init__(self, directory: Path, takes: re.Pattern[str] = FROM_A_RANK, disk: Disk = DISK) -> None:
         self._directory = str(directory)
@@ -169,8 +170,8 @@ class FileReceiver:
 class CheckpointLocations:
     """The store of checkpoints that travel in messages: see :class:`~ashtune.stores.CheckpointStore`.
 
-    The driver keeps all checkpoints in the study's directory. It knows which ranks have a copy of each, sends a rank
-    each checkpoint at most once, and has all copies deleted.
+    The driver keeps all checkpoints in the study's directory. The driver knows which ranks have a copy of a checkpoint.
+    A checkpoint is sent to a rank at most once. When a checkpoint is deleted, its copies are deleted too.
     """
 
     def __init__(self, transport: Transport, study: Path, receiver: FileReceiver) -> None:

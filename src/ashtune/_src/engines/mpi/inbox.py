@@ -83,7 +83,10 @@ class RankInbox:
             os._exit(1)
 
     def look_within_study(self) -> tuple[list[WithinStudy], bool]:
-        """Return the new messages of this study, and whether it is over; the message that ends it is put back."""
+        """Return the new messages of this study, and whether the study is over.
+
+        The message that ends it is put back.
+        """
         within: list[WithinStudy] = []
         for at, message in enumerate(messages := self.look()):
             if isinstance(message, Closing | EndOfLaunch | Opening):

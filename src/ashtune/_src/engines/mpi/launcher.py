@@ -175,7 +175,8 @@ def _is_step(environment: Mapping[str, str]) -> bool:
     """Return whether srun started this process as one of the step's tasks.
 
     A batch script may inherit the variables of the step that submitted it, and salloc's shell is a step of one task. In
-    both, SLURM_NTASKS is the job's. In srun's tasks, it equals SLURM_STEP_NUM_TASKS.
+    a batch script and in salloc's shell, SLURM_NTASKS is the job's number of tasks. In srun's tasks, SLURM_NTASKS
+    equals SLURM_STEP_NUM_TASKS.
     """
     if not _has_step(environment):
         return False

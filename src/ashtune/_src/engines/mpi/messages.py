@@ -16,9 +16,9 @@ DRIVER = 0
 class Opening(msgspec.Struct, frozen=True, tag=True, kw_only=True):
     """The start of a study, the ``edition``-th of this launch.
 
-    ``setup`` is that of the rank's first worker; the number of each later worker is higher by ``step``.
-    ``created`` is the study's; with it, a rank checks that it sees the same directory.
-    ``carries_checkpoints``: checkpoints travel in messages, as there is no shared directory.
+    ``setup`` is for the rank's first worker; the number of each later worker is higher by ``step``. ``created`` is when
+    the study was created, by which a rank checks that it sees the same directory. ``carries_checkpoints``: checkpoints
+    travel in messages, as there is no shared directory.
     """
 
     edition: int = 0

@@ -1,7 +1,7 @@
 """A rank that serves one study after another, until the driver's script has ended.
 
-A rank trains in a worker process beside it. For very short functions, it trains in the rank itself; then a crash of the
-training function ends the rank, and a hang cannot be ended.
+A rank trains in a worker process beside it or, for very short functions, in the rank itself. In the rank itself, a
+crash of the training function ends the rank, and a hang cannot be ended.
 """
 
 import os
@@ -43,9 +43,9 @@ DIRECTORY_SECONDS = 3.0
 def serve_rank(world: World) -> bool:
     """Serve until the driver's script has ended; return whether MPI can be finalised.
 
-    If a rank was lost, MPI cannot be finalised, and this rank waits until rank 0 ends all ranks: a rank that left by
-    itself would look like a dead one. This function returns False only if the launcher keeps ranks alive after a death,
-    because rank 0 cannot end them then.
+    If a rank was lost, MPI cannot be finalised. This rank then waits until rank 0 ends all ranks, because a rank that
+    left by itself would look like a dead rank. If the launcher keeps ranks alive after a death, rank 0 cannot end the
+    others; only in this case, the function returns False.
     """
     if threading.current_thread() is threading.main_thread():
         for number in SIGNALS:

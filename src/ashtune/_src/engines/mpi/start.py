@@ -38,7 +38,7 @@ def start_mpi(*, workers_given: bool = False) -> World | None:
     Those ranks serve until rank 0's script has ended, then exit with status 0.
 
     Args:
-        workers_given: Whether the user gave a number of workers. In a SLURM allocation, this means: use this node only.
+        workers_given: Whether the user gave a number of workers. If so, in a SLURM allocation, only this node is used.
 
     Raises:
         StudyError: On rank 0, if the launch failed; the other ranks exit with status 2.

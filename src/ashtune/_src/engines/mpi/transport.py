@@ -1,7 +1,8 @@
 """Messages between ranks, sent and received without waiting; and how long to sleep between two checks for messages.
 
 Rule 1: no call of :class:`Transport` waits for another rank. A blocking receive, send or collective spins until the
-other rank acts, and of a large message, MPI may at first have received only the header.
+other rank acts. A receive may spin even after a message was found: MPI may have received only the header of a large
+message.
 Rule 2: each check for messages makes two probes: in both MPIs, the first may miss a message that arrived long ago.
 Rule 3: messages to a rank arrive in the order of :meth:`Transport.put`; those of one flush are sent as one message.
 Rule 4: waiting must not use a core, which training needs. See :class:`Polling`.
@@ -188,7 +189,7 @@ class Transport:
         self._under_way = left
 
     def _note_deaths(self, error: Any) -> None:
-        """Record dead ranks. Open MPI with ULFM reports them as an error, and continues after ``Ack_failed``."""
+        """Record dead ranks. Open MPI with ULFM reports dead ranks as an error, and continues after ``Ack_failed``."""
         if error.Get_error_class() not in self._deaths:
             raise error
         self._comm.Ack_failed()

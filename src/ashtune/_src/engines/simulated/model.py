@@ -26,7 +26,7 @@ class Training(msgspec.Struct, frozen=True, kw_only=True):
         seconds: (trial, start, target) -> seconds to train the trial from one resource to the other, undisturbed.
         stretch: A random number generator -> the factor by which a job is slower, drawn for each job.
         drop: The probability, in each unit of time, that a job is dropped. A dropped job is given out again from its
-            start. The time of a drop is a whole unit; a job that ends exactly then is dropped too.
+            start. A drop happens at the end of a unit of time; a job that ends exactly at that moment is dropped too.
         resumes: Whether trials continue from where they stopped; otherwise each job trains from the beginning.
         save_seconds: The time to release a trial and save it.
         release_seconds: Replaces ``save_seconds``: (trial, resource, is kept) -> seconds to release the trial.

@@ -5,7 +5,8 @@ thousand workers and a week of training take seconds.
 
 Rule 1: time is virtual; the clock of this machine is never read.
 Rule 2: the seed and the orders determine everything: the same study runs in the same way again.
-Rule 3: the time of an event is when the driver took it; the driver does not know yet what waits in its queue.
+Rule 3: the time of an event is when the driver took the event from its queue; the driver does not know what is still
+queued.
 """
 
 import math
@@ -38,7 +39,7 @@ LONGEST_LIFE = 1e18
 
 
 class _Running(msgspec.Struct, eq=False, gc=False):
-    """A running job. If it is paused, ``resource``, which it reaches, is below the target.
+    """A running job. ``resource`` is the resource that the job will reach: the target, or less if the job is paused.
 
     ``whole`` is its undisturbed duration, including the stretch factor.
     """
@@ -69,8 +70,8 @@ class SimulatedWorkers:
     Args:
         training: The model of training. A job with a chance below 1 in 10,000 to end is refused.
         workers: The number of workers, all present from the beginning; or the stay of each worker.
-        driver: The cost of the driver's decisions; by default, they take no time.
-        deaths: How workers die; by default, they do not.
+        driver: The cost of the driver's decisions; by default, decisions take no time.
+        deaths: How workers die; by default, no worker dies.
         began: The earliest time at which a worker may join, in seconds since the study began.
     """
 
@@ -292,7 +293,7 @@ class SimulatedWorkers:
         return job.began + stretch * seconds(order.trial, order.start, low), low
 
     def _life(self) -> int:
-        """Return the unit of time in which a job would be dropped: geometric, at least 1."""
+        """Return the unit of time in which a job would be dropped, at least 1; its distribution is geometric."""
         drop = self._training.drop
         return 1 + int(min(LONGEST_LIFE, math.log(1.0 - self._random.random()) / math.log1p(-drop)))
 
@@ -308,8 +309,8 @@ class SimulatedEngine:
 
     Args:
         workers: The default number of workers; or the stay of each worker.
-        driver: The cost of the driver's decisions; by default, they take no time.
-        deaths: How workers die; by default, they do not.
+        driver: The cost of the driver's decisions; by default, decisions take no time.
+        deaths: How workers die; by default, no worker dies.
     """
 
     name = "simulated"
@@ -343,7 +344,7 @@ class SimulatedEngine:
         return min(wanted or len(self._workers), len(self._workers))
 
     def check(self, options: RunOptions, workers: int) -> None:
-        """Accept all options: they concern processes, and there are none."""
+        """Accept all options: options concern processes, and this engine starts no process."""
 
     def open(self, brief: Brief) -> Workers:
         """Return workers that join in virtual time."""

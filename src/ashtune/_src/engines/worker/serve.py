@@ -1,7 +1,7 @@
 """The worker: one process with one loop, over any transport.
 
-It is started as a separate program (see ``guardian.py``), so that the user's script is not imported again. The training
-function is sent by cloudpickle. The worker ends when its driver ends.
+The worker is started as a separate program (see ``guardian.py``), so that the user's script is not imported again. The
+training function is sent by cloudpickle. The worker ends when its driver ends.
 """
 
 import faulthandler
