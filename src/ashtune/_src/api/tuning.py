@@ -97,8 +97,8 @@ def tune(
         search: "gp" (learns from the results), "random", "mutation" (of the best), "optuna" (its TPE or another of its
             samplers), "sobol" (quasi-random) or "grid"; or a search with options, such as ``ashtune.Grid(points=5)``.
             The default is "gp". It is "random" with the scheduler "sh", and if many models are trained as one program.
-        valid: A function that returns whether a configuration is valid, such as ``lambda c: c['warmup'] <
-            c['epochs']``. An invalid configuration is drawn again.
+        valid: Function that tells whether a configuration is valid: ``lambda c: c['warmup'] < c['epochs']``. An invalid
+            configuration is drawn again.
         enqueue: Configurations to try first; the search of a finite space does not propose them again.
         warm_start: Earlier results that the search knows from its first proposal on; they are not trials. A DataFrame,
             list of dicts or csv file with a column for each hyperparameter and metric, and a column ``resource`` unless

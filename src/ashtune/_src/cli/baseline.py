@@ -92,7 +92,10 @@ def _say(runs: "Sequence[Run]", sequential: "Sequence[Run]", base: Path, unit: s
 
 
 def _series(given: argparse.Namespace, base: Path) -> "tuple[Sequence[Run], Sequence[Run]]":
-    """Tune with each number of models, one by one and, if asked, in parallel; return all and the sequential runs."""
+    """Tune with each number of models, one by one and, if asked, in parallel.
+
+    Return all runs, and the sequential runs.
+    """
     from ashtune._src.analysis.loading import StudyReader
     from ashtune._src.api.tuning import run_study
     from ashtune._src.reports.baseline import run_of

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 SEQUENTIAL_TRIALS = 64
 FUSED_TIMES = 4
-"""Fused training tries this many times more configurations."""
+"""Fused training tries this many times as many configurations."""
 
 
 def add_to(parser: argparse.ArgumentParser) -> None:

@@ -3,7 +3,8 @@
     python -m ashtune._src.cli.roofline DIR CONFIGURATION
 
 trains and times some epochs of a study's network, with the number of threads in the environment, and prints the counts
-as JSON. The command runs it in a separate process. It runs the study's training function, which is a pickle.
+as JSON. The command runs this module in a separate process. The study's training function is loaded from a pickle, and
+is run.
 """
 
 import argparse

@@ -108,7 +108,7 @@ def take_out_warmup(jobs: Sequence[ObservedJob]) -> float:
 
 
 def _usual(job: ObservedJob, others: Sequence[ObservedJob]) -> list[float]:
-    """Return the seconds of similar jobs; [] if there are too few."""
+    """Return the seconds of similar jobs; [] if there are too few such jobs."""
     same = [other.seconds for other in others if (other.start, other.target) == (job.start, job.target)]
     if len(same) >= FEWEST:
         return same

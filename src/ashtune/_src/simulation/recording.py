@@ -1,8 +1,8 @@
 """Reads the losses, times and failures of each trial from a study's journal, for a simulation.
 
 Withdrawn and confirming trials are left out. A failed trial fails again after the same time. If a part of a trial was
-trained twice, for example after a kill, the last training counts. A job always counts up to its rung, even if its last
-report came earlier. Values between two reports are interpolated.
+trained twice, for example after a kill, only the last training of this part counts. A job always counts up to its rung,
+even if its last report came earlier. Values between two reports are interpolated.
 """
 
 import math

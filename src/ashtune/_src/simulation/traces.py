@@ -37,9 +37,9 @@ class JobTrace(msgspec.Struct, frozen=True, gc=False):
 class RecordedStudy(msgspec.Struct, frozen=True):
     """How a study was recorded.
 
-    ``is_smooth``: a replay with the same choices gives the study itself. The study ran in one session to its end,
-    without lost workers, interrupted jobs, withdrawn, confirming or jointly trained trials. ``scheduler`` is None if
-    unknown.
+    ``is_smooth``: a replay with the same choices gives the study itself, because the study ran in one session to its
+    end, without lost workers, interrupted jobs, withdrawn, confirming or jointly trained trials. ``scheduler`` is None
+    if unknown.
     """
 
     scheduler: Scheduler | None

@@ -145,7 +145,7 @@ class RunningJob:
     def has_trained_in_loop(self) -> bool:
         """Whether the loop that ended has trained: it has reported, or it was ended early.
 
-        Otherwise, it may only have counted the epochs.
+        Any other loop may only have counted the epochs.
         """
         return self.phase != "training" or self.is_stopped or self.reports.last_resource >= 0
 
@@ -207,7 +207,7 @@ class RunningJob:
             self.is_stopped = True
 
     def look_up_start(self) -> int:
-        """Return where training begins; a function that asks for it does not train from the beginning."""
+        """Return where training begins, and note that the function has asked for it."""
         self._asked_for_start = True
         return self.start
 
@@ -241,7 +241,7 @@ class RunningJob:
     def _check_taken_up(self) -> None:
         """Refuse to continue from a checkpoint that was not restored, as the model is then a new one.
 
-        A function without the loop that has not asked for ``trial.start`` has trained from 0.
+        If a function uses no loop over epochs and has not asked for ``trial.start``, it has trained from 0.
         """
         if not self.must_take_up:
             return
@@ -362,7 +362,7 @@ class RunningJob:
         return f"{metric}={shown(given)} where its last report says {metric}={self.reports.metrics[metric]!r}"
 
     def tell(self) -> bool:
-        """Send the result, or a failure if it is invalid; return whether the driver will answer."""
+        """Send the result, or a failure if the result is invalid; return whether the driver will answer."""
         if complaint := self.refusal or self.reports.complaint:
             self.say(self.failed(complaint), "failed")
             return False

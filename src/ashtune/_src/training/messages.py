@@ -30,7 +30,7 @@ class Setup(msgspec.Struct, frozen=True, tag=True):
 
     ``objective`` is the file with the training function, pickled by cloudpickle; ``path`` is the driver's ``sys.path``.
     ``progress_seconds`` is the least time between two :class:`Progress` messages. ``places`` is the largest number of
-    jobs that a worker may ask for, so that every worker gets some; 0 for no limit. ``max_resource`` is the resource of
+    jobs that a worker may ask for, so that every worker gets jobs; 0 for no limit. ``max_resource`` is the resource of
     the top rung; 0 if unknown.
     """
 
@@ -103,7 +103,7 @@ class Channel(Protocol):
         """Send a message to the driver."""
 
     def wait(self) -> None:
-        """Block until a message has come. It is not taken yet, so that an exception here loses no message.
+        """Block until a message has come. The message is not taken yet, so that an exception here loses no message.
 
         Raises:
             Shutdown: When the driver is gone or has no more work; :meth:`poll` may raise it instead.
@@ -117,8 +117,8 @@ class Channel(Protocol):
 class Mailbox:
     """A channel with a queue for messages that came but are not used yet, such as later jobs.
 
-    Signal handlers and threads of a training function may raise an exception anywhere, also here. It is harmless unless
-    a message is just being sent or taken; the wait for an answer is safe.
+    Signal handlers and threads of a training function may raise an exception anywhere, also in this class. Such an
+    exception is harmless unless a message is just being sent or taken. Waiting for an answer is safe.
     """
 
     def __init__(self, channel: Channel) -> None:

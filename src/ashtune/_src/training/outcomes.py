@@ -77,7 +77,7 @@ class Outcomes:
 
 
 def _is_misuse(error: BaseException, job: RunningJob) -> bool:
-    """Return whether every trial would fail so: the metric is missing, or a new trial failed before training."""
+    """Return whether every trial would fail, because the metric is missing, or a new trial failed before training."""
     if isinstance(error, ObjectiveError) and not isinstance(error, ProgramFailed):
         return isinstance(error, MetricMissing) or not (job.start or job.has_trained)
     return False

@@ -1,7 +1,7 @@
 """Find what a trial printed: its text is in the log of its worker, followed by a mark that names the trial.
 
-The mark is written when a trial that printed something leaves the worker; silent studies cost nothing. A worker that
-dies writes no mark; the end of its log is in the journal.
+A mark is written when a trial leaves the worker, but only if the trial has printed something. A worker that dies writes
+no mark; the end of its log is in the journal.
 """
 
 import mmap
@@ -67,8 +67,8 @@ def read_printed(
 ) -> list[str]:
     """Return what a trial printed in each finished job, the lowest start first.
 
-    Only logs that are regular files are read, of ``workers`` or by default of all. ``most`` limits the bytes returned
-    per job, counted from its end.
+    The logs of ``workers`` are read, by default all logs; a log that is not a regular file is ignored. ``most`` limits
+    the bytes returned per job, counted from its end.
 
     Raises:
         OSError: If a log cannot be read.

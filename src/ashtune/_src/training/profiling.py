@@ -1,7 +1,7 @@
 """Profile workers: sample the stack while a worker trains, and write a file.
 
-Waiting for the driver is not counted. The file is JSON, not a pickle, as a study may come from someone else. It is
-written between two jobs and at shutdown, as a worker may be killed while it trains.
+Waiting for the driver is not counted. The file is JSON, not a pickle, as a study may come from someone else. The file
+is written between two jobs and at shutdown, as a worker may be killed while it trains.
 """
 
 import sys
@@ -126,7 +126,7 @@ class StackSampler:
                 self._samples += 1
 
     def go_on(self) -> None:
-        """Continue below the same root."""
+        """Continue to sample the functions that the same root calls."""
         self._profiler.start()
 
     def profile(self, worker: WorkerId) -> WorkerProfile:

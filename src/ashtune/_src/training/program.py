@@ -1,8 +1,8 @@
 """A program in any language as a training function: one process for each job, started without a shell.
 
-Its output goes to the log of its trial; the files in its checkpoint folder are kept for the trial's next job. Processes
-that it started in the background end with it. It ignores the signals by which a batch system announces an end, as the
-driver handles them.
+The program's output goes to the log of its trial. The files in the checkpoint folder are kept for the trial's next job.
+Background processes that the program started end with the program. The program ignores the signals by which a batch
+system announces an end, as the driver handles these signals.
 """
 
 import atexit
@@ -64,9 +64,10 @@ class Program:
     configuration as ``ASHTUNE_CONFIG`` and the study's metrics as ``ASHTUNE_METRICS``, both in JSON. An argument with
     an inactive hyperparameter is left out.
 
-    The program prints its metrics as ``name=number``. The last report is the result; if there are exactly
-    ``target - start`` reports, they are the learning curve. Or the program writes one JSON object or a list of them
-    to ``{result}``. ``"stopped": true`` in the last object ends the trial early, as :meth:`ashtune.Trial.stop` does.
+    The program prints its metrics as ``name=number``. The last report is the result. If there are ``target - start``
+    reports exactly, they are the learning curve. Instead of printing, the program may write a JSON object, or a list of
+    JSON objects, to ``{result}``. ``"stopped": true`` in the last object ends the trial early, as
+    :meth:`ashtune.Trial.stop` does.
 
     Args:
         command: The program and its arguments.
@@ -280,7 +281,7 @@ def _deaf() -> Iterator[None]:
 def _lines(process: ChildProcess) -> Iterator[str]:
     """Yield the lines of a program's output until it has ended and no output is left.
 
-    Processes that it started may keep its output open: then the lines end a moment after the program.
+    If processes that the program started keep its output open, the lines end a moment after the program.
     """
     rest, until = bytearray(), math.inf
     while time.monotonic() < until:

@@ -1,7 +1,7 @@
 """``trial.checkpoint(model=..., optimizer=...)``: save objects of PyTorch, and the random generators.
 
-The objects are saved when the loop over the epochs ends, in the state that the next epoch would need. A loop without a
-report may have trained nothing; then they are saved when the function ends.
+The objects are saved when the loop over the epochs ends, in the state that the next epoch would need. If a loop ends
+without a report, it may not be the training loop. In that case, the objects are saved when the function ends.
 """
 
 import random
@@ -15,7 +15,10 @@ from ashtune._src.study.checkpoints import CheckpointWriter
 from ashtune._src.training.job import RunningJob
 
 WORDS = 624
-"""The number of words of a Mersenne Twister. NumPy does not check the position, and would read beyond the end."""
+"""The number of words of a Mersenne Twister.
+
+NumPy does not check the position in these words, and would read beyond the end.
+"""
 LENGTHS = ("T_max", "T_0", "step_size", "total_steps", "total_iters", "milestones", "_milestones")
 """PyTorch's names for the length of a learning rate schedule."""
 INNER = "_schedulers"

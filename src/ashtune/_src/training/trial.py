@@ -68,7 +68,7 @@ class Trial:
 
     @property
     def max_resource(self) -> int:
-        """The resource of the study's top rung. Let a learning rate schedule end here, at every rung."""
+        """The resource of the study's top rung. At every rung, let a learning rate schedule end at this resource."""
         return self._job.max_resource
 
     @property
@@ -94,8 +94,8 @@ class Trial:
     def epochs(self) -> Iterator[int]:
         """Yield the epochs to train: 1-based, from ``start + 1`` to ``target`` inclusive.
 
-        At the target, the report decides. If the trial is promoted at once, the loop continues, with nothing saved or
-        loaded. Otherwise the loop ends; save the model after it.
+        The report at the target decides whether the loop continues. If the trial is promoted at once, the loop
+        continues, and nothing is saved or loaded. Otherwise the loop ends; save the model after the loop.
         """
         epoch, loop = self._job.start, self._job.begin_loop()
         while self._job.may_go_on(loop, epoch):
@@ -110,7 +110,8 @@ class Trial:
         ``trial.report(accuracy=0.9, loss=0.3)``, ``trial.report({"accuracy": 0.9, "loss": 0.3})`` and, for the
         study's metric alone, ``trial.report(0.9)`` are the same.
 
-        Outside of :meth:`epochs`, a single report is for the target; ``target - start`` reports are for one epoch each.
+        Outside of :meth:`epochs`, a single report is a report at the target. If there are ``target - start`` reports,
+        each of them is the report of one epoch.
 
         Args:
             result: All metrics as a dict, or the study's metric as a number.
@@ -143,9 +144,9 @@ class Trial:
         """Restore modules, optimizers and schedules of PyTorch now, and save them when training ends.
 
         Call this method once, before the loop, after building the objects. It restores the saved state of each object
-        and of the random generators of Python, NumPy and PyTorch, so the trial continues as if it had not stopped.
-        The states are saved when the loop over :meth:`epochs` ends; if the loop made no report, when the function ends.
-        Nothing is saved if :attr:`needs_checkpoint` is False.
+        and of the random generators of Python, NumPy and PyTorch, so the trial continues as if it had not stopped. The
+        states are saved when the loop over :meth:`epochs` ends. If the loop ends without a report, the states are saved
+        when the function ends. Nothing is saved if :attr:`needs_checkpoint` is False.
 
         A checkpoint has only tensors and plain values, which are read as weights only: no code in it is executed.
 
@@ -213,7 +214,7 @@ def current_trial() -> Trial | None:
     """Return the current trial; None outside a training function, and in a function for :func:`fused`.
 
     Use this function in code that does not get the trial as an argument, or that also runs without ashtune. Pass the
-    trial to threads that you start: in most Python versions, they do not inherit it.
+    trial to threads that you start, because in most Python versions, new threads do not know the current trial.
 
     Example:
         >>> def fit(x):

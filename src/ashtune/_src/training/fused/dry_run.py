@@ -12,7 +12,7 @@ from ashtune._src.training.fused.protocol import Backend, FusedProgram, Static, 
 TURNS = 8
 TURN_SECONDS = 0.02
 WORTH = 0.97
-"""A larger number of lanes is chosen only if it needs at most this share of the time."""
+"""A larger number of lanes is chosen only if its time per lane is less than this share of a smaller number's."""
 
 
 class Sizing(msgspec.Struct, frozen=True, kw_only=True):

@@ -54,7 +54,7 @@ class FusedObjective:
         return FusedRunner(backend, setup, mailbox, lanes=self._lanes, file=file, profiler=profiler)
 
     def __call__(self, trial: "Trial") -> None:
-        """Train one trial to its rungs, alone, in a program like a study's first one."""
+        """Train one trial alone to its rungs, in the kind of program that a study uses first."""
         if self._backend is None:
             self._backend = self._make_backend(None)
         static, numbers = self._backend.recipe.split(trial.config)

@@ -1,7 +1,8 @@
 """Packs: lanes of the same shape and the same epochs, which a worker trains together.
 
-A promoted trial waits a moment for others of its pack; then it goes before new trials, the highest rung first. A trial
-that was being trained when a worker died is trained alone, before all others, so that no other trial suffers.
+A promoted trial waits a moment for others of its pack. After that moment, promoted trials go before new trials, those
+at the highest rung first. A trial that was being trained when a worker died is trained alone, before all others, so
+that no other trial suffers.
 """
 
 import math
@@ -30,8 +31,8 @@ class Clock(msgspec.Struct):
 class Lane(msgspec.Struct, eq=False, kw_only=True):
     """A trial that a worker has.
 
-    ``state`` is its state after ``trained`` epochs, None for a new trial; ``is_saved``, whether this state is on disk;
-    ``due``, when it has waited long enough, by ``time.monotonic``.
+    ``state`` is its state after ``trained`` epochs, None for a new trial; ``is_saved`` says whether this state is on
+    disk. ``due`` is when the lane has waited long enough, by ``time.monotonic``.
     """
 
     job: RunningJob
@@ -86,7 +87,7 @@ def next_pack(waiting: Sequence[Lane], now: float) -> list[Lane]:
 class Pack:
     """Lanes of one group, each with its place in a program that has room for all.
 
-    They are already trained for ``trained`` epochs, and are to be trained to ``target``.
+    The lanes are already trained for ``trained`` epochs, and are to be trained to ``target``.
     """
 
     def __init__(self, lanes: Sequence[Lane], program: FusedProgram) -> None:
@@ -123,7 +124,8 @@ class Pack:
     def go_on(self, program: FusedProgram) -> None:
         """Continue with the lanes that have not ended, in another program if it has room for them.
 
-        A lane that has ended costs nothing in a program that trains side by side, but costs its turn in the other kind.
+        In a program that trains side by side, a lane that has ended costs no time. In a program that trains in turn, it
+        costs a turn.
         """
         going = self.going
         if len(going) > program.variant.room:

@@ -1,9 +1,10 @@
 """Choose the program of the next call from the times of earlier calls.
 
 A shape has programs for 1, 4, 16 ... lanes side by side; its first program trains one lane and is compiled quickly.
-Compiling another program takes as long as hundreds of epochs of a small model. So the time that it would have saved is
-summed, and it is compiled when the sum reaches its compile time. The total cost is at most about twice the minimum (the
-ski rental problem: Karlin et al., Algorithmica 1988). A program that another worker has compiled is used at once.
+Compiling another program takes as long as hundreds of epochs of a small model. So the time that another program would
+have saved is summed, and the program is compiled when the sum reaches its compile time. The total cost is at most about
+twice the minimum (the ski rental problem: Karlin et al., Algorithmica 1988). A program that another worker has compiled
+is used at once.
 
 The epoch time of an untried program is estimated from the nearest measured one. How much slower the quick program is
 cannot be estimated (1.1 times for a perceptron, 1.5 for a convolution), so all of its time counts as lost until a shape
@@ -20,7 +21,7 @@ from ashtune._src.training.fused.protocol import MOST_EPOCHS, Backend, FusedProg
 
 MOST_LANES = 256
 QUICK_COMPILING = 0.6
-"""The estimated compile time of the quick variant, as a share of another variant's."""
+"""The estimated compile time of the quick variant, as a share of the compile time of another variant."""
 DOUBLINGS = 4
 """The gain is assumed constant beyond this many doublings of lanes from a measured variant."""
 RECENT = 0.3
@@ -142,8 +143,8 @@ class Shape:
 def lanes_that_fit(state_bytes: int) -> int:
     """Return how many lanes' states fit the second-level cache, as a power of two from 1 to :data:`MOST_LANES`.
 
-    During training, a lane takes five to ten times its state, but not all at once. On four shapes of the demo's
-    network, this number was the best, or as fast as the best (``benchmarks/fused_lanes.py``).
+    During training, a lane uses five to ten times the memory of its state, but never all of it at once. On four shapes
+    of the demo's network, this number was the best, or as fast as the best (``benchmarks/fused_lanes.py``).
     """
     fits = second_cache_bytes() // max(1, state_bytes)
     return 1 << min(max(1, fits).bit_length() - 1, MOST_LANES.bit_length() - 1)

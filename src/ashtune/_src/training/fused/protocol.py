@@ -40,7 +40,7 @@ class Variant(msgspec.Struct, frozen=True):
         return self.lanes * self.turns
 
     def turns_for(self, lanes: int) -> int:
-        """Return the number of turns in which it trains these lanes."""
+        """Return the number of turns in which this variant trains these lanes."""
         return -(-lanes // self.lanes)
 
 

@@ -56,8 +56,8 @@ class JaxBackend:
     def gain(self) -> float:
         """The estimated time per lane with 2n lanes, divided by that with n lanes.
 
-        For the demo's twelve shapes, 16 lanes side by side need 0.68 to 1.09 of the time in turn, 0.90 on average. The
-        value for a GPU, which has room for many lanes, is a guess.
+        For the demo's twelve shapes, 16 lanes trained side by side take 0.68 to 1.09 times as long as in turn, 0.90 on
+        average. The value for a GPU, which has room for many lanes, is a guess.
         """
         return 0.95 if _is_on_cpu() else 0.6
 

@@ -40,9 +40,10 @@ def fused(
         static: Hyperparameters that change shapes or the program (widths, depths, names). The functions get their plain
             values. All other hyperparameters are traced numbers, so a new value needs no new program.
         seed: The seed of the initial states and of the order of the batches.
-        lanes: The number of lanes that a program trains side by side; some are empty if there are too few trials.
-            Results are then bitwise the same, no matter which trials are trained together. By default, the study
-            measures the fastest number, up to what fits the second-level cache; the last digits may then differ.
+        lanes: The number of lanes that a program trains side by side; some lanes are empty if there are too few trials.
+            With a given number, results are bitwise the same, no matter which trials are trained together. By default,
+            the study finds the fastest number by measuring, up to the number that fits the second-level cache; the last
+            digits of results may then differ.
 
     Raises:
         SettingsError: If JAX is not installed, or ``lanes`` is not a whole number of at least 1.

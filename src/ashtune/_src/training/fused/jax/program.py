@@ -162,7 +162,7 @@ class JaxProgram:
         return states
 
     def together(self, states: Sequence[State | None], lanes: Sequence[Mapping[str, float]]) -> State:
-        """Return the lanes' states stacked, padded with the first one to the program's room."""
+        """Return the lanes' states stacked, padded with copies of the first state to the program's room."""
         if states[0] is None:
             return self.fresh(pad(lanes, self.variant.room))
         rows: list[list[Any]] = [leaves for leaves in states if leaves is not None]

@@ -25,9 +25,9 @@ from ashtune._src.study.disk import DISK, folder_of_a_study, write_new
 from ashtune._src.training.fused.protocol import PROGRAMS_FOLDER
 
 QUICKLY = {"xla_backend_optimization_level": 1, "xla_cpu_use_fusion_emitters": False}
-"""XLA's options on the CPU: compiling takes 0.6 times as long, an epoch of the demo's network 1.05 to 1.2 times."""
+"""XLA's options on the CPU, with which compiling takes 0.6 times as long, and the demo's epochs 1.05 to 1.2 times."""
 CHEAPLY = {"xla_backend_optimization_level": 0, "xla_cpu_use_fusion_emitters": False}
-"""Options for programs that run once. Compiling the initial states takes 0.14 s; with the first option only, 0.29 s."""
+"""Options for programs that run once. Compiling the initial states takes 0.14 s, with only the first option 0.29 s."""
 LOOK_SECONDS = 0.02
 THREADS_VARIABLE = "PJRT_NPROC"
 """JAX's variable for the number of threads of its CPU programs; by default the number of cores."""
@@ -108,7 +108,7 @@ def _claim_of(file: Path) -> Path:
 
 @contextmanager
 def _claim(claim: Path) -> Iterator[bool]:
-    """Claim a program for this worker; yield whether no other worker has. The claim ends here, or with this process."""
+    """Claim a program until the block or this process ends; yield False if another worker has claimed the program."""
     try:
         folder_of_a_study(claim.parent)
         opened = DISK.open(str(claim), os.O_RDWR | os.O_CREAT)

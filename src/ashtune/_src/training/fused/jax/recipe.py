@@ -80,7 +80,7 @@ class Recipe(Batched, frozen=True, kw_only=True):
 class TracedEpochs:
     """Epochs of one choice of static hyperparameters, to be traced by JAX.
 
-    Both public methods take the lanes' states, stacked along the first axis; their numbers, by hyperparameter; a
+    Both public methods take the lanes' states, stacked along the first axis; the lanes' numbers, by hyperparameter; a
     stretch; and the training and validation data. They return the states, and for each metric (MOST_EPOCHS, lanes).
     """
 

@@ -67,8 +67,9 @@ class TorchBackend:
         """Return an epoch of this number of lanes, without a time.
 
         Operations and bytes of one step and one evaluation are multiplied by their number in an epoch. Operations are
-        counted for one lane and multiplied by the lanes: lanes of a convolution are groups of one convolution, and
-        PyTorch's formula for its gradient counts each group once for every other group.
+        counted for one lane and multiplied by the number of lanes. PyTorch would count too many for several lanes:
+        lanes of a convolution are groups of one convolution, and its formula for the gradient counts each group once
+        for every other group.
         """
         shape = self._shape(static)
         of_one, of_all = (numbers_of(self.recipe.optimizer, [numbers] * count) for count in (1, lanes))

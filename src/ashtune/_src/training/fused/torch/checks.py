@@ -12,7 +12,7 @@ from ashtune._src.training.fused.torch.module import Arrays, FunctionalModule, l
 from ashtune._src.training.fused.torch.optimizers import Numbers, Tensors
 
 _JUMP = 0.1
-"""A share of the largest metric; accuracy jumps if rounding decides between two nearly equal classes."""
+"""The allowed difference of a metric, as a share of the largest; accuracy jumps if rounding chooses another class."""
 
 _Function = Callable[[Tensors, Tensors, Arrays], tuple[Tensors, Tensors]]
 """(parameters, buffers, data) -> (gradients or metrics, buffers afterwards)."""

@@ -42,9 +42,10 @@ def fused_torch(
     same dropout in each epoch, so its result does not depend on other trials.
 
     Before training, a module is checked on the first batches and the validation data: each lane must get the results
-    that the module gets alone. Otherwise its trials fail, with the layer and the reason. The check refuses layers
-    without a rule for ``vmap`` (GRU, LSTM, RReLU, BatchNorm1d with ``momentum=None``), lazy layers, weights that are
-    not on the CPU, random numbers that are not PyTorch's, state outside buffers, and ``.item()``.
+    that the module gets alone. Otherwise the trials of the module fail, with a message that names the layer and the
+    reason. The check refuses layers without a rule for ``vmap`` (GRU, LSTM, RReLU, BatchNorm1d with ``momentum=None``),
+    lazy layers, weights that are not on the CPU, random numbers that are not PyTorch's, state outside buffers, and
+    ``.item()``.
 
     Args:
         module: (static hyperparameters) -> a new ``torch.nn.Module``, its weights drawn by PyTorch. The module is
@@ -64,10 +65,10 @@ def fused_torch(
             that are not static must be among these. The defaults are those of ``torch.optim``, with weight decay 0.
         static: Hyperparameters that change shapes or the module (widths, depths, names); ``module`` gets only these.
         seed: The seed of the initial weights, of the order of the batches, and of the modules' random numbers.
-        lanes: The number of lanes of a program; some are empty if there are too few trials. Results of products, ReLU
-            and tanh are then bitwise the same, no matter which trials are trained together; GELU and SiLU round the
-            ends of arrays differently. By default, the study measures the fastest number, up to four times the number
-            that fits the second-level cache; the last digits may then differ.
+        lanes: The number of lanes of a program; some lanes are empty if there are too few trials. With a given number,
+            results of products, ReLU and tanh are bitwise the same, no matter which trials are trained together; GELU
+            and SiLU round the ends of arrays differently. By default, the study finds the fastest number by measuring,
+            up to four times the number that fits the second-level cache; the last digits of results may then differ.
 
     Raises:
         SettingsError: If PyTorch is not installed, or ``lanes`` is not a whole number of at least 1.

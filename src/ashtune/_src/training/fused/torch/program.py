@@ -57,7 +57,7 @@ class TorchProgram:
         return self._shape.states(len(lanes))
 
     def together(self, states: Sequence[State | None], lanes: Sequence[Mapping[str, float]]) -> State:
-        """Return the lanes' states stacked, padded with the first one to the program's room."""
+        """Return the lanes' states stacked, padded with copies of the first state to the program's room."""
         if states[0] is None:
             return self.fresh(pad(lanes, self.variant.room))
         return tree_map(lambda *leaves: np.concatenate(leaves), *pad(states, self.variant.room))
