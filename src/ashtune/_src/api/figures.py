@@ -89,7 +89,7 @@ class Figures:
 
     @in_one_line
     def plot_curves(self) -> "Figure":
-        """Plot the learning curves of the best trials and of a sample of the others."""
+        """Plot the learning curves of the best trials and of a sample of the other trials."""
         from ashtune._src.analysis.curves import Curves
         from ashtune._src.figures.curves import curves_figure
 

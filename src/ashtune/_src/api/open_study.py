@@ -313,7 +313,7 @@ class OpenStudy:
         return controller is not None and controller.is_open and not controller.is_over
 
     def _find_job(self, workers: AskedWorkers, *, wait: bool) -> bool:
-        """Prepare a job for the caller of ``ask``; return whether there is one. The caller holds the lock."""
+        """Prepare a job for the caller of ``ask``; return whether there is a job. The caller holds the lock."""
         self._turn()
         while not workers.has_jobs:
             if not self._goes_on:

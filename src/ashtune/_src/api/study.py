@@ -171,7 +171,7 @@ class Study(Figures):
     @property
     @in_one_line
     def front(self) -> Front:
-        """The Pareto front at the highest rung; with one metric, the best trial alone."""
+        """The Pareto front at the highest rung. With one metric, the front is the best trial alone."""
         return Front(map(self._best, in_a_row(self._reader.tally.front)), self._reader.settings.goal)
 
     @in_one_line
@@ -239,7 +239,7 @@ class Study(Figures):
         Args:
             what: One of the best trials, the number of a trial, or a configuration. A trial is trained with its
                 ``trial.seed`` again.
-            resource: The resource at which training ends; it begins at 0, or at the state in ``directory``.
+            resource: The resource at which training ends. Training begins at 0, or at the state in ``directory``.
             objective: Another training function, for example one that trains on all data. By default the study's own
                 function, which is read from a pickle: train only from studies whose origin you trust.
             directory: Folder for the saved state, from which the next call continues. By default the model is only

@@ -86,9 +86,10 @@ def tune(
             asynchronous schedulers and 2 for the others.
         resource: The unit of the resource, in the singular: "epoch", "tree", "step", "sample"; used in all output.
         time_limit: Seconds, or a time as "10m", after which running trials are paused; the study can be resumed.
-        target: Value of the metric at which the study stops; with several, a dict: one result must reach all values.
+        target: Value of the metric at which the study stops. With several metrics, a dict: one result must reach all
+            values.
         stop: Rarely needed rules that end the search, such as ``ashtune.Stop(patience=20)``.
-        constraints: Bounds on reported metrics, such as ``{"latency": "<= 5"}``; results outside them rank last.
+        constraints: Bounds on reported metrics, such as ``{"latency": "<= 5"}``; results outside the bounds rank last.
         scheduler: "ash" (promote as soon as possible), "pasha" (go no higher than needed to rank the trials),
             "adaptive" (min_resource="auto"), "stopping" (continue or end at the rung), "sh" (synchronous successive
             halving), "hyperband", "async_hyperband" or "full" (no early stop); or a scheduler with options, such as
@@ -96,17 +97,18 @@ def tune(
             in ``ashtune.Ash(rungs=[1, 5, 20])``.
         search: "gp" (learns from the results), "random", "mutation" (of the best), "optuna" (its TPE or another of its
             samplers), "sobol" (quasi-random) or "grid"; or a search with options, such as ``ashtune.Grid(points=5)``.
-            The default is "gp". It is "random" with the scheduler "sh", and if many models are trained as one program.
+            The default is "gp". The default is "random" with the scheduler "sh", and if many models are trained as one
+            program.
         valid: Function that tells whether a configuration is valid: ``lambda c: c['warmup'] < c['epochs']``. An invalid
             configuration is drawn again.
         enqueue: Configurations to try first; the search of a finite space does not propose them again.
-        warm_start: Earlier results that the search knows from its first proposal on; they are not trials. A DataFrame,
-            list of dicts or csv file with a column for each hyperparameter and metric, and a column ``resource`` unless
-            all rows were trained to the top; or the directory of a study, or a study of Optuna.
+        warm_start: Earlier results that the search knows from its first proposal on; these results are not trials. A
+            DataFrame, list of dicts or csv file with a column for each hyperparameter and metric, and a column
+            ``resource`` unless all rows were trained to the top; or the directory of a study, or a study of Optuna.
         seed: Seed for drawing configurations.
         confirm: When the search has ended, even if a limit ended it, the best configurations are trained again from the
-            beginning with other seeds. The configuration with the best mean is the winner. Give their number, such as
-            5, or ``ashtune.Confirm(best=5, seeds=3)``.
+            beginning with other seeds. The configuration with the best mean is the winner. Give the number of
+            configurations, such as 5, or ``ashtune.Confirm(best=5, seeds=3)``.
         engine: "auto" (the ranks of an MPI launch, else processes on this machine), "local", "mpi", "threads" (threads
             of this process, for functions that release the interpreter lock or wait for something else; they are not
             isolated and cannot be killed), the name of an installed engine, or an engine object. With options:

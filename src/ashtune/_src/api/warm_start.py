@@ -31,7 +31,7 @@ FORMS = (
     "get_dataframe())"
 )
 MOST = 10_000
-"""The largest number of results that a study keeps; if there are more, it keeps the best ones."""
+"""The largest number of results that a study keeps; of more results, a study keeps the best."""
 COLUMNS_SHOWN = 200
 """The largest number of characters of column names in a message."""
 _RAY_PREFIX, _ASHTUNE_PREFIX, _OPTUNA_PREFIX = "config/", "config.", "params_"
@@ -77,7 +77,7 @@ def known_results(source: Any, space: Space, goal: Goal, *, top: int, unit: str)
         source: See ``FORMS``.
         space: The study's search space.
         goal: The study's metrics.
-        top: The resource of the top rung; it is used for results without a resource.
+        top: The resource of the top rung, which is used for results without a resource.
         unit: The unit of the resource, such as "epoch"; the column of resources may have this name.
 
     Returns:
@@ -233,8 +233,8 @@ def _source_of(name: str, results: Sequence[_ReadResult], left_out: Mapping[str,
 def _read_optuna(study: Any, goal: Goal, top: int) -> _Source:
     """Return the results of an Optuna study: of complete trials, and of pruned trials if their steps are resources.
 
-    Steps are resources if no step is above the top rung; if any trial has a step 0, one is added to every step. A trial
-    that ashtune exported has its resource as a user attribute.
+    Steps are resources if no step is above the top rung; if any trial has a step 0, every step is increased by 1. A
+    trial that ashtune exported has its resource as a user attribute.
     """
     ways = ["min" if direction.name == "MINIMIZE" else "max" for direction in study.directions]
     if ways != [objective.mode for objective in goal.objectives]:

@@ -61,7 +61,7 @@ def main(given: argparse.Namespace) -> int:
 
 
 def _check(given: argparse.Namespace) -> None:
-    """Refuse wrong options before the series starts: it may take hours."""
+    """Refuse wrong options before the series starts, because the series may take hours."""
     from ashtune._src.cli.showing import check_page
     from ashtune._src.core.checks import check_whole, refuse
 

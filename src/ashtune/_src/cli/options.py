@@ -21,7 +21,8 @@ def add(
         kind: A kind of options in ``ashtune._src.driver.options``.
         names: Names of the options to add; by default all.
         title: Title of the group; by default the first sentence of the kind's docstring.
-        has_defaults: Whether an option that is not given gets its default; otherwise it is missing in the result.
+        has_defaults: Whether an option that is not given gets its default. If False, such an option is missing in the
+            result.
     """
     from ashtune._src.core.options import options_of
 

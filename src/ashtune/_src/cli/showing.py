@@ -23,7 +23,7 @@ def show_study(study: "Study", *, as_json: bool, stream: TextIO) -> int:
 
 
 def train_and_show(train: "Callable[[], Study]", given: "argparse.Namespace") -> int:
-    """Train a study and print its results, even if no trial has one; return the exit status."""
+    """Train a study and print its results, even if no trial has a result; return the exit status."""
     from ashtune._src.api.study import Study
     from ashtune._src.core.errors import NoResultError
 

@@ -205,7 +205,10 @@ class Page:
         return self._owner == os.getpid() and self._process is not None and not self._process.is_dead
 
     def say_where(self) -> None:
-        """Print the page's address, in a notebook as a link, or why there is no page. This may take a second."""
+        """Print the page's address, in a notebook as a link, or why there is no page.
+
+        Printing the address may take a second.
+        """
         if not self._address and not self._problem:
             self._read_address()
         if self._address and in_a_notebook():

@@ -4,8 +4,8 @@ The gain of the last hour is the best loss before that hour minus the best loss 
 real order of the results, and as the mean over random orders; the larger gain counts. The real order matters if the
 search learns. In a random order, the best of ``n`` results improves less and less as ``n`` grows, so on average the
 next ``m`` results gain less than the last ``m``. The expected best of ``s`` out of ``n`` results is the unbiased
-estimate of Tang et al., *Showing Your Work Doesn't Always Work*, ACL 2020, https://arxiv.org/abs/2004.13705. It assumes
-no distribution.
+estimate of Tang et al., *Showing Your Work Doesn't Always Work*, ACL 2020, https://arxiv.org/abs/2004.13705. The
+estimate assumes no distribution.
 
 By default, the gain must be as large as the noise, since a smaller gain may be luck (Makarova et al., *Automatic
 Termination for Hyperparameter Optimization*, AutoML 2022, https://arxiv.org/abs/2104.08166). The noise is the deviation

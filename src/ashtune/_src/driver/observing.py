@@ -69,8 +69,8 @@ class ObserverThread(Observer):
     The thread gets new events only at each :meth:`tick`: waking it for every event would slow down the study.
 
     Args:
-        history: A function of two positions in the journal. It yields the calls to make for each event between the
-            positions, and an empty list for each earlier event.
+        history: A function of two positions in the journal. The function yields the calls to make for each event
+            between the positions, and an empty list for each earlier event.
     """
 
     def __init__(self, observer: Observer, history: _History) -> None:

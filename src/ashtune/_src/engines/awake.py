@@ -1,7 +1,7 @@
 """Count the time in which this process ran.
 
-A suspended driver (Ctrl-Z, a batch system, a closed laptop) gets no messages. Its workers must not count as silent
-during that time.
+A suspended driver (Ctrl-Z, a batch system, a closed laptop) gets no messages. The workers of a suspended driver must
+not count as silent.
 """
 
 import math

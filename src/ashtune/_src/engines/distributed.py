@@ -3,9 +3,10 @@
 A *peer* hosts one worker at a time: a rank of an MPI job, a thread, or a process of a cluster. A :class:`Link` carries
 messages to and from peers; an engine with another transport implements only a link.
 
-Rule 1: the driver never waits for one peer. It sends orders without waiting, and takes all messages that have come.
-Rule 2: if a peer dies, its job is given to another peer. The trial is to blame only if it was trained in the peer
-itself, not in a process beside it.
+Rule 1: the driver never waits for one peer: the driver sends orders without waiting, and takes all messages that have
+come.
+Rule 2: if a peer dies, its job is given to another peer. The trial of the job is to blame only if it was trained in the
+peer itself, not in a process beside the peer.
 Rule 3: all further messages of a peer that was given up are ignored.
 """
 
@@ -45,7 +46,7 @@ class Unable(msgspec.Struct, frozen=True, tag_field="event", tag="unable"):
 
 
 class Malformed(msgspec.Struct, frozen=True):
-    """A message that cannot be read; its peer is lost."""
+    """A message that cannot be read; the peer that sent it is lost."""
 
     reason: str
 
@@ -68,7 +69,7 @@ class Link(Protocol):
         """Return a peer's name in messages, such as "rank 3"."""
 
     def receive(self) -> Sequence[tuple[int, Content]]:
-        """Return the new messages, each with its peer; those of one peer are in the order sent."""
+        """Return the new messages, each with its peer; the messages of one peer are in the order sent."""
 
     def may_join(self, peer: int, worker: WorkerId) -> bool:
         """Return whether a worker of this number can belong to this peer."""
@@ -110,7 +111,7 @@ class DistributedWorkers:
         store: Where the checkpoints are; by default in the study's directory, which all peers see.
 
     Raises:
-        StudyError: If there is no peer; also from :meth:`wait`, if the last peer that can train is lost.
+        StudyError: If there is no peer. :meth:`wait` also raises this error if the last peer that can train is lost.
     """
 
     def __init__(
@@ -307,7 +308,7 @@ class DistributedWorkers:
             raise self._collector.fatal_error or StudyError(f"{why}{NOBODY_LEFT}")
 
     def _go_on_without(self, peer: Peer, reason: str) -> None:
-        """Note that a peer cannot train any more; the others go on."""
+        """Note that a peer cannot train any more; the other peers go on."""
         peer.is_unable = True
         self._why_unable = reason
         if all(each.is_unable for each in self._peers.values()):
@@ -316,7 +317,7 @@ class DistributedWorkers:
             _write(f"{reason}; the others go on")
 
     def _lose(self, number: int, why: str, events: list[Event], *, is_asked: bool = False) -> None:
-        """Give up a peer. ``is_asked``: the loss was wanted, so no trial is to blame."""
+        """Give up a peer. ``is_asked`` means that the loss was wanted, so no trial is to blame."""
         self._link.give_up(number)
         if (peer := self._peers.pop(number, None)) is not None:
             self._lose_worker(peer, f"{self._link.name(number)} is lost: {why}", events, is_asked=is_asked)

@@ -159,8 +159,8 @@ class Drive:
         """Choose and journal a new trial's configuration.
 
         A drawn configuration is not flushed at once: if the driver is killed before the next event or tick, the next
-        driver draws the same configuration. A configuration proposed by a model cannot be drawn again, so it is flushed
-        at once.
+        driver draws the same configuration. A configuration proposed by a model cannot be drawn again, so this
+        configuration is flushed at once.
         """
         trial, confirms = order.trial, order.confirms
         configurations = self._configurations

@@ -44,7 +44,7 @@ from ashtune._src.training.runner import PreparedTrial, prepare_trial
 
 
 def hand_back(job: Train | Assignment | RunningJob) -> JobPaused:
-    """Return the event of a job that is given back: the job is given out again, from the same start."""
+    """Return the event of a job that is given back; the job will be given out again, from the same start."""
     return JobPaused(
         0, worker=job.worker, trial=job.trial, rung=job.rung, resource=job.start, start=job.start, seconds=0.0
     )
@@ -70,7 +70,7 @@ class AskedWorkers:
 
     @property
     def idle(self) -> int:
-        """The number of workers without a job, because the study had none for them."""
+        """The number of workers for which the study had no job."""
         return self._workers - self._at_work - len(self._to_ask)
 
     @property
@@ -116,7 +116,7 @@ class AskedWorkers:
         return assignment_of(order, self._configurations), inbox
 
     def prepare(self, assignment: Assignment, mailbox: Mailbox) -> PreparedTrial:
-        """Return the trial of a job that was handed out. This reads its checkpoint, which takes O(bytes)."""
+        """Return the trial of a job that was handed out. The trial's checkpoint is read, which takes O(bytes)."""
         setup = msgspec.structs.replace(self._setup, worker=assignment.worker)
         return prepare_trial(assignment, setup, mailbox, self._checkpoints)
 
@@ -177,7 +177,7 @@ class AskedWorkers:
 
 
 class OwnLoopEngine:
-    """The engine of :class:`AskedWorkers`; see :class:`~ashtune.engines.Engine`. It cannot be chosen by name.
+    """The engine of :class:`AskedWorkers`; see :class:`~ashtune.engines.Engine`. This engine cannot be chosen by name.
 
     Attributes:
         workers: The workers of the open session; None before the first one.
@@ -194,7 +194,7 @@ class OwnLoopEngine:
         return wanted or 1
 
     def check(self, options: RunOptions, workers: int) -> None:
-        """Accept all options: unsuitable ones cannot be given to this engine."""
+        """Accept all options, because unsuitable options cannot be given to this engine."""
 
     def open(self, brief: Brief) -> AskedWorkers:
         """Return the workers; none has joined yet."""
@@ -209,7 +209,7 @@ class DirectChannel:
     """The channel of one job, in the driver's own thread: ``send`` returns after the message is handled.
 
     Attributes:
-        busy_seconds: The job's duration, if the user gave it; otherwise the time since the job was taken is used.
+        busy_seconds: The job's duration, if the user gave it; without it, the time since the job was taken counts.
         last: The last event that was sent.
     """
 
@@ -232,7 +232,7 @@ class DirectChannel:
         self._handle(message)
 
     def wait(self) -> None:
-        """Return at once if the answer is there; otherwise the driver was interrupted, so raise StudyError."""
+        """Return at once if the answer is there. Otherwise raise StudyError, because the driver was interrupted."""
         if not self._inbox:
             raise StudyError("the study was interrupted in the middle of a result; close it, and open it again")
 

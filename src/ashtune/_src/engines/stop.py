@@ -18,7 +18,7 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 
 
 class StopSwitch:
-    """Collects the reasons to stop. As a context manager, it handles Ctrl-C, SIGTERM and SIGUSR1.
+    """Collects the reasons to stop. As a context manager, the switch handles Ctrl-C, SIGTERM and SIGUSR1.
 
     After the first signal, every running trial continues to its next epoch. After a second Ctrl-C, or after ``grace``
     seconds, the study stops without waiting for the trials. Repeated SIGUSR1 and SIGTERM do not hurry the stop: a batch

@@ -64,7 +64,7 @@ class ThreadLogs:
             setattr(sys, name, stream)
 
     def begin(self, worker: WorkerId) -> None:
-        """Make this thread a worker. Its log file is created when the thread prints something."""
+        """Make this thread a worker. The worker's log file is created when the thread prints something."""
         self._here.log = self._folder / f"worker-{worker}.log"
         self._here.has_printed = False
 
@@ -89,7 +89,7 @@ class ThreadLogs:
             self._here.has_printed = False
 
     def close(self) -> None:
-        """Restore the earlier streams, except a stream that other code has replaced meanwhile."""
+        """Restore the earlier streams; leave a stream that other code has replaced meanwhile."""
         for name, stream in self._streams.items():
             if getattr(sys, name) is stream:
                 setattr(sys, name, stream.before)

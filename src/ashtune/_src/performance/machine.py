@@ -196,8 +196,8 @@ def triad(elements: int, threads: int, seconds: float) -> float:
     """Return the best rate, in byte/s, of ``a = b + s * c`` over three arrays, which are divided between the threads.
 
     As in STREAM, an element counts as 24 bytes: 8 read from b, 8 read from c, and 8 written to a. Most processors read
-    memory before they overwrite it (write-allocate), so 32 bytes are moved. This is also true of other programs that
-    write arrays, so STREAM's figure is the right one for a comparison.
+    memory before they overwrite it (write-allocate), so 32 bytes are moved. Other programs that write arrays also move
+    these extra bytes, so STREAM's figure is the right one for a comparison.
 
     The factor s is 1, because numpy then computes the triad in one pass, as compiled code does for every factor. Two
     passes would be 10 to 20 % slower.

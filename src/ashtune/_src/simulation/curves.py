@@ -53,7 +53,7 @@ def courses(traces: Traces, draw: int = 0, seed: int = 0) -> Callable[[int, int]
 
     @lru_cache(maxsize=CACHED_TRIALS)
     def draw_longer(trial: int) -> Trace | None:
-        """Return a random trial that was recorded for longer than ``trial``; None if there is none, or for draw 0."""
+        """Return a random trial that was recorded for longer than ``trial``; None if no trial was, or for draw 0."""
         known = trials[trial].known
         place = bisect_right(by_length, known, key=lambda other: other.known)
         if not draw or place == len(by_length) or known == 0:

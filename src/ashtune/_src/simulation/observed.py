@@ -1,7 +1,7 @@
 """The reports and jobs of one trial, from its events.
 
-The first job of a worker may take longer, because of imports, data or compilation. If this extra time is clear, it is
-subtracted.
+The first job of a worker may take longer, because of imports, data or compilation. The extra time of a first job is
+subtracted if it is clear.
 """
 
 from collections.abc import Sequence
@@ -16,8 +16,8 @@ class ObservedJob(msgspec.Struct):
     """One job of a trial: its worker, its resources, its time, and how it ended.
 
     ``serial`` numbers the jobs of a study in the order of their ends. ``ending`` is a code of the timeline. ``wait`` is
-    the number of seconds between the order and the start of the job; None if unknown. ``is_void``: the worker died, so
-    the job does not count.
+    the number of seconds between the order and the start of the job; None if unknown. ``is_void`` means that the worker
+    died, so the job does not count.
     """
 
     serial: int
@@ -68,7 +68,7 @@ class ObservedTrial(msgspec.Struct):
 
 
 def later_rate(trials: Sequence[ObservedTrial]) -> float:
-    """Return the median, over all trials, of the second job's seconds per unit divided by the first job's.
+    """Return the median, over all trials, of the second job's seconds per unit divided by those of the first job.
 
     The first job of a trial may have extra work, such as building the model.
     """
@@ -88,7 +88,7 @@ CLEARLY = 3.0
 
 
 def take_out_warmup(jobs: Sequence[ObservedJob]) -> float:
-    """Subtract the extra time of each worker's first job from the job, and return the extra time; 0 if not clear."""
+    """Subtract and return the extra time of each worker's first job; return 0 if the extra time is not clear."""
     firsts: dict[WorkerId, ObservedJob] = {}
     others: list[ObservedJob] = []
     for job in sorted(jobs, key=lambda job: job.serial):

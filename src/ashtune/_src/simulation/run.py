@@ -49,7 +49,7 @@ def simulate(
     """Run a study in virtual time.
 
     Args:
-        scheduler: Decides which trial trains next and how long. It cannot be used again.
+        scheduler: Decides which trial trains next and how long. A scheduler object cannot be used again.
         engine: A ``SimulatedEngine``, whose training reports the goal's metric.
         observers: Receive all events, as in a real study.
         trials: The number of trials to start; None for no limit, if ``until`` is given.

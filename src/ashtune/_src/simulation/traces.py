@@ -91,7 +91,7 @@ class Trace(msgspec.Struct):
         return self.seconds_at(target) - self.seconds_at(start) if job is None else job.seconds
 
     def wait(self, start: int, target: int, usual: float) -> float:
-        """Return the wait before a job, from the recorded job or another job with the same start; else ``usual``."""
+        """Return the wait before a job: of the recorded job, or of one with the same start; otherwise ``usual``."""
         job = self.jobs.get((start, target)) or next((job for at, job in self.jobs.items() if at[0] == start), None)
         return usual if job is None else job.wait
 
@@ -144,7 +144,7 @@ def read_table(path: Path, goal: Goal, *, values: str = "", times: str = "", epo
         values: The array of the metric, trials by epochs; by default the array with the metric's name. Indices select a
             part of an array with more dimensions, as in ``val_accuracy[0]``.
         times: The array of the total seconds of training after each epoch. A value that is below an earlier value is
-            raised to it. By default, each epoch takes ``epoch_seconds``.
+            raised to that value. By default, each epoch takes ``epoch_seconds``.
         epoch_seconds: The seconds of each epoch if ``times`` is not given.
 
     Raises:

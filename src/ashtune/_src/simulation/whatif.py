@@ -128,7 +128,7 @@ class Predictor:
         return Choices(scheduler, ladder, factor, workers, trials or there)
 
     def replay(self, choice: Choices, draw: int = 0) -> Replayed:
-        """Simulate a study with one set of continuations; draw 0 has the most likely ones."""
+        """Simulate a study with one set of continuations; draw 0 has the most likely continuations."""
         if (choice, draw) not in self._known:
             self._known[choice, draw] = self._simulate(choice, draw)
         return self._known[choice, draw]
@@ -266,7 +266,7 @@ def _steps(most: int) -> list[int]:
 
 
 def _least(low: int, high: int, is_so: Callable[[int], bool]) -> int:
-    """Bisect for the least number from ``low`` to ``high`` for which ``is_so`` is true, as it must be for ``high``."""
+    """Bisect for the least number from ``low`` to ``high`` with ``is_so`` true; ``is_so`` must be true for ``high``."""
     while low < high:
         middle = (low + high) // 2
         if is_so(middle):

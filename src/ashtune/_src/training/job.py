@@ -51,7 +51,7 @@ class RunningJob:
         self.phase: Phase = "training"
         self.epoch = 0
         self.is_kept = True
-        """Whether this trial may be trained further; otherwise it is not saved."""
+        """Whether this trial may be trained further. A trial that may not is not saved."""
         self.is_stopped = False
         """Whether the training function ended the trial on purpose."""
         self.has_gone_on = False
@@ -239,7 +239,7 @@ class RunningJob:
         return self.must_take_up and bool(self.epoch or self._asked_for_start)
 
     def _check_taken_up(self) -> None:
-        """Refuse to continue from a checkpoint that was not restored, as the model is then a new one.
+        """Refuse to continue from a checkpoint that was not restored, as the model would be a new model.
 
         If a function uses no loop over epochs and has not asked for ``trial.start``, it has trained from 0.
         """
@@ -290,7 +290,7 @@ class RunningJob:
         """Send the result that was reported outside the loop over epochs, while the trial is still in memory.
 
         Returns:
-            Whether the trial continues in place; then its target is higher.
+            Whether the trial continues in place, with a higher target.
 
         Raises:
             ObjectiveError: If there is no result, or none for this rung.

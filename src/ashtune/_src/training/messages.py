@@ -1,7 +1,7 @@
 """Messages between a driver and a worker, over any transport, and the worker's end of the connection.
 
-A worker gets :class:`Setup` once, then jobs (:class:`Assignment`) and orders. It sends the events that go into the
-journal, and three other messages: :class:`~ashtune.events.Progress`, :class:`Alone` and :class:`Broken`.
+A worker gets :class:`Setup` once, then jobs (:class:`Assignment`) and orders. A worker sends the events that go into
+the journal, and three other messages: :class:`~ashtune.events.Progress`, :class:`Alone` and :class:`Broken`.
 """
 
 from collections import deque
@@ -93,7 +93,10 @@ class Shutdown(BaseException):
 
 
 class Unsure(BaseException):
-    """An exception interrupted the exchange with the driver, so it is unknown what arrived; the worker ends."""
+    """An exception interrupted the exchange with the driver.
+
+    It is unknown which messages arrived, so the worker ends.
+    """
 
 
 class Channel(Protocol):

@@ -58,8 +58,9 @@ def load_for_threads(path: Path, *, as_main: bool) -> tuple[Objective, str]:
         as_main: The same as in :func:`load_objective`.
 
     Raises:
-        ObjectiveError: If the function cannot be loaded. Also if it is defined in a script and this process has another
-            script: the function's classes would exist twice or not at all, and trials could not read their checkpoints.
+        ObjectiveError: If the function cannot be loaded. Also if the function is defined in a script and this process
+            has another script: the function's classes would exist twice or not at all, and trials could not read their
+            checkpoints.
     """
     modules: Collection[str] = ()
     objective: Objective

@@ -27,7 +27,7 @@ def mark_of(trial: TrialId, start: int) -> str:
 
 
 class Marks:
-    """Writes the marks of a worker whose standard output is its log; otherwise it does nothing."""
+    """Writes the marks of a worker whose standard output is its log; does nothing if the output is no log."""
 
     def __init__(self) -> None:
         try:

@@ -244,7 +244,7 @@ class Printed:
         self._current = {}
 
     def reports(self) -> list[dict[str, float]]:
-        """Return all reports if their number is ``most``, otherwise only the last one.
+        """Return all reports if their number is ``most``, otherwise only the last report.
 
         Raises:
             ProgramFailed: If there is no report.

@@ -33,7 +33,7 @@ class Reports:
         """The resource of the last report; -1 if there is none."""
 
     def add(self, resource: int, metrics: Mapping[str, Any]) -> None:
-        """Add the metrics at a resource; a second report at the same resource adds to the first one.
+        """Add the metrics at a resource; a second report at the same resource adds to the first report.
 
         Raises:
             ObjectiveError: If one of the study's metrics is missing, or a value is not a number.

@@ -1,7 +1,7 @@
 """``trial.checkpoint(model=..., optimizer=...)``: save objects of PyTorch, and the random generators.
 
-The objects are saved when the loop over the epochs ends, in the state that the next epoch would need. If a loop ends
-without a report, it may not be the training loop. In that case, the objects are saved when the function ends.
+The objects are saved when the loop over the epochs ends, in the state that the next epoch would need. A loop that ends
+without a report may not be the training loop. After such a loop, the objects are saved when the function ends.
 """
 
 import random
@@ -124,9 +124,9 @@ def _check(name: str, stateful: Any) -> None:
 def random_states() -> dict[str, Any]:
     """Return the states of the random generators that training uses, as plain values and tensors.
 
-    They are the generators of Python, NumPy and, if imported, PyTorch (CPU, and GPUs if in use). A trial that continues
-    in another process draws the same numbers: the order of its batches, its dropout, its noise. The generators belong
-    to the process: with engine ``threads``, all trials share them.
+    The generators are those of Python, NumPy and, if imported, PyTorch (CPU, and GPUs if in use). A trial that
+    continues in another process draws the same numbers: the order of its batches, its dropout, its noise. The
+    generators belong to the process: with engine ``threads``, all trials share them.
     """
     import numpy as np
 
@@ -179,7 +179,7 @@ def _plain(value: Any) -> Any:
 
 
 def change_of_length(saved: Any, made: Any) -> str:
-    """Return how the length of a learning rate schedule differs from the saved one, or an empty string.
+    """Return how the length of a learning rate schedule differs from the saved length, or an empty string.
 
     A state of ``torch.optim.lr_scheduler`` contains the length with the position, so a schedule that loads the state
     gets the saved length. Objects of other kinds have no length.

@@ -78,7 +78,7 @@ class Trial:
 
     @property
     def mode(self) -> str:
-        """The better direction of the study's metric, "max" or "min"; of the first metric if there are several."""
+        """The mode of the study's metric, "max" or "min"; of the first metric if there are several."""
         return self._job.reports.mode
 
     @property
@@ -143,10 +143,10 @@ class Trial:
     def checkpoint(self, **objects: Any) -> int:
         """Restore modules, optimizers and schedules of PyTorch now, and save them when training ends.
 
-        Call this method once, before the loop, after building the objects. It restores the saved state of each object
-        and of the random generators of Python, NumPy and PyTorch, so the trial continues as if it had not stopped. The
-        states are saved when the loop over :meth:`epochs` ends. If the loop ends without a report, the states are saved
-        when the function ends. Nothing is saved if :attr:`needs_checkpoint` is False.
+        Call this method once, before the loop, after building the objects. The method restores the saved state of each
+        object and of the random generators of Python, NumPy and PyTorch, so the trial continues as if it had not
+        stopped. The states are saved when the loop over :meth:`epochs` ends. If the loop ends without a report, the
+        states are saved when the function ends. Nothing is saved if :attr:`needs_checkpoint` is False.
 
         A checkpoint has only tensors and plain values, which are read as weights only: no code in it is executed.
 

@@ -62,10 +62,11 @@ class ProcessPool:
         setup: What every worker is told first; the worker's number is filled in.
         numbers: The workers' numbers, each different.
         environments: For each place, the variables that its worker has besides the driver's own.
-        trial_timeout: Seconds that one job may take; after that, its worker is killed and its trial fails.
+        trial_timeout: Seconds that one job may take; after this time, the job's worker is killed and the job's trial
+            fails.
 
     Raises:
-        OSError: If no process can be started; also from :meth:`wait`, which replaces workers that die.
+        OSError: If no process can be started. :meth:`wait` also raises this error, as it replaces workers that die.
     """
 
     def __init__(
@@ -192,7 +193,7 @@ class ProcessPool:
         self._host.send(process, self._writer.frame(msgspec.structs.replace(self._setup, worker=number)))
 
     def _listen(self, worker: Worker) -> list[WorkerMessage]:
-        """Read a worker's messages; if one is invalid, the worker is lost."""
+        """Read a worker's messages; if a message is invalid, the worker is lost."""
         messages: list[WorkerMessage] = []
         try:
             for body in (bodies := worker.reader.take(worker.process.read())):

@@ -31,13 +31,14 @@ class LocalWorkers:
     Args:
         setup: What the workers are told of the study; ``setup.worker`` is the number of the first worker.
         environments: For each worker, the variables that it has besides the driver's own.
-        trial_timeout: Seconds that one job may take; after that, its worker is killed and its trial fails.
+        trial_timeout: Seconds that one job may take; after this time, the job's worker is killed and the job's trial
+            fails.
         environments_of: Returns the environments for another number of workers, or refuses that number. None if the
             number of workers is fixed.
         began: The time at the start of this session, in seconds since the study began.
 
     Raises:
-        StudyError: If no process can be started; also from :meth:`wait`, which replaces workers that die.
+        StudyError: If no process can be started. :meth:`wait` also raises this error, as it replaces workers that die.
     """
 
     def __init__(

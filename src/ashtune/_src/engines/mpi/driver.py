@@ -112,7 +112,7 @@ class RankLink:
         self._transport.put(peer, Closing())
 
     def give_up(self, peer: int) -> None:
-        """Expect no more messages of a rank; if it is still alive, it is told to leave."""
+        """Expect no more messages of a rank; tell a rank that is still alive to leave."""
         self._world.lost.add(peer)
         self._transport.forget(peer)
         if peer not in self._transport.failed:

@@ -22,8 +22,8 @@ SILENCE_AT_REST = 3600.0
 class RankInbox:
     """Returns messages in the order sent, and writes files that come between them.
 
-    It also sends heartbeats to the driver, and ends this process when the driver is gone. Between two studies the
-    driver runs the user's script, and may be silent for a long time.
+    The inbox also sends heartbeats to the driver, and ends this process when the driver is gone. Between two studies
+    the driver runs the user's script, and may be silent for a long time.
     """
 
     def __init__(self, world: World, scratch: ScratchDirectory) -> None:

@@ -37,7 +37,7 @@ class Closing(msgspec.Struct, frozen=True, tag=True):
 
 
 class EndOfLaunch(msgspec.Struct, frozen=True, tag=True):
-    """The end of the driver's script. ``is_whole``: no rank was lost, so MPI can be finalised."""
+    """The end of the driver's script. ``is_whole`` means that no rank was lost, so MPI can be finalised."""
 
     is_whole: bool
 
@@ -61,8 +61,9 @@ class Envelope(msgspec.Struct, Generic[Message], frozen=True, array_like=True):
 class Chunk(msgspec.Struct, frozen=True, array_like=True):
     """A piece of a file or folder of the study: ``path`` in the study's directory, ``inside`` for a file in a folder.
 
-    Pieces come in order: the first one creates the file or folder anew, the last one completes it. If ``appended``, the
-    piece is added to the end of a growing file such as a log. If ``is_link``, the data are the link's target.
+    Pieces come in order: the first piece creates the file or folder anew, and the last piece completes it. If
+    ``appended``, the piece is added to the end of a growing file such as a log. If ``is_link``, the data are the link's
+    target.
     """
 
     path: str

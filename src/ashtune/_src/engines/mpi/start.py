@@ -35,7 +35,7 @@ _world: World | None = None
 def start_mpi(*, workers_given: bool = False) -> World | None:
     """Return the ranks to drive; None if this process is alone. On ranks other than 0, this function does not return.
 
-    Those ranks serve until rank 0's script has ended, then exit with status 0.
+    All other ranks serve until rank 0's script has ended, then exit with status 0.
 
     Args:
         workers_given: Whether the user gave a number of workers. If so, in a SLURM allocation, only this node is used.
@@ -204,7 +204,8 @@ def delete_stale_memory(environment: Mapping[str, str], folder: Path = SHARED_ME
     """Delete the shared memory that a killed SLURM step of this name has left. Every rank does this before MPI_Init.
 
     In MPICH 5.0, the ranks of a node share a file named after their job and step. A requeued job has the same number,
-    so its ranks hang in MPI_Init or crash. Seen under MPICH 5.0.2 and Slurm 24.11, ``srun --mpi=pmi2``.
+    so its ranks find the old file, and hang in MPI_Init or crash. Seen with ``srun --mpi=pmi2`` of Slurm 24.11 under
+    MPICH 5.0.2.
     """
     step = environment.get("PMI_JOBID")
     if not step or not folder.is_dir():

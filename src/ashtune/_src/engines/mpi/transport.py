@@ -4,7 +4,8 @@ Rule 1: no call of :class:`Transport` waits for another rank. A blocking receive
 other rank acts. A receive may spin even after a message was found: MPI may have received only the header of a large
 message.
 Rule 2: each check for messages makes two probes: in both MPIs, the first may miss a message that arrived long ago.
-Rule 3: messages to a rank arrive in the order of :meth:`Transport.put`; those of one flush are sent as one message.
+Rule 3: messages to a rank arrive in the order of :meth:`Transport.put`; the messages of one flush are sent as one
+message.
 Rule 4: waiting must not use a core, which training needs. See :class:`Polling`.
 """
 
@@ -72,7 +73,7 @@ class Transport:
         self._outboxes.pop(rank, None)
 
     def flush(self) -> None:
-        """Send the queued messages; those that a slow receiver cannot take yet wait for the next flush."""
+        """Send the queued messages; messages that a slow receiver cannot take yet wait for the next flush."""
         if self._under_way:
             self._reap()
         if self._outboxes:
@@ -85,14 +86,14 @@ class Transport:
         return not self._outboxes and not self._under_way
 
     def heartbeat(self, rank: int) -> None:
-        """Tell a rank that this rank is alive. This may be called from another thread."""
+        """Tell a rank that this rank is alive. This method may be called from another thread."""
         try:
             self._comm.Isend((NOTHING, 0, self._mpi.BYTE), rank, HEARTBEAT).Free()
         except self._mpi.Exception:
             self.failed.add(rank)
 
     def collect(self) -> list[Arrived]:
-        """Return the messages that have come; those of one rank are in the order sent."""
+        """Return the messages that have come; the messages of one rank are in the order sent."""
         comm, status, source, tag = self._comm, self._status, self._source, self._mpi.ANY_TAG
         arrived: list[Arrived] = []
         if self._arriving:

@@ -83,7 +83,7 @@ class World:
 
     @property
     def heartbeat_seconds(self) -> float:
-        """The seconds between two heartbeats; longer with more ranks, as one driver receives them all."""
+        """The seconds between two heartbeats of a rank; more with more ranks, as one driver receives all heartbeats."""
         return max(HEARTBEAT_SECONDS, self.size / RANKS_A_HEARTBEAT_SECOND)
 
     @property
@@ -93,7 +93,7 @@ class World:
 
     @property
     def ranks(self) -> list[int]:
-        """The ranks that serve, without lost ones."""
+        """The ranks that serve; lost ranks are not among them."""
         return [rank for rank in range(1, self.size) if rank not in self.lost]
 
     def leave(self, status: int | None = None) -> None:

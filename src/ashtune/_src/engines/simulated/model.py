@@ -63,7 +63,7 @@ class Stay(msgspec.Struct, frozen=True):
 class Mortality(msgspec.Struct, frozen=True):
     """How workers die: their lifetimes are exponentially distributed with mean ``mean_seconds``.
 
-    ``replaced_after`` is the number of seconds until a new worker takes the place of a dead one; None for never.
+    ``replaced_after`` is the number of seconds until a new worker takes the place of a dead worker. None: never.
     """
 
     mean_seconds: float
@@ -73,8 +73,8 @@ class Mortality(msgspec.Struct, frozen=True):
 class DriverCost(msgspec.Struct, frozen=True):
     """The time that the driver itself takes.
 
-    The driver is one server with a queue: events that come while it is busy wait. It takes all waiting events at once,
-    spends ``decision_seconds`` on each one, then sends its orders.
+    The driver is one server with a queue: events that come while it is busy wait. The driver takes all waiting events
+    at once, spends ``decision_seconds`` on each event, then sends its orders.
     """
 
     decision_seconds: float = 0.0

@@ -68,7 +68,7 @@ class SimulatedWorkers:
     """Workers in virtual time.
 
     Args:
-        training: The model of training. A job with a chance below 1 in 10,000 to end is refused.
+        training: The model of training. A job whose chance to end is below 1 in 10,000 is refused.
         workers: The number of workers, all present from the beginning; or the stay of each worker.
         driver: The cost of the driver's decisions; by default, decisions take no time.
         deaths: How workers die; by default, no worker dies.

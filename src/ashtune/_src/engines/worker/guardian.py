@@ -5,9 +5,9 @@ remains its parent. A process whose parent ends becomes the guardian's child (``
 so all processes that training has started descend from the guardian. When the worker or the driver ends, in any way,
 the guardian kills all descendants, and ends with the worker's status. Elsewhere, this process becomes the worker.
 
-Rule 1: the guardian forks before anything large is imported; after that, it only waits.
-Rule 2: it handles only its children's ends and :func:`end_signal`, which the kernel sends when the driver dies. All
-other signals stay blocked: Ctrl-C and a batch system's signals are for the driver.
+Rule 1: the guardian forks before anything large is imported; after the fork, the guardian only waits.
+Rule 2: the guardian handles only its children's ends and :func:`end_signal`, which the kernel sends when the driver
+dies. All other signals stay blocked: Ctrl-C and a batch system's signals are for the driver.
 """
 
 import os

@@ -26,7 +26,7 @@ class Sizing(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Epochs(msgspec.Struct, frozen=True, kw_only=True):
-    """An epoch of one model, an epoch of the best number of lanes if that is above 1, and the timings behind it."""
+    """An epoch of one model, an epoch of the best number of lanes if above 1, and the timings behind that number."""
 
     steps: list[Step]
     sizing: Sizing
@@ -46,7 +46,7 @@ def count_epochs(backend: Backend, static: Static, numbers: Mapping[str, float])
 def choose_lanes(backend: Backend, static: Static, numbers: Mapping[str, float]) -> Sizing:
     """Return the smallest number of lanes whose time per lane is about the minimum.
 
-    This makes several programs, which takes about ten seconds with JAX, as JAX compiles them.
+    This function makes several programs. With JAX, this takes about ten seconds, as JAX compiles the programs.
     """
     tried = powers(backend.most_lanes(static, numbers))
     seconds = fastest_of({lanes: _run(backend.program(static, Variant(lanes)), numbers) for lanes in tried})

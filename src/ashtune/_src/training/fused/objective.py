@@ -80,7 +80,8 @@ class FusedObjective:
     def sizing(self, config: Mapping[str, Any]) -> "Sizing":
         """Return how many trials with this configuration's shapes one program should train side by side, with timings.
 
-        This makes and times several programs, which takes about ten seconds with JAX, as JAX compiles them.
+        This method makes and times several programs. With JAX, this takes about ten seconds, as JAX compiles the
+        programs.
         """
         from ashtune._src.training.fused.dry_run import choose_lanes
 

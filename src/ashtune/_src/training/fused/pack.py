@@ -124,8 +124,8 @@ class Pack:
     def go_on(self, program: FusedProgram) -> None:
         """Continue with the lanes that have not ended, in another program if it has room for them.
 
-        In a program that trains side by side, a lane that has ended costs no time. In a program that trains in turn, it
-        costs a turn.
+        In a program that trains side by side, a lane that has ended costs no time. In a program that trains in turn, a
+        lane that has ended costs a turn.
         """
         going = self.going
         if len(going) > program.variant.room:

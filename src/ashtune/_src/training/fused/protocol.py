@@ -80,7 +80,7 @@ class FusedProgram(Protocol):
         """Return the states of new trials, one per lane, stacked along the first axis."""
 
     def together(self, states: Sequence[State | None], lanes: Sequence[Mapping[str, float]]) -> State:
-        """Return the lanes' states stacked, padded with the first one; if all states are None, new trials."""
+        """Return the lanes' states stacked, padded with copies of the first state; if all are None, new states."""
 
     def apart(self, state: State, lane: int) -> State:
         """Return a copy of one lane's state on the host, in the form for saving and for :meth:`together`."""

@@ -60,7 +60,7 @@ class FusedRunner:
         self._places = 1
 
     def run(self, assignment: Assignment) -> None:
-        """Train this trial and all others that come, until no trial is left and every result is answered."""
+        """Train this trial and all trials that come later, until no trial is left and every result is answered."""
         self._take(assignment)
         while self._waiting or self._held:
             if not self._waiting:

@@ -159,8 +159,9 @@ def _machine() -> str:
 
 
 def compile_with(lowered: Any, options: Mapping[str, Any]) -> Any:
-    """Compile a lowered JAX function. If this XLA does not know an option, compile without options; they only save
-    time.
+    """Compile a lowered JAX function.
+
+    If this XLA does not know an option, compile without options, as options only save time.
     """
     try:
         return lowered.compile(compiler_options=dict(options))

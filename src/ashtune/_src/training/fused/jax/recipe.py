@@ -81,7 +81,8 @@ class TracedEpochs:
     """Epochs of one choice of static hyperparameters, to be traced by JAX.
 
     Both public methods take the lanes' states, stacked along the first axis; the lanes' numbers, by hyperparameter; a
-    stretch; and the training and validation data. They return the states, and for each metric (MOST_EPOCHS, lanes).
+    stretch; and the training and validation data. Both return the states, and an array (MOST_EPOCHS, lanes) for each
+    metric.
     """
 
     def __init__(self, recipe: Recipe, static: Static) -> None:

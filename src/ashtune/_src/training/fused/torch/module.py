@@ -119,7 +119,7 @@ def repeat(of_one: Tensors, lanes: int) -> Tensors:
 def _with_tensors(module: Any) -> Any:
     """Return a module that returns, with the outputs, its parameters and buffers after the call.
 
-    They are read inside the call, as a layer may have replaced the given tensors by new ones.
+    Parameters and buffers are read inside the call, as a layer may have replaced the given tensors by new tensors.
     """
 
     class WithTensors(torch.nn.Module):  # type: ignore[misc]  # PyTorch's types are not followed, see pyproject.toml

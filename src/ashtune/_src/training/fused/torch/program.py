@@ -44,7 +44,7 @@ class TorchProgram:
 
     @property
     def is_there(self) -> bool:
-        """False: each worker does the work before the first epoch itself."""
+        """False, because each worker does all work before the first epoch itself."""
         return False
 
     def fresh(self, lanes: Sequence[Mapping[str, float]]) -> State:
@@ -135,7 +135,7 @@ class TorchShape:
     def states(self, lanes: int) -> State:
         """Return the states of new trials, all equal.
 
-        The optimizer changes the parameters; those without a gradient are kept with the buffers.
+        The optimizer changes the parameters. Parameters without a gradient are kept with the buffers.
         """
         reached, rest = self.functional.initial()
         unreached: dict[str, Any] = {name: reached.pop(name) for name in self.proven.unreached}
