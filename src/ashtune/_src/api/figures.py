@@ -149,8 +149,8 @@ class Figures:
         """Plot the smoothed result over two hyperparameters, and the trials behind it.
 
         Args:
-            x: The hyperparameter on the horizontal axis; by default the most important one that is not ``y``.
-            y: The hyperparameter on the vertical axis; by default the most important one that is not ``x``.
+            x: The hyperparameter on the horizontal axis; by default the most important hyperparameter besides ``y``.
+            y: The hyperparameter on the vertical axis; by default the most important hyperparameter besides ``x``.
 
         Raises:
             SettingsError: If a hyperparameter does not exist, both are the same, or the study has only one.

@@ -58,7 +58,7 @@ class _ReadResult(NamedTuple):
 
 
 class _Source(NamedTuple):
-    """What was read: a name and columns for messages, and for each reason the number of results skipped so far."""
+    """A source of results: its name and columns for messages, and the number of skipped results by reason so far."""
 
     name: str
     results: Sequence[_ReadResult]

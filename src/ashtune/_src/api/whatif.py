@@ -163,7 +163,7 @@ class _Asking:
         return choices
 
     def _schedulers(self) -> list[Scheduler]:
-        """Return the requested schedulers; if the recorded scheduler has a requested name, that name stands for it."""
+        """Return the requested schedulers; a requested name means the recorded scheduler if that has the name."""
         recorded = self._predictor.traces.recorded
         own = None if recorded is None else recorded.scheduler
         if (schedulers := cast("list[Scheduler] | None", self._asked["scheduler"])) is not None:

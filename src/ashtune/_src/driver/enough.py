@@ -33,7 +33,7 @@ NAME = "not_worth_it"
 FEWEST = 10
 """With fewer results at the top rung, the search is not judged."""
 SHARE = 0.01
-"""If the noise is unknown, the gain must be this share of the distance from the best to the median result."""
+"""If the noise is unknown, the gain must be at least this share of the distance between the best and median results."""
 _OF_A_MEDIAN = 0.6745 * math.sqrt(6)
 """The median absolute second difference of normal noise, in standard deviations of the noise."""
 

@@ -269,8 +269,8 @@ def finish_all(
 def check_observers(observers: object) -> tuple[Observer, ...]:
     """Check the user's list of observers; return them, with each name replaced by a new observer.
 
-    The names are "csv" (:class:`~ashtune.observers.CsvLog`), those of trackers, such as "mlflow", and those of entry
-    points in the group ``ashtune.observers``.
+    A name is "csv" (:class:`~ashtune.observers.CsvLog`), a tracker such as "mlflow", or the name of an entry point in
+    the group ``ashtune.observers``.
 
     Raises:
         SettingsError: If an item is no observer and no known name, is listed twice, or serves another open study.

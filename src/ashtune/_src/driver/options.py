@@ -1,7 +1,7 @@
 """The options of a study. Each option is defined once: its type, default, check and parser.
 
 The commands take the options as ``--name``, with help from the docstrings. ``tune``, ``open_study`` and
-``Study.resume`` take the common options as arguments, and the others as fields of ``stop=Stop(...)``,
+``Study.resume`` take the common options as arguments, and the other options as fields of ``stop=Stop(...)``,
 ``engine=Local(...)`` and ``scheduler=Ash(...)``, which :func:`flat` unpacks. The options of the engine are in
 :class:`~ashtune.engines.RunOptions`.
 """

@@ -18,7 +18,10 @@ class AwakeClock:
         self.seconds = 0.0
 
     def look(self, now: float, *, slept: float = 0.0) -> float:
-        """Return the seconds so far; since the last call, the caller slept on purpose for at most ``slept`` seconds."""
+        """Return the seconds so far.
+
+        ``slept``: the caller slept on purpose for at most this time since the last call.
+        """
         self.seconds += min(max(0.0, now - self._now), LONGEST_TURN + slept)
         self._now = now
         return self.seconds

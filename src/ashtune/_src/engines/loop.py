@@ -80,7 +80,7 @@ class Drive:
             session: The first event of this session, already accepted by the controller.
 
         Raises:
-            JournalError: If the disk refuses a write; everything journaled before is kept.
+            JournalError: If the disk refuses a write; all events written before are kept.
             EngineError: If an event cannot follow from the events before it.
             ObjectiveError: If no trial can succeed.
         """

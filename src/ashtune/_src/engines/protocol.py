@@ -22,7 +22,8 @@ class Brief(msgspec.Struct, frozen=True, kw_only=True):
     """The information that an engine needs to open the workers of a session.
 
     Args:
-        setup: What every worker is told. ``setup.worker`` is the first worker's number, and the lowest one allowed.
+        setup: What every worker is told. ``setup.worker`` is the first worker's number; later workers must not have
+            lower numbers.
         created: When the study was created, in seconds since 1970; it identifies the study's directory.
         options: The checked options of the session, with defaults filled in.
         workers: How many workers to open, at least 1. Workers may join or leave later.

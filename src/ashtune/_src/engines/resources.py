@@ -53,7 +53,7 @@ def quota_cores() -> int | None:
 
 
 def thread_variables(threads: int | None, share: int, inherited: Mapping[str, str]) -> dict[str, str]:
-    """Return the variables that set a worker's number of threads: ``threads``, or its share of the cores, at least one.
+    """Return the variables that set a worker's number of threads: ``threads``, or the worker's share of the cores.
 
     Without ``threads``, variables that are already in the inherited environment are left as they are.
     """

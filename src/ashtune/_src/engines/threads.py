@@ -193,7 +193,10 @@ class ThreadLink:
             channel.close()
 
     def _serve(self, peer: int, channel: QueueChannel) -> None:
-        """Run a worker until there is no more work; report any other end of the thread to the driver."""
+        """Run a worker until there is no more work.
+
+        If the thread ends for another reason, report this to the driver.
+        """
         try:
             self._work(peer, channel)
         except Shutdown:

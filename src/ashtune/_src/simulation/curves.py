@@ -110,8 +110,9 @@ def continue_curves(traces: Traces, draw: int = 0, seed: int = 0) -> LossCurves:
 def invent_curves(*, epoch_seconds: float = 1.0, seed: int = 0) -> LossCurves:
     """Return invented curves, for questions about time only.
 
-    Each trial has three independent uniform numbers ``u, v, w``. Its loss is ``u + (0.25 + v / 2) / sqrt(resource)``,
-    so that the order of trials differs a little between rungs. An epoch takes ``(0.5 + w) * epoch_seconds``.
+    Each trial has three independent uniform numbers ``u, v, w``. The loss of a trial is
+    ``u + (0.25 + v / 2) / sqrt(resource)``, so the order of trials differs a little between rungs. An epoch takes
+    ``(0.5 + w) * epoch_seconds``.
     """
 
     def loss(trial: TrialId, resource: int) -> float:

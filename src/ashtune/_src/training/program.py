@@ -39,7 +39,7 @@ OWN = ("checkpoint", "result", "seed", "start", "target", "trial")
 LARGEST_RESULT = 10_000_000
 """The largest size in bytes of a file with results."""
 STOPPED = "stopped"
-"""A key, no metric: true in the last object of a file with results if the program ended its trial on purpose."""
+"""A key that is no metric: true in the last object of a file of results if the program ended its trial on purpose."""
 LAST_WORDS = 200
 LEFT_OPEN_SECONDS = 1.0
 """How long to read output after the program's end if one of its child processes keeps the output open."""

@@ -107,8 +107,8 @@ class Trial:
     def report(self, result: Mapping[str, Any] | float | None = None, /, **metrics: Any) -> None:
         """Report metrics of the current epoch.
 
-        ``trial.report(accuracy=0.9, loss=0.3)``, ``trial.report({"accuracy": 0.9, "loss": 0.3})`` and, for the
-        study's metric alone, ``trial.report(0.9)`` are the same.
+        ``trial.report(accuracy=0.9, loss=0.3)`` and ``trial.report({"accuracy": 0.9, "loss": 0.3})`` are the same.
+        ``trial.report(0.9)`` reports the study's metric alone.
 
         Outside of :meth:`epochs`, a single report is a report at the target. If there are ``target - start`` reports,
         each of them is the report of one epoch.

@@ -60,7 +60,8 @@ def version_before(journal: Path) -> dict[str, str]:
 def changes(before: Version, now: Version) -> list[str]:
     """Return the names of the parts that differ; empty if one of the versions is unknown.
 
-    A file that only one version had imported is no difference: the statement that imports it is a part as well.
+    A file that only one version imports is not a difference by itself, as the statement that imports the file also
+    differs.
     """
     if not before or not now:
         return []

@@ -31,7 +31,7 @@ LIVENESS_CHECK_SECONDS = 0.2
 MESSAGE_SECONDS = 10.0
 """The longest time from the first byte of a message to its last byte."""
 START_SECONDS = 600.0
-"""The longest time a worker may take to load the training function; ranks have the same time to find each other."""
+"""The longest time a worker may take to load the training function. Ranks have the same time to find each other."""
 
 
 class Worker:

@@ -125,7 +125,7 @@ def open_ranks(
 ) -> DistributedWorkers:
     """Return at most ``workers`` of the other ranks of an MPI launch as workers.
 
-    The worker's number in ``opening`` is that of the first rank; ``began`` is the time at the start of this session.
+    The worker's number in ``opening`` is for the first rank; ``began`` is the time at the start of this session.
 
     Raises:
         StudyError: If no rank is left, now or later.

@@ -28,9 +28,9 @@ class Launch(msgspec.Struct, frozen=True):
 
     Args:
         rank: This process's number among the processes, from 0.
-        size: The number of processes that were started, or would be.
+        size: The number of processes that were started, or that the launcher would start.
         launcher: The launcher's name in messages, as in ``"srun --mpi=pmi2"``.
-        family: The only MPI it can start: ``"openmpi"`` or ``"mpich"``; ``""`` if unknown.
+        family: The only MPI that the launcher can start: ``"openmpi"`` or ``"mpich"``; ``""`` if unknown.
         is_started_by_it: False for a process in a batch script or salloc's shell, which srun did not start.
     """
 

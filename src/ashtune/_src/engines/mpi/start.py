@@ -88,7 +88,8 @@ def all_ranks_start_within(seconds: float) -> Iterator[None]:
 def waiting_asleep(environment: MutableMapping[str, str]) -> Iterator[None]:
     """Let MPI sleep between its checks for other ranks, so that waiting does not use a whole core.
 
-    MPICH with heavy yield sleeps for 0 s; Linux lengthens each sleep by the thread's timer slack, see prctl(2).
+    MPICH with heavy yield sleeps for 0 s. Linux lengthens each of these sleeps by the thread's timer slack, see
+    prctl(2).
     """
     is_asked = HEAVY_YIELD not in environment
     if is_asked:
@@ -135,7 +136,7 @@ def start_seconds(environment: Mapping[str, str]) -> float:
 
 
 def _remember_status(world: World) -> None:
-    """Record the exit status in ``world`` when the script calls ``sys.exit``; the interpreter does not tell it."""
+    """Record the exit status in ``world`` when the script calls ``sys.exit``; it cannot be read later."""
     exit_as_usual = sys.exit
 
     def exit_and_remember(status: Any = None) -> NoReturn:

@@ -55,7 +55,10 @@ def choose_lanes(backend: Backend, static: Static, numbers: Mapping[str, float])
 
 
 def fastest_of(runs: Mapping[int, Callable[[], None]]) -> dict[int, float]:
-    """Return, for each number of lanes, the minimum time per lane; the runs alternate, so a busy moment affects all."""
+    """Return, for each number of lanes, the minimum time per lane.
+
+    The runs alternate, so a busy moment affects all of them.
+    """
     best = dict.fromkeys(runs, float("inf"))
     for _ in range(TURNS):
         for lanes, run in runs.items():

@@ -2,7 +2,7 @@
 
 A promoted trial waits a moment for others of its pack. After that moment, promoted trials go before new trials, those
 at the highest rung first. A trial that was being trained when a worker died is trained alone, before all others, so
-that no other trial suffers.
+that a crash costs no other trial.
 """
 
 import math

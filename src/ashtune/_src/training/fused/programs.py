@@ -123,7 +123,7 @@ class Shape:
             self._learnt.quick_loss = max(0.0, 1 - one / first)
 
     def _cost(self, variant: Variant, lanes: int) -> float:
-        """Return the measured or estimated time of an epoch of these lanes with a variant, in all turns."""
+        """Return the measured or estimated time of an epoch of these lanes with a variant, summed over all turns."""
         seconds = self._seconds.get(variant)
         if seconds is None:
             near = min((other for other in self._seconds if not other.quick), key=lambda o: abs(_doublings(o, variant)))

@@ -150,7 +150,7 @@ class FusedRunner:
         self._waiting[lane.job.trial] = lane
 
     def _ready(self) -> list[Lane]:
-        """Return the waiting lanes; if possible, without those whose first program another worker is compiling."""
+        """Return the waiting lanes; if possible, without lanes whose first program another worker is compiling."""
         waiting = list(self._waiting.values())
         absent = {shape for shape in {lane.shape for lane in waiting} if shape.is_at_another}
         return [lane for lane in waiting if lane.shape not in absent] or waiting

@@ -92,7 +92,7 @@ class TracedEpochs:
         self.examples = recipe.count_examples()
 
     def side_by_side(self, states: State, numbers: Any, stretch: Stretch, data: tuple[Data, Data]) -> Any:
-        """Take each step for all lanes before the next step, so that the lanes share the reading of a batch."""
+        """Take each step for all lanes before the next step, so that each batch is read once for all lanes."""
         start, stop, orders, _ = stretch
         one_epoch = jax.jit(jax.vmap(self._epoch, in_axes=(0, 0, None, None)))  # traced once, though used twice
 

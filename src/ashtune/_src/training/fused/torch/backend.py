@@ -60,7 +60,7 @@ class TorchBackend:
         return lanes_that_fit(_bytes_of(self.program(static, Variant(1)).fresh([numbers])) // PAST_THE_CACHE)
 
     def program(self, static: Static, variant: Variant) -> TorchProgram:
-        """Return a program of a shape; it has one turn, as turns save nothing without a compiler."""
+        """Return a program of a shape. The program has one turn, as several turns save nothing without a compiler."""
         return TorchProgram(self._shape(static), variant)
 
     def costs(self, static: Static, numbers: Mapping[str, float], lanes: int) -> Step:

@@ -101,7 +101,8 @@ def numbers_of(optimizer: str, lanes: Sequence[Mapping[str, float]]) -> Numbers:
     """Return the hyperparameters of lanes; the optimizer's defaults replace missing ones.
 
     Raises:
-        ObjectiveError: If a lane has a hyperparameter that the optimizer does not have, or lacks one without a default.
+        ObjectiveError: If a lane has a hyperparameter that the optimizer does not have, or lacks a hyperparameter that
+            has no default.
     """
     defaults = rule(optimizer).defaults
     for lane in lanes:
