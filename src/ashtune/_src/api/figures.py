@@ -173,7 +173,7 @@ class Figures:
 
     @in_one_line
     def plot_audit(self) -> "Figure":
-        """Plot the outcome of the promotions at each rung, and how many of them proved wrong."""
+        """Plot the outcome of the promotions at each rung, and how many promotions proved wrong."""
         from ashtune._src.analysis.audit import Audit
         from ashtune._src.reports.audit_view import audit_figure
 

@@ -179,8 +179,8 @@ class OpenStudy:
         Args:
             trial: The trial from :meth:`ask`.
             result: All metrics as a dict, or the study's only metric as a number.
-            go_on: Whether you can continue training at once, with the trial still in memory. If True, the answer may be
-                ``NextStep.GO_ON``; if False, a later ``ask`` returns a promoted trial.
+            go_on: Whether you can continue training the trial at once, with the trial still in memory. If True, the
+                answer may be ``NextStep.GO_ON``; if False, a later ``ask`` returns a promoted trial.
             resource: The resource of this result; by default the trial's target.
             busy_seconds: Duration of the training. By default, the time since ``ask`` returned the trial, or since its
                 last ``NextStep.GO_ON`` at a rung; time in your queue counts. Loops over ``trial.epochs()`` always use

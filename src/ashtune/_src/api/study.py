@@ -383,12 +383,13 @@ class Study(Figures):
 
         Args:
             workers: Numbers of workers, 1 to 64 by default.
-            reduction_factor: Reduction factors, between the study's lowest and top rung; its own rungs by default.
+            reduction_factor: Reduction factors for rungs between the study's lowest and top rung; by default the
+                study's own rungs.
             scheduler: Schedulers, as for ``tune``; by default the study's own.
             trials: Number of trials to replay, beginning with the first trial.
             deadline: Seconds, or a time such as "2h": find the fewest workers that finish within it.
-            budget: Core-hours: find the best use of them.
-            cores_per_worker: Cores of each worker, for ``budget``; 1 by default.
+            budget: Core-hours: find the best use of these core-hours.
+            cores_per_worker: Cores of each worker, used with ``budget``; 1 by default.
             draws: Number of random replays for the spread, 10 by default.
             seed: Seed of the random replays.
 

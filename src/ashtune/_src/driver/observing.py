@@ -34,7 +34,7 @@ from ashtune._src.study.journal import JournalReader
 from ashtune._src.study.replay import Replay
 
 FINISH_SECONDS = 10.0
-"""An observer is dropped if it takes longer than this to end, or to make any progress with the past."""
+"""An observer is dropped if it takes longer than this to end, or makes no progress with the past for this long."""
 FINISH_SECONDS_COMPLETE = 60.0
 """The same limit for a study that was already complete, where only the observers have something to do."""
 BEGIN_SECONDS = 60.0

@@ -100,7 +100,7 @@ class ProposerProcess(Proposer):
         """Ask the process for a proposal; start the process if none runs.
 
         Raises:
-            StudyError: If the proposer raised, now or at an earlier message, or the process died twice.
+            StudyError: If the proposer raised an exception, now or at an earlier message, or if the process died twice.
         """
 
         def unsent(is_new: bool) -> bytes:

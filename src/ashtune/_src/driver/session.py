@@ -385,7 +385,7 @@ class Session:
 
     @property
     def _is_own_process(self) -> bool:
-        """Whether this process began the session; False in a process that was forked, for instance by the user's loop.
+        """Whether this process began the session; False in a forked process, which a user's loop may start.
 
         A forked process does not own the workers, the observers and the proposer's process, and might wait for them
         forever.

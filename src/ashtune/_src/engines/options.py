@@ -23,7 +23,7 @@ def check_profile(name: str, value: bool) -> bool:
     """Return whether training is profiled, or refuse the value.
 
     Raises:
-        SettingsError: If the value is not a bool, or if it is True and pyinstrument is not installed.
+        SettingsError: If the value is not a bool, or if the value is True and pyinstrument is not installed.
     """
     if check_flag(name, value) and find_spec("pyinstrument") is None:
         raise SettingsError(f"{name}=True needs pyinstrument, which is not installed: pip install 'ashtune[profile]'")

@@ -30,7 +30,8 @@ def choose_engine(engine: str | Engine = AUTO, *, workers_given: bool = False) -
 
     Raises:
         SettingsError: If there is no such engine.
-        StudyError: If this process is one of several that would each run the whole study, or if MPI cannot be used.
+        StudyError: If this process is one of several processes that would each run the whole study, or if MPI cannot be
+            used.
     """
     if engine in ("auto", "mpi"):
         world = start.start_mpi(workers_given=workers_given and engine == AUTO)

@@ -176,7 +176,7 @@ def devices_in(mask: str) -> tuple[str, ...]:
 
 
 def variables_to_set(inherited: Mapping[str, str], *, is_amd: bool) -> tuple[str, ...]:
-    """Return the variables in which to name a worker's devices: the inherited ones of one layer (rule 4)."""
+    """Return the variables in which to name a worker's devices: the inherited variables of one layer (rule 4)."""
     compatible = tuple(name for name in (CUDA, HIP) if name in inherited)
     if compatible:
         return compatible

@@ -78,8 +78,8 @@ class StopSwitch:
     def is_impatient(self, now: float) -> bool:
         """Return whether the grace period of the running trials is over.
 
-        The first call starts the clock, which counts only time in which this process runs. Call this several times a
-        second.
+        The first call of this method starts a clock, which counts only time in which this process runs. Call this
+        several times a second.
         """
         self._awake = self._awake or AwakeClock(now, self._grace)
         return self.signals.count(signal.SIGINT) > 1 or self._awake.is_over(now)

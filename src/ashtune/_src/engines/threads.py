@@ -1,7 +1,7 @@
 """Workers that are threads of this process.
 
 Threads suit functions that release the interpreter lock or wait, for instance for a remote training service. All
-threads share the script's function and the objects it refers to. Each thread's output goes to its worker's log; only
+threads share the script's function and the objects it refers to. Each thread's output goes to its worker's log. Only
 Python's own output is caught, as threads of one process share the file descriptors.
 
 Rule: options that need separate processes are refused: a time limit on a job, cores or GPUs per worker, a profile. A
@@ -207,7 +207,7 @@ class ThreadLink:
         self._arrived.put((peer, Closed()))
 
     def _work(self, peer: int, channel: QueueChannel) -> None:
-        """Run a worker. If it is unclear which of its messages reached the driver, start a new worker."""
+        """Run a worker. If it is unclear which messages of the worker reached the driver, start a new worker."""
         worker = WorkerId(peer)
         while True:
             self._logs.begin(worker)

@@ -116,7 +116,7 @@ class Workload:
 
     @property
     def suspects(self) -> tuple[TrialId, ...]:
-        """The trials that may be to blame if the worker dies now; empty unless several are trained together."""
+        """The trials that may be to blame if the worker dies now; empty unless several trials are trained together."""
         return tuple(self._jobs) if self.trains_together and len(self._jobs) > 1 else ()
 
     @property

@@ -30,8 +30,8 @@ class Traffic(TorchDispatchMode):  # type: ignore[misc]  # PyTorch's types are n
     """A context that counts a lower bound of the memory traffic of a step.
 
     Each tensor that existed before the step counts as read once, and as written once if it is changed in place. Tensors
-    that the step creates and deletes (activations) may stay in a cache, so they do not count. Only the part of a tensor
-    that an operation uses counts, but an indexed table counts whole.
+    that the step creates and deletes (activations) may stay in a cache, so they do not count. If an operation uses only
+    a part of a tensor, only this part counts, but an indexed table counts as a whole.
 
     Attributes:
         tensors: The tensors that existed before the step, in the order of their first use.

@@ -1,4 +1,4 @@
-"""Learning curves and times of simulated trials: the recorded part, and a continuation of each curve.
+"""Learning curves and times of simulated trials: each curve has a recorded part and a continuation.
 
 The most likely continuation is constant at the last recorded value, because fitted curves predicted no better (decision
 51). A random continuation changes like another trial of the study that was recorded for longer. If all values of a
@@ -36,7 +36,7 @@ class LossCurves(msgspec.Struct, frozen=True, kw_only=True):
     size: int | None = None
 
     def training(self, **more: Any) -> Training:
-        """Return the behaviour of the simulated workers, with the fields in ``more`` replaced."""
+        """Return the behaviour of the simulated workers; ``more`` replaces fields of it."""
         return replace(self.does, **more)
 
 

@@ -1,9 +1,9 @@
 """What-if: simulates a finished study again, with its recorded curves and times, but with other choices.
 
 The trials and their order stay the same. Curves are continued beyond their recorded part (``simulation/curves.py``),
-and a prediction has the share of continued epochs. The order of two results can change a promotion, so a prediction is
-the median of several replays, in which the times of jobs vary a little. The recorded study itself needs only one
-replay. The simulation ignores that workers wait for a busy driver.
+and a prediction has the share of continued epochs. A promotion can depend on the order of two results, so a prediction
+is the median of several replays. In these replays, the times of jobs vary a little. The recorded study itself needs
+only one replay. The simulation ignores that workers wait for a busy driver.
 """
 
 import math
@@ -48,7 +48,7 @@ class Prediction(msgspec.Struct, frozen=True, kw_only=True):
     """The predicted time and result of a study.
 
     ``wall_seconds`` is the time from start to end, and ``first_seconds`` the time of the first result at the top rung
-    (None without such a result). ``speed_up`` compares with one worker and otherwise equal choices; ``efficiency`` is
+    (None without such a result). ``speed_up`` compares with one worker and otherwise equal choices. ``efficiency`` is
     ``speed_up`` divided by the number of workers. ``continued`` is the share of trained epochs that were not recorded.
     ``best`` is the metric of the best trial at the highest rung; None if all trials failed.
     """

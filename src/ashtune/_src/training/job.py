@@ -27,8 +27,8 @@ class RunningJob:
     measures the job's seconds.
 
     Rule 1: after a result, the driver gets only messages that follow from its answer.
-    Rule 2: a thread of the training function may do all that the function may, one thread at a time, but nothing after
-    the function has ended. A process that the function forked may do nothing.
+    Rule 2: a thread of the training function may do all that the function may, if only one thread does so at a time.
+    After the function has ended, its threads may do nothing. A process that the function forked may do nothing.
     """
 
     def __init__(

@@ -88,7 +88,7 @@ def _problem(writer: CheckpointWriter) -> str:
 
 
 def _user_traceback(error: BaseException, file: str) -> str:
-    """Return the traceback without this package's own frames; "" if an error of this package has no other frames."""
+    """Return the traceback without frames of this package; "" if an error of this package has only such frames."""
     described = traceback.TracebackException(type(error), error, error.__traceback__)
     frames = (frame for frame, _ in traceback.walk_tb(error.__traceback__))
     described.stack[:] = [

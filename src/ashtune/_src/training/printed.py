@@ -38,7 +38,7 @@ class Marks:
         self._place = self._current_place()
 
     def after(self, trial: TrialId, start: int) -> None:
-        """Write the mark of a trial that was trained from resource ``start`` on, if it printed anything."""
+        """Write the mark of a trial that was trained from resource ``start`` on, if the trial printed anything."""
         if not self._is_log:
             return
         try:  # noqa: SIM105 - this runs after every trial, and suppress() is five times slower

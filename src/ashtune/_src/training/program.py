@@ -1,4 +1,4 @@
-"""A program in any language as a training function: one process for each job, started without a shell.
+"""A training function that runs a program in any language, in one process for each job, without a shell.
 
 The program's output goes to the log of its trial. The files in the checkpoint folder are kept for the trial's next job.
 Background processes that the program started end with the program. The program ignores the signals by which a batch

@@ -61,7 +61,7 @@ class ProcessPool:
     Args:
         setup: What every worker is told first; the worker's number is filled in.
         numbers: The workers' numbers, each different.
-        environments: For each place, the variables that its worker has besides the driver's own.
+        environments: For each place, the environment variables that its worker has besides the driver's.
         trial_timeout: Seconds that one job may take; after this time, the job's worker is killed and the job's trial
             fails.
 

@@ -94,7 +94,7 @@ class WorkerProcess(ChildProcess):
         self._socket.close()
 
     def end(self, seconds: float = SHUTDOWN_SECONDS) -> str:
-        """Wait some seconds for the worker's end, then kill it; return in words how it ended."""
+        """Wait some seconds for the worker's end, then kill the worker; return in words how the worker ended."""
         return super().end(seconds)
 
     def last_words(self, lines: int = 40) -> str:

@@ -30,7 +30,7 @@ class LocalWorkers:
 
     Args:
         setup: What the workers are told of the study; ``setup.worker`` is the number of the first worker.
-        environments: For each worker, the variables that it has besides the driver's own.
+        environments: For each worker, the environment variables that it has besides the driver's.
         trial_timeout: Seconds that one job may take; after this time, the job's worker is killed and the job's trial
             fails.
         environments_of: Returns the environments for another number of workers, or refuses that number. None if the

@@ -1,4 +1,4 @@
-"""The messages between the driver and a rank, besides those between a driver and a worker."""
+"""The messages that only a driver and a rank exchange; ``training/messages.py`` has those of a driver and a worker."""
 
 from typing import Generic, TypeVar
 

@@ -110,7 +110,7 @@ class Transport:
             return arrived
 
     def _receive(self, sender: int, kind: int, size: int, arrived: list[Arrived]) -> None:
-        """Receive a message that a probe has found: a small one at once, a large one when it is complete."""
+        """Receive a message that a probe has found: a small message at once, a large message when it is complete."""
         message = Arrived(sender, kind, bytearray(size))
         waiting = self._arriving.get(sender) if self._arriving else None
         try:

@@ -121,7 +121,7 @@ class World:
         self.finalize(is_whole=is_whole and self.transport.is_empty, status=status)
 
     def finalize(self, *, is_whole: bool, status: int | None = None) -> None:
-        """Finalise MPI; if that is not possible, end this process (on rank 0: all ranks)."""
+        """Finalise MPI. If MPI cannot be finalised, end this process; on rank 0, end all ranks."""
         for stream in (sys.stdout, sys.stderr):
             with suppress(OSError, ValueError):  # the reader is gone, or the script has closed the stream
                 stream.flush()

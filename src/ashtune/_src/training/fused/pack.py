@@ -122,7 +122,7 @@ class Pack:
         lane.trained, lane.is_saved = self.trained, False
 
     def go_on(self, program: FusedProgram) -> None:
-        """Continue with the lanes that have not ended, in another program if it has room for them.
+        """Continue with the lanes that have not ended; use another program if that program has room for them.
 
         In a program that trains side by side, a lane that has ended costs no time. In a program that trains in turn, a
         lane that has ended costs a turn.

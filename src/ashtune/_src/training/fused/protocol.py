@@ -59,8 +59,8 @@ class FusedProgram(Protocol):
     """Trains lanes of one shape.
 
     ``compile_seconds`` is the time so far for tracing and compiling, for loading, or for waiting while another worker
-    compiled. ``build_seconds`` is the part for the program itself, without initial states. ``is_built_here`` is False
-    if the program came from disk.
+    compiled. ``build_seconds`` is the part of ``compile_seconds`` for the program itself, without the initial states.
+    ``is_built_here`` is False if the program came from disk.
     """
 
     variant: Variant

@@ -54,7 +54,7 @@ class JaxBackend:
 
     @property
     def gain(self) -> float:
-        """The estimated time per lane with 2n lanes, divided by that with n lanes.
+        """The estimated time per lane with 2n lanes, divided by the time per lane with n lanes.
 
         For the demo's twelve shapes, 16 lanes trained side by side take 0.68 to 1.09 times as long as in turn, 0.90 on
         average. The value for a GPU, which has room for many lanes, is a guess.

@@ -1,6 +1,6 @@
 """A program that trains small PyTorch modules side by side, with stacked weights. Nothing is compiled.
 
-As with JAX, batches depend only on the epoch, and initial weights only on the shapes. A module's random numbers
+As with JAX, batches depend only on the epoch, and initial weights depend only on the shapes. A module's random numbers
 (dropout) also depend only on the epoch; they are the same in all lanes.
 """
 
