@@ -27,8 +27,8 @@ NOBODY = WorkerId(0)
 class Trained(msgspec.Struct, frozen=True, kw_only=True):
     """A configuration that was trained again.
 
-    ``metrics`` are those of the last report; ``curve`` has every report as (resource, metrics). ``model`` is what the
-    training function saved, or None.
+    ``metrics`` are the metrics of the last report. ``curve`` has every report as (resource, metrics). ``model`` is what
+    the training function saved, or None.
     """
 
     trial: int

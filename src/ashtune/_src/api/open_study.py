@@ -396,7 +396,7 @@ class OpenStudy:
 
     @contextmanager
     def _telling(self, trial: object) -> Iterator[_AskedTrial]:
-        """Find the record of an open trial, and keep other callers from telling it meanwhile.
+        """Find the record of an open trial, and let no other caller tell its result meanwhile.
 
         After an interruption such as Ctrl-C, the caller can tell the result again. If it is unknown whether the driver
         got the message, nothing more can be told until the study is opened again.
@@ -472,7 +472,7 @@ def _metrics_of(
 
 
 def _checked_seconds(job: RunningJob, seconds: float) -> float:
-    """Return the duration of a training; refuse one that is longer than the time since its start."""
+    """Return the duration of a training; refuse a duration that is longer than the time since its start."""
     checked, most = check_seconds("busy_seconds", seconds), job.seconds
     if job.phase == "training" and checked > most:  # else its result is in the journal already
         raise StudyError(

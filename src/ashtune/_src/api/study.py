@@ -136,9 +136,9 @@ class Study(Figures):
     def best(self) -> Best:
         """The best trial at the highest rung with a result; in a study with ``confirm=``, the confirmed winner.
 
-        With several metrics, the best trial is the one with the smallest weighted loss on the :attr:`front`; with the
-        default weights, the knee. A trial that violates constraints is the best only if all trials violate constraints.
-        ``metrics`` are from its first training.
+        With several metrics, the best trial is the one with the smallest weighted loss on the :attr:`front`. With the
+        default weights, this trial is the knee of the front. A trial that violates constraints is the best only if all
+        trials violate constraints. The ``metrics`` of a confirmed winner are those of its training in the search.
 
         Raises:
             StudyError: If no trial has a result.
@@ -435,7 +435,7 @@ class Study(Figures):
         Args:
             objective: The training function, if it has changed; by default the study's own.
             max_resource: Resource of the top rung, if it is higher than before. Rungs are added above the old top rung,
-                and the best of the trials that finished there continue.
+                and the best trials that have finished at the old top rung continue.
 
         Raises:
             AshtuneError: If an argument is wrong.

@@ -1,7 +1,8 @@
 """``ashtune``: the entry point.
 
 Exit status: 0 done, 1 failed, 2 wrong options, 75 stopped by the batch system and ready to resume, 130 stopped by
-Ctrl-C. A user's mistake, or an output stream that cannot be written, gives one line on stderr, never a traceback.
+Ctrl-C. After a user's mistake, or if an output stream cannot be written, one line is printed on stderr, never a
+traceback.
 """
 
 import argparse

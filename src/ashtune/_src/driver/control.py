@@ -90,7 +90,7 @@ class Control:
         self._complain = complain
 
     def take(self, now: float) -> Iterator[tuple[str, Event]]:
-        """Yield the name and the event of each new command, unless it is refused or changes nothing."""
+        """Yield the name and the event of each new command; omit commands that are refused or change nothing."""
         for name, command in self._inbox.take():
             try:
                 event = self._event(command, now)
@@ -201,7 +201,7 @@ class Page:
 
     @property
     def is_there(self) -> bool:
-        """Whether the page's process runs and was started by this process: a forked process has no page."""
+        """Whether the page's process runs and was started by this process; False in a forked process."""
         return self._owner == os.getpid() and self._process is not None and not self._process.is_dead
 
     def say_where(self) -> None:

@@ -157,7 +157,8 @@ class Session:
         Raises:
             NoResultError: If the study has ended and no trial has a result.
             KeyboardInterrupt: After an orderly stop by Ctrl-C (the signal is raised again).
-            SystemExit: With status 75 if the batch system's signal or time limit stopped the study; it can be resumed.
+            SystemExit: With status 75 if the batch system's signal or time limit stopped the study, which can be
+                resumed.
         """
         self._page()  # starts in parallel
         session, followed = self._begin()
@@ -454,7 +455,7 @@ class Session:
 
     @contextmanager
     def _proposing(self, workers: int, trials: int | None) -> Iterator[None]:
-        """Start the proposals of the search, if it makes any, and close them at the end."""
+        """Start the proposals of the search, if the search makes any, and close them at the end."""
         for proposals in self._proposals:
             proposals.start(
                 self._configurations,

@@ -1,7 +1,7 @@
 """Choose the engine of a study, and the number of its workers.
 
-An installed package adds an engine by an entry point of the group ``ashtune.engines``: the engine's name, and a class
-without arguments that implements :class:`~ashtune.engines.Engine`.
+An installed package adds an engine by an entry point of the group ``ashtune.engines``. The entry point has the engine's
+name and a class without arguments that implements :class:`~ashtune.engines.Engine`.
 """
 
 from ashtune._src.core.errors import SettingsError

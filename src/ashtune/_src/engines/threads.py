@@ -5,7 +5,7 @@ threads share the script's function and the objects it refers to. Each thread's 
 Python's own output is caught, as threads of one process share the file descriptors.
 
 Rule: options that need separate processes are refused: a time limit on a job, cores or GPUs per worker, a profile. A
-crash of the function ends this process; the study can then be resumed from its journal.
+crash of the function ends this process. After a crash, the study can be resumed from its journal.
 """
 
 import os
@@ -83,7 +83,7 @@ class ThreadLogs:
         return len(text)
 
     def mark(self, trial: TrialId, start: int) -> None:
-        """If anything was printed since the last mark, write which trial did, and the resource ``start`` of its job."""
+        """If anything was printed since the last mark, write the trial that printed it and the ``start`` of its job."""
         if self._here.has_printed:
             self.write(mark_of(trial, start))
             self._here.has_printed = False

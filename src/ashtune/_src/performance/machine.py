@@ -29,7 +29,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 SECONDS = 0.5
-"""The time of each measurement: of the bandwidth, and of the peak for two dtypes, with one core and with all cores."""
+"""The seconds of each measurement.
+
+Bandwidth, and peak for two dtypes, are measured with one core and with all cores.
+"""
 ROUNDS = 2
 SIZES = (768, 1024, 1536, 2048, 3072, 4096)
 """The numbers of rows of the matrices."""

@@ -1,9 +1,9 @@
 """What-if: simulates a finished study again, with its recorded curves and times, but with other choices.
 
-The trials and their order stay the same. Curves are continued beyond their recorded part (``simulation/curves.py``),
-and a prediction has the share of continued epochs. A promotion can depend on the order of two results, so a prediction
-is the median of several replays. In these replays, the times of jobs vary a little. The recorded study itself needs
-only one replay. The simulation ignores that workers wait for a busy driver.
+The trials and their order stay the same. Curves are continued beyond their recorded part (``simulation/curves.py``). A
+prediction names the share of continued epochs. A promotion can depend on the order of two results, so a prediction is
+the median of several replays. In these replays, the times of jobs vary a little. The recorded study itself needs only
+one replay. The simulation ignores that workers wait for a busy driver.
 """
 
 import math

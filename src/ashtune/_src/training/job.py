@@ -59,7 +59,7 @@ class RunningJob:
         self.must_take_up = False
         """Whether the trial has a checkpoint that the training function must still restore."""
         self.refusal = ""
-        """What the training function did against the rules; this fails the trial, even if the exception is caught."""
+        """What the training function did against the rules. The trial then fails, even if the exception was caught."""
         self._asked_for_start = False
         self._late = ""  # a remark on a report that came too late
         self._is_closed = False  # the training function has ended

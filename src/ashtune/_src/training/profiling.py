@@ -41,7 +41,7 @@ class Stack(msgspec.Struct, frozen=True, array_like=True):
 class WorkerProfile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The training time of one worker, as stacks sampled by pyinstrument.
 
-    ``frames`` are in pyinstrument's format; ``unix_time`` is when the worker began.
+    ``frames`` are in pyinstrument's format. ``unix_time`` is the time at which the worker began.
     """
 
     worker: WorkerId
@@ -141,7 +141,7 @@ class StackSampler:
         )
 
     def _in_words(self, frame: str) -> str:
-        """Return pyinstrument's name of a function, with its class but without the current line.
+        """Return pyinstrument's name of a function, with the class of the function but without the current line.
 
         Return an empty string for this module's own functions, so that their time counts for their caller.
         """

@@ -215,7 +215,7 @@ class Printed:
     A new report begins when a metric is printed again and the current report has all of the study's metrics. Metrics
     printed between these and the next report belong to the current report.
 
-    The study's metrics may have any names; other names must consist of letters, digits and ``_./@:-``.
+    The study's metrics may have any names; names of other metrics must consist of letters, digits and ``_./@:-``.
     """
 
     def __init__(self, needed: Sequence[str], most: int) -> None:

@@ -119,7 +119,7 @@ def as_metrics(result: Any, named: Mapping[str, Any], needed: Sequence[str]) -> 
         needed: The study's metrics.
 
     Raises:
-        ObjectiveError: If the metrics are given in several of these forms, or in no valid form.
+        ObjectiveError: If the metrics are given both in ``result`` and in ``named``, or in no valid form.
     """
     if result is None:
         return named

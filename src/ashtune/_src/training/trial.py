@@ -63,7 +63,7 @@ class Trial:
 
     @property
     def target(self) -> int:
-        """The resource to which the trial is to be trained now: that of its rung."""
+        """The resource to which the trial is to be trained now: the resource of its rung."""
         return self._job.target
 
     @property

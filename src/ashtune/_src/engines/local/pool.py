@@ -59,7 +59,7 @@ class ProcessPool:
     """A number of places, each with one worker process. There is one environment for each place; see :meth:`resize`.
 
     Args:
-        setup: What every worker is told first; the worker's number is filled in.
+        setup: What every worker is told first, with the worker's own number filled in.
         numbers: The workers' numbers, each different.
         environments: For each place, the environment variables that its worker has besides the driver's.
         trial_timeout: Seconds that one job may take; after this time, the job's worker is killed and the job's trial
@@ -305,7 +305,7 @@ class ProcessPool:
         return WorkerLost(time=0, worker=worker.number, reason="dismissed, as fewer were wanted", is_dismissed=True)
 
     def _see_off_the_dismissed(self) -> None:
-        """Remove dismissed workers that have ended, and end those that are too slow."""
+        """Remove dismissed workers that have ended, and end dismissed workers that are too slow."""
         staying = []
         for process, until in self._dismissed:
             if process.is_dead or self._awake.seconds > until:

@@ -102,7 +102,7 @@ class RankInbox:
         return self._receiver[1]
 
     def wait(self) -> list[ToRank]:
-        """Wait for messages; meanwhile, send what a slow driver could not take at once."""
+        """Wait for messages; meanwhile, send the messages that a slow driver could not take at once."""
         while not (messages := self.look()):
             self._transport.flush()
             self.rest()

@@ -42,8 +42,9 @@ class Launch(msgspec.Struct, frozen=True):
 
 
 def launch_of(environment: Mapping[str, str]) -> Launch | None:
-    """Return the launch; None if there is no launcher, or only one process. An mpiexec inside SLURM counts as the
-    launcher.
+    """Return the launch; None if there is no launcher, or if there is only one process.
+
+    An mpiexec inside SLURM counts as the launcher.
     """
     launch = _by_openmpi(environment) or _by_pmi(environment) or _by_slurm(environment)
     return launch if launch is not None and launch.size > 1 else None

@@ -17,8 +17,8 @@ class Opening(msgspec.Struct, frozen=True, tag=True, kw_only=True):
     """The start of a study, the ``edition``-th of this launch.
 
     ``setup`` is for the rank's first worker; the number of each later worker is higher by ``step``. ``created`` is when
-    the study was created, by which a rank checks that it sees the same directory. ``carries_checkpoints``: checkpoints
-    travel in messages, as there is no shared directory.
+    the study was created, by which a rank checks that it sees the same directory. ``carries_checkpoints`` means that
+    checkpoints travel in messages, as there is no shared directory.
     """
 
     edition: int = 0

@@ -3,7 +3,8 @@
 Rule 1: no call of :class:`Transport` waits for another rank. A blocking receive, send or collective spins until the
 other rank acts. A receive may spin even after a message was found: MPI may have received only the header of a large
 message.
-Rule 2: each check for messages makes two probes: in both MPIs, the first may miss a message that arrived long ago.
+Rule 2: each check for messages makes two probes: in both MPIs, the first probe may miss a message that arrived long
+ago.
 Rule 3: messages to a rank arrive in the order of :meth:`Transport.put`; the messages of one flush are sent as one
 message.
 Rule 4: waiting must not use a core, which training needs. See :class:`Polling`.
@@ -208,7 +209,7 @@ SPIN_SECONDS = 0.0002
 SHORTEST_SLEEP = 0.00005
 SHARE = 0.02
 WAKE_SECONDS = 0.00005
-"""Processor time to wake up and check once; measured on a virtual machine: 40 to 70 us."""
+"""Processor time to wake up and check once. It was 40 to 70 us on a virtual machine."""
 MEMORY = 1 / 16
 
 

@@ -1,4 +1,4 @@
-"""The ranks of an MPI launch: which ranks are alive or lost, and how all of them end."""
+"""The ranks of an MPI launch: which ranks are alive or lost, and how all ranks end."""
 
 import faulthandler
 import os

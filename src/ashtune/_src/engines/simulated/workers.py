@@ -69,7 +69,7 @@ class SimulatedWorkers:
 
     Args:
         training: The model of training. A job whose chance to end is below 1 in 10,000 is refused.
-        workers: The number of workers, all present from the beginning; or the stay of each worker.
+        workers: The number of workers, which are all present from the beginning; or the stay of each worker.
         driver: The cost of the driver's decisions; by default, decisions take no time.
         deaths: How workers die; by default, no worker dies.
         began: The earliest time at which a worker may join, in seconds since the study began.

@@ -6,9 +6,9 @@ have saved is summed, and the program is compiled when the sum reaches its compi
 twice the minimum (the ski rental problem: Karlin et al., Algorithmica 1988). A program that another worker has compiled
 is used at once.
 
-The epoch time of an untried program is estimated from the nearest measured program. How much slower the quick program
-is cannot be estimated (1.1 times for a perceptron, 1.5 for a convolution), so all of its time counts as lost until a
-shape has measured its loss.
+The epoch time of an untried program is estimated from the nearest measured program. It cannot be estimated how much
+slower the quick program is (1.1 times for a perceptron, 1.5 times for a convolution). So all of its time counts as lost
+until a shape has measured the loss.
 """
 
 import math

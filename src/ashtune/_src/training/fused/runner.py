@@ -142,7 +142,10 @@ class FusedRunner:
             self._mailbox.send(PlacesChanged(0, self._setup.worker, places))
 
     def _line_up(self, lane: Lane) -> None:
-        """Add a waiting lane. A promoted lane becomes due after about its training time, at least after a moment."""
+        """Add a waiting lane.
+
+        A promoted lane becomes due after about the time of its training, but not before a moment has passed.
+        """
         if lane.trained:
             epochs = lane.job.target - lane.trained
             seconds = epochs * lane.shape.alone_seconds

@@ -83,7 +83,7 @@ class JaxBackend:
         """Return an epoch of this number of lanes, without a time.
 
         Operations and bytes are XLA's for the compiled step and evaluation, times their number in an epoch. XLA cannot
-        count the whole program: it counts the body of a loop only once.
+        count the whole program, because XLA counts the body of a loop only once.
         """
         recipe, config, (train, validation) = self.recipe, dict(static), self._data
         own = lane_arrays([numbers] * lanes)

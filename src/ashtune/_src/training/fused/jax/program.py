@@ -2,7 +2,7 @@
 
 Every trial begins with the same random key and sees the same batches in the same order, so its result does not depend
 on the trials beside it. The order is drawn outside the compiled program, as drawing it inside would double the compile
-time. Compiled programs and saved states use lists of arrays, not pytrees: a library may compare objects in a pytree by
+time. Compiled programs and saved states use lists of arrays, not pytrees. A library may compare objects in a pytree by
 identity, which a pickle does not keep.
 """
 

@@ -31,7 +31,7 @@ class TorchBackend:
     Args:
         recipe: What is trained.
         seed: The seed of the initial weights, of the order of the batches, and of the modules' random numbers.
-        is_fixed: Whether programs have a fixed number of lanes, with bitwise equal results.
+        is_fixed: Whether programs have a fixed number of lanes, so that results are bitwise equal.
         study: The study's directory; not used, as nothing is compiled.
     """
 
@@ -55,7 +55,7 @@ class TorchBackend:
         shapes of the demo's network, 32 to 256 lanes were best: at least four times the number that fits.
 
         Raises:
-            ObjectiveError: If the module cannot be trained as lanes, or the numbers are not the optimizer's.
+            ObjectiveError: If the module cannot be trained as lanes, or a hyperparameter is not one of the optimizer's.
         """
         return lanes_that_fit(_bytes_of(self.program(static, Variant(1)).fresh([numbers])) // PAST_THE_CACHE)
 
@@ -67,9 +67,9 @@ class TorchBackend:
         """Return an epoch of this number of lanes, without a time.
 
         Operations and bytes of one step and one evaluation are multiplied by their number in an epoch. Operations are
-        counted for one lane and multiplied by the number of lanes. PyTorch would count too many for several lanes:
-        lanes of a convolution are groups of one convolution, and its formula for the gradient counts each group once
-        for every other group.
+        counted for one lane and multiplied by the number of lanes. PyTorch would count too many operations for several
+        lanes: lanes of a convolution are groups of one convolution, and PyTorch's formula for the gradient counts each
+        group once for every other group.
         """
         shape = self._shape(static)
         of_one, of_all = (numbers_of(self.recipe.optimizer, [numbers] * count) for count in (1, lanes))

@@ -158,7 +158,7 @@ def own_randomness(*seed: int) -> Iterator[None]:
 def torch_seed(*seed: int) -> int:
     """Return a 64-bit seed for PyTorch that depends on some whole numbers and their order.
 
-    Initial weights and batches depend on it: another function here would change the results of a resumed study.
+    Initial weights and batches depend on it: another hash function would change the results of a resumed study.
     """
     return int(np.random.SeedSequence([number % 2**64 for number in seed]).generate_state(1, np.uint64)[0])
 

@@ -1,7 +1,7 @@
 """A program that trains small PyTorch modules side by side, with stacked weights. Nothing is compiled.
 
 As with JAX, batches depend only on the epoch, and initial weights depend only on the shapes. A module's random numbers
-(dropout) also depend only on the epoch; they are the same in all lanes.
+(dropout) also depend only on the epoch, and are the same in all lanes.
 """
 
 from collections.abc import Mapping, Sequence
@@ -117,7 +117,7 @@ def _copy(leaf: Any) -> Any:
 class TorchShape:
     """The data as tensors, the module, and the result of its check; shared by the programs of a shape.
 
-    The seed is that of the initial weights, of the order of the batches, and of the module's random numbers.
+    The seed determines the initial weights, the order of the batches, and the module's random numbers.
 
     Raises:
         ObjectiveError: If lanes of this module do not get the same results as alone.
