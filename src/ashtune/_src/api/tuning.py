@@ -74,9 +74,10 @@ def tune(
             :class:`~ashtune.When`, :class:`~ashtune.Ordered`, :class:`~ashtune.Choice`, :class:`~ashtune.Prior`; or a
             ``ConfigurationSpace`` of ConfigSpace.
         metric: The name of the reported metric, or a list of several. With several metrics, a rung promotes the trials
-            that few others dominate, ``study.front`` is the Pareto front, and ``study.best`` is its knee. A dict gives
-            each metric a weight for the choice of the best, such as ``{"accuracy": 0.7, "latency": 0.3}``.
-        mode: "max" or "min"; with several metrics, a list with one for each.
+            that few others dominate, ``study.front`` is the Pareto front, and ``study.best`` is the knee of the front.
+            A dict gives each metric a weight for the choice of the best trial, such as
+            ``{"accuracy": 0.7, "latency": 0.3}``.
+        mode: "max" or "min"; with several metrics, a list with a mode for each metric.
         trials: How many configurations to try in total.
         max_resource: Resource of the top rung: the most that one trial is trained.
         min_resource: Resource of the lowest rung. With "auto", the scheduler "ash" learns from the results at which
@@ -97,10 +98,9 @@ def tune(
             in ``ashtune.Ash(rungs=[1, 5, 20])``.
         search: "gp" (learns from the results), "random", "mutation" (of the best), "optuna" (its TPE or another of its
             samplers), "sobol" (quasi-random) or "grid"; or a search with options, such as ``ashtune.Grid(points=5)``.
-            The default is "gp". The default is "random" with the scheduler "sh", and if many models are trained as one
-            program.
-        valid: Function that tells whether a configuration is valid: ``lambda c: c['warmup'] < c['epochs']``. An invalid
-            configuration is drawn again.
+            The default is "gp", or "random" if the scheduler is "sh" or if many models are trained as one program.
+        valid: Function that returns True for valid configurations, such as ``lambda c: c['warmup'] < c['epochs']``. An
+            invalid configuration is drawn again.
         enqueue: Configurations to try first; the search of a finite space does not propose them again.
         warm_start: Earlier results that the search knows from its first proposal on; these results are not trials. A
             DataFrame, list of dicts or csv file with a column for each hyperparameter and metric, and a column

@@ -308,7 +308,7 @@ def _is_empty(value: Any) -> bool:
 
 
 def _number(value: Any) -> float:
-    """Return a value of a table as a number; NaN if it is not a number."""
+    """Return a value of a table as a number; NaN if the value is not a number."""
     try:
         return math.nan if value is None or isinstance(value, bool) else float(value)
     except (TypeError, ValueError, OverflowError):

@@ -1,8 +1,8 @@
 """Decides from the results at the top rung whether the search is still worth its time.
 
-The gain of the last hour is the best loss before that hour minus the best loss of all. The gain is computed for the
-real order of the results, and as the mean over random orders; the larger gain counts. The real order matters if the
-search learns. In a random order, the best of ``n`` results improves less and less as ``n`` grows, so on average the
+The gain of the last hour is the best loss before the last hour minus the best loss of all results. The gain is computed
+for the real order of the results, and as the mean over random orders; the larger gain counts. The real order matters if
+the search learns. In a random order, the best of ``n`` results improves less and less as ``n`` grows, so on average the
 next ``m`` results gain less than the last ``m``. The expected best of ``s`` out of ``n`` results is the unbiased
 estimate of Tang et al., *Showing Your Work Doesn't Always Work*, ACL 2020, https://arxiv.org/abs/2004.13705. The
 estimate assumes no distribution.

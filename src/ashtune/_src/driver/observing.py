@@ -66,7 +66,8 @@ _in_use_lock = threading.Lock()
 class ObserverThread(Observer):
     """Calls a user's observer in its own thread.
 
-    The thread gets new events only at each :meth:`tick`: waking it for every event would slow down the study.
+    The thread gets new events only at each :meth:`tick`, because waking the thread for every event would slow down the
+    study.
 
     Args:
         history: A function of two positions in the journal. The function yields the calls to make for each event
@@ -253,7 +254,7 @@ def finish_all(
     """Wait until all observers have been told the past, then at most ``limit`` seconds until all of them end.
 
     Args:
-        is_hurried: Returns whether the script must end soon; if it must, nobody waits for the past.
+        is_hurried: Returns whether the script must end soon. If the script must end, the past is not waited for.
         limit: In seconds, ``FINISH_SECONDS`` by default.
     """
     limit = FINISH_SECONDS if limit is None else limit

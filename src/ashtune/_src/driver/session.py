@@ -106,8 +106,9 @@ class Session:
         engine: The engine that starts the workers.
         ladder: The rungs from now on, if this session adds rungs above.
         version: The version of the training function, if one was given: see ``training/versions.py``.
-        objective: The training function; None to use the one in the directory.
-        valid: The function that says which configurations are valid; None to use the one in the directory, if any.
+        objective: The training function; None to use the function in the directory.
+        valid: The function that says which configurations are valid; None to use the function in the directory, if
+            there is one.
 
     Raises:
         JournalError: If there is no journal, or it cannot be replayed.
@@ -314,7 +315,7 @@ class Session:
         Signals are not handled, because the process belongs to the caller. Only a notebook shows progress.
 
         Yields:
-            The drive that the loop calls; None if the study is complete, or a limit leaves nothing to do.
+            The drive that the loop calls; None if the study is complete, or if a limit leaves nothing to do.
         """
         session, followed = self._begin()
         if not self._controller.is_open:

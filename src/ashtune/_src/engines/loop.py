@@ -46,7 +46,7 @@ class Drive:
     """A running study.
 
     Args:
-        requests: The user's requests while the study runs; None if there can be none.
+        requests: The user's requests while the study runs; None if the user can send no requests.
         tick_seconds: The time between two ticks, by the workers' clock; each tick checks whether to stop.
     """
 

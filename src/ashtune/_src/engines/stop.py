@@ -22,7 +22,7 @@ class StopSwitch:
 
     After the first signal, every running trial continues to its next epoch. After a second Ctrl-C, or after ``grace``
     seconds, the study stops without waiting for the trials. Repeated SIGUSR1 and SIGTERM do not hurry the stop: a batch
-    system sends each of them more than once.
+    system sends each of these signals more than once.
 
     If Ctrl-C or SIGTERM was ignored before, as Ctrl-C is in a shell's background processes, the signal stays ignored.
     SIGUSR1 is always handled, even if it was ignored before, as a process may inherit this from a batch script or an
@@ -117,7 +117,10 @@ TRY_AGAIN = 75
 SLURM_ENDS = "the SLURM job is about to end"
 SLURM_END_TIME = "SLURM_JOB_END_TIME"
 UNLIMITED_SECONDS = 183 * 24 * 3600.0
-"""SLURM sets the end of a job without a time limit to 365 days after its start; no real limit is half as long."""
+"""SLURM sets the end of a job without a time limit to 365 days after the job's start.
+
+Real limits are less than half as long.
+"""
 
 LEAST_PAUSE_SECONDS = 10.0
 MOST_PAUSE_SECONDS = 120.0

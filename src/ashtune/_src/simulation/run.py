@@ -103,7 +103,7 @@ def new_journal(
     seed: int,
     resource: str = "epoch",
 ) -> Iterator[Journal]:
-    """Create a study's directory and open a new journal in it; if the context raises SettingsError, delete both.
+    """Create a study's directory with a new journal, which is open in the context; delete both after a SettingsError.
 
     The trial number is the only hyperparameter. The study can be read like any other study, but not resumed.
 

@@ -159,7 +159,7 @@ class TrialRunner:
 
 
 def _leave(status: int) -> NoReturn:
-    """End a process that the training function forked: it must not use the worker's connection to the driver."""
+    """End a process that the training function forked, because this process must not use the worker's connection."""
     sys.stderr.write("a process that the training function forked has come back from it, and ends here\n")
     sys.stdout.flush()
     sys.stderr.flush()

@@ -78,7 +78,7 @@ def _source_of(value: Any) -> str:
 
 
 class _Parts:
-    """The parts of a training function: the function, and the definitions in its own file that it refers to."""
+    """The parts of a training function: the function, and the definitions in its file to which the function refers."""
 
     def __init__(self, objective: Callable[..., Any]) -> None:
         inner = objective

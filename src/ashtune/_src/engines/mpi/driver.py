@@ -68,7 +68,7 @@ class RankLink:
         return f"rank {peer}"
 
     def may_join(self, peer: int, worker: WorkerId) -> bool:
-        """Return whether this worker number belongs to this rank: with n ranks, each rank has every n-th number."""
+        """Return whether this worker number belongs to this rank. With n ranks, each rank has every n-th number."""
         beyond = worker - self._first_worker
         return beyond >= 0 and beyond % len(self._place_of) == self._place_of[peer]
 

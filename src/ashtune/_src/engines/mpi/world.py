@@ -53,7 +53,7 @@ class Heartbeat:
 
 
 class World:
-    """One rank's view of all ranks. Creating it is a collective operation: every rank must do it."""
+    """One rank's view of all ranks. Creating this object is a collective operation: every rank must do so."""
 
     def __init__(self, mpi: Any) -> None:
         self.mpi = mpi

@@ -31,8 +31,8 @@ class Clock(msgspec.Struct):
 class Lane(msgspec.Struct, eq=False, kw_only=True):
     """A trial that a worker has.
 
-    ``state`` is its state after ``trained`` epochs, None for a new trial; ``is_saved`` says whether this state is on
-    disk. ``due`` is when the lane has waited long enough, by ``time.monotonic``.
+    ``state`` is the trial's state after ``trained`` epochs, None for a new trial. ``is_saved`` says whether this state
+    is on disk. ``due`` is when the lane has waited long enough, by ``time.monotonic``.
     """
 
     job: RunningJob

@@ -38,7 +38,7 @@ class Call(NamedTuple):
 
 
 class Learnt(msgspec.Struct):
-    """The share of its time that the quick variant loses against the full variant of one lane; one for all shapes."""
+    """The share of the quick variant's time that the full variant of one lane would save; the same for all shapes."""
 
     quick_loss: float = 1.0
 
@@ -151,7 +151,7 @@ def lanes_that_fit(state_bytes: int) -> int:
 
 
 def powers(most: int) -> list[int]:
-    """Return 1, 4, 16 ... up to ``most``, which is the last; a short list, as each program must be compiled."""
+    """Return 1, 4, 16 ... up to ``most``, which is the last. The list is short, as each program must be compiled."""
     return sorted({*(1 << power for power in range(0, most.bit_length(), 2)), most})
 
 

@@ -25,7 +25,7 @@ Item = TypeVar("Item")
 
 
 class Variant(msgspec.Struct, frozen=True):
-    """A program of a shape: the number of lanes it trains side by side, and in how many turns, one after another.
+    """A program of a shape: the number of lanes trained side by side in a turn, and the largest number of turns.
 
     A call trains at most ``lanes * turns`` lanes. A ``quick`` variant compiles faster and trains more slowly.
     """
@@ -115,7 +115,7 @@ class Backend(Protocol):
         """Return the largest number of lanes of a shape that is worth trying on this machine."""
 
     def program(self, static: Static, variant: Variant) -> FusedProgram:
-        """Return a program of a shape; it is compiled at its first use."""
+        """Return a program of a shape; the program is compiled at its first use."""
 
     def costs(self, static: Static, numbers: Mapping[str, float], lanes: int) -> Step:
         """Return an epoch of this number of lanes, without a time."""

@@ -1,6 +1,6 @@
 """Train the trials of a worker pack by pack, as lanes of compiled programs.
 
-For the driver, each lane is a usual job; the driver answers while the next pack is trained. If a whole pack fails, each
+For the driver, each lane is a usual job. The driver answers while the next pack is trained. If a whole pack fails, each
 of its lanes is trained again alone, so that only the trial to blame fails. A job's seconds are its share of its pack's.
 """
 

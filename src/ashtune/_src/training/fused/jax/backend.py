@@ -68,7 +68,7 @@ class JaxBackend:
         return lanes_that_fit(sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(shapes)))
 
     def program(self, static: Static, variant: Variant) -> JaxProgram:
-        """Return a program of a shape; it is compiled at its first use."""
+        """Return a program of a shape; the program is compiled at its first use."""
         return JaxProgram(
             self.recipe,
             static,

@@ -1,7 +1,7 @@
 """Compiled programs that the workers of a session share: one worker compiles a program, the others load its file.
 
-JAX's own cache on disk saves only XLA's part; tracing and lowering, in Python, take as long again in every worker. A
-worker locks a program's file while it compiles the program. The lock ends with the worker, so a dead worker does not
+JAX's own cache on disk saves only the time of XLA. Tracing and lowering in Python take as long again, in every worker.
+A worker locks a program's file while it compiles the program. The lock ends with the worker, so a dead worker does not
 block other workers. If a file cannot be written or read, the program is compiled. The files are pickles, and only the
 session's workers load them; the driver empties the folder before the workers start.
 """

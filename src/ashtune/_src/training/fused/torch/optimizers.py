@@ -3,8 +3,8 @@
 Source: the update rules of ``torch.optim.SGD`` (no dampening, no Nesterov) and ``torch.optim.AdamW`` (Loshchilov and
 Hutter, https://arxiv.org/abs/1711.05101), as PyTorch's documentation states them.
 
-The state has everything that an optimizer remembers, with the lanes along the first axis. A step changes parameters and
-state in place, which uses the cache well.
+The state of an optimizer has all tensors that it keeps between steps, with the lanes along the first axis. A step
+changes parameters and state in place, which uses the cache well.
 """
 
 from collections.abc import Mapping, Sequence
