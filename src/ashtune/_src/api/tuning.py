@@ -64,8 +64,8 @@ def tune(
     The same script runs under ``mpiexec`` or ``srun``: rank 0 runs the study and the other ranks train. The other ranks
     exit when the script of rank 0 ends; code after this call runs on rank 0 only.
 
-    If the directory already holds the same study, the study continues. So a script continues its study when it is
-    started again, for example after a crash or by a batch system. A higher ``max_resource`` than before adds rungs
+    If the directory already holds the same study, the study continues. A script therefore continues its study when it
+    is started again, for example after a crash or by a batch system. A higher ``max_resource`` than before adds rungs
     above the old top rung.
 
     Args:

@@ -207,7 +207,7 @@ def _traces(given: argparse.Namespace) -> "Traces":
 
 
 def _trials(given: argparse.Namespace, scheduler: "Scheduler", curves: "LossCurves") -> int | None:
-    """Return the number of trials: as given, but for a table or study at most the number of its trials."""
+    """Return the given number of trials; for a table or study, at most the number of trials in it."""
     from ashtune._src.core.errors import SettingsError
 
     if curves.size is not None and given.trials is not None and given.trials > curves.size:

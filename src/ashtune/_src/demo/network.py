@@ -1,13 +1,15 @@
 """The demo's network: a multilayer perceptron in numpy, trained by stochastic gradient descent with momentum.
 
-The initial weights depend only on the shape and the seed, and the order of the images only on the epoch. So trials with
-the same seed differ only by their configurations. A configuration that diverges has a result, and prints no warning.
+The initial weights depend only on the shape and the seed, and the order of the images only on the epoch. Trials with
+the same seed therefore differ only by their configurations. A configuration that diverges has a result, and prints no
+warning.
 
 ``python -m ashtune._src.demo.network`` prints a training step as JSON, with counts from the code and its measured time.
 
-Arrays have the shape (features, m), with a row of ones below the activations for the biases. So a layer is one matrix
-product, and its gradient is another. At these sizes, the overhead of a numpy call is as large as its arithmetic. So
-buffers are reused, and the weights of all layers are one vector, which a step updates at once.
+Arrays have the shape (features, m), with a row of ones below the activations for the biases. A layer is therefore one
+matrix product, and the gradient of a layer is another product. At these sizes, the overhead of a numpy call is as large
+as its arithmetic. Buffers are therefore reused, and the weights of all layers are one vector, which a step updates at
+once.
 """
 
 import math

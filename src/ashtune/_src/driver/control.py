@@ -4,8 +4,9 @@ The page is ``ashtune watch`` in its own process. The page's process ends shortl
 study, since users of a notebook look at the page after the study has ended. A problem with the page costs only one line
 on stderr.
 
-A command is checked here, handled by the controller, written to the journal like any other event, and answered. A
-resumed study therefore knows earlier commands. Only a pause and a changed number of workers end with the session.
+A command is checked by this module, handled by the controller, written to the journal like any other event, and
+answered. A resumed study therefore knows earlier commands. Only a pause and a changed number of workers end with the
+session.
 
 Rule 1: a refused command has no effect except one line, for its sender and on stderr.
 Rule 2: a command that changes nothing, such as pausing a paused study, is answered but is no event.

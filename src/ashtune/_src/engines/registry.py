@@ -51,7 +51,7 @@ def choose_engine(engine: str | Engine = AUTO, *, workers_given: bool = False) -
 
 
 def worker_count(engine: Engine, wanted: int | None, trials: int | None) -> int:
-    """Return the number of workers of a session: at most its number of trials."""
+    """Return the number of workers of a session: at most the session's number of trials."""
     count = engine.worker_count(wanted)
     return count if trials is None else max(1, min(count, trials))
 

@@ -8,7 +8,7 @@ https://www.cs.virginia.edu/stream/: each array is at least four times as large 
 runs counts.
 
 Rule: measurements run in child processes, because numpy's BLAS library reads its number of threads only once, when the
-library is loaded. So the caller loads no library and starts no thread.
+library is loaded. The caller of a measurement therefore loads no library and starts no thread.
 """
 
 import os

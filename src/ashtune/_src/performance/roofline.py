@@ -5,7 +5,7 @@ Architectures*, CACM 52(4), 2009, https://doi.org/10.1145/1498765.1498785.
 
 A step of ``flops`` operations on ``bytes_moved`` bytes reaches at most ``min(peak, bandwidth * intensity)`` flop/s,
 with ``intensity = flops / bytes_moved``. Memory is the limit if the intensity is below the ridge, ``peak / bandwidth``.
-Otherwise arithmetic is the limit.
+If the intensity is higher, arithmetic is the limit.
 
 Rule: all units are SI units: flop/s, byte/s, flop/byte, seconds.
 """

@@ -1,7 +1,7 @@
 """Loads functions and classes of a user's script in another process, without running the script.
 
-Pickle looks for a class of a script under its name, such as ``__main__.Net``. So a worker gets a new ``__main__``
-module for each study, with those names of the script that the training function needs.
+Pickle looks for a class of a script under its name, such as ``__main__.Net``. A worker therefore gets a new
+``__main__`` module for each study, with those names of the script that the training function needs.
 """
 
 import functools

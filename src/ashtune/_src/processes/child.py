@@ -1,8 +1,8 @@
 """Child processes, each in its own session, so that Ctrl-C does not reach them.
 
-Processes that a child has started may outlive the child and keep its pipes open. So the end of a child is detected by
-its process, not by the end of its pipes. A module that calls :func:`serve` reads frames from stdin and writes frames to
-stdout; its other output goes to stderr.
+Processes that a child has started may outlive the child and keep its pipes open. The end of a child is therefore
+detected by its process, not by the end of its pipes. A module that calls :func:`serve` reads frames from stdin and
+writes frames to stdout; its other output goes to stderr.
 """
 
 import os

@@ -171,9 +171,9 @@ class Predictor:
     def fewest_workers(self, choice: Choices, deadline: float) -> Choices | None:
         """Return a choice with about the fewest workers that end in ``deadline`` seconds; None if none was found.
 
-        More workers are not always faster, because other trials may be promoted. So powers of 2 and 1.5 times powers
-        of 2 are tried upwards, followed by a bisection below the first number that is in time. The returned number
-        is in time, but a smaller number may also be.
+        More workers are not always faster, because other trials may be promoted. Therefore powers of 2 and 1.5 times
+        powers of 2 are tried upwards, followed by a bisection below the first number that is in time. The returned
+        number of workers is in time, but a smaller number may also be in time.
         """
 
         def is_done(workers: int) -> bool:
@@ -189,8 +189,8 @@ class Predictor:
     def most_trials(self, choice: Choices, worker_seconds: float) -> Choices | None:
         """Return a choice with about the most trials for ``worker_seconds`` of all workers; None if none was found.
 
-        More trials do not always take longer. So sixteenths of all trials, powers of 2 and 1.5 times powers of 2 are
-        tried downwards, followed by a bisection. A larger number may also be possible.
+        More trials do not always take longer. Therefore sixteenths of all trials, powers of 2 and 1.5 times powers of 2
+        are tried downwards, followed by a bisection. A larger number may also be possible.
         """
 
         def is_affordable(trials: int) -> bool:

@@ -49,7 +49,7 @@ class Setup(msgspec.Struct, frozen=True, tag=True):
 class Assignment(msgspec.Struct, frozen=True, tag=True):
     """Train a trial from ``start`` to ``target``; ``in_place`` if the worker already holds the trial.
 
-    ``size``: the bytes of the checkpoint at ``start``; None if there is none. ``alone``: train this trial alone,
+    ``size``: the bytes of the checkpoint at ``start``; None if there is none. ``alone`` means: train this trial alone,
     because a worker died while it trained this trial with others.
     """
 
@@ -72,7 +72,7 @@ class Alone(msgspec.Struct, frozen=True, tag_field="event", tag="alone"):
 
 
 class Broken(msgspec.Struct, frozen=True, tag_field="event", tag="broken"):
-    """It seems that no trial can succeed: the function cannot be loaded, says so itself, or does not report the metric.
+    """Probably no trial can succeed: the function cannot be loaded, raised an error that says so, or lacks the metric.
 
     ``failure`` is the event to use instead if some trial has already succeeded.
     """

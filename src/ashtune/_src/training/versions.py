@@ -1,9 +1,9 @@
 """The version of a training function: digests of its source and of the user's own files that are imported.
 
-In the function's own file or notebook, the function counts, with the statements that define the names it uses. Other
-files of the user count as a whole; installed packages do not count. The contents of a closure, a ``functools.partial``
-or a callable object count too: plain values and arrays by value, functions by source, other objects by class, and
-objects of a user's class also by state.
+Of the function's own file or notebook, the function counts, and so do the statements that define the names it uses.
+Other files of the user count as a whole; installed packages do not count. The contents of a closure, a
+``functools.partial`` or a callable object count too: plain values and arrays by value, functions by source, other
+objects by class, and objects of a user's class also by state.
 """
 
 import ast

@@ -92,7 +92,7 @@ class ProcessPool:
         self._in_vain = 0  # workers that died with several jobs since the last end of a job
         self._places = len(environments)
         self.fatal_error: ObjectiveError | None = None
-        """Why no more workers are started; set after several have died before their first job."""
+        """Why no more workers are started; set after several workers have died before their first job."""
         self._awake = AwakeClock(self._host.now())
         self._has_leavers = False
         self._dismissed: list[tuple[WorkerProcess, float]] = []  # each with the time until which it may end by itself

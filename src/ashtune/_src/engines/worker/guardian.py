@@ -1,9 +1,10 @@
 """The guardian: a process between the driver and one worker, which ends all processes that the worker has started.
 
-The guardian is started as ``python -m`` with this module, FILE_DESCRIPTOR and DRIVER. On Linux it forks the worker and
-remains its parent. A process whose parent ends becomes the guardian's child (``PR_SET_CHILD_SUBREAPER`` in prctl(2)),
-so all processes that training has started descend from the guardian. When the worker or the driver ends, in any way,
-the guardian kills all descendants, and ends with the worker's status. Elsewhere, this process becomes the worker.
+The guardian is started as ``python -m`` with this module, FILE_DESCRIPTOR and DRIVER. On Linux the guardian forks the
+worker and remains the worker's parent. A process whose parent ends becomes the guardian's child
+(``PR_SET_CHILD_SUBREAPER`` in prctl(2)), so all processes that training has started descend from the guardian. When the
+worker or the driver ends, in any way, the guardian kills all descendants, and ends with the worker's status. Elsewhere,
+this process becomes the worker.
 
 Rule 1: the guardian forks before anything large is imported; after the fork, the guardian only waits.
 Rule 2: the guardian handles only its children's ends and :func:`end_signal`, which the kernel sends when the driver

@@ -1,10 +1,10 @@
 """Choose the program of the next call from the times of earlier calls.
 
 A shape has programs for 1, 4, 16 ... lanes side by side; its first program trains one lane and is compiled quickly.
-Compiling another program takes as long as hundreds of epochs of a small model. So the time that another program would
-have saved is summed, and the program is compiled when the sum reaches its compile time. The total cost is at most about
-twice the minimum (the ski rental problem: Karlin et al., Algorithmica 1988). A program that another worker has compiled
-is used at once.
+Compiling another program takes as long as hundreds of epochs of a small model. The time that another program would have
+saved is therefore summed, and the program is compiled when the sum reaches its compile time. The total cost is at most
+about twice the minimum (the ski rental problem: Karlin et al., Algorithmica 1988). A program that another worker has
+compiled is used at once.
 
 The epoch time of an untried program is estimated from the nearest measured program. It cannot be estimated how much
 slower the quick program is (1.1 times for a perceptron, 1.5 times for a convolution). So all of its time counts as lost

@@ -157,7 +157,7 @@ class Batched(msgspec.Struct, frozen=True, kw_only=True):
         """Return the static part of a configuration, which identifies its shape, and the numbers of its lane.
 
         Raises:
-            ObjectiveError: If a static hyperparameter is missing, or another one is not a number.
+            ObjectiveError: If a static hyperparameter is missing, or another hyperparameter is not a number.
             InvalidConfiguration: If a number is not finite.
         """
         for name in self.static:
