@@ -6,7 +6,7 @@ The record is not trusted, and neither are the values of trials: values of the w
 Some values are shared by all trials with the same failure reason, and no successful trial has them. Such values are
 named if at least ``FEWEST`` trials failed for this reason and ``FEWEST_OTHERS`` trials have a result. With 3 failed and
 10 successful trials, a range is named by chance in 1 of 140 studies. With fewer trials this would happen more often. A
-pair of hyperparameters is named only if chance would name a pair in less than 1 of ``UNLIKELY`` studies.
+pair of hyperparameters is named only if it would be named by chance in less than 1 of ``UNLIKELY`` studies.
 """
 
 import math

@@ -36,7 +36,7 @@ _GONE = ("Z", "X")
 
 
 class Standing(msgspec.Struct, frozen=True):
-    """The state of a study, also in words, and the state of its driver.
+    """The state of a study, the same state in words (``text``), and the state of its driver.
 
     ``is_alive`` is None if unknown. ``quiet_seconds`` is the time since the journal last grew. ``share_read`` is the
     share of the journal that is read. ``share_caught_up`` is the share that is read a second time, to learn which

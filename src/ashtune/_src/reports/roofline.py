@@ -333,7 +333,7 @@ def lanes_words(sizing: Sizing) -> str:
 
 
 def lanes_figure(sizing: Sizing) -> "Figure":
-    """Return the time of a lane's epoch for each number of lanes."""
+    """Return a figure of the time of an epoch per lane, for each number of lanes that was tried."""
     figure = blank(x="lanes", y="milliseconds a lane's epoch")
     tried = sorted(sizing.seconds)
     figure.add_trace(

@@ -59,7 +59,7 @@ class _Evaluations(Observer):
         self._evaluations: dict[tuple[int, int], Any] = {}
 
     def followed(self, what: Followed) -> None:
-        """Take in a candidate's failure, or the first start of its training to a rung; later starts are ignored."""
+        """Record that a candidate failed, or that its training for a rung started; only the first start counts."""
         match what:
             case Train(trial=trial, rung=rung) if (rung, trial) not in self._evaluations:
                 evaluation = self._rung(rung).subcontext("candidate-evaluation", task_id=trial)

@@ -154,7 +154,7 @@ class Batched(msgspec.Struct, frozen=True, kw_only=True):
             raise ObjectiveError(f"batch_size={size!r} is not static; name it in static=[{size!r}]")
 
     def split(self, configuration: Mapping[str, Any]) -> tuple[Static, dict[str, float]]:
-        """Return the static part of a configuration, which identifies its shape, and the numbers of its lane.
+        """Split a configuration into its static part, which identifies the shape, and the numbers of the lane.
 
         Raises:
             ObjectiveError: If a static hyperparameter is missing, or another hyperparameter is not a number.
