@@ -80,7 +80,7 @@ def test_help_says_of_a_flag_what_it_does_and_of_others_which_forms_there_are(tm
         text = " ".join(command(tmp_path, name, "--help").stdout.split())
         assert "--no-isolate under MPI, train in the rank itself" in text
         assert '--time-limit TIME seconds, or a time as "10m", after which running trials are paused' in text
-    assert "--rungs LIST the rungs themselves, in place of the three above, as 1,5,20" in " ".join(
+    assert "--rungs LIST the rungs themselves, instead of the three arguments above, as 1,5,20" in " ".join(
         command(tmp_path, "run", "--help").stdout.split()
     )
 

@@ -74,3 +74,13 @@ def test_a_band_leads_from_the_promoted_trials_to_the_rung_above() -> None:
     assert [max(band.x) for band in bands] == [rung.promoted for rung in tally.rungs[:-1]]
     for number, band in enumerate(bands):
         assert number < min(band.y) < max(band.y) < number + 1
+
+
+def test_a_ladder_of_many_rungs_is_cut_with_what_is_expected() -> None:
+    ladder = Ladder.explicit(range(1, 71))
+    study = MadeUpStudy(ladder, 8, 2)
+    tally = Tally(ladder, ACCURACY)
+    for kind, what in study:
+        (tally.event if kind == "event" else tally.followed)(what)  # type: ignore[operator]
+    figure = ladder_figure(tally, study.expected(8), unit="epoch")
+    assert len(figure.layout.yaxis.ticktext) == module.MOST_RUNGS

@@ -147,3 +147,20 @@ def test_of_a_study_with_one_rung_there_is_one_line_and_a_larger_accuracy_is_bet
     (line,) = lines_of(figure)
     assert list(line.y) == [0.5, 0.8, 0.8]
     assert line.name == "best at any rung: 0.8 (trial 2)"
+
+
+def test_on_a_logarithmic_axis_of_minutes_the_points_lie_where_the_ticks_say() -> None:
+    times = [5.0, 10.0, 20.0, 60.0, 3600.0]
+    figure = best_over_time_figure(folded([result(at, n, 0.9 - n / 10) for n, at in enumerate(times)]), unit="epoch")
+    axis = figure.layout.xaxis
+    assert axis.type == "log"
+    assert list(figure.data[0].x) == times
+    assert 10 ** axis.range[0] < min(times)
+    assert 10 ** axis.range[1] > max(times)
+
+
+def test_studies_compared_are_drawn_by_their_own_goals() -> None:
+    losses = folded([result(1, 0, 0.5)]).steps
+    accuracies = folded([result(1, 0, 0.9)], ACCURACY).steps
+    over_time, _ = module.compared_figures([(LOSS, losses), (ACCURACY, accuracies)], LOSS, unit="epoch")
+    assert [{y for y in series.y if y is not None} for series in over_time.series] == [{0.5}, {0.9}]

@@ -6,6 +6,7 @@ from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec
 from importlib.metadata import EntryPoint
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -127,6 +128,15 @@ def test_a_module_that_is_not_found_is_named_with_what_to_do() -> None:
     with pytest.raises(SettingsError):
         SCHEDULERS.part("eager")
     assert SCHEDULERS.missing_of({"kind": "nowhere:Eager"}).endswith(": add the folder of its module to PYTHONPATH")
+
+
+def test_reading_asks_a_lazy_module_for_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    lazy = ModuleType("lazy")
+    lazy.__getattr__ = asked.append  # type: ignore[method-assign, assignment]
+    monkeypatch.setitem(sys.modules, "lazy", lazy)
+    assert "does not import" in str(SCHEDULERS.part_or_reason({"kind": "lazy:Eager"}))
+    assert asked == []
 
 
 def test_reading_imports_no_module_that_a_record_names(module: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from ashtune._src.training.fused.objective import FusedObjective
+from ashtune._src.training.program import Program
 from ashtune._src.training.versions import changes, version_of
 
 SCRIPT = """
@@ -263,3 +264,14 @@ class Recipe:
 
     def __init__(self, data: Any) -> None:
         self.data = data
+
+
+def test_a_masked_array_does_not_hide_changes() -> None:
+    one, other = (version_of(partial(trained, width=np.ma.array([1.0, last]))) for last in (2.0, 3.0))
+    assert one
+    assert changes(one, other)
+
+
+def test_an_interpreter_is_no_part_of_a_program(tmp_path: Path) -> None:
+    (tmp_path / "python").write_bytes(b"0" * 1_000_001)
+    assert Program([str(tmp_path / "python"), "{x}"]).version_parts()["files"] == {}

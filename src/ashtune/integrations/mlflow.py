@@ -86,6 +86,7 @@ class MLflowTracker(Tracker):
             folder = Path(self.place).absolute().parent
             folder.mkdir(parents=True, exist_ok=True)
             self.place = f"sqlite:///{Path(self.place).absolute()}"
+        self._names: dict[tuple[str, str], str] = {}
         self._runs: dict[str, _MLflowRun] = {}
         name = f"{_name(self.study.name)}-{self.key}"
         self._is_file = self.place.startswith("sqlite:")
@@ -130,9 +131,9 @@ class MLflowTracker(Tracker):
         if summary.best is not None:
             tags |= {f"{BEST}trial": summary.best.number, f"{BEST}resource": summary.resource}
             for name, value in summary.metrics.items():
-                tags[f"{BEST}metric.{_name(name)}"] = value
+                tags[f"{BEST}metric.{self._name_of('metric', name)}"] = value
             for name, chosen in summary.best.configuration.items():
-                tags[f"{BEST}config.{_name(name)}"] = str(chosen)  # None is also a value
+                tags[f"{BEST}config.{self._name_of('param', name)}"] = str(chosen)  # None is also a value
         own = self._tags(tags)
         for batch in _batches(own, MOST_NAMED):
             self._client.log_batch(run.id, tags=batch)
@@ -226,19 +227,31 @@ class MLflowTracker(Tracker):
     def _params(self, trial: TrackedTrial) -> list[Any]:
         from mlflow.entities import Param
 
-        return [Param(_name(name), str(value)[:MOST_VALUE]) for name, value in trial.configuration.items()]
+        return [
+            Param(self._name_of("param", name), str(value)[:MOST_VALUE]) for name, value in trial.configuration.items()
+        ]
 
     def _metrics(self, points: Sequence[Point]) -> Iterator[Any]:
         from mlflow.entities import Metric
 
         for point in points:
             for name, value in point.metrics.items():
-                yield Metric(_name(name), value, _milliseconds(point.time), point.resource)
+                yield Metric(self._name_of("metric", name), value, _milliseconds(point.time), point.resource)
 
     def _tags(self, tags: Mapping[str, object]) -> list[Any]:
         from mlflow.entities import RunTag
 
-        return [RunTag(_name(name), str(value)[:MOST_VALUE]) for name, value in tags.items()]
+        return [RunTag(self._name_of("tag", name), str(value)[:MOST_VALUE]) for name, value in tags.items()]
+
+    def _name_of(self, kind: str, name: str) -> str:
+        """Return a name that MLflow accepts. If two names would become equal, the second one gets a number."""
+        if (kind, name) not in self._names:
+            taken = {own for (other, _), own in self._names.items() if other == kind}
+            own, count = _name(name), 2
+            while own in taken:
+                own, count = f"{_name(name)}_{count}", count + 1
+            self._names[kind, name] = own
+        return self._names[kind, name]
 
 
 class _MLflowRun:

@@ -15,6 +15,8 @@ def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     with needs_extra("scikit-learn", "sklearn"):
+        import sklearn  # noqa: F401 - before joblib, which comes with scikit-learn
+
         from ashtune._src.integrations.scikit_learn import search
 
     return getattr(search, name)

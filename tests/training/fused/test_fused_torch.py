@@ -299,6 +299,7 @@ def spies(layer: Any, x: Any) -> Any:
     return layer.inner(x) * (2 if torch._C._functorch.maybe_current_level() else 1)
 
 
+ONE = nn.Linear(FEATURES, CLASSES)
 REFUSED = {
     "gru": (
         lambda config: nn.Sequential(nn.Linear(FEATURES, 4), Recurrent()),
@@ -338,6 +339,7 @@ REFUSED = {
         ),
         "'weight' of the module begins with other numbers each time",
     ),
+    "one object": (lambda config: ONE, "module gives the same object at each call"),
     "untrainable": (lambda config: nn.Softmax(dim=1), r"the module \(Softmax\) has no parameter to train"),
     "detached": (
         lambda config: Stateful(lambda layer, x: layer.inner(x).detach()),

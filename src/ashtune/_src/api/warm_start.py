@@ -25,6 +25,7 @@ from ashtune._src.core.numbers import plural
 from ashtune._src.core.plaintext import error_line, one_line, shown
 from ashtune._src.space.plain import identity
 from ashtune._src.space.space import Space
+from ashtune._src.study.journal import MOST_LINE_BYTES
 
 FORMS = (
     "a DataFrame, a list of dicts, a csv file, the directory of a study, or a study of Optuna (of Ray's results "
@@ -114,6 +115,10 @@ def known_results(source: Any, space: Space, goal: Goal, *, top: int, unit: str)
         raise SettingsError(f"warm_start: {read.name} has no result that can be used: {reasons}")
     if not given:
         return WarmStart([], "warm start: there are no results, so the search begins without")
+    if (size := len(msgspec.json.encode(best))) > MOST_LINE_BYTES // 2:
+        raise SettingsError(
+            f"warm_start: {read.name} has {size:,} bytes of results; give fewer of them, or fewer columns"
+        )
     configurations = len({identity(result.configuration) for result in best})
     line = f"warm start: {plural(len(best), 'result')} of {plural(configurations, 'configuration')}"
     return WarmStart(
@@ -159,7 +164,7 @@ def _csv(path: Path) -> Any:
     if not path.is_file():
         raise SettingsError(f"warm_start={shown(str(path))} is neither a file nor a directory; give {FORMS}")
     try:
-        return pandas.read_csv(path)
+        return pandas.read_csv(path, keep_default_na=False, na_values=["", "null", "nan", "NaN"])  # "None" is a choice
     except (OSError, ValueError) as error:
         raise SettingsError(f"warm_start: {path} is no csv file ({error_line(error)}); give {FORMS}") from None
 

@@ -68,6 +68,8 @@ def _check(given: argparse.Namespace) -> None:
     check_page(given.html)
     for models in given.models:
         check_whole("--models", models)
+    if given.workers is not None:
+        check_whole("--workers", given.workers)
     is_ours = given.objective is None
     lacks_parallel = given.workers is not None and not given.parallel
     lacks_function = is_ours and (given.metric or given.mode)

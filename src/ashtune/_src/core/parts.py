@@ -224,7 +224,7 @@ class Registry(Names[PartT]):
         if missing := self.missing_of(record):
             return missing
         is_named = name in self._built_in or self._entry_point(name)
-        if not is_named and name.partition(":")[0] not in sys.modules:
+        if not is_named and not _is_imported(name):
             return (
                 f"the {self._what} {shown(name)} is of a module that reading a study does not import; import it before "
                 "ashtune.Study.load, or name it by an entry point"
@@ -300,6 +300,15 @@ def as_text(record: Mapping[str, Any]) -> str:
     """Return a record as text: its name, followed by ``:option=value`` for each option."""
     options = (f":{name}={value}" for name, value in record.items() if name != "kind")
     return one_line(f"{record.get('kind')}{''.join(options)}")
+
+
+def _is_imported(place: str) -> bool:
+    """Return whether a class can be had without an import: ``getattr`` of a lazy module would import."""
+    module, _, name = place.partition(":")
+    found: Any = sys.modules.get(module)
+    for part in name.split("."):
+        found = vars(found).get(part) if hasattr(found, "__dict__") else None
+    return found is not None
 
 
 def _import_place(place: str) -> Any:

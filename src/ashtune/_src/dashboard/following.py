@@ -303,8 +303,9 @@ class FollowedStudy:
         else:
             self._show(picture)
         self._must_open = False
-        self._grew_at = time.monotonic() - max(0.0, time.time() - status.changed_ns / 1e9)
-        self._longest_pause = 0.0
+        if ladder is None:  # a higher ladder is of the same journal
+            self._grew_at = time.monotonic() - max(0.0, time.time() - status.changed_ns / 1e9)
+            self._longest_pause = 0.0
 
     def _show(self, picture: Picture | None) -> None:
         """Show a picture, and send a snapshot to every viewer."""

@@ -131,11 +131,11 @@ class Routes:
         numbers = [each for text in given.get("studies", ()) for each in text.split(",") if each]
         chosen = {whole("studies", number): self._study(number) for number in numbers[:MOST_COMPARED]}
         rows: list[dict[str, Any]] = []
-        steps: list[Sequence[Improvement]] = []
+        steps: list[tuple[Goal, Sequence[Improvement]]] = []
         for number, study in (chosen or dict(enumerate(self._studies[:MOST_COMPARED]))).items():
             row, its_steps = study.comparison()
             rows.append({"id": number, **row})
-            steps.append(its_steps)
+            steps.append((Goal(row["metric"], row["mode"]), its_steps))
         first = next((row for row in rows if row["metric"]), rows[0])
         goal = Goal(first["metric"], first["mode"])
         over_time, over_resource = compared_figures(steps, goal, unit=first["unit"])

@@ -320,6 +320,7 @@ def _remove_stale(path: Path) -> None:
         return
     with socket.socket(socket.AF_UNIX) as probe:
         if is_socket and probe.connect_ex(str(path)):
-            path.unlink(missing_ok=True)
+            with suppress(OSError):  # another user's: then the address is in use
+                path.unlink()
         else:
             raise SettingsError(f"--socket {path}: something else is there; give another path")

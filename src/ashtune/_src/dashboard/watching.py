@@ -83,12 +83,14 @@ def opened_in_browser(address: str) -> Iterator[None]:
     Other users can see the arguments of every process. Therefore the browser opens a file that only its owner can read,
     and the file redirects to the address. The file exists only within the ``with`` block.
     """
-    with NamedTemporaryFile("w", prefix="ashtune-watch-", suffix=".html", encoding="utf-8") as file:
+    with NamedTemporaryFile("w", prefix="ashtune-watch-", suffix=".html", encoding="utf-8", delete=False) as file:
         file.write(f'<!doctype html><meta http-equiv="refresh" content="0;url={address}"><title>ashtune</title>')
-        file.flush()
+    try:
         if not webbrowser.open(Path(file.name).as_uri()):
             sys.stderr.write("there is no browser here; open the address yourself\n")
         yield
+    finally:
+        Path(file.name).unlink(missing_ok=True)
 
 
 def collect_seldom() -> None:

@@ -240,7 +240,7 @@ class DistributedWorkers:
             case None:
                 pass
             case Closed():
-                self._forget_worker(peer)
+                self._lose_worker(peer, f"{self._link.name(number)} has left", events, is_asked=True)
                 del self._peers[number]
             case Unable(reason=reason):
                 self._lose_worker(peer, reason, events)

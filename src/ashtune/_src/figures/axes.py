@@ -9,6 +9,7 @@ two networks on handwritten digits; they also suit a linear classifier and a qua
 """
 
 import math
+import sys
 from collections.abc import Callable, Sequence
 
 from msgspec.structs import replace
@@ -131,12 +132,16 @@ def view(values: Sequence[float], mode: Mode) -> tuple[float, float, int]:
     distances = sorted(abs(value - best) for value in values)
     above_zero = [distance for distance in distances if 0 < distance < math.inf]
     if not above_zero:
-        return best - (abs(best) or 1) * _AIR, best + (abs(best) or 1) * _AIR, 0
+        return _finite(best - (abs(best) or 1) * _AIR), _finite(best + (abs(best) or 1) * _AIR), 0
     limit = FAR * above_zero[(len(above_zero) - 1) // 2]
     shown = [distance for distance in distances if distance <= limit]
     worst = best + shown[-1] if mode == "min" else best - shown[-1]
     low, high = min(best, worst), max(best, worst)
-    return low - _AIR * shown[-1], high + _AIR * shown[-1], len(distances) - len(shown)
+    return _finite(low - _AIR * shown[-1]), _finite(high + _AIR * shown[-1]), len(distances) - len(shown)
+
+
+def _finite(value: float) -> float:
+    return max(-sys.float_info.max, min(sys.float_info.max, value))
 
 
 def outside(axis: Axis, noun: str) -> str:

@@ -50,12 +50,18 @@ def best_over_resource_figure(
     return _figure(best, rungs, _epochs, best.epochs, unit=unit, origin=origin)
 
 
-def compared_figures(studies: Sequence[Sequence[Improvement]], goal: Goal, *, unit: str) -> list[Figure]:
-    """Return the best results so far of several studies, over time and over trained resource."""
+def compared_figures(studies: Sequence[tuple[Goal, Sequence[Improvement]]], goal: Goal, *, unit: str) -> list[Figure]:
+    """Return the best results so far of several studies, over time and over trained resource.
+
+    Args:
+        studies: The goal and the steps of each study.
+        goal: Decides the name and the direction of the axis.
+        unit: What the resource counts, in the singular.
+    """
     figures = []
     for place in (_seconds, _epochs):
         pairs = zip(studies, CATEGORIES, strict=False)
-        series = [_line(goal, steps, place, 0.0, color=color) for steps, color in pairs]
+        series = [_line(own, steps, place, 0.0, color=color) for (own, steps), color in pairs]
         x = _axis(place, 0.0, max([1.0, *(at for each in series for at in each.x if at)]), unit)
         y = metric_axis([value for each in series for value in each.y if value is not None], goal)
         figures.append(Figure(x=x, y=y, series=series))

@@ -45,8 +45,9 @@ MOST = 2_000
 """If there are more results, a sample is smoothed."""
 POINTS = 300
 """Trials drawn: half are the best ones, the others are sampled."""
-STEPS, FINE = 41, 81
-"""Places of the grid along a numeric axis; FINE if the other axis has choices."""
+STEPS, FINE, COARSE = 41, 81, 20
+"""Places of the grid along a numeric axis. If the other axis has choices: FINE, or fewer if there are many choices."""
+MOST_CELLS = 2_800
 LEAST_WIDTH = 0.05
 """The least width of the Gaussian, as a share of the axis."""
 NEAR = 2.0
@@ -206,7 +207,8 @@ def _smoothed(
     heights = np.array([scale.scaled(value) for value in values])
     cells = math.prod(len(column.labels) or 1 for column in (x, y))
     narrowing = max(1.0, len(values) / cells) ** (-1 / (4 + sum(not column.labels for column in (x, y))))
-    steps = FINE if x.labels or y.labels else STEPS
+    choices = max(len(x.labels), len(y.labels))
+    steps = min(FINE, max(COARSE, MOST_CELLS // choices)) if choices else STEPS
     (x_places, near_x), (y_places, near_y) = (_nearness(column, narrowing, steps) for column in (x, y))
     weights = near_y @ near_x.T
     known = weights >= math.exp(-(NEAR**2) / 2)

@@ -35,6 +35,7 @@ def ladder_figure(
         running: How many trials are being trained to each rung; by default the tally's counts, empty if unknown.
     """
     rungs = tally.rungs[:MOST_RUNGS]
+    expected = None if expected is None else expected[: len(rungs)]
     running = [rung.running for rung in rungs] if running is None else [*running, *[0] * len(rungs)][: len(rungs)]
     lengths = [rung.trained + under_way for rung, under_way in zip(rungs, running, strict=True)]
     if not any(lengths):

@@ -63,6 +63,7 @@ def coordinates_figure(
         drawn.append(_choices(f"{unit}s", reached, resources, shown))
     values = [results.goal.value(loss) for _, loss, _ in standings]
     metric = metric_axis(values, results.goal)
+    metric = replace(metric, name=results.goal.metric)  # in full: the page's filter has the name from here
     drawn.append((metric, [significant(metric.within(v)) for v in values]))
     which = f"{len(shown):,} of {plural(len(ranked), 'trial')}: the best and a sample"
     notes = [

@@ -283,8 +283,9 @@ def _dimension(axis: Axis, values: list[float | None]) -> dict[str, Any]:
 
 
 def _values(axis: Axis, values: Any) -> list[Any]:
-    """Return values in the unit of their axis, rounded."""
-    return [None if value is None else significant(value / axis.unit) for value in values]
+    """Return values in the unit of their axis, rounded. A logarithmic axis has no unit: only its ticks have."""
+    unit = 1 if axis.is_log else axis.unit
+    return [None if value is None else significant(value / unit) for value in values]
 
 
 def _hover(figure: Figure, series: Series, point: int) -> str:

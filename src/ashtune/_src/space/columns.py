@@ -156,6 +156,10 @@ class Column:
         self.spacing = 1 / len(self.choices)
         weights = self._weights = [1.0] * len(choices) if weights is None else list(weights)
         total = math.fsum(weights)
+        if len(weights) != len(self.choices) or min(weights) < 0 or not 0 < total < math.inf:
+            raise SpaceError(
+                f"{self.name}={shown(choices)} has weights={shown(weights)}; give a weight for each choice"
+            )
         self._positions = {hashable(choice): position for position, choice in enumerate(self.choices)}
         self._ends = [math.fsum(weights[: position + 1]) / total for position in range(len(weights))]
 

@@ -12,6 +12,7 @@ deletes the file before it carries out the command; a sender withdraws a command
 delete the file decides.
 """
 
+import errno
 import os
 import re
 import secrets
@@ -132,7 +133,10 @@ class CommandFolder:
         while taken := list(self.take()):
             for name, _ in taken:
                 self.answer(name, _ENDED)
-        for file in DISK.names(self._folder):
+        names: list[str] = []
+        with suppress(OSError):
+            names = DISK.names(self._folder)
+        for file in names:
             if not (file.endswith(_ANSWER) or _FILE.fullmatch(file)):
                 with suppress(OSError):  # a folder is harmless
                     DISK.unlink(file, at=self._folder)
@@ -214,9 +218,9 @@ def _open_folder(path: Path) -> int:
     except FileNotFoundError:
         raise StudyError(f"{path} is not there: no driver takes commands; run or resume with --control") from None
     except OSError as error:
-        raise StudyError(
-            f"{path}: {error.strerror}: no folder, or a symbolic link, which is not followed; remove it"
-        ) from None
+        is_no_folder = error.errno in (errno.ENOTDIR, errno.ELOOP)
+        advice = ": no folder, or a symbolic link, which is not followed; remove it" if is_no_folder else ""
+        raise StudyError(f"{path}: {error.strerror}{advice}") from None
     status = os.fstat(folder)
     if status.st_uid != os.geteuid() or status.st_mode & _FOR_OTHERS:
         DISK.close(folder)

@@ -36,6 +36,8 @@ from ashtune._src.training.trial import Trial
 
 OWN = ("checkpoint", "result", "seed", "start", "target", "trial")
 """Placeholders that every trial has; a hyperparameter of the same name takes precedence."""
+LARGEST_SCRIPT = 1_000_000
+"""Most bytes of a file whose content counts as a part of the training function; an interpreter has more."""
 LARGEST_RESULT = 10_000_000
 """The largest size in bytes of a file with results."""
 STOPPED = "stopped"
@@ -116,7 +118,7 @@ class Program:
         for word in filter(None, (self.command[0], self._script)):  # in a fixed order, for the digest
             with suppress(OSError, ValueError):  # not the name of a file
                 path = Path(self.folder, word)
-                if path.is_file():
+                if path.is_file() and path.stat().st_size <= LARGEST_SCRIPT:
                     files[word] = hashlib.blake2b(path.read_bytes(), digest_size=12).hexdigest()
         return {"command": self.command, "files": files}
 

@@ -47,6 +47,8 @@ class StatefulObjects:
             raise ObjectiveError("trial.checkpoint() was called a second time; name all objects in one call")
         if self._checkpoint.has_begun:
             raise ObjectiveError("trial.checkpoint() would overwrite what trial.save() has saved; use one of them")
+        if not objects:
+            raise ObjectiveError("trial.checkpoint() got nothing to keep; write trial.checkpoint(model=model)")
         for name, stateful in objects.items():
             _check(name, stateful)
         self._job.take_up()

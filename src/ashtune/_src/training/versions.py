@@ -137,7 +137,7 @@ class _Parts:
             name += self._text(value.__wrapped__)
         module = kind.__module__.partition(".")[0]
         if module == "numpy" and hasattr(value, "tobytes"):
-            numbers = b"" if value.dtype.hasobject else value.ravel().view("u1")  # no copy of what may be large
+            numbers = b"" if value.dtype.hasobject else value.tobytes()
             return f"{name} {value.dtype} {value.shape} {_digest(numbers)}"
         file = getattr(sys.modules.get(kind.__module__), "__file__", None)
         if kind.__module__ == self._home or module == "ashtune" or (file and _is_the_users(file)):

@@ -294,8 +294,8 @@ def output_to(log: Path) -> Iterator[None]:
     """Redirect the output of this process and its libraries to a file."""
     sys.stdout.flush()
     sys.stderr.flush()
-    copies = [(stream, os.dup(stream)) for stream in (1, 2)]
     with append_to(log) as file:
+        copies = [(stream, os.dup(stream)) for stream in (1, 2)]
         for stream, _ in copies:
             os.dup2(file.fileno(), stream)
     try:

@@ -49,6 +49,7 @@ export function roundTicks({ low, high, unit }, count) {
   const rough = (high - low) / unit / Math.max(1, count);
   const power = 10 ** Math.floor(Math.log10(rough));
   const step = power * ([1, 2, 5].find((part) => part * power >= rough * 0.999) ?? 10);
+  if (low / unit + step === low / unit || high / unit + step === high / unit) return [low, high]; // beyond the digits of a number
   for (let at = Math.ceil(low / unit / step - 1e-9) * step; at <= high / unit + step * 1e-9; at += step)
     ticks.push(Number(at.toPrecision(12)) * unit);
   return ticks;

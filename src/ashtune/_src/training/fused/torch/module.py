@@ -187,11 +187,19 @@ def build_module(recipe: TorchRecipe, static: Mapping[str, Any], inputs: Any, se
     with own_randomness(seed):
         module = _call_module(recipe, static)
     with own_randomness(seed):
-        twin = _call_module(recipe, static).state_dict()
-    for name, tensor in module.state_dict().items():
+        again = _call_module(recipe, static)
+    if module is again:
+        raise ObjectiveError("module gives the same object at each call; build a new one in it")
+    twin = _numbers(again)
+    for name, tensor in _numbers(module).items():
         if name not in twin or not tensor.equal(twin[name]):
             raise ObjectiveError(f"{name!r} of the module begins with other numbers each time; draw them by torch")
     return module.to(inputs.dtype) if inputs.is_floating_point() else module
+
+
+def _numbers(module: Any) -> dict[str, Any]:
+    """Return parameters and buffers by name, also the buffers that a state dict leaves out."""
+    return {**dict(module.named_parameters()), **dict(module.named_buffers())}
 
 
 def _call_module(recipe: TorchRecipe, static: Mapping[str, Any]) -> Any:
