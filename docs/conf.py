@@ -45,7 +45,7 @@ nitpick_ignore_regex = [
     ("py:class", r"'\w+'"),  # a value of a Literal, which is no name
     ("py:class", r"msgspec\.Meta|[gl][et]=.*"),  # the range of an option
     ("py:.*", r"ashtune\._src\..*"),  # what the text names and is no part of the reference
-    ("py:(class|data|meth)", r"GridDesign|OWN|Space|Space\.check"),
+    ("py:(class|exc|data|meth)", r"GridDesign|OWN|Space|Space\.check|NDArray|np\.float64|Unsure|TrialRunner|Progress"),
 ]
 
 myst_heading_anchors = 4

@@ -67,8 +67,8 @@ class Observer:
             position: Where this driver's events begin in the journal, in bytes; 0 if a whole journal is read.
 
         Returns:
-            The position in the journal of the first event to receive: None or ``position`` for new events only, 0 for
-            all events, or a position that the observer has stored earlier.
+            The position in the journal of the first event to receive. It is None or ``position`` for new events only, 0
+            for all events, or a position that the observer has stored earlier.
         """
 
     def event(self, event: Event) -> None:
