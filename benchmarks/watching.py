@@ -154,7 +154,7 @@ def watched(trials: int, whole: Path, folder: Path) -> list[list[Any]]:
         any_sight = any_sight or seconds
         if head and head["is_reading"] == 1 and not first:
             first = seconds
-        if head and head["catching_up"] == 1:
+        if head and head["is_reading"] == 1 and head["running"] is not None:
             level = seconds
             break
     pieces = _pieces(data[begin:])
