@@ -280,7 +280,9 @@ def _the_best_are_confirmed_once(plan: Any, reading: Reading) -> None:
     )  # fmt: skip
     best = [(top, trial) for _, trial in at_the_top[: plan.confirm.best]]
     assert all(times[key] == plan.confirm.seeds for key in best), f"{best} are to be confirmed, and {times} are"
-    assert set(times.values()) <= {plan.confirm.seeds}
+    assert (
+        max(times.values(), default=0) <= plan.confirm.seeds
+    )  # a study that grows may break one off for a better trial
     if not plan.grows and "time limit" not in plan.faults:
         assert set(times) == set(best), f"{set(times) - set(best)} were confirmed and are not among the best"
 
@@ -341,7 +343,8 @@ def _replay_gives_the_same(world: Any, record: Record, reading: Reading, session
     for best in (tally.best, session._tally.best):
         if winner is not None:
             assert best is not None
-            assert (best.trial, best.metrics["loss"]) == (winner, reading.results[winner, highest_rung(reading)])
+            named = (winner, reading.results[winner, highest_rung(reading)])
+            assert (best.trial, best.metrics["loss"]) == named, (best, named)
             continue
         if not ranked:
             assert best is None

@@ -126,3 +126,21 @@ def test_values_that_are_the_first_ones_again_are_noiseless() -> None:
     assert named is not None
     assert named.is_noiseless
     assert (named.mean, named.low, named.high) == (0.1, 0.1, 0.1)
+
+
+def test_repetitions_at_a_lower_rung_do_not_count_for_a_trial_that_was_promoted_since() -> None:
+    goal, confirmations = Goal("loss", "min"), Confirmations(Goal("loss", "min"))
+    results = [(0, 5, 0.2), (1, 5, 0.1), (1, 6, 0.15)]
+    for number, (rung, trial, loss) in enumerate(results, start=7):
+        first = BestResult(TrialId(trial), rung, rung + 1, loss, {"loss": loss})
+        confirmations.start(TrialId(number), first)
+        confirmations.finish(
+            JobFinished(
+                1.0, worker=WorkerId(0), trial=TrialId(number), rung=rung, resource=rung + 1, metrics={"loss": loss},
+                seconds=1.0,
+            )
+        )  # fmt: skip
+    winner = confirmations.winner(Confirm(best=2, seeds=1), 2, 1)
+    assert winner is not None
+    assert (winner.trial, goal.value(winner.loss)) == (5, 0.1)
+    assert confirmations.ended == 3

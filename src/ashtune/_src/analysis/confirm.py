@@ -81,7 +81,8 @@ class Confirmations:
     def __init__(self, goal: Goal) -> None:
         self._goal = goal
         self._first: dict[TrialId, BestResult] = {}
-        self._of: dict[TrialId, TrialId] = {}
+        self._of: dict[TrialId, BestResult] = {}
+        self._ended: set[TrialId] = set()
         self._losses: dict[TrialId, dict[TrialId, float]] = {}
         self.seconds = 0.0
         """Seconds spent training."""
@@ -97,21 +98,28 @@ class Confirmations:
     @property
     def ended(self) -> int:
         """How many confirming trials have ended."""
-        return sum(map(len, self._losses.values()))
+        return len(self._ended)
 
     def start(self, trial: TrialId, confirmed: BestResult) -> None:
-        """Note that ``trial`` starts to confirm the trial of the result ``confirmed``."""
-        self._of[trial] = confirmed.trial
-        self._first[confirmed.trial] = confirmed
-        self._losses.setdefault(confirmed.trial, {})
+        """Note that ``trial`` starts to confirm a result. Repetitions of a result at a lower rung no longer count."""
+        before = self._first.get(confirmed.trial)
+        if before is None or before.rung != confirmed.rung:
+            self._losses[confirmed.trial] = {}
+        self._of[trial] = self._first[confirmed.trial] = confirmed
 
     def finish(self, event: JobFinished) -> None:
         """Take in the result of a confirming trial."""
-        self._losses[self._of[event.trial]][event.trial] = self._goal.loss(event.metrics)
+        self._end(event.trial, self._goal.loss(event.metrics))
 
     def fail(self, trial: TrialId) -> None:
         """Note that a confirming trial has failed or was withdrawn."""
-        self._losses[self._of[trial]][trial] = math.inf
+        self._end(trial, math.inf)
+
+    def _end(self, trial: TrialId, loss: float) -> None:
+        self._ended.add(trial)
+        confirmed = self._of[trial]
+        if self._first[confirmed.trial].rung == confirmed.rung:
+            self._losses[confirmed.trial][trial] = loss
 
     def winner(self, wanted: Confirm | None, results: int, rung: int) -> BestResult | None:
         """Return the first result of the named winner; None if there is no winner yet. See :meth:`named`."""
