@@ -5,7 +5,7 @@ What needs no study that runs is looked at on one that is complete: its answers 
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -30,39 +30,6 @@ IS_PAINTED = """
         return pixels.some((value, at) => at % 4 === 3 && value > 0);
     })
 """
-
-COMMON_COLORS = """
-    (id) => {
-        const canvas = document.querySelector(`#${id} canvas`);
-        const within = (from, to) => {
-            const left = Math.round(from * canvas.width);
-            const wide = Math.round((to - from) * canvas.width);
-            const { data } = canvas.getContext("2d").getImageData(left, 0, wide, canvas.height);
-            const count = new Map();
-            for (let at = 0; at < data.length; at += 4) {
-                const color = data.slice(at, at + 3).join();
-                count.set(color, (count.get(color) ?? 0) + 1);
-            }
-            return [...count].sort(([, a], [, b]) => b - a)[0][0];
-        };
-        return [within(0.15, 0.4), within(0.7, 0.95)];
-    }
-"""
-"""The colours that most of the left and of the right of a picture has."""
-
-LARGE_COLORS = """
-    (id) => {
-        const canvas = document.querySelector(`#${id} canvas`);
-        const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
-        const count = new Map();
-        for (let at = 0; at < data.length; at += 4) {
-            const color = data.slice(at, at + 4).join();
-            count.set(color, (count.get(color) ?? 0) + 1);
-        }
-        return [...count.values()].filter((pixels) => pixels > 0.02 * canvas.width * canvas.height).length;
-    }
-"""
-"""How many colours a fiftieth of a picture or more has; what is not painted counts as one."""
 
 STATE = "document.querySelector('.tile.state .value')?.textContent"
 ANSWERED = {
@@ -389,12 +356,6 @@ def test_a_broken_part_leaves_the_others(browser: "Browser", complete: Path, mon
         named = f"[...document.querySelectorAll('section')].filter((each) => {said}).map(({{ id }}) => id)"
         page.wait(f"{named}.join() === 'answers,failures'")
         assert page.console == []
-
-
-def place_on(axis: dict[str, Any], share: float) -> float:
-    """Return a value at a share of the way along an axis."""
-    low, high = axis["low"], axis["high"]
-    return float(low * (high / low) ** share if axis["isLog"] else low + share * (high - low))
 
 
 def test_a_directory_without_a_study_says_so_until_there_is_one(browser: "Browser", tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 import heapq
 import random
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ from ashtune._src.core.events import (
 from ashtune._src.core.jobs import Goal, TrialId, WorkerId
 from ashtune._src.core.ladder import Ladder
 from ashtune._src.core.observer import Observer
-from ashtune._src.core.orders import Followed, Pause, Release, Train
+from ashtune._src.core.orders import Followed, Order, Pause, Release, Train, Verdict
 from ashtune._src.schedulers.ash import AshMachine
 from ashtune._src.schedulers.registry import view_of
 from ashtune._src.study.controller import Controller
@@ -223,3 +223,8 @@ def write_journal(directory: Path, study: MadeUpStudy, **changes: Any) -> Path:
             if kind == "event":
                 journal.add(what)  # type: ignore[arg-type]  # the kind says that it is an event
     return directory
+
+
+def orders_in(followed: Iterable[Followed]) -> list[Order]:
+    """Return only the orders of what follows from an event."""
+    return [what for what in followed if not isinstance(what, Verdict)]

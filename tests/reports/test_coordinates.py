@@ -20,8 +20,6 @@ from tests.reports.crowd import (
     results_of,
 )
 
-OFF = 0.12  # where inactive hyperparameters stand: so far below the axis' least value, as a share of its span
-
 
 def coordinates_figure(*given: Any, **options: Any) -> Any:
     return plot(module.coordinates_figure(*given, **options))

@@ -22,13 +22,14 @@ from ashtune._src.core.events import (
 )
 from ashtune._src.core.jobs import Goal, Result, TrialId, WorkerId
 from ashtune._src.core.ladder import Ladder
-from ashtune._src.core.orders import Discard, Order, Pause, Release, Train, orders_in
+from ashtune._src.core.orders import Discard, Order, Pause, Release, Train
 from ashtune._src.schedulers.ash import AshMachine
 from ashtune._src.schedulers.brackets import SuccessiveHalving
 from ashtune._src.schedulers.protocol import Machine
 from ashtune._src.schedulers.stopping import StoppingMachine
 from ashtune._src.study.checkpoint_index import CheckpointIndex
 from ashtune._src.study.controller import WITHDRAWN_IN_A_ROW, Controller
+from tests.helpers.made_up import orders_in
 
 GOAL = Goal("loss", "min")
 

@@ -21,7 +21,7 @@ from ashtune._src.core.events import (
 )
 from ashtune._src.core.jobs import Goal, TrialId, WorkerId
 from ashtune._src.core.ladder import Ladder
-from ashtune._src.core.orders import Order, Pause, Train, orders_in
+from ashtune._src.core.orders import Order, Pause, Train
 from ashtune._src.schedulers.adaptive import AdaptiveAsh
 from ashtune._src.schedulers.ash import AshMachine
 from ashtune._src.schedulers.brackets import SuccessiveHalving
@@ -35,6 +35,7 @@ from ashtune._src.search.registry import SEARCHES, design_of
 from ashtune._src.space.space import Space
 from ashtune._src.study.configurations import Configurations
 from ashtune._src.study.controller import Controller
+from tests.helpers.made_up import orders_in
 
 GOAL = Goal("loss", "min")
 LADDER = Ladder(1, 4, 2)

@@ -20,9 +20,10 @@ from ashtune._src.core.events import (
 )
 from ashtune._src.core.jobs import Goal, TrialId, WorkerId
 from ashtune._src.core.ladder import Ladder
-from ashtune._src.core.orders import Order, Pause, Release, Train, orders_in
+from ashtune._src.core.orders import Order, Pause, Release, Train
 from ashtune._src.schedulers.ash import AshMachine
 from ashtune._src.study.controller import Controller
+from tests.helpers.made_up import orders_in
 
 GOAL, LADDER = Goal("loss", "min"), Ladder(1, 4, 2)
 ONE, TWO = WorkerId(0), WorkerId(1)

@@ -77,10 +77,6 @@ class Curves(Observer):
         """Take in a failure. O(1)."""
         self.results.followed(what)
 
-    def is_among_best(self, trial: TrialId) -> bool:
-        """Whether a trial is among the best, whose curves are kept."""
-        return trial in self._best
-
     def shown(self) -> list[Curve]:
         """Return at most ``most`` curves, the best last."""
         best = list(self._best)

@@ -4,8 +4,6 @@ The journal does not contain them, because a replay of the events gives the same
 both.
 """
 
-from collections.abc import Iterable
-
 import msgspec
 
 from ashtune._src.core.jobs import TrialId, WorkerId
@@ -76,8 +74,3 @@ Order = Train | Release | Pause | Discard
 Verdict = TrialFailed | TrialPromoted
 Followed = Order | Verdict
 """An order or a verdict."""
-
-
-def orders_in(followed: Iterable[Followed]) -> list[Order]:
-    """Return only the orders."""
-    return [what for what in followed if not isinstance(what, Verdict)]
