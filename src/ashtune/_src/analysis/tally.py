@@ -93,7 +93,8 @@ class Tally(Observer):
         self.confirmations = Confirmations(goal)
         """Trials that confirm others. Only the counts of workers, failures and seconds include them."""
         self._has_result = bytearray()  # by trial
-        self._version: dict[str, str] = {}
+        self.version: dict[str, str] = {}
+        """The last known version of the training function."""
 
     def event(self, event: Event) -> None:  # noqa: PLR0912 - one for each kind of event
         """Take in one event. O(1)."""
@@ -427,9 +428,9 @@ class Tally(Observer):
             self._depart(worker, end_of_the_last)
         self._workers.start_session(end_of_the_last, self.now)
         self.sessions += 1
-        if names := changes(self._version, event.objective):
+        if names := changes(self.version, event.objective):
             self.changes.append((self.started, names))
-        self._version = event.objective or self._version
+        self.version = event.objective or self.version
         self.session = event
         self.session_began = event.time
         self.stopping = ""

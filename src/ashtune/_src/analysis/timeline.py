@@ -222,6 +222,7 @@ class Timeline(Observer):
         self._kept = AllRows()
         self._rows: RowSink = self._kept if rows is None else rows
         self._past: dict[int, WorkerLane] = {}
+        self._work: Work | None = None
 
     @property
     def workers(self) -> dict[WorkerId, PresentWorker]:
@@ -239,9 +240,11 @@ class Timeline(Observer):
         return self._workers.absence(self.now)
 
     def work(self) -> Work:
-        """Return all work until now. O(n log n)."""
-        more = [row for worker in self.workers.values() if (row := cut(worker, self.now, CUT_OFF)) is not None]
-        return self._kept.work(more, self.stays(self.now))
+        """Return all work until now. O(n log n) after an event or order, otherwise O(1): a report asks nine times."""
+        if self._work is None:
+            more = [row for worker in self.workers.values() if (row := cut(worker, self.now, CUT_OFF)) is not None]
+            self._work = self._kept.work(more, self.stays(self.now))
+        return self._work
 
     def stays(self, now: float) -> list[WorkerLane]:
         """Return the stays of all workers until ``now``, in the order of joining. O(workers)."""
@@ -252,6 +255,7 @@ class Timeline(Observer):
 
     def event(self, event: Event) -> None:
         """Take in one event. O(log n)."""
+        self._work = None
         before = self.now
         self.now = max(before, event.time)
         match event:
@@ -281,6 +285,7 @@ class Timeline(Observer):
 
     def followed(self, order: Followed) -> None:
         """Take in an order. O(1)."""
+        self._work = None
         self.knows_orders |= not isinstance(order, Verdict)
         self._workers.followed(order, self.now)
 

@@ -11,7 +11,6 @@ Rule 3: if the process with the driver's number is much younger than the session
 
 import os
 import socket
-import sys
 import time
 from collections.abc import Set
 from pathlib import Path
@@ -22,12 +21,12 @@ import msgspec
 from ashtune._src.core.events import SessionStarted
 from ashtune._src.core.numbers import seconds_text
 from ashtune._src.core.plaintext import one_line
+from ashtune._src.study.disk import LINUX
 
 State = Literal["missing", "unreadable", "reading", "running", "complete", "stopped", "died", "quiet"]
 QUIET_SECONDS = 120.0
 """Seconds without news after which a driver on another machine is quiet; longer if it had long pauses before."""
 QUIET_TIMES = 3.0
-_LINUX = sys.platform == "linux"
 YOUNGER_SECONDS = 600.0
 """A process counts as younger than a session only by more than this, because clocks are adjusted."""
 LOOKS_WITHOUT = 2
@@ -88,7 +87,7 @@ def is_process_alive(pid: int) -> bool:
     """Return whether a process of this machine runs. A zombie (ended, but not yet waited for) does not run."""
     if pid <= 0:
         return False
-    if _LINUX:
+    if LINUX:
         try:
             return _stat_of(pid)[0] not in _GONE
         except (OSError, IndexError):

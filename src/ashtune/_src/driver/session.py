@@ -296,7 +296,7 @@ class Session:
             | names_of_parts(self._engine, self._observers),
             rungs=rungs,
             kept=kept,
-            objective=self._version or self._past.version,
+            objective=self._version or self._tally.version,
             control=options["control"],
         )
 
@@ -306,7 +306,7 @@ class Session:
             return False
         if session.rungs or session.confirm != before.confirm:
             return False
-        return session.trials <= before.trials and not changes(self._past.version, session.objective)
+        return session.trials <= before.trials and not changes(self._tally.version, session.objective)
 
     @contextmanager
     def open(self) -> Iterator[Drive | None]:
@@ -527,14 +527,10 @@ def _complain(line: str) -> None:
 
 
 class _Past(Observer):
-    """The data that a session takes over from earlier sessions, besides the tally.
-
-    ``version`` is the version of the training function; ``workers`` is the next free worker number.
-    """
+    """What a session takes over besides the tally: configurations, and ``workers``, the next free worker number."""
 
     def __init__(self, configurations: Configurations) -> None:
         self._configurations = configurations
-        self.version: dict[str, str] = {}
         self.workers = 0
 
     def event(self, event: Event) -> None:
@@ -545,7 +541,5 @@ class _Past(Observer):
                 self._configurations.enqueue(configuration)
             case WorkerJoined(worker=worker):
                 self.workers = max(self.workers, worker + 1)
-            case SessionStarted(objective=objective):
-                self.version = objective or self.version
             case _:
                 pass

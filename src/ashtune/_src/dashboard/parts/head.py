@@ -9,10 +9,9 @@ from ashtune._src.analysis.tally import Tally
 from ashtune._src.core.jobs import TrialId
 from ashtune._src.core.plaintext import one_line
 from ashtune._src.dashboard.liveness import Standing
-from ashtune._src.dashboard.parts.part import PagePart, Subject, short
+from ashtune._src.dashboard.parts.part import ORIGIN_CHARACTERS, PagePart, Subject, short
 from ashtune._src.dashboard.parts.workers import WorkersPart
 
-ORIGIN_CHARACTERS = 80
 MOST_METRICS = 50
 
 

@@ -12,7 +12,7 @@ from ashtune._src.core.jobs import TrialId
 from ashtune._src.core.orders import Followed, TrialFailed, TrialPromoted
 from ashtune._src.core.plaintext import one_line
 from ashtune._src.dashboard.parts.ladder import LadderPart
-from ashtune._src.dashboard.parts.part import PagePart, Subject
+from ashtune._src.dashboard.parts.part import ORIGIN_CHARACTERS, PagePart, Subject
 from ashtune._src.dashboard.parts.workers import WorkersPart
 from ashtune._src.schedulers.protocol import Machine, Rule
 from ashtune._src.search.origins import SORTS, SOURCES, source_of
@@ -20,7 +20,6 @@ from ashtune._src.search.promotions import Promotions
 from ashtune._src.study.factory import caution_of
 
 MOST_REASONS = 30
-ORIGIN_CHARACTERS = 80
 
 
 class NotesPart(PagePart):

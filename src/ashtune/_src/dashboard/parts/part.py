@@ -14,6 +14,7 @@ from ashtune._src.schedulers.registry import SchedulerView
 from ashtune._src.study.settings import Settings
 
 DIGITS = 6
+ORIGIN_CHARACTERS = 80
 VALUE_CHARACTERS = 300
 
 

@@ -20,11 +20,10 @@ from ashtune._src.engines.mpi.messages import DRIVER, Chunk
 from ashtune._src.engines.mpi.transport import Transport
 from ashtune._src.engines.workload import WorkerMessage
 from ashtune._src.study.checkpoints import FOLDER, Checkpoints
-from ashtune._src.study.disk import DISK, Disk, OpenFile, write_all
+from ashtune._src.study.disk import DISK, PIECE_BYTES, Disk, OpenFile, write_all
 from ashtune._src.study.folders import delete, sync_tree, walk
 from ashtune._src.training.profiling import path_of
 
-PIECE_BYTES = 1 << 20
 ARRIVING = ".arriving"
 CHECKPOINT = rf"{FOLDER}/\d+\.\d+"
 FROM_A_RANK = re.compile(rf"{CHECKPOINT}|logs/worker-\d+\.log|profile/worker-\d+\.json", re.ASCII)
