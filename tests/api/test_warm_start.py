@@ -269,7 +269,7 @@ class Evil:
 def test_a_search_without_a_model_ignores_them_aloud(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     study = tuned(tmp_path / "s", warm_start=results(), search="random", quiet=False)
     said = [line for line in capfd.readouterr().err.splitlines() if line.startswith("warm start")]
-    assert said == ["warm start: search='random' looks at no results, so these count for nothing; give search='gp'"]
+    assert said == ["warm start: search='random' does not use results, so they are ignored; give search='gp'"]
     assert read_settings(tmp_path / "s" / NAME).known == []
     plain = tuned(tmp_path / "plain", search="random")
     assert [each.configuration for each in study.trials] == [each.configuration for each in plain.trials]
@@ -286,7 +286,7 @@ def test_a_resumed_study_keeps_them_without_the_source(tmp_path: Path, capfd: py
     assert [each.configuration for each in started(tmp_path / "s")] == [each.configuration for each in whole.trials]
     tuned(tmp_path / "without", trials=1, search=search)
     tuned(tmp_path / "without", trials=2, search=search, warm_start=results(), quiet=False)
-    assert "began without and goes on so; give another directory" in capfd.readouterr().err
+    assert "began without results, and none can be added; give another directory" in capfd.readouterr().err
 
 
 def test_an_altered_result_in_a_journal_is_refused_in_one_line(tmp_path: Path) -> None:

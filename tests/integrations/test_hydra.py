@@ -247,7 +247,7 @@ def test_overrides_that_cannot_be_searched_are_refused(arguments: list[str], tex
         (["lr=1,2"], ["hydra.sweeper.max_resource=0"], "max_resource=0"),
         (["lr=1,2"], ["+hydra.sweeper.options.rungs=[1,3]"], "max_resource=9 were both given"),
         (["lr=1,2"], ["hydra.sweeper.time_limit=soon"], "hydra.sweeper.time_limit: 'soon' is not a duration"),
-        (["lr=1,2"], ["+hydra.sweeper.options.worker=2"], "worker= is no option here"),
+        (["lr=1,2"], ["+hydra.sweeper.options.worker=2"], "worker= is not an option here"),
         (["lr=1,2"], ["+hydra.sweeper.options.engine=threads"], "engine='threads'"),
         (["lr=1,2"], ["hydra/launcher=queue"], "hydra/launcher 'hydra_plugins.queue.Queue' is not used"),
         (["lr=1,2"], ["hydra.sweep.dir=main.py"], "File exists: 'main.py'"),

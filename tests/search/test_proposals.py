@@ -399,7 +399,7 @@ def test_a_broken_proposer_is_dropped(make: Callable[[], Proposer], says: str, s
     studied.start(make)
     assert studied.is_dropped.wait(SECONDS)
     [line] = studied.lines
-    assert line.startswith("search Script proposes nothing more, new trials follow its design: ")
+    assert line.startswith("search Script has failed, so new trials follow its design alone: ")
     assert says in line
     assert line.isprintable()
     for trial in range(1, 5):

@@ -315,13 +315,13 @@ REFUSED = {
     ),
     "inplace": (
         lambda config: Stateful(lambda layer, x: layer.inner(x.mul_(2))),
-        "comes out otherwise when called again",
+        "differs when called again",
     ),
-    "counts": (lambda config: Stateful(counts), "comes out otherwise when called again"),
+    "counts": (lambda config: Stateful(counts), "differs when called again"),
     "clips": (lambda config: Stateful(clips), r"changes its parameter 'inner\.weight' in place"),
     "numpy_s": (
         lambda config: Stateful(lambda layer, x: layer.inner(x) * np.random.rand()),
-        "comes out otherwise when called again; let it draw by torch only",
+        "differs when called again; let it draw by torch only",
     ),
     "shape": (
         lambda config: nn.Sequential(nn.Linear(FEATURES + 1, CLASSES)),
@@ -347,7 +347,7 @@ REFUSED = {
     ),
     "spied on": (
         lambda config: Stateful(spies),
-        "comes out otherwise under torch.func.vmap",
+        "differs under torch.func.vmap",
     ),
 }  # fmt: skip
 
@@ -365,7 +365,7 @@ def test_what_is_no_recipe_is_refused() -> None:
         with pytest.raises(ObjectiveError, match=words):
             TorchShape(recipe(**more), STATIC, 0)
 
-    refused("optimizer='lion' is none; there are sgd, adam", optimizer="lion")
+    refused("optimizer='lion' is unknown; give one of sgd, adam", optimizer="lion")
     refused("train is a ndarray; give a tuple", train=data(0)[0])
     refused(r"train has \[49, 50\] examples", train=(data(0)[0], data(0)[1][1:]))
     refused(

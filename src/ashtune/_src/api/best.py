@@ -76,7 +76,7 @@ class Best(msgspec.Struct, frozen=True, eq=False):
             return f"the {who} saves nothing: {study.tally.how_to_save}"
         is_best = any(best.trial == self.trial for rung in study.tally.rungs for best in rung.front)
         if self.rung < study.ladder.top and not is_best:
-            return "no promotion can reach it any more, and below the top rung only the best of each is kept for good"
+            return "the trial cannot be promoted any more, and below the top rung only the best of each rung is kept"
         if study.settings.checkpoint_limit is not None:
             return f"checkpoint_limit={study.settings.checkpoint_limit} left no room for it"
         return f"the {who} did not save it, or the file was deleted"

@@ -148,14 +148,14 @@ def _known(
         known = journals.read_settings(journal).known
         line = f"warm start: {path} goes on with the {plural(len(known), 'result')} that it began with"
         if not known:
-            line = f"warm start: {path} began without and goes on so; give another directory to begin with results"
+            line = f"warm start: {path} began without results, and none can be added; give another directory"
         return known, [] if source is None else [one_line(line)]
     if source is None:
         return [], []
     warm_start = known_results(source, space, goal, top=ladder.rungs[-1], unit=options["resource"])
     if not search.has_proposer:
         kind = SEARCHES.record(search)["kind"]
-        return [], [f"warm start: search={kind!r} looks at no results, so these count for nothing; give search='gp'"]
+        return [], [f"warm start: search={kind!r} does not use results, so they are ignored; give search='gp'"]
     return warm_start.results, [warm_start.line]
 
 

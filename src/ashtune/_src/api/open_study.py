@@ -451,7 +451,7 @@ class OpenStudy:
 
 def _refuse(trial: object) -> NoReturn:
     which = f"trial {trial.number}" if isinstance(trial, Trial) else shown(trial)
-    raise StudyError(f"{which} is not out here: it was told already, or is of another study; ask() gives the next one")
+    raise StudyError(f"{which} cannot be told: it was told already, or is of another study; ask() gives the next one")
 
 
 def _metrics_of(

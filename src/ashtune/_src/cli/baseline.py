@@ -30,9 +30,9 @@ def add_to(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--mode", choices=("min", "max"), help="which way is better")
     parser.add_argument(
         "--models", type=options.argument_type(parse.whole_numbers), default=[8, 16, 32, 64, 128], metavar="LIST",
-        help="numbers of models, a study each (8,16,32,64,128)",
+        help="numbers of models; one study is run for each number (8,16,32,64,128)",
     )  # fmt: skip
-    parser.add_argument("--parallel", action="store_true", help="beside each, ASH on all cores")
+    parser.add_argument("--parallel", action="store_true", help="for each number, also run ASH on all cores")
     names = ("max_resource", "min_resource", "reduction_factor", "rungs", "resource")
     options.add(parser, Halving, *names, has_defaults=True)
     parser.set_defaults(min_resource=1, reduction_factor=2)  # the same rungs for all compared runs

@@ -46,7 +46,7 @@ def load_space(place: str, objective: str = "") -> Any:
     file, _, name = place.rpartition(":")
     file = file or objective.rpartition(":")[0]
     if not file:
-        raise SpaceError("a program says no search space; give --space FILE.json, or FILE.py:NAME")
+        raise SpaceError("a program does not define the search space; give --space FILE.json, or --space FILE.py:NAME")
     space = getattr(_load(Path(file), f"ashtune_space_{Path(file).stem}"), name, None)
     if space is None:
         raise SpaceError(f"{file} has no {name!r}; name the search space with --space NAME, FILE:NAME or FILE.json")

@@ -158,7 +158,7 @@ def _count_step(place: str) -> "Step":
         raise
     except Exception as error:
         reason = error_line(error, 300)
-        raise ObjectiveError(f"{place} is called without arguments, and what it returns with them; {reason}") from error
+        raise ObjectiveError(f"{place}() failed, or the step that it returned failed: {reason}") from error
 
 
 def _machine(given: argparse.Namespace) -> "Roofs":

@@ -82,7 +82,7 @@ def show_trial(study: "Study", number: int, *, as_json: bool, stream: TextIO) ->
         lines.append(f"  at {study.unit} {record.result_resource:,}:")
     lines += [f"  {name} = {number_text(value, 6)}" for name, value in record.metrics.items()]
     lines += ["", *(f"  {name}  {value_text(value)}" for name, value in record.configuration.items())]
-    lines += ["", "it printed:" if printed else "it printed nothing that its worker's log in logs/ names it by"]
+    lines += ["", "it printed:" if printed else "the logs of the workers, in logs/, have no output of this trial"]
     write("\n".join(lines) + "\n" + printed, stream)
 
 
@@ -102,7 +102,7 @@ def check_page(file: str | None) -> None:
     refuse(
         {
             f"--html {file}: a folder; give a file in it, as {Path(file, 'page.html')}": Path(file).is_dir(),
-            f"--html {file}: no such folder; give a file in one that there is": not folder.is_dir(),
+            f"--html {file}: no such folder; give a file in a folder that exists": not folder.is_dir(),
         }
     )
 

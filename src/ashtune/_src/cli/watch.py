@@ -23,7 +23,7 @@ def add_to(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("directory", metavar="DIR", nargs="+", help="a study's directory, which need not be there yet")
     parser.add_argument(
-        "--port", type=int, default=0, metavar="N", help="of 127.0.0.1, the only one bound (a free one)"
+        "--port", type=int, default=0, metavar="N", help="serve on this port of 127.0.0.1 only (any free port)"
     )
     parser.add_argument(
         "--socket", metavar="PATH", help="serve on a socket of the file system, which you alone can use"
@@ -51,7 +51,7 @@ def main(given: argparse.Namespace) -> int:
 
     check_whole("--port", given.port, at_least=0, at_most=MOST_PORT)
     if given.socket is not None and (given.port or given.open):
-        raise SettingsError(f"--port and --open need a port, and --socket {given.socket} is none; give one of them")
+        raise SettingsError(f"--socket {given.socket} opens no port, which --port and --open need; leave --socket out")
     directories = [check_directory(directory) for directory in given.directory]
     page = LivePage(
         directories,

@@ -79,7 +79,7 @@ def checked(kind: Callable[..., T], given: Mapping[str, Any]) -> T:
     known = options_of(kind)
     for name in given:
         if name not in known:
-            raise SettingsError(f"{one_line(name, 60)}= is no option here; there are {', '.join(known)}")
+            raise SettingsError(f"{one_line(name, 60)}= is not an option here; the options are {', '.join(known)}")
     return kind(**{name: _value(name, option, given) for name, (_, option) in known.items()})
 
 

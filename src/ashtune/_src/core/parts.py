@@ -198,7 +198,7 @@ class Registry(Names[PartT]):
         except (TypeError, ValueError, RecursionError, msgspec.MsgspecError) as error:
             raise SettingsError(f"{self._what}={shown(part)} cannot be written down: {one_line(str(error))}") from None
         if not is_same:
-            raise SettingsError(f"{self._what}={shown(part)} is another when it is read again; use plain options")
+            raise SettingsError(f"{self._what}={shown(part)} changes when it is written and read; use plain options")
         return record
 
     def read(self, record: Mapping[str, Any]) -> PartT:

@@ -79,8 +79,8 @@ class Preferring(TypedDict, total=False):
     weights: Annotated[
         Mapping[str, float] | None,
         Option(
-            help="With several metrics, how much each counts in ``study.best``, by name; without them that is the knee "
-            "of the front.",
+            help="With several metrics, ``study.best`` is the knee of the front; weights by metric choose another "
+            "result of the front",
             parse=parse.numbers_by_name,
             metavar="LIST",
             forms="as accuracy=0.7,latency=0.3",
@@ -189,7 +189,7 @@ def scheduler_alone(name: str, value: Any) -> Scheduler:
     """
     scheduler = SCHEDULERS.part(value)
     if scheduler != scheduler.without_rungs():
-        raise SettingsError(f"{name}={shown(value)} holds rungs, which are given beside it here; leave them out")
+        raise SettingsError(f"{name}={shown(value)} contains rungs, which other options give here; leave its rungs out")
     return scheduler
 
 

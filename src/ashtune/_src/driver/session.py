@@ -246,8 +246,8 @@ class Session:
             return
         finished, share = rungs[number].trained, self._ladder.kept[number]
         sys.stderr.write(
-            f"nothing goes on from {rungs[number].resource:,}: {plural(finished, 'trial')} came that far, of which the "
-            f"best {share} may go on; more trials bring more there, as in trials={2 * max(1, self._tally.started)}\n"
+            f"no trial goes on from {rungs[number].resource:,}: {plural(finished, 'trial')} reached it, and the "
+            f"best {share} of them may go on; give more trials, as in trials={2 * max(1, self._tally.started)}\n"
         )
 
     def _begin(self) -> tuple[SessionStarted, list[Followed]]:

@@ -44,7 +44,7 @@ def choose_engine(engine: str | Engine = AUTO, *, workers_given: bool = False) -
     found = ENGINES.make(engine) if isinstance(engine, str) else engine
     if isinstance(found, type) or not isinstance(found, Engine):
         raise SettingsError(
-            f"engine={shown(engine)} is no engine, with all methods of ashtune.engines.Engine; give one, or "
+            f"engine={shown(engine)} is not an engine; give an object with all methods of ashtune.engines.Engine, or "
             f"one of {', '.join(ENGINES.names)}"
         )
     return found
@@ -64,7 +64,7 @@ def check_engine(engine: Engine, options: RunOptions, trials: int | None) -> Non
     """
     if options["trial_timeout"] is not None and not options["isolate"]:
         raise SettingsError(
-            f"trial_timeout={options['trial_timeout']:g} ends a worker process and isolate=False trains without; "
+            f"trial_timeout={options['trial_timeout']:g} ends a worker process, and isolate=False starts none; "
             "give one of them"
         )
     engine.check(options, worker_count(engine, options["workers"], trials))

@@ -463,5 +463,5 @@ class Proposals(Observer):
         if self._has_failed and self._options is not None:
             reason = error_line(error)
             self._options.complain(
-                f"search {type(self._search).__name__} proposes nothing more, new trials follow its design: {reason}"
+                f"search {type(self._search).__name__} has failed, so new trials follow its design alone: {reason}"
             )

@@ -188,10 +188,10 @@ def send(directory: Path, command: Command, *, seconds: float = ANSWER_SECONDS) 
             with suppress(FileNotFoundError):
                 DISK.unlink(name + _COMMAND, at=folder)
                 raise StudyError(
-                    f"the driver has not taken it up within {seconds:g} s, and it was taken back; try again"
+                    f"the driver did not read the command within {seconds:g} s, so it was withdrawn; send it again"
                 )
             answer = _wait_for(folder, name, seconds)
-        silent = "the driver has taken it up, and not said what came of it; the page shows whether it did"
+        silent = "the driver has read the command, and not answered; the page shows whether the command was obeyed"
         if refusal := silent if answer is None else answer.error:
             raise StudyError(refusal)
     finally:

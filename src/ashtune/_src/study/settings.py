@@ -124,7 +124,7 @@ def next_ladder(before: Ladder, session: SessionStarted) -> Ladder:
     try:
         after = Ladder.from_record((session.rungs, session.kept))
     except SettingsError as error:
-        raise JournalError(f"the ladder of a session is none: {error}") from None
+        raise JournalError(f"the ladder of a session is invalid: {error}") from None
     if not before.is_start_of(after):
         raise JournalError(f"the ladder becomes {after}, and was {before}: rungs may only be added above")
     return after

@@ -203,7 +203,7 @@ class RunningJob:
         with self._lock:
             self._check_may_speak()
             if self.phase in ("reported", "releasing"):
-                raise ObjectiveError("trial.stop() comes after the loop has ended and the result counts; call it in it")
+                raise ObjectiveError("trial.stop() was called after the loop had ended; call it inside the loop")
             self.is_stopped = True
 
     def look_up_start(self) -> int:
@@ -280,7 +280,7 @@ class RunningJob:
             self.hear_out()
             number = _as_metrics(returned, reports.metric)
             if self.phase == "releasing" and (name := reports.difference(number)):
-                return f"the training function returned {self._beside(name, number)}, which counts"
+                return f"the training function returned {self._beside(name, number)}; the report counts"
             if self.phase != "training":
                 return self._late if self.phase == "releasing" else ""
             self._settle(returned, number)

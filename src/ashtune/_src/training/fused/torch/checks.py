@@ -101,7 +101,7 @@ class Proof:
     def _refuse_unlike(self, actual: tuple[Tensors, Tensors], expected: tuple[Tensors, Tensors], how: str) -> None:
         name = self._unlike(actual, expected)
         if name is not None:
-            raise ObjectiveError(f"{name!r} comes out otherwise {how}")
+            raise ObjectiveError(f"{name!r} differs {how}")
 
     def _unlike(self, actual: tuple[Tensors, Tensors], expected: tuple[Tensors, Tensors]) -> str | None:
         """Return the name of a tensor that differs, or None."""

@@ -93,7 +93,7 @@ def rule(optimizer: str) -> type[Sgd] | type[AdamW]:
         ObjectiveError: If the name is unknown.
     """
     if optimizer not in RULES:
-        raise ObjectiveError(f"optimizer={optimizer!r} is none; there are {', '.join(RULES)}")
+        raise ObjectiveError(f"optimizer={optimizer!r} is unknown; give one of {', '.join(RULES)}")
     return RULES[optimizer]
 
 
