@@ -98,7 +98,7 @@ def test_it_ends_with_the_process_that_it_belongs_to(finished_study: Path, tmp_p
     [
         (["--port", "70000"], ["--port=70000"]),
         (["--port", "-1"], ["--port"]),
-        (["--socket", "a", "--port", "5"], ["--socket a", "give one of them"]),
+        (["--socket", "a", "--port", "5"], ["--socket a", "--port", "leave --socket out"]),
         (["--socket", "a", "--open"], ["--open"]),
         (["--host-name", "a b"], ["--host-name"]),
         (["--nothing"], ["--nothing"]),
