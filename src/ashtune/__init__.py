@@ -91,7 +91,7 @@ _HOMES = {name: module for module, names in _NAMES.items() for name in names}
 
 
 def __getattr__(name: str) -> Any:
-    """Import a public name when it is first used, so that workers do not import all of them."""
+    """Import a public name at its first use, so that workers do not import all public names."""
     if name not in _HOMES:
         raise AttributeError(f"module 'ashtune' has no attribute {name!r}")
     from importlib import import_module

@@ -6,9 +6,9 @@ from typing import NoReturn
 
 
 def run() -> NoReturn:
-    """Run one command and exit with its status.
+    """Run one command of the command line, and exit with the command's status.
 
-    Ctrl-C ends the process at once, without a traceback, while modules are imported and after the command has ended.
+    While modules are imported, and after the command has ended, Ctrl-C ends the process at once, without a traceback.
     """
     interrupt = signal.getsignal(signal.SIGINT)
     if interrupt is signal.default_int_handler:

@@ -1,4 +1,4 @@
-"""The errors that ashtune raises on purpose. Each message is one line."""
+"""The errors that ashtune raises on purpose. Each error message is one line."""
 
 from ashtune._src.core.errors import (
     AshtuneError,

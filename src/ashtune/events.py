@@ -1,4 +1,4 @@
-"""Events of a study, orders to workers, verdicts on trials, and the jobs that these refer to.
+"""Events of a study, orders to workers, verdicts on trials, and jobs.
 
 A scheduler creates jobs, an engine executes orders, and an observer receives events and verdicts.
 """

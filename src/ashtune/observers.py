@@ -1,7 +1,7 @@
-"""Observers to give to :func:`~ashtune.tune` and :meth:`Study.resume <ashtune.Study.resume>`, and their base classes.
+"""Observers for :func:`~ashtune.tune` and :meth:`Study.resume <ashtune.Study.resume>`, and their base classes.
 
 An observer receives the events of a running study. Each observer has its own thread, so a slow observer does not delay
-the study. An observer that raises is removed, with a line on stderr. How to add an observer:
+the study. An observer that raises an exception is removed, and a line is printed on stderr. How to add an observer:
 ``docs/how-to/add-an-observer.md``.
 
 Example:

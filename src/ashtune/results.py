@@ -1,4 +1,4 @@
-"""The classes of the values that a study returns, for type annotations."""
+"""The classes of the objects that the methods of a study return, for type annotations."""
 
 from ashtune._src.analysis.confirm import Confirmed
 from ashtune._src.analysis.trials import TrialRecord

@@ -1,4 +1,4 @@
-"""The base class for your own section of the report, and functions to write its HTML.
+"""The base class for your own section of a report, and functions that write the HTML of a section.
 
 How to add a section: ``docs/how-to/add-a-report-section.md``.
 """

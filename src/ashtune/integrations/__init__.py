@@ -1,1 +1,1 @@
-"""Integrations of other libraries. Each library has a file and needs an extra of ashtune."""
+"""Integrations of other libraries: one module per library. Each module needs an optional extra of ashtune."""

@@ -1,12 +1,12 @@
-"""CatBoost: a callback that lets a study train a model to its rung, and a whole training function.
+"""Trains CatBoost models in a study: with a callback in the user's function, or with a complete training function.
 
-Rule 1: a trial continues from CatBoost's snapshot in its checkpoint folder. The snapshot has all rounds and the random
-state, so a model that continues from a rung equals a model that never stopped. CatBoost's ``init_model`` is not used,
-because the same rows and noise would be drawn again.
-Rule 2: next to the snapshot, the model of the best round is saved (``use_best_model``, CatBoost's default if data are
-evaluated). CatBoost chooses the round by ``eval_metric``, or by the loss.
-Rule 3: CatBoost's default learning rate depends on the number of rounds, which is unknown. Therefore give the learning
-rate.
+Rule 1: a trial continues from CatBoost's snapshot in its checkpoint folder. The snapshot contains all rounds and the
+random state. Therefore a model whose training pauses at a rung equals a model that is trained without a pause.
+CatBoost's ``init_model`` is not used, because with it CatBoost draws the same rows and the same noise again.
+Rule 2: besides the snapshot, a trial saves its model with the rounds up to the best round (``use_best_model``,
+CatBoost's default if data are evaluated). CatBoost chooses the best round by ``eval_metric``; the default of
+``eval_metric`` is the loss.
+Rule 3: the user must give the learning rate, because CatBoost's default depends on the number of rounds.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -42,7 +42,7 @@ SYNONYMS = (
 )  # fmt: skip
 """Synonyms; CatBoost accepts only one of each group."""
 LEARNING_RATE = 0.03
-"""CatBoost's default, if it does not choose one by the number of rounds."""
+"""CatBoost's default learning rate, if CatBoost does not compute a rate from the number of rounds."""
 LEARN = "learn"
 EVAL_SET = "eval_set=(X, y)"
 REFUSED = {
@@ -54,7 +54,7 @@ REFUSED = {
 
 
 def snapshot(trial: Trial) -> dict[str, Any]:
-    """Return arguments for a model's class that make it continue from the last rung: a snapshot in the trial's folder.
+    """Return arguments for a CatBoost model's class, with which the model continues from the trial's last rung.
 
     Args:
         trial: The trial.
@@ -67,16 +67,15 @@ def snapshot(trial: Trial) -> dict[str, Any]:
 
 
 def callback(trial: Trial, *, metric: str | None = None) -> Any:
-    """Return a callback that makes a model train to the trial's rung, and reports the rounds.
+    """Return a callback that reports the rounds of a model, and ends the model's training at the trial's rung.
 
-    With the arguments of :func:`snapshot`, the model continues from the last rung. Give ``iterations`` of at least
-    ``max_resource``; the callback ends the training. Give a ``learning_rate``, because CatBoost's default depends on
-    ``iterations``.
+    Give the model's class the arguments that :func:`snapshot` returns, ``iterations`` of at least the study's
+    ``max_resource``, and a ``learning_rate``, because CatBoost's default learning rate depends on ``iterations``.
 
     Args:
         trial: The trial.
         metric: The reported metric, such as "RMSE"; by default the study's metric. With several evaluation data sets,
-            the last one counts; CatBoost also uses it to choose the best round, at which it cuts the model.
+            the metric is reported for the last data set, by which CatBoost also chooses the best round.
 
     Example:
         >>> def train(trial):
@@ -98,7 +97,7 @@ class _CatBoostCallback:
         """The exception raised in the callback. CatBoost replaces it by its own error, with the traceback as text."""
 
     def after_iteration(self, info: Any) -> bool:
-        """Report a round; return False if the round was the last."""
+        """Report a round; return False if the training must end after this round."""
         try:
             return self._goes_on(info.metrics)
         except BaseException as error:
@@ -106,10 +105,10 @@ class _CatBoostCallback:
             raise
 
     def check_over(self) -> None:
-        """Refuse a training that ended by itself.
+        """Raise an error if CatBoost ended the training before the study did.
 
         Raises:
-            ObjectiveError: If rounds remain.
+            ObjectiveError: If the trial has further rounds to train.
         """
         if self._trained >= 0:
             self._rounds.check_over("iterations")
@@ -135,7 +134,7 @@ class _CatBoostCallback:
         return True
 
     def _begin(self, metrics: Mapping[str, Mapping[str, Sequence[float]]]) -> None:
-        """Read the model's progress: CatBoost has the values of all rounds, including rounds before the last rung."""
+        """Read the metric's values of all rounds so far, including the rounds before the last rung."""
         rounds, start = self._rounds, self._rounds.trial.start
         rounds.choose({name: values for name, values in metrics.items() if name != LEARN}, EVAL_SET)
         if (is_higher_better := _is_higher_better(rounds.metric)) is not None:
@@ -160,7 +159,7 @@ class _Described(BuiltinMetric):  # type: ignore[misc]  # CatBoost's types are n
 
 
 def _is_higher_better(metric: str) -> bool | None:
-    """Return whether a higher value of a metric such as "NDCG:top=3" is better; None if CatBoost does not know it."""
+    """Return whether higher values of a metric (such as "NDCG:top=3") are better; None for a metric of the user."""
     described = _Described(metric)
     try:
         is_higher, is_lower = described.is_max_optimal(), described.is_min_optimal()
@@ -172,9 +171,9 @@ def _is_higher_better(metric: str) -> bool | None:
 def booster_objective(
     params: Mapping[str, Any], dtrain: Data, dvalid: Data, *, metric: str | None = None, **options: Any
 ) -> BoosterObjective:
-    """Return a training function for ``tune`` that trains a model; its resource is rounds.
+    """Return a training function for ``tune``, which trains CatBoost models; the resource is the number of rounds.
 
-    ``study.best.load()`` is a ``CatBoost`` with the rounds up to the best one.
+    ``study.best.load()`` returns a ``CatBoost`` model with all rounds up to the best round.
 
     Args:
         params: Parameters of ``CatBoost``; the trial's hyperparameters override them. Default ``learning_rate``: 0.03.
@@ -185,8 +184,8 @@ def booster_objective(
         options: Arguments of ``fit``.
 
     Raises:
-        ObjectiveError: If the data have another form, the parameters contain the number of rounds, or the model would
-            not be cut at its best round.
+        ObjectiveError: If the data have another form, the parameters contain the number of rounds, or a parameter
+            prevents that the model ends at its best round.
 
     Example:
         >>> objective = booster_objective({"loss_function": "RMSE"}, (X[:400], y[:400]), (X[400:], y[400:]))
@@ -204,7 +203,6 @@ def booster_objective(
 
 class _CatBoost(BoosterObjective):
     def prepare(self, train: Any, valid: Any) -> tuple[Any, Any]:
-        """Return both data sets as ``Pool``."""
         return _pool(train), _pool(valid)
 
     @staticmethod
@@ -231,7 +229,7 @@ class _CatBoost(BoosterObjective):
 
 
 def _custom(parameters: Mapping[str, Any]) -> list[str]:
-    """Return the names of the metrics evaluated in addition to the loss and ``eval_metric``."""
+    """Return the names of the metrics that CatBoost evaluates in addition to the loss and ``eval_metric``."""
     given = next((parameters[name] for name in CUSTOM_NAMES if name in parameters), None) or []
     return [str(each) for each in (given if isinstance(given, list | tuple) else [given])]
 

@@ -1,11 +1,11 @@
-"""Keras 3 in a training function: :class:`KerasCallback` for ``model.fit``, on any backend.
+"""Trains a Keras 3 model in a training function, on any Keras backend: ``model.fit`` with a :class:`KerasCallback`.
 
-Rule 1: a trial that is trained in pieces has the same curve as a trial trained by a single ``fit``. Weights, the
-optimizer with its step, the seeds of layers and the random generators that shuffle arrays are all restored.
-Rule 2: variables are matched by position and not by name. Keras numbers the layer names over all models of a process,
-so the same model has other names in another process.
-Rule 3: ``fit`` is called with the study's top resource as ``epochs``, and the callback ends ``fit`` at the rung. A
-trial that is promoted at once continues in the same ``fit``.
+Rule 1: several calls of ``fit`` give a trial the same learning curve as one call. Therefore the callback restores the
+weights, the optimizer's state, the seeds of layers, and the random generators that shuffle arrays.
+Rule 2: saved variables are matched to a model's variables by position, because the same model has different layer names
+in different processes.
+Rule 3: ``fit`` is called with the study's top resource as ``epochs``, and the callback ends ``fit`` at the trial's
+rung. If a trial is promoted at once, its training continues in the same call of ``fit``.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -28,12 +28,12 @@ VARIABLES, OPTIMIZER, RANDOM, OTHERS, PLACES = "variables", "optimizer", "random
 
 
 class KerasCallback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no types
-    """Train a trial with ``fit``: restore its state, report each epoch, end at the rung, save.
+    """A callback that trains a trial with ``fit``: restores its state, reports each epoch, ends ``fit`` at the rung.
 
     Put this callback last in ``callbacks``, but before ``SwapEMAWeights(swap_on_epoch=True)``. Call ``fit`` with
     ``initial_epoch=trial.start`` and ``epochs=`` the study's ``max_resource``. Every number in an epoch's logs is
-    reported under Keras' name, such as ``val_loss``. If another callback, such as ``EarlyStopping``, ends training, the
-    trial ends, and its last epoch is its result.
+    reported under its Keras name, such as ``val_loss``. If another callback, such as ``EarlyStopping``, ends ``fit``,
+    the trial ends, and the last epoch's report is the trial's result.
 
     Args:
         trial: The trial.
@@ -78,10 +78,10 @@ class KerasCallback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ha
             self.model.stop_training = True
 
     def on_epoch_begin(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
-        """Check that the epoch is the trial's next one.
+        """Check that ``fit`` trains the trial's next epoch.
 
         Raises:
-            ObjectiveError: If it is another epoch.
+            ObjectiveError: If ``fit`` trains another epoch.
         """
         if not self._is_over and epoch + 1 != self._epoch:
             raise ObjectiveError(
@@ -90,7 +90,7 @@ class KerasCallback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ha
             )
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
-        """Report the epoch. If this trial must not continue, end training and save the trial.
+        """Report the epoch. If the study does not let the trial continue, end ``fit`` and save the trial.
 
         Raises:
             ObjectiveError: If the study's metric is not in the logs, or ``fit`` ends before the rung.
@@ -113,7 +113,7 @@ class KerasCallback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ha
             self._save()
 
     def on_train_end(self, logs: Mapping[str, Any] | None = None) -> None:
-        """If this callback did not end the training, check that the trial has its result.
+        """If another callback ended ``fit``, check that the trial has a result at this rung.
 
         Raises:
             ObjectiveError: If the trial has no result of this rung.
@@ -132,7 +132,6 @@ class KerasCallback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ha
         self._save()
 
     def _go_on(self) -> None:
-        """Ask whether the trial continues."""
         self._epoch = next(self._epochs, 0)
         self._is_over = not self._epoch
 
@@ -149,7 +148,7 @@ class KerasCallback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ha
 
 
 def load_state(model: Any, state: Mapping[str, Any]) -> None:
-    """Load the weights that a trial saved, and all other state of its layers, into a model.
+    """Load the weights of a trial, and all other saved state of the trial's layers, into a model.
 
     Args:
         model: A built model with the same architecture as the trial's.
@@ -180,7 +179,7 @@ def _values(holder: Any) -> list[Any]:
 
 
 def _other_optimizers(model: Any) -> dict[str, Any]:
-    """Return the optimizers in a model's attributes, except the one of ``compile``, for example of a second network."""
+    """Return the optimizers in a model's attributes, without the optimizer that was given to ``compile``."""
     return {
         name: value
         for name, value in vars(model).items()
@@ -189,14 +188,14 @@ def _other_optimizers(model: Any) -> dict[str, Any]:
 
 
 def _places(model: Any, optimizer: Any) -> list[int]:
-    """Return the indices of the model's variables that an optimizer was built for; empty if it has other variables."""
+    """Return the indices of the model's variables that an optimizer trains; empty if it also trains other variables."""
     places = {id(variable): place for place, variable in enumerate(model.variables)}
     found = [places.get(id(variable)) for variable in optimizer._trainable_variables]
     return [place for place in found if place is not None] if None not in found else []
 
 
 def _load_others(model: Any, saved: Mapping[str, Any]) -> None:
-    """Restore a model's additional optimizers: Keras builds them only at their first step."""
+    """Restore the optimizers that were not given to ``compile``; build each optimizer that Keras has not built yet."""
     others = _other_optimizers(model)
     if others.keys() != saved.keys():
         raise ObjectiveError(
@@ -210,7 +209,6 @@ def _load_others(model: Any, saved: Mapping[str, Any]) -> None:
 
 
 def _assign(variables: Sequence[Any], values: Sequence[Any], what: str) -> None:
-    """Assign values to variables by position."""
     shapes = [tuple(variable.shape) for variable in variables]
     saved = [np.shape(value) for value in values]
     if shapes != saved:
@@ -226,5 +224,5 @@ def _assign(variables: Sequence[Any], values: Sequence[Any], what: str) -> None:
 
 
 def _is_reported(value: Any, name: str, needed: Sequence[str]) -> bool:
-    """Whether an entry of the logs is a metric: a number, or a metric of the study, which must be a number."""
+    """Return whether an entry of Keras' logs is reported. Numbers and the study's metrics are reported."""
     return name in needed or isinstance(value, int | float | np.number)

@@ -1,12 +1,12 @@
-"""The trial of a program that ``ashtune run ... -- PROGRAM`` started, for each of the program's processes.
+"""The trial of a program that ``ashtune run ... -- PROGRAM`` started, as an object for each process of the program.
 
-This class is for launchers of several ranks, such as ``torchrun``: a training function with a ``TransformersCallback``
-uses it in place of :class:`~ashtune.Trial`.
+:class:`LaunchedTrial` is for launchers of several ranks, such as ``torchrun``: a training function with a
+``TransformersCallback`` uses a ``LaunchedTrial`` in place of a :class:`~ashtune.Trial`.
 
-Rule 1: every rank knows how long to train. Therefore all ranks end at the same epoch, and no rank waits for a decision
-of another.
-Rule 2: only rank 0 reports.
-Rule 3: a program ends at its rung. If the trial is promoted, it continues from its checkpoint in a new process.
+Rule 1: every rank knows the epoch at which the training ends. Therefore all ranks end at the same epoch, and no rank
+waits for a decision of another rank.
+Rule 2: only rank 0 writes reports.
+Rule 3: a program ends when its trial reaches the rung. A promoted trial continues from its checkpoint in a new process.
 """
 
 import json
@@ -23,10 +23,10 @@ __all__ = ["LaunchedTrial"]
 
 
 class LaunchedTrial:
-    """The trial that this process was started for.
+    """The trial that this process trains.
 
-    It reads the environment variables that ``ashtune run`` sets (``ASHTUNE_START`` and others), and writes the reports
-    to ``ASHTUNE_RESULT`` on the rank whose ``RANK`` is 0. The attributes are the same as those of
+    The class reads the environment variables that ``ashtune run`` sets (``ASHTUNE_START`` and others). The process with
+    ``RANK=0`` writes the reports to the file ``ASHTUNE_RESULT``. The attributes are named as in
     :class:`~ashtune.Trial`.
 
     Raises:
@@ -38,7 +38,7 @@ class LaunchedTrial:
     """
 
     needs_checkpoint = True
-    """Whether a checkpoint saved now may be used; a program cannot know, so it is always True."""
+    """Always True, because a program cannot know whether a checkpoint that it saves now will be used."""
 
     def __init__(self) -> None:
         try:
@@ -78,7 +78,7 @@ class LaunchedTrial:
         self._write()
 
     def stop(self) -> None:
-        """End this trial early, on purpose: the last report is its result, and it is never trained again."""
+        """End this trial early: its last report is its result, and the trial is never trained again."""
         self._is_stopped = True
         self._write()
 

@@ -1,15 +1,16 @@
-"""LightGBM: a callback that lets a study train a booster to its rung, and a whole training function.
+"""Trains LightGBM boosters in a study: with a callback in the user's function, or with a complete training function.
 
-Rule 1: the saved booster has all its rounds. Its ``best_iteration`` is the best round, so that the booster predicts
-with the rounds up to the best one, as after LightGBM's own early stopping.
-Rule 2: if rows or columns are drawn, :func:`seeds` gives each round its own seeds, so that a booster that continues
-from a rung has the same trees as a booster that never stopped. LightGBM itself would draw the same rows and columns
-again. The draws of LightGBM's objective ``rank_xendcg`` get no seeds of :func:`seeds`, so they repeat.
-Rule 3: a ``Dataset`` keeps predictions of a booster that continued with it. Therefore the prepared data are for new
-trials, and a trial that continues gets its own data. A ``Dataset`` also keeps parameters that a later trial does not
-set. Therefore a ``Dataset`` is made again for a trial whose parameters have other names.
-Rule 4: a round that finds no split adds no tree, so a booster may have fewer trees than rounds. Reports and draws are
-counted in rounds; ``best_iteration`` is counted in trees.
+Rule 1: a saved booster has all rounds of its training. A saved booster predicts only with the rounds up to its
+``best_iteration``, as after LightGBM's own early stopping.
+Rule 2: if LightGBM draws rows or columns, :func:`seeds` gives each round its own seeds. Therefore a booster whose
+training pauses at a rung has the same trees as a booster that is trained without a pause. Without :func:`seeds`,
+LightGBM would draw the same rows and columns again after each rung. The random draws of the objective ``rank_xendcg``
+do repeat after each rung.
+Rule 3: a ``Dataset`` keeps the predictions of a booster that continued its training. Therefore new trials share a
+``Dataset``, and each trial that continues gets its own ``Dataset``. A ``Dataset`` also keeps the parameters of its
+first trial. Therefore only trials with the same parameter names share a ``Dataset``.
+Rule 4: a round that finds no split adds no tree, so a booster may have fewer trees than rounds. Reports and random
+draws are counted in rounds; ``best_iteration`` is counted in trees.
 """
 
 import re
@@ -33,21 +34,21 @@ SEED_OF = {**dict.fromkeys(ROWS, "bagging_seed"), **dict.fromkeys(COLUMNS, "feat
 """Parameters for random draws, and the seed parameter of each."""
 THREAD_NAMES = ("num_threads", "num_thread", "nthread", "nthreads", "n_jobs")
 NEARLY = 1e-9
-"""The relative change of a fraction for a moment; LightGBM reads fewer digits than a float has."""
+"""The tiny relative change of a fraction of rows; LightGBM reads fewer digits than a float has."""
 VALID_SETS = "valid_sets=[dvalid]"
 SEEDED = "_ashtune_seeds"
 """The attribute that marks a booster with seeds for each round."""
 BEST = "_ashtune_best_round"
-"""The attribute for a booster's best round, which may differ from its number of trees then."""
+"""The attribute for a booster's best round, which may differ from the number of trees after this round."""
 _PARAMETER = re.compile(r"^\[(\w+): (.*)\]$", re.MULTILINE)
 
 
 def callback(trial: Trial, *, metric: str | None = None, data: str | None = None) -> Any:
-    """Return a callback that makes a booster train to the trial's rung, reports its rounds and saves the booster.
+    """Return a callback that reports the rounds of a booster, ends its training at the trial's rung, and saves it.
 
-    With ``init_model=trial.restore()``, the booster continues from the last rung. Give a number of rounds of at least
-    ``max_resource``; the callback ends the training. If the parameters make the booster draw rows or columns, use
-    :func:`seeds` too. The objective ``rank_xendcg`` repeats its draws after each rung.
+    Give the training function ``init_model=trial.restore()``, so that the booster continues from the last rung, and a
+    number of rounds of at least the study's ``max_resource``. If the parameters make the booster draw rows or columns,
+    also give :func:`seeds` as a callback. The objective ``rank_xendcg`` repeats its random draws after each rung.
 
     Args:
         trial: The trial.
@@ -68,7 +69,7 @@ def callback(trial: Trial, *, metric: str | None = None, data: str | None = None
 
 
 def seeds(trial: Trial) -> Any:
-    """Return a callback that sets the seeds of each round, for parameters that draw rows or columns.
+    """Return a callback that sets LightGBM's seeds for each round, if LightGBM draws rows or columns.
 
     Args:
         trial: The trial.
@@ -85,7 +86,7 @@ class _LightGBMCallback:
         self._best_trees = 0
 
     def __call__(self, env: Any) -> None:
-        """Report a round; end the training if the round was the last."""
+        """Report a round. If the study does not let the trial continue, end the training."""
         rounds = self._rounds
         evaluations: dict[str, dict[str, float]] = {}
         for name, metric, value, *_ in env.evaluation_result_list or ():
@@ -149,12 +150,11 @@ class _LightGBMCallback:
 
 
 class _Seeds:
-    """Sets the seeds of each round.
-
-    A booster uses a new seed for columns at once. A new seed for rows is used only when a fraction changes, so the
-    fraction is changed by a tiny amount and back. By itself, a booster draws rows at each ``bagging_freq``-th tree
-    since the last rung. Such a draw gets the seed of the last round that is a multiple of ``bagging_freq``, so it gives
-    the same rows again.
+    """A booster uses a new seed for columns at once. A booster uses a new seed for rows only if the fraction of rows
+    changes. The callback changes the fraction of rows by a tiny amount and back, so that a booster uses the new seed. A
+    booster draws new rows at every ``bagging_freq``-th tree since the last rung. Each draw of rows gets the seed of the
+    last round that is a multiple of ``bagging_freq``. Therefore the first draw after a rung repeats the rows of the
+    last draw before the rung.
     """
 
     def __init__(self, trial: Trial) -> None:
@@ -164,7 +164,7 @@ class _Seeds:
         self._drawn: list[str] = []
 
     def __call__(self, env: Any) -> None:
-        """Set the seeds of a round."""
+        """Set the booster's seeds for a round."""
         if not self._settings:
             setattr(env.model, SEEDED, True)
             self._settings = _settings(env.model)
@@ -180,19 +180,19 @@ class _Seeds:
             env.model.reset_parameter({rows: fraction * (1 - NEARLY)})
             given |= {rows: fraction, seed: self._seed(seed, number // every)}
         if given:
-            env.model.reset_parameter(given)  # one call: a second one would draw columns again, and undo a draw of rows
+            env.model.reset_parameter(given)  # a second call would draw columns again, and undo a draw of rows
 
     def _seed(self, name: str, number: int) -> int:
         return seed_of(int(self._settings[name]), number)
 
 
 def _settings(model: Any) -> dict[str, str]:
-    """Return all parameters of a booster by LightGBM's main names."""
+    """Return all parameters of a booster under LightGBM's main names, without synonyms."""
     return dict(_PARAMETER.findall(model.model_to_string(num_iteration=1)))
 
 
 def _drawing(settings: Mapping[str, str]) -> list[str]:
-    """Return the parameters that make the booster draw randomly."""
+    """Return the parameters that make a booster draw rows or columns at random."""
     has_rows = int(settings["bagging_freq"]) > 0
     drawn = [name for name in (*ROWS, *COLUMNS) if float(settings[name]) < 1 and (has_rows or name not in ROWS)]
     return [*drawn, *(["extra_trees"] if settings["extra_trees"] == "1" else [])]
@@ -201,9 +201,9 @@ def _drawing(settings: Mapping[str, str]) -> list[str]:
 def booster_objective(
     params: Mapping[str, Any], dtrain: Data, dvalid: Data, *, metric: str | None = None, **options: Any
 ) -> BoosterObjective:
-    """Return a training function for ``tune`` that trains a booster; its resource is rounds.
+    """Return a training function for ``tune``, which trains boosters; the resource is the number of rounds.
 
-    ``study.best.load()`` is the booster with all its rounds; it predicts with the rounds up to the best one.
+    ``study.best.load()`` returns a booster with all its rounds, which predicts with the rounds up to the best round.
 
     Args:
         params: Parameters of ``lightgbm.train``; the trial's hyperparameters override them.
@@ -229,11 +229,10 @@ def booster_objective(
 
 class _LightGBM(BoosterObjective):
     def prepare(self, train: Any, valid: Any) -> tuple[Any, Any]:
-        """Return both data sets as arguments of ``Dataset``."""
         return as_arguments(train), as_arguments(valid)
 
     def check(self, names: Sequence[str]) -> None:
-        """Refuse names in the space or among the fixed parameters that LightGBM would silently ignore.
+        """Refuse names in the search space or among the fixed parameters that LightGBM would silently ignore.
 
         Raises:
             ObjectiveError: If there is an ignored name, or if the number of rounds is a hyperparameter.
@@ -264,7 +263,6 @@ class _LightGBM(BoosterObjective):
         )  # fmt: skip
 
     def _of_new_trials(self, names: frozenset[str]) -> tuple[Any, Any]:
-        """Return this thread's data for new trials that have parameters with these names."""
         own = self._own
         if getattr(own, "names", None) != names:
             own.names, own.datasets = names, self._datasets(free_raw_data=False)

@@ -1,14 +1,12 @@
-"""PyTorch Lightning in a training function: :func:`fit` in place of ``trainer.fit``.
+"""Trains a PyTorch Lightning module in a training function: :func:`fit` replaces ``trainer.fit``.
 
-It accepts Trainers of both import roots, ``lightning.pytorch`` and ``pytorch_lightning``; neither is imported here.
+:func:`fit` accepts Trainers of both import roots of Lightning: ``lightning.pytorch`` and ``pytorch_lightning``.
 
-Rule 1: ``max_epochs`` is the study's top resource at every rung, so that a learning rate schedule is the same at all
-rungs. ``should_stop`` ends the fit at the rung.
-Rule 2: before training, a Trainer is refused if it would train another number of epochs or would start this script
-again.
-Rule 3: only the process of the trial talks to the study. Processes started by Lightning ask the process of the trial
-over a pipe.
-Rule 4: rank 0 asks the study, and the other ranks get the same answer, so that all ranks end at the same epoch.
+Rule 1: the Trainer's ``max_epochs`` is the study's top resource at every rung, so that a learning rate schedule is the
+same at all rungs. A callback sets the Trainer's ``should_stop``, which ends training at the rung.
+Rule 2: a Trainer that would change the number of epochs, or start the user's script again, is refused.
+Rule 3: only the worker process asks the study. Processes that Lightning starts ask the worker process over a pipe.
+Rule 4: rank 0 asks the study and sends the answer to the other ranks, so that all ranks end at the same epoch.
 """
 
 import importlib
@@ -44,17 +42,17 @@ def fit(
     datamodule: Any = None,
     weights_only: bool = True,
 ) -> None:
-    """Train a trial with a Trainer: restore its state, report each epoch, end at its rung, save it.
+    """Train a trial with a Trainer: restore the trial's state, report each epoch, end at the rung, save the state.
 
-    Use this function in place of ``trainer.fit(model, ...)``. Epochs, steps and random generators continue from the
-    trial's saved state. In epochs with validation, all logged values are reported under their names, such as
-    ``val_loss``. If a callback, such as ``EarlyStopping``, ends training, the trial ends, and its last report is its
-    result.
+    Call ``fit(trial, trainer, model, ...)`` in place of ``trainer.fit(model, ...)``. Epochs, steps and random
+    generators continue from the trial's saved state. After each epoch with validation, all logged values are reported
+    under their logged names, such as ``val_loss``. If a Lightning callback, such as ``EarlyStopping``, ends training,
+    the trial ends, and its last report is its result.
 
     Args:
         trial: The trial.
-        trainer: A new Trainer of ``lightning.pytorch`` or ``pytorch_lightning``. If it has no ``max_epochs``, the
-            study's top resource is set; a smaller value is refused.
+        trainer: A new Trainer of ``lightning.pytorch`` or ``pytorch_lightning``. If the Trainer has no ``max_epochs``,
+            ``fit`` sets the study's top resource; a smaller value is refused.
         model: The LightningModule.
         train_dataloaders: As for ``trainer.fit``.
         val_dataloaders: As for ``trainer.fit``.
@@ -95,7 +93,6 @@ def fit(
 
 
 def _root_of(trainer: Any) -> str:
-    """Return the import root of a Trainer."""
     for kind in type(trainer).__mro__:
         for root in ROOTS:
             if kind.__name__ == "Trainer" and kind.__module__.startswith(f"{root}."):
@@ -104,7 +101,7 @@ def _root_of(trainer: Any) -> str:
 
 
 def _check(trainer: Any, trial: Trial) -> None:
-    """Refuse a Trainer that would train another number of epochs than the trial needs, or with other data."""
+    """Raise an error if a Trainer's settings change the number of epochs of a trial, or the data of its epochs."""
     most, every = trainer.max_epochs, trainer.reload_dataloaders_every_n_epochs
     timers = [each for each in trainer.callbacks if hasattr(each, "time_remaining")]  # a Timer, which max_time adds
     how_far = (
@@ -136,7 +133,7 @@ def _check(trainer: Any, trial: Trial) -> None:
 
 
 def _check_files(folder: Path) -> None:
-    """Refuse a folder that has no checkpoint, or has links or devices in place of its files."""
+    """Raise an error if a checkpoint folder has no checkpoint, or has links or devices in place of files."""
     for path in (*folder.glob("random-*.pt"), folder / CHECKPOINT):
         if path.is_symlink() or not (path.is_file() or path.is_dir()):
             raise ObjectiveError(f"{path} is missing, or no file of its own; leave saving to fit")
@@ -144,7 +141,7 @@ def _check_files(folder: Path) -> None:
 
 @contextmanager
 def _asking(trial: Trial, trainer: Any, root: str) -> Iterator[Ask]:
-    """Provide the function that asks the study, in this process or in processes started by the Trainer."""
+    """Yield a function that asks the study, for this process or for processes started by the Trainer."""
     launcher, course = trainer.strategy.launcher, Course(trial)
     launchers = importlib.import_module(f"{root}.strategies.launchers")
     if isinstance(launcher, launchers._MultiProcessingLauncher):  # for ddp_spawn, ddp_fork and ddp_notebook
@@ -161,7 +158,8 @@ def _asking(trial: Trial, trainer: Any, root: str) -> Iterator[Ask]:
 
 @contextmanager
 def _own_port() -> Iterator[None]:
-    """Let each fit choose its own port for its processes, because Lightning keeps the first port in the environment."""
+    """Let each fit choose a new port, because Lightning keeps the first port in the environment variable
+    MASTER_PORT."""
     before = os.environ.get(PORT)
     try:
         yield
@@ -172,14 +170,14 @@ def _own_port() -> Iterator[None]:
 
 
 class Course:
-    """The epochs of a trial, in the trial's process."""
+    """Asks the study about a trial's epochs from the worker process."""
 
     def __init__(self, trial: Trial) -> None:
         self._trial = trial
         self._epochs = trial.epochs()
 
     def __call__(self, metrics: Metrics | None, is_ended: bool) -> StudyAnswer:
-        """Report, and ask whether the trial continues.
+        """Report the metrics, if there are any, and ask the study whether the trial continues.
 
         Raises:
             ObjectiveError: If the report is invalid.
@@ -193,7 +191,7 @@ class Course:
 
 
 class PipedCourse:
-    """Asks the study from another process. Lightning passes this object to the processes that it starts."""
+    """Asks the study from a process that Lightning started; Lightning passes this object to such processes."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -202,7 +200,7 @@ class PipedCourse:
         """Ask.
 
         Raises:
-            ObjectiveError: The exception of the trial's process.
+            ObjectiveError: If the question raised an exception in the worker process.
         """
         self._connection.send((metrics, is_ended))
         answer = self._connection.recv()
@@ -213,9 +211,9 @@ class PipedCourse:
 
 @contextmanager
 def answer_from_a_thread(course: Course) -> Iterator[PipedCourse]:
-    """Answer the questions of other processes in a thread, within the ``with`` block.
+    """Answer the questions of other processes in a thread, as long as the ``with`` block runs.
 
-    If the study refuses a report, the study's own exception is raised here, in place of the other process's exception.
+    If the study refuses a report, the study's exception is raised in place of Lightning's exception.
     """
     here, there = multiprocessing.Pipe()
     refused: list[BaseException] = []

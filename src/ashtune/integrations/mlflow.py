@@ -1,11 +1,12 @@
-"""MLflow: a study is an experiment. The study has a run in it, and each trial is a child run of this run.
+"""Keeps a study in MLflow as an experiment with one run for the study, and a child run for each trial.
 
-Rule 1: a run is found by its tags. The identity of a value in MLflow's database, including the value's time, comes from
-the study. Therefore MLflow drops a value that is logged again.
-Rule 2: the tag ``ashtune.digest`` and the status are written last. A run that has both is complete until its trial
-changes.
-Rule 3: new runs in a SQLite file are written in large transactions to MLflow's own tables. MLflow's client needs about
-ten transactions per run, which would take minutes for thousands of trials. Everything else is written by the client.
+Rule 1: the tag ``ashtune.trial`` of a run has the trial's number. Everything that identifies a value in MLflow's
+database, including the value's time, is computed from the study. Therefore MLflow ignores a value that is logged a
+second time.
+Rule 2: the tag ``ashtune.digest`` and the status of a run are written last. A run with this tag and its final status is
+complete.
+Rule 3: new runs in a SQLite file are written to MLflow's own tables in large transactions. MLflow's client needs about
+ten transactions per run, which would take minutes for thousands of trials. MLflow's client writes all other data.
 Rule 4: a run that the user deleted stays deleted.
 
 Source: https://mlflow.org/docs/latest/api_reference/python_api/mlflow.client.html
@@ -55,13 +56,13 @@ _NOT_IN_NAMES = re.compile(r"[^\w.\- /]", re.ASCII)
 class MLflowTracker(Tracker):
     """Keeps a study in MLflow: by default in the SQLite file ``mlflow.db`` in the study's directory.
 
-    A run's parameters are the trial's hyperparameters; its metrics are the trial's reports, with the resource as step.
-    The other facts about a trial are tags: ``ashtune.trial``, ``ashtune.state`` ("running", "paused", "completed",
-    "failed", "withdrawn", "ended early"), ``ashtune.origin``, ``ashtune.seed``, ``ashtune.reason``. The tags of the
-    study's run give the best trial and its result. A character that MLflow does not accept in a name is replaced by an
-    underscore.
+    A run's parameters are the trial's hyperparameters; the run's metrics are the trial's reports, with the resource as
+    step. Further facts about a trial are tags of its run: ``ashtune.trial``, ``ashtune.state`` ("running", "paused",
+    "completed", "failed", "withdrawn", "ended early"), ``ashtune.origin``, ``ashtune.seed``, ``ashtune.reason``. The
+    study's run has tags with the best trial and its result. A character that MLflow does not accept in a name is
+    replaced by an underscore.
 
-    MLflow's telemetry is turned off, unless ``MLFLOW_DISABLE_TELEMETRY`` is set.
+    MLflow's telemetry is turned off, unless the environment variable ``MLFLOW_DISABLE_TELEMETRY`` is set.
 
     Args:
         out: A SQLite file, or the address of an MLflow server or database, as "http://127.0.0.1:5000".
@@ -76,7 +77,7 @@ class MLflowTracker(Tracker):
     module = extra = "mlflow"
 
     def open(self) -> None:
-        """Find or make the experiment of this study, and read its runs."""
+        """Find or make the MLflow experiment of this study, and read the experiment's runs."""
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
         self.place = self.out or _own_place(self.study.directory)
         from mlflow import MlflowClient
@@ -163,7 +164,7 @@ class MLflowTracker(Tracker):
         self._runs[trial] = _MLflowRun(run.info.run_id, "", "RUNNING")
 
     def _add(self, trials: Sequence[TrackedTrial]) -> None:
-        """Add complete runs to the SQLite file: either all of these runs or no run is added."""
+        """Add the complete runs of trials to the SQLite file, in one transaction."""
         from mlflow.store.tracking.dbmodels.models import SqlLatestMetric, SqlMetric, SqlParam, SqlRun, SqlTag
         from sqlalchemy import create_engine, insert
 
@@ -209,8 +210,8 @@ class MLflowTracker(Tracker):
         }
 
     def _log(self, run: "_MLflowRun", trial: TrackedTrial) -> None:
-        """Write the changes of a trial through the client; write the digest and the status last, in this order."""
-        # A complete run already has its parameters and points; in an incomplete one, MLflow drops what is logged again.
+        """Write the changes of a trial with MLflow's client; the digest and then the status are written last."""
+        # A complete run already has its parameters and points; in an incomplete run, MLflow ignores repeated values.
         params, tags = [] if run.digest else self._params(trial), self._tags(_own(trial))
         for batch in _batches(params[MOST_NAMED:], MOST_NAMED):
             self._client.log_batch(run.id, params=batch)
@@ -244,7 +245,7 @@ class MLflowTracker(Tracker):
         return [RunTag(self._name_of("tag", name), str(value)[:MOST_VALUE]) for name, value in tags.items()]
 
     def _name_of(self, kind: str, name: str) -> str:
-        """Return a name that MLflow accepts. If two names would become equal, the second one gets a number."""
+        """Return a name that MLflow accepts. If two names would become equal, the second name gets a number."""
         if (kind, name) not in self._names:
             taken = {own for (other, _), own in self._names.items() if other == kind}
             own, count = _name(name), 2
@@ -255,7 +256,7 @@ class MLflowTracker(Tracker):
 
 
 class _MLflowRun:
-    """An existing run. Its digest starts with the number of its points; the digest is "" if the run is incomplete."""
+    """An existing run. The run's digest starts with the run's number of points; an incomplete run has the digest ""."""
 
     __slots__ = ("digest", "id", "is_deleted", "points", "status")
 
@@ -267,7 +268,7 @@ class _MLflowRun:
 
 @contextmanager
 def _quiet(*names: str) -> Iterator[None]:
-    """Limit loggers to warnings within the ``with`` block."""
+    """Make loggers print only warnings and errors within the ``with`` block."""
     loggers = [logging.getLogger(name) for name in names]
     before = [logger.level for logger in loggers]
     for logger in loggers:
@@ -284,12 +285,11 @@ def _digest(trial: TrackedTrial) -> str:
 
 
 def _own(trial: TrackedTrial) -> dict[str, object]:
-    """Return the tags of a trial's run."""
     return {f"ashtune.{name}": value for name, value in trial.facts.items()} | {"ashtune.digest": _digest(trial)}
 
 
 def _row_of_metric(metric: Any, run_id: str) -> dict[str, Any]:
-    """Return the row that MLflow writes for a value; for NaN, the row has 0 and a mark."""
+    """Return the row that MLflow writes for a metric value; for NaN, ``value`` is 0 and ``is_nan`` is True."""
     is_nan = math.isnan(metric.value)
     value = 0.0 if is_nan else metric.value
     return {
@@ -303,7 +303,7 @@ def _row_of_metric(metric: Any, run_id: str) -> dict[str, Any]:
 
 
 def _name(name: str) -> str:
-    """Return a name that MLflow accepts: a normalized path that never goes up to a parent."""
+    """Return a name that MLflow accepts: a normalized relative path without ``..``."""
     text = _NOT_IN_NAMES.sub("_", name)[:200]
     if text in ("", ".") or text.startswith(("/", "..")) or posixpath.normpath(text) != text:
         text = re.sub(r"[/.]", "_", text)
@@ -311,7 +311,7 @@ def _name(name: str) -> str:
 
 
 def _own_place(directory: str) -> str:
-    """Return the path of the SQLite file in a study's directory."""
+    """Return the path of MLflow's SQLite file in a study's directory."""
     for beside in ("-journal", "-wal", "-shm"):
         place_in(directory, f"mlflow.db{beside}")
     return str(place_in(directory, "mlflow.db"))

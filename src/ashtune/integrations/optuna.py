@@ -1,15 +1,15 @@
-"""A study as a journal file of Optuna, for ``optuna.load_study`` and ``optuna-dashboard``.
+"""Writes a study as an Optuna journal file, for ``optuna.load_study`` and ``optuna-dashboard``.
 
-Source of the format: ``optuna.storages.JournalStorage`` of Optuna 5. Each line is one JSON object, which is an
-operation. A single line can create a trial that has already ended. Writing the file imports nothing from Optuna.
+Source of the format: ``optuna.storages.JournalStorage`` of Optuna 5. Each line of the file is a JSON object that
+describes one operation. One operation can create a trial that has already ended. This module does not import Optuna.
 
-Rule 1: Optuna looks for the best trial among the complete ones. A trial is written as complete if it has a result at
-the rung of the study's best trial or above, even if it continues or failed later. A trial that ended at a lower rung is
-written as pruned, and a withdrawn trial as failed.
-Rule 2: values are written as Optuna writes them: a category as its index in the list of choices, and a number as it is.
-An inactive hyperparameter is left out.
-Rule 3: at most ``MOST`` trials are written, the best ones, since the dashboard fetches all trials at once. Trials that
-confirm other trials are left out, because confirming is not part of the search.
+Rule 1: Optuna looks for the best trial among the complete trials. A trial is written as complete if it has a result at
+or above the rung of the study's best trial, even if the trial still trains or failed later. A trial that ended at a
+lower rung is written as pruned. A withdrawn trial is written as failed.
+Rule 2: as in Optuna, a categorical hyperparameter is written as an index in the list of choices, and a number is not
+converted. Inactive hyperparameters are not written.
+Rule 3: only the best trials are written, at most ``MOST``, because the dashboard fetches all trials at once. Trials
+that confirm other trials are not part of the search, and are not written.
 """
 
 import json
@@ -34,7 +34,7 @@ from ashtune._src.study.settings import Settings
 __all__ = ["OptunaLog"]
 
 MOST = 10_000
-"""The largest number of trials; the dashboard takes 5 s to fetch them."""
+"""The largest number of trials in the file; the dashboard takes 5 s to fetch this number of trials."""
 LATEST = 253_402_300_799.0
 """The end of the year 9999, in seconds since 1970: an altered journal may have a time after the calendar's end."""
 WRITER = {"worker_id": "ashtune"}
@@ -46,22 +46,22 @@ _ATTRIBUTES = ("trial", "status", "rung", "resource", "seconds", "origin", "reas
 
 
 class OptunaLog(Tracker):
-    """Keeps a study as a journal file of Optuna: by default ``optuna.log`` in the study's directory.
+    """Keeps a study as an Optuna journal file: by default ``optuna.log`` in the study's directory.
 
-    The file is written at the end of the session. It has all trials; if there are very many, it has the best ones.
+    The journal file is written at the end of the session. The file of a very large study contains only the best trials.
 
     Args:
-        out: The file. An existing file is replaced only if it contains this study and no other program has written to
+        out: The path of the file. An existing file is replaced only if it has this study and no other program wrote to
             it.
     """
 
     def open(self) -> None:
-        """Refuse a file of another program or study, before anything is written."""
+        """Raise an error if the file belongs to another program or another study, before anything is written."""
         self.place = self.out or str(place_in(self.study.directory, "optuna.log"))
         _refuse_others(Path(self.place), self.study.created)
 
     def write(self, trials: Sequence[TrackedTrial]) -> None:
-        """Write nothing: the file is written at the end."""
+        """Write nothing, because the journal file is written at the end."""
 
     def close(self, summary: StudySummary) -> None:
         """Write the file. O(trials and reports).
@@ -109,7 +109,7 @@ class OptunaLog(Tracker):
             }
 
     def _choose(self) -> list[TrialId]:
-        """Return the trials to write, in order; if there are too many, the best ones, then others in their order."""
+        """Return the numbers of the trials to write: all, or the ``MOST`` best and then the earliest trials."""
         begun = [record for record in self._trials if record.number in self._reports_of]
         searched = [record.number for record in begun if record.confirms is None]
         if len(searched) > MOST:
@@ -120,7 +120,7 @@ class OptunaLog(Tracker):
         return searched
 
     def _attributes(self, settings: Settings, written: int) -> dict[str, Any]:
-        """Return data without a place in Optuna's format, as attributes of the study."""
+        """Return the study's data without a field in Optuna, such as search and seed, as user attributes."""
         attributes: dict[str, Any] = {
             "written by": f"ashtune {__version__}",
             "created": settings.created,
@@ -143,7 +143,7 @@ class OptunaLog(Tracker):
 
 
 def _refuse_others(file: Path, created: float) -> None:
-    """Refuse to replace a file that another program has written or changed, or that has another study."""
+    """Raise an error if a file contains another study, or if another program has written to the file."""
     mark, own = json.dumps(WRITER)[1:-1].encode(), _line(_attribute_of_the_study("created", created))
     try:
         lines = file.read_bytes().splitlines(keepends=True)
@@ -167,10 +167,10 @@ def _attribute_of_the_study(name: str, value: object) -> dict[str, Any]:
 
 
 def _outcome(record: TrialRecord, goal: Goal, *, is_complete: bool) -> dict[str, Any]:
-    """Return the state of a trial and its value; if the study has several objectives, its values.
+    """Return the state and the value of a trial in Optuna; with several objectives, the state and the values.
 
-    The value of a pruned trial is its last result, as in Optuna. In a study with several objectives a pruned trial has
-    no values.
+    The value of a pruned trial in Optuna is the trial's last result. With several objectives, a pruned trial has no
+    values.
     """
     values = [record.metrics.get(each.metric) for each in goal.objectives]
     is_finite = math.inf not in goal.judged(record.metrics)[0]
@@ -191,7 +191,7 @@ def _outcome(record: TrialRecord, goal: Goal, *, is_complete: bool) -> dict[str,
 
 
 def _attributes(record: TrialRecord, goal: Goal) -> dict[str, Any]:
-    """Return data without a place in Optuna's format: a trial's origin, its other metrics, and its resource."""
+    """Return a trial's data without a field in Optuna, such as origin and resource, as user attributes."""
     values = (
         record.number, record.status, record.rung, record.result_resource, round(record.seconds, 3), record.origin,
         record.reason,
@@ -206,7 +206,7 @@ def _attributes(record: TrialRecord, goal: Goal) -> dict[str, Any]:
 
 
 def _constraints(record: TrialRecord, goal: Goal) -> dict[str, Any]:
-    """Return how much each constraint is violated. Optuna calls a trial feasible if no number is above 0."""
+    """Return the violation of each constraint; for Optuna, a trial is feasible if no violation is above 0."""
     if not goal.constraints or record.rung is None:
         return {}
     violations = [constraint.violation(record.metrics) for constraint in goal.constraints]
@@ -217,7 +217,7 @@ class StoredAxis:
     """A hyperparameter in the format of Optuna's storage.
 
     Attributes:
-        distribution: The distribution as JSON. Choices of a type that Optuna does not store are text.
+        distribution: The distribution as JSON. Choices of a type that Optuna cannot store are texts.
     """
 
     def __init__(self, column: Column) -> None:
@@ -241,7 +241,7 @@ class StoredAxis:
 
 
 def _labels(choices: Sequence[object]) -> list[object]:
-    """Return choices in a form that Optuna stores. Choices of other types become texts that differ from all choices."""
+    """Convert choices to values that Optuna can store; other types become texts that differ from all choices."""
     labels: list[object] = []
     for choice in choices:
         label = choice

@@ -1,4 +1,4 @@
-"""Searches in the style of scikit-learn with asynchronous halving: :class:`AshSearchCV`."""
+""":class:`AshSearchCV`: a search like scikit-learn's searches, but with asynchronous halving."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,7 @@ __all__ = ["AshSearchCV"]
 
 
 def __getattr__(name: str) -> Any:
-    """Import the search at its first use: a worker needs only the code that fits and scores."""
+    """Import :class:`AshSearchCV` at its first use, because workers do not need the class."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     with needs_extra("scikit-learn", "sklearn"):

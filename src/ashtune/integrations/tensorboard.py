@@ -1,13 +1,13 @@
-"""TensorBoard: the best trials of a study in its HParams plugin, written without TensorFlow or PyTorch.
+"""Writes the best trials of a study for TensorBoard's HParams plugin, without TensorFlow or PyTorch.
 
-TensorBoard becomes slow with many folders, so only the best trials are written. While a study runs, the best trials
-change. Each of the best trials has a folder, which is written again when the trial has changed.
+TensorBoard becomes slow with many folders, so only the best trials are written. Each of the best trials has a folder,
+which is written again when the trial has changed.
 
-Rule 1: a folder may contain several studies. TensorBoard treats rows with the same name as repetitions, so the name of
-a trial's row in HParams includes the study's name. No study declares the columns, because TensorBoard would use the
-declaration of one study only. TensorBoard finds the columns in the trials instead.
-Rule 2: an events file is written under a name that TensorBoard does not read, and then renamed. A new file begins with
-a restart event, which makes TensorBoard forget the trial's earlier data.
+Rule 1: a folder may contain several studies. TensorBoard treats rows with the same name as repetitions of one trial.
+Therefore the name of a trial's row in HParams includes the study's name. No study declares the columns of HParams,
+because TensorBoard would use the declaration of only one study.
+Rule 2: an events file is first written under a temporary name, which TensorBoard does not read, and then renamed. A new
+events file begins with a restart event, which makes TensorBoard forget the trial's earlier data.
 
 Source: https://www.tensorflow.org/tensorboard/hyperparameter_tuning_with_hparams, and the plugin's ``summary_v2.py``.
 """
@@ -40,16 +40,16 @@ _FOLDER = re.compile(r"trial-\d+")
 
 
 class TensorBoardTracker(Tracker):
-    """Keeps the best trials of a study for TensorBoard: by default in the folder ``tensorboard`` in its directory.
+    """Writes the best trials of a study for TensorBoard: by default to ``tensorboard`` in the study's directory.
 
-    In the HParams tab, each trial has a row such as ``NAME-KEY trial 3``, where NAME-KEY stands for its study. The row
-    has the trial's hyperparameters, ``ashtune.state``, ``ashtune.origin`` and ``ashtune.seed``. The Scalars tab has the
-    trial's reports, over the resource. The text ``study`` has the study's results. ``tensorboard --logdir FOLDER``
-    starts TensorBoard on the folder.
+    In the HParams tab, each trial has a row such as ``NAME-KEY trial 3``; NAME-KEY are the study's name and a key. A
+    trial's row has the trial's hyperparameters, ``ashtune.state``, ``ashtune.origin`` and ``ashtune.seed``. The Scalars
+    tab shows the trial's reports over the resource. The Text tab shows the study's results under ``study``.
+    ``tensorboard --logdir FOLDER`` starts TensorBoard on the folder.
 
     Args:
         out: The folder, in which each study has its own folder ``NAME-KEY``. All trials are in one table of HParams.
-        top: The number of best trials to write: 100 by default. Thousands of trials are slow to show.
+        top: The number of best trials to write: 100 by default. TensorBoard is slow with thousands of trials.
 
     Raises:
         ExtraMissing: If TensorBoard is not installed.
@@ -80,16 +80,16 @@ class TensorBoardTracker(Tracker):
         self._brought_up = time.monotonic()
 
     def write(self, trials: Sequence[TrackedTrial]) -> None:
-        """Update the folders from time to time."""
+        """Update the trials' folders if the last update is older than ``SECONDS_BETWEEN``."""
         if self.is_live and time.monotonic() - self._brought_up >= SECONDS_BETWEEN:
             self._bring_up()
 
     def close(self, summary: StudySummary) -> None:
-        """Update the folders, and write the results of the study."""
+        """Update the trials' folders, and write the results of the study."""
         self._bring_up(summary)
 
     def _bring_up(self, summary: StudySummary | None = None) -> None:
-        """Write the folders of changed trials, and delete folders of trials that are no longer among the best."""
+        """Write the folders of changed trials; delete the folder of each trial that is no longer one of the best."""
         best = self.top(self._top)
         wanted = {f"trial-{trial.number:05d}": trial for trial in best}
         for folder in self._root.iterdir():
@@ -114,7 +114,7 @@ class TensorBoardTracker(Tracker):
         self._brought_up = time.monotonic()
 
     def _put(self, folder: Path, began: float, digest: str, events: Iterable["Event"]) -> None:
-        """Write an events file into a folder, in place of the existing one."""
+        """Write an events file into a folder, and delete the folder's older events files."""
         from tensorboard.compat.proto.event_pb2 import SessionLog
         from tensorboard.summary.writer.record_writer import RecordWriter
 
@@ -135,13 +135,13 @@ class TensorBoardTracker(Tracker):
 
 
 def _files_in(folder: Path) -> list[tuple[int, str, Path]]:
-    """Return version, digest and path of each events file that ashtune wrote into a folder, oldest file first."""
+    """Return the version, digest and path of each of ashtune's events files in a folder, oldest file first."""
     found = [(match, path) for path in folder.glob("events.*") if (match := _FILE.fullmatch(path.name))]
     return sorted((int(match[2]), match[3], path) for match, path in found)
 
 
 def _digest_in(folder: Path) -> str:
-    """Return the digest of a folder's content; "" if it is empty. Delete other files that were left by a kill."""
+    """Return the digest of the newest events file in a folder, or "" without a file; delete older events files."""
     *older, newest = _files_in(folder) or [(0, "", folder)]
     for _, _, path in older:
         path.unlink()
@@ -149,7 +149,8 @@ def _digest_in(folder: Path) -> str:
 
 
 def _events_of(trial: TrackedTrial, shown: Mapping[str, bool | float | str], row: str) -> Iterator["Event"]:
-    """Yield the TensorBoard events of a trial; ``row`` is the name of its row in HParams, ``shown`` its cells."""
+    """Yield a trial's TensorBoard events; ``row`` names the row of the trial in HParams, ``shown`` has the row's
+    cells."""
     from tensorboard.plugins.hparams import api_pb2, metadata, plugin_data_pb2
     from tensorboard.plugins.hparams.summary_v2 import hparams_pb
     from tensorboard.plugins.scalar.summary_v2 import scalar_pb
@@ -167,7 +168,7 @@ def _events_of(trial: TrackedTrial, shown: Mapping[str, bool | float | str], row
 
 
 def _hyperparameters(trial: TrackedTrial) -> dict[str, bool | float | str]:
-    """Return the hyperparameters for the table of HParams. Values of types that the table cannot hold become text."""
+    """Return a trial's hyperparameters and facts as cells for HParams; values that HParams cannot store become text."""
     own = {f"ashtune.{name}": trial.facts[name] for name in ("state", "origin", "seed")}
     values = with_own(trial.configuration, own)
     return {
@@ -176,12 +177,11 @@ def _hyperparameters(trial: TrackedTrial) -> dict[str, bool | float | str]:
 
 
 def _is_of_texts(values: Sequence[bool | float | str]) -> bool:
-    """Whether HParams must show all values as text, because its filters accept values of only one type."""
+    """Return whether all values of a column must become text, because HParams needs values of only one type."""
     return any(isinstance(value, bool | str) for value in values) and not all(isinstance(each, bool) for each in values)
 
 
 def _summary_text(name: str, unit: str, summary: StudySummary) -> str:
-    """Return the results of a study, in Markdown."""
     assert summary.best is not None, "the caller knows a best trial"
     lines = [f"**{name}**: {summary.trials} trials, {summary.failed} failed. Best: trial {summary.best.number}"]
     lines[0] += f", at {unit} {summary.resource}."

@@ -1,9 +1,9 @@
-"""Trackio: each study is a local project, and each trial is a run in it.
+"""Keeps a study in Trackio as a local project with one run for each trial.
 
-Trackio's own writer handles one run at a time and starts threads for it. A study has thousands of runs, so this module
-writes to Trackio's storage, as Trackio's importers do (``trackio.imports``).
+Trackio's own writer handles one run at a time and starts threads for each run. Because a study has thousands of runs,
+this module writes to Trackio's storage directly, as Trackio's importers do (``trackio.imports``).
 
-Rule: the id of a row comes from the study, the trial and the resource. Trackio keeps only the first row with an id.
+Rule: the id of a row is made of study, trial and resource, because Trackio keeps only the first row with an id.
 
 Source: https://huggingface.co/docs/trackio
 """
@@ -33,17 +33,16 @@ FOLDER = "TRACKIO_DIR"
 
 
 class TrackioTracker(Tracker):
-    """Keeps a study in Trackio on this machine: in Trackio's folder, which ``TRACKIO_DIR`` names.
+    """Keeps a study in Trackio on this machine, by default in Trackio's own folder (``TRACKIO_DIR``).
 
-    The name of the project is the study's name and a key. A run's configuration is the trial's configuration and the
-    entry ``ashtune``, which has the trial's number, state ("running", "paused", "completed", "failed", "withdrawn",
-    "ended early"), origin, seed, and failure reason. Its metrics are the trial's reports, with the resource as step.
-    The run ``study`` has the results. ``trackio show`` shows the project. Nothing is sent to other machines, unless
-    Trackio's environment variables say so.
+    The name of the Trackio project is the study's name and a key. A run's configuration is the trial's configuration
+    and the entry ``ashtune``, which has the trial's number, state ("running", "paused", "completed", "failed",
+    "withdrawn", "ended early"), origin, seed, and failure reason. A run's metrics are the trial's reports, with the
+    resource as step. The run ``study`` has the study's results. The command ``trackio show`` shows the project. Nothing
+    is sent to other machines, unless environment variables of Trackio request it.
 
     Args:
-        out: A folder to use instead. Trackio chooses its folder when it is imported, so a process can use only one
-            folder.
+        out: Another folder. Trackio chooses its folder when it is imported, so a process can use only one folder.
 
     Raises:
         ExtraMissing: If Trackio is not installed.
@@ -113,14 +112,14 @@ class TrackioTracker(Tracker):
 
 
 class _TrackioRun(NamedTuple):
-    """An existing run: a digest of its trial, and the number of its points."""
+    """An existing run, with a digest of the run's trial and the number of the run's points."""
 
     digest: str
     points: int
 
 
 def _rename(metrics: Mapping[str, float]) -> dict[str, float]:
-    """Return metrics. A metric named like a Trackio column, such as ``step``, is renamed as Trackio would rename it."""
+    """Return metrics in which a name of a Trackio column, such as ``step``, is renamed as Trackio renames it."""
     from trackio.utils import RESERVED_KEYS
 
     return {

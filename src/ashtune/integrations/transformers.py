@@ -1,10 +1,10 @@
-"""The Hugging Face Trainer in a training function: :class:`TransformersCallback`.
+"""Trains a trial with the Hugging Face Trainer in a training function: :class:`TransformersCallback`.
 
-Rule 1: a unit of the resource is the training until the next evaluation. With ``eval_strategy="epoch"`` this is an
-epoch; with ``"steps"`` this is ``eval_steps`` steps.
+Rule 1: one unit of the resource is the training from one evaluation to the next: an epoch with
+``eval_strategy="epoch"``, ``eval_steps`` steps with ``eval_strategy="steps"``.
 Rule 2: at every rung, ``num_train_epochs`` or ``max_steps`` has the value for the study's top resource, because the
-Trainer computes the learning rate from it. The callback ends training at the rung.
-Rule 3: the state of a trial is a checkpoint of the Trainer. It is the only checkpoint in the trial's checkpoint folder.
+Trainer computes the learning rate from this value. :class:`TransformersCallback` ends training at the trial's rung.
+Rule 3: a trial's state is saved as a Trainer checkpoint, the only one in the trial's checkpoint folder.
 """
 
 import shutil
@@ -26,16 +26,16 @@ with needs_extra("transformers"):
     from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, get_last_checkpoint, has_length
 
 NO_METRICS = ("_runtime", "_per_second")
-"""Suffixes of log entries about speed. They are not reported unless the study asks for them."""
+"""Suffixes of log entries about speed. Such entries are reported only if they are metrics of the study."""
 
 
 class TransformersCallback(TrainerCallback):  # type: ignore[misc]  # transformers has no types here
-    """Train a trial with a Trainer: check where it starts, report each evaluation, end at the rung, save.
+    """A callback that trains a trial with a Trainer: reports evaluations, ends training at the rung, saves the state.
 
     Put this callback last in ``callbacks``, set ``output_dir=trial.checkpoint_dir`` in the arguments, and train with
     ``resume_from_checkpoint=`` :attr:`checkpoint`. All numbers logged since the last evaluation are reported under
-    their names, such as ``eval_loss``. If another callback, such as ``EarlyStoppingCallback``, ends training, the trial
-    ends, and its last evaluation is its result.
+    their logged names, such as ``eval_loss``. If another callback, such as ``EarlyStoppingCallback``, ends training,
+    the trial ends, and the last evaluation is its result.
 
     Args:
         trial: The trial. In a program of several processes it is a
@@ -64,16 +64,15 @@ class TransformersCallback(TrainerCallback):  # type: ignore[misc]  # transforme
 
     @property
     def checkpoint(self) -> str | None:
-        """The checkpoint folder from which training starts; None for a new trial."""
+        """The folder of the checkpoint from which training starts; None for a new trial."""
         found: str | None = get_last_checkpoint(str(self._trial.checkpoint_dir)) if self._trial.start else None
         return found
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> Any:
-        """Check that the Trainer's settings allow training in pieces, and begin.
+        """Check that the Trainer can pause and continue a trial's training, and begin the trial.
 
         Raises:
-            ObjectiveError: If the settings do not allow training in pieces, or training does not start where the trial
-                ended.
+            ObjectiveError: If the Trainer's settings prevent pausing, or training does not start where the trial ended.
         """
         self._check_arguments(args, kwargs.get("train_dataloader"))
         self._check_begins(args, state)
@@ -91,9 +90,9 @@ class TransformersCallback(TrainerCallback):  # type: ignore[misc]  # transforme
             self._logged.update(logs)
 
     def on_evaluate(self, args: Any, state: Any, control: Any, metrics: Mapping[str, Any], **kwargs: Any) -> Any:
-        """Report the evaluation; end training if this trial must not continue.
+        """Report the evaluation. If the study does not let the trial continue, end training.
 
-        If there are several evaluation data sets, report after the data set that gives the last of the study's metrics.
+        With several evaluation data sets, the report follows the data set that completes the study's metrics.
 
         Raises:
             ObjectiveError: If training ends before the rung.
@@ -124,13 +123,13 @@ class TransformersCallback(TrainerCallback):  # type: ignore[misc]  # transforme
         return control
 
     def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Check that the last evaluation was reported."""
+        """Check that the last evaluation had all metrics of the study."""
         self._check_is_reported()
 
     on_epoch_begin = on_step_begin
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> Any:
-        """Prevent further evaluation and saving of a trial that has ended."""
+        """If the trial must not continue, let the Trainer neither evaluate nor save again."""
         if self._is_over:  # if the study stopped at the beginning, the trained step does not count
             control.should_evaluate = control.should_save = False
         return control
@@ -138,7 +137,7 @@ class TransformersCallback(TrainerCallback):  # type: ignore[misc]  # transforme
     on_epoch_end = on_step_end
 
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Delete all checkpoints except the one from which the trial continues."""
+        """After the last evaluation of a job, delete all checkpoints except the newest."""
         if not self._is_over:
             return
         # With save_total_limit=1, the Trainer finally keeps only the best checkpoint: it would look for one that is
@@ -150,7 +149,7 @@ class TransformersCallback(TrainerCallback):  # type: ignore[misc]  # transforme
                     shutil.rmtree(folder)
 
     def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """If this callback did not end the training, check that the trial has its result.
+        """If another callback ended the training, check that the trial has a result.
 
         Raises:
             ObjectiveError: If the trial has no result of this rung.
@@ -171,7 +170,6 @@ class TransformersCallback(TrainerCallback):  # type: ignore[misc]  # transforme
         self._trial.stop()
 
     def _go_on(self) -> None:
-        """Ask whether the trial continues."""
         self._unit = next(self._epochs, 0)
         self._is_over = not self._unit
 
@@ -181,7 +179,7 @@ class TransformersCallback(TrainerCallback):  # type: ignore[misc]  # transforme
         self._logged, self._is_short = {}, False
 
     def _check_is_reported(self) -> None:
-        """Report an evaluation that lacks some of the study's metrics; the error names the missing metrics."""
+        """Raise an error if the last evaluation did not have all metrics of the study."""
         if self._is_short:
             self._report()
 
@@ -194,7 +192,7 @@ class TransformersCallback(TrainerCallback):  # type: ignore[misc]  # transforme
             )
 
     def _check_arguments(self, args: Any, data: Any) -> None:
-        """Refuse arguments that would lose the state of a trial, or count its units wrongly."""
+        """Refuse training arguments that would lose a trial's state, or count the trial's resource wrongly."""
         folder = self._trial.checkpoint_dir
         one_process = "a Trial is of one process; start several by ashtune run ... -- torchrun, with a LaunchedTrial"
         last_state = "a trial goes on from its last state; leave it out"
@@ -240,7 +238,7 @@ class TransformersCallback(TrainerCallback):  # type: ignore[misc]  # transforme
 
 
 def _is_reported(value: Any, name: str, needed: tuple[str, ...]) -> bool:
-    """Whether an entry of the logs is a metric: a number, or a metric of the study, which must be a number."""
+    """Return whether an entry of the Trainer's logs is reported. Numbers and the study's metrics are reported."""
     return name in needed or (
         isinstance(value, int | float | np.number) and name != "epoch" and not name.endswith(NO_METRICS)
     )

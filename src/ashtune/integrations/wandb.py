@@ -1,11 +1,10 @@
-"""Weights & Biases, offline: each trial is a run, and the runs of a study are one group.
+"""Keeps a study as offline runs of Weights & Biases: one run for each trial, all runs in one group.
 
-Trials are not a sweep, because W&B's sweeps need its server. A parallel-coordinates panel of the group shows the same.
+The runs do not form a sweep of W&B, because sweeps need W&B's server.
 
-Rule 1: each run has its own folder in W&B's offline format, and the folder is written as a whole. When a trial has
-changed, its folder is written again, because ``wandb sync`` would treat an extended folder as another run.
-Rule 2: a complete folder contains a note by ashtune, which is written last. A folder without this note is written
-again.
+Rule 1: each run has its own folder in W&B's offline format. When a trial has changed, its whole folder is written
+again, because ``wandb sync`` would treat an extended folder as another run.
+Rule 2: ashtune writes a note into the folder of a complete run. The folder of an incomplete run is written again.
 
 Source: https://docs.wandb.ai/ref/python/init
 """
@@ -34,15 +33,15 @@ _NOT_IN_NAMES = re.compile(r"[^\w.\-]")
 
 
 class WandbTracker(Tracker):
-    """Keeps a study as offline runs of W&B: by default in the folder ``wandb`` in the study's directory.
+    """Keeps a study as offline runs of W&B: by default in the folder ``wandb`` of the study's directory.
 
     A run's configuration is the trial's configuration and the entry ``ashtune``, which has the trial's number, state
     ("running", "paused", "completed", "failed", "withdrawn", "ended early"), origin, seed, and failure reason. The
     run's history has the trial's reports, with the resource as step. One more run, with the job type "study", has the
-    study's results. The project has the study's name; the group has the name and a key.
+    study's results. The W&B project has the study's name; the group has the study's name and a key.
 
-    Nothing is sent to W&B's server. To send the runs, call ``wandb sync`` in the folder. System metrics, code, git
-    state, machine data and printed output are not recorded.
+    Nothing is sent to W&B's server. To send the runs, call ``wandb sync`` in the folder with the runs. System metrics,
+    code, git state, machine data and printed output are not recorded.
 
     Args:
         out: The folder that contains the folder ``wandb``.
@@ -58,7 +57,7 @@ class WandbTracker(Tracker):
     most_changed = 20
 
     def open(self) -> None:
-        """Find the existing runs, and delete incomplete ones."""
+        """Find the existing runs of the study, and delete incomplete runs."""
         os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
         self._folder = Path(self.out or self.study.directory).absolute()
         if not self.out:
@@ -76,7 +75,7 @@ class WandbTracker(Tracker):
                 shutil.rmtree(folder, ignore_errors=True)
 
     def write(self, trials: Sequence[TrackedTrial]) -> None:
-        """Write changed trials. Trials that are running are written when they pause or end."""
+        """Write changed trials. While the study runs, a running trial is written only when the trial pauses or ends."""
         for trial in trials:
             if trial.state != "running" or not self.is_live:
                 kind = "trial" if trial.confirms is None else "confirmation"
@@ -93,7 +92,7 @@ class WandbTracker(Tracker):
         self._put(study, "study", self.study.name, "study", own)
 
     def _put(self, trial: TrackedTrial, number: str, name: str, kind: str, own: Mapping[str, Any]) -> None:
-        """Write a run as a whole, unless the same version exists."""
+        """Write the whole folder of a run, unless the same version of the run exists."""
         import wandb
 
         run_id, digest = f"{self.key}-{number}", digest_of(trial, own)
@@ -122,7 +121,7 @@ class WandbTracker(Tracker):
 
 
 def _settings() -> Any:
-    """Return settings that make W&B record nothing except the given data."""
+    """Return settings with which W&B records only the given data."""
     import wandb
 
     return wandb.Settings(

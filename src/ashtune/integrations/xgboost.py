@@ -1,10 +1,10 @@
-"""XGBoost: a callback that lets a study train a booster to its rung, and a whole training function.
+"""Trains XGBoost boosters in a study: with a callback in the user's function, or with a complete training function.
 
-Rule 1: the saved booster has all its rounds. Its ``best_iteration`` and ``best_score`` belong to the best round, as
-after XGBoost's own early stopping.
-Rule 2: if rows or columns are drawn, each round starts with its own seed and with new updaters, because the state of
-their column samplers is not saved. Therefore a booster that continues from a rung has the same trees as a booster that
-never stopped. Without these seeds XGBoost would draw the same rows again.
+Rule 1: a saved booster has all rounds of its training. The booster's ``best_iteration`` and ``best_score`` belong to
+the best round, as after XGBoost's own early stopping.
+Rule 2: if XGBoost draws rows or columns, each round starts with its own seed and with new updaters. Therefore a booster
+that continues from a rung has the same trees as a booster that was trained without a pause. With XGBoost's own seeds,
+the same rows would be drawn again after each rung, and the state of the column samplers is not saved.
 """
 
 import json
@@ -37,7 +37,7 @@ SYNONYMS = (
     ("eta", "learning_rate"), ("gamma", "min_split_loss"), ("lambda", "reg_lambda"), ("alpha", "reg_alpha"),
     ("seed", "random_state"), THREAD_NAMES,
 )  # fmt: skip
-"""Synonyms. If both are given, XGBoost uses the later one in the alphabet, in any order."""
+"""Synonyms. If two synonyms are given, XGBoost uses the synonym that is later in the alphabet."""
 HIGHER_IS_BETTER = frozenset({"auc", "aucpr", "interval-regression-accuracy", "map", "ndcg", "pre"})
 LOWER_IS_BETTER = frozenset({
     "aft-nloglik", "cox-nloglik", "error", "gamma-deviance", "gamma-nloglik", "logloss", "mae", "mape",
@@ -48,10 +48,10 @@ EVALS = "evals=[(dvalid, 'valid')]"
 
 
 def callback(trial: Trial, *, metric: str | None = None, data: str | None = None) -> Any:
-    """Return a callback that makes a booster train to the trial's rung, reports its rounds and saves the booster.
+    """Return a callback that reports the rounds of a booster, ends its training at the trial's rung, and saves it.
 
-    With ``xgb_model=trial.restore()``, the booster continues from the last rung. Give a number of rounds of at least
-    ``max_resource``; the callback ends the training.
+    Give the training function ``xgb_model=trial.restore()``, so that the booster continues from the last rung, and a
+    number of rounds of at least the study's ``max_resource``.
 
     Args:
         trial: The trial.
@@ -97,7 +97,7 @@ class _XGBoostCallback(TrainingCallback):  # type: ignore[misc]  # its types are
         return model
 
     def before_iteration(self, model: Any, epoch: int, evals_log: Any) -> bool:
-        """Begin the first round, unless the study stops; set the seed of each round."""
+        """Begin the first round, unless the study is stopping, and set the seed of every round."""
         if not self._is_begun:
             self._is_begun = True
             if not self._rounds.next():
@@ -108,7 +108,7 @@ class _XGBoostCallback(TrainingCallback):  # type: ignore[misc]  # its types are
         return False
 
     def after_iteration(self, model: Any, epoch: int, evals_log: Any) -> bool:
-        """Report a round; return True if the round was the last."""
+        """Report a round; return True if the training must end after this round."""
         if not self._is_chosen:
             self._is_chosen = True
             self._rounds.choose(evals_log, EVALS)
@@ -129,7 +129,7 @@ class _XGBoostCallback(TrainingCallback):  # type: ignore[misc]  # its types are
         return model
 
     def _check_direction(self, model: Any) -> None:
-        """Refuse a study whose mode contradicts XGBoost's own direction of the metric."""
+        """Refuse a study whose mode contradicts XGBoost's own direction of the metric ("min" or "max")."""
         own = {each["name"] for each in json.loads(model.save_config())["learner"].get("metrics", ())}
         name = self._rounds.metric.partition("@")[0].removesuffix("-")
         if self._rounds.metric in own and name in HIGHER_IS_BETTER | LOWER_IS_BETTER:
@@ -141,7 +141,7 @@ def _is_drawn(settings: Mapping[str, Any], name: str) -> bool:
 
 
 def _values_of(settings: Any, name: str) -> Iterator[Any]:
-    """Yield the values of all parameters with a name."""
+    """Yield every value that a nested configuration has for a parameter name."""
     for key, value in settings.items() if isinstance(settings, Mapping) else enumerate(settings):
         if key == name:
             yield value
@@ -152,9 +152,10 @@ def _values_of(settings: Any, name: str) -> Iterator[Any]:
 def booster_objective(
     params: Mapping[str, Any], dtrain: Data, dvalid: Data, *, metric: str | None = None, **options: Any
 ) -> BoosterObjective:
-    """Return a training function for ``tune`` that trains a booster; its resource is rounds.
+    """Return a training function for ``tune``, which trains boosters; the resource is the number of rounds.
 
-    ``study.best.load()`` is the booster with all its rounds; the best is ``booster[: booster.best_iteration + 1]``.
+    ``study.best.load()`` returns a booster with all its rounds; ``booster[: booster.best_iteration + 1]`` has the
+    rounds up to the best round.
 
     Args:
         params: Parameters of ``xgboost.train``; the trial's hyperparameters override them.
@@ -180,7 +181,6 @@ def booster_objective(
 
 class _XGBoost(BoosterObjective):
     def prepare(self, train: Any, valid: Any) -> tuple[Any, Any]:
-        """Return both data sets as ``DMatrix``."""
         return _matrix(train), _matrix(valid)
 
     @staticmethod

@@ -1,7 +1,7 @@
-"""The suite for checkpoint stores.
+"""A suite of tests for checkpoint stores.
 
-Derive a test class from :class:`CheckpointStoreSuite` and give it a fixture ``stores``: a function that takes an empty
-directory and returns a :class:`StoreHarness` for peers 1 and 2.
+Derive a test class from :class:`CheckpointStoreSuite`, with a fixture ``stores``. The fixture is a function that takes
+an empty directory and returns a :class:`StoreHarness` for peers 1 and 2.
 """
 
 from collections.abc import Callable
@@ -18,10 +18,10 @@ TRIAL = TrialId(7)
 
 
 class StoreHarness(NamedTuple):
-    """A store, the checkpoint folder of each peer, and functions that move data.
+    """A checkpoint store under test, the checkpoint folder of each peer, and functions that move data.
 
-    ``send(peer, name)`` sends a peer's checkpoint to the driver, as a peer does before it reports the checkpoint as
-    saved. ``deliver()`` delivers all pending messages.
+    ``send(peer, name)`` sends a peer's checkpoint to the driver, as a peer does before the peer reports the checkpoint.
+    ``deliver()`` delivers all pending messages.
     """
 
     store: CheckpointStore
@@ -30,7 +30,7 @@ class StoreHarness(NamedTuple):
     deliver: Callable[[], None]
 
     def save(self, peer: int, resource: int, content: bytes) -> str:
-        """Let a peer save a checkpoint and report it."""
+        """Let a peer save a checkpoint and report the checkpoint."""
         name = f"{FOLDER}/{TRIAL}.{resource}"
         path = self.folder(peer) / name
         path.parent.mkdir(exist_ok=True)
@@ -39,13 +39,13 @@ class StoreHarness(NamedTuple):
         return self.store.put(peer, TRIAL, resource)
 
     def read(self, peer: int, resource: int) -> bytes | None:
-        """Return the content of a peer's checkpoint; None if there is no such file."""
+        """Return the content of a peer's checkpoint file; None if the file does not exist."""
         path = self.folder(peer) / FOLDER / f"{TRIAL}.{resource}"
         return path.read_bytes() if path.exists() else None
 
 
 class CheckpointStoreSuite:
-    """The tests of a store."""
+    """The tests of a checkpoint store."""
 
     def test_what_one_peer_saved_another_finds(self, stores: Callable[[Path], StoreHarness], tmp_path: Path) -> None:
         harness = stores(tmp_path)
@@ -58,7 +58,7 @@ class CheckpointStoreSuite:
     def test_a_checkpoint_that_is_saved_again_is_the_new_one_for_all(
         self, stores: Callable[[Path], StoreHarness], tmp_path: Path
     ) -> None:
-        """A trial that starts again overwrites its old checkpoint."""
+        """A trial that starts again on another peer overwrites the trial's old checkpoint."""
         harness = stores(tmp_path)
         harness.save(1, 4, b"old")
         harness.store.get(2, TRIAL, 4)
@@ -71,7 +71,7 @@ class CheckpointStoreSuite:
     def test_what_is_discarded_is_gone_for_all_and_nothing_else_is(
         self, stores: Callable[[Path], StoreHarness], tmp_path: Path
     ) -> None:
-        """A study's limit for checkpoints does not count copies, so no copy may remain."""
+        """A discarded checkpoint leaves no copies, because a study's limit for checkpoints does not count copies."""
         harness = stores(tmp_path)
         harness.save(1, 2, b"two")
         harness.save(1, 4, b"four")

@@ -1,13 +1,13 @@
-"""The suite for exporters: however often a study is exported, the copy contains each value once.
+"""A suite of tests for exporters: even after several exports, a study's copy contains each value once.
 
-A test class derives from :class:`ExporterSuite` and has a fixture ``exported``::
+Derive a test class from :class:`ExporterSuite`, with a fixture ``exported`` that returns the exporter under test::
 
     class TestMine(ExporterSuite):
         @pytest.fixture
         def exported(self) -> Exported:
             return Exported(make=lambda folder: Mine(folder / "copy"), read=lambda mine: load(mine.place))
 
-An exporter is also an observer; a fast exporter also passes :class:`~ashtune.testing.observers.ObserverSuite`.
+Because an exporter is an observer, a fast exporter also passes :class:`~ashtune.testing.observers.ObserverSuite`.
 """
 
 from collections.abc import Callable, Sequence
@@ -41,7 +41,7 @@ class Exported(msgspec.Struct, frozen=True):
 
 
 class ExporterSuite:
-    """The tests of an exporter: see the module."""
+    """The tests of an exporter: see the module's docstring."""
 
     @pytest.fixture
     def exported(self) -> Exported:
@@ -50,12 +50,12 @@ class ExporterSuite:
 
     @pytest.fixture(params=[0, 1])
     def steps(self, request: pytest.FixtureRequest) -> list[Step]:
-        """Return the events of a study."""
+        """Return the events of a random study."""
         return list(History(request.param, trials=12, confirm=Confirm(2, 1) if request.param else None))
 
     @pytest.fixture(autouse=True)
     def writes_at_each_tick(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Let trackers write at each tick, so that a killed tracker leaves data. Override this for a slower tracker."""
+        """Let trackers write at each tick, so that a killed tracker leaves data; override this for slow trackers."""
         monkeypatch.setattr(tracking, "SECONDS_BETWEEN", 0.0)
 
     def test_it_says_where_its_copy_is(self, exported: Exported, tmp_path: Path) -> None:
@@ -75,7 +75,7 @@ class ExporterSuite:
     def test_a_study_that_goes_on_has_each_value_once(
         self, exported: Exported, steps: list[Step], is_killed: bool, tmp_path: Path
     ) -> None:
-        """In the first session, the driver ended normally or was killed."""
+        """In an earlier session, the driver ended normally or was killed."""
         whole = exported.read(_told(exported, tmp_path / "whole", steps))
         for part in (1 / 3, 2 / 3):
             first = steps[: int(len(steps) * part)]
@@ -94,7 +94,7 @@ class ExporterSuite:
 def _told(
     exported: Exported, folder: Path, steps: Sequence[Step], *, is_live: bool = False, ends: bool = True
 ) -> Exporter:
-    """Return a new exporter that received a study, live or from its journal."""
+    """Return a new exporter that has received all events of a study, live or as from a journal."""
     folder.mkdir(exist_ok=True)
     exporter = exported.make(folder)
     study = ObservedStudy(

@@ -1,6 +1,6 @@
-"""The suite for observers: an observer has the same result live and from the journal, for any study.
+"""A suite of tests for observers: for any study, an observer must have the same result live and from the journal.
 
-A test class derives from :class:`ObserverSuite` and has a fixture ``observed``::
+Derive a test class from :class:`ObserverSuite`, with a fixture ``observed`` that returns the observer under test::
 
     class TestMine(ObserverSuite):
         @pytest.fixture
@@ -70,7 +70,7 @@ class Observed(msgspec.Struct, frozen=True):
 
 
 def study_in(directory: Path, *, created: float = 0.0) -> ObservedStudy:
-    """Return the study that observers are told of; ``directory`` must not exist."""
+    """Return the description of a study for observers, and make the study's ``directory``, which must not exist."""
     directory.mkdir()
     return ObservedStudy(
         name="suite", directory=str(directory), created=created, goal=GOAL, ladder=LADDER, hyperparameters=("x",)
@@ -85,9 +85,9 @@ def new_controller(ladder: Ladder = LADDER, goal: Goal = GOAL) -> Controller:
 class History:
     """A random study, reproducible by its seed, with every kind of event.
 
-    Iterating yields each event and the orders and verdicts that follow. Workers join, die and are replaced, and some
-    train several trials together. Trials fail, are withdrawn, end on purpose and report NaN. Drivers are killed and
-    restarted. With ``confirm`` the best trials are trained again.
+    Iterating over a history yields each event of the study, with the orders and verdicts that follow the event. Workers
+    join, die, are replaced, and train several trials together. Trials fail, are withdrawn, end on purpose and report
+    NaN. Drivers are killed and restarted. With ``confirm``, the best trials are trained again.
     """
 
     def __init__(self, seed: int, *, trials: int = 30, ladder: Ladder = LADDER, confirm: Confirm | None = None) -> None:
@@ -140,7 +140,7 @@ class History:
             yield from self._join()
 
     def _user_asks(self) -> Iterator[Step]:
-        """Pause the study and let it continue, or change a setting while it runs."""
+        """Let the user pause and continue the study, or change a setting of the study."""
         match self._random.randrange(4):
             case 0:
                 yield from self._happens(StudyPaused(self._now))
@@ -249,13 +249,13 @@ class History:
 
 
 def as_in_a_journal(event: Event) -> Event:
-    """Return an event as it is read from a journal."""
+    """Write an event as in a journal, and return the event that is read back."""
     read: Event = _events.decode(msgspec.json.encode(event))
     return read
 
 
 class ObserverSuite:
-    """The tests of an observer: see the module."""
+    """The tests of an observer: see the module's docstring."""
 
     @pytest.fixture
     def observed(self) -> Observed:
@@ -264,7 +264,7 @@ class ObserverSuite:
 
     @pytest.mark.parametrize("seed", SEEDS)
     def test_live_and_from_the_journal_it_finds_the_same(self, observed: Observed, seed: int, tmp_path: Path) -> None:
-        """A live observer also gets ticks and the reports between rungs."""
+        """Only a live observer gets ticks, and the reports between rungs."""
         live, read = observed.make(), observed.make()
         steps = list(History(seed))
         live.begin(study_in(tmp_path / "live"), 0)
@@ -283,7 +283,7 @@ class ObserverSuite:
 
     @pytest.mark.parametrize("seed", SEEDS)
     def test_it_takes_a_study_that_is_cut_off_anywhere(self, observed: Observed, seed: int, tmp_path: Path) -> None:
-        """A journal may end after any event: the driver still runs, or was killed."""
+        """A journal may end after any event, if the driver still runs or was killed."""
         steps = list(History(seed, trials=8))
         for end in range(0, len(steps) + 1, 5):
             observer = observed.make()
@@ -297,7 +297,7 @@ class ObserverSuite:
 
     @pytest.mark.parametrize("seed", SEEDS)
     def test_it_takes_a_study_whose_scheduler_is_not_known(self, observed: Observed, seed: int, tmp_path: Path) -> None:
-        """The observer of such a study gets verdicts, but no orders."""
+        """If a study's scheduler is not installed, an observer gets verdicts, but no orders."""
         observer = observed.make()
         observer.begin(study_in(tmp_path / "study"), 0)
         Replay().tell((event for event, _ in History(seed)), [observer])
@@ -308,7 +308,7 @@ class ObserverSuite:
     def test_of_two_studies_one_after_another_it_finds_what_is_in_the_second(
         self, observed: Observed, is_cut_off: bool, tmp_path: Path
     ) -> None:
-        """The observer was told the whole first study, or only half of it."""
+        """Before the second study, the observer received all events of a first study, or only half of the events."""
         if observed.is_for_one_study:
             return
         again, fresh = observed.make(), observed.make()
@@ -324,7 +324,7 @@ class ObserverSuite:
         assert observed.result(again) == observed.result(fresh)
 
     def test_it_takes_a_study_in_which_nothing_happens(self, observed: Observed, tmp_path: Path) -> None:
-        """For example, a driver opens a study that was already complete."""
+        """A study has no events if, for example, a driver opens a study that was already complete."""
         observer = observed.make()
         observer.begin(study_in(tmp_path / "study"), 0)
         observer.tick(0.0)

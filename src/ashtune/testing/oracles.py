@@ -1,12 +1,12 @@
-"""Oracles, which recompute a scheduler's next job from the whole history at every step, and their parts.
+"""Oracles: simple functions that compute a scheduler's next job from the whole history of a study.
 
 Source: Li et al., *A System for Massively Parallel Hyperparameter Tuning*, MLSys 2020,
-https://arxiv.org/abs/1810.05934, Algorithm 2 (``ash``). Several losses and constraints: Deb, Pratap, Agarwal,
-Meyarivan, *NSGA-II*, IEEE Trans. Evol. Comp. 6(2), 2002.
+https://arxiv.org/abs/1810.05934, Algorithm 2 (``ash``). Source for several losses and constraints: Deb, Pratap,
+Agarwal, Meyarivan, *NSGA-II*, IEEE Trans. Evol. Comp. 6(2), 2002.
 
-Rule 1: an oracle is as simple as the paper: lists and ``sorted``, no heap, and no state between calls. So it is slow,
-but mistakes are easy to see.
-Rule 2: an oracle shares no code with the schedulers except data types. The quota is computed here again.
+Rule 1: an oracle is as simple as the paper: an oracle uses lists and ``sorted``, no heap, and no state between calls.
+Therefore an oracle is slow, but mistakes in it are easy to see.
+Rule 2: an oracle shares only data types with the schedulers. For example, an oracle has its own code for the quota.
 """
 
 import math
@@ -40,16 +40,16 @@ __all__ = [
 
 
 class Given(msgspec.Struct, frozen=True):
-    """A job was given to a worker."""
+    """The scheduler gave a job to a worker."""
 
     job: Job
 
 
 class RecordedResult(msgspec.Struct, frozen=True):
-    """A job's result arrived; a loss of ``math.inf`` is a failure.
+    """The result of a job arrived; a loss of ``math.inf`` means that the job failed.
 
-    ``curve`` has the losses reported before the rung, and ``seconds`` is the time of the job. ``more`` are the other
-    losses, if there are several. ``violation`` is the violation of the constraints, if there are any.
+    ``curve`` has the losses reported before the rung, and ``seconds`` is the time of the job. ``more`` has the job's
+    losses after the first loss. ``violation`` is the violation of the constraints, or None.
     """
 
     job: Job
@@ -61,31 +61,31 @@ class RecordedResult(msgspec.Struct, frozen=True):
 
     @property
     def is_failure(self) -> bool:
-        """Whether any loss is infinite."""
+        """Whether any loss of the result is infinite."""
         return math.inf in (self.loss, *self.more)
 
 
 class Withdrawn(msgspec.Struct, frozen=True):
-    """A running job's trial was withdrawn; with ``replace`` a new trial may start."""
+    """The trial of a running job was withdrawn; with ``replace``, a new trial may start in its place."""
 
     job: Job
     replace: bool
 
 
 class PassedOver(msgspec.Struct, frozen=True):
-    """A promotion will not be trained; the trial's results stay."""
+    """A promoted trial will not be trained further, but the trial's earlier results still count."""
 
     job: Job
 
 
 class Extended(msgspec.Struct, frozen=True):
-    """The number of trials was changed."""
+    """The study's number of trials was changed."""
 
     trials: int | None
 
 
 class Lengthened(msgspec.Struct, frozen=True):
-    """The ladder got more rungs above."""
+    """The ladder got more rungs above its top rung."""
 
     ladder: Ladder
 
@@ -99,18 +99,18 @@ QuotaOf = Callable[[int, Fraction], int]
 
 
 def ash(ladder: Ladder, trials: int | None, history: History) -> Job | None:
-    """Return the job that ``get_job`` of Algorithm 2 gives."""
+    """Return the next job, as ``get_job`` of Algorithm 2 in the paper returns it."""
     due = promotable(ladder, history)
     return due[0] if due else newborn(trials, history, rung=0)
 
 
 def floor_of(arrived: int, kept: Fraction) -> int:
-    """Return the quota of the paper."""
+    """Return the quota of a rung as in the paper, computed from the number of results and the kept fraction."""
     return math.floor(arrived * kept)
 
 
 def promotable(ladder: Ladder, history: History, quota: QuotaOf = floor_of) -> list[Job]:
-    """Return all promotions that Algorithm 2 allows now: the top rung first, the best trial first."""
+    """Return all promotions that Algorithm 2 allows now: promotions to higher rungs first, and better trials first."""
     given, ladder = given_jobs(history), ladder_now(ladder, history)
     due = []
     for rung in reversed(range(ladder.top)):
@@ -122,10 +122,10 @@ def promotable(ladder: Ladder, history: History, quota: QuotaOf = floor_of) -> l
 
 
 def unexplained_results(ladder: Ladder, results: Sequence[RecordedResult]) -> list[str]:
-    """Return a sentence for each result without a correct promotion before it; for journals without orders.
+    """Return an error message for each result of a trial that was promoted without being within the quota.
 
     A trial with a result above the lowest rung must have been within the quota of the rung below at some time between
-    its results at the two rungs, as a promotion may wait until a checkpoint is saved.
+    its results at the two rungs.
     """
     wrong = []
     ever: set[Job] = set()  # promotions that were due at some time so far
@@ -144,18 +144,18 @@ def given_jobs(history: History) -> set[Job]:
 
 
 def arrived_in(history: History, rung: int) -> list[RecordedResult]:
-    """Return the results of a rung, without withdrawn trials, best first; the earlier trial wins a tie."""
+    """Return the results of a rung, best first, without withdrawn trials; at a tie, the earlier trial is first."""
     gone = [fact.job.trial for fact in history if isinstance(fact, Withdrawn)]
     arrived = [fact for fact in history if isinstance(fact, RecordedResult) and fact.job.rung == rung]
     return ranked([fact for fact in arrived if fact.job.trial not in gone])
 
 
 def ranked(results: Sequence[RecordedResult]) -> list[RecordedResult]:
-    """Return results of one rung, the best first. With several losses, O(m n^2) for each front.
+    """Return the results of one rung in order, best first. With several losses, O(m n^2) for each front.
 
     Feasible results come first, then infeasible results by their violation, then failures. Results with equal
-    violations are ordered by loss, then by trial number. With several losses they are ordered by Pareto front; in a
-    front the larger crowding distance comes first, then the earlier trial.
+    violations and one loss are ordered by loss, then by trial number. Results with equal violations and several losses
+    are ordered by Pareto front, then by decreasing crowding distance, then by trial number.
     """
     if not any(result.more for result in results):
         return sorted(
@@ -173,13 +173,13 @@ def ranked(results: Sequence[RecordedResult]) -> list[RecordedResult]:
 
 
 def dominates(one: RecordedResult, other: RecordedResult) -> bool:
-    """Return whether one result is better than another in some loss and worse in none."""
+    """Return whether ``one`` is better than ``other`` in at least one loss, and not worse in any loss."""
     pairs = list(zip((one.loss, *one.more), (other.loss, *other.more), strict=True))
     return all(mine <= its for mine, its in pairs) and any(mine < its for mine, its in pairs)
 
 
 def _crowding(front: Sequence[RecordedResult], result: RecordedResult) -> float:
-    """Return the crowding distance: the sum, over the losses, of (distance between the two neighbours / range)."""
+    """Return a result's crowding distance: the sum over all losses of (distance between both neighbours / range)."""
     distance = 0.0
     for loss in range(1 + len(result.more)):
         along = sorted(((one.loss, *one.more)[loss], one.job.trial) for one in front)
@@ -192,7 +192,7 @@ def _crowding(front: Sequence[RecordedResult], result: RecordedResult) -> float:
 
 
 def ladder_now(ladder: Ladder, history: History) -> Ladder:
-    """Return the present ladder."""
+    """Return the present ladder of the study."""
     ladders = [fact.ladder for fact in history if isinstance(fact, Lengthened)]
     return ladders[-1] if ladders else ladder
 
@@ -203,7 +203,7 @@ def within_quota(ladder: Ladder, history: History, rung: int, quota: QuotaOf = f
 
 
 def newborn(trials: int | None, history: History, *, rung: int = 0) -> Job | None:
-    """Return the job of the next new trial; None if the limit is reached. Replaced trials do not count."""
+    """Return the job of the next new trial; None if the study has started all its trials."""
     limit = _limit(trials, history)
     if limit is not None and _started(history) >= limit:
         return None
@@ -211,12 +211,12 @@ def newborn(trials: int | None, history: History, *, rung: int = 0) -> Job | Non
 
 
 def _limit(trials: int | None, history: History) -> int | None:
-    """Return the present number of trials."""
+    """Return the study's present number of trials."""
     limits = [fact.trials for fact in history if isinstance(fact, Extended)]
     return limits[-1] if limits else trials
 
 
 def _started(history: History) -> int:
-    """Return how many trials were started, not counting withdrawn trials that may be replaced."""
+    """Return the number of started trials, without the withdrawn trials that new trials may replace."""
     replaced = sum(fact.replace for fact in history if isinstance(fact, Withdrawn))
     return len({job.trial for job in given_jobs(history)}) - replaced

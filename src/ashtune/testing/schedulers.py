@@ -1,10 +1,10 @@
-"""The suite for schedulers: any order of workers, compared with an oracle at each step.
+"""A suite of tests for schedulers: in random studies, each job of a scheduler is compared with an oracle's job.
 
-Hypothesis chooses which worker asks, reports, fails or is lost, which trial is withdrawn, and shortens a failing
-history.
+Hypothesis chooses which worker asks, reports, fails or is lost, and which trial is withdrawn. Hypothesis also shortens
+a history in which a test fails.
 
-Rule: a trial named by ``hopeless`` is never given again and is named only once, until the number of trials is changed,
-the ladder gets longer or a trial with results is withdrawn. Each of these changes may bring the trial within the quota.
+Rule: a trial that ``hopeless`` returns must not be given or returned again, until the number of trials is changed, the
+ladder gets longer or a trial with results is withdrawn. Each of the three changes may bring the trial within the quota.
 
 Example:
     >>> from ashtune._src.schedulers.ash import Ash
@@ -76,20 +76,20 @@ def check_scheduler(
     has_constraints: bool = False,
     options: settings = SETTINGS,
 ) -> None:
-    """Fail with the shortest history found in which a scheduler and its oracle differ.
+    """Search a history in which a scheduler and its oracle differ; fail with the shortest history found.
 
     Args:
         scheduler: The scheduler, or a function that builds its machine from a ladder and a number of trials.
         oracle: Returns the next job, given the ladder, the number of trials and the whole history.
         ladders: The ladders to try.
-        budgets: The numbers of trials to try; None is no end.
+        budgets: The numbers of trials to try; None means no limit.
         losses: The number of losses of each result.
         has_constraints: Whether results may violate constraints.
         options: Settings of Hypothesis, as in ``settings(SETTINGS, max_examples=1000)``.
 
     Raises:
-        AssertionError: If they differ, or the scheduler breaks a rule of its protocol.
-        Exception: Any exception of the oracle. A note has the history, which is not shortened, as this takes minutes.
+        AssertionError: If scheduler and oracle differ, or the scheduler breaks a rule of its protocol.
+        Exception: Any exception of the oracle. A note of the exception has the history, which is not shortened.
     """
     if isinstance(scheduler, Scheduler):
         assert SCHEDULERS.read(SCHEDULERS.record(scheduler)) == scheduler, "read back it is another one"
@@ -106,7 +106,7 @@ def check_scheduler(
 
 
 class _OracleRaised(BaseException):
-    """Stops Hypothesis, which would look for a shorter history after an ``Exception``."""
+    """Stops Hypothesis at once; after an ``Exception``, Hypothesis would search for a shorter history."""
 
     def __init__(self, error: Exception) -> None:
         super().__init__(error)
@@ -114,7 +114,7 @@ class _OracleRaised(BaseException):
 
 
 class AnyOrderOfWorkers(RuleBasedStateMachine):
-    """A study of any number of workers, scheduled by Hypothesis."""
+    """A random study, in which Hypothesis chooses the actions of any number of workers."""
 
     make: ClassVar[Make]
     oracle: ClassVar[Oracle]
@@ -233,7 +233,7 @@ class AnyOrderOfWorkers(RuleBasedStateMachine):
         assert len(set(trials)) == len(trials), f"one trial runs twice: {self.running}"
 
     def teardown(self) -> None:
-        """Finish the study with bad results, which give hopeless trials the best chances; then check the history."""
+        """Finish the study with bad results, so that hopeless trials may get within the quota; check the history."""
         if not hasattr(self, "scheduler"):
             return
         self.checkpoints_are_freed()
@@ -288,7 +288,7 @@ class AnyOrderOfWorkers(RuleBasedStateMachine):
         self.history.append(RecordedResult(job, loss, curve, seconds, more, violation))
 
     def _beside(self, job: Job, loss: float) -> tuple[tuple[float, ...], float | None]:
-        """Return the other losses of a result and its violation, which follow from its first loss and its job."""
+        """Return a result's other losses and its violation, computed from its first loss and its job."""
         if loss == math.inf:
             return (loss,) * (self.losses - 1), math.inf if self.has_constraints else None
         if loss == _WORST:
@@ -298,7 +298,7 @@ class AnyOrderOfWorkers(RuleBasedStateMachine):
         return more, chance.choice((0.0, 0.0, 0.5, 2.0)) if self.has_constraints else None
 
     def _check_entries(self) -> None:
-        """Check that ``entering``, ``expected``, ``entry`` and ``notes`` are consistent."""
+        """Check that the scheduler's ``entering``, ``expected``, ``entry`` and ``notes`` are consistent."""
         rungs = len(self.scheduler.ladder.rungs)
         for trials in (0, 1, 7, 40):
             entering, expected = self.scheduler.entering(trials), self.scheduler.expected(trials)
@@ -310,7 +310,7 @@ class AnyOrderOfWorkers(RuleBasedStateMachine):
         assert "\n" not in self.scheduler.notes(), "the notes are more than one line"
 
     def _check_history(self) -> None:
-        """Check rules for all schedulers: trial numbers in order, and only a finite result leads one rung up."""
+        """Check rules for all schedulers: trials are numbered in order, and a promotion needs a finite result."""
         seen: list[Job] = []
         losses: dict[Job, float] = {}
         for fact in self.history:

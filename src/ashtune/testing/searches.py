@@ -1,4 +1,4 @@
-"""The suite for searches: random, quasi-random, grid, or your own.
+"""A suite of checks for searches: ashtune's searches or your own search.
 
 Example:
     >>> from ashtune import Mutation, Random
@@ -24,12 +24,12 @@ KNOWN = 20
 
 
 def check_design(search: Search, space: object, *, trials: int = 600) -> None:
-    """Fail unless a search builds a correct design.
+    """Raise an error if the design that a search builds is not correct.
 
     Args:
         search: The search with its options.
-        space: As a user gives it to ``tune``.
-        trials: How many trials to check, at most.
+        space: The search space in any form that ``tune`` takes.
+        trials: The largest number of trials to check.
 
     Raises:
         AssertionError: If the design is not correct.
@@ -41,16 +41,16 @@ def check_design(search: Search, space: object, *, trials: int = 600) -> None:
 
 
 def check_sequence(build: Callable[[], Design], space: Space, *, trials: int = 600) -> None:
-    """Fail unless each call of ``build`` gives the same numbered sequence of configurations of a space.
+    """Check that all calls of ``build`` give the same numbered sequence of configurations of a space.
 
     Args:
         build: Returns a new design.
         space: The search space.
-        trials: How many trials to check, at most.
+        trials: The largest number of trials to check.
 
     Raises:
-        AssertionError: If a trial's configuration depends on the order of calls, is not one of the space, is shared
-            with the design, or is repeated in a finite design.
+        AssertionError: If a trial's configuration depends on the order of calls, is not in the space, is shared with
+            the design, or is repeated in a finite design.
     """
     design = build()
     size = design.size
@@ -88,7 +88,7 @@ def _check_plain(drawn: list[dict[str, object]], space: Space) -> None:
 
 
 def _check_order(build: Callable[[], Design], drawn: list[dict[str, object]]) -> None:
-    """Ask new designs for the same trials in other orders, or for only one trial."""
+    """Check that the configurations of trials do not depend on the order in which a design is asked for the trials."""
     order = list(range(len(drawn)))
     random.Random(0).shuffle(order)
     for some in (order, order[:1], sorted(order, reverse=True)[:3]):
@@ -98,12 +98,12 @@ def _check_order(build: Callable[[], Design], drawn: list[dict[str, object]]) ->
 
 
 def check_proposer(search: Search, space: object, *, trials: int = 60) -> None:
-    """Fail unless a search with a proposer makes a correct design and correct proposals.
+    """Raise an error if a search with a proposer makes an incorrect design or an incorrect proposal.
 
     Args:
         search: The search with its options.
-        space: As a user gives it to ``tune``.
-        trials: How many proposals to ask for, with results in between.
+        space: The search space in any form that ``tune`` takes.
+        trials: The number of proposals to check; results arrive between the proposals.
 
     Raises:
         AssertionError: If the design or a proposal is not correct.
@@ -122,9 +122,9 @@ def check_proposer(search: Search, space: object, *, trials: int = 60) -> None:
 
 
 def _proposed(search: Search, space: Space, seed: int, trials: int, known: int = 0) -> list[Proposal | None]:
-    """Return the proposals in a study with three rungs: each trial has a result, a failure or neither.
+    """Return the proposals in a random study with three rungs. Each job ends with a result, a failure or no message.
 
-    Before the study, ``known`` configurations get a result at one of the rungs.
+    The proposer gets results of ``known`` configurations before the study begins.
     """
     chance = random.Random(seed)
     design, proposer = search.build(space, seed), search.proposer(space, seed, MAX_RESOURCE)

@@ -1,10 +1,10 @@
-"""The suite for sections of a report: a section can show any study, and shows a study's texts as text, not as markup.
+"""A suite of checks for report sections: a section must show any study, and must not show a study's texts as markup.
 
     def test_my_section():
         check_section(MySection)
 
-In the studies of the suite everything happens, or nothing, or only failures. Some studies are simulated or stopped
-early. Others have one rung, an unknown scheduler, or texts that look like markup.
+The suite shows studies with all kinds of events, without events, or with failures only. Some studies of the suite are
+simulated, stopped early, or have only one rung. Some studies have an unknown scheduler, or texts that look like markup.
 """
 
 import json
@@ -59,7 +59,7 @@ _MARKUP = re.compile(r"(?<!\[b\])(?<!document\.)pwned")
 
 
 class MadeUpStudy(msgspec.Struct, frozen=True, kw_only=True):
-    """A study to be reported. ``is_known`` means that its scheduler is installed, so that there are orders."""
+    """A made-up study for a report. ``is_known``: whether the study's scheduler is installed, so that orders exist."""
 
     name: str
     events: list[Event]
@@ -71,7 +71,7 @@ class MadeUpStudy(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def studies() -> list[MadeUpStudy]:
-    """Return the studies that each section has to show."""
+    """Return the made-up studies that each section must show."""
     whole = _events(History(0, confirm=Confirm(2, 1)))
     stopped = Outcome(is_complete=False, stopped="Ctrl-C received")
     return [
@@ -95,7 +95,7 @@ def studies() -> list[MadeUpStudy]:
 
 
 def check_section(kind: type[Section]) -> None:
-    """Give each study to a section, and check its output.
+    """Give each made-up study to a section, and check the section's output.
 
     Args:
         kind: The section's class.
@@ -118,7 +118,7 @@ def check_section(kind: type[Section]) -> None:
 
 
 def _replayed(kind: type[Section], case: MadeUpStudy, directory: Path) -> Section:
-    """Return a section that was told all events of a study, as if it were the only section of a report."""
+    """Return a section that received all events of a study, as the only section of a report."""
     study = _study_of(case, directory)
     for analysis in kind.uses:
         getattr(study, analysis)
@@ -142,7 +142,7 @@ def _replayed(kind: type[Section], case: MadeUpStudy, directory: Path) -> Sectio
 
 
 def _study_of(case: MadeUpStudy, directory: Path, replayed: ReportedStudy | None = None) -> ReportedStudy:
-    """Return a study whose journal is not read yet; ``replayed`` gives only its tally, as in a stopped driver."""
+    """Return a study without events; if ``replayed`` is given, return a study with the tally of ``replayed``."""
     rungs, kept = case.ladder.to_record()
     record = {"kind": "ash"}
     space = Space.parse({"x": (0.0, 1.0), "kind": ["plain", "odd", HOSTILE]})
@@ -169,7 +169,7 @@ def _study_of(case: MadeUpStudy, directory: Path, replayed: ReportedStudy | None
 
 
 def _check(section: Section, case: MadeUpStudy) -> bool:
-    """Check the output of a section for a study; return whether there is any output."""
+    """Check the output of a section for a study; return whether the section has any output."""
     page = html.section(section.name, section.title, section.blocks())
     again = html.section(section.name, section.title, section.blocks())
     assert page == again, f"{case.name}: its blocks are others when they are asked for again"
@@ -198,7 +198,7 @@ def _check_page(page: html.PageSection, name: str) -> None:
 
 
 def _check_lines(section: Section, case: MadeUpStudy) -> str:
-    """Check the lines of a section; return them as text."""
+    """Check the terminal lines of a section, and return the lines as text."""
     from rich.console import Group
     from rich.text import Text
 
@@ -220,7 +220,7 @@ def _check_unit(text: str, name: str) -> None:
 
 
 def _events(history: History) -> list[Event]:
-    """Return the events of a study, each trial with a categorical hyperparameter."""
+    """Return the events of a study in which each trial has a categorical hyperparameter."""
     return [_with_a_choice(event, "odd") for event, _ in history]
 
 
@@ -232,7 +232,7 @@ def _with_a_choice(event: Event, odd: str) -> Event:
 
 
 def _of_several(event: Event) -> Event:
-    """Return an event; a result gets two more metrics."""
+    """Return an event, with two more metrics if the event is a result."""
     if not isinstance(event, JobFinished):
         return event
     more = {HOSTILE: float(event.trial % 7), "size": float(event.trial % 3)}
@@ -240,7 +240,7 @@ def _of_several(event: Event) -> Event:
 
 
 def _proposed(event: Event) -> Event:
-    """Return an event; the start of a trial gets an origin, as from a search that learns."""
+    """Return an event; if the event starts a trial, add an origin such as a learning search gives."""
     if not isinstance(event, TrialStarted):
         return event
     origins = "gp, 9 results", "random", "mutation of 0", "random, no proposal was ready", "enqueued"
@@ -255,7 +255,7 @@ class _Failures(History):
 
 
 def _hostile(event: Event) -> Event:  # noqa: PLR0911 - one for each kind of event
-    """Return an event in which every text is hostile."""
+    """Return an event in which all texts are replaced by a text that looks like markup."""
     replace = msgspec.structs.replace
 
     def renamed(metrics: dict[str, Any]) -> dict[str, Any]:
@@ -281,7 +281,7 @@ def _hostile(event: Event) -> Event:  # noqa: PLR0911 - one for each kind of eve
 
 
 class Parts(HTMLParser):
-    """The tags, event handlers and texts of HTML, as a browser reads it."""
+    """The tags, event handlers and texts that a browser finds in HTML."""
 
     def __init__(self, text: str) -> None:
         super().__init__(convert_charrefs=True)
@@ -300,7 +300,7 @@ class Parts(HTMLParser):
 
 
 def strings_of(value: Any) -> Iterator[str]:
-    """Yield the strings in a JSON value, names included."""
+    """Yield all strings in a JSON value, including the names of fields."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, dict):

@@ -1,6 +1,6 @@
-"""The suite for engines that run training functions: pauses, exceptions and dead processes.
+"""A suite of tests for engines that run training functions: pauses, exceptions and dead processes.
 
-If workers are separate processes (``isolates = True``), they must survive a training function that ends its process.
+With ``isolates = True``, a training function that kills its worker's process must not stop the engine.
 """
 
 import os
@@ -34,7 +34,7 @@ class TrainersSuite(WorkersSuite):
     def test_a_pause_breaks_off_between_epochs_and_keeps_what_was_trained(
         self, engine: MakeHarness, tmp_path: Path
     ) -> None:
-        """A paused job resumes at the epoch that it reached, not at its rung."""
+        """A paused job continues from the last epoch that the job has trained."""
         gate = tmp_path / "gate"
 
         def patient(trial: Any) -> None:
@@ -64,7 +64,7 @@ class TrainersSuite(WorkersSuite):
     def test_an_exception_is_a_message_with_its_traceback_and_the_worker_goes_on(
         self, engine: MakeHarness, tmp_path: Path
     ) -> None:
-        """An error in the user's code fails only that trial."""
+        """If a training function raises an exception, its trial fails, and the worker trains the next trial."""
 
         def fragile(trial: Any) -> float:
             if trial["x"] == 0:
@@ -81,7 +81,7 @@ class TrainersSuite(WorkersSuite):
         assert harness.next(JobFinished).metrics == {"score": 1.0}
 
     def test_an_invalid_configuration_is_withdrawn(self, engine: MakeHarness, tmp_path: Path) -> None:
-        """The trial is withdrawn, it does not fail."""
+        """A trial with an invalid configuration does not fail, but is withdrawn."""
 
         def picky(trial: Any) -> float:
             raise InvalidConfiguration("too wide")
@@ -91,7 +91,7 @@ class TrainersSuite(WorkersSuite):
         assert harness.next(TrialWithdrawn).reason == "too wide"
 
     def test_jobs_ahead_wait_at_the_worker_and_are_done_in_order(self, engine: MakeHarness, tmp_path: Path) -> None:
-        """A held trial is answered before the next job begins."""
+        """While a trial is held at a rung, the worker's next job does not begin."""
         harness = engine(tmp_path, count, 1)
         worker = harness.next(WorkerJoined).worker
         for trial in range(3):
@@ -105,7 +105,7 @@ class TrainersSuite(WorkersSuite):
             assert harness.next(TrialReleased).trial == trial
 
     def test_a_pause_reaches_the_jobs_that_wait_too(self, engine: MakeHarness, tmp_path: Path) -> None:
-        """Jobs that wait at the worker end when they start."""
+        """A pause for a job that waits at its worker ends the job when the job starts."""
         gate = tmp_path / "gate"
 
         def patient(trial: Any) -> None:
@@ -129,7 +129,7 @@ class TrainersSuite(WorkersSuite):
         assert first.resource > 0
 
     def test_of_a_dead_workers_jobs_the_one_it_had_begun_is_named(self, engine: MakeHarness, tmp_path: Path) -> None:
-        """The jobs that waited at the dead worker are not named."""
+        """The message about a dead worker names only the worker's running job, and not its waiting jobs."""
         if not self.isolates:
             pytest.skip("training takes its process with it")
 
@@ -169,7 +169,7 @@ class TrainersSuite(WorkersSuite):
     def test_an_exception_that_breaks_in_after_a_result_waits_for_the_answer(
         self, engine: MakeHarness, tmp_path: Path
     ) -> None:
-        """The result stays valid, and the worker continues."""
+        """If an exception interrupts a trial after its result, the result stays valid, and the worker continues."""
         gate, is_set = tmp_path / "gate", tmp_path / "is_set"
 
         def limited(trial: Any) -> None:
@@ -181,7 +181,7 @@ class TrainersSuite(WorkersSuite):
             me = threading.get_ident()
 
             def _is_waiting(thread: int) -> bool:
-                """Return whether a thread waits for an answer of a channel, while no message is transferred."""
+                """Return whether a thread waits for the driver's answer, while no message is being sent."""
                 names = _callers(sys._current_frames()[thread])
                 return {"answer", "wait"} <= names and not {"_collect", "_take_whole"} & names
 
@@ -216,7 +216,7 @@ class TrainersSuite(WorkersSuite):
         assert harness.next(JobFinished).trial == 1
 
     def test_a_trial_stopped_on_purpose_is_a_result_that_is_not_held(self, engine: MakeHarness, tmp_path: Path) -> None:
-        """The worker is then free, and the checkpoint that the trial saved is kept."""
+        """When a trial calls ``trial.stop()``, its worker is free, and the trial's checkpoint is kept."""
 
         def stopping(trial: Any) -> None:
             for epoch in trial.epochs():
@@ -234,7 +234,7 @@ class TrainersSuite(WorkersSuite):
     def test_a_function_that_trains_otherwise_than_it_was_asked_fails_and_is_shown_how(
         self, engine: MakeHarness, tmp_path: Path
     ) -> None:
-        """The cases: a loop without ``trial.epochs()``, a loop that ends early, a checkpoint that is not restored."""
+        """The first function has no ``trial.epochs()``, the second ends early, the third restores no checkpoint."""
 
         def wrong(trial: Any) -> None:
             if trial["x"] == 0:

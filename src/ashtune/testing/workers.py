@@ -1,8 +1,8 @@
-"""The suite for engines: processes, MPI, threads, the simulator, or your own.
+"""A suite of tests for engines: processes, MPI, threads, the simulator, or your own engine.
 
-Derive a test class from :class:`WorkersSuite` and give it a fixture ``engine``: a function that takes (study directory,
-training function, number of workers) and returns an :class:`EngineHarness`, as :func:`open_harness` does. Engines that
-run training functions, unlike a simulator, pass :class:`ashtune.testing.trainers.TrainersSuite`, which adds tests.
+Derive a test class from :class:`WorkersSuite`, with a fixture ``engine``. The fixture is a function that takes (study
+directory, training function, number of workers) and returns an :class:`EngineHarness`, made by :func:`open_harness`.
+For an engine that runs training functions, use :class:`ashtune.testing.trainers.TrainersSuite`, which has more tests.
 """
 
 import sys
@@ -33,7 +33,7 @@ GOAL = Goal("score", "max")
 
 
 class Numbered:
-    """An endless design whose configuration i is ``{"x": i}``."""
+    """A design without end, in which trial i has the configuration ``{"x": i}``."""
 
     size = None
 
@@ -41,12 +41,12 @@ class Numbered:
         return {"x": trial}
 
     def find(self, configuration: Mapping[str, object]) -> int | None:
-        """Return None, as the design never ends."""
+        """Return None, because the design has no end."""
         return None
 
 
 class EngineHarness:
-    """Workers with the functions that a test needs."""
+    """The workers of an engine, with the functions that a test needs."""
 
     def __init__(self, workers: Workers, configurations: Configurations) -> None:
         self.workers = workers
@@ -55,18 +55,18 @@ class EngineHarness:
         self.history: list[Event] = []
 
     def train(self, worker: WorkerId, trial: int, *, rung: int = 0, start: int = 0, target: int = 1) -> None:
-        """Order a worker to train a trial."""
+        """Send a worker the order to train a trial."""
         number = TrialId(trial)
         if number not in self._configurations:
             self._configurations.draw(number)
         self.workers.carry_out(Train(worker, number, rung, start, target))
 
     def go_on(self, worker: WorkerId, trial: int, *, rung: int, start: int, target: int) -> None:
-        """Order a worker to continue its trial in place."""
+        """Send a worker the order to continue the trial that the worker holds."""
         self.workers.carry_out(Train(worker, TrialId(trial), rung, start, target, in_place=True))
 
     def next(self, kind: type[Kind]) -> Kind:
-        """Wait for the next event of a kind; other events are kept for later calls."""
+        """Wait for the next event of type ``kind`` and return it; other events are kept for later calls."""
         until = self.workers.now() + WAIT_SECONDS
         while True:
             for event in self._seen:
@@ -88,7 +88,7 @@ def open_harness(
     options: RunOptions | None = None,
     first_worker: int = 0,
 ) -> EngineHarness:
-    """Return an engine's workers for a new study, whose journal has one line.
+    """Open an engine's workers for a new study, and return the workers in a harness.
 
     Args:
         engine: The engine under test.
@@ -123,7 +123,7 @@ MakeHarness = Callable[[Path, Callable[..., Any], int], EngineHarness]
 
 
 def count(trial: Any) -> None:
-    """Count epochs, and report the configuration and the count: a training function."""
+    """A training function that reports the trial's configuration, and the number of its trained epochs."""
     trained = trial.restore() or []
     for epoch in trial.epochs():
         trained.append(epoch)
@@ -139,7 +139,7 @@ class WorkersSuite:
         assert harness.next(WorkerJoined).worker != harness.next(WorkerJoined).worker
 
     def test_a_result_carries_its_rung_metrics_and_the_curve_before(self, engine: MakeHarness, tmp_path: Path) -> None:
-        """One event has the reports of all epochs up to a rung."""
+        """The event of a result has the reports of all epochs up to the rung."""
         harness = engine(tmp_path, count, 1)
         worker = harness.next(WorkerJoined).worker
         harness.train(worker, 7, rung=2, target=3)
@@ -149,7 +149,7 @@ class WorkersSuite:
         assert [resource for resource, _ in result.curve] == [1, 2]
 
     def test_a_trial_goes_on_in_place_with_its_state(self, engine: MakeHarness, tmp_path: Path) -> None:
-        """Nothing is saved or loaded between the two rungs."""
+        """If a worker continues its trial in place, no checkpoint is saved between the two rungs."""
         harness = engine(tmp_path, count, 1)
         worker = harness.next(WorkerJoined).worker
         harness.train(worker, 0, target=2)
@@ -160,7 +160,7 @@ class WorkersSuite:
         assert not (tmp_path / "checkpoints").exists()
 
     def test_a_released_trial_is_saved_and_resumes_on_any_worker(self, engine: MakeHarness, tmp_path: Path) -> None:
-        """Another worker starts from the checkpoint."""
+        """After a trial is released, another worker continues the trial from its checkpoint."""
         harness = engine(tmp_path, count, 2)
         one, other = harness.next(WorkerJoined).worker, harness.next(WorkerJoined).worker
         harness.train(one, 3, target=2)
@@ -177,7 +177,7 @@ class WorkersSuite:
     def test_a_released_worker_takes_its_next_job_without_being_asked_twice(
         self, engine: MakeHarness, tmp_path: Path
     ) -> None:
-        """The release and the next job are sent together."""
+        """A worker trains its next job if the driver sends the release and the job at the same time."""
         harness = engine(tmp_path, count, 1)
         worker = harness.next(WorkerJoined).worker
         harness.train(worker, 0)
@@ -195,7 +195,7 @@ class WorkersSuite:
         assert harness.workers.now() >= until - 0.01
 
     def test_events_come_in_the_order_of_their_times(self, engine: MakeHarness, tmp_path: Path) -> None:
-        """The engine gives each event its time of arrival."""
+        """The time of an event is the time at which the event arrived at the driver."""
         harness = engine(tmp_path, count, 2)
         for _ in range(2):
             harness.train(harness.next(WorkerJoined).worker, 0)

@@ -1,1 +1,1 @@
-"""Observers and analyses: they turn events into numbers and draw nothing."""
+"""Observers and analyses, which compute numbers from the events of a study."""

@@ -1,17 +1,16 @@
-"""The audit: was each promotion allowed by its rule, and was it right given the final results?
+"""The audit checks whether the rule allowed each promotion, and whether the final results justify the promotion.
 
 Source of the rule: Li et al., *A System for Massively Parallel Hyperparameter Tuning*, MLSys 2020,
-https://arxiv.org/abs/1810.05934, Algorithm 2. If a rung has ``n`` results, the best ``floor(n * kept)`` of them may be
-promoted, including trials that were promoted before. Of equal results, the one of the earlier trial ranks first.
-Failures count as results and rank last.
+https://arxiv.org/abs/1810.05934, Algorithm 2. If a rung has ``n`` results, the best ``floor(n * kept)`` of these
+results may be promoted, including trials that were promoted before. Of equal results, the result of the earlier trial
+ranks first. Failures count as results and rank last.
 
-Rule 1: the audit shares only types and the quota's size with the schedulers; it computes again which trials are in the
-quota. For studies with several losses, the audit also shares the code that ranks a rung; tests compare this code with
-an oracle.
+Rule 1: the audit computes the trials in the quota itself, and shares only types and the quota's size with the
+schedulers. For studies with several losses, the audit also shares the code that ranks a rung.
 Rule 2: a promotion is explained if the trial was within the quota at some moment since its result arrived. A new result
-brings at most one trial into the quota: its own trial, or the best trial that was outside the quota. Hence an event
-takes O(log n). If a study has several losses, a new result may change all ranks, so a rung is ranked only when one of
-its trials is promoted.
+brings at most one trial into the quota: its own trial, or the best trial outside the quota. An event therefore takes
+O(log n). With several losses, a new result may change all ranks, so a rung is ranked only when one of its trials is
+promoted.
 """
 
 import math
@@ -35,19 +34,19 @@ from ashtune._src.schedulers.registry import SchedulerView
 from ashtune._src.search.origins import PROPOSED, sort_of
 
 _AS_IT_COMES = (Rule.ALWAYS, Rule.UNKNOWN)
-"""Under these rules a trial enters at the rung where it is first seen, and may be promoted from there to any rung."""
+"""Under these rules, a trial enters at the rung of its first job, and may be promoted from this rung to any rung."""
 
 
 class RungAudit(msgspec.Struct, frozen=True, kw_only=True):
     """The audit of one rung's promotions.
 
-    ``arrived`` trials have a result or a failure at this rung. The best ``quota`` of them may be promoted, and
-    ``promoted`` of them were promoted. ``unexplained`` lists faults: trials that were promoted although they had never
-    been within the quota. ``wrong`` is how many promoted trials are not among the final best ``quota``; ``missed`` is
-    how many of the final best ``quota`` trials were not promoted. ``law`` is the expected number of wrong promotions.
-    It is None if promotion is not asynchronous, if the quota is no fixed share of the results, or if the search has
-    proposed trials. ``correlation`` compares the ranks at this rung with those at the next rung. It uses the ``pairs``
-    trials with results at both rungs, and is None if ``pairs`` is below 3.
+    ``arrived`` trials have a result or a failure at this rung. The best ``quota`` trials may be promoted, and
+    ``promoted`` trials were promoted. ``unexplained`` lists the promoted trials that were never within the quota, which
+    are faults of the scheduler. ``wrong`` is the number of promoted trials outside the final quota; ``missed`` is the
+    number of trials in the final quota that were not promoted. ``law`` is the expected number of wrong promotions.
+    ``law`` is None if promotion is not asynchronous, if the quota is no fixed share of the results, or if the search
+    has proposed trials. ``correlation`` compares the ranks at this rung with the ranks at the next rung, for the
+    ``pairs`` trials with results at both rungs. ``correlation`` is None if ``pairs`` is below 3.
     """
 
     rung: int
@@ -88,11 +87,11 @@ class Audit(Observer):
         self._reached: dict[TrialId, int] = {}  # trial -> the highest rung that it is known to train to
         self._records: list[RungAudit] | None = None
         self.proposed = 0
-        """Trials proposed after results; unlike random draws, their configurations do not come in random order."""
+        """The number of trials that were proposed from results, which do not come in random order."""
         self._numbering = Numbering()
 
     def event(self, event: Event) -> None:
-        """Take in one event. O(log n); O(n) for a withdrawn trial that has results."""
+        """Process one event in O(log n). The withdrawal of a trial with results takes O(n)."""
         self._records = None
         if len(self._numbering) and self._is_of_a_confirmation(event):
             return
@@ -120,7 +119,7 @@ class Audit(Observer):
         return trial is not None and trial in self._numbering
 
     def followed(self, what: Followed) -> None:
-        """Take in an order or a failure: a trial ordered to train to a higher rung was promoted. O(log n)."""
+        """Process an order or a failure. An order to train a trial to a higher rung is a promotion. O(log n)."""
         if type(what) is Train and what.confirms is None:
             self._records = None
             self._reach(what.trial, what.rung)
@@ -129,13 +128,13 @@ class Audit(Observer):
             self._fail(what.trial, what.rung)
 
     def records(self) -> list[RungAudit]:
-        """Return the audit of each rung, the lowest first. O(n log n)."""
+        """Return the audit of each rung, the lowest rung first. O(n log n)."""
         if self._records is None:
             self._records = [self._record(number) for number in range(len(self._rungs))]
         return self._records
 
     def _reach(self, trial: TrialId, number: int) -> None:
-        """Note that a trial trains to a rung; a trial that trains to a higher rung was promoted from the rung below."""
+        """Note that a trial trains to a rung. If the trial trained to a lower rung before, the trial was promoted."""
         if (before := self._reached.get(trial)) is None:
             before = number if self._rule in _AS_IT_COMES else self.scheduler.entry(self._numbering.place(trial))
             self._reached[trial] = before
@@ -144,7 +143,7 @@ class Audit(Observer):
             self._rung(before if self._rule in _AS_IT_COMES else number - 1, trial).promote(trial)
 
     def _rung(self, number: int, trial: TrialId) -> "_AuditedRung":
-        """Return the results at a rung in the trial's bracket: the trial competes with these results."""
+        """Return the results at a rung in a trial's bracket, which are the results that the trial competes with."""
         brackets, bracket = self._rungs[number], self.scheduler.bracket(self._numbering.place(trial))
         if bracket not in brackets:
             kind = _AuditedRungOfMany if self._goal.others else _AuditedRung
@@ -156,7 +155,7 @@ class Audit(Observer):
         self._rung(number, trial).add(self._failed, trial)
 
     def _loss(self, metrics: Metrics) -> Any:
-        """Return the value that ranks a result: its loss, or its key if there are several losses or constraints."""
+        """Return the value that ranks a result: the loss, or the key in a study with several losses or constraints."""
         goal = self._goal
         return goal.loss(metrics) if goal.is_plain else _key(*goal.judged(metrics))
 
@@ -184,7 +183,7 @@ class Audit(Observer):
         )
 
     def _losses(self, number: int) -> dict[TrialId, float]:
-        """Return the losses at a rung in all brackets; a study with several objectives counts by its first loss."""
+        """Return the losses at a rung in all brackets; the first losses in a study with several objectives."""
         brackets = self._rungs[number].values()
         return {trial: _number(loss) for bracket in brackets for trial, loss in bracket.losses.items()}
 
@@ -195,26 +194,26 @@ def _key(losses: Losses, violation: float | None) -> Any:
 
 
 def _number(loss: Any) -> float:
-    """Return the first loss of a ranking value."""
+    """Return the first loss in a value that ranks a result."""
     return float(loss[1]) if isinstance(loss, tuple) else loss
 
 
 def false_promotions(results: int, kept: float) -> float:
-    """Return the expected number of wrong promotions among ``results`` independent results, for large numbers.
+    """Return the expected number of wrong promotions among ``results`` independent results, for large ``results``.
 
-    It is assumed that results come in random order, and that each trial is promoted as soon as allowed. The quota's
-    edge is treated as a Brownian motion over the remaining results. By the reflection principle, the expectation then
-    tends to ``sqrt(pi n p (1 - p) / 2)``. Measured values are about 0.7 times this at 100 results, and 0.87 times at
-    1,000 (``benchmarks/false_promotions.py``).
+    The formula assumes that results come in random order, and that each trial is promoted as soon as the rule allows.
+    The edge of the quota is treated as a Brownian motion over the remaining results. By the reflection principle, the
+    expected number tends to ``sqrt(pi n p (1 - p) / 2)``. Measured numbers are about 0.7 times the limit at 100
+    results, and 0.87 times the limit at 1,000 (``benchmarks/false_promotions.py``).
     """
     return math.sqrt(math.pi * results * kept * (1 - kept) / 2)
 
 
 class _AuditedRung:
-    """The results of a rung, the trials that were ever within its quota, and the promoted trials.
+    """The results of a rung, the trials that were within its quota at any time, and the promoted trials.
 
     Trials within the quota form a heap with the worst trial on top. Trials outside the quota form a heap with the best
-    trial on top. A new result moves at most one trial from one heap to the other.
+    trial on top. A new result moves at most one trial between the two heaps.
     """
 
     def __init__(self, quota_rule: QuotaRule, rule: Rule) -> None:
@@ -229,21 +228,21 @@ class _AuditedRung:
 
     @property
     def quota(self) -> int:
-        """The number of results so far that may be promoted."""
+        """The number of results that may be promoted now."""
         return self._quota_rule.of(len(self.losses))
 
     def ranked(self) -> list[tuple[Any, TrialId]]:
-        """Return the results, best first."""
+        """Return the results of the rung, the best result first."""
         return sorted((loss, trial) for trial, loss in self.losses.items())
 
     def add(self, loss: Any, trial: TrialId) -> None:
-        """Take in a result. The first result of a trial stays, even if the trial is trained again."""
+        """Add a result. If a trial is trained again, its first result is kept."""
         if trial not in self.losses:
             self.losses[trial] = loss
             self._take(loss, trial)
 
     def remove(self, trial: TrialId) -> None:
-        """Remove a withdrawn trial."""
+        """Remove a withdrawn trial from the rung."""
         self.promoted.discard(trial)
         self.unexplained.discard(trial)
         if trial in self.losses:
@@ -273,7 +272,7 @@ class _AuditedRung:
             self._admit()
 
     def _admit(self) -> None:
-        """Move the best trial outside the quota into the quota."""
+        """Move the best trial outside the quota to the trials within the quota."""
         loss, trial = heappop(self._others)
         heappush(self._within, (-loss, -trial))
         is_its_own_report = next(reversed(self.losses)) == trial
@@ -295,7 +294,7 @@ class _AuditedRung:
 
 
 class _AuditedRungOfMany(_AuditedRung):
-    """Like ``_AuditedRung``, for several losses: ranks come from keys, and a new result may change all of them."""
+    """An ``_AuditedRung`` for several losses, where keys rank the results, and a new result may change all ranks."""
 
     def __init__(self, quota_rule: QuotaRule, rule: Rule) -> None:
         super().__init__(quota_rule, rule)
@@ -322,7 +321,7 @@ class _AuditedRungOfMany(_AuditedRung):
         return trial in self._ever
 
     def _catch_up(self) -> None:
-        """Note which trials came within the quota at each result that was not checked yet."""
+        """Note the trials that were within the quota after each result that was not checked yet."""
         trials = list(self.losses)
         for count in range(self._looked_at + 1, len(trials) + 1):
             newest, quota = trials[count - 1], self._quota_rule.of(count)
@@ -334,7 +333,7 @@ class _AuditedRungOfMany(_AuditedRung):
         self._looked_at = len(trials)
 
     def _best_of(self, trials: Sequence[TrialId]) -> set[TrialId]:
-        """Return the trials that are within the quota of these results; failures are left out."""
+        """Return the trials within the quota if only ``trials`` have results; failed trials are left out."""
         order = ranked((self.losses[trial], trial) for trial in trials)
         return {trial for key, trial in order[: self._quota_rule.of(len(trials))] if max(key) < math.inf}
 
@@ -362,7 +361,7 @@ def rank_correlation(left: Sequence[float], right: Sequence[float]) -> float | N
 
 
 def _ranks(values: Sequence[float]) -> list[float]:
-    """Return each value's rank from 0; equal values share the mean of their ranks."""
+    """Return each value's rank, from 0; equal values get the mean of their ranks."""
     order = sorted(range(len(values)), key=values.__getitem__)
     ranks, first = [0.0] * len(values), 0
     while first < len(order):

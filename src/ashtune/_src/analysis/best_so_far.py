@@ -1,7 +1,7 @@
-"""The best result so far, over seconds and over trained epochs.
+"""An observer that records the best result so far, over seconds and over trained epochs.
 
-Rule: time between two sessions does not count. Epochs are summed over all trials. The epochs of failed jobs are unknown
-and do not count.
+Rule: the seconds do not include the time between sessions. Epochs are summed over all trials, without failed jobs,
+whose epochs are unknown.
 """
 
 import math
@@ -16,13 +16,13 @@ from ashtune._src.core.jobs import Goal, TrialId
 from ashtune._src.core.observer import Observer
 
 BEST_KEPT = 100
-"""A result with this many better ones before it at its rung is dropped: it becomes a step only if all are withdrawn."""
+"""A result is dropped if its rung has this number of better results: it is a step only if all these are withdrawn."""
 MOST_RESULTS = 600
-"""If there are more results, every second one is kept, then every fourth, and so on."""
+"""If a study has more results, only every second result is kept, later every fourth, and so on."""
 
 
 class Improvement(msgspec.Struct, frozen=True, gc=False):
-    """A result better than all earlier ones. It arrived after ``seconds``, when all trials had trained ``epochs``."""
+    """A result that is better than all earlier results, with the total ``epochs`` of all trials at its arrival."""
 
     seconds: float
     epochs: int
@@ -33,7 +33,7 @@ class Improvement(msgspec.Struct, frozen=True, gc=False):
 
 
 class BestSoFar(Observer):
-    """The best result so far, over all rungs and for each rung.
+    """Records the best result so far, over all rungs and for each rung.
 
     Args:
         goal: The metric, and which way is better.
@@ -45,13 +45,13 @@ class BestSoFar(Observer):
         self.goal = goal
         self._is_plain = goal.is_plain
         self.steps: list[Improvement] = []
-        """Results that are better than all earlier ones at any rung; ties do not count."""
+        """Results that are better than all earlier results at any rung; ties do not count."""
         self.steps_at: list[list[Improvement]] = []
-        """For each rung, the results that are better than all earlier ones at that rung."""
+        """For each rung, the results that are better than all earlier results at that rung."""
         self.results: list[Improvement] = []
-        """A sample of all finite results; most of them are no improvement."""
+        """A sample of all finite results, including results that are no improvement."""
         self.epochs = 0
-        """Epochs trained so far, by all trials."""
+        """The epochs trained so far, summed over all trials."""
         self._now = self._away = 0.0
         self._results = 0
         self._every = 1
@@ -61,16 +61,16 @@ class BestSoFar(Observer):
 
     @property
     def seconds(self) -> float:
-        """Seconds that the study ran so far, over all sessions."""
+        """The seconds that the study has run so far, summed over all sessions."""
         return self._now - self._away
 
     @property
     def steps_at_the_highest(self) -> Sequence[Improvement]:
-        """The steps at the highest rung that has a finite result."""
+        """The improvements at the highest rung that has a finite result."""
         return next((steps for steps in reversed(self.steps_at) if steps), ())
 
     def event(self, event: Event) -> None:
-        """Take in one event. O(1)."""
+        """Process one event. O(1)."""
         if type(event) is SessionStarted:
             self._away += max(0.0, event.time - self._now)
         self._now = max(self._now, event.time)
@@ -113,7 +113,7 @@ class BestSoFar(Observer):
                 steps.append(step)
 
     def _withdraw(self, trial: TrialId) -> None:
-        """Remove the results of a trial, as if it never had any."""
+        """Remove the results of a withdrawn trial."""
         self.results = [result for result in self.results if result.trial != trial]
         if all(step.trial != trial for rung in self._candidates for _, step in rung):
             return
@@ -123,7 +123,7 @@ class BestSoFar(Observer):
 
 
 def _steps(results: Iterable[Improvement]) -> list[Improvement]:
-    """Return the results that are better than all before them."""
+    """Return the results that are better than all earlier results in the sequence."""
     steps: list[Improvement] = []
     for step in results:
         if not steps or step.loss < steps[-1].loss:

@@ -1,22 +1,21 @@
-"""The named winner among configurations that were trained again with other seeds, and the estimate of its mean.
+"""Names the winner among the confirmed configurations, and estimates the winner's mean over seeds.
 
-A configuration is chosen for its first value, so this value is biased: the best of many noisy values is mostly a lucky
-one (Smith and Winkler, *The Optimizer's Curse*, Management Science 52(3), 2006). The values of the repeated trainings
-are unbiased, but the best of several means is biased again. For these reasons:
+A configuration is confirmed because of its good first value. The first value is biased, because the best of many noisy
+values is mostly lucky (Smith and Winkler, *The Optimizer's Curse*, Management Science 52(3), 2006). Values of repeated
+trainings are unbiased, but the best mean of several configurations is biased again. Therefore:
 
-- The winner is the configuration with the best mean of all its values, including its first value. If all have the same
-  number of values and the same noise, the winner has the best expectation.
-- The noise is estimated from the differences between the repeated values of each confirmed configuration, all together.
-  If each configuration has only one repeated value, the differences between repeated and first values are used, minus
-  their mean. First values that were chosen vary less than other values. The estimate assumes that the variance of
-  chosen first values is half the variance of other values.
-- The winner's estimated mean uses only its repeated values. This mean is shrunk towards the mean of all confirmed
-  configurations. The more of their differences noise explains, the more the mean is shrunk. The method is the empirical
-  Bayes interval of Morris, *Parametric Empirical Bayes Inference*, JASA 78(381), 1983, with Student's t because the
-  noise is estimated. The method needs four configurations. For two or three configurations the interval is Bonferroni's
-  simultaneous one, which is wider.
+- The winner is the configuration with the best mean of all its values, including its first value. If all configurations
+  have the same number of values and the same noise, the winner has the best expected value.
+- The noise is estimated from the differences between repeated values of the same configuration. If each configuration
+  has only one repeated value, the noise is estimated from the differences between first and repeated values, minus the
+  mean difference. The variance of first values is assumed to be half the variance of repeated values, because only good
+  first values were chosen.
+- The winner's estimated mean uses only its repeated values. The estimated mean is shrunk towards the mean of all
+  confirmed configurations, because of the noise. The interval is the empirical Bayes interval of Morris, *Parametric
+  Empirical Bayes Inference*, JASA 78(381), 1983, with Student's t because the noise is estimated. The method of Morris
+  needs four configurations. For two or three configurations, Bonferroni's wider simultaneous interval is used.
 
-``benchmarks/confirm.py`` measures how often the interval contains the true mean.
+The script ``benchmarks/confirm.py`` measures how often the winner's interval contains the true mean.
 """
 
 import math
@@ -36,9 +35,9 @@ FEWEST_TO_SHRINK = 4
 
 
 class Repeated(msgspec.Struct, frozen=True):
-    """A configuration that was trained again: its first value, the repeated values, and the mean of all of them.
+    """A confirmed configuration, with its first value, its repeated values, and the mean of all these values.
 
-    ``values`` has None for a training that failed; ``mean`` is None if a training failed.
+    The list ``values`` has None for each failed training. The field ``mean`` is None if any training failed.
     """
 
     trial: TrialId
@@ -48,12 +47,12 @@ class Repeated(msgspec.Struct, frozen=True):
 
 
 class Confirmed(msgspec.Struct, frozen=True, kw_only=True):
-    """The named winner and the estimate of its mean over seeds, in units of the metric.
+    """The named winner and the estimate of the winner's mean over seeds, in units of the metric.
 
-    ``first`` is the value for which the winner's configuration was chosen; ``values`` are the values of its repeated
-    trainings. ``mean`` estimates its true mean, which lies between ``low`` and ``high`` with probability ``level``.
-    ``low`` and ``high`` are None if there is only one repeated value in total. ``all`` has every confirmed
-    configuration, the best mean first.
+    ``first`` is the value for which the winner's configuration was chosen; ``values`` are the values of the winner's
+    repeated trainings. ``mean`` estimates the winner's true mean, which lies between ``low`` and ``high`` with
+    probability ``level``. ``low`` and ``high`` are None if there is only one repeated value in total. ``all`` lists all
+    confirmed configurations, the best mean first.
     """
 
     trial: TrialId
@@ -67,12 +66,12 @@ class Confirmed(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_noiseless(self) -> bool:
-        """Whether every repeated value equals its first value, so that seeds make no difference."""
+        """Whether every repeated value equals the configuration's first value, so that seeds make no difference."""
         return all(value == one.first for one in self.all for value in one.values)
 
 
 class Confirmations:
-    """The results of the trials that confirm other trials.
+    """Collects the results of confirming trials, which train another trial's configuration again.
 
     Args:
         goal: The metric, and which way is better.
@@ -97,18 +96,18 @@ class Confirmations:
 
     @property
     def ended(self) -> int:
-        """How many confirming trials have ended."""
+        """The number of confirming trials that have ended."""
         return len(self._ended)
 
     def start(self, trial: TrialId, confirmed: BestResult) -> None:
-        """Note that ``trial`` starts to confirm a result. Repetitions of a result at a lower rung no longer count."""
+        """Note that ``trial`` starts to confirm a result. Repetitions of a result at another rung are dropped."""
         before = self._first.get(confirmed.trial)
         if before is None or before.rung != confirmed.rung:
             self._losses[confirmed.trial] = {}
         self._of[trial] = self._first[confirmed.trial] = confirmed
 
     def finish(self, event: JobFinished) -> None:
-        """Take in the result of a confirming trial."""
+        """Store the result of a confirming trial."""
         self._end(event.trial, self._goal.loss(event.metrics))
 
     def fail(self, trial: TrialId) -> None:
@@ -122,12 +121,12 @@ class Confirmations:
             self._losses[confirmed.trial][trial] = loss
 
     def winner(self, wanted: Confirm | None, results: int, rung: int) -> BestResult | None:
-        """Return the first result of the named winner; None if there is no winner yet. See :meth:`named`."""
+        """Return the winner's first result; None if no winner is named yet. See :meth:`named`."""
         named = self.named(wanted, results, rung)
         return None if named is None else self._first[named.trial]
 
     def named(self, wanted: Confirm | None, results: int, rung: int) -> Confirmed | None:
-        """Return the named winner. O(k r).
+        """Return the named winner of the confirmations. O(k r).
 
         Args:
             wanted: How many configurations to confirm, and how many seeds to use for each.
@@ -184,7 +183,7 @@ class Confirmations:
 def interval(
     first: Sequence[float], repeated: Sequence[Sequence[float]], winner: int, level: float = LEVEL
 ) -> tuple[float, float | None]:
-    """Return the estimated mean of the winner, and half of the width of its interval.
+    """Return the estimated mean of the winner, and half of the width of the mean's interval.
 
     Args:
         first: (k,), the values that the configurations were chosen for.
@@ -218,7 +217,7 @@ def interval(
 
 
 def t_quantile(probability: float, freedom: int) -> float:
-    """Return a quantile of Student's t, with an error up to 0.4 % between 0.9 and 0.99.
+    """Return a quantile of Student's t, with an error up to 0.4 % for probabilities between 0.9 and 0.99.
 
     Source:
         Abramowitz and Stegun, *Handbook of Mathematical Functions*, 26.7.5; the closed form for 1 and 2 degrees of

@@ -1,4 +1,4 @@
-"""The parts of the tally: groups of failure reasons, and rungs with their best results."""
+"""The parts of the tally: groups of failure reasons, and counts and best results of rungs."""
 
 import math
 import re
@@ -16,11 +16,11 @@ TRACEBACK_CHARACTERS = 8_000
 _A_DECIMAL = re.compile(r"[-+]?\d+\.\d*(?:[eE][-+]?\d+)?|[-+]?\d+[eE][-+]?\d+|(?<=\btrial )\d+")
 _A_NUMBER = re.compile(r"(?<!signal )(?<!status )\b\d[\d,]*")
 _OURS = re.compile(r"(?:Objective|Space|Settings|Study)Error: |.* is not finite ")
-"""How failure messages from this package begin."""
+"""The beginnings of failure messages from this package."""
 
 
 class Group(msgspec.Struct):
-    """Failures with the same reason: the first failure, and the number of failures."""
+    """A group of failures with the same reason: the first failure, and the number of failures."""
 
     reason: str
     count: int
@@ -30,19 +30,19 @@ class Group(msgspec.Struct):
 
 
 def without_numbers(reason: str) -> str:
-    """Return a reason with "_" for decimals and trial numbers, so that similar reasons become equal.
+    """Return a reason with "_" for decimals and trial numbers, so that similar failure reasons become equal.
 
-    Other whole numbers are replaced only in messages of this package, where they count epochs or bytes. In other
-    messages they may be error codes, so they stay. Numbers of signals and exit statuses stay too.
+    Other whole numbers are replaced only in messages of this package, where whole numbers count epochs or bytes. In
+    other messages, a whole number may be an error code, so it is kept. Signal numbers and exit statuses are kept too.
     """
     reason = _A_DECIMAL.sub("_", reason)
     return _A_NUMBER.sub("_", reason) if _OURS.match(reason) else reason
 
 
 class Reasons:
-    """Counts reasons. Two reasons that differ only in numbers are the same: see :func:`without_numbers`.
+    """Counts failure reasons. Reasons that differ only in numbers are in the same group: see :func:`without_numbers`.
 
-    At most ``GROUPS_KEPT`` reasons have a group; further reasons count only in ``total``.
+    At most ``GROUPS_KEPT`` reasons have a group; all other reasons count only in ``total``.
     """
 
     def __init__(self) -> None:
@@ -50,7 +50,7 @@ class Reasons:
         self._groups: dict[str, Group] = {}
 
     def add(self, reason: str, trial: TrialId | None, rung: int = 0, traceback: str = "") -> None:
-        """Count one more reason."""
+        """Count one more failure reason."""
         self.total += 1
         key = without_numbers(reason)
         if (group := self._groups.get(key)) is not None:
@@ -59,19 +59,19 @@ class Reasons:
             self._groups[key] = Group(reason, 1, trial, rung, traceback[-TRACEBACK_CHARACTERS:])
 
     def groups(self) -> Sequence[Group]:
-        """Return the groups, the largest first; ties keep the order of their first failures."""
+        """Return the groups, the largest group first; groups of equal size are in the order of the first failure."""
         return sorted(self._groups.values(), key=lambda group: -group.count)
 
 
 BEST_KEPT = 1_000
-"""How many of its best results a rung keeps. If the trials of all of them are withdrawn, its best is unknown."""
+"""The number of best results that a rung keeps. If all their trials are withdrawn, the best result is unknown."""
 
 
 class BestResult(msgspec.Struct, frozen=True):
     """A result: the metrics of a trial at a rung.
 
-    ``loss`` is the number that ranks results. In a study with constraints it is the value of ``as_one()``; in a study
-    with several objectives it is the first loss. ``violation`` is the amount by which constraints are violated;
+    ``loss`` is the number that ranks results. ``loss`` is the value of ``as_one()`` in a study with constraints, and
+    the first loss in a study with several objectives. ``violation`` is the amount by which constraints are violated;
     ``losses`` are the losses of several objectives.
     """
 
@@ -85,7 +85,7 @@ class BestResult(msgspec.Struct, frozen=True):
 
     @property
     def key(self) -> tuple[Key, TrialId]:
-        """The ranking key and the trial."""
+        """The key that ranks this result, and the trial."""
         return (self.violation, *(self.losses or (self.loss,))), self.trial
 
 
@@ -94,11 +94,11 @@ def _rank(result: BestResult) -> tuple[float, TrialId]:
 
 
 class RungTally:
-    """The counts of one rung.
+    """Counts the trials and results of one rung.
 
-    ``arrived`` trials have a result at this rung, and ``promoted`` of them were promoted. The others are paused, or
-    done at the top rung. ``failed`` and ``withdrawn`` trials ended on the way to this rung. ``epochs`` are the units of
-    resource trained on the way to this rung. The units of failed trials are unknown and do not count.
+    ``arrived`` trials have a result at this rung, and ``promoted`` of these trials were promoted. ``failed`` and
+    ``withdrawn`` trials ended in a job to this rung. ``epochs`` are the units of resource trained in jobs to this rung.
+    Units of failed trials are unknown and do not count.
     """
 
     __slots__ = (
@@ -121,16 +121,16 @@ class RungTally:
 
     @property
     def best(self) -> BestResult | None:
-        """The best result at this rung, without withdrawn trials; of equal results, the one of the earlier trial.
+        """The best result at this rung, without withdrawn trials; of equal results, the result of the earlier trial.
 
-        In a study with several objectives it is the result of the front that the study's weights prefer.
+        In a study with several objectives, the best result is the result of the Pareto front that the weights prefer.
         """
         front = self.front
         return front[0] if front else None
 
     @property
     def front(self) -> list[BestResult]:
-        """The results at this rung that no other dominates, the preferred first; for one objective, the best result."""
+        """The Pareto front of the results at this rung, the preferred result first; one result for one objective."""
         if not self._goal.others:
             return self._best[:1]
         if self._front is None:
@@ -141,15 +141,15 @@ class RungTally:
 
     @property
     def finite(self) -> int:
-        """How many finite results are kept."""
+        """The number of finite results that are kept at this rung."""
         return len(self._best)
 
     def result_of(self, trial: TrialId) -> BestResult | None:
-        """Return the result of a trial; None if it is not among the results kept here. O(n)."""
+        """Return the result of a trial at this rung; None if this result is not kept. O(n)."""
         return next((best for best in self._best if best.trial == trial), None)
 
     def add(self, event: JobFinished) -> None:
-        """Take in a finite result. O(log n). Several of the best results are kept, since trials may be withdrawn."""
+        """Store a finite result. O(log n). A rung keeps many results, because trials may be withdrawn."""
         best, goal = self._best, self._goal
         if goal.others:
             self._add_to_the_front(event)
@@ -164,7 +164,7 @@ class RungTally:
         del best[BEST_KEPT:]
 
     def _add_to_the_front(self, event: JobFinished) -> None:
-        """Take in a result with several objectives. With two objectives this takes amortised O(log n)."""
+        """Store a result with several objectives. With two objectives, the amortised cost is O(log n)."""
         best, metrics = self._best, event.metrics
         losses, violation = self._goal.judged(metrics)
         if losses[0] == math.inf:
@@ -177,16 +177,16 @@ class RungTally:
             self._best = [by_trial[trial] for _, trial in order]
 
     def withdraw(self, trial: TrialId) -> None:
-        """Remove the result of a withdrawn trial."""
+        """Remove the result of a withdrawn trial from this rung."""
         self._front = None
         self._best = [best for best in self._best if best.trial != trial]
 
     @property
     def paused(self) -> int:
-        """The number of trials with a result at this rung that were not promoted so far."""
+        """The number of trials with a result at this rung that were not promoted until now."""
         return self.arrived - self.promoted
 
     @property
     def trained(self) -> int:
-        """How many trials ended their job to this rung, with a result or a failure."""
+        """The number of trials whose job to this rung ended with a result or a failure."""
         return self.arrived + self.failed

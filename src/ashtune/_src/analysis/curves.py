@@ -1,9 +1,9 @@
-"""Learning curves: an observer that keeps the best curves and a sample of the others.
+"""Learning curves: an observer that keeps the best curves and a sample of all other curves.
 
-Rule 1: at most four thirds of ``most`` curves are kept, for any number of trials. The sample has the trials with the
-smallest hashes, so reading a journal again gives the same sample.
-Rule 2: if a trial came among the best only at a higher rung, its earlier curve has only its results at rungs.
-Rule 3: if an epoch was trained twice, for example after a kill, the last value is kept.
+Rule 1: at most ``4/3 * most`` curves are kept, for any number of trials. The sample has the trials with the smallest
+hashes, so reading a journal again gives the same sample.
+Rule 2: if a curve is kept only from a higher rung on, its earlier part has only the trial's results at rungs.
+Rule 3: if a trial trained an epoch twice, for example after a kill, only the last value is kept.
 """
 
 import math
@@ -23,9 +23,9 @@ MOST = 120
 
 
 class Curve(msgspec.Struct, frozen=True):
-    """A trial's metric over its resource; a value that is not finite is NaN.
+    """A learning curve: a trial's metric at each resource. A metric value that is not finite becomes NaN.
 
-    ``rung`` is the highest rung with a finite result, -1 if there is no such rung. ``loss`` is the result at this rung.
+    ``rung`` is the trial's highest rung with a finite result, or -1. ``loss`` is the loss of the result at ``rung``.
     """
 
     trial: TrialId
@@ -36,11 +36,11 @@ class Curve(msgspec.Struct, frozen=True):
 
 
 class Curves(Observer):
-    """Keeps learning curves.
+    """Keeps the learning curves of the best trials, and a sample of other curves.
 
     Args:
         goal: The metric, and which way is better.
-        most: How many curves to show. A third of them are the best at the highest rungs, the others are sampled.
+        most: How many curves to show. A third are the best curves at the highest rungs, all others are a sample.
     """
 
     sees_confirmations = False
@@ -49,7 +49,7 @@ class Curves(Observer):
         self.goal = goal
         self.results = Results(goal)
         self.total = 0
-        """Trials that have reported at least once."""
+        """The number of trials that have reported at least once."""
         self._most = most
         self._has_reported = bytearray()
         self._best = Pool(most // 3)
@@ -57,7 +57,7 @@ class Curves(Observer):
         self._partials: dict[TrialId, _Partial] = {}
 
     def event(self, event: Event) -> None:
-        """Take in one event. O(number of its reports)."""
+        """Process one event. O(number of its reports)."""
         self.results.event(event)
         match event:
             case JobFinished(trial=trial, rung=rung):
@@ -74,11 +74,11 @@ class Curves(Observer):
                 pass
 
     def followed(self, what: Followed) -> None:
-        """Take in a failure. O(1)."""
+        """Process a failure. O(1)."""
         self.results.followed(what)
 
     def shown(self) -> list[Curve]:
-        """Return at most ``most`` curves, the best last."""
+        """Return at most ``most`` curves, the best curve last."""
         best = list(self._best)
         others = [trial for trial in self._sample if trial not in self._best]
         trials = [*best, *others[: self._most - len(best)]]
@@ -87,7 +87,7 @@ class Curves(Observer):
         return sorted(curves, key=lambda curve: (curve.rung, -curve.loss, -curve.trial))
 
     def _find(self, event: JobFinished | JobPaused) -> "_Partial | None":
-        """Return the kept part of a trial's curve, with the event's reports added; None if the curve is not kept."""
+        """Add an event's reports to the kept part of a trial's curve, and return this part; None if no part is kept."""
         trial = event.trial
         if trial >= len(self._has_reported):
             self._has_reported.extend(bytes(trial + 1 - len(self._has_reported)))
@@ -106,7 +106,7 @@ class Curves(Observer):
             self._partials.pop(trial, None)
 
     def _early_results(self, trials: Iterable[TrialId]) -> dict[TrialId, dict[int, float]]:
-        """Return the results of these trials at all rungs, by trial and resource. O(results)."""
+        """Return the results of some trials at all rungs, by trial and resource. O(results)."""
         import numpy as np
 
         results: dict[TrialId, dict[int, float]] = {trial: {} for trial in trials}
@@ -119,7 +119,7 @@ class Curves(Observer):
 
 
 class _Partial:
-    """The kept part of a curve. Its reports up to the resource ``since`` were not kept."""
+    """The kept part of a learning curve. The reports up to the resource ``since`` were not kept."""
 
     __slots__ = ("loss", "points", "rung", "since")
 
@@ -130,7 +130,7 @@ class _Partial:
         self.loss = math.inf
 
     def add(self, reports: Reports, start: int, end: int, goal: Goal) -> None:
-        """Take in the reports after the resource ``start`` up to ``end``, in place of earlier reports in this range."""
+        """Replace all reports from the resource ``start + 1`` to the resource ``end`` by new reports."""
         self.since = min(self.since, start)
         if self.points and max(self.points) > start:
             self.points = {at: value for at, value in self.points.items() if not start < at <= end}
@@ -139,7 +139,7 @@ class _Partial:
                 self.points[resource] = _value(metrics[goal.metric])
 
     def curve(self, trial: TrialId, early: dict[int, float]) -> Curve:
-        """Return the curve; before the kept reports it has only the results at rungs."""
+        """Return the curve of a trial: ``early`` results at rungs, followed by the kept reports."""
         points = {at: value for at, value in early.items() if at <= self.since} | self.points
         resources = sorted(points)
         return Curve(trial, self.rung, self.loss, resources, [points[at] for at in resources])

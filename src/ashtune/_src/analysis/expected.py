@@ -1,16 +1,16 @@
-"""Forecasts: how many trials are trained to each rung by the end, before and during a study, and the time left.
+"""Forecasts, before and during a study, of the final number of trials at each rung, and of the time left.
 
-A trial is promoted as soon as it is within the quota, and stays promoted. Therefore more trials than the final quota
-are promoted by the end. The excess is larger if late trials are better than early ones. Of ``n`` trials at a rung about
-``quota / exponent + c (sqrt(n) - 1)`` are promoted. The first part follows from random draws, where trial ``i`` is
-within the quota on arrival with probability ``quota(i) / i``. The constant ``c`` is 0.6 for random draws; for a search
-that learns, ``c`` is 2.3 times the share of trials outside the quota. In a running study the forecast also uses the
-promotions so far. The constants come from recorded studies of 30 to 300 trials; ``benchmarks/expected.py`` measures how
-often the range holds for other studies.
+A trial is promoted as soon as it is within the quota, and may leave the quota later. Therefore, more trials than the
+final quota are promoted by the end, especially if late trials are better than early trials. Of ``n`` trials at a rung,
+about ``quota / exponent + c (sqrt(n) - 1)`` are promoted. The first term follows from random draws, where trial ``i``
+is within the quota on arrival with probability ``quota(i) / i``. The constant ``c`` is 0.6 for random draws; for a
+search that learns, ``c`` is 2.3 times the share of trials outside the quota. The forecast of a running study also uses
+its past promotions. The constants come from recorded studies of 30 to 300 trials; ``benchmarks/expected.py`` tests the
+forecasts on other studies.
 
-A future job is assumed to take the mean time of jobs to its rung. If no job to this rung has ended yet, the time is
-computed from the number of epochs. The workers share the work. At the end they wait for the last trial, which must pass
-the remaining rungs: the bound of Graham, *Bounds on Multiprocessing Timing Anomalies*, SIAM J. Appl. Math. 17(2), 1969.
+A future job is assumed to take the mean time of jobs to the same rung. If no job to a rung has ended yet, the time is
+computed from the number of epochs. The time left is the bound of Graham, *Bounds on Multiprocessing Timing Anomalies*,
+SIAM J. Appl. Math. 17(2), 1969: the shared work of all workers, plus the wait for the last trial.
 """
 
 import math
@@ -27,9 +27,9 @@ from ashtune._src.schedulers.ranking import QuotaRule
 from ashtune._src.schedulers.registry import SchedulerView
 
 MORE_WHERE_LEARNT, MORE_OF_RANDOM = 2.3, 0.6
-"""``c``; the first is multiplied by the share of trials outside the quota."""
+"""The constant ``c``; for a search that learns, it is multiplied by the share of trials outside the quota."""
 SPREAD_WHERE_LEARNT, SPREAD_OF_RANDOM, POWER = 1.25, 0.45, 0.65
-"""Half of the range's width is one of these factors times (number of trials still to come) ** POWER."""
+"""Half of the range's width is one of these factors times (number of trials that have not come yet) ** POWER."""
 CORRELATION = 0.5
 """The correlation between the forecast errors of neighbouring rungs."""
 RECORDED = 100
@@ -40,7 +40,7 @@ AS_PLANNED = (Rule.WHEN_PROMOTED, Rule.ALWAYS)
 
 
 class Expected(msgspec.Struct, frozen=True):
-    """The number of trials trained to a rung by the end; it is from ``low`` to ``high`` in nine of ten studies."""
+    """The final number of trials at a rung. The number is between ``low`` and ``high`` in nine of ten studies."""
 
     low: int
     middle: int
@@ -48,14 +48,14 @@ class Expected(msgspec.Struct, frozen=True):
 
     @property
     def text(self) -> str:
-        """The range in words: ``20 to 30``, or one number."""
+        """The range of the forecast as text: ``20 to 30``, or one number."""
         return f"{self.low:,}" if self.low == self.high else f"{self.low:,} to {self.high:,}"
 
 
 def expected(
     scheduler: SchedulerView, ladder: Ladder, trials: int, *, learns: bool, rungs: Sequence[RungTally] = ()
 ) -> list[Expected] | None:
-    """Return how many trials are trained to each rung by the end; None if unknown. O(rungs).
+    """Return the number of trials that each rung will have at the end of the study; None if unknown. O(rungs).
 
     Args:
         scheduler: The scheduler, which decides on promotions.
@@ -90,11 +90,11 @@ def expected(
 
 
 class _PromotionForecast:
-    """Forecasts how many trials are promoted from a rung by the end.
+    """Forecasts the number of trials that are promoted from a rung by the end of a study.
 
     Args:
         trained: How many trials were trained to the rung so far.
-        promoted: How many of them were promoted.
+        promoted: How many of these trials were promoted.
         quota: The quota of the rung.
         learns: Whether the search learns from results.
     """
@@ -104,7 +104,7 @@ class _PromotionForecast:
         self._trained, self._promoted, self._learns = trained, promoted, learns
 
     def of(self, total: float) -> float:
-        """Return how many trials are promoted if ``total`` trials are trained to the rung by the end."""
+        """Return the final number of promoted trials if ``total`` trials are trained to the rung."""
         left, quota = total - self._trained, self._quota.of(round(total))
         if left <= 0 or not quota:
             return self._promoted
@@ -116,16 +116,16 @@ class _PromotionForecast:
 
 
 class Estimate(msgspec.Struct, frozen=True):
-    """The ``share`` of the work that is finished, and ``seconds_left`` until the end; both are None if unknown."""
+    """The finished ``share`` of a study's work, and the ``seconds_left`` until its end; each is None if unknown."""
 
     share: float | None
     seconds_left: float | None
     done: str
-    """The finished work in words: ``143 of 256 trials``."""
+    """The finished work as text: ``143 of 256 trials``."""
 
     @property
     def left(self) -> str:
-        """The time left in words; empty if unknown."""
+        """The time left as text; empty if the time left is unknown."""
         if self.seconds_left is None:
             return ""
         return "under 1 s left" if self.seconds_left < 1 else f"{seconds_text(self.seconds_left)} left"
@@ -134,7 +134,7 @@ class Estimate(msgspec.Struct, frozen=True):
 def estimate(
     tally: Tally, scheduler: SchedulerView, *, learns: bool, unit: str, deadline: float | None = None
 ) -> Estimate:
-    """Return how near a study is to the first of its limits; ``learns``: whether its search learns. O(rungs)."""
+    """Return the finished share of a study and the time left, by the limit that is reached first. O(rungs)."""
     trials = tally.most_trials
     resource = tally.session.total_resource if tally.session else None
     known: list[tuple[float, float | None]] = []
@@ -161,7 +161,7 @@ def estimate(
 
 
 def increments(trained: Sequence[int], entering: Sequence[int], resources: Sequence[int]) -> list[int]:
-    """Return the epochs to train for each rung; a promoted trial trains only from the rung below.
+    """Return the epochs that all trials together train for each rung; a promoted trial begins at the rung below.
 
     Args:
         trained: How many trials are trained to each rung.

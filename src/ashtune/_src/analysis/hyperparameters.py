@@ -1,12 +1,11 @@
-"""The hyperparameters of a study: their record in the journal, their values in columns, and values shared by failed
-trials.
+"""Reads hyperparameters from the journal, stores their values in columns, and finds values shared by failed trials.
 
-The record is not trusted, and neither are the values of trials: values of the wrong type are left out.
+The journal's record of the space and the values of trials are not trusted: values of the wrong type are ignored.
 
-Some values are shared by all trials with the same failure reason, and no successful trial has them. Such values are
-named if at least ``FEWEST`` trials failed for this reason and ``FEWEST_OTHERS`` trials have a result. With 3 failed and
-10 successful trials, a range is named by chance in 1 of 140 studies. With fewer trials this would happen more often. A
-pair of hyperparameters is named only if it would be named by chance in less than 1 of ``UNLIKELY`` studies.
+A shared value is a value of all trials with the same failure reason, but of no successful trial. A shared value is
+reported only if at least ``FEWEST`` trials failed for this reason, and ``FEWEST_OTHERS`` trials have a result. With 3
+failed and 10 successful trials, chance leads to the report of a range in 1 of 140 studies. A pair of values is reported
+only if chance would lead to such a report in less than 1 of ``UNLIKELY`` studies.
 """
 
 import math
@@ -40,11 +39,11 @@ UNLIKELY = 1_000
 MOST_NAMED = 3
 MOST_CHOICES = 1_000
 MOST_SHOWN = 500
-"""Hyperparameters; of more than this, only the first are shown."""
+"""If a space has more hyperparameters, only this number of them is shown."""
 
 
 class Hyperparameter(msgspec.Struct, frozen=True):
-    """A hyperparameter: a range of numbers, or ``choices``. Its type is "unknown" if the record has no type."""
+    """A hyperparameter with a number range, or with ``choices``. The type is "unknown" if the journal has no type."""
 
     name: str
     type: Kind
@@ -55,12 +54,12 @@ class Hyperparameter(msgspec.Struct, frozen=True):
 
     @property
     def is_number(self) -> bool:
-        """Whether its values are numbers in a range."""
+        """Whether the hyperparameter's values are numbers in a range."""
         return self.type in ("float", "integer")
 
 
 def hyperparameters(space: Mapping[str, Any]) -> list[Hyperparameter]:
-    """Return the hyperparameters in the record of a space, in the user's order."""
+    """Return the hyperparameters in the journal's record of a space, in the user's order."""
     inner = space.get("space")
     entries = inner.get("hyperparameters") if isinstance(inner, dict) else None
     known: dict[str, Mapping[str, Any]] = {}
@@ -90,13 +89,13 @@ def _number(value: object) -> float | None:
 
 
 MOST_TEXTS = 10_000
-"""Different texts of a column; further texts are not kept and cannot be searched for."""
+"""The most different texts of a column; further texts are not stored and cannot be found."""
 MOST_COLUMNS = 500
 _NOWHERE = -1
 
 
 class Texts:
-    """A column of texts or other discrete values. Each trial has a code, the index of its value in ``texts``.
+    """A column of texts or other discrete values. Each trial has a code, which is the index of its value in ``texts``.
 
     Args:
         known: The values known in advance. These values get the first codes.
@@ -110,7 +109,7 @@ class Texts:
             self.place(value)
 
     def place(self, value: Any) -> int:
-        """Return the code of a value; -1 if there are too many values."""
+        """Return the code of a value; -1 if the column already has too many values."""
         key = value if type(value) is str else msgspec.json.encode(value)
         if (place := self._places.get(key)) is None:
             if len(self.texts) >= MOST_TEXTS:
@@ -121,7 +120,7 @@ class Texts:
 
 
 class Columns:
-    """The configurations of trials, one column for each hyperparameter.
+    """The configurations of trials, stored as one column for each hyperparameter.
 
     Args:
         hyperparameters: The known hyperparameters. Any other hyperparameter has the type of its first value.
@@ -151,7 +150,7 @@ class Columns:
                 texts.codes.extend([_NOWHERE] * missing)
 
     def add(self, trial: int, configuration: Mapping[str, Any]) -> None:
-        """Store the configuration of a trial; :meth:`reach` must have made room for it."""
+        """Store the configuration of a trial; :meth:`reach` must have made room for this trial."""
         numbers, texts = self.numbers, self.texts
         for name, value in configuration.items():
             if name not in numbers and name not in texts:
@@ -176,9 +175,9 @@ class Columns:
 
 
 def in_common(ended: "Mask", others: "Mask", columns: Columns) -> str:
-    """Return the shared values in words, as ``10 of 10 with width = 256 and layers = 3, 0 of 140 others``, or "".
+    """Return a text about shared values, like ``10 of 10 with width = 256 and layers = 3, 0 of 140 others``, or "".
 
-    O(trials) for each hyperparameter. If no single hyperparameter separates the trials, also O(trials) for each pair.
+    The cost is O(trials) for each hyperparameter, and for each pair if no single hyperparameter separates the trials.
 
     Args:
         ended: Which trials failed for the reason.
@@ -211,7 +210,7 @@ def _choices(ended: "Mask", others: "Mask", columns: Columns) -> "Iterable[tuple
 
 
 def _ranges(ended: "Mask", others: "Mask", columns: Columns) -> "Iterable[tuple[str, Mask]]":
-    """Yield each value or range that all failed trials share, and a mask of the other trials within it."""
+    """Yield each value or range that all failed trials share, and a mask of the other trials with this value."""
     import numpy as np
 
     for name, numbers in columns.numbers.items():
@@ -227,6 +226,6 @@ def _ranges(ended: "Mask", others: "Mask", columns: Columns) -> "Iterable[tuple[
 
 
 def _is_unlikely(ended: int, others: int, conditions: int) -> bool:
-    """Whether two of these conditions together would hardly separate the trials by chance."""
+    """Return whether a pair of ``conditions`` separates the trials by chance in less than 1 of ``UNLIKELY`` studies."""
     ways = math.lgamma(ended + others + 1) - math.lgamma(ended + 1) - math.lgamma(others + 1)
     return ways > math.log(UNLIKELY) + 2 * math.log(max(1, conditions))

@@ -1,4 +1,4 @@
-"""Reads a study from its journal, for reports and other views. It executes no user code and takes no lock."""
+"""Reads a study from its journal, for reports and other views, without user code and without a lock."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
@@ -27,10 +27,10 @@ from ashtune._src.study.settings import first_ladder
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """How a study ended. ``stopped`` is the reason if it was stopped; ``notes`` are messages of its scheduler.
+    """The outcome of a study. ``stopped`` is the reason why the study stopped; ``notes`` are messages of the scheduler.
 
-    ``is_known`` is False if the scheduler is not installed here. Without the scheduler it is unknown whether the study
-    is complete, and ``is_complete`` is False.
+    ``is_known`` is False if the scheduler is not installed. Without the scheduler, the outcome is unknown, so
+    ``is_complete`` is False.
     """
 
     is_complete: bool = True
@@ -48,7 +48,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
         return f"stopped: {self.stopped}" if self.stopped else "not complete"
 
     def notes_with(self, tally: Tally) -> list[str]:
-        """Return messages for the user, one line each."""
+        """Return messages for the user about the outcome and the study, one line for each message."""
         return [*tally.notes(), *([one_line(self.notes)] if self.notes else [])]
 
 
@@ -59,10 +59,10 @@ def _no_bytes() -> int:
 class StudyInfo(msgspec.Struct, frozen=True, kw_only=True):
     """A study's name and other facts that views need.
 
-    ``learns``: whether its search learns from results. ``workers``: how many workers there should be (0: unknown).
-    ``unit``: what the resource counts, in the singular. ``deadline``: when the study ends, in seconds since it began.
-    ``is_simulated``: nothing was trained. ``notes`` returns the scheduler's present messages, and ``missing`` names the
-    parts of the study that are not installed here. Both return one line, or "".
+    ``learns`` is whether the search learns from results. ``workers`` is the wanted number of workers (0: unknown).
+    ``unit`` is the unit of the resource, in the singular. ``deadline`` is the study's latest end, in seconds since its
+    beginning. ``is_simulated`` means that nothing was trained. ``notes`` returns the scheduler's messages as one line.
+    ``missing`` returns one line about parts of the study that are not installed.
     """
 
     name: str
@@ -79,11 +79,11 @@ class StudyInfo(msgspec.Struct, frozen=True, kw_only=True):
     missing: Callable[[], str] = str
 
     def expected(self, tally: Tally) -> list[Expected] | None:
-        """Return how many trials were expected at each rung before the first result; None if unknown."""
+        """Return the number of trials that were expected at each rung before the first result; None if unknown."""
         return self._expected(tally, ())
 
     def in_the_end(self, tally: Tally) -> list[Expected] | None:
-        """Return how many trials are expected at each rung now; None if unknown."""
+        """Return the number of trials that are now expected at each rung by the study's end; None if unknown."""
         return self._expected(tally, tally.rungs)
 
     def _expected(self, tally: Tally, rungs: Sequence[RungTally]) -> list[Expected] | None:
@@ -92,15 +92,15 @@ class StudyInfo(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StudyReader:
-    """A study read from its journal: finished, stopped or running.
+    """Reads a study, which may be finished, stopped or running, from its journal.
 
-    The journal is read once, when a member first needs it. Later events of a running study do not change the answers.
+    The journal is read once, at the first use of a property. Later events of a running study do not change properties.
 
     Args:
         directory: The directory of the study.
 
     Raises:
-        JournalError: From any member, if there is no journal, or a line of it cannot be read.
+        JournalError: From any property or method, if there is no journal, or a line of the journal cannot be read.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -110,21 +110,21 @@ class StudyReader:
 
     @cached_property
     def ladder(self) -> Ladder:
-        """The rungs, including those added at the top later."""
+        """The rungs of the study, including rungs that were added at the top later."""
         return ladder_in_force(self.journal)
 
     @cached_property
     def scheduler(self) -> SchedulerView:
-        """The scheduler's view of the present ladder."""
+        """The scheduler's view of the study's present ladder."""
         return scheduler_view(self.settings, self.ladder)
 
     @property
     def missing(self) -> list[str]:
-        """A line for each thing that must be installed before the study can continue."""
+        """One line for each package that must be installed before the study can continue."""
         return [line for line in (self.scheduler.missing, SEARCHES.missing_of(self.settings.search)) if line]
 
     def info(self, also_missing: "Callable[[StudyReader], Sequence[str]]" = lambda _: ()) -> StudyInfo:
-        """Return the facts that views need.
+        """Return the facts about the study that views need.
 
         Args:
             also_missing: Returns a line for each further part that is not installed here.
@@ -141,7 +141,7 @@ class StudyReader:
         )
 
     def events(self) -> Iterator[Event]:
-        """Yield the events of the journal."""
+        """Yield all events of the journal."""
         return read_events(self.journal)
 
     @property
@@ -151,28 +151,28 @@ class StudyReader:
 
     @property
     def trials(self) -> Trials:
-        """The study's trials, one record each."""
+        """The study's trials, with one record for each trial."""
         return self._loaded[1]
 
     @property
     def results(self) -> Results:
-        """Every result at every rung."""
+        """All results of the study at all rungs."""
         return self._loaded[2]
 
     @property
     def outcome(self) -> Outcome:
-        """Whether the study is complete, or why it stopped."""
+        """The study's outcome: whether the study is complete, or why the study stopped."""
         return self._replayed[0]
 
     @property
     def timeline(self) -> Timeline:
-        """The work and the waits of each worker over time."""
+        """The timeline of the study: the work and the waits of each worker."""
         return self._replayed[1]
 
     def tell(self, observers: Sequence[Observer]) -> Outcome:
-        """Replay the journal to observers in the original order: each event is followed by its verdicts and orders.
+        """Replay the journal for observers in the original order, with each event before its verdicts and orders.
 
-        If the journal was written under other rules, there are no orders after the line at which the replay differs.
+        If the replay differs from the journal at a line, the observers get no orders after this line.
 
         Returns:
             How the study ended.
@@ -189,7 +189,7 @@ class StudyReader:
 
     @cached_property
     def _loaded(self) -> tuple[Tally, Trials, Results]:
-        """The parts of the study that need no orders, so that the scheduler is not run."""
+        """The tally, the trials and the results, which need no orders and therefore no run of the scheduler."""
         goal = self.settings.goal
         loaded = Tally(self.ladder, goal), trials_of(self.settings, self.ladder), Results(goal)
         Replay(rungs=len(self.ladder.rungs)).read(self.journal, loaded)

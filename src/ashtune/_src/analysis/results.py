@@ -1,7 +1,7 @@
-"""Every result at every rung, in 24 bytes each: the basis for comparing trials.
+"""An observer that keeps every result at every rung (24 bytes for each result), to compare trials.
 
-A trial that fails on its way to a rung counts as the worst at this rung, as for the scheduler. A withdrawn trial has no
-result at any rung.
+A trial that fails in a job to a rung counts as the worst trial at this rung. A withdrawn trial has no result at any
+rung.
 """
 
 import math
@@ -18,9 +18,9 @@ from ashtune._src.core.orders import Followed, TrialFailed
 class RungResults:
     """The results at one rung, in order of arrival.
 
-    ``resources`` has each trial's trained resource, 0 if the trial failed. ``losses`` has each trial's loss, infinite
-    if the result is not finite. In a study with several objectives it is the first loss. A trial that was trained again
-    has one entry for each training. ``keys`` has the ranking keys if there are several losses or constraints.
+    ``resources`` has each trial's trained resource, 0 if the trial failed. ``losses`` has each trial's (first) loss,
+    infinite if the result is not finite. A trial that was trained again has one entry for each training. ``keys`` has
+    the ranking keys of trials in a study with several losses or constraints.
     """
 
     __slots__ = ("keys", "losses", "resources", "trials", "withdrawn")
@@ -33,18 +33,18 @@ class RungResults:
         self.withdrawn: set[TrialId] = set()
 
     def by_trial(self) -> dict[TrialId, float]:
-        """Return the last loss of each trial. Withdrawn trials are left out."""
+        """Return the last loss of each trial at this rung, without withdrawn trials."""
         pairs = zip(self.trials, self.losses, strict=True)
         return {TrialId(trial): loss for trial, loss in pairs if trial not in self.withdrawn}
 
     @property
     def resource(self) -> int:
-        """The rung's resource, found from its results; 0 without results."""
+        """The rung's resource, computed from the rung's results; 0 if the rung has no results."""
         return max(self.resources, default=0)
 
 
 class Results(Observer):
-    """Collects the results of a study.
+    """Collects all results of a study.
 
     Args:
         goal: The metrics that count, which way is better, and constraints.
@@ -58,7 +58,7 @@ class Results(Observer):
         self.rungs: list[RungResults] = []
 
     def event(self, event: Event) -> None:
-        """Take in one event. O(1)."""
+        """Process one event. O(1)."""
         match event:
             case JobFinished(trial=trial, rung=rung):
                 self._add(rung, trial, event.resource, self.goal.loss(event.metrics))
@@ -72,17 +72,17 @@ class Results(Observer):
                 pass
 
     def followed(self, what: Followed) -> None:
-        """Take in a failure. O(1)."""
+        """Process a failure. O(1)."""
         if type(what) is TrialFailed:
             self._add(what.rung, what.trial, 0, math.inf)
 
     def standings(self) -> list[tuple[int, float, TrialId]]:
-        """Return (rung, loss, trial) of each trial with a finite result, the best first. O(n log n).
+        """Return (rung, loss, trial) of each trial with a finite result, the best trial first. O(n log n).
 
-        Each trial is ranked by its result at its highest rung. Trials of higher rungs come first, since they were
-        better at the rungs below. Equal results are ordered by trial number. Trials that violate constraints come last.
-        In a study with several objectives a rung's first front comes first, then its second front, and so on. Each
-        front has its preferred result first, and ``loss`` is the first loss.
+        Each trial is ranked by its result at its highest rung. Trials of higher rungs come first. Equal results are
+        ordered by trial number. Trials that violate constraints come last. In a study with several objectives, the
+        trials of a rung are ordered by Pareto front. Each front begins with the preferred result, and ``loss`` is the
+        first loss.
         """
         last: dict[TrialId, tuple[int, float]] = {}
         for rung, results in enumerate(self.rungs):
@@ -95,7 +95,7 @@ class Results(Observer):
         )
 
     def _ranked(self, last: Mapping[TrialId, tuple[int, float]]) -> list[tuple[int, float, TrialId]]:
-        """Return the standings for several losses or constraints, given each trial's last rung and loss."""
+        """Return the standings of a study with several losses or constraints, given each trial's highest rung."""
         feasible: list[tuple[int, float, TrialId]] = []
         others: list[tuple[int, float, TrialId]] = []
         for rung in reversed(range(len(self.rungs))):

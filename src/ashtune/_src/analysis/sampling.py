@@ -1,4 +1,4 @@
-"""Chooses the trials that a figure shows if there are many. The choice needs no random state."""
+"""Chooses the trials that a figure shows if a study has many trials. The choice of trials needs no random state."""
 
 from bisect import bisect_left, insort
 from collections.abc import Iterator, Sequence
@@ -10,7 +10,7 @@ from ashtune._src.core.mixing import INCREMENT, scramble
 def scattered(trial: int) -> int:
     """Return a pseudo-random number below 2**64, the hash of a trial's number.
 
-    The trials with the smallest hashes are an even sample of all, however many trials follow.
+    The trials with the smallest hashes are an even sample of all trials, for any number of trials.
     """
     return scramble((trial + 1) * INCREMENT)
 
@@ -24,7 +24,7 @@ def sampled(trials: Sequence[TrialId], most: int) -> list[TrialId]:
 
 
 def best_and_sampled(ranked: Sequence[TrialId], most: int) -> list[TrialId]:
-    """Return at most ``most`` trials of a ranking: half are the best ones, the others are sampled."""
+    """Return at most ``most`` trials of a ranking: half of them are the best trials, the other half is a sample."""
     if len(ranked) <= most:
         return list(ranked)
     best = most // 2
@@ -39,7 +39,7 @@ def thinned(count: int, most: int) -> Sequence[int]:
 
 
 class Pool:
-    """Keeps the trials with the greatest keys.
+    """Keeps at most ``most`` trials: the trials with the greatest keys.
 
     Args:
         most: How many trials to keep.
@@ -51,7 +51,7 @@ class Pool:
         self._ordered: list[tuple[tuple[float, ...], TrialId]] = []
 
     def offer(self, trial: TrialId, key: tuple[float, ...]) -> TrialId | None:
-        """Add a trial, or update its key. Return the trial that is dropped, None if no trial is dropped. O(most)."""
+        """Add a trial, or update its key. Return the trial that is dropped; None if no trial is dropped. O(most)."""
         if (before := self._keys.pop(trial, None)) is not None:
             del self._ordered[bisect_left(self._ordered, (before, trial))]
         elif len(self._ordered) == self._most and (not self._most or key < self._ordered[0][0]):

@@ -1,8 +1,8 @@
-"""The tally: an observer that counts what happened in a study so far.
+"""The tally, an observer that counts the trials, results, failures and seconds of a study.
 
-Rule 1: O(1) per event and one byte per trial, since a study may have a million trials and 15,000 events a second.
-Rule 2: counts come from events and verdicts, so reading a journal gives the same numbers. Only the counts of running
-jobs need the orders.
+Rule 1: an event takes O(1), and a trial takes one byte, because a study may have a million trials.
+Rule 2: only events and verdicts are counted, so the counts from a journal are the same as in the study itself. Only the
+counts of running jobs need the orders.
 """
 
 from collections import Counter
@@ -45,7 +45,7 @@ from ashtune._src.training.versions import changes
 
 
 class Tally(Observer):
-    """Counts what happens in a running study or in a journal.
+    """Counts the trials, results, failures and seconds of a running study or of a journal.
 
     Args:
         ladder: The rungs.
@@ -63,24 +63,24 @@ class Tally(Observer):
         self.session: SessionStarted | None = None
         self.session_began = 0.0
         self.started = 0
-        """Trials that have started, including those withdrawn later."""
+        """The number of trials that have started, including trials that were withdrawn later."""
         self.sorts: Counter[Sort] = Counter()
-        """Started trials by the origin of their configuration."""
+        """The number of started trials for each sort of configuration."""
         self.tried = 0
-        """Trials with a result or a failure, without withdrawn trials."""
+        """The number of trials with a result or a failure, without withdrawn trials."""
         self.withdrawn = 0
         self.broken_off = 0
         self.saving_seconds = 0.0
         self.compile_seconds = 0.0
         self.programs: Counter[int] = Counter()
-        """Compiled programs (fused studies) by their number of lanes."""
+        """The number of compiled programs (in fused studies) for each number of lanes."""
         self.saves = 0
         self.ended_early = 0
-        """Trials that the training function stopped on purpose."""
+        """The number of trials that the training function stopped on purpose."""
         self.changes: list[tuple[int, list[str]]] = []
-        """For each change of the training function between sessions: how many trials had started, and what changed."""
+        """For each change of the training function between sessions: the number of started trials, and the changes."""
         self.retrained = 0
-        """Promoted trials that had to train again from the start, because their training was not saved."""
+        """The number of promoted trials that trained again from the start, because their training was not saved."""
         self.failures = Reasons()
         self.withdrawals = Reasons()
         self.lost_workers = Reasons()
@@ -91,13 +91,13 @@ class Tally(Observer):
         self.workers_wanted: int | None = None
         """The number of workers that the user set in this session; None if unchanged."""
         self.confirmations = Confirmations(goal)
-        """Trials that confirm others. Only the counts of workers, failures and seconds include them."""
+        """The confirming trials. Only the counts of workers, failures and seconds include confirming trials."""
         self._has_result = bytearray()  # by trial
         self.version: dict[str, str] = {}
         """The last known version of the training function."""
 
     def event(self, event: Event) -> None:  # noqa: PLR0912 - one for each kind of event
-        """Take in one event. O(1)."""
+        """Process one event. O(1)."""
         before = self.now
         if event.time > before:
             self.now = event.time
@@ -134,7 +134,7 @@ class Tally(Observer):
                 pass
 
     def followed(self, what: Followed) -> None:
-        """Take in a verdict or an order. O(1)."""
+        """Process a verdict or an order. O(1)."""
         match what:
             case TrialFailed():
                 self._fail(what)
@@ -146,7 +146,7 @@ class Tally(Observer):
                     self.rungs[what.rung].running += 1
 
     def progress(self, progress: Progress) -> None:
-        """Note the progress that a worker reported."""
+        """Store the progress that a worker reported for its job."""
         worker = self.workers.get(progress.worker)
         if worker is not None and worker.job is not None and worker.job.trial == progress.trial:
             worker.resource = progress.resource
@@ -162,7 +162,7 @@ class Tally(Observer):
 
     @property
     def origins(self) -> str:
-        """The shares of trials by origin, in words; empty if no trial was proposed."""
+        """A text with the shares of trials by origin; empty if no trial was proposed."""
         if not self.proposed:
             return ""
         counts = {
@@ -185,37 +185,37 @@ class Tally(Observer):
 
     @property
     def running(self) -> int:
-        """How many jobs are under way."""
+        """The number of jobs that are running now."""
         return sum(rung.running for rung in self.rungs)
 
     @property
     def busy(self) -> int:
-        """How many workers have at least one job. O(workers)."""
+        """The number of workers that have at least one job. O(workers)."""
         return sum(1 for worker in self.workers.values() if worker.jobs)
 
     @property
     def arrived(self) -> int:
-        """How many jobs ended with a result."""
+        """The number of jobs that ended with a result."""
         return sum(rung.arrived for rung in self.rungs)
 
     @property
     def training_seconds(self) -> float:
-        """Seconds of training, summed over all jobs that have ended."""
+        """The seconds of training, summed over all jobs that have ended."""
         return sum(rung.seconds for rung in self.rungs) + self.confirmations.seconds
 
     @property
     def epochs(self) -> int:
-        """Units of resource trained by the search."""
+        """The units of resource that all trials have trained so far, without confirming trials."""
         return sum(rung.epochs for rung in self.rungs)
 
     @property
     def wall_seconds(self) -> float:
-        """Seconds that the study ran, over all sessions."""
+        """The seconds that the study has run, summed over all sessions."""
         return self._workers.wall_seconds(self.now)
 
     @property
     def pauses(self) -> list[tuple[float, float]]:
-        """For each session: when it began, and the total seconds between sessions before it."""
+        """For each session: the time when the session began, and the total seconds between sessions before it."""
         return self._workers.pauses
 
     @property
@@ -225,12 +225,12 @@ class Tally(Observer):
 
     @property
     def presence(self) -> float:
-        """Seconds that workers were present, summed over all workers. O(workers)."""
+        """The seconds that workers were present, summed over all workers. O(workers)."""
         return self._workers.presence(self.now)
 
     @property
     def utilisation(self) -> float | None:
-        """The share of the workers' presence spent in training; None if no worker was present yet."""
+        """The share of the workers' time that was used for training; None if no worker was present yet."""
         presence = self.presence
         if presence <= 0:
             return None
@@ -238,11 +238,11 @@ class Tally(Observer):
 
     @property
     def best(self) -> BestResult | None:
-        """The best result at the highest rung that has a result; results of withdrawn trials do not count.
+        """The best result at the highest rung that has a result, without withdrawn trials.
 
-        An infeasible result is the best only if no rung has a feasible one. In a study with several objectives the best
-        result is the one that the study's weights prefer; without weights, it is the knee of the front. After
-        confirmation, the best result is the first result of the named winner.
+        An infeasible result is the best result only if no result is feasible. In a study with several objectives, the
+        weights of the study choose the best result from the Pareto front; without weights, the best result is the knee
+        of the front. After confirmation, the best result is the first result of the named winner.
         """
         if len(self.confirmations) and (winner := self.confirmations.winner(*self._to_confirm)) is not None:
             return winner
@@ -251,24 +251,24 @@ class Tally(Observer):
 
     @property
     def front(self) -> list[BestResult]:
-        """The results at the best result's rung that no other result dominates, the preferred first."""
+        """The Pareto front at the rung of the best result, the preferred result first."""
         fronts = [front for rung in reversed(self.rungs) if (front := rung.front)]
         return min(fronts, key=lambda front: front[0].violation > 0, default=[])
 
     @property
     def confirmed(self) -> Confirmed | None:
-        """The named winner, if there is one."""
+        """The named winner of the confirmations; None if no winner is named."""
         return self.confirmations.named(*self._to_confirm)
 
     @property
     def _to_confirm(self) -> tuple[Confirm | None, int, int]:
-        """What to confirm, how many results the highest rung with results has, and this rung's number."""
+        """The wanted confirmations, the number of results at the highest rung with results, and this rung's number."""
         highest = next((number for number in reversed(range(len(self.rungs))) if self.rungs[number].finite), 0)
         return self.session.confirm if self.session else None, self.rungs[highest].finite, highest
 
     @property
     def best_at_any_rung(self) -> BestResult | None:
-        """The best result at any rung, even if its trial became worse later; of equal results, the one higher up."""
+        """The best result at any rung (of equal results, at the highest rung), even if its trial became worse later."""
         results = [result for rung in reversed(self.rungs) for result in rung.front]
         if not self.goal.others:
             return min(results, key=lambda best: best.loss, default=None)
@@ -278,18 +278,18 @@ class Tally(Observer):
 
     @property
     def is_program(self) -> bool:
-        """Whether the study trains a program. For a program, notes name its folder and variables, not Python calls."""
+        """Whether the study trains a program. Messages for a program's user name folders and variables."""
         return self.session is not None and PROGRAM in self.session.facts
 
     @property
     def how_to_save(self) -> str:
-        """A sentence that says how to save checkpoints, for a training function that saves none."""
+        """A text that tells the user how to save checkpoints."""
         if self.is_program:
             return "keep what it goes on from in the folder {checkpoint}, $ASHTUNE_CHECKPOINT"
         return "begin with trial.restore(), and call trial.save(model) after the loop"
 
     def notes(self) -> Iterator[str]:
-        """Yield messages for the user, one line each."""
+        """Yield messages about this study for the user; each message is one line."""
         if self.retrained and not self.saves:
             who = "the program" if self.is_program else "train"
             yield (
@@ -320,13 +320,13 @@ class Tally(Observer):
             self.confirmations.start(event.trial, first)
 
     def _had_result(self, trial: TrialId) -> bool:
-        """Return whether a trial has had a result. Makes room for the trial's entry."""
+        """Return whether a trial has had a result; make room for the trial's entry."""
         if trial >= len(self._has_result):
             self._has_result += bytes(max(256, trial + 1 - len(self._has_result)))
         return bool(self._has_result[trial])
 
     def _free(self, event: JobFinished | JobFailed | JobPaused | TrialWithdrawn) -> None:
-        """Remove an ended job from its worker."""
+        """Remove an ended job from the jobs of its worker."""
         if (worker := self.workers.get(event.worker)) is not None:
             worker.free = self.now
             if (rung := worker.jobs.pop(event.trial, None)) is not None:
@@ -361,7 +361,7 @@ class Tally(Observer):
             worker.releasing, worker.free = None, self.now
 
     def _ended(self, event: JobFailed | JobPaused | TrialWithdrawn) -> None:
-        """Take in a job that ended without a result."""
+        """Count a job that ended without a result."""
         self._free(event)
         if event.trial in self.confirmations:
             self._end_confirmation(event)
@@ -389,7 +389,7 @@ class Tally(Observer):
         self._saved(event, event.rung)
 
     def _saved(self, event: JobFinished | TrialReleased | JobPaused, rung: int = 0) -> None:
-        """Count a saved checkpoint, or a problem with saving."""
+        """Count a saved checkpoint, or a problem while saving."""
         if event.checkpoint is not None:
             self.saves += 1
         if event.problem:
@@ -418,7 +418,7 @@ class Tally(Observer):
             self.lost_workers.add(event.reason, event.trial, event.rung, event.last_words)
 
     def _depart(self, number: WorkerId, time: float, *, is_lost: bool = False) -> None:
-        """Remove a worker and its jobs."""
+        """Remove a worker and the worker's jobs."""
         if (worker := self._workers.leave(number, time, is_lost=is_lost)) is not None:
             for rung in worker.jobs.values():
                 self.rungs[rung].running -= 1

@@ -1,21 +1,20 @@
-"""The timeline: an observer that notes the work and the waits of each worker.
+"""The timeline, an observer that records the work and the waits of each worker.
 
 A worker's stay consists of:
 
-- training, saving, and compiling programs (or waiting for another worker to compile),
-- waiting for the driver: the study had a job for the worker, but the order had not arrived yet,
-- waiting for other trials (called the barrier, for any scheduler): the study had no job for the worker, but had a job
-  later,
-- the idle tail: the study had no more jobs for the worker.
+- training, saving, and compiling of programs (or waiting for another worker's compiling),
+- waiting for the driver, when the study had a job for the worker, but the order had not arrived yet,
+- waiting for other trials (called the barrier), when the study had no job for the worker, but had a job later,
+- the idle tail, when the study had no more jobs for the worker.
 
-Rule 1: O(log n) per event, and about 50 bytes per job.
-Rule 2: a worker does one thing at a time, even if clocks disagree. A job of ``seconds`` began this long before its
-event arrived, but not before its order, and not before the worker's previous work ended. If results waited at a worker
-and arrive together, the earlier jobs ended before their results arrived.
-Rule 3: without orders the cause of a wait is unknown, so all waiting counts as waiting for the driver. A worker's
-unfinished job at the end of a session is also unknown without orders; its time counts as idle tail.
-Rule 4: saving before a function returns its result counts as training.
-Rule 5: waiting while the user has paused the study counts as waiting for other trials.
+Rule 1: an event takes O(log n), and a job takes about 50 bytes.
+Rule 2: the rows of a worker do not overlap, even if clocks disagree. A job began ``seconds`` before its event arrived,
+but not before its order or the end of the worker's previous work. If several results arrive together, all jobs except
+the last ended earlier.
+Rule 3: without orders, the cause of a wait is unknown, so all waiting counts as waiting for the driver. Without orders,
+the time of a worker's unfinished job at the end of a session counts as idle tail.
+Rule 4: if a training function saves a checkpoint before it returns, the saving counts as training.
+Rule 5: waiting during a pause of the study counts as waiting for other trials.
 """
 
 from array import array
@@ -51,17 +50,17 @@ TRAINING, SAVING, COMPILING = range(3)
 ENDINGS = ("result", "failed", "paused", "withdrawn", "lost with its worker", "cut off", "saved", "compiled")
 RESULT, FAILED, PAUSED, WITHDRAWN, LOST, CUT_OFF, SAVED, COMPILED = range(8)
 IN_VAIN = (FAILED, WITHDRAWN, LOST)
-"""Endings of jobs whose training is lost; their seconds are counted separately from training."""
+"""The endings of jobs whose training is lost; seconds of these jobs are counted separately from training."""
 NO_TRIAL = TrialId(-1)
 """The trial of a row for compiling a program."""
 
 
 class WorkRow(msgspec.Struct, frozen=True, gc=False):
-    """A stretch of work of one worker, and the waits before it.
+    """A stretch of one worker's work, and the waits before this work.
 
-    ``lane`` is the worker's number in the order of joining. The worker waited ``barrier`` seconds until the study had a
-    job for it. Then it waited ``driver`` seconds until the order arrived, and then it worked for ``seconds``.
-    ``epochs`` is the number of trained epochs, 0 if unknown.
+    ``lane`` is the worker's number in the order of joining. The worker first waited ``barrier`` seconds until the study
+    had a job. After that, the worker waited ``driver`` seconds for the order, and worked for ``seconds``. ``epochs`` is
+    the number of trained epochs, 0 if unknown.
     """
 
     lane: int
@@ -76,10 +75,10 @@ class WorkRow(msgspec.Struct, frozen=True, gc=False):
 
 
 class WorkerLane(msgspec.Struct, frozen=True, gc=False):
-    """A worker's stay. ``tail`` is how long the worker had nothing to do before it left, or until now.
+    """A worker's stay. ``tail`` is the worker's idle time before it left, or until now.
 
-    A worker that replaces another gets the same ``place``. ``paused`` is the total time between sessions before the
-    worker joined, in seconds.
+    A worker that replaces another worker gets the same ``place``. ``paused`` is the total time between sessions, in
+    seconds, before the worker joined.
     """
 
     worker: WorkerId
@@ -91,10 +90,10 @@ class WorkerLane(msgspec.Struct, frozen=True, gc=False):
 
 
 class Work(msgspec.Struct, frozen=True):
-    """All rows as numpy columns, sorted by lane and then by time, and columns for the lanes.
+    """All rows as numpy columns, sorted by lane and time, and all lanes as numpy columns.
 
-    Times are in seconds since the study began. The columns from ``worker`` on have one entry for each lane (see
-    :class:`WorkerLane`). The columns before ``worker`` have one entry for each row (see :class:`WorkRow`).
+    All times are in seconds since the study's beginning. The columns from ``worker`` to ``tail`` have one entry for
+    each lane (see :class:`WorkerLane`). All other columns have one entry for each row (see :class:`WorkRow`).
     """
 
     lane: "npt.NDArray[np.int64]"
@@ -116,7 +115,7 @@ class Work(msgspec.Struct, frozen=True):
     tail: "npt.NDArray[np.float64]"
 
     def without_pauses(self) -> "Work":
-        """Return the same work with the time between sessions removed."""
+        """Return a copy of this work without the time between sessions."""
         paused = self.paused[self.lane]
         return msgspec.structs.replace(
             self,
@@ -128,12 +127,12 @@ class Work(msgspec.Struct, frozen=True):
 
 
 class RowSink(Protocol):
-    """Takes in rows in the order in which they ended."""
+    """Receives the rows of work, in the order in which the rows ended."""
 
     def add(self, row: WorkRow, worker: PresentWorker, end: float, earlier: float) -> int:
-        """Take in work of a worker that ended at ``end``; return the number of its row.
+        """Store a row of work that ended at ``end``; return the number of the row.
 
-        ``earlier`` seconds of this work were counted before as the driver wait of the row ``worker.chain``.
+        ``earlier`` seconds of this work were counted before as the wait for the driver in the row ``worker.chain``.
         """
 
 
@@ -141,7 +140,7 @@ _CODES = ("q", "q", "h", "b", "b", "q", "d", "d", "d")  # the array type of each
 
 
 class AllRows:
-    """Keeps all rows, in columns."""
+    """Stores all rows of work, in columns."""
 
     def __init__(self) -> None:
         names = WorkRow.__struct_fields__
@@ -156,7 +155,7 @@ class AllRows:
         return len(self._columns["lane"]) - 1
 
     def work(self, more: Sequence[WorkRow], lanes: Sequence[WorkerLane]) -> Work:
-        """Return all rows as columns. ``more`` is unfinished work, ``lanes`` are in the order of joining. O(n log n)"""
+        """Return all rows as columns. ``more`` is unfinished work, ``lanes`` is in the order of joining. O(n log n)."""
         import numpy as np
 
         columns: dict[str, Any] = {}
@@ -173,7 +172,7 @@ class AllRows:
 
 
 def _times(columns: dict[str, Any]) -> tuple[Any, Any]:
-    """Return when each row began and ended, by adding all times since its worker joined."""
+    """Return the begin and the end of each row, computed from all times since the row's worker joined."""
     import numpy as np
 
     lane, waited = columns["lane"], columns["barrier"] + columns["driver"]
@@ -189,7 +188,7 @@ _ENDINGS: dict[type, int] = {JobFinished: RESULT, JobPaused: PAUSED, JobFailed: 
 
 
 def cut(worker: PresentWorker, time: float, ending: int) -> WorkRow | None:
-    """Return a worker's unfinished work as if it ended at ``time``; None if it has no work."""
+    """Return a worker's unfinished work, with ``time`` as its end; None if the worker has no work."""
     if worker.releasing is not None:
         return WorkRow(worker.lane, worker.releasing, worker.rung, SAVING, ending, 0, 0.0, 0.0, time - worker.free)
     if not worker.jobs:
@@ -199,23 +198,23 @@ def cut(worker: PresentWorker, time: float, ending: int) -> WorkRow | None:
 
 
 def _stay(worker: PresentWorker, left: float, last: WorkRow | None) -> WorkerLane:
-    """Return a worker's stay until ``left``; ``last`` is its unfinished work at that time."""
+    """Return a worker's stay until the time ``left``; ``last`` is the worker's unfinished work at this time."""
     tail = left - worker.free if last is None else 0.0
     return WorkerLane(worker.worker, worker.place, worker.paused, worker.joined, left, tail)
 
 
 class Timeline(Observer):
-    """Takes in a study's events. If orders are known, it also takes in each order after the event that caused it.
+    """Records the work and the waits of each worker, from a study's events, and from its orders if these are known.
 
     Args:
         ladder: The rungs.
-        rows: The object that takes in the rows of work; None to keep all rows in this object.
+        rows: The object that receives the rows of work; None to keep all rows in this object.
     """
 
     def __init__(self, ladder: Ladder, rows: RowSink | None = None) -> None:
         self.ladder = ladder
         self.now = 0.0
-        """Seconds from the study's beginning to the last event."""
+        """The seconds from the study's beginning to the last event."""
         self.sessions = 0
         self.knows_orders = False
         self._workers = PresentWorkers()
@@ -226,21 +225,21 @@ class Timeline(Observer):
 
     @property
     def workers(self) -> dict[WorkerId, PresentWorker]:
-        """The workers that are present."""
+        """The workers that are present now."""
         return self._workers.present
 
     @property
     def wall_seconds(self) -> float:
-        """Seconds that the study ran, over all sessions."""
+        """The seconds that the study has run, summed over all sessions."""
         return self._workers.wall_seconds(self.now)
 
     @property
     def absence(self) -> float:
-        """Seconds that places were empty; see :meth:`PresentWorkers.absence`."""
+        """The seconds that places were empty, summed over places; see :meth:`PresentWorkers.absence`."""
         return self._workers.absence(self.now)
 
     def work(self) -> Work:
-        """Return all work until now. O(n log n) after an event or order, otherwise O(1): a report asks nine times."""
+        """Return all work until now. A call after a new event or order takes O(n log n); a repeated call takes O(1)."""
         if self._work is None:
             more = [row for worker in self.workers.values() if (row := cut(worker, self.now, CUT_OFF)) is not None]
             self._work = self._kept.work(more, self.stays(self.now))
@@ -254,7 +253,7 @@ class Timeline(Observer):
         return [stays[lane] for lane in range(self._workers.joined)]
 
     def event(self, event: Event) -> None:
-        """Take in one event. O(log n)."""
+        """Process one event. O(log n)."""
         self._work = None
         before = self.now
         self.now = max(before, event.time)
@@ -284,13 +283,13 @@ class Timeline(Observer):
                 pass
 
     def followed(self, order: Followed) -> None:
-        """Take in an order. O(1)."""
+        """Process an order. O(1)."""
         self._work = None
         self.knows_orders |= not isinstance(order, Verdict)
         self._workers.followed(order, self.now)
 
     def _ended(self, event: JobEnded, *, epochs: int = 0) -> None:
-        """Take in the end of a job."""
+        """Record the end of a job."""
         worker = self.workers.get(event.worker)
         if worker is not None:
             is_known = worker.jobs.pop(event.trial, None) is not None
@@ -299,14 +298,14 @@ class Timeline(Observer):
             self._add(worker, event.trial, what, seconds=event.seconds, ordered=worker.ordered if is_known else None)
 
     def _released(self, event: TrialReleased) -> None:
-        """Take in the end of saving a trial, with or without success."""
+        """Record the end of saving a trial, with or without success."""
         worker = self.workers.get(event.worker)
         if worker is not None:
             worker.releasing = None
             self._add(worker, event.trial, (SAVING, SAVED, 0), seconds=event.seconds, ordered=worker.free)
 
     def _compiled(self, event: ProgramCompiled) -> None:
-        """Take in a compilation; the training after the compilation has its own event."""
+        """Record a compilation; the training after the compilation has its own event."""
         worker = self.workers.get(event.worker)
         if worker is not None:
             ordered = worker.ordered if worker.jobs else None
@@ -321,7 +320,7 @@ class Timeline(Observer):
         seconds: float,
         ordered: float | None,
     ) -> None:
-        """Append the work that ended now, and the waits before this work; ``ordered`` is None if unknown."""
+        """Append a row for the work that ended now and the waits before this work; ``ordered`` is None if unknown."""
         now, free = self.now, worker.free
         may_have_waited_here = ordered is None or ordered < free
         earliest = min(free if ordered is None else max(free, ordered), now)

@@ -1,4 +1,4 @@
-"""Sums over a timeline: the workers' time by state and by rung, and the decision latency."""
+"""Sums over a timeline: the workers' time in each state and for each rung, and the decision latency."""
 
 from typing import TYPE_CHECKING
 
@@ -14,12 +14,11 @@ if TYPE_CHECKING:
 
 
 class TimeShares(msgspec.Struct, frozen=True, kw_only=True):
-    """Seconds of all workers by state; their sum is ``presence``.
+    """The seconds that all workers spent in each state.
 
-    ``failed`` is the time of jobs that failed, were withdrawn, or were lost with their worker. The sum does not include
-    ``absence`` (the seconds that places were empty, for example at the start) and ``wall`` (the study's running time
-    over all sessions). ``places`` is the largest number of workers at one time: a worker of a later session, or one
-    that replaces a lost worker, uses the same place.
+    The sum of all states is ``presence``. ``failed`` is the time of jobs that failed, were withdrawn, or were lost with
+    their worker. ``absence`` is the time that places were empty, and ``wall`` is the study's running time over all
+    sessions. ``places`` is the largest number of workers at the same time.
     """
 
     training: float
@@ -36,30 +35,30 @@ class TimeShares(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def presence(self) -> float:
-        """Seconds that workers were present, summed over all workers."""
+        """The seconds that workers were present, summed over all workers."""
         return self.trained + self.saving + self.compiling + self.driver + self.barrier + self.tail
 
     @property
     def trained(self) -> float:
-        """Seconds that workers trained, including failed training."""
+        """The seconds that workers trained, including failed jobs."""
         return self.training + self.failed
 
     @property
     def utilisation(self) -> float:
-        """The share of the workers' presence spent in training, including failed training."""
+        """The share of the workers' time that was used for training, including failed jobs."""
         return self.share(self.trained)
 
     def share(self, seconds: float) -> float:
-        """Return ``seconds`` as a share of the workers' presence; 0 if no worker was present."""
+        """Return ``seconds`` divided by the workers' total time; 0 if no worker was present."""
         return seconds / self.presence if self.presence > 0 else 0.0
 
 
 class RungTimes(msgspec.Struct, frozen=True):
-    """Seconds of all workers for the jobs to one rung.
+    """The seconds that all workers spent on the jobs to one rung.
 
-    ``failed`` is the training time of failed, withdrawn or lost jobs; ``training`` does not include it. ``driver`` is
-    the time of waiting for the driver before jobs to this rung, and before saving their trials. If there is only one
-    worker, the wall time is the sum of all rungs, compiling, barrier, tail and absence.
+    ``failed`` is the training time of failed, withdrawn or lost jobs, and ``training`` is the time of all other jobs.
+    ``driver`` is the time that workers waited for the driver before jobs to this rung, and before saving their trials.
+    With one worker, the wall time is the sum of all rungs' times, compiling, barrier, tail and absence.
     """
 
     rung: int
@@ -71,12 +70,12 @@ class RungTimes(msgspec.Struct, frozen=True):
 
     @property
     def trained(self) -> float:
-        """Seconds of training, including failed training."""
+        """The seconds of training, including failed jobs."""
         return self.training + self.failed
 
 
 class Latency(msgspec.Struct, frozen=True):
-    """Seconds from a report to the worker's next job, without saving. Only jobs that were given at once are counted."""
+    """The seconds from a report to the worker's next job, without saving, for jobs that could be given at once."""
 
     decisions: int
     median: float
@@ -84,7 +83,7 @@ class Latency(msgspec.Struct, frozen=True):
 
 
 def time_shares(timeline: Timeline) -> TimeShares:
-    """Return the workers' time by state."""
+    """Return the workers' time in each state, summed over all workers."""
     work = timeline.work()
     training, failed = training_rows(work)
     return TimeShares(
@@ -103,7 +102,7 @@ def time_shares(timeline: Timeline) -> TimeShares:
 
 
 def rung_times(timeline: Timeline) -> list[RungTimes]:
-    """Return the workers' time by rung, the lowest first."""
+    """Return the workers' time for each rung, the lowest rung first."""
     import numpy as np
 
     work = timeline.work()
@@ -119,11 +118,10 @@ def rung_times(timeline: Timeline) -> list[RungTimes]:
 
 
 def decision_latency(timeline: Timeline) -> Latency | None:
-    """Return how long workers waited between a report and their next job; None if no wait is known.
+    """Return the workers' waiting times between a report and the next job; None if no wait is known.
 
-    Trials that continued on the same worker are included, and so are jobs that were queued at their worker. Jobs that
-    the study could not give at once (see the barrier) are excluded. Without orders it is unknown which jobs could not
-    be given at once.
+    Waits before jobs that the study could not give at once (see the barrier in ``timeline.py``) are excluded. If the
+    timeline has no orders, the excluded jobs are unknown, so the result is None.
     """
     import numpy as np
 
@@ -135,7 +133,7 @@ def decision_latency(timeline: Timeline) -> Latency | None:
 
 
 def _waits(work: Work) -> "Floats":
-    """Return the waits between two jobs of a worker, including waits before saving, if the second job came at once."""
+    """Return the waits between two jobs of a worker, including waits before saving, without waits at the barrier."""
     import numpy as np
 
     before = np.arange(len(work.lane)) - 1
@@ -149,7 +147,7 @@ def _waits(work: Work) -> "Floats":
 
 
 def training_rows(work: Work) -> "tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]":
-    """Return two masks of rows: training, and training that failed, was withdrawn or was lost."""
+    """Return two masks of rows: successful training, and training that failed, was withdrawn or was lost."""
     import numpy as np
 
     trains, is_in_vain = work.kind == TRAINING, np.isin(work.ending, IN_VAIN)
@@ -157,11 +155,11 @@ def training_rows(work: Work) -> "tuple[npt.NDArray[np.bool_], npt.NDArray[np.bo
 
 
 def seconds_within(begin: "Floats", end: "Floats", edges: "Floats") -> "Floats":
-    """Return, for each two neighbouring edges, the seconds of all stretches between them. O(n log n)."""
+    """Return, for each pair of neighbouring edges, the seconds of all stretches between the two edges. O(n log n)."""
     import numpy as np
 
     def passed(since: "Floats") -> "Floats":
-        """Return, for each edge, the sum of seconds since all earlier moments."""
+        """Return, for each edge, the seconds since each earlier moment, summed over these moments."""
         moments = np.sort(since)
         count = np.searchsorted(moments, edges)
         sums = np.concatenate([[0.0], np.cumsum(moments)])

@@ -1,6 +1,6 @@
 """The table of a study's trials, kept in columns (about 300 bytes per trial), and pandas tables.
 
-Records of trials, and the columns of hyperparameters for searches and comparisons, are built only on request.
+Records of trials, and the columns of hyperparameters, are built only on request.
 """
 
 import math
@@ -37,15 +37,15 @@ _NOTHING = b"\x80"  # an empty map in msgpack
 
 
 class TrialRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """A trial, its configuration and its state.
+    """The record of a trial, with configuration, status, metrics and times.
 
-    The status ``running`` means that a worker has the trial and has not reported its result yet; ``ended early`` means
-    that the trial called ``trial.stop()``. ``rung`` is the highest rung with a result, None if there is no result yet.
-    ``metrics`` are the metrics of this result, and ``result_resource`` is its resource. ``resource`` is the resource
-    trained so far. It is greater than ``result_resource`` if the trial is between two rungs. If there is no result yet,
-    the two are equal. ``seconds`` is its total training time, and ``reason`` why it failed or was withdrawn. ``origin``
-    says where the configuration comes from: "random", "gp, 23 results", "mutation of 17", "enqueued". ``confirms`` is
-    the trial that this trial confirms, outside of the search.
+    The status ``running`` means that a worker has a job of the trial; ``ended early`` means that the trial called
+    ``trial.stop()``. ``rung`` is the trial's highest rung with a result, None before the first result. ``metrics`` are
+    the metrics of the result at ``rung``, and ``result_resource`` is the resource of this result. ``resource`` is the
+    resource trained so far, which is greater than ``result_resource`` if the trial is between two rungs. ``seconds`` is
+    the total training time, and ``reason`` is the reason of a failure or withdrawal. ``origin`` is the source of the
+    configuration, like "random", "gp, 23 results", "mutation of 17", "enqueued". ``confirms`` is the trial that this
+    trial confirms.
     """
 
     number: TrialId
@@ -62,12 +62,12 @@ class TrialRecord(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def config(self) -> dict[str, Any]:
-        """The same as ``configuration``; the attribute of ``study.best`` has this name too."""
+        """The same as ``configuration``, under the name that ``study.best`` uses too."""
         return self.configuration
 
 
 class Trials(Observer, Sequence[TrialRecord]):
-    """All trials of a running study or of a journal, by number.
+    """The sequence of all trials of a running study or of a journal, by trial number.
 
     Args:
         ladder: The rungs.
@@ -115,7 +115,7 @@ class Trials(Observer, Sequence[TrialRecord]):
         return len(self.statuses)
 
     def event(self, event: Event) -> None:
-        """Take in one event. O(1)."""
+        """Process one event. O(1)."""
         match event:
             case JobFinished(trial=trial, rung=rung):
                 self._trained(event)
@@ -147,7 +147,7 @@ class Trials(Observer, Sequence[TrialRecord]):
                 pass
 
     def followed(self, what: Followed) -> None:
-        """Take in a failure or an order to train. O(1)."""
+        """Process a failure or an order to train. O(1)."""
         if type(what) is Train:
             if what.trial < len(self):  # otherwise the event of its start follows
                 self.statuses[what.trial] = _RUNNING
@@ -189,16 +189,16 @@ class Trials(Observer, Sequence[TrialRecord]):
         return configuration
 
     def origin(self, trial: TrialId) -> str:
-        """Return in a few words where the configuration of a trial comes from."""
+        """Return a short text about the source of a trial's configuration."""
         return self.origins[trial] or self._design
 
     @property
     def running(self) -> int:
-        """How many trials are running. If orders are unknown, a promoted trial counts as paused until it reports."""
+        """The number of running trials. If orders are unknown, a promoted trial counts as paused until it reports."""
         return self.statuses.count(_RUNNING)
 
     def columns(self) -> Columns:
-        """Return the hyperparameters in columns. O(trials started since the last call)."""
+        """Return the hyperparameters of all trials in columns. Cost: O(trials started since the last call)."""
         self._columns.reach(len(self))
         for trial in range(self._in_columns, len(self)):
             self._columns.add(trial, self.configuration(TrialId(trial)))
@@ -206,9 +206,9 @@ class Trials(Observer, Sequence[TrialRecord]):
         return self._columns
 
     def in_common(self, reason: str) -> str:
-        """Return in words the values that all trials which ended for a reason share; "" if they share no value.
+        """Return a text with the values that all trials with a failure reason share; "" if there is no such value.
 
-        O(trials) for each hyperparameter.
+        The cost is O(trials) for each hyperparameter.
         """
         import numpy as np
 
@@ -221,11 +221,11 @@ class Trials(Observer, Sequence[TrialRecord]):
         return in_common(ended, others, self.columns())
 
     def dataframe(self) -> "pandas.DataFrame":
-        """Return one row per trial: number, status, rung, resource, hyperparameters, metrics, seconds, reason, origin.
+        """Return a table with one row for each trial.
 
-        The column ``resource`` belongs to the metrics: for a trial between two rungs it is the resource of the last
-        rung. For a trial without metrics it is the resource trained so far. If a metric or hyperparameter has the name
-        of another column, it gets the prefix ``metric.`` or ``config.``.
+        The columns are number, status, rung, resource, hyperparameters, metrics, seconds, reason and origin. The column
+        ``resource`` has the resource of the metrics, or the resource trained so far for a trial without metrics. A
+        metric or hyperparameter with the name of another column gets the prefix ``metric.`` or ``config.``.
 
         Raises:
             SettingsError: If pandas is not installed.
@@ -281,14 +281,14 @@ class Trials(Observer, Sequence[TrialRecord]):
 
 
 def trials_of(settings: Settings, ladder: Ladder, metrics: Sequence[str] = ()) -> Trials:
-    """Return an empty table for the trials of a study; see :class:`Trials`."""
+    """Return a table for the trials of a study, without any trials yet; see :class:`Trials`."""
     return Trials(ladder, settings.search_name, hyperparameters=hyperparameters(settings.space), metrics=metrics)
 
 
 def curves_dataframe(events: Iterable[Event]) -> "pandas.DataFrame":
-    """Return the learning curves: one row per report, with trial, resource and metrics.
+    """Return a table of learning curves, which has one row for each report, with trial, resource and metrics.
 
-    If an epoch was trained twice, for example after a kill, the last report is kept.
+    If a trial trained an epoch twice, for example after a kill, only the last report is kept.
 
     Raises:
         SettingsError: If pandas is not installed.

@@ -1,6 +1,4 @@
-"""The workers of a study: which are present, their jobs, and how long they stayed; used by ``Tally`` and
-``Timeline``.
-"""
+"""The present workers of a study, their jobs, and their times of presence, for ``Tally`` and ``Timeline``."""
 
 from collections import deque
 from heapq import heappop, heappush
@@ -12,13 +10,14 @@ from ashtune._src.core.orders import Followed, Release, Train
 class PresentWorker:
     """A present worker and its jobs.
 
-    ``lane`` is its number in the order of joining. A worker that replaces another gets the same ``place``. ``paused``
-    is the time between sessions before it joined, in seconds. ``free`` is when its last work ended. ``jobs`` maps each
-    trial of its present jobs to a rung; the first job was given at the time ``ordered``. ``job`` is the last order to
-    train; its trial is trained up to ``resource``. ``releasing`` is the trial being saved.
+    ``lane`` is the worker's number in the order of joining. A worker that replaces another worker gets the same
+    ``place``. ``paused`` is the time between sessions, in seconds, before the worker joined. ``free`` is the time when
+    the worker's last work ended. ``jobs`` maps the trials of the worker's jobs to rungs. ``ordered`` is the time when
+    the worker got the first of its ``jobs``. ``job`` is the worker's last order to train, and ``resource`` is the
+    progress of ``job``. ``releasing`` is the trial that the worker saves now.
 
-    The fields below are used by the timeline. ``rung`` is the rung of the worker's last work. Since the row ``chain``
-    the worker has worked without waits. Before this row it waited ``waited`` seconds for the driver, until
+    Only the timeline uses the fields below. ``rung`` is the rung of the worker's last work. Since the row ``chain``,
+    the worker has worked without waits. Before the row ``chain``, the worker waited ``waited`` seconds, until
     ``waited_until``.
     """
 
@@ -39,7 +38,7 @@ class PresentWorker:
         self.waited, self.waited_until = 0.0, joined
 
     def order(self, trial: TrialId, rung: int, time: float) -> None:
-        """Give the worker a job."""
+        """Note that the worker got a job."""
         if not self.jobs:
             self.ordered = time
         self.jobs.pop(trial, None)
@@ -47,27 +46,27 @@ class PresentWorker:
 
     @property
     def since(self) -> float:
-        """When its present state began."""
+        """The time when the worker's present state began."""
         return max(self.free, self.ordered) if self.jobs else self.free
 
     @property
     def state(self) -> str:
-        """``saving``, ``training`` or ``idle``. A worker starts its next job after saving."""
+        """The worker's state: ``saving``, ``training`` or ``idle``. A worker starts its next job after saving."""
         return "saving" if self.releasing is not None else "training" if self.jobs else "idle"
 
 
 class PresentWorkers:
-    """All workers, the places that they occupy, and how long places were empty."""
+    """The present workers of a study, the places that they occupy, and the time that places were empty."""
 
     def __init__(self) -> None:
         self.present: dict[WorkerId, PresentWorker] = {}
         self.joined = 0
-        """How many workers have joined."""
+        """The number of workers that have joined."""
         self._past_presence = 0.0
         self._places = 0
         self._free_places: list[int] = []
         self.pauses: list[tuple[float, float]] = []
-        """For each session: its beginning, and the total seconds between sessions until then."""
+        """For each session: the session's beginning, and the total seconds between sessions before it."""
         self._session_began = 0.0
         self._away = 0.0
         self._past_absence = 0.0
@@ -75,7 +74,7 @@ class PresentWorkers:
         self._vacant_since: deque[float] = deque()
 
     def join(self, worker: WorkerId, time: float) -> None:
-        """Add a worker; it gets the lowest free place."""
+        """Add a worker, and give the worker the lowest free place."""
         since = self._vacant_since.popleft() if self._vacant_since else self._session_began
         self._past_absence += time - since
         self._is_staffed = True
@@ -87,7 +86,7 @@ class PresentWorkers:
         self.joined += 1
 
     def leave(self, worker: WorkerId, time: float, *, is_lost: bool = False) -> PresentWorker | None:
-        """Remove a worker and return it. The place of a lost worker stays open for another worker."""
+        """Remove a worker, and return the worker. The place of a lost worker waits for another worker."""
         gone = self.present.pop(worker, None)
         if gone is not None:
             self._past_presence += time - gone.joined
@@ -113,7 +112,7 @@ class PresentWorkers:
         self._vacant_since.clear()
 
     def followed(self, order: Followed, time: float) -> None:
-        """Take in an order. An order to a worker that was just lost is ignored, because another worker gets its job."""
+        """Note an order to a worker. An order to a lost worker is ignored, because another worker gets the job."""
         if type(order) is Train:
             if (worker := self.present.get(order.worker)) is not None:
                 worker.order(order.trial, order.rung, time)
@@ -122,7 +121,7 @@ class PresentWorkers:
             worker.releasing = order.trial
 
     def wall_seconds(self, now: float) -> float:
-        """Return the seconds of all sessions until now."""
+        """Return the seconds that all sessions have run until ``now``."""
         return now - self._away
 
     def presence(self, now: float) -> float:
@@ -130,15 +129,15 @@ class PresentWorkers:
         return self._past_presence + sum(now - worker.joined for worker in self.present.values())
 
     def absence(self, now: float) -> float:
-        """Return the seconds that places were empty, until a worker joined or the session ended.
+        """Return the seconds that places were empty, summed over all places.
 
-        A place is empty from the session's start, or from the loss of its worker. A session without workers counts as
-        one empty place.
+        A place is empty from the session's start or the loss of its worker until another worker joins or the session
+        ends. A session without workers counts as one empty place.
         """
         return self._past_absence + self._vacant(now)
 
     def _vacant(self, time: float) -> float:
-        """Return for how long the places empty at ``time`` have been empty in this session, summed over places."""
+        """Return the seconds since each place that is empty at ``time`` became empty, summed over places."""
         if not self._is_staffed:
             return time - self._session_began
         return sum(time - since for since in self._vacant_since)

@@ -1,4 +1,4 @@
-"""``Study.train``: trains a configuration again in this process. The study does not change."""
+"""``Study.train``: trains a configuration again in this process. ``Study.train`` does not change the study."""
 
 import sys
 from collections.abc import Callable, Mapping
@@ -25,7 +25,7 @@ NOBODY = WorkerId(0)
 
 
 class Trained(msgspec.Struct, frozen=True, kw_only=True):
-    """A configuration that was trained again.
+    """The result of training a configuration again.
 
     ``metrics`` are the metrics of the last report. ``curve`` has every report as (resource, metrics). ``model`` is what
     the training function saved, or None.
@@ -44,20 +44,20 @@ class Trained(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _OwnChannel:
-    """A worker's channel that has no driver: it releases every trial at its result, and never interrupts training."""
+    """A worker's channel without a driver: the channel releases every trial at its result."""
 
     def __init__(self) -> None:
         self.messages: list[FromWorker] = []
         self._answer: Release | None = None
 
     def send(self, message: FromWorker) -> None:
-        """Keep the messages of the training, and answer a result that waits for an answer."""
+        """Keep a message of the training; if the message is a held result, answer with the trial's release."""
         self.messages.append(message)
         if isinstance(message, JobFinished) and message.held:
             self._answer = Release(NOBODY, message.trial, True)
 
     def wait(self) -> None:
-        """Return at once if an answer is there; raise otherwise, because no other answer can come."""
+        """Return if an answer is there; if not, raise ``Shutdown``, because no other answer can arrive."""
         if self._answer is None:
             raise Shutdown
 
@@ -77,10 +77,10 @@ def train_again(
     max_resource: int,
     directory: Path | None = None,
 ) -> Trained:
-    """Train a configuration to a resource, with the number of a trial: see :meth:`~ashtune.Study.train`.
+    """Train a configuration to a resource, under the number of a trial: see :meth:`~ashtune.Study.train`.
 
     Raises:
-        StudyError: If the resource is reached already, or the training has no result.
+        StudyError: If the trial was already trained to the resource, or the training has no result.
         Exception: The exception of the training function.
     """
     with temporary_folder() if directory is None else nullcontext(directory) as place:
@@ -128,7 +128,6 @@ def function_of(study: Path) -> Callable[..., Any]:
 
 
 def _run(function: Callable[..., Any], setup: Setup, job: Assignment) -> JobFinished:
-    """Run one job in this process and return its result."""
     raised: list[BaseException] = []
 
     def remember(trial: Any) -> Any:

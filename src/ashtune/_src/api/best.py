@@ -1,4 +1,4 @@
-"""The best trials of a study, with configuration, metrics and saved model: one, a ranked list, or a Pareto front."""
+"""The best trials of a study, with their configuration, metrics and saved model."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
@@ -22,10 +22,10 @@ from ashtune._src.training.objectives import load_objective
 
 
 class Best(msgspec.Struct, frozen=True, eq=False):
-    """One of the best trials: its number, its configuration, its metrics, and the resource to which it was trained.
+    """One of the best trials of a study: the trial's number, configuration, metrics, and resource.
 
-    ``metrics`` are the result at ``resource``, the highest rung at which the trial has a result. ``directory`` is the
-    study's directory. ``origin`` is the source of the configuration, such as "random".
+    ``metrics`` are the trial's metrics at ``resource``, the highest rung at which the trial has a result. ``directory``
+    is the study's directory. ``origin`` is the source of the configuration, such as "random".
     """
 
     trial: int
@@ -38,10 +38,10 @@ class Best(msgspec.Struct, frozen=True, eq=False):
 
     @property
     def checkpoint(self) -> Path:
-        """The path of the trial's newest checkpoint: a file, or the folder :attr:`~ashtune.Trial.checkpoint_dir`.
+        """The path of the trial's newest checkpoint: a file or the folder :attr:`~ashtune.Trial.checkpoint_dir`.
 
         Raises:
-            StudyError: If there is no checkpoint at this resource, or it was deleted; the message says which.
+            StudyError: If there is no checkpoint at this resource, or it was deleted; the message has the reason.
         """
         saved = newest_checkpoint(self.directory, self.trial)
         if saved is None or saved[0] < self.resource:
@@ -56,12 +56,12 @@ class Best(msgspec.Struct, frozen=True, eq=False):
     def load(self) -> Any:
         """Return the model that the training function saved with :meth:`~ashtune.Trial.save`.
 
-        If the trial has files in ``trial.checkpoint_dir``, the folder's path is returned. If the trial uses
-        :meth:`~ashtune.Trial.checkpoint`, a dict of state dicts by name is returned, on the CPU. Any other model is
-        read from a pickle, which may contain code that is executed: load only from studies whose origin you trust.
+        If the trial saved files in ``trial.checkpoint_dir``, return this folder's path. If the function uses
+        :meth:`~ashtune.Trial.checkpoint`, return a dict of state dicts by name, on the CPU. Other models are read from
+        a pickle, which can execute code: load only from studies that you trust.
 
         Raises:
-            StudyError: If the model was not saved, was deleted, or cannot be loaded; the message says which.
+            StudyError: If the model was not saved, was deleted, or cannot be loaded; the message has the reason.
         """
         stored = self.directory / NAME
         return load_saved(self.checkpoint, self.config, stored, lambda: load_objective(stored)[0])
@@ -82,7 +82,7 @@ class Best(msgspec.Struct, frozen=True, eq=False):
         return f"the {who} did not save it, or the file was deleted"
 
     def __eq__(self, other: object) -> bool:
-        """Whether both are the same result; the directory does not matter."""
+        """Return whether both objects are the same result, even if the directories are different."""
         return isinstance(other, Best) and msgspec.structs.astuple(self)[:5] == msgspec.structs.astuple(other)[:5]
 
     def __hash__(self) -> int:
@@ -95,7 +95,6 @@ class Best(msgspec.Struct, frozen=True, eq=False):
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        """Return a table of one row, for a notebook."""
         return Top([self])._repr_html_()
 
 
@@ -108,7 +107,7 @@ class Top(list[Best]):
     __str__ = __repr__
 
     def _repr_html_(self) -> str:
-        """Return a table, for a notebook."""
+        """Return an HTML table, for a notebook."""
         metrics = {name: None for best in self for name in best.metrics}
         names = {name: None for best in self for name in best.config}
         head = "".join(f"<th>{escaped(name)}</th>" for name in ("trial", "resource", *metrics, *names, "origin"))
@@ -123,7 +122,7 @@ class Top(list[Best]):
 
 
 class Front(Top):
-    """The Pareto front: results that no other result dominates, ordered from best to worst in the first metric."""
+    """The Pareto front: the results that no other result dominates, ordered by the first metric, best result first."""
 
     def __init__(self, results: Iterable[Best], goal: Goal) -> None:
         super().__init__(results)
@@ -131,9 +130,10 @@ class Front(Top):
 
     @in_one_line
     def best(self, weights: Mapping[str, float] | None = None) -> Best:
-        """Return the trial with the smallest weighted sum of losses; each loss is scaled to its range in the front.
+        """Return the trial with the smallest weighted sum of losses; each loss is scaled to its range on the front.
 
-        ``weights`` has a weight for each metric. By default all weights are equal, and the result is the knee.
+        ``weights`` has a weight for each metric. By default, all weights are equal, and the returned trial is the knee
+        of the front.
 
         Raises:
             SettingsError: If the weights do not match the metrics, or the front is empty.
@@ -147,7 +147,7 @@ class Front(Top):
 
 
 def newest_checkpoint(study: Path, trial: int) -> tuple[int, Path] | None:
-    """Return the resource and path of a trial's newest checkpoint, or None."""
+    """Return the resource and path of a trial's newest checkpoint; None if the trial has no checkpoint."""
     checkpoints = [
         (int(path.suffix[1:]), path)
         for path in (study / FOLDER).glob(f"{trial}.*")
@@ -157,7 +157,7 @@ def newest_checkpoint(study: Path, trial: int) -> tuple[int, Path] | None:
 
 
 def load_saved(checkpoint: Path, config: Mapping[str, Any], stored: Path, function: Callable[[], Any]) -> Any:
-    """Return the object saved in a checkpoint, or the folder if the checkpoint contains only files.
+    """Return the object saved in a checkpoint; if a checkpoint contains only files, return its folder.
 
     Args:
         checkpoint: The path of the checkpoint.
@@ -186,7 +186,7 @@ def load_saved(checkpoint: Path, config: Mapping[str, Any], stored: Path, functi
 
 
 def trial_number(given: object) -> TrialId | None:
-    """Return the trial number if given a number or one of the best trials, else None."""
+    """Return the trial number of a ``Best`` or of a number; return None for any other object."""
     if isinstance(given, Best):
         return TrialId(given.trial)
     if isinstance(given, int) and not isinstance(given, bool):
@@ -195,7 +195,7 @@ def trial_number(given: object) -> TrialId | None:
 
 
 def pairs(values: Mapping[str, object]) -> str:
-    """Return names and values in one line, such as ``x=0.25, kind=relu``."""
+    """Return a line with names and values, such as ``x=0.25, kind=relu``."""
     return ", ".join(
         f"{visible(name)}={'none' if value is None else value_text(value)}" for name, value in values.items()
     )

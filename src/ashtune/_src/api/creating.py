@@ -1,4 +1,4 @@
-"""Turns the arguments of ``tune`` and ``open_study`` into the directory of a study, new or existing."""
+"""Creates a study's directory from the arguments of ``tune`` and ``open_study``, or checks an existing directory."""
 
 import os
 import re
@@ -46,7 +46,7 @@ PARTS_SHOWN = 5
 
 
 class StudyRequest(NamedTuple):
-    """The study that the user asked for: its settings, lines to print for the user, and ``valid`` as a pickle."""
+    """The study that the user requested: its settings, lines to print for the user, and the pickled ``valid``."""
 
     settings: Settings
     lines: list[str]
@@ -68,13 +68,13 @@ def study_request(
 
     Args:
         space: The same as for ``tune``.
-        metric: One name, or several.
-        mode: One for each metric.
+        metric: The name of the metric, or a list of names.
+        mode: "min" or "max", for each metric.
         options: The checked options; this function turns their target into one value per metric.
         path: The study's directory, existing or not.
         name: The study's name.
         given: The options as the user gave them, for messages.
-        objective: The training function; None if the user has a loop of their own.
+        objective: The training function; None if the user has their own loop.
 
     Raises:
         AshtuneError: If the arguments do not fit together.
@@ -142,7 +142,7 @@ def study_request(
 def _known(
     options: TuneOptions, path: Path, search: Search, *, space: Space, goal: Goal, ladder: Ladder
 ) -> tuple[list[KnownResult], list[str]]:
-    """Return the warm-start results, and lines to print about them. An existing study keeps its first results."""
+    """Return the warm-start results, and lines about them for the user; an existing study keeps its results."""
     source, journal = options["warm_start"], path / journals.NAME
     if options["directory"] is not None and journal.exists():
         known = journals.read_settings(journal).known
@@ -166,7 +166,7 @@ def say(lines: Iterable[str]) -> None:
 
 
 def place_for(directory: "str | os.PathLike[str] | None", name: str) -> Path:
-    """Return the study's directory: the given directory, or one under ``runs`` named by the current time.
+    """Return the path of the study's directory; by default, a path under ``runs`` with the current time in its name.
 
     Raises:
         StudyError: If the path cannot be checked, or its name cannot be encoded.
@@ -184,8 +184,7 @@ def place_for(directory: "str | os.PathLike[str] | None", name: str) -> Path:
 def make_folder(path: Path, *, is_new: bool) -> Path:
     """Make the directory of a study if it does not exist, and return its path.
 
-    If the directory must be new, but another study has just made a directory of this name, a number is added to the
-    name.
+    If the directory must be new, but another study has just made this directory, a number is added to the name.
 
     Raises:
         StudyError: If the directory cannot be made.
@@ -212,14 +211,15 @@ def open_or_create(
     pickled: bytes | None = None,
     version: Version | None = None,
 ) -> Ladder | None:
-    """Create the study in a directory, or check that the directory holds this study. The caller holds the lock.
+    """Create the requested study in a locked directory, or check that the directory contains this study.
 
     Args:
         path: The directory.
-        request: The study that the user asked for.
+        request: The requested study.
         options: The checked options.
         pickled: The training function, if there is one.
-        version: Version of the training function. A study with another version is refused; "" accepts any version.
+        version: Version of the training function. A study with another version is refused; an empty version is always
+            accepted.
 
     Returns:
         The higher ladder, if the study must get more rungs than before; else None.
@@ -262,7 +262,7 @@ def open_or_create(
 
 
 def _must_begin_anew(journal: Path, settings: Settings, *, has_changed: bool) -> bool:
-    """Whether a study without any result must start again, as its function changed or the study ended by itself."""
+    """Return whether a study has no result and must start again, because its function changed or the study ended."""
     if any(isinstance(event, JobFinished) for event in read_events(journal, only=(b"job_finished",))):
         return False
     controller = build_controller(settings)
@@ -270,7 +270,7 @@ def _must_begin_anew(journal: Path, settings: Settings, *, has_changed: bool) ->
 
 
 def _set_failed_study_aside(path: Path, *, quiet: bool) -> None:
-    """Move the journal and logs of a study without any result into a separate folder, where they can be read."""
+    """Move the journal and logs of a study without any result into a folder such as ``failed-1``."""
     names = (path / f"failed-{number}" for number in count(1))
     place = next(name for name in names if not (name / journals.NAME).exists())
     try:
@@ -287,7 +287,7 @@ def _set_failed_study_aside(path: Path, *, quiet: bool) -> None:
 
 
 def _meant(options: TuneOptions, first: Ladder) -> Ladder:
-    """Return the requested ladder. If the options give the study's first ladder again, that ladder is lengthened."""
+    """Return the requested ladder; if only its top is higher than in the first ladder, lengthen the first ladder."""
     # By default, the rungs are computed from the top rung: another top rung would change all of them.
     ladder = chosen_halving(options)[1]
     if options["rungs"] is None and ladder.rungs[-1] >= first.rungs[-1]:

@@ -1,6 +1,6 @@
 """The methods ``plot_...`` of :class:`~ashtune.Study`; each returns a plotly figure.
 
-Rule: a figure shows the study as it was when its journal was read. Slow computations are done once.
+Rule: a figure shows the study at the time when its journal was read. Results of slow computations are kept.
 """
 
 from collections.abc import Callable
@@ -35,7 +35,7 @@ class Figures:
 
     @in_one_line
     def plot_best(self, over: Literal["time", "resource"] = "time") -> "Figure":
-        """Plot the best result so far, over time or over the total resource of all trials.
+        """Plot the best result so far over time, or over the total resource of all trials.
 
         Raises:
             SettingsError: If ``over`` has another value.
@@ -54,23 +54,23 @@ class Figures:
 
     @in_one_line
     def plot_timeline(self) -> "Figure":
-        """Plot what each worker did over time."""
+        """Plot the activities of each worker over time."""
         from ashtune._src.figures.workers import timeline_figure
 
         return plot(timeline_figure(self._reader.timeline, unit=self._unit))
 
     @in_one_line
     def plot_utilisation(self) -> "Figure":
-        """Plot how many workers trained, saved or waited, over time."""
+        """Plot the numbers of workers that trained, saved and waited over time."""
         from ashtune._src.figures.workers import utilisation_figure
 
         return plot(utilisation_figure(self._reader.timeline))
 
     @in_one_line
     def plot_ladder(self) -> "Figure":
-        """Plot, for each rung, how many trials arrived, were promoted, are running and failed, and the expected number.
+        """Plot the numbers of trials that arrived, were promoted, are running, failed and were expected at each rung.
 
-        A trial counts as running from its start until its next message.
+        A trial counts as running from its start until the next message about the trial.
         """
         from ashtune._src.analysis.tally import Tally
         from ashtune._src.figures.ladder import ladder_figure
@@ -100,7 +100,7 @@ class Figures:
 
     @in_one_line
     def plot_front(self) -> "Figure":
-        """Plot the Pareto front and the other results of its rung, over the first two metrics.
+        """Plot the Pareto front and the other results of the front's rung, over the first two metrics.
 
         Raises:
             SettingsError: If the study has only one metric.
@@ -111,7 +111,7 @@ class Figures:
 
     @in_one_line
     def plot_importance(self) -> "Figure":
-        """Plot the importance of each hyperparameter over all trials, and in words, among the best trials.
+        """Plot the importance of each hyperparameter over all trials; text shows the importance among the best trials.
 
         The importance is computed once, which takes some seconds in a large study.
 
@@ -124,10 +124,10 @@ class Figures:
 
     @in_one_line
     def plot_slice(self, name: str | None = None) -> "Figure":
-        """Plot the result over one hyperparameter.
+        """Plot the results of trials over one hyperparameter.
 
         Args:
-            name: The hyperparameter; by default the most important one.
+            name: The hyperparameter; by default the most important hyperparameter.
 
         Raises:
             SettingsError: If there is no such hyperparameter.
@@ -146,7 +146,7 @@ class Figures:
 
     @in_one_line
     def plot_contour(self, x: str | None = None, y: str | None = None) -> "Figure":
-        """Plot the smoothed result over two hyperparameters, and the trials behind it.
+        """Plot the smoothed result over two hyperparameters, and the trials from which the result was computed.
 
         Args:
             x: The hyperparameter on the horizontal axis; by default the most important hyperparameter besides ``y``.
@@ -166,14 +166,14 @@ class Figures:
 
     @in_one_line
     def plot_parallel(self) -> "Figure":
-        """Plot the trials as parallel coordinates; with very many hyperparameters, only the most important ones."""
+        """Plot the trials as parallel coordinates; of very many hyperparameters, plot only the most important."""
         from ashtune._src.figures.parallel import coordinates_figure
 
         return plot(coordinates_figure(*self._configured, important=self._important, unit=self._unit))
 
     @in_one_line
     def plot_audit(self) -> "Figure":
-        """Plot the outcome of the promotions at each rung, and how many promotions proved wrong."""
+        """Plot the outcomes of the promotions at each rung, and the number of wrong promotions."""
         from ashtune._src.analysis.audit import Audit
         from ashtune._src.reports.audit_view import audit_figure
 
@@ -184,7 +184,7 @@ class Figures:
 
     @in_one_line
     def plot_roofline(self) -> "Figure":
-        """Plot the machine's roofline and the training steps, if the study's directory has a roofline.
+        """Plot the roofline of the machine with the training steps, from the roofline file in the study's directory.
 
         Raises:
             SettingsError: If plotly is not installed, or the roofline file cannot be read.
@@ -200,7 +200,7 @@ class Figures:
 
     @in_one_line
     def plot_profile(self) -> "Figure":
-        """Plot the training time by function.
+        """Plot the training time of each function.
 
         Raises:
             StudyError: If the study was not profiled.
@@ -216,7 +216,7 @@ class Figures:
 
     @property
     def _configured(self) -> "tuple[Results, Callable[[TrialId], dict[str, Any]], dict[str, Any]]":
-        """Results, configurations and search space, for figures of hyperparameters."""
+        """The study's results, configurations and search space, for figures of hyperparameters."""
         reader = self._reader
         return reader.results, reader.trials.configuration, reader.settings.space
 
@@ -236,7 +236,7 @@ class Figures:
 
     @property
     def _important(self) -> list[str]:
-        """The hyperparameters, most important first; empty if the importance cannot be measured."""
+        """The names of hyperparameters, most important first; empty if scikit-learn is not installed."""
         try:
             return [weight.name for weight in self._importance.weights]
         except SettingsError:  # scikit-learn is not installed
@@ -244,7 +244,7 @@ class Figures:
 
     @cached_property
     def _names(self) -> tuple[str, ...]:
-        """The hyperparameters, in the order of the user's space."""
+        """The names of hyperparameters, in the order of the user's search space."""
         return tuple(Space.from_record(self._reader.settings.space).names)
 
     def _check_name(self, argument: str, name: str) -> None:
@@ -254,7 +254,7 @@ class Figures:
             raise SettingsError(f"{argument}={shown(name)} is no hyperparameter of this study; {there}")
 
     def _two(self, x: str | None, y: str | None) -> tuple[str, str]:
-        """Return two hyperparameters: the given ones, with the most important others in place of missing ones."""
+        """Return ``x`` and ``y``; the most important other hyperparameter replaces a missing ``x`` or ``y``."""
         if x is not None and x == y:
             raise SettingsError(f"x={shown(x)} and y={shown(y)} are the same; give two hyperparameters")
         if len(self._names) < 2:

@@ -1,12 +1,12 @@
-"""``open_study``: a study for a loop of the user's own, which asks for trials and tells their results.
+"""``open_study``: a study for the user's own loop, which asks for trials and tells their results.
 
-There is no driver in the background: each ``ask`` and ``tell`` runs a turn of the driver's loop (``Drive``) in the
-caller's thread. The trial is the same object that a training function gets.
+No driver runs in the background: each ``ask`` and ``tell`` runs a turn of the driver's loop (``Drive``) in the caller's
+thread. The user's loop gets a ``Trial``, as a training function does.
 
-Rule 1: only one turn runs at a time, under a lock. The only slow step under the lock is waiting for a proposal.
-Rule 2: when ``tell`` returns, the result is in the journal. If this process dies and the study is opened again, ``ask``
-returns the open trials again.
-Rule 3: after an interrupted turn (Ctrl-C, a full disk), the study must be opened again before another turn.
+Rule 1: turns of the driver's loop run one at a time, under a lock. The only slow step of a turn waits for a proposal.
+Rule 2: when ``tell`` returns, the result is in the journal. If the process dies and the study is opened again, ``ask``
+returns every trial whose result was not told.
+Rule 3: after an interrupted turn (Ctrl-C, a full disk), the study refuses further turns until it is opened again.
 """
 
 import atexit
@@ -49,7 +49,7 @@ CLOSED = "closed by its own loop"
 
 
 class NextStep(enum.Enum):
-    """The next step of a trial after its result; :meth:`OpenStudy.tell` returns it.
+    """The next step of a trial after its result, returned by :meth:`OpenStudy.tell`.
 
     Example:
         >>> with open_study({"x": (0.0, 1.0)}, metric="loss", mode="min", trials=1, max_resource=1) as study:
@@ -58,7 +58,7 @@ class NextStep(enum.Enum):
     """
 
     GO_ON = "go on"
-    """The trial is promoted, and the caller trains it further: its ``target`` is higher now."""
+    """The trial is promoted, and the caller trains it further, to a higher ``trial.target``."""
     PAUSE = "pause"
     """``ask`` may return the trial again, to any caller.
 
@@ -73,7 +73,7 @@ class NextStep(enum.Enum):
 
 
 class _AskedTrial:
-    """A trial that was asked for and whose final result was not told yet."""
+    """A trial that ``ask`` returned, without a final result yet."""
 
     def __init__(self, prepared: PreparedTrial, channel: DirectChannel, mailbox: Mailbox) -> None:
         self.prepared = prepared
@@ -86,10 +86,10 @@ class _AskedTrial:
 
 
 class OpenStudy:
-    """A study for a loop of your own; :func:`open_study` returns it.
+    """A study for your own loop, returned by :func:`open_study`.
 
-    ``ask`` returns the next trial, and ``tell`` takes its result. Any thread of this process may call them, and the
-    training may run anywhere. Until the study is closed, other processes can read the study, but cannot drive it.
+    ``ask`` returns the next trial, and ``tell`` takes the trial's result. Any thread of the process may call ``ask``
+    and ``tell``, and the training may run anywhere. Until the study is closed, other processes can only read the study.
 
     Example:
         >>> space = {"rate": (0.01, 0.4)}
@@ -122,17 +122,17 @@ class OpenStudy:
 
     @in_one_line
     def ask(self, *, wait: bool = True) -> Trial | None:
-        """Return the next trial, to be trained from its ``start`` to its ``target``; None if the study has ended.
+        """Return the next trial, which you train from ``trial.start`` to ``trial.target``; None if the study has ended.
 
-        No other caller gets this trial before you tell its result, fail it or give it back, or the study is opened
+        No other caller gets this trial until you call ``tell``, ``fail`` or ``give_back``, or the study is opened
         again.
 
         Args:
-            wait: Whether to wait if no trial is available before the result of another trial is told. If False, return
-                None in this case.
+            wait: Whether to wait if no trial is available before the result of another trial is told. If False, ``ask``
+                returns None instead of waiting.
 
         Raises:
-            StudyError: If the study is closed or cannot go on.
+            StudyError: If the study is closed or cannot continue.
         """
         check_flag("wait", wait)
         self._check_process()
@@ -165,15 +165,15 @@ class OpenStudy:
         busy_seconds: float | None = None,
         **metrics: Any,
     ) -> NextStep:
-        """Tell the result of a trial at its ``target``. When this method returns, the result is in the journal.
+        """Tell the result of a trial at ``trial.target``. When ``tell`` returns, the result is in the journal.
 
         Write ``tell(trial, loss=0.3, accuracy=0.9)`` or ``tell(trial, {"loss": 0.3, "accuracy": 0.9})``; if the study
         has one metric, ``tell(trial, 0.3)`` is enough. If a loop over ``trial.epochs()`` has already reported the
-        result, write ``tell(trial)``. Call ``trial.save(model)`` before this method. A result that is not finite counts
-        as a failure.
+        result, write ``tell(trial)``. Call ``trial.save(model)`` before ``tell``. A result that is not finite counts as
+        a failure.
 
-        Before the target, ``tell(trial, resource=3, loss=0.5)`` makes an intermediate report, which is written to the
-        journal together with the rung's result. The answer to an intermediate report is ``NextStep.GO_ON``, or
+        Before the trial's target, ``tell(trial, resource=3, loss=0.5)`` makes an intermediate report, which is written
+        to the journal together with the trial's result. The answer to an intermediate report is ``NextStep.GO_ON``, or
         ``NextStep.PAUSE`` if the study is stopping.
 
         Args:
@@ -183,8 +183,8 @@ class OpenStudy:
                 answer may be ``NextStep.GO_ON``; if False, a later ``ask`` returns a promoted trial.
             resource: The resource of this result; by default the trial's target.
             busy_seconds: Duration of the training. By default, the time since ``ask`` returned the trial, or since its
-                last ``NextStep.GO_ON`` at a rung; time in your queue counts. Loops over ``trial.epochs()`` always use
-                the default.
+                last ``NextStep.GO_ON`` at a rung; time in your queue is included. Loops over ``trial.epochs()`` always
+                use the default.
             metrics: Metrics by name; the study's own metrics must be among them.
 
         Returns:
@@ -192,7 +192,7 @@ class OpenStudy:
 
         Raises:
             StudyError: If the trial is not open, its saved state was not restored, a metric of the study is missing, or
-                the study is closed or cannot go on. The result is then not told.
+                the study is closed or cannot continue. The result is then not told.
             ObjectiveError: If a value is not a number, or is not a result of this rung. The result is then not told.
         """
         check_flag("go_on", go_on)
@@ -223,7 +223,7 @@ class OpenStudy:
 
     @in_one_line
     def fail(self, trial: Trial, why: str | BaseException) -> None:
-        """Report that a trial failed. The trial ranks last and is never trained again.
+        """Tell that a trial failed. A failed trial ranks last and is never trained again.
 
         Args:
             trial: The trial from :meth:`ask`.
@@ -250,7 +250,7 @@ class OpenStudy:
 
     @in_one_line
     def give_back(self, trial: Trial) -> None:
-        """Give a trial back untrained, for example when its machine is lost; ``ask`` returns it before new trials.
+        """Give a trial back untrained, for example if its machine is lost; ``ask`` returns the trial before new trials.
 
         Raises:
             StudyError: As for :meth:`tell`.
@@ -267,14 +267,14 @@ class OpenStudy:
 
     @in_one_line
     def read(self) -> Study:
-        """Return the results so far, as :meth:`Study.load <ashtune.Study.load>` does, also when the study is closed."""
+        """Return the results so far, as :meth:`Study.load <ashtune.Study.load>` does; the study may be closed."""
         return Study.load(self.directory)
 
     @in_one_line
     def close(self) -> None:
-        """Close the study. When it is opened again, ``ask`` returns the open trials again.
+        """Close the study. If the study is opened again, ``ask`` returns every trial whose result was not told.
 
-        The study is also closed at the end of a block ``with open_study(...) as study``, and when the process ends.
+        A study is also closed at the end of a block ``with open_study(...) as study``, and when the process ends.
 
         Raises:
             JournalError: If the journal cannot be written.
@@ -303,17 +303,17 @@ class OpenStudy:
         return f"<{'closed' if self._is_closed else 'open'} study {str(self.directory)!r}>"
 
     def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
-        """Show the results so far, as a notebook shows a :class:`~ashtune.Study`."""
+        """Return the results so far as text and HTML for a notebook."""
         return self.read()._repr_mimebundle_()
 
     @property
     def _goes_on(self) -> bool:
-        """Whether the study may still give trials to train."""
+        """Whether the study may still give trials to callers of ``ask``."""
         controller = None if self._drive is None else self._drive.controller
         return controller is not None and controller.is_open and not controller.is_over
 
     def _find_job(self, workers: AskedWorkers, *, wait: bool) -> bool:
-        """Prepare a job for the caller of ``ask``; return whether there is a job. The caller holds the lock."""
+        """Prepare a job for the caller of ``ask``; return whether there is a job. The caller holds ``_changed``."""
         self._turn()
         while not workers.has_jobs:
             if not self._goes_on:
@@ -337,7 +337,7 @@ class OpenStudy:
         return True
 
     def _hint_at_waiting(self) -> None:
-        """Print one hint, once, if the caller waits while nobody has a trial."""
+        """Print a hint, once, if the waiting caller's own thread has all open trials."""
         thread = threading.get_ident()
         if not self._quiet and self._asked and all(asked.thread == thread for asked in self._asked.values()):
             self._quiet = True
@@ -356,13 +356,12 @@ class OpenStudy:
                 self._turn(message)
 
     def _look_at_the_time(self) -> None:
-        """Check the time limit of the study."""
         with self._changed:
             self._check_usable()
             self._turn()
 
     def _turn(self, event: Event | None = None) -> None:
-        """Run turns of the loop until no event is left, then wake the waiting callers. The caller holds the lock."""
+        """Run turns of the driver's loop for all events, and wake waiting callers. The caller holds ``_changed``."""
         drive, workers = self._drive, self._workers
         if drive is None or workers is None or not drive.controller.is_open:
             return
@@ -380,12 +379,12 @@ class OpenStudy:
         self._changed.notify_all()
 
     def _check_process(self) -> None:
-        """Refuse a forked process before it waits for a lock that can never open there."""
+        """Raise an error in a forked process, because a lock may never be released there."""
         if process.pid != self._process:
             raise StudyError(f"{self.directory} is open in process {self._process}; a process forked from it may read")
 
     def _check_usable(self) -> None:
-        """Raise if the study is closed or cannot go on. The caller holds the lock."""
+        """Raise an error if the study is closed or cannot continue. The caller holds ``_changed``."""
         if self._is_closed:
             raise StudyError(f"{self.directory} is closed; open it again: what was not told is asked for again")
         if self._broken:
@@ -396,10 +395,10 @@ class OpenStudy:
 
     @contextmanager
     def _telling(self, trial: object) -> Iterator[_AskedTrial]:
-        """Find the record of an open trial, and let no other caller tell its result meanwhile.
+        """Yield the record of an open trial; within the ``with`` block, no other caller can tell the trial's result.
 
-        After an interruption such as Ctrl-C, the caller can tell the result again. If it is unknown whether the driver
-        got the message, nothing more can be told until the study is opened again.
+        After an interruption such as Ctrl-C, the caller can tell the result again. If an interruption makes it unknown
+        whether the driver got the result, the study must be opened again before another ``tell``.
         """
         self._check_process()
         with self._changed:
@@ -422,7 +421,7 @@ class OpenStudy:
                 raise
 
     def _end(self, asked: _AskedTrial, told: Mapping[str, Any] | None) -> NextStep:
-        """End the job of a trial, as if its training function had returned the result."""
+        """End the job of a trial, as if a training function had returned the result."""
         trial, job, writer, objects = asked.prepared
         objects.save()
         remark = job.conclude(told)
@@ -442,7 +441,7 @@ class OpenStudy:
         return NextStep.PAUSE if is_kept else NextStep.STOP
 
     def _forget(self, asked: _AskedTrial) -> None:
-        """Remove a trial from the open ones."""
+        """Remove a trial from the open trials."""
         with self._changed:
             asked.is_over = True
             if self._asked.get(asked.prepared.trial.number) is asked:  # its next job may be open already
@@ -457,7 +456,7 @@ def _refuse(trial: object) -> NoReturn:
 def _metrics_of(
     asked: _AskedTrial, result: Mapping[str, Any] | float | None, named: Mapping[str, Any]
 ) -> Mapping[str, float | None] | None:
-    """Return the metrics as plain numbers; None if no metric was told, which is allowed after a report."""
+    """Return the told metrics as plain numbers; after a report, return None if no metric was told."""
     job, number = asked.prepared.job, asked.prepared.trial.number
     told = job.reports.plain(as_metrics(result, named, job.reports.needed))
     is_due = job.phase == "training" and job.reports.last_resource < 0
@@ -472,9 +471,9 @@ def _metrics_of(
 
 
 def _checked_seconds(job: RunningJob, seconds: float) -> float:
-    """Return the duration of a training; refuse a duration that is longer than the time since its start."""
+    """Return the duration of a training; refuse a duration that exceeds the time since the training's start."""
     checked, most = check_seconds("busy_seconds", seconds), job.seconds
-    if job.phase == "training" and checked > most:  # else its result is in the journal already
+    if job.phase == "training" and checked > most:  # in other phases, the result is already in the journal
         raise StudyError(
             f"busy_seconds={shown(seconds)} is longer than the {seconds_text(most)} since trial {job.trial} "
             f"{'went on' if job.has_gone_on else 'was asked for'}; give seconds of this time, or leave it out"
@@ -511,16 +510,16 @@ def open_study(
     directory: str | os.PathLike[str] | None = None,
     checkpoint_limit: int | str | None = None,
 ) -> OpenStudy:
-    """Open a study for a loop of your own, which asks for trials and tells their results.
+    """Open a study for your own loop, which asks for trials and tells their results.
 
-    Use it for training that a Python function cannot do: on a robot, in a laboratory, or on a cluster with its own
-    queue. If the directory already holds the study, the study continues. All arguments that are not named here are
-    those of :func:`~ashtune.tune`. ``trial.restore()`` reads a pickle: open only studies that you trust.
+    ``open_study`` is for training that a Python function cannot do: on a robot, in a laboratory, or on a cluster with
+    its own queue. If the directory already holds the study, the study continues. Arguments without a description are
+    the same as for :func:`~ashtune.tune`. ``trial.restore()`` reads a pickle: open only studies that you trust.
 
     Args:
         space: A dict of hyperparameters, as for :func:`~ashtune.tune`, or a ConfigurationSpace.
-        workers: The number of trials that you expect to have open at a time, 1 by default; you may ask for more. This
-            number determines how long a trial may wait for its proposal.
+        workers: The number of trials that you expect to have open at a time, 1 by default; you may ask for more trials.
+            This number determines how long a trial may wait for its proposal.
         quiet: Print no hints, and show no progress in a notebook.
 
     Returns:
@@ -547,7 +546,7 @@ def _open(
     mode: Mode | Sequence[Mode],
     **given: Unpack[TuneOptions],
 ) -> OpenStudy:
-    """Open a study; the options have their own names."""
+    """Check the options, and open a study."""
     options = checked(TuneOptions, given)
     directory = options["directory"]
     path = place_for(directory, "study")

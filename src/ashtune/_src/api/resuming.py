@@ -23,7 +23,7 @@ from ashtune._src.training.versions import version_of
 def resume_study(
     study: StudyReader, objective: Callable[..., Any] | None = None, **given: Unpack[ResumeOptions]
 ) -> None:
-    """Continue a study; the options have the names of the command line: see ``Study.resume``."""
+    """Continue a study with the options of the command line: see ``Study.resume``."""
     engine = choose_engine(given.get("engine", AUTO), workers_given=given.get("workers") is not None)
     settings, directory = study.settings, study.directory
     if settings.simulated:
@@ -52,7 +52,7 @@ def resume_study(
 
 
 def _trials_asked(study: StudyReader, trials: int | None) -> int | None:
-    """Return the session's number of trials: as given, or as in the last session; None means no limit."""
+    """Return the number of trials of the session; if ``trials`` is None, the number of the last session is used."""
     if trials is None:
         for event in read_events(study.journal, only=(b"session_started",)):
             trials = event.trials if isinstance(event, SessionStarted) else trials

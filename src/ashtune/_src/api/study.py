@@ -1,4 +1,4 @@
-"""``Study``: the results of a study, read from its directory, and everything that can be asked about them."""
+"""``Study``: the results of a study, read from the study's directory, with methods for reports and figures."""
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -45,11 +45,11 @@ if TYPE_CHECKING:
 
 
 class Study(Figures):
-    """The results of a study, read from its directory; returned by :func:`~ashtune.tune` and :meth:`load`.
+    """The results of a study, read from its directory. :func:`~ashtune.tune` and :meth:`load` return a ``Study``.
 
-    Reading executes nothing from the directory, but :meth:`resume`, :meth:`train` and ``study.best.load()`` execute
-    code. Figures and HTML pages need plotly, and tables need pandas: ``pip install 'ashtune[report,pandas]'``. If one
-    of these packages is missing, ``SettingsError`` is raised.
+    Reading results executes no code from the directory, but :meth:`resume`, :meth:`train` and ``study.best.load()`` do.
+    Figures and HTML pages need plotly, and tables need pandas: ``pip install 'ashtune[report,pandas]'``. If plotly or
+    pandas is missing, ``SettingsError`` is raised.
 
     Example:
         >>> study = Study.load("runs/digits")  # doctest: +SKIP
@@ -79,28 +79,28 @@ class Study(Figures):
 
     @property
     def metric(self) -> str:
-        """The name of the metric; with several metrics, the first one: see :attr:`objectives`."""
+        """The name of the metric; with several metrics, the name of the first metric (see :attr:`objectives`)."""
         return self._reader.settings.goal.metric
 
     @property
     def mode(self) -> Mode:
-        """Whether a lower or a higher metric is better: "min" or "max"."""
+        """The better direction of the metric: "min" or "max"."""
         return self._reader.settings.goal.mode
 
     @property
     def objectives(self) -> dict[str, Mode]:
-        """The metrics of the study, each with "min" or "max"."""
+        """The names of the study's metrics, each with "min" or "max"."""
         return {each.metric: each.mode for each in self._reader.settings.goal.objectives}
 
     @property
     def unit(self) -> str:
-        """The unit of the resource, in the singular: the argument ``resource`` of :func:`~ashtune.tune`."""
+        """The unit of the resource, such as "epoch": the argument ``resource`` of :func:`~ashtune.tune`."""
         return self._reader.settings.resource
 
     @property
     @in_one_line
     def space(self) -> "ConfigurationSpace":
-        """The search space, as a ``ConfigurationSpace`` for other tools.
+        """The search space as a ``ConfigurationSpace``, for other tools.
 
         Raises:
             ExtraMissing: If ConfigSpace is not installed.
@@ -116,19 +116,19 @@ class Study(Figures):
     @property
     @in_one_line
     def is_complete(self) -> bool:
-        """Whether every trial that the scheduler requested is trained."""
+        """Whether the study is complete: all jobs are done, and the scheduler gives no more jobs."""
         return self._reader.outcome.is_complete
 
     @property
     @in_one_line
     def stopped(self) -> str:
-        """Why the study stopped before it was complete; "" if it is complete or still running."""
+        """Why the study stopped before it was complete; "" if the study is complete or still running."""
         return self._reader.outcome.stopped
 
     @property
     @in_one_line
     def trials(self) -> "Sequence[TrialRecord]":
-        """All trials, by number: configuration, origin, status, rung, resource, metrics, seconds, failure."""
+        """All trials, ordered by number: configuration, origin, status, rung, resource, metrics, seconds, failure."""
         return self._reader.trials
 
     @property
@@ -136,9 +136,9 @@ class Study(Figures):
     def best(self) -> Best:
         """The best trial at the highest rung with a result; in a study with ``confirm=``, the confirmed winner.
 
-        With several metrics, the best trial is the one with the smallest weighted loss on the :attr:`front`. With the
-        default weights, this trial is the knee of the front. A trial that violates constraints is the best only if all
-        trials violate constraints. The ``metrics`` of a confirmed winner are those of its training in the search.
+        With several metrics, the best trial has the smallest weighted loss on the :attr:`front`; with the default
+        weights, the best trial is the knee of the front. A trial that violates constraints is the best only if all
+        trials violate constraints. The ``metrics`` of a confirmed winner are from its training in the search.
 
         Raises:
             StudyError: If no trial has a result.
@@ -148,7 +148,7 @@ class Study(Figures):
     @property
     @in_one_line
     def confirmed(self) -> "Confirmed":
-        """The winner among the configurations that were trained again, with its mean and a confidence interval.
+        """The best of the configurations that ``confirm=`` trained again, with its mean and a confidence interval.
 
         Raises:
             StudyError: If no winner was confirmed.
@@ -161,7 +161,7 @@ class Study(Figures):
     @property
     @in_one_line
     def best_at_any_rung(self) -> Best:
-        """The best result at any rung, which may be below the highest rung with a result.
+        """The best of the results at all rungs.
 
         Raises:
             StudyError: If no trial has a result.
@@ -171,12 +171,12 @@ class Study(Figures):
     @property
     @in_one_line
     def front(self) -> Front:
-        """The Pareto front at the highest rung. With one metric, the front is the best trial alone."""
+        """The Pareto front at the highest rung. With one metric, the front contains only the best trial."""
         return Front(map(self._best, in_a_row(self._reader.tally.front)), self._reader.settings.goal)
 
     @in_one_line
     def top(self, count: int) -> Top:
-        """Return at most ``count`` of the best trials. Results at higher rungs come first, as in the report.
+        """Return the best trials, at most ``count``. Trials with results at higher rungs come first, as in the report.
 
         Example:
             >>> [best.resource for best in study.top(3)]
@@ -192,16 +192,16 @@ class Study(Figures):
         return self._at(result.trial, result.metrics, result.rung, result.resource)
 
     def _at(self, trial: int, metrics: dict[str, float | None], rung: int, resource: int) -> Best:
-        """Return a trial with its result at a rung."""
+        """Return a trial with the trial's result at a rung."""
         trials = self._reader.trials
         config, origin = trials.configuration(TrialId(trial)), trials.origin(TrialId(trial))
         return Best(trial, config, metrics, rung, resource, self.directory, origin)
 
     @in_one_line
     def log(self, trial: int) -> str:
-        """Return what a trial printed in its finished jobs. If a worker died, only the end of its output is kept.
+        """Return the printed output of a trial's finished jobs. If a worker died, only the end of the output is kept.
 
-        A fused study trains several trials at a time, so their output is in the study's folder ``logs``, by worker.
+        A fused study trains several trials at a time, so the output of each worker is in the study's folder ``logs``.
 
         Raises:
             StudyError: If the trial does not exist, or a log cannot be read.
@@ -219,7 +219,7 @@ class Study(Figures):
         return "".join(parts)
 
     def _check_trial(self, trial: int) -> TrialId:
-        """Return the number of an existing trial; refuse any other."""
+        """Return the number of a trial; raise an error if the trial does not exist."""
         number, there = trial_number(trial), len(self.trials)
         if number is None or not 0 <= number < there:
             raise StudyError(f"trial {shown(trial)} is not there; {self.directory} has {there} trials, from 0 on")
@@ -234,7 +234,7 @@ class Study(Figures):
         objective: Callable[..., Any] | None = None,
         directory: str | Path | None = None,
     ) -> "Trained":
-        """Train a configuration again in this process, outside of the study. The study does not change.
+        """Train a configuration again in this process. The study itself does not change.
 
         Args:
             what: One of the best trials, the number of a trial, or a configuration. A trial is trained with its
@@ -281,14 +281,14 @@ class Study(Figures):
 
     @in_one_line
     def curves_dataframe(self) -> "pandas.DataFrame":
-        """Return every report of every trial: trial, resource, metrics."""
+        """Return a table of all reports of all trials: trial, resource, metrics."""
         from ashtune._src.analysis.trials import curves_dataframe
 
         return curves_dataframe(self._reader.events())
 
     @in_one_line
     def report(self, stream: TextIO | None = None) -> None:
-        """Print the results, and how the time was spent, to stdout or another stream."""
+        """Print the study's results, and how its time was used, to a stream, by default stdout."""
         from ashtune._src.reports.report import summary
         from ashtune._src.reports.terminal.text import show
 
@@ -296,7 +296,7 @@ class Study(Figures):
 
     @in_one_line
     def report_html(self, file: str | Path) -> None:
-        """Write the report as one HTML file without external resources: figures, tables and their text.
+        """Write the report, with figures and tables, as one HTML file without external resources.
 
         Raises:
             SettingsError: If the file cannot be written.
@@ -308,14 +308,14 @@ class Study(Figures):
 
     @in_one_line
     def report_data(self) -> dict[str, Any]:
-        """Return the report of :meth:`report` as a dict that can be written as JSON."""
+        """Return the content of :meth:`report` as a dict that can be written as JSON."""
         from ashtune._src.reports.report import report_data
 
         return report_data(self._reported, self._reader.tell)
 
     @property
     def _reported(self) -> "ReportedStudy":
-        """The data that all sections of the report read."""
+        """The study's data for the sections of a report."""
         from ashtune._src.driver.environment import missing_parts  # imports every engine
         from ashtune._src.reports.sections import ReportedStudy
 
@@ -323,7 +323,7 @@ class Study(Figures):
 
     @in_one_line
     def export(self, to: str, out: str | PathLike[str] | None = None) -> str:
-        """Copy the study to a tracker or a file, or add what is new to an existing copy; return the copy's location.
+        """Copy the study to a tracker or a file, or update an existing copy; return the copy's location.
 
         Args:
             to: "csv", "mlflow", "optuna", "tensorboard", "trackio", "wandb", or the name of an
@@ -354,7 +354,7 @@ class Study(Figures):
 
     @in_one_line
     def profile(self) -> "Profile":
-        """Return the training time by function, summed over all workers, if the study was profiled.
+        """Return the training time of each function, summed over all workers of a profiled study.
 
         Raises:
             StudyError: If the study was not profiled, or a worker's profile cannot be read.
@@ -377,17 +377,17 @@ class Study(Figures):
         draws: int | None = None,
         seed: int = 0,
     ) -> "WhatIf":
-        """Predict what the study would have taken with other choices: replay its curves and timings in virtual time.
+        """Predict the study's duration and best result with other choices: replay its curves in virtual time.
 
-        Each choice takes some milliseconds per trial and draw.
+        The prediction for a choice takes some milliseconds per trial and draw.
 
         Args:
             workers: Numbers of workers, 1 to 64 by default.
             reduction_factor: Reduction factors for rungs between the study's lowest and top rung; by default the
                 study's own rungs.
-            scheduler: Schedulers, as for ``tune``; by default the study's own.
+            scheduler: Schedulers, as for ``tune``; by default the study's own scheduler.
             trials: Number of trials to replay, beginning with the first trial.
-            deadline: Seconds, or a time such as "2h": find the fewest workers that finish within it.
+            deadline: Seconds, or a time such as "2h": find the fewest workers that finish within this time.
             budget: Core-hours: find the best use of these core-hours.
             cores_per_worker: Cores of each worker, used with ``budget``; 1 by default.
             draws: Number of random replays for the spread, 10 by default.
@@ -424,16 +424,15 @@ class Study(Figures):
         watch: bool | Literal["control"] = False,
         quiet: bool = False,
     ) -> "Study":
-        """Continue the study, and return its new results.
+        """Continue the study, and return the study with its new results.
 
-        Resuming loads the training function and the checkpoints in the directory, which are pickles: resume only
-        studies whose origin you trust.
+        Resuming loads pickles from the study's directory: resume only studies whose origin you trust.
 
-        Arguments that are not named here are those of :func:`~ashtune.tune`. The rules that end the search stay as they
-        were, unless they are given here.
+        Arguments without a description are the same as for :func:`~ashtune.tune`. The rules that end the search do not
+        change, unless new rules are given.
 
         Args:
-            objective: The training function, if it has changed; by default the study's own.
+            objective: The training function, if it has changed; by default the study's own function.
             max_resource: Resource of the top rung, if it is higher than before. Rungs are added above the old top rung,
                 and the best trials that have finished at the old top rung continue.
 
@@ -452,7 +451,7 @@ class Study(Figures):
         return f"Study({str(self.directory)!r})"
 
     def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
-        """Show a summary of the study: as HTML in a notebook, as text at an IPython prompt."""
+        """Return a summary of the study, as HTML for a notebook and as text for an IPython prompt."""
         from ashtune._src.reports.glance import glance, glance_html, glance_text
         from ashtune._src.reports.page.html import escaped
         from ashtune._src.reports.sections import ReportedStudy

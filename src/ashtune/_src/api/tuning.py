@@ -61,30 +61,29 @@ def tune(
 ) -> Study:
     """Tune a training function on every core of this machine, or on every rank of an MPI job.
 
-    The same script runs under ``mpiexec`` or ``srun``: rank 0 runs the study and the other ranks train. The other ranks
-    exit when the script of rank 0 ends; code after this call runs on rank 0 only.
+    If ``mpiexec`` or ``srun`` starts the script, rank 0 runs the study and the other ranks train. Only rank 0 executes
+    the code after the call of ``tune``; the other ranks exit when the script of rank 0 ends.
 
-    If the directory already holds the same study, the study continues. A script therefore continues its study when it
-    is started again, for example after a crash or by a batch system. A higher ``max_resource`` than before adds rungs
-    above the old top rung.
+    If the directory already holds the same study, the study continues. Therefore a script that is started again, for
+    example after a crash, continues its study. A higher ``max_resource`` than before adds rungs above the old top rung.
 
     Args:
         objective: The training function; it is called with a :class:`~ashtune.Trial`.
         space: A dict of hyperparameters: ranges, ``(low, high, "log")``, lists of choices, constants,
             :class:`~ashtune.When`, :class:`~ashtune.Ordered`, :class:`~ashtune.Choice`, :class:`~ashtune.Prior`; or a
             ``ConfigurationSpace`` of ConfigSpace.
-        metric: The name of the reported metric, or a list of several. With several metrics, a rung promotes the trials
-            that few others dominate, ``study.front`` is the Pareto front, and ``study.best`` is the knee of the front.
-            A dict gives each metric a weight for the choice of the best trial, such as
-            ``{"accuracy": 0.7, "latency": 0.3}``.
+        metric: The name of the reported metric, or a list of names. With several metrics, a rung promotes the trials
+            that few other trials dominate, ``study.front`` is the Pareto front, and ``study.best`` is the knee of the
+            front. A dict such as ``{"accuracy": 0.7, "latency": 0.3}`` gives each metric a weight for the choice of the
+            best trial.
         mode: "max" or "min"; with several metrics, a list with a mode for each metric.
-        trials: How many configurations to try in total.
-        max_resource: Resource of the top rung: the most that one trial is trained.
+        trials: The total number of configurations to try.
+        max_resource: Resource of the top rung: the largest resource to which a trial is trained.
         min_resource: Resource of the lowest rung. With "auto", the scheduler "ash" learns from the results at which
             resource to judge trials first. By default, "ash" and "stopping" start at a ninth of ``max_resource`` or
             above; the other schedulers start at 1.
-        reduction_factor: Of ``n`` trials in a rung, ``floor(n / reduction_factor)`` continue; by default 3 for the
-            asynchronous schedulers and 2 for the others.
+        reduction_factor: Of ``n`` trials in a rung, ``floor(n / reduction_factor)`` continue; by default 3 for
+            asynchronous schedulers and 2 for other schedulers.
         resource: The unit of the resource, in the singular: "epoch", "tree", "step", "sample"; used in all output.
         time_limit: Seconds, or a time as "10m", after which running trials are paused; the study can be resumed.
         target: Value of the metric at which the study stops. With several metrics, a dict: one result must reach all
@@ -110,17 +109,17 @@ def tune(
             beginning with other seeds. The configuration with the best mean is the winner. Give the number of
             configurations, such as 5, or ``ashtune.Confirm(best=5, seeds=3)``.
         engine: "auto" (the ranks of an MPI launch, else processes on this machine), "local", "mpi", "threads" (threads
-            of this process, for functions that release the interpreter lock or wait for something else; they are not
-            isolated and cannot be killed), the name of an installed engine, or an engine object. With options:
+            of this process, for functions that release the interpreter lock or wait for something else; these threads
+            are not isolated and cannot be killed), the name of an installed engine, or an engine object. With options:
             ``ashtune.Auto(...)``, ``ashtune.Local(gpus_per_worker=1)`` or ``ashtune.MPI(...)``.
         workers: Number of processes, all cores by default; under MPI the maximum number of ranks, all by default.
-        observers: Objects that are told the events of the running study, each in its own thread, such as
+        observers: Objects that receive the events of the running study, each in its own thread, such as
             ``ashtune.observers.CsvLog()``, or their names, such as "csv".
         watch: Show a live page of the study, by ``ashtune watch`` in a separate process, and print its address; the
             page ends together with the process that started it. With "control", the page can also pause and stop the
             study, add trials, change the number of workers and enqueue configurations.
         quiet: Show nothing while the study runs.
-        directory: Directory of the study; by default a new one under ``runs``.
+        directory: Directory of the study; by default a new directory under ``runs``.
         checkpoint_limit: Limit of the checkpoints in bytes, as a number or a text such as "20GB"; the checkpoints of
             the least promising trials are deleted first.
         accept_changes: Continue a study in ``directory`` although its training function has changed. Trials trained
@@ -152,7 +151,7 @@ def run_study(
     mode: Mode | Sequence[Mode],
     **given: Unpack[TuneOptions],
 ) -> Study:
-    """Tune; the options have the names of the command line: see :func:`tune`."""
+    """Run a study with the options of the command line: see :func:`tune`."""
     engine = choose_engine(given.get("engine", AUTO), workers_given=given.get("workers") is not None)
     options = checked(TuneOptions, given)
     quiet = options["quiet"]

@@ -1,8 +1,8 @@
-"""Earlier results for the search of a study, read from a table, a csv file, a study's directory or an Optuna study.
+"""Reads earlier results for a study's search from a table, a csv file, a study's directory or an Optuna study.
 
-Rule 1: reading executes nothing from a directory or file.
+Rule 1: reading earlier results executes no code from a directory or file.
 Rule 2: a row that is not a configuration of the space, or has no finite metric, is skipped and counted. A missing
-column raises an error.
+column of a hyperparameter or metric raises an error.
 Rule 3: if a configuration has several rows at the same resource, the last row is used.
 """
 
@@ -51,7 +51,7 @@ class WarmStart(msgspec.Struct, frozen=True):
 
 
 class _ReadResult(NamedTuple):
-    """A result as it was read from its source."""
+    """A result as it is in the source, before any check."""
 
     configuration: Mapping[str, Any]
     metrics: Mapping[str, Any]
@@ -59,7 +59,7 @@ class _ReadResult(NamedTuple):
 
 
 class _Source(NamedTuple):
-    """A source of results: its name and columns for messages, and the number of skipped results by reason so far."""
+    """The results of a source, the source's name and columns for messages, and the number of skipped results."""
 
     name: str
     results: Sequence[_ReadResult]
@@ -68,11 +68,11 @@ class _Source(NamedTuple):
 
 
 class _LeftOut(Exception):  # noqa: N818 - no error
-    """Raised for a result that cannot be used, with details, and a reason that other results may share."""
+    """Raised with a reason and details if a result cannot be used."""
 
 
 def known_results(source: Any, space: Space, goal: Goal, *, top: int, unit: str) -> WarmStart:
-    """Return the usable results of a source.
+    """Return the results of a source that the study's search can use.
 
     Args:
         source: See ``FORMS``.
@@ -127,7 +127,7 @@ def known_results(source: Any, space: Space, goal: Goal, *, top: int, unit: str)
 
 
 def _read(source: Any, space: Space, goal: Goal, top: int, unit: str) -> _Source:
-    """Read the results from the user's source."""
+    """Read the results from the source that the user gave."""
     name = "the list"
     if isinstance(source, Study):
         source = source.directory
@@ -147,7 +147,7 @@ def _read(source: Any, space: Space, goal: Goal, top: int, unit: str) -> _Source
 
 
 def _flat(row: Mapping[Any, Any], before: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield the cells of a dict; the cells of nested dicts have the names that Ray gives them: ``config/rate``."""
+    """Yield names and values of a row; a value in a nested dict has a name like ``config/rate``, as in Ray."""
     for name, value in row.items():
         if isinstance(value, Mapping):
             yield from _flat(value, f"{before}{name}/")
@@ -156,7 +156,7 @@ def _flat(row: Mapping[Any, Any], before: str = "") -> Iterator[tuple[str, Any]]
 
 
 def _csv(path: Path) -> Any:
-    """Return the table in a csv file."""
+    """Return the table of a csv file as a pandas DataFrame."""
     try:
         import pandas
     except ImportError:
@@ -170,7 +170,7 @@ def _csv(path: Path) -> Any:
 
 
 def _rows_of(table: Any) -> list[Any]:
-    """Return the rows of a polars or pandas DataFrame, with None in empty cells."""
+    """Return the rows of a polars or pandas DataFrame as dicts, with None in empty cells."""
     if hasattr(table, "to_dicts"):
         return list(table.to_dicts())
     return list(table.astype(object).where(table.notna(), None).to_dict("records"))
@@ -179,12 +179,12 @@ def _rows_of(table: Any) -> list[Any]:
 def _read_table(
     what: str, rows: Sequence[Mapping[str, Any]], space: Space, goal: Goal, *, top: int, unit: str
 ) -> _Source:
-    """Return the rows of a table with a column for each hyperparameter and metric, and perhaps one for the resource."""
+    """Return the results in a table with a column for each hyperparameter, each metric and perhaps the resource."""
     columns = list(dict.fromkeys(name for row in rows for name in row))
     free = set(columns)
 
     def take(*names: str) -> str | None:
-        """Return the first name that is an unused column, and mark the column as used; None if no name is."""
+        """Return the first name that is an unused column, and mark this column as used; None without such a column."""
         name = next((name for name in names if name in free), None)
         free.discard(str(name))
         return name
@@ -214,7 +214,7 @@ def _read_table(
 
 
 def _read_study(directory: Path) -> _Source:
-    """Return every result at every rung of a study, except those of confirming trials."""
+    """Return the results of all trials of a study at all rungs, without confirming trials."""
     configurations: dict[int, dict[str, Any]] = {}
     results: dict[int, list[_ReadResult]] = {}
     for event in StudyReader(directory).events():
@@ -236,10 +236,10 @@ def _source_of(name: str, results: Sequence[_ReadResult], left_out: Mapping[str,
 
 
 def _read_optuna(study: Any, goal: Goal, top: int) -> _Source:
-    """Return the results of an Optuna study: of complete trials, and of pruned trials if their steps are resources.
+    """Return the results of an Optuna study's complete trials, and of its pruned trials if their steps are resources.
 
-    Steps are resources if no step is above the top rung; if any trial has a step 0, every step is increased by 1. A
-    trial that ashtune exported has its resource as a user attribute.
+    Optuna's steps are resources if no step is above the top rung; if any trial has a step 0, every step is increased by
+    1. An Optuna trial that ashtune exported has its resource as a user attribute.
     """
     ways = ["min" if direction.name == "MINIMIZE" else "max" for direction in study.directions]
     if ways != [objective.mode for objective in goal.objectives]:
@@ -273,7 +273,7 @@ def _read_optuna(study: Any, goal: Goal, top: int) -> _Source:
 
 
 def _check_columns(read: _Source, space: Space, goal: Goal, constants: Mapping[str, object]) -> None:
-    """Refuse a source without a metric, or without a hyperparameter that is always active."""
+    """Raise an error if a source lacks a metric of the study, or a hyperparameter that is always active."""
     if not read.results:
         return
     needed = {name for name in space.names if name not in constants and name not in space.rules.conditional}
@@ -289,7 +289,7 @@ def _check_columns(read: _Source, space: Space, goal: Goal, constants: Mapping[s
 
 
 def _known_result(given: _ReadResult, space: Space, goal: Goal, constants: Mapping[str, object]) -> KnownResult:
-    """Return a read result as a result in the study's space, or raise ``_LeftOut``."""
+    """Convert a read result to a result in the study's search space, or raise ``_LeftOut``."""
     metrics = {name: _number(given.metrics.get(name)) for name in goal.metrics}
     if lacking := [name for name, value in metrics.items() if not math.isfinite(value)]:
         raise _LeftOut(f"without a value of {one_line(lacking[0], 60)}", "")
@@ -313,7 +313,7 @@ def _is_empty(value: Any) -> bool:
 
 
 def _number(value: Any) -> float:
-    """Return a value of a table as a number; NaN if the value is not a number."""
+    """Convert a value of a table to a number; return NaN if the value is not a number."""
     try:
         return math.nan if value is None or isinstance(value, bool) else float(value)
     except (TypeError, ValueError, OverflowError):
@@ -321,7 +321,7 @@ def _number(value: Any) -> float:
 
 
 def _best(results: list[KnownResult], goal: Goal) -> list[KnownResult]:
-    """Return the best results by the first metric, feasible results first; the results keep their order."""
+    """Return the ``MOST`` best results by the first metric, feasible results first, in their original order."""
     if len(results) <= MOST:
         return results
 

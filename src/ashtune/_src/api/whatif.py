@@ -1,4 +1,4 @@
-"""``Study.whatif``: predicts, by simulation, what a recorded study would have taken with other choices."""
+"""``Study.whatif``: predicts the duration and best result of a recorded study with other choices, by simulation."""
 
 import math
 import sys
@@ -31,10 +31,10 @@ WORKERS = (1, 2, 4, 8, 16, 32, 64)
 
 
 class WhatIf(msgspec.Struct, frozen=True, kw_only=True):
-    """What a study would have taken with other choices; :meth:`~ashtune.Study.whatif` returns it.
+    """Predictions of a study's duration and best result with other choices; see :meth:`~ashtune.Study.whatif`.
 
-    ``predictions`` has one prediction per choice; with a deadline or budget, only choices that meet it have a
-    prediction. ``words`` describes the data behind them, and names the choice that answers a deadline or budget.
+    ``predictions`` has one prediction per choice; choices that exceed a given deadline or budget have no prediction.
+    ``words`` describes the data behind the predictions, and names the best choice for a deadline or budget.
     """
 
     title: str
@@ -46,7 +46,7 @@ class WhatIf(msgspec.Struct, frozen=True, kw_only=True):
     cores_per_worker: int | None = None
 
     def plot(self) -> "Figure":
-        """Plot the wall time by number of workers, and the time that the study really took.
+        """Plot the predicted wall time by number of workers, and the study's real wall time.
 
         Raises:
             SettingsError: If plotly is not installed.
@@ -56,7 +56,7 @@ class WhatIf(msgspec.Struct, frozen=True, kw_only=True):
         return plot(whatif_figure(self.predictions, self.recorded))
 
     def report(self, stream: TextIO | None = None) -> None:
-        """Print the predictions as a table, and the data behind them, to stdout or another stream."""
+        """Print a table of predictions, and text about their data, to a stream, by default stdout."""
         from rich.text import Text
 
         stream = sys.stdout if stream is None else stream
@@ -67,7 +67,7 @@ class WhatIf(msgspec.Struct, frozen=True, kw_only=True):
         show(Text("\n".join(self.words)), stream)
 
     def report_html(self, file: str | Path) -> None:
-        """Write figure, table and text as one HTML file without external resources.
+        """Write the predictions (figure, table and text) as one HTML file without external resources.
 
         Raises:
             SettingsError: If plotly is not installed, or the file cannot be written.
@@ -82,7 +82,7 @@ class WhatIf(msgspec.Struct, frozen=True, kw_only=True):
         html.write(html.page(self.title, [], sections), Path(file))
 
     def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
-        """Show the predictions as a table, and the data behind them: as HTML in a notebook, as text at a prompt."""
+        """Return the predictions as HTML for a notebook, and as text for a prompt."""
         text = StringIO()
         self.report(text)
         table = [html.words(self.title), html.table(self._table())] if self.predictions else []
@@ -96,7 +96,7 @@ class WhatIf(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def what_if(study: StudyReader, asked: WhatIfOptions) -> WhatIf:
-    """Replay a study with other choices. Nothing of the study is executed.
+    """Predict a study's duration and best result with other choices. No code of the study is executed.
 
     Args:
         study: The study.
@@ -118,7 +118,7 @@ def what_if(study: StudyReader, asked: WhatIfOptions) -> WhatIf:
 
 
 class _Asking:
-    """One question about a recorded study."""
+    """Computes the answer to one question about a recorded study."""
 
     def __init__(self, study: StudyReader, asked: WhatIfOptions) -> None:
         self._study = study
@@ -153,7 +153,7 @@ class _Asking:
         )
 
     def _choices(self) -> list[Choices]:
-        """Return the requested schedulers and ladders, each with one worker."""
+        """Return the requested combinations of scheduler and ladder, each with one worker."""
         recorded, factors = self._study.ladder, self._asked["reduction_factor"]
         chosen = [recorded] if factors is None else ladders(recorded, factors)  # type: ignore[arg-type]  # a list
         choices = []
@@ -163,7 +163,7 @@ class _Asking:
         return choices
 
     def _schedulers(self) -> list[Scheduler]:
-        """Return the requested schedulers; a requested name means the recorded scheduler if that has the name."""
+        """Return the requested schedulers; the recorded scheduler replaces a default scheduler of the same type."""
         recorded = self._predictor.traces.recorded
         own = None if recorded is None else recorded.scheduler
         if (schedulers := cast("list[Scheduler] | None", self._asked["scheduler"])) is not None:
@@ -176,7 +176,7 @@ class _Asking:
         return self._predictor.choice(choice.scheduler, choice.ladder, workers, choice.trials)
 
     def _all(self) -> tuple[list[Prediction], list[str]]:
-        """Predict every choice on every number of workers."""
+        """Return a prediction for every choice and every number of workers."""
         predictions = [
             self._predictor.prediction(self._on(choice, workers))
             for choice in self._choices()
@@ -185,7 +185,7 @@ class _Asking:
         return predictions, whatif_words(predictions, unit=self._study.settings.resource)
 
     def _by_deadline(self, deadline: float) -> tuple[list[Prediction], list[str]]:
-        """Find the fewest workers that finish before the deadline."""
+        """Find, for each choice, the smallest number of workers that finish before the deadline."""
         predictions, words = [], []
         for choice in self._choices():
             fewest = self._predictor.fewest_workers(choice, deadline)
@@ -205,7 +205,7 @@ class _Asking:
         return predictions, words
 
     def _within_budget(self, budget: float) -> tuple[list[Prediction], list[str]]:
-        """Find the most trials that each choice can train within the budget; the best choice comes first."""
+        """Find the largest number of trials that each choice can train within the budget; the best choice is first."""
         predictor, goal, cores = self._predictor, self._predictor.traces.goal, self._asked["cores_per_worker"] or 1
         predictions = []
         for choice in self._choices():
@@ -233,7 +233,7 @@ class _Asking:
         return predictions, words
 
     def _notes(self) -> list[str]:
-        """Return the sentences about the data behind the predictions."""
+        """Return sentences about the data behind the predictions."""
         recorded = self._predictor.traces.recorded
         if recorded is None or recorded.is_smooth:
             return []

@@ -1,4 +1,4 @@
-"""``ashtune baseline``: the computation time for different numbers of models, by rung, on one worker."""
+"""``ashtune baseline``: measures the computation time for different numbers of models, by rung, on one worker."""
 
 import argparse
 import sys
@@ -45,7 +45,7 @@ def add_to(parser: argparse.ArgumentParser) -> None:
 
 
 def main(given: argparse.Namespace) -> int:
-    """Run the series and print it."""
+    """Run the studies of the baseline, and print the times."""
     from ashtune._src.reports.terminal.text import show_json
 
     _check(given)
@@ -61,7 +61,7 @@ def main(given: argparse.Namespace) -> int:
 
 
 def _check(given: argparse.Namespace) -> None:
-    """Refuse wrong options before the series starts, because the series may take hours."""
+    """Check the options before the studies start, because the studies may take hours."""
     from ashtune._src.cli.showing import check_page
     from ashtune._src.core.checks import check_whole, refuse
 
@@ -94,9 +94,9 @@ def _say(runs: "Sequence[Run]", sequential: "Sequence[Run]", base: Path, unit: s
 
 
 def _series(given: argparse.Namespace, base: Path) -> "tuple[Sequence[Run], Sequence[Run]]":
-    """Tune with each number of models, one by one and, if asked, in parallel.
+    """Run a sequential study for each number of models and, with ``--parallel``, also a parallel study.
 
-    Return all runs, and the sequential runs.
+    Return the runs of all studies, and the runs of the sequential studies.
     """
     from ashtune._src.analysis.loading import StudyReader
     from ashtune._src.api.tuning import run_study
@@ -132,7 +132,7 @@ def _series(given: argparse.Namespace, base: Path) -> "tuple[Sequence[Run], Sequ
 
 
 def _what(given: argparse.Namespace) -> tuple[Any, Any, dict[str, Any]]:
-    """Return the training function, its space and its metric, of the user or of the demo."""
+    """Return the training function, the search space and the metric, of the user or of the demo."""
     from ashtune._src.cli.loading import load_function, load_space
 
     if given.objective is None:

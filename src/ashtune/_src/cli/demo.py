@@ -1,4 +1,4 @@
-"""``ashtune demo``: trains a small network on handwritten digits sequentially, then on every core, then fused."""
+"""``ashtune demo``: trains a small network on handwritten digits sequentially, then on all cores, then fused."""
 
 import argparse
 import math
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 SEQUENTIAL_TRIALS = 64
 FUSED_TIMES = 4
-"""Fused training tries this many times as many configurations."""
+"""The number of configurations for fused training, divided by the number for ASH."""
 
 
 def add_to(parser: argparse.ArgumentParser) -> None:
@@ -25,7 +25,7 @@ def add_to(parser: argparse.ArgumentParser) -> None:
 
 
 def main(given: argparse.Namespace) -> int:
-    """Run the studies and compare them."""
+    """Run the demo's studies, and print a comparison."""
     from pathlib import Path
 
     from ashtune import Auto, tune

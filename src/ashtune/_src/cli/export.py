@@ -20,7 +20,7 @@ def add_to(parser: argparse.ArgumentParser) -> None:
 
 
 def main(given: argparse.Namespace) -> int:
-    """Write the copy, and print its location."""
+    """Write the copy of the study, and print the location of the copy."""
     from ashtune._src.api.study import Study
     from ashtune._src.reports.terminal.text import write
 

@@ -32,7 +32,7 @@ def load_function(place: str) -> Any:
 
 
 def load_space(place: str, objective: str = "") -> Any:
-    """Return the space named by a NAME, FILE:NAME or .json file.
+    """Return the search space that a NAME, FILE:NAME or .json file gives.
 
     Args:
         place: The NAME, FILE:NAME or .json file.
@@ -105,7 +105,7 @@ def _hyperparameter(name: str, values: Any) -> Any:
 
 
 def _load(path: Path, name: str) -> ModuleType:
-    """Execute a file as a module, once; its functions are then pickled by value."""
+    """Execute a file once as a module, whose functions are then pickled by value."""
     import multiprocessing  # noqa: F401 - which gives the main module the name of such a file, when it is first imported
 
     try:

@@ -1,8 +1,8 @@
 """``ashtune``: the entry point.
 
-Exit status: 0 done, 1 failed, 2 wrong options, 75 stopped by the batch system and ready to resume, 130 stopped by
-Ctrl-C. After a user's mistake, or if an output stream cannot be written, one line is printed on stderr, never a
-traceback.
+The exit status is 0 after success, 1 after a failure, 2 after wrong options, 75 if the batch system stopped the study,
+and 130 after Ctrl-C. After a user's mistake, or if an output stream cannot be written, one line is printed on stderr,
+never a traceback.
 """
 
 import argparse
@@ -35,7 +35,7 @@ TRAINING = ("run", "resume", "baseline", "demo")
 
 
 class _Parser(argparse.ArgumentParser):
-    """Prints an error as one line, without the usage."""
+    """A parser that prints an error as one line, without the usage."""
 
     is_asked_for_help = True
 
@@ -70,7 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(parser: argparse.ArgumentParser, arguments: Sequence[str], *, trains: bool = False) -> int:
-    """Run the command; print a user's mistake as one line."""
+    """Run the command; print an error of the user as one line."""
     arguments, program = _split_program(arguments)
     try:
         if trains:
@@ -102,7 +102,7 @@ def _run(parser: argparse.ArgumentParser, arguments: Sequence[str], *, trains: b
 
 
 def _split_program(arguments: Sequence[str]) -> tuple[list[str], list[str] | None]:
-    """Return the arguments of the command ``run``, and the program's arguments after ``--``, or None."""
+    """Return the arguments before ``--`` of the command ``run``, and the program's arguments after ``--``, or None."""
     given = list(arguments)
     if "run" not in given or "--" not in given[given.index("run") :]:
         return given, None
@@ -116,7 +116,7 @@ def _complain(words: str) -> None:
 
 
 def _flush(status: int) -> int:
-    """Flush the output. On failure, redirect it to the null device, or Python would fail again when it exits."""
+    """Flush the output. If flushing fails, redirect the stream to the null device, so that Python can exit."""
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
@@ -127,7 +127,7 @@ def _flush(status: int) -> int:
 
 
 def _open_what_is_closed() -> None:
-    """Open the null device in place of a closed standard stream (``>&-``), or another file would get its number."""
+    """Open the null device for each closed standard stream (``>&-``), so that no other file gets its number."""
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         try:
             os.fstat(number)

@@ -1,4 +1,4 @@
-"""Adds tables of options to a command's parser, and converts its result to keyword arguments."""
+"""Adds options to a command's parser, and converts parsed arguments to keyword arguments."""
 
 import argparse
 from collections.abc import Callable
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 def add(
     parser: argparse.ArgumentParser, kind: Callable[..., Any], *names: str, title: str = "", has_defaults: bool = False
 ) -> None:
-    """Add options of a kind to a parser, as a group.
+    """Add the options of a kind to a parser, as one group.
 
     Args:
         parser: The command's parser.
@@ -44,14 +44,14 @@ def add(
 
 
 def given_options(kind: Callable[..., Any], arguments: argparse.Namespace) -> dict[str, Any]:
-    """Return the given options of a kind as keyword arguments."""
+    """Return, as keyword arguments, the options of a kind that the user has given."""
     from ashtune._src.core.options import options_of
 
     return {name: getattr(arguments, name) for name in options_of(kind) if hasattr(arguments, name)}
 
 
 def argument_type(parse: Callable[[str], Any]) -> Callable[[str], Any]:
-    """Let argparse print the error message of a function in ``ashtune._src.core.parse``."""
+    """Wrap a function of ``ashtune._src.core.parse``, so that argparse prints the function's error message."""
     if parse in (int, float, str):
         return parse
 
@@ -66,7 +66,7 @@ def argument_type(parse: Callable[[str], Any]) -> Callable[[str], Any]:
 
 
 def help_texts(kind: Callable[..., Any]) -> dict[str, str]:
-    """Return the help text of each option of a kind, from the docstrings of the functions and values that take them."""
+    """Return the help text of each option of a kind, from docstrings of functions and classes with this option."""
     from ashtune._src.api.study import Study
     from ashtune._src.api.tuning import tune
     from ashtune._src.driver.options import ResumeOptions, Stop, WhatIfOptions

@@ -1,4 +1,4 @@
-"""``ashtune plan``: the expected rungs, trials and resource, computed before anything runs."""
+"""``ashtune plan``: prints the rungs, trials and resource of a study, without running the study."""
 
 import argparse
 import sys

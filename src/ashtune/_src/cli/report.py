@@ -1,4 +1,4 @@
-"""``ashtune report DIR``: the results of a study, and how its time was spent. Nothing from DIR is executed."""
+"""``ashtune report DIR``: prints the results of a study, and how the time was spent. Nothing from DIR is executed."""
 
 import argparse
 import sys
@@ -43,7 +43,7 @@ def main(given: argparse.Namespace) -> int:
 
 
 def _studies_below(folder: Path) -> list[Path]:
-    """Return the studies in a folder that is not a study, and one folder deeper, where `ashtune demo` puts them."""
+    """Return the directories of the studies that are one or two levels below a folder."""
     from glob import glob
 
     from ashtune._src.study.journal import NAME

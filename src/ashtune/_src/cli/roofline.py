@@ -1,10 +1,10 @@
-"""``ashtune roofline``: the roofline of this machine, and a training step on it.
+"""``ashtune roofline``: measures the roofline of this machine, and a training step on this machine.
 
     python -m ashtune._src.cli.roofline DIR CONFIGURATION
 
 trains and times some epochs of a study's network, with the number of threads in the environment, and prints the counts
-as JSON. The command runs this module in a separate process. The study's training function is loaded from a pickle, and
-is run.
+as JSON. ``ashtune roofline`` runs this module in a separate process, which loads the study's training function from a
+pickle and executes the function.
 """
 
 import argparse
@@ -58,7 +58,7 @@ def add_to(parser: argparse.ArgumentParser) -> None:
 
 
 def main(given: argparse.Namespace) -> int:
-    """Measure the machine and the step, and show both."""
+    """Measure the machine and the training step, and show the results."""
     from ashtune._src.cli.showing import check_page
     from ashtune._src.core.checks import refuse
     from ashtune._src.performance.roofline import place
@@ -117,7 +117,7 @@ def demo_step() -> "Step":
 
 
 def study_epochs(directory: Path) -> "Epochs":
-    """Count and time epochs of the network of a study's best trial on one core, in a separate process."""
+    """Return costs and times of epochs of the network of a study's best trial, on one core in a separate process."""
     import msgspec
 
     from ashtune._src.api.study import Study
@@ -145,7 +145,7 @@ def environment(threads: int) -> Mapping[str, str]:
 
 
 def _count_step(place: str) -> "Step":
-    """Count and time the step that FILE:FUNCTION describes; print an exception of the user's code as one line."""
+    """Return costs and time of the step from FILE:FUNCTION; convert an exception of the user's code to one line."""
     from ashtune._src.cli.loading import load_function
     from ashtune._src.core.errors import AshtuneError, ObjectiveError
     from ashtune._src.core.plaintext import error_line
@@ -162,7 +162,7 @@ def _count_step(place: str) -> "Step":
 
 
 def _machine(given: argparse.Namespace) -> "Roofs":
-    """Return the given roofline, or measure this machine."""
+    """Return the roofline that the user has given, or measure this machine."""
     from ashtune._src.performance.roofline import Roof, Roofs
 
     if given.roof:

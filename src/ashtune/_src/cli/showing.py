@@ -1,4 +1,4 @@
-"""Printed output that several commands share."""
+"""Functions that print results for several commands."""
 
 import sys
 from pathlib import Path
@@ -87,7 +87,7 @@ def show_trial(study: "Study", number: int, *, as_json: bool, stream: TextIO) ->
 
 
 def check_page(file: str | None) -> None:
-    """Refuse the path of an HTML page that could not be written, before the page is computed.
+    """Raise an error, before an HTML page is computed, if the page cannot be written to ``file``.
 
     Raises:
         SettingsError: If plotly is not installed, or the page's folder does not exist.

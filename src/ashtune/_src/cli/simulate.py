@@ -1,4 +1,4 @@
-"""``ashtune simulate``: a study in virtual time, on any number of workers, with the real controller."""
+"""``ashtune simulate``: runs a study in virtual time, on any number of workers, with the real controller."""
 
 import argparse
 import sys
@@ -94,7 +94,7 @@ def main(given: argparse.Namespace) -> int:
 
 
 def _check(given: argparse.Namespace) -> None:
-    """Refuse options that cannot be simulated."""
+    """Raise an error for options that cannot be simulated."""
     from ashtune._src.core.checks import check_number, check_whole, refuse
 
     check_whole("--workers", given.workers)
@@ -148,7 +148,7 @@ def _curves(given: argparse.Namespace) -> "tuple[LossCurves, Scheduler, Ladder]"
 def _halving(
     given: argparse.Namespace, scheduler: "str | Scheduler", recorded: "Ladder | None"
 ) -> "tuple[Scheduler, Ladder]":
-    """Return the scheduler and the ladder: those of the recorded study, except for given options."""
+    """Return the scheduler and the ladder of the recorded study; given options replace the recorded values."""
     from ashtune._src.cli import options
     from ashtune._src.core.errors import SettingsError
     from ashtune._src.core.ladder import Ladder
@@ -173,7 +173,7 @@ def _halving(
 
 
 def _unit(given: argparse.Namespace) -> str:
-    """Return the unit of the resource: as given, or from the study whose curves are used."""
+    """Return the unit of the resource that the user gives, or the unit of the study whose curves are used."""
     from ashtune._src.api.study import Study
     from ashtune._src.core.checks import check_unit
 
@@ -188,7 +188,7 @@ def _epoch_seconds(given: argparse.Namespace) -> float:
 
 
 def _traces(given: argparse.Namespace) -> "Traces":
-    """Return the traces from a table or a study."""
+    """Return the recorded learning curves and times of a table or a study."""
     if not given.curves.endswith(".npz"):
         from ashtune._src.analysis.loading import StudyReader
         from ashtune._src.simulation.recording import traces_of
@@ -207,7 +207,7 @@ def _traces(given: argparse.Namespace) -> "Traces":
 
 
 def _trials(given: argparse.Namespace, scheduler: "Scheduler", curves: "LossCurves") -> int | None:
-    """Return the given number of trials; for a table or study, at most the number of trials in it."""
+    """Return the number of trials that the user gives, or the number of trials in the table or study."""
     from ashtune._src.core.errors import SettingsError
 
     if curves.size is not None and given.trials is not None and given.trials > curves.size:

@@ -1,4 +1,4 @@
-"""``ashtune skill``: a page for coding programs that says how to write code with ashtune."""
+"""``ashtune skill``: prints instructions for programs that write code with ashtune."""
 
 import argparse
 import sys

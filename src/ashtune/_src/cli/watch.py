@@ -1,4 +1,4 @@
-"""``ashtune watch DIR [DIR...]``: a live page of running, finished or dead studies. Nothing from DIR is executed."""
+"""``ashtune watch DIR [DIR...]``: serves a live page of running or ended studies. Nothing from DIR is executed."""
 
 import argparse
 import os
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 MOST_PORT = 65_535
 LAST_SECONDS = 2.0
-"""The page stays this long after the end of its study's process, so that viewers see how the study ended."""
+"""The seconds for which the page is served after the study's process has ended, so that viewers see the end."""
 NICE = 5
 """Niceness of the page's process, so that it does not take the processor from a study on the same cores."""
 
@@ -41,7 +41,7 @@ def add_to(parser: argparse.ArgumentParser) -> None:
 
 
 def main(given: argparse.Namespace) -> int:
-    """Serve the page until Ctrl-C, or until the process that started it has ended."""
+    """Serve the page until Ctrl-C, or until the process of ``--until-exit`` has ended."""
     from ashtune._src.core import process
     from ashtune._src.core.checks import check_whole
     from ashtune._src.core.errors import SettingsError
@@ -81,7 +81,7 @@ def main(given: argparse.Namespace) -> int:
 
 
 def _advice(page: "LivePage", socket_path: str | None, *, control: bool) -> str:
-    """Return how to reach the page from another machine, and how to end it."""
+    """Return a text about how to open the page from another machine, and how to end the command."""
     import socket
 
     host = socket.gethostname()

@@ -1,4 +1,4 @@
-"""``ashtune whatif DIR``: what a study would have taken with other workers, schedulers or reduction factors.
+"""``ashtune whatif DIR``: predicts a study's time with other workers, schedulers or reduction factors.
 
 Nothing from DIR is executed, and nothing is trained: the study's curves and timings are replayed in virtual time.
 """
@@ -19,7 +19,7 @@ def add_to(parser: argparse.ArgumentParser) -> None:
 
 
 def main(given: argparse.Namespace) -> int:
-    """Replay the study, and print the prediction."""
+    """Replay the study in virtual time, and print the prediction."""
     from ashtune._src.api.study import Study
     from ashtune._src.cli import options
     from ashtune._src.cli.showing import check_page

@@ -1,4 +1,4 @@
-"""Checks of a user's values: each returns the value in its plain form, or raises ``SettingsError`` in one line."""
+"""Checks of a user's values. Each check returns the value in its plain form, or raises ``SettingsError``."""
 
 import math
 import numbers
@@ -14,7 +14,7 @@ from ashtune._src.core.errors import SettingsError
 from ashtune._src.core.plaintext import shown, visible
 
 MOST_WHOLE = 1 << 53
-"""Programs that read JSON numbers as floats are exact only for whole numbers up to this number."""
+"""Programs that read JSON numbers as floats lose digits of whole numbers above ``MOST_WHOLE``."""
 MOST_SECONDS = 1e9
 MOST_NAME = 200
 MOST_UNIT = 20
@@ -24,7 +24,7 @@ T = TypeVar("T")
 
 
 def refuse(complaints: Mapping[str, object]) -> None:
-    """Raise ``SettingsError`` with the first complaint whose value is true."""
+    """Raise ``SettingsError`` with the first message in ``complaints`` whose condition is true."""
     for complaint, is_so in complaints.items():
         if is_so:
             raise SettingsError(complaint)
@@ -35,13 +35,13 @@ def whole_number(value: object) -> int | None:
     if isinstance(value, bool):
         return None
     try:
-        return operator.index(value)  # type: ignore[arg-type]  # raises TypeError if it is not
+        return operator.index(value)  # type: ignore[arg-type]  # raises TypeError for other values
     except TypeError:
         return None
 
 
 def check_whole(name: str, value: object, *, at_least: int = 1, at_most: int = MOST_WHOLE) -> int:
-    """Return a whole number, or raise."""
+    """Return the value as an int, or raise if the value is not a whole number within the limits."""
     number = whole_number(value)
     if number is None or not at_least <= number <= at_most:
         limit = f"at most {at_most:,}" if number and number > at_most else f"at least {at_least}"
@@ -50,7 +50,7 @@ def check_whole(name: str, value: object, *, at_least: int = 1, at_most: int = M
 
 
 def check_number(name: str, value: float, *, above: float = 0.0, at_most: float = sys.float_info.max) -> float:
-    """Return a finite number, or raise."""
+    """Return the value as a float, or raise if the value is not a finite number within the limits."""
     try:
         number = float(value) if isinstance(value, numbers.Real) and not isinstance(value, bool) else math.nan
     except OverflowError:  # a whole number above the largest float
@@ -63,7 +63,7 @@ def check_number(name: str, value: float, *, above: float = 0.0, at_most: float 
 
 
 def _read(name: str, value: T | str, read: Callable[[str], T]) -> T:
-    """Return the value; a text is first parsed as on the command line."""
+    """Return the value; if the value is a text, parse it in the same way as on the command line."""
     try:
         return read(value) if isinstance(value, str) else value
     except ValueError as error:
@@ -91,7 +91,7 @@ def check_name(what: str, name: str, example: str = "") -> str:
 
 
 def check_unit(name: str, unit: str) -> str:
-    """Return the unit of the resource, or raise."""
+    """Return the unit of the resource, or raise if the unit is not a short word."""
     if not isinstance(unit, str) or not unit.isalpha() or len(unit) > MOST_UNIT:
         raise SettingsError(
             f"{name}={shown(unit)} is not a word of up to {MOST_UNIT} letters; give what the resource counts, in the "
@@ -106,7 +106,7 @@ def check_size(name: str, value: int | str) -> int:
 
 
 def check_confirm(name: str, value: Any) -> Confirm:
-    """Return a :class:`Confirm`; a number of configurations is converted."""
+    """Return a checked :class:`Confirm`; a number of configurations is converted to a :class:`Confirm`."""
     confirm = value if isinstance(value, Confirm) else Confirm(value)
     best = check_whole(name, confirm.best, at_most=MOST_CONFIRMED)
     return Confirm(best, check_whole(f"{name}: seeds", confirm.seeds, at_most=MOST_CONFIRMED))

@@ -1,11 +1,11 @@
-"""Confirmation: the best configurations are trained again with other seeds, outside of the ranking.
+"""Confirmation: the best configurations are trained again with other seeds. Confirming trials are not ranked.
 
-Rule 1: confirmation begins when the search has ended and no job of the search runs any more.
-Rule 2: the best trials are the best of the highest rung that has a result.
-Rule 3: each confirming training is a new trial with the next free number. The new trial is trained up to the rung of
-rule 2 in one job. The scheduler and the search are not told of it.
+Rule 1: confirmation begins when the search and all jobs of the search have ended.
+Rule 2: the trials to confirm are the best trials of the highest rung that has a result.
+Rule 3: each confirming training is a new trial with the next free number. A confirming trial is trained up to the rung
+of rule 2 in one job. The scheduler and the search receive no results of confirming trials.
 Rule 4: each of the best trials is confirmed once, in order of rank, before any trial is confirmed with a second seed. A
-failed training is not repeated.
+failed confirming training is not repeated.
 """
 
 from bisect import bisect_left
@@ -48,7 +48,7 @@ class Confirm(msgspec.Struct, frozen=True):
 class Numbering:
     """Converts trial numbers to places, in O(log m), and places to trial numbers, in O(m), for ``m`` confirming trials.
 
-    The *place* of a trial is its index among the trials of the search alone.
+    The *place* of a trial is its index among the trials of the search, without confirming trials.
     """
 
     def __init__(self) -> None:
@@ -62,7 +62,7 @@ class Numbering:
         return len(self._confirming)
 
     def confirms(self, trial: TrialId) -> None:
-        """Note that a trial confirms another trial. A second call for the same trial changes nothing."""
+        """Record that a trial is a confirming trial. A second call for the same trial changes nothing."""
         if trial not in self:
             self._confirming.insert(bisect_left(self._confirming, trial), trial)
 
@@ -81,7 +81,7 @@ class Numbering:
 
 
 class Confirming:
-    """The controller's records of confirmation: which trials are confirmed, how often, and by which new trials.
+    """The controller's records of confirmation: the confirming trials, and how often each trial is confirmed.
 
     Args:
         best: Returns the highest rung with a result, and the trials of this rung in order of rank.
@@ -97,7 +97,7 @@ class Confirming:
 
     @property
     def next(self) -> TrialId | None:
-        """The trial to confirm next; None if there is none. O(m) for the ``m`` best trials."""
+        """The trial to confirm next; None if no trial is left to confirm. O(m) for the ``m`` best trials."""
         if self.wanted is None:
             return None
         rung, best = self._best()

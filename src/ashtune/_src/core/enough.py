@@ -1,4 +1,4 @@
-"""``NotWorthIt``: ends a search that improves the best result too slowly."""
+"""Defines the stopping rule ``NotWorthIt``, which ends a search that improves the best result too slowly."""
 
 import msgspec
 
@@ -9,13 +9,13 @@ class NotWorthIt(msgspec.Struct, frozen=True):
     """End the search when it improves the best result too slowly.
 
     The search ends when the top-rung results of the last hour (``per``) improved the best result by less than ``gain``,
-    both in their order of arrival and, on average, in a random order. The search runs for at least one hour, and until
-    there are ten results at the top rung.
+    both in their order of arrival and, on average, in a random order. The search runs at least until one hour (``per``)
+    is over and ten results at the top rung exist.
 
     Args:
         gain: The least improvement, in units of the metric. By default this is the noise of the metric: the standard
             deviation of the last reports of a training around its curve. If trials report too rarely to know the noise,
-            it is a hundredth of the distance between the best and the median result.
+            the least gain is a hundredth of the distance between the best and the median result.
         per: The period of ``gain``: seconds, or a text such as "10m" or "1h".
 
     Example:

@@ -1,7 +1,7 @@
 """The errors of ashtune, which all derive from :class:`AshtuneError`.
 
-A message is one line: it names the refused argument with its value, and says what to give instead. The command line
-prints the message and exits with status 2.
+An error message is one line, which names the refused argument with its value, and says what to give instead. The
+command line prints the message and exits with status 2.
 """
 
 from collections.abc import Callable, Iterator
@@ -16,7 +16,7 @@ _Returned = TypeVar("_Returned")
 
 
 class AshtuneError(Exception):
-    """The base class of all errors that ashtune raises on purpose. The message is one line without control characters.
+    """The base class of all errors that ashtune raises. An error message is one line without control characters.
 
     Example:
         >>> try:
@@ -43,7 +43,7 @@ class ObjectiveError(AshtuneError):
 
 
 class ProgramFailed(ObjectiveError):  # noqa: N818 - the name says what happened
-    """A program failed with a configuration."""
+    """An external training program failed with a configuration."""
 
 
 class StudyError(AshtuneError):
@@ -51,7 +51,7 @@ class StudyError(AshtuneError):
 
 
 class NoResultError(StudyError):
-    """A study has ended without any result. The journal of its trials is in ``directory``.
+    """A study has ended without any result. The study's journal is in ``directory``.
 
     Example:
         >>> def train(trial):
@@ -72,11 +72,11 @@ class NoResultError(StudyError):
 
 
 class FunctionChanged(StudyError):  # noqa: N818 - the name says what happened
-    """The training function differs from the one with which the study began."""
+    """The training function differs from the training function with which the study began."""
 
 
 class CannotGoOn(ObjectiveError):  # noqa: N818 - the name says what happened
-    """A training function raises this to stop the study. When the study is resumed, the trial is trained again."""
+    """A training function raises ``CannotGoOn`` to stop the study. A resumed study trains the stopped trial again."""
 
 
 class EngineError(AshtuneError):
@@ -88,11 +88,11 @@ class CheckpointUnread(StudyError):  # noqa: N818 - the name says what happened
 
 
 class JournalError(StudyError):
-    """A journal cannot be read or written, or its replay does not agree with its content."""
+    """A journal cannot be read or written, or a replay finds that events of the journal contradict each other."""
 
 
 class InvalidConfiguration(AshtuneError):  # noqa: N818 - users raise it to reject a configuration
-    """A training function raises this to withdraw its trial. A new trial with another configuration replaces it.
+    """A training function raises ``InvalidConfiguration`` to withdraw its trial, which a new trial replaces.
 
     Example:
         >>> def train(trial):
@@ -115,7 +115,7 @@ class ExtraMissing(AshtuneError, ImportError):  # noqa: N818 - the name says wha
 
 @contextmanager
 def needs_extra(extra: str, module: str = "") -> Iterator[None]:
-    """Raise an error that names the extra to install if the import in this context fails.
+    """If an import in this context fails, raise an error that names the extra to install.
 
     Args:
         extra: The extra of ashtune.

@@ -1,9 +1,9 @@
-"""Events: facts about what happened in a study.
+"""Events are facts about what happened in a study.
 
 Events are the messages that workers send, the lines of the journal, and the input of the controller. ``time`` is in
-seconds since the study began. A worker sends 0, and the engine sets ``time`` when it receives the event.
+seconds since the study began. A worker sends ``time`` 0; the engine sets the time when the event arrives.
 
-Rule: a field is never renamed or reused, because later versions must be able to read today's journals.
+Rule: a field of an event is never renamed or reused, because later versions must be able to read today's journals.
 """
 
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
@@ -45,7 +45,7 @@ class _Fact(msgspec.Struct, frozen=True, tag_field="event", tag=_tag, omit_defau
 
 NO_REASON = "no reason given"
 PROGRAM = "program"
-"""The key in ``facts`` under which a session stores the command of its program."""
+"""The key in ``facts`` under which a session stores the command of its external training program."""
 
 
 class SessionStarted(_Fact, frozen=True):
@@ -55,7 +55,7 @@ class SessionStarted(_Fact, frozen=True):
     failures without any result. The search ends after ``patience`` results in a row at the top rung without an
     improvement, or by the rule ``stop_when``. ``facts`` describes the machine and the settings of the session, for a
     person. If the user added rungs at the top, ``rungs`` and ``kept`` are the record of the longer ladder.
-    ``objective`` is the version of the training function. ``control``: the driver accepts commands.
+    ``objective`` is the version of the training function. ``control`` means that the driver accepts commands.
     """
 
     unix_time: UnixSeconds
@@ -88,7 +88,7 @@ class TrialStarted(_Fact, frozen=True):
     """A new trial has got its configuration.
 
     ``origin`` says who proposed the configuration: "enqueued" means the user, "" means the study's design. If
-    ``confirms`` is set, this trial has the configuration of the trial ``confirms``, to confirm it, and is not ranked.
+    ``confirms`` is set, the new trial confirms the trial ``confirms`` with the same configuration, and is not ranked.
     """
 
     trial: _Trial
@@ -113,11 +113,11 @@ class _OfTraining(_OfJob, frozen=True, kw_only=True):
 
 
 class JobFinished(_OfTraining, frozen=True, kw_only=True):
-    """A trial was trained up to the resource of its rung, and has a result there.
+    """A trial was trained up to the resource of its rung, and has a result at this rung.
 
-    The job trained from resource ``start`` (0: from the beginning) to ``resource``. ``held``: the worker keeps the
-    trial in memory and waits for the next order. Otherwise the worker is free, and ``checkpoint`` is the size of the
-    checkpoint in bytes, None without a checkpoint. ``stopped``: the training function ended the trial on purpose.
+    The job trained from resource ``start`` (0: from the beginning) to ``resource``. If ``held``, the worker has the
+    trial in memory and waits for the next order. If not ``held``, the worker is free, and ``checkpoint`` is the
+    checkpoint's size in bytes or None. If ``stopped``, the training function ended the trial early.
     """
 
     metrics: dict[str, float | None]
@@ -128,7 +128,7 @@ class JobFinished(_OfTraining, frozen=True, kw_only=True):
 class TrialReleased(_Fact, frozen=True, kw_only=True):
     """A worker removed a trial from its memory; ``checkpoint`` is the number of saved bytes, None if nothing was saved.
 
-    ``problem`` says what failed after the result, such as saving; the result stays valid.
+    ``problem`` says what failed after the trial's result, such as the saving of a checkpoint; the result stays valid.
     """
 
     worker: _Worker
@@ -159,8 +159,8 @@ class TrialWithdrawn(_OfJob, frozen=True, kw_only=True):
 class WorkerLost(_Fact, frozen=True, kw_only=True):
     """A worker ended. If the worker had a job (``trial``, ``rung``), the job is started again.
 
-    ``is_fatal``: the trial fails, because it caused the end of the worker, for example by exceeding its time limit.
-    ``last_words`` is the last part of the worker's output. ``is_dismissed``: the user reduced the number of workers.
+    If ``is_fatal``, the trial fails, because it caused the end of the worker, for example by exceeding its time limit.
+    ``last_words`` is the last part of the worker's output. If ``is_dismissed``, the user reduced the number of workers.
     """
 
     worker: _Worker
@@ -173,16 +173,16 @@ class WorkerLost(_Fact, frozen=True, kw_only=True):
 
 
 class PlacesChanged(_Fact, frozen=True):
-    """A worker now trains up to ``places`` jobs together; initially 1."""
+    """A worker now trains up to ``places`` jobs at the same time; a new worker trains one job."""
 
     worker: _Worker
     places: _Places
 
 
 class ProgramCompiled(_Fact, frozen=True, kw_only=True):
-    """A worker compiled a program for ``lanes`` lanes, or loaded it after another worker had compiled it.
+    """A worker compiled a program for ``lanes`` lanes, or loaded a program that another worker had compiled.
 
-    ``seconds`` is not part of the time of any job. ``shape`` has the values of the static hyperparameters.
+    The compile time ``seconds`` belongs to no job. ``shape`` has the values of the static hyperparameters.
     """
 
     worker: _Worker
@@ -194,7 +194,7 @@ class ProgramCompiled(_Fact, frozen=True, kw_only=True):
 class StopRequested(_Fact, frozen=True):
     """Ctrl-C, a signal, a time limit or a command asked the study to stop.
 
-    ``ends_search``: only the search ends, and the best configurations are still confirmed.
+    If ``ends_search``, only the search ends, and the best configurations are still confirmed.
     """
 
     reason: str
@@ -219,7 +219,7 @@ class TrialsExtended(_Fact, frozen=True):
 
 
 class ConfigurationEnqueued(_Fact, frozen=True):
-    """The user enqueued a configuration. New trials take the enqueued configurations first, in order."""
+    """The user enqueued a configuration. New trials get enqueued configurations first, in the order of enqueueing."""
 
     configuration: _Configuration
 
@@ -252,7 +252,7 @@ Event = (
 
 
 class Progress(msgspec.Struct, frozen=True, tag_field="event", tag="progress"):
-    """A report between two rungs. Progress is not an event and never in the journal; not every report is sent."""
+    """A worker's report between two rungs. A report is not an event, is not in the journal, and is not always sent."""
 
     worker: WorkerId
     trial: TrialId

@@ -15,17 +15,17 @@ Mode = Literal["min", "max"]
 Metrics = Mapping[str, float | None]
 Losses = tuple[float, ...]
 Key = tuple[float, ...]
-"""The sort key of a result in a rung: its violation of the constraints, then its losses."""
+"""The sort key of a result in a rung: the violation of the constraints, followed by the losses."""
 
 
 def derived_seed(seed: int, number: int) -> int:
-    """Return a seed below 2**32 that is computed from a seed and a number, such as the study's seed and a trial."""
+    """Return a seed below 2**32, computed from another seed and a number, such as a study's seed and a trial number."""
     digest = hashlib.blake2b(f"{seed}/{number}".encode(), digest_size=4).digest()
     return int.from_bytes(digest, "big")
 
 
 class Job(msgspec.Struct, frozen=True, gc=False):
-    """Train a trial up to the resource of a rung."""
+    """A job trains a trial up to the resource of a rung."""
 
     trial: TrialId
     rung: int
@@ -35,9 +35,9 @@ class Result(msgspec.Struct, frozen=True, gc=False):
     """The result of a job, which trained a trial up to a rung.
 
     ``resource`` is the resource that was reached, or, after a failure, the resource that the job should have reached.
-    ``losses`` has one loss for each objective: smaller is better, ``math.inf`` means a failure. ``seconds`` is the time
-    of the job. ``curve`` has the earlier reports as (resource, first loss), for a scheduler that reads curves.
-    ``violation`` is the total violation of the constraints: 0 if all hold, None in a study without constraints.
+    ``losses`` has one loss for each objective; smaller losses are better, ``math.inf`` is a failure. ``seconds`` is the
+    duration of the job. ``curve`` has the job's earlier reports as (resource, first loss), for a scheduler that reads
+    curves. ``violation`` is the total violation of the constraints: 0 if all are met, None without constraints.
     """
 
     trial: TrialId
@@ -50,7 +50,7 @@ class Result(msgspec.Struct, frozen=True, gc=False):
 
     @classmethod
     def of(cls, job: Job, *losses: float, violation: float | None = None) -> "Result":
-        """Return the result of a job whose resource and time are unknown; both are set to 0."""
+        """Return the result of a job whose resource and duration are unknown, and are set to 0."""
         return cls(job.trial, job.rung, 0, losses, 0.0, violation=violation)
 
     @property
@@ -60,20 +60,20 @@ class Result(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def is_failure(self) -> bool:
-        """Whether a loss is infinite. A failure counts as a result of the rung, ranks last, and is never promoted."""
+        """Whether a loss is infinite. A failure counts as a result of its rung, ranks last, and is never promoted."""
         return max(self.losses) == math.inf
 
     @property
     def key(self) -> Key:
-        """The sort key: the violation, then the losses."""
+        """The sort key of the result: its violation, followed by its losses."""
         return (self.violation or 0.0, *self.losses)
 
 
 def as_one(violation: float | None, loss: float) -> float:
-    """Return one number that orders results by violation, then by loss.
+    """Return a number that sorts results by their violation, and results with equal violation by their loss.
 
-    Without constraints, and for a failure, the number is the loss. Otherwise the number is an integer: the 64 bits of
-    the violation, followed by the 64 bits of the loss. Bits of a negative loss are inverted, to keep the order.
+    Without constraints, and for a failure, the number is the loss. The number of other results is an integer: the 64
+    bits of the violation, followed by the 64 bits of the loss. Bits of a negative loss are inverted, for the sorting.
     """
     if violation is None or loss == math.inf:
         return loss
@@ -88,14 +88,14 @@ class Objective(msgspec.Struct, frozen=True):
     mode: Mode
 
     def loss(self, metrics: Metrics) -> float:
-        """Return the metric as a loss, for which smaller is better; a metric that is not finite becomes inf."""
+        """Return the loss of a metric; a smaller loss is better. A missing or non-finite metric has the loss inf."""
         value = metrics.get(self.metric)
         if value is None or not math.isfinite(value):
             return math.inf
         return value if self.mode == "min" else -value
 
     def value(self, loss: float) -> float:
-        """Return the metric of a loss, the inverse of :meth:`loss`."""
+        """Return the metric's value for a loss; the inverse function of :meth:`loss`."""
         return loss if self.mode == "min" else -loss
 
 
@@ -107,9 +107,9 @@ class Constraint(msgspec.Struct, frozen=True):
     bound: float
 
     def violation(self, metrics: Metrics) -> float:
-        """Return how far a metric exceeds the bound, relative to the bound (absolute for a bound of 0); 0 if met.
+        """Return how far a metric violates the bound, relative to the bound (absolute for a bound of 0); 0 if met.
 
-        A metric that is missing or not finite violates the bound by inf.
+        The violation of a metric that is missing or not finite is inf.
         """
         value = metrics.get(self.metric)
         if value is None or not math.isfinite(value):
@@ -138,7 +138,7 @@ class Goal(Objective, frozen=True, omit_defaults=True):
 
     @property
     def objectives(self) -> tuple[Objective, ...]:
-        """All objectives."""
+        """All objectives of the study."""
         return (Objective(self.metric, self.mode), *self.others)
 
     @property
@@ -185,7 +185,7 @@ class Goal(Objective, frozen=True, omit_defaults=True):
 
 
 class KnownResult(msgspec.Struct, frozen=True, gc=False):
-    """Metrics, all finite, that a configuration reached at a resource before the study began."""
+    """The finite metrics of a configuration at a resource, which were known before the study began."""
 
     configuration: dict[str, Any]
     resource: Annotated[int, msgspec.Meta(ge=1, le=1 << 53)]

@@ -4,7 +4,7 @@ Source: Li et al., *A System for Massively Parallel Hyperparameter Tuning*, MLSy
 https://arxiv.org/abs/1810.05934, Algorithms 1 and 2.
 
 Rule 1: rungs are computed without logarithms, because floor(log 243 / log 3) is 4 in floating point and one rung would
-be missing. Rungs are multiplied as exact fractions, and then each rung is rounded once.
+be missing. The rungs are computed as exact fractions, and each rung is rounded once.
 Rule 2: max_resource is always the top rung.
 """
 
@@ -27,7 +27,7 @@ MOST_DENOMINATOR = 1 << 64
 
 
 class Ladder:
-    """Rungs from ``min_resource`` to ``max_resource``; each is ``reduction_factor`` times the rung below it.
+    """Rungs from ``min_resource`` to ``max_resource``; each rung is ``reduction_factor`` times the rung below.
 
     Args:
         min_resource: Resource (epochs, trees, steps) of the lowest rung, at least 1.
@@ -73,8 +73,8 @@ class Ladder:
     def from_above(cls, max_resource: int, reduction_factor: Reduction, least_share: int) -> "Ladder":
         """Return the ladder whose rungs are ``max_resource`` divided by the powers of the factor, rounded.
 
-        No rung is below ``max_resource / least_share``, except that a ladder always gets a second rung if the resource
-        of that rung is at least 1.
+        No rung is below ``max_resource / least_share``, except the rung below the top rung: this rung exists whenever
+        its resource is at least 1.
 
         Raises:
             SettingsError: As for the class.
@@ -95,7 +95,7 @@ class Ladder:
 
     @classmethod
     def explicit(cls, rungs: Iterable[int]) -> "Ladder":
-        """Return the ladder with exactly these rungs, which must be strictly increasing.
+        """Return the ladder with exactly the given rungs, which must be strictly increasing.
 
         Each rung promotes the fraction ``resource / next resource`` of its trials, so that all rungs cost about the
         same, as with a constant reduction factor.
@@ -119,9 +119,9 @@ class Ladder:
         return ladder
 
     def lengthened(self, max_resource: int) -> "Ladder":
-        """Return the same rungs, followed by more rungs up to ``max_resource``.
+        """Return a ladder with the rungs of this ladder, followed by more rungs up to ``max_resource``.
 
-        The new rungs have the reduction factor of the last step, or 2 if there is only one rung.
+        The new rungs have the reduction factor of the rung below the top rung, or 2 if this ladder has only one rung.
 
         Raises:
             SettingsError: If ``max_resource`` is below the top rung, or there would be too many rungs.

@@ -1,7 +1,7 @@
-"""Numbers as text for people: seconds, bytes, counts, metrics, configurations.
+"""Writes numbers as text for people: seconds, bytes, counts, metrics, configurations.
 
 Rule 1: the text is plain ASCII, so that every terminal and log can show it.
-Rule 2: ``dashboard/static/page/text.js`` writes numbers in the same way; tests/javascript compares both.
+Rule 2: ``dashboard/static/page/text.js`` writes numbers in the same way; tests/javascript compares the texts.
 """
 
 import math
@@ -17,7 +17,7 @@ _BYTES = ("bytes", "kB", "MB", "GB", "TB", "PB")
 
 
 def seconds_text(seconds: float) -> str:
-    """Return a duration in one or two units: ``0.42 s``, ``42 s``, ``4 min 02 s``, ``3 h 05 min``."""
+    """Return a duration as text in one or two units: ``0.42 s``, ``42 s``, ``4 min 02 s``, ``3 h 05 min``."""
     if seconds < 9.95:
         return f"{seconds:.2f} s" if seconds < 0.995 else f"{seconds:.1f} s"
     whole = round(seconds)
@@ -31,7 +31,7 @@ def seconds_text(seconds: float) -> str:
 
 
 def time_text(seconds: float) -> str:
-    """Return a short duration: ``6.35 us``, ``1.2 ms``. Durations from 0.1 s on are as in :func:`seconds_text`."""
+    """Return a short duration as text, such as ``6.35 us``; from 0.1 s on, return :func:`seconds_text`."""
     if not 0 < seconds < 0.1:
         return seconds_text(seconds) if seconds else "0 s"
     size, unit = next((each for each in ((1e-3, "ms"), (1e-6, "us")) if seconds >= each[0]), (1e-9, "ns"))
@@ -39,7 +39,7 @@ def time_text(seconds: float) -> str:
 
 
 def bytes_text(size: float) -> str:
-    """Return a size in powers of 1000: ``812 bytes``, ``1.2 MB``."""
+    """Return a number of bytes as text in powers of 1000: ``812 bytes``, ``1.2 MB``."""
     unit = 0
     while size >= 999.5 and unit < len(_BYTES) - 1:
         size, unit = size / 1000, unit + 1
@@ -47,7 +47,7 @@ def bytes_text(size: float) -> str:
 
 
 def share_text(share: float) -> str:
-    """Return a fraction in per cent: ``98 %``. ``100 %`` means exactly 1, and ``0 %`` exactly 0."""
+    """Return a fraction as text in per cent: ``98 %``. ``100 %`` means exactly 1, and ``0 %`` means exactly 0."""
     if not math.isfinite(share):
         return "?"
     percent = round(100 * share)
@@ -59,7 +59,7 @@ def share_text(share: float) -> str:
 
 
 def number_text(value: float | None, digits: int = 4) -> str:
-    """Return a number with at most ``digits`` significant digits: ``0.9866``, ``1.2e-5``, ``12,000``."""
+    """Return a number as text with at most ``digits`` significant digits: ``0.9866``, ``1.2e-5``, ``12,000``."""
     if value is None:
         return "none"
     text = f"{value:.{digits}g}"
@@ -70,12 +70,12 @@ def number_text(value: float | None, digits: int = 4) -> str:
 
 
 def result_text(goal: Goal, metrics: Metrics, digits: int = 4, equals: str = " = ") -> str:
-    """Return the metrics of a result that the goal names: ``accuracy = 0.9866, latency = 4.2``."""
+    """Return the goal's metrics of a result as text: ``accuracy = 0.9866, latency = 4.2``."""
     return ", ".join(f"{name}{equals}{number_text(metrics.get(name), digits)}" for name in goal.metrics)
 
 
 def plural(count: int, noun: str) -> str:
-    """Return ``1 trial``, ``2 trials``, ``1,000 trials``."""
+    """Return a count with its noun, such as ``1 trial``, ``2 trials`` or ``1,000 trials``."""
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
@@ -98,6 +98,6 @@ def configuration_text(configuration: Mapping[str, Any], width: int) -> str:
 
 
 def shortened(text: str, width: int) -> str:
-    """Return a text on one line of at most ``width`` characters; the end of a longer text is left out."""
+    """Return a text on one line of at most ``width`` characters, without the end of a longer text."""
     line = visible(" ".join(text.split()))
     return line if len(line) <= width else line[: max(0, width - 3)] + "..."[:width]

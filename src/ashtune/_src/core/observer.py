@@ -1,10 +1,10 @@
 """Observers, such as reports and displays, receive the events of a running study or of a journal.
 
-Rule 1: an observer receives an event after the event was written to the journal, and then the verdicts and orders that
-followed from the event. Reading a journal gives an observer the same calls in the same order, except ``progress`` and
+Rule 1: an observer receives an event after the event was written to the journal, followed by the event's verdicts and
+orders. A journal that is read later gives an observer the same calls in the same order, except ``progress`` and
 ``tick``.
-Rule 2: a method that an observer does not override costs nothing.
-Rule 3: an observer with ``sees_confirmations = False`` receives nothing about confirming trials.
+Rule 2: a method that an observer does not override takes no time.
+Rule 3: an observer with ``sees_confirmations = False`` receives no calls about confirming trials.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -22,13 +22,13 @@ T = TypeVar("T")
 
 
 class ObservedStudy(msgspec.Struct, frozen=True, kw_only=True):
-    """The description of a study that an observer receives first.
+    """The description of a study, which an observer receives first.
 
-    ``directory`` is the absolute path of the study's directory. ``created`` is when the study was created, in seconds
-    since 1970; it identifies the study even if its directory is moved. ``hyperparameters`` has the names in the search
-    space. ``search`` is the name of the search, which is the origin of all trials without an ``origin``. ``seed`` is
-    the study's seed, from which ``derived_seed()`` computes the seed of each trial. ``unit`` is the unit of the
-    resource, in the singular.
+    ``directory`` is the absolute path of the study's directory. ``created`` is the time at which the study was created,
+    in seconds since 1970; this time identifies a study whose directory was moved. ``hyperparameters`` has the names of
+    the hyperparameters. ``search`` is the name of the search, which is the origin of all trials without an ``origin``.
+    ``seed`` is the study's seed, from which ``derived_seed()`` computes the seed of each trial. ``unit`` is the unit of
+    the resource, in the singular.
     """
 
     name: str
@@ -43,7 +43,7 @@ class ObservedStudy(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Observer:
-    """The base class of all observers. Its methods do nothing: override those that you need.
+    """The base class of all observers, whose methods do nothing. A subclass overrides the methods that it needs.
 
     Example:
         >>> class Count(Observer):
@@ -57,10 +57,10 @@ class Observer:
     """Whether the observer receives events of confirming trials, which are not part of the search."""
 
     def begin(self, study: ObservedStudy, position: int) -> int | None:
-        """A driver begins to work on a study.
+        """Called when a driver begins to work on a study.
 
-        An instance may observe several studies one after another, but not two studies at the same time. This method
-        must reset everything that the instance stores about a study, as ``end`` is not always called.
+        An observer may observe several studies one after another, but not two studies at the same time. ``begin`` must
+        reset everything that the observer stores about a study, as ``end`` is not always called.
 
         Args:
             study: The study.
@@ -72,48 +72,48 @@ class Observer:
         """
 
     def event(self, event: Event) -> None:
-        """An event happened and was written to the journal."""
+        """Called when an event has happened and was written to the journal."""
 
     def followed(self, what: Followed) -> None:
-        """A verdict on a trial, or an order to a worker, followed from the last event."""
+        """Called for each verdict on a trial and each order to a worker that followed from the last event."""
 
     def progress(self, progress: Progress) -> None:
-        """A worker reported between two rungs. Not every report arrives here, and the journal has none of them."""
+        """Called for some of a worker's reports between two rungs. The journal has no reports between rungs."""
 
     def tick(self, now: float) -> None:
         """Called a few times per second; ``now`` is the number of seconds since the study began."""
 
     def end(self) -> None:
-        """The driver has ended. No further call follows."""
+        """Called when the driver has ended. No method is called after ``end``."""
 
 
 class Exporter(Observer):
     """The base class of observers that copy a study to a file or to another tool.
 
-    ``ashtune export`` creates an exporter by its name, and sends it a whole journal.
+    ``ashtune export`` creates an exporter by its name, and sends a whole journal to the exporter.
 
-    Rule 4: an exporter that receives the same study again, for example after it was killed, stores each value only
-    once. Its ``begin`` returns 0, to receive all events.
+    Rule 4: an exporter that receives the same study again, for example after a crash, stores each value only once. The
+    ``begin`` of an exporter returns 0, to receive all events.
 
     Args:
         out: Where the copy is written; None for the exporter's default place.
     """
 
     place = ""
-    """Where the copy is, as text for a person; set by ``begin``."""
+    """The place of the exporter's copy, as text for a person; set by ``begin``."""
 
     def __init__(self, out: str | PathLike[str] | None = None) -> None:
         self.out = None if out is None else fspath(out)
 
 
 class SearchFilter:
-    """Removes events, verdicts and orders of confirming trials. The filter must receive everything, in order."""
+    """Removes events, verdicts and orders of confirming trials. The filter must receive the whole study in order."""
 
     def __init__(self) -> None:
         self._confirming: set[TrialId] = set()
 
     def __call__(self, what: T) -> T | None:
-        """Return what an observer of the search receives in place of ``what``; None for nothing. O(1)."""
+        """Return ``what`` without a confirming trial; None if only a confirming trial is concerned. O(1)."""
         if isinstance(what, TrialStarted | Train) and what.confirms is not None:
             self._confirming.add(what.trial)
         if not self._confirming or getattr(what, "trial", None) not in self._confirming:
@@ -147,7 +147,7 @@ class Observers:
             method(now)
 
     def _tell(self, methods: "Sequence[_Method]", what: Any) -> None:
-        """Call each method; observers without confirmations receive only what belongs to the search."""
+        """Call each method; observers that do not see confirmations receive only calls about the search."""
         of_the_search = what if self._filter is None else self._filter(what)
         for method, sees_confirmations in methods:
             if sees_confirmations:

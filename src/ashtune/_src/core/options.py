@@ -1,7 +1,7 @@
 """Definitions of the options of a study: type, default, check and help text.
 
-A ``TypedDict`` has the options of one kind as its fields, each annotated with an :class:`Option`. Commands take options
-as ``--name``; functions take keyword arguments, or an object with several options, as in ``stop=Stop(patience=20)``.
+A ``TypedDict`` has the options of one kind as fields, which are annotated with :class:`Option`. Commands take options
+as ``--name``; functions take keyword arguments, or objects with several options, as ``stop=Stop(patience=20)``.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -25,8 +25,8 @@ class Option(msgspec.Struct, frozen=True, kw_only=True):
     Args:
         help: The text for ``--help``; by default the text of the docstring that documents the option.
         default: ``None`` means "not given".
-        check: Takes the option's name and value; returns the value in its plain form, or raises ``SettingsError``. It
-            is not called for ``None`` if ``None`` is the default. An option without a check is checked elsewhere.
+        check: Takes the option's name and value; returns the value in its plain form, or raises ``SettingsError``. The
+            check is not called for ``None`` if ``None`` is the default. An option without a check is checked elsewhere.
         parse: Parses the value from the command line, or raises ``ValueError``. An option without ``parse`` is not on
             the command line, unless it is a flag.
         metavar: The placeholder of the value in ``--help``.
@@ -51,7 +51,7 @@ TIME: dict[str, Any] = {"check": check_seconds, "parse": parse.seconds, "metavar
 
 
 def several(check: Callable[[str, Any], Any]) -> Callable[[str, Any], Any]:
-    """Return a check for one value or several values, which returns a list without duplicates."""
+    """Return a check that accepts one value or several values, and returns a list without duplicates."""
 
     def check_each(name: str, values: Any) -> list[Any]:
         several = list(values) if isinstance(values, Sequence) and not isinstance(values, str) else [values]
@@ -71,7 +71,7 @@ def options_of(kind: Callable[..., Any]) -> dict[str, tuple[Any, Option]]:
 
 
 def checked(kind: Callable[..., T], given: Mapping[str, Any]) -> T:
-    """Return all options of a ``TypedDict``: the given options, checked, and the defaults of the others.
+    """Return a value for each option of a ``TypedDict``: the checked value that was given, or the default.
 
     Raises:
         SettingsError: If an option is unknown or has an invalid value.

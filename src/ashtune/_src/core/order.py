@@ -2,14 +2,13 @@
 
 Sources: Deb, Pratap, Agarwal, Meyarivan, *A fast and elitist multiobjective genetic algorithm: NSGA-II*, IEEE Trans.
 Evol. Comp. 6(2), 2002: results are sorted into non-dominated fronts, and in each front by decreasing crowding distance.
-Section VI: feasible results come first, then infeasible results by their violation. The search for the front of a
-result is that of Zhang, Tian, Cheng, Jin, *An efficient approach to non-dominated sorting*, IEEE Trans. Evol. Comp.
-19(2), 2015. The choice without weights is the knee of Das, *On characterizing the "knee" of the Pareto curve*,
-Structural Optimization 18, 1999: the point farthest below the plane through the best points of each loss. This is the
-point with the smallest sum of losses, where each loss is scaled to its range over the front.
+Section VI: feasible results come first, then infeasible results by their violation. The front of a result is searched
+by the method of Zhang, Tian, Cheng, Jin, *An efficient approach to non-dominated sorting*, IEEE Trans. Evol. Comp.
+19(2), 2015. Without weights, the chosen result is the knee of Das, *On characterizing the "knee" of the Pareto curve*,
+Structural Optimization 18, 1999: the point farthest below the plane through the best points of each loss. The knee is
+the point with the smallest sum of losses, where each loss is scaled to its range over the front.
 
-Rule 1: of equal results, and of results with equal crowding distance, the earlier trial comes first. Failures come
-last.
+Rule 1: if two results, or their crowding distances, are equal, the earlier trial comes first. Failures come last.
 Rule 2: results with the same violation are ordered like feasible results.
 """
 
@@ -33,7 +32,7 @@ def ranked(entries: Iterable[tuple[Key, TrialId]]) -> list[tuple[Key, TrialId]]:
 
 
 def in_order(entries: Iterable[tuple[Key, TrialId]]) -> Iterator[tuple[Key, TrialId]]:
-    """Yield the (key, trial) pairs of a rung as :func:`ranked`. O(n log n) with one or two losses, else O(m n^2)."""
+    """Yield the pairs that :func:`ranked` returns, in order. O(n log n) with one or two losses, else O(m n^2)."""
     inside = sorted(entries)
     if inside and len(inside[0][0]) <= _OF_ONE_LOSS:
         yield from inside
@@ -53,8 +52,8 @@ def fronts_of(entries: Iterable[tuple[Key, TrialId]]) -> Iterator[list[tuple[Key
 def _fronts(entries: Iterable[tuple[Key, TrialId]]) -> list[list[tuple[Key, TrialId]]]:
     """Return the non-dominated fronts of sorted entries.
 
-    An entry is dominated only by entries before it. If no entry of a front dominates an entry, no entry of a later
-    front does, so the front is found by bisection.
+    Only earlier entries can dominate an entry. If no entry of a front dominates an entry, no entry of a later front
+    dominates it, so bisection finds the front of the entry.
     """
     fronts: list[list[tuple[Key, TrialId]]] = []
     for entry in entries:
@@ -67,14 +66,14 @@ def _fronts(entries: Iterable[tuple[Key, TrialId]]) -> list[list[tuple[Key, Tria
 
 def _admits(key: Key, front: list[tuple[Key, TrialId]]) -> bool:
     """Return whether no entry of a front dominates a result."""
-    rivals = front[-1:] if len(key) == _OF_TWO_LOSSES else front  # the last one has the smallest second loss
+    rivals = front[-1:] if len(key) == _OF_TWO_LOSSES else front  # the last entry has the smallest second loss
     return not any(one != key and is_as_good(one, key) for one, _ in rivals)
 
 
 def _widest_first(front: list[tuple[Key, TrialId]]) -> list[tuple[Key, TrialId]]:
     """Return a front sorted by decreasing crowding distance.
 
-    The distance of a result is the sum, over all losses, of the gap between its two neighbours, relative to the range.
+    The crowding distance is a sum over all losses: the gap between a result's two neighbours, divided by the range.
     """
     distance = dict.fromkeys((trial for _, trial in front), 0.0)
     for loss in range(1, len(front[0][0])):
@@ -96,7 +95,7 @@ def front_of(results: Iterable[T], key: Callable[[T], tuple[Key, int]]) -> list[
     """Return the Pareto front of some results, sorted by the first loss, without failures.
 
     The front has only feasible results. If no result is feasible, the front has results with the smallest violation. Of
-    equal results, only the earliest is in the front. O(n log n) with up to two losses, else O(m n f) for a front of f.
+    equal results, the front has only the earliest. O(n log n) up to two losses, else O(m n f) for a front of ``f``.
 
     Args:
         results: The results, in any order.
@@ -111,7 +110,7 @@ def front_of(results: Iterable[T], key: Callable[[T], tuple[Key, int]]) -> list[
         if violation > least or max(its) == math.inf:
             continue
         least = violation
-        rivals = losses if len(its) > 2 else losses[-1:]  # the last one has the smallest second loss
+        rivals = losses if len(its) > 2 else losses[-1:]  # the last result has the smallest second loss
         if not any(is_as_good(one, its) for one in rivals):
             front.append(result)
             losses.append(its)
@@ -119,7 +118,7 @@ def front_of(results: Iterable[T], key: Callable[[T], tuple[Key, int]]) -> list[
 
 
 def preferred(losses: Sequence[Losses], weights: Sequence[float] = ()) -> list[int]:
-    """Return the indices of a front's results, sorted by the weighted sum of their losses; equal sums keep their order.
+    """Return the indices of a front's results, sorted by the weighted sum of losses; equal results keep their order.
 
     Each loss is first scaled to its range over the front.
 

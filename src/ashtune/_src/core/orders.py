@@ -1,7 +1,7 @@
-"""Orders tell an engine what to do; verdicts say which trials failed or were promoted. Both follow from events.
+"""Orders tell an engine what to do; verdicts say which trials failed or were promoted.
 
-The journal does not contain them, because a replay of the events gives the same orders and verdicts. Observers receive
-both.
+The journal contains no orders and verdicts, because a replay of the journal's events gives the same orders and
+verdicts. Observers receive orders and verdicts.
 """
 
 import msgspec
@@ -10,11 +10,11 @@ from ashtune._src.core.jobs import TrialId, WorkerId
 
 
 class Train(msgspec.Struct, frozen=True, gc=False, tag=True):
-    """Train a trial from resource ``start`` up to resource ``target``.
+    """An order to train a trial from resource ``start`` up to resource ``target``.
 
-    ``in_place``: the worker has the trial in memory and continues it. Without ``in_place`` it restores the checkpoint
-    at ``start``, of ``size`` bytes, or begins a new training if ``start`` is 0. If the trial confirms another trial,
-    ``confirms`` is that trial.
+    With ``in_place``, the worker continues the trial that it has in memory. Without ``in_place``, the worker restores
+    the checkpoint at ``start``, which has ``size`` bytes, or begins a new training if ``start`` is 0. If the trial
+    confirms another trial, ``confirms`` is the number of the other trial.
     """
 
     worker: WorkerId
@@ -28,7 +28,7 @@ class Train(msgspec.Struct, frozen=True, gc=False, tag=True):
 
 
 class Release(msgspec.Struct, frozen=True, gc=False, tag=True):
-    """Remove a trial from the worker's memory, so that the worker is free; ``keep``: save the trial first."""
+    """An order to remove a trial from the worker's memory; if ``keep``, the worker saves the trial first."""
 
     worker: WorkerId
     trial: TrialId
@@ -36,14 +36,14 @@ class Release(msgspec.Struct, frozen=True, gc=False, tag=True):
 
 
 class Pause(msgspec.Struct, frozen=True, gc=False, tag=True):
-    """Interrupt the running job after the current epoch, and save the trial, so that the worker is free."""
+    """An order to interrupt the running job after the current epoch, to save the trial, and to free the worker."""
 
     worker: WorkerId
     trial: TrialId
 
 
 class Discard(msgspec.Struct, frozen=True, gc=False, tag=True):
-    """Delete the trial's checkpoint at ``resource``."""
+    """An order to delete the trial's checkpoint at ``resource``."""
 
     trial: TrialId
     resource: int
@@ -52,8 +52,8 @@ class Discard(msgspec.Struct, frozen=True, gc=False, tag=True):
 class TrialFailed(msgspec.Struct, frozen=True, gc=False):
     """A trial failed in its job for ``rung`` and is not trained again.
 
-    The training function raised or exceeded its time limit, or the worker died because of the trial. ``traceback`` is
-    the end of the known traceback or output, "" if there is none.
+    A trial fails if its training function raises or exceeds its time limit, or if the worker dies because of the trial.
+    ``traceback`` is the end of the traceback or of the worker's output, "" if unknown.
     """
 
     trial: TrialId

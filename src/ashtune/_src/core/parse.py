@@ -1,6 +1,6 @@
 """Parsers of command-line values: durations, sizes, lists, numbers.
 
-Each function raises ``ValueError``, whose text does not name the option.
+Each parser raises ``ValueError`` for a wrong value. The text of the ``ValueError`` does not name the option.
 """
 
 import re
@@ -14,7 +14,7 @@ _BYTES = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 
 
 def seconds(text: str) -> float:
-    """Read a duration: 90, 90s, 15m, 2h, 1d."""
+    """Return the seconds of a duration such as 90, 90s, 15m, 2h or 1d."""
     parts = re.fullmatch(r"([0-9]*\.?[0-9]+)\s*(ms|s|m|min|h|d|)", text.strip())
     if parts is None:
         raise ValueError(f"{shown(text)} is not a duration; give seconds, or as in 90s, 15m, 2h")
@@ -22,7 +22,7 @@ def seconds(text: str) -> float:
 
 
 def size(text: str) -> int:
-    """Read a size in bytes: 500MB, 2GB."""
+    """Return the number of bytes of a size such as 500MB or 2GB."""
     parts = re.fullmatch(r"([0-9]*\.?[0-9]+)\s*(B|KB|MB|GB|TB|)", text.strip().upper())
     if parts is None:
         raise ValueError(f"{shown(text)} is not a size; give bytes, or as in 500MB, 2GB")
@@ -30,49 +30,49 @@ def size(text: str) -> int:
 
 
 def whole_numbers(text: str) -> list[int]:
-    """Read a list of whole numbers: 1,5,20."""
+    """Parse a list of whole numbers, such as 1,5,20."""
     return [int(part) for part in text.split(",")]
 
 
 def reduction_factor(text: str) -> int | float:
-    """Read a reduction factor: 3, 1.5."""
+    """Parse a reduction factor, such as 3 or 1.5."""
     return int(text) if text.isdecimal() else float(text)
 
 
 def factors(text: str) -> list[int | float]:
-    """Read a list of reduction factors: 2,3,4."""
+    """Parse a list of reduction factors, such as 2,3,4."""
     return [reduction_factor(part) for part in text.split(",")]
 
 
 def confirm(text: str) -> Confirm:
-    """Read the number of configurations to confirm: 5, or 5x3 for three seeds each."""
+    """Parse the number of configurations to confirm: 5, or 5x3 for three seeds of each configuration."""
     best, _, seeds = text.partition("x")
     return Confirm(int(best), int(seeds or SEEDS))
 
 
 def min_resource(text: str) -> int | str:
-    """Read the resource of the lowest rung: a number, or auto."""
+    """Parse the resource of the lowest rung: a number, or auto."""
     return text if text == "auto" else int(text)
 
 
 def names(text: str) -> list[str]:
-    """Read a list of names: csv,mlflow."""
+    """Parse a list of names, such as csv,mlflow."""
     return [part.strip() for part in text.split(",") if part.strip()]
 
 
 def numbers_by_name(text: str) -> dict[str, float]:
-    """Read numbers by name: accuracy=0.7,latency=0.3."""
+    """Parse numbers by name, such as accuracy=0.7,latency=0.3."""
     pairs = _by_name(text, r"\s*(.+?)\s*=([^=]*)", "accuracy=0.7,latency=0.3")
     return {name: float(number) for name, number in pairs.items()}
 
 
 def target(text: str) -> float | dict[str, float]:
-    """Read one number, or numbers by metric: 0.9, or accuracy=0.9,latency=5."""
+    """Parse a target: one number such as 0.9, or numbers by metric such as accuracy=0.9,latency=5."""
     return numbers_by_name(text) if "=" in text else float(text)
 
 
 def bounds(text: str) -> dict[str, str]:
-    """Read bounds by metric: latency<=5,accuracy>=0.9."""
+    """Parse bounds by metric, such as latency<=5,accuracy>=0.9."""
     return _by_name(text, r"\s*(.+?)\s*([<>]=.*)", "'latency<=5'")
 
 

@@ -1,10 +1,10 @@
-"""Names of the parts of a study, such as its search, and their records in the journal.
+"""The parts of a study, such as search and scheduler: their names, and their records in the journal.
 
-A record has the options of a part that differ from their defaults, and the name of the part in ``kind``: the tag of one
-of ashtune's own parts, the name of an entry point, or ``module:Class``.
+A part's record has the options that differ from their defaults, and the part's name in ``kind``. A part's name is the
+tag of one of ashtune's own parts, the name of an entry point, or ``module:Class``.
 
-Rule: reports import no module that a journal names, except the entry points of installed packages. Only a driver calls
-:meth:`Registry.read`, which imports such modules.
+Rule: a report imports no module that a journal names, except entry points of installed packages. Only a driver calls
+:meth:`Registry.read`, which imports the module that a record names.
 """
 
 import sys
@@ -36,7 +36,7 @@ class Part(
     """The base class of the parts of a study. By default, the tag of a part is its class name in lower case.
 
     The annotation of an option gives its range: ``first: Annotated[int, msgspec.Meta(ge=1)] = 10``. A subclass with its
-    own ``__post_init__`` must call the ``__post_init__`` of this class.
+    own ``__post_init__`` must call the ``__post_init__`` of :class:`Part`.
 
     Raises:
         SettingsError: If an option has a wrong type or is out of its range.
@@ -72,11 +72,11 @@ class Names(Generic[T]):
 
     @property
     def names(self) -> list[str]:
-        """All known names: first ashtune's own, then those of installed packages."""
+        """The names of all known parts: ashtune's own parts first, then parts of installed packages."""
         return [*self._built_in, *(entry.name for entry in self._entry_points() if entry.name not in self._built_in)]
 
     def make(self, name: str, *arguments: Any) -> Any:
-        """Create the part with this name. The class of a part from an installed package is not checked.
+        """Create the part that is named ``name``. The class of a part from an installed package is not checked.
 
         Raises:
             SettingsError: If the name is unknown, or a part of an installed package cannot be created.
@@ -96,7 +96,7 @@ class Names(Generic[T]):
             ) from None
 
     def name_of(self, kind: type) -> str:
-        """Return the registered name of a class, or ``module:Class`` if it has none."""
+        """Return the registered name of a part's class, or ``module:Class`` for a class that is not registered."""
         place = f"{kind.__module__}:{kind.__qualname__}"
         for name, own in self._built_in.items():
             if own in (kind, place):
@@ -105,11 +105,11 @@ class Names(Generic[T]):
         return next((name for name in entries if name not in self._built_in), place)
 
     def missing(self, name: str) -> str:
-        """Return a one-line message that the part is not installed, or "" if it is. Nothing is imported."""
+        """Return "" if the named part is installed, else a one-line message. No module is imported."""
         return "" if self.is_known(name) else f"the {self._what} {shown(name)} is not installed here"
 
     def is_known(self, name: str) -> bool:
-        """Return whether the part, or the package of a ``module:Class``, is installed. Nothing is imported."""
+        """Return whether the named part, or the package of a ``module:Class``, is installed. No module is imported."""
         if name in self._built_in or self._entry_point(name):
             return True
         module, _, kind = name.partition(":")
@@ -147,7 +147,7 @@ def entry_points(group: str) -> "Iterable[EntryPoint]":
 
 
 class Registry(Names[PartT]):
-    """All parts of one kind, which are created from text or from records.
+    """Names of the parts of one kind, and functions that create these parts from text or from records.
 
     Args:
         what: As for :class:`Names`.
@@ -202,7 +202,7 @@ class Registry(Names[PartT]):
         return record
 
     def read(self, record: Mapping[str, Any]) -> PartT:
-        """Return the part of a record. This imports the module that the record names.
+        """Return the part that a record describes, and import the module that the record names.
 
         Raises:
             SettingsError: If the part is not installed, or does not have these options.
@@ -213,9 +213,9 @@ class Registry(Names[PartT]):
         return self._convert(record, self._class(name))
 
     def part_or_reason(self, record: Mapping[str, Any]) -> PartT | str:
-        """Return the part of a record, or a one-line reason why the part is not available.
+        """Return the part that a record describes, or a one-line reason why the part is not available.
 
-        This imports a module only if an entry point names it.
+        A module is imported only if an entry point names the module.
 
         Raises:
             SettingsError: If the record names no part, or has options that one of ashtune's own parts does not have.
@@ -252,14 +252,14 @@ class Registry(Names[PartT]):
         return name
 
     def missing_of(self, record: Mapping[str, Any]) -> str:
-        """Return in one line what must be installed to resume a study with this part; "" if nothing is missing."""
+        """Return one line about what to install to resume a study with a record's part; "" if nothing is missing."""
         name = str(record.get("kind"))
         missing = self.missing(name)
         todo = ": add the folder of its module to PYTHONPATH" if ":" in name else ""
         return missing and f"{missing}, which is needed to go on with this study{todo}"
 
     def _convert(self, record: Mapping[str, Any], kind: type[PartT]) -> PartT:
-        """Return the part of a record as an object of ``kind``, or raise if the options do not fit."""
+        """Return the part of a record as an object of the class ``kind``, or raise if its options do not fit."""
         try:
             return msgspec.convert(dict(record) | {"kind": kind.__struct_config__.tag}, kind)
         except msgspec.ValidationError as error:
@@ -281,7 +281,7 @@ class Registry(Names[PartT]):
         return kind
 
     def _importable_name(self, kind: type[PartT]) -> str:
-        """Return a name by which another process can import a class, or raise if there is none."""
+        """Return a name by which another process can import a class, or raise if the class has no such name."""
         name, place = self.name_of(kind), f"{kind.__module__}:{kind.__qualname__}"
         if name != place:
             return name
@@ -297,13 +297,13 @@ class Registry(Names[PartT]):
 
 
 def as_text(record: Mapping[str, Any]) -> str:
-    """Return a record as text: its name, followed by ``:option=value`` for each option."""
+    """Return a part's record as text: the part's name, followed by ``:option=value`` for each option."""
     options = (f":{name}={value}" for name, value in record.items() if name != "kind")
     return one_line(f"{record.get('kind')}{''.join(options)}")
 
 
 def _is_imported(place: str) -> bool:
-    """Return whether a class can be had without an import: ``getattr`` of a lazy module would import."""
+    """Return whether a class is already imported, without ``getattr``, which imports from a lazy module."""
     module, _, name = place.partition(":")
     found: Any = sys.modules.get(module)
     for part in name.split("."):

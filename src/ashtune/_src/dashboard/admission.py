@@ -1,14 +1,14 @@
-"""Who may see the page and send commands: a client that knows the secret address and a known host name.
+"""Decides whether a client may see the page and send commands.
 
-These clients are refused:
+A client must use the secret address and a known host name. These clients are refused:
 
 - another user of this machine, who can connect to the port but does not know the secret part of the address;
-- another site in the same browser, whose host name points to this machine (DNS rebinding): this host name is not known;
-- another page in the same browser that makes the browser send a request here (cross-site request): the browser marks
+- another site in the same browser, whose unknown host name points to this machine (DNS rebinding);
+- another page in the same browser that makes the browser send a request here (cross-site request). The browser marks
   such a request. A command also needs a header that the browser does not let other pages send.
 
-Rule 1: a wrong address gets the same answer as an address that never existed.
-Rule 2: no part of an address is decoded. All valid paths are plain text; any other path counts as not existing.
+Rule 1: the answer to a wrong secret is the same as the answer to an unknown address.
+Rule 2: no part of an address is decoded, so an address with an escape is unknown. All valid addresses are plain text.
 """
 
 import hmac
@@ -29,10 +29,10 @@ HEADER, VALUE = "X-Ashtune", "1"
 
 
 class Admission:
-    """Checks a request against the known names and the secret.
+    """Checks the host name, the secret and the origin of a request.
 
     Args:
-        host_names: Additional host names of the page, such as that of a proxy.
+        host_names: Additional host names of the page, such as the host name of a proxy.
         token: The secret part of the address; by default a new secret.
 
     Raises:
@@ -44,7 +44,7 @@ class Admission:
         self._names = {*LOOPBACK, *(_host_name(name) for name in host_names)}
 
     def path_below(self, path: str) -> str | None:
-        """Return the part of a path after the secret part; None if the slash after the secret part is missing.
+        """Return the part of a path after the secret and the slash. If the slash is missing, return None.
 
         Raises:
             NothingThere: If the path does not start with the secret part.
@@ -55,7 +55,7 @@ class Admission:
         return rest if slash else None
 
     def check_host(self, host: str) -> None:
-        """Refuse an unknown host name.
+        """Check the host name of a request.
 
         Raises:
             Forbidden: If the name is unknown.
@@ -68,7 +68,7 @@ class Admission:
             )
 
     def check_origin(self, site: str, mode: str, destination: str, *, is_page: bool) -> None:
-        """Refuse a request that another page caused, unless a person followed a link to the page itself.
+        """Check the origin of a request. A link on another site may open the page, but no other address of the server.
 
         Args:
             site, mode, destination: The headers ``Sec-Fetch-...``; "" if a header is missing.
@@ -83,7 +83,7 @@ class Admission:
             raise Forbidden("another page asks for this; open the address that ashtune watch has printed")
 
     def check_command(self, headers: Message) -> None:
-        """Refuse a command that was not sent by the page itself.
+        """Check the origin of a command. Only the page itself may send a command.
 
         Raises:
             Forbidden: If another page or program sent the command.
@@ -104,7 +104,7 @@ def _without_port(host: str) -> str:
 
 
 def _host_name(name: str) -> str:
-    """Return a host name in lower case, without a port."""
+    """Return the host name in lower case and without its port."""
     plain = _without_port(name.strip().lower())
     letters = plain.removeprefix("[").removesuffix("]").replace(":", "") if plain.startswith("[") else plain
     if not plain or len(plain) > 253 or not all(letter.isalnum() or letter in ".-_" for letter in letters):

@@ -1,9 +1,9 @@
-"""The process that computes slow answers: importance, slices, contours, parallel coordinates, the audit, what-if.
+"""This process computes slow answers: importance, slices, contours, parallel coordinates, audit and what-if.
 
-Questions and answers go through pipes (``dashboard/questions.py``). The process reads the study again, with the code
-that reads it for the report. No code of the study is executed.
+Questions and answers go through pipes (``dashboard/questions.py``). The process reads the study with the same code as
+the report. No code of the study is executed.
 
-Rule 1: if this process dies during a question, the page continues and starts a new process.
+Rule 1: if the answer process dies during a question, the page's server starts a new process for the next question.
 Rule 2: an answer has at most about 4,000 numbers, for any number of trials.
 """
 
@@ -63,7 +63,7 @@ TRIED_BY_A_DEADLINE = 20
 
 
 def importance_answer(study: StudyReader, given: Parameters) -> dict[str, Any]:
-    """Return the importance of the hyperparameters."""
+    """Return the importances of the hyperparameters, with their figure."""
     measured = importance(*_configured(study))
     return {
         "figure": importance_figure(measured),
@@ -79,7 +79,7 @@ def importance_answer(study: StudyReader, given: Parameters) -> dict[str, Any]:
 
 
 def slices_answer(study: StudyReader, given: Parameters) -> dict[str, Any]:
-    """Return the metric over each requested hyperparameter; by default, over each of the most important ones."""
+    """Return figures of the metric over the requested hyperparameters, or over the most important ones by default."""
     names = given.get("name", ())
     for name in names:
         check_choice("name", name, _known(study))
@@ -91,7 +91,7 @@ def slices_answer(study: StudyReader, given: Parameters) -> dict[str, Any]:
 
 
 def parallel_answer(study: StudyReader, given: Parameters) -> dict[str, Any]:
-    """Return trials as lines through their hyperparameters: the best trials and a sample of the others."""
+    """Return the figure of parallel coordinates: the best trials, and a sample of the other trials."""
     unit, axes = study.settings.resource, len(_known(study)) + 2
     important = _important(study) if axes > HYPERPARAMETERS else ()
     lines = min(MOST_LINES, MOST_NUMBERS // (min(axes, HYPERPARAMETERS + 2) + 3))
@@ -99,7 +99,7 @@ def parallel_answer(study: StudyReader, given: Parameters) -> dict[str, Any]:
 
 
 def contour_answer(study: StudyReader, given: Parameters) -> dict[str, Any]:
-    """Return the metric over two hyperparameters."""
+    """Return the figure of the metric over two hyperparameters."""
     names = [given.get(end, ("",))[-1] for end in ("x", "y")]
     for end, name in zip(("x", "y"), names, strict=True):
         check_choice(end, name, _known(study))
@@ -117,7 +117,7 @@ def contour_answer(study: StudyReader, given: Parameters) -> dict[str, Any]:
 
 
 def audit_answer(study: StudyReader, given: Parameters) -> dict[str, Any]:
-    """Return whether every promotion followed the rule, and which promotions proved wrong."""
+    """Return the audit of the promotions: sentences, and the numbers of each rung."""
     audit = Audit(study.ladder, study.settings.goal, study.scheduler)
     outcome = study.tell([audit])
     expected = study.info().expected(study.tally)
@@ -136,7 +136,7 @@ def audit_answer(study: StudyReader, given: Parameters) -> dict[str, Any]:
 
 
 def whatif_answer(study: StudyReader, given: Parameters) -> dict[str, Any]:
-    """Return how long the study would have taken with other workers or reduction factors, or how to meet a deadline."""
+    """Return the predicted times with other numbers of workers or reduction factors, or the workers for a deadline."""
     from ashtune._src.api.whatif import WORKERS, what_if
 
     asked: dict[str, Any] = {}
@@ -174,7 +174,7 @@ _READ: Mapping[str, Callable[[str], Any]] = {
 
 
 class _Kind(msgspec.Struct, frozen=True):
-    """A kind of question: how to answer it, its parameters, and whether it needs a result."""
+    """A kind of question: its answer function, its parameters, and whether the study must have a result."""
 
     answer: Callable[[StudyReader, Parameters], dict[str, Any]]
     parameters: Sequence[str] = ()
@@ -198,14 +198,14 @@ _KINDS = dict(
 
 
 class StudyCache:
-    """Keeps the last study in memory, so that several questions about this study read the journal once."""
+    """Keeps the last study in memory. Several questions about the same study read the journal only once."""
 
     def __init__(self) -> None:
         self._known: tuple[str, int] | None = None
         self._reader: StudyReader | None = None
 
     def reader(self, directory: str, position: int) -> StudyReader:
-        """Return the reader of a study whose journal has this size.
+        """Return the reader of a study whose journal has ``position`` bytes.
 
         Raises:
             JournalError: If there is no journal.
@@ -222,7 +222,7 @@ class StudyCache:
 
 
 def answer(question: Question | TrialQuestion, cache: StudyCache) -> PageAnswer:
-    """Return the answer to a question; any error becomes a refusal."""
+    """Return the answer to a question. If an error occurs, the answer is a refusal."""
     try:
         data = trial_page(question) if isinstance(question, TrialQuestion) else _of_study(question, cache)
         return PageAnswer(msgspec.json.encode({**data, "position": question.position}))
@@ -246,7 +246,7 @@ def _of_study(question: Question, cache: StudyCache) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Answer questions until the input ends."""
+    """Answer questions from the process's input until the input ends."""
     os.nice(NICE)
     cache, write, decoder = StudyCache(), FrameWriter(), msgspec.msgpack.Decoder(Question | TrialQuestion)
     serve(lambda body: write.frame(answer(decoder.decode(body), cache)))
@@ -257,12 +257,12 @@ def _known(study: StudyReader) -> list[str]:
 
 
 def _configured(study: StudyReader) -> tuple[Results, Configuration, Mapping[str, object]]:
-    """Return results, configurations and search space, for figures of hyperparameters."""
+    """Return the results, the configurations and the search space of a study, as arguments for a figure."""
     return study.results, study.trials.configuration, study.settings.space
 
 
 def _important(study: StudyReader) -> list[str]:
-    """Return the hyperparameters, most important first; empty if the importance cannot be measured."""
+    """Return the hyperparameters, the most important first; an empty list if importance cannot be measured."""
     try:
         return [weight.name for weight in importance(*_configured(study)).weights]
     except SettingsError:  # scikit-learn is not installed

@@ -1,10 +1,10 @@
 """Follows one study: reads its growing journal, checks its driver, and makes its parts for the page.
 
-Rule 1: one thread reads the journal. Threads that ask hold the lock, each only for a short time.
-Rule 2: a problem with the directory (it does not exist yet, was deleted, has another journal, has an unreadable line)
-is shown as a line on the page. The thread continues and tries again.
-Rule 3: parts are made when a viewer asks for them, at most twice a second.
-Rule 4: if the journal must be read again from its beginning, the page shows the old picture until the end is reached.
+Rule 1: one thread reads the journal. A thread that answers a viewer has the lock only for a short time.
+Rule 2: the page shows a line about a problem with the study's directory, for example if the directory was deleted or
+the journal has an unreadable line. The reading thread continues and tries again.
+Rule 3: a part of the page is made when a viewer requests changes, at most about twice a second.
+Rule 4: while the journal is read again from its beginning, the page shows the old picture of the study.
 """
 
 import threading
@@ -36,15 +36,15 @@ SLICE_SECONDS = 0.05
 """Seconds of reading before other threads get the lock."""
 PAUSE_SECONDS = 0.001
 MAKE_SECONDS = 0.4
-"""Seconds between two makings of the parts."""
+"""The shortest time in seconds between two times at which the parts are made."""
 DRIVER_SECONDS = 1.0
 """Seconds between two checks of the driver's process."""
 RETRY_SECONDS = 10.0
-"""Least seconds before a journal that could not be read, and has changed since, is read again."""
+"""The shortest time in seconds before an unreadable journal that has changed is read again."""
 
 
 class Message(msgspec.Struct, frozen=True):
-    """A message for a viewer: a snapshot, or changes of the picture ``number`` up to ``sequence``."""
+    """A message for a viewer: a snapshot of the picture ``number``, or its changes up to the change ``sequence``."""
 
     event: str
     id: str
@@ -54,9 +54,9 @@ class Message(msgspec.Struct, frozen=True):
 
 
 class FollowedStudy:
-    """A study that is followed from :meth:`start` to :meth:`close`. The study may not exist yet.
+    """A study that a thread follows from :meth:`start` to :meth:`close`. The study's directory may be missing at first.
 
-    ``control``: whether commands may be sent to its driver.
+    If ``control`` is True, commands may be sent to the study's driver.
     """
 
     def __init__(self, directory: Path, *, control: bool = False) -> None:
@@ -94,7 +94,7 @@ class FollowedStudy:
         self._thread.start()
 
     def close(self) -> None:
-        """Stop following, and wake all threads that wait for a change."""
+        """Stop following the study, and wake all threads that wait for a change."""
         self._closing.set()
         with self._lock:
             self._changed.notify_all()
@@ -102,14 +102,14 @@ class FollowedStudy:
             self._thread.join()
 
     def is_closing_within(self, seconds: float) -> bool:
-        """Wait at most this many seconds; return True as soon as the study is no longer followed."""
+        """Wait until :meth:`close` is called, at most ``seconds``. Return whether the study is closed."""
         return self._closing.wait(seconds)
 
     def message(self, after: str = "") -> Message:
-        """Return the first message for a viewer.
+        """Return the first message to a viewer.
 
         Args:
-            after: The id of the last message that the viewer has; "" if it has no message.
+            after: The id of the last message that the viewer has; "" if the viewer has no message.
         """
         position, dot, number = after.partition(".")
         with self._lock:
@@ -121,7 +121,7 @@ class FollowedStudy:
             return self._message("delta", {name: each.json for name, each in shown if each.position >= int(position)})
 
     def next_message(self, before: Message, seconds: float) -> Message | None:
-        """Wait for changes since a message, and return them; None if nothing changes within ``seconds``."""
+        """Return a message with changes since the message ``before``; None if nothing changes within ``seconds``."""
         until = time.monotonic() + seconds
         with self._lock:
             while not self._closing.is_set():
@@ -153,7 +153,7 @@ class FollowedStudy:
             }
 
     def comparison(self) -> tuple[dict[str, Any], Sequence[Improvement]]:
-        """Return the study's key figures and the history of its best result, to compare it with other studies."""
+        """Return the study's key figures, and the history of its best result, for a comparison of studies."""
         summary = self.summary()
         with self._lock:
             if (picture := self._picture) is None:
@@ -191,10 +191,10 @@ class FollowedStudy:
         }
 
     def check_listens(self) -> None:
-        """Raise if no driver accepts commands.
+        """Check whether a driver accepts commands for this study.
 
         Raises:
-            StudyError: If no driver accepts commands; the one-line message says what to do.
+            StudyError: If no driver accepts commands. The message has one line with advice.
         """
         with self._lock:
             self._there()
@@ -255,7 +255,7 @@ class FollowedStudy:
             wait = POLL_SECONDS if is_level else PAUSE_SECONDS
 
     def _look(self) -> bool:
-        """Read the new part of the journal, and check the driver; return whether the journal is read to its end."""
+        """Read the new part of the journal, and check the driver. Return whether the journal's end is reached."""
         is_level = True
         try:
             if self._must_open:
@@ -289,7 +289,7 @@ class FollowedStudy:
             self._is_alive = None if self._driver is None else self._driver.is_alive()
 
     def _open(self, ladder: Ladder | None = None) -> None:
-        """Open the journal. A different study is shown at once; the same study is shown when it is read to the end.
+        """Open the journal. Show a new study at once, but show the same study only after its journal is read.
 
         Args:
             ladder: The ladder of a later session; by default the ladder of the journal's first line.
@@ -308,13 +308,13 @@ class FollowedStudy:
             self._longest_pause = 0.0
 
     def _show(self, picture: Picture | None) -> None:
-        """Show a picture, and send a snapshot to every viewer."""
+        """Show another picture of the study. Every viewer gets a snapshot of this picture."""
         self._picture, self._next_picture = picture, None
         self._number += 1
         self._make_at = 0.0
 
     def _fail(self, problem: str) -> bool:
-        """Store a problem if it has occurred twice; return False if the journal must be checked again at once."""
+        """Store a problem that has occurred twice. Return False if the journal must be checked again at once."""
         picture = self._next_picture or self._picture
         if not self._has_failed and picture is not None and not self._must_open and picture.can_go_on:
             self._has_failed = True
@@ -322,7 +322,7 @@ class FollowedStudy:
         return self._refuse(problem)
 
     def _refuse(self, problem: str) -> bool:
-        """Store a problem; return False if the journal must be read again at once."""
+        """Store a problem for the page. Return False if the journal must be read again without a pause."""
         try:
             status = DISK.status(str(self._journal))
         except (OSError, ValueError):
@@ -352,7 +352,7 @@ class FollowedStudy:
         self._grew_at = now
 
     def _standing(self) -> Standing:
-        """Return the current state of the study."""
+        """Return the current state of the study and of its driver."""
         picture, quiet = self._picture, time.monotonic() - self._grew_at
         if self._problem:
             shares = (0.0, 0.0) if picture is None else picture.shares_read(picture.position)
@@ -386,7 +386,7 @@ class FollowedStudy:
 
     @property
     def _listens(self) -> bool:
-        """Whether the study's driver accepts commands: the user allowed them, and the driver runs on this machine."""
+        """Whether the driver accepts commands: the user allowed commands, and the driver runs on this machine."""
         session = None if self._picture is None else self._picture.tally.session
         return self._may_control and session is not None and session.control and self._is_alive is True
 
@@ -397,7 +397,7 @@ class FollowedStudy:
         return self._picture.ran + (standing.quiet_seconds if is_running else 0.0)
 
     def _make(self) -> None:
-        """Make the parts again if enough time has passed."""
+        """Make all parts of the page again if enough time has passed since the last call."""
         now = time.monotonic()
         if now < self._make_at or self._picture is None:
             return
@@ -412,7 +412,6 @@ class FollowedStudy:
         return Message(event, f"{position}.{self._number}", data, self._sequence, self._number)
 
     def _json(self) -> dict[str, bytes]:
-        """Return all parts."""
         if self._picture is not None:
             return {name: shown.json for name, shown in self._picture.shown.items()}
         return {
@@ -421,6 +420,6 @@ class FollowedStudy:
         }
 
     def _changed_since(self, sequence: int) -> dict[str, bytes]:
-        """Return the parts that changed after a change number. The parts of a missing study never change."""
+        """Return the parts that changed after the change ``sequence``. The parts of a missing study do not change."""
         shown = {} if self._picture is None else self._picture.shown
         return {name: each.json for name, each in shown.items() if each.sequence > sequence}

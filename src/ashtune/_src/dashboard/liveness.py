@@ -1,12 +1,12 @@
-"""Finds out whether a study's driver still works, and in which state the study is.
+"""Finds the state of a study, and whether the study's driver still runs.
 
-A driver writes nothing when it ends. Its state is found from two sources: the journal names the driver's host and
-process, and on the driver's own machine this process can be seen.
+A driver writes nothing to the journal when the driver ends. The journal has the driver's host name and process number,
+and the host's operating system lists the running processes.
 
-Rule 1: the study's lock is not tried, because a driver that starts at that moment could not get it.
-Rule 2: a process that held file locks, and holds no lock now, has ended its session. If a process was never seen with a
-lock, nothing follows, because some file systems do not list locks. Only Linux lists locks.
-Rule 3: if the process with the driver's number is much younger than the session, it is another process.
+Rule 1: this module does not try to lock the study, because a driver that starts at the same time would fail.
+Rule 2: if a driver had file locks and has no lock now, the driver's session has ended. A driver that was never seen
+with a lock may still run, because some file systems do not list locks. Only Linux lists locks.
+Rule 3: if the process with the driver's number is much younger than the session, the process is not the driver.
 """
 
 import os
@@ -25,21 +25,21 @@ from ashtune._src.study.disk import LINUX
 
 State = Literal["missing", "unreadable", "reading", "running", "complete", "stopped", "died", "quiet"]
 QUIET_SECONDS = 120.0
-"""Seconds without news after which a driver on another machine is quiet; longer if it had long pauses before."""
+"""The seconds without news after which a driver on another machine is quiet, if the driver had no long pauses."""
 QUIET_TIMES = 3.0
 YOUNGER_SECONDS = 600.0
-"""A process counts as younger than a session only by more than this, because clocks are adjusted."""
+"""A process must be younger than a session by more than these seconds, because clocks may be adjusted."""
 LOOKS_WITHOUT = 2
-"""Checks in a row without a lock before it counts as gone: Linux lists locks page by page while they change."""
+"""The number of checks without a lock after which the lock is gone. Linux's list of locks may miss a lock."""
 _GONE = ("Z", "X")
 
 
 class Standing(msgspec.Struct, frozen=True):
-    """The state of a study, the same state in words (``text``), and the state of its driver.
+    """The state of a study, a text about this state, and the state of the study's driver.
 
-    ``is_alive`` is None if unknown. ``quiet_seconds`` is the time since the journal last grew. ``share_read`` is the
-    share of the journal that is read. ``share_caught_up`` is the share that is read a second time, to learn which
-    worker has which job. ``control``: the driver accepts commands from here.
+    ``is_alive`` is None if the driver's state is unknown. ``quiet_seconds`` is the time since the journal last grew.
+    ``share_read`` is the share of the journal that is read. ``share_caught_up`` is the share of the journal that is
+    read a second time, for the workers' jobs. ``control`` is True if the driver accepts the page's commands.
     """
 
     state: State = "missing"
@@ -52,7 +52,7 @@ class Standing(msgspec.Struct, frozen=True):
 
 
 class DriverProcess:
-    """The driver of a session, seen from this machine.
+    """The process of a session's driver.
 
     Args:
         session: The journal's record of the session.
@@ -64,9 +64,9 @@ class DriverProcess:
         self._looks_without = 0
 
     def is_alive(self) -> bool | None:
-        """Return whether the driver still runs; None if unknown, for example because it runs on another machine.
+        """Return whether the driver still runs; None if unknown, for example for a driver on another machine.
 
-        Call it repeatedly: a missing lock counts only from the second call on.
+        Call this method repeatedly, because a missing lock counts only from the second call on.
         """
         session = self._session
         if session.host != socket.gethostname() or session.pid <= 0:
@@ -84,7 +84,7 @@ class DriverProcess:
 
 
 def is_process_alive(pid: int) -> bool:
-    """Return whether a process of this machine runs. A zombie (ended, but not yet waited for) does not run."""
+    """Return whether a process of this machine runs. A zombie process has ended, so it does not run."""
     if pid <= 0:
         return False
     if LINUX:
@@ -102,7 +102,7 @@ def is_process_alive(pid: int) -> bool:
 
 
 def lock_holders() -> Set[int]:
-    """Return the processes of this machine that hold file locks, if the system lists them."""
+    """Return the numbers of the processes of this machine that have file locks, if the system lists locks."""
     try:
         lines = Path("/proc/locks").read_text().splitlines()
     except OSError:
@@ -112,12 +112,12 @@ def lock_holders() -> Set[int]:
 
 
 def _stat_of(pid: int) -> list[str]:
-    """Return Linux's status fields of a process from its state on. The name before the state can be any text."""
+    """Return the fields of a process in ``/proc``, from the field "state" on. The process name can be any text."""
     return Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
 
 
 def _age_of(pid: int) -> float | None:
-    """Return the age of a process in seconds; None if unknown."""
+    """Return the age of a process in seconds; None if the age is unknown."""
     try:
         began = int(_stat_of(pid)[19]) / os.sysconf("SC_CLK_TCK")
         return float(Path("/proc/uptime").read_text().split()[0]) - began
@@ -126,11 +126,11 @@ def _age_of(pid: int) -> float | None:
 
 
 class ReadStudy(msgspec.Struct, frozen=True, kw_only=True):
-    """A study that has been read to the end of its journal.
+    """The facts of a study whose journal has been read to the end.
 
-    ``is_complete`` and ``stopping`` come from its scheduler; ``is_known`` is False if there was no scheduler to ask.
-    ``is_paused``: the user paused the study. ``is_busy``: jobs were running at the end of the journal.
-    ``quiet_seconds``: the time since the journal last grew; ``longest_pause``: the longest time between two events.
+    ``is_complete`` and ``stopping`` come from the study's scheduler; ``is_known`` is False if the scheduler is unknown.
+    ``is_paused`` is True if the user paused the study. ``is_busy`` is True if jobs were running at the journal's end.
+    ``quiet_seconds`` is the time since the journal last grew. ``longest_pause`` is the longest time between two events.
     """
 
     directory: str
@@ -147,7 +147,7 @@ class ReadStudy(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def state_of(study: ReadStudy) -> tuple[State, str]:  # noqa: PLR0911 - one for each state, in order
-    """Return the state of a study, and a sentence that explains this state."""
+    """Return the state of a study, and a text about this state."""
     session = study.session
     if study.is_known and study.is_complete:
         return "complete", "complete"

@@ -1,4 +1,4 @@
-"""The messages between the page's server and its answer processes, and the errors that both raise."""
+"""The messages between the page's server and the answer processes, and the errors that server and processes raise."""
 
 from collections.abc import Iterable, Sequence
 from http import HTTPStatus
@@ -16,11 +16,11 @@ NAMES = ("importance", "slices", "parallel", "contour", "audit", WHAT_IF)
 """The questions about a whole study."""
 
 Pauses = Sequence[tuple[float, float]]
-"""For each session of a study, its start time, and for how many seconds the study had not run by then."""
+"""For each session of a study, its start time, and the total seconds before in which the study did not run."""
 
 
 class Question(msgspec.Struct, frozen=True, tag=True):
-    """A question from ``NAMES`` about a study whose journal has the size ``position``."""
+    """A question about a study whose journal has ``position`` bytes. The name of a question is one of ``NAMES``."""
 
     directory: str
     position: int
@@ -29,7 +29,7 @@ class Question(msgspec.Struct, frozen=True, tag=True):
 
 
 class TrialStatus(msgspec.Struct, frozen=True):
-    """The status of a trial, known without reading the journal: progress, training time, and why the trial ended."""
+    """The status of a trial, known without reading the journal: progress, training time, and reason of the end."""
 
     status: str
     rung: int | None
@@ -39,9 +39,9 @@ class TrialStatus(msgspec.Struct, frozen=True):
 
 
 class TrialQuestion(msgspec.Struct, frozen=True, tag=True):
-    """The question for the page of a trial, about a journal of the size ``position``.
+    """The question for the page of a trial. The study's journal has ``position`` bytes.
 
-    ``rungs`` are the resources of the ladder. ``best`` is the study's best trial, which is shown next to this trial.
+    ``rungs`` are the resources of the ladder. ``best`` is the study's best trial, for a comparison on the page.
     """
 
     directory: str
@@ -54,7 +54,7 @@ class TrialQuestion(msgspec.Struct, frozen=True, tag=True):
 
 
 class PageAnswer(msgspec.Struct, frozen=True):
-    """The answer as JSON, or the reason of a refusal; ``is_bad``: the question itself is wrong."""
+    """An answer as JSON, or the reason of a refusal. ``is_bad`` is True if the question is wrong."""
 
     json: bytes = b""
     refusal: str = ""
@@ -62,7 +62,7 @@ class PageAnswer(msgspec.Struct, frozen=True):
 
 
 class Refused(AshtuneError):  # noqa: N818 - it says what has happened
-    """The base class of refusals; each class has the status of its HTTP response."""
+    """The base class of refusals. Each derived class has the HTTP status of the response."""
 
     status: ClassVar[HTTPStatus]
 
@@ -74,7 +74,7 @@ class BadQuestion(Refused):
 
 
 class NothingThere(Refused):
-    """An address does not exist, or this client may not see what is there."""
+    """A request has an unknown address, or an address that the client may not see."""
 
     status = HTTPStatus.NOT_FOUND
 
@@ -86,7 +86,7 @@ class Forbidden(Refused):
 
 
 def whole(name: str, text: str) -> int:
-    """Return the whole number in a parameter's text.
+    """Return the text of a parameter as a whole number.
 
     Raises:
         BadQuestion: If the text is not a whole number.
@@ -97,7 +97,7 @@ def whole(name: str, text: str) -> int:
 
 
 def check_parameters(given: Iterable[str], known: Sequence[str]) -> None:
-    """Refuse unknown parameters of a question.
+    """Check that a question has only known parameters.
 
     Raises:
         BadQuestion: If a parameter is unknown.
@@ -108,7 +108,7 @@ def check_parameters(given: Iterable[str], known: Sequence[str]) -> None:
 
 
 def check_choice(name: str, value: str, known: Iterable[str]) -> None:
-    """Refuse a value that is not among a parameter's known values.
+    """Check that a parameter has one of its known values.
 
     Raises:
         BadQuestion: If the value is unknown.

@@ -1,9 +1,9 @@
-"""The picture of a study: its parts, the columns of its trials, and the readings of the journal that feed them.
+"""The picture of a study: the parts of the page, the columns of the trials, and the readings of the journal.
 
-A small journal is read once, through the study's own controller, which knows which worker has which job. A large
+A small journal is read once, with a replay of the study's controller, which knows the job of each worker. A large
 journal is read twice. The first reading uses only events, for counts, results and trials, so that the page shows
-something within seconds. The second reading uses the controller, for workers, curves and reasons. When the second
-reading has reached the first, both continue together.
+results within seconds. The second reading uses the controller, for workers, curves and reasons. At the journal's end,
+the two readings continue together.
 """
 
 import time
@@ -41,7 +41,7 @@ LARGE_BYTES = 8 << 20
 MOST_METRICS = 20
 """The largest number of metrics by which trials can be sorted: the first objectives and constraints."""
 COST_SHARE, READING_COST_SHARE = 0.05, 0.005
-"""The largest share of time that making a part may take; it is smaller during the first reading."""
+"""The largest share of time in which a part may be made. The share is smaller during the first reading."""
 PARTS: Mapping[str, type[PagePart]] = {
     kind.name: kind
     for kind in (HeadPart, LadderPart, BestPart, WorkersPart, CurvesPart, FailuresPart, NotesPart, SpacePart)
@@ -50,10 +50,10 @@ PARTS: Mapping[str, type[PagePart]] = {
 
 
 class Shown:
-    """The last sent version of a part: its JSON, and when it last changed.
+    """The last version of a part that viewers get: the part's JSON, and its last change.
 
-    ``sequence`` is the number of its last change, counted over all parts. ``position`` is how much of the journal had
-    been read at this change. ``problem`` says why the part cannot be made; a part with a problem has the JSON null.
+    ``sequence`` is the number of the part's last change, counted over all parts. ``position`` is the number of bytes of
+    the journal that had been read at this change. ``problem`` is the error of a part that cannot be made, or "".
     """
 
     __slots__ = ("json", "make_at", "position", "problem", "sequence")
@@ -67,7 +67,7 @@ class Shown:
 
 
 class Picture:
-    """The parts of a study with one ladder. Every caller must hold the study's lock.
+    """The parts of a study with one ladder. Every caller must have the study's lock.
 
     Args:
         journal: The study's journal.
@@ -125,7 +125,7 @@ class Picture:
 
     @property
     def can_go_on(self) -> bool:
-        """Whether :meth:`advance` may succeed after a failure."""
+        """Whether :meth:`advance` may be called again after an error."""
         return all(reading.can_go_on for reading in self._readings)
 
     @property
@@ -135,27 +135,27 @@ class Picture:
 
     @property
     def pauses(self) -> list[tuple[float, float]]:
-        """For each session, its start time, and the total seconds until then in which the study did not run."""
+        """For each session, its start time, and the total seconds before the session in which the study did not run."""
         return self.tally.pauses
 
     @property
     def knows_end(self) -> bool:
-        """Whether the study's scheduler is known, so that it can say whether everything is done."""
+        """Whether the study's scheduler can be replayed, which is necessary to know whether the study is complete."""
         return self._replay is not None
 
     @property
     def is_complete(self) -> bool:
-        """Whether every trial that the scheduler requested is trained."""
+        """Whether every training that the scheduler requested is done."""
         return self._replay is not None and self._replay.is_complete
 
     @property
     def stopping(self) -> str:
-        """Why the study stopped or is about to stop; "" if neither."""
+        """The reason why the study stopped or will stop; "" if the study continues."""
         return self.tally.stopping if self._replay is None else self._replay.stopping
 
     @property
     def is_busy(self) -> bool:
-        """Whether jobs run at the end of the journal. Without orders: whether some trials have no result yet."""
+        """Whether jobs run at the end of the journal. If orders are unknown: whether some trials have no result."""
         busy = self.workers.busy
         return self.trials.running > 0 if busy is None else busy > 0
 
@@ -165,7 +165,7 @@ class Picture:
         return (1.0 if self.has_read_all else first), (1.0 if self.is_level else last)
 
     def advance(self, seconds: float) -> bool:
-        """Read on for about this many seconds; return whether the end of the journal is reached.
+        """Read the journal for about ``seconds``. Return whether the end of the journal is reached.
 
         Raises:
             JournalError: If a line cannot be read, or the file is not the same as before.
@@ -186,7 +186,7 @@ class Picture:
         return is_level
 
     def make(self, standing: Standing, ran: float, sequence: int, now: float) -> int:
-        """Make the parts again; return the number of the last change.
+        """Make the parts again. Return the number of the last change.
 
         Args:
             standing: The state of the study.
@@ -206,7 +206,7 @@ class Picture:
         return self._remake(self._head, ran, sequence, now)
 
     def _remake(self, part: PagePart, ran: float, sequence: int, now: float) -> int:
-        """Make a part again if enough time has passed; return the number of the last change."""
+        """Make a part again if enough time has passed. Return the number of the last change."""
         shown = self.shown[part.name]
         if now < shown.make_at:
             return sequence
@@ -232,7 +232,7 @@ class Picture:
 
 
 def _replay(settings: Settings, view: SchedulerView, rungs: int) -> Replay | None:
-    """Return a replay through the study's controller; None if its scheduler or search is not installed here."""
+    """Return a replay of the study's controller; None if the scheduler or the search is not installed."""
     if view.machine is None:
         return None
     try:
@@ -242,7 +242,7 @@ def _replay(settings: Settings, view: SchedulerView, rungs: int) -> Replay | Non
 
 
 def empty_parts(name: str, directory: str, standing: Standing) -> dict[str, Any]:
-    """Return the parts for a study that does not exist."""
+    """Return the content of all parts for a study that does not exist."""
     head = {
         "name": name, "directory": directory, "state": standing.state, "state_text": standing.text,
     }  # fmt: skip

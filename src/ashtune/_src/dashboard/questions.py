@@ -1,9 +1,9 @@
 """Sends questions to the processes that compute answers, and keeps the latest answers.
 
-Rule 1: an answer is valid as long as the journal has the same size, and for at least ten seconds.
-Rule 2: a process computes one answer at a time. What-ifs are slow and trial pages are fast, so each of the two has its
-own process.
-Rule 3: if a question takes too long, its process is ended; the next question starts a new process.
+Rule 1: an answer is valid until the journal grows, and for at least ten seconds.
+Rule 2: a process computes one answer at a time. What-ifs (slow), trial pages (fast) and other questions have a process
+each.
+Rule 3: if an answer takes too long, the server ends the answer process. The next question starts a new process.
 """
 
 import threading
@@ -26,7 +26,7 @@ _answers = msgspec.msgpack.Decoder(PageAnswer)
 
 
 class AnswerProcess:
-    """A process that computes answers, and its latest answers. The first question starts the process."""
+    """A process that computes answers, with a cache of the latest answers. The first question starts the process."""
 
     def __init__(self, seconds: float = MOST_SECONDS) -> None:
         self._seconds = seconds
@@ -35,7 +35,7 @@ class AnswerProcess:
         self._latest: OrderedDict[bytes, tuple[int, float, PageAnswer]] = OrderedDict()
 
     def ask(self, question: Question | TrialQuestion) -> PageAnswer:
-        """Return the answer, which may be up to ten seconds old; an error becomes a refusal. Other callers wait."""
+        """Return an answer, at most ten seconds old, or a refusal after an error. Other callers wait meanwhile."""
         key = _key(question)
         if (known := self._known(key, question.position)) is not None:
             return known
@@ -48,7 +48,7 @@ class AnswerProcess:
             self._turn.release()
 
     def close(self) -> None:
-        """End the process, even while it works."""
+        """End the process, even if it computes an answer."""
         self._child.close()
 
     def _known(self, key: bytes, position: int) -> PageAnswer | None:
@@ -75,7 +75,7 @@ class AnswerProcess:
 
 
 class Questions:
-    """Answers questions about any study; a question may take ``seconds``."""
+    """Answers questions about any study. An answer may take at most ``seconds``."""
 
     def __init__(self, seconds: float = MOST_SECONDS) -> None:
         self._of_studies, self._what_if, self._of_trials = (AnswerProcess(seconds) for _ in range(3))
@@ -93,7 +93,7 @@ class Questions:
 
 
 def _key(question: Question | TrialQuestion) -> bytes:
-    """Return a key; questions with the same key may share an answer."""
+    """Return the key of a question. Questions with the same key have the same answer."""
     if isinstance(question, TrialQuestion):
         return msgspec.msgpack.encode((question.directory, question.trial, question.best))
     return msgspec.msgpack.encode((question.directory, question.name, question.given))

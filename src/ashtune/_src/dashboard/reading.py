@@ -1,6 +1,6 @@
-"""Reads a journal in small steps, and tells its events to observers. The page can answer requests between two steps.
+"""Reads a journal in small steps, and passes its events to observers. The page can answer requests between two steps.
 
-Rule: no code of the study is executed. A scheduler is used only if it is installed here.
+Rule: no code of the study is executed. A scheduler is used only if it is installed on this machine.
 """
 
 from collections.abc import Iterator, Sequence
@@ -17,7 +17,7 @@ from ashtune._src.study.settings import next_ladder
 
 
 class LadderGrew(AshtuneError):  # noqa: N818 - it says what has happened
-    """A session added rungs at the top, so objects that were made for fewer rungs must be made again."""
+    """A session added rungs at the top. Objects for fewer rungs must be created again."""
 
     def __init__(self, ladder: Ladder) -> None:
         super().__init__(f"there are {len(ladder.rungs)} rungs from now on")
@@ -25,11 +25,11 @@ class LadderGrew(AshtuneError):  # noqa: N818 - it says what has happened
 
 
 class Reading:
-    """Reads a journal, and later the lines that are added to it.
+    """Reads a journal, including the lines that are added later.
 
     Args:
         ladder: The ladder for which the observers were made.
-        observers: The observers, told in this order.
+        observers: The observers. Each event is passed to the observers in this order.
 
     Raises:
         JournalError: If there is no journal.
@@ -51,11 +51,11 @@ class Reading:
 
     @property
     def can_go_on(self) -> bool:
-        """Whether reading may go on after a failure: every event reached either all observers or none."""
+        """Whether no observer has missed an event, so that :meth:`advance` may be called again after an error."""
         return self._failure is None
 
     def advance(self, seconds: float) -> bool:
-        """Read on for about this many seconds; return whether the end of the journal is reached.
+        """Read the journal for about ``seconds``. Return whether the end of the journal is reached.
 
         Raises:
             JournalError: If a line cannot be read or followed, or the file is not the same as before.

@@ -1,7 +1,7 @@
-"""What the page's server offers, by address: the page's files, answers, and commands to drivers (decision 38).
+"""Maps the addresses of the page's server to the page's files, to answers, and to commands for drivers (decision 38).
 
-Rule: the page's files are read once, when the server starts. A request must name a file exactly; a path from a request
-is never opened.
+Rule: the page's files are read once, when the server starts. A request gets a file by its exact name; the server never
+opens a path from a request.
 """
 
 import re
@@ -45,14 +45,14 @@ _Parameters = Mapping[str, Sequence[str]]
 
 
 class PageFile(msgspec.Struct, frozen=True):
-    """A file and its content type."""
+    """A file of the page, and its content type."""
 
     data: bytes
     type: str
 
 
 def page_files() -> dict[str, PageFile]:
-    """Return the page's files by their relative paths, with slashes."""
+    """Return the page's files, by relative path with slashes."""
     style = PageFile(looks.style().encode(), TYPES[".css"])
     return {**dict(_walk(files(__package__).joinpath(FOLDER), "")), "looks.css": style}
 
@@ -66,26 +66,26 @@ def _walk(folder: Traversable, path: str) -> Iterator[tuple[str, PageFile]]:
 
 
 class Stream(msgspec.Struct, frozen=True):
-    """A request for the changes of a study after the message with the id ``after``."""
+    """A request for a study's changes after the message with the id ``after``."""
 
     study: FollowedStudy
     after: str
 
 
 class Routes:
-    """Answers requests about the watched studies, which are numbered in the order of the command line."""
+    """Answers requests about the watched studies. The number of a study is its place in the command line, from 0."""
 
     def __init__(self, studies: Sequence[FollowedStudy], questions: Questions) -> None:
         self._studies = studies
         self._questions = questions
 
     def answer(self, path: str, given: _Parameters) -> bytes | Stream:
-        """Return the JSON for a path below the page, or a request for a stream of changes.
+        """Return the JSON answer for a path below the page, or a request for a stream of changes.
 
         Raises:
-            NothingThere: If nothing has this path.
+            NothingThere: If the path is unknown.
             BadQuestion: If a parameter is wrong.
-            AshtuneError: If there is no answer yet; the message has one line.
+            AshtuneError: If the study has no answer yet. The message has one line.
         """
         if path == "api/studies":
             return self._list()
@@ -102,14 +102,14 @@ class Routes:
         return self._ask(Question(str(study.directory), study.position, what, plain))
 
     def command(self, path: str, body: bytes) -> None:
-        """Send a command to the driver of a study, and wait for its answer, at most some seconds.
+        """Send a command to the driver of a study, and wait at most some seconds for the driver's answer.
 
-        The driver checks the command again and decides; see ``study/commands.py``.
+        The driver checks the command again, and may refuse it; see ``study/commands.py``.
 
         Raises:
             NothingThere: If the study does not exist.
             BadQuestion: If the body is not a command.
-            StudyError: If no driver accepts commands, or if the driver refuses this command; the message has one line.
+            StudyError: If no driver accepts commands, or if the driver refuses the command. The message has one line.
         """
         study, _, _ = self._of_a_study(path, ("control",))
         try:
@@ -148,7 +148,7 @@ class Routes:
         return answer.json or self.refusal(answer.refusal)
 
     def _of_a_study(self, path: str, known: Sequence[str]) -> tuple[FollowedStudy, str, int | None]:
-        """Return the study of a path, the rest of the path, and the number of the trial, if any."""
+        """Return the study in a path, the subject in the path, and the trial number in the path or None."""
         match = _OF_A_STUDY.fullmatch(path)
         if match is None or match[2] not in known or (match[3] is not None and match[2] != "trials"):
             raise NothingThere(f"there is nothing of this name here; of a study there are {', '.join(known)}")
@@ -161,10 +161,10 @@ class Routes:
 
 
 def parameters_of(query: str) -> _Parameters:
-    """Return the parameters in an address.
+    """Return the parameters in the query of an address.
 
     Raises:
-        BadQuestion: If there are too many parameters, or they are not text.
+        BadQuestion: If the query has too many parameters, or is not text.
     """
     try:
         return parse_qs(query, errors="strict", max_num_fields=MOST_PARAMETERS)

@@ -1,12 +1,12 @@
-"""The page and its answers over HTTP, on loopback or a Unix socket, for clients that know the address.
+"""Serves the page and its answers over HTTP, on a loopback port or a Unix socket, to clients that know the address.
 
-All paths start with a secret part, and all addresses in the page are relative, so a tunnel or a proxy with a prefix
-needs no setup. ``dashboard/routes.py`` answers the requests. Changes are sent when they happen (server-sent events).
-Each message has an id, so that a viewer whose connection broke can continue after the last message.
+All paths start with a secret part. All addresses in the page are relative, so a tunnel or a proxy with a prefix needs
+no setup. ``dashboard/routes.py`` answers the requests. The server sends changes of a study as server-sent events. Each
+message has an id, so that a viewer can continue after its last message.
 
-Rule 1: GET and HEAD are accepted, and change nothing. POST sends a command, and is accepted only if the user allowed
-commands.
-Rule 2: every answer has headers that forbid browsers to store it, to put it in a foreign frame, or to run other code.
+Rule 1: GET and HEAD change nothing. POST sends a command, and is accepted only if the user allowed commands.
+Rule 2: the headers of every answer forbid a browser to store the answer, to show the page in a frame of another site,
+and to run code of another site.
 """
 
 import os
@@ -32,16 +32,16 @@ from ashtune._src.study.commands import MOST_BYTES
 LOOPBACK = "127.0.0.1"
 OWNER_ONLY = 0o600
 DELTA_SECONDS = 0.5
-"""Seconds between two changes sent: at most two a second."""
+"""The seconds between two messages to a viewer."""
 SILENCE_SECONDS = 15.0
 """Seconds of silence after which a comment is sent to show that the connection works."""
 REQUEST_SECONDS = 30.0
 """Seconds without input after which a connection is closed."""
 MOST_STREAMS = 64
 FAREWELL_SECONDS = 0.1
-"""Seconds of one wait for the open pages to learn that the server ends."""
+"""The seconds of one wait until open pages have got their last message."""
 FAREWELLS = 10
-"""The number of such waits. On a busy machine, a long delay uses up only one of them."""
+"""The number of waits for open pages. On a busy machine, a long delay uses only one wait."""
 LOOK_SECONDS = 0.1
 """Seconds between two checks whether the server must end."""
 _JSON = "application/json"
@@ -57,7 +57,7 @@ _HEADERS = {
 
 
 class _PortServer(socketserver.ThreadingMixIn, socketserver.TCPServer):
-    """Uses one thread per connection. These threads do not keep the process from ending."""
+    """A server on a port with one thread for each connection. The process can end while these threads run."""
 
     daemon_threads = True
     block_on_close = False
@@ -69,7 +69,7 @@ class _PortServer(socketserver.ThreadingMixIn, socketserver.TCPServer):
         super().__init__(address, _Handler)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Print nothing when a viewer disconnects during an answer."""
+        """Print nothing if a viewer disconnects during an answer."""
 
 
 class _SocketServer(_PortServer):
@@ -78,7 +78,7 @@ class _SocketServer(_PortServer):
 
 
 class _Handler(BaseHTTPRequestHandler):
-    """One connection."""
+    """Handles the requests of one connection."""
 
     protocol_version = "HTTP/1.1"
     timeout = REQUEST_SECONDS
@@ -86,7 +86,7 @@ class _Handler(BaseHTTPRequestHandler):
     server: _PortServer
 
     def version_string(self) -> str:
-        """Return the server's name without versions."""
+        """Return the server's name without a version."""
         return "ashtune"
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class calls it so
@@ -97,7 +97,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._guard(self._answer)
 
     def _guard(self, answer: Callable[[], None]) -> None:
-        """Answer a request; if there is no answer, send the reason."""
+        """Answer a request. If ``answer`` raises, send the reason."""
         try:
             answer()
         except Refused as error:
@@ -153,7 +153,7 @@ class _Handler(BaseHTTPRequestHandler):
                 self._send(HTTPStatus.OK, _JSON, answer)
 
     def _stream(self, stream: Stream) -> None:
-        """Send the changes of a study until the viewer disconnects or the server ends."""
+        """Send the changes of a study until the viewer disconnects, or until the study is closed."""
         site = self.server.site
         if not site.streams.acquire(blocking=False):
             self._refuse(HTTPStatus.SERVICE_UNAVAILABLE, f"{MOST_STREAMS} pages are open already; close one")
@@ -192,7 +192,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.flush()
 
     def _refuse(self, status: HTTPStatus, line: str) -> None:
-        """Send one line that says why the request is refused: as JSON if the client accepts it, else as text."""
+        """Send the reason of a refusal as one line: as JSON if the client accepts JSON, or else as plain text."""
         if _JSON in self.headers.get("Accept", ""):
             self._send(status, _JSON, self.server.site.routes.refusal(line))
         else:
@@ -215,7 +215,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header(name, value)
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
-        """Answer an invalid request or method with one line and the usual headers."""
+        """Answer an invalid request, or an unsupported method, with one line and the usual headers."""
         self.close_connection = True
         status, line = HTTPStatus(code), one_line(message or HTTPStatus(code).phrase, 100)
         if status is HTTPStatus.NOT_IMPLEMENTED:
@@ -225,11 +225,11 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 class PageServer:
-    """The server; it runs until :meth:`close`.
+    """The server of the page, which runs from :meth:`start` to :meth:`close`.
 
     Args:
         port: The port on loopback; 0 for any free port.
-        socket_path: The path of a Unix socket, which is used in place of a port.
+        socket_path: The path of a Unix socket. If it is given, the server uses no port.
 
     Raises:
         SettingsError: If the port or the socket cannot be used.
@@ -255,21 +255,21 @@ class PageServer:
 
     @property
     def port(self) -> int | None:
-        """The port; None if the server uses a socket."""
+        """The server's port; None if the server uses a Unix socket."""
         return None if self._socket_path is not None else int(self._server.server_address[1])
 
     @property
     def address(self) -> str:
-        """The address of the page. If the server uses a socket, the address is the path that a proxy must request."""
+        """The address of the page. For a Unix socket, the address is the path that a proxy must request."""
         path = f"/{self.admission.token}/"
         return path if self.port is None else f"http://{LOOPBACK}:{self.port}{path}"
 
     def start(self) -> None:
-        """Start to serve, in separate threads."""
+        """Start to serve the page in separate threads."""
         self._thread.start()
 
     def close(self) -> None:
-        """Stop serving, and tell open pages. Close the studies before the server."""
+        """Wait shortly while open pages get their last message, and stop serving. Close the studies first."""
         left, times = MOST_STREAMS, FAREWELLS
         while left and times:
             if self.streams.acquire(timeout=FAREWELL_SECONDS):
@@ -295,7 +295,7 @@ def _at_port(site: PageServer, port: int) -> _PortServer:
 
 
 def _at_socket(site: PageServer, path: Path) -> _PortServer:
-    """Open a socket that only its owner can use, from its creation on."""
+    """Open a Unix socket that only its owner can use, also at the moment of its creation."""
     _remove_stale(path)
     before = os.umask(0o777 & ~OWNER_ONLY)
     try:
@@ -309,10 +309,10 @@ def _at_socket(site: PageServer, path: Path) -> _PortServer:
 
 
 def _remove_stale(path: Path) -> None:
-    """Remove a socket that a killed server has left.
+    """Remove the socket of a killed server.
 
     Raises:
-        SettingsError: If the path has another kind of file, which is not removed.
+        SettingsError: If the path has a socket in use or another kind of file, which is not removed.
     """
     try:
         is_socket = stat.S_ISSOCK(path.lstat().st_mode)

@@ -1,7 +1,7 @@
-"""The page of one trial: its curve, the best trial's curve, its configuration, its output, and its checkpoints.
+"""Makes the page of one trial: its curves, the best trial's curves, its configuration, its output, and its checkpoints.
 
-Only journal lines that name the trial are decoded. Logs and checkpoints are opened by the disk layer, which follows no
-links. Only the size of a checkpoint is read.
+Only journal lines with the number of the trial or of the best trial are decoded. The disk layer opens logs, and follows
+no links. Checkpoints are not read, except for their size.
 """
 
 import math
@@ -48,7 +48,7 @@ _OfTrial = TrialStarted | JobFinished | JobPaused | TrialReleased | JobFailed | 
 
 
 def trial_page(question: TrialQuestion) -> dict[str, Any]:
-    """Return everything that the page shows of a trial. O(bytes of the journal), but most bytes are only searched.
+    """Return the content of a trial's page. O(bytes of the journal), but most bytes are only searched.
 
     Raises:
         JournalError: If the journal cannot be read.
@@ -91,7 +91,7 @@ def trial_page(question: TrialQuestion) -> dict[str, Any]:
 
 
 class _History:
-    """The journal's events of a trial."""
+    """The events of a trial in the journal."""
 
     def __init__(self) -> None:
         self.configuration: Mapping[str, Any] = {}
@@ -105,12 +105,12 @@ class _History:
         self.last_words: list[str] = []
 
     def add(self, event: _OfTrial, ran: float) -> None:
-        """Take in an event that occurred when the study had run for ``ran`` seconds."""
+        """Take in an event of the trial. ``ran`` is the study's running time at the event, in seconds."""
         if text := self._take(event):
             self.steps.append({"time": round(ran, 3), "text": one_line(text, TEXT_CHARACTERS)})
 
     def _take(self, event: _OfTrial) -> str:  # noqa: PLR0911 - one for each kind of event
-        """Take in an event; return a description of it."""
+        """Take in an event of the trial. Return a description of the event."""
         if not isinstance(event, TrialStarted):
             self.workers.add(event.worker)
         match event:
@@ -148,7 +148,7 @@ class _History:
         )
 
     def _report(self, event: JobFinished | JobPaused) -> None:
-        """Take in the reports of a job; they replace earlier reports of the same epochs."""
+        """Take in the reports of a job, which replace earlier reports of the same epochs."""
         start, end = event.start, event.resource
         if self.points and max(self.points) > start:
             self.points = {at: metrics for at, metrics in self.points.items() if not start < at <= end}
@@ -157,7 +157,7 @@ class _History:
             self.saved[event.resource] = event.checkpoint
 
     def curves(self, trial: TrialId) -> dict[str, Curve]:
-        """Return the reports of a trial as one curve per metric."""
+        """Return the reports of a trial as one curve for each metric."""
         resources = sorted(self.points)
         shown = [resources[place] for place in thinned(len(resources), MOST_POINTS)]
         names = list(dict.fromkeys(name for at in shown for name in self.points[at]))[:MOST_METRICS]
@@ -171,7 +171,7 @@ class _History:
 
 
 def _histories(journal: Path, trials: Set[TrialId], pauses: Pauses) -> Mapping[TrialId, _History]:
-    """Return the histories of some trials; the journal is read once for all of them."""
+    """Return the histories of some trials, from one reading of the journal."""
     histories = {trial: _History() for trial in trials}
     for event in read_events(journal, only=[b'"trial":%d,' % trial for trial in trials]):
         if isinstance(event, _OfTrial) and event.trial is not None and event.trial in histories:
@@ -180,13 +180,13 @@ def _histories(journal: Path, trials: Set[TrialId], pauses: Pauses) -> Mapping[T
 
 
 def _ran(time: float, pauses: Pauses) -> float:
-    """Return the seconds that the study had run at a time."""
+    """Return the study's running time in seconds at the journal time ``time``."""
     place = bisect_right(pauses, time, key=lambda pause: pause[0]) - 1
     return max(0.0, time - (pauses[place][1] if place >= 0 else 0.0))
 
 
 def _log(directory: Path, trial: TrialId, history: _History) -> tuple[str, bool]:
-    """Return the end of a trial's output, and whether earlier output is left out."""
+    """Return the end of a trial's output, and whether the beginning of the output is left out."""
     try:
         parts = read_printed(directory, trial, workers=history.workers, most=LOG_BYTES + 1)
     except OSError as error:
@@ -196,7 +196,7 @@ def _log(directory: Path, trial: TrialId, history: _History) -> tuple[str, bool]
 
 
 def _checkpoints(directory: Path, trial: TrialId, history: _History) -> list[dict[str, Any]]:
-    """Return the checkpoints of a trial that the journal names and that still exist, with their sizes on disk."""
+    """Return the existing checkpoints of a trial that are in the journal, with their sizes on disk."""
     checkpoints, there = Checkpoints(directory), []
     try:
         if not DISK.status(checkpoints.folder).is_folder:

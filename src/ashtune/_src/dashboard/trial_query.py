@@ -1,10 +1,10 @@
-"""Searches trials for a viewer: the query in an address, the table of trials that is searched, and the answer.
+"""Searches trials for a viewer: reads the query in an address, copies a table of trials, and searches this table.
 
-Rule 1: a table is a copy, because the journal is still being read during a search. A thread holds the study's lock
-while it copies columns, but not while it searches them. A query of 100,000 trials takes less than a tenth of a second.
-Rule 2: trials without a value come last in both orders.
+Rule 1: a table is a copy, because another thread reads the journal during a search. A thread has the study's lock while
+it copies columns, but not while it searches columns. A query of 100,000 trials takes less than 0.1 seconds.
+Rule 2: trials without a value are last in ascending order and in descending order.
 Rule 3: a hyperparameter with the name of another column, such as ``value``, has the column ``config.value``. A range
-may use the hyperparameter's own name.
+may use the hyperparameter's name without ``config.``.
 """
 
 import math
@@ -45,7 +45,7 @@ _COMPARISON = re.compile(r"(.+?)(<=|>=|<|>|=)(.+)", re.DOTALL)
 
 
 class Where(msgspec.Struct, frozen=True):
-    """A range of a hyperparameter or metric, including its ends; for choices, a range of indices. None: no end."""
+    """A range of values of a hyperparameter or metric (of indices for choices), with both ends. None means no end."""
 
     name: str
     low: float | None
@@ -53,7 +53,7 @@ class Where(msgspec.Struct, frozen=True):
 
 
 class Query(msgspec.Struct, frozen=True, kw_only=True):
-    """A query: which trials, in which order, and which page of the list. See :func:`read_query`."""
+    """A query: conditions for trials, the order of trials, and the page of the list. See :func:`read_query`."""
 
     search: tuple[str, ...] = ()
     sort: str = "number"
@@ -67,7 +67,7 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def names(self) -> set[str]:
-        """The columns that the query compares, without the columns of its ranges."""
+        """The columns that the query sorts by or compares, without the columns of its ranges."""
         compared = {match[1] for word in self.search if (match := _COMPARISON.fullmatch(word))}
         return {self.sort, *compared, *(("rung",) if self.rung is not None else ())}
 
@@ -118,7 +118,7 @@ def _number(text: str) -> float | None:
 
 
 class Selected(msgspec.Struct, frozen=True):
-    """The trials that a query selects, how many match it, and the numbers of trials by status and by source."""
+    """The selected trials of a query, the number of matching trials, and all trials counted by status and by source."""
 
     trials: list[int]
     matching: int
@@ -128,11 +128,11 @@ class Selected(msgspec.Struct, frozen=True):
 
 
 class Table(msgspec.Struct, frozen=True):
-    """Columns of all trials at one moment.
+    """The columns of all trials at one moment.
 
-    ``texts`` has, for each column of texts, each trial's index into a list of texts (-1: no text), and this list.
-    ``reasons`` has the trials that failed or were withdrawn, with the reason. ``columns`` maps each hyperparameter to
-    the name of its column.
+    ``texts`` has two items for each column of texts: each trial's index into a list of texts (-1 for no text), and the
+    list. ``reasons`` has the reason of each failed or withdrawn trial. ``columns`` maps each hyperparameter to the name
+    of its column.
     """
 
     status: "npt.NDArray[np.uint8]"
@@ -190,7 +190,7 @@ class Table(msgspec.Struct, frozen=True):
         return np.argsort(-keys if query.is_descending else keys, kind="stable")
 
     def _column(self, name: str) -> "Floats":
-        """Return a column as numbers; a trial without a value has NaN."""
+        """Return a column as numbers, with NaN for each trial without a value."""
         import numpy as np
 
         if name in self.numbers:
@@ -202,7 +202,7 @@ class Table(msgspec.Struct, frozen=True):
         raise BadQuestion(f"{shown(name)} is no column; there are {', '.join((*COLUMNS, *self.columns.values()))}")
 
     def _having(self, word: str) -> "Mask":
-        """Return a mask of the trials that match a word of a search."""
+        """Return a mask of the trials that match one word of a search."""
         import numpy as np
 
         if (match := _COMPARISON.fullmatch(word)) and (match[1] in self.numbers or match[1] in self.texts):
@@ -220,7 +220,7 @@ class Table(msgspec.Struct, frozen=True):
         return mask
 
     def _comparing(self, name: str, sign: str, text: str) -> "Mask":
-        """Return a mask of the trials for which a comparison holds; texts can only be compared with ``=``."""
+        """Return a mask of the trials for which a comparison is true. Texts can only be compared by ``=``."""
         import numpy as np
 
         if name in self.texts:
@@ -277,7 +277,7 @@ def _place(origin: str) -> int:
 
 
 def column_names(hyperparameters: Sequence[str], metrics: Mapping[str, Any]) -> dict[str, str]:
-    """Return the column name of each hyperparameter: its own name, unless another column may have that name."""
+    """Return each hyperparameter's column name: its own name, or a prefixed name if another column has its name."""
     taken = {*COLUMNS, *metrics}
     return {
         name: OF_A_HYPERPARAMETER + name if name in taken or name.startswith(OF_A_HYPERPARAMETER) else name
@@ -286,7 +286,7 @@ def column_names(hyperparameters: Sequence[str], metrics: Mapping[str, Any]) -> 
 
 
 def row_of(record: TrialRecord, metric: str, columns: Mapping[str, str]) -> dict[str, Any]:
-    """Return a trial's row in the table; ``columns`` has the column name of each hyperparameter."""
+    """Return a trial's row in the page's table. ``columns`` has the column name of each hyperparameter."""
     return {
         "trial": record.number,
         "status": record.status,
@@ -305,7 +305,7 @@ def row_of(record: TrialRecord, metric: str, columns: Mapping[str, str]) -> dict
 
 
 def _with_text(codes: "Numbers", texts: Sequence[str], sought: str) -> "Mask":
-    """Return a mask of the indices whose text contains ``sought``."""
+    """Return a mask of the trials whose text contains ``sought``."""
     import numpy as np
 
     fits: Mask = np.array([*(sought in text.casefold() for text in texts), False])

@@ -1,4 +1,4 @@
-"""All of ``ashtune watch``: the followed studies, the answer processes, the server and the browser."""
+"""Runs ``ashtune watch``: the followed studies, the answer processes, the server and the browser."""
 
 import gc
 import sys
@@ -19,13 +19,13 @@ from ashtune._src.dashboard.server import PageServer
 
 LOOK_SECONDS = 0.5
 FEW_COLLECTIONS = (50_000, 20, 50)
-"""Thresholds of the garbage collector: events and numbers are never part of cycles, so it finds little."""
+"""The thresholds of the garbage collector. Events and numbers are never part of cycles, so it finds little."""
 
 
 class LivePage:
-    """A page that shows studies, which may not exist yet. The page is served within the ``with`` block of this object.
+    """A page that shows studies, which may be missing at first. The page is served within this object's ``with`` block.
 
-    For ``port`` and ``socket_path`` see :class:`PageServer`; for ``host_names`` and ``token`` see :class:`Admission`.
+    See :class:`PageServer` for ``port`` and ``socket_path``. See :class:`Admission` for ``host_names`` and ``token``.
 
     Raises:
         SettingsError: If the port or socket cannot be used, or a name is not a host name.
@@ -50,16 +50,16 @@ class LivePage:
 
     @property
     def address(self) -> str:
-        """The address of the page; with a socket, its path."""
+        """The address of the page; if the page uses a Unix socket, the path of the address."""
         return self._server.address
 
     @property
     def port(self) -> int | None:
-        """The port; None if a socket is used."""
+        """The page's port; None if the page uses a Unix socket."""
         return self._server.port
 
     def wait(self, is_over: Callable[[], bool] = lambda: False) -> None:
-        """Wait until ``is_over`` returns True, checked twice a second; by default forever."""
+        """Wait until ``is_over`` returns True. The function is called twice a second. The default waits forever."""
         while not is_over():
             time.sleep(LOOK_SECONDS)
 
@@ -78,10 +78,10 @@ class LivePage:
 
 @contextmanager
 def opened_in_browser(address: str) -> Iterator[None]:
-    """Open an address in this machine's browser, without revealing it to other users of the machine.
+    """Open an address in this machine's browser, and hide the address from other users of the machine.
 
-    Other users can see the arguments of every process. Therefore the browser opens a file that only its owner can read,
-    and the file redirects to the address. The file exists only within the ``with`` block.
+    Other users can see the arguments of every process. Therefore the browser opens a file that only the user can read.
+    The file redirects to the address, and exists only within the ``with`` block.
     """
     with NamedTemporaryFile("w", prefix="ashtune-watch-", suffix=".html", encoding="utf-8", delete=False) as file:
         file.write(f'<!doctype html><meta http-equiv="refresh" content="0;url={address}"><title>ashtune</title>')
@@ -94,7 +94,7 @@ def opened_in_browser(address: str) -> Iterator[None]:
 
 
 def collect_seldom() -> None:
-    """Make Python's garbage collector run less often, for a process that only shows studies."""
+    """Make Python's garbage collector run less often in a process that only shows studies."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(*FEW_COLLECTIONS)

@@ -26,7 +26,7 @@ class Digits:
         train_images: (1200, 64) float32, pixels row by row, scaled to a range of 1, minus the mean of each pixel over
             the training images.
         train_labels: (1200,) int64, from 0 to 9.
-        validation_images: (597, 64) float32, scaled and centred by the same numbers.
+        validation_images: (597, 64) float32, scaled and centred like the training images.
         validation_labels: (597,) int64, from 0 to 9.
     """
 

@@ -45,7 +45,7 @@ def evaluate(state: dict[str, Any], data: Any) -> dict[str, Any]:
 
 
 def space() -> dict[str, Any]:
-    """Return the demo's space with one hidden layer: only twelve programs, one for each shape, must be compiled."""
+    """Return the demo's space with one hidden layer, whose twelve shapes need only twelve compiled programs."""
     from ashtune._src.demo import objective as plain
 
     return {**plain.space(), "depth": [1], "batch_size": [32, 64, 128]}

@@ -1,14 +1,14 @@
 """The demo's network: a multilayer perceptron in numpy, trained by stochastic gradient descent with momentum.
 
-The initial weights depend only on the shape and the seed, and the order of the images only on the epoch. Trials with
-the same seed therefore differ only by their configurations. A configuration that diverges has a result, and prints no
-warning.
+The initial weights depend only on the shape and the seed, and the order of the images depends only on the epoch. Trials
+with the same seed therefore differ only by their configurations. If a training diverges, the trial has a result, and
+numpy prints no warning.
 
-``python -m ashtune._src.demo.network`` prints a training step as JSON, with counts from the code and its measured time.
+``python -m ashtune._src.demo.network`` prints the operations, bytes and time of a training step as JSON.
 
-Arrays have the shape (features, m), with a row of ones below the activations for the biases. A layer is therefore one
-matrix product, and the gradient of a layer is another product. At these sizes, the overhead of a numpy call is as large
-as its arithmetic. Buffers are therefore reused, and the weights of all layers are one vector, which a step updates at
+Activations are arrays (features + 1, m), whose last row of ones is for the biases. A layer is therefore one matrix
+product, and the gradient of a layer is another product. In this small network, a numpy call's overhead takes as long as
+its arithmetic. Buffers are therefore reused, and the weights of all layers are one vector, which a step updates at
 once.
 """
 
@@ -41,7 +41,7 @@ _SECONDS = 0.06
 
 
 class Mlp:
-    """A classifier of (m, 64) images into 10 classes, with the state of its optimiser.
+    """A classifier of (m, 64) images into 10 classes, with the state of the classifier's optimiser.
 
     Attributes:
         config: The hyperparameters.
@@ -88,7 +88,7 @@ class Mlp:
     def loss_and_accuracy(self, images: Floats, labels: NDArray[np.int64]) -> tuple[float, float]:
         """Return the mean cross-entropy in nats, and the accuracy, from 0 to 1.
 
-        If the network has diverged, the loss is not finite. An image whose outputs are not finite counts as wrong.
+        If the network has diverged, the loss is not finite. An image is counted as wrong if its outputs are not finite.
 
         Args:
             images: (m, 64).
@@ -103,7 +103,7 @@ class Mlp:
             return float(losses.mean()), float(right.mean())
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return the state for a checkpoint."""
+        """Return the network's state for a checkpoint."""
         return {"config": self.config, "weights": self.weights, "velocities": self.velocities}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -112,7 +112,7 @@ class Mlp:
         self._prepare()
 
     def _shapes(self) -> list[tuple[int, int]]:
-        """Return (fan_out, fan_in + 1) of each layer, from the first hidden one to the output."""
+        """Return (fan_out, fan_in + 1) of each layer, from the first hidden layer to the output layer."""
         sizes = [_PIXELS, *[self.config["width"]] * self.config["depth"], _CLASSES]
         return [(fan_out, fan_in + 1) for fan_in, fan_out in pairwise(sizes)]
 
@@ -125,7 +125,7 @@ class Mlp:
         self._buffers: dict[int, _Buffers] = {}
 
     def _buffers_for(self, m: int) -> "_Buffers":
-        """Return the buffers for ``m`` images; ``m`` has only a few values: a batch, the last batch, validation."""
+        """Return the buffers for ``m`` images: a batch, the last batch, or all validation images."""
         if m not in self._buffers:
             self._buffers[m] = _Buffers(self.config["width"], self.config["depth"], m, self.weights.dtype)
         return self._buffers[m]
@@ -191,7 +191,7 @@ def _cut(vector: Floats, shapes: list[tuple[int, int]]) -> list[Floats]:
 
 
 def demo_step(width: int, depth: int, batch_size: int) -> "Step":
-    """Return the counts of a step of a network in float32, without its time.
+    """Return the operations, bytes and calls of a training step in float32, without a measured time.
 
     Args:
         width: The units in a hidden layer.
@@ -212,7 +212,7 @@ def demo_step(width: int, depth: int, batch_size: int) -> "Step":
 
 
 def timed_demo_step() -> "Step":
-    """Return the step of a typical configuration with its time, and the time of the same calls on almost no data."""
+    """Return a step of a typical configuration, with the measured time of the step and of its calls' overhead."""
     import msgspec
 
     from ashtune._src.performance.counting import fastest
@@ -236,18 +236,18 @@ def _parameters(width: int, depth: int) -> int:
 
 
 def _product_flops(width: int, depth: int, m: int) -> int:
-    """Flops of the forward pass, the gradients of the weights, and those of the inputs of all layers but the first."""
+    """Return the flops of the forward pass, of weight gradients, and of input gradients (not for the first layer)."""
     inner = sum(fan_in * fan_out for fan_in, fan_out in _sizes(width, depth)[1:])
     return 2 * m * (2 * _parameters(width, depth) + inner)
 
 
 def _other_flops(width: int, depth: int, m: int) -> int:
-    """Flops of ReLU (one call forward, two backward), seven calls from logits to error, and four of the optimiser."""
+    """Return the flops of ReLU (three calls), of seven calls from logits to error, and of four optimiser calls."""
     return 3 * depth * width * m + 7 * _CLASSES * m + 4 * _parameters(width, depth)
 
 
 def _bytes(width: int, depth: int, m: int) -> int:
-    """Bytes that a step reads plus bytes that it writes: 4 for each number, 1 for each flag of an active unit."""
+    """Return the bytes that a step reads and writes: 4 for each number, 1 for each flag of an active unit."""
     optimiser = 2 * 3 * _parameters(width, depth)
     batch = (_PIXELS + 1 + _CLASSES) * m
     hidden = depth * (2 * width + 1) * m  # the row of ones is only read
@@ -257,7 +257,7 @@ def _bytes(width: int, depth: int, m: int) -> int:
 
 
 def _epoch(config: dict[str, Any]) -> Callable[[], None]:
-    """Return a function that trains a network for one epoch, without a smaller last batch."""
+    """Return a function that trains a network for one epoch, in which all batches have the same size."""
     random = np.random.default_rng(0)
     images = random.random((_STEPS * config["batch_size"], _PIXELS), np.float32) - np.float32(0.5)
     labels = random.integers(0, _CLASSES, len(images))

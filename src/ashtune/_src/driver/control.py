@@ -1,15 +1,15 @@
-"""The live page of a study that this process drives, and the commands that the user sends from the page.
+"""Starts the live page of a study that this process drives, and handles the commands that users send from the page.
 
-The page is ``ashtune watch`` in its own process. The page's process ends shortly after this process, and not with the
-study, since users of a notebook look at the page after the study has ended. A problem with the page costs only one line
-on stderr.
+The live page is ``ashtune watch`` in its own process. The page's process ends shortly after the driver's process, and
+not with the study, since users of a notebook look at the page after the study has ended. If the live page fails, the
+driver writes one line to stderr and goes on.
 
-A command is checked by this module, handled by the controller, written to the journal like any other event, and
-answered. A resumed study therefore knows earlier commands. Only a pause and a changed number of workers end with the
-session.
+A command is checked by this module, handled by the controller, written to the journal as an event, and answered. Trials
+and configurations that a command added therefore remain in a resumed study. A pause and a changed number of workers end
+with the session.
 
-Rule 1: a refused command has no effect except one line, for its sender and on stderr.
-Rule 2: a command that changes nothing, such as pausing a paused study, is answered but is no event.
+Rule 1: a refused command has no effect except one line of text, which is sent to the user and written to stderr.
+Rule 2: a command that changes nothing, such as a pause of a paused study, is answered but not written to the journal.
 """
 
 import os
@@ -56,13 +56,13 @@ from ashtune._src.study.settings import Settings
 STOPPED = "asked for on the live page"
 START_SECONDS = 30.0
 _ENDING_SECONDS = 2.0
-"""How long the page's process may take to end by itself before it is killed."""
+"""The maximum time of the live page's process to end by itself; after this time, the process is killed."""
 
 _pages: dict[tuple[Path, bool], "Page"] = {}
 
 
 class Control:
-    """Takes commands while a study runs; implements ``Requests``.
+    """Receives the user's commands while a study runs; implements ``Requests``.
 
     Args:
         count: The number of workers at the start.
@@ -104,7 +104,7 @@ class Control:
                 yield name, event
 
     def accept(self, name: str, event: Event) -> None:
-        """Carry out the part of a command that the controller does not handle, and answer the command."""
+        """Apply a command that concerns the enqueued configurations or the number of workers; answer every command."""
         try:
             match event:
                 case ConfigurationEnqueued(configuration=configuration):
@@ -115,13 +115,13 @@ class Control:
                     self._count = workers
                 case _:
                     pass
-        except AshtuneError as error:  # no room for more processes: the study continues with the present ones
+        except AshtuneError as error:  # no room for more processes: the study goes on with the present processes
             self.refuse(name, str(error))
         else:
             self._inbox.answer(name)
 
     def refuse(self, name: str, why: str) -> None:
-        """Report that a command is refused, also to its sender."""
+        """Write one line that a command is refused, and send the reason to the user."""
         self._complain(f"a command was refused: {why}")
         self._inbox.answer(name, why)
 
@@ -149,7 +149,7 @@ class Control:
                 assert_never(command)
 
     def _trials_with(self, more: int) -> int:
-        """Return the total number of trials after ``more`` are added."""
+        """Return the total number of trials after ``more`` trials are added."""
         check_whole("trials", more)
         before, most = self._tally.most_trials, self._settings.configurations
         if before is None:
@@ -186,7 +186,7 @@ class Control:
 
 
 class Page:
-    """The live page of one study, started by the constructor; with ``control``, users can send commands from it."""
+    """The live page of one study. The constructor starts the page; ``control`` lets users send commands from it."""
 
     def __init__(self, directory: Path, *, control: bool = False) -> None:
         self._owner = os.getpid()
@@ -206,9 +206,9 @@ class Page:
         return self._owner == os.getpid() and self._process is not None and not self._process.is_dead
 
     def say_where(self) -> None:
-        """Print the page's address, in a notebook as a link, or why there is no page.
+        """Print the address of the live page (as a link in a notebook), or print why there is no page.
 
-        Printing the address may take a second.
+        The first call waits for the page's address, which may take a second.
         """
         if not self._address and not self._problem:
             self._read_address()
@@ -221,7 +221,7 @@ class Page:
             write(f"no live page: {self._problem}; the study goes on\n", sys.stderr)
 
     def end(self) -> None:
-        """Ask the page's process to end, then kill it; do nothing if another process started the page."""
+        """Ask the page's process to end, and kill it if necessary; do nothing if another process started the page."""
         if self._process is not None and self._owner == os.getpid():
             self._process.terminate()
             self._process.end(_ENDING_SECONDS)

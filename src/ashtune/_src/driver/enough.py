@@ -1,17 +1,17 @@
-"""Decides from the results at the top rung whether the search is still worth its time.
+"""Decides from the results at the top rung whether a search still improves the best result fast enough.
 
 The gain of the last hour is the best loss before the last hour minus the best loss of all results. The gain is computed
-for the real order of the results, and as the mean over random orders; the larger gain counts. The real order matters if
-the search learns. In a random order, the best of ``n`` results improves less and less as ``n`` grows, so on average the
-next ``m`` results gain less than the last ``m``. The expected best of ``s`` out of ``n`` results is the unbiased
-estimate of Tang et al., *Showing Your Work Doesn't Always Work*, ACL 2020, https://arxiv.org/abs/2004.13705. The
-estimate assumes no distribution.
+for the results' real order, and as the mean over random orders; the larger gain counts. The real order of results
+matters if the search learns from results. In a random order, the best of ``n`` results improves more slowly as ``n``
+grows, so the next ``m`` results gain less on average than the last ``m`` results. The expected best of ``s`` out of
+``n`` results is the unbiased estimate of Tang et al., *Showing Your Work Doesn't Always Work*, ACL 2020,
+https://arxiv.org/abs/2004.13705. Tang's estimate assumes no distribution of the results.
 
-By default, the gain must be as large as the noise, since a smaller gain may be luck (Makarova et al., *Automatic
-Termination for Hyperparameter Optimization*, AutoML 2022, https://arxiv.org/abs/2104.08166). The noise is the deviation
-of the last reports of each training from a straight line. Noise between trainings is not included.
+By default, the search ends if the gain is below the metric's noise, since such a gain may be luck (Makarova et al.,
+*Automatic Termination for Hyperparameter Optimization*, AutoML 2022, https://arxiv.org/abs/2104.08166). The noise is
+the deviation of each training's last reports from a straight line, without differences between trainings.
 
-Rule: only time in which the study ran counts, not the time between two sessions.
+Rule: hours are counted only while the study runs; time between two sessions does not count.
 """
 
 import math
@@ -31,7 +31,7 @@ from ashtune._src.core.plaintext import shown
 
 NAME = "not_worth_it"
 FEWEST = 10
-"""With fewer results at the top rung, the search is not judged."""
+"""The minimum number of results at the top rung with which a search is judged."""
 SHARE = 0.01
 """If the noise is unknown, the gain must be at least this share of the distance between the best and median results."""
 _OF_A_MEDIAN = 0.6745 * math.sqrt(6)
@@ -70,7 +70,7 @@ class Enough(Observer):
                 self._look_at(event, loss)
 
     def reason(self) -> str:
-        """Return why the search is no longer worth its time, or "". O(n log n) after each result at the top rung."""
+        """Return why the search should end, or "" if it should go on. O(n log n) after each result at the top rung."""
         if self.wanted is None or len(self._losses) == self._judged:
             return ""
         self._judged = count = len(self._losses)
@@ -91,7 +91,7 @@ class Enough(Observer):
 
     @property
     def worth(self) -> float:
-        """The smallest gain that is worth the time. O(n log n)."""
+        """The smallest gain with which the search goes on. O(n log n)."""
         if self.wanted is not None and self.wanted.gain is not None:
             return self.wanted.gain
         if len(self._bends) >= FEWEST:
@@ -117,14 +117,14 @@ def expected_best(losses: Sequence[float], count: int) -> float:
     """
     expected, left = 0.0, 1.0  # the probability that no smaller loss is drawn
     for place, loss in enumerate(sorted(losses)[: len(losses) - count + 1]):
-        chance = left * count / (len(losses) - place)  # that this loss is the smallest one drawn
+        chance = left * count / (len(losses) - place)  # the probability that ``loss`` is the smallest
         expected += chance * loss
         left -= chance
     return expected
 
 
 def check_enough(name: str, value: object) -> NotWorthIt:
-    """Check a stopping rule, and return it as a :class:`NotWorthIt`; "not_worth_it" is the rule with its defaults."""
+    """Check a stopping rule, and return it as a :class:`NotWorthIt`; "not_worth_it" means the default values."""
     if isinstance(value, str) and value == NAME:
         return NotWorthIt()
     if not isinstance(value, NotWorthIt):
@@ -136,7 +136,7 @@ def check_enough(name: str, value: object) -> NotWorthIt:
 
 
 def read_enough(text: str) -> NotWorthIt:
-    """Parse the rule from a command line: not_worth_it, or with options not_worth_it:gain=0.001:per=30m."""
+    """Parse a stopping rule from the command line, such as not_worth_it or not_worth_it:gain=0.001:per=30m."""
     name, *options = text.split(":")
     given = dict(option.partition("=")[::2] for option in options)
     if name != NAME or not given.keys() <= {"gain", "per"}:

@@ -1,7 +1,7 @@
-"""The environment of a run, to explain its results later: machine, versions, command.
+"""Describes the environment of a session (machine, versions, command), which may explain the session's results later.
 
-Rule: nothing secret is recorded: no environment variable, no value of a command-line option whose name sounds secret,
-and no program given with ``-c``.
+Rule: the description contains no environment variable, no value of a command-line option such as ``--token``, and no
+program given with ``-c``, because these may contain secrets.
 """
 
 import importlib.metadata
@@ -35,7 +35,7 @@ _SECRET = re.compile(
 
 
 def environment() -> dict[str, str]:
-    """Return the environment of this run, by the names that a report shows."""
+    """Return the description of this session's environment, by the labels that a report shows."""
     described = {
         "command": command([Path(sys.executable).name, *sys.orig_argv[1:]]),
         "processor": processor(),
@@ -49,10 +49,10 @@ def environment() -> dict[str, str]:
 
 
 def program_of(objective: Callable[..., Any] | None, before: SessionStarted | None) -> dict[str, str]:
-    """Return the command of the external training program as a session fact; empty if a Python function trains.
+    """Return the command of the external training program as a fact of the session; empty for a Python function.
 
     Args:
-        objective: The training function; None to keep the one of the session before.
+        objective: The training function; None to keep the training function of the session before.
     """
     if isinstance(objective, Program):
         return {PROGRAM: _writable(command(objective.command))}
@@ -68,7 +68,7 @@ def names_of_parts(engine: Engine, observers: Iterable[Observer]) -> dict[str, s
 
 
 def missing_parts(study: StudyReader) -> list[str]:
-    """Return one line for each part (engine, observers) of a study's last session that is not installed here."""
+    """Return a line for each engine or observer of a study's last session that is not installed on this machine."""
     described: dict[str, str] = {}
     for event in read_events(study.journal, only=(b"session_started",)):
         described = event.facts if isinstance(event, SessionStarted) else described
@@ -78,7 +78,7 @@ def missing_parts(study: StudyReader) -> list[str]:
 
 
 def command(arguments: Sequence[str]) -> str:
-    """Return a command as one line, without a ``-c`` program and without values that sound secret."""
+    """Return a command as one line, without the program of ``-c`` and the values of options such as ``--token``."""
     shown: list[str] = []
     hides_next = ""
     for argument in arguments:
@@ -97,7 +97,7 @@ def command(arguments: Sequence[str]) -> str:
 
 
 def _writable(text: str) -> str:
-    """Return a text with "?" for what UTF-8 cannot encode, which an argument or a processor's name may contain."""
+    """Return a text with "?" for each character that UTF-8 cannot encode, such as a lone surrogate."""
     return text.encode("utf-8", "replace").decode()
 
 

@@ -16,7 +16,7 @@ def goal_of(metric: Any, mode: Any, *, weights: Any = None, constraints: Any = N
     """Return the goal of a study.
 
     Args:
-        metric: The name of a metric, or a list of them.
+        metric: The name of a metric, or a list of names.
         mode: "min" or "max"; for several metrics, a list with one mode for each.
         weights: The weight of each metric in the choice of the best trial, by name; or None.
         constraints: A bound for each constrained metric, such as "<= 5", by name; or None.
@@ -39,7 +39,7 @@ def goal_of(metric: Any, mode: Any, *, weights: Any = None, constraints: Any = N
 
 
 def target_of(goal: Goal, target: Any) -> float | dict[str, float] | None:
-    """Return a target in the form of the journal: one number for one metric, or numbers by name for several."""
+    """Return a target as the journal stores it: a number for one metric, a dict from metric to number for several."""
     names = [each.metric for each in goal.objectives]
     if target is None:
         return None
@@ -56,7 +56,7 @@ def target_of(goal: Goal, target: Any) -> float | dict[str, float] | None:
 
 
 def check_one_metric(goal: Goal, option: str, value: object) -> None:
-    """Refuse an option, unless it is None, if the study has several metrics or constraints."""
+    """Raise ``SettingsError`` if the option has a value although the study has several metrics or has constraints."""
     if value is not None and not goal.is_plain:
         raise SettingsError(
             f"{option}={shown(value)} compares results by one metric without constraints, and the study has {goal}; "
@@ -71,7 +71,7 @@ def _mode(metric: str, mode: Any) -> Mode:
 
 
 def weights_of(names: Sequence[str], weights: Any) -> tuple[float, ...]:
-    """Return a weight for each metric, 0 for a metric that is not named; empty if no weights were given."""
+    """Return the weight of each metric, 0 for a metric without a given weight; empty if ``weights`` is None."""
     if weights is None:
         return ()
     if not isinstance(weights, Mapping) or len(names) == 1:

@@ -1,6 +1,6 @@
-"""Hints about settings that are allowed but probably not meant, one line each.
+"""One-line hints about settings that are valid, but probably not what the user meant.
 
-Rule: a hint is a guess, and refuses nothing. A hint names the setting, and says what to write if the user meant
+Rule: a hint is a guess, and never raises an error. A hint names a setting, and says what to write if the user meant
 something else.
 """
 
@@ -18,7 +18,7 @@ from ashtune._src.search.random import Sobol
 from ashtune._src.space.space import Space
 
 RATIO = 5
-"""Two floats with at least this ratio are probably the ends of a range."""
+"""Two floats with at least this ratio are probably the minimum and the maximum of a range."""
 TRIALS_LOOKED_AT = 200
 LEAST_TRIALS = 10
 LEAST_SHARE = 0.8
@@ -48,7 +48,7 @@ def of_the_space(space: object) -> list[str]:
 
 
 def of_the_search(search: Search, space: Space) -> list[str]:
-    """Return a hint if the search ignores the priors of the space."""
+    """Return a hint if the search ignores the priors of the search space."""
     if not space.beliefs or not isinstance(search, Grid | Sobol):
         return []
     names = ", ".join(space.beliefs)
@@ -57,13 +57,13 @@ def of_the_search(search: Search, space: Space) -> list[str]:
 
 
 def of_the_trials(scheduler: Scheduler, ladder: Ladder, trials: int | None, *, unit: str) -> list[str]:
-    """Return a hint if the trials are too few for any of them to reach the top rung."""
+    """Return a hint if the number of trials is too small for a trial to reach the top rung."""
     expected = None if trials is None else scheduler.build(ladder, trials).expected(trials)
     return [] if expected is None or expected[-1] else [too_few_trials(ladder.rungs[-1], unit=unit)]
 
 
 def of_the_results(goal: Goal, events: Iterable[Event]) -> list[str]:
-    """Return a hint if the only metric got worse during training in most of the first trials."""
+    """Return a hint if the metric got worse during training in most of the study's first trials."""
     if goal.others:
         return []
     first: dict[TrialId, float] = {}

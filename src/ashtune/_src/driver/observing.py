@@ -1,13 +1,12 @@
-"""Runs the user's observers, each with its own queue and thread, so that no observer can delay the study.
+"""Calls each of the user's observers from its own thread, so that no observer can delay the study.
 
 Rule 1: a running study never waits for an observer. At the end of the study, each observer has a limited time to
-finish. This time begins when the observer has been told the whole past. Telling the past has no time limit if the
-observer makes progress. Time in which this process was suspended does not count.
-Rule 2: an observer that raises, or falls too far behind, is dropped with one line on stderr and never called again.
-Rule 3: the past, which is all events before this driver, is read from the journal in the observer's thread.
-Rule 4: no observer is called from two threads at once. A second study refuses an observer whose study is still open. If
-a call for an ended study hangs, or two studies begin at the same moment, the observer is told of the second study
-later.
+finish. The time limit of an observer begins when the observer has received all past events. An observer that makes
+progress has unlimited time for past events. The time limit does not include time in which this process was suspended.
+Rule 2: an observer that raises, or falls too far behind, is dropped: it is not called again, and stderr gets one line.
+Rule 3: past events, which are all events before this session, are read from the journal in the observer's thread.
+Rule 4: no observer is called from two threads at the same time. A study refuses an observer of another open study. If a
+call for an ended study hangs, or two studies begin at the same moment, the observer receives the second study later.
 """
 
 import sys
@@ -34,14 +33,14 @@ from ashtune._src.study.journal import JournalReader
 from ashtune._src.study.replay import Replay
 
 FINISH_SECONDS = 10.0
-"""An observer is dropped if it takes longer than this to end, or makes no progress with the past for this long."""
+"""An observer is dropped if it has not ended after this time, or makes no progress with past events for this time."""
 FINISH_SECONDS_COMPLETE = 60.0
-"""The same limit for a study that was already complete, where only the observers have something to do."""
+"""``FINISH_SECONDS`` for a study that was already complete, in which only the observers have work."""
 BEGIN_SECONDS = 60.0
-"""An observer is dropped if its ``begin``, which may import a library, still runs this long after the study's end."""
+"""The maximum time that an observer's ``begin``, which may import a library, runs after the study's end."""
 POLL_SECONDS = 0.1
 MOST_WAITING = 1_000_000
-"""Maximum number of events, orders and reports that wait for one observer: about 500 MB."""
+"""Maximum number of events, orders and reports in the queue of one observer; a full queue takes about 500 MB."""
 OBSERVERS: Names[Observer] = Names(
     "observer",
     {
@@ -54,7 +53,7 @@ OBSERVERS: Names[Observer] = Names(
     },
     "ashtune.observers",
 )
-"""An observer for another library is imported only when it is made."""
+"""The names of all observers. The class of an observer for another library is imported on first use."""
 
 _Call = tuple[str, Any]
 _History = Callable[[int, int], Iterable[Sequence[_Call]]]
@@ -66,12 +65,12 @@ _in_use_lock = threading.Lock()
 class ObserverThread(Observer):
     """Calls a user's observer in its own thread.
 
-    The thread gets new events only at each :meth:`tick`, because waking the thread for every event would slow down the
-    study.
+    The observer's thread receives new events only at each :meth:`tick`, because to wake the thread for every event
+    would slow down the study.
 
     Args:
-        history: A function of two positions in the journal. The function yields the calls to make for each event
-            between the positions, and an empty list for each earlier event.
+        history: A function of two positions in the journal. The function yields a list of the observer's calls for each
+            event between the positions, and an empty list for each earlier event.
     """
 
     def __init__(self, observer: Observer, history: _History) -> None:
@@ -92,7 +91,7 @@ class ObserverThread(Observer):
         self._start: tuple[ObservedStudy, int] | None = None
 
     def begin(self, study: ObservedStudy, position: int) -> None:
-        """Start the thread, which tells the past first."""
+        """Start the thread, which first sends the past events to the observer."""
         self._start = (study, position)
         with _in_use_lock:
             self._before = [each for each in _in_use if each._observer is self._observer]
@@ -104,24 +103,24 @@ class ObserverThread(Observer):
             self._drop(str(error))
 
     def tells(self, observer: Observer) -> bool:
-        """Whether this thread serves ``observer`` for a study that is still open; False in a forked process."""
+        """Return whether this thread calls ``observer`` for a study that is still open; False in a forked process."""
         is_told = self._thread.is_alive() and not (self._is_over or self._is_dropped)
         return is_told and observer is self._observer
 
     def event(self, event: Event) -> None:
-        """Collect an event."""
+        """Collect an event for the next :meth:`tick`."""
         self._batch.append(("event", event))
 
     def followed(self, what: Followed) -> None:
-        """Collect an order or verdict."""
+        """Collect an order or a verdict for the next :meth:`tick`."""
         self._batch.append(("followed", what))
 
     def progress(self, progress: Progress) -> None:
-        """Collect a report."""
+        """Collect a report for the next :meth:`tick`."""
         self._batch.append(("progress", progress))
 
     def tick(self, now: float) -> None:
-        """Hand all that was collected to the thread."""
+        """Pass all collected events, orders, verdicts and reports to the observer's thread."""
         batch, self._batch = self._batch, []
         if self._is_dropped:
             return
@@ -134,16 +133,16 @@ class ObserverThread(Observer):
         self._queue.put(batch)
 
     def end(self) -> None:
-        """Pass all that was collected to the thread, and tell the thread that nothing follows."""
+        """Pass the last collected events to the observer's thread, which ends after these events."""
         self._is_over = True
         if not self._is_dropped:
             self._queue.put(self._batch)
         self._queue.put(None)
 
     def catch_up(self, is_hurried: Callable[[], bool], limit: float) -> None:
-        """Wait until the observer has been told the past, or ``is_hurried`` returns True.
+        """Wait until the observer has received all past events, or ``is_hurried`` returns True.
 
-        Drop an observer that makes no progress for ``limit`` seconds, or whose ``begin`` takes longer than
+        The observer is dropped if it makes no progress for ``limit`` seconds, or if its ``begin`` takes longer than
         ``BEGIN_SECONDS``.
         """
         steps, awake = 0, AwakeClock(time.monotonic(), BEGIN_SECONDS)
@@ -155,12 +154,12 @@ class ObserverThread(Observer):
                 self._drop(f"it has {what} {awake.limit:g} s")
 
     def wait(self) -> None:
-        """Wait for the observer to end, without a time limit."""
+        """Wait without a time limit until the observer's thread has ended."""
         if self._thread.ident is not None:
             self._thread.join()
 
     def finish(self, awake: AwakeClock) -> None:
-        """Wait for the observer to end, and drop it when the time is up."""
+        """Wait until the observer's thread has ended, and drop the observer if the time limit ``awake`` is over."""
         while self._thread.is_alive() and not awake.is_over(time.monotonic()):
             self._thread.join(POLL_SECONDS)
         if self._thread.is_alive() and not self._is_dropped:
@@ -218,10 +217,10 @@ class ObserverThread(Observer):
 
 
 def history_of(journal: Path, disk: Disk, new_controller: Callable[[], Controller]) -> _History:
-    """Return a function that yields the past of a study for an observer.
+    """Return a function that reads past events of a study, and yields an observer's calls for each event.
 
-    The function reads the journal from the first line, since verdicts and orders depend on all earlier events:
-    O(events).
+    The function reads the journal from the first line in O(events), since verdicts and orders depend on all earlier
+    events.
     """
 
     def past(begin: int, end: int) -> Iterator[Sequence[_Call]]:
@@ -251,10 +250,10 @@ def finish_all(
     is_hurried: Callable[[], bool] = lambda: False,
     limit: float | None = None,
 ) -> None:
-    """Wait until all observers have been told the past, then at most ``limit`` seconds until all of them end.
+    """Wait until all observers have received all past events, then at most ``limit`` seconds until all observers end.
 
     Args:
-        is_hurried: Returns whether the script must end soon. If the script must end, the past is not waited for.
+        is_hurried: Returns whether the script must end soon, which ends the wait for past events.
         limit: In seconds, ``FINISH_SECONDS`` by default.
     """
     limit = FINISH_SECONDS if limit is None else limit
@@ -268,13 +267,13 @@ def finish_all(
 
 
 def check_observers(observers: object) -> tuple[Observer, ...]:
-    """Check the user's list of observers; return them, with each name replaced by a new observer.
+    """Check the user's list of observers, and return the observers; each name is replaced by a new observer.
 
-    A name is "csv" (:class:`~ashtune.observers.CsvLog`), a tracker such as "mlflow", or the name of an entry point in
-    the group ``ashtune.observers``.
+    The name of an observer is "csv" (:class:`~ashtune.observers.CsvLog`), a tracker such as "mlflow", or the name of an
+    entry point in the group ``ashtune.observers``.
 
     Raises:
-        SettingsError: If an item is no observer and no known name, is listed twice, or serves another open study.
+        SettingsError: If an item is no observer and no known name, is listed twice, or observes another open study.
         ExtraMissing: If the library of a named observer is not installed.
     """
     if not isinstance(observers, Sequence) or isinstance(observers, str | bytes):
@@ -301,7 +300,7 @@ def _checked(observer: object) -> Observer:
 
 
 def exporter_named(name: object, out: str | PathLike[str] | None = None) -> Exporter:
-    """Make an exporter by its name, see :func:`check_observers`; ``out`` is where the copy is written.
+    """Create the exporter that is named ``name``; ``out`` is the place of the exporter's copy.
 
     Raises:
         SettingsError: If the name is unknown, or names an observer that is not an exporter.

@@ -1,6 +1,6 @@
-"""The options of a study. Each option is defined once: its type, default, check and parser.
+"""Defines the options of a study: the type, default, check and parser of each option.
 
-The commands take the options as ``--name``, with help from the docstrings. ``tune``, ``open_study`` and
+Commands take an option as ``--name``, and show help texts from the docstrings. ``tune``, ``open_study`` and
 ``Study.resume`` take the common options as arguments, and the other options as fields of ``stop=Stop(...)``,
 ``engine=Local(...)`` and ``scheduler=Ash(...)``, which :func:`flat` unpacks. The options of the engine are in
 :class:`~ashtune.engines.RunOptions`.
@@ -43,7 +43,7 @@ from ashtune._src.study.folders import check_directory
 MAX_FAILURES = 20
 """A session stops after this many failures without a result.
 
-If each trial fails half the time, the probability is 1e-6.
+If each trial fails with probability 1/2, a session stops with probability 1e-6.
 """
 
 
@@ -111,7 +111,7 @@ class Ending(TypedDict, total=False):
 
 
 class EngineOption(TypedDict, total=False):
-    """Where the workers come from."""
+    """The option that chooses the engine, which starts the workers."""
 
     engine: Annotated[str | Engine, Option(default=AUTO, parse=str, metavar="NAME")]
 
@@ -182,7 +182,7 @@ class TuneOptions(Halving, Searching, Preferring, SessionOptions, Storage, total
 
 
 def scheduler_alone(name: str, value: Any) -> Scheduler:
-    """Return the scheduler that was given as an instance or a name, while other options give the rungs.
+    """Return the scheduler that the user gave as an instance or a name, or raise if the scheduler contains rungs.
 
     Raises:
         SettingsError: If the scheduler is unknown, or contains rungs.
@@ -223,8 +223,8 @@ class Stop(msgspec.Struct, frozen=True, kw_only=True):
     """The less common rules that end a search.
 
     Args:
-        total_resource: The search ends after this much resource, all trials together.
-        patience: The search ends after this many results in a row at the top rung, failures included, with no new best.
+        total_resource: The search ends when all trials together have used this much resource.
+        patience: The search ends after this many results or failures in a row at the top rung without a new best.
         stop_when: "not_worth_it": the search ends when an hour of results at the top rung gains less than the noise; or
             ``ashtune.NotWorthIt(gain=0.001, per="1h")``.
         max_failures: The study stops if this many trials of a session fail before the session's first result. The
@@ -248,7 +248,7 @@ class Stop(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def flat(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return all options by name, with those inside ``stop``, ``engine``, ``scheduler`` and ``metric`` unpacked.
+    """Return all options by name, including options inside ``stop``, ``engine``, ``scheduler`` and ``metric``.
 
     Raises:
         SettingsError: If an option is given twice, or ``stop`` is no :class:`Stop`.
@@ -282,12 +282,12 @@ def flat(given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def will_end(options: Ending) -> bool:
-    """Whether the options set a limit that ends a study even if nothing fails."""
+    """Return whether the options set a limit at which the study ends even if no trial fails."""
     return any(options[name] is not None for name in ("trials", "time_limit", "total_resource", "target", "patience"))
 
 
 def chosen_halving(options: Halving) -> tuple[Scheduler, Ladder]:
-    """Return the scheduler and the rungs. If the user gives no lowest rung, the scheduler may choose it.
+    """Return the scheduler and the ladder. The scheduler may choose a lowest rung that the user does not give.
 
     Raises:
         SettingsError: If the resources do not fit together, or the scheduler is unknown.

@@ -1,9 +1,9 @@
-"""Runs a proposer in its own process, so that a model computes in parallel to the driver.
+"""Runs the proposer of a search in its own process, so that its model computes in parallel to the driver.
 
-Rule 1: the driver keeps every message to the proposer. As msgpack, the messages take about 600 bytes per trial. If the
-process dies, a new process gets all messages again. If the process dies twice during one proposal, the driver gives up.
-Rule 2: the process ends when the driver ends, for any reason, and receives no Ctrl-C.
-Rule 3: the model's output is discarded, since the driver's terminal shows the study.
+Rule 1: the driver stores every message to the proposer: about 600 bytes per trial. If the proposer's process dies, a
+new process gets all messages again. ``propose`` raises if the process dies twice during one proposal.
+Rule 2: the proposer's process ends whenever the driver's process ends, and receives no Ctrl-C.
+Rule 3: text that the proposer's model prints is discarded, since the driver's terminal shows the study.
 """
 
 import os
@@ -29,7 +29,7 @@ MODULE = "ashtune._src.driver.proposer_process"
 
 
 class ProposerSetup(msgspec.Struct, frozen=True, tag=True):
-    """The first message to the process: the parts that its proposer is built from."""
+    """The first message to the proposer's process, with the data from which the proposer is created."""
 
     search: dict[str, Any]
     space: dict[str, Any]
@@ -41,14 +41,14 @@ class ProposerSetup(msgspec.Struct, frozen=True, tag=True):
 
 
 class JobBegan(msgspec.Struct, frozen=True, tag=True):
-    """A job began."""
+    """A message to the proposer that a job began."""
 
     job: Job
     configuration: dict[str, Any]
 
 
 class ResultCame(msgspec.Struct, frozen=True, tag=True, omit_defaults=True):
-    """A job has a result, or a result is known from before the study."""
+    """A message to the proposer with the result of a job, or with a result from before the study."""
 
     result: Result
     configuration: dict[str, Any]
@@ -56,20 +56,20 @@ class ResultCame(msgspec.Struct, frozen=True, tag=True, omit_defaults=True):
 
 
 class ProposalRequest(msgspec.Struct, frozen=True, tag=True):
-    """A trial needs a configuration; the answer is a :class:`ProposerAnswer`."""
+    """A message that asks for the configuration of a trial; the answer is a :class:`ProposerAnswer`."""
 
     trial: int
 
 
 class ProposerAnswer(msgspec.Struct, frozen=True):
-    """The proposer's return value, or its error in one line."""
+    """The answer to a :class:`ProposalRequest`: a proposal, or the proposer's error in one line."""
 
     proposal: Proposal | None = None
     error: str = ""
 
 
 class ProposerProcess(Proposer):
-    """The driver's side."""
+    """The driver's connection to a proposer in another process."""
 
     def __init__(self, search: Search, space: Space, seed: int, max_resource: int) -> None:
         path = [entry for entry in sys.path if isinstance(entry, str)]
@@ -85,22 +85,22 @@ class ProposerProcess(Proposer):
         self._process = AnsweringChild(MODULE, dict.fromkeys(THREAD_VARIABLES, "1"))
 
     def started(self, job: Job, configuration: Mapping[str, object]) -> None:
-        """Store the job; the next request sends it."""
+        """Store the start of a job; the next :meth:`propose` sends all stored messages."""
         self._history += self._write.frame(JobBegan(job, dict(configuration)))
 
     def observe(self, result: Result, configuration: Mapping[str, object]) -> None:
-        """Store the result; the next request sends it."""
+        """Store the result of a job; the next :meth:`propose` sends all stored messages."""
         self._history += self._write.frame(ResultCame(result, dict(configuration)))
 
     def know(self, result: Result, configuration: Mapping[str, object]) -> None:
-        """Store a result from before the study; the next request sends it."""
+        """Store a result from before the study; the next :meth:`propose` sends all stored messages."""
         self._history += self._write.frame(ResultCame(result, dict(configuration), is_from_before=True))
 
     def propose(self, trial: int) -> Proposal | None:
-        """Ask the process for a proposal; start the process if none runs.
+        """Ask the proposer's process for a proposal; start the process if it does not run.
 
         Raises:
-            StudyError: If the proposer raised an exception, now or at an earlier message, or if the process died twice.
+            StudyError: If the proposer raised an exception, now or at an earlier message, or if its process died twice.
         """
 
         def unsent(is_new: bool) -> bytes:
@@ -118,7 +118,7 @@ class ProposerProcess(Proposer):
         raise StudyError("its process died twice while it made one proposal")
 
     def close(self) -> None:
-        """End the process; a proposal in progress is lost."""
+        """End the proposer's process; an unfinished proposal is lost."""
         self._process.close()
 
 
@@ -126,13 +126,13 @@ Message = ProposerSetup | JobBegan | ResultCame | ProposalRequest
 
 
 def main() -> None:
-    """Serve the driver until it closes the pipe."""
+    """Answer the driver's messages until the driver closes the pipe."""
     server = _ProposerServer()
     serve(lambda body: server.take(msgspec.msgpack.decode(body, type=Message)))
 
 
 class _ProposerServer:
-    """The process's side. After the proposer's first error, every answer is that error."""
+    """Runs the proposer in its process. After the proposer's first error, every answer is the first error."""
 
     def __init__(self) -> None:
         self._write = FrameWriter()
@@ -147,7 +147,7 @@ class _ProposerServer:
         self._proposer = proposer
 
     def take(self, message: Message) -> bytes:
-        """Handle a message; return the frame of its answer, empty if the message needs no answer."""
+        """Handle a message, and return the frame of the answer; empty for a message that needs no answer."""
         if not self._error:
             try:
                 return self._pass_on(message)

@@ -1,6 +1,6 @@
-"""A session: a driver opens a study's directory, replays the journal, runs the study, and closes it.
+"""A session: a driver opens a study's directory, replays the journal, runs the study, and closes the study.
 
-New and resumed studies take the same path; a new study merely has no events yet.
+New and resumed studies run the same code; the journal of a new study has no events.
 """
 
 import math
@@ -75,17 +75,17 @@ from ashtune._src.training.versions import changes
 
 
 def open_engine(engine: Engine, brief: Brief) -> Workers:
-    """Return the workers of a session. First delete the compiled programs of earlier sessions, which may be stale."""
+    """Return the workers of a session. Compiled programs of earlier sessions may be outdated, and are deleted first."""
     shutil.rmtree(Path(brief.setup.study, PROGRAMS_FOLDER), ignore_errors=True)
     return engine.open(brief)
 
 
 LIMITS = tuple(name for name in Ending.__annotations__ if name != "time_limit")
-"""Options that keep the value of the session before, unless they are given. A time limit is of one session."""
+"""Limits that keep their value of the session before if the user gives no value. A time limit ends with its session."""
 
 
 class Surroundings(msgspec.Struct, frozen=True):
-    """A session's access to disk, clock (seconds since 1970), engine and other surroundings. Tests replace it."""
+    """A session's access to disk, clock (seconds since 1970), engine and other services, which tests replace."""
 
     disk: Disk = DISK
     unix_time: Callable[[], float] = time.time
@@ -99,16 +99,15 @@ THIS_MACHINE = Surroundings()
 
 
 class Session:
-    """One driver's work on a study. The caller holds the study's lock.
+    """The work of one driver on a study. The caller of :class:`Session` must hold the study's lock.
 
     Args:
         directory: The study's directory, which contains the journal and the training function.
         engine: The engine that starts the workers.
-        ladder: The rungs from now on, if this session adds rungs above.
-        version: The version of the training function, if one was given: see ``training/versions.py``.
+        ladder: The longer ladder, if this session adds rungs at the top.
+        version: The version of the training function, if a function was given: see ``training/versions.py``.
         objective: The training function; None to use the function in the directory.
-        valid: The function that says which configurations are valid; None to use the function in the directory, if
-            there is one.
+        valid: The function that says which configurations are valid; None to use the function in the directory, if any.
 
     Raises:
         JournalError: If there is no journal, or it cannot be replayed.
@@ -153,7 +152,7 @@ class Session:
         self._process = process.pid
 
     def run(self) -> None:
-        """Drive the study to its end, or until it is stopped.
+        """Run the study until the study ends or is stopped.
 
         Raises:
             NoResultError: If the study has ended and no trial has a result.
@@ -161,7 +160,7 @@ class Session:
             SystemExit: With status 75 if the batch system's signal or time limit stopped the study, which can be
                 resumed.
         """
-        self._page()  # starts in parallel
+        self._page()  # the page starts in parallel
         session, followed = self._begin()
         has_work = self._controller.is_open
         if has_work:
@@ -202,7 +201,7 @@ class Session:
         )
 
     def _obey(self, number: int) -> None:
-        """End the script as the signal demands. Under MPI, exit: a death by a signal would look like a crash."""
+        """End the script by the signal ``number``, or by an exit status for the batch system and for MPI."""
         if number == signal.SIGUSR1:
             self._exit(TRY_AGAIN)
         if number == signal.SIGTERM and self._engine.must_exit:
@@ -214,7 +213,7 @@ class Session:
         raise SystemExit(status)
 
     def _say_it_is_complete(self, *, has_trained: bool) -> None:
-        """Print who proposed the trials, where the study is stored and which command to type next."""
+        """Print who proposed the trials, where the study is stored, and which command shows the report."""
         if self._options["quiet"] or (has_trained and in_a_notebook()):  # a notebook's display shows this already
             return
         tally = self._tally
@@ -227,7 +226,7 @@ class Session:
         write(f"complete{what}; {where}\n", sys.stderr)
 
     def _say_how_to_go_on(self, *, is_whole: bool) -> None:
-        """Print the command that resumes; if ``is_whole``, print the whole summary, which no caller will print."""
+        """Print the command that resumes the study; if ``is_whole``, print the whole summary of the study."""
         stopped = self._controller.stopping
         if is_whole:
             from ashtune._src.reports.report import summary
@@ -240,7 +239,7 @@ class Session:
             write(f"stopped: {stopped}; go on with: ashtune resume {self._shown}\n", sys.stderr)
 
     def _say_if_nobody_went_on(self) -> None:
-        """If no trial reached the rungs that this session added, print why."""
+        """Print why no trial reached the rungs that this session added; print nothing if a trial reached them."""
         number, rungs = self._ladder_before.top, self._tally.rungs
         if any(rung.trained for rung in rungs[number + 1 :]):
             return
@@ -251,16 +250,16 @@ class Session:
         )
 
     def _begin(self) -> tuple[SessionStarted, list[Followed]]:
-        """Replay the journal; return this session's first event, and the verdicts and orders that follow.
+        """Replay the journal; return this session's first event, and the verdicts and orders that follow from it.
 
-        The controller handles the event before it is written, since the journal must not contain a refused event. A
-        complete study stays complete if this session adds nothing.
+        The first event is written to the journal only if the controller accepts the event. A complete study stays
+        complete if this session adds no trials or rungs, and keeps confirmation and training function.
         """
         self._replay()
         session = self._first_event()
         if not (self._controller.is_complete and self._is_no_more_than_before(session)):
             return session, self._controller.handle(session)
-        # An earlier driver, killed at its very end, may have left checkpoints to delete.
+        # An earlier driver that was killed at its end may have left checkpoints to delete.
         if self._checkpoints.has_unwanted(self._controller.checkpoints.resources()):
             with suppress(StudyError), self._open_journal():
                 pass
@@ -276,7 +275,7 @@ class Session:
         options, before = self._options, self._tally.session
         given: dict[str, Any] = dict(options)
         limits = {name: getattr(before, name, None) if given[name] is None else given[name] for name in LIMITS}
-        if limits["stop_when"] is not None:  # from the journal, it is not checked yet
+        if limits["stop_when"] is not None:  # a rule from the journal is not checked yet
             self._enough.wanted = check_enough("stop_when", limits["stop_when"])
         if before is None and limits["max_failures"] is None:
             limits["max_failures"] = MAX_FAILURES
@@ -310,9 +309,9 @@ class Session:
 
     @contextmanager
     def open(self) -> Iterator[Drive | None]:
-        """Open the study for the caller's own loop, and close the study after it.
+        """Open the study for the caller's own loop, and close the study after the loop.
 
-        Signals are not handled, because the process belongs to the caller. Only a notebook shows progress.
+        Signals are not handled, because the process belongs to the caller. Progress is shown only in a notebook.
 
         Yields:
             The drive that the loop calls; None if the study is complete, or if a limit leaves nothing to do.
@@ -332,7 +331,7 @@ class Session:
     def _at_work(
         self, session: SessionStarted, stop: StopSwitch, inbox: CommandFolder | None = None, *, quiet: bool
     ) -> Iterator[Drive]:
-        """Open everything that a session needs, and close it in an order that loses no data."""
+        """Open a session's journal, display, proposer and workers; close them in an order that loses no data."""
         options, surroundings = self._options, self._surroundings
         count = worker_count(self._engine, options["workers"], session.trials)
         trials = None if options["control"] else session.trials  # commands may add trials
@@ -356,7 +355,7 @@ class Session:
             finally:
                 if self._is_own_process:
                     try:
-                        is_safe = journal.sync()  # the last checkpoints are deleted only after that
+                        is_safe = journal.sync()  # the last checkpoints are deleted only after a sync
                         workers.close(deletes=is_safe)
                     finally:
                         finish_all(threads, lambda: bool(stop.signals) or self._controller.stopping == SLURM_ENDS)
@@ -389,15 +388,15 @@ class Session:
     def _is_own_process(self) -> bool:
         """Whether this process began the session; False in a forked process, which a user's loop may start.
 
-        A forked process does not own the workers, the observers and the proposer's process, and might wait for them
-        forever.
+        A forked process does not own the workers, the observers and the proposer's process, and might wait forever for
+        their end.
         """
         return process.pid == self._process
 
     def _after_work(self) -> None:
-        """Do what must wait until the journal is closed and no trial is trained any more."""
+        """After training has ended and the journal is closed, sync the best checkpoint and write the flame graph."""
         if (best := self._tally.best) is not None:
-            self._checkpoints.settle(best.trial, best.resource)  # it may never be trained again
+            self._checkpoints.settle(best.trial, best.resource)  # the best trial may never be trained again
             limit, kept = self._settings.checkpoint_limit, self._controller.checkpoints
             if limit is not None and self._tally.saves and best.trial not in kept and not self._options["quiet"]:
                 _complain(
@@ -413,8 +412,8 @@ class Session:
     def _open_journal(self) -> Iterator[Journal]:
         """Open the journal for writing, then delete the checkpoints that an earlier driver left.
 
-        The journal is opened first, because its events then survive a power loss. If a checkpoint was deleted first, a
-        power loss could remove the events that made the checkpoint unnecessary, and its trial would begin again.
+        The events of an opened journal survive a power loss. If a checkpoint was deleted before the journal is opened,
+        a power loss could remove the events that made the checkpoint unnecessary, and the trial would begin again.
         """
         with self._surroundings.open_journal(self._directory / journals.NAME) as journal:
             self._checkpoints.sweep(self._controller.checkpoints.resources())
@@ -431,7 +430,7 @@ class Session:
 
     @contextmanager
     def _listening(self) -> Iterator[CommandFolder | None]:
-        """Accept commands, if the user asked for control."""
+        """Yield the folder in which users' commands arrive; None without the option ``control``."""
         if not self._options["control"]:
             yield None
             return
@@ -456,7 +455,7 @@ class Session:
 
     @contextmanager
     def _proposing(self, workers: int, trials: int | None) -> Iterator[None]:
-        """Start the proposals of the search, if the search makes any, and close them at the end."""
+        """Start the proposer of the search, if the search has a proposer, and close the proposer at the end."""
         for proposals in self._proposals:
             proposals.start(
                 self._configurations,
@@ -474,13 +473,13 @@ class Session:
                     proposals.close()
 
     def _tell_the_past(self) -> None:
-        """Tell the user's observers the past of a study without remaining work, with a longer time limit."""
+        """Send the past events of a study without remaining work to the user's observers, with a longer time limit."""
         if self._observers:
             threads = self._start_observers((self._directory / journals.NAME).stat().st_size)
             finish_all(threads, limit=FINISH_SECONDS_COMPLETE)
 
     def _start_observers(self, position: int) -> list[ObserverThread]:
-        """Start the user's observers; the past is the journal before byte ``position``."""
+        """Start the user's observers; the past events are in the journal before byte ``position``."""
         if not self._observers:
             return []
         settings, journal = self._settings, self._directory / journals.NAME
@@ -489,7 +488,7 @@ class Session:
         return start_all(self._observers, study, position, history)
 
     def _stop_switch(self, now: float) -> StopSwitch:
-        """Return the switch that ends the search at the time limit, and the session before the batch system's limit."""
+        """Return a switch that ends the search at the time limit, and the session before the batch system's limit."""
         given = self._options["time_limit"]
         assert not isinstance(given, str), "it was checked"
         own = math.inf if given is None else given
@@ -527,7 +526,7 @@ def _complain(line: str) -> None:
 
 
 class _Past(Observer):
-    """What a session takes over besides the tally: configurations, and ``workers``, the next free worker number."""
+    """Reads the configurations and the next free worker number (``workers``) from the events of earlier sessions."""
 
     def __init__(self, configurations: Configurations) -> None:
         self._configurations = configurations

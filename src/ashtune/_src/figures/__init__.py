@@ -1,1 +1,1 @@
-"""Figures of a study as numbers. Plotly draws them in reports and notebooks; the live page draws them itself."""
+"""Figures of a study as data. Plotly draws figures in reports, and a canvas draws figures on the live page."""

@@ -1,11 +1,10 @@
-"""The axes of figures: metric, time, resource, hyperparameters and names.
+"""Makes the axes of figures, for metrics, time, resource, hyperparameters and names.
 
-Rule 1: a few bad values do not stretch an axis. Values far worse than most lie outside of the axis, and the figure says
-how many there are.
+Rule 1: a few bad values do not stretch an axis. Values far worse than most values lie outside of the axis, and the
+figure shows their number.
 Rule 2: a loss axis is logarithmic if good losses would overlap on a linear axis; the title of the axis says that it is
-logarithmic. There are three conditions: all values are above 0, the worst is at least ``DECADE`` times the best, and
-the best tenth takes at most a twentieth of the linear axis. The numbers in these conditions were chosen on studies of
-two networks on handwritten digits; they also suit a linear classifier and a quadratic function.
+logarithmic. A loss axis must meet three conditions to be logarithmic: all values are above 0, the worst value is at
+least ``DECADE`` times the best value, and the best tenth of the values takes at most a twentieth of the linear axis.
 """
 
 import math
@@ -22,28 +21,28 @@ from ashtune._src.figures.figure import Axis, Series
 from ashtune._src.figures.looks import rung_colors
 
 Origin = Callable[[TrialId], str]
-"""Returns where the configuration of a trial comes from: ``Trials.origin``."""
+"""Returns the origin of a trial's configuration: ``Trials.origin``."""
 FAR = 30.0
-"""Values farther from the best than this many median distances are left out of an axis."""
+"""A value is left out of an axis if its distance from the best value exceeds this many median distances."""
 DECADE = 10.0
 THIN = 0.05
 BEST_SHARE = 0.1
 BEYOND_LOG = 1000.0
 """Values greater than this many medians are left out of a logarithmic axis."""
 NAME = 30
-"""Most characters shown of a name; twice as many are shown of a configuration's origin."""
+"""The largest number of characters of a name. The origin of a configuration has at most twice this number."""
 _AIR = 0.06
 _MANY = 300.0
 _TICKS = 12
 COLUMN_TICKS = 6
-"""Most ticks on the axis of a hyperparameter."""
+"""The largest number of ticks on the axis of a hyperparameter."""
 _COLUMN_AIR = 0.04
 _WIDE = 5.0
 """A logarithmic axis has round ticks only if its end is more than this many times its beginning."""
 
 
 def metric_axis(values: Sequence[float], goal: Goal) -> Axis:
-    """Return the axis of the metric for finite values; it may be logarithmic (rule 2)."""
+    """Return the axis of the metric for finite values. The axis may be logarithmic (rule 2)."""
     name, ordered = shortened(goal.metric, NAME), sorted(values)
     if goal.mode == "min" and ordered and ordered[0] > 0:
         limit = BEYOND_LOG * ordered[(len(ordered) - 1) // 2]
@@ -59,13 +58,13 @@ def metric_axis(values: Sequence[float], goal: Goal) -> Axis:
 
 
 def log_axis(name: str, low: float, high: float, unit: float = 1.0) -> Axis:
-    """Return a logarithmic axis; its title says that it is logarithmic."""
+    """Return a logarithmic axis, with "(logarithmic)" in the axis title."""
     ticks = [unit * tick for tick in log_ticks(low / unit, high / unit)] if high > _WIDE * low else [low, high]
     return Axis(name=name, title=f"{name} (logarithmic)", low=low, high=high, is_log=True, unit=unit, ticks=ticks)
 
 
 def time_axis(low: float, high: float, sessions: int = 1, *, is_log: bool = False) -> Axis:
-    """Return the axis of the study's running time, in seconds."""
+    """Return an axis of the study's running time, for values in seconds."""
     unit, name = unit_of_time(high)
     title = f"{name} that the study ran" + (f" (in {sessions} sessions)" if sessions > 1 else "")
     axis = log_axis("", low, high, unit) if is_log else Axis(low=low, high=max(high, low + 0.01), unit=unit)
@@ -81,7 +80,7 @@ def resource_axis(rungs: Sequence[int], unit: str, first: int, last: int) -> Axi
 
 
 def column_axis(column: Numbers) -> Axis:
-    """Return the axis of a hyperparameter: choices by name, numbers on their sampling scale.
+    """Return the axis of a hyperparameter: an axis of names for choices, the sampling scale for numbers.
 
     Args:
         column: The hyperparameter; at least one of its values is not NaN.
@@ -101,14 +100,14 @@ def column_axis(column: Numbers) -> Axis:
 
 
 def choice_axis(name: str, choices: Sequence[str], *, is_downward: bool = False) -> Axis:
-    """Return an axis of names; their places are 0, 1, 2, and so on."""
+    """Return an axis of names. The places of the names are 0, 1, 2, and so on."""
     low, high = -0.5, len(choices) - 0.5
     ends = (high, low) if is_downward else (low, high)
     return Axis(name=name, low=ends[0], high=ends[1], choices=choices, ticks=list(range(len(choices))))
 
 
 def log_ticks(low: float, high: float) -> list[float]:
-    """Return 1, 2 and 5 times powers of ten between two numbers; for a wide range, return only powers of ten."""
+    """Return ticks of a logarithmic axis: 1, 2 and 5 times powers of ten, or only powers of ten for a wide range."""
     steps = (1, 2, 5) if high / low < _MANY else (1,)
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     ticks = [significant(step * 10.0**power) for power in powers for step in steps]
@@ -117,14 +116,14 @@ def log_ticks(low: float, high: float) -> list[float]:
 
 
 def view(values: Sequence[float], mode: Mode) -> tuple[float, float, int]:
-    """Return the range of all values except values far worse than most, and how many values are left out.
+    """Return the range of the values, without values far worse than most, and the number of omitted values.
 
-    On an axis that includes a loss of 1e9, all other values would look equal. Distances are measured from the best
-    value; values farther than ``FAR`` times the median of the positive distances are left out.
+    On an axis that includes a loss of 1e9, all other values would look equal. A value is left out if its distance from
+    the best value is greater than ``FAR`` times the median of the positive distances.
 
     Args:
         values: Finite values.
-        mode: Which way is better.
+        mode: Whether smaller or larger values are better.
     """
     if not values:
         return 0.0, 1.0, 0
@@ -145,12 +144,12 @@ def _finite(value: float) -> float:
 
 
 def outside(axis: Axis, noun: str) -> str:
-    """Say how many values lie outside of an axis; "" if all values are on the axis."""
+    """Return a text with the number of values outside of an axis; "" if all values are on the axis."""
     return f"{plural(axis.beyond, noun)} outside of the view" if axis.beyond else ""
 
 
 def scale_note(axis: Axis, noun: str) -> list[str]:
-    """Say whether an axis is logarithmic, and how many values beyond it are drawn at its end."""
+    """Return notes about a logarithmic axis, and about values beyond an axis that are drawn at the axis's end."""
     notes = [f"The scale of {axis.name} is logarithmic."] if axis.is_log else []
     return [*notes, f"{plural(axis.beyond, noun)} far worse than most stand at its end."] if axis.beyond else notes
 
@@ -167,8 +166,8 @@ def points_by_rung(
     """Return a series of points for each rung with results, in the rung's colour.
 
     Args:
-        x: The x of each result; None for a result that is not drawn.
-        y: The y of each result.
+        x: The x value of each result; None for a result that is not drawn.
+        y: The y value of each result.
         rungs: The rung of each result.
         trials: The trial of each result.
         names: The names of all rungs.
@@ -188,23 +187,23 @@ def points_by_rung(
 
 
 def no_origin(_: TrialId) -> str:
-    """Return "": the text for a configuration of unknown origin."""
+    """Return "", which is the origin text of a configuration with unknown origin."""
     return ""
 
 
 def origins(trials: Sequence[TrialId], origin: Origin) -> list[str]:
-    """Return the origins of trials' configurations, as texts of their points."""
+    """Return a text for each trial's point: the origin of the trial's configuration."""
     texts = [shortened(origin(trial), 2 * NAME) for trial in trials]
     return texts if any(texts) else []
 
 
 def significant(value: float) -> float:
-    """Round a number to ten digits: more digits make a page long, and with six digits large seeds would look equal."""
+    """Round a number to ten digits, which keep a page short and distinguish large seeds."""
     return float(f"{value:.10g}")
 
 
 def unit_of_time(seconds: float) -> tuple[float, str]:
-    """Return a suitable unit for a time: its length in seconds, and its name."""
+    """Return a suitable unit of time for a duration: the unit's length in seconds, and the unit's name."""
     if seconds < 180:
         return 1.0, "seconds"
     if seconds < 3 * 3600:

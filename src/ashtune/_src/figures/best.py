@@ -1,4 +1,4 @@
-"""The best result so far, over time and over trained resource: step lines on a sample of all results."""
+"""Figures of the best result so far, over time and over trained resource: step lines above a sample of all results."""
 
 from collections.abc import Callable, Sequence
 
@@ -24,21 +24,21 @@ from ashtune._src.figures.looks import BLUE, CATEGORIES, ORANGE
 
 STEPS_SHOWN = 300
 EARLY = 0.1
-"""An axis is logarithmic if half of the steps lie within this first share of it."""
+"""An axis is logarithmic if half of the steps lie within this share at the axis's begin."""
 _Place = Callable[[Improvement], float]
 
 
 def best_over_time_figure(
     best: BestSoFar, rungs: Sequence[int], *, unit: str, origin: Origin = no_origin, ran: float = 0.0
 ) -> Figure:
-    """Return the best result so far over the study's running time.
+    """Return a figure of the best result so far over the study's running time.
 
     Args:
-        best: The observer.
+        best: The observer of the best result.
         rungs: The resources of all rungs.
         unit: What the resource counts, in the singular.
-        origin: Returns where the configuration of a trial comes from: ``Trials.origin``.
-        ran: The study's running time in seconds, if the study ran on after its last event.
+        origin: Returns the origin of a trial's configuration: ``Trials.origin``.
+        ran: The study's running time in seconds, given if this time is later than the last event.
     """
     return _figure(best, rungs, _seconds, max(ran, best.seconds), unit=unit, origin=origin)
 
@@ -46,16 +46,16 @@ def best_over_time_figure(
 def best_over_resource_figure(
     best: BestSoFar, rungs: Sequence[int], *, unit: str, origin: Origin = no_origin
 ) -> Figure:
-    """Return the best result so far over the resource trained by all trials together."""
+    """Return a figure of the best result so far over the total resource trained by all trials."""
     return _figure(best, rungs, _epochs, best.epochs, unit=unit, origin=origin)
 
 
 def compared_figures(studies: Sequence[tuple[Goal, Sequence[Improvement]]], goal: Goal, *, unit: str) -> list[Figure]:
-    """Return the best results so far of several studies, over time and over trained resource.
+    """Return figures of the best results so far of several studies: one over time, and one over trained resource.
 
     Args:
         studies: The goal and the steps of each study.
-        goal: Decides the name and the direction of the axis.
+        goal: The goal that gives the axis of the metric its name and direction.
         unit: What the resource counts, in the singular.
     """
     figures = []

@@ -1,4 +1,4 @@
-"""Configurations as columns of numbers, for random forests and figures of hyperparameters."""
+"""Converts configurations to columns of numbers, for random forests and figures of hyperparameters."""
 
 import math
 from array import array
@@ -16,17 +16,17 @@ from ashtune._src.space.columns import Column
 from ashtune._src.space.space import Space
 
 SPREAD = 0.18
-"""How far a point lies from its choice at most; neighbouring choices have the distance 1."""
+"""The largest distance between a point and its choice. Neighbouring choices have the distance 1."""
 
 Configuration = Callable[[TrialId], Mapping[str, Any]]
 """Returns the configuration of a trial."""
 
 
 class Numbers(msgspec.Struct, frozen=True):
-    """One hyperparameter over many trials.
+    """The values of one hyperparameter in many trials.
 
-    ``values`` are numbers. If there are ``labels``, each value is the index of the trial's choice in ``labels``. A
-    value is NaN if the hyperparameter is inactive. ``is_log``: the hyperparameter was sampled on a logarithmic scale.
+    ``values`` has a number for each trial: a value, or the index of a choice in ``labels``. The number is NaN if the
+    hyperparameter is inactive. ``is_log`` is True if the hyperparameter was sampled on a logarithmic scale.
     """
 
     name: str
@@ -36,7 +36,7 @@ class Numbers(msgspec.Struct, frozen=True):
 
     @property
     def is_constant(self) -> bool:
-        """Whether all trials have the same value, or no trial has a value."""
+        """Whether all trials have the same value of the hyperparameter, or no trial has a value."""
         first = self.values[0] if self.values else math.nan
         if math.isnan(first):
             return all(map(math.isnan, self.values))
@@ -44,12 +44,12 @@ class Numbers(msgspec.Struct, frozen=True):
 
     @property
     def varies(self) -> bool:
-        """Whether there are at least two different values."""
+        """Whether the column has at least two different values."""
         return len({value for value in self.values if not math.isnan(value)}) > 1
 
 
 def numbers(space: Mapping[str, object], configuration: Configuration, trials: Iterable[TrialId]) -> Sequence[Numbers]:
-    """Return the hyperparameters of trials, in the user's order.
+    """Return a column of numbers for each hyperparameter, in the user's order.
 
     Args:
         space: The record of the search space: ``settings.space``.
@@ -77,12 +77,12 @@ def numbers(space: Mapping[str, object], configuration: Configuration, trials: I
 
 
 def spread_places(column: Numbers, trials: Sequence[TrialId], *, salt: int = 0) -> Sequence[float]:
-    """Return each trial's place on the axis. If the axis has choices, places are spread so that points do not overlap.
+    """Return each trial's place on an axis. Places on an axis of choices are spread, so that points do not overlap.
 
     Args:
         column: The hyperparameter.
         trials: The trials of the column.
-        salt: Another salt spreads places differently, for the second axis of a figure.
+        salt: A number that changes the spread, so that the two axes of a figure have different spreads.
     """
     if not column.labels:
         return column.values

@@ -1,18 +1,18 @@
-"""The result over two hyperparameters: levels of a smoothed mean, and the trials that it was computed from.
+"""Draws the result over two hyperparameters: the levels of a smoothed mean of the results, and the trials.
 
-The value at each place of a grid is the mean of the results, each weighted by a Gaussian of its distance. Distances use
-the hyperparameters' sampling scales. The more results there are, the narrower the Gaussian is.
+The value at each place of a grid is the weighted mean of all results. The weight of a result is a Gaussian of its
+distance from the place, on the hyperparameters' sampling scales. More results make the Gaussian narrower.
 
 Sources: Nadaraya, *On Estimating Regression*, Theory of Probability and its Applications 9(1), 1964, for the mean;
 Scott, *Multivariate Density Estimation*, Wiley, 1992, for the width of the Gaussian: the standard deviation of the
 values along an axis times ``n ** (-1 / (axes + 4))``.
 
-Rule 1: only the results at one rung are used: the highest rung with at least ``ENOUGH`` finite results. If no rung has
-enough, the rung with the most results is used.
-Rule 2: places without a result nearby are blank.
-Rule 3: two choices have no distance from each other, so a result counts only for its own choice.
+Rule 1: the mean uses only results at the highest rung with at least ``ENOUGH`` finite results. If every rung has fewer
+results, the mean uses the rung with the most results.
+Rule 2: a place of the grid without a result nearby is blank.
+Rule 3: choices have no distance from each other, so a result counts only for its own choice.
 Rule 4: a result far worse than most is moved to the end of the metric's axis. If the metric's axis is logarithmic, the
-geometric mean is used.
+mean is geometric.
 """
 
 import math
@@ -40,28 +40,27 @@ if TYPE_CHECKING:
 
 ENOUGH = 40
 FEWEST = 3
-"""Fewest trials for a figure."""
+"""The smallest number of trials for a figure."""
 MOST = 2_000
-"""If there are more results, a sample is smoothed."""
+"""The largest number of smoothed results. If a rung has more results, a sample is smoothed."""
 POINTS = 300
-"""Trials drawn: half are the best ones, the others are sampled."""
+"""The largest number of drawn trials: half of them are the best trials, the other trials are sampled."""
 STEPS, FINE, COARSE = 41, 81, 20
-"""Places of the grid along a numeric axis. If the other axis has choices: FINE, or fewer if there are many choices."""
+"""The numbers of grid places along a numeric axis: STEPS, or FINE to COARSE if the other axis has choices."""
 MOST_CELLS = 2_800
 LEAST_WIDTH = 0.05
 """The least width of the Gaussian, as a share of the axis."""
 NEAR = 2.0
-"""A place is blank if no result lies within this many widths."""
+"""A place of the grid is blank if no result lies within this many widths."""
 
 
 class Contour(msgspec.Struct, frozen=True, kw_only=True):
     """The smoothed results over two hyperparameters.
 
-    ``x`` and ``y`` hold the values of the ``trials``, the best first; ``values`` are their results at the rung with
-    index ``rung`` and resource ``resource``. ``total`` counts the finite results at this rung. Trials without one of
-    the two hyperparameters are left out; if there are very many results, a sample is used. ``grid`` is the smoothed
-    metric, a row for each of ``y_places`` and a column for each of ``x_places``; None if unknown. ``scale`` is the axis
-    of the metric; results outside of this axis are moved to its end.
+    ``trials`` are the trials with both hyperparameters (or a sample), the best first. ``x`` and ``y`` have the trials'
+    hyperparameter values, and ``values`` has the trials' results at the rung with index ``rung`` and resource
+    ``resource``. ``total`` counts the finite results at this rung. ``grid`` is the smoothed metric, with a row for each
+    of ``y_places`` and a column for each of ``x_places``; an unknown mean is None. ``scale`` is the axis of the metric.
     """
 
     rung: int
@@ -84,17 +83,17 @@ def contour(
     x: str,
     y: str,
 ) -> Contour | str:
-    """Smooth the results over two hyperparameters. This takes some milliseconds for any number of trials.
+    """Smooth the results over two hyperparameters. The computation takes some milliseconds for any number of trials.
 
     Args:
-        results: The observer.
+        results: The observer of all results.
         configuration: Returns the configuration of a trial: ``Trials.configuration``.
         space: The record of the search space: ``settings.space``.
         x: The name of a hyperparameter.
         y: The name of another hyperparameter.
 
     Returns:
-        The smoothed results, or a text that says why there are no smoothed results.
+        The smoothed results, or a text with the reason why there are no smoothed results.
 
     Raises:
         SpaceError: If the record of the space cannot be read.
@@ -132,13 +131,13 @@ def contour(
 
 
 def contour_figure(drawn: Contour | str, goal: Goal, *, unit: str, origin: Origin = no_origin) -> Figure:
-    """Return a figure of the levels and the trials; the best trial is a star.
+    """Return a figure with the levels of the smoothed metric, and with the trials as points. The best trial is a star.
 
     Args:
-        drawn: The smoothed results, or a text that says why there are no smoothed results.
-        goal: The metric, and which way is better.
+        drawn: The smoothed results, or a text with the reason why there are no smoothed results.
+        goal: The metric, and whether smaller or larger values are better.
         unit: What the resource counts, in the singular.
-        origin: Returns where the configuration of a trial comes from: ``Trials.origin``.
+        origin: Returns the origin of a trial's configuration: ``Trials.origin``.
     """
     if isinstance(drawn, str):
         return Figure(notes=[drawn])
@@ -166,14 +165,12 @@ def contour_figure(drawn: Contour | str, goal: Goal, *, unit: str, origin: Origi
 
 
 def _notes(drawn: Contour, unit: str) -> list[str]:
-    """Explain the levels."""
     few = f"{len(drawn.trials):,} of " if len(drawn.trials) < drawn.total else ""
     of = f"{few}{plural(drawn.total, 'result')} at {unit} {drawn.resource:,}"
     return [f"The smoothed mean of {of}. Where it is blank, no trial is near.", *scale_note(drawn.scale, "result")]
 
 
 def _points(drawn: Contour, places: Sequence[int], origin: Origin) -> Series:
-    """Return the trials at some places as points."""
     x, y = spread_places(drawn.x, drawn.trials), spread_places(drawn.y, drawn.trials, salt=1)
     return Series(
         kind="points",
@@ -194,14 +191,13 @@ def _finite(losses: Mapping[TrialId, float]) -> dict[TrialId, float]:
 
 
 def _part(column: Numbers, places: Sequence[int]) -> Numbers:
-    """Return the values of a column at some places."""
     return msgspec.structs.replace(column, values=array("d", (column.values[place] for place in places)))
 
 
 def _smoothed(
     x: Numbers, y: Numbers, values: Sequence[float], scale: Axis
 ) -> tuple[list[float], list[float], list[list[float | None]]]:
-    """Return the places of the grid along both axes, and the smoothed metric on it."""
+    """Return the places of the grid along both axes, and the smoothed metric on the grid."""
     import numpy as np
 
     heights = np.array([scale.scaled(value) for value in values])
@@ -223,9 +219,9 @@ def _smoothed(
 
 
 def _nearness(column: Numbers, narrowing: float, steps: int) -> "tuple[list[float], Floats]":
-    """Return the grid places along a hyperparameter, and the nearness of each result to each place, from 0 to 1.
+    """Return the grid's places along a hyperparameter, and the nearness (0 to 1) of each result to each place.
 
-    The nearness has the shape ``(places, results)``.
+    The array of nearness has the shape ``(places, results)``.
     """
     import numpy as np
 

@@ -1,6 +1,6 @@
-"""Learning curves: each line has the colour of its trial's highest rung, and the best line is on top.
+"""Draws learning curves. A curve has the colour of its trial's highest rung, and the best curve is on top.
 
-All lines of a rung are one series with gaps, since pages are faster with few series.
+All curves of a rung are one series with gaps, since a page with few series is faster.
 """
 
 import math
@@ -26,19 +26,19 @@ from ashtune._src.figures.figure import Figure, Series
 from ashtune._src.figures.looks import BLUE, GREY, rung_colors
 
 POINTS = 6_000
-"""Points in the figure, over all curves; longer curves are thinned evenly."""
+"""The largest number of points of all curves. Longer curves are thinned evenly."""
 
 
 def curves_figure(
     curves: Curves, rungs: Sequence[int] = (), *, unit: str, origin: Origin = no_origin, points: int = POINTS
 ) -> Figure:
-    """Return the learning curves.
+    """Return a figure of the learning curves.
 
     Args:
-        curves: The observer.
-        rungs: The resources of all rungs; empty to use the rungs that trials have reached.
+        curves: The observer of learning curves.
+        rungs: The resources of all rungs. If it is empty, the figure has the rungs that trials have reached.
         unit: What the resource counts, in the singular.
-        origin: Returns where the configuration of a trial comes from: ``Trials.origin``.
+        origin: Returns the origin of a trial's configuration: ``Trials.origin``.
         points: The largest number of points to show, over all curves.
     """
     all_curves = curves.shown()
@@ -74,7 +74,7 @@ def curves_figure(
 def trial_figures(
     curves: Mapping[str, Curve], best: Mapping[str, Curve], goal: Goal, rungs: Sequence[int], *, unit: str
 ) -> dict[str, Figure]:
-    """Return the curves of one trial and of the best trial, one figure for each metric."""
+    """Return a figure for each metric, with the curves of one trial and of the best trial."""
     modes = {each.metric: each.mode for each in goal.objectives}
     figures = {}
     for metric, own in curves.items():
@@ -97,7 +97,7 @@ def trial_figures(
 
 
 def _line(curves: Sequence[Curve], most: int, name: str, color: str, origin: Origin) -> Series:
-    """Return curves as one series, with a gap at each value that is not finite and after each curve."""
+    """Return curves as one series, with a gap after each curve and at each value that is not finite."""
     x: list[float | None] = []
     y: list[float | None] = []
     trials: list[TrialId | None] = []
@@ -116,7 +116,7 @@ def _line(curves: Sequence[Curve], most: int, name: str, color: str, origin: Ori
 
 
 def _dots(line: Series, size: float = 4) -> Series:
-    """Return a dot at the end of each curve, and at each value between two gaps."""
+    """Return a series of dots: at the end of each curve, and at each value between two gaps."""
     y = [None, *line.y, None]
     places, is_last = [], True
     for at in reversed(range(len(line.y))):

@@ -1,7 +1,7 @@
-"""A figure as data: two axes, and series of points with names, colours and texts.
+"""Describes a figure as data: two axes, and series of points with names, colours and texts.
 
 Plotly draws figures in reports and notebooks (``reports/plot.py``); a canvas draws them on the live page
-(``dashboard/static/page/plot.js``). Plotly and the canvas only draw; they compute no further values.
+(``dashboard/static/page/plot.js``). Plotly and the canvas only draw and compute no further values.
 """
 
 import math
@@ -18,11 +18,11 @@ Written = Literal["number", "count", "seconds", "share"]
 
 
 class Axis(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """An axis from ``low`` to ``high``; ``low`` may be greater than ``high``.
+    """An axis from ``low`` to ``high``. The value of ``low`` may be greater than ``high``.
 
-    ``title`` is ``name`` with a unit or scale. ``ticks`` are all ticks; if ``ticks`` is empty, the ticks are round
-    multiples of ``unit``. ``choices`` are names at the places 0, 1, 2, and so on. ``beyond`` is the number of values
-    outside of the axis.
+    ``title`` is ``name`` with a unit or scale. ``ticks`` has all ticks of the axis; if ``ticks`` is empty, the ticks
+    are round multiples of ``unit``. ``choices`` has the names at the places 0, 1, 2, and so on. ``beyond`` is the
+    number of values outside of the axis.
     """
 
     name: str = ""
@@ -37,7 +37,7 @@ class Axis(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     beyond: int = 0
 
     def write(self, value: float) -> str:
-        """Return a value as a text."""
+        """Return a value of the axis as a text."""
         if self.choices:
             return self.choices[max(0, min(len(self.choices) - 1, round(value)))]
         match self.written:
@@ -51,22 +51,22 @@ class Axis(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
                 return number_text(value)
 
     def within(self, value: float) -> float:
-        """Return a value, limited to the axis."""
+        """Return a value, limited to the range of the axis."""
         return min(max(value, self.low), self.high)
 
     def scaled(self, value: float) -> float:
-        """Return a value, limited to the axis; its logarithm if the axis is logarithmic."""
+        """Return a value, limited to the range of the axis; the logarithm of this value if the axis is logarithmic."""
         return math.log10(self.within(value)) if self.is_log else self.within(value)
 
 
 class Series(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
-    """Points of one kind; in a line, the value None makes a gap.
+    """Points of one kind. The value None makes a gap in a line.
 
-    A step line goes across first, then up or down. A bar goes from ``x`` to ``end``; its thickness is ``thick`` of the
-    distance between two choices. A range is drawn like a bar, as a thin line. A flow connects a bar, which extends from
-    0 to ``x``, with the bar above it, which extends from 0 to ``end``. A text is drawn as its words alone. A series
-    without a ``name`` is not in the legend. A click on a point opens its trial. ``words`` are more text for each point,
-    in several lines. ``is_rimmed``: points have a dark rim. ``is_silent``: points show no text.
+    A step line is drawn first across, then up or down. A bar is drawn from ``x`` to ``end``; its thickness is the share
+    ``thick`` of the distance between two choices. A range is a thin line from ``x`` to ``end``. A flow is a band from a
+    bar of the length ``x`` to the bar above, of the length ``end``. A series without a ``name`` is not in the legend.
+    ``words`` has further lines of text for each point. If ``is_rimmed`` is True, points have a dark rim. If
+    ``is_silent`` is True, points show no text.
     """
 
     kind: Literal["line", "step", "area", "points", "bars", "ranges", "flows", "texts"]
@@ -88,9 +88,9 @@ class Series(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_def
 
 
 class Cells(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """Coloured cells below the series: ``rows`` has a row for each ``y``, and a row has a value or None for each ``x``.
+    """Coloured cells below the series. ``rows`` has a row for each ``y``; a row has a value or None for each ``x``.
 
-    ``scale`` is the axis of the values. Colours go from ``colors[0]`` at its low end to ``colors[1]`` at its high end.
+    ``scale`` is the axis of the values. Low values have the colour ``colors[0]``, and high values have ``colors[1]``.
     """
 
     x: Sequence[float]
@@ -101,7 +101,7 @@ class Cells(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class Figure(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """A figure. ``notes`` are sentences for the reader; if nothing is drawn, the notes say why."""
+    """A figure. ``notes`` has sentences for the reader; in an empty figure, these sentences give the reason."""
 
     x: Axis = Axis()
     y: Axis = Axis()
@@ -112,9 +112,9 @@ class Figure(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class Coordinates(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """Parallel coordinates: a line through all axes for each trial, the best trial first. A missing value is None.
+    """Parallel coordinates, with a line through all axes for each trial, the best trial first. A missing value is None.
 
-    The last axis is the metric. ``places`` are the trials' ranks among all ``total`` trials, from 1.
+    The last axis is the metric. ``places`` has each trial's rank (from 1) among all ``total`` trials.
     """
 
     axes: Sequence[Axis] = ()
@@ -127,7 +127,7 @@ class Coordinates(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 def words_of(figure: Figure, series: Series, point: int) -> list[str]:
-    """Return the text of a point, one string for each line; ``plot.js`` does the same on the page."""
+    """Return the lines of text of a point. The function in ``plot.js`` must return the same lines."""
     x, y, at, up = figure.x, figure.y, series.x[point], series.y[point]
     assert at is not None and up is not None, "nobody can point at a gap"
     if series.kind == "bars":

@@ -15,19 +15,19 @@ from ashtune._src.figures.figure import Axis, Figure, Series
 from ashtune._src.figures.looks import BLUE, GREY, ORANGE, RED
 
 MOST_OTHERS = 2_000
-"""Most dominated results drawn: those of the first trials."""
+"""The largest number of dominated results to draw. The results of the first trials are drawn."""
 
 
 def in_a_row(front: Sequence[BestResult]) -> list[BestResult]:
-    """Sort a front by the first objective, the best first."""
+    """Sort the results of a front by the first objective, the best result first."""
     return sorted(front, key=lambda best: (best.losses, best.trial))
 
 
 def front_figure(front: Sequence[BestResult], results: Results, *, unit: str) -> Figure:
-    """Return a figure of the front and of the other results at its rung, over the first two objectives.
+    """Return a figure over the first two objectives: the front, and the other results at the front's rung.
 
     Args:
-        front: The front, the preferred result first.
+        front: The results of the front, the preferred result first.
         results: All results.
         unit: What the resource counts, in the singular.
 
@@ -66,7 +66,6 @@ def front_figure(front: Sequence[BestResult], results: Results, *, unit: str) ->
 
 
 def _axis(objective: Objective, values: Sequence[Sequence[float | None]]) -> Axis:
-    """Return the axis of an objective, over the values of all series."""
     low, high, beyond = view([value for each in values for value in each if value is not None], objective.mode)
     return Axis(name=shortened(objective.metric, NAME), low=low, high=high, beyond=beyond)
 

@@ -1,21 +1,20 @@
-"""The importance of hyperparameters: how much a random forest's prediction varies with each of them over the space.
+"""Measures the importance of hyperparameters: how much a random forest's prediction varies with each hyperparameter.
 
 A forest learns from the trials to predict the result of a configuration. The forest predicts the results of random
-configurations of the space. Then the values of one hyperparameter are permuted among these configurations, and the
-forest predicts again. The importance of the hyperparameter is the share of the predictions' variance due to the
-permutation, including interactions with others. Sources: Breiman, *Random Forests*, Machine Learning 45, 2001; Homma
+configurations of the space. The values of one hyperparameter are permuted among these configurations, and the forest
+predicts again. The importance of this hyperparameter is the share of the predictions' variance due to the permutation,
+including interactions with other hyperparameters. Sources: Breiman, *Random Forests*, Machine Learning 45, 2001; Homma
 and Saltelli, *Importance measures in global sensitivity analysis of nonlinear models*, Reliability Engineering and
 System Safety 52, 1996: the total effect; Jansen, *Analysis of variance designs for model output*, Computer Physics
 Communications 117, 1999: its estimate.
 
-Rule 1: all trials count, not only those at high rungs. Trials at high rungs are similar in the most important
-hyperparameters, since they were selected.
-Rule 2: each trial has one value, on the scale of the lowest rung. Then, for each higher rung, the trials at this rung
-exchange their values, so that the best trial of the rung has the best value. See ``docs/decisions/0046-importance.md``.
-Rule 3: a value far worse than most, or a failure, is replaced by a value a little worse than most.
-Rule 4: if the forest cannot predict unseen trials, importance means nothing, and every view says that it means nothing.
-Rule 5: a second measurement, of the importance among the best trials, uses only the best third of trials and permutes
-only their values.
+Rule 1: all trials count, also trials at low rungs. Trials at high rungs have similar values of the most important
+hyperparameters, since these trials were selected.
+Rule 2: each trial has one value, on the scale of the lowest rung. At each higher rung, the rung's trials exchange their
+values, so that the best trial of the rung has the best value. See ``docs/decisions/0046-importance.md``.
+Rule 3: the value of a failed trial, and a value far worse than most, is replaced by a value a little worse than most.
+Rule 4: if the forest cannot predict unseen trials, every view says that the importances mean nothing.
+Rule 5: the importance among the best trials is measured with the best third of trials and permutes only their values.
 """
 
 import math
@@ -36,22 +35,22 @@ from ashtune._src.figures.looks import BLUE, GREY
 from ashtune._src.space.space import Space
 
 FEWEST = 20
-"""Fewer trials are not measured."""
+"""The smallest number of trials that are measured."""
 BEST_SHARE = 3
-"""The best trials are the first ``1 / BEST_SHARE`` of all."""
+"""The best trials are the first ``1 / BEST_SHARE`` of all trials."""
 MOST = 2000
 MEANINGLESS = 0.1
-"""With an R2 below this, importances mean nothing."""
+"""If R2 is below this number, importances mean nothing."""
 FOLDS, TREES = 5, 40
 DRAWN = 400
-"""Random configurations of the space."""
+"""The number of random configurations of the space."""
 BARS = 20
 NAMED = 3
-"""Most hyperparameters named as important among the best trials."""
+"""The largest number of hyperparameters that are named as important among the best trials."""
 
 
 class Weight(msgspec.Struct, frozen=True):
-    """A hyperparameter's importance: its share of the variance, and the share's standard deviation over forests."""
+    """The importance of a hyperparameter: a share of the variance, and its standard deviation over several forests."""
 
     name: str
     share: float
@@ -59,10 +58,10 @@ class Weight(msgspec.Struct, frozen=True):
 
 
 class Importance(msgspec.Struct, frozen=True, kw_only=True):
-    """The importances of all hyperparameters, the greatest first; empty if they cannot be measured.
+    """The importances of all hyperparameters, the greatest importance first; empty if importance cannot be measured.
 
     The importances were measured on ``trials`` of ``total`` trials. ``r2`` is the share of the variance that forests
-    predict for unseen trials. ``best`` is the importance among the best trials only; None if there are too few trials.
+    predict for unseen trials. ``best`` has the importances among the best trials; None if the study has too few trials.
     """
 
     trials: int = 0
@@ -73,11 +72,11 @@ class Importance(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_meaningful(self) -> bool:
-        """Whether the forest predicts unseen trials at all."""
+        """Whether the forest's predictions of unseen trials are good enough for importances."""
         return bool(self.weights) and self.r2 >= MEANINGLESS
 
     def words(self) -> str:
-        """Say which trials were measured, and whether the importances mean anything."""
+        """Return a sentence about the measured trials and the quality of the forest's predictions."""
         if not self.weights:
             return f"{plural(self.total, 'trial')} to compare: too few, or too much alike, to tell what mattered"
         sample = f"{self.trials:,} of " if self.trials < self.total else ""
@@ -87,7 +86,7 @@ class Importance(msgspec.Struct, frozen=True, kw_only=True):
         return f"{base}; a forest predicts next to nothing (R2 = {self.r2:.2f}): these importances mean nothing"
 
     def words_of_best(self) -> str:
-        """Say what is important among the best trials; "" if there are too few of them."""
+        """Return a sentence about the importances among the best trials; "" if the study has too few trials."""
         if self.best is None or not self.best.weights:
             return ""
         which = f"among the best {self.best.total:,} trials"
@@ -103,11 +102,11 @@ def importance(
     """Measure the importance of hyperparameters.
 
     Args:
-        results: The observer.
+        results: The observer of all results.
         configuration: Returns the configuration of a trial: ``Trials.configuration``.
         space: The record of the search space: ``settings.space``.
-        most: The most trials to measure. If there are more, a sample of this size is measured. 2,000 trials of 10
-            hyperparameters take seconds.
+        most: The largest number of measured trials. If the study has more trials, a sample is measured. 2,000 trials of
+            10 hyperparameters take seconds.
 
     Raises:
         SettingsError: If scikit-learn is not installed.
@@ -134,7 +133,7 @@ def importance(
 
 
 def _values(results: Results) -> dict[TrialId, float]:
-    """Return a number for each trial, where lower is better (rules 2 and 3)."""
+    """Return a value for each trial (rules 2 and 3). Lower values are better."""
     values: dict[TrialId, float] = {}
     failed: set[TrialId] = set()
     for rung in results.rungs:
@@ -152,7 +151,6 @@ def _values(results: Results) -> dict[TrialId, float]:
 
 
 def _points(space: Mapping[str, object]) -> Sequence[Numbers]:
-    """Return random configurations of the space."""
     import numpy as np
 
     parsed = Space.from_record(space)
@@ -161,7 +159,7 @@ def _points(space: Mapping[str, object]) -> Sequence[Numbers]:
 
 
 def importance_figure(measured: Importance) -> Figure:
-    """Return the importances as bars with standard deviations; the bars are grey if importance means nothing."""
+    """Return a figure with bars of the importances and their standard deviations. Meaningless bars are grey."""
     if not measured.weights:
         return Figure(notes=[measured.words()])
     shown = measured.weights[:BARS]
@@ -186,10 +184,10 @@ def importance_figure(measured: Importance) -> Figure:
 def _measured(
     columns: Sequence[Numbers], values: Sequence[float], points: Sequence[Numbers]
 ) -> tuple[float, Sequence[Weight]]:
-    """Return R2 on held-out trials, and the weights of the hyperparameters that vary, in order.
+    """Return R2 on held-out trials, and the weights of varying hyperparameters, the largest weight first.
 
-    Choices are coded as numbers, since trees separate them with a few cuts. An inactive hyperparameter is a missing
-    value. Trees can handle missing values; they are not permuted.
+    Choices are coded as numbers, since a tree can separate numbers with a few cuts. An inactive hyperparameter is a
+    missing value. Trees can handle missing values. Missing values are not permuted.
     """
     import numpy as np
 

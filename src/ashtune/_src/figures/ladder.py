@@ -1,6 +1,6 @@
-"""The ladder: a bar for each rung with its trials by state, the lowest rung at the bottom, and the expected numbers.
+"""Draws the ladder: a bar for each rung with its trials by state (the lowest rung at the bottom), and expected numbers.
 
-A band between two rungs connects the promoted trials with the bar of the rung above.
+A band between two bars connects the promoted trials of a rung with the rung above.
 """
 
 from collections.abc import Sequence
@@ -14,9 +14,9 @@ from ashtune._src.figures.figure import Axis, Figure, Series
 from ashtune._src.figures.looks import INK, PALE, TRIALS
 
 MOST_RUNGS = 60
-"""Rungs shown; a ladder may have a thousand."""
+"""The largest number of rungs to show. A ladder may have a thousand rungs."""
 _ROOM = 1.42
-"""The length of the axis as a multiple of the longest bar; leaves room for texts beside the bars."""
+"""The length of the axis as a multiple of the longest bar, so that texts fit beside the bars."""
 FAR = 4
 """Expected numbers are shown up to this multiple of the longest bar, so that bars of a young study stay visible."""
 _TALL, _LOW, _MOST_TALL = 62, 34, 10
@@ -26,13 +26,13 @@ _TALL, _LOW, _MOST_TALL = 62, 34, 10
 def ladder_figure(
     tally: Tally, expected: Sequence[Expected] | None = None, *, unit: str, running: Sequence[int] | None = None
 ) -> Figure:
-    """Return a figure of the rungs: promoted, paused, failed and running trials, and the expected numbers.
+    """Return a figure of the rungs: promoted, paused, failed and running trials, and the expected numbers of trials.
 
     Args:
         tally: The study's counts.
-        expected: How many trials are expected at each rung: ``StudyInfo.expected``; None if unknown.
+        expected: The expected number of trials at each rung: ``StudyInfo.expected``; None if unknown.
         unit: What the resource counts, in the singular.
-        running: How many trials are being trained to each rung; by default the tally's counts, empty if unknown.
+        running: The number of running trials at each rung, by default from the tally; empty if unknown.
     """
     rungs = tally.rungs[:MOST_RUNGS]
     expected = None if expected is None else expected[: len(rungs)]
@@ -82,7 +82,7 @@ def ladder_figure(
 
 
 def _words(rung: RungTally, metric: str, expected: Expected | None) -> str:
-    """Say how many trials were trained to a rung, how many were expected, and the best result."""
+    """Return a text with the numbers of trained and expected trials at a rung, and the rung's best result."""
     trained = f"{rung.trained:,} trained" + ("" if expected is None else f", {expected.text} expected")
     best = None if rung.best is None else rung.best.metrics.get(metric)
     return trained if best is None else f"{trained}\nbest {shortened(metric, 18)} {number_text(best)}"

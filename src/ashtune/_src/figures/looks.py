@@ -1,12 +1,12 @@
-"""The colours, patterns and names of page, report, notebook and terminal.
+"""The colours, patterns and names in the views of a study: live page, report, notebook and terminal.
 
-Figures and the terminal use this module's values; the page and the report use the style sheet :func:`style`. Therefore
-all views look the same (decision 61).
+Figures and the terminal use the values of this module. The live page and the report use the style sheet :func:`style`,
+which has the same colours (decision 61).
 
-Rule 1: rungs are ordered, so their colours go from dark to light, on the scale :data:`SCALE`. If there are at most
-seven rungs, people with red-green colour blindness can distinguish neighbouring rungs too. All colours are visible on
-light and dark backgrounds.
-Rule 2: no meaning is shown by colour alone. Failing, saving, compiling and waiting also have a pattern or a mark.
+Rule 1: low rungs have dark colours of the scale :data:`SCALE`, and high rungs have light colours. People with red-green
+colour blindness can distinguish neighbouring rungs if a study has at most seven rungs. All colours are visible on light
+and dark backgrounds.
+Rule 2: a colour is never the only sign of a state. Failing, saving, compiling and waiting also have patterns.
 """
 
 import math
@@ -17,23 +17,23 @@ import msgspec
 BLUE, ORANGE, GREEN, RED, PURPLE, GREY = "#3f7fd1", "#e08a2c", "#3fa66b", "#d4505f", "#8f6fc9", "#8a94a3"
 TEAL, PINK, DARK_RED = "#1f8a96", "#c2649a", "#7a2e3a"
 CATEGORIES = (BLUE, ORANGE, GREEN, PURPLE, RED, TEAL)
-"""Colours of things without an order."""
+"""The colours of categories without an order."""
 SCALE = ("#5260c8", "#3484b8", "#2a9b8e", "#6dab53", "#c5aa2e")
-"""Colours of things with an order, the lowest first: rungs, and trials by rank."""
+"""The colours of rungs, the lowest rung first, and of trials by rank."""
 PLACES = (GREY, GREY, *SCALE)
-"""From the last trial to the first, on a logarithmic scale of the rank."""
+"""The colours of trials from the last rank to the first rank, on a logarithmic scale of the rank."""
 INK, GRID = "#717c8a", "rgba(128,128,128,0.22)"
-"""Of medium lightness, so that they are visible on light and dark backgrounds."""
+"""Colours of medium lightness, which are visible on light and dark backgrounds."""
 PALE = "#ffffff"
 CLEAR = "rgba(0,0,0,0)"
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif"
 
 
 class Look(msgspec.Struct, frozen=True):
-    """A name, a colour, and a pattern as plotly names it; "" for no pattern.
+    """The look of a state: its name, its colour, and its pattern in plotly ("" for no pattern).
 
-    ``style`` is the colour on a terminal, as rich names it. ``glyph`` is the character of a bar on a terminal with
-    Unicode, ``plain`` its character on a terminal without.
+    ``style`` is the name of a terminal colour in rich. ``glyph`` is the character of a bar on a terminal with Unicode,
+    and ``plain`` is the character of a bar on a terminal without Unicode.
     """
 
     name: str
@@ -65,7 +65,7 @@ TRIALS = {
 NOTEBOOK_COLORS = {
     "green": "#2f8f58", "bright_blue": BLUE, "red": RED, "cyan": TEAL, "yellow": "#a8741a", "bright_black": "#7a828c",
 }  # fmt: skip
-"""The terminal's colours in a notebook, of medium lightness: readable on light and dark backgrounds."""
+"""The terminal's colours in a notebook, which are readable on light and dark backgrounds."""
 _TOKENS = {
     "paper": ("#ffffff", "#14181d"),
     "raised": ("#f5f7f9", "#1c2229"),
@@ -79,11 +79,11 @@ _TOKENS = {
     "grid": ("rgba(110, 120, 135, 0.2)", "rgba(150, 160, 175, 0.18)"),
     "shadow": ("rgba(29, 39, 51, 0.07)", "rgba(0, 0, 0, 0.3)"),
 }
-"""The colours on a light and on a dark background."""
+"""The colours of the page on a light background and on a dark background."""
 
 
 def rung_colors(count: int) -> Sequence[str]:
-    """Return a colour for each of ``count`` rungs, the lowest first."""
+    """Return a colour for each of ``count`` rungs, the lowest rung first."""
     return [_color_at(SCALE, rung / (count - 1) if count > 1 else 0.0) for rung in range(count)]
 
 
@@ -93,12 +93,12 @@ def faded(color: str, share: float) -> str:
 
 
 def place_color(place: int, total: int) -> str:
-    """Return the colour of a trial by its rank from 1, on a logarithmic scale; the last trials are grey."""
+    """Return the colour of the trial with the rank ``place`` (from 1), on a logarithmic scale. Last trials are grey."""
     return _color_at(PLACES, 1 - math.log(place) / math.log(max(total, 10)))
 
 
 def style() -> str:
-    """Return the page's colours as CSS custom properties, light or dark by ``data-theme`` or the system's setting."""
+    """Return CSS custom properties with the page's colours, light or dark by ``data-theme`` or the system's setting."""
     light, dark = (_rules(place) for place in ("light", "dark"))
     return (
         f":root {{ {light} }}\n:root[data-theme=dark] {{ {dark} }}\n"
@@ -112,7 +112,7 @@ def _rules(theme: str) -> str:
 
 
 def _color_at(scale: Sequence[str], share: float) -> str:
-    """Return the interpolated colour of a scale at ``share``, from 0 to 1."""
+    """Return the interpolated colour at the place ``share`` (0 to 1) of a scale."""
     place = (len(scale) - 1) * share
     low = min(int(place), len(scale) - 2)
     pairs = zip(_rgb(scale[low]), _rgb(scale[low + 1]), strict=True)

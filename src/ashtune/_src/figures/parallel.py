@@ -1,7 +1,7 @@
-"""Parallel coordinates: a line for each trial through its hyperparameters, its rung and its result.
+"""Draws parallel coordinates: a line for each trial through its hyperparameters, its rung and its result.
 
-Lines are coloured by rank on a logarithmic scale, so that the best trial, the best ten and the best hundred differ in
-colour. Trials are ranked by their result at their highest rung; trials of higher rungs come first.
+The colour of a line shows the trial's rank on a logarithmic scale: the best trial, the best ten trials and the best
+hundred trials differ in colour. Trials are ranked by highest rung, and within a rung by result.
 """
 
 import math
@@ -21,9 +21,9 @@ from ashtune._src.figures.looks import place_color
 LINES = 1000
 HYPERPARAMETERS = 12
 TICKS = 12
-"""Most ticks on an axis of choices."""
+"""The largest number of ticks on an axis of choices."""
 SPREAD = 0.12
-"""How far a line passes from its choice at most; neighbouring choices have the distance 1."""
+"""The largest distance between a line and its choice. Neighbouring choices have the distance 1."""
 
 
 def coordinates_figure(
@@ -35,15 +35,15 @@ def coordinates_figure(
     unit: str,
     lines: int = LINES,
 ) -> Coordinates:
-    """Return the trials as parallel coordinates.
+    """Return a figure with the trials as parallel coordinates.
 
     Args:
-        results: The observer.
+        results: The observer of all results.
         configuration: Returns the configuration of a trial: ``Trials.configuration``.
         space: The record of the search space: ``settings.space``.
-        important: Hyperparameters, the most important first; at most 12 are shown.
+        important: The hyperparameters, the most important first. At most 12 hyperparameters are shown.
         unit: What the resource counts, in the singular.
-        lines: How many trials to show. Half of them are the best trials, the others are sampled.
+        lines: The largest number of trials to show: half of them are the best trials, the other trials are sampled.
 
     Raises:
         SpaceError: If the record of the space cannot be read.
@@ -92,7 +92,7 @@ def _most_important(table: Sequence[Numbers], important: Sequence[str]) -> Seque
 
 
 def _column(column: Numbers, trials: Sequence[TrialId]) -> tuple[Axis, list[float | None]]:
-    """Return the axis of a hyperparameter, and each trial's place on it; None if it is inactive in the trial."""
+    """Return a hyperparameter's axis, and each trial's place on this axis; None for an inactive hyperparameter."""
     if column.labels:
         return _choices(column.name, column.values, column.labels, trials)
     values = [None if math.isnan(value) else significant(value) for value in column.values]
@@ -108,7 +108,7 @@ def _column(column: Numbers, trials: Sequence[TrialId]) -> tuple[Axis, list[floa
 def _choices(
     name: str, places: Iterable[float], labels: Sequence[str], trials: Sequence[TrialId]
 ) -> tuple[Axis, list[float | None]]:
-    """Return an axis of choices. Lines pass slightly beside their choice, so that they do not overlap."""
+    """Return an axis of choices, and each line's place: slightly beside the choice, so that lines do not overlap."""
     axis = choice_axis(name, [shortened(each, 16) for each in labels])
     axis = replace(axis, low=-SPREAD, high=len(labels) - 1 + SPREAD, ticks=list(thinned(len(labels), TICKS)))
     shifts = (SPREAD * (scattered(trial) / 2**63 - 1) for trial in trials)

@@ -1,10 +1,10 @@
-"""Slices: a small panel for each hyperparameter shows the results over its values, in the colours of the rungs.
+"""Draws slices: small panels that show the results over the values of a hyperparameter, in the colours of the rungs.
 
-Each trial is a point at its result at its highest rung, in the colour of this rung. Trials without a finite result are
-crosses at the worse end of the axis.
+Each trial is a point at the result of its highest rung, in the colour of this rung. A trial without a finite result is
+a cross at the worse end of the axis.
 
-Rule: a page can show a few thousand points. If there are more trials, it shows the best ones and a sample of the
-others; all panels show the same trials.
+Rule: a page can show a few thousand points. For a study with too many trials, the page shows the best trials and a
+sample of the other trials. All panels show the same trials.
 """
 
 import math
@@ -33,13 +33,14 @@ from ashtune._src.figures.looks import GREY, rung_colors
 
 PANELS = 6
 POINTS = 400
-"""Most trials in a panel; a quarter of this number is the most crosses."""
+"""The largest number of trials in a panel. The largest number of crosses is a quarter of this number."""
 
 
 class Slices(msgspec.Struct, frozen=True, kw_only=True):
-    """Panels by the name of the hyperparameter, most important first; ``varying`` counts the hyperparameters that vary.
+    """Panels by name of the hyperparameter, the most important first. ``varying`` counts hyperparameters that vary.
 
-    ``colors`` explain the colours, the lowest rung first; ``notes`` say what every panel leaves out.
+    ``colors`` has the colour of each rung, the lowest rung first. ``notes`` has sentences about the trials in all
+    panels.
     """
 
     panels: Mapping[str, Figure]
@@ -60,18 +61,18 @@ def slices(
     unit: str,
     origin: Origin = no_origin,
 ) -> Slices:
-    """Return a panel for each hyperparameter to show; no panels if the study has no finite result.
+    """Return panels of the most important hyperparameters; no panels if the study has no finite result.
 
     Args:
-        results: The observer.
+        results: The observer of all results.
         configuration: Returns the configuration of a trial: ``Trials.configuration``.
         space: The record of the search space: ``settings.space``.
-        important: Hyperparameters, the most important first; by default the first ones of the space are shown.
-        names: The only hyperparameters to show; empty to choose by importance.
-        rungs: The resources of all rungs; empty to use the rungs that trials have reached.
-        points: How many trials to show in a panel.
+        important: The hyperparameters, the most important first; by default the order of the space is used.
+        names: The hyperparameters to show. If it is empty, the most important hyperparameters are shown.
+        rungs: The resources of all rungs. If it is empty, the rungs that trials have reached are used.
+        points: The largest number of trials in a panel.
         unit: What the resource counts, in the singular.
-        origin: Returns where the configuration of a trial comes from: ``Trials.origin``.
+        origin: Returns the origin of a trial's configuration: ``Trials.origin``.
 
     Raises:
         SpaceError: If the record of the space cannot be read.
@@ -107,7 +108,6 @@ def slices(
     worse = significant(y.high if results.goal.mode == "min" else y.low)
 
     def panel(column: Numbers) -> Figure:
-        """Return the panel of a hyperparameter."""
         places = _places(column, [*shown, *lost])
         series = points_by_rung(places[: len(shown)], heights, reached, shown, names=named, words=words)
         if crosses := [place for place in range(len(shown), len(places)) if places[place] is not None]:
@@ -125,7 +125,7 @@ def slices(
 
 
 def slice_figure(found: Slices, name: str | None = None) -> Figure:
-    """Return the first panel, or a figure that says why there is no panel; ``name`` is the wanted hyperparameter."""
+    """Return the first panel, or a figure with the reason for no panel. ``name`` is the requested hyperparameter."""
     if found.panels:
         return next(iter(found.panels.values()))
     if not found.colors and found.notes:
@@ -140,7 +140,7 @@ def _places(column: Numbers, trials: Sequence[TrialId]) -> list[float | None]:
 def _crosses(
     places: Sequence[float | None], chosen: Sequence[int], worse: float, lost: Sequence[TrialId], first: int
 ) -> Series:
-    """Return the trials without a finite result, at the worse end of the axis."""
+    """Return a series of crosses for the trials without a finite result, at the worse end of the axis."""
     return Series(
         kind="points", x=[places[at] for at in chosen], y=[worse] * len(chosen), color=GREY, symbol="cross",
         name="without a finite result", trials=[lost[at - first] for at in chosen],

@@ -1,4 +1,4 @@
-"""The predicted wall time of a study under other settings, by number of workers."""
+"""Draws the predicted wall time of a study under other settings, by number of workers."""
 
 from collections.abc import Sequence
 
@@ -23,8 +23,8 @@ def whatif_figure(predictions: Sequence[Prediction], recorded: AsRecorded | None
     """Return a figure of wall time by number of workers, with a line for each scheduler and reduction factor.
 
     Args:
-        predictions: At least one prediction; the order does not matter.
-        recorded: The study's recorded time, which the figure marks.
+        predictions: One or more predictions, in any order.
+        recorded: The study's recorded wall time, which has a mark in the figure.
     """
     series = []
     for number, one in enumerate(by_scheduler(predictions).values()):
@@ -68,7 +68,7 @@ def by_scheduler(predictions: Sequence[Prediction]) -> dict[tuple[str, str], lis
 
 
 def who(one: Prediction) -> str:
-    """Return a scheduler and its reduction factor in words."""
+    """Return the name of a prediction's scheduler, with its reduction factor."""
     return one.scheduler if one.reduction_factor == "1" else f"{one.scheduler} 1/{one.reduction_factor}"
 
 

@@ -1,7 +1,7 @@
-"""Figures of the workers: the work of each worker in a lane, how workers spent their time, and sums by rung.
+"""Figures of the workers: the work of each worker in a lane, the workers' time by state, and sums by rung.
 
-Rule: a page can show a few thousand bars. If there are more than ``MOST_BARS`` jobs or ``MOST_LANES`` lanes, the
-timeline becomes a map of the share of training in each lane and stretch of time. A note says that it is a map.
+Rule: a page can show a few thousand bars. If a study has more than ``MOST_BARS`` stretches of work or ``MOST_LANES``
+lanes, the timeline is a map of the share of training by lane and stretch of time.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -48,7 +48,7 @@ SHARE = Axis(written="share", ticks=(0, 0.25, 0.5, 0.75, 1))
 
 
 class Span(NamedTuple):
-    """A stretch of work in a lane, in seconds of the study's running time. Compiling has the trial ``NO_TRIAL``."""
+    """A stretch of work in a lane, in seconds of the study's running time. Compiling has ``NO_TRIAL`` as its trial."""
 
     lane: int
     begin: float
@@ -60,9 +60,9 @@ class Span(NamedTuple):
 
 
 def timeline_figure(timeline: Timeline, *, unit: str) -> Figure:
-    """Return the timeline: a lane for each worker, a bar for each job, coloured by rung.
+    """Return a figure of the timeline: a lane for each worker, and a bar in the rung's colour for each job.
 
-    A worker that replaced another is drawn in the same lane. In a gap between two bars the worker waited.
+    A new worker uses the lane of the worker that it replaced. A gap in a lane is waiting time.
     """
     work = timeline.work().without_pauses()
     places = int(work.place.max()) + 1 if len(work.place) else 0
@@ -79,7 +79,7 @@ def timeline_figure(timeline: Timeline, *, unit: str) -> Figure:
 def lanes_figure(
     spans: Iterable[Span], lanes: Sequence[str], rungs: Sequence[int], x: Axis, *, unit: str, notes: Sequence[str] = ()
 ) -> Figure:
-    """Return stretches of work in lanes.
+    """Return a figure of stretches of work in lanes.
 
     Args:
         spans: The stretches of work, in any order.
@@ -108,7 +108,7 @@ def lanes_figure(
 
 
 def utilisation_figure(timeline: Timeline) -> Figure:
-    """Return a figure of the shares of the workers' presence by state, over time."""
+    """Return a figure over time: each state's share of the workers' presence."""
     import numpy as np
 
     work, now = timeline.work().without_pauses(), timeline.wall_seconds
@@ -126,7 +126,7 @@ def utilisation_figure(timeline: Timeline) -> Figure:
 
 
 def shares_figure(times: Sequence[float], shares: Mapping[str, Sequence[float]], x: Axis) -> Figure:
-    """Return a figure of the shares of the workers' presence by state, at ``times``."""
+    """Return a figure of each state's share of the workers' presence, at the times ``times``."""
     series = [
         Series(
             kind="area", x=times, y=shares[state], name=STATES[state].name, color=STATES[state].color,
@@ -138,7 +138,7 @@ def shares_figure(times: Sequence[float], shares: Mapping[str, Sequence[float]],
 
 
 def whole_shares_figure(shares: Mapping[str, float]) -> Figure:
-    """Return the workers' time by state in one bar."""
+    """Return a figure with one bar: the workers' time by state."""
     there = [(STATES[state], share) for state, share in shares.items() if share > 0]
     ends = list(accumulate(share for _, share in there))
     series = [
@@ -149,10 +149,10 @@ def whole_shares_figure(shares: Mapping[str, float]) -> Figure:
 
 
 def rungs_figure(timeline: Timeline, *, unit: str) -> Figure:
-    """Return a bar for each rung: training, failed training, saving, and waiting for the driver.
+    """Return a figure with a bar for each rung: training, failed training, saving, and waiting for the driver.
 
     Args:
-        timeline: The observer.
+        timeline: The observer of the workers' time.
         unit: What the resource counts, in the singular.
     """
     records, series = rung_times(timeline), []
@@ -186,7 +186,7 @@ def _bars(look: Look, spans: Sequence[Span]) -> Series:
 
 
 def _busy_map(work: Work, places: int, x: Axis) -> Figure:
-    """Return the share of training in each place and stretch of time; if there are many places, several share a row."""
+    """Return a map of the share of training by place and stretch of time. Many places are merged into fewer rows."""
     import numpy as np
 
     together = -(-places // MOST_ROWS)
@@ -222,7 +222,7 @@ def _busy_map(work: Work, places: int, x: Axis) -> Figure:
 
 
 def _lane_names(work: Work, places: int) -> list[str]:
-    """Return each place's name: its first worker, and the number of later workers."""
+    """Return the name of each place: the first worker of the place, and the number of later workers."""
     names: list[str] = [""] * places
     after = [-1] * places
     for worker, place in zip(work.worker.tolist(), work.place.tolist(), strict=True):
@@ -232,7 +232,7 @@ def _lane_names(work: Work, places: int) -> list[str]:
 
 
 def _states(work: Work) -> dict[str, tuple["Floats", "Floats"]]:
-    """Return when each stretch of each state began and ended."""
+    """Return, for each state, the begin times and the end times of its stretches."""
     ordered = work.begin - work.driver
     training, failed = training_rows(work)
     kinds = {

@@ -1,1 +1,1 @@
-"""Code that modules of `ashtune.integrations` share, and code that is too large for one module."""
+"""Code of `ashtune.integrations` that several modules share, or that is too large for one module."""

@@ -1,11 +1,11 @@
-"""The code that XGBoost, LightGBM and CatBoost share: the rounds of a trial, their reports, and the data.
+"""The code that the integrations of XGBoost, LightGBM and CatBoost share: a trial's rounds and reports, and the data.
 
-Rule 1: each report has the best value so far, by the study's mode, and the round of this value. A trial that got worse
-afterwards still ranks by its best value. The rounds of the model up to the best round are the model with this value.
-Rule 2: a rung has at most REPORTS reports: those of every n-th round and of the last round.
-Rule 3: the study decides how long a trial trains. If a training ends earlier by itself, the trial fails.
-Rule 4: each worker, or each thread of ``engine="threads"``, reads its own data, because the libraries store prepared
-data in the data objects.
+Rule 1: each report has the best value of the metric so far, and the round of this value. Therefore a trial ranks by its
+best value, even if later rounds are worse. The rounds of a model up to the best round are the model with the best
+value.
+Rule 2: a trial reports at most REPORTS times on the way to a rung: after every n-th round and after the last round.
+Rule 3: the study decides how many rounds a trial trains. If the library ends the training earlier, the trial fails.
+Rule 4: each worker makes its own data objects, because the libraries store prepared data in these objects.
 """
 
 import math
@@ -22,7 +22,7 @@ from ashtune._src.training.reports import MetricMissing, names_text
 from ashtune._src.training.trial import Trial
 
 REPORTS = 20
-"""The largest number of reports of a rung: each is written into the journal."""
+"""The largest number of reports for a rung, because each report is written to the journal."""
 BEST_ROUND = "best_round"
 """The metric with the round of the best value."""
 ENDLESS = 1_000_000
@@ -40,7 +40,7 @@ Data = Sequence[Any] | Mapping[str, Any] | Callable[[], Any]
 
 
 class Rounds:
-    """The rounds of a trial while it trains, and the value that is reported.
+    """The rounds of a trial during its training, and the value of the metric for the next report.
 
     Args:
         trial: The trial.
@@ -51,7 +51,8 @@ class Rounds:
         metric: The name of the reported metric.
         data: The name of the data set whose metric is reported, known after :meth:`choose`.
         has_best: Whether the first rounds of a model equal the model as it was after these rounds. This is False for
-            DART, which changes earlier trees. If it is False, each value is reported, not the best value so far.
+            DART, which changes earlier trees. If ``has_best`` is False, each value is reported, not the best value so
+            far.
         number: The round that began last, counted from 1.
         best: The best value so far; None before the first value.
         best_round: The round of the best value.
@@ -80,7 +81,7 @@ class Rounds:
         self._start, self._every, self._target = 0, 1, -1
 
     def choose(self, evaluations: Evaluations, how: str) -> None:
-        """At the first evaluation, choose the data set whose values are reported.
+        """At the first evaluation, choose the data set whose metric is reported.
 
         Raises:
             MetricMissing: If the metric is not evaluated.
@@ -111,12 +112,12 @@ class Rounds:
             )
 
     def value(self, evaluations: Evaluations) -> Any:
-        """Return the evaluated values of the reported metric."""
+        """Return the library's values of the reported metric on the chosen data set."""
         assert self.data is not None, "it is chosen at the first round"
         return evaluations[self.data][self.metric]
 
     def next(self) -> bool:
-        """Begin the next round, perhaps the first one of a next rung; return False if there is no further round."""
+        """Begin the trial's next round, and return True; return False if the trial has no further round."""
         number = next(self._epochs, None)
         if number is None:
             self.is_over = True
@@ -128,13 +129,13 @@ class Rounds:
         return True
 
     def report(self, value: float) -> None:
-        """Record the value of the current round. If a report is due, report the best value so far."""
+        """Record the metric's value after the current round; after every n-th round, report the best value so far."""
         self.note(self.number, value)
         if self.number == self._target or (self.number - self._start) % self._every == 0:
             self.trial.report({self.trial.metric: self.best, BEST_ROUND: self.best_round})
 
     def note(self, number: int, value: float) -> None:
-        """Record the value of a round without a report; the round may be one before the last rung."""
+        """Record the metric's value after a round, without a report."""
         if not self.has_best or self._improves(value):
             self.best, self.best_round = float(value), number
 
@@ -144,10 +145,10 @@ class Rounds:
         return value > self.best if self.trial.mode == "max" else value < self.best
 
     def check_over(self, how: str) -> None:
-        """Refuse a training that ended by itself.
+        """Raise an error if the library ended the training before the study did.
 
         Raises:
-            ObjectiveError: If rounds remain.
+            ObjectiveError: If the trial has further rounds to train.
         """
         if not self.is_over:
             raise ObjectiveError(
@@ -157,15 +158,14 @@ class Rounds:
 
 
 def seed_of(seed: int, number: int) -> int:
-    """Derive a seed for a round from a seed; it is below 2**31, the limit of the libraries."""
+    """Derive the seed of a round from a trial's seed; the result is below 2**31, the limit of the libraries."""
     return derived_seed(seed, number) >> 1
 
 
 def threads() -> int:
-    """Return the number of threads for training: the worker's cores, from OMP_NUM_THREADS.
-
-    ashtune sets OMP_NUM_THREADS in each of its processes. If the variable is not set, training uses one thread with
-    ``engine="threads"``, and all permitted cores in a script.
+    """Return the number of threads for training: OMP_NUM_THREADS, in which ashtune gives each worker its number of
+    cores. If OMP_NUM_THREADS is not set, return the number of permitted cores in the main thread, and 1 in another
+    thread.
     """
     first = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]  # for nested regions, there is one number each
     if first.isdigit() and int(first):
@@ -174,7 +174,7 @@ def threads() -> int:
 
 
 class BoosterObjective:
-    """A training function that trains a booster; the base class of the results of ``booster_objective``.
+    """A training function that trains boosters; the base class of the objects that ``booster_objective`` returns.
 
     Args:
         name: The library's name, used to name the study's directory.
@@ -207,7 +207,7 @@ class BoosterObjective:
         self._own = threading.local()
 
     def check(self, names: Sequence[str]) -> None:
-        """Refuse a space with the number of rounds as a hyperparameter.
+        """Refuse a search space that has the number of rounds as a hyperparameter.
 
         Raises:
             ObjectiveError: If the space has such a hyperparameter.
@@ -215,7 +215,7 @@ class BoosterObjective:
         self._check_rounds(names, "the space")
 
     def version_parts(self) -> dict[str, Any]:
-        """Return the user's arguments, because the results depend on them."""
+        """Return the user's arguments, because the results depend on these arguments."""
         return {"params": self.params, "data": self._sources, "metric": self.metric, "options": self.options}
 
     @staticmethod
@@ -227,10 +227,10 @@ class BoosterObjective:
             )
 
     def parameters(self, trial: Trial, defaults: Mapping[str, Any], thread_names: Collection[str]) -> dict[str, Any]:
-        """Return the parameters of a trial: defaults, overridden by fixed parameters, overridden by hyperparameters."""
+        """Return a trial's parameters: defaults, overridden by fixed parameters, overridden by hyperparameters."""
         parameters: dict[str, Any] = {}
         for given in (defaults, self.params, trial.config):
-            covered = self.same_names(given)  # with synonyms: otherwise the library might take either name, or neither
+            covered = self.same_names(given)  # with synonyms: a library may use any of two synonyms, or none
             parameters = {name: value for name, value in parameters.items() if name not in covered} | dict(given)
         if not parameters.keys() & set(thread_names):
             parameters[next(iter(thread_names))] = threads()
@@ -238,18 +238,18 @@ class BoosterObjective:
 
     @staticmethod
     def same_names(names: Collection[str]) -> Collection[str]:
-        """Return the names of parameters, and all synonyms of these names in the library."""
+        """Return the given parameter names, and all the library's synonyms of these names."""
         raise NotImplementedError
 
     def data(self) -> tuple[Any, Any]:
-        """Return training and evaluation data as :meth:`prepare` returns them. Each thread prepares its data once."""
+        """Return the prepared training and evaluation data. Each thread prepares its own data once."""
         if not hasattr(self._own, "data"):
             self._own.data = self.prepare(*(source() if callable(source) else source for source in self._sources))
         data: tuple[Any, Any] = self._own.data
         return data
 
     def prepare(self, train: Any, valid: Any) -> tuple[Any, Any]:
-        """Return the data in the library's own form."""
+        """Return the training and evaluation data as objects of the library."""
         raise NotImplementedError
 
     def __call__(self, trial: Trial) -> None:
@@ -257,7 +257,7 @@ class BoosterObjective:
         raise NotImplementedError
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return the state for the workers, without the data prepared in this process."""
+        """Return the object's state for pickling, without the data that this process has prepared."""
         return {name: value for name, value in vars(self).items() if name != "_own"}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -265,13 +265,13 @@ class BoosterObjective:
 
 
 def with_synonyms(names: Collection[str], synonyms: Collection[Collection[str]]) -> set[str]:
-    """Return the names, and all synonyms of each name."""
+    """Return the given parameter names, and all synonyms of each name."""
     given = set(names)
     return given.union(*(group for group in synonyms if not given.isdisjoint(group)))
 
 
 def as_arguments(data: Any) -> dict[str, Any]:
-    """Return data as arguments of the library's data class. The two values of a pair become "data" and "label".
+    """Return data as arguments of the library's data class. A pair of arrays becomes the arguments "data" and "label".
 
     Raises:
         ObjectiveError: If the data are neither a pair nor a dict.

@@ -1,10 +1,10 @@
-"""A Hydra sweep as a study: the search space, the options, the study itself, and the file with the best result.
+"""Runs a Hydra sweep as a study: reads the sweep's options, runs the study, and writes the best result to a file.
 
 Source of ``optimization_results.yaml`` (``name``, ``best_params``, ``best_value``): Hydra's own sweepers for Optuna, Ax
-and Nevergrad write it.
+and Nevergrad write such a file.
 
-Rule: no launcher of Hydra is used, because launchers wait for a batch of jobs. A sweep is refused if the user chose a
-launcher.
+Rule: Hydra's launchers are not used, because a launcher waits for a whole batch of jobs. A sweep for which the user
+chose a launcher is refused.
 """
 
 import logging
@@ -52,10 +52,10 @@ class Sweep:
     def run(self, arguments: Sequence[str]) -> Study:
         """Run or continue the sweep's study, and write the file with the best result.
 
-        Under MPI, ranks other than 0 do not return.
+        Under MPI, ``run`` returns only on rank 0.
 
         Raises:
-            AshtuneError: If something cannot be used; the message has one line.
+            AshtuneError: If the sweep or an option is invalid; the message has one line.
             OSError: If the folder of the sweep cannot be written.
         """
         options = self._options()
@@ -77,7 +77,7 @@ class Sweep:
         return study
 
     def _options(self) -> dict[str, Any]:
-        """Return the options of ``tune``. Text such as ``2h`` is read as on a command line."""
+        """Return the sweep's options for ``tune``; texts such as ``2h`` are read as on the command line."""
         given = {name: value for name, value in self._settings.items() if name not in OF_THE_SWEEP}
         known = options_of(TuneOptions)
         for name, value in given.items():
@@ -105,7 +105,7 @@ class Sweep:
             )
 
     def _composed(self, arguments: Sequence[str]) -> tuple[Swept, list["DictConfig"]]:
-        """Return the search space, and configs that together contain every listed value and both ends of each range."""
+        """Return the sweep's overrides, and configs of sample jobs, to check that Hydra can compose the configs."""
         from hydra.errors import HydraException
         from omegaconf.errors import OmegaConfBaseException
 
@@ -119,7 +119,7 @@ class Sweep:
             raise SettingsError(reason or type(error).__name__) from None
 
     def _keep_config(self, folder: Path, study: Path) -> None:
-        """Write the config of a new sweep, as Hydra's own sweepers do."""
+        """Write the config of a new sweep to a file, as Hydra's own sweepers do."""
         from omegaconf import OmegaConf
 
         folder.mkdir(parents=True, exist_ok=True)

@@ -1,9 +1,10 @@
-"""The search space of a Hydra sweep, and its job as a training function.
+"""The search space of a Hydra sweep, and the training function that runs the jobs of the sweep.
 
-The overrides ``lr=interval(1e-4,1e-1)``, ``lr=tag(log,interval(1e-4,1e-1))``, ``depth=range(1,9)``, ``batch=16,32`` and
-``model=glob(*)`` are the search space. All other overrides are the same in every job.
+Overrides such as ``lr=tag(log,interval(1e-4,1e-1))``, ``depth=range(1,9)``, ``batch=16,32`` and ``model=glob(*)`` form
+the search space. All other overrides are the same in every job.
 
-Rule 1: the worker composes the config of a job and runs Hydra's task. All jobs of a trial use the trial's directory.
+Rule 1: the worker composes the config of a job and runs the user's Hydra task. All jobs of a trial use the trial's
+directory.
 Rule 2: a worker has the same Hydra state as the program: the same stored configs, resolvers and callbacks.
 """
 
@@ -36,10 +37,9 @@ MOST_PROBES = 100
 class Dimension(msgspec.Struct, frozen=True):
     """The search dimension of one override.
 
-    ``key`` is the left side of the override, such as ``+model.depth``; ``name`` is the dimension's name in the study.
-    ``values`` are a range or a list, as :func:`~ashtune.tune` takes them. If an element of a list is not a number, the
-    values of the list are texts in Hydra's notation, and ``meanings`` maps each text to its value. ``examples`` are
-    some of the values.
+    ``key`` is the override's left side, such as ``+model.depth``; ``name`` is the dimension's name in the study.
+    ``values`` is a range or a list, as in :func:`~ashtune.tune`. If ``values`` is a list of texts in Hydra's notation,
+    ``meanings`` maps each text to its value. ``examples`` are values for sample jobs.
     """
 
     key: str
@@ -49,16 +49,16 @@ class Dimension(msgspec.Struct, frozen=True):
     meanings: Mapping[str, Any] = {}
 
     def override(self, value: Any) -> str:
-        """Return the override that sets this value."""
+        """Return the override that gives the dimension a value."""
         return f"{self.key}={value}"
 
     def meaning(self, value: Any) -> Any:
-        """Return the value that a text in the study stands for."""
+        """Convert a text in Hydra's notation to its value; return any other value unchanged."""
         return self.meanings.get(value, value) if isinstance(value, str) else value
 
 
 class Swept:
-    """The overrides of a sweep: searched overrides, and overrides that are the same in every job."""
+    """The overrides of a Hydra sweep, searched or the same in every job."""
 
     def __init__(self, overrides: Sequence[str | Dimension]) -> None:
         self._overrides = overrides
@@ -70,24 +70,24 @@ class Swept:
         return {dimension.name: dimension.values for dimension in self._dimensions}
 
     def overrides(self, configuration: Mapping[str, Any]) -> list[str]:
-        """Return all overrides of a job."""
+        """Return all overrides of a job, computed from the trial's configuration."""
         return [
             each.override(configuration[each.name]) if isinstance(each, Dimension) else each for each in self._overrides
         ]
 
     def parameters(self, configuration: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the value of each searched key in a configuration."""
+        """Return the value of each searched override, computed from a trial's configuration."""
         return {each.key: each.meaning(configuration[each.name]) for each in self._dimensions}
 
     def probes(self) -> Iterator[list[str]]:
-        """Yield overrides of jobs that together contain each listed value once, and both ends of each range."""
+        """Yield the overrides of sample jobs, which together contain each listed value and both ends of each range."""
         most = max(len(dimension.examples) for dimension in self._dimensions)
         for place in range(min(most, MOST_PROBES)):
             yield self.overrides({each.name: each.examples[place % len(each.examples)] for each in self._dimensions})
 
 
 def read(arguments: Sequence[str], params: Mapping[str, Any], loader: "ConfigLoader") -> Swept:
-    """Read the overrides of a sweep.
+    """Read the overrides of a Hydra sweep.
 
     Args:
         arguments: The overrides of the command line.
@@ -145,7 +145,7 @@ def _ranged(low: Any, high: Any, tags: set[str]) -> tuple[Any, ...]:
 
 
 def _of_range(key: str, name: str, sweep: Any, line: str) -> Dimension:
-    """Return the dimension of ``range(start,stop,step)``: whole numbers, or numbers with a fixed step."""
+    """Return the dimension of ``range(start,stop,step)``: a range of whole numbers, or a list of numbers."""
     numbers = sweep.range() if sweep.step else ()
     if isinstance(numbers, range) and len(numbers) > 1 and abs(numbers.step) == 1:
         low, high = sorted((numbers[0], numbers[-1]))
@@ -160,7 +160,7 @@ def _of_range(key: str, name: str, sweep: Any, line: str) -> Dimension:
 
 
 def _of_choices(key: str, name: str, elements: Sequence[Any]) -> Dimension:
-    """Return the dimension of a list: numbers stay numbers, anything else becomes text in Hydra's notation."""
+    """Return the dimension of a list; if not all elements are numbers, all become texts in Hydra's notation."""
     from hydra.core.override_parser.types import Transformer
 
     if all(type(element) in (int, float) and math.isfinite(element) for element in elements):
@@ -171,7 +171,7 @@ def _of_choices(key: str, name: str, elements: Sequence[Any]) -> Dimension:
 
 
 def _meaning(element: Any, text: str) -> Any:
-    """Return the value of a list element in the form in which a file of results contains it."""
+    """Return the value that the file with the best result has for a list element."""
     if element is None or isinstance(element, str | int | float):
         return element
     return getattr(element, "text", text)  # of quoted text
@@ -185,7 +185,7 @@ ENVIRONMENT = (
 
 
 class HydraJob:
-    """Runs the task of a Hydra program, as Hydra's launchers do."""
+    """A training function that runs the task of a Hydra program, as Hydra's launchers do."""
 
     def __init__(
         self, task: Callable[..., Any], config: "DictConfig", context: "HydraContext", swept: Swept,
@@ -202,11 +202,11 @@ class HydraJob:
         self._environment = {name: os.environ[name] for name in ENVIRONMENT if name in os.environ}
 
     def version_parts(self) -> dict[str, Any]:
-        """Return what the results depend on: the task, and the configs without Hydra's own part."""
+        """Return the task and a digest of the configs, because results depend on task and configs."""
         return {"task": self.__wrapped__, "configs": self._composed}
 
     def __call__(self, trial: Trial) -> Any:
-        """Run the task for a trial; return the task's result.
+        """Run the user's Hydra task for a trial, and return the task's result.
 
         Raises:
             MetricMissing: If the task has not asked for the trial: such a task cannot know how long to train.
@@ -234,7 +234,7 @@ class HydraJob:
         return returned
 
     def _arrive(self) -> None:
-        """Give Hydra in this process the same state as in the program, once."""
+        """At the first call, set Hydra's state in this process to the state in the user's program."""
         from hydra.core.singleton import Singleton
 
         if self._state is not None:
@@ -244,7 +244,7 @@ class HydraJob:
 
 
 def _digest(composed: Sequence["DictConfig"]) -> str:
-    """Return a digest of the configs without Hydra's own part; interpolations are not resolved."""
+    """Return a digest of configs, computed without the key ``hydra`` and without resolving interpolations."""
     from omegaconf import OmegaConf
 
     digest = hashlib.blake2b(digest_size=12)

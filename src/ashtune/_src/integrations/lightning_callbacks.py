@@ -1,9 +1,9 @@
-"""The two callbacks that train a trial in a Lightning Trainer. Each import root of Lightning has its own classes.
+"""Two callbacks of a Lightning Trainer that train a trial. Each import root of Lightning has its own callback classes.
 
-Rule 1: a resumed fit starts from the state in which the next epoch would have started. Therefore the state is saved at
-the very end of the fit: after the epoch's schedules have stepped, and before weight averaging changes the model.
-Rule 2: a report has everything logged in the epoch, including what the module logs at the epoch's end. Therefore the
-report comes last.
+Rule 1: the saved state is the state at the start of the next epoch. Therefore the trial's state is saved at the very
+end of a fit: after the schedules have stepped, and before weight averaging changes the model.
+Rule 2: a report contains all values logged in an epoch, also values logged at the epoch's end. Therefore the callback
+that makes the report runs after all other callbacks.
 """
 
 import io
@@ -26,14 +26,14 @@ from ashtune._src.training.stateful import change_of_length, random_states, set_
 CHECKPOINT = "last.ckpt"
 """Lightning's own checkpoint, in the folder of the trial's checkpoint."""
 LOADERS = "loaders"
-"""The key of the random generators of the loaders; the process has others."""
+"""The key of the saved random generators of the data loaders."""
 
 
 Metrics = Mapping[str, float]
 
 
 class StudyAnswer(NamedTuple):
-    """The study's answer: whether to train another epoch, the next rung, and whether to save."""
+    """The study's answer: whether to train another epoch, the resource of the next rung, and whether to save."""
 
     goes_on: bool
     target: int
@@ -46,7 +46,7 @@ answer. The first call has no metrics."""
 
 
 class Fit:
-    """One fit of a trial, in each of its processes.
+    """One fit of a trial, as an object in each process of the fit.
 
     Args:
         ask: Asks the study.
@@ -83,13 +83,13 @@ class Fit:
         self.answer = StudyAnswer(*answer)
 
     def random_file(self, trainer: Any) -> Path:
-        """Return the path of this rank's file of random generators."""
+        """Return the path of the file with the random generators of this rank."""
         return self.folder / f"random-{trainer.global_rank}.pt"
 
 
 @cache
 def callbacks_of(root: str) -> tuple[Any, Any]:
-    """Return the first and last callback for Trainers of an import root: callbacks of another root would not work."""
+    """Return the classes of the first and the last callback for Trainers of an import root."""
     library = import_module(f"{root}.callbacks")
     first = type("FirstCallback", (FirstCallback, library.Callback), {"_root": root})
     return first, type("LastCallback", (LastCallback, library.Checkpoint), {"_root": root})
@@ -103,7 +103,7 @@ def _unpickle(root: str, place: int, state: dict[str, Any]) -> Any:
 
 
 class FirstCallback:
-    """Runs before all other callbacks: restores the random generators, and saves the checkpoint."""
+    """Restores random generators, and saves the checkpoint. ``FirstCallback`` runs before all other callbacks."""
 
     _root = ""
 
@@ -120,11 +120,11 @@ class FirstCallback:
         self._on_sigterm = signal.getsignal(signal.SIGTERM)
 
     def on_fit_start(self, trainer: Any, pl_module: Any) -> None:
-        """Store the schedules as they were created, before the schedules load their saved states."""
+        """Store the schedules' initial states, before the schedules load their saved states."""
         self._schedules = _states_of_schedules(trainer)
 
     def on_train_start(self, trainer: Any, pl_module: Any) -> None:
-        """Check that training starts where the trial is, and let the driver handle SIGTERM.
+        """Check that training starts at the trial's next epoch, and restore the handler of SIGTERM.
 
         Raises:
             ObjectiveError: If training starts at another epoch, or a schedule's length has changed since its creation.
@@ -134,7 +134,7 @@ class FirstCallback:
                 f"the Trainer begins at epoch {trainer.current_epoch} where the trial is trained to {self._fit.start}; "
                 "make a new Trainer in each call of the training function"
             )
-        # StochasticWeightAveraging replaces the schedules by its own and restores its state: then there are fewer.
+        # StochasticWeightAveraging replaces the schedules by fewer schedules of its own.
         for taken_up, made in zip(_states_of_schedules(trainer), self._schedules, strict=False):
             if change := change_of_length(taken_up, made):
                 raise ObjectiveError(f"the trial {change}")
@@ -142,7 +142,7 @@ class FirstCallback:
             signal.signal(signal.SIGTERM, self._on_sigterm)
 
     def on_train_epoch_start(self, trainer: Any, pl_module: Any) -> None:
-        """Restore the saved random generators of a trial that continues."""
+        """If the trial continues, restore its saved random generators."""
         fit = self._fit
         if fit.has_trained or not fit.start or not fit.random_file(trainer).exists():
             return
@@ -156,7 +156,7 @@ class FirstCallback:
         trainer.fit_loop._resuming_from_checkpoint = False
 
     def on_train_end(self, trainer: Any, pl_module: Any) -> None:
-        """Save on all ranks the state in which the next epoch would start.
+        """Save the trial's state at the start of the next epoch, on all ranks.
 
         Raises:
             ObjectiveError: If the checkpoint could not be read again.
@@ -177,7 +177,7 @@ class FirstCallback:
 
 
 class LastCallback:
-    """Reports, and ends the fit. It runs after the module and all other callbacks, like a checkpoint callback."""
+    """Reports each epoch, and ends the fit at the rung. ``LastCallback`` runs after all other callbacks."""
 
     _root = ""
 
@@ -197,20 +197,20 @@ class LastCallback:
             trainer.should_stop = True
 
     def on_train_epoch_start(self, trainer: Any, pl_module: Any) -> None:
-        """Validate in the last epoch of a rung, even if ``check_val_every_n_epoch`` says otherwise."""
+        """Let the last epoch of a rung end with a validation, whatever ``check_val_every_n_epoch`` is."""
         self._is_validated = False
         self._every = trainer.check_val_every_n_epoch
         if trainer.current_epoch + 1 == self._fit.answer.target:
             trainer.check_val_every_n_epoch = 1
 
     def on_validation_end(self, trainer: Any, pl_module: Any) -> None:
-        """Record that the validation has produced new metrics."""
+        """Record that a validation has produced new metrics."""
         self._is_validated = self._is_validated or not trainer.sanity_checking
 
     def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
-        """Report the logged metrics; end the fit if the trial must not continue.
+        """Report the logged metrics. If the study does not let the trial continue, end the fit.
 
-        An epoch without validation is not reported, because Lightning still holds the metrics of the last validation.
+        An epoch without validation is not reported, because Lightning still returns the metrics of the last validation.
 
         Raises:
             ObjectiveError: If the study's metric was not logged, or training ended before the first report.
@@ -237,7 +237,7 @@ def _states_of_schedules(trainer: Any) -> list[Any]:
 
 
 def _generators(trainer: Any) -> list[Any]:
-    """Return the training loaders' own random generators, each once."""
+    """Return the random generators of the training data loaders."""
     import torch
 
     found: dict[int, Any] = {}
@@ -250,13 +250,13 @@ def _generators(trainer: Any) -> list[Any]:
 
 
 def _remove_link(path: Path) -> None:
-    """Remove a link, so that nothing is written to its target."""
+    """Remove a symbolic link, so that no later write changes the link's target."""
     if path.is_symlink():
         path.unlink()
 
 
 def _check_weights_only(checkpoint: Path) -> None:
-    """Refuse a checkpoint that Lightning could not read again."""
+    """Raise an error if Lightning could not read a checkpoint as weights only."""
     import torch
 
     try:

@@ -1,10 +1,10 @@
-"""The code that all trackers share: an exporter that keeps each trial of a study as a run in another tool.
+"""The base class of trackers: a tracker is an exporter that keeps each trial of a study as a run in another tool.
 
-Rule 1: there is one code path. A running study, a resumed study and ``ashtune export`` give a tracker the same events
-from the beginning, and the tracker computes the same runs from them.
-Rule 2: the identity of a run and its times come only from the study, never from a clock or counter of the tracker.
-Therefore a value that is written again, after a kill or by a second export, equals the existing value.
-Rule 3: nothing leaves this machine unless the user names another place.
+Rule 1: a running study, a resumed study and ``ashtune export`` give a tracker the same events from the beginning, and
+from these events the tracker computes the same runs.
+Rule 2: the identifier and the times of a run come only from the study, never from a clock or counter of the tracker.
+Therefore a value that is written a second time, after a kill or by a second export, equals the existing value.
+Rule 3: a tracker sends nothing to another machine, unless the user names another place.
 """
 
 import math
@@ -34,9 +34,9 @@ SECONDS_BETWEEN = 5.0
 
 
 class Point(NamedTuple):
-    """The report of a trial at a resource. ``time`` is in seconds since 1970; a metric that is not finite is NaN.
+    """A trial's report at a resource; ``time`` is in seconds since 1970, and a metric that is not finite is NaN.
 
-    The journal has no times of reports between two rungs. These reports are assumed to be evenly spaced in time.
+    The journal has no times of the reports between two rungs, so equal time steps between these reports are assumed.
     """
 
     resource: int
@@ -45,12 +45,12 @@ class Point(NamedTuple):
 
 
 class TrackedTrial(msgspec.Struct, frozen=True, kw_only=True):
-    """A trial as a tracker shows it.
+    """The data of a trial that a tracker writes.
 
-    ``began`` is when the trial got its configuration, and ``ended`` is when its last event arrived; both are in seconds
-    since 1970. ``points`` are its reports in rising order of resource; if a resource was trained twice, the first
-    report is kept. ``reason`` says why it failed or was withdrawn. ``confirms`` is the trial whose configuration this
-    trial confirms, or None.
+    ``began`` is the time when the trial got its configuration, and ``ended`` is the time of the trial's last event, in
+    seconds since 1970. ``points`` are the trial's reports in rising order of resource; if a resource was trained twice,
+    only the first report is kept. ``reason`` says why the trial failed or was withdrawn. ``confirms`` is the trial
+    whose configuration this trial confirms, or None.
     """
 
     number: int
@@ -66,27 +66,28 @@ class TrackedTrial(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def name(self) -> str:
-        """The name of the trial for people."""
+        """The name of the trial that a tool shows."""
         return f"trial {self.number}"
 
     @property
     def facts(self) -> dict[str, Any]:
-        """The facts that a tracker shows besides the hyperparameters."""
+        """The facts about a trial that a tracker writes besides the hyperparameters."""
         facts = {"trial": self.number, "state": self.state, "origin": self.origin, "seed": self.seed}
         more = {"reason": self.reason or None, "confirms": self.confirms}
         return facts | {name: value for name, value in more.items() if value is not None}
 
     @property
     def digest(self) -> str:
-        """A digest of all fields. Two trials with the same digest are written in the same way. O(points)."""
+        """A digest of all fields of the trial; a run with an equal digest is up to date. O(points)."""
         return digest_of(self)
 
 
 class StudySummary(msgspec.Struct, frozen=True, kw_only=True):
     """The results of a study so far.
 
-    ``best`` is its best trial, or None if there is no result. ``metrics`` are the metrics of the best result, which was
-    measured at ``resource``. ``ended`` is the time of the study's last event, in seconds since 1970.
+    ``best`` is the study's best trial, or None if there is no result. ``metrics`` are the metrics of the best result,
+    and ``resource`` is the resource of this result. ``ended`` is the time of the study's last event, in seconds since
+    1970.
     """
 
     trials: int
@@ -98,7 +99,7 @@ class StudySummary(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ReportsOfTrial(msgspec.Struct):
-    """Data of a trial that its record does not have."""
+    """The reports and times of a trial, which a tracker keeps."""
 
     began: float
     ended: float
@@ -106,10 +107,10 @@ class ReportsOfTrial(msgspec.Struct):
 
 
 class Tracker(Exporter):
-    """The base class of trackers. A subclass is given the trials that have changed, and defines how to write them.
+    """The base class of trackers. A subclass of ``Tracker`` defines how to write changed trials to another tool.
 
-    A subclass has :meth:`open`, :meth:`write` and :meth:`close`. These methods may be given data that they have written
-    before, and must not write such data twice. All reports of a study are kept in memory.
+    A subclass has :meth:`open`, :meth:`write` and :meth:`close`. ``write`` and ``close`` may get the same data several
+    times, but must write the data only once. A tracker keeps all reports of a study in memory.
 
     Args:
         out: The location of the copy; by default a place in the study's directory, or the tool's default place.
@@ -123,7 +124,7 @@ class Tracker(Exporter):
     extra: ClassVar[str] = ""
     """The extra of ashtune that installs the library."""
     most_changed: ClassVar[int] = 100
-    """The largest number of changed trials written per tick while a study runs: the others wait for the next tick."""
+    """The largest number of changed trials written per tick while a study runs; other trials wait."""
 
     def __init__(self, out: str | PathLike[str] | None = None) -> None:
         if self.module:
@@ -131,23 +132,22 @@ class Tracker(Exporter):
         super().__init__(out)
 
     def open(self) -> None:
-        """Open the place, set ``place``, and find out which data of this study it already has.
+        """Open the copy, set ``place`` to its location, and read which data of this study the copy already has.
 
-        Before this call these attributes are set: ``study``; ``key``, which is unique for each study; and ``is_live``,
-        whether the study runs.
+        The caller has set ``study``, ``key`` (the study's identifier) and ``is_live`` (whether the study runs).
         """
         raise NotImplementedError
 
     def write(self, trials: Sequence[TrackedTrial]) -> None:
-        """Write the changes of trials."""
+        """Write the changed trials to the copy."""
         raise NotImplementedError
 
     def close(self, summary: StudySummary) -> None:
-        """Write the results of the study so far, and close the place."""
+        """Write the results of the study so far, and close the copy."""
         raise NotImplementedError
 
     def begin(self, study: ObservedStudy, position: int) -> int:
-        """Open the place, and ask for all events from the beginning."""
+        """Open the copy, and return 0 to get all events of the study from the beginning."""
         self.study = study
         self.key = study_key(study)
         self.is_live = position > 0
@@ -163,7 +163,7 @@ class Tracker(Exporter):
         return 0
 
     def event(self, event: Event) -> None:
-        """Take in an event. O(reports in it)."""
+        """Record an event. O(reports in it)."""
         self._trials.event(event)
         self._tally.event(event)
         if (own := self._of_the_search(event)) is not None:
@@ -183,7 +183,7 @@ class Tracker(Exporter):
         self._changed[trial] = None
 
     def followed(self, what: Followed) -> None:
-        """Take in an order or a failure. O(1)."""
+        """Record an order or a failure. O(1)."""
         self._trials.followed(what)
         self._tally.followed(what)
         if (own := self._of_the_search(what)) is not None:
@@ -192,22 +192,22 @@ class Tracker(Exporter):
             self._changed[what.trial] = None
 
     def tick(self, now: float) -> None:
-        """Write changed trials from time to time.
+        """Write changed trials if the last write is older than ``SECONDS_BETWEEN``.
 
-        There is no tick while past events are replayed, because the trials would be older than the data already
+        When past events are read from the journal, there is no tick, because the trials are older than the data already
         written.
         """
         if time.monotonic() - self._written >= SECONDS_BETWEEN:
             self._flush(self.most_changed)
 
     def end(self) -> None:
-        """Write the remaining changes and the results of the study."""
+        """Write the remaining changed trials, and the results of the study so far."""
         self._flush(len(self._changed))
         self.close(self._summary())
         self._reports_of.clear()
 
     def top(self, count: int) -> list[TrackedTrial]:
-        """Return the best trials, best first, in the order of ``Study.top``. O(trials log trials)."""
+        """Return the ``count`` best trials, best first, in the order of ``Study.top``. O(trials log trials)."""
         return [self._trial(trial) for _, _, trial in self._results.standings()[:count]]
 
     def _add_points(self, course: ReportsOfTrial, event: JobFinished | JobPaused, now: float) -> None:
@@ -220,7 +220,7 @@ class Tracker(Exporter):
                 course.points.append(Point(resource, at, _finite(metrics)))
 
     def _flush(self, most: int) -> None:
-        """Write at most ``most`` changed trials, the earliest changed first. The next tick writes further trials."""
+        """Write at most ``most`` changed trials, earliest change first; the next tick writes the other trials."""
         changed = list(islice(self._changed, most))
         if changed:
             self.write([self._trial(trial) for trial in changed])
@@ -271,19 +271,19 @@ def digest_of(*values: object) -> str:
 
 
 def with_own(configuration: Mapping[str, T], own: Mapping[str, T]) -> dict[str, T]:
-    """Return a configuration with the values of ``own``. Hyperparameters named in ``own`` are prefixed ``config.``."""
+    """Add the values of ``own`` to a configuration; a hyperparameter named in ``own`` gets the prefix ``config.``."""
     return {f"config.{name}" if name in own else name: value for name, value in configuration.items()} | dict(own)
 
 
 def study_key(study: ObservedStudy) -> str:
-    """Return an identifier of a study: eight hexadecimal digits, which stay the same if the study is moved."""
+    """Return an identifier of a study: eight hexadecimal digits, which do not change if the study is moved."""
     return blake2b(f"{study.name}/{study.created!r}".encode(), digest_size=4).hexdigest()
 
 
 def short_name(text: str) -> str:
-    """Return the beginning of a text for a file name: at most 100 characters and 200 of 255 possible bytes.
+    """Return the beginning of a text, for a file name: at most 100 characters and at most 200 bytes.
 
-    The rest of the file name, such as the study's key, must distinguish names with the same beginning.
+    The caller must add a suffix, such as the study's key, which distinguishes texts with the same beginning.
     """
     return text[:100].encode()[:200].decode(errors="ignore")
 

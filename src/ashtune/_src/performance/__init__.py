@@ -1,1 +1,1 @@
-"""Measures the peak performance of this machine, and compares training steps with it."""
+"""Measures the peak performance of this machine, and compares training steps with this peak."""

@@ -1,4 +1,4 @@
-"""Operations and bytes of a training step, counted by XLA or PyTorch, or given by the user."""
+"""Counts the operations and bytes of a training step by XLA or PyTorch, or reads the user's numbers."""
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -20,7 +20,7 @@ BY_TORCH = (
 
 
 def describe_step(description: Any, name: str) -> Step:
-    """Return the step that a user describes by a function or by figures; a function is counted and timed.
+    """Return a step that a user describes by a function or by numbers. A function's operations and time are measured.
 
     Args:
         description: ``(function, *arguments)`` of JAX or PyTorch, or a mapping with ``flops``, ``bytes`` and, if known,
@@ -29,7 +29,7 @@ def describe_step(description: Any, name: str) -> Step:
 
     Raises:
         SettingsError: If the description has another form, or the function cannot be counted.
-        ValueError: If a figure is not a number.
+        ValueError: If a value in the description is not a number.
     """
     match description:
         case {"flops": flops, "bytes": bytes_moved, **more} if set(more) <= {"seconds", "name"}:
@@ -50,7 +50,7 @@ def describe_step(description: Any, name: str) -> Step:
 
 
 def count_jax(function: Callable[..., Any], *arguments: Any, name: str = "the step") -> Step:
-    """Count a pure JAX function by XLA's cost analysis, and time it; compile it by ``jax.jit`` if necessary.
+    """Count the operations and bytes of a pure JAX function by XLA's cost analysis, and measure the function's time.
 
     Raises:
         SettingsError: If XLA has no costs for the function, or counts no operation.
@@ -73,7 +73,7 @@ def count_jax(function: Callable[..., Any], *arguments: Any, name: str = "the st
 
 
 def compiled_costs(compiled: Any) -> tuple[float, float]:
-    """Return XLA's counts of operations and bytes of a compiled JAX function; 0 for a missing count."""
+    """Return XLA's counts of operations and of bytes for a compiled JAX function. A missing count is 0."""
     analysis = compiled.cost_analysis()
     if isinstance(analysis, Sequence):  # before jax 0.4.36
         analysis = analysis[0] if analysis else {}
@@ -82,7 +82,7 @@ def compiled_costs(compiled: Any) -> tuple[float, float]:
 
 
 def count_torch(function: Callable[..., Any], *arguments: Any, name: str = "the step") -> Step:
-    """Count and time a step of PyTorch: flops by PyTorch's counter, bytes by the tensors that the step reads or writes.
+    """Count the operations of a PyTorch step and the bytes of the tensors that it uses, and measure the step's time.
 
     ``function`` is a module, or a function that may run the forward pass, the backward pass and the optimizer.
 
@@ -128,7 +128,7 @@ def _elsewhere(name: str) -> str:
 
 
 def fastest(function: Callable[[], Any], seconds: float = SECONDS) -> float:
-    """Return the time of the fastest of many calls, in seconds, without the first call."""
+    """Return the time in seconds of the fastest of many calls of a function. The first call does not count."""
     function()
     begin = end = perf_counter()
     best, calls = float("inf"), 0
@@ -155,6 +155,6 @@ def _count(function: Callable[..., Any], arguments: Sequence[Any], name: str) ->
 
 
 def dtype_of(arrays: Sequence[Any]) -> str:
-    """Return the dtype of the first floating-point array; "float32" if there is none."""
+    """Return the dtype of the first floating-point array; "float32" if no array has a floating-point dtype."""
     names = [str(getattr(array, "dtype", "")).removeprefix("torch.") for array in arrays]
     return next((name for name in names if "float" in name), "float32")

@@ -1,14 +1,14 @@
-"""Measures this machine: its caches, its peak by matrix products, its memory bandwidth by STREAM's triad.
+"""Measures this machine: its caches, its peak speed by matrix products, and its memory bandwidth by STREAM's triad.
 
     python -m ashtune._src.performance.machine peak SECONDS
     python -m ashtune._src.performance.machine triad ELEMENTS THREADS SECONDS
 
 Source: McCalpin, *Memory Bandwidth and Machine Balance in Current High Performance Computers*, 1995,
-https://www.cs.virginia.edu/stream/: each array is at least four times as large as the last cache; the best of many
-runs counts.
+https://www.cs.virginia.edu/stream/. Each array of the triad is at least four times as large as the last cache, and the
+best of many runs counts.
 
-Rule: measurements run in child processes, because numpy's BLAS library reads its number of threads only once, when the
-library is loaded. The caller of a measurement therefore loads no library and starts no thread.
+Rule: a measurement runs in a child process, because numpy's BLAS library reads its number of threads only when the
+library is loaded. The parent process loads no library and starts no thread.
 """
 
 import os
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 SECONDS = 0.5
 """The seconds of each measurement.
 
-Bandwidth, and peak for two dtypes, are measured with one core and with all cores.
+The bandwidth, and the peak of two dtypes, are measured with one core and with all cores.
 """
 ROUNDS = 2
 SIZES = (768, 1024, 1536, 2048, 3072, 4096)
@@ -50,7 +50,7 @@ Environment = Callable[[int], Mapping[str, str]]
 
 
 class Peak(msgspec.Struct, frozen=True):
-    """The best rate of many matrix products, in flop/s by dtype; the BLAS library, and its environment variables."""
+    """The best speed of many matrix products in flop/s by dtype, the BLAS library, and its environment variables."""
 
     peaks: dict[str, float]
     blas: str
@@ -58,10 +58,10 @@ class Peak(msgspec.Struct, frozen=True):
 
 
 def measure(cores: int, environment: Environment, *, seconds: float = SECONDS, rounds: int = ROUNDS) -> Roofs:
-    """Measure the roofs of one core and of all cores; each round takes about 9 times ``seconds``.
+    """Measure the roofs of one core and of all cores. Each round takes about 9 times ``seconds``.
 
-    Each figure is measured once in every round, and the best value counts, so that other load for a moment changes no
-    figure.
+    Each speed is measured once in every round, and the best value counts. Therefore a short load by other processes
+    does not lower a measured speed.
 
     Raises:
         SettingsError: If a child process fails.
@@ -118,9 +118,9 @@ def child(
 
 
 def array_bytes(own_caches: Sequence[Cache], *, everywhere: bool) -> int:
-    """Return the size of each of the triad's arrays, large enough that caches do not make the triad faster.
+    """Return the size in bytes of each array of the triad. The arrays are too large for the caches.
 
-    With ``everywhere``, all cores compute, and the last-level caches of all cores count.
+    If ``everywhere`` is True, all cores compute, and the size depends on the last-level caches of all cores.
     """
     last = own_caches[-1].size * (own_caches[-1].count if everywhere else 1) if own_caches else _UNKNOWN_CACHE
     try:
@@ -132,7 +132,7 @@ def array_bytes(own_caches: Sequence[Cache], *, everywhere: bool) -> int:
 
 
 def caches(cpus: Path = _CPUS) -> list[Cache]:
-    """Return the data caches of this process's cores, from the files of Linux, sorted by level."""
+    """Return the data caches of this process's cores, read from Linux's system files and sorted by level."""
     sizes_by_cores: dict[tuple[int, str], int] = {}
     for number in _own_cores():
         for place in sorted(cpus.glob(f"cpu{number}/cache/index*")):
@@ -148,7 +148,7 @@ def caches(cpus: Path = _CPUS) -> list[Cache]:
 
 
 def second_cache_bytes() -> int:
-    """Return the size of a core's level-2 cache; 1 MiB if it is unknown."""
+    """Return the size of a core's level-2 cache in bytes; 1 MiB if the size is unknown."""
     return next((cache.size for cache in caches() if cache.level == 2), _UNKNOWN_SECOND)
 
 
@@ -158,7 +158,7 @@ def _own_cores() -> list[int]:
 
 
 def _size(text: str) -> int:
-    """Return the bytes of a size such as ``32768K``."""
+    """Return the number of bytes in a text such as ``32768K``."""
     return int(text[:-1]) * _UNITS[text[-1]] if text[-1] in _UNITS else int(text)
 
 
@@ -166,10 +166,10 @@ def _size(text: str) -> int:
 
 
 def best_product(dtype: str, seconds: float) -> float:
-    """Return the best rate, in flop/s, of products of two n x n matrices, with 2 n^3 operations each.
+    """Return the best speed in flop/s of matrix products. A product of two n x n matrices has 2 n^3 operations.
 
-    The smallest size is always measured. A larger size is measured if there is time for two products. The remaining
-    time is used for more products of the largest measured size.
+    The smallest matrix size is always measured. A larger size is measured if the remaining time is enough for two
+    products. The rest of the time is used for more products of the largest measured size.
     """
     import numpy as np
 
@@ -196,14 +196,14 @@ def _timed_product(matrix: "NDArray[Any]", product: "NDArray[Any]") -> float:
 
 
 def triad(elements: int, threads: int, seconds: float) -> float:
-    """Return the best rate, in byte/s, of ``a = b + s * c`` over three arrays, which are divided between the threads.
+    """Return the best speed in byte/s of ``a = b + s * c`` over three arrays, which are divided between the threads.
 
     As in STREAM, an element counts as 24 bytes: 8 read from b, 8 read from c, and 8 written to a. Most processors read
-    memory before they overwrite it (write-allocate), so 32 bytes are moved. Other programs that write arrays also move
-    these extra bytes, so STREAM's figure is the right one for a comparison.
+    memory before they overwrite it (write-allocate), so they move 32 bytes. Other programs that write arrays also move
+    these 8 extra bytes, so a comparison with STREAM's 24 bytes is right.
 
-    The factor s is 1, because numpy then computes the triad in one pass, as compiled code does for every factor. Two
-    passes would be 10 to 20 % slower.
+    The factor s is 1, because numpy can compute the triad with s = 1 in one pass over the arrays. Numpy needs two
+    passes for other factors, which would be 10 to 20 % slower.
     """
     from concurrent.futures import ThreadPoolExecutor
 
@@ -227,10 +227,10 @@ def triad(elements: int, threads: int, seconds: float) -> float:
 
 
 def _aligned(elements: int, number: int) -> "NDArray[np.float64]":
-    """Return an array that begins at a cache line; each ``number`` gives another offset in a page.
+    """Return an array that begins at a cache line. The array's offset in a memory page depends on ``number``.
 
-    Without the alignment, every second vector access would touch two cache lines, which costs 10 % of the bandwidth.
-    With equal offsets, a read would wait for a pending write at the same offset of another page.
+    Without alignment, every second vector access would touch two cache lines, which costs 10 % of the bandwidth. If two
+    arrays had the same offset, a read would wait for a pending write at the same offset of another page.
     """
     import numpy as np
 
@@ -241,7 +241,7 @@ def _aligned(elements: int, number: int) -> "NDArray[np.float64]":
 
 
 def _blas() -> str:
-    """Return the name and version of the BLAS library with which numpy was built."""
+    """Return the name and version of the BLAS library in numpy's build configuration."""
     import numpy as np
 
     config: Any = np.show_config(mode="dicts")
@@ -250,7 +250,7 @@ def _blas() -> str:
 
 
 def _settings() -> dict[str, str]:
-    """Return the environment variables that configure BLAS libraries; a wrong value can halve the peak."""
+    """Return the environment variables that configure BLAS libraries. A wrong variable can halve the peak speed."""
     prefixes = ("OPENBLAS_", "MKL_", "BLIS_")
     return {
         name: value
@@ -260,7 +260,7 @@ def _settings() -> dict[str, str]:
 
 
 def main() -> None:
-    """Run the measurement that the command line names, and print the result as JSON."""
+    """Run the measurement in the command line's arguments, and print the result as JSON."""
     match sys.argv[1:]:
         case ["peak", seconds]:
             peaks = {dtype: best_product(dtype, float(seconds)) for dtype in ("float32", "float64")}

@@ -1,11 +1,11 @@
-"""The roofline model: how fast a training step can be on a machine, and whether memory or arithmetic limits the speed.
+"""The roofline model: the maximum speed of a training step on a machine, limited by memory or by arithmetic.
 
 Source: Williams, Waterman, Patterson, *Roofline: An Insightful Visual Performance Model for Multicore
 Architectures*, CACM 52(4), 2009, https://doi.org/10.1145/1498765.1498785.
 
 A step of ``flops`` operations on ``bytes_moved`` bytes reaches at most ``min(peak, bandwidth * intensity)`` flop/s,
 with ``intensity = flops / bytes_moved``. Memory is the limit if the intensity is below the ridge, ``peak / bandwidth``.
-If the intensity is higher, arithmetic is the limit.
+If the intensity is above the ridge, arithmetic is the limit.
 
 Rule: all units are SI units: flop/s, byte/s, flop/byte, seconds.
 """
@@ -22,7 +22,7 @@ Bound = Literal["memory", "compute"]
 
 
 class Cache(msgspec.Struct, frozen=True, kw_only=True):
-    """A level of cache: the size of each cache in bytes, and the number of caches."""
+    """A level of cache, with the size of each cache in bytes and the number of caches."""
 
     level: int
     size: int
@@ -30,12 +30,12 @@ class Cache(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Roof(msgspec.Struct, frozen=True, kw_only=True):
-    """The peak and the bandwidth of a number of cores.
+    """The peak speed and the memory bandwidth of a number of cores.
 
     Attributes:
-        peak: Floating-point operations per second.
+        peak: The number of floating-point operations per second.
         bandwidth: Bytes per second between memory and processor.
-        cores: The number of cores; None if the figures were given by the user.
+        cores: The number of cores; None if the user gave the peak and the bandwidth.
         dtype: The dtype of the peak, such as ``"float32"``.
 
     Raises:
@@ -53,23 +53,23 @@ class Roof(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def name(self) -> str:
-        """The name, such as ``1 core, float32``."""
+        """The name of the roof, such as ``1 core, float32``."""
         if self.cores is None:
             return "as given"
         return f"{self.cores} core{'s' if self.cores > 1 else ''}, {self.dtype}"
 
     @property
     def ridge(self) -> float:
-        """The intensity, in flop/byte, from which on arithmetic is the limit."""
+        """The intensity in flop/byte at which the limit changes from memory to arithmetic."""
         return self.peak / self.bandwidth
 
 
 class Roofs(msgspec.Struct, frozen=True, kw_only=True):
-    """The roofs of a machine: of one core and of all cores, for each dtype; or one roof that the user gave.
+    """The roofs of a machine: of one core and of all cores, for each dtype. The user may give a single roof.
 
     ``caches`` has the data caches, sorted by level. ``array_bytes`` is the size of each array with which the bandwidth
-    of one core was measured. ``load`` is the load average before the measurement: a high load lowers the figures.
-    ``settings`` has the environment variables of ``blas``, the library that computed the matrix products.
+    of one core was measured. ``load`` is the load average before the measurement. A high load lowers the measured
+    speeds. ``settings`` has the environment variables of ``blas``, the library that computed the matrix products.
     """
 
     roofs: Sequence[Roof]
@@ -80,7 +80,7 @@ class Roofs(msgspec.Struct, frozen=True, kw_only=True):
     settings: Mapping[str, str] = {}
 
     def for_step(self, step: "Step") -> Roof:
-        """Return the roof for the step's number of cores, or else for all cores; with the step's dtype, if measured."""
+        """Return the roof for the step's number of cores (or for all cores) and for the step's dtype (if measured)."""
         most = max(roof.cores or 0 for roof in self.roofs)
         cores = step.cores if any(roof.cores == step.cores for roof in self.roofs) else most
         fitting = [roof for roof in self.roofs if (roof.cores or 0) == (cores or most)]
@@ -95,15 +95,15 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
         flops: Floating-point operations.
         bytes_moved: Bytes read plus bytes written.
         seconds: The time of the step; None if it was not timed.
-        source: How operations and bytes were counted, and which of them are not counted.
+        source: The method of counting operations and bytes.
         dtype: The dtype of the computation.
         cores: The number of cores that the step may use; None for all cores.
         calls: The number of library calls in the step; None if unknown.
-        overhead_seconds: The time of the same calls on almost no data; None if it was not measured.
-        each: What one step is, with its article: ``"a step"`` or ``"an epoch"``.
+        overhead_seconds: The time of the step's calls on almost no data; None if this time was not measured.
+        each: The name of one step with an article: ``"a step"`` or ``"an epoch"``.
 
     Raises:
-        SettingsError: If a figure is not a finite number above 0.
+        SettingsError: If a number of the step is not a finite number above 0.
     """
 
     name: str
@@ -127,9 +127,9 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
 class Placement(msgspec.Struct, frozen=True, kw_only=True):
     """A comparison of a step with a roof.
 
-    ``ridge`` belongs to the roof and ``intensity`` to the step, both in flop/byte. ``attainable`` is the maximum speed
-    under the roof, and ``achieved`` the speed of the step, both in flop/s. ``bound`` says what limits the speed.
-    ``least_seconds`` is the minimum time of the step. ``share_of_attainable`` is above 1 if data come from a cache.
+    ``ridge`` (of the roof) and ``intensity`` (of the step) are in flop/byte. ``attainable`` is the maximum speed under
+    the roof, and ``achieved`` is the speed of the step, both in flop/s. ``bound`` is the limit of the speed.
+    ``least_seconds`` is the minimum time of the step. ``share_of_attainable`` can exceed 1 if data come from a cache.
     """
 
     step: Step
@@ -171,7 +171,7 @@ def place(step: Step, roof: Roof) -> Placement:
 
 
 def check_above_zero(what: str, value: float, unit: str) -> float:
-    """Return the value.
+    """Return the value if it is a finite number above 0.
 
     Raises:
         SettingsError: If the value is not a finite number above 0.

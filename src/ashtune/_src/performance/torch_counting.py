@@ -10,7 +10,7 @@ from torch.utils.flop_counter import flop_registry
 class Products(TorchDispatchMode):  # type: ignore[misc]  # PyTorch's types are not followed, see pyproject.toml
     """A context that counts floating-point operations by PyTorch's formulas.
 
-    PyTorch's own ``FlopCounterMode`` uses module hooks, with which ``torch.func.grad`` does not work.
+    PyTorch's own ``FlopCounterMode`` uses module hooks, and ``torch.func.grad`` does not work with module hooks.
     """
 
     def __init__(self) -> None:
@@ -18,7 +18,7 @@ class Products(TorchDispatchMode):  # type: ignore[misc]  # PyTorch's types are 
         self.flops = 0.0
 
     def __torch_dispatch__(self, operation: Any, types: Any, arguments: Any = (), options: Any = None) -> Any:
-        """Run an operation and count it."""
+        """Run an operation, and count its floating-point operations."""
         result = operation(*arguments, **(options or {}))
         formula = flop_registry.get(operation._overloadpacket)
         if formula is not None:
@@ -29,9 +29,9 @@ class Products(TorchDispatchMode):  # type: ignore[misc]  # PyTorch's types are 
 class Traffic(TorchDispatchMode):  # type: ignore[misc]  # PyTorch's types are not followed, see pyproject.toml
     """A context that counts a lower bound of the memory traffic of a step.
 
-    Each tensor that existed before the step counts as read once, and as written once if it is changed in place. Tensors
-    that the step creates and deletes (activations) may stay in a cache, so they do not count. If an operation uses only
-    a part of a tensor, only this part counts, but an indexed table counts as a whole.
+    Each tensor that existed before the step counts as read once, and as written once if the step changes it in place.
+    Tensors that the step creates and deletes (activations) do not count, because they may remain in a cache. If an
+    operation uses only a part of a tensor, only this part counts, but an indexed table counts as a whole.
 
     Attributes:
         tensors: The tensors that existed before the step, in the order of their first use.
@@ -48,7 +48,7 @@ class Traffic(TorchDispatchMode):  # type: ignore[misc]  # PyTorch's types are n
 
     @property
     def bytes_moved(self) -> int:
-        """The bytes read and written so far; each tensor counts once."""
+        """The number of bytes read and written so far. Each tensor counts once."""
         gradients: dict[int, int] = {
             _place(t.grad): t.grad.nbytes for t in self._parameters.values() if t.grad is not None
         }
@@ -90,5 +90,5 @@ def _tensors(value: Any) -> list[Any]:
 
 
 def _place(tensor: Any) -> int:
-    """Return the address of a tensor's storage; all views of a tensor have the same address."""
+    """Return the address of a tensor's storage. All views of a tensor have the same address."""
     return int(tensor.untyped_storage().data_ptr())

@@ -1,8 +1,8 @@
-"""Child processes, each in its own session, so that Ctrl-C does not reach them.
+"""Starts child processes, each in its own session, so that Ctrl-C does not reach the children.
 
-Processes that a child has started may outlive the child and keep its pipes open. The end of a child is therefore
-detected by its process, not by the end of its pipes. A module that calls :func:`serve` reads frames from stdin and
-writes frames to stdout; its other output goes to stderr.
+Processes that a child has started may run longer than the child, with the child's pipes still open. The end of a child
+is therefore detected from its process, not from its pipes. A module that calls :func:`serve` reads frames from stdin
+and writes frames to stdout; the module's other output goes to stderr.
 """
 
 import os
@@ -24,7 +24,7 @@ from ashtune._src.processes.frames import READ_BYTES, FrameReader, read_some, wr
 LOOK_SECONDS = 0.5
 """The interval of checks whether a child is alive, while its pipes transfer no data."""
 KILLED_SECONDS = 7.0
-"""How long to wait for the end of a killed child. A child that waits for a lost disk may never end."""
+"""The maximum time to wait for the end of a killed child. A child that waits for a lost disk may never end."""
 LAUNCHER_PREFIXES = (
     "PMI_", "PMIX_", "OMPI_", "PRTE_", "HYDI_", "HYDRA_", "MPI_LOCAL", "MPIEXEC_", "PALS_", "SLURM_STEP",
 )  # fmt: skip
@@ -54,7 +54,7 @@ def _python_path() -> str:
 def without_launcher() -> dict[str, str]:
     """Return the environment without the variables that a launcher, such as mpiexec or srun, sets for a rank.
 
-    With these variables, MPI or another library in the child would treat the child as a rank.
+    With a launcher's variables, MPI or another library in the child would treat the child as a rank.
     """
     return {
         name: value
@@ -97,7 +97,7 @@ class ChildProcess:
         return self._process.poll() is not None
 
     def read_output(self, seconds: float, most: int = READ_BYTES) -> bytes | None:
-        """Return the next output of the process: empty at the end, None if nothing arrives within ``seconds``."""
+        """Return the next output of the process: empty at its end, None if no output arrives within ``seconds``."""
         assert self._process.stdout is not None, "it was started with a pipe"
         file = self._process.stdout.fileno()
         poll = select.poll()  # select() refuses file descriptors above 1,023
@@ -105,7 +105,7 @@ class ChildProcess:
         return os.read(file, most) if poll.poll(seconds * 1000) else None
 
     def read_line(self, seconds: float) -> str:
-        """Return the next line of output, or the part of it that arrives within ``seconds``."""
+        """Return the next line of the process's output, or the part of the line that arrives within ``seconds``."""
         line, until = b"", time.monotonic() + seconds
         while not line.endswith(b"\n") and (part := self.read_output(max(0.0, until - time.monotonic()))):
             line += part
@@ -208,8 +208,8 @@ class AnsweringChild:
     def ask(self, message: Callable[[bool], bytes], seconds: float = threading.TIMEOUT_MAX) -> bytes | None:
         """Return the body of the answer; None if the child died before it answered, or this object is closed.
 
-        ``message`` returns the frames to send; its argument is True if the child is new. This method waits up to
-        ``seconds`` for the answer to another thread, and then up to ``seconds`` for its own answer.
+        ``message`` returns the frames to send; its argument is True if the child is new. :meth:`ask` waits up to
+        ``seconds`` for the answer to another thread's message, and then up to ``seconds`` for its own answer.
 
         Raises:
             TimeoutError: If an answer takes longer. A child that does not answer this message in time is killed.

@@ -1,4 +1,4 @@
-"""Messages in a byte stream; each message is its length in four bytes, followed by msgpack."""
+"""Writes and reads frames in a byte stream: each frame is a length in four bytes, followed by a message in msgpack."""
 
 import os
 import struct
@@ -65,7 +65,7 @@ class FrameReader:
 
 
 def read_some(file: int) -> bytes:
-    """Read once from a file descriptor, and wait if it has no data.
+    """Wait for data from a file descriptor, and return the data.
 
     Raises:
         EOFError: If the other end is closed.

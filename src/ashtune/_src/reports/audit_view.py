@@ -1,4 +1,4 @@
-"""The audit as a table, as text, as a figure, and as a section of the report."""
+"""Shows the audit of promotions as a table, as sentences, as a figure, and as a section of the report."""
 
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
@@ -23,11 +23,11 @@ ENOUGH_PAIRS = 20
 
 
 def audit_table(audit: Audit, expected: Sequence[Expected] | None = None, *, unit: str) -> "Table":
-    """Return a table with a row for each rung: expected and actual numbers, wrong promotions, and the rank correlation.
+    """Return a table of the rungs: expected and actual numbers of trials, wrong promotions, and the rank correlation.
 
     Args:
-        audit: The observer.
-        expected: How many trials are expected at each rung: ``StudyInfo.expected``.
+        audit: The observer that audited the promotions.
+        expected: The expected number of trials at each rung: ``StudyInfo.expected``.
         unit: What the resource counts, in the singular.
     """
     table = bare_table()
@@ -53,7 +53,7 @@ def audit_table(audit: Audit, expected: Sequence[Expected] | None = None, *, uni
 
 
 def audit_faults(audit: Audit, *, unit: str) -> list[str]:
-    """Return a sentence for each rung with unexplained promotions; an empty list if the scheduler made no fault."""
+    """Return a sentence for each rung with unexplained promotions. The list is empty if the scheduler made no fault."""
     sentences = []
     for record in audit.records():
         if record.unexplained:
@@ -99,7 +99,7 @@ def audit_findings(audit: Audit, *, unit: str) -> list[str]:
 
 
 def audit_figure(audit: Audit, expected: Sequence[Expected] | None = None, *, unit: str) -> "Figure":
-    """Return expected and actual numbers of trials by rung, and right and wrong promotions."""
+    """Return a figure with bars for each rung: expected and actual numbers of trials, right and wrong promotions."""
     records = audit.records()
     where = [f"{record.resource:,}" for record in records]
     figure = blank(x=f"trained to {unit}", y="trials", barmode="stack")
@@ -122,7 +122,7 @@ def audit_figure(audit: Audit, expected: Sequence[Expected] | None = None, *, un
 
 
 def _bad(record: RungAudit) -> int:
-    """Return the number of wrong promotions or of unexplained promotions, whichever is larger."""
+    """Return the larger of two counts: wrong promotions and unexplained promotions."""
     return max(record.wrong, len(record.unexplained))
 
 
@@ -132,7 +132,7 @@ def _says_little(record: RungAudit) -> bool:
 
 
 class AuditSection(Section):
-    """The audit of all promotions: expected and actual numbers, and wrong promotions."""
+    """The report section of the audit: expected and actual numbers of trials by rung, and wrong promotions."""
 
     name, title = "audit", "Did the halving do right?"
     uses = ("tally",)

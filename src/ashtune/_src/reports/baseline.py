@@ -1,7 +1,7 @@
-"""Computation time by number of models, broken down by rung: the measurement behind the parallel design.
+"""Computation time of studies with different numbers of models, broken down by rung.
 
-A series has one study for each number of models; each study is halved sequentially on one worker. All work of a single
-worker belongs to a rung, so the rungs and the start of a study add up to its wall time.
+A series has one study for each number of models; one worker trains each study by sequential halving. A single worker
+works only for rungs, so the seconds of the rungs and of the start add up to the study's wall time.
 """
 
 from collections.abc import Sequence
@@ -23,15 +23,15 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 ALIKE = 0.25
-"""Rungs cost about the same if each differs from their mean by at most this share."""
+"""Rungs cost about the same if each rung's cost differs from the mean cost by at most this share."""
 
 
 FEWEST = 3
-"""Fewest reached rungs for a comparison; the lowest is compared separately."""
+"""The smallest number of reached rungs for a comparison. The lowest rung is compared separately."""
 
 
 class RungCost(msgspec.Struct, frozen=True):
-    """A rung of one study: its numbers of trained trials and epochs, and seconds of training, saving and waiting."""
+    """A rung of one study: its trained trials, its epochs, and its seconds of training, saving and waiting."""
 
     resource: int
     trials: int
@@ -45,10 +45,10 @@ class RungCost(msgspec.Struct, frozen=True):
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True):
-    """One study of a series.
+    """One study of a series of studies with different numbers of models.
 
     ``other_seconds`` is the workers' time outside of rungs: waiting at a barrier, or idle at the end. ``start_seconds``
-    is the time before a worker joined, and ``wall_seconds`` is the wall time. ``best`` is the metric of its best trial.
+    is the mean time before a worker joined. ``best`` is the metric of the study's best trial.
     """
 
     models: int
@@ -62,7 +62,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def rung_seconds(self) -> float:
-        """Seconds of all rungs, summed over workers."""
+        """The total seconds of all workers for all rungs."""
         return sum(rung.seconds for rung in self.rungs)
 
     @property
@@ -72,13 +72,13 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def accounted(self) -> float:
-        """The share of the wall time explained by rungs, other time and start."""
+        """The share of the wall time that the seconds of rungs, ``other_seconds`` and ``start_seconds`` explain."""
         explained = (self.rung_seconds + self.other_seconds) / self.workers + self.start_seconds
         return explained / self.wall_seconds if self.wall_seconds > 0 else 1.0
 
 
 def run_of(scheduler: str, tally: Tally, timeline: Timeline) -> Run:
-    """Return a study as an entry of a series.
+    """Return the costs of a study, computed from the study's tally and timeline.
 
     Args:
         scheduler: The scheduler's name.
@@ -103,7 +103,7 @@ def run_of(scheduler: str, tally: Tally, timeline: Timeline) -> Run:
 
 
 def baseline_table(runs: Sequence[Run], *, unit: str) -> "Table":
-    """Return the series as a table in seconds: a row for each study, a column for each rung."""
+    """Return a table of seconds with a row for each study of the series and a column for each rung."""
     table = bare_table(gap=1)
     rungs = [f"to {resource:,}" for resource in _resources(runs)]
     for name in ("models", "by", "on", *rungs, "other", "start", "wall", f"{unit}s", f"{unit}s/s", "best"):
@@ -119,7 +119,7 @@ def baseline_table(runs: Sequence[Run], *, unit: str) -> "Table":
 
 
 def baseline_figure(runs: Sequence[Run], *, unit: str) -> "Figure":
-    """Return stacked bars: computation time by number of models, broken down by rung."""
+    """Return a figure with a stacked bar for each number of models, which shows the computation time of each rung."""
     resources = _resources(runs)
     schedulers = list(dict.fromkeys(_who(run) for run in runs))
     figure = blank(x="number of models", y="seconds of all workers", barmode="stack", height=420)
@@ -144,7 +144,7 @@ def baseline_figure(runs: Sequence[Run], *, unit: str) -> "Figure":
 
 
 def baseline_words(run: Run, *, unit: str) -> list[str]:
-    """Say whether a study's rungs cost about the same; if not, explain why from its data."""
+    """Say whether the rungs of a study cost about the same. If the rungs' costs differ, explain the difference."""
     rungs = [rung for rung in run.rungs if rung.trials]
     sentences = [
         f"{plural(run.models, 'model')}: the rungs add up to {seconds_text(run.rung_seconds)}, with the start to "
@@ -178,7 +178,7 @@ def baseline_words(run: Run, *, unit: str) -> list[str]:
 
 
 def _why(rungs: Sequence[RungCost], unit: str) -> str:
-    """Explain why rungs differ in cost: the number of epochs differs, the cost of an epoch differs, or both."""
+    """Explain different costs of rungs by different numbers of epochs, different costs of an epoch, or both."""
     epochs, costs = [rung.epochs for rung in rungs], [rung.per_epoch for rung in rungs]
     reasons = []
     if max(epochs) > (1 + ALIKE) * min(epochs):

@@ -1,4 +1,4 @@
-"""Report sections of results: best trials, Pareto front, confirmation, best so far, and learning curves."""
+"""Report sections about results: best trials, Pareto front, confirmation, progress, and learning curves."""
 
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TypeGuard
@@ -37,13 +37,13 @@ if TYPE_CHECKING:
 
 SHOWN = 15
 LINES = 8
-"""Most results of the front shown in the terminal."""
+"""The largest number of the front's results that a terminal shows."""
 DIGITS = 5
 NOISELESS = "Every repeated value is the first one again: "
 
 
 class BestSection(Section):
-    """The best result and its configuration, and the best trials."""
+    """The report section of the best result, its configuration, and the best trials."""
 
     name, title = "best", "What was found"
     uses = ("tally", "trials", "results")
@@ -62,7 +62,6 @@ class BestSection(Section):
         yield html.table(self._best_trials())
 
     def _best_trials(self) -> "Table":
-        """Return a table of the best trials, the best first."""
         trials, metrics = self.study.trials, self.study.goal.metrics
         records = [trials[trial] for _, _, trial in self.study.results.standings()[:SHOWN]]
         columns = {name: [number_text(record.metrics.get(name), DIGITS) for record in records] for name in metrics}
@@ -98,23 +97,23 @@ class BestSection(Section):
 
 
 def best_sentence(tally: Tally, best: BestResult, *, unit: str) -> str:
-    """Describe the best result of a study, how far its trial was trained, and how it was chosen."""
+    """Return a sentence about the best result of a study: its metrics, resource, trial, and the rule that chose it."""
     return f"Best: {result_text(tally.goal, best.metrics, 6)} {place_of_best(tally, best, unit=unit)}."
 
 
 def no_result_sentence(tally: Tally) -> str:
-    """Say that no trial has a result; give the reason if it is known."""
+    """Return the sentence "No trial has a result", with the reason if the reason is known."""
     why = f": {why_no_result(tally)}" if tally.failures.total or tally.withdrawals.total else ""
     return f"No trial has a result{why}."
 
 
 def _is_better(anywhere: BestResult | None, best: BestResult) -> TypeGuard[BestResult]:
-    """Whether the best result at any rung is better than ``best``; False if there are several objectives."""
+    """Return whether the best result at any rung is better than ``best``; False for several objectives."""
     return anywhere is not None and not best.losses and anywhere.loss < best.loss
 
 
 class FrontSection(Section):
-    """The Pareto front as a figure and as a table; empty for a study with one objective."""
+    """The report section of the Pareto front; a study with one objective has no such section."""
 
     name, title = "front", "The front"
     uses = ("tally", "trials", "results")
@@ -164,7 +163,7 @@ class FrontSection(Section):
 
 
 class ConfirmedSection(Section):
-    """The named winner, and all values of the confirmed configurations."""
+    """The report section of confirmation: the named winner, and all metric values of the confirmed configurations."""
 
     name, title = "confirmed", "What was confirmed"
     uses = ("tally",)
@@ -193,7 +192,7 @@ class ConfirmedSection(Section):
         return named
 
     def _left(self) -> str:
-        """Say that confirmation has begun but has no winner yet; "" if confirmation has not begun."""
+        """Return the sentence for a confirmation that has no winner yet; "" if confirmation has not begun."""
         count = len(self.study.tally.confirmations)
         return f"{plural(count, 'training')} to confirm the best, no winner is named yet" if count else ""
 
@@ -235,7 +234,7 @@ def _confirmed_table(confirmed: Confirmed) -> "Table":
 
 
 class ProgressSection(Section):
-    """The best result so far, over time and over epochs."""
+    """The report section with the best result so far, as figures over time and over epochs."""
 
     name, title = "progress", "Best so far"
     uses = ("trials",)

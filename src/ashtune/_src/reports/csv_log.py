@@ -1,4 +1,4 @@
-"""A table of results, written while a study runs: :class:`CsvLog`."""
+"""Writes a table of results while a study runs: :class:`CsvLog`."""
 
 import csv
 import io
@@ -16,19 +16,19 @@ from ashtune._src.study.folders import place_in, replace_file
 
 COLUMNS = ("trial", "rung", "resource", "time", "seconds", "study", "origin")
 MOST_ROWS = 1_000
-"""Rows are written when there are this many, since a long journal is replayed without ticks."""
+"""The number of waiting rows at which rows are written, since a long journal is replayed without ticks."""
 
 
 class CsvLog(Exporter):
-    """Writes a table while a study runs: a row for each result, as comma-separated values.
+    """Writes a file of comma-separated values while a study runs, with a row for each result.
 
     The columns are ``trial``, ``rung``, ``resource``, ``time`` (seconds since the study began), ``seconds`` (of
     training since the trial's previous rung), ``study`` (when the study was created, in seconds since 1970), ``origin``
-    (where the configuration comes from, as "random" or "gp, 23 results"), the hyperparameters, and the metrics. A
-    metric or hyperparameter that has the name of another column gets the prefix ``metric.`` or ``config.``.
+    (where the configuration comes from, as "random" or "gp, 23 results"), the hyperparameters, and the metrics. If a
+    metric or hyperparameter has the name of another column, its column gets the prefix ``metric.`` or ``config.``.
 
-    A file holds one study, which its column ``study`` identifies. If a study is resumed or exported again, its file is
-    written again. One ``CsvLog`` without a path can be used for several studies, one after another.
+    A file has the results of one study, identified in the column ``study``. If a study is resumed or exported again,
+    the study's file is written again. One ``CsvLog`` without a path can be used for several studies, one after another.
 
     Args:
         path: The file; by default ``results.csv`` in the study's directory.
@@ -43,7 +43,7 @@ class CsvLog(Exporter):
         self._forget()
 
     def _forget(self) -> None:
-        """Reset the state, as for a new study."""
+        """Reset the exporter's state for a new study."""
         self._path: Path | None = None
         self._study = ""
         self._columns: list[str] = []
@@ -54,7 +54,7 @@ class CsvLog(Exporter):
         self._rows: list[dict[str, Any]] = []
 
     def begin(self, study: ObservedStudy, position: int) -> int:
-        """Start a new table, and request all events from the beginning."""
+        """Start a new table, and request all events of the study from the first event."""
         self._forget()
         path = Path(self.out) if self.out else place_in(study.directory, "results.csv")
         self._study, self._search = _cell(study.created), study.search
@@ -93,7 +93,7 @@ class CsvLog(Exporter):
         return row
 
     def _column(self, kind: str, name: str) -> str:
-        """Return the column of a metric or hyperparameter. If another column has the name, the prefix is ``kind``."""
+        """Return the column name of a metric or hyperparameter. A name of another column gets the prefix ``kind``."""
         column = self._names.get((kind, name))
         if column is None:
             column = visible(name)
@@ -114,7 +114,7 @@ class CsvLog(Exporter):
             file.write(_lines([_cell(row.get(name)) for name in self._columns] for row in rows))
 
     def _check(self, path: Path) -> None:
-        """Refuse a file that this class did not write for this study. A file cut off by a kill is accepted."""
+        """Raise StudyError if this class did not write the file for this study. Accept an incomplete file."""
         header, _, rows = path.read_bytes().partition(b"\n") if path.exists() else (b"", b"", b"")
         ours = ",".join(COLUMNS).encode()
         if not header.startswith(ours) and (rows or not ours.startswith(header)):
@@ -124,7 +124,7 @@ class CsvLog(Exporter):
             raise StudyError(f"{path} holds the results of another study; give CsvLog another file")
 
     def _widen(self, path: Path, missing: list[str]) -> None:
-        """Write the file again with more columns; after a kill the old file is still there. O(file)."""
+        """Replace the file by a file with more columns. If the process is killed, the old file remains. O(file)."""
         rows = list(csv.reader(path.read_text("utf-8").splitlines())) if self._columns else []
         self._columns = [*self._columns, *missing]
         replace_file(path, _lines([self._columns, *([*row, *[""] * len(missing)] for row in rows[1:])]))
@@ -137,7 +137,6 @@ def _lines(rows: Iterable[Iterable[str]]) -> bytes:
 
 
 def _cell(value: Any) -> str:
-    """Return a value as text without a line break."""
     if value is None:
         return ""
     return visible(value) if isinstance(value, str) else json.dumps(value)

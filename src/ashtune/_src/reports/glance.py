@@ -1,7 +1,7 @@
 """A short view of a study, for a notebook and for a Python prompt.
 
-Rule: anything from a study is text, never markup, as on a page (``reports/page/html.py``). The colours are the
-notebook's own colours, light or dark.
+Rule: any data of a study are shown as text, never as markup (see ``reports/page/html.py``). The short view uses the
+notebook's colours, light or dark.
 """
 
 from typing import TYPE_CHECKING
@@ -25,9 +25,9 @@ _QUIET = "opacity: 0.75"
 class Glance(msgspec.Struct, frozen=True, kw_only=True):
     """The most important facts of a study.
 
-    ``facts`` are the study's size and duration. ``best`` is a sentence about the best result, or says that there is no
-    result. ``configuration`` is the configuration of the best trial. ``rungs`` has a row for each rung. ``calls`` are
-    calls that the reader can make next.
+    ``facts`` are the study's size and duration. ``best`` is a sentence about the best result of the study.
+    ``configuration`` is the configuration of the best trial. ``rungs`` is a table with a row for each rung. ``calls``
+    names methods of the study that the reader can call next.
     """
 
     name: str
@@ -45,7 +45,7 @@ def glance(study: ReportedStudy, *, can_resume: bool) -> Glance:
 
     Args:
         study: The study; only its tally and its outcome are read.
-        can_resume: Whether the study object can resume training.
+        can_resume: Whether the study object has the method ``resume``.
     """
     tally, info, unit = study.tally, study.info, study.unit
     counts = (

@@ -1,4 +1,4 @@
-"""Report sections of hyperparameters: importance, slices, parallel coordinates, and their effect on training time."""
+"""Report sections about hyperparameters: importance, slices, parallel coordinates, and effect on training time."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,16 +23,16 @@ if TYPE_CHECKING:
 
 SHOWN = 10
 MOST = 5000
-"""If there are more trials, a sample is compared."""
+"""The largest number of compared trials. If a study has more trials, a sample is compared."""
 FEWEST = 10
-"""Fewest trials for statements about training time."""
+"""The smallest number of trials for statements about training time."""
 STRONG = 0.5
 SLOWER = 1.5
 """A hyperparameter is named if trials with its slowest value take this many times longer than with its fastest."""
 
 
 class HyperparametersSection(Section):
-    """Importance, slices and parallel coordinates."""
+    """The report section with importance, slices and parallel coordinates of the hyperparameters."""
 
     name, title = "hyperparameters", "Hyperparameters"
     uses = ("results", "trials")
@@ -59,7 +59,7 @@ class HyperparametersSection(Section):
 
 
 class CostSection(Section):
-    """The time of an epoch in each trial, and the hyperparameters that affect this time."""
+    """The report section about the time of an epoch in each trial, and the hyperparameters that affect this time."""
 
     name, title = "cost", "What made training slow"
     uses = ("trials",)
@@ -69,7 +69,7 @@ class CostSection(Section):
     def _times(self) -> Sequence[tuple[float, TrialId]]:
         """The seconds per epoch of each trial that did not fail, the slowest trial first. O(n log n).
 
-        Failed trials are left out, since it is unknown how many epochs they trained.
+        Failed trials are left out, since the number of epochs that a failed trial trained is unknown.
         """
         trained = (record for record in self.study.trials if record.resource and not record.reason)
         times = ((record.seconds / record.resource, record.number) for record in trained)
@@ -110,7 +110,7 @@ class CostSection(Section):
         return [seconds for seconds, _ in self._times]
 
     def _correlations(self) -> dict[str, float]:
-        """Return the rank correlation of each numeric hyperparameter with the time of an epoch, if it is strong."""
+        """Return the strong rank correlations between a numeric hyperparameter and the time of an epoch."""
         strong = {}
         for name, pairs in self._columns(int | float).items():
             correlation = rank_correlation(*zip(*pairs, strict=True))
@@ -119,7 +119,7 @@ class CostSection(Section):
         return strong
 
     def _medians(self) -> dict[str, dict[str, float]]:
-        """Return the median times by value, for each hyperparameter with choices whose median times differ much."""
+        """Return the median epoch time of each choice, for hyperparameters whose choices have very different times."""
         all_medians = {}
         for name, pairs in self._columns(str | bool | None).items():
             times = defaultdict[str, list[float]](list)
@@ -131,7 +131,7 @@ class CostSection(Section):
         return all_medians
 
     def _columns(self, kind: Any) -> dict[str, list[tuple[Any, float]]]:
-        """Return (value, seconds) of each trial, for each hyperparameter whose values all have the type ``kind``."""
+        """Return the hyperparameters whose values all have the type ``kind``, with pairs (value, seconds per epoch)."""
         seconds_of = {trial: seconds for seconds, trial in self._times}
         columns = defaultdict[str, list[tuple[Any, float]]](list)
         for trial in sampled(list(seconds_of), MOST):

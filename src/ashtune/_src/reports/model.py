@@ -1,6 +1,6 @@
-"""Did the model help? Compares the promotions of proposals with those of random draws in the same study.
+"""Compares the share of promoted proposals with the share of promoted random draws in the same study.
 
-The comparison and its test are in ``search/promotions.py``.
+The module ``search/promotions.py`` has the comparison and the statistical test.
 """
 
 from collections import Counter
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 LEVEL = 0.05
-"""A difference counts if its two-sided p-value is at most this."""
+"""The largest two-sided p-value of a difference that counts."""
 COMPARED: Mapping[str, tuple[Sort, ...]] = {
     "proposals of the model": (Sort.MODEL,),
     "mutations of the best": (Sort.MUTATION, Sort.STANDING_IN),
@@ -36,7 +36,7 @@ Verdict = Literal["helped", "harmed", "no difference", "too few"]
 
 
 class Shares(msgspec.Struct, frozen=True):
-    """Counts of trials of one kind: how many were compared, how many promoted, and how many failed."""
+    """The number of compared trials of one kind, the number of promoted trials, and the number of failed trials."""
 
     trials: int
     promoted: int
@@ -44,7 +44,7 @@ class Shares(msgspec.Struct, frozen=True):
 
 
 class Comparison(msgspec.Struct, frozen=True):
-    """The comparison of proposals with random draws that were made at about the same time.
+    """The comparison of proposals with random draws from about the same time.
 
     ``ratio`` is None if no proposal or no random draw was promoted. ``chance`` is the exact two-sided p-value: the
     probability of at least this difference if proposals and random draws are equally good.
@@ -58,7 +58,7 @@ class Comparison(msgspec.Struct, frozen=True):
     verdict: Verdict
 
     def sentence(self) -> str:
-        """Return the conclusion in one sentence."""
+        """Return the conclusion of the comparison in one sentence."""
         subject = f"{self.what[0].upper()}{self.what[1:]}"
         if self.verdict == "too few":
             return (
@@ -78,13 +78,13 @@ class Comparison(msgspec.Struct, frozen=True):
         return f"{subject} {rate}{': they did harm here' if self.verdict == 'harmed' else ''}."
 
     def counts(self) -> str:
-        """Say how many trials of each kind were promoted."""
+        """Return a sentence with the numbers of promoted proposals and of promoted random draws."""
         proposals, draws = plural(self.proposed.trials, "proposal"), plural(self.random.trials, "random draw")
         return f"Of {proposals} {self.proposed.promoted:,} went on, of {draws} beside them {self.random.promoted:,}."
 
 
 def comparison_of(promotions: Promotions, what: str, sorts: Collection[Sort]) -> Comparison | None:
-    """Compare proposals of these sorts with random draws; None if there are no proposals of these sorts."""
+    """Compare the proposals of ``sorts`` with random draws; None if the study has no such proposals."""
     trials = [trial for stretch in promotions.compared(sorts) for trial in stretch]
     drawn = [trial for trial in trials if promotions.sorts[trial] == Sort.RANDOM]
     proposed = [trial for trial in trials if promotions.sorts[trial] != Sort.RANDOM]
@@ -105,7 +105,7 @@ def comparison_of(promotions: Promotions, what: str, sorts: Collection[Sort]) ->
 
 
 class _Remarks(Observer):
-    """Counts, for each remark, the trials whose origin ends with it."""
+    """Counts, for each remark, the trials whose origin ends with this remark."""
 
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
@@ -116,7 +116,7 @@ class _Remarks(Observer):
 
 
 class ModelSection(Section):
-    """Compares how often proposals and random draws of a study were promoted, if its search learns."""
+    """The report section that compares promotions of proposals and of random draws, for a search that learns."""
 
     name, title = "model", "Did the model help?"
     uses = ("tally",)
@@ -172,7 +172,7 @@ class ModelSection(Section):
         }
 
     def _remarks(self) -> list[str]:
-        """Say where the trials' configurations come from, and how often there was no usable proposal."""
+        """Return sentences about the origins of the trials' configurations, and about unusable proposals."""
         late, replaced, failed = (self._remarked.counts[remark] for remark in (NOT_READY, REPLACED, FAILED))
         origins = self.study.tally.origins
         sentences = [f"Of {plural(self.study.tally.started, 'trial')}: {origins}."] if origins else []

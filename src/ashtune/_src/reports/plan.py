@@ -1,4 +1,4 @@
-"""The plan: what a study will do, computed before it runs."""
+"""Computes the plan of a study before the study runs: the trials and epochs of each rung."""
 
 from typing import TYPE_CHECKING
 
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 
 class PlannedRung(msgspec.Struct, frozen=True):
-    """A rung of the plan: with random draws, ``trials`` train to ``resource``, for ``epochs`` after the rung below.
+    """A rung of the plan. With random draws, ``trials`` trials train to ``resource``, for ``epochs`` epochs in total.
 
     ``where_learnt`` is the number of trials if the search learns. If the search learns, more trials are promoted, since
-    late trials are better than early ones.
+    late trials are better than early trials.
     """
 
     rung: int
@@ -31,10 +31,10 @@ class PlannedRung(msgspec.Struct, frozen=True):
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """What a study will do.
+    """The plan of a study.
 
-    ``epochs`` is the total cost with random draws, ``epochs_where_learnt`` the approximate cost if the search learns,
-    ``epochs_to_the_top`` the cost of training every trial to the top.
+    ``epochs`` is the total cost with random draws, and ``epochs_where_learnt`` the approximate cost if the search
+    learns. ``epochs_to_the_top`` is the cost of training every trial to the top rung.
     """
 
     scheduler: str
@@ -46,17 +46,17 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_exact(self) -> bool:
-        """Whether the numbers are the same for every search."""
+        """Whether the plan's numbers are the same for random draws and for a search that learns."""
         return all(rung.where_learnt.low == rung.trials == rung.where_learnt.high for rung in self.rungs)
 
     @property
     def times_less(self) -> float:
-        """The cost of training every trial to the top, divided by the cost of the plan with random draws."""
+        """The cost of training every trial to the top rung, divided by the cost of the plan with random draws."""
         return self.epochs_to_the_top / self.epochs if self.epochs else 1.0
 
 
 def plan(scheduler: SchedulerView, ladder: Ladder, trials: int) -> Plan:
-    """Return what a study will do.
+    """Return the plan of a study.
 
     Raises:
         SettingsError: If the scheduler cannot say in advance how many trials reach each rung.
@@ -81,7 +81,7 @@ def plan(scheduler: SchedulerView, ladder: Ladder, trials: int) -> Plan:
 
 
 def plan_view(planned: Plan, *, unit: str) -> "Group":
-    """Return the plan as a rich group: title, table and cost."""
+    """Return the plan as a rich group with a title, a table and the cost."""
     from rich.console import Group
 
     empty, title = line(""), line(f"{planned.scheduler}, {plural(planned.trials, 'trial')}", HEADING)
@@ -91,12 +91,12 @@ def plan_view(planned: Plan, *, unit: str) -> "Group":
 
 
 def too_few_trials(top: int, *, unit: str) -> str:
-    """Say that no trial is expected to reach the top rung, and how to change that."""
+    """Return a warning, with advice, that no trial is expected to reach the top rung."""
     return f"too few trials for one to reach {unit} {top:,}: give more, or a lower max_resource"
 
 
 def plan_table(planned: Plan, *, unit: str) -> "Table":
-    """Return the plan as a table: a row for each rung, and the sum. A search that learns is added if it differs."""
+    """Return the plan as a table of rungs. If a search that learns has other numbers, it has its own columns."""
     table = bare_table(has_footer=True)
     table.add_column(f"to {unit}", "in all", justify="right")
     table.add_column(f"{unit}s each", "", justify="right")
@@ -115,7 +115,7 @@ def plan_table(planned: Plan, *, unit: str) -> "Table":
 
 
 def saving_line(planned: Plan, *, unit: str) -> str:
-    """Compare the cost of the plan with training every trial to the top."""
+    """Compare the cost of the plan with the cost of training every trial to the top rung."""
     whole = plural(planned.epochs_to_the_top, unit)
     if planned.epochs >= planned.epochs_to_the_top:
         return f"every trial is trained to the top: {whole}"

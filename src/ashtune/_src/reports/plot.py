@@ -1,6 +1,6 @@
 """Draws figures with plotly, for reports, notebooks and images.
 
-Rule: backgrounds are transparent and text has a neutral colour. A page may change these colours, as ``html.py`` does.
+Rule: backgrounds are transparent, and text has a neutral colour. A page may change the colours of figures.
 """
 
 import math
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
     from plotly.graph_objects import Figure as Plot
 
 LINE = 56
-"""Characters in a line of small print."""
+"""The number of characters in a line of small print."""
 _EDGE = 0.002
 _LEGEND = 70
 """Pixels for the legend above a figure and the notes below it."""
 _STRAIGHT = 40
-"""If the labels of parallel axes have more characters in all, they are slanted, so that they do not overlap."""
+"""If all labels of parallel axes have more characters than this number, the labels are slanted."""
 _OFF = 0.12
-"""Lines without a value on an axis pass below it at this distance, as a share of its span."""
+"""The distance from an axis to the lines without a value, which pass below it, as a share of the axis's span."""
 _SYMBOLS = {"circle": "circle", "cross": "x-thin", "star": "star", "diamond": "diamond-tall"}
 
 
@@ -71,7 +71,7 @@ def blank(*, x: str = "", y: str = "", height: int = 360, **layout: Any) -> "Plo
 
 
 def nothing(why: str) -> "Plot":
-    """Return a figure whose text says why nothing is drawn."""
+    """Return a plotly figure that shows only the text ``why``: the reason for the missing figure."""
     figure = blank(height=120)
     figure.update_xaxes(visible=False)
     figure.update_yaxes(visible=False)
@@ -81,11 +81,11 @@ def nothing(why: str) -> "Plot":
 
 
 def plot(figure: Figure | Coordinates, *, is_panel: bool = False) -> "Plot":
-    """Return a plotly figure.
+    """Return a figure as a plotly figure.
 
     Args:
         figure: The figure to draw.
-        is_panel: Whether the figure is one of several panels, whose common legend and notes are outside of them.
+        is_panel: Whether the figure is one of several panels. A panel has no legend and no notes of its own.
 
     Raises:
         SettingsError: If plotly is not installed.
@@ -111,7 +111,7 @@ def plot(figure: Figure | Coordinates, *, is_panel: bool = False) -> "Plot":
 
 
 def _plot_coordinates(figure: Coordinates) -> "Plot":
-    """Return a plotly figure of parallel coordinates. Plotly draws the lines with the larger colour value on top."""
+    """Return parallel coordinates as a plotly figure. Plotly draws the lines with the larger colour value on top."""
     if not figure.lines:
         return nothing(" ".join(figure.notes))
     drawn = blank(height=460)
@@ -143,18 +143,18 @@ def _plot_coordinates(figure: Coordinates) -> "Plot":
 
 
 def label(text: str, width: int) -> str:
-    """Return a user's text for plotly: shortened, with markup escaped."""
+    """Return a user's text for a plotly figure, with at most ``width`` characters and escaped markup."""
     return escape(shortened(text, width), quote=False)
 
 
 def small(*sentences: str) -> str:
-    """Return sentences in small print, wrapped for phones; empty sentences are left out."""
+    """Return sentences in small print, wrapped into short lines for phones. Empty sentences are left out."""
     lines = [line for sentence in sentences for line in wrap(sentence, LINE)]
     return "<br>".join(f'<span style="font-size:11px">{escape(line, quote=False)}</span>' for line in lines)
 
 
 def _axis(axis: Axis) -> dict[str, Any]:
-    """Return a slightly wider axis, since plotly omits points that rounding moves beyond the end of an axis."""
+    """Return plotly's options of an axis. The range is slightly wider, since plotly omits points beyond the range."""
     low, high = (math.log10(end) if axis.is_log else end / axis.unit for end in (axis.low, axis.high))
     edge = 0 if axis.choices else _EDGE * (high - low)
     made: dict[str, Any] = {
@@ -177,7 +177,7 @@ def _tick(axis: Axis, value: float) -> str:
 
 
 def _traces(figure: Figure, series: Series) -> list[Any]:  # noqa: PLR0911 - one for each kind
-    """Return plotly's traces of a series: one trace, or one trace for each flow."""
+    """Return plotly's traces of a series: a trace for each flow, or one trace for any other kind of series."""
     x, y = _values(figure.x, series.x), _values(figure.y, series.y)
     ends = _values(figure.x, series.end)
     common: dict[str, Any] = {
@@ -232,7 +232,7 @@ def mark(color: str, pattern: str) -> dict[str, Any]:
 
 
 def _flow(figure: Figure, series: Series, at: int) -> Any:
-    """Return the band from a bar to the bar above it."""
+    """Return a plotly trace of the band between a bar and the bar above it."""
     low, high = at + series.thick / 2, at + 1 - series.thick / 2
     return go().Scatter(
         x=[0, series.x[at], min(series.x[at] or 0, series.end[at]), 0], y=[low, low, high, high], mode="lines",
@@ -242,7 +242,7 @@ def _flow(figure: Figure, series: Series, at: int) -> Any:
 
 
 def _cells(figure: Figure, cells: Cells) -> Any:
-    """Return cells as a contour plot, or as a heat map if an axis has choices."""
+    """Return a plotly trace of cells: a contour plot, or a heat map if an axis has choices."""
     scale, is_log = cells.scale, cells.scale.is_log
     bar: dict[str, Any] = {"title": {"text": escape(scale.name, quote=False)}, "thickness": 12, "outlinewidth": 0}
     if scale.written == "share":
@@ -267,7 +267,7 @@ def _cells(figure: Figure, cells: Cells) -> Any:
 
 
 def _dimension(axis: Axis, values: list[float | None]) -> dict[str, Any]:
-    """Return an axis of parallel coordinates, with a place below the axis for lines that have no value."""
+    """Return plotly's options of an axis of parallel coordinates. Lines without a value pass below the axis."""
     is_log = axis.is_log
     places = [None if value is None else math.log10(value) if is_log else value for value in values]
     low, high = (math.log10(end) if is_log else end for end in (axis.low, axis.high))
@@ -283,7 +283,7 @@ def _dimension(axis: Axis, values: list[float | None]) -> dict[str, Any]:
 
 
 def _values(axis: Axis, values: Any) -> list[Any]:
-    """Return values in the unit of their axis, rounded. A logarithmic axis has no unit: only its ticks have."""
+    """Return rounded values in the unit of their axis. Values of a logarithmic axis keep their unit."""
     unit = 1 if axis.is_log else axis.unit
     return [None if value is None else significant(value / unit) for value in values]
 
@@ -293,6 +293,5 @@ def _hover(figure: Figure, series: Series, point: int) -> str:
 
 
 def _bold(words: str) -> str:
-    """Return text with its first line in bold."""
     first, *others = escape(words, quote=False).split("\n")
     return "\n".join([f"<b>{first}</b>", *others])

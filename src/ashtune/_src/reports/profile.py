@@ -1,9 +1,9 @@
-"""The profile of a study: training time by function, merged over workers, as a flat profile and as a flame graph.
+"""Shows the profile of a study (training time by function, over all workers) as a table and as a flame graph.
 
-Rule: only printable characters of names are shown, since a study may come from another person.
+Rule: function names are shown with printable characters only, since a study may come from another person.
 
-Source of the flat profile: Graham, Kessler, McKusick, *gprof: a call graph execution profiler*, SIGPLAN 1982. A sampler
-counts no calls, so the total time of a function replaces the time per call.
+Source of the flat profile: Graham, Kessler, McKusick, *gprof: a call graph execution profiler*, SIGPLAN 1982. A
+sampling profiler counts no calls, so the table has the total time of a function, not its time per call.
 """
 
 import re
@@ -43,10 +43,10 @@ _OPENS_AS = ('{viewMode:"call-stack"}', '{viewMode:"timeline"}')
 
 
 class ProfileRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """One function of the profile.
+    """The times of one function of the profile.
 
     ``share`` is the function's share of all self seconds. ``cumulative_seconds`` is the sum of the self seconds of this
-    function and of all functions listed before it. ``seconds`` includes the functions that this function called.
+    function and of all functions that precede it in the list. ``seconds`` includes the time of called functions.
     """
 
     share: float
@@ -57,9 +57,9 @@ class ProfileRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Profile(msgspec.Struct, frozen=True, kw_only=True):
-    """The profile of a study: it explains ``seconds`` by functions, of ``worked_seconds`` in the journal.
+    """The profile of a study. ``seconds`` is the time of all functions in the profile.
 
-    ``worked_seconds`` is the time for training and saving of the workers with a profile.
+    ``worked_seconds`` is the time in the journal for training and saving, of the workers that have a profile.
     """
 
     records: list[ProfileRecord]
@@ -69,7 +69,7 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def profile_of(study: Path) -> Profile | None:
-    """Read the profile of a study; None if it was not profiled. No code of the study is executed.
+    """Read the profile of a study; None if the study was not profiled. No code of the study is executed.
 
     Raises:
         StudyError: If a worker's profile cannot be read.
@@ -102,7 +102,7 @@ def read_profile(study: Path) -> Profile:
 
 
 def _name(frame: str, here: str) -> str:
-    """Return file, line and name from pyinstrument's identifier of a function."""
+    """Return the file, line and name of a function, read from pyinstrument's identifier of the function."""
     identity, _, attributes = frame.partition("\x01")
     name, file, line = (*identity.split("\x00"), "", "")[:3]
     if file == "<built-in>":
@@ -117,7 +117,7 @@ def _printable(text: str) -> str:
 
 
 def flat_profile(profiles: Sequence[WorkerProfile]) -> list[ProfileRecord]:
-    """Merge the workers' profiles; return a record for each function, sorted by self seconds, the most first."""
+    """Merge the workers' profiles. Return a record for each function, with the largest self seconds first."""
     here, own, total = f"{Path.cwd()}/", defaultdict[str, float](float), defaultdict[str, float](float)
     for profile in profiles:
         names = [_name(frame, here) for frame in profile.frames]
@@ -140,7 +140,7 @@ def flat_profile(profiles: Sequence[WorkerProfile]) -> list[ProfileRecord]:
 
 
 def profile_view(profile: Profile, top: int | None = TOP) -> "Group":
-    """Return the profile as a rich group: its coverage, and the first ``top`` functions (all if ``top`` is None)."""
+    """Return the profile as a rich group with a table of ``top`` functions (of all functions if ``top`` is None)."""
     from rich.console import Group
 
     lines = [line(INDENT + words) for words in profile_words(profile, top)]
@@ -148,7 +148,7 @@ def profile_view(profile: Profile, top: int | None = TOP) -> "Group":
 
 
 def profile_words(profile: Profile, top: int | None = TOP) -> list[str]:
-    """Say how much of the workers' time the profile explains, and what a table of ``top`` functions leaves out."""
+    """Return sentences: the profile's share of the working time, and the time share of functions not in the table."""
     whole = profile.worked_seconds
     share = f" ({share_text(profile.seconds / whole)})" if whole > 0 else ""
     covered = (
@@ -183,7 +183,7 @@ def profile_table(profile: Profile, top: int | None = TOP) -> "Table":
 
 
 def profile_figure(profile: Profile, top: int = TOP) -> "Figure":
-    """Return the functions with most self seconds as bars, the first at the top."""
+    """Return a figure with a bar for each of the ``top`` functions with the most self seconds."""
     from ashtune._src.figures.looks import BLUE
     from ashtune._src.reports.plot import blank, go
 
@@ -213,7 +213,7 @@ def _hover(record: ProfileRecord) -> str:
 
 
 def write_flame_graph(study: Path) -> Path | None:
-    """Write the workers' samples as a flame graph: a page drawn by pyinstrument.
+    """Write the workers' samples as a flame graph, which is a page drawn by pyinstrument.
 
     Args:
         study: The study's directory.
@@ -238,9 +238,8 @@ def write_flame_graph(study: Path) -> Path | None:
 def flame_graph(profiles: list[WorkerProfile]) -> str:
     """Return the flame graph as a page that needs no network.
 
-    Equal stacks are placed side by side, regardless of time and worker. Placing them this way turns pyinstrument's
-    timeline into a flame graph: the width of a function is its time, and callers lie above the functions that they
-    call.
+    Equal stacks of all workers are placed side by side. With equal stacks side by side, pyinstrument's timeline is a
+    flame graph: the width of a function is its time, and each function is drawn below its caller.
     """
     from pyinstrument.renderers import HTMLRenderer
     from pyinstrument.session import Session
@@ -268,12 +267,12 @@ def flame_graph(profiles: list[WorkerProfile]) -> str:
 
 
 def _harmless(frame: str) -> str:
-    """Change a function's name so that it cannot end the script element of the page."""
+    """Change a function's name so that the name cannot end the script element of the page."""
     return frame.replace("</", "< /").replace("<!", "< !")
 
 
 class ProfileSection(Section):
-    """The training time by function."""
+    """The report section of the profile: training time by function."""
 
     name, title = "profile", "Profile"
 

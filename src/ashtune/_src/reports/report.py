@@ -1,8 +1,8 @@
-"""The report of a study, built from sections: a page, a summary for the terminal, or data for JSON.
+"""Builds the report of a study from sections, as a page, as a summary for the terminal, or as data for JSON.
 
-An installed package adds a section by an entry point of the group ``ashtune.report_sections``: its name, and a class
-derived from :class:`~ashtune.sections.Section`. Added sections come before the last section, which says how to
-continue.
+An installed package can add a section by an entry point of the group ``ashtune.report_sections``. The entry point
+refers to a class derived from :class:`~ashtune.sections.Section`. A report shows added sections before its last
+section.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -60,11 +60,11 @@ BUILT_IN: tuple[type[Section], ...] = (
 
 T = TypeVar("T")
 TellAll = Callable[[Sequence[Observer]], Outcome]
-"""Replays a whole journal to observers, and returns how the study ended."""
+"""Replays a whole journal to observers, and returns the study's outcome."""
 
 
 def sections() -> Mapping[str, type[Section] | str]:
-    """Return each section's class by the section's name, or a line that says why the section cannot be used."""
+    """Return, by the name of each section, the section's class or the reason why the section cannot be used."""
     built_in: dict[str, type[Section] | str] = {kind.name: kind for kind in BUILT_IN}
     installed: dict[str, type[Section] | str] = {}
     for entry in entry_points(GROUP):
@@ -117,12 +117,12 @@ def report_page(study: ReportedStudy, tell: TellAll) -> str:
 
 
 def summary(study: ReportedStudy, tell: TellAll | None = None) -> "Group":
-    """Return the summary as a rich group, in plain ASCII except for the user's texts.
+    """Return the summary as a rich group. The summary is plain ASCII, except for the user's texts.
 
     Args:
         study: The study.
-        tell: Replays the journal; None if the study already has its tally, so that only sections that need nothing else
-            are shown.
+        tell: A function that replays the journal, or None if the study already has its tally. If it is None, only
+            sections that need no journal are shown.
     """
     from rich.console import Group
 
@@ -139,7 +139,7 @@ def summary(study: ReportedStudy, tell: TellAll | None = None) -> "Group":
 
 
 def report_data(study: ReportedStudy, tell: TellAll) -> dict[str, Any]:
-    """Return the report as a dict for JSON; ``sections`` has the data of sections by name."""
+    """Return the report as a dict for JSON. The key ``sections`` has the data of each section, by name."""
     tally, info, timeline, _ = study.tally, study.info, study.timeline, study.trials
     entries = _replayed(study, "data", tell)
     outcome, shares = study.outcome, time_shares(timeline)
@@ -210,7 +210,7 @@ def _reasons_data(reasons: Reasons) -> list[dict[str, Any]]:
 
 
 def _replayed(study: ReportedStudy, part: Literal["blocks", "lines", "data"], tell: TellAll | None) -> "list[_Entry]":
-    """Create the sections that implement ``part``, and replay the journal once to all of them."""
+    """Create the sections that implement ``part``, and replay the journal once to all these sections."""
     entries = []
     for name, kind in sections().items():
         if study.is_live and (isinstance(kind, str) or not kind.shows_live):
@@ -231,11 +231,11 @@ def _replayed(study: ReportedStudy, part: Literal["blocks", "lines", "data"], te
 
 
 class _Entry:
-    """A section in a report. ``problem`` is the reason for leaving the section out, or "".
+    """A section in a report. If the section must be left out, ``problem`` is the reason; if not, "".
 
     Args:
         name: The section's name.
-        kind: The section's class, or the reason why it cannot be used.
+        kind: The section's class, or the reason why the section cannot be used.
         study: The study.
     """
 
@@ -256,7 +256,7 @@ class _Entry:
         self.observers = self._section.observers
 
     def attempt(self, call: Callable[..., T], *arguments: Any) -> T | None:
-        """Return the result of a call; None if the call raises, or if this section raised before."""
+        """Return the result of a call; None if the call raises, or if an earlier call for this section raised."""
         if self.problem:
             return None
         try:
@@ -268,7 +268,7 @@ class _Entry:
         return None
 
     def page_section(self, figures: set[str]) -> html.PageSection:
-        """Return the section of the page. ``figures`` has the place names used by figures of other sections."""
+        """Return the section of the page. ``figures`` has the HTML ids of the figures of other sections."""
         section = self.attempt(lambda: html.section(self.name, self.title, self._section.blocks()))
         if section is not None and (same := figures & section.figures.keys()):
             self.problem = f"another section has a place called {min(same)}; name the figure otherwise"
@@ -277,7 +277,7 @@ class _Entry:
         return section
 
     def lines(self) -> "Sequence[RenderableType]":
-        """Return the lines. Each line is rendered here once, since a line that rich cannot render ends the summary."""
+        """Return the section's lines. Each line is rendered once as a test, since a bad line would end the summary."""
         lines = self.attempt(self._draw)
         return [line(f"{self.name} is left out: {self.problem}", WARNING)] if lines is None else lines
 
@@ -289,12 +289,12 @@ class _Entry:
         return lines
 
     def data(self) -> Any:
-        """Return the data as they are after encoding to JSON and decoding."""
+        """Return the section's data, encoded to JSON and decoded again."""
         return self.attempt(lambda: msgspec.json.decode(msgspec.json.encode(dict(self._section.data()))))
 
 
 class _ObserverOfSection(Observer):
-    """An observer of a section; if the observer raises, the section is left out."""
+    """Wraps an observer of a section. If the observer raises, the section is left out."""
 
     def __init__(self, observer: Observer, entry: _Entry) -> None:
         self._observer = observer

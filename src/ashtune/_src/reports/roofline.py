@@ -1,4 +1,4 @@
-"""The roofline of a machine and of training steps, what limits a step, and the number of lanes of a program."""
+"""Shows the roofline of a machine with training steps, the limit of a step's speed, and the choice of lanes."""
 
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -37,7 +37,7 @@ _POINTS = (looks.RED, looks.GREEN, looks.PURPLE)
 
 
 class Placed(msgspec.Struct, frozen=True, kw_only=True):
-    """Steps under the roofs of a machine. ``sizing`` has the numbers of lanes that were tried, or is None."""
+    """The roofs of a machine, with training steps. ``sizing`` has the epoch times by number of lanes, or is None."""
 
     machine: Roofs
     placements: Sequence[Placement] = ()
@@ -57,7 +57,7 @@ def keep(placed: Placed, directory: Path) -> None:
 
 
 def stored_roofline(directory: Path) -> Placed | None:
-    """Return the roofline in a study's directory; None if there is no roofline.
+    """Return the roofline in a study's directory; None if the directory has no roofline.
 
     Raises:
         SettingsError: If the file is not a valid roofline.
@@ -77,7 +77,7 @@ def stored_roofline(directory: Path) -> Placed | None:
 
 
 def roofline_words(placed: Placed) -> list[str]:
-    """Describe the steps' speeds, what limits them, and how this was measured."""
+    """Describe the speed of each step, the limit of its speed, and the method of measurement."""
     lines = []
     for placement in placed.placements:
         rows = placement_rows(placement)
@@ -91,7 +91,7 @@ def roofline_words(placed: Placed) -> list[str]:
 
 
 def diagnosis(placement: Placement, caches: Sequence[Cache] = ()) -> list[str]:
-    """Explain what limits a step, using only its measurements."""
+    """Explain the limit of a step's speed from its measurements."""
     share, seconds = placement.share_of_attainable, placement.step.seconds
     if share is None or seconds is None:
         return [_without_time(placement)]
@@ -110,18 +110,18 @@ def diagnosis(placement: Placement, caches: Sequence[Cache] = ()) -> list[str]:
 
 
 def percent_text(share: float) -> str:
-    """Return a share of 1 in per cent, with two digits: ``0.43 %``, ``12 %``."""
+    """Return a share (1 is the whole) as text in per cent with two digits: ``0.43 %``, ``12 %``."""
     percent = 100 * share
     return f"{percent:.2g} %" if percent < 9.95 else f"{percent:,.0f} %"
 
 
 def rate_text(value: float) -> str:
-    """Return a speed or an intensity with four digits and never with an exponent: ``2.304``, ``12,346``."""
+    """Return a speed or an intensity as text with four digits and without an exponent: ``2.304``, ``12,346``."""
     return number_text(value) if value < 9999.5 else f"{value:,.0f}"
 
 
 def side(placement: Placement) -> str:
-    """Say on which side of the ridge a step is, and how far it is from the ridge."""
+    """Return a phrase that compares the intensity of a step with the intensity of the ridge."""
     if placement.bound == "memory":
         return (
             f"its intensity is left of the ridge, {_times(placement.ridge / placement.intensity)} too small to reach it"
@@ -150,7 +150,7 @@ def _near(placement: Placement, share: float) -> str:
 
 
 def _overhead(placement: Placement, seconds: float) -> list[str]:
-    """Describe the cost of a step's calls if the number of calls is known; name their overhead if it was measured."""
+    """Return a sentence about the time and the overhead of a step's calls; [] if the number of calls is unknown."""
     calls, overhead = placement.step.calls, placement.step.overhead_seconds
     if calls is None:
         return []
@@ -180,7 +180,7 @@ def _cached(placement: Placement, caches: Sequence[Cache]) -> list[str]:
 
 
 def size_text(size: int) -> str:
-    """Return a cache's size in powers of 1024, as processor manufacturers do."""
+    """Return a cache's size as text in MiB or KiB."""
     return f"{size / 2**20:g} MiB" if size >= 2**20 else f"{size / 2**10:g} KiB"
 
 
@@ -189,7 +189,7 @@ def _times(factor: float) -> str:
 
 
 def roofline_figures(placed: Placed) -> "dict[str, Figure]":
-    """Return the roofline and, if lanes were tried, the time for each number of lanes."""
+    """Return the figure of the roofline and, if lanes were tried, the figure of the time by number of lanes."""
     lanes = {} if placed.sizing is None else {"lanes": lanes_figure(placed.sizing)}
     return {"roofline": roofline_figure(placed), **lanes}
 
@@ -207,7 +207,7 @@ def roofs_table(machine: Roofs) -> "Table":
 
 
 def machine_lines(machine: Roofs) -> list[str]:
-    """Describe how the roofs were measured, and what may have lowered them; empty if the roofs were not measured."""
+    """Describe the measurement of the roofs, and conditions that may have lowered the roofs."""
     lines = []
     if machine.caches:
         lines.append(f"Caches: {', '.join(map(_cache_text, machine.caches))}.")
@@ -227,7 +227,7 @@ def machine_lines(machine: Roofs) -> list[str]:
 
 
 def placement_rows(placement: Placement) -> dict[str, str]:
-    """Describe a step and its roof, as texts by name."""
+    """Return a dict of texts about a step and its roof, by row name."""
     step, roof = placement.step, placement.roof
     rows = {
         "step": step.name,
@@ -246,10 +246,10 @@ def placement_rows(placement: Placement) -> dict[str, str]:
 
 
 def roofline_figure(placed: Placed) -> "Figure":
-    """Draw the roofs, and each step below its own roof.
+    """Return a figure of the roofs, with each step below its own roof.
 
-    A step without a measured time is an open circle on its roof. Colour and width of a roof show the number of cores;
-    the dashes of a roof show the number type.
+    A step without a measured time is an open circle on its roof. The colour and width of a roof show the number of
+    cores. A roof of float64 is dashed.
     """
     ridges = [roof.ridge for roof in placed.machine.roofs]
     intensities = ridges + [placement.intensity for placement in placed.placements]
@@ -268,7 +268,7 @@ def roofline_figure(placed: Placed) -> "Figure":
 
 
 def _scale(update: Callable[..., object], low: float, high: float) -> None:
-    """Make an axis logarithmic, with ticks at round numbers."""
+    """Make an axis of the figure logarithmic, with ticks at round numbers."""
     ticks = log_ticks(low, high)
     texts = [f"{tick:,.0f}" if tick >= 1 else f"{tick:.3g}" for tick in ticks]
     update(type="log", range=[math.log10(low), math.log10(high)], tickvals=ticks, ticktext=texts)
@@ -321,7 +321,7 @@ def _rate(flop_per_second: float) -> str:
 
 
 def lanes_words(sizing: Sizing) -> str:
-    """Say how many lanes were chosen, and why."""
+    """Return a sentence about the chosen number of lanes, with the reason for the choice."""
     alone, chosen = sizing.seconds[1], sizing.seconds[sizing.lanes]
     if sizing.lanes == 1:
         gain = "no number of lanes that was tried is clearly faster than one model after another"
@@ -333,7 +333,7 @@ def lanes_words(sizing: Sizing) -> str:
 
 
 def lanes_figure(sizing: Sizing) -> "Figure":
-    """Return a figure of the time of an epoch per lane, for each number of lanes that was tried."""
+    """Return a figure with the epoch time of a lane for each tried number of lanes."""
     figure = blank(x="lanes", y="milliseconds a lane's epoch")
     tried = sorted(sizing.seconds)
     figure.add_trace(
@@ -363,7 +363,7 @@ def lanes_figure(sizing: Sizing) -> "Figure":
 
 
 class RooflineSection(Section):
-    """The roofline in the study's directory."""
+    """The report section of the roofline in the study's directory."""
 
     name, title = "roofline", "Roofline"
 

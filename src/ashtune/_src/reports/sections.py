@@ -1,14 +1,13 @@
-"""A section of a report: one subject, with blocks for the page, lines for the terminal, and data for JSON.
+"""Sections of a report. A section shows one subject: blocks for the page, lines for the terminal, and data for JSON.
 
-A report creates each section for one study. A section names in ``uses`` the analyses that it shares with others, and
-may add its own observers (``observe``). All observers see the whole journal first; then the report asks the section for
-its content.
+A report creates each section for one study. A section names in ``uses`` the analyses that it shares with other
+sections. A section may add its own observers (``observe``). All observers see the whole journal before the report calls
+``blocks``, ``lines`` or ``data``.
 
-Rule 1: an analysis used by several sections sees the journal once.
-Rule 2: a section that raises is left out, and one line of the report says that it was left out. No other section
-depends on it.
-Rule 3: anything from a study is text. The functions of ``reports/page/html.py`` escape such text, and a ``str`` among
-the lines is shown without markup.
+Rule 1: an analysis sees the journal only once, even if several sections use the analysis.
+Rule 2: if the code of a section raises, the report shows one line about the error in place of this section.
+Rule 3: any data of a study are shown as text, without markup. The functions of ``reports/page/html.py`` escape such
+text, and the summary shows a ``str`` without markup.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -37,15 +36,15 @@ ObserverT = TypeVar("ObserverT", bound=Observer)
 
 
 class ReportedStudy:
-    """A study, as seen by the sections of its report.
+    """A study with the data and analyses that the sections of its report read.
 
     Args:
         settings: The study's settings.
-        ladder: The study's rungs, including those added later.
+        ladder: The study's rungs, including the rungs that were added later.
         info: Further facts that views need.
         tally: The present counts of a study that is running or just ended. If the tally is given, no journal is read,
-            and sections have no other analysis.
-        outcome: How the study ended; by default the journal says so.
+            and sections have no analysis except the tally.
+        outcome: The study's end. By default the outcome is read from the journal.
     """
 
     def __init__(
@@ -62,7 +61,7 @@ class ReportedStudy:
         self.info = info
         self.outcome = outcome or Outcome()
         self.is_live = tally is not None
-        """Whether the tally is the only analysis."""
+        """Whether the tally is the only analysis of the study."""
         self.observers: list[Observer] = []
         """The analyses that sections use."""
         self.is_replayed = False
@@ -72,12 +71,12 @@ class ReportedStudy:
 
     @property
     def goal(self) -> Goal:
-        """The metric, and which way is better."""
+        """The study's metrics, and for each metric whether larger or smaller values are better."""
         return self.settings.goal
 
     @property
     def unit(self) -> str:
-        """What the resource counts, in the singular."""
+        """The unit of the resource, in the singular."""
         return self.info.unit
 
     @property
@@ -87,36 +86,36 @@ class ReportedStudy:
 
     @property
     def expected(self) -> Sequence[Expected] | None:
-        """How many trials were expected at each rung before the first result, or None. Uses the tally."""
+        """The expected numbers of trials at each rung, computed before the first result, or None. Uses the tally."""
         return self.info.expected(self.tally)
 
     def configuration(self, trial: TrialId) -> Mapping[str, Any]:
-        """Return the configuration of a trial. Uses the trials if a journal is read."""
+        """Return the configuration of a trial. If a journal is read, this method uses the analysis ``trials``."""
         return self.info.configuration(trial) if self.is_live else self.trials.configuration(trial)
 
     @cached_property
     def tally(self) -> Tally:
-        """The counts of what happened."""
+        """The study's counts of trials, jobs, failures and workers."""
         return self._shared(Tally(self.ladder, self.goal))
 
     @cached_property
     def trials(self) -> Trials:
-        """A record of each trial."""
+        """The records of all trials."""
         return self._shared(trials_of(self.settings, self.ladder))
 
     @cached_property
     def timeline(self) -> Timeline:
-        """The work and the waits of each worker over time."""
+        """The work and the waiting of each worker over time."""
         return self._shared(Timeline(self.ladder))
 
     @cached_property
     def results(self) -> Results:
-        """Every result at every rung."""
+        """All results of all trials, by rung."""
         return self._shared(Results(self.goal))
 
     @cached_property
     def curves(self) -> Curves:
-        """The best learning curves, and a sample of the others."""
+        """The best learning curves, and a sample of the other learning curves."""
         return self._shared(Curves(self.goal))
 
     def _shared(self, observer: ObserverT) -> ObserverT:
@@ -130,13 +129,13 @@ class ReportedStudy:
 
 
 class Section:
-    """The base class of all sections. The base class shows nothing; override what you need.
+    """The base class of all sections. A derived class overrides ``blocks``, ``lines`` or ``data``.
 
-    ``name`` is its anchor in the page and its key in JSON. The name has lower-case letters, digits and hyphens; a
-    section of another package has the name of its entry point. ``title`` is its heading, ``uses`` are the shared
-    analyses that the section reads. ``shows_live``: the section's lines need only the tally. Such lines also appear in
-    the summary after a session, for which no journal is read. ``needs_result``: the section is left out if no trial has
-    a result.
+    ``name`` is the section's anchor in the page and its key in JSON. The name has lower-case letters, digits and
+    hyphens; a section of another package has the name of its entry point. ``title`` is the section's heading. ``uses``
+    lists the shared analyses that the section reads. If ``shows_live`` is True, the section's lines need only the
+    tally, and they also appear in the summary after a session. If ``needs_result`` is True, a report of a study without
+    a result leaves the section out.
     """
 
     name: ClassVar[str]
@@ -150,18 +149,18 @@ class Section:
         self.observers: list[Observer] = []
 
     def observe(self, observer: ObserverT) -> ObserverT:
-        """Add an observer for this section only, and return it. The observer is told all events of the study."""
+        """Add an observer of this section, and return the observer. The observer sees all events of the study."""
         self.observers.append(observer)
         return observer
 
     def blocks(self) -> Iterable[Block]:
-        """Return the blocks for the page. Without blocks the section is left out."""
+        """Return the section's blocks for the page. A section without blocks is left out of the page."""
         return ()
 
     def lines(self) -> Iterable["str | RenderableType"]:
-        """Return the lines for the terminal's summary: text, or anything that rich can render."""
+        """Return the section's lines for the summary. A line is a text, or any object that rich can render."""
         return ()
 
     def data(self) -> Mapping[str, Any]:
-        """Return the data for JSON."""
+        """Return the section's data for the JSON report."""
         return {}

@@ -1,4 +1,4 @@
-"""The results of a simulated study: its times, its workers' utilisation, and its rungs."""
+"""Shows the results of a simulated study: the times, the utilisation of the workers, and the rungs."""
 
 from typing import TYPE_CHECKING
 
@@ -17,12 +17,12 @@ NEAR = 0.01
 
 
 class Simulated(msgspec.Struct, frozen=True, kw_only=True):
-    """A simulated study.
+    """The results of a simulated study.
 
-    Times are simulated seconds since its start: ``wall_seconds`` until the end; ``first_seconds`` until the first trial
-    was trained to the top; ``near_seconds`` until the first result at the top rung within 1 % of the best result there.
-    ``first_seconds`` and ``near_seconds`` are None if there is no such result. ``real_seconds`` is the real duration of
-    the simulation.
+    Times are simulated seconds since the study's start. ``wall_seconds`` is the time of the study's end.
+    ``first_seconds`` is the time of the first result at the top rung. ``near_seconds`` is the time of the first result
+    at the top rung within 1 % of the best result of this rung. Without a result at the top rung, ``first_seconds`` and
+    ``near_seconds`` are None. ``real_seconds`` is the real duration of the simulation.
     """
 
     scheduler: str
@@ -44,7 +44,7 @@ class Simulated(msgspec.Struct, frozen=True, kw_only=True):
 def simulated(
     scheduler: str, workers: int, tally: Tally, progress: BestSoFar, *, wall_seconds: float, real_seconds: float
 ) -> Simulated:
-    """Return the results of a simulated study from its observers."""
+    """Return the results of a simulated study, computed from its tally and its progress."""
     at_the_top = progress.steps_at[tally.ladder.top] if len(progress.steps_at) > tally.ladder.top else []
     near = None
     if at_the_top:
@@ -70,7 +70,7 @@ def simulated(
 
 
 def simulated_view(study: Simulated, *, unit: str) -> "Group":
-    """Return a simulated study as a rich group."""
+    """Return the results of a simulated study as a rich group."""
     from rich.console import Group
 
     pairs = bare_table()

@@ -1,4 +1,4 @@
-"""Tables, lines and sentences that several views share, so that the views look and read the same.
+"""Tables, lines and sentences that several views of a study share.
 
 Tables have bold titles and no borders; lines have one of five styles.
 """
@@ -44,12 +44,12 @@ def bare_table(*, gap: int = 2, has_footer: bool = False) -> "Table":
 def trials_table(
     records: "Sequence[TrialRecord]", columns: Mapping[str, Sequence[str]], resources: Sequence[int], *, unit: str
 ) -> "Table":
-    """Return a table with a row for each trial: number, ``columns``, resource, seconds, configuration, and origin.
+    """Return a table of trials: number, the given ``columns``, resource, seconds, configuration and origin.
 
     Args:
         records: The trials.
         columns: The texts of further columns, by title.
-        resources: The resource at which the values in ``columns`` were measured.
+        resources: For each trial, the resource at which the values in ``columns`` were measured.
         unit: What the resource counts, in the singular.
     """
     from rich.text import Text
@@ -73,14 +73,14 @@ def line(text: str, style: str = "") -> "Text":
 
 
 def indented(what: "RenderableType", times: int = 1) -> "RenderableType":
-    """Return an indented block; wrapped lines are indented too."""
+    """Return a rich object that shows ``what`` with all its lines indented."""
     from rich.padding import Padding
 
     return Padding(what, (0, 0, 0, times * len(INDENT)))
 
 
 def place_of_best(tally: "Tally", best: "BestResult", *, unit: str) -> str:
-    """Describe the place of the best result and how it was chosen: ``at epoch 81, the top rung (trial 5)``."""
+    """Describe the rung, the trial and the choice of the best result: ``at epoch 81, the top rung (trial 5)``."""
     goal, top = tally.goal, "the top rung" if best.rung == tally.ladder.top else "the highest rung reached"
     named = ", the named winner" if tally.confirmed is not None else ""
     chosen = (", by the weights, of the front" if goal.weights else ", the knee of the front") if goal.others else ""
@@ -89,7 +89,7 @@ def place_of_best(tally: "Tally", best: "BestResult", *, unit: str) -> str:
 
 
 def why_no_result(tally: "Tally") -> str:
-    """Say how many trials failed, or how many were withdrawn if these are more; add the most frequent reason."""
+    """Return a text about the failed trials (or the withdrawn trials if they are more) and the most frequent reason."""
     text = max(
         (tally.failures.total, most_frequent(tally.failures, "trial", "failed")),
         (tally.withdrawals.total, most_frequent(tally.withdrawals, "trial", "withdrawn")),
@@ -98,7 +98,7 @@ def why_no_result(tally: "Tally") -> str:
 
 
 def most_frequent(reasons: "Reasons", noun: str, what: str) -> str:
-    """Return the number of cases and the most frequent reason: ``12 trials failed, 9 of them with ...``."""
+    """Return a text with the number of cases and the most frequent reason: ``12 trials failed, 9 of them with ...``."""
     if not reasons.total:
         return ""
     most = reasons.groups()[0]

@@ -1,4 +1,4 @@
-"""Report sections of the run: failures and notes, its settings, and how to continue."""
+"""Report sections about the run: failures and notes, the study's settings, and the command that resumes the study."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -22,7 +22,7 @@ TRIALS_SHOWN = 15
 
 
 class TroubleSection(Section):
-    """Failures, withdrawals and lost workers by reason, and notes for the user."""
+    """The report section with failures, withdrawals and lost workers by reason, and notes for the user."""
 
     name, title = "trouble", "What went wrong, and notes"
     uses = ("tally", "trials")
@@ -48,7 +48,7 @@ class TroubleSection(Section):
             yield from (indented(line(note, WARNING)) for note in notes)
 
     def _kinds(self) -> Iterator[tuple[Reasons, str, str, str]]:
-        """Yield each kind of problem that occurred: the reasons, what it affects, its verb, and its style."""
+        """Yield (reasons, noun, verb, style) for each kind of problem that occurred in the study."""
         tally = self.study.tally
         for reasons, noun, what, style in (
             (tally.failures, "trial", "failed", BAD),
@@ -59,7 +59,7 @@ class TroubleSection(Section):
                 yield reasons, noun, what, style
 
     def _reasons(self, reasons: Reasons, *, shows_traceback: bool) -> "Iterator[RenderableType]":
-        """Yield the reasons; each has the values that its trials share, the first trial, and this trial's traceback."""
+        """Yield a line for each reason, with the values that its trials share, its first trial, and a traceback."""
         groups = reasons.groups()[:GROUPS_SHOWN]
         for group, shared in zip(groups, self._in_common(groups), strict=True):
             first = "" if group.trial is None else f" (first: trial {group.trial} on the way to rung {group.rung})"
@@ -74,14 +74,14 @@ class TroubleSection(Section):
             yield line(f"{INDENT}{unseen:,} for other reasons")
 
     def _in_common(self, groups: Sequence[Group]) -> Sequence[str]:
-        """Return what the trials of each reason have in common; empty while the study runs."""
+        """Return, for each reason, the hyperparameter values that its trials share; "" while the study runs."""
         if self.study.is_live:
             return [""] * len(groups)
         return [self.study.trials.in_common(group.reason) for group in groups]
 
 
 class FactsSection(Section):
-    """The study's settings and machine, its directory, and how to continue."""
+    """The report section with the study's settings, machine and directory, and with the command to resume."""
 
     name, title = "facts", "The run"
     uses = ("tally",)
@@ -119,6 +119,6 @@ class FactsSection(Section):
 
 
 def _known(settings: Settings) -> str:
-    """Say how many results the search had before the study began."""
+    """Return a text with the numbers of results and configurations that the search had before the study began."""
     configurations = len({msgspec.json.encode(each.configuration, order="sorted") for each in settings.known})
     return f"{plural(len(settings.known), 'result')} of {plural(configurations, 'configuration')}"

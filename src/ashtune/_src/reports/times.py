@@ -1,4 +1,4 @@
-"""Report sections of time: by rung, by the workers' states, and the timeline."""
+"""Report sections about time: the time by rung, the time by state of the workers, and the timeline."""
 
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 
 
 class RungRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """One rung. ``expected`` was computed before the first result; it is None if the number of trials is unlimited.
+    """The counts and times of one rung. ``expected`` is None if the number of trials is unlimited.
 
-    ``epochs`` and ``seconds`` count the training on the way from the rung below; ``share`` is the rung's share of all
+    ``epochs`` and ``seconds`` are the training from the rung below to this rung. ``share`` is the rung's share of all
     training seconds.
     """
 
@@ -49,13 +49,13 @@ class RungRecord(msgspec.Struct, frozen=True, kw_only=True):
 def rung_records(
     tally: Tally, expected: Sequence[Expected] | None = None, times: "Sequence[RungTimes] | None" = None
 ) -> list[RungRecord]:
-    """Return a record for each rung, the lowest first.
+    """Return a record for each rung, the lowest rung first.
 
     Args:
         tally: The study's counts.
-        expected: How many trials are trained to each rung: ``StudyInfo.expected``.
-        times: The workers' time by rung, including jobs that were lost with a worker. By default the times in results
-            and failures are used.
+        expected: The expected number of trials at each rung: ``StudyInfo.expected``.
+        times: The workers' time by rung, including jobs that were lost with a worker. By default the tally's times are
+            used.
     """
     trained = [rung.seconds for rung in tally.rungs] if times is None else [rung.trained for rung in times]
     total = sum(trained)
@@ -77,7 +77,7 @@ def rung_records(
 
 
 def rung_table(records: Sequence[RungRecord], *, unit: str) -> "Table":
-    """Return the records as a table, with their sum."""
+    """Return a table with a row for each rung, and the sums of its columns."""
     knows_expected = any(record.expected is not None for record in records)
     table = bare_table(has_footer=True)
     failed, epochs = sum(r.failed for r in records), sum(r.epochs for r in records)
@@ -102,7 +102,7 @@ def rung_table(records: Sequence[RungRecord], *, unit: str) -> "Table":
 
 
 def time_line(tally: Tally, shares: "TimeShares | None" = None, *, unit: str) -> str:
-    """Describe in one line how time was spent; the line has the utilisation only if ``shares`` is given."""
+    """Describe the use of time in one line. If ``shares`` is given, the line has the utilisation of the workers."""
     parts = [f"{plural(tally.arrived, 'job')}, {plural(tally.epochs, unit)} in {seconds_text(tally.wall_seconds)}"]
     if shares is not None and shares.presence > 0:
         parts.append(f"workers trained {share_text(shares.utilisation)} of the time they were there{_in_vain(shares)}")
@@ -116,12 +116,12 @@ def time_line(tally: Tally, shares: "TimeShares | None" = None, *, unit: str) ->
 
 
 def _in_vain(shares: TimeShares) -> str:
-    """Say in brackets how much of the workers' presence failed jobs took; "" if no job failed."""
+    """Return a text in brackets with the failed jobs' share of the workers' presence; "" if no job failed."""
     return f" ({share_text(shares.share(shares.failed))} for jobs that failed)" if shares.failed > 0 else ""
 
 
 class RungsSection(Section):
-    """The number of trials trained to each rung, and the time for them."""
+    """The report section with the number of trials trained to each rung, and the time of their training."""
 
     name, title = "rungs", "Time by rung"
     uses = ("tally", "timeline")
@@ -148,7 +148,7 @@ class RungsSection(Section):
 
 
 def time_shares_table(timeline: Timeline) -> "Table":
-    """Return the workers' time by state, in seconds and as a share of their presence."""
+    """Return a table of the workers' time by state, in seconds and as a share of their presence."""
     shares = time_shares(timeline)
     table = bare_table(has_footer=True)
     table.add_column("workers' time", f"{plural(shares.workers, 'worker')}, in all")
@@ -163,7 +163,7 @@ def time_shares_table(timeline: Timeline) -> "Table":
 
 
 def time_findings(timeline: Timeline) -> list[str]:
-    """Describe the workers' waits in sentences."""
+    """Return sentences about the waiting of the workers."""
     shares = time_shares(timeline)
     if shares.presence <= 0:
         return ["No worker was there for any time."]
@@ -181,7 +181,7 @@ def time_findings(timeline: Timeline) -> list[str]:
 
 
 class TimelineSection(Section):
-    """The timeline of the workers, and their time by state."""
+    """The report section with the timeline of the workers, and the workers' time by state."""
 
     name, title = "timeline", "Timeline"
     uses = ("timeline",)

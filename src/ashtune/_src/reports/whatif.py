@@ -1,4 +1,4 @@
-"""The simulated times of a study under other settings, as a table and in sentences."""
+"""Shows the predicted times of a study under other settings, as a table and in sentences."""
 
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Literal
@@ -12,20 +12,20 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 LITTLE = 0.005
-"""A smaller share of guessed epochs is not mentioned."""
+"""The smallest share of guessed epochs that the sentences mention."""
 
 
 def whatif_table(
     predictions: Sequence[Prediction], *, metric: str, unit: str, cores_per_worker: int | None = None
 ) -> "Table":
-    """Return a row for each prediction; empty columns are left out.
+    """Return a table with a row for each prediction. Empty columns are left out.
 
     Args:
-        predictions: One prediction for each row, in the order of the rows.
+        predictions: The predictions, in the order of the table's rows.
         metric: The metric's name.
         unit: What the resource counts, in the singular.
-        cores_per_worker: Give this number if the predictions differ in cost. If it is given, the table shows trials and
-            core-hours. Otherwise it shows speed-up and efficiency, which compare times of the same work.
+        cores_per_worker: The number of cores of a worker, given if the predictions differ in cost. If it is given, the
+            table shows trials and core-hours. If it is None, the table shows speed-up and efficiency.
     """
     from rich.text import Text
 
@@ -65,7 +65,7 @@ def whatif_table(
 
 
 def whatif_words(predictions: Sequence[Prediction], *, unit: str) -> list[str]:
-    """Say how much of the table is guessed, and how many workers are still efficient."""
+    """Return sentences about the guessed share of the predictions, and about the efficient numbers of workers."""
     sentences = []
     if any(one.is_as_recorded for one in predictions):
         sentences.append("The line in bold is the study as it was recorded.")
@@ -96,7 +96,7 @@ def _named(one: Prediction) -> str:
 
 
 def _off(span: Range) -> str:
-    """Return a figure's uncertainty in per cent: ``-2/+4 %``; "" if it rounds to 0."""
+    """Return the uncertainty of a predicted value in per cent: ``-2/+4 %``; "" if the uncertainty rounds to 0."""
     if not span.likely > 0:
         return ""
     low, high = (round(100 * (end / span.likely - 1)) for end in (span.low, span.high))
@@ -106,7 +106,7 @@ def _off(span: Range) -> str:
 
 
 def _or(span: Range) -> str:
-    """Return a figure's range: ``0.98-0.99``, ``-1.2 to -0.9``; "" if both ends read the same."""
+    """Return the range of a predicted value: ``0.98-0.99``, ``-1.2 to -0.9``; "" if both ends have the same text."""
     low, high = number_text(span.low, 3), number_text(span.high, 3)
     if low == high:
         return ""

@@ -1,13 +1,13 @@
-"""Designs that reorder another design: the user's configurations first, or trials that can be trained together.
+"""Designs that reorder a search's design: enqueued configurations first, or groups of trials for fused training.
 
-A fused program trains trials as lanes only if they share its static hyperparameters. So configurations are drawn in
-blocks, and those with equal static hyperparameters are given out one after another, as a run.
+A fused program trains trials as lanes only if they share its static hyperparameters. ``Grouped`` therefore draws
+configurations in blocks. Within a block, configurations with equal static hyperparameters form runs.
 
-Rule 1: a run only changes the order within a block. Each drawn configuration is given out once.
-Rule 2: a study with few trials has short runs, so that it tries every combination of static hyperparameters.
-Rule 3: the first configuration that is not given out yet decides which run comes next. So a study that ends within a
-block has tried each combination about as often as it was drawn.
-Rule 4: the order is part of the file format, as the draws are.
+Rule 1: grouping only changes the order of configurations within a block. Each drawn configuration has one trial.
+Rule 2: a study with few trials has short runs, so that the study tries every combination of static hyperparameters.
+Rule 3: the next run begins with the first drawn configuration without a trial. If a study ends within a block, each
+combination of static hyperparameters was therefore tried about as often as it was drawn.
+Rule 4: the order of configurations is part of the file format.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,9 +24,9 @@ _BLOCKS_KEPT = 4
 
 
 class Enqueued:
-    """Give some configurations first, then the configurations of a search.
+    """A design that gives the enqueued configurations first, and after them the configurations of a search.
 
-    In a finite space, the search does not repeat the first configurations.
+    In a finite space, the search does not repeat the enqueued configurations.
 
     Args:
         first: Configurations as :meth:`Space.check` returns them.
@@ -39,7 +39,7 @@ class Enqueued:
 
     @property
     def size(self) -> int | None:
-        """The total number of trials; None if the search never ends."""
+        """The total number of trials in this design; None if the search's design never ends."""
         if self._then.size is None:
             return None
         return len(self._first) + self._then.size - len(self._left_out)
@@ -55,7 +55,7 @@ class Enqueued:
 
     @cached_property
     def _left_out(self) -> list[int]:
-        """The numbers of the search's trials whose configurations were given first, ascending."""
+        """The trial numbers, ascending, at which the search's own design has the enqueued configurations."""
         numbers = (self._then.find(configuration) for configuration in self._first)
         return sorted({number for number in numbers if number is not None})
 
@@ -72,7 +72,7 @@ class Enqueued:
 
 
 class Grouped:
-    """Give the configurations of a search in runs.
+    """A design that gives a search's configurations in runs with equal static hyperparameters.
 
     Args:
         search: The design that is reordered.
@@ -88,7 +88,7 @@ class Grouped:
 
     @property
     def size(self) -> int | None:
-        """The number of trials of the search; None if it never ends."""
+        """The number of trials in the search's design; None if this design never ends."""
         return self._search.size
 
     def configuration(self, trial: int) -> dict[str, object]:
@@ -104,7 +104,7 @@ class Grouped:
         return block * BLOCK + self._order(block).index(number)
 
     def _order_block(self, block: int) -> list[int]:
-        """Return the numbers of a block's configurations in the order in which they are given out."""
+        """Return the numbers of a block's configurations, reordered so that equal static hyperparameters form runs."""
         begin = block * BLOCK
         end = begin + BLOCK if self.size is None else min(begin + BLOCK, self.size)
         waiting: dict[tuple[object, ...], list[int]] = {}

@@ -1,11 +1,11 @@
-"""Regression by a Gaussian process: the mean and the variance of a function, given some noisy values.
+"""Regression by a Gaussian process, which estimates the mean and the variance of a function from noisy values.
 
-Source: Rasmussen, Williams, *Gaussian Processes for Machine Learning*, MIT Press, 2006: algorithm 2.1, and equations
-5.8 and 5.9, the marginal likelihood and its gradient. The kernel is Matern's of degree 5/2 with one length scale for
-each input. A fit maximises the posterior probability of the length scales, the scale and the noise. The priors are
-those of Optuna's ``GPSampler``: with few values they keep the length scales moderate and the noise small.
+Source: Rasmussen, Williams, *Gaussian Processes for Machine Learning*, MIT Press, 2006: algorithm 2.1 (prediction), and
+equations 5.8 and 5.9 (the marginal likelihood and its gradient). The kernel is the Matern kernel of degree 5/2 with one
+length scale for each input. A fit maximises the posterior probability of the length scales, the scale and the noise.
+The priors of Optuna's ``GPSampler`` keep the length scales moderate and the noise small if there are few values.
 
-Cost: O(n^3 + d n^2) for ``n`` values of ``d`` inputs, about 30 times in a fit; about 15 ms for 140 values of 8 inputs.
+Cost: a fit to ``n`` values of ``d`` inputs has about 30 steps of O(n^3 + d n^2); 15 ms for 140 values of 8 inputs.
 """
 
 import math
@@ -27,7 +27,7 @@ _BOUND = 12.0
 
 
 class Kernel(NamedTuple):
-    """The parameters of a kernel.
+    """The parameters of the kernel of a Gaussian process.
 
     Args:
         weights: The weight of each input, one over its squared length scale, shape (d,).
@@ -41,7 +41,7 @@ class Kernel(NamedTuple):
 
     @classmethod
     def fit(cls, rows: "Array", values: "Array", is_category: "NDArray[np.bool_]") -> "Kernel":
-        """Return the most probable parameters, given some values.
+        """Return the most probable parameters of the kernel, given some values of the function.
 
         Args:
             rows: The inputs, shape (n, d), within [0, 1]; at least one row.
@@ -62,7 +62,7 @@ class Kernel(NamedTuple):
 
 
 class GaussianProcess:
-    """A Gaussian process conditioned on some values.
+    """A Gaussian process conditioned on some values of a function.
 
     Args:
         rows: The inputs, shape (n, d).
@@ -84,7 +84,7 @@ class GaussianProcess:
         self._solved = cho_solve(self._factor, values, check_finite=False)
 
     def with_values(self, rows: "Array", values: "Array") -> "GaussianProcess":
-        """Return the process conditioned on more values, with the same kernel.
+        """Return a process conditioned on the old and the new values, with the same kernel.
 
         Args:
             rows: The new inputs, shape (m, d).
@@ -137,10 +137,10 @@ class GaussianProcess:
         return drawn
 
     def _squared(self, left: "Array", right: "Array") -> "Array":
-        """Return the weighted squared distances, shape (n, m).
+        """Return the weighted squared distances between rows, shape (n, m).
 
-        With 50 inputs this matrix product takes an eighth of the time of differences. The last bits of the result are
-        wrong, which matters only for a covariance matrix that is factored.
+        With 50 inputs, a matrix product takes an eighth of the time of pairwise differences. The last bits of the
+        distances are wrong, so a covariance matrix that is factored needs the distances of ``_squares``.
         """
         import numpy as np
 
@@ -162,7 +162,7 @@ class GaussianProcess:
 
 
 def _squares(left: "Array", right: "Array", is_category: "NDArray[np.bool_]") -> "Array":
-    """Return the squared distances in each input, shape (d, n, m)."""
+    """Return the squared distances between rows for each input, shape (d, n, m)."""
     import numpy as np
 
     squares: Array = (left.T[:, :, None] - right.T[:, None, :]) ** 2
@@ -171,7 +171,7 @@ def _squares(left: "Array", right: "Array", is_category: "NDArray[np.bool_]") ->
 
 
 def _matern(squared: "Array") -> "tuple[Array, Array]":
-    """Return Matern's kernel of degree 5/2 at squared distances, and its derivative by them."""
+    """Return the Matern kernel of degree 5/2 at squared distances, and its derivative by the squared distance."""
     import numpy as np
 
     distance = np.sqrt(5 * squared)
@@ -180,7 +180,7 @@ def _matern(squared: "Array") -> "tuple[Array, Array]":
 
 
 def _improbability(logs: "Array", squares: "Array", values: "Array") -> "tuple[float, Array]":
-    """Return the negative log posterior density of the kernel's parameters, and its gradient by their logarithms."""
+    """Return the negative log posterior of the kernel's parameters, and the gradient by the parameters' logarithms."""
     import numpy as np
     from scipy.linalg import cho_factor, cho_solve
 
@@ -207,10 +207,10 @@ def _improbability(logs: "Array", squares: "Array", values: "Array") -> "tuple[f
 
 
 def log_expected_improvement(mean: "Array", deviation: "Array", best: "Array | float") -> "Array":
-    """Return the logarithm of the expected improvement on ``best`` (smaller is better), exact even if it is tiny.
+    """Return the logarithm of the expected improvement on ``best`` (smaller is better), exact even for tiny values.
 
     Source: Jones, Schonlau, Welch, *Efficient Global Optimization of Expensive Black-Box Functions*, J. Global
-    Optimization 13, 1998; in logarithms as in Ament et al., https://arxiv.org/abs/2310.20708.
+    Optimization 13, 1998. The logarithm is computed as in Ament et al., https://arxiv.org/abs/2310.20708.
     """
     import numpy as np
     from scipy.special import erfcx, ndtr

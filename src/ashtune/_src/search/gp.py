@@ -1,21 +1,21 @@
 """Search by a Gaussian process over all rungs, which weighs the expected improvement against the training time.
 
-Rule 1: a proposal is a pure function of the seed, the trial's number, the earlier results and the waiting proposals. It
-depends on no clock and on no state of a random generator.
-Rule 2: one process models all rungs: the resource is a further input, and predictions are made for the top rung. A
-model of the lowest rung alone would choose configurations that learn fast at first.
-Rule 3: trials in training have no result yet. Their values are drawn jointly, several times, and given to the process,
-so that the next proposal is not close to one of these trials (Snoek, Larochelle, Adams, NeurIPS 2012, section 3.2).
+Rule 1: a proposal is a pure function of the seed, the trial's number, the earlier results and the waiting proposals. A
+proposal depends on no clock and on no state of a random generator.
+Rule 2: one Gaussian process models all rungs. The resource is an input of the process, and the process predicts losses
+at the top rung. A model of the lowest rung alone would prefer configurations that learn fast only at the start.
+Rule 3: the losses of trials in training are drawn from the process and given to the process like results, so that the
+next proposal is not close to a trial in training (Snoek, Larochelle, Adams, NeurIPS 2012, section 3.2).
 Rule 4: the expected improvement is divided by the square root of the training seconds, which a second process predicts.
-A model without this price chose the slowest configurations, and did worse than random search on real trainings.
-Rule 5: several losses become one number, with other weights for each trial (``scalarisation.py``).
-Rule 6: the first ten trials and a tenth of all others are random. Each configuration with results from before the study
-replaces one of the ten random trials, and is not proposed.
-Rule 7: length scales, scale and noise are fitted again when the number of results has grown by an eighth or by sixteen,
-whichever comes first. Each new result is used at once. A fit takes four fifths of a proposal's time. With several
-losses, whose weights differ from trial to trial, there is a fit for each proposal.
+Without the division by training seconds, the model chose the slowest configurations, and was worse than random search.
+Rule 5: several losses are combined into one number, with different weights for each trial (``scalarisation.py``).
+Rule 6: the first ten trials and a tenth of all other trials are random. Each configuration with results from before the
+study replaces one of the ten random trials, and is not proposed.
+Rule 7: the kernels are fitted again when the number of results has grown by an eighth, or by 16 results. Between two
+fits, the process uses each new result at once. A fit takes four fifths of a proposal's time. With several losses, the
+kernel is fitted for each proposal, because the weights of the losses differ from trial to trial.
 
-The measurements, and the constants that made no difference, are in ``docs/decisions/0030-a-search-that-learns.md``.
+The measurements of this search are in ``docs/decisions/0030-a-search-that-learns.md``.
 """
 
 import math
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
 FEWEST_RESULTS = 3
 MOST_BEST, MOST_NEWEST = 40, 40
-"""If there are more trials than the sum, the process sees only these numbers of the best and of the newest trials."""
+"""If a study has more trials than the sum, the process sees only these numbers of the best and of the newest trials."""
 REFITS, LATEST_REFIT = 8, 16
 """The kernels are fitted again when the number of results has grown by an eighth or by 16, whichever comes first."""
 DRAWS = 16
@@ -90,7 +90,7 @@ class GP(Search, frozen=True):
         return Random().build(space, seed)
 
     def stand_in(self, space: Space, seed: int) -> Proposer:
-        """Return the proposer for trials without a ready proposal. For half of them it mutates a good configuration."""
+        """Return the proposer for trials without a ready proposal; half of its proposals are mutations."""
         return Mutation(random_share=0.5, first=self.first).proposer(space, seed, 1)
 
     @property
@@ -163,7 +163,7 @@ class GPProposer(Proposer):
         self.losses.setdefault(trial, {})[result.resource] = result.losses[0] if is_plain else result.key
 
     def propose(self, trial: int) -> Proposal | None:
-        """Return the best point that a short search finds; None if the trial must be random."""
+        """Return the configuration with the best score that a short search finds; None if the trial must be random."""
         import numpy as np
 
         chance = np.random.default_rng([self.seed, trial, 1])
@@ -185,9 +185,9 @@ class GPProposer(Proposer):
         return None
 
     def rows(self, trials: Sequence[TrialId]) -> "tuple[Array, Array]":
-        """Return a row for each result of some trials: its point, and its resource from 0 (least) to 1 (top rung).
+        """Return one row for each result of some trials: the trial's point, and the scaled resource (0 ... 1).
 
-        A failure is placed at the top rung, whatever results the trial had before.
+        A failure has the resource of the top rung, even if the trial has results at lower rungs.
 
         Returns:
             The rows, shape (n, d + 1), and the losses, shape (n,), or keys, shape (n, 1 + m).
@@ -207,7 +207,7 @@ class GPProposer(Proposer):
         return np.array(rows), np.array([loss for _, _, loss in results])
 
     def kernels(self) -> "_Kernels":
-        """Return the kernels, fitted to the results at the last refit of rule 7."""
+        """Return the kernels, fitted to the results at the time of the last refit (rule 7)."""
         if self._kernels is None:
             seen, has_price = self._fitted_to, self.options.price > 0
             self._kernels = _Kernels() if seen is None else seen.kernels(self.is_category, has_price=has_price)
@@ -225,7 +225,7 @@ class GPProposer(Proposer):
         return tuple(0.5 if place is None else round(place, DIGITS) for place in self.space.place(configuration))
 
     def shown_trials(self) -> list[TrialId]:
-        """Return the trials that the process sees: all, or the newest and the best of the highest rungs. O(n log n)."""
+        """Return the trials that the process uses: all trials, or only the newest and the best trials. O(n log n)."""
         if len(self.losses) <= MOST_BEST + MOST_NEWEST:
             return sorted(self.losses)
         by_resource: dict[int, list[tuple[Key, TrialId]]] = {}
@@ -239,14 +239,14 @@ class GPProposer(Proposer):
 
 
 class _Kernels(NamedTuple):
-    """The kernels of losses and of paces; None if the values are too few or all equal, or weights differ by trial."""
+    """The kernels of losses and of paces. A kernel is None if its values do not allow a fit in advance."""
 
     losses: "Kernel | None" = None
     paces: "Kernel | None" = None
 
 
 class _ShownResults(NamedTuple):
-    """The results that the processes see.
+    """The results that the Gaussian processes of losses and paces use.
 
     Args:
         points: The points of the trials, shape (t, d).
@@ -264,7 +264,7 @@ class _ShownResults(NamedTuple):
 
     @classmethod
     def of(cls, known: GPProposer) -> "_ShownResults":
-        """Return the current results."""
+        """Return the results of the trials that the processes use now."""
         import numpy as np
 
         shown = known.shown_trials()
@@ -277,7 +277,7 @@ class _ShownResults(NamedTuple):
         )
 
     def kernels(self, is_category: list[bool], *, has_price: bool) -> _Kernels:
-        """Fit the kernel of the losses and, with ``has_price``, that of the paces."""
+        """Fit the kernel of the losses and, if ``has_price`` is true, the kernel of the paces."""
         losses = _standardize(clip_outliers(self.losses)) if self.losses.ndim == 1 else None
         paces = self.standard_paces() if has_price else None
         return _Kernels(
@@ -286,7 +286,7 @@ class _ShownResults(NamedTuple):
         )
 
     def standard_paces(self) -> "Array | None":
-        """Return the standardized paces; None if the paces are too few or all equal."""
+        """Return the standardized paces of the trials; None if the paces are too few or all equal."""
         return _standardize(self.paces) if len(self.paces) >= FEWEST_RESULTS else None
 
 
@@ -299,7 +299,7 @@ def _fit_kernel(rows: "Array", values: "Array", is_category: list[bool]) -> "Ker
 
 
 class _View:
-    """The expected improvement and the price of any point, by the results so far.
+    """Computes the expected improvement and the price of any point, based on the results so far.
 
     Args:
         model: Process of the standardized losses, over points and resource, with values drawn for trials in training.
@@ -356,7 +356,7 @@ class _View:
         )  # fmt: skip
 
     def score(self, points: "Array") -> "Array":
-        """Return the logarithm of the expected improvement, minus the price term, plus the prior term, shape (n,)."""
+        """Return each point's score, shape (n,): log expected improvement minus the price term plus the prior term."""
         from scipy.special import logsumexp
 
         from ashtune._src.search.gaussian_process import log_expected_improvement
@@ -370,7 +370,7 @@ class _View:
 
 
 def _search_points(space: Space, view: _View, chance: "np.random.Generator") -> "Array":
-    """Search for points with a high score; return points of distinct configurations, best first."""
+    """Search for points with a high score; return distinct points, the highest score first."""
     import numpy as np
 
     is_category = np.array([column.is_category for column in space.columns.values()])
@@ -396,7 +396,7 @@ def _at_the_top(points: "Array") -> "Array":
 
 
 def _standardize(values: "Array") -> "Array | None":
-    """Return the values scaled to mean 0 and variance 1; None if they are all equal, or not finite."""
+    """Return the values scaled to mean 0 and variance 1; None if all values are equal, or a value is not finite."""
     import numpy as np
 
     deviation = values.std() if np.isfinite(values).all() else 0.0

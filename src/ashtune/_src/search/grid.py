@@ -1,4 +1,4 @@
-"""Grid search: every combination of evenly spaced values, in order."""
+"""Grid search, which tries every combination of evenly spaced hyperparameter values."""
 
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
@@ -17,7 +17,7 @@ Points: TypeAlias = Annotated[int, Meta(ge=1, le=1_000_000)]
 
 
 class Grid(Search, frozen=True):
-    """Try every combination of evenly spaced values, in order.
+    """Try every combination of evenly spaced hyperparameter values, one after another.
 
     Args:
         points: How many values each numeric range gets: see :class:`GridDesign`.
@@ -38,18 +38,18 @@ class Grid(Search, frozen=True):
 
 
 class GridDesign:
-    """Give every valid configuration of a grid once.
+    """A design that gives every valid configuration of a grid once.
 
-    The last hyperparameter, in the order of the user's space, varies fastest. A grid without conditions and forbidden
-    clauses may have any size, as it is never held in memory. With conditions or forbidden clauses the valid points are
-    listed first, and the grid may have at most 100,000 combinations.
+    The last hyperparameter of the user's space varies fastest from trial to trial. A grid without conditions and
+    forbidden clauses may have any size. A grid with conditions or forbidden clauses is listed in memory, so it may have
+    at most 100,000 combinations.
 
     Args:
         space: The space; choices of weight 0 are left out.
         points: How many values each numeric range gets: one number for all ranges, or one for each name. The values are
             evenly spaced (on a log scale if the range is log) and include both ends; a single value is the middle of
-            the range. An integer range gets the nearest distinct integers, perhaps fewer than the number; if no number
-            is given, it gets all its integers. A float range needs a number.
+            the range. Values of an integer range are rounded, so there may be fewer; without a number, an integer range
+            gets all its integers. A float range needs a number.
 
     Raises:
         SpaceError: If ``points`` does not fit the space, or the grid is too large to enumerate.
@@ -76,7 +76,7 @@ class GridDesign:
 
     @property
     def size(self) -> int:
-        """The number of configurations in the grid."""
+        """The number of valid configurations in the grid."""
         return self._lattice.volume if self._members is None else len(self._members)
 
     def configuration(self, trial: int) -> dict[str, object]:
@@ -92,7 +92,7 @@ class GridDesign:
 
 
 def _points_by_name(space: Space, points: int | Mapping[str, int] | None) -> dict[str, int]:
-    """Return the number of points of each numeric range for which the user gave one."""
+    """Return the user's number of grid points for each numeric range, by name; a range without a number is absent."""
     ranges = [name for name, column in space.columns.items() if column.choices is None]
     if points is None:
         return {}
@@ -107,7 +107,7 @@ def _points_by_name(space: Space, points: int | Mapping[str, int] | None) -> dic
 
 
 def _axis(name: str, column: Column, points: int | None) -> Sequence[object]:
-    """Return the values of one hyperparameter in the grid, ascending."""
+    """Return the values that one hyperparameter has in the grid."""
     everything = column.every_value()
     if everything is not None and (points is None or length(everything) <= points):
         return everything
@@ -122,7 +122,7 @@ def _axis(name: str, column: Column, points: int | None) -> Sequence[object]:
 
 
 def _even_values(low: float, high: float, points: int, is_log: bool) -> list[float]:
-    """Return evenly spaced floats, of which the first and the last are exact."""
+    """Return ``points`` evenly spaced floats from exactly ``low`` to exactly ``high``; a single point is the middle."""
     import numpy as np
 
     if points == 1:

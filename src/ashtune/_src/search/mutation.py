@@ -1,4 +1,4 @@
-"""Search by mutation: the best configuration so far with some of its values changed."""
+"""Search by mutation: a proposal is the best configuration so far with some changed values."""
 
 from collections.abc import Mapping
 from itertools import zip_longest
@@ -48,7 +48,7 @@ class Mutation(Search, frozen=True):
 
     @property
     def most_ahead(self) -> int:
-        """0: each trial waits for its mutation, which is quick, so a study on one worker can be reproduced."""
+        """Always 0: each trial waits for its mutation, so a study on one worker can be reproduced."""
         return 0
 
     def build(self, space: Space, seed: int) -> Design:
@@ -61,8 +61,8 @@ class Mutation(Search, frozen=True):
 class _Mutating(Proposer):
     """Propose mutations, which are a pure function of the seed, the trial's number and the best result.
 
-    All mutations for a block of trials are made together, since numpy makes many in little more time than one. As a
-    stand-in, this proposer runs in the driver (see :meth:`Search.stand_in`).
+    All mutations for a block of trials are made together, because numpy makes many mutations in about the time of one.
+    The driver itself runs this proposer as the stand-in of another search (see :meth:`Search.stand_in`).
     """
 
     def __init__(self, options: Mutation, space: Space, seed: int) -> None:
@@ -89,7 +89,7 @@ class _Mutating(Proposer):
             self._best, self._configuration = standing, dict(configuration)
 
     def _note_one_of_several(self, result: Result, configuration: Mapping[str, object]) -> None:
-        """With several losses, keep a result if no other result at the highest rung dominates it."""
+        """Keep a result with several losses if no other result at the highest rung dominates this result."""
         if result.rung < self._rung:
             return
         if result.rung > self._rung:
@@ -99,7 +99,7 @@ class _Mutating(Proposer):
         )
 
     def _choose_one_of_several(self, trial: int) -> None:
-        """Choose the result of the front that is best by the weights of a trial."""
+        """Choose, from the Pareto front, the result that is best with the weights of a trial."""
         import numpy as np
 
         keys = np.array([key for key, _, _ in self._front])
@@ -125,7 +125,7 @@ class _Mutating(Proposer):
         return None if configuration is None else Proposal(fresh(configuration), mutation_text(-self._best[2]))
 
     def _make(self, seeds: list[int], trials: int) -> list[dict[str, object] | None]:
-        """Return an allowed mutation for each of some trials; None for a trial that must be random."""
+        """Return a list of allowed mutations for ``trials`` trials; an entry None means a random trial."""
         mutations, forbidding = self._draw(seeds, trials), self._space.rules.forbidding
         wrong = [place for place, one in enumerate(mutations) if one is not None and forbidding(one)]
         spare = self._draw([*seeds, 1], SPARE * len(wrong)) if wrong else []
@@ -135,7 +135,7 @@ class _Mutating(Proposer):
         return mutations
 
     def _draw(self, seeds: list[int], trials: int) -> list[dict[str, object] | None]:
-        """Return a mutation, perhaps forbidden, for each of some trials; None for a trial that must be random."""
+        """Return a list of mutations, perhaps forbidden, for ``trials`` trials; an entry None means a random trial."""
         import numpy as np
 
         chance = np.random.default_rng(seeds)
@@ -160,7 +160,7 @@ def take_steps(
     is_category: "NDArray[np.bool_]",
     chance: "np.random.Generator",
 ) -> "NDArray[np.float64]":
-    """Return points with about half of the coordinates of each changed, at least one; numbers may leave the unit cube.
+    """Change about half (at least one) of the coordinates of each point. Changed coordinates may leave the unit cube.
 
     Args:
         points: Shape (n, d).

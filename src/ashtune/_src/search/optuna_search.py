@@ -1,13 +1,13 @@
-"""Search by a sampler of Optuna, which sees the results of one rung, as the model of BOHB does.
+"""Search by a sampler of Optuna, which uses the results of one rung, like the model of BOHB.
 
 Source of the rule: Falkner, Klein, Hutter, *BOHB*, ICML 2018, https://arxiv.org/abs/1807.01774, section 4.1: the model
 uses the highest rung that has enough results. Alternatives: see ``docs/decisions/0033-priors-and-others-samplers.md``.
 
-Rule 1: each proposal has a new sampler, and depends only on the seed, the trial's number and the earlier results.
-Rule 2: a sampler sees finished trials with one loss each, and running trials; no trial counts as pruned. Several losses
-become one number, with other weights for each trial (``scalarisation.py``).
-Rule 3: Optuna is imported in the process that proposes, and in the driver to check that the sampler can be made.
-Rule 4: a sampler is stored as its class name and options. Nothing is pickled, so reading a journal executes no code.
+Rule 1: a new sampler makes each proposal, which depends only on the seed, the trial's number and the earlier results.
+Rule 2: a sampler sees finished trials with one loss each, and running trials, but no pruned trials. Several losses are
+combined into one number, with different weights for each trial (``scalarisation.py``).
+Rule 3: the proposer's process imports Optuna, and so does the driver, to check that the sampler can be made.
+Rule 4: the journal has the class name and options of the sampler, not a pickle, so reading a journal executes no code.
 """
 
 import heapq
@@ -45,19 +45,19 @@ else:
 
 LEAST_RESULTS = 10
 MOST_BEST, MOST_NEWEST = 100, 100
-"""A sampler sees at most these numbers of the best and the newest finished trials, and of the newest running trials."""
+"""The most finished trials (best and newest) and running trials (newest) that a sampler sees."""
 MOST_INTEGERS = 10
-"""In longer integer ranges a sampler proposes floats, rounded here: this is five times as fast, with equal results."""
+"""For longer integer ranges, a sampler proposes floats, which are rounded: five times as fast, with equal results."""
 REDRAWS = 10
 OURS = {"TPESampler": {"multivariate": True, "group": True, "constant_liar": True}}
 """The options of a sampler if the user gives no options."""
 
 
 class OptunaSearch(Search, frozen=True, tag="optuna"):
-    """Propose with a sampler of Optuna, which sees the results of the highest rung that has enough.
+    """Propose with a sampler of Optuna, which uses the results of the highest rung that has enough results.
 
-    With ``d`` hyperparameters, ``2 (d + 1)`` results are enough, and at least ten. Before that all trials are random,
-    and later a tenth of them. The sampler runs in a separate process, seeded by study and trial.
+    A rung needs at least ten results, and at least ``2 (d + 1)`` results for ``d`` hyperparameters. All trials are
+    random until a rung has enough results. The sampler runs in a separate process, with a new seed for each trial.
 
     Args:
         sampler: The class of one of Optuna's samplers or of your own, or its name: ``"TPESampler"``,
@@ -89,7 +89,7 @@ class OptunaSearch(Search, frozen=True, tag="optuna"):
         super().__post_init__()
 
     def build(self, space: Space, seed: int) -> Design:
-        """Return random draws, for the trials without a proposal.
+        """Return a design of random draws, for the trials without a proposal.
 
         Raises:
             SettingsError: If Optuna is not installed, or the sampler cannot be made.
@@ -98,7 +98,7 @@ class OptunaSearch(Search, frozen=True, tag="optuna"):
         return Random().build(space, seed)
 
     def new_sampler(self, seed: int) -> "BaseSampler":
-        """Return a new sampler.
+        """Return a new sampler of Optuna.
 
         Raises:
             SettingsError: If Optuna is not installed, there is no such sampler, or the options do not fit.
@@ -117,7 +117,7 @@ class OptunaSearch(Search, frozen=True, tag="optuna"):
         return sampler
 
     def stand_in(self, space: Space, seed: int) -> Proposer:
-        """Return the proposer for trials without a ready proposal. For half of them it mutates a good configuration."""
+        """Return the proposer for trials without a ready proposal; half of its proposals are mutations."""
         return Mutation(random_share=0.5).proposer(space, seed, 1)
 
     @property
@@ -126,7 +126,7 @@ class OptunaSearch(Search, frozen=True, tag="optuna"):
 
     @property
     def first_proposed(self) -> int:
-        """The fewest results that a sampler needs."""
+        """The number of random trials at the start of a study, because a sampler needs results."""
         return LEAST_RESULTS
 
     def proposer(self, space: Space, seed: int, max_resource: int) -> Proposer:
@@ -168,10 +168,10 @@ def _class(name: str) -> Any:
 
 
 class OptunaProposer(Proposer):
-    """Ask a sampler, which sees the results of one rung, for proposals.
+    """Asks a sampler of Optuna for proposals, based on the results of one rung.
 
     Attributes:
-        losses: By rung and trial, infinite for a failure; with several losses or constraints, the key.
+        losses: Each trial's loss by rung, infinite for a failure; with several losses or constraints, the key.
         running: The trials in training.
         known: The numbers, all below 0, of the configurations with results from before the study.
     """
@@ -212,7 +212,7 @@ class OptunaProposer(Proposer):
         self.observe(result, configuration)
 
     def propose(self, trial: int) -> Proposal | None:
-        """Return the sampler's first proposal that is new; None if the trial must be random."""
+        """Return the sampler's first proposal with a new configuration; None if the trial must be random."""
         chance = random.Random(f"{self._seed} {trial}")
         rung = max((rung for rung, losses in self.losses.items() if len(losses) >= self._enough), default=None)
         if rung is None or chance.random() < self._search.random_share:
@@ -235,11 +235,11 @@ class OptunaProposer(Proposer):
         self._tried.add(identity(configuration))
 
     def _is_seen(self, configuration: Mapping[str, object]) -> bool:
-        """Return whether the sampler may see a configuration. It sees no choices of weight 0, which can be enqueued."""
+        """Return whether the sampler may see a configuration. The sampler cannot see choices of weight 0."""
         return all(self._axes[name].holds(value) for name, value in configuration.items())
 
     def _scalars(self, rung: int, trial: int) -> Mapping[TrialId, float]:
-        """Return one number for each result of a rung: its loss, or several losses combined."""
+        """Return one number for each result of a rung: the loss, or the combination of several losses."""
         import numpy as np
 
         losses = self.losses[rung]
@@ -250,7 +250,7 @@ class OptunaProposer(Proposer):
         return dict(zip(losses, values.tolist(), strict=True))
 
     def _visible_trials(self, losses: Mapping[TrialId, float]) -> "list[FrozenTrial]":
-        """Return the trials that the sampler sees, finished trials first; empty if all finished trials failed."""
+        """Return the trials that the sampler sees, finished trials first; an empty list if no trial succeeded."""
         from optuna.trial import TrialState
 
         best = heapq.nsmallest(MOST_BEST, losses, key=lambda trial: (losses[trial], trial))
@@ -301,10 +301,10 @@ class OptunaProposer(Proposer):
 
 
 class SampledAxis:
-    """A hyperparameter as a sampler sees it: choices by their index, long ranges of integers as floats.
+    """A hyperparameter in the form for a sampler: choices become indices, long integer ranges become float ranges.
 
     Attributes:
-        is_constant: Whether it has only one value; the sampler does not see such a hyperparameter.
+        is_constant: Whether the hyperparameter has only one value, so that the sampler does not see it.
         distribution: Optuna's distribution.
     """
 
@@ -333,17 +333,17 @@ class SampledAxis:
             self.distribution = FloatDistribution(self._low - 0.5, self._high + 0.5, log=is_log)
 
     def holds(self, value: object) -> bool:
-        """Return whether the sampler could propose a value."""
+        """Return whether the sampler could propose a value of this hyperparameter."""
         return self._choices is None or value in self._choices
 
     def to_optuna(self, value: Any) -> Any:
-        """Return a value as the sampler sees it."""
+        """Convert a value of this hyperparameter to the form for the sampler."""
         if self._choices is not None:
             return self._choices.index(value)
         return min(max(value, self._low), self._high)  # bounds are rounded, so a value may lie outside
 
     def ask(self, trial: "Trial") -> object:
-        """Return the value that the sampler proposes."""
+        """Return the value that the sampler proposes for this hyperparameter."""
         from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
         place: Any = 0

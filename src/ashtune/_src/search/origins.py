@@ -1,6 +1,6 @@
-"""The origin of a trial's configuration: its text in the journal, and its sort.
+"""Makes and classifies the origins of configurations. An origin is the journal's text about a configuration's source.
 
-Rule: "random" and "design" are the origins of draws, which depend on no result. Any other origin is that of a proposal.
+Rule: an origin that begins with "random" or "design" marks a random draw, which depends on no result.
 """
 
 from enum import IntEnum
@@ -30,17 +30,17 @@ PROPOSED = (Sort.MODEL, Sort.MUTATION, Sort.STANDING_IN)
 
 
 def results_text(results: int, known: int) -> str:
-    """Return a text with the number of results that a proposal uses, and how many of them are from before the study."""
+    """Return a text with two counts: the results that a proposal uses, and the results from before the study."""
     return f"{results} results" + (f", {known} from before" if known else "")
 
 
 def mutation_text(parent: int) -> str:
-    """Return the origin of a mutation of a trial; a number below 0 is a configuration from before the study."""
+    """Return the origin of a mutation; a ``parent`` below 0 is a configuration from before the study."""
     return f"{_MUTATION}{parent}" if parent >= 0 else f"{_MUTATION}a result from before"
 
 
 def sort_of(origin: str) -> Sort:
-    """Return the sort of an origin; an empty origin is that of a draw."""
+    """Return the sort of an origin; an empty origin means a random draw."""
     first = origin.partition(", ")[0]
     if not first or first in DESIGNS:
         return Sort.RANDOM
@@ -58,5 +58,5 @@ _SOURCE_OF = {sort: source for source, sorts in SORTS.items() for sort in sorts}
 
 
 def source_of(origin: str) -> str:
-    """Return the name of an origin's source in views: one of :data:`SOURCES`."""
+    """Return the name that views show for an origin: one of :data:`SOURCES`."""
     return "enqueued" if origin == ENQUEUED else _SOURCE_OF.get(sort_of(origin), "other")

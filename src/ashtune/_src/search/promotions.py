@@ -1,16 +1,16 @@
-"""Comparison of proposals with the random draws of the same study: which of the two are promoted more often?
+"""Tests whether the proposed trials of a study are promoted more often than its random trials.
 
-Source: the exact test extends Fisher's test of one table to several tables, those of Mantel and Haenszel (*J. Natl.
-Cancer Inst.* 22, 1959): Birch, *The detection of partial association, I*, J. R. Stat. Soc. B 26, 1964. Each stretch of
-trials is a table with given margins. The ratio of the shares is that of Mantel and Haenszel, and its interval is that
-of Greenland and Robins, *Biometrics* 41, 1985. The null hypothesis: within a stretch, each promoted trial is equally
-likely to be any of the trials. So quotas may change with the number of trials.
+Source: Birch, *The detection of partial association, I*, J. R. Stat. Soc. B 26, 1964, extends Fisher's exact test from
+one table to several tables. One table counts the trials of one stretch (see rule 1), by source and by promotion. The
+ratio of the promoted shares is computed by Mantel and Haenszel (*J. Natl. Cancer Inst.* 22, 1959), and the ratio's
+interval by Greenland and Robins, *Biometrics* 41, 1985. The null hypothesis says that all trials of a stretch are
+equally likely to be promoted. Promotion quotas may differ between stretches.
 
-Rule 1: only similar trials are compared: they entered at the same rung and belong to the same stretch, which is
-``STRETCH`` trials in order of their start. Trials before the first proposal are left out, as they had few competitors.
-Rule 2: a trial counts once it has a result, or has failed, at the rung where it entered. A failure counts as not
-promoted. Trials that were withdrawn, enqueued or trained again on purpose are not compared.
-Rule 3: the choice of trials to compare depends neither on their proposers nor on their promotions.
+Rule 1: trials are compared only within a stretch, which is ``STRETCH`` consecutive trials that entered at the same
+rung. Trials before the first proposal are not compared, because early trials had few competitors.
+Rule 2: a trial is compared when it has a result or a failure at its entry rung. A failed trial counts as not promoted.
+Trials that were withdrawn, were enqueued, or confirm other trials are not compared.
+Rule 3: the division of trials into stretches uses neither the proposers nor the promotions of trials.
 """
 
 import math
@@ -33,7 +33,7 @@ TWO_SIDED_95 = 1.959964
 
 
 class Stretch(msgspec.Struct, frozen=True):
-    """Trials that are compared: the numbers of proposals and of random draws, and how many of each were promoted."""
+    """The counts of one stretch: its proposed trials, its random trials, and the promoted trials of each kind."""
 
     proposed: int
     proposed_promoted: int
@@ -42,12 +42,12 @@ class Stretch(msgspec.Struct, frozen=True):
 
     @property
     def trials(self) -> int:
-        """The number of all trials."""
+        """The number of all trials in the stretch."""
         return self.proposed + self.random
 
 
 class Promotions(Observer):
-    """Keep the sort of each trial, the rung at which it was first judged, and whether it was promoted."""
+    """Records each trial's sort, the rung of its first result or failure, and whether the trial was promoted."""
 
     def __init__(self) -> None:
         self.sorts = bytearray()
@@ -71,7 +71,7 @@ class Promotions(Observer):
                 pass
 
     def followed(self, what: Followed) -> None:
-        """Note a promotion or a failure. O(1)."""
+        """Note the promotion or failure of a trial. O(1)."""
         match what:
             case TrialPromoted(trial=trial):
                 self._grow(trial)
@@ -83,7 +83,7 @@ class Promotions(Observer):
                 pass
 
     def shares(self) -> dict[Sort, tuple[int, int]]:
-        """Return for each sort the number of judged trials and the number of promoted trials among them. O(trials)."""
+        """Return, by sort of trial, the number of trials with a result or failure and of promoted trials. O(trials)."""
         import numpy as np
 
         sorts, judged = np.array(self.sorts), np.array(self._entered) != _NOT_JUDGED
@@ -92,15 +92,15 @@ class Promotions(Observer):
         return {sort: (int(of_all[sort]), int(promoted[sort])) for sort in Sort}
 
     def is_judged(self, trial: TrialId) -> bool:
-        """Return whether a trial has a result or a failure at the rung where it entered."""
+        """Return whether a trial has a result or a failure at its entry rung."""
         return trial < len(self._entered) and self._entered[trial] != _NOT_JUDGED
 
     def is_promoted(self, trial: TrialId) -> bool:
-        """Return whether a trial was promoted from the rung where it entered."""
+        """Return whether a trial was promoted from its entry rung."""
         return bool(self._promoted[trial])
 
     def compared(self, sorts: Collection[Sort]) -> list[list[TrialId]]:
-        """Return the stretches of trials to compare: random draws, and proposals of the given sorts. O(trials)."""
+        """Return the stretches that compare random trials with proposed trials of the given sorts. O(trials)."""
         stretches: list[list[TrialId]] = []
         at: dict[int, list[TrialId]] = {}  # by entry rung, the stretch that is not full yet
         first = next((n for n in range(len(self.sorts)) if self.sorts[n] in sorts), len(self.sorts))
@@ -115,7 +115,7 @@ class Promotions(Observer):
         return stretches
 
     def stretches(self, sorts: Collection[Sort]) -> list[Stretch]:
-        """Count the proposals, draws and promotions in each stretch of :meth:`compared`."""
+        """Return the counts of proposed, random and promoted trials for each stretch of :meth:`compared`."""
         return [self._count_stretch(trials) for trials in self.compared(sorts)]
 
     def _count_stretch(self, trials: list[TrialId]) -> Stretch:
@@ -129,7 +129,7 @@ class Promotions(Observer):
         )
 
     def _judge(self, trial: TrialId, rung: int) -> bool:
-        """Return whether this is a trial's first result or failure; if so, note its rung."""
+        """Note the rung of a trial's first result or failure; return False if a rung was noted before."""
         self._grow(trial)
         is_first = self._entered[trial] == _NOT_JUDGED
         if is_first:
@@ -146,7 +146,7 @@ class Promotions(Observer):
 
 
 class Ratio(msgspec.Struct, frozen=True):
-    """The promoted share of proposals divided by that of random draws, with its asymptotic 95 % interval."""
+    """The promoted share of proposals divided by the promoted share of random draws, with a 95 % interval."""
 
     ratio: float
     low: float
@@ -154,13 +154,13 @@ class Ratio(msgspec.Struct, frozen=True):
 
 
 class Chances(msgspec.Struct, frozen=True):
-    """Probabilities under the hypothesis that a trial's proposer makes no difference.
+    """Probabilities under the null hypothesis that proposals and random draws are equally likely to be promoted.
 
     Args:
         as_many: The chance of at least the observed number of promoted random draws; small if proposals are worse.
         as_few: The chance of at most the observed number of promoted random draws; small if proposals are better.
-        fewest: The smallest possible ``as_few`` with these trials and promotions. If it is large, these data cannot
-            show that any model is better.
+        fewest: The smallest possible ``as_few`` with these trials and promotions. If ``fewest`` is large, the data
+            cannot show that any model is better.
     """
 
     as_many: float
@@ -169,7 +169,7 @@ class Chances(msgspec.Struct, frozen=True):
 
 
 def chances(stretches: Sequence[Stretch]) -> Chances:
-    """Return the exact probabilities. O(s sqrt(s)) for ``s`` stretches of equal length."""
+    """Return the exact probabilities of :class:`Chances`. Cost: O(s sqrt(s)) for ``s`` stretches of equal length."""
     begin, probabilities = 0, [1.0]  # of ``begin``, ``begin + 1``, ... promoted random draws
     promoted = 0
     for stretch in stretches:
@@ -185,7 +185,7 @@ def chances(stretches: Sequence[Stretch]) -> Chances:
 
 
 def ratio_of(stretches: Sequence[Stretch]) -> Ratio | None:
-    """Return the ratio of the promoted shares; None if either share is 0 in all stretches with both kinds."""
+    """Return the promoted share of proposals divided by the promoted share of random draws; None if a share is 0."""
     ours = theirs = spread = 0.0
     for each in stretches:
         n = each.trials
@@ -201,7 +201,7 @@ def ratio_of(stretches: Sequence[Stretch]) -> Ratio | None:
 
 
 def _hypergeometric(stretch: Stretch) -> tuple[int, list[float]]:
-    """Return the least number of promoted random draws in a stretch, and the probabilities from that number on."""
+    """Return the least possible number of promoted random draws, and the probabilities of this and larger numbers."""
     n, promoted = stretch.trials, stretch.proposed_promoted + stretch.random_promoted
     least, most = max(0, promoted - stretch.proposed), min(promoted, stretch.random)
     ways = math.comb(n, stretch.random)
@@ -212,7 +212,7 @@ def _hypergeometric(stretch: Stretch) -> tuple[int, list[float]]:
 
 
 def _convolve(left: Sequence[float], right: Sequence[float]) -> list[float]:
-    """Return the distribution of the sum of two independent numbers."""
+    """Return the probability distribution of the sum of two independent random numbers."""
     summed = [0.0] * (len(left) + len(right) - 1)
     for place, one in enumerate(left):
         for more, other in enumerate(right, start=place):
@@ -221,7 +221,7 @@ def _convolve(left: Sequence[float], right: Sequence[float]) -> list[float]:
 
 
 def _trim(begin: int, probabilities: list[float]) -> tuple[int, list[float]]:
-    """Drop negligible probabilities at both ends."""
+    """Drop the negligible probabilities at both ends of a distribution."""
     first, last = 0, len(probabilities)
     while last - first > 1 and probabilities[first] < NEGLIGIBLE:
         first += 1

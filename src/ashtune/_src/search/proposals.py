@@ -1,18 +1,18 @@
-"""Proposals of a search that learns: a thread of the driver asks the proposer, and the driver takes the proposals.
+"""Proposals of a search that learns: a thread collects them from the proposer, and the driver gives them to new trials.
 
-Rule 1: a new trial waits for its proposal while waiting is cheap: ``FREE_WAIT_SECONDS`` in total, plus a fraction of
-the time that the workers have trained. After that, proposals are made in advance. If no proposal is ready for a trial,
-it gets a proposal of the stand-in, or its configuration in the design.
-Rule 2: the proposer is dropped, with a one-line message, if it raises or proposes a configuration outside of the space.
-The study goes on with its design.
-Rule 3: each trial's configuration is stored in the journal and read from there. A resumed study tells a new proposer
-all events in the journal, and asks for no proposal for the trials in the journal.
-Rule 4: a configuration that was tried is not proposed again. Floats that agree in twelve digits are equal.
-Rule 5: the first trials follow the design, and no proposal is asked for them. So the model's process starts when its
-first proposal is due, not at the same time as the workers.
+Rule 1: the trials of a study may wait for proposals for ``FREE_WAIT_SECONDS`` in total, plus a fraction of the workers'
+training time. When the study's waiting time is used up, proposals are made in advance. A trial without a ready proposal
+gets a proposal of the stand-in, or the design's configuration.
+Rule 2: a proposer that raises an exception, or proposes a configuration outside of the space, is dropped with a
+message. Without a proposer, new trials get their configurations from the design.
+Rule 3: a resumed study reads the configurations of earlier trials from the journal, and tells a new proposer all events
+of the journal.
+Rule 4: a proposal is not used if an earlier trial has an equal configuration, with floats equal in twelve digits.
+Rule 5: the first trials get their configurations from the design. The process of the model therefore starts later than
+the workers, when the first proposal is due.
 Rule 6: proposals that are made in advance take at most a twentieth of the workers' time.
-Rule 7: results from before the study are stored in the journal's first line. A new proposer is told of them first, and
-each of them replaces one of the first trials.
+Rule 7: the journal's first line stores the results from before the study. A new proposer is told the results from
+before the study first. Each configuration with an earlier result replaces one of the first trials.
 """
 
 import threading
@@ -58,7 +58,7 @@ class StartedConfigurations(Protocol):
 
 
 class _Options(msgspec.Struct, frozen=True, kw_only=True):
-    """Settings of the thread for one session. ``ahead`` is the number of proposals to keep ready."""
+    """The settings of the proposer's thread for one session. ``ahead`` is the number of proposals to keep ready."""
 
     ahead: int
     workers: int
@@ -68,10 +68,10 @@ class _Options(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Proposals(Observer):
-    """The proposer of a study, and the proposals that are ready.
+    """Asks the proposer of a study for proposals, and keeps the proposals that are ready.
 
-    It observes the study, and tells the proposer the results. Before :meth:`start` nothing is proposed; after it, the
-    proposer is first told all earlier events.
+    ``Proposals`` observes the study, and tells the proposer the results. After :meth:`start`, the proposer is first
+    told all earlier events.
 
     Args:
         search: Makes the proposer.
@@ -148,7 +148,7 @@ class Proposals(Observer):
         complain: Callable[[str], None],
         open_apart: Callable[[Search, Space, int, int], Proposer],
     ) -> None:
-        """Begin to propose.
+        """Begin to ask the proposer for proposals.
 
         Args:
             known: Configurations by trial.
@@ -184,7 +184,7 @@ class Proposals(Observer):
             self._drop(error)
 
     def close(self) -> None:
-        """Stop proposing. Do not wait more than a second for a proposal that is being made."""
+        """Stop the proposer, after a wait of at most a second for the proposal that is being made."""
         with self._changed:
             self._is_closed = True
             self._changed.notify_all()
@@ -194,7 +194,7 @@ class Proposals(Observer):
             self._thread.join(CLOSE_SECONDS)
 
     def event(self, event: Event) -> None:
-        """Note an event for the proposer. The thread is not notified: its work would delay the driver."""
+        """Store an event for the proposer. The proposer's thread is not notified: its work would delay the driver."""
         if self._is_closed:
             return
         match event:
@@ -218,7 +218,7 @@ class Proposals(Observer):
                 pass
 
     def followed(self, what: Followed) -> None:
-        """Note a failed trial or a new job; the proposer is told a new trial's job when its configuration is known."""
+        """Note a failed trial or a new job. The proposer learns of a new trial when the configuration is known."""
         if self._is_closed:
             return
         match what:
@@ -236,17 +236,17 @@ class Proposals(Observer):
         return Result(trial, rung, 0, losses, 0.0, violation=violation)
 
     def tick(self, now: float) -> None:
-        """Wake the thread if the proposer must still be told of events."""
+        """Notify the proposer's thread if there are new events."""
         if self._news:
             with self._changed:
                 self._changed.notify()
 
     def tried(self, configuration: Mapping[str, object]) -> None:
-        """Note a configuration that is in the journal."""
+        """Note the configuration of a trial in the journal, so that no later proposal repeats this configuration."""
         self._tried.add(self._key(configuration))
 
     def take(self, trial: int) -> Proposal:
-        """Return the configuration of the next trial: a ready proposal, a proposal of the stand-in, or the design's."""
+        """Return the next trial's configuration, from a ready proposal, from the stand-in, or from the design."""
         if trial < self._first_proposed:
             self._leave_to_design(trial)
             return self._draw(trial, "")
@@ -260,17 +260,16 @@ class Proposals(Observer):
         return proposal
 
     def _key(self, configuration: Mapping[str, object]) -> object:
-        """Return a key that is equal for equal configurations."""
         return identity(configuration) if self._has_end else hash(rounded_identity(configuration))
 
     def _leave_to_design(self, trial: int) -> None:
-        """Ask for no proposal for a trial; wake the thread, as the first proposal may be due."""
+        """Note that a trial needs no proposal, and notify the thread, because the first proposal may be due."""
         with self._changed:
             self._next = max(self._next, trial + 1)
             self._changed.notify_all()
 
     def _take_ready(self, trial: int) -> tuple[bool, Proposal | None]:
-        """Return (True, next answer); (False, None) if no answer is ready; (True, None) if there is no proposer."""
+        """Return (True, the proposer's answer), (False, None) before the answer, or (True, None) without a proposer."""
         with self._changed:
             self._next = max(self._next, trial)
             if not self._ready and (seconds := self._seconds_to_wait()) > 0:
@@ -290,7 +289,7 @@ class Proposals(Observer):
             return True, self._ready.pop(place)
 
     def _seconds_to_wait(self) -> float:
-        """Return how long a trial may now wait for its proposal; 0 for not at all.
+        """Return how many seconds a trial may now wait for its proposal; 0 if the trial must not wait.
 
         A study waits at most ``FREE_WAIT_SECONDS`` in total, plus a fraction of the training time per worker, because
         no worker gets a job during a wait. If a search makes no proposals in advance, every trial waits.
@@ -310,7 +309,7 @@ class Proposals(Observer):
         )  # a wait shorter than a proposal takes is useless
 
     def _wait_for_one(self, seconds: float) -> None:
-        """Wait, under the lock, until a proposal is ready."""
+        """Wait at most ``seconds`` until a proposal is ready. The caller must have the lock."""
         began, was_begun = time.monotonic(), self._has_proposed
         self.waits += 1
         self._is_awaited = True
@@ -321,7 +320,7 @@ class Proposals(Observer):
             self.waited += time.monotonic() - began
 
     def _introduce_the_stand_in(self) -> None:
-        """Tell the stand-in the results from before the study."""
+        """Tell the stand-in proposer the results from before the study."""
         stand_in = self._stand_in
         if stand_in is None:
             return
@@ -332,7 +331,7 @@ class Proposals(Observer):
             self._drop_the_stand_in(error)
 
     def _stand_in_for(self, trial: int) -> Proposal | None:
-        """Return a proposal of the stand-in, when no proposal is ready; drop the stand-in if it raises."""
+        """Return a proposal of the stand-in proposer; if the stand-in raises an exception, drop the stand-in."""
         if self._stand_in is None or self._options is None:
             return None
         try:
@@ -360,7 +359,7 @@ class Proposals(Observer):
         return tuple(hashable(proposal.configuration.get(name)) for name in self._grouped_by)
 
     def _draw(self, trial: int, why: str) -> Proposal:
-        """Return the design's configuration of a trial; in a finite space, the next one that was not tried."""
+        """Return the design's configuration of a trial; in a finite design, return the next untried configuration."""
         if not self._has_end:
             return Proposal(self._design.configuration(trial), self._search.design_origin + why)
         while identity(configuration := self._design.configuration(self._number)) in self._tried:
@@ -368,7 +367,7 @@ class Proposals(Observer):
         return Proposal(configuration, self._search.design_origin + why)
 
     def _work(self) -> None:
-        """The thread's function: in a loop, tell the proposer the events and ask for the next proposal."""
+        """Tell the proposer the events and ask for proposals, in a loop. The proposer's thread runs this function."""
         options = self._options
         assert options is not None, "it is started with them"
         try:
@@ -399,7 +398,7 @@ class Proposals(Observer):
             self._drop(error)
 
     def _wait(self, ahead: int) -> int | None:
-        """Wait for work; return the trial to propose for, -1 if there are only events to tell, None at the end."""
+        """Wait for work; return the trial that needs a proposal, -1 if there are only new events, None at the end."""
         with self._changed:
             while True:
                 seconds = self._seconds_until_due(ahead)
@@ -414,7 +413,7 @@ class Proposals(Observer):
             return self._number_asked() if is_due else -1
 
     def _seconds_until_due(self, ahead: int) -> float | None:
-        """Return the seconds until the next proposal is due (0 or less: now); None if something must change first."""
+        """Return the seconds until the next proposal is due (0 or less: now); None if no proposal is needed yet."""
         is_wanted = self._is_awaited or self._is_late  # late: no trial waits before a proposal is made
         most = min(ahead, not self._has_proposed) if self._seconds_to_wait() > 0 else ahead
         if self._next + ahead < self._first_proposed or len(self._ready) >= most + is_wanted:
@@ -435,7 +434,7 @@ class Proposals(Observer):
                 proposer.observe(news, known[news.trial])
 
     def _propose_new(self, propose: Callable[[int], Proposal | None], trial: int) -> Proposal | None:
-        """Ask for a proposal, and ask again if its configuration was tried before."""
+        """Ask for a proposal for a trial; ask again if an earlier trial has the proposed configuration."""
         for _ in range(MOST_ASKED):
             proposal = propose(trial)
             if proposal is None or self._has_end or self._key(proposal.configuration) not in self._tried:
@@ -443,14 +442,14 @@ class Proposals(Observer):
         return proposal
 
     def _check(self, proposal: Proposal | None) -> Proposal | None:
-        """Check a proposal, and return it in plain values."""
+        """Check a proposal, and return the proposal in plain values."""
         if proposal is None:
             return None
         origin = one_line(str(proposal.origin), ORIGIN_CHARACTERS) or type(self._search).__name__.lower()
         return Proposal(self._space.check(proposal.configuration), origin)
 
     def _end(self) -> None:
-        """Forget all events and proposals, and stop, because there is no proposer any more."""
+        """Stop, and delete all waiting events and proposals, because the study has no proposer any more."""
         with self._changed:
             self._is_closed = True
             self._ready.clear()

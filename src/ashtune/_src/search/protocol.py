@@ -1,6 +1,6 @@
-"""The interface of every search.
+"""The interfaces of searches, designs and proposers.
 
-A *search* is a value: a small frozen struct with options, such as :class:`~ashtune.searches.Random`. The search makes a
+A *search* is a value: a small frozen struct with options, such as :class:`~ashtune.searches.Random`. A search makes a
 *design*, which is a numbered sequence of configurations. A search that learns from results also makes a *proposer*.
 """
 
@@ -25,7 +25,7 @@ class Design(Protocol):
 
     @property
     def size(self) -> int | None:
-        """The number of trials in this design; None if it never ends."""
+        """The number of trials in this design; None if the design never ends."""
 
     def configuration(self, trial: int) -> dict[str, object]:
         """Return the configuration of one trial.
@@ -42,14 +42,14 @@ class Design(Protocol):
         """
 
     def find(self, configuration: Mapping[str, object]) -> int | None:
-        """Return the trial that has a configuration of the space; None if no trial has it, or the design never ends."""
+        """Return the number of the trial with this configuration; None if no trial has it, or the design never ends."""
 
 
 class Proposal(msgspec.Struct, frozen=True):
-    """A configuration for a new trial. ``origin`` is a short text for the journal that tells where it comes from.
+    """A configuration for a new trial. ``origin`` is a short text in the journal that names the configuration's source.
 
-    An origin that begins with "random" or "design" marks a draw that depends on no result. Proposals are compared with
-    such draws: see ``search/promotions.py``.
+    An origin that begins with "random" or "design" marks a draw that uses no results. The module
+    ``search/promotions.py`` compares proposals with random draws.
     """
 
     configuration: dict[str, object]
@@ -57,14 +57,14 @@ class Proposal(msgspec.Struct, frozen=True):
 
 
 class Proposer:
-    """Proposes configurations, based on the results that it was told: the base class of all proposers.
+    """The base class of all proposers. A proposer suggests configurations, based on the results of earlier trials.
 
-    One thread, which is not the study's own, calls all methods except ``close``. A trial waits for its proposal while
-    waiting is cheap compared with the training. If a method raises, the proposer is dropped, and the design is used.
+    A separate thread calls all methods of a proposer except ``close``. A trial waits for its proposal if the wait is
+    short compared with the training. If a proposer raises an exception, the study continues with the design.
     """
 
     def started(self, job: Job, configuration: Mapping[str, object]) -> None:
-        """Note that a job of any trial began; it may begin again, for example after its worker was lost.
+        """Note that a job of a trial has begun; a job may begin again, for example after the loss of its worker.
 
         Does nothing by default.
 
@@ -84,7 +84,7 @@ class Proposer:
         raise NotImplementedError
 
     def know(self, result: Result, configuration: Mapping[str, object]) -> None:
-        """Note a result from before the study, before all other calls. By default the result is observed.
+        """Note a result from before the study; called before all other methods. By default, :meth:`observe` is called.
 
         Args:
             result: Its trial number is -1 for the first configuration, -2 for the next. Its rung is the highest rung
@@ -94,7 +94,7 @@ class Proposer:
         self.observe(result, configuration)
 
     def propose(self, trial: int) -> Proposal | None:
-        """Return a configuration for a trial, or None to use the design, for example before there are results.
+        """Return a configuration for a trial; None to use the design, for example before the first results.
 
         Args:
             trial: The trial's number. If the trial starts before the proposal is ready, the next trial gets the
@@ -106,18 +106,18 @@ class Proposer:
         raise NotImplementedError
 
     def close(self) -> None:
-        """Stop; called by the study's thread, perhaps while a proposal is being made. Does nothing by default."""
+        """Stop the proposer. The study's thread calls this method, perhaps while a proposal is being made."""
 
 
 class Search(Part, frozen=True):
-    """A search as a value: the base class of all searches.
+    """The base class of all searches. A search is a frozen struct of options.
 
-    A subclass is frozen, has its options as fields, and makes its design in :meth:`build`. A subclass that learns from
-    results also overrides :meth:`proposer`. The study's journal stores the search under its name in ``core/parts.py``.
+    A subclass of ``Search`` has its options as fields and makes its design in :meth:`build`. A search that learns also
+    overrides :meth:`proposer`. The journal stores a search under its name in ``core/parts.py``.
     """
 
     def build(self, space: "Space", seed: int) -> Design:
-        """Return the design, which has the configuration of each trial that gets no proposal.
+        """Return the design, which gives the configuration of every trial without a proposal.
 
         Args:
             space: The search space.
@@ -135,7 +135,7 @@ class Search(Part, frozen=True):
     """Whether the proposer runs in a separate process, because a proposal takes more than a few milliseconds."""
 
     def proposer(self, space: "Space", seed: int, max_resource: int) -> Proposer | None:
-        """Return a new proposer, which knows no results yet; None by default. Called in the thread of the proposer.
+        """Return a new proposer, which has no results yet; None by default. The proposer's thread calls this method.
 
         Args:
             space: The search space.
@@ -145,26 +145,26 @@ class Search(Part, frozen=True):
         return None
 
     def stand_in(self, space: "Space", seed: int) -> Proposer | None:
-        """Return a proposer to use when no proposal is ready; by default None, so that the design is used.
+        """Return a proposer for trials without a ready proposal; None (default) to use the design for these trials.
 
-        The driver itself calls this proposer, which may take microseconds only. Its proposals are not checked.
+        The driver waits for the stand-in, which must need only microseconds. Proposals of a stand-in are not checked.
         """
         return None
 
     @property
     def most_ahead(self) -> int:
-        """How many proposals are made in advance when the waiting time is used up; at most one for each worker.
+        """The number of proposals to make in advance when the waiting time is used up; at most one for each worker.
 
-        If the number is smaller, each proposal uses newer results. With 0 all trials wait for their proposals, so a
-        study on one worker can be reproduced.
+        With fewer proposals in advance, each proposal uses newer results. With no proposals in advance, all trials wait
+        for their proposals, so a study on one worker can be reproduced.
         """
         return 16
 
     @property
     def first_proposed(self) -> int:
-        """The number of first trials that follow the design: no proposals are asked for them.
+        """The number of trials at the start of a study that use the design, without a proposal.
 
-        Configurations with results from before the study count as first trials.
+        A configuration with results from before the study counts as one of the first trials.
         """
         return 0
 
@@ -175,6 +175,6 @@ class Search(Part, frozen=True):
 
 
 def refuse_outside(trial: int, size: int | None) -> None:
-    """Raise IndexError unless ``trial`` is in ``range(size)``; a size of None has no end."""
+    """Raise IndexError if ``trial`` is outside ``range(size)``; a size of None means a design without end."""
     if trial < 0 or (size is not None and trial >= size):
         raise IndexError(f"trial {trial} is not among the {'endless' if size is None else size} trials")

@@ -1,11 +1,12 @@
-"""Random and quasi-random search: a sequence of points in the unit cube, mapped to configurations.
+"""Random and quasi-random search, which map a sequence of points in the unit cube to configurations.
 
-The points come in blocks, because many points cost little more than one. Block ``b`` is a pure function of the seed and
-``b``.
+Points are computed in blocks, because a block takes little more time than one point. Block ``b`` of the sequence is a
+pure function of the seed and ``b``.
 
-Rule 1: trial ``i`` has point ``i`` of the sequence, without points that are forbidden or, in a finite space, repeat a
-configuration. If points are left out, all earlier points must be drawn to find the point of a trial.
-Rule 2: the sequence is part of the file format. Another block length or mapping changes a resumed study's next trials.
+Rule 1: trial ``i`` has the allowed point with number ``i``. A point is not allowed if its configuration is forbidden
+or, in a finite space, repeats an earlier configuration. If some points are not allowed, all earlier points must be
+drawn to find a trial's point.
+Rule 2: the sequence is part of the file format, because another sequence changes a resumed study's next trials.
 """
 
 from bisect import bisect_right
@@ -31,11 +32,11 @@ _EMPTY_BLOCKS = 4  # a space is refused if it forbids all configurations of this
 
 
 class DrawnDesign:
-    """The configurations at the points of a sequence.
+    """A design that maps the points of a sequence to configurations.
 
-    A finite space of at most 100,000 combinations gives each configuration exactly once: first in the order of the
-    points, then those that no point reached. A larger finite space never ends and may rarely repeat a configuration. So
-    may a space with a float that is not always active.
+    In a finite space of at most 100,000 combinations, the design gives each configuration exactly once. In a larger
+    finite space, the design never ends and may rarely repeat a configuration. A space with a float that is not always
+    active may also repeat a configuration.
 
     Args:
         space: The search space.
@@ -55,7 +56,7 @@ class DrawnDesign:
 
     @property
     def size(self) -> int | None:
-        """The number of distinct configurations of a small finite space; None otherwise.
+        """The number of distinct configurations of a small finite space; None for any other space.
 
         Raises:
             SpaceError: If all configurations, or nearly all, are forbidden.
@@ -85,7 +86,6 @@ class DrawnDesign:
         return None if point is None else self._trials.get(point)
 
     def _valid_configurations(self, block: int) -> list[dict[str, object]]:
-        """Return the configurations at the points of a block, without the forbidden ones."""
         configurations = self._space.at(self._points(block))
         if not self._space.rules.has_clauses:
             return configurations
@@ -121,10 +121,10 @@ class DrawnDesign:
         return {point: trial for trial, point in enumerate(self._order)}
 
     def _extend_order(self, lattice: Lattice) -> None:
-        """Add the new configurations of the next block; after enough blocks, add all remaining ones.
+        """Add the new configurations of the next block to the order; after enough blocks, add all other configurations.
 
-        A plain shuffle would ignore weights and log scales. If all configurations have equal weights, as many points as
-        there are configurations miss about a third of them.
+        A plain shuffle of all configurations would ignore weights and log scales. With equal weights, ``n`` random
+        points miss about a third of ``n`` configurations.
         """
         if self._next_block * BLOCK < lattice.volume:
             new = [lattice.point(configuration) for configuration in self._valid_configurations(self._next_block)]
@@ -143,7 +143,7 @@ class DrawnDesign:
 
 
 def _lattice(space: Space) -> Lattice | None:
-    """Return all combinations of a finite space; None if it is infinite or large."""
+    """Return the lattice of all combinations of a space; None if the space is infinite or large."""
     axes = {}
     for name, column in space.columns.items():
         values = column.every_value()
@@ -155,7 +155,7 @@ def _lattice(space: Space) -> Lattice | None:
 
 
 class Random(Search, frozen=True):
-    """Draw each configuration independently from the space; a finite space gives each configuration once.
+    """Draw configurations independently and at random; in a finite space, draw each configuration once.
 
     Example:
         >>> Random().build(Space.parse({"x": (1, 4)}), seed=0).size
@@ -180,7 +180,7 @@ class Sobol(Search, frozen=True):
 
     Source: Sobol, *On the distribution of points in a cube*, USSR Comput. Math. Math. Phys. 7(4), 1967; scrambled after
     Matousek, *On the L2-discrepancy for anchored boxes*, J. Complexity 14(4), 1998, as in ``scipy.stats.qmc.Sobol``.
-    Conditions and forbidden clauses are respected; a finite space gives each configuration once.
+    The search obeys conditions and forbidden clauses. In a finite space, each configuration is given once.
 
     Example:
         >>> design = Sobol().build(Space.parse({"x": (0.0, 1.0)}), seed=0)
@@ -193,7 +193,7 @@ class Sobol(Search, frozen=True):
 
 
 class _Sequence:
-    """A scrambled Sobol sequence in blocks, which can be read in any order."""
+    """A scrambled Sobol sequence, divided into blocks that can be read in any order."""
 
     def __init__(self, width: int, seed: int) -> None:
         import numpy as np
@@ -202,7 +202,7 @@ class _Sequence:
         self._sequence = qmc.Sobol(width, scramble=True, seed=np.random.default_rng(seed))
 
     def block(self, block: int) -> "Points":
-        """Return a block, shape ``(BLOCK, width)``. O(1) for the next block, else 0.1 us for each earlier trial."""
+        """Return a block, shape ``(BLOCK, width)``. A block out of order takes 0.1 us for each earlier trial."""
         sequence = self._sequence
         if sequence.num_generated > block * BLOCK:
             sequence.reset()

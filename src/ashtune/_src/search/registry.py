@@ -1,4 +1,4 @@
-"""The searches that can be named, and the design of a study."""
+"""The registry of all searches, and a function that returns the design of a study."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -20,7 +20,7 @@ SEARCHES: Registry[Search] = Registry(
 
 
 def learns(record: Mapping[str, Any]) -> bool:
-    """Return whether the search of a study learns from results; true if the search is not installed here.
+    """Return whether the search of a study learns from results; return True if the search is not installed.
 
     Raises:
         SettingsError: If the journal's first line names no search, or its options do not fit.
@@ -41,7 +41,7 @@ def design_of(
     grouped_by: tuple[str, ...] = (),
     trials: int | None = None,
 ) -> Design:
-    """Return the design of a study: the enqueued configurations, then those of the search.
+    """Return the design of a study: the enqueued configurations, and after them the configurations of the search.
 
     Args:
         search: The search that the user chose.

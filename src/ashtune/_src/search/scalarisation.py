@@ -1,14 +1,13 @@
-"""One number for several losses and violated constraints, with other weights for each trial.
+"""Combines several losses and violated constraints into one number, with different weights for each trial.
 
 Source: Knowles, *ParEGO: A Hybrid Algorithm With On-Line Landscape Approximation for Expensive Multiobjective
-Optimization Problems*, IEEE Trans. Evol. Comp. 10(1), 2006. For each new point the weights are drawn again, uniformly
-among those whose sum is 1. The losses, each scaled to its range, are combined by the augmented Tchebycheff function
-``max(w_i f_i) + 0.05 sum(w_i f_i)``. As the weights change, the minimum moves along the whole Pareto front.
+Optimization Problems*, IEEE Trans. Evol. Comp. 10(1), 2006. For each trial, weights with the sum 1 are drawn uniformly.
+The scaled losses ``f_i`` are combined by the augmented Tchebycheff function ``max(w_i f_i) + 0.05 sum(w_i f_i)``. When
+the weights change, the minimum of the combined number moves along the whole Pareto front.
 
-Rule 1: weights are a pure function of the seed and the trial's number.
-Rule 2: a loss is scaled to its range among the results at the highest resource that has five results. Losses at a low
-resource say little about the trade-off.
-Rule 3: a result that violates a constraint is worse than every feasible result, and a larger violation is worse.
+Rule 1: the weights of a trial are a pure function of the seed and the trial's number.
+Rule 2: a loss is scaled to its range among the results at the highest resource that has at least five results.
+Rule 3: a result that violates a constraint gets a larger number than every feasible result.
 """
 
 from typing import TYPE_CHECKING
@@ -28,14 +27,14 @@ FARTHEST = 1e6
 
 
 def weights_for(seed: int, trial: int, losses: int) -> "Array":
-    """Return the weights of ``losses`` losses for one trial, shape (m,)."""
+    """Return one trial's weights, one weight for each loss, shape (m,)."""
     import numpy as np
 
     return np.random.default_rng([seed, trial, 2]).dirichlet(np.ones(losses))
 
 
 def scalarise(keys: "Array", weights: "Array", resources: "Array | None" = None) -> "Array":
-    """Return one number for each result, smaller is better.
+    """Return one number for each result; a smaller number is better.
 
     Args:
         keys: The violation and the losses of each result, shape (n, 1 + m); infinite for a failure.
@@ -72,9 +71,10 @@ def scalarise(keys: "Array", weights: "Array", resources: "Array | None" = None)
 
 
 def clip_outliers(values: "Array") -> "Array":
-    """Return values clipped, by column, to the median plus ``CLIP`` times the distance from the best to the median.
+    """Clip the values of each column at its median plus ``CLIP`` times the distance from its best value to the median.
 
-    If half of the values equal the best, only infinite values change, to the worst finite value.
+    If half of the values equal the best value, infinite values become the worst finite value, and no other value
+    changes.
 
     Args:
         values: Shape (n,) or (n, m).

@@ -1,1 +1,1 @@
-"""Simulates studies in virtual time: the real loop, controller and schedulers run on known learning curves."""
+"""Simulates studies in virtual time, with the real loop, controller and schedulers, on known learning curves."""

@@ -1,8 +1,8 @@
-"""Learning curves and times of simulated trials: each curve has a recorded part and a continuation.
+"""Learning curves and times of simulated trials. Each curve has a recorded part and a continuation.
 
-The most likely continuation is constant at the last recorded value, because fitted curves predicted no better (decision
-51). A random continuation changes like another trial of the study that was recorded for longer. If all values of a
-metric are between 0 and 1, its continuations are limited to this range.
+The most likely continuation is constant at the last recorded value, because fitted curves did not predict better
+(decision 51). A random continuation changes like another trial of the study with a longer record. If all values of a
+metric are between 0 and 1, the continuations are limited to this range.
 """
 
 import math
@@ -26,7 +26,7 @@ CACHED_TRIALS = 65_536
 class LossCurves(msgspec.Struct, frozen=True, kw_only=True):
     """The learning curves of ``size`` trials (None: any number), and the behaviour of the simulated workers.
 
-    ``loss`` is a function (trial, resource) -> loss. Smaller is better, and inf means a failure.
+    ``loss`` is a function (trial, resource) -> loss. A smaller loss is better, and an infinite loss means a failure.
     """
 
     goal: Goal
@@ -36,12 +36,12 @@ class LossCurves(msgspec.Struct, frozen=True, kw_only=True):
     size: int | None = None
 
     def training(self, **more: Any) -> Training:
-        """Return the behaviour of the simulated workers; ``more`` replaces fields of it."""
+        """Return the behaviour of the simulated workers; ``more`` replaces fields of this behaviour."""
         return replace(self.does, **more)
 
 
 def courses(traces: Traces, draw: int = 0, seed: int = 0) -> Callable[[int, int], float]:
-    """Return the function (trial, resource) -> loss, with one continuation for each trial.
+    """Return the function (trial, resource) -> loss, which continues the recorded curve of each trial.
 
     Args:
         traces: The trials.
@@ -53,7 +53,7 @@ def courses(traces: Traces, draw: int = 0, seed: int = 0) -> Callable[[int, int]
 
     @lru_cache(maxsize=CACHED_TRIALS)
     def draw_longer(trial: int) -> Trace | None:
-        """Return a random trial that was recorded for longer than ``trial``; None if no trial was, or for draw 0."""
+        """Return a random trial with a longer record than ``trial``; None if there is no such trial, or for draw 0."""
         known = trials[trial].known
         place = bisect_right(by_length, known, key=lambda other: other.known)
         if not draw or place == len(by_length) or known == 0:
@@ -108,7 +108,7 @@ def continue_curves(traces: Traces, draw: int = 0, seed: int = 0) -> LossCurves:
 
 
 def invent_curves(*, epoch_seconds: float = 1.0, seed: int = 0) -> LossCurves:
-    """Return invented curves, for questions about time only.
+    """Return invented learning curves, for questions about time only.
 
     Each trial has three independent uniform numbers ``u, v, w``. The loss of a trial is
     ``u + (0.25 + v / 2) / sqrt(resource)``, so the order of trials differs a little between rungs. An epoch takes
@@ -134,5 +134,5 @@ def _metrics(goal: Goal, loss: Callable[[TrialId, int], float]) -> Callable[[Tri
 
 
 def _uniform(seed: int, trial: int, which: int) -> float:
-    """Return a pseudorandom number in [0, 1) that depends only on the arguments."""
+    """Return a pseudorandom number in [0, 1), computed from the arguments."""
     return (scramble(seed * 0x632BE59BD9B4E019 + (4 * trial + which + 1) * INCREMENT) >> 11) / (1 << 53)

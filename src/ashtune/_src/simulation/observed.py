@@ -1,7 +1,7 @@
-"""The reports and jobs of one trial, from its events.
+"""Observed trials: the reports and jobs of each trial, computed from a study's events.
 
 The first job of a worker may take longer, because of imports, data or compilation. The extra time of a first job is
-subtracted if it is clear.
+subtracted if it is much larger than the usual deviation of job times.
 """
 
 from collections.abc import Sequence
@@ -13,11 +13,11 @@ from ashtune._src.core.jobs import WorkerId
 
 
 class ObservedJob(msgspec.Struct):
-    """One job of a trial: its worker, its resources, its time, and how it ended.
+    """One job of a trial, with its worker, its resources, its time and its ending.
 
-    ``serial`` numbers the jobs of a study in the order of their ends. ``ending`` is a code of the timeline. ``wait`` is
-    the number of seconds between the order and the start of the job; None if unknown. ``is_void`` means that the worker
-    died, so the job does not count.
+    ``serial`` numbers the jobs of a study in the order of their ends. ``ending`` is an ending code of the timeline.
+    ``wait`` is the number of seconds between the order and the start of the job; None if unknown. ``is_void`` means
+    that the job does not count, because its worker died.
     """
 
     serial: int
@@ -31,15 +31,15 @@ class ObservedJob(msgspec.Struct):
 
     @property
     def rate(self) -> float:
-        """Seconds per unit of resource."""
+        """The job's seconds per unit of resource."""
         return self.seconds / (self.target - self.start)
 
 
 class ObservedTrial(msgspec.Struct):
-    """One trial.
+    """One trial of a recorded study.
 
     ``releases`` has the seconds of each release, by resource. ``rung_of`` maps the resource of a job's last report to
-    the resource of the job's rung. ``is_left_out``: the trial was withdrawn, or confirms another trial.
+    the resource of the job's rung. ``is_left_out`` means that the trial was withdrawn, or confirms another trial.
     """
 
     reports: dict[int, dict[str, float | None]] = msgspec.field(default_factory=dict)
@@ -56,7 +56,7 @@ class ObservedTrial(msgspec.Struct):
         return pieces[-1].target if pieces else 0
 
     def pieces(self) -> list[ObservedJob]:
-        """Return the jobs that led to the final state; if a part was trained twice, only the last job counts."""
+        """Return the jobs that led to the trial's final state, without jobs whose epochs were trained again later."""
         pieces: list[ObservedJob] = []
         for job in self.jobs:
             if job.is_void:
@@ -68,7 +68,7 @@ class ObservedTrial(msgspec.Struct):
 
 
 def later_rate(trials: Sequence[ObservedTrial]) -> float:
-    """Return the median, over all trials, of the second job's seconds per unit divided by those of the first job.
+    """Return the median ratio of the second job's ``rate`` to the first job's ``rate``, over all trials.
 
     The first job of a trial may have extra work, such as building the model.
     """
@@ -84,11 +84,11 @@ def later_rate(trials: Sequence[ObservedTrial]) -> float:
 FEWEST = 5
 """The least number of jobs for a median."""
 CLEARLY = 3.0
-"""The extra time is clear if it is more than this multiple of the median absolute deviation of other jobs."""
+"""The extra time is clear if it is more than this multiple of the median absolute deviation of other jobs' times."""
 
 
 def take_out_warmup(jobs: Sequence[ObservedJob]) -> float:
-    """Subtract and return the extra time of each worker's first job; return 0 if the extra time is not clear."""
+    """Subtract the extra time from each worker's first job, and return the extra time; return 0 if it is too small."""
     firsts: dict[WorkerId, ObservedJob] = {}
     others: list[ObservedJob] = []
     for job in sorted(jobs, key=lambda job: job.serial):
@@ -108,7 +108,7 @@ def take_out_warmup(jobs: Sequence[ObservedJob]) -> float:
 
 
 def _usual(job: ObservedJob, others: Sequence[ObservedJob]) -> list[float]:
-    """Return the seconds of similar jobs; [] if there are too few such jobs."""
+    """Return the seconds of jobs that are similar to ``job``; [] if the study has too few similar jobs."""
     same = [other.seconds for other in others if (other.start, other.target) == (job.start, job.target)]
     if len(same) >= FEWEST:
         return same

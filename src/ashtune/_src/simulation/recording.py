@@ -1,8 +1,8 @@
 """Reads the losses, times and failures of each trial from a study's journal, for a simulation.
 
-Withdrawn and confirming trials are left out. A failed trial fails again after the same time. If a part of a trial was
-trained twice, for example after a kill, only the last training of this part counts. A job always counts up to its rung,
-even if its last report came earlier. Values between two reports are interpolated.
+Withdrawn and confirming trials are left out. In the simulation, a failed trial fails again after the same time. If a
+part of a trial was trained twice, for example after a kill, only the last training of this part counts. A job always
+counts up to its rung, even if its last report came earlier. Values between two reports are interpolated.
 """
 
 import math
@@ -45,7 +45,7 @@ MOST_VALUES = 30_000_000
 
 
 def traces_of(study: StudyReader) -> Traces:
-    """Return the trials and the timing of a study, from its journal.
+    """Return the traces of a study's trials and the timing of the study, read from its journal.
 
     Raises:
         StudyError: If no trial was trained, or the study has several objectives or constraints.
@@ -85,7 +85,7 @@ class Recorder(Observer):
         self._is_smooth = True
 
     def event(self, event: Event) -> None:
-        """Process an event."""
+        """Store the data of an event for the traces."""
         self._lost = None
         match event:
             case JobFinished():
@@ -117,7 +117,7 @@ class Recorder(Observer):
                 pass
 
     def followed(self, what: Followed) -> None:
-        """Count the orders to save a trial, and mark a trial that failed because its worker died."""
+        """Count the orders to save a trial, and mark a trial as failed if it failed because its worker died."""
         if type(what) is Release:
             self._unsaved += what.keep
         elif type(what) is TrialFailed and self._lost is not None:
@@ -128,7 +128,7 @@ class Recorder(Observer):
     def traces(
         self, scheduler: Scheduler | None, timeline: Timeline, *, seed: int = 0, is_whole: bool = True
     ) -> Traces:
-        """Return the traces of the study; ``timeline``, of the same study, has the times between jobs.
+        """Return the traces of the study; the study's ``timeline`` has the times between jobs.
 
         Raises:
             StudyError: If no trial was trained, or there are too many units of resource.
@@ -167,9 +167,9 @@ class Recorder(Observer):
         )
 
     def _take_waits(self, work: Work) -> None:
-        """Set the exact wait before each job, so that a replay of the same study gives the same study.
+        """Set the exact wait before each job, so that a replay with the same choices gives the recorded study.
 
-        The rows of a trial have the order of its jobs. Compilation before a job is part of the job's wait.
+        The rows of a trial have the same order as the trial's jobs. Compilation before a job is part of the job's wait.
         """
         import numpy as np
 
@@ -261,7 +261,7 @@ class Recorder(Observer):
         )
 
     def _losses(self, reports: dict[int, dict[str, float | None]]) -> "array[float]":
-        """Return the loss at each resource up to the last report."""
+        """Return the loss of a trial at each resource up to the last report."""
         losses, before, low = array("d"), math.inf, 0
         for resource in sorted(reports):
             loss = self._goal.loss(reports[resource])

@@ -1,4 +1,4 @@
-"""Runs a study with the real loop, controller and scheduler, but with workers in virtual time."""
+"""Runs a study in virtual time: loop, controller and scheduler are real, but the workers are simulated."""
 
 import math
 import shutil
@@ -46,7 +46,7 @@ def simulate(
     configurations: Configurations | None = None,
     confirm: Confirm | None = None,
 ) -> float:
-    """Run a study in virtual time.
+    """Run a study with simulated workers in virtual time.
 
     Args:
         scheduler: Decides which trial trains next and how long. A scheduler object cannot be used again.
@@ -103,9 +103,9 @@ def new_journal(
     seed: int,
     resource: str = "epoch",
 ) -> Iterator[Journal]:
-    """Create a study's directory with a new journal, which is open in the context; delete both after a SettingsError.
+    """Create a study's directory with a new open journal; delete the directory after a SettingsError in the context.
 
-    The trial number is the only hyperparameter. The study can be read like any other study, but not resumed.
+    The study's only hyperparameter is the trial number. The study can be read like any other study, but not resumed.
 
     Raises:
         SettingsError: If the directory cannot be created, or there are fewer than two trials.
@@ -137,7 +137,7 @@ def new_journal(
 
 
 class _Numbered:
-    """A design in which each configuration is the trial number."""
+    """A design whose only hyperparameter is the trial number."""
 
     size = None
 
@@ -146,7 +146,7 @@ class _Numbered:
         return {"trial": trial}
 
     def find(self, configuration: Mapping[str, object]) -> int | None:
-        """Return None, as the number of configurations has no limit."""
+        """Return None, because this design has no end."""
         return None
 
 

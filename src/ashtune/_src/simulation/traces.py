@@ -1,6 +1,6 @@
-"""Traces: the loss and the training time of each trial, by resource.
+"""Traces, which have the loss and the training time of each trial at each resource.
 
-Traces are read from a table, an ``.npz`` file with arrays of trials by epochs, or from a study's journal
+Traces are read from a table, which is an ``.npz`` file with arrays of trials by epochs, or from a study's journal
 (``simulation/recording.py``).
 """
 
@@ -28,18 +28,18 @@ if TYPE_CHECKING:
 
 
 class JobTrace(msgspec.Struct, frozen=True, gc=False):
-    """One job: its seconds of training, and the seconds between its order and its start."""
+    """The recorded times of one job: seconds of training, and seconds between the order and the start of the job."""
 
     seconds: float
     wait: float
 
 
 class RecordedStudy(msgspec.Struct, frozen=True):
-    """How a study was recorded.
+    """The choices with which a study was recorded.
 
-    ``is_smooth``: a replay with the same choices gives the study itself, because the study ran in one session to its
-    end, without lost workers, interrupted jobs, withdrawn, confirming or jointly trained trials. ``scheduler`` is None
-    if unknown.
+    ``is_smooth`` means that a replay with the same choices gives exactly the recorded study. A smooth study ran in one
+    session to its end, without lost workers, interrupted jobs, and withdrawn, confirming or jointly trained trials.
+    ``scheduler`` is None if unknown.
     """
 
     scheduler: Scheduler | None
@@ -50,7 +50,7 @@ class RecordedStudy(msgspec.Struct, frozen=True):
 
 
 class Trace(msgspec.Struct):
-    """One trial.
+    """The recorded losses and times of one trial.
 
     Args:
         losses: The loss at each resource from 1 to the last recorded resource; inf for a result that is not finite.
@@ -72,11 +72,11 @@ class Trace(msgspec.Struct):
 
     @property
     def known(self) -> int:
-        """The last resource with a recorded loss."""
+        """The trial's last resource with a recorded loss."""
         return len(self.losses)
 
     def seconds_at(self, resource: int) -> float:
-        """Return the seconds of training up to a resource, linearly interpolated."""
+        """Return the seconds of training up to a resource, by linear interpolation."""
         if resource <= 0:
             return 0.0
         place = bisect_left(self.ends, resource)
@@ -86,21 +86,21 @@ class Trace(msgspec.Struct):
         return before + (self.clock[place] - before) * (resource - low) / (self.ends[place] - low)
 
     def seconds(self, start: int, target: int) -> float:
-        """Return the seconds of training from one resource to another."""
+        """Return the seconds of training from the resource ``start`` to the resource ``target``."""
         job = self.jobs.get((start, target))
         return self.seconds_at(target) - self.seconds_at(start) if job is None else job.seconds
 
     def wait(self, start: int, target: int, usual: float) -> float:
-        """Return the wait before a job: of the recorded job, or of one with the same start; otherwise ``usual``."""
+        """Return the recorded wait before a job, or before another job with the same start; by default ``usual``."""
         job = self.jobs.get((start, target)) or next((job for at, job in self.jobs.items() if at[0] == start), None)
         return usual if job is None else job.wait
 
 
 class Timing(msgspec.Struct, frozen=True, kw_only=True):
-    """The times of a study besides training, in seconds.
+    """All times of a study except training times, in seconds.
 
-    ``starts`` has the sorted times at which workers joined. ``handover`` is the time between a report and the worker's
-    next job. ``save`` is the time to save a checkpoint. ``warmup`` is the extra time of a worker's first job.
+    ``starts`` lists the times at which workers joined, sorted. ``handover`` is the time between a report and the
+    worker's next job. ``save`` is the time to save a checkpoint. ``warmup`` is the extra time of a worker's first job.
     """
 
     starts: tuple[float, ...] = ()
@@ -109,16 +109,16 @@ class Timing(msgspec.Struct, frozen=True, kw_only=True):
     warmup: float = 0.0
 
     def start(self, number: int) -> float:
-        """Return when a worker joins, in seconds since the study began; the median for workers without a record."""
+        """Return the time, in seconds, when a worker joins; the median time for a worker without a record."""
         if number < len(self.starts):
             return self.starts[number]
         return median(self.starts) if self.starts else 0.0
 
 
 class Traces(msgspec.Struct, frozen=True, kw_only=True):
-    """The trials of a simulation, in the order in which the search draws them, and the times besides training.
+    """The traces of a study's trials, in the order in which the search drew the trials, and the study's timing.
 
-    ``recorded`` is None if the traces come from a table. ``saves``: whether released trials are saved. ``goes_on``:
+    ``recorded`` is None if the traces come from a table. ``saves`` is whether released trials are saved. ``goes_on`` is
     whether a job can continue the trial's last job, from a checkpoint or in memory.
     """
 
@@ -136,7 +136,7 @@ class Traces(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read_table(path: Path, goal: Goal, *, values: str = "", times: str = "", epoch_seconds: float = 1.0) -> Traces:
-    """Return the curves of a table. Pickled arrays are refused, so that no code in the file is executed.
+    """Return the learning curves in a table. Pickled arrays are refused, so that reading a table executes no code.
 
     Args:
         path: The ``.npz`` file.

@@ -1,9 +1,9 @@
-"""What-if: simulates a finished study again, with its recorded curves and times, but with other choices.
+"""What-if predictions, which simulate a finished study again with its recorded curves and times, but other choices.
 
-The trials and their order stay the same. Curves are continued beyond their recorded part (``simulation/curves.py``). A
-prediction names the share of continued epochs. A promotion can depend on the order of two results, so a prediction is
-the median of several replays. In these replays, the times of jobs vary a little. The recorded study itself needs only
-one replay. The simulation ignores that workers wait for a busy driver.
+The trials and their order are the same as in the recorded study. Curves are continued beyond their recorded part
+(``simulation/curves.py``). A prediction names the share of epochs that were not recorded. A promotion can depend on the
+order of two results, so a prediction is the median of several replays, in which the times of jobs vary a little. For
+the choices of the recorded study, one replay is enough. The simulation ignores waits for a busy driver.
 """
 
 import math
@@ -29,15 +29,15 @@ from ashtune._src.simulation.run import simulate
 from ashtune._src.simulation.traces import RecordedStudy, Traces
 
 DRAWS = 10
-"""The number of replays with random continuations and times, besides the most likely replay."""
+"""The number of replays with random continuations and times, in addition to the most likely replay."""
 JITTER = 0.01
-"""The standard deviation of the logarithm of a job's time in these replays."""
+"""The standard deviation of the logarithm of a job's time in random replays."""
 PARTS = 16
 """The number of equally spaced numbers of trials that are tried for a budget, before a bisection."""
 
 
 class Range(msgspec.Struct, frozen=True):
-    """A predicted figure: the median, the lowest and the highest value over all replays."""
+    """A predicted number: the median, the lowest and the highest value over all replays."""
 
     likely: float
     low: float
@@ -48,9 +48,9 @@ class Prediction(msgspec.Struct, frozen=True, kw_only=True):
     """The predicted time and result of a study.
 
     ``wall_seconds`` is the time from start to end, and ``first_seconds`` the time of the first result at the top rung
-    (None without such a result). ``speed_up`` compares with one worker and otherwise equal choices. ``efficiency`` is
-    ``speed_up`` divided by the number of workers. ``continued`` is the share of trained epochs that were not recorded.
-    ``best`` is the metric of the best trial at the highest rung; None if all trials failed.
+    (None without such a result). ``speed_up`` is the wall time with one worker divided by ``wall_seconds``.
+    ``efficiency`` is ``speed_up`` divided by the number of workers. ``continued`` is the share of trained epochs that
+    were not recorded. ``best`` is the metric of the best trial at the highest rung; None if all trials failed.
     """
 
     scheduler: str
@@ -84,7 +84,7 @@ class Choices(msgspec.Struct, frozen=True):
 
 
 class Replayed(msgspec.Struct, frozen=True, kw_only=True):
-    """One simulated study: times in seconds, number of epochs, number of epochs that were not recorded, best loss."""
+    """The result of one simulated study: times in seconds, all epochs, epochs that were not recorded, and best loss."""
 
     wall: float
     first: float | None
@@ -95,15 +95,15 @@ class Replayed(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def continued_share(self) -> float:
-        """The share of epochs that were not recorded."""
+        """The share of trained epochs that were not recorded."""
         return self.continued / self.epochs if self.epochs else 0.0
 
 
 class Predictor:
     """Predicts the time and the result of a recorded study under other choices.
 
-    Draw 0 of a replay has the most likely curves and the recorded times. Medians and ranges are over this replay and
-    ``draws`` random replays.
+    Draw 0 is a replay with the most likely curves and the recorded times. Medians and ranges are computed from draw 0
+    and ``draws`` random replays.
 
     Raises:
         SettingsError: From any method, if a number is not valid.
@@ -117,7 +117,7 @@ class Predictor:
         self._known: dict[tuple[Choices, int], Replayed] = {}
 
     def choice(self, scheduler: Scheduler | str, ladder: Ladder, workers: int, trials: int | None = None) -> Choices:
-        """Check the choices, and return them."""
+        """Check the choices for a simulation, and return them as :class:`Choices`."""
         scheduler = SCHEDULERS.part(scheduler)
         there = len(self.traces.trials)
         if trials is not None and not 1 <= trials <= there:
@@ -128,22 +128,22 @@ class Predictor:
         return Choices(scheduler, ladder, factor, workers, trials or there)
 
     def replay(self, choice: Choices, draw: int = 0) -> Replayed:
-        """Simulate a study with one set of continuations; draw 0 has the most likely continuations."""
+        """Simulate a study with one continuation for each curve; draw 0 has the most likely continuations."""
         if (choice, draw) not in self._known:
             self._known[choice, draw] = self._simulate(choice, draw)
         return self._known[choice, draw]
 
     def is_as_recorded(self, choice: Choices) -> bool:
-        """Return whether a choice is that of the recorded study, so that a replay gives exactly this study."""
+        """Return whether a replay with these choices gives exactly the recorded study."""
         same = RecordedStudy(choice.scheduler, choice.ladder, choice.workers, is_smooth=True, seed=self._study_seed)
         return self.traces.recorded == same and choice.trials == len(self.traces.trials)
 
     def wall_seconds(self, choice: Choices) -> float:
-        """Return the median wall time of all replays of a choice."""
+        """Return the median wall time of all replays with these choices."""
         return median(one.wall for one in self._replays(choice))
 
     def prediction(self, choice: Choices) -> Prediction:
-        """Return the prediction for a choice; each figure is the median of all replays."""
+        """Return the prediction for some choices; each predicted number is the median of all replays."""
         replays = self._replays(choice)
         walls = [one.wall for one in replays]
         goal, wall = self.traces.goal, median(walls)
@@ -169,11 +169,11 @@ class Predictor:
         )
 
     def fewest_workers(self, choice: Choices, deadline: float) -> Choices | None:
-        """Return a choice with about the fewest workers that end in ``deadline`` seconds; None if none was found.
+        """Return choices with about the fewest workers for a ``deadline`` in seconds; None if no number is enough.
 
-        More workers are not always faster, because other trials may be promoted. Therefore powers of 2 and 1.5 times
-        powers of 2 are tried upwards, followed by a bisection below the first number that is in time. The returned
-        number of workers is in time, but a smaller number may also be in time.
+        More workers are not always faster, because other trials may be promoted. Therefore, powers of 2 and 1.5 times
+        powers of 2 are tried in ascending order. Numbers below the first number that is fast enough are searched by
+        bisection. The returned number of workers is fast enough, but a smaller number may also be fast enough.
         """
 
         def is_done(workers: int) -> bool:
@@ -187,10 +187,10 @@ class Predictor:
         return None
 
     def most_trials(self, choice: Choices, worker_seconds: float) -> Choices | None:
-        """Return a choice with about the most trials for ``worker_seconds`` of all workers; None if none was found.
+        """Return choices with about the most trials for a budget of ``worker_seconds``; None if one trial needs more.
 
-        More trials do not always take longer. Therefore sixteenths of all trials, powers of 2 and 1.5 times powers of 2
-        are tried downwards, followed by a bisection. A larger number may also be possible.
+        More trials do not always take longer. Therefore, sixteenths of all trials, powers of 2 and 1.5 times powers of
+        2 are tried in descending order, before a bisection. A larger number of trials may also be possible.
         """
 
         def is_affordable(trials: int) -> bool:
@@ -230,7 +230,7 @@ class Predictor:
 
 
 class _ReplayWatch(Observer):
-    """Counts epochs that were not recorded, and stores the time of the first result at the top rung."""
+    """Counts the epochs of a replay that were not recorded, and stores the time of the first result at the top rung."""
 
     def __init__(self, traces: Traces, top: int) -> None:
         self._trials = traces.trials
@@ -247,7 +247,7 @@ class _ReplayWatch(Observer):
 
 
 def ladders(recorded: Ladder, factors: Sequence[Reduction]) -> list[Ladder]:
-    """Return a ladder for each reduction factor, with the lowest and the top rung of the recorded ladder."""
+    """Return one ladder for each reduction factor, with the lowest and the top rung of the recorded ladder."""
     return [Ladder(recorded.rungs[0], recorded.rungs[-1], factor) for factor in factors]
 
 
@@ -260,13 +260,13 @@ def _factor_text(ladder: Ladder) -> str:
 
 
 def _steps(most: int) -> list[int]:
-    """Return 1, 2, 3, 4, 6, 8, 12, 16 ... below ``most``, and ``most``."""
+    """Return the list of 1, 2, 3, 4, 6, 8, 12, 16 ... below ``most``, and ``most``."""
     powers = [1 << power for power in range(most.bit_length())]
     return sorted({*powers, *(3 * power // 2 for power in powers[1:] if 3 * power // 2 < most), most})
 
 
 def _least(low: int, high: int, is_so: Callable[[int], bool]) -> int:
-    """Bisect for the least number from ``low`` to ``high`` with ``is_so`` true; ``is_so`` must be true for ``high``."""
+    """Bisect for the least number from ``low`` to ``high`` with ``is_so`` true; ``is_so(high)`` must be true."""
     while low < high:
         middle = (low + high) // 2
         if is_so(middle):

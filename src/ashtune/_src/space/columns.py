@@ -1,9 +1,9 @@
 """Converts coordinates in [0, 1] to values of one hyperparameter, and back.
 
-A design gives points of the unit cube, with one coordinate for each hyperparameter. Uniform coordinates become values
-with the distribution of the hyperparameter: uniform, log-uniform, weighted, normal or beta.
+A search draws points in the unit cube, with one coordinate for each hyperparameter. Uniform coordinates give values
+with the hyperparameter's distribution: uniform, log-uniform, weighted, normal or beta.
 
-Rule: a journal stores a hyperparameter as the JSON of ConfigSpace, which other tools can read.
+Rule: a journal stores a hyperparameter in ConfigSpace's JSON format, which other tools can read.
 """
 
 import math
@@ -65,7 +65,7 @@ class Normal(NamedTuple):
         return float(ndtr(-self.middle / self.deviation)), float(ndtr((1 - self.middle) / self.deviation))
 
     def at(self, shares: "Coordinates") -> "Coordinates":
-        """Map uniform coordinates in [0, 1] to this distribution."""
+        """Map uniform numbers in [0, 1] to coordinates with this distribution."""
         import numpy as np
         from scipy.special import ndtri
 
@@ -74,7 +74,7 @@ class Normal(NamedTuple):
         return coordinates
 
     def share(self, coordinates: "Coordinates") -> "Coordinates":
-        """Return the inverse of :meth:`at`."""
+        """Map coordinates to uniform numbers: the inverse of :meth:`at`."""
         import numpy as np
         from scipy.special import ndtr
 
@@ -83,7 +83,7 @@ class Normal(NamedTuple):
         return shares
 
     def log_density(self, coordinates: "Coordinates") -> "Coordinates":
-        """Return the logarithm of the density; a uniform density would give 0."""
+        """Return the logarithm of the density at coordinates, which is 0 for a uniform density."""
         low, high = self.part()
         scale = math.log(self.deviation * math.sqrt(2 * math.pi) * (high - low))
         return -(((coordinates - self.middle) / self.deviation) ** 2) / 2 - scale
@@ -96,14 +96,14 @@ class _Beta(NamedTuple):
     beta: float
 
     def at(self, shares: "Coordinates") -> "Coordinates":
-        """Map uniform coordinates in [0, 1] to this distribution."""
+        """Map uniform numbers in [0, 1] to coordinates with this distribution."""
         from scipy.special import betaincinv
 
         coordinates: Coordinates = betaincinv(self.alpha, self.beta, shares)
         return coordinates
 
     def share(self, coordinates: "Coordinates") -> "Coordinates":
-        """Return the inverse of :meth:`at`."""
+        """Map coordinates to uniform numbers: the inverse of :meth:`at`."""
         from scipy.special import betainc
 
         shares: Coordinates = betainc(self.alpha, self.beta, coordinates)
@@ -115,12 +115,12 @@ class Column:
 
     Attributes:
         name: The name of the hyperparameter.
-        choices: The list of its values; None for a range of numbers.
+        choices: The list of the hyperparameter's values; None for a range of numbers.
         low: The lower end of the range of numbers; 0 for choices.
-        high: The upper end.
+        high: The upper end of the range of numbers; 0 for choices.
         is_log: Whether the range is on a logarithmic scale.
         is_integer: Whether the range has integers only.
-        is_category: Whether its values have no order.
+        is_category: Whether the values have no order.
         spacing: The mean distance between the coordinates of neighbouring values; 0 for floats.
 
     Raises:
@@ -176,7 +176,7 @@ class Column:
             raise SpaceError(f"{what} has no logarithm at its low end; give one above 0, or leave out 'log'")
 
     def _bend(self, given: HyperparameterRecord) -> None:
-        """Set the normal or beta distribution of a range; ConfigSpace defines the parameters."""
+        """Set the normal or beta distribution of a range, with the parameters that ConfigSpace defines."""
         low, high, middle, deviation = float(self.low), float(self.high), given.mu, given.sigma
         if given.type.startswith("beta"):
             self._shape, has_weight = _Beta(given.alpha, given.beta), 1 <= min(given.alpha, given.beta) < math.inf
@@ -192,7 +192,7 @@ class Column:
             raise SpaceError(f"{self.name}={self} has next to nothing in its range; give another distribution")
 
     def __str__(self) -> str:
-        """Return the possible values as text, such as ``0.0001 .. 1, log`` or ``relu, tanh``."""
+        """Return the hyperparameter's possible values as text, such as ``0.0001 .. 1, log`` or ``relu, tanh``."""
         if self.choices is not None:
             return (", " if self.is_category else " < ").join(str(choice) for choice in self.choices)
         low, high = (str(end) if self.is_integer else number_text(end, 6) for end in (self.low, self.high))
@@ -233,7 +233,7 @@ class Column:
         return self._positions[hashable(choice)]
 
     def snap(self, coordinates: "Coordinates") -> "Coordinates":
-        """Replace each coordinate by the middle of the coordinates that give the same value; floats stay unchanged."""
+        """Replace each coordinate by the middle of all coordinates with the same value, unless the value is a float."""
         import numpy as np
 
         if self.choices is not None:
@@ -246,7 +246,7 @@ class Column:
         return self._middles(np.minimum(self._parts(self._numbers(coordinates)), float(self.high) - float(self.low)))
 
     def _numbers(self, coordinates: "Coordinates") -> "Coordinates":
-        """Return the numbers of the range at coordinates, not rounded to integers."""
+        """Convert coordinates to numbers in the range, without rounding to integers."""
         import numpy as np
 
         if self._shape is not None:
@@ -269,7 +269,7 @@ class Column:
         return parts
 
     def _middles(self, numbers: "Coordinates") -> "Coordinates":
-        """Return the coordinates of floats, or of integers that are counted from the lowest integer."""
+        """Return the coordinates of numbers; an integer is given as the difference from the lowest integer."""
         import numpy as np
 
         low, high = float(self.low), float(self.high)
@@ -291,7 +291,7 @@ class Column:
         return [choice for choice, weight in zip(self.choices, self._weights, strict=True) if weight > 0]
 
     def member(self, value: object) -> object:
-        """Return a user's value in the plain form of this hyperparameter.
+        """Convert a user's value to the plain value of this hyperparameter.
 
         Raises:
             SpaceError: If the hyperparameter cannot have this value.

@@ -1,7 +1,7 @@
 """Converts objects of ConfigSpace to records, and records to ConfigurationSpaces.
 
-A journal stores every space as the JSON of ConfigSpace. Importing ConfigSpace takes a second, so only this module
-imports it, and only when it is needed.
+A journal stores every space as the JSON of ConfigSpace. Importing ConfigSpace takes a second, so ConfigSpace is
+imported only in this module, and only when needed.
 """
 
 import contextlib
@@ -47,7 +47,7 @@ def record_of_space(space: "ConfigurationSpace") -> dict[str, Any]:
 
 
 def record_of_one(name: str, hyperparameter: "Hyperparameter") -> dict[str, Any]:
-    """Return the record of one hyperparameter of ConfigSpace, given in a dict under the key ``name``.
+    """Return the record of a hyperparameter of ConfigSpace, which a user's dict has under the key ``name``.
 
     Raises:
         SpaceError: If the hyperparameter has another name, or cannot be written.
@@ -83,7 +83,7 @@ def space_of_record(record: Mapping[str, Any]) -> "ConfigurationSpace":
 
 
 def _put_in_order(clause: dict[str, Any], orders: Mapping[str, list[Any] | None]) -> None:
-    """Sort the values of a clause, because they may come from a set, whose order differs between processes."""
+    """Sort the values of a clause, because the values may come from a set, whose order differs between processes."""
     for part in clause.get("clauses", ()):
         _put_in_order(part, orders)
     if "values" in clause:

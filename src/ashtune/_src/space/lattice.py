@@ -1,7 +1,7 @@
 """Assigns a number to each configuration of a finite space.
 
-The number has one digit for each hyperparameter; the last hyperparameter has the lowest digit. The digit of an inactive
-hyperparameter is 0, so each configuration has exactly one number.
+A configuration's number has one digit for each hyperparameter; the last hyperparameter has the lowest digit. The digit
+of an inactive hyperparameter is 0, so each configuration has exactly one number.
 """
 
 import math
@@ -16,7 +16,7 @@ LARGEST_ENUMERATED = 100_000
 
 
 class Lattice:
-    """All combinations of given values of the hyperparameters.
+    """All combinations of given values of the hyperparameters, each with a number (point).
 
     Args:
         space: The space of the values.
@@ -36,7 +36,7 @@ class Lattice:
         self._axes = axes
 
     def configuration(self, point: int) -> dict[str, object]:
-        """Return the configuration at a point. O(hyperparameters)."""
+        """Return the configuration of a point. O(hyperparameters)."""
         values: list[object] = []
         for name, axis in reversed(list(self._axes.items())):
             point, digit = divmod(point, self._lengths[name])
@@ -45,7 +45,7 @@ class Lattice:
         return fresh(self._rules.remove_inactive(configuration))
 
     def point(self, configuration: Mapping[str, object]) -> int | None:
-        """Return the point of a configuration, the inverse of :meth:`configuration`; None if it has no point."""
+        """Return the point of a configuration (inverse of :meth:`configuration`), or None if a value has no digit."""
         point = 0
         for name, axis in self._axes.items():
             point *= self._lengths[name]
@@ -57,7 +57,7 @@ class Lattice:
         return point
 
     def members(self) -> list[int]:
-        """Return the points that are valid, distinct configurations, ascending. O(volume)."""
+        """Return the points of all valid and distinct configurations, in ascending order. O(volume)."""
         if not self.is_constrained:
             return list(range(self.volume))
         return [point for point, values in enumerate(product(*self._axes.values())) if self._is_member(values)]

@@ -17,13 +17,12 @@ from ashtune._src.space.priors import META, Prior
 
 
 class When(msgspec.Struct, frozen=True):
-    """A conditional hyperparameter: ``trial.config`` has it only if another hyperparameter has a given value.
+    """A conditional hyperparameter, which is in ``trial.config`` only if another hyperparameter has a given value.
 
     Args:
         name: The name of the other hyperparameter. If the other hyperparameter is not in ``trial.config``, this
-            hyperparameter is not there either.
-        value: The value of the other hyperparameter, or a list of values. A single value that is a list is given as a
-            tuple.
+            hyperparameter is also not in ``trial.config``.
+        value: The value of the other hyperparameter, or a list of values. If the single value is a list, write a tuple.
         values: The values of this hyperparameter: a range, choices, a constant, a ``Prior``, or another ``When``.
 
     Example:
@@ -42,7 +41,7 @@ class When(msgspec.Struct, frozen=True):
 
 
 class Ordered(msgspec.Struct, frozen=True):
-    """Ordered choices: models expect neighbours to give similar results, and a mutation changes to a neighbour.
+    """Ordered choices: models expect similar results from neighbours, and a mutation changes to a neighbour.
 
     A list of ascending numbers is ordered without ``Ordered``.
 

@@ -76,7 +76,7 @@ def identity(configuration: Mapping[str, object]) -> object:
 
 
 def rounded_identity(configuration: Mapping[str, object]) -> object:
-    """Return :func:`identity` with floats rounded to twelve digits, as ``place`` and ``at`` have rounding errors."""
+    """Return :func:`identity` with floats rounded to twelve digits, because ``place`` and ``at`` are not exact."""
     return frozenset(
         (name, float(f"{value:.12g}") if isinstance(value, float) else hashable(value))
         for name, value in configuration.items()

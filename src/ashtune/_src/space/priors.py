@@ -1,6 +1,6 @@
 """Priors: the values of a hyperparameter that a user believes to be good.
 
-Rule: a prior may be wrong. It changes how often values are tried, but excludes no value.
+Rule: a prior may be wrong. A prior changes how often values are tried, but excludes no value.
 """
 
 import math
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     Coordinates = NDArray[np.float64]
 
 SHARE = 0.5
-"""The fraction of random draws that follow the priors; the other draws ignore them."""
+"""The fraction of random draws that follow the priors; the other draws ignore the priors."""
 DEVIATION = 0.15
 """The standard deviation of draws that follow a prior, relative to the range."""
 CHOICE_SHARE = 0.75
@@ -53,7 +53,7 @@ class Prior(msgspec.Struct, frozen=True):
 
 
 class Belief:
-    """The distribution of a prior over the coordinate of its hyperparameter.
+    """The distribution of a hyperparameter's coordinate, given by a prior.
 
     For numbers and ordered choices, the distribution is normal around the prior's value and truncated to the range. For
     unordered choices, the prior's value gets a larger weight.
@@ -77,7 +77,7 @@ class Belief:
             self._share = max(CHOICE_SHARE, self._high - self._low)
 
     def at(self, coordinates: "Coordinates") -> "Coordinates":
-        """Map uniform coordinates in [0, 1] to this distribution."""
+        """Map uniform numbers in [0, 1] to coordinates with this distribution."""
         import numpy as np
 
         if self._near is not None:
@@ -90,7 +90,7 @@ class Belief:
         return chosen
 
     def log_density(self, coordinates: "Coordinates") -> "Coordinates":
-        """Return the logarithm of the density at coordinates in [0, 1]; a uniform density would give 0."""
+        """Return the logarithm of the density at coordinates in [0, 1], which is 0 for a uniform density."""
         import numpy as np
 
         if self._near is not None:

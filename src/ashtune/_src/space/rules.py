@@ -23,7 +23,7 @@ _COMPARISONS: dict[str, tuple[str, Callable[[Any, Any], bool]]] = {
 
 
 class _Condition(NamedTuple):
-    """A condition on configurations, its text, and the hyperparameters that it uses."""
+    """A condition on configurations, its text, and the names of the hyperparameters that the condition uses."""
 
     holds: Callable[[Mapping[str, Any]], bool]
     text: str
@@ -37,10 +37,10 @@ class Rules:
         columns: The hyperparameters, by name.
         conditions: Records of conditions, as ConfigSpace writes them.
         forbiddens: Records of forbidden clauses.
-        valid: Returns whether a configuration is valid; None if all are valid.
+        valid: Returns whether a configuration is valid; None if all configurations are valid.
 
     Attributes:
-        parents_first: All hyperparameters, each after those that its conditions use.
+        parents_first: All hyperparameters, each after the hyperparameters that its conditions use.
         conditional: The hyperparameters with conditions.
         has_clauses: Whether a combination of values may be forbidden.
         asked: How many configurations were checked.

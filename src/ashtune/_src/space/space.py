@@ -1,7 +1,7 @@
 """``Space``: the search space.
 
-The user's space is first converted to a record, and the space is built from the record. So a resumed study, which reads
-the record from its journal, has exactly the same space as the first session.
+The user's space is first converted to a record, and the space is built from the record. A resumed study, which reads
+the record from its journal, therefore has exactly the same space as the first session.
 
 Rule: reading a record executes no code from the record.
 """
@@ -42,15 +42,15 @@ class _Record(msgspec.Struct, frozen=True):
 class Space:
     """A set of hyperparameters, with their ranges, conditions and forbidden clauses.
 
-    Build one with :meth:`parse` or :meth:`from_record`.
+    Build a space with :meth:`parse` or :meth:`from_record`.
 
     Args:
         record: The record that :meth:`to_record` returns.
-        valid: Returns whether a configuration, without inactive hyperparameters, is valid; None if all are valid.
+        valid: Returns whether a configuration (without inactive hyperparameters) is valid; None if all are valid.
 
     Attributes:
         names: The names of the hyperparameters, in the user's order.
-        columns: For each name, in that order, the map from the unit interval to plain Python values.
+        columns: For each hyperparameter, in the user's order, the map from the unit interval to plain Python values.
         rules: The conditions and forbidden clauses.
         beliefs: For each hyperparameter with a prior, the distribution of the prior.
 
@@ -79,7 +79,7 @@ class Space:
         Args:
             space: A dict as for ``record_of()``, a ``ConfigSpace.ConfigurationSpace``, or a Space. A tuple among the
                 choices becomes a list.
-            valid: As for the class.
+            valid: The same function as for the class.
 
         Raises:
             SpaceError: If the space is of another type or empty, or a name or value in it is not valid.
@@ -99,7 +99,7 @@ class Space:
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any], valid: Valid | None = None) -> "Space":
-        """Return the space of a record, which :meth:`to_record` wrote, without executing code from the record.
+        """Return the space of a record that :meth:`to_record` returned; no code from the record is executed.
 
         Raises:
             SpaceError: If the record is not valid.
@@ -111,7 +111,7 @@ class Space:
             raise SpaceError(f"the record of the space cannot be read: {why}") from None
 
     def to_record(self) -> dict[str, Any]:
-        """Return the space as nested dicts and lists for JSON. Callers must not change them."""
+        """Return the space as nested dicts and lists for JSON, which callers must not change."""
         return self._record
 
     def check(self, configuration: Mapping[str, object]) -> dict[str, object]:
@@ -146,7 +146,7 @@ class Space:
             yield f"{given} is ruled out by {rule!r}; change one of these values"
 
     def at(self, points: "NDArray[np.float64]") -> list[dict[str, object]]:
-        """Return the configurations at points, without inactive hyperparameters; some may be forbidden.
+        """Return the configurations at points, without inactive hyperparameters; a configuration may be forbidden.
 
         Args:
             points: Coordinates in [0, 1], of shape ``(n, hyperparameters)``, the columns in the order of ``names``.
@@ -160,11 +160,11 @@ class Space:
 
     @property
     def draws(self) -> int:
-        """How many random numbers a configuration needs: one for each hyperparameter, plus one if there are priors."""
+        """The number of random draws for a configuration: one for each hyperparameter, plus one if there are priors."""
         return len(self.names) + bool(self.beliefs)
 
     def random_points(self, numbers: "NDArray[np.float64]") -> "NDArray[np.float64]":
-        """Return points of random configurations, of shape ``(n, hyperparameters)``; half of them follow the priors.
+        """Return points of random configurations, of shape ``(n, hyperparameters)``; half of the points follow priors.
 
         Args:
             numbers: Independent uniform numbers in [0, 1), of shape ``(n, draws)``.
@@ -189,7 +189,7 @@ class Space:
         return logarithms
 
     def place(self, configuration: Mapping[str, object]) -> list[float | None]:
-        """Return the point of a configuration: a coordinate for each name, None for inactive hyperparameters."""
+        """Return the point of a configuration: a coordinate for each hyperparameter, None if it is inactive."""
         return [
             column.place(configuration[name]) if name in configuration else None
             for name, column in self.columns.items()

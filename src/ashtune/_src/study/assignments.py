@@ -1,10 +1,10 @@
-"""Keeps track of idle workers, running jobs, trials that are being released, and jobs to give out again.
+"""Records idle workers, running jobs, trials that are being released, and jobs to give out again.
 
 Rule 1: a job that was given out but not finished is given out again before any new job.
 Rule 2: a job for a trial that a worker is still saving waits until the trial is saved.
 Rule 3: a trial that kills two workers fails.
-Rule 4: a worker has one job at a time. A worker that trains several trials together offers places for more jobs.
-Rule 5: an idle worker that saved a trial also continues the trial. Which worker takes a job never affects job order.
+Rule 4: a worker has one job at a time, unless the worker offers places for several jobs.
+Rule 5: an idle worker that saved a trial also continues the trial. The order of jobs does not depend on workers.
 """
 
 from array import array
@@ -27,7 +27,7 @@ class Deaths:
         self._of: dict[TrialId, int] = {}
 
     def is_failure(self, event: WorkerLost) -> bool:
-        """Record a lost worker; return whether its trial fails. If not, the trial's job is given out again."""
+        """Record a lost worker; return whether its trial fails. If it does not, its job is given out again."""
         if event.trial is None:
             return False
         deaths = self._of[event.trial] = self._of.get(event.trial, 0) + 1
@@ -47,7 +47,7 @@ class Arrivals:
         return self._of[trial] if trial < len(self._of) else NOT_STARTED
 
     def start(self, trial: TrialId) -> None:
-        """Record that a trial has started, unless that is recorded already."""
+        """Record that a trial has started, unless its start is recorded already."""
         if (missing := trial + 1 - len(self._of)) > 0:
             self._of.extend([NOT_STARTED] * missing)
         self._of[trial] = max(NO_RESULT, self._of[trial])
@@ -60,7 +60,7 @@ class Arrivals:
 
 
 class Holding(msgspec.Struct, frozen=True, gc=False):
-    """A trial that a worker still keeps in memory after a result, with the rung and the loss of that result."""
+    """A trial that a worker has in memory after a result, with the rung and the loss of the result."""
 
     worker: WorkerId
     trial: TrialId
@@ -77,7 +77,7 @@ class Assigned(msgspec.Struct, gc=False):
 
 
 class Offer(msgspec.Struct, gc=False):
-    """How many jobs a worker takes at a time, and how many jobs it has now."""
+    """The number of jobs that a worker takes at the same time, and the number of jobs that the worker has now."""
 
     places: int
     jobs: int
@@ -89,7 +89,7 @@ class Assignments:
     def __init__(self) -> None:
         self.running: dict[TrialId, Assigned] = {}
         self.releasing: dict[TrialId, Holding] = {}
-        self.to_discard: set[TrialId] = set()  # being saved, but not needed any more
+        self.to_discard: set[TrialId] = set()  # trials whose checkpoints are being saved but not needed
         self._offers: dict[WorkerId, Offer] = {}  # only of workers that made an offer
         # Ordered sets. In a plain dict, the search for the first key passes over all removed keys.
         self._idle: OrderedDict[WorkerId, None] = OrderedDict()
@@ -129,9 +129,9 @@ class Assignments:
         self._idle[worker] = None
 
     def offer(self, worker: WorkerId, places: int) -> None:
-        """Set how many jobs a worker takes at a time from now on, including its present jobs."""
+        """Set the number of jobs that a worker takes at the same time, including its present jobs."""
         offer = self._offers.get(worker)
-        if offer is None:  # until now it had one job at most
+        if offer is None:  # until now, the worker had at most one job
             offer = self._offers[worker] = Offer(places, jobs=0 if worker in self._idle else 1)
         offer.places = places
         self._place(worker, offer)
@@ -159,11 +159,11 @@ class Assignments:
         return worker
 
     def go_on(self, job: Job, worker: WorkerId) -> None:
-        """Record that a worker continues with the trial that it holds, up to the rung of ``job``."""
+        """Record that a worker continues the trial in its memory, up to the rung of ``job``."""
         self.running[job.trial] = Assigned(worker, job.rung)
 
     def _place(self, worker: WorkerId, offer: Offer) -> None:
-        """Put a worker at the end of the idle or the spare workers, or remove it from both, as its offer demands."""
+        """Record a worker as idle, as busy with a free place, or as full, according to its offer."""
         self._spare.pop(worker, None)
         if not offer.jobs:
             if worker not in self._idle:
@@ -174,23 +174,23 @@ class Assignments:
             self._spare[worker] = None
 
     def next_returned_job(self) -> Job | None:
-        """Remove and return the oldest job that must be given out again; None if there is none."""
+        """Remove and return the oldest job that must be given out again; None if no job must be given out again."""
         return self._given_back.popleft() if self._given_back else None
 
     def returned_job_of(self, trials: Container[TrialId]) -> Job | None:
-        """Return the oldest job of ``trials`` that must be given out again, without removing it."""
+        """Return the oldest job of ``trials`` that must be given out again, without removing the job."""
         return next((job for job in self._given_back if job.trial in trials), None)
 
     def take_returned(self, job: Job) -> None:
-        """Remove a job that must be given out again, because it is given out now."""
+        """Remove a job from the jobs to give out again, because a worker gets the job now."""
         self._given_back.remove(job)
 
     def give_back(self, job: Job) -> None:
-        """Keep a job to be given out again."""
+        """Add a job to the jobs to give out again."""
         self._given_back.append(job)
 
     def wait_for_release(self, job: Job) -> None:
-        """Keep a job until its trial is saved."""
+        """Let a job wait until the job's trial is saved."""
         self._waiting[job.trial] = job
 
     def release(self, trial: TrialId) -> Holding | None:
@@ -200,7 +200,7 @@ class Assignments:
         return self.releasing.pop(trial, None)
 
     def lose(self, event: WorkerLost) -> Job | None:
-        """Remove a worker. Return its job if the trial that ``event`` names fails; other jobs are given out again."""
+        """Remove a lost worker. Return the failed trial's job, if a trial fails; other jobs are given out again."""
         worker = event.worker
         self._leave(worker)
         for trial in [t for t, holding in self.releasing.items() if holding.worker == worker]:

@@ -1,9 +1,9 @@
-"""Which checkpoints exist, and which must be deleted. This is bookkeeping only: the engine writes and deletes files.
+"""Records which checkpoints exist, and decides which checkpoints the engine must delete.
 
-Rule 1: the best trials of each rung keep their checkpoints, since each may be or become the best of the study. With one
-objective, each rung keeps one trial, and the highest rung with a result keeps the trials to be confirmed. With several
-objectives, each rung keeps its Pareto front, since every result may change which trial of the front is preferred.
-Rule 2: a withdrawn trial has no result. The next best trial replaces it, but may have lost its checkpoint already.
+Rule 1: the best trials of each rung keep their checkpoints, since each of these trials may become the best trial. With
+one objective, the best trial of each rung and all trials to be confirmed keep their checkpoints. With several
+objectives, each rung's Pareto front keeps its checkpoints, since any new result may change the preferred trial.
+Rule 2: if a best trial is withdrawn, the next best trial replaces it, but may have no checkpoint any more.
 """
 
 import math
@@ -33,8 +33,8 @@ class CheckpointIndex:
     """The checkpoints of a study.
 
     Args:
-        limit: Maximum total size in bytes; None for no limit. Checkpoints at the lowest rung are deleted first, and
-            among them those with the worst loss.
+        limit: Maximum total size in bytes; None for no limit. Checkpoints at the lowest rung are deleted first,
+            beginning with the worst loss.
         bests: Trials whose checkpoints are deleted last.
     """
 
@@ -54,14 +54,14 @@ class CheckpointIndex:
         return trial in self._saved
 
     def use(self, trial: TrialId) -> Saved | None:
-        """Return a trial's checkpoint, if any, for a job to resume from; keep it until the trial's next checkpoint."""
+        """Return a trial's checkpoint, if any, which a job will read; keep it until the trial's next checkpoint."""
         saved = self._saved.get(trial)
         if saved is not None:
             self._in_use.add(trial)
         return saved
 
     def put(self, trial: TrialId, *, worker: WorkerId, resource: int, size: int, rung: int, loss: float) -> list[Order]:
-        """Record a checkpoint; return the orders that delete checkpoints to make room."""
+        """Record a checkpoint; return the orders to delete the trial's older checkpoint and those above the limit."""
         orders: list[Order] = []
         if (older := self._forget(trial)) is not None and older.resource != resource:
             orders.append(Discard(trial, older.resource))
@@ -95,17 +95,17 @@ class CheckpointIndex:
         return orders
 
     def end_use(self, trial: TrialId) -> None:
-        """Record that no job will resume from a trial's checkpoint, which is then deleted before others."""
+        """Record that no job will resume from a trial's checkpoint, which is now deleted before other checkpoints."""
         if trial in self._in_use:
             self._in_use.discard(trial)
             heappush(self._least_promising, (0, -math.inf, self._saved[trial].serial, trial))
 
     def keep(self, trial: TrialId, *, worker: WorkerId, resource: int, size: int) -> list[Order]:
-        """Record the checkpoint of an interrupted job, which is deleted after others."""
+        """Record the checkpoint of an interrupted job, which is deleted after all other checkpoints."""
         return self.put(trial, worker=worker, resource=resource, size=size, rung=1 << 30, loss=-math.inf)
 
     def remove(self, trial: TrialId) -> list[Order]:
-        """Forget a trial's checkpoint; return the order to delete it, or an empty list if the trial has none."""
+        """Forget a trial's checkpoint; return the order to delete it, or an empty list without a checkpoint."""
         saved = self._forget(trial)
         return [] if saved is None else [Discard(trial, saved.resource)]
 
@@ -139,14 +139,14 @@ class RungBests:
 
     @property
     def highest(self) -> tuple[int, list[TrialId]]:
-        """The highest rung with a result, and its best trials in order; -1 and an empty list if there is none."""
+        """The highest rung with a result, and its best trials in order; -1 and an empty list without any result."""
         for rung in reversed(range(len(self._rungs))):
             if self._rungs[rung]:
                 return rung, [trial for _, trial in self._rungs[rung]]
         return -1, []
 
     def reach(self, losses: Losses) -> bool:
-        """Whether some feasible result is at least as good as ``losses`` in every objective."""
+        """Return whether a feasible result is at least as good as ``losses`` in every objective."""
         return any(not key[0] and is_as_good(key[1:], losses) for best in self._rungs for key, _ in best)
 
     def confirm(self, count: int) -> None:
@@ -182,7 +182,7 @@ class RungBests:
         self._choose()
 
     def _choose(self) -> list[TrialId]:
-        """Choose the best trials anew; return the trials that are no longer among the best."""
+        """Update the set of best trials; return the trials that are no longer among the best."""
         before, self._trials = self._trials, set()
         highest, _ = self.highest
         for rung, best in enumerate(self._rungs):
@@ -194,7 +194,7 @@ class RungBests:
 
 
 def _with(front: list[_Entry], entry: _Entry) -> list[_Entry]:
-    """Return a front with a result added; the same list if the result is worse. Of equal results, keep the first."""
+    """Return a front with an added result; ``front`` itself if a result of the front is better or equal."""
     key = entry[0]
     if front and key[0] != front[0][0][0]:
         return [entry] if key[0] < front[0][0][0] else front

@@ -1,16 +1,16 @@
-"""Checkpoints on disk: ``checkpoints/<trial>.<resource>``, written under another name, then renamed.
+"""Reads and writes checkpoints, which have the paths ``checkpoints/<trial>.<resource>``.
 
-A checkpoint is a file (a pickle from :meth:`CheckpointWriter.save`, then a check value) or a folder, if the user saves
-files. A trial's older checkpoint stays until the newer one is in the driver's journal. After a kill at any moment, the
+A checkpoint is a file (a pickle from :meth:`CheckpointWriter.save` and a check value), or a folder if the user saves
+files. A trial's older checkpoint stays until the newer checkpoint is in the journal. After a kill at any moment, the
 checkpoint that the journal names therefore exists.
 
 Rule 1: a checkpoint with a wrong size or check value is not used: its trial begins again.
-Rule 2: only files and folders with ashtune's own form of name are deleted, and no link is followed. ``checkpoints``
-itself may be a link to another folder; the study then has its own folder inside that folder.
-Rule 3: an error of the disk never fails a trial.
+Rule 2: only files and folders whose names have ashtune's own form are deleted, and no link is followed. If
+``checkpoints`` itself is a link to another folder, the study has its own subfolder in the other folder.
+Rule 3: no trial fails because of an error of the disk.
 
 Security: ``save`` writes a pickle, unless another ``dump`` is given. Loading a pickle executes code, so only the
-driver's own workers load one, and only when a study is run or resumed. Reading PyTorch state dicts executes no code.
+driver's own workers load pickles, while a study is run or resumed. Reading PyTorch state dicts executes no code.
 """
 
 import errno
@@ -38,13 +38,13 @@ from ashtune._src.study.folders import copy_folder, delete, rename, sync_file, s
 FOLDER = "checkpoints"
 SAVED = "saved.pickle"
 OURS = re.compile(r"\d+\.(\d+(\.arriving)?|by-\d+\.unfinished(\.d)?)", re.ASCII)
-"""The form of ashtune's own names in the folder: of checkpoints that are complete, unfinished or being received."""
+"""The form of names that ashtune gives to checkpoints, which are complete, unfinished or being received."""
 OWN_FOLDER = re.compile(r"ashtune-.*-[0-9a-f]{12}", re.ASCII | re.DOTALL)
 END = struct.Struct("<8sI")
-"""The end of a file, after the pickle: a mark, and the CRC-32 of the pickle."""
+"""The end of a checkpoint file after the pickle: a mark, and the CRC-32 of the pickle."""
 MARK = b"ashtune1"
 SYNC_SECONDS = 1.0
-"""The pickle is synced if the job trained longer than this. So a power loss costs about a second, as in the journal."""
+"""A pickle is synced if its job trained longer than this, so that a power loss costs about a second of training."""
 
 
 class Checkpoints:
@@ -72,7 +72,7 @@ class Checkpoints:
                 self.disk.sync_folder(self.folder)
 
     def has_unwanted(self, wanted: dict[TrialId, int]) -> bool:
-        """Whether :meth:`sweep` would delete anything; False if the folder cannot be read. O(checkpoints)."""
+        """Return whether :meth:`sweep` would delete a checkpoint; False if the folder is unreadable. O(checkpoints)."""
         keep = {f"{trial}.{resource}" for trial, resource in wanted.items()}
         with suppress(OSError):
             return any(OURS.fullmatch(name) and name not in keep for name in self.disk.names(self.folder))
@@ -97,7 +97,7 @@ class Checkpoints:
                 delete(self.disk, f"{self.folder}/{name}")
 
     def _move_in(self, keep: set[str]) -> None:
-        """Make the link point to this study's own folder inside its target, which several studies may share."""
+        """Let the link ``checkpoints`` point to this study's own subfolder of a folder that studies may share."""
         disk, folder = self.disk, self.folder
         target = disk.read_link(folder)
         if OWN_FOLDER.fullmatch(os.path.basename(target)):
@@ -121,7 +121,7 @@ class Checkpoints:
 
 
 class CheckpointWriter:
-    """Reads the earlier checkpoint of one job and writes the next one, in the worker.
+    """Reads the earlier checkpoint of a worker's job, and writes the next checkpoint.
 
     Args:
         start: The resource of the earlier checkpoint; 0 for a new trial.
@@ -162,16 +162,16 @@ class CheckpointWriter:
 
     @property
     def has_begun(self) -> bool:
-        """Whether an object was saved since the last commit, or the disk refused to save one."""
+        """Whether an object was saved since the last commit, or could not be saved."""
         return self._has_begun
 
     @property
     def problem(self) -> str:
-        """What went wrong in reading or saving; empty if nothing did."""
+        """The error in reading or saving the checkpoint, as text; empty without an error."""
         return "; ".join(filter(None, (self._not_read, self._not_saved)))
 
     def restore(self, unpickle: Callable[[Any], Any] = pickle.load) -> Any:
-        """Return the object that was saved, or None if there is none.
+        """Return the object in the earlier checkpoint; None if the checkpoint has no object.
 
         Raises:
             CheckpointUnread: If the checkpoint existed when this job began, and cannot be read now.
@@ -194,14 +194,14 @@ class CheckpointWriter:
         return CheckpointUnread(f"{self._earlier}: {error.strerror}")
 
     def forget_earlier(self) -> bool:
-        """Ignore the earlier checkpoint from now on; return True if the user has not got its files yet."""
+        """Ignore the earlier checkpoint from now on; return True if :meth:`directory` has not copied its files."""
         self._earlier = ""
         return self._at_opening is None
 
     def save(self, state: Any, dump: Callable[[Any, "Checked"], None] | None = None) -> None:
         """Save an object with ``dump``, by default cloudpickle, and replace the object saved before.
 
-        An error of the disk is recorded in ``problem``; the trial then begins again if it is promoted.
+        An error of the disk is recorded in ``problem``. A promoted trial without a saved object begins again.
         """
         if dump is None:
             from ashtune._src.pickles.pickler import dump as by_cloudpickle
@@ -233,7 +233,7 @@ class CheckpointWriter:
     def directory(self) -> Path:
         """Return a folder for the user's own files, with a copy of the earlier checkpoint's files.
 
-        If the disk refuses a new folder, return a temporary folder of the machine, whose files are not kept.
+        If the disk refuses a new folder, return a temporary folder of the machine, whose files are not saved.
 
         Raises:
             CheckpointUnread: If the earlier checkpoint cannot be copied.
@@ -269,7 +269,7 @@ class CheckpointWriter:
     def commit(self, resource: int) -> int | None:
         """Turn the written files into the trial's checkpoint at ``resource``; return its size in bytes.
 
-        Return None if nothing was written: the files of the earlier checkpoint do not contain the later training.
+        Return None if nothing was written, since the files of the earlier checkpoint do not contain the later training.
         """
         if self._not_saved:
             return None
@@ -306,9 +306,9 @@ class CheckpointWriter:
         return size
 
     def go_on(self) -> None:
-        """Record that the trial goes on in place: delete the object saved for the rung before.
+        """Record that the worker continues the trial, and delete the object that was saved at the rung before.
 
-        Files in the folder stay. These files become a checkpoint only if one of them changes.
+        The user's files stay in the folder. The files become a checkpoint only if the user changes a file.
         """
         self._forget_saved()
         if self._at_opening is not None:
@@ -323,7 +323,7 @@ class CheckpointWriter:
             self._has_begun = self._has_saved = False
 
     def abandon(self) -> None:
-        """Delete everything written since the last commit."""
+        """Delete all files that were written since the last commit."""
         if self._at_opening is not None:
             if self._elsewhere:
                 shutil.rmtree(self._elsewhere, ignore_errors=True)
@@ -356,7 +356,7 @@ class Checked:
         self.crc = 0
 
     def write(self, data: Any) -> int:
-        """Write all of ``data``; return the number of bytes."""
+        """Write all of ``data``; return the number of written bytes."""
         self.crc = zlib.crc32(data, self.crc)
         return int(self._file.write(data))
 
@@ -373,7 +373,7 @@ def read_saved(file: "io.BufferedReader[Any]", size: int, unpickle: Callable[[An
 
 
 def flaw_of(disk: Disk, path: str, size: int | None) -> str:
-    """Return what is wrong with a checkpoint, empty if nothing is. If ``size`` is None, the size is not checked."""
+    """Return the flaw of a checkpoint as text, "" without a flaw. The size is checked unless ``size`` is None."""
     try:
         status = disk.status(path)
         pickled = path
@@ -401,7 +401,7 @@ def flaw_of(disk: Disk, path: str, size: int | None) -> str:
 
 
 def _is_whole(disk: Disk, path: str) -> bool:
-    """Whether the check value after a pickle is correct."""
+    """Return whether the check value after a pickle is correct."""
     file = disk.open(path, os.O_RDONLY)
     try:
         left = disk.size(file) - END.size

@@ -1,15 +1,15 @@
-"""Commands to the driver of a study, sent as files by a process of the same user on the same machine.
+"""Commands to a study's driver, which another process of the same user on the same machine sends as files.
 
-The folder ``control`` in the study's directory contains one file per command, and the driver's answers. The effect of a
-command is an event in the journal, which only the driver writes.
+The folder ``control`` in the study's directory contains one file per command, and the driver's answers. The driver
+writes an event to the journal for each command that has an effect.
 
-Rule 1: a driver reads the folder only if its user asked for control at the start. The driver first empties the folder,
-so that commands in a copied study are never carried out.
-Rule 2: the folder belongs to this user only, and is not a link. The folder is opened once: a later replacement is
-ignored.
-Rule 3: a file is first written under another name, and gets the name of a command when it is complete. The driver
-deletes the file before it carries out the command; a sender withdraws a command by deleting the file. The first to
-delete the file decides.
+Rule 1: a driver reads the folder ``control`` only if the user started the driver with ``control``. At its start, the
+driver empties this folder, so that commands in a copied study are never executed.
+Rule 2: only the driver's user can access the folder ``control``, which is not a link. The driver opens this folder
+once, and ignores a folder that replaces it later.
+Rule 3: the file of a command is written under another name, and renamed when the file is complete. The driver deletes a
+command's file before it executes the command. A sender deletes a command's file to withdraw the command. A command is
+executed only if the driver deletes its file before the sender.
 """
 
 import errno
@@ -32,7 +32,7 @@ NAME = "control"
 MOST_BYTES = 1 << 16
 """Maximum size of one command."""
 ANSWER_SECONDS = 5.0
-"""A sender withdraws a command without an answer after this time."""
+"""The time after which a sender withdraws a command without an answer."""
 _LOOK_SECONDS = 0.02
 _COMMAND, _ANSWER, _UNFINISHED = ".command", ".answer", ".unfinished"
 _FOR_OTHERS = stat.S_IRWXG | stat.S_IRWXO
@@ -46,31 +46,31 @@ class _Command(msgspec.Struct, frozen=True, tag_field="command", forbid_unknown_
 
 
 class PauseStudy(_Command, frozen=True, tag="pause"):
-    """Begin no new job, and interrupt the running jobs."""
+    """A command to interrupt the running jobs, and to begin no new job."""
 
 
 class ContinueStudy(_Command, frozen=True, tag="continue"):
-    """Continue the study after a pause."""
+    """A command to continue the study after a pause."""
 
 
 class StopStudy(_Command, frozen=True, tag="stop"):
-    """Stop the study in an orderly way; it can be resumed later."""
+    """A command to stop the study in an orderly way, so that the study can be resumed later."""
 
 
 class AddTrials(_Command, frozen=True, tag="extend"):
-    """Add this number of trials."""
+    """A command to add ``trials`` trials to the study."""
 
     trials: int
 
 
 class ChangeWorkers(_Command, frozen=True, tag="workers"):
-    """Change to this number of workers."""
+    """A command to change the number of workers to ``workers``."""
 
     workers: int
 
 
 class EnqueueConfiguration(_Command, frozen=True, tag="enqueue"):
-    """Give the next new trial this configuration."""
+    """A command to give the next new trial the configuration ``configuration``."""
 
     configuration: dict[str, Any]
 
@@ -93,7 +93,7 @@ def read_command(data: bytes) -> Command:
 
 
 class CommandFolder:
-    """The folder as the driver sees it. The constructor makes or empties the folder; :meth:`close` ends its use.
+    """The driver's access to the folder of commands, which the constructor makes or empties.
 
     Raises:
         StudyError: If the folder cannot be made, is not a folder, or is accessible to other users.
@@ -115,7 +115,7 @@ class CommandFolder:
                     self.answer(found[1], _EARLIER)
 
     def take(self) -> Iterator[tuple[str, Command | StudyError]]:
-        """Yield the name of each new command and the command, or an error if the file has no command; oldest first."""
+        """Yield each new command with its name, oldest first; yield an error in place of an unreadable command."""
         names: list[str] = []
         with suppress(OSError):  # the file system does not respond for a moment
             names = DISK.names(self._folder)
@@ -129,7 +129,7 @@ class CommandFolder:
             _write(self._folder, name + _ANSWER, msgspec.json.encode(_Answer(error)))
 
     def close(self) -> None:
-        """Accept no more commands, and refuse the waiting commands. Keep the answers, which senders may still read."""
+        """Refuse the waiting commands, and accept no more commands. Answers to commands stay in the folder."""
         while taken := list(self.take()):
             for name, _ in taken:
                 self.answer(name, _ENDED)
@@ -151,7 +151,7 @@ class CommandFolder:
         self.close()
 
     def _read_and_delete(self, file: str) -> Command | StudyError | None:
-        """Return the command in a file, or an error if the file has none; None if the sender has deleted the file."""
+        """Return the command in a file, or an error if the file is unreadable; None if the sender deleted the file."""
         try:
             command: Command | StudyError = read_command(_read(self._folder, file))
         except StudyError as error:
@@ -169,8 +169,8 @@ def send(directory: Path, command: Command, *, seconds: float = ANSWER_SECONDS) 
     """Send a command to the driver of a study, and wait for its answer.
 
     Args:
-        seconds: How long to wait before the command is withdrawn. If the driver has read the command already, wait for
-            its answer as long again.
+        seconds: The time after which the command is withdrawn. If the driver has read the command already, the function
+            waits for the answer once more.
 
     Raises:
         StudyError: If the driver refuses the command, or does not answer.
@@ -201,7 +201,7 @@ def send(directory: Path, command: Command, *, seconds: float = ANSWER_SECONDS) 
 
 
 def _wait_for(folder: int, name: str, seconds: float) -> _Answer | None:
-    """Return the answer to a command as soon as it comes; None if it does not come within ``seconds``."""
+    """Wait for the answer to a command, and return the answer; None if no answer comes within ``seconds``."""
     until = time.monotonic() + seconds
     while True:
         with suppress(OSError, msgspec.MsgspecError):  # no answer yet, or an incomplete one

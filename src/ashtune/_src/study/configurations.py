@@ -1,7 +1,7 @@
-"""The configurations of a study. Each is drawn or proposed once, and stored as msgpack, to save memory.
+"""The configurations of a study. Each configuration is drawn or proposed once, and stored as msgpack to save memory.
 
-Rule: a configuration that the user enqueues replaces the planned configuration of the next new trial. In a finite space
-the two configurations swap places, so that neither of them is tried twice.
+Rule: a configuration that the user enqueues replaces the planned configuration of the next new trial. In a finite
+space, the enqueued and the planned configuration swap places, so that no configuration is tried twice.
 """
 
 from collections import deque
@@ -25,7 +25,7 @@ class Configurations:
     """Maps each trial to its configuration, which comes from the journal, the proposals, or the design.
 
     Args:
-        space: The search space, to check enqueued configurations; None to accept any.
+        space: The search space, to check enqueued configurations; None to accept any configuration.
         proposals: The proposals of a search that sees results, used instead of the design.
         enqueued: How many of the first trials have configurations that the user gave at the start.
     """
@@ -48,7 +48,7 @@ class Configurations:
 
     @property
     def waiting(self) -> int:
-        """How many enqueued configurations, from the start or later, have no trial yet."""
+        """The number of enqueued configurations that have no trial yet."""
         begun = len(self._encoded) - len(self._numbering)
         return len(self._waiting) + max(0, self._enqueued - begun)
 
@@ -67,7 +67,7 @@ class Configurations:
             self.proposals.tried(configuration)
 
     def check_enqueued(self, configuration: dict[str, Any]) -> dict[str, Any]:
-        """Check a configuration to enqueue, and return it in plain values. O(trials) in a finite search.
+        """Check a configuration to enqueue, and return it in plain values. O(trials) if the search is finite.
 
         Raises:
             SpaceError: If it is not in the space.
@@ -97,7 +97,7 @@ class Configurations:
         self._waiting.append(configuration)
 
     def draw(self, trial: TrialId) -> Proposal:
-        """Choose and record the configuration of a new trial; return it with its origin."""
+        """Choose and record the configuration of a new trial; return the configuration with its origin."""
         place = self._numbering.place(trial)
         if place < self._enqueued:
             proposal = Proposal(self._design.configuration(place), ENQUEUED)
@@ -111,7 +111,7 @@ class Configurations:
         return proposal
 
     def repeat(self, confirmed: TrialId, trial: TrialId) -> Proposal:
-        """Give ``trial`` the configuration of the trial ``confirmed``, and return it."""
+        """Give the new trial ``trial`` the configuration of the trial ``confirmed``, and return this configuration."""
         configuration = self[confirmed]
         self.put(trial, configuration, confirmed)
         return Proposal(configuration, f"confirms {confirmed}")
@@ -125,7 +125,7 @@ class Configurations:
         return configuration
 
     def _move(self, place: int, configuration: Mapping[str, Any]) -> None:
-        """Move the planned configuration of ``place`` to the place where the enqueued one was planned."""
+        """Move the planned configuration of ``place`` to the place at which the enqueued configuration was planned."""
         if self.proposals is not None or self._design.size is None:
             return
         wanted = self._design.find(configuration)

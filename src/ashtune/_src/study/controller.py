@@ -1,16 +1,16 @@
-"""The controller: it receives events, and returns verdicts and orders.
+"""The controller of a study: it receives events, and returns verdicts and orders.
 
-It is pure: it uses no clock, no random number, no file and no configuration, so a replay of the journal through
-:meth:`Controller.handle` gives the same orders again. Resuming a study is such a replay.
+The controller uses no clock, no random number, no file and no configuration, so a replay of the journal through
+:meth:`Controller.handle` gives the same orders again. To resume a study, a driver replays the journal.
 
-Rule 1: a result counts as soon as it is reported, whether or not its checkpoint is saved yet.
-Rule 2: a trial that its training function ended on purpose counts in its rung like any other. Such a trial may use a
-place in the quota, but is not trained again.
-Rule 3: a limit that the user set ends the search; trials that confirm the best are trained after that. Any other reason
-to stop also stops the confirming trials. See ``core/confirm.py``.
+Rule 1: a result counts as soon as a worker reports it, even if the trial's checkpoint is not saved yet.
+Rule 2: a trial that its training function ended early counts in its rung like any other trial. A trial that ended early
+may use a place in the rung's quota, but is not trained again.
+Rule 3: a limit that the user set ends only the search; confirming trials follow after the search (``core/confirm.py``).
+Any other reason to stop also stops the confirming trials.
 Rule 4: in a paused study no job begins, and the study stays open. Interrupted jobs are given out again after the pause.
-A trial may reach its rung before the pause request arrives; then it is released. A new session ends the pause.
-Rule 5: the best trials of each rung keep their checkpoints until others are better: ``study/checkpoint_index.py``.
+If a trial reaches its rung before the pause request arrives, the trial is released. A new session ends a pause.
+Rule 5: the best trials of each rung keep their checkpoints until other trials are better (``checkpoint_index.py``).
 """
 
 import math
@@ -83,24 +83,24 @@ class Controller:
         self.arrivals = Arrivals()
         self.deaths = self._assignments.deaths
         self._withdrawn_in_a_row = 0
-        self._failures_at_first = 0  # of this session, before its first result
-        self._has_result = False  # in this session
+        self._failures_at_first = 0  # failures before this session's first result
+        self._has_result = False  # whether this session has a result
         self._failures_allowed = math.inf
         self._resource_allowed = math.inf
         self._targets: Losses = ()  # inf for an objective without a target
         self._is_at_target = False
         self._patience = math.inf
-        self._since_better = 0  # results at the top rung since the best one
+        self._since_better = 0  # results at the top rung since the best result
         self._best_at_top = math.inf
         self._nothing_to_do = False
         self._started = 0  # trials that the scheduler has started
         self._bests = RungBests()
-        self._kept_as_best: set[TrialId] = set()  # not trained again; their checkpoints stay until others are better
+        self._kept_as_best: set[TrialId] = set()  # their checkpoints stay until other trials are better
         self._confirmations = Confirming(lambda: self._bests.highest)
         self._ends_search_only = False  # whether the reason to stop ends only the search
         self._is_searched = False  # the scheduler has no more jobs, and none of its jobs runs
         self.is_paused = False
-        """Whether no job begins until the user continues the study."""
+        """Whether the study is paused: no job begins until the user continues the study."""
         self.checkpoints = CheckpointIndex(checkpoint_limit, self._bests)
         self.total_resource = 0
         self.stopping = ""
@@ -119,12 +119,12 @@ class Controller:
 
     @property
     def is_searching(self) -> bool:
-        """Whether the search may still give out jobs; otherwise the search has ended."""
+        """Whether the search may still give out jobs; False after the end of the search."""
         return not (self.stopping or self._is_searched)
 
     @property
     def _has_to_confirm(self) -> bool:
-        """Whether a configuration is being confirmed, or will be."""
+        """Whether a confirming trial runs or will run."""
         confirmations, assignments = self._confirmations, self._assignments
         return (
             confirmations.next is not None
@@ -148,7 +148,7 @@ class Controller:
 
     @property
     def is_complete(self) -> bool:
-        """Whether the study has ended by itself: nothing is left to train."""
+        """Whether the study has ended by itself, because no job is left."""
         return self._nothing_to_do and not self._assignments.is_busy and not self.stopping
 
     def handle(self, event: Event) -> list[Followed]:
@@ -198,7 +198,7 @@ class Controller:
                 self.is_paused = False
             case TrialsExtended(trials=trials):
                 self._allow(trials)
-                self._assignments.to_discard.clear()  # with more trials, the quota may include any of them
+                self._assignments.to_discard.clear()  # with more trials, the quota may include any trial
                 self._kept_as_best.clear()
             case SessionStarted():
                 self._start_session(event)
@@ -236,11 +236,11 @@ class Controller:
         return orders + self._employ_the_idle(None)
 
     def _arrive(self, event: JobFinished, losses: Losses, violation: float | None) -> list[Followed]:
-        """Record the result of a trial of the search; discard the checkpoints of trials that are no longer the best."""
+        """Record the result of a trial of the search; discard checkpoints of trials that are no longer the best."""
         trial, rung = event.trial, event.rung
         place = self._confirmations.numbering.place(trial)
         curve: tuple[tuple[int, float], ...] = ()
-        if self._scheduler.reads_curves:  # of several objectives only the first
+        if self._scheduler.reads_curves:  # only of the first objective
             curve = tuple([(resource, self._goal.loss(metrics)) for resource, metrics in event.curve])
         result = Result(place, rung, event.resource, losses, event.seconds, curve, violation)
         self._scheduler.record(result)
@@ -263,7 +263,7 @@ class Controller:
         return orders
 
     def _be_patient(self, rung: int, loss: float) -> None:
-        """Count the results at the top rung since the best one."""
+        """Count the results at the top rung since the best result."""
         if rung == len(self._rungs) - 1:
             self._since_better = 0 if loss < self._best_at_top else self._since_better + 1
             self._best_at_top = min(loss, self._best_at_top)
@@ -289,14 +289,14 @@ class Controller:
         return orders + self._free_the_hopeless()
 
     def _free_the_hopeless(self) -> list[Followed]:
-        """Discard the checkpoints of trials that cannot be promoted any more, also those that are still being saved."""
+        """Discard the checkpoints (also unfinished checkpoints) of trials that cannot be promoted any more."""
         orders: list[Followed] = []
         for place in self._scheduler.hopeless():
             orders += self._discard(self._confirmations.numbering.trial(place))
         return orders
 
     def _discard(self, trial: TrialId) -> list[Order]:
-        """Discard the checkpoint of a trial that is not trained again. Best trials keep it until others are better."""
+        """Discard the checkpoint of a trial that is not trained again, unless the trial is among the best of a rung."""
         if trial in self._bests:
             self._kept_as_best.add(trial)
             return []
@@ -335,7 +335,7 @@ class Controller:
                 self._give_up(f"all of the session's first {self._failures_at_first:,} trials failed")
 
     def _withdraw(self, job: Job) -> list[Followed]:
-        """Make the scheduler forget a trial; another trial may replace it."""
+        """Remove a trial from the scheduler; another trial may replace the removed trial."""
         removed: list[Followed] = [*self.checkpoints.remove(job.trial)]
         if job.trial in self._confirmations.of:
             return removed
@@ -380,7 +380,7 @@ class Controller:
         self._stop_at_limits()
 
     def _allow(self, trials: int | None) -> None:
-        """Set how many trials the scheduler may start in total; None for one per configuration."""
+        """Set the total number of trials that the scheduler may start; None for one trial per configuration."""
         most = self._configurations - self._replaced  # replacements are not among the allowed trials
         # With fewer trials than before, free configurations can replace trials that were withdrawn without replacement.
         allowed = most if trials is None else min(trials + self._not_replaced, most)
@@ -410,7 +410,7 @@ class Controller:
             self._stop_at(f"total_resource={self._resource_allowed} used", ends_search=True)
 
     def _stop_at(self, reason: str, *, ends_search: bool = False) -> None:
-        """Stop the study, unless it is stopping already. A full stop replaces a stop of only the search."""
+        """Stop the study, unless it is stopping already. A stop of the study replaces a stop of only the search."""
         if not self.stopping or (self._ends_search_only and not ends_search and not self.is_over):
             self.stopping, self._ends_search_only = reason, ends_search
 
@@ -435,10 +435,10 @@ class Controller:
         return assigned
 
     def _employ_the_idle(self, holding: Holding | None) -> list[Followed]:
-        """Give jobs to the workers with room: each job to the worker that saved its trial, or the longest idle one.
+        """Give jobs to free workers: each job to the worker that saved its trial, or to the longest idle worker.
 
-        ``holding`` is the trial of a worker that has just reported. The worker continues this trial if it is promoted,
-        and takes another trial only if no other worker has room.
+        ``holding`` is the trial of a worker that has just reported a result. The worker continues its trial if the
+        trial is promoted, and takes another trial only if no other worker is free.
         """
         orders: list[Followed] = []
         assignments = self._assignments
@@ -463,7 +463,7 @@ class Controller:
         return orders
 
     def _next_of_the_search(self, followed: list[Followed]) -> Job | None:
-        """Return a job to give out again, or the scheduler's next job. Append a promotion to ``followed``."""
+        """Return a job to give out again, or the scheduler's next job; append the trial's promotion to ``followed``."""
         if (job := self._assignments.next_returned_job()) is not None:
             return job
         while (job := self._scheduler.next_job()) is not None:
@@ -478,7 +478,7 @@ class Controller:
         return job
 
     def _next_confirmation(self) -> Job | None:
-        """Return the next job that confirms a configuration, or None while a job of the search runs."""
+        """Return the next job of a confirming trial; None while a job of the search runs."""
         confirmations, assignments = self._confirmations, self._assignments
         if (job := assignments.returned_job_of(confirmations.of)) is not None:
             assignments.take_returned(job)
@@ -491,7 +491,7 @@ class Controller:
         return confirmations.give(confirmed, TrialId(self._started + len(confirmations.numbering)))
 
     def _release(self, holding: Holding) -> list[Followed]:
-        """Order a worker to release its trial, and to save the trial first if it may be needed again."""
+        """Return the orders to release a worker's trial, which is saved first if it may be trained again."""
         assignments, trial = self._assignments, holding.trial
         assignments.releasing[trial] = holding
         assignments.end_job(holding.worker)
@@ -500,7 +500,7 @@ class Controller:
         return [*orders, Release(holding.worker, trial, keep)]
 
     def _train(self, job: Job) -> Train:
-        """Give a job to a worker with room, preferably to the worker that saved this trial."""
+        """Give a job to a free worker, preferably to the worker that saved the job's trial."""
         trial = job.trial
         saved = self.checkpoints.use(trial)
         worker = self._assignments.take(job, None if saved is None else saved.worker)
@@ -509,6 +509,6 @@ class Controller:
         return Train(worker, trial, job.rung, start, target, size=size, confirms=self._confirmations.of.get(trial))
 
     def _go_on(self, holding: Holding, job: Job) -> Train:
-        """Order a worker to continue the trial that it holds."""
+        """Return the order to continue the trial in a worker's memory."""
         self._assignments.go_on(job, holding.worker)
         return Train(holding.worker, job.trial, job.rung, self._rungs[holding.rung], self._rungs[job.rung], True)

@@ -1,7 +1,7 @@
-"""The disk: the operating system calls that store a study. Tests replace it with a disk that fails.
+"""The calls to the operating system that store a study. Tests replace :class:`Disk` with a disk that fails.
 
 Rule 1: no call follows a symbolic link at the end of a path. The folder ``checkpoints`` itself may be a link.
-Rule 2: only the owner can access new files and folders, since ``resume`` executes code from them.
+Rule 2: only the owner can access new files and folders, since ``resume`` executes code from these files.
 Rule 3: only regular files are opened. A pipe or device is refused at once, without waiting.
 """
 
@@ -50,14 +50,14 @@ class Status(NamedTuple):
 
 
 class Disk:
-    """The disk of this machine. Paths are strings; every method raises OSError if the disk refuses.
+    """The disk of this machine. Paths are strings; every method raises OSError if the operation fails.
 
     ``at`` is the descriptor of the folder to which a path is relative. A walk that uses descriptors stays in its folder
     tree, even if folders are renamed during the walk.
     """
 
     def open(self, path: str, flags: int, mode: int = FOR_THE_OWNER, *, at: int | None = None) -> int:
-        """Open a regular file, or with ``O_DIRECTORY`` a folder, and return its descriptor."""
+        """Open a regular file (a folder if ``flags`` has ``O_DIRECTORY``), and return the file's descriptor."""
         file = os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK, mode, dir_fd=at)
         kind = os.fstat(file).st_mode
         if not (stat.S_ISDIR(kind) if flags & os.O_DIRECTORY else stat.S_ISREG(kind)):
@@ -72,7 +72,7 @@ class Disk:
         os.close(file)
 
     def read(self, file: int, size: int) -> bytes:
-        """Read at most ``size`` bytes; empty at the end of the file."""
+        """Read at most ``size`` bytes; return no bytes at the end of the file."""
         return os.read(file, size)
 
     def read_at(self, file: int, size: int, offset: int) -> bytes:
@@ -80,7 +80,7 @@ class Disk:
         return os.pread(file, size, offset)
 
     def write(self, file: int, data: bytes | bytearray | memoryview) -> int:
-        """Write a part of ``data``; return the number of bytes."""
+        """Write a first part of ``data``; return the number of written bytes."""
         return os.write(file, data)
 
     def size(self, file: int) -> int:
@@ -191,13 +191,13 @@ class OpenFile(io.RawIOBase):
         return self._writes
 
     def readinto(self, buffer: Any) -> int:
-        """Read into a buffer; return the number of bytes."""
+        """Read into a buffer; return the number of bytes that were read."""
         data = self._disk.read(self.descriptor, min(len(buffer), READ_BYTES))
         buffer[: len(data)] = data
         return len(data)
 
     def write(self, data: Any) -> int:
-        """Write a part of the data; return the number of bytes."""
+        """Write a first part of ``data``; return the number of written bytes."""
         return self._disk.write(self.descriptor, data)
 
     def close(self) -> None:
@@ -208,7 +208,7 @@ class OpenFile(io.RawIOBase):
 
 
 def read_part(disk: Disk, file: int, size: int, position: int) -> bytes:
-    """Return ``size`` bytes of a file from ``position`` on; fewer at the end of the file."""
+    """Return ``size`` bytes of a file from ``position`` on; fewer bytes at the end of the file."""
     parts = []
     while size > 0 and (part := disk.read_at(file, size, position)):
         parts.append(part)
@@ -258,7 +258,7 @@ def folder_of_a_study(path: Path) -> Path:
 
 
 def reason_of(error: OSError | ValueError) -> str:
-    """Describe in words why a file was refused."""
+    """Return in words why a file operation failed."""
     if not isinstance(error, OSError):
         return str(error)
     return "a symbolic link, which is not followed" if error.errno == errno.ELOOP else str(error.strerror)

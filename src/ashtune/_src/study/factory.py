@@ -1,4 +1,4 @@
-"""Builds the parts of a study from the first line of its journal, and the first line of a new journal."""
+"""Builds a study's parts from the first line of the study's journal, and builds the first line of a new journal."""
 
 import math
 import time
@@ -71,7 +71,7 @@ def new_settings(
 
 
 def scheduler_view(settings: Settings, ladder: Ladder) -> SchedulerView:
-    """Return a view of a study's scheduler, for the ladder in force, without importing a module.
+    """Return a view of a study's scheduler for the study's present ladder, without importing a module.
 
     Raises:
         SettingsError: If the journal's first line names no scheduler, or has wrong options for it.
@@ -82,7 +82,7 @@ def scheduler_view(settings: Settings, ladder: Ladder) -> SchedulerView:
 
 @contextmanager
 def _first_line() -> Iterator[None]:
-    """Add to an error that its cause is line 1 of the journal."""
+    """If this context raises an error, add to its text that line 1 of the journal is the cause."""
     try:
         yield
     except (SpaceError, SettingsError) as error:
@@ -111,7 +111,7 @@ def build_controller(settings: Settings, machine: Machine | None = None) -> Cont
 
 
 def caution_of(settings: Settings) -> str:
-    """Return a warning, in one line, if the search makes the scheduler's choices less reliable; otherwise empty."""
+    """Return a one-line warning if the search makes the scheduler's choices less reliable, else ""."""
     scheduler, search = SCHEDULERS.part_or_reason(settings.scheduler), SEARCHES.part_or_reason(settings.search)
     if isinstance(scheduler, str) or isinstance(search, str):
         return ""
@@ -124,7 +124,7 @@ def caution_of(settings: Settings) -> str:
 
 
 def build_configurations(settings: Settings, valid: Valid | None = None) -> Configurations:
-    """Return the configurations of a study before its first trial: the enqueued ones, then those of the search.
+    """Return the configurations of a study's future trials: enqueued configurations, then configurations of the search.
 
     Args:
         valid: The user's function that says which configurations are valid, if there is one.
@@ -165,9 +165,9 @@ def _search(settings: Settings, valid: Valid | None) -> tuple[Search, Space, Des
 
 
 def _known(settings: Settings) -> list[tuple[Result, dict[str, object]]]:
-    """Return the results from before the study, with their configurations, in the form that a search takes.
+    """Return the results from before the study, with their configurations, in the form that a search needs.
 
-    Each result counts at the highest of the study's original rungs that its resource reaches.
+    The rung of each result is the highest rung of the study's first ladder that the result's resource reaches.
     """
     space, ladder, numbers = Space.from_record(settings.space), first_ladder(settings), dict[object, TrialId]()
     known = []
@@ -189,7 +189,7 @@ def _whole(size: int | None) -> int | None:
 
 
 def observed_study(settings: Settings, ladder: Ladder, directory: Path) -> ObservedStudy:
-    """Return the description of a study with which observers begin."""
+    """Return the description of a study that observers receive first."""
     return ObservedStudy(
         name=settings.name,
         directory=str(directory.absolute()),

@@ -1,8 +1,8 @@
-"""Walks, copies, syncs and deletes files and folders; places copies of a study; makes temporary folders.
+"""Functions to walk, copy, sync and delete folders, to find places for copies of a study, and for temporary folders.
 
-Paths are strings, as in ``checkpoints.py``, because a study of short trials has thousands of small files. No link is
-followed. A study's directory may belong to someone else, so no copy is written through a link in it. A path from the
-user may be a link.
+Paths are strings, as in ``checkpoints.py``, because a study of short trials has thousands of small files. No function
+follows a link. A study's directory may belong to another user, so no copy is written through a link in the directory. A
+path that the user gives may be a link.
 """
 
 import os
@@ -89,7 +89,7 @@ def sync_tree(disk: Disk, folder: str) -> None:
 
 def delete(disk: Disk, path: str) -> None:
     """Delete a file, a link, or a folder with its content. Errors are ignored."""
-    with suppress(OSError):  # the next session deletes what is left
+    with suppress(OSError):  # the next session deletes remaining files
         _delete(disk, path, None)
 
 
@@ -102,7 +102,7 @@ def _delete(disk: Disk, path: str, at: int | None) -> None:
             raise error from None
         if status.mode & 0o700 != 0o700:
             disk.make_writable(path, at=at)
-        folder = disk.open(path, os.O_RDONLY | os.O_DIRECTORY, at=at)  # fails if a link has replaced it
+        folder = disk.open(path, os.O_RDONLY | os.O_DIRECTORY, at=at)  # fails if a link has replaced the folder
         try:
             for name in disk.names(folder):
                 with suppress(OSError):
@@ -113,7 +113,7 @@ def _delete(disk: Disk, path: str, at: int | None) -> None:
 
 
 def rename(disk: Disk, path: str, final: str) -> None:
-    """Rename a file or folder. If the new name exists, delete the older file or folder, which no journal names."""
+    """Rename a file or folder, and replace an older file or folder of the new name, which no journal names."""
     try:
         disk.rename(path, final)
     except OSError:
@@ -122,9 +122,9 @@ def rename(disk: Disk, path: str, final: str) -> None:
 
 
 class ScratchDirectory:
-    """This process's own temporary folder, made at its first use.
+    """The temporary folder of this process. The folder is made at its first use.
 
-    A killed process cannot delete its folder; the next process on the same machine deletes it.
+    A killed process cannot delete its folder; the next process on the same machine deletes the folder.
     """
 
     def __init__(self) -> None:
@@ -132,7 +132,7 @@ class ScratchDirectory:
         self._process = os.getpid()
 
     def folder(self) -> Path:
-        """Return the folder, and make it if necessary."""
+        """Return the temporary folder; make the folder if necessary."""
         if self._folder is None:
             ours = f"ashtune-{os.uname().nodename}-"
             _delete_those_of_the_dead(ours)
@@ -140,14 +140,14 @@ class ScratchDirectory:
         return self._folder
 
     def delete(self) -> None:
-        """Delete the folder, unless this process is a fork."""
+        """Delete the temporary folder, unless this process was forked."""
         if self._folder is not None and self._process == os.getpid():
             delete(DISK, str(self._folder))
             self._folder = None
 
     @contextmanager
     def deleted_at_sigterm(self) -> Iterator[None]:
-        """Let SIGTERM delete the folder before it ends the process, unless the signal has another handler."""
+        """Delete the temporary folder when SIGTERM ends the process, unless SIGTERM has another handler."""
 
         def end(number: int, frame: FrameType | None) -> None:
             del frame
@@ -168,7 +168,7 @@ class ScratchDirectory:
 
 @contextmanager
 def temporary_folder() -> Iterator[Path]:
-    """Make a folder that is deleted after the ``with`` block."""
+    """Make a temporary folder, which is deleted after the ``with`` block."""
     scratch = ScratchDirectory()
     try:
         with scratch.deleted_at_sigterm():
@@ -196,14 +196,14 @@ def _lives(pid: int) -> bool:
 
 
 FOR_ALL = 0o666
-"""The permissions of a copy, less the umask: the user decides who may read it."""
+"""The permissions of a copy before the umask is applied."""
 
 MARK = "new"
-"""The end of a file's name until the file is complete."""
+"""The suffix of a file's name until the file is complete."""
 
 
 def place_in(directory: str | Path, name: str, *, is_folder: bool = False) -> Path:
-    """Return the path of a copy in a study's directory, or in a folder inside it. Nothing is read or written.
+    """Return the path of a copy in a study's directory or in a subfolder. No file is read or written.
 
     Raises:
         StudyError: If something else has this path, for example a link.

@@ -1,15 +1,15 @@
-"""The journal: one append-only file of JSON lines with one writer, readable with ``less`` and ``jq``.
+"""The journal of a study: an append-only file of JSON lines with one writer, readable with ``less`` and ``jq``.
 
 The first line describes the study (``Settings``); every other line is an event.
 
-Rule 1: an event is written before the driver acts on it, so a killed driver loses nothing.
-Rule 2: an incomplete last line, which only a kill during a write leaves, is dropped. Any other line that cannot be read
-is an error, whose message names the line.
-Rule 3: reading executes no code: the lines are data, decoded into known types.
-Rule 4: every line ends with a check value, ``"crc":"1a2b3c4d"``: the CRC-32 of all lines up to this one, each without
-its check value and line end. If a line is altered, lost, doubled or moved, the check values from there on are wrong.
-Rule 5: a line survives a power loss after :meth:`Journal.sync`, about a second after it was written. When a journal is
-opened for writing, the whole file is first written again, so that all earlier lines survive a power loss.
+Rule 1: an event is written before the driver acts on the event, so a killed driver loses no event.
+Rule 2: an incomplete last line, which only a kill during a write can cause, is dropped. Any other unreadable line is an
+error, whose message names the line.
+Rule 3: reading a journal executes no code: the lines are data, which are decoded into known types.
+Rule 4: every line ends with a check value, ``"crc":"1a2b3c4d"``: the CRC-32 of all lines up to this line, without check
+values and line ends. If a line is altered, lost, doubled or moved, this and all later check values are wrong.
+Rule 5: a line survives a power loss after :meth:`Journal.sync`, about a second after the line was written. When a
+journal is opened for writing, the whole file is first copied, so that all earlier lines survive a power loss.
 Rule 6: the controller or ``Replay``, not this module, checks whether an event may follow the earlier events.
 """
 
@@ -45,7 +45,7 @@ _ALTERED = "a line here was altered, lost, doubled or moved"
 
 
 class _Written(msgspec.Struct):
-    """The fields that the first line has in every format."""
+    """The fields of a journal's first line that exist in every version of the format."""
 
     format: int
     ashtune: str = "another version"
@@ -62,10 +62,10 @@ class Batch(NamedTuple):
 
 
 class JournalReader:
-    """Reads the events of a journal from a position on, even while a driver writes the journal, here or elsewhere.
+    """Reads the events of a journal from a position on, even while a driver writes the journal on any machine.
 
-    Each :meth:`read` opens the file again. A shared file system then shows new lines, and a journal that was rewritten
-    under the same name counts as the same journal. No lock is taken.
+    Each :meth:`read` opens the file again, so that a shared file system shows new lines. A journal that was rewritten
+    under the same name counts as the same journal. A reader takes no lock.
 
     Args:
         position: The byte at which to begin, which must be the start of a line; 0 for the first event.
@@ -85,11 +85,11 @@ class JournalReader:
             self.settings = _settings_of(first, path)
             """The settings of the study, from the first line."""
             self._start = self.position = max(position, len(first) + 1)
-            """The byte at which the next batch's lines begin; another reader can begin there."""
+            """The byte at which the next batch's lines begin; another reader can begin at this byte."""
             self._check = self._check_before(file)
 
     def read(self) -> Iterator[Batch]:
-        """Yield the events of all new complete lines, in batches; no batch if there is no new line.
+        """Yield the events of all new complete lines, in batches.
 
         Raises:
             JournalError: If a line cannot be read, or the file is not the journal that was read before.
@@ -132,7 +132,7 @@ class JournalReader:
         return Batch(events, [begins[place] for place in wanted[: len(events)]]), problem
 
     def _wanted(self, block: bytes, lines: Sequence[bytes]) -> Sequence[int]:
-        """Return the indices of the lines to decode; ``lines`` are in ``block``."""
+        """Return the indices of the lines to decode; ``block`` has the bytes of all ``lines``."""
         if not self._only:
             return range(len(lines))
         if not any(each in block for each in self._only):
@@ -165,7 +165,7 @@ class JournalReader:
         return int(check[1], 16)
 
     def _line_number(self) -> int:
-        """Return the number of the next line, counted from 1. O(bytes before the first line read)."""
+        """Return the number of the next line, counted from 1. O(bytes before the reader's first line)."""
         with _open_for_reading(self._path, self._disk) as file:
             blocks = (self._read_at(file, min(BLOCK, self._start - at), at) for at in range(0, self._start, BLOCK))
             return 1 + self._lines + sum(block.count(b"\n") for block in blocks)
@@ -195,7 +195,7 @@ def read_settings(path: Path, disk: Disk = DISK) -> Settings:
 
 
 def read_events(path: Path, disk: Disk = DISK, *, only: Sequence[bytes] = ()) -> Iterator[Event]:
-    """Yield the events of a journal: all, or those that ``only`` selects, as for :class:`JournalReader`.
+    """Yield the events of a journal; ``only`` can select some events, as for :class:`JournalReader`.
 
     Raises:
         JournalError: If a line cannot be read; an incomplete last line is no error.
@@ -232,7 +232,7 @@ def _settings_of(line: bytes, path: Path) -> Settings:
 
 
 def unreadable(path: Path, number: int, what: str) -> JournalError:
-    """Return the error for a line that cannot be read; its message says which lines can be kept."""
+    """Return the error for an unreadable line; the error's message says which lines can be kept."""
     if number == 1:
         return JournalError(f"{path} line 1: {what}; take the file from a copy, or begin the study again")
     return JournalError(

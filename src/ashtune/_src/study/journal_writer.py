@@ -1,4 +1,4 @@
-"""Writes a journal; ``journal.py`` describes journals and reads them."""
+"""Writes a journal. The module ``journal.py`` describes and reads journals."""
 
 import errno
 import os
@@ -21,17 +21,17 @@ TRIES = 5
 
 
 class Journal:
-    """Writes to a journal. Use it as a context manager.
+    """Writes to a journal; used as a context manager.
 
-    Opening a journal copies the file, O(bytes) in time and disk space, since a sync of an earlier driver may have
-    failed (see :meth:`_write_anew`).
+    Opening a journal copies the journal's file, O(bytes) in time and disk space, since a sync of an earlier driver may
+    have failed (see :meth:`_write_anew`).
 
     Args:
         path: An existing journal; an incomplete last line is cut off.
         syncs_itself: Whether a thread calls :meth:`sync` once per second; otherwise the caller must call it.
 
     Raises:
-        JournalError: From any method, if the disk refuses.
+        JournalError: From any method, if the disk returns an error.
     """
 
     def __init__(self, path: Path, *, disk: Disk = DISK, syncs_itself: bool = True) -> None:
@@ -68,7 +68,7 @@ class Journal:
     def add(self, event: Event) -> None:
         """Write an event to the buffer; :meth:`flush` writes the buffer to the file.
 
-        If a curve makes the line too long for a reader, every second report is left out, repeatedly if necessary.
+        If a curve makes the line too long, every second report of the curve is left out, repeatedly if necessary.
         """
         body = self._encode(event)
         while len(body) > MOST_LINE_BYTES - CHECK_BYTES:
@@ -81,9 +81,9 @@ class Journal:
         self.position += len(body) + CHECK_BYTES + 1
 
     def flush(self) -> None:
-        """Hand the buffer to the operating system, so that its events survive the driver's death.
+        """Pass the buffer to the operating system, so that the buffer's events survive the driver's death.
 
-        After a write that Ctrl-C has interrupted, nothing more is written, since the end of the file is unknown.
+        After a write that Ctrl-C interrupted, :meth:`flush` only raises, since the end of the file is unknown.
         """
         if self._sync_error is not None:
             raise self._refusal(self._sync_error)
@@ -106,9 +106,9 @@ class Journal:
         self._is_writing = False
 
     def sync(self) -> bool:
-        """Make all flushed events survive a power loss; the next :meth:`flush` raises an error of the disk.
+        """Make all flushed events survive a power loss. After an error of the disk, the next :meth:`flush` raises.
 
-        If a sync runs in another thread, wait for its end.
+        If another thread runs a sync, wait for the end of that sync.
 
         Returns:
             Whether all flushed events survive a power loss; False forever after the disk has refused a sync.
@@ -123,7 +123,7 @@ class Journal:
             return self._sync_error is None
 
     def close(self) -> None:
-        """Flush, sync and close. If the flush fails, sync the earlier events. In a forked process, only close."""
+        """Flush, sync and close the journal; sync even if the flush fails. In a forked process, only close the file."""
         if os.getpid() != self._process:
             self._disk.close(self._file)
             return
@@ -148,9 +148,9 @@ class Journal:
             raise refused
 
     def _write_anew(self) -> None:
-        """Write the whole file again under another name, then rename the copy.
+        """Copy the whole journal to a new file, and rename the new file to the journal's name.
 
-        After a failed sync, Linux treats the data as written although it is not. Later syncs succeed, and a power loss
+        After a failed sync, Linux treats unwritten data as written. Later syncs of the file succeed, and a power loss
         leaves holes in the file (Rebello et al., *Can Applications Recover from fsync Failures?*, ATC 2020).
         """
         for tries_left in reversed(range(TRIES)):
@@ -162,7 +162,7 @@ class Journal:
                     raise
 
     def _copy_over(self) -> None:
-        """Copy by reading and writing: a copy made by the file system may share the blocks that were not written."""
+        """Copy by reading and writing, since a copy by the file system may share blocks that were not written."""
         disk, temporary = self._disk, f"{self._path}.new"
         with suppress(FileNotFoundError):
             disk.unlink(temporary)  # left by a killed driver
@@ -200,7 +200,7 @@ class Journal:
         return msgspec.structs.replace(event, curve=event.curve[1::2])
 
     def _cut_torn_line(self) -> int:
-        """Cut off everything after the last complete line, and return the check value of that line."""
+        """Cut off an incomplete last line, and return the check value of the last complete line."""
         disk, file = self._disk, self._file
         size = end = disk.size(file)
         tail = b""

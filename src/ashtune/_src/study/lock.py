@@ -14,12 +14,12 @@ NAME = "driver.lock"
 
 _held: "weakref.WeakSet[StudyLock]" = weakref.WeakSet()
 _changing = threading.RLock()
-"""Held from the opening of a lock's file until the lock is in ``_held``, and during a release. A fork in another thread
-waits until then: otherwise the forked process might have the file open without a lock in ``_held``."""
+"""This lock is taken from the opening of a study's lock file until its ``StudyLock`` is in ``_held``, and during a
+release. A fork waits for this lock, so that the forked process finds every open lock file in ``_held``."""
 
 
 class StudyLock:
-    """Locks a study's directory for this process, not for its forks, from construction to :meth:`release`.
+    """Locks a study's directory for this process, but not for forked processes, until :meth:`release`.
 
     Raises:
         StudyError: If another driver holds the lock; the message names that driver.
@@ -32,7 +32,7 @@ class StudyLock:
             _held.add(self)
 
     def _lock(self, directory: Path) -> int:
-        """Open and lock the lock's file; return its descriptor."""
+        """Open and lock the file ``driver.lock``; return its descriptor."""
         path, disk = directory / NAME, self._disk
         try:
             file = disk.open(str(path), os.O_RDWR | os.O_CREAT)
@@ -77,7 +77,7 @@ class StudyLock:
 
 
 def _let_go() -> None:
-    """In a process that was just forked, close the files of all locks, which still belong to the driver."""
+    """Close the files of all locks in a process that was just forked, since the locks belong to its parent process."""
     _changing.release()
     for lock in list(_held):
         with suppress(OSError):

@@ -1,4 +1,4 @@
-"""Stores the training function of a study for the workers: pickled by value, once per study."""
+"""Stores the training function of a study for the workers. The function is pickled by value, once per study."""
 
 import inspect
 import os
@@ -23,10 +23,10 @@ LARGE_BYTES = 64_000_000
 
 
 def pack(objective: Callable[..., Any], *, quiet: bool = False) -> bytes:
-    """Return a pickle of (source file, pickle of the training function).
+    """Return the pickle of a pair: the path of the source file, and the pickle of the training function.
 
-    cloudpickle does not store the path of the source file. Tracebacks need this path, and ``resume`` needs the modules
-    in its folder. If the pickle is large, and not ``quiet``, a line on stderr names the largest data in the pickle.
+    cloudpickle does not store the path of the source file. Tracebacks need the source file's path, and ``resume`` needs
+    the modules in the file's folder. Unless ``quiet``, a line on stderr names the largest data in a large pickle.
 
     Raises:
         ObjectiveError: If ``objective`` is not callable, or refers to something that cannot be pickled.
@@ -116,7 +116,7 @@ def _names_in(code: CodeType) -> set[str]:
 
 
 def keep(study: Path, pickled: bytes, disk: Disk = DISK, name: str = NAME) -> None:
-    """Write a pickled function, by default the training function, to the study's directory for its workers."""
+    """Write a pickled function, by default the training function, to the study's directory, for the study's workers."""
     path = study / name
     try:
         write_new(disk, str(path), pickled)
@@ -136,7 +136,7 @@ def check(study: Path, disk: Disk = DISK) -> None:
 
 
 def read_valid(study: Path) -> Callable[[dict[str, Any]], Any]:
-    """Return the function that says which configurations of a study are valid. Reading its file executes code."""
+    """Return the function that says which configurations of a study are valid; reading the file executes code."""
     from ashtune._src.pickles.arrival import look_at
 
     try:

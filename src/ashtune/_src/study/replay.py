@@ -1,11 +1,11 @@
 """Replay: the controller handles the events of a journal again, which restores the state of the study.
 
-Verdicts and orders are not in the journal. The controller compares each event with the order that it would give now.
-From the first difference on, or if the study's scheduler is unknown here, verdicts are derived from the events alone. A
-trial then counts as promoted when the job of the promotion has ended. Orders are not derived.
+The journal contains no verdicts and orders. The controller compares each event with the order that the controller
+gives. After the first difference, or if the study's scheduler is unknown, verdicts (but not orders) are derived from
+the events alone. The derived verdict of a promotion follows from the end of the promoted trial's job.
 
-Rule: an event of a trial that never started, or of a rung that does not exist, is refused, since observers keep arrays
-with one item per trial and rung.
+Rule: an event whose trial never started, or whose rung does not exist, is refused, since observers keep arrays with one
+item per trial and rung.
 """
 
 from collections.abc import Iterable, Sequence
@@ -28,7 +28,7 @@ _OF_A_JOB = (JobFinished, JobFailed, JobPaused, TrialWithdrawn, WorkerLost)
 
 
 class Replay:
-    """Takes the events of a journal, one after another, and returns the verdicts and orders that followed from each.
+    """Takes the events of a journal one by one, and returns the verdicts and orders that followed from each event.
 
     Args:
         controller: A new controller without events; None to derive verdicts from events alone, which is faster.
@@ -43,10 +43,10 @@ class Replay:
         self._on_their_way: dict[TrialId, int] = {}  # trial -> the rung to which it is promoted
         self._left_out = 0
         self.difference = ""
-        """How the journal differs from what would happen now, for example under other rules; empty if it is equal."""
+        """How the journal differs from the controller's orders, for example by other rules; empty if both are equal."""
 
     def feed(self, event: Event) -> Sequence[Followed]:
-        """Record one event; return the verdicts and orders that followed. O(log n), without a controller O(1).
+        """Record an event; return the verdicts and orders that followed from it. O(log n); O(1) without controller.
 
         Raises:
             JournalError: If the event's trial has not started, or its rung does not exist.
@@ -60,21 +60,21 @@ class Replay:
         return self._derive(event)
 
     def derive_from_now_on(self, difference: str) -> None:
-        """Stop using the controller, because the journal differs from what would happen now."""
+        """Stop using the controller, because its orders differ from the journal."""
         self.difference = difference
         if self._controller is not None:
             self._on_their_way = {job.trial: job.rung for job in self._controller.unfinished}
 
     def tell(self, events: Iterable[Event], observers: Sequence[Observer]) -> None:
-        """Feed events, and tell observers each event with its verdicts and orders."""
+        """Replay events, and send observers each event with its verdicts and orders."""
         all_observers = Observers(observers)
         for event in events:
             all_observers.tell(event, self.feed(event))
 
     def read(self, path: Path, observers: Sequence[Observer], disk: Disk = DISK, *, is_strict: bool = False) -> float:
-        """Feed the events of a journal, tell observers, and return the time of the last event; 0 if there is none.
+        """Replay a journal, and send its events to observers; return the time of the last event, 0 without events.
 
-        With ``is_strict``, refuse a journal that differs from what would happen now.
+        With ``is_strict``, raise if the journal differs from the controller's orders.
 
         Raises:
             JournalError: If a line cannot be read, or cannot follow the lines before it.
@@ -105,7 +105,7 @@ class Replay:
         return "" if self._controller is None or self.difference else self._controller.stopping
 
     def _check(self, event: Event) -> None:
-        """Refuse an event if its trial has not started or its rung does not exist."""
+        """Raise if the event's trial has not started, or if the event's rung does not exist."""
         if isinstance(event, TrialStarted):
             started = len(self._arrivals)
             self._left_out += max(0, event.trial - started)
@@ -125,7 +125,7 @@ class Replay:
         verdicts: list[Verdict] = []
         trial, rung = event.trial, event.rung
         arrived = self._arrivals[trial]
-        if 0 <= arrived < rung and self._on_their_way.get(trial, 0) < rung:  # it must have been promoted
+        if 0 <= arrived < rung and self._on_their_way.get(trial, 0) < rung:  # the trial must have been promoted
             self._on_their_way[trial] = rung
             verdicts.append(TrialPromoted(trial, arrived, rung))
         match event:
@@ -142,5 +142,5 @@ class Replay:
 
 
 def replay(path: Path, controller: Controller, observers: Sequence[Observer], disk: Disk = DISK) -> float:
-    """Replay a journal with a new controller, and refuse a journal that differs: see :meth:`Replay.read`."""
+    """Replay a journal with a new controller; return the time of the last event. See :meth:`Replay.read`."""
     return Replay(controller).read(path, observers, disk, is_strict=True)

@@ -1,7 +1,7 @@
-"""The settings of a study, which are the first line of its journal; their differences; and the ladder of rungs.
+"""The settings of a study (the first line of its journal), the differences of two settings, and the study's ladder.
 
-Rule: a session may add rungs at the top. The earlier rungs keep their numbers and their shares of promoted trials, so
-that earlier events mean the same on the longer ladder, which can be used to read the whole journal.
+Rule: a session may add rungs at the top. A session that adds rungs keeps the lower rungs and their fractions of
+promoted trials, so that events of earlier sessions can be read with the longer ladder.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,13 +24,13 @@ MOST_SHOWN = 60
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """The description of a study: the first line of its journal, which never changes.
 
-    ``rungs`` and ``kept`` are the record of the first ladder (a session may add rungs above). ``space``, ``scheduler``
-    and ``search`` are records of these parts (``core/parts.py``). ``enqueued`` are the configurations of the first
-    trials; ``configurations`` is the number of all configurations (None: no limit). ``known`` are results from before
-    the study, which the search learns from; they are not trials. Trials with the same values of ``grouped_by`` come one
-    after another, in groups whose size depends on ``grouped_for``, the number of trials at the start. ``resource`` is
-    the unit of training, in the singular. ``valid``: the user gave a function that says which configurations are valid;
-    readers of the study do not need the function. ``simulated``: nothing was trained, and nothing can be resumed.
+    ``rungs`` and ``kept`` are the record of the study's first ladder. ``space``, ``scheduler`` and ``search`` are
+    records of these parts (``core/parts.py``). ``enqueued`` are the configurations of the first trials;
+    ``configurations`` is the number of all configurations (None: no limit). ``known`` has results from before the
+    study, from which the search learns. Trials with the same values of ``grouped_by`` come one after another, in groups
+    whose size depends on ``grouped_for``, the number of trials at the start. ``resource`` is the unit of training, in
+    the singular. ``valid`` means that the user gave a function that says which configurations are valid; only a driver
+    needs this function. ``simulated`` means that no trial was trained, and that the study cannot be resumed.
     """
 
     format: int = FORMAT
@@ -67,7 +67,7 @@ def names_of(space: Mapping[str, Any]) -> Sequence[str]:
 
 
 def differences(there: Settings, here: Settings) -> list[str]:
-    """Describe how two studies differ, except in names, dates and versions; empty if they do not."""
+    """Return the differences of two studies as texts, without differences of names, dates and versions."""
     same = msgspec.json.decode(msgspec.json.encode(here), type=Settings)  # with the types that are read from a file
     return [
         _difference(field, getattr(there, field), getattr(same, field))
@@ -77,7 +77,7 @@ def differences(there: Settings, here: Settings) -> list[str]:
 
 
 def _difference(name: str, there: Any, here: Any) -> str:
-    """Describe how two values differ. If the values are too long to show, describe only the first part that differs."""
+    """Return the difference of two values as text, or of their first different parts if the values are too long."""
     one, other = _parts(there), _parts(here)
     if one and other and max(len(repr(there)), len(repr(here))) > MOST_SHOWN:
         for part in one | other:
@@ -109,12 +109,12 @@ def _short(value: object) -> str:
 
 
 def first_ladder(settings: Settings) -> Ladder:
-    """Return the ladder that a study began with."""
+    """Return the first ladder of a study."""
     return Ladder.from_record((settings.rungs, settings.kept))
 
 
 def next_ladder(before: Ladder, session: SessionStarted) -> Ladder:
-    """Return the ladder from the start of a session on.
+    """Return the ladder of a session; ``before`` is the ladder of the session before.
 
     Raises:
         JournalError: If the session changes an earlier rung instead of adding rungs above.
@@ -131,10 +131,10 @@ def next_ladder(before: Ladder, session: SessionStarted) -> Ladder:
 
 
 def extend_ladder(first: Ladder, now: Ladder, wanted: Ladder) -> Ladder | None:
-    """Return the ladder with which a study continues, if the user asks for the ``wanted`` ladder.
+    """Return the ladder with which a study continues if the user gives the ladder ``wanted``.
 
-    The result is the present ladder ``now``, extended up to the wanted top rung. The result is None if ``wanted`` does
-    not reach the top of the ``first`` ladder, or differs from ``first`` below that top.
+    The returned ladder is the present ladder ``now``, lengthened up to the top rung of ``wanted``. The function returns
+    None if ``wanted`` does not reach the top of ``first``, or differs from ``first`` below that top.
     """
     top, low = first.rungs[-1], first.top
     same = wanted.rungs[:low] == first.rungs[:low] and wanted.kept[:low] == first.kept[:low]

@@ -3,7 +3,7 @@
 Source: *Serialization semantics* in PyTorch's notes, https://docs.pytorch.org/docs/stable/notes/serialization.html, on
 ``weights_only``.
 
-Rule: a value that ``weights_only`` could not read is refused when it is written; the error names its place.
+Rule: no value is written that ``weights_only`` cannot read; the error names the place of such a value.
 """
 
 import io
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ashtune._src.pickles.pickler import Writable
 
 BEGINNING = b"PK\x03\x04"
-"""The first bytes of a PyTorch file, which is a zip archive. No pickle begins with them."""
+"""The first bytes of a PyTorch file, which is a zip archive. No pickle begins with these bytes."""
 PLAIN = frozenset((type(None), bool, int, float, complex, str, bytes, bytearray))
 CONTAINERS = (dict, OrderedDict, Counter, list, tuple, set)
 STATES, RANDOM = "states", "random"
@@ -38,7 +38,7 @@ class States(dict[str, Any]):
 
 
 class _WatchedFile:
-    """A writable file for PyTorch. The file keeps the disk's first error, which PyTorch would lose."""
+    """A writable file for PyTorch. The file stores the disk's first error, which PyTorch would lose."""
 
     def __init__(self, file: "Writable") -> None:
         self._file = file
@@ -71,7 +71,7 @@ def dump(states: States, file: "Writable") -> None:
 
 
 def load(file: BinaryIO, size: int) -> States:
-    """Return the states in ``size`` bytes of a file, with tensors on the CPU. Needs twice their size in memory.
+    """Return the states in ``size`` bytes of a file, with tensors on the CPU. This takes twice ``size`` of memory.
 
     Raises:
         StudyError: If PyTorch is not installed or too old, or the file contains anything else; no code is executed.
@@ -102,7 +102,7 @@ def read_weights(file: BinaryIO) -> Any:
 
 
 def check_version() -> None:
-    """Refuse a PyTorch version whose ``weights_only`` executes code."""
+    """Raise ``StudyError`` if PyTorch is missing, or if its ``weights_only`` executes code."""
     version = "none"
     with suppress(ImportError):
         import torch
@@ -122,7 +122,7 @@ def no_weights(error: Exception) -> str:
 
 
 def check(state: Any, name: str) -> None:
-    """Refuse a state that contains anything except tensors, plain values and containers of them. O(entries).
+    """Raise if a state contains a value that is no tensor, plain value or container. O(entries).
 
     Raises:
         ObjectiveError: If ``weights_only`` could not read the state; the message names the entry.

@@ -1,1 +1,1 @@
-"""The worker's task: run the user's training function on a trial."""
+"""The code that trains in a worker: it calls the user's training function for each trial."""

@@ -1,4 +1,4 @@
-"""One job in the worker: collect reports, ask the driver at the rung, and decide whether training goes on."""
+"""One job in the worker: collects reports, asks the driver at the rung, and decides whether training continues."""
 
 import threading
 import time
@@ -19,16 +19,15 @@ Told = TypeVar("Told")
 
 
 class RunningJob:
-    """The state of a job, between the training function and the driver.
+    """A job in a worker, which connects the training function and the driver.
 
-    ``phase`` says what happens when the training function ends. "training": it ended by itself. "reported": the driver
-    has the result and has not answered. "releasing": the worker gives up the trial. "pausing": the study stops.
-    "failed": the driver was told of a failure at the rung. "over": the driver was told of the job's end. ``clock``
-    measures the job's seconds.
+    ``phase`` is "training" while the function trains, "reported" while the driver has not answered a result,
+    "releasing" if the worker must release the trial, "pausing" if the study stops, "failed" after a failure at the rung
+    was sent, and "over" after the end of the job was sent. ``clock`` measures the job's seconds.
 
-    Rule 1: after a result, the driver gets only messages that follow from its answer.
-    Rule 2: a thread of the training function may do all that the function may, if only one thread does so at a time.
-    After the function has ended, its threads may do nothing. A process that the function forked may do nothing.
+    Rule 1: after a result, the worker sends the driver only messages that follow from the driver's answer.
+    Rule 2: a thread of the training function may use the trial like the function, but only one thread at a time. After
+    the function has ended, its threads may not use the trial. Processes that the function forked never use the trial.
     """
 
     def __init__(
@@ -51,7 +50,7 @@ class RunningJob:
         self.phase: Phase = "training"
         self.epoch = 0
         self.is_kept = True
-        """Whether this trial may be trained further. A trial that may not is not saved."""
+        """Whether this trial may be trained further, so that a checkpoint is useful."""
         self.is_stopped = False
         """Whether the training function ended the trial on purpose."""
         self.has_gone_on = False
@@ -59,7 +58,7 @@ class RunningJob:
         self.must_take_up = False
         """Whether the trial has a checkpoint that the training function must still restore."""
         self.refusal = ""
-        """What the training function did against the rules. The trial then fails, even if the exception was caught."""
+        """The error message for a misuse of the trial; the trial fails even if the function catches the exception."""
         self._asked_for_start = False
         self._late = ""  # a remark on a report that came too late
         self._is_closed = False  # the training function has ended
@@ -74,7 +73,7 @@ class RunningJob:
         self._next_progress = time.perf_counter() + setup.progress_seconds
 
     def begin_loop(self) -> object:
-        """Begin a loop over the epochs; return the token that identifies the loop."""
+        """Begin a loop over ``trial.epochs()``; return a token that identifies this loop."""
         with self._lock:
             self._check_may_speak()
             is_second = self._loop is not None and self.phase == "training"
@@ -85,7 +84,7 @@ class RunningJob:
             return self._loop
 
     def may_go_on(self, loop: object, trained: int) -> bool:
-        """Return whether a loop trains another epoch after ``trained`` epochs; at the rung, ask the driver."""
+        """Return whether a loop trains another epoch after ``trained`` epochs; at the rung, the driver decides."""
         with self._lock:
             self._check_may_speak()
             if loop is not self._loop:
@@ -109,7 +108,7 @@ class RunningJob:
         return True
 
     def report_from(self, metrics: Mapping[str, Any]) -> None:
-        """Add the training function's report: of the current epoch, or, outside the loop, of the target.
+        """Add a report of the training function, in or outside of a loop over epochs.
 
         Raises:
             ObjectiveError: If the report is invalid.
@@ -124,7 +123,7 @@ class RunningJob:
                 self._late = f"{names_text(metrics)} reported after the loop had ended and the result counted: not kept"
 
     def report(self, metrics: Mapping[str, Any], *, is_loop: bool = True) -> None:
-        """Add the metrics of the current epoch; or, if not ``is_loop``, of a report outside the loop over epochs."""
+        """Add the metrics of the current epoch, or, if not ``is_loop``, of a report outside the loop over epochs."""
         resource = (self.epoch or self.target) if is_loop else self._resource_outside(metrics)
         self.reports.add(resource, metrics)
         if time.perf_counter() >= self._next_progress:
@@ -143,9 +142,9 @@ class RunningJob:
 
     @property
     def has_trained_in_loop(self) -> bool:
-        """Whether the loop that ended has trained: it has reported, or it was ended early.
+        """Whether the loop that has ended has trained: a report came, or the loop was ended early.
 
-        Any other loop may only have counted the epochs.
+        A loop without a report may only have counted the epochs.
         """
         return self.phase != "training" or self.is_stopped or self.reports.last_resource >= 0
 
@@ -153,7 +152,7 @@ class RunningJob:
         """Add a report at a resource, outside the loop over epochs.
 
         Returns:
-            Whether training goes on; False if the study is stopping, which ends the job here.
+            Whether training continues; False if the study stops, which ends the job at this resource.
 
         Raises:
             ObjectiveError: If the report is invalid.
@@ -174,7 +173,7 @@ class RunningJob:
             return self.phase == "training"
 
     def _resource_outside(self, metrics: Mapping[str, Any]) -> int:
-        """Return the resource of a report outside ``trial.epochs()``; a single report moves to the target later.
+        """Return the resource of a report outside ``trial.epochs()``; a single report is later moved to the target.
 
         In the user's own loop, each report of the study's metric counts as the next epoch, up to the target.
         """
@@ -207,29 +206,29 @@ class RunningJob:
             self.is_stopped = True
 
     def look_up_start(self) -> int:
-        """Return where training begins, and note that the function has asked for it."""
+        """Return the resource at which training begins, and record that the function has asked for this resource."""
         self._asked_for_start = True
         return self.start
 
     def may_save(self) -> bool:
-        """Return whether a save by the training function is useful."""
+        """Return whether a checkpoint that the training function saves now may be used later."""
         self._check_may_speak()
         return self.is_kept and self.phase != "failed"
 
     @property
     def max_resource(self) -> int:
-        """The resource of the top rung; the target, if the top rung is unknown or lower."""
+        """The resource of the top rung, or the target if the top rung is unknown or lower than the target."""
         return max(self._max_resource, self.target)
 
     def begin_again(self) -> bool:
-        """Restart the trial from 0, as its checkpoint cannot be read; return False if training has already begun."""
+        """Restart the trial from 0, because its checkpoint cannot be read; return False if training has begun."""
         if self.epoch or self.reports.last_resource >= 0:
             return False
         self.start, self.must_take_up, self._asked_for_start = 0, False, False
         return True
 
     def take_up(self) -> None:
-        """Note that the training function has restored the checkpoint."""
+        """Record that the training function has restored the checkpoint."""
         self._check_may_speak()
         self.must_take_up = False
 
@@ -239,9 +238,9 @@ class RunningJob:
         return self.must_take_up and bool(self.epoch or self._asked_for_start)
 
     def _check_taken_up(self) -> None:
-        """Refuse to continue from a checkpoint that was not restored, as the model would be a new model.
+        """Raise an error if the training function continues with a new model instead of the saved model.
 
-        If a function uses no loop over epochs and has not asked for ``trial.start``, it has trained from 0.
+        A function without a loop over epochs that has not asked for ``trial.start`` has trained from 0.
         """
         if not self.must_take_up:
             return
@@ -254,25 +253,25 @@ class RunningJob:
         )
 
     def _check_may_speak(self) -> None:
-        """Refuse a forked process, and a thread or loop that outlives its training function."""
+        """Raise an error in a forked process, and in a thread or loop after the training function has ended."""
         if process.pid != self._process:
             raise ObjectiveError("a process that the training function forked cannot use its trial: hand results back")
         if self._is_closed:
             raise ObjectiveError(f"trial {self.trial} has ended; a thread or a loop kept from it can do nothing more")
 
     def _refuse(self, reason: str) -> NoReturn:
-        """Fail the trial, even if the training function or its thread catches the exception."""
+        """Raise an error that fails the trial, even if the training function catches the exception."""
         self.refusal = self.refusal or reason
         raise ObjectiveError(reason)
 
     def conclude(self, returned: Any) -> str:
-        """Determine the result after the training function has ended and returned a value.
+        """Determine the result of the job after the training function has ended and returned a value.
 
         Returns:
             A remark to send with the result, or an empty string.
 
         Raises:
-            ObjectiveError: If there is no result, or none for this rung.
+            ObjectiveError: If there is no result for this rung.
         """
         reports = self.reports
         with self._lock:
@@ -287,13 +286,13 @@ class RunningJob:
             return ""
 
     def goes_on(self) -> bool:
-        """Send the result that was reported outside the loop over epochs, while the trial is still in memory.
+        """Send a result that was reported outside a loop over epochs, while the trial is still in memory.
 
         Returns:
             Whether the trial continues in place, with a higher target.
 
         Raises:
-            ObjectiveError: If there is no result, or none for this rung.
+            ObjectiveError: If there is no result for this rung.
         """
         with self._lock:
             self._check_may_speak()
@@ -304,12 +303,12 @@ class RunningJob:
             return True
 
     def reopen(self) -> None:
-        """Continue training after a conclusion that was refused."""
+        """Allow more training after :meth:`conclude` raised an error."""
         with self._lock:
             self._is_closed = False
 
     def _settle(self, returned: Any, number: Mapping[str, Any] | None) -> None:
-        """Determine the result from the reports and the returned value."""
+        """Determine the result of the job from the reports and the returned value."""
         if self.refusal:
             raise ObjectiveError(self.refusal)
         self._check_taken_up()
@@ -347,7 +346,7 @@ class RunningJob:
             )
 
     def _report_returned(self, returned: Any, number: Mapping[str, Any] | None) -> None:
-        """Treat the returned value as a report, if it has the study's metric or if there was no report."""
+        """Treat the returned value as a report if the value has the study's metric, or if there is no report."""
         metrics = number
         if metrics is None and self.reports.last_resource < 0:
             metric = self.reports.metric
@@ -362,7 +361,7 @@ class RunningJob:
         return f"{metric}={shown(given)} where its last report says {metric}={self.reports.metrics[metric]!r}"
 
     def tell(self) -> bool:
-        """Send the result, or a failure if the result is invalid; return whether the driver will answer."""
+        """Send the job's result, or a failure if the result is invalid; return whether the driver will answer."""
         if complaint := self.refusal or self.reports.complaint:
             self.say(self.failed(complaint), "failed")
             return False
@@ -370,7 +369,7 @@ class RunningJob:
         return True
 
     def say(self, message: FromWorker, then: Phase | None = None) -> None:
-        """Send a message, then set the phase. An exception before the phase is set leaves the mailbox unsure."""
+        """Send a message, then set the phase. After an exception, ``is_sure`` of the mailbox stays False."""
         mailbox = self._mailbox
         mailbox.is_sure = False
         mailbox.send(message)
@@ -379,7 +378,7 @@ class RunningJob:
         mailbox.is_sure = True
 
     def hear_out(self) -> None:
-        """Close the job to the training function, which has ended; wait for the answer to its result, if one is due."""
+        """Refuse further calls of the training function, which has ended; wait for a missing answer of the driver."""
         with self._lock:
             self._is_closed = True
             if self.phase == "reported":  # an exception interrupted the wait
@@ -401,11 +400,11 @@ class RunningJob:
 
     @property
     def seconds(self) -> float:
-        """Seconds since the driver's last message."""
+        """The seconds since the job began or the driver last answered, by the job's clock."""
         return round(self._clock() - self._began, 6)
 
     def finished(self, *, held: bool = False, checkpoint: int | None = None, problem: str = "") -> JobFinished:
-        """Return the event of the result."""
+        """Return the event that the job has a result."""
         reports = self.reports
         return self._event(
             JobFinished,
@@ -425,7 +424,7 @@ class RunningJob:
         return self._event(TrialReleased, resource=self.target, checkpoint=checkpoint, problem=problem)
 
     def paused(self, *, checkpoint: int | None = None, problem: str = "") -> JobPaused:
-        """Return the event of a pause between two epochs."""
+        """Return the event that the job was paused between two epochs."""
         return self._event(
             JobPaused,
             rung=self.rung,
@@ -437,11 +436,11 @@ class RunningJob:
         )
 
     def failed(self, reason: str, traceback: str = "") -> JobFailed:
-        """Return the event of a failure."""
+        """Return the event that the job has failed."""
         return self._event(JobFailed, rung=self.rung, reason=reason, traceback=traceback)
 
     def withdrawn(self, reason: str) -> TrialWithdrawn:
-        """Return the event of a configuration that the training function refused."""
+        """Return the event that the training function has refused the trial's configuration."""
         return self._event(TrialWithdrawn, rung=self.rung, reason=reason)
 
     def _event(self, kind: Callable[..., Told], **more: Any) -> Told:
@@ -453,7 +452,7 @@ def _times(times: int) -> str:
 
 
 def _as_metrics(returned: Any, metric: str) -> Mapping[str, Any] | None:
-    """Return what a training function returned as metrics; None if the study's metric is missing, as in a model."""
+    """Convert the value that a training function returned to metrics; None if the study's metric is missing."""
     if type(returned) is float:
         return {metric: returned}
     metrics = returned if isinstance(returned, Mapping) else {metric: returned}

@@ -1,7 +1,7 @@
 """Messages between a driver and a worker, over any transport, and the worker's end of the connection.
 
-A worker gets :class:`Setup` once, then jobs (:class:`Assignment`) and orders. A worker sends the events that go into
-the journal, and three other messages: :class:`~ashtune.events.Progress`, :class:`Alone` and :class:`Broken`.
+A worker gets :class:`Setup` once, then jobs (:class:`Assignment`) and orders. A worker sends the events that the driver
+writes to the journal, and three other messages: :class:`~ashtune.events.Progress`, :class:`Alone` and :class:`Broken`.
 """
 
 from collections import deque
@@ -47,10 +47,10 @@ class Setup(msgspec.Struct, frozen=True, tag=True):
 
 
 class Assignment(msgspec.Struct, frozen=True, tag=True):
-    """Train a trial from ``start`` to ``target``; ``in_place`` if the worker already holds the trial.
+    """An order to train a trial from ``start`` to ``target``; ``in_place`` if the trial is still in the worker.
 
-    ``size``: the bytes of the checkpoint at ``start``; None if there is none. ``alone`` means: train this trial alone,
-    because a worker died while it trained this trial with others.
+    ``size`` is the size in bytes of the checkpoint at ``start``; None without a checkpoint. If ``alone``, the worker
+    trains no other trial at the same time, because a worker died while it trained this trial with others.
     """
 
     worker: WorkerId
@@ -65,16 +65,16 @@ class Assignment(msgspec.Struct, frozen=True, tag=True):
 
 
 class Alone(msgspec.Struct, frozen=True, tag_field="event", tag="alone"):
-    """The worker now trains this trial alone, apart from others; so this trial is to blame if the worker dies."""
+    """A message that the worker now trains this trial alone; if the worker dies, this trial is the cause."""
 
     worker: WorkerId
     trial: TrialId
 
 
 class Broken(msgspec.Struct, frozen=True, tag_field="event", tag="broken"):
-    """Probably no trial can succeed: the function cannot be loaded, raised an error that says so, or lacks the metric.
+    """A message that probably every trial fails, for instance because the function cannot be loaded.
 
-    ``failure`` is the event to use instead if some trial has already succeeded.
+    If another trial has already succeeded, the driver uses the event ``failure`` instead.
     """
 
     worker: WorkerId
@@ -89,24 +89,24 @@ FromWorker = WorkerJoined | JobEvent | PlacesChanged | ProgramCompiled | Progres
 
 
 class Shutdown(BaseException):
-    """The driver is gone or has no more work. A user's ``except Exception`` does not catch this exception."""
+    """Raised if the driver is gone or has no more work. A user's ``except Exception`` does not catch this exception."""
 
 
 class Unsure(BaseException):
-    """An exception interrupted the exchange with the driver.
+    """Raised if an exception has interrupted the exchange of messages with the driver.
 
-    It is unknown which messages arrived, so the worker ends.
+    The worker ends, because it is unknown which messages have arrived.
     """
 
 
 class Channel(Protocol):
-    """One worker's end of its connection to the driver."""
+    """The worker's end of the connection between a worker and the driver."""
 
     def send(self, message: FromWorker) -> None:
         """Send a message to the driver."""
 
     def wait(self) -> None:
-        """Block until a message has come. The message is not taken yet, so that an exception here loses no message.
+        """Wait until a message has arrived. The message stays in the channel, so no exception can lose the message.
 
         Raises:
             Shutdown: When the driver is gone or has no more work; :meth:`poll` may raise it instead.
@@ -114,14 +114,14 @@ class Channel(Protocol):
         """
 
     def poll(self) -> ToWorker | None:
-        """Return the next message if all of it has come, otherwise None."""
+        """Return the next message if the whole message has arrived, otherwise None."""
 
 
 class Mailbox:
-    """A channel with a queue for messages that came but are not used yet, such as later jobs.
+    """A channel with a queue for messages that have arrived but are not used yet, such as later jobs.
 
-    Signal handlers and threads of a training function may raise an exception anywhere, also in this class. Such an
-    exception is harmless unless a message is just being sent or taken. Waiting for an answer is safe.
+    Signal handlers and threads of a training function may raise an exception anywhere, also in this class. An exception
+    is harmful only while a message is being sent or taken. An exception during a wait for an answer is harmless.
     """
 
     def __init__(self, channel: Channel) -> None:
@@ -129,25 +129,25 @@ class Mailbox:
         self.send = channel.send
         self._waiting: deque[ToWorker] = deque()
         self.is_sure = True
-        """False while a message is sent or taken. An exception then makes it unknown what the driver has received."""
+        """False while a message is sent or taken, and after an exception in this time."""
 
     def wait(self) -> None:
-        """Wait until there is a message; :meth:`next` takes it."""
+        """Wait until there is a message, which :meth:`next` returns."""
         while not self._waiting:
             self._channel.wait()
             self._collect()
 
     def next(self) -> ToWorker:
-        """Return the oldest message; wait if there is none."""
+        """Return the oldest message; if there is no message, wait."""
         self.wait()
         return self._waiting.popleft()
 
     def poll(self) -> ToWorker | None:
-        """Return the oldest message, or None if none has come."""
+        """Return the oldest message, or None if no message has arrived."""
         return self._waiting.popleft() if self._waiting else self._channel.poll()
 
     def answer(self, trial: TrialId, hear: Callable[[Assignment | Release], bool]) -> bool:
-        """Wait for the driver's answer about a trial: continue in place or release. Return the result of ``hear``."""
+        """Wait for the driver's order to continue or to release a trial; return the result of ``hear``."""
         while (message := self._answer_to(trial)) is None:
             self._channel.wait()
             self._collect()
@@ -158,7 +158,7 @@ class Mailbox:
         return goes_on
 
     def is_to_pause(self, trial: TrialId) -> bool:
-        """Return whether a trial is to be paused."""
+        """Return whether an order to pause a trial has arrived, and remove this order."""
         self._collect()
         for message in self._waiting:
             if isinstance(message, Pause) and message.trial == trial:

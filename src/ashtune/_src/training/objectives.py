@@ -1,4 +1,4 @@
-"""Load a study's training function; protocols for what else a training function may offer."""
+"""Loads a study's training function; defines the optional methods of a training function."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
@@ -16,10 +16,10 @@ Objective = Callable[["Trial"], Any]
 
 @runtime_checkable
 class ChecksSpace(Protocol):
-    """A training function that can check, before the study begins, whether it fits the space."""
+    """A training function that checks, before the study begins, whether the search space fits the function."""
 
     def check(self, names: Sequence[str]) -> None:
-        """Refuse a space that does not fit; ``names`` are the names of its hyperparameters.
+        """Raise an error if a space with these names of hyperparameters does not fit the training function.
 
         Raises:
             AshtuneError: If the space does not fit.
@@ -28,19 +28,19 @@ class ChecksSpace(Protocol):
 
 @runtime_checkable
 class HasVersionParts(Protocol):
-    """A training function that defines for itself what its version depends on, instead of its attributes."""
+    """A training function that defines the values on which its version depends."""
 
     def version_parts(self) -> Mapping[str, Any]:
         """Return, by name, the values that the results depend on."""
 
 
 def load_objective(path: Path, *, as_main: bool = False) -> tuple[Objective, str]:
-    """Return a study's training function and its file, whose folder is added to the module search path.
+    """Return a study's training function and the function's file; add the file's folder to the module search path.
 
     Args:
         path: The path of a pickle, whose code is executed.
-        as_main: True in a process without its own script, such as a worker: ``__main__`` and ``sys.argv`` become those
-            of the function's script.
+        as_main: True in a process without its own script, such as a worker: ``__main__`` and ``sys.argv`` are then
+            taken from the function's script.
     """
     objective: Objective
     if as_main:
@@ -58,8 +58,8 @@ def load_for_threads(path: Path, *, as_main: bool) -> tuple[Objective, str]:
         as_main: The same as in :func:`load_objective`.
 
     Raises:
-        ObjectiveError: If the function cannot be loaded. Also if the function is defined in a script and this process
-            has another script: the function's classes would exist twice or not at all, and trials could not read their
+        ObjectiveError: If the function cannot be loaded, or if the function is defined in another script than the
+            script of this process: the function's classes would exist twice, and trials could not read their
             checkpoints.
     """
     modules: Collection[str] = ()

@@ -1,6 +1,6 @@
-"""Tell the driver the end of a job: a result, a released trial, a pause, or a failure.
+"""Reports the end of a job to the driver: a result, a released trial, a pause, or a failure.
 
-An error after the result was reported, for instance while saving, does not change the result.
+An error after the result was reported, for instance an error while saving, does not change the result.
 """
 
 import traceback
@@ -19,7 +19,7 @@ REASON_CHARACTERS = 1_000
 
 
 class Outcomes:
-    """Reports the ends of one worker's jobs; ``file`` is the file of the training function, for its tracebacks."""
+    """Reports to the driver how a worker's jobs end; ``file`` is the training function's file, for tracebacks."""
 
     def __init__(self, mailbox: Mailbox, file: str = "") -> None:
         self._mailbox = mailbox
@@ -27,7 +27,7 @@ class Outcomes:
         self._has_a_result = False
 
     def tell_end(self, job: RunningJob, writer: CheckpointWriter, remark: str = "") -> None:
-        """Report a job that ended without an error, with a remark on the result; keep what was saved."""
+        """Report a job that ended without an error, with a remark on the result; commit the checkpoint."""
         match job.phase:
             case "training":
                 if complaint := job.reports.complaint:
@@ -77,7 +77,7 @@ class Outcomes:
 
 
 def _is_misuse(error: BaseException, job: RunningJob) -> bool:
-    """Return whether every trial would fail, because the metric is missing, or a new trial failed before training."""
+    """Return whether every trial would fail: a metric is missing, or a new trial failed before training."""
     if isinstance(error, ObjectiveError) and not isinstance(error, ProgramFailed):
         return isinstance(error, MetricMissing) or not (job.start or job.has_trained)
     return False
@@ -88,7 +88,7 @@ def _problem(writer: CheckpointWriter) -> str:
 
 
 def _user_traceback(error: BaseException, file: str) -> str:
-    """Return the traceback without frames of this package; "" if an error of this package has only such frames."""
+    """Return the traceback without frames of this package; "" if no frame is left and the error is ashtune's."""
     described = traceback.TracebackException(type(error), error, error.__traceback__)
     frames = (frame for frame, _ in traceback.walk_tb(error.__traceback__))
     described.stack[:] = [

@@ -1,7 +1,7 @@
-"""Find what a trial printed: its text is in the log of its worker, followed by a mark that names the trial.
+"""Find the printed output of a trial, which is in the log of its worker, before a mark that names the trial.
 
-A mark is written when a trial leaves the worker, but only if the trial has printed something. A worker that dies writes
-no mark; the end of its log is in the journal.
+If a trial has printed something, a mark is written when the trial leaves the worker. A worker that dies writes no mark,
+but the end of its log is in the journal.
 """
 
 import mmap
@@ -27,7 +27,7 @@ def mark_of(trial: TrialId, start: int) -> str:
 
 
 class Marks:
-    """Writes the marks of a worker whose standard output is its log; does nothing if the output is no log."""
+    """Writes marks to the standard output of a worker if the output is the worker's log."""
 
     def __init__(self) -> None:
         try:
@@ -50,7 +50,7 @@ class Marks:
             self._place = self._current_place()
 
     def _current_place(self) -> int:
-        """Return the position after the last byte written to this open file; this is cheaper than the file's size."""
+        """Return the current position in the standard output, which takes less time than the size of the file."""
         try:
             return os.lseek(_STDOUT, 0, os.SEEK_CUR)
         except OSError:  # closed by the training function, or not a file
@@ -65,10 +65,10 @@ def read_printed(
     most: int | None = None,
     disk: Disk = DISK,
 ) -> list[str]:
-    """Return what a trial printed in each finished job, the lowest start first.
+    """Return the printed output of a trial, one text for each finished job, in ascending order of the jobs' starts.
 
-    The logs of ``workers`` are read, by default all logs; a log that is not a regular file is ignored. ``most`` limits
-    the bytes returned per job, counted from its end.
+    By default, the logs of all workers are read; a log that is not a regular file is ignored. ``most`` is the largest
+    number of bytes per job; the beginning of longer output is left out.
 
     Raises:
         OSError: If a log cannot be read.
@@ -89,7 +89,7 @@ def read_printed(
 
 
 def _logs(folder: str, disk: Disk) -> dict[str, int]:
-    """Return the log files' names with their workers; empty if the folder does not exist or is a link."""
+    """Return the worker of each log file, by the file's name; empty if the folder does not exist or is a link."""
     try:
         names = disk.names(folder) if disk.status(folder).is_folder else []
     except FileNotFoundError:
@@ -98,7 +98,7 @@ def _logs(folder: str, disk: Disk) -> dict[str, int]:
 
 
 def unmarked_end(log: str) -> str:
-    """Return the end of a log after its last mark; for a lost worker, this is the output of its last trial."""
+    """Return the text after the last mark of a log, which is the output of a lost worker's last trial."""
     return log[max((mark.end() for mark in re.finditer(_MARK.pattern.decode(), log)), default=0) :]
 
 

@@ -1,7 +1,7 @@
-"""Profile workers: sample the stack while a worker trains, and write a file.
+"""Profiles a worker: samples the stack while the worker trains, and writes the profile to a file.
 
-Waiting for the driver is not counted. The file is JSON, not a pickle, as a study may come from someone else. The file
-is written between two jobs and at shutdown, as a worker may be killed while it trains.
+The time of waits for the driver is not counted. The file is JSON, not a pickle, because a study may come from another
+person. The file is written between two jobs and at shutdown, because a worker may be killed while it trains.
 """
 
 import sys
@@ -26,13 +26,13 @@ MOST_PROFILE_BYTES = 1 << 26
 SAMPLE_SECONDS = 0.001
 WRITE_SECONDS = 1.0
 WRITE_SHARE = 0.01
-"""The largest share of time for writing the file, even for a large profile."""
+"""The largest share of a worker's time for writing the profile."""
 
 _MEASURING = __file__
 
 
 class Stack(msgspec.Struct, frozen=True, array_like=True):
-    """The seconds spent in one chain of calls, outermost first: indices into :attr:`WorkerProfile.frames`."""
+    """A chain of function calls, outermost first, as indices into :attr:`WorkerProfile.frames`, and its seconds."""
 
     frames: list[int]
     seconds: float
@@ -41,7 +41,7 @@ class Stack(msgspec.Struct, frozen=True, array_like=True):
 class WorkerProfile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The training time of one worker, as stacks sampled by pyinstrument.
 
-    ``frames`` are in pyinstrument's format. ``unix_time`` is the time at which the worker began.
+    ``frames`` has functions in pyinstrument's format. ``unix_time`` is the Unix time at which the worker began.
     """
 
     worker: WorkerId
@@ -69,7 +69,7 @@ def write_profile(study: Path, profile: WorkerProfile) -> None:
 
 
 def read_profiles(study: Path) -> Iterator[WorkerProfile]:
-    """Yield the profiles of a study's workers; nothing if the study was not profiled.
+    """Yield the profile of each worker of a study; a study without profiles yields nothing.
 
     Raises:
         StudyError: If a profile cannot be read.
@@ -89,8 +89,8 @@ def read_profiles(study: Path) -> Iterator[WorkerProfile]:
 class StackSampler:
     """Samples the stack of the training thread about once a millisecond, with pyinstrument.
 
-    Time after the last sample is lost. A hook on every function call checks whether the next sample is due. ``names``
-    maps a file's name in the code to the name to show.
+    The time after the last sample is not counted. A hook on every function call checks whether the next sample is due.
+    ``names`` maps file names in the code to the file names that the profile shows.
     """
 
     def __init__(self, names: dict[str, str]) -> None:
@@ -106,7 +106,7 @@ class StackSampler:
         self._cpu_seconds = 0.0
 
     def start(self, root: FrameType) -> None:
-        """Start to sample the functions that ``root`` calls from now on."""
+        """Start to sample the functions that the frame ``root`` calls."""
         frame: FrameType | None = root
         self._depth = 1  # for the thread
         while frame is not None:
@@ -115,9 +115,9 @@ class StackSampler:
         self._profiler.start()
 
     def stop(self) -> None:
-        """Stop, and add the samples to the profile."""
+        """Stop sampling, and add the new samples to the profile."""
         session = self._profiler.stop()
-        self._profiler.reset()  # otherwise the next job would be added to this session
+        self._profiler.reset()  # without a reset, the next job would be added to this session
         self._cpu_seconds += session.cpu_time
         for stack, seconds in session.frame_records:
             words = map(self._in_words, stack[self._depth :])
@@ -126,11 +126,11 @@ class StackSampler:
                 self._samples += 1
 
     def go_on(self) -> None:
-        """Continue to sample the functions that the same root calls."""
+        """Sample again, from the same frame as in :meth:`start`."""
         self._profiler.start()
 
     def profile(self, worker: WorkerId) -> WorkerProfile:
-        """Return the stacks sampled so far; the sampler must be stopped. O(stacks)."""
+        """Return the stacks sampled so far; call :meth:`stop` before. O(stacks)."""
         places: dict[str, int] = {}
         stacks = [
             Stack([places.setdefault(frame, len(places)) for frame in stack], round(seconds, 6))
@@ -141,7 +141,7 @@ class StackSampler:
         )
 
     def _in_words(self, frame: str) -> str:
-        """Return pyinstrument's name of a function, with the class of the function but without the current line.
+        """Return pyinstrument's name of a function, with the function's class but without the current line.
 
         Return an empty string for this module's own functions, so that their time counts for their caller.
         """
@@ -158,7 +158,7 @@ class StackSampler:
 class Profiler:
     """A context manager that profiles the code of its block, except waits for the driver.
 
-    ``file`` is the file of the training function, which code sent by value does not know.
+    ``file`` is the training function's file; code that is pickled by value does not contain the file's name.
     """
 
     def __init__(self, setup: Setup, file: str = "") -> None:
@@ -187,17 +187,17 @@ class Profiler:
             self._sampler.stop()
 
     def end_wait(self) -> None:
-        """Continue sampling after the wait."""
+        """Continue sampling after a wait for the driver's answer."""
         if self._is_on:
             self._sampler.go_on()
 
     def write_if_due(self) -> None:
-        """Write the file if the last write is long enough ago."""
+        """Write the profile's file if enough time has passed since the last write."""
         if time.perf_counter() >= self._next_write:
             self.write()
 
     def write(self) -> None:
-        """Write the file. If the disk refuses, the profile is lost, but the study goes on."""
+        """Write the file. If the disk refuses, the profile is lost, but the study continues."""
         began = time.perf_counter()
         profile = msgspec.structs.replace(self._sampler.profile(self._worker), unix_time=self._unix_time)
         try:
@@ -209,7 +209,7 @@ class Profiler:
 
 
 class ProfiledMailbox(Mailbox):
-    """A mailbox that stops the profiler while the worker sends or waits."""
+    """A mailbox that stops the profiler while the worker sends a message or waits for an answer."""
 
     def __init__(self, channel: Channel, profiler: Profiler) -> None:
         super().__init__(channel)
@@ -218,7 +218,7 @@ class ProfiledMailbox(Mailbox):
         self.send = self._say
 
     def wait(self) -> None:
-        """Wait until there is a message; write the profile first if it is due."""
+        """Write the profile if a write is due, then wait until there is a message."""
         self._profiler.write_if_due()
         try:
             super().wait()
@@ -227,7 +227,7 @@ class ProfiledMailbox(Mailbox):
             raise
 
     def _say(self, message: FromWorker) -> None:
-        """Send a message to the driver, not profiled: the job's seconds are already in the message."""
+        """Send a message to the driver without profiling, because the message already has the job's seconds."""
         self._profiler.begin_wait()
         try:
             self._send(message)
@@ -235,7 +235,7 @@ class ProfiledMailbox(Mailbox):
             self._profiler.end_wait()
 
     def answer(self, trial: TrialId, hear: Callable[[Assignment | Release], bool]) -> bool:
-        """Wait for the driver's answer about a trial, not profiled."""
+        """Wait for the driver's answer about a trial, without profiling."""
         self._profiler.begin_wait()
         try:
             return super().answer(trial, hear)

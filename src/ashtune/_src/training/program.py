@@ -1,8 +1,8 @@
 """A training function that runs a program in any language, in one process for each job, without a shell.
 
 The program's output goes to the log of its trial. The files in the checkpoint folder are kept for the trial's next job.
-Background processes that the program started end with the program. The program ignores the signals by which a batch
-system announces an end, as the driver handles these signals.
+Background processes that the program started are ended when the program ends. The program ignores the signals by which
+a batch system announces the end of a job, because the driver handles these signals.
 """
 
 import atexit
@@ -37,11 +37,11 @@ from ashtune._src.training.trial import Trial
 OWN = ("checkpoint", "result", "seed", "start", "target", "trial")
 """Placeholders that every trial has; a hyperparameter of the same name takes precedence."""
 LARGEST_SCRIPT = 1_000_000
-"""Most bytes of a file whose content counts as a part of the training function; an interpreter has more."""
+"""The largest size in bytes of a file whose content is part of the function's version; an interpreter is larger."""
 LARGEST_RESULT = 10_000_000
 """The largest size in bytes of a file with results."""
 STOPPED = "stopped"
-"""A key that is no metric: true in the last object of a file of results if the program ended its trial on purpose."""
+"""The key in the last object of a file of results that is true if the program ended its trial on purpose."""
 LAST_WORDS = 200
 LEFT_OPEN_SECONDS = 1.0
 """How long to read output after the program's end if one of its child processes keeps the output open."""
@@ -62,14 +62,14 @@ class Program:
 
     In the arguments, ``{name}`` is replaced by the value of a hyperparameter. ``{start}``, ``{target}``, ``{trial}``,
     ``{seed}``, ``{checkpoint}`` (a folder that is kept for the trial) and ``{result}`` (a file) are replaced by the
-    job's values; ``{{`` is a brace. The environment also has these six values, as ``ASHTUNE_START`` and so on, the
-    configuration as ``ASHTUNE_CONFIG`` and the study's metrics as ``ASHTUNE_METRICS``, both in JSON. An argument with
-    an inactive hyperparameter is left out.
+    job's values; ``{{`` becomes a brace. The program's environment has the job's six values as ``ASHTUNE_START`` and so
+    on, the configuration as ``ASHTUNE_CONFIG`` and the study's metrics as ``ASHTUNE_METRICS``, both in JSON. An
+    argument with an inactive hyperparameter is left out.
 
-    The program prints its metrics as ``name=number``. The last report is the result. If there are ``target - start``
-    reports exactly, they are the learning curve. Instead of printing, the program may write a JSON object, or a list of
-    JSON objects, to ``{result}``. ``"stopped": true`` in the last object ends the trial early, as
-    :meth:`ashtune.Trial.stop` does.
+    The program prints its metrics as ``name=number``. The last report is the job's result. If there are exactly
+    ``target - start`` reports, these reports are the learning curve. Instead of printing, the program may write a JSON
+    object, or a list of JSON objects, to ``{result}``. ``"stopped": true`` in the last JSON object ends the trial
+    early, as :meth:`ashtune.Trial.stop` does.
 
     Args:
         command: The program and its arguments.
@@ -103,17 +103,17 @@ class Program:
 
     @property
     def __name__(self) -> str:
-        """The name of the script, if the program runs one, otherwise of the program."""
+        """The name of the program's script or, without a script, the name of the program."""
         return Path(self._script or self.command[0]).stem
 
     @property
     def _script(self) -> str:
-        """The first argument that is not an option, if it is a file; otherwise an empty string."""
+        """The first argument that is not an option, if this argument is a file; otherwise an empty string."""
         word = next((word for word in self.command[1:] if not word.startswith("-")), "")
         return word if word and os.path.isfile(os.path.join(self.folder, word)) else ""  # noqa: PTH113, PTH118 - any text
 
     def version_parts(self) -> dict[str, Any]:
-        """Return the command, and digests of its files as they are now."""
+        """Return the command, and the digests of the current contents of its files."""
         files = {}
         for word in filter(None, (self.command[0], self._script)):  # in a fixed order, for the digest
             with suppress(OSError, ValueError):  # not the name of a file
@@ -123,7 +123,7 @@ class Program:
         return {"command": self.command, "files": files}
 
     def check(self, names: Sequence[str]) -> None:
-        """Refuse a program that does not exist, and placeholders that are not among these hyperparameters.
+        """Raise an error if the program does not exist, or a placeholder is no hyperparameter of the space.
 
         Raises:
             ObjectiveError: With a message of one line.
@@ -187,7 +187,7 @@ class Program:
         return arguments
 
     def _run(self, arguments: Sequence[str], environment: Mapping[str, str], printed: "Printed") -> None:
-        """Run the program to its end, and collect what it prints."""
+        """Run the program until it ends, and collect the reports that the program prints."""
         try:
             with _deaf():
                 variables = {"PYTHONUNBUFFERED": "1", **environment_now(), **environment}
@@ -212,10 +212,10 @@ class Program:
 
 
 class Printed:
-    """Collects the reports that a program prints; the last ``most`` reports may be used.
+    """Collects the reports that a program prints, and keeps the last ``most`` reports.
 
-    A new report begins when a metric is printed again and the current report has all of the study's metrics. Metrics
-    printed between these and the next report belong to the current report.
+    A new report begins when a metric is printed again and the current report has all of the study's metrics. A metric
+    that is printed after the study's metrics and before the next report belongs to the current report.
 
     The study's metrics may have any names; names of other metrics must consist of letters, digits and ``_./@:-``.
     """
@@ -269,7 +269,7 @@ class _Inactive(Exception):  # noqa: N818 - not an error: the argument is left o
 
 @contextmanager
 def _deaf() -> Iterator[None]:
-    """Make processes started in the block ignore the signals that a batch system sends to announce an end."""
+    """Let processes that start in the block ignore the signals by which a batch system announces a job's end."""
     before = {}
     with suppress(ValueError):  # only possible in the main thread; elsewhere the program has its own group
         before = {number: signal.signal(number, signal.SIG_IGN) for number in ANNOUNCING}
@@ -281,9 +281,9 @@ def _deaf() -> Iterator[None]:
 
 
 def _lines(process: ChildProcess) -> Iterator[str]:
-    """Yield the lines of a program's output until it has ended and no output is left.
+    """Yield the lines of a program's output until the program has ended and no output is left.
 
-    If processes that the program started keep its output open, the lines end a moment after the program.
+    If other processes keep the output open, the lines end ``LEFT_OPEN_SECONDS`` after the program.
     """
     rest, until = bytearray(), math.inf
     while time.monotonic() < until:
@@ -305,13 +305,13 @@ def _lines(process: ChildProcess) -> Iterator[str]:
 
 @atexit.register
 def _kill_all() -> None:
-    """Kill the programs that still run at exit, in threads that nobody waits for."""
+    """At exit, kill the programs that still run in background threads."""
     for process in list(_running):
         process.kill()
 
 
 def _check_metrics(reports: Sequence[Mapping[str, Any]], needed: Sequence[str]) -> None:
-    """Refuse a report in a file of results that lacks one of the study's metrics."""
+    """Raise an error if a report in a file of results lacks one of the study's metrics."""
     for metrics in reports:
         if missing := [name for name in needed if name not in metrics]:
             absent, right = names_text(dict.fromkeys(missing)), json.dumps(dict.fromkeys(needed, 0.25))

@@ -15,7 +15,7 @@ class Reports:
     """The reports since the last rung; the last report is the job's result.
 
     Args:
-        goal: Every report must have the metrics of its objectives and constraints.
+        goal: The study's objectives and constraints; every report must have their metrics.
     """
 
     def __init__(self, goal: Goal) -> None:
@@ -24,16 +24,16 @@ class Reports:
         self.needed = tuple(goal.metrics)
         """The metrics that must be in every report."""
         self.metric = goal.metric
-        """The name of the study's metric; of the first metric if there are several."""
+        """The name of the study's metric, or of the first metric if there are several."""
         self.mode = goal.mode
-        """The direction in which this metric is better."""
+        """The mode of this metric, "max" or "min"."""
         self.right = _right(self.needed)
         """An example of a correct call of ``trial.report``."""
         self.last_resource = -1
-        """The resource of the last report; -1 if there is none."""
+        """The resource of the last report; -1 without a report."""
 
     def add(self, resource: int, metrics: Mapping[str, Any]) -> None:
-        """Add the metrics at a resource; a second report at the same resource adds to the first report.
+        """Add the metrics at a resource; a second report at the same resource is merged into the first report.
 
         Raises:
             ObjectiveError: If one of the study's metrics is missing, or a value is not a number.
@@ -89,7 +89,7 @@ class Reports:
 
     @property
     def curve(self) -> Curve:
-        """All reports except the last."""
+        """All reports except the last report."""
         return self._reports[:-1]
 
     @property
@@ -99,19 +99,19 @@ class Reports:
 
     @property
     def complaint(self) -> str:
-        """Why the result is invalid: which of the study's metrics are not finite; empty if all are finite."""
+        """An error message that names the study's metrics that are not finite; empty if all are finite."""
         metrics = self.metrics
         wrong = [name for name in self.needed if metrics.get(name) is None]
         return f"{', '.join(wrong)} is not finite at {self.last_resource}" if wrong else ""
 
     def clear(self) -> None:
-        """Remove all reports, before those of the next rung."""
+        """Remove all reports, before the reports of the next rung are added."""
         self._reports = []
         self.last_resource = -1
 
 
 def as_metrics(result: Any, named: Mapping[str, Any], needed: Sequence[str]) -> Mapping[str, Any]:
-    """Return the metrics of a report given by name, as a dict, or as the value of the study's metric.
+    """Return the metrics of a report, which are given by name, in a dict, or as the value of the only metric.
 
     Args:
         result: A dict, or the value of the study's metric; None if the metrics are given by name.
@@ -137,12 +137,12 @@ def _right(needed: Sequence[str]) -> str:
 
 
 class MetricMissing(ObjectiveError):  # noqa: N818 - the name says what is missing
-    """A report lacks one of the study's metrics."""
+    """Raised if a report lacks one of the study's metrics."""
 
 
 @lru_cache(maxsize=1_000)
 def _check_name(name: Any) -> None:
-    """Refuse an invalid name of a metric."""
+    """Raise an error if the name of a metric is invalid."""
     if not isinstance(name, str) or not name or not name.isprintable():
         raise ObjectiveError(f"{shown(name)} is not the name of a metric; give a text that can be printed")
 
@@ -153,7 +153,7 @@ def names_text(metrics: Mapping[str, Any]) -> str:
 
 
 def _number(name: str, value: Any) -> float | None:
-    """Return a metric as a float; a value that is not finite becomes None, as JSON cannot represent it."""
+    """Return a metric as a float; None for a value that is not finite, which JSON cannot represent."""
     if value is None:
         return None
     try:

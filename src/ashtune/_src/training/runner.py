@@ -1,4 +1,4 @@
-"""Run the training function on one assignment; its exceptions are reported to the driver and never end the worker."""
+"""Run the training function on an assignment; exceptions are reported to the driver and never end the worker."""
 
 import os
 import sys
@@ -27,7 +27,7 @@ class Runner(Protocol):
     """Runs assignments in a worker."""
 
     def run(self, assignment: Assignment) -> None:
-        """Train, and send the driver the outcome."""
+        """Train a trial, and send the outcome to the driver."""
 
 
 @runtime_checkable
@@ -37,7 +37,7 @@ class HasRunner(Protocol):
     def make_runner(
         self, setup: Setup, mailbox: Mailbox, *, file: str, profiler: AbstractContextManager[None] | None
     ) -> Runner:
-        """Return the runner of a worker."""
+        """Return a runner for a worker."""
 
 
 class PreparedTrial(NamedTuple):
@@ -56,7 +56,7 @@ def prepare_trial(
     checkpoints: Checkpoints,
     clock: Callable[[], float] = time.perf_counter,
 ) -> PreparedTrial:
-    """Return the trial of an assignment, ready for the training function. The job's clock starts here."""
+    """Return the trial of an assignment, ready for the training function, and start the job's clock."""
     writer = CheckpointWriter(
         checkpoints, assignment.trial, assignment.start, worker=setup.worker, size=assignment.size, clock=clock
     )
@@ -71,8 +71,8 @@ def prepare_trial(
 class TrialRunner:
     """Runs assignments one after another.
 
-    ``file`` is the file of the training function, for its tracebacks. The profiler runs while the function trains and
-    its checkpoint is written.
+    ``file`` is the training function's file, shown in tracebacks. The profiler runs during the training and the writing
+    of the checkpoint.
     """
 
     def __init__(
@@ -95,7 +95,7 @@ class TrialRunner:
         self._checkpoints = Checkpoints(Path(setup.study), disk)
 
     def run(self, assignment: Assignment) -> None:
-        """Train one trial, and send the driver the outcome."""
+        """Train one trial, and send the outcome to the driver."""
         prepared = prepare_trial(assignment, self._setup, self._mailbox, self._checkpoints, self._clock)
         trial, job, writer, objects = prepared
         try:
@@ -116,7 +116,7 @@ class TrialRunner:
     def _call(self, trial: Trial, job: RunningJob, writer: CheckpointWriter, objects: StatefulObjects) -> Any:
         """Call the training function, then save the objects that it passed to the trial.
 
-        If the function forked and the child process returns from it, the child ends here.
+        If the function has forked, a child process that returns from the function is ended.
         """
         own_pid = process.pid
         try:
@@ -139,7 +139,7 @@ class TrialRunner:
         return returned
 
     def _hear_out(self, job: RunningJob) -> None:
-        """Wait for the driver's answer to a result, despite exceptions; no other message may be sent before it."""
+        """Wait, despite exceptions, for the driver's answer to a result; other messages must be sent later."""
         while job.phase == "reported":
             try:
                 job.hear_out()

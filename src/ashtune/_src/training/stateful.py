@@ -1,7 +1,7 @@
 """``trial.checkpoint(model=..., optimizer=...)``: save objects of PyTorch, and the random generators.
 
-The objects are saved when the loop over the epochs ends, in the state that the next epoch would need. A loop that ends
-without a report may not be the training loop. After such a loop, the objects are saved when the function ends.
+The objects are saved when the loop over the epochs ends, in the state that the next epoch would need. If the loop ends
+without a report, another loop may be the training loop, and the objects are saved when the function ends.
 """
 
 import random
@@ -17,7 +17,7 @@ from ashtune._src.training.job import RunningJob
 WORDS = 624
 """The number of words of a Mersenne Twister.
 
-NumPy does not check the position in these words, and would read beyond the end.
+NumPy does not check the position in the words, and would read beyond the last word.
 """
 LENGTHS = ("T_max", "T_0", "step_size", "total_steps", "total_iters", "milestones", "_milestones")
 """PyTorch's names for the length of a learning rate schedule."""
@@ -26,7 +26,7 @@ INNER = "_schedulers"
 
 
 class StatefulObjects:
-    """The objects of one job, and the checkpoint to which they are saved."""
+    """The objects of one job, and the checkpoint to which the objects are saved."""
 
     def __init__(self, job: RunningJob, checkpoint: CheckpointWriter) -> None:
         self._job = job
@@ -41,7 +41,7 @@ class StatefulObjects:
         """Restore the saved states of objects, and save the objects when training ends.
 
         Raises:
-            ObjectiveError: If the objects cannot be saved, or differ from the saved ones.
+            ObjectiveError: If the objects cannot be saved, or differ from the saved objects.
         """
         if self._objects:
             raise ObjectiveError("trial.checkpoint() was called a second time; name all objects in one call")
@@ -59,7 +59,7 @@ class StatefulObjects:
     def _restore(self, objects: Mapping[str, Any]) -> None:
         from ashtune._src.study.torch_states import States
 
-        saved = self._checkpoint.restore(lambda _: None)  # a pickle, which would be executed, is never ours
+        saved = self._checkpoint.restore(lambda _: None)  # a pickle is refused, as it would be executed
         trial = self._job.trial
         if not isinstance(saved, States):
             raise ObjectiveError(
@@ -79,7 +79,7 @@ class StatefulObjects:
         set_random_states(saved.random)
 
     def save(self) -> None:
-        """Save the objects, once. The disk may refuse, as with :meth:`CheckpointWriter.save`.
+        """Save the objects, once. If the disk refuses, no exception is raised.
 
         Raises:
             ObjectiveError: If a state could not be read as weights only.
@@ -95,11 +95,11 @@ class StatefulObjects:
         self._is_saved = True
 
     def reopen(self) -> None:
-        """Save the objects again at the end, because training continues."""
+        """Let :meth:`save` save the objects again, because training continues."""
         self._is_saved = False
 
     def forget(self) -> None:
-        """Forget the objects, because training starts again."""
+        """Forget the objects, because training starts again from 0."""
         self._objects, self._is_saved = {}, False
 
 
@@ -108,7 +108,7 @@ def _state_of(stateful: Any) -> Any:
 
 
 def _check(name: str, stateful: Any) -> None:
-    """Refuse an object without a state, or with a state that could not be read back."""
+    """Raise an error if an object has no state, or a state that a checkpoint cannot restore."""
     import torch
 
     from ashtune._src.study.torch_states import check, check_version
@@ -126,9 +126,9 @@ def _check(name: str, stateful: Any) -> None:
 def random_states() -> dict[str, Any]:
     """Return the states of the random generators that training uses, as plain values and tensors.
 
-    The generators are those of Python, NumPy and, if imported, PyTorch (CPU, and GPUs if in use). A trial that
-    continues in another process draws the same numbers: the order of its batches, its dropout, its noise. The
-    generators belong to the process: with engine ``threads``, all trials share them.
+    The random generators are those of Python, NumPy and, if imported, PyTorch (CPU, and GPUs in use). A trial that
+    continues in another process therefore draws the same random numbers, for instance for the order of batches. With
+    the engine ``threads``, all trials share the random generators of the process.
     """
     import numpy as np
 
@@ -183,8 +183,8 @@ def _plain(value: Any) -> Any:
 def change_of_length(saved: Any, made: Any) -> str:
     """Return how the length of a learning rate schedule differs from the saved length, or an empty string.
 
-    A state of ``torch.optim.lr_scheduler`` contains the length with the position, so a schedule that loads the state
-    gets the saved length. Objects of other kinds have no length.
+    A state of a ``torch.optim.lr_scheduler`` contains the schedule's length, so a schedule that loads a state also gets
+    the saved length. Objects other than schedules have no length.
     """
     if not isinstance(saved, Mapping) or not isinstance(made, Mapping):
         return ""

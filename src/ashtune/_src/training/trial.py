@@ -18,7 +18,7 @@ class Trial:
     """A configuration to train, passed to the training function, which
 
     1. restores the model, or builds a new one: ``model = trial.restore() or build(trial.config)``;
-    2. trains over ``for epoch in trial.epochs()`` and calls ``trial.report(accuracy=...)`` in each;
+    2. trains over ``for epoch in trial.epochs()`` and calls ``trial.report(accuracy=...)`` in each epoch;
     3. saves the model: ``trial.save(model)``.
 
     A learner that trains with a single call uses ``trial.start`` and ``trial.target`` instead of the loop, and reports
@@ -68,34 +68,34 @@ class Trial:
 
     @property
     def max_resource(self) -> int:
-        """The resource of the study's top rung. At every rung, let a learning rate schedule end at this resource."""
+        """The resource of the study's top rung. Let learning rate schedules end at the top rung, not at ``target``."""
         return self._job.max_resource
 
     @property
     def metric(self) -> str:
-        """The name of the study's metric; of the first metric if there are several."""
+        """The name of the study's metric, or of the first metric if there are several."""
         return self._job.reports.metric
 
     @property
     def mode(self) -> str:
-        """The mode of the study's metric, "max" or "min"; of the first metric if there are several."""
+        """The mode, "max" or "min", of the study's metric, or of the first metric if there are several."""
         return self._job.reports.mode
 
     @property
     def metrics(self) -> tuple[str, ...]:
-        """The names of all metrics that a report needs: those of the study's objectives and constraints."""
+        """The names of all metrics that a report needs: the metrics of the study's objectives and constraints."""
         return self._job.reports.needed
 
     @property
     def seed(self) -> int:
-        """A seed for this trial, below 2**32; the same whenever and wherever the trial runs."""
+        """A seed for this trial, below 2**32, which is the same in every job of the trial."""
         return derived_seed(self._job.study_seed, self.number)
 
     def epochs(self) -> Iterator[int]:
         """Yield the epochs to train: 1-based, from ``start + 1`` to ``target`` inclusive.
 
         The report at the target decides whether the loop continues. If the trial is promoted at once, the loop
-        continues, and nothing is saved or loaded. Otherwise the loop ends; save the model after the loop.
+        continues, and nothing is saved or loaded. Without a promotion, the loop ends; save the model after the loop.
         """
         epoch, loop = self._job.start, self._job.begin_loop()
         while self._job.may_go_on(loop, epoch):
@@ -107,8 +107,8 @@ class Trial:
     def report(self, result: Mapping[str, Any] | float | None = None, /, **metrics: Any) -> None:
         """Report metrics of the current epoch.
 
-        ``trial.report(accuracy=0.9, loss=0.3)`` and ``trial.report({"accuracy": 0.9, "loss": 0.3})`` are the same.
-        ``trial.report(0.9)`` reports the study's metric alone.
+        ``trial.report(accuracy=0.9, loss=0.3)`` and ``trial.report({"accuracy": 0.9, "loss": 0.3})`` have the same
+        effect. ``trial.report(0.9)`` reports the study's metric alone.
 
         Outside of :meth:`epochs`, a single report is a report at the target. If there are ``target - start`` reports,
         each of them is the report of one epoch.
@@ -136,7 +136,7 @@ class Trial:
     def needs_checkpoint(self) -> bool:
         """Whether a checkpoint saved now may be useful.
 
-        False once this trial cannot be promoted any more and is not the best of its rung.
+        The value is False if this trial can no longer be promoted and is not the best trial of its rung.
         """
         return self._job.may_save()
 
@@ -148,7 +148,7 @@ class Trial:
         stopped. The states are saved when the loop over :meth:`epochs` ends. If the loop ends without a report, the
         states are saved when the function ends. Nothing is saved if :attr:`needs_checkpoint` is False.
 
-        A checkpoint has only tensors and plain values, which are read as weights only: no code in it is executed.
+        A checkpoint has only tensors and plain values. A checkpoint is read as weights only, so no code is executed.
 
         Args:
             objects: By name, objects with ``state_dict`` and ``load_state_dict``; or a ``torch.Generator``.
@@ -201,7 +201,7 @@ class Trial:
 
     @property
     def checkpoint_dir(self) -> Path:
-        """A folder for your own files, instead of :meth:`save`; this trial's earlier files are in it."""
+        """A folder for your own files, as an alternative to :meth:`save`; the folder has the files of earlier jobs."""
         self._job.take_up()
         return self._checkpoint.directory()
 
@@ -239,14 +239,14 @@ def current_trial() -> Trial | None:
 
 
 def is_asked_for() -> bool:
-    """Return whether the running training function has asked for its trial."""
+    """Return whether the running training function has called :func:`current_trial`."""
     trial = _current.get()
     return trial is not None and trial._is_asked_for
 
 
 @contextmanager
 def being_trained(trial: Trial) -> Iterator[None]:
-    """Make a trial the current one within the block."""
+    """Make a trial the current trial within the block."""
     token = _current.set(trial)
     try:
         yield

@@ -1,9 +1,9 @@
 """The version of a training function: digests of its source and of the user's own files that are imported.
 
-Of the function's own file or notebook, the function counts, and so do the statements that define the names it uses.
-Other files of the user count as a whole; installed packages do not count. The contents of a closure, a
-``functools.partial`` or a callable object count too: plain values and arrays by value, functions by source, other
-objects by class, and objects of a user's class also by state.
+From the function's own file or notebook, the version contains the function, and the statements that define the names
+that the function uses. The version contains the user's other files as a whole, but no installed packages. The version
+also contains the contents of a closure, a ``functools.partial`` or a callable object: plain values and arrays by value,
+functions by source, other objects by class, and objects of a user's class also by state.
 """
 
 import ast
@@ -31,7 +31,7 @@ _PLAIN = (int, float, complex, str, bytes, bool, type(None), type(...))
 _CODE = (FunctionType, type, MethodType, partial)
 _SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 _SCRIPT = ("__main__", "__mp_main__")
-"""Two names of one module, when multiprocessing is imported."""
+"""The names of the main module, which gets the second name from multiprocessing."""
 _INSTALLED = {"site-packages", "dist-packages"}
 _NOT_THE_USERS = (Path(sysconfig.get_path("stdlib")), Path(__file__).parents[2])
 
@@ -41,7 +41,7 @@ _Definition = tuple[str, set[str]]
 
 
 def version_of(objective: Callable[..., Any]) -> dict[str, str]:
-    """Return a digest of each part of a training function, by name; empty if no digest can be made."""
+    """Return a digest of each part of a training function, by the part's name; empty if no digest can be made."""
     try:
         return _Parts(objective).version()
     except Exception:  # noqa: BLE001 - the user's objects may raise anything when they are looked at
@@ -49,7 +49,7 @@ def version_of(objective: Callable[..., Any]) -> dict[str, str]:
 
 
 def version_before(journal: Path) -> dict[str, str]:
-    """Return the function's version in the study's last session; empty if unknown."""
+    """Return the function's version in the study's last session; empty if the version is unknown."""
     version: dict[str, str] = {}
     for event in read_events(journal, only=(b"session_started",)):
         if isinstance(event, SessionStarted) and event.objective:
@@ -58,10 +58,9 @@ def version_before(journal: Path) -> dict[str, str]:
 
 
 def changes(before: Version, now: Version) -> list[str]:
-    """Return the names of the parts that differ; empty if one of the versions is unknown.
+    """Return the names of the parts that differ between two versions; empty if a version is unknown.
 
-    A file that only one version imports is not a difference by itself, as the statement that imports the file also
-    differs.
+    A file that only one version imports is not listed, because the statement that imports the file is listed.
     """
     if not before or not now:
         return []
@@ -92,7 +91,7 @@ class _Parts:
         self._texts[getattr(inner, "__name__", type(inner).__name__)].append(self._text(objective))
 
     def version(self) -> dict[str, str]:
-        """Return the digest of each part, and of each file."""
+        """Return the digests of all parts of the function, and of all imported files of the user."""
         version = {name: _digest("\n".join(texts).encode("utf-8", "replace")) for name, texts in self._texts.items()}
         for name, file in _imported_files(but={self._home, *_SCRIPT}):
             with suppress(OSError):
@@ -100,7 +99,7 @@ class _Parts:
         return version
 
     def _text(self, value: Any) -> str:
-        """Return a text that represents a value."""
+        """Return a text that represents a value in the digests."""
         if type(value) in _PLAIN:
             return repr(value)
         if isinstance(value, dict | list | tuple | set | frozenset):
@@ -145,7 +144,7 @@ class _Parts:
         return name
 
     def _source(self, value: FunctionType | type, files: Iterable[str]) -> str:
-        """Return the source of a function or class in the training function's own file; the name of any other one."""
+        """Return the source of a function or class if it is in the training function's file, otherwise its name."""
         file = next((file for file in files if linecache.getlines(file)), None)
         name = value.__qualname__
         if file is None or not _is_the_users(file):
@@ -166,7 +165,7 @@ class _Parts:
         return text
 
     def _add(self, names: Iterable[str], file: str, module: Mapping[str, Any]) -> None:
-        """Add the definitions of some names of a file as parts, also those from other cells of a notebook."""
+        """Add the definitions of names in a file as parts, including definitions from other cells of a notebook."""
         definitions = self._definitions(file)
         for name in sorted(names):
             if (file, name) in self._seen:
@@ -179,7 +178,7 @@ class _Parts:
                 self._texts[name].append(self._text(module[name]))
 
     def _definitions(self, file: str) -> dict[str, list[_Definition]]:
-        """Return the statements of a file, by the names that they define; empty if the file cannot be parsed."""
+        """Return the statements of a file by the names that they define; empty if the file cannot be parsed."""
         if file not in self._of_files:
             lines, found = linecache.getlines(file), defaultdict[str, list[_Definition]](list)
             with suppress(SyntaxError, ValueError, RecursionError):
@@ -213,13 +212,13 @@ def _imported_files(*, but: Set[str]) -> Iterator[tuple[str, Path]]:
 
 
 def _is_the_users(file: str) -> bool:
-    """Return whether a file belongs neither to an installed package nor to Python or ashtune."""
+    """Return whether a file is the user's own: not part of an installed package, Python or ashtune."""
     path = Path(file)
     return not (_INSTALLED & set(path.parts) or any(path.is_relative_to(folder) for folder in _NOT_THE_USERS))
 
 
 def _statements(tree: ast.AST) -> Iterator[ast.stmt]:
-    """Yield the statements of a module, and those inside ``if``, ``try``, ``for`` and ``with``."""
+    """Yield the statements of a module, including the statements inside ``if``, ``try``, ``for`` and ``with``."""
     for node in ast.iter_child_nodes(tree):
         if isinstance(node, _SCOPES) or (isinstance(node, ast.stmt) and not hasattr(node, "body")):
             yield node

@@ -1,1 +1,1 @@
-"""The parts of the page: each part takes in the events of a study, and returns plain numbers to show."""
+"""The parts of the page. A part observes the events of a study, and returns plain numbers and figures."""

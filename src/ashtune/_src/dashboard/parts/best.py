@@ -1,4 +1,4 @@
-"""The part ``best``: the best result so far, over time and over total resource, and a sample of all results."""
+"""The part ``best`` shows the best result so far, over time and over total resource, and a sample of all results."""
 
 from collections.abc import Mapping
 from typing import Any, ClassVar
@@ -30,7 +30,7 @@ class BestPart(PagePart):
         self.so_far.event(event)
 
     def value(self, ran: float) -> Mapping[str, Any]:
-        """Return both figures."""
+        """Return the figure over time and the figure over total resource."""
         rungs, unit = self._subject.ladder.rungs, self._subject.unit
         return {
             "over_time": best_over_time_figure(self.so_far, rungs, unit=unit, ran=ran),

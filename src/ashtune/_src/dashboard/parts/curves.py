@@ -1,4 +1,4 @@
-"""The part ``curves``: the best learning curves, and a sample of the others."""
+"""The part ``curves`` shows the best learning curves, and a sample of the other learning curves."""
 
 from collections.abc import Mapping
 from typing import Any, ClassVar
@@ -15,7 +15,7 @@ MOST_POINTS = 1_800
 
 
 class CurvesPart(PagePart):
-    """Learning curves of the first metric.
+    """The learning curves of the study's first metric.
 
     Args:
         subject: The study.

@@ -1,4 +1,4 @@
-"""The part ``failures``: the reasons why trials failed and workers were lost, in groups."""
+"""The part ``failures`` shows the reasons of failed trials and lost workers, in groups."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
@@ -14,11 +14,11 @@ TRACEBACK_CHARACTERS = 1_000
 
 
 class FailuresPart(PagePart):
-    """Groups of failures, the largest first.
+    """The groups of failures with the same reason, the largest group first.
 
     Args:
         tally: The study's counts.
-        in_common: Returns in words what the failed or withdrawn trials with the same reason have in common.
+        in_common: Returns a text with the hyperparameter values that all trials with the same reason share.
     """
 
     name = "failures"
@@ -52,5 +52,5 @@ class FailuresPart(PagePart):
 
 
 def shown_text(text: str) -> str:
-    """Return a multi-line text in a form that can be shown: with visible characters and line ends only."""
+    """Return a text of several lines with tabs expanded and other control characters escaped."""
     return visible(text.expandtabs(), keeps_newlines=True)

@@ -1,4 +1,4 @@
-"""The part ``head``: the state of the study, in one line of figures."""
+"""The part ``head`` shows the state of the study, and the most important numbers of the study."""
 
 from collections.abc import Callable, Mapping
 from itertools import islice
@@ -16,13 +16,13 @@ MOST_METRICS = 50
 
 
 class HeadPart(PagePart):
-    """The study's name, its state and its figures.
+    """The study's name, its state and its most important numbers.
 
     Args:
         subject: The study.
         directory: The study's directory, as text to show.
         tally: The study's counts.
-        workers: The part that knows which worker trains which trial.
+        workers: The part ``workers``, which knows the job of each worker.
         origin: Returns the origin of a trial's configuration.
     """
 
@@ -51,7 +51,7 @@ class HeadPart(PagePart):
         """For each part that cannot be made, its name and the reason; set before each call of :meth:`value`."""
 
     def value(self, ran: float) -> Mapping[str, Any]:
-        """Return the figures."""
+        """Return the study's name, state and numbers."""
         subject, tally, workers, standing = self._subject, self._tally, self._workers, self.standing
         best, running = tally.best, workers.running
         judged = estimate(tally, subject.scheduler, learns=subject.learns, unit=subject.unit)
@@ -88,11 +88,11 @@ class HeadPart(PagePart):
         }  # fmt: skip
 
     def without_figures(self, problem: str) -> Mapping[str, Any]:
-        """Return the study's name and state without figures; used after :meth:`value` has failed."""
+        """Return the study's name and state, for a study whose :meth:`value` has raised."""
         return {**self.empty, **self._of_the_study({"the figures": problem, **self.problems})}
 
     def _of_the_study(self, problems: Mapping[str, str]) -> dict[str, Any]:
-        """Return the study's name and state, and the parts that cannot be shown."""
+        """Return the study's name and state; the state's text names the parts that cannot be shown."""
         subject, standing = self._subject, self.standing
         missing = [f"{name} cannot be shown ({problem})" for name, problem in problems.items()]
         return {

@@ -1,4 +1,4 @@
-"""The part ``ladder``: the results in each rung, and the promotions from this rung."""
+"""The part ``ladder`` shows the results in each rung, and the promotions from each rung."""
 
 import math
 from array import array
@@ -20,12 +20,12 @@ FEW, MANY = 30, 300
 
 
 class LadderPart(PagePart):
-    """The rungs, lowest first.
+    """The rungs of the study, the lowest rung first.
 
     Args:
         subject: The study.
         tally: The study's counts.
-        workers: The part that knows which worker trains which trial.
+        workers: The part ``workers``, which knows the job of each worker.
     """
 
     name = "ladder"
@@ -42,7 +42,7 @@ class LadderPart(PagePart):
         """For each rung, the first loss of its results, in order of arrival; a failure is infinite."""
 
     def event(self, event: Event) -> None:
-        """Take in a result. O(1)."""
+        """Take in one event. O(1)."""
         if type(event) is JobFinished:
             self.losses[event.rung].append(self._goal.loss(event.metrics))
 
@@ -52,7 +52,7 @@ class LadderPart(PagePart):
             self.losses[what.rung].append(math.inf)
 
     def value(self, ran: float) -> Mapping[str, Any]:
-        """Return the rungs, and their figure."""
+        """Return the resources of the rungs, the figure of the rungs, and the sentence about the quota."""
         tally, subject = self._tally, self._subject
         trials, learns = tally.most_trials, subject.learns
         found = trials and expected(subject.scheduler, subject.ladder, trials, learns=learns, rungs=tally.rungs)
@@ -60,14 +60,14 @@ class LadderPart(PagePart):
         return {"resources": [*subject.ladder.rungs], "figure": figure, "quota_text": self._quota_text}
 
     def rank(self, rung: int, results: int, loss: float) -> int:
-        """Return the rank of a loss among the first ``results`` results of a rung; the best has rank 1. O(results)."""
+        """Return the rank (from 1) of a loss among the first ``results`` results of a rung. O(results)."""
         import numpy as np
 
         return 1 + int(np.count_nonzero(np.array(self.losses[rung][:results]) < loss))
 
 
 def quota_text(subject: Subject) -> str:
-    """Return one sentence that says how many trials a rung promotes."""
+    """Return a sentence about the number of trials that a rung promotes."""
     scheduler, ladder, unit = subject.scheduler, subject.ladder, subject.unit
     if not ladder.top:
         return f"There is one rung: every trial is trained to {unit} {ladder.rungs[0]:,}."

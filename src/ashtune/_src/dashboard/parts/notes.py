@@ -1,4 +1,4 @@
-"""The part ``notes``: the reasons for the choices of the scheduler and the search."""
+"""The part ``notes`` shows the reasons for the choices of the scheduler and the search."""
 
 import math
 from array import array
@@ -23,13 +23,13 @@ MOST_REASONS = 30
 
 
 class NotesPart(PagePart):
-    """The notes of scheduler and search, and the reasons for their latest choices.
+    """The notes of the scheduler and the search, and the reasons for their latest choices.
 
     Args:
         subject: The study.
         tally: The study's counts.
-        ladder: The part ``ladder``, which gets each event before this part.
-        workers: The part that knows which worker trains which trial; it also gets each event before this part.
+        ladder: The part ``ladder``, which must get each event before this part.
+        workers: The part ``workers``, which must get each event before this part.
     """
 
     name = "notes"
@@ -79,7 +79,7 @@ class NotesPart(PagePart):
             self._results[what.rung] += 1
 
     def value(self, ran: float) -> Mapping[str, Any]:
-        """Return the notes, and the latest reasons, oldest first."""
+        """Return the notes, and the latest reasons, the oldest reason first."""
         shares = self._compared.shares()
         promoted: dict[str, float | None] = {}
         for name, sorts in SORTS.items():
@@ -105,7 +105,7 @@ class NotesPart(PagePart):
         return [{"time": round(time, 3), "text": text} for time, text in latest]
 
     def why_promoted(self, promotion: "_Promotion") -> str:
-        """Return in words why a trial was promoted. O(results of its rung)."""
+        """Return a text about the reason for a trial's promotion. O(results of its rung)."""
         subject, verdict = self._subject, promotion.verdict
         resource = subject.ladder.rungs[verdict.to]
         went_on = f"trial {verdict.trial} went on to {resource:,} {subject.unit}s"
@@ -131,7 +131,7 @@ class NotesPart(PagePart):
 
 
 class _Promotion:
-    """A promoted trial: its loss at the rung, and the number of results there at its promotion. The text is cached."""
+    """A promotion of a trial: the trial's loss at the rung, and the rung's number of results at that time."""
 
     __slots__ = ("_text", "loss", "results", "time", "verdict")
 
@@ -140,7 +140,7 @@ class _Promotion:
         self._text = ""
 
     def text(self, notes: NotesPart) -> str:
-        """Return in words why the trial was promoted."""
+        """Return a text about the reason for the promotion. The text is computed only once."""
         self._text = self._text or notes.why_promoted(self)
         return self._text
 

@@ -1,4 +1,4 @@
-"""What all parts share: the fixed facts of their study, and shortened numbers."""
+"""The base of all parts: the fixed facts of a study, the base class of parts, and functions for short values."""
 
 import math
 from collections.abc import Mapping
@@ -22,7 +22,7 @@ class Subject(msgspec.Struct, frozen=True):
     """The facts of a study that a part knows before any event.
 
     ``ladder`` is the current ladder. ``scheduler`` answers questions about the study's scheduler on this ladder.
-    ``learns`` says whether the study's search learns from results.
+    ``learns`` is True if the study's search learns from results.
     """
 
     settings: Settings
@@ -44,7 +44,7 @@ class Subject(msgspec.Struct, frozen=True):
 class PagePart(Observer):
     """The base class of all parts.
 
-    :meth:`value` is never called during :meth:`event` or :meth:`followed`.
+    The methods :meth:`value`, :meth:`event` and :meth:`followed` are never called at the same time.
     """
 
     name: ClassVar[str]
@@ -53,7 +53,7 @@ class PagePart(Observer):
     """The value of the part if there is no study."""
 
     def value(self, ran: float) -> Mapping[str, Any]:
-        """Return what to show, in types that JSON can hold: at most a few thousand numbers.
+        """Return the part's content in types that JSON can encode, with at most a few thousand numbers.
 
         Args:
             ran: The seconds that the study has run until now.
@@ -62,13 +62,13 @@ class PagePart(Observer):
 
 
 def short(value: float | None) -> float | None:
-    """Return a number rounded to a few digits, enough for a chart; None if it is not finite."""
+    """Return a number rounded to six digits; None if the number is not finite."""
     if value is None or not math.isfinite(value):
         return None
     return float(f"{value:.{DIGITS}g}")
 
 
 def short_value(value: Any) -> Any:
-    """Return the value of a hyperparameter; a long text or list becomes a short text."""
+    """Return the value of a hyperparameter, or a short text if the value is a long text or a long list."""
     text = value if isinstance(value, str) else msgspec.json.encode(value).decode() if isinstance(value, list) else ""
     return value if len(text) <= VALUE_CHARACTERS else one_line(text, VALUE_CHARACTERS)

@@ -1,4 +1,4 @@
-"""The part ``space``: the hyperparameters, as the journal stores them."""
+"""The part ``space`` shows the hyperparameters of the study's search space."""
 
 from collections.abc import Mapping
 from typing import Any, ClassVar
@@ -12,7 +12,7 @@ MOST_CHOICES_SHOWN = 2_000
 
 
 class SpacePart(PagePart):
-    """The hyperparameters of a study; they never change."""
+    """The hyperparameters of a study, which never change."""
 
     name = "space"
     empty: ClassVar[Mapping[str, Any]] = {"hyperparameters": []}
@@ -21,7 +21,7 @@ class SpacePart(PagePart):
         self.hyperparameters = hyperparameters(subject.settings.space)
 
     def value(self, ran: float) -> Mapping[str, Any]:
-        """Return the hyperparameters. After MOST_CHOICES_SHOWN choices, further lists of choices are left out."""
+        """Return the hyperparameters, with at most MOST_CHOICES_SHOWN choices in total."""
         left, records = MOST_CHOICES_SHOWN, []
         for each in self.hyperparameters:
             choices = [short_value(choice) for choice in each.choices] if len(each.choices) <= left else []

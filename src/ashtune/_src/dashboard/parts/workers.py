@@ -1,9 +1,10 @@
-"""The part ``workers``: what each worker did recently and does now, and how busy all workers were over time.
+"""The part ``workers`` shows the recent and current work of each worker, and the utilisation of all workers over time.
 
-This part uses the report's timeline (``analysis/timeline.py``). It keeps only the last spans and the sums, because a
-study may have millions of jobs.
+The part uses the report's timeline (``analysis/timeline.py``). The part keeps only the last spans of work and sums,
+because a study may have millions of jobs.
 
-Rule: without orders it is unknown which worker trains now, and why a worker waited. ``running`` is None without orders.
+Rule: if the driver's orders are unknown, the current jobs and the reasons for waiting are unknown, and ``running`` is
+None.
 """
 
 from collections import deque
@@ -30,7 +31,7 @@ HOST_CHARACTERS = 60
 
 
 class LastRows:
-    """Keeps the last spans of work, and total seconds: of each kind of work, and of waiting for driver and barrier."""
+    """Keeps the last spans of work, the total seconds of each kind of work, and the total seconds of waiting."""
 
     def __init__(self) -> None:
         self.spans: deque[Span] = deque(maxlen=MOST_SPANS)
@@ -39,7 +40,7 @@ class LastRows:
         self.driver = self.barrier = 0.0
 
     def add(self, row: WorkRow, worker: PresentWorker, end: float, earlier: float) -> int:
-        """Take in work that a worker ended at ``end``. The returned number is not used."""
+        """Take in work of a worker that ended at ``end``. The returned number is not used."""
         self.by_kind[row.kind] += row.seconds
         self.driver += row.driver - earlier
         self.barrier += row.barrier
@@ -54,17 +55,16 @@ class LastRows:
 
 
 def span_of(row: WorkRow, worker: PresentWorker, end: float, seconds: float, *, is_running: bool = False) -> Span:
-    """Return the last seconds of a row that ended at ``end``, as a span in the study's running time."""
+    """Return the last ``seconds`` of work that ended at ``end``, as a span in the study's running time."""
     end -= worker.paused
     ending = RUNNING if is_running else row.ending
     return Span(worker.place, end - seconds, end, row.kind, ending, row.rung, row.trial)
 
 
 class Busyness:
-    """The seconds of training and of presence of all workers, in each stretch of the study's time.
+    """The seconds of training and the seconds of presence of all workers, in each stretch of the study's time.
 
-    There are at most :data:`STRETCHES` stretches. If the study becomes longer, each pair of stretches is merged into
-    one.
+    The study's time has :data:`STRETCHES` stretches. If the study becomes longer, pairs of stretches are merged.
     """
 
     def __init__(self) -> None:
@@ -88,7 +88,7 @@ class Busyness:
         seconds[last] += times * (end - last * width)
 
     def reach(self, time: float) -> None:
-        """Extend the stretches to a time."""
+        """Make the stretches longer, until the last stretch includes ``time``."""
         while time >= self.width * STRETCHES:
             self.width *= 2
             for seconds in (self.trained, self.present):
@@ -97,7 +97,7 @@ class Busyness:
 
 
 class WorkersPart(PagePart):
-    """The lanes of workers, the latest spans in them, and how the workers' time was spent.
+    """The lanes of workers, the latest spans of work in the lanes, and the workers' time by state.
 
     Args:
         subject: The study.
@@ -135,12 +135,12 @@ class WorkersPart(PagePart):
 
     @property
     def knows_orders(self) -> bool:
-        """Whether this part knows which worker trains which trial."""
+        """Whether the part knows the current job of each worker."""
         return self._timeline.knows_orders and not self._has_lost_orders
 
     @property
     def running(self) -> list[int] | None:
-        """The number of running jobs for each rung; None if unknown."""
+        """The number of running jobs at each rung; None if the number is unknown."""
         if not self.knows_orders:
             return None
         running = [0] * len(self._ladder.rungs)
@@ -151,7 +151,7 @@ class WorkersPart(PagePart):
 
     @property
     def busy(self) -> int | None:
-        """The number of workers that are busy; None if unknown."""
+        """The number of busy workers; None if the number is unknown."""
         if not self.knows_orders:
             return None
         return sum(1 for worker in self._timeline.workers.values() if worker.jobs or worker.releasing is not None)
@@ -167,19 +167,19 @@ class WorkersPart(PagePart):
         return len(self._timeline.workers)
 
     def lose_orders(self) -> None:
-        """From now on, treat as unknown which worker has which job."""
+        """Forget the jobs of all workers. From now on, the driver's orders are unknown."""
         self._has_lost_orders = True
         for worker in self._timeline.workers.values():
             worker.jobs.clear()
             worker.releasing = None
 
     def utilisation(self, ran: float) -> float | None:
-        """Return the share of the workers' presence spent in training; None if there was no presence yet."""
+        """Return the share of training in the workers' presence; None if no worker was present yet."""
         seconds, presence = self._seconds(ran)
         return min(1.0, seconds["training"] / presence) if presence > 0 else None
 
     def value(self, ran: float) -> Mapping[str, Any]:
-        """Return the latest spans, the workers' utilisation over time, and how their time was spent."""
+        """Return figures of the latest spans, of the workers' time by state, and of the utilisation over time."""
         times, shares = self._over_time(ran)
         whole = self._shares(ran)
         return {
@@ -191,7 +191,6 @@ class WorkersPart(PagePart):
         }
 
     def _latest(self, ran: float) -> Figure:
-        """Return the latest spans in their lanes."""
         there, lanes = self._timeline.workers, self._lanes[:MOST_LANES]
         now = [span for span, _ in self._under_way(ran) if span.lane < MOST_LANES]
         spans = [*self._rows.spans, *now][-MOST_SPANS:]
@@ -208,14 +207,14 @@ class WorkersPart(PagePart):
         return lanes_figure(spans, names, self._ladder.rungs, x, unit=self._unit, notes=list(filter(None, notes)))
 
     def _under_way(self, ran: float) -> Iterator[tuple[Span, float]]:
-        """Yield the current work of each worker, as if it ended now, and the waiting time before this work."""
+        """Yield the current work of each worker, as a span that ends now, and the waiting time before this work."""
         for worker in self._timeline.workers.values():
             now = max(ran + worker.paused, self._timeline.now)
             if (row := cut(worker, now, CUT_OFF)) is not None:
                 yield span_of(row, worker, now, row.seconds, is_running=True), row.barrier
 
     def _over_time(self, ran: float) -> tuple[list[float], list[float]]:
-        """Return, for each stretch of time, the share of the workers' presence spent in training."""
+        """Return the times of the stretches, and the share of training in the workers' presence in each stretch."""
         past, until_now = self._rows.busyness, Busyness()
         until_now.width, until_now.trained, until_now.present = past.width, list(past.trained), list(past.present)
         until_now.add(until_now.present, self._counted_until, ran, self.there)
@@ -229,14 +228,14 @@ class WorkersPart(PagePart):
         return times, [round(share, 4) for share in shares.values()]
 
     def _shares(self, ran: float) -> Mapping[str, float]:
-        """Return the shares of the workers' time by state. Without orders the reasons for waiting are unknown."""
+        """Return each state's share of the workers' time. If orders are unknown, waiting is not split."""
         seconds, presence = self._seconds(ran)
         if not self.knows_orders:
             seconds["waiting"] = sum(seconds.pop(wait) for wait in ("driver", "barrier", "tail"))
         return {name: round(min(1.0, value / presence), 4) if presence > 0 else 0.0 for name, value in seconds.items()}
 
     def _seconds(self, ran: float) -> tuple[dict[str, float], float]:
-        """Return the seconds of all workers until now by kind, including running work, and the sum of these seconds."""
+        """Return the seconds of all workers by state, including running work, and the workers' presence in seconds."""
         rows, stays = self._rows, self._timeline.stays(max(ran + self._paused, self._timeline.now))
         by_kind, barrier = list(rows.by_kind), rows.barrier
         for span, waited in self._under_way(ran):
@@ -248,7 +247,7 @@ class WorkersPart(PagePart):
 
     @property
     def _paused(self) -> float:
-        """The seconds during which the study did not run, until now."""
+        """The total seconds in which the study did not run."""
         return self._timeline.now - self._timeline.wall_seconds
 
     def _join(self, event: WorkerJoined) -> None:
@@ -256,7 +255,7 @@ class WorkersPart(PagePart):
         self._lanes[worker.place : worker.place + 1] = [(worker, one_line(event.host, HOST_CHARACTERS))]
 
     def _count_presence(self, workers: int, now: float) -> None:
-        """Add the workers' presence until now; called when the number of workers changes."""
+        """Add the presence of ``workers`` workers until ``now``, before the number of workers changes."""
         past = self._rows.busyness
         past.add(past.present, self._counted_until, now, workers)
         self._counted_until = now

@@ -1,1 +1,1 @@
-"""Searches in the style of scikit-learn with asynchronous halving."""
+"""Searches like scikit-learn's searches, but with asynchronous halving."""

@@ -1,10 +1,10 @@
-"""Tells scikit-learn's callbacks about the tasks of a search: ``search.set_callbacks(ProgressBar())``.
+"""Calls scikit-learn's callbacks, such as a progress bar, at the start and end of each task of a search.
 
-The task "fit" contains "search" and "refit-with-best-params", as in scikit-learn's searches. "search" contains a "rung"
-for each rung that is reached; a "rung" contains a "candidate-evaluation" for each candidate trained to it.
+The task "fit" contains the tasks "search" and "refit-with-best-params", as in scikit-learn's searches. The task
+"search" contains a task "rung" for each rung. A task "rung" contains a task "candidate-evaluation" for each candidate.
 
-Rule: callbacks run in the process that called ``fit``. Callbacks are not passed to the fits of the candidates, which
-run in other processes or on other machines. They are passed to the refit.
+Rule: callbacks run in the process that called ``fit``. Callbacks are passed to the refit, but not to the fits of
+candidates, which run in other processes or on other machines.
 """
 
 from collections.abc import Iterator, Mapping
@@ -17,7 +17,7 @@ from ashtune._src.core.orders import Followed, Train, TrialFailed
 
 
 class Tasks:
-    """Begins the task "fit" of a search."""
+    """Begins and ends the task "fit" of a search, and the tasks inside "fit"."""
 
     def __init__(self, search: Any, X: Any, y: Any, params: Mapping[str, Any]) -> None:
         self._search = search
@@ -28,7 +28,7 @@ class Tasks:
 
     @contextmanager
     def search(self, candidates: int) -> Iterator[list[Observer]]:
-        """Enter the task "search"; yield the observers for the study."""
+        """Run the ``with`` block as the task "search"; yield the observers for the study."""
         task = self._fit.subcontext("search", max_subtasks=None, sequential_subtasks=False)
         task.call_on_fit_task_begin(estimator=self._search)
         yield [_Evaluations(self._search, task, candidates)] if hasattr(self._search, "_skl_callbacks") else []
@@ -36,7 +36,7 @@ class Tasks:
 
     @contextmanager
     def refit(self, estimator: Any) -> Iterator[None]:
-        """Enter the task of fitting the best estimator, which gets the callbacks for nested estimators."""
+        """Run the ``with`` block as the task that fits the best estimator, which gets the callbacks."""
         task = self._fit.subcontext("refit-with-best-params")
         with task.propagate_callback_context(estimator):
             task.call_on_fit_task_begin(estimator=self._search, **self._data)
@@ -49,7 +49,7 @@ class Tasks:
 
 
 class _Evaluations(Observer):
-    """Begins and ends the tasks inside "search", in the thread of an observer."""
+    """An observer that begins and ends the tasks inside the task "search"."""
 
     def __init__(self, search: Any, task: Any, candidates: int) -> None:
         self._search = search
@@ -59,7 +59,7 @@ class _Evaluations(Observer):
         self._evaluations: dict[tuple[int, int], Any] = {}
 
     def followed(self, what: Followed) -> None:
-        """Record that a candidate failed, or that its training for a rung started; only the first start counts."""
+        """Begin a candidate's task for a rung when the training starts; end the task if the candidate fails."""
         match what:
             case Train(trial=trial, rung=rung) if (rung, trial) not in self._evaluations:
                 evaluation = self._rung(rung).subcontext("candidate-evaluation", task_id=trial)
@@ -71,12 +71,12 @@ class _Evaluations(Observer):
                 pass
 
     def event(self, event: Event) -> None:
-        """Take in the end of a candidate's training to a rung."""
+        """End a candidate's task for a rung when the candidate has reached the rung."""
         if isinstance(event, JobFinished):
             self._evaluations[event.rung, event.trial].call_on_fit_task_end(estimator=self._search)
 
     def end(self) -> None:
-        """Take in the end of the study."""
+        """End the tasks of all rungs at the end of the study."""
         for rung in self._rungs.values():
             rung.call_on_fit_task_end(estimator=self._search)
 

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 LEAST_LOG = 1e-12
-"""A log-uniform distribution from this value on becomes a logarithmic range; others are drawn by quantiles."""
+"""A log-uniform distribution from this value on becomes a logarithmic range; other ones are drawn by quantiles."""
 
 
 class Parameters:
-    """Converts scikit-learn's ``param_distributions`` to a search space, and configurations back to parameters.
+    """Converts ``param_distributions`` to a search space, and a configuration to an estimator's parameters.
 
     Args:
         given: A dict whose values are lists, scipy distributions or ranges ``(low, high, "log")``; or a list of such
@@ -41,23 +41,23 @@ class Parameters:
         return name if len(self._grids) == 1 else f"grid{grid}:{name}"
 
     def read(self, configuration: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the parameters of a candidate from its configuration."""
+        """Return the estimator's parameters for the configuration of a candidate."""
         grid = configuration.get("grid", 0) if len(self._grids) > 1 else 0
         return {name: read(configuration[self._place(grid, name)]) for name, read in self._readers[grid].items()}
 
     @property
     def given(self) -> list[dict[str, Any]]:
-        """The user's argument. It is the same in each process, although a scipy distribution contains a generator."""
+        """The user's argument, with a fixed seed in each distribution, for equal digests in all processes."""
         return [{name: _of_one_seed(values) for name, values in grid.items()} for grid in self._grids]
 
     @property
     def names(self) -> set[str]:
-        """The names of all parameters."""
+        """The names of all searched parameters."""
         return {name for grid in self._grids for name in grid}
 
     @property
     def size(self) -> float:
-        """The number of possible candidates."""
+        """The number of different candidates in the search space."""
         return sum(
             math.prod(len(values) if isinstance(values, list) else math.inf for values in own)
             for own in (
@@ -67,7 +67,7 @@ class Parameters:
 
 
 def _dimension(name: str, values: Any) -> tuple[Any, Callable[[Any], Any]]:
-    """Return a hyperparameter for the values of a parameter, and a function that converts its values back."""
+    """Return a search dimension, and a function that converts its values to values of the estimator's parameter."""
     if isinstance(values, tuple) and values[2:] == ("log",) and not isinstance(values[0], str):
         return values, _as_it_is
     if hasattr(values, "rvs"):
@@ -97,7 +97,7 @@ def _is_number(value: Any) -> bool:
 
 
 def _distribution(values: Any) -> tuple[Any, Callable[[Any], Any]]:
-    """Return a hyperparameter for a scipy distribution, and a function that converts its values back."""
+    """Return a search dimension for a scipy distribution, and a function that converts its values to draws."""
     kind = getattr(getattr(values, "dist", None), "name", "")
     if kind in ("randint", "uniform", "loguniform", "reciprocal"):
         low, high = (bound.item() for bound in map(np.asarray, values.support()))
@@ -114,7 +114,7 @@ def _distribution(values: Any) -> tuple[Any, Callable[[Any], Any]]:
 
 
 def _of_one_seed(values: Any) -> Any:
-    """Return a distribution with a generator of a fixed seed, never used to draw; return other values unchanged."""
+    """Return a distribution with a fixed seed, for equal digests in all processes; return other values unchanged."""
     if not hasattr(values, "rvs") or not hasattr(values, "random_state"):
         return values
     seeded = copy.deepcopy(values)

@@ -1,6 +1,6 @@
 """The resource that grows from rung to rung, such as epochs, trees, rows or folds.
 
-Rule: arguments have the names that scikit-learn uses.
+Rule: the arguments of functions have scikit-learn's names.
 """
 
 import numbers
@@ -24,7 +24,7 @@ OF_FIT = ("max_iter", "early_stopping", "class_weight", "solver")
 
 
 class Resource:
-    """The resource that grows from rung to rung. With this base class, each rung fits from the beginning.
+    """The resource that grows from rung to rung. By default, each rung fits the estimator from the beginning.
 
     Attributes:
         parameter: The estimator's parameter for this resource, or "".
@@ -37,28 +37,28 @@ class Resource:
     is_resumed = False
 
     def train(self, estimator: Any, X: Any, y: Any, *, start: int, target: int, **fit: Any) -> None:
-        """Train an estimator from ``start`` to ``target``; if ``start`` is 0, the estimator is new."""
+        """Train an estimator from resource ``start`` to ``target``; if ``start`` is 0, the estimator is new."""
         fit_as_it_is(estimator, X, y, fit)
 
 
 class Samples(Resource):
-    """Rows of the data."""
+    """Rows of the data as the resource."""
 
     unit = "sample"
 
 
 class Folds(Resource):
-    """Folds of the cross-validation; each rung adds further folds."""
+    """Folds of the cross-validation as the resource: each rung adds further folds."""
 
     unit = "fold"
 
 
 class Plain(Resource):
-    """A parameter whose fit cannot continue from another fit.
+    """A parameter of the estimator as the resource, for fits that cannot continue from an earlier fit.
 
-    ``max_iter`` is such a parameter, except for ensembles of trees. ``warm_start`` continues from the solution but
-    loses the state of the solver (the curvature of L-BFGS, the step size of SGD). Therefore the scores would differ
-    from the scores of one fit without a break.
+    ``Plain`` is the resource for ``max_iter``, except for ensembles of trees. A fit with ``warm_start`` continues from
+    the last solution without the solver's state (such as the step size of SGD), so that its score differs from the
+    score of one fit without a break.
     """
 
     def __init__(self, parameter: str) -> None:
@@ -66,27 +66,27 @@ class Plain(Resource):
         self.unit = _unit(parameter)
 
     def train(self, estimator: Any, X: Any, y: Any, *, start: int, target: int, **fit: Any) -> None:
-        """Fit from the beginning with the new value."""
+        """Fit the estimator from the beginning, with the parameter set to ``target``."""
         fit_as_it_is(estimator.set_params(**{self.parameter: target}), X, y, fit)
 
 
 class Growth(Plain):
-    """The number of trees or other parts of an estimator with ``warm_start``; in a pipeline, of its last step."""
+    """The number of trees as the resource, for an estimator with ``warm_start`` (in a pipeline, the last step)."""
 
     is_resumed = True
 
     def train(self, estimator: Any, X: Any, y: Any, *, start: int, target: int, **fit: Any) -> None:
-        """Fit the additional parts."""
+        """Fit the additional trees."""
         prefix = self.parameter.removesuffix(self.parameter.rpartition("__")[2])
         estimator.set_params(**{f"{prefix}warm_start": True})
         super().train(estimator, X, y, start=start, target=target, **fit)
 
 
 class PartialFit(Resource):
-    """Passes over the data with ``partial_fit``; in a pipeline, of its last step.
+    """Passes of ``partial_fit`` over the data as the resource; in a pipeline, the last step has the ``partial_fit``.
 
-    Each pass has its own order of the rows, as in ``fit``. If ``random_state`` were a number, ``partial_fit`` would
-    repeat the same order in each pass. Therefore the estimator gets a random generator, which is saved with the
+    Each pass has its own order of the rows, as in ``fit``. If ``random_state`` is a number, ``partial_fit`` repeats the
+    same order of rows in each pass. Therefore a random generator replaces ``random_state`` and is saved with the
     estimator.
     """
 
@@ -96,7 +96,7 @@ class PartialFit(Resource):
         self._classes = classes
 
     def train(self, estimator: Any, X: Any, y: Any, *, start: int, target: int, **fit: Any) -> None:
-        """Run the passes from ``start`` to ``target``."""
+        """Train the estimator with ``target - start`` passes of ``partial_fit``."""
         last = estimator
         if isinstance(estimator, Pipeline):
             last = estimator.steps[-1][1]
@@ -111,7 +111,7 @@ class PartialFit(Resource):
             last.partial_fit(X, *([] if y is None else [y]), **first, **fit)
 
     def in_one_go(self, estimator: Any, X: Any, y: Any, target: int, **fit: Any) -> None:
-        """Train an estimator that will not be resumed. Afterwards the estimator has its own ``random_state`` again."""
+        """Train a new estimator without a break, and restore the original ``random_state``."""
         last = _last_step(estimator)[0]
         own = {name: value for name, value in last.get_params(deep=False).items() if name == "random_state"}
         self.train(estimator, X, y, start=0, target=target, **fit)
@@ -123,7 +123,7 @@ def fit_as_it_is(estimator: Any, X: Any, y: Any, fit: Mapping[str, Any]) -> None
 
 
 def resource_of(estimator: Any, wanted: str, searched: Collection[str], y: Any, *, has_fit_params: bool) -> Resource:
-    """Return the resource that grows from rung to rung.
+    """Return the resource for an estimator, such as trees or rows, which grows from rung to rung.
 
     Args:
         estimator: The estimator, unfitted.
@@ -161,10 +161,10 @@ def resource_of(estimator: Any, wanted: str, searched: Collection[str], y: Any, 
 
 
 def _learns_in_passes(last: Any, prefix: str, searched: Collection[str]) -> bool:
-    """Whether passes of ``partial_fit`` do the same as the same number of iterations of ``fit``.
+    """Return whether n passes of ``partial_fit`` train an estimator in the same way as n iterations of ``fit``.
 
-    This is true only for classifiers, regressors and outlier detectors. In ``LatentDirichletAllocation`` and
-    ``MiniBatchKMeans``, ``partial_fit`` uses another algorithm than ``fit``.
+    ``partial_fit`` trains in the same way only for some classifiers, regressors and outlier detectors. In
+    ``LatentDirichletAllocation`` and ``MiniBatchKMeans``, ``partial_fit`` uses another algorithm than ``fit``.
     """
     if not (is_classifier(last) or is_regressor(last) or is_outlier_detector(last)):
         return False
@@ -175,13 +175,13 @@ def _learns_in_passes(last: Any, prefix: str, searched: Collection[str]) -> bool
 
 
 def _classes(y: Any) -> NDArray[Any]:
-    """Return the classes. If rows have several labels, return the indices of the labels."""
+    """Return the classes of the target values; for rows with several labels, return the indices of the labels."""
     classes: NDArray[Any] = (unique_labels if type_of_target(y).startswith("multilabel") else np.unique)(y)
     return classes
 
 
 def top_of(resource: Resource, estimator: Any, X: Any, splits: int) -> int:
-    """Return the default resource of a full training.
+    """Return the default of the top rung's resource.
 
     Raises:
         ValueError: If the estimator's parameter for the resource is not a number.
@@ -201,10 +201,10 @@ def top_of(resource: Resource, estimator: Any, X: Any, splits: int) -> int:
 
 
 def in_order(train: Any, y: Any, seed: int) -> NDArray[Any]:
-    """Return indices in an order in which every prefix has about the same share of each class.
+    """Return row indices in a random order, so that every prefix has about the same share of each class.
 
     Args:
-        train: The indices.
+        train: The row indices.
         y: The classes of all rows; None if there are no classes.
         seed: The seed of the order.
     """
@@ -220,12 +220,12 @@ def in_order(train: Any, y: Any, seed: int) -> NDArray[Any]:
 
 
 def _unit(parameter: str) -> str:
-    """Return the unit of a parameter in the reports."""
+    """Return the unit of a parameter for reports, such as "tree"."""
     return {"n_estimators": "tree", "max_iter": "iteration"}.get(parameter.rpartition("__")[2], "step")
 
 
 def _last_step(estimator: Any) -> tuple[Any, str]:
-    """Return the last step of a pipeline, and the prefix of its parameters; return any other estimator, and ""."""
+    """Return a pipeline's last step and the prefix of its parameters; return any other estimator and ""."""
     if isinstance(estimator, Pipeline):
         return estimator.steps[-1][1], f"{estimator.steps[-1][0]}__"
     return estimator, ""

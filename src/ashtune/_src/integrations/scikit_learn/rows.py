@@ -1,4 +1,4 @@
-"""The rows of ``cv_results_``: a row per candidate and rung, from a study's journal and the files of its splits."""
+"""The rows of ``cv_results_``, one per candidate and rung, read from a study's journal and result files."""
 
 import warnings
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from ashtune._src.study.journal import NAME, read_events
 
 
 class CandidateRow(NamedTuple):
-    """A candidate at a rung.
+    """The results of a candidate at a rung.
 
     Args:
         rung: The number of the rung.
@@ -58,14 +58,14 @@ def candidate_rows(study: Study, splits: int, error_score: Any, kinds: Sequence[
 
 
 def _mean(values: list[Any]) -> Any:
-    """Return the mean of numbers; for dicts, return the mean of each key."""
+    """Return the mean of a list of numbers; for a list of dicts, return the mean of each key's values."""
     if isinstance(values[0], dict):
         return {name: float(np.mean([value[name] for value in values])) for name in values[0]}
     return float(np.mean(values))
 
 
 def leave_out(results: dict[str, Any], splits: int) -> None:
-    """Set NaN as score of unused folds, and compute the standard deviation of the other folds' scores."""
+    """Set the score of each unused fold to NaN, and compute the standard deviation of the other folds' scores."""
     folds = results["n_resources"]
     for name in [name.removeprefix("mean_") for name in results if name.startswith(("mean_test_", "mean_train_"))]:
         for split in range(splits):

@@ -1,11 +1,11 @@
-"""A search in the style of scikit-learn: candidates are halved asynchronously, and their fits are resumed.
+"""A search like scikit-learn's searches, but with asynchronous halving and fits that are resumed.
 
-Rule 1: except for the way fits run, the search is a :class:`sklearn.model_selection.BaseSearchCV`. Arguments,
-attributes after ``fit``, routing, scoring and refitting use scikit-learn's own functions.
-Rule 2: a row of ``cv_results_`` is one candidate at one rung, as in ``HalvingRandomSearchCV``; ``iter`` is the rung.
-Rule 3: rows are read from the study's journal. If ``fit`` was killed and starts again in the same ``directory``, it
-keeps its rows.
-Rule 4: the data are written once and mapped into the memory of each worker.
+Rule 1: the search is a :class:`sklearn.model_selection.BaseSearchCV` that runs its fits in a study. Scikit-learn's own
+functions do the other work of a search, such as routing and scoring.
+Rule 2: each row of ``cv_results_`` is for one candidate at one rung; the column ``iter`` has the rung's number.
+Rule 3: the rows of ``cv_results_`` are read from the study's journal. If ``fit`` was killed and starts again with the
+same ``directory``, the earlier rows are kept.
+Rule 4: the data are written to a file once, and each worker maps this file into its memory.
 """
 
 import math
@@ -56,34 +56,33 @@ from ashtune._src.study.folders import ScratchDirectory
 
 CANDIDATES = 64
 ENOUGH_FOR_THREE_RUNGS = 5
-"""With fewer candidates, none would reach the top of three rungs."""
+"""With fewer candidates, no candidate would reach the top of three rungs."""
 
 
 class AshSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no types
-    """Search for parameters by asynchronous halving, with cross-validated fits that are resumed from rung to rung.
+    """Search for an estimator's parameters by asynchronous halving; cross-validated fits are resumed from rung to rung.
 
-    This class replaces ``HalvingRandomSearchCV``. It has the same attributes, and the same arguments except
-    ``aggressive_elimination``. No fit waits for another, a promoted candidate continues its training, and a Gaussian
-    process proposes candidates.
+    ``AshSearchCV`` replaces ``HalvingRandomSearchCV``, with the same attributes, and the same arguments except
+    ``aggressive_elimination``. ``AshSearchCV`` lets no fit wait for another fit, continues the training of promoted
+    candidates, and proposes candidates with a Gaussian process.
 
     Args:
         estimator: The estimator to fit.
         param_distributions: A dict from parameter names to lists of values, scipy distributions, or ranges ``(1e-4,
             1e-1, "log")``; or a list of such dicts.
         resource: What grows from rung to rung: a parameter of the estimator, "n_samples", "partial_fit" (passes over
-            the data), "folds" (of the cross-validation), or "auto". "auto" is ``partial_fit`` if the estimator also has
-            ``max_iter``; else it is ``n_estimators`` or ``max_iter`` if the estimator has ``warm_start``; else it is
-            samples.
+            the data), "folds" (of the cross-validation), or "auto". "auto" means ``partial_fit`` if the estimator also
+            has ``max_iter``, else ``n_estimators`` or ``max_iter`` if the estimator has ``warm_start``, else samples.
         n_candidates: The largest number of candidates to try.
-        factor: Of every ``factor`` candidates, the best one continues.
-        min_resources: Resource of the lowest rung. By default it is a ninth of the top rung's resource, or more if
-            there are few candidates. "smallest" and "exhaust" mean the same as in scikit-learn.
+        factor: Of every ``factor`` candidates, the best candidate continues.
+        min_resources: Resource of the lowest rung. The default is a ninth of the top rung's resource, or more if there
+            are few candidates. "smallest" and "exhaust" mean the same as in scikit-learn.
         max_resources: Resource of the top rung. "auto" means all samples or folds, or the value of the estimator's
             parameter.
         cv: Splits of the data, as in scikit-learn.
-        scoring: As in scikit-learn. If there are several scores, ``refit`` names the score that counts.
-        refit: Whether to fit the best candidate on all data; or the name of the score that counts; or a callable that
-            chooses the best candidate.
+        scoring: As in scikit-learn. If there are several scores, ``refit`` names the main score.
+        refit: Whether to fit the best candidate on all data; or the name of the main score; or a callable that chooses
+            the best candidate.
         error_score: The score of a failed fit, or "raise".
         return_train_score: Whether to compute scores on the training data too.
         random_state: Seed of the candidates and of samples.
@@ -92,8 +91,8 @@ class AshSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no ty
         search: A search of ashtune; by default a Gaussian process.
         scheduler: A scheduler of ashtune.
         time_limit: Seconds after which no fit begins.
-        directory: Directory of the study. A ``fit`` that starts again in the same directory continues. By default, it
-            is a temporary directory that is deleted with this object.
+        directory: Directory of the study. A ``fit`` that starts again in the same directory continues. The default is a
+            temporary directory that is deleted with this object.
 
     Attributes:
         study_: The study: its report, figures and what-if.
@@ -168,7 +167,7 @@ class AshSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no ty
             ValueError: If an argument is wrong, or all fits failed.
             AshtuneError: If the study cannot be run.
         """
-        has_ranks = start_mpi(workers_given=self.n_jobs is not None) is not None  # other ranks do not go on from here
+        has_ranks = start_mpi(workers_given=self.n_jobs is not None) is not None  # other ranks do not return
         scorers, refit_metric = self._get_scorers()
         if callable(self.scoring) and isinstance(self.refit, str):
             refit_metric = self.refit
@@ -209,7 +208,7 @@ class AshSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no ty
         return self
 
     def _splits(self, X: Any, y: Any, given: Mapping[str, Any]) -> list[tuple[Any, Any]]:
-        """Return (train, test) of each split as indices, also if the splitter gives masks."""
+        """Return (train, test) of each split as row indices, even if the splitter gives masks."""
         split = check_cv(self.cv, y, classifier=is_classifier(self.estimator))
         rows = np.arange(_num_samples(X))
         splits = [(rows[np.asarray(train)], rows[np.asarray(test)]) for train, test in split.split(X, y, **given)]
@@ -258,9 +257,9 @@ class AshSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no ty
         return {name: value for name, value in super().__getstate__().items() if name != "_removal"}
 
     def _folder(self) -> tuple[str, AbstractContextManager[None]]:
-        """Return the study's directory, and a context manager for the time of its use.
+        """Return the study's directory, and a context manager for the time during which the study runs.
 
-        The default directory is new, and is deleted together with this object or at SIGTERM.
+        By default, the directory is new, and is deleted when the search object is deleted or SIGTERM arrives.
         """
         if (removal := self.__dict__.pop("_removal", None)) is not None:
             removal()
@@ -370,7 +369,7 @@ class AshSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no ty
 
     @staticmethod
     def _select_best_index(refit: Any, refit_metric: Any, results: Mapping[str, Any]) -> int:
-        """Return the best row of the highest rung that has a score, or the row that a callable ``refit`` chooses."""
+        """Return the index of the best row at the highest rung with a score, or the index that ``refit`` chooses."""
         if callable(refit):
             return int(BaseSearchCV._select_best_index(refit, refit_metric, results))
         scores = results[f"mean_test_{refit_metric or 'score'}"]
@@ -381,7 +380,7 @@ class AshSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no ty
         return int(np.argmax(np.where(there & (results["iter"] == last), scores, -np.inf)))
 
     def _refit(self, resource: Resource, X: Any, y: Any, fit: Mapping[str, Any], tasks: Tasks) -> None:
-        """Fit the best candidate on all data, to the resource of its rung."""
+        """Fit the best candidate on all data, with the resource of the candidate's rung."""
         self.best_estimator_ = clone(clone(self.estimator).set_params(**clone(self.best_params_, safe=False)))
         with tasks.refit(self.best_estimator_):
             began = time.time()
@@ -396,7 +395,7 @@ class AshSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no ty
 
 
 def _split_by_row(parameters: Mapping[str, Any], rows: int) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the parameters that have one value per row, and the other parameters."""
+    """Return two dicts: the parameters that have one value per row of the data, and the other parameters."""
     by_row = {
         name: value for name, value in parameters.items() if _is_arraylike(value) and _num_samples(value) == rows
     }  # fmt: skip
@@ -404,7 +403,7 @@ def _split_by_row(parameters: Mapping[str, Any], rows: int) -> tuple[dict[str, A
 
 
 def _digest(*values: Any) -> str:
-    """Return a digest of everything that a score depends on. If it cannot be pickled, return the types."""
+    """Return a digest of the values that a score depends on. If a value cannot be pickled, return the types' names."""
     try:
         digest: str = joblib.hash(values)
     except Exception:  # noqa: BLE001 - whatever an object does when it is pickled

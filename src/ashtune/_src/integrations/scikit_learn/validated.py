@@ -1,8 +1,8 @@
-"""The training function of a search: it fits a candidate on each split of the data, and scores it.
+"""The training function of a scikit-learn search: fits and scores a candidate on each split of the data.
 
-Rule 1: for each candidate and rung, the results of the splits are in a separate JSON file. A file is either complete or
-missing. The journal has only the main score, and no score for a failed candidate.
-Rule 2: fits run with the scikit-learn settings that are active where ``fit`` is called.
+Rule 1: for each candidate and rung, the results of all splits are in one JSON file, which is complete or missing. The
+journal has only the main score of a candidate, and no score for a failed candidate.
+Rule 2: workers use the scikit-learn settings of the process that called ``fit``.
 """
 
 import json
@@ -35,10 +35,10 @@ DATA, ROWS, RAISED = "data-{}.joblib", "rows", "raised.pickle"
 
 
 class Validated:
-    """Fits a candidate on each split and scores it.
+    """A training function that fits and scores a candidate on each split of the data.
 
     ``digest`` is the digest of the data; ``meaning`` is a digest of everything else that a score depends on. A study
-    continues only if both are unchanged.
+    continues only if ``digest`` and ``meaning`` are unchanged.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class Validated:
         self._settings = get_config()
 
     def version_parts(self) -> dict[str, Any]:
-        """Return what the scores depend on, without the study's location and the resource of the top rung."""
+        """Return all values that the scores depend on; the study's directory and top resource are not included."""
         return {
             "data": self._digest, "metadata": self._metadata, "meaning": self._meaning,
             "splits": joblib.hash(self._splits), "metric": self.metric,
@@ -65,7 +65,7 @@ class Validated:
         }  # fmt: skip
 
     def __call__(self, trial: Trial) -> None:
-        """Fit and score. If ``error_score`` is "raise", the first exception stops the study."""
+        """Fit and score a candidate. If ``error_score`` is "raise", the first exception stops the study."""
         with config_context(**self._settings):
             if self._error_score != "raise":
                 self._train(trial)
@@ -104,7 +104,7 @@ class Validated:
                 warnings.warn(line, stacklevel=2)
 
     def _candidate(self, configuration: Mapping[str, Any]) -> Any:
-        """Return a candidate, unfitted. A parameter that does not exist is no failed fit: it stops the study."""
+        """Return a candidate's unfitted estimator. A parameter that the estimator does not have stops the study."""
         try:
             parameters = clone(self._parameters.read(configuration), safe=False)
             return clone(self._estimator).set_params(**parameters)
@@ -112,13 +112,13 @@ class Validated:
             self._stop_with(error)
 
     def _main_score(self, scores: Any) -> float:
-        """Return the main score, from one score or several."""
+        """Return the main score, chosen from one or several scores."""
         if isinstance(scores, Mapping):
             return float(scores[self.metric] if self.metric in scores else next(iter(scores.values())))
         return float(scores)
 
     def _of_split(self, estimator: Any, split: int, start: int, target: int) -> dict[str, Any]:
-        """Train the estimator of a split to this rung; return what scikit-learn's ``_fit_and_score`` would return."""
+        """Train the estimator of a split to the rung; return a result like scikit-learn's ``_fit_and_score``."""
         X, y, *by_row = read_data(self._folder, self._digest)
         fit, score = ({**rows, **others} for rows, others in zip(by_row, self._metadata, strict=True))
         train, test = self._splits[split]
@@ -150,7 +150,6 @@ class Validated:
         return row
 
     def _failed(self) -> dict[str, Any]:
-        """Return the scores of a failed fit."""
         names = getattr(self._scorer, "_scorers", None)
         scores = float(self._error_score) if names is None else dict.fromkeys(names, float(self._error_score))
         kinds = ("test_scores", "train_scores") if self._returns_train_score else ("test_scores",)
@@ -158,11 +157,11 @@ class Validated:
 
     @property
     def _counted_failure(self) -> float | None:
-        """Return the main score that a failed fit gets; None if it gets no score."""
+        """Return the main score of a failed fit; None if a failed fit gets no score."""
         return None if self._error_score == "raise" or np.isnan(self._error_score) else float(self._error_score)
 
     def _stop_with(self, error: Exception) -> NoReturn:
-        """Stop the study, and keep an exception, which the process that called ``fit`` raises."""
+        """Stop the study, and write an exception to a file; the process that called ``fit`` raises this exception."""
         import cloudpickle
 
         error.add_note(traceback.format_exc())
@@ -177,7 +176,7 @@ class Validated:
 
 
 def write_data(folder: str, content: tuple[Any, ...]) -> str:
-    """Write the data for fitting and scoring, once; return their digest.
+    """Write the data for fitting and scoring to a file, if the file does not exist; return a digest of the data.
 
     Args:
         folder: The folder to write to.
@@ -194,7 +193,7 @@ def write_data(folder: str, content: tuple[Any, ...]) -> str:
 
 @lru_cache(maxsize=1)
 def read_data(folder: str, digest: str) -> Any:
-    """Return the written data. Each process reads them once; numbers are mapped into memory.
+    """Return the data that :func:`write_data` wrote. Each process reads the data once and maps the numbers into memory.
 
     Raises:
         CannotGoOn: If the data cannot be read.
@@ -216,7 +215,7 @@ def write_rows(folder: str, trial: int, resource: int, rows: Mapping[int, Mappin
 
 
 def read_rows(folder: str, trial: int, resource: int) -> dict[int, dict[str, Any]]:
-    """Return the results that :func:`write_rows` wrote; empty if there are no results."""
+    """Return the results that :func:`write_rows` wrote, or an empty dict."""
     with suppress(FileNotFoundError):
         rows = json.loads(Path(folder, ROWS, f"{trial}-{resource}.json").read_bytes())
         return {int(split): row for split, row in rows.items()}

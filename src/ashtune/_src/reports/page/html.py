@@ -1,7 +1,7 @@
 """Builds a self-contained HTML page from sections: tables, sentences, and figures drawn by plotly's script.
 
-Rule 1: anything from a study is text, never markup, since a journal may come from another person. Control characters,
-and marks that change the direction of text, are shown as escapes, as in a Python string literal.
+Rule 1: any data of a study are shown as text, never as markup, since a journal may come from another person. Control
+characters, and marks that change the direction of text, are shown as escapes, as in a Python string literal.
 Rule 2: the page loads nothing from the network.
 """
 
@@ -36,14 +36,14 @@ _INVISIBLE = re.compile(
 
 
 class Block(msgspec.Struct, frozen=True):
-    """A piece of a section: HTML, and its figures by the id of their place in the HTML."""
+    """A piece of a section: its HTML, and a dict of its figures. The key of a figure is the id of its HTML element."""
 
     html: str
     figures: dict[str, "Plot"] = {}
 
 
 class PageSection(msgspec.Struct, frozen=True):
-    """A section of a page: ``name`` is its id, ``figures`` has the JSON of each figure by the id of its place."""
+    """A section of a page. ``name`` is the section's id. ``figures`` has the JSON of each figure, by HTML id."""
 
     name: str
     title: str
@@ -52,20 +52,20 @@ class PageSection(msgspec.Struct, frozen=True):
 
 
 def section(name: str, title: str, blocks: Iterable[Block]) -> PageSection:
-    """Return a section of a page. Figures are converted to JSON here, so errors in them are raised here."""
+    """Return a section of a page, with its figures as JSON. An invalid figure raises an error."""
     drawn = list(blocks)
     figures = {place: _figure_json(figure) for block in drawn for place, figure in block.figures.items()}
     return PageSection(name, title, "".join(block.html for block in drawn), figures)
 
 
 def words(*sentences: str, style: str = "") -> Block:
-    """Return a paragraph for each sentence that is not empty. ``style`` is "quiet" or "bad"."""
+    """Return a block with a paragraph for each sentence that is not empty. ``style`` is a CSS class."""
     mark = f' class="{style}"' if style else ""
     return Block("".join(f"<p{mark}>{escaped(sentence)}</p>" for sentence in sentences if sentence))
 
 
 def figures(*, layout: Literal["pair", "panels"] = "pair", **named: "Plot | Figure | Coordinates") -> Block:
-    """Return figures, two in a row if there is room. The layout "panels" puts three in a row and leaves out notes."""
+    """Return a block of figures, two in a row on a wide page. The layout "panels" has three figures in a row."""
     places = "".join(f'<div class="figure" id="figure-{name}"></div>' for name in named)
     html = f'<div class="{layout}">{places}</div>' if len(named) > 1 else places
     drawn = {
@@ -76,7 +76,7 @@ def figures(*, layout: Literal["pair", "panels"] = "pair", **named: "Plot | Figu
 
 
 def legend(colors: Mapping[str, str]) -> Block:
-    """Return the legend shared by the figures below it."""
+    """Return a block with the legend of the figures below it."""
     inner = "".join(
         f'<span><i style="background:{escaped(color)}"></i>{escaped(name)}</span>' for name, color in colors.items()
     )
@@ -84,7 +84,7 @@ def legend(colors: Mapping[str, str]) -> Block:
 
 
 def table(rich_table: "Table") -> Block:
-    """Convert a table of rich, with header, footer and bold rows."""
+    """Return a rich table as HTML, with its header, footer and bold rows."""
     columns = rich_table.columns
     titles = [_plain(column.header).replace("-\n", "").replace("\n", " ") for column in columns]  # wide enough here
     header = "".join(f"<th>{escaped(title)}</th>" for title in titles)
@@ -98,13 +98,13 @@ def table(rich_table: "Table") -> Block:
 
 
 def pairs(named: Mapping[str, str]) -> Block:
-    """Return a table of names and values."""
+    """Return a block with a table of names and values."""
     rows = "".join(f"<tr><td>{escaped(name)}</td><td>{escaped(value)}</td></tr>" for name, value in named.items())
     return Block(f'<div class="table"><table class="facts"><tbody>{rows}</tbody></table></div>')
 
 
 def cards(named: Mapping[str, str]) -> Block:
-    """Return the most important values as cards, each with its name."""
+    """Return a block with a card for each of the most important values: the value and its name."""
     inner = "".join(f'<div class="card"><b>{escaped(value)}</b><span>{escaped(name)}</span></div>' for name, value in named.items())  # fmt: skip  # noqa: E501
     return Block(f'<div class="cards">{inner}</div>')
 
@@ -151,18 +151,18 @@ def write(text: str, file: Path) -> None:
 
 
 def _figure_json(figure: "Plot") -> str:
-    """Return a figure as JSON that cannot end the script element around it."""
+    """Return a figure as JSON. The JSON cannot end the HTML script element that contains it."""
     return _INVISIBLE.sub(_literal, figure.to_json()).replace("<", "\\u003c")
 
 
 def _literal(match: re.Match[str]) -> str:
-    """Return the escape of an invisible character, as visible text."""
+    """Return the visible escape of a matched invisible character."""
     before, code, character = match.groups()
     return f"{before or ''}\\\\u{code or format(ord(character), '04x')}"
 
 
 def escaped(text: str) -> str:
-    """Return a text from any source as HTML that only shows this text."""
+    """Return a text as HTML, with markup, control characters and similar characters escaped."""
     return escape(visible(text))
 
 

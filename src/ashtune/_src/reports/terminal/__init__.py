@@ -1,1 +1,1 @@
-"""Views for a terminal, a notebook or a log."""
+"""Views of a study for a terminal, a notebook or a log."""

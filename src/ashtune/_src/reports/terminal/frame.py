@@ -1,9 +1,9 @@
-"""One frame of the live display: texts and bars in a panel, cut to the available rows.
+"""Draws one frame of the live display: a panel with texts and bars, which fits into the rows of the terminal.
 
-Rule 1: no line wraps, and a frame never has more lines than the terminal has rows. The least important lines are
-dropped first: workers, then blank lines, notes and the lower rungs.
-Rule 2: a frame's cost does not grow with the number of trials. Table cells are slow to draw, so one cell contains many
-lines.
+Rule 1: no line wraps, and a frame never has more lines than the terminal has rows. A small terminal shows no workers,
+no blank lines, no notes and few rungs.
+Rule 2: the time to draw a frame does not grow with the number of trials. A frame has few table cells, since table cells
+are slow to draw.
 """
 
 from collections import Counter
@@ -32,12 +32,12 @@ PROMOTED, PAUSED, FAILED, RUNNING = (TRIALS[name].style for name in ("promoted",
 
 
 class Frame:
-    """A frame that rich can draw. It shows the state that the tally has at the time of drawing.
+    """A frame that rich can draw. The frame shows the tally's counts at the time of drawing.
 
     Args:
         tally: The study's counts.
         info: The study.
-        is_over: Whether the driver has ended. After its end the frame omits the workers' states and the time left.
+        is_over: Whether the driver has ended. If it has, the frame omits the workers' states and the remaining time.
     """
 
     def __init__(self, tally: Tally, info: StudyInfo, *, is_over: bool = False) -> None:
@@ -68,7 +68,7 @@ class Frame:
         yield panel
 
     def _progress(self, width: int) -> Iterator[RenderableType]:
-        """Yield the progress bar of the study, and its progress and time in words."""
+        """Yield the study's progress bar, and the study's progress and time in words."""
         tally, info = self._tally, self._info
         judged = estimate(tally, info.scheduler, learns=info.learns, unit=info.unit, deadline=info.deadline)
         standing = "stopping" if tally.stopping else "paused" if tally.is_paused else judged.left
@@ -81,7 +81,7 @@ class Frame:
         yield from (_row(*bar), words) if width < NARROW else (_row(*bar, words),)
 
     def _ladder(self, width: int) -> Iterator[Table]:
-        """Yield a line for each rung, the top one first; header words have the colours of the bars' parts."""
+        """Yield a line for each rung, the top rung first. The header's words have the colours of the bars' parts."""
         rungs = self._tally.rungs[::-1]
         expected = (self._info.in_the_end(self._tally) or [])[::-1]
         bars = []
@@ -110,7 +110,7 @@ class Frame:
             yield Text("      " + configuration_text(info.configuration(best.trial), max(4, width - 10)), QUIET)
 
     def _notes(self, _: int) -> Iterator[Text]:
-        """Yield failures, the reason for stopping, origins of trials, and the scheduler's notes, one line each."""
+        """Yield lines about failures, the reason for stopping, the origins of trials, and the scheduler's notes."""
         tally = self._tally
         notes = (
             (most_frequent(tally.failures, "trial", "failed"), FAILED),
@@ -130,7 +130,7 @@ class Frame:
         return f"stopped: {reason}" if self._is_over else f"stopping: {reason}; what runs is saved"
 
     def _summary(self, _: int) -> Iterator[Text]:
-        """Yield the numbers of workers by state, their utilisation, and the size of checkpoints. O(workers)."""
+        """Yield a line about the workers' states, the workers' utilisation, and the size of checkpoints. O(workers)."""
         tally, info = self._tally, self._info
         present, wanted = len(tally.workers), tally.workers_wanted or info.workers
         states = Counter(worker.state for worker in tally.workers.values())
@@ -146,7 +146,7 @@ class Frame:
         yield line
 
     def _workers(self, rows: int) -> Iterator[RenderableType]:
-        """Yield at most ``rows`` lines of workers; if some workers are not shown, the last line says how many."""
+        """Yield at most ``rows`` lines about workers. The last line has the number of workers that are not shown."""
         tally, unit = self._tally, self._info.unit
         total, rows = len(tally.workers), min(rows, WORKERS_SHOWN + 1)
         shown = total if total <= rows else max(0, rows - 1)
@@ -171,11 +171,11 @@ class Frame:
 
 
 class _Bar:
-    """A bar of several colours and glyphs, as wide as its column. It is needed because rich's own bars have one colour.
+    """A bar of several colours and glyphs, as wide as its column. (A bar of rich has one colour.)
 
     Args:
-        whole: The value that fills the full width. If the sum of the parts is larger, the sum fills the full width.
-        parts: The value and look of each part. Each part above 0 is visible if there is room.
+        whole: The value that the bar's full width shows, or the sum of the parts if the sum is larger.
+        parts: The value and look of each part. A part above 0 has at least one character if the bar is wide enough.
     """
 
     def __init__(self, whole: float, *parts: tuple[float, Look]) -> None:
@@ -195,7 +195,7 @@ class _Bar:
 
 
 def _row(*cells: RenderableType) -> Table:
-    """Return texts and bars side by side; bars share the width that texts leave."""
+    """Return texts and bars side by side. The bars share the width that the texts do not need."""
     row = Table.grid(padding=(0, 2, 0, 0), expand=True)
     for cell in cells:
         row.add_column(no_wrap=True, ratio=None if isinstance(cell, Text) else 1)
@@ -204,7 +204,7 @@ def _row(*cells: RenderableType) -> Table:
 
 
 def _numbers(name: str, style: str, numbers: Iterable[int | str | None]) -> Text:
-    """Return a name with numbers or texts below it; 0 is shown as "-", and None as ""."""
+    """Return a column of text: a name above numbers or texts. 0 is shown as "-", and None as ""."""
     column = Text(name, style, justify="right")
     for number in numbers:
         text = number if isinstance(number, str) else "" if number is None else f"{number:,}" if number else "-"

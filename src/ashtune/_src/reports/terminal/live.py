@@ -1,4 +1,4 @@
-"""The display of a running study: a frame on a terminal or in a notebook; in a log or a pipe, a line now and then.
+"""Displays a running study: as a frame on a terminal or in a notebook, or as single lines in a log or a pipe.
 
 A display draws only in :meth:`Display.tick`, so it needs no thread.
 """
@@ -26,9 +26,9 @@ NOTEBOOK_WIDTH, NOTEBOOK_HEIGHT = 96, 40  # JupyterLab fits 100 columns into 128
 
 
 class Display(Observer):
-    """An observer and context manager that shows the study every ``seconds``. This base class shows nothing.
+    """An observer and context manager that shows the study every ``seconds``. The base class itself shows nothing.
 
-    The tally must come before the display among the observers, because the display only reads the tally.
+    In the list of observers, the tally must precede the display, because the display reads the tally.
     """
 
     def __init__(self, tally: Tally, info: StudyInfo, seconds: float = math.inf) -> None:
@@ -38,7 +38,7 @@ class Display(Observer):
         self._next = 0.0
 
     def tick(self, now: float) -> None:
-        """Show the study if it is time. A closed terminal or pipe does not end the study."""
+        """Show the study if ``seconds`` have passed. A closed terminal or pipe does not end the study."""
         if now >= self._next:
             self._next = now + self._seconds
             self._tally.tick(now)
@@ -56,7 +56,7 @@ class Display(Observer):
 
 
 class LiveDisplay(Display):
-    """A frame on a terminal, redrawn at every tick and removed at the end."""
+    """Shows the study as a frame on a terminal. The frame is redrawn at every tick and removed at the end."""
 
     def __init__(self, tally: Tally, info: StudyInfo, stream: TextIO) -> None:
         from rich.console import Console
@@ -81,7 +81,7 @@ class LiveDisplay(Display):
 
 
 class _Whole:
-    """A stream that makes the terminal show each frame only when complete (DEC mode 2026)."""
+    """A stream that marks the begin and end of each frame, so that a terminal shows whole frames (DEC mode 2026)."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -94,7 +94,7 @@ class _Whole:
 
 
 class PlainDisplay(Display):
-    """Writes a line to a stream every few seconds, for logs and pipes."""
+    """Writes a line about the study to a stream every few seconds, for logs and pipes."""
 
     def __init__(self, tally: Tally, info: StudyInfo, stream: TextIO, *, seconds: float = LINE_SECONDS) -> None:
         super().__init__(tally, info, seconds)
@@ -102,7 +102,7 @@ class PlainDisplay(Display):
         self._has_warned = False
 
     def tick(self, now: float) -> None:
-        """Write a line if it is time. The first line comes after ``seconds``, when there is progress."""
+        """Write a line if ``seconds`` have passed since the last line, or since the first tick."""
         self._next = self._next or now + self._seconds
         super().tick(now)
 
@@ -114,7 +114,7 @@ class PlainDisplay(Display):
         self._warn()
 
     def _warn(self) -> None:
-        """Warn once about the first trial that could not be saved: such trials must train again."""
+        """Write one warning about the first trial whose checkpoint was lost, because this trial must train again."""
         if not self._has_warned and (problems := self._tally.saving_problems.groups()):
             self._has_warned = True
             first = problems[0]
@@ -123,10 +123,10 @@ class PlainDisplay(Display):
 
 
 class NotebookDisplay(Display):
-    """The terminal's frame as an output of a notebook's cell, redrawn in place; the last frame stays.
+    """Shows the terminal's frame in a notebook's cell. The frame is redrawn in place, and the last frame remains.
 
-    Trials print to their workers' logs, not to the cell. If a log has text, a line below the frame names the folder of
-    the logs.
+    The output of trials goes to the logs of their workers. If a log has text, a line below the frame names the logs'
+    folder.
     """
 
     def __init__(self, tally: Tally, info: StudyInfo) -> None:
@@ -137,7 +137,7 @@ class NotebookDisplay(Display):
         self._handle.update(self._draw(), raw=True)
 
     def _draw(self, *, is_over: bool = False) -> dict[str, str]:
-        """Return the frame as HTML and as text."""
+        """Return a dict with the frame as HTML and the frame as text, by MIME type."""
         from ashtune._src.reports.page.html import escaped
         from ashtune._src.reports.terminal.frame import Frame
 
@@ -161,14 +161,14 @@ class NotebookDisplay(Display):
 
 
 def display_for(tally: Tally, info: StudyInfo, *, stream: TextIO | None = None, quiet: bool = False) -> Display:
-    """Return the right display: a frame in a notebook or on a terminal, lines elsewhere, and nothing if quiet.
+    """Return a display: a frame in a notebook or on a terminal, lines on other streams, or no output if ``quiet``.
 
     Args:
-        tally: The counts; the tally must come before the display among the observers.
+        tally: The study's counts. The tally must precede the display in the list of observers.
         info: The study.
-        stream: The stream to write to. By default it is stderr, since stdout is for results; in a notebook it is the
-            cell.
-        quiet: Show nothing.
+        stream: The stream to write to. The default is the cell in a notebook, and stderr elsewhere, since stdout is for
+            results.
+        quiet: Whether the display shows nothing.
     """
     if quiet:
         return Display(tally, info)
@@ -209,5 +209,5 @@ def progress_line(tally: Tally, info: StudyInfo) -> str:
 
 
 def clock_text(tally: Tally) -> str:
-    """Return a study's running time, padded to a fixed width."""
+    """Return the wall time of a study in brackets, padded to a fixed width."""
     return f"[{seconds_text(tally.wall_seconds):>6}]"

@@ -1,6 +1,6 @@
-"""Output of views: rich on a terminal, HTML in a notebook, plain text elsewhere, or JSON.
+"""Writes views of a study: rich output on a terminal, HTML in a notebook, plain text elsewhere, or JSON.
 
-Rule: control characters in a user's text never reach a stream; only rich writes control characters.
+Rule: only rich writes control characters to a stream. Control characters in a user's text are escaped.
 """
 
 import io
@@ -41,7 +41,7 @@ class Visible:
 def as_text(
     renderable: "RenderableType", width: int = PLAIN_WIDTH, height: int | None = None, *, encoding: str = "utf-8"
 ) -> str:
-    """Return rich's output without colours and trailing blanks. Characters that the encoding lacks are escaped."""
+    """Return rich's output as text without colours. Characters that are not in ``encoding`` are escaped."""
     from rich.console import Console
 
     page = io.TextIOWrapper(io.BytesIO(), encoding, "backslashreplace")
@@ -54,7 +54,7 @@ def as_text(
 
 
 def as_html(renderable: "RenderableType", width: int, height: int) -> str:
-    """Return rich's output as HTML for a light or dark notebook. Uncoloured text has the notebook's colour."""
+    """Return rich's output as HTML for a notebook. Text without a colour gets the notebook's colour, light or dark."""
     from rich.console import Console
     from rich.segment import Segment
 
@@ -82,7 +82,7 @@ def show_link(name: str, address: str) -> None:
 
 
 def _as_span(segment: "Segment") -> str:
-    """Return a piece of text as HTML, with its colour and weight."""
+    """Return a piece of rich's output as HTML, with its colour and font weight."""
     text, style = escape(segment.text), segment.style
     if style is None:
         return text
@@ -92,7 +92,7 @@ def _as_span(segment: "Segment") -> str:
 
 
 def show(renderable: "RenderableType", stream: TextIO) -> None:
-    """Print a rich object: in colour on a terminal, as plain text elsewhere.
+    """Print a rich object, in colour on a terminal and as plain text on any other stream.
 
     Raises:
         SettingsError: If ``stream`` is no open file.
@@ -112,7 +112,7 @@ def show_json(data: Any, stream: TextIO) -> None:
 
 
 def write(text: str, stream: TextIO) -> None:
-    """Write lines of text to a stream. Control characters, and characters that its encoding lacks, are escaped."""
+    """Write text to a stream. Control characters, and characters that are not in the stream's encoding, are escaped."""
     encoding = _encoding_of(stream)
     stream.write(visible(text, keeps_newlines=True).encode(encoding, "backslashreplace").decode(encoding))
 
@@ -124,8 +124,8 @@ def _encoding_of(stream: TextIO) -> str:
 
 
 def is_a_terminal(stream: TextIO) -> bool:
-    """Return whether a stream is a terminal whose output a person sees.
+    """Return whether a stream is a terminal whose output a person can see.
 
-    Open MPI's mpiexec gives its ranks a terminal for stdout, even if its own output goes elsewhere.
+    Under Open MPI's mpiexec the result is False, since a rank has a terminal as stdout even if mpiexec has none.
     """
     return stream.isatty() and "OMPI_COMM_WORLD_SIZE" not in os.environ

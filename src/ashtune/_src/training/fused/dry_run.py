@@ -1,4 +1,4 @@
-"""Time epochs of a user's model, in this process, with each number of lanes that a study would try."""
+"""Measure the time of an epoch of a user's model, for each number of lanes that a study would try."""
 
 from collections.abc import Callable, Mapping
 from time import perf_counter
@@ -12,13 +12,13 @@ from ashtune._src.training.fused.protocol import Backend, FusedProgram, Static, 
 TURNS = 8
 TURN_SECONDS = 0.02
 WORTH = 0.97
-"""A larger number of lanes is chosen only if its time per lane is less than this share of a smaller number's."""
+"""A larger number of lanes is chosen only if its time per lane is below this share of the smaller number's time."""
 
 
 class Sizing(msgspec.Struct, frozen=True, kw_only=True):
-    """The best number of lanes; ``lanes_words()`` explains it in words.
+    """The best number of lanes for a model, and the measured times; ``lanes_words()`` describes a sizing in words.
 
-    ``seconds`` is the time of an epoch per lane, for each number of lanes that was tried.
+    ``seconds`` has, for each number of lanes that was tried, the time of an epoch divided by the number of lanes.
     """
 
     lanes: int
@@ -26,14 +26,14 @@ class Sizing(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Epochs(msgspec.Struct, frozen=True, kw_only=True):
-    """An epoch of one model, an epoch of the best number of lanes if above 1, and the timings behind that number."""
+    """The costs of an epoch of one lane and of the best number of lanes, and the times of all numbers of lanes."""
 
     steps: list[Step]
     sizing: Sizing
 
 
 def count_epochs(backend: Backend, static: Static, numbers: Mapping[str, float]) -> Epochs:
-    """Count and time epochs of a configuration, given as returned by :meth:`Batched.split`."""
+    """Return the costs and times of an epoch of a configuration, which :meth:`Batched.split` has split."""
     sizing = choose_lanes(backend, static, numbers)
     steps = []
     for lanes in sorted({1, sizing.lanes}):
@@ -44,9 +44,9 @@ def count_epochs(backend: Backend, static: Static, numbers: Mapping[str, float])
 
 
 def choose_lanes(backend: Backend, static: Static, numbers: Mapping[str, float]) -> Sizing:
-    """Return the smallest number of lanes whose time per lane is about the minimum.
+    """Return the smallest number of lanes whose time per lane is close to the minimum.
 
-    This function makes several programs. With JAX, this takes about ten seconds, as JAX compiles the programs.
+    With JAX, this function takes about ten seconds, because JAX compiles a program for each number of lanes.
     """
     tried = powers(backend.most_lanes(static, numbers))
     seconds = fastest_of({lanes: _run(backend.program(static, Variant(lanes)), numbers) for lanes in tried})
@@ -55,9 +55,9 @@ def choose_lanes(backend: Backend, static: Static, numbers: Mapping[str, float])
 
 
 def fastest_of(runs: Mapping[int, Callable[[], None]]) -> dict[int, float]:
-    """Return, for each number of lanes, the minimum time per lane.
+    """Call each function several times; return, for each number of lanes, the minimum time per lane.
 
-    The runs alternate, so a busy moment affects all of them.
+    The functions are called in alternation, so a busy moment of the machine affects all functions.
     """
     best = dict.fromkeys(runs, float("inf"))
     for _ in range(TURNS):
@@ -74,7 +74,7 @@ def fastest_of(runs: Mapping[int, Callable[[], None]]) -> dict[int, float]:
 
 
 def _run(program: FusedProgram, numbers: Mapping[str, float]) -> Callable[[], None]:
-    """Return a function that trains all lanes for an epoch, after a first epoch, which compiles the program."""
+    """Train one epoch, which compiles the program; return a function that trains all lanes for another epoch."""
     lanes = [numbers] * program.variant.room
     state = program.fresh(lanes)
 

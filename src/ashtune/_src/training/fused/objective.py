@@ -1,4 +1,4 @@
-"""Training functions that train several trials together. For a study, each trial reports, pauses and saves as usual."""
+"""A training function that trains trials together. For the driver, each trial reports, pauses and saves as usual."""
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 
 class FusedObjective:
-    """Trains many trials as lanes of one program in a study; a call with one trial trains that trial alone.
+    """A training function that trains many trials as lanes of one program; a call with one trial trains it alone.
 
-    The objective has the name of the user's function, and modules are looked up in the folder of its file. ``backend``
-    is a function from the study's directory (None outside a study) to the maker of programs.
+    The objective has the name of ``function``, and modules are imported from the folder of the file of ``function``.
+    ``backend(directory)`` returns a maker of programs; ``directory`` is the study's directory, or None outside a study.
 
     Raises:
         SettingsError: If ``lanes`` is not a whole number of at least 1.
@@ -49,12 +49,12 @@ class FusedObjective:
     def make_runner(
         self, setup: Setup, mailbox: Mailbox, *, file: str, profiler: AbstractContextManager[None] | None
     ) -> FusedRunner:
-        """Return the runner of a worker."""
+        """Return the object that runs a worker's assignments."""
         backend = self._make_backend(Path(setup.study))
         return FusedRunner(backend, setup, mailbox, lanes=self._lanes, file=file, profiler=profiler)
 
     def __call__(self, trial: "Trial") -> None:
-        """Train one trial alone to its rungs, in the kind of program that a study uses first."""
+        """Train one trial alone, in the kind of program that a study uses first."""
         if self._backend is None:
             self._backend = self._make_backend(None)
         static, numbers = self._backend.recipe.split(trial.config)
@@ -71,17 +71,17 @@ class FusedObjective:
         trial.save(SavedState(program.apart(state, 0)))
 
     def epochs(self, config: Mapping[str, Any]) -> "Epochs":
-        """Return an epoch of a model with this configuration's shapes, alone and as lanes, for a roofline."""
+        """Return, for a roofline, the costs and times of an epoch of one model and of the best number of lanes."""
         from ashtune._src.training.fused.dry_run import count_epochs
 
         backend = self._make_backend(None)
         return count_epochs(backend, *backend.recipe.split(config))
 
     def sizing(self, config: Mapping[str, Any]) -> "Sizing":
-        """Return how many trials with this configuration's shapes one program should train side by side, with timings.
+        """Return the best number of lanes for models with this configuration's shapes, and the measured times.
 
-        This method makes and times several programs. With JAX, this takes about ten seconds, as JAX compiles the
-        programs.
+        This method makes and times several programs. With JAX, the method takes about ten seconds, because JAX compiles
+        each program.
         """
         from ashtune._src.training.fused.dry_run import choose_lanes
 
@@ -89,15 +89,15 @@ class FusedObjective:
         return choose_lanes(backend, *backend.recipe.split(config))
 
     def restore(self, config: Mapping[str, Any], saved: SavedState) -> Any:
-        """Return a trial's saved state, in the form that ``init`` and ``step`` use; with PyTorch, return the module.
+        """Return a trial's saved state in the form that ``init`` and ``step`` use; with PyTorch, return a module.
 
         Args:
             config: The trial's configuration.
-            saved: The content of its checkpoint.
+            saved: The content of the trial's checkpoint.
         """
         backend = self._make_backend(None)
         return backend.restore(*backend.recipe.split(config), saved.state)
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return the state to send to workers; each worker makes its own programs."""
+        """Return the objective's state for a pickle, without programs, because each worker makes its own programs."""
         return {**vars(self), "_backend": None}

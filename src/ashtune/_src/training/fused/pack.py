@@ -1,8 +1,8 @@
-"""Packs: lanes of the same shape and the same epochs, which a worker trains together.
+"""A pack is a list of lanes of the same shape and the same epochs, which a worker trains together.
 
-A promoted trial waits a moment for others of its pack. After that moment, promoted trials go before new trials, those
-at the highest rung first. A trial that was being trained when a worker died is trained alone, before all others, so
-that a crash costs no other trial.
+A promoted trial waits a moment, so that other trials can join its pack. After this wait, promoted trials are trained
+before new trials, and higher rungs before lower rungs. If a worker dies while it trains a trial, the trial is then
+trained alone and before other trials, so that another crash costs no other trial.
 """
 
 import math
@@ -19,20 +19,20 @@ from ashtune._src.training.job import RunningJob
 
 
 class Clock(msgspec.Struct):
-    """A trial's share of the seconds that its packs took."""
+    """The training time of one trial: the trial's share of the seconds of its packs."""
 
     seconds: float = 0.0
 
     def __call__(self) -> float:
-        """Return the seconds so far."""
+        """Return the trial's seconds so far."""
         return self.seconds
 
 
 class Lane(msgspec.Struct, eq=False, kw_only=True):
-    """A trial that a worker has.
+    """A trial in a worker, trained as a lane of a program.
 
-    ``state`` is the trial's state after ``trained`` epochs, None for a new trial. ``is_saved`` says whether this state
-    is on disk. ``due`` is when the lane has waited long enough, by ``time.monotonic``.
+    ``state`` is the trial's state after ``trained`` epochs, or None for a new trial. ``is_saved`` says whether
+    ``state`` is on disk. ``due`` is the time, by ``time.monotonic``, at which the lane has waited long enough.
     """
 
     job: RunningJob
@@ -55,21 +55,21 @@ class Lane(msgspec.Struct, eq=False, kw_only=True):
 
     @property
     def group(self) -> Hashable:
-        """The key that lanes of one pack have in common."""
+        """The shape, the trained epochs and the target, which are equal in all lanes of a pack."""
         return self.shape, self.trained, self.job.target
 
     @property
     def is_training(self) -> bool:
-        """Whether its job has not ended."""
+        """Whether the trial's job has not ended yet."""
         return self.job.phase == "training"
 
 
 def next_pack(waiting: Sequence[Lane], now: float) -> list[Lane]:
-    """Return the lanes to train next: the pack of the highest rung that is due, otherwise the fullest pack. O(n).
+    """Return the next pack to train: the due pack at the highest rung, or the fullest pack if no pack is due. O(n).
 
     Args:
         waiting: The waiting lanes in order of arrival; at least one.
-        now: The time, by the clock of :attr:`Lane.due`.
+        now: The current time by ``time.monotonic``.
     """
     first = next((lane for lane in waiting if lane.alone), None)
     if first is not None:
@@ -85,9 +85,9 @@ def next_pack(waiting: Sequence[Lane], now: float) -> list[Lane]:
 
 
 class Pack:
-    """Lanes of one group, each with its place in a program that has room for all.
+    """Lanes of one group, which are trained together in a program that has room for all of them.
 
-    The lanes are already trained for ``trained`` epochs, and are to be trained to ``target``.
+    All lanes of a pack are trained for ``trained`` epochs so far, and will be trained to ``target``.
     """
 
     def __init__(self, lanes: Sequence[Lane], program: FusedProgram) -> None:
@@ -99,11 +99,11 @@ class Pack:
 
     @property
     def going(self) -> list[Lane]:
-        """The lanes that have not ended; empty if the pack has reached the target."""
+        """The lanes whose jobs have not ended; empty if the pack has reached the target."""
         return [lane for lane in self.lanes if lane.is_training] if self.trained < self.target else []
 
     def train(self, epochs: int) -> tuple[LaneMetrics, float]:
-        """Train for some epochs; return the metrics, and the seconds without compiling."""
+        """Train for at most ``epochs`` epochs; return the metrics, and the seconds without the compile time."""
         stop = min(self.target, self.trained + epochs)
         began, before = perf_counter(), self.program.compile_seconds
         numbers = [lane.numbers for lane in self.lanes]
@@ -112,20 +112,20 @@ class Pack:
         return metrics, perf_counter() - began - (self.program.compile_seconds - before)
 
     def take_compile_seconds(self) -> float:
-        """Return the seconds spent on compiling the program since the last call."""
+        """Return the compile time of the program in seconds since the last call of this method."""
         before, self._compile_seconds = self._compile_seconds, self.program.compile_seconds
         return self._compile_seconds - before
 
     def put_back(self, lane: Lane) -> None:
-        """Give a lane its current state from the pack."""
+        """Copy the current state of a lane from the pack to the lane."""
         lane.state = self.program.apart(self._state, self.lanes.index(lane))
         lane.trained, lane.is_saved = self.trained, False
 
     def go_on(self, program: FusedProgram) -> None:
-        """Continue with the lanes that have not ended; use another program if that program has room for them.
+        """Continue with the lanes that have not ended, in ``program`` if this program has room for these lanes.
 
-        In a program that trains side by side, a lane that has ended costs no time. In a program that trains in turn, a
-        lane that has ended costs a turn.
+        A program that trains side by side keeps its ended lanes, because ended lanes cost no extra time. A program that
+        trains in turn drops its ended lanes, because each lane costs a turn.
         """
         going = self.going
         if len(going) > program.variant.room:

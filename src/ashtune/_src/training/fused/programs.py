@@ -1,14 +1,14 @@
-"""Choose the program of the next call from the times of earlier calls.
+"""Choose the program for the next call of fused training from the measured times of earlier calls.
 
-A shape has programs for 1, 4, 16 ... lanes side by side; its first program trains one lane and is compiled quickly.
-Compiling another program takes as long as hundreds of epochs of a small model. The time that another program would have
-saved is therefore summed, and the program is compiled when the sum reaches its compile time. The total cost is at most
-about twice the minimum (the ski rental problem: Karlin et al., Algorithmica 1988). A program that another worker has
-compiled is used at once.
+A shape has programs for 1, 4, 16 ... lanes side by side. The first program of a shape trains one lane and compiles
+quickly. Compiling a full program takes as long as hundreds of epochs of a small model. The time that an uncompiled
+program would have saved is therefore summed, and the program is compiled when the sum reaches its compile time. The
+total time is at most about twice the minimum (the ski rental problem: Karlin et al., Algorithmica 1988). A program that
+another worker has compiled is used immediately.
 
-The epoch time of an untried program is estimated from the nearest measured program. It cannot be estimated how much
-slower the quick program is (1.1 times for a perceptron, 1.5 times for a convolution). So all of its time counts as lost
-until a shape has measured the loss.
+The epoch time of an untried program is estimated from the nearest measured program. The slowdown of the quick program
+(1.1 times for a perceptron, 1.5 times for a convolution) cannot be estimated. Until a shape has measured the slowdown,
+the whole time of the quick program counts as time that a full program would save.
 """
 
 import math
@@ -23,22 +23,22 @@ MOST_LANES = 256
 QUICK_COMPILING = 0.6
 """The estimated compile time of the quick variant, as a share of the compile time of another variant."""
 DOUBLINGS = 4
-"""The gain is assumed constant beyond this many doublings of lanes from a measured variant."""
+"""The time per lane is assumed constant beyond this number of doublings of the lanes of a measured variant."""
 RECENT = 0.3
-"""The weight of the last measurement against the earlier ones."""
+"""The weight of a new measured time in the moving average of the measured times."""
 CALL_SECONDS = 0.25
 """The approximate duration of a call of a program; between two calls the worker looks for messages."""
 
 
 class Call(NamedTuple):
-    """The number of lanes and epochs that a call of a program trains."""
+    """The number of lanes and the number of epochs that one call of a program trains."""
 
     lanes: int
     epochs: int
 
 
 class Learnt(msgspec.Struct):
-    """The share of the quick variant's time that the full variant of one lane would save; the same for all shapes."""
+    """The share of the quick program's time that the full program for one lane saves; one value for all shapes."""
 
     quick_loss: float = 1.0
 
@@ -46,8 +46,8 @@ class Learnt(msgspec.Struct):
 class Shape:
     """The programs of one choice of static hyperparameters, and their measured times.
 
-    ``most`` is the largest number of lanes, and the only one if ``is_fixed``. ``learnt`` is shared by the worker's
-    shapes.
+    ``most`` is the largest number of lanes or, if ``is_fixed``, the only number of lanes. All shapes of a worker share
+    ``learnt``, the measured slowdown of quick programs.
     """
 
     def __init__(
@@ -68,18 +68,18 @@ class Shape:
 
     @property
     def is_at_another(self) -> bool:
-        """Whether nothing was trained here yet, and another worker is compiling the first program."""
+        """Whether this worker has not trained this shape yet, and another worker is compiling the first program."""
         return not self._seconds and self._program(self._variants[0]).is_at_another
 
     @property
     def alone_seconds(self) -> float:
-        """The longest measured time of an epoch of one lane; 0 if never measured."""
+        """The longest measured time of an epoch of one lane; 0 if no time was measured."""
         return max((seconds for variant, seconds in self._seconds.items() if variant.lanes == 1), default=0.0)
 
     def call(self, variant: Variant, lanes: int, epochs: int) -> Call:
-        """Return how many of these lanes and epochs the next call should train; this bounds the time of the call.
+        """Return the number of lanes and epochs for the next call, so that the call takes about :data:`CALL_SECONDS`.
 
-        A program that has trained nothing yet gets one epoch, and one turn.
+        A program without a measured time gets one epoch of one turn.
         """
         seconds = self._seconds.get(variant)
         if seconds is None:
@@ -89,11 +89,11 @@ class Shape:
         return Call(lanes, max(1, min(epochs, MOST_EPOCHS, turns // variant.turns_for(lanes))))
 
     def choose(self, lanes: int, epochs: int) -> FusedProgram:
-        """Return the program for the next call, given the lanes and epochs left to train."""
+        """Return the program for the next call, given the numbers of lanes and epochs that are left to train."""
         return self._program(self._choose(lanes, epochs))
 
     def _choose(self, lanes: int, epochs: int) -> Variant:
-        if all(variant.quick for variant in self._seconds):  # nothing to estimate from
+        if all(variant.quick for variant in self._seconds):  # no measured time to estimate from
             theirs = [variant for variant in self._variants if variant.lanes <= lanes and self._is_there(variant)]
             if theirs or not self._seconds:
                 return theirs[-1] if theirs else self._variants[0]
@@ -111,11 +111,11 @@ class Shape:
         return wanted if self._saved[wanted] >= self._compile_seconds else cheapest
 
     def note_compiled(self, variant: Variant, seconds: float) -> None:
-        """Note the compile time of a program."""
+        """Store the compile time of a program."""
         self._compile_seconds = seconds / QUICK_COMPILING if variant.quick else seconds
 
     def note_trained(self, variant: Variant, epoch_seconds: float) -> None:
-        """Note the time of an epoch of the lanes that a program trains side by side."""
+        """Store the measured time of one epoch of one turn of a program."""
         before = self._seconds.get(variant, epoch_seconds)
         self._seconds[variant] = min(epoch_seconds, before + RECENT * (epoch_seconds - before))
         first, one = self._seconds.get(self._variants[0]), self._seconds.get(self._full[0])
@@ -123,7 +123,7 @@ class Shape:
             self._learnt.quick_loss = max(0.0, 1 - one / first)
 
     def _cost(self, variant: Variant, lanes: int) -> float:
-        """Return the measured or estimated time of an epoch of these lanes with a variant, summed over all turns."""
+        """Return the measured or estimated time of an epoch of ``lanes`` lanes, summed over all turns of a variant."""
         seconds = self._seconds.get(variant)
         if seconds is None:
             near = min((other for other in self._seconds if not other.quick), key=lambda o: abs(_doublings(o, variant)))
@@ -141,17 +141,17 @@ class Shape:
 
 
 def lanes_that_fit(state_bytes: int) -> int:
-    """Return how many lanes' states fit the second-level cache, as a power of two from 1 to :data:`MOST_LANES`.
+    """Return the number of lanes whose states fit the second-level cache: a power of two from 1 to :data:`MOST_LANES`.
 
-    During training, a lane uses five to ten times the memory of its state, but never all of it at once. On four shapes
-    of the demo's network, this number was the best, or as fast as the best (``benchmarks/fused_lanes.py``).
+    During training, a lane uses five to ten times the memory of its state, but never all at the same time. For four
+    shapes of the demo's network, this number of lanes was among the fastest (``benchmarks/fused_lanes.py``).
     """
     fits = second_cache_bytes() // max(1, state_bytes)
     return 1 << min(max(1, fits).bit_length() - 1, MOST_LANES.bit_length() - 1)
 
 
 def powers(most: int) -> list[int]:
-    """Return 1, 4, 16 ... up to ``most``, which is the last. The list is short, as each program must be compiled."""
+    """Return the numbers of lanes to try: 1, 4, 16 ... and ``most``; each number needs a compiled program."""
     return sorted({*(1 << power for power in range(0, most.bit_length(), 2)), most})
 
 

@@ -1,4 +1,4 @@
-"""The interface that JAX and PyTorch implement for fused training, and their common code."""
+"""The interface of fused training, which is implemented with JAX and with PyTorch, and code that both use."""
 
 import math
 import numbers
@@ -12,7 +12,7 @@ from ashtune._src.core.errors import InvalidConfiguration, ObjectiveError
 from ashtune._src.performance.roofline import Step
 
 MOST_EPOCHS = 64
-"""The largest number of epochs per call: a compiled program has this many rows for their metrics."""
+"""The largest number of epochs per call, which is the number of rows in a compiled program's arrays of metrics."""
 PROGRAMS_FOLDER = "programs"
 """The folder in a study's directory for the compiled programs that its workers share."""
 State = Any
@@ -25,9 +25,9 @@ Item = TypeVar("Item")
 
 
 class Variant(msgspec.Struct, frozen=True):
-    """A program of a shape: the number of lanes trained side by side in a turn, and the largest number of turns.
+    """A kind of program: the number of lanes that a turn trains side by side, and the largest number of turns.
 
-    A call trains at most ``lanes * turns`` lanes. A ``quick`` variant compiles faster and trains more slowly.
+    A call trains at most ``lanes * turns`` lanes. A ``quick`` variant compiles faster but trains more slowly.
     """
 
     lanes: int
@@ -40,27 +40,27 @@ class Variant(msgspec.Struct, frozen=True):
         return self.lanes * self.turns
 
     def turns_for(self, lanes: int) -> int:
-        """Return the number of turns in which this variant trains these lanes."""
+        """Return the number of turns that this variant needs for ``lanes`` lanes."""
         return -(-lanes // self.lanes)
 
 
 class LaneMetrics(msgspec.Struct, frozen=True):
-    """The metrics of lanes, each (epochs, lanes), and whether each lane was finite after each epoch."""
+    """Arrays (epochs, lanes): one for each metric, and ``finite``, which is True where a lane's state is finite."""
 
     metrics: dict[str, Any]
     finite: Any
 
     def report(self, epoch: int, lane: int) -> dict[str, float]:
-        """Return one lane's metrics of an epoch, counted from 0 within the call."""
+        """Return one lane's metrics after an epoch; ``epoch`` is counted from 0 within the call."""
         return {name: float(values[epoch, lane]) for name, values in self.metrics.items()}
 
 
 class FusedProgram(Protocol):
-    """Trains lanes of one shape.
+    """A program that trains lanes of one shape.
 
-    ``compile_seconds`` is the time so far for tracing and compiling, for loading, or for waiting while another worker
-    compiled. ``build_seconds`` is the part of ``compile_seconds`` for the program itself, without the initial states.
-    ``is_built_here`` is False if the program came from disk.
+    ``compile_seconds`` is the total time so far for compiling (with tracing), for loading, and for waiting until
+    another worker has compiled. ``build_seconds`` is the part of ``compile_seconds`` for the program itself, without
+    the initial states. ``is_built_here`` is False if the program came from disk.
     """
 
     variant: Variant
@@ -74,29 +74,29 @@ class FusedProgram(Protocol):
 
     @property
     def is_there(self) -> bool:
-        """Whether another worker has compiled this program, so that loading it is cheap."""
+        """Whether another worker has compiled this program, so that this worker can load the program quickly."""
 
     def fresh(self, lanes: Sequence[Mapping[str, float]]) -> State:
-        """Return the states of new trials, one per lane, stacked along the first axis."""
+        """Return the initial states of new trials, one trial per lane, stacked along the first axis."""
 
     def together(self, states: Sequence[State | None], lanes: Sequence[Mapping[str, float]]) -> State:
-        """Return the lanes' states stacked, padded with copies of the first state; if all are None, new states."""
+        """Return the stacked states of lanes, or new states if all are None; empty lanes copy the first state."""
 
     def apart(self, state: State, lane: int) -> State:
-        """Return a copy of one lane's state on the host, in the form for saving and for :meth:`together`."""
+        """Return a copy of one lane's state on the host, in the form that checkpoints and :meth:`together` use."""
 
     def train(
         self, state: State, lanes: Sequence[Mapping[str, float]], start: int, stop: int
     ) -> tuple[State, LaneMetrics]:
-        """Train all lanes from one epoch to another; ``lanes`` may be fewer than the program's room."""
+        """Train all lanes from epoch ``start`` to ``stop``; ``lanes`` may have fewer items than the program's room."""
 
 
 class Backend(Protocol):
-    """Makes programs from the user's functions.
+    """A maker of programs from the user's functions.
 
-    ``compile_seconds`` is the assumed compile time of the first program. ``most_turns`` is the number of lanes that a
-    call can train one after another. ``gain`` estimates the time per lane with 2n lanes, divided by that with n
-    lanes. ``is_quick`` says whether one lane has a variant that compiles faster.
+    ``compile_seconds`` is the assumed compile time of the first program. ``most_turns`` is the largest number of lanes
+    that a call can train one after another. ``gain`` is the estimated time per lane with 2n lanes, divided by the time
+    per lane with n lanes. ``is_quick`` says whether one lane can be trained by a program that compiles faster.
     """
 
     compile_seconds: float
@@ -112,16 +112,16 @@ class Backend(Protocol):
     def is_quick(self) -> bool: ...
 
     def most_lanes(self, static: Static, numbers: Mapping[str, float]) -> int:
-        """Return the largest number of lanes of a shape that is worth trying on this machine."""
+        """Return the largest number of lanes of a shape that may be useful on this machine."""
 
     def program(self, static: Static, variant: Variant) -> FusedProgram:
-        """Return a program of a shape; the program is compiled at its first use."""
+        """Return a program for a shape (``static``); the program is compiled at its first use."""
 
     def costs(self, static: Static, numbers: Mapping[str, float], lanes: int) -> Step:
-        """Return an epoch of this number of lanes, without a time."""
+        """Return the operations and bytes of an epoch of ``lanes`` lanes, without a measured time."""
 
     def restore(self, static: Static, numbers: Mapping[str, float], saved: Any) -> State:
-        """Return one lane's saved state in the form of the user's functions, or a module."""
+        """Return one lane's saved state in the form that the user's functions use; with PyTorch, return a module."""
 
 
 class SavedState(msgspec.Struct, frozen=True):
@@ -131,21 +131,21 @@ class SavedState(msgspec.Struct, frozen=True):
 
 
 class Batched(msgspec.Struct, frozen=True, kw_only=True):
-    """How data are split into batches, and configurations into programs and lanes.
+    """The batch size of the data, and the hyperparameters that are static.
 
     Args:
         batch_size: Examples per batch, or the name of the static hyperparameter with this number.
-        static: Hyperparameters that change shapes or the program; all others are numbers, one per lane.
+        static: Hyperparameters that change shapes or the program; other hyperparameters are numbers, one per lane.
     """
 
     batch_size: int | str
     static: tuple[str, ...] = ()
 
     def check_batch_size(self) -> None:
-        """Refuse a batch size that no configuration could make valid.
+        """Raise an error if the batch size is invalid for every configuration.
 
         Raises:
-            ObjectiveError: If it is neither a whole number of at least 1 nor the name of a static hyperparameter.
+            ObjectiveError: If the batch size is neither a whole number of at least 1 nor a static hyperparameter.
         """
         size = self.batch_size
         if not isinstance(size, str):
@@ -154,7 +154,7 @@ class Batched(msgspec.Struct, frozen=True, kw_only=True):
             raise ObjectiveError(f"batch_size={size!r} is not static; name it in static=[{size!r}]")
 
     def split(self, configuration: Mapping[str, Any]) -> tuple[Static, dict[str, float]]:
-        """Split a configuration into its static part, which identifies the shape, and the numbers of the lane.
+        """Split a configuration into its static hyperparameters, which identify the shape, and the numbers of the lane.
 
         Raises:
             ObjectiveError: If a static hyperparameter is missing, or another hyperparameter is not a number.
@@ -182,7 +182,7 @@ class Batched(msgspec.Struct, frozen=True, kw_only=True):
         """Return the batch size of a program.
 
         Raises:
-            ObjectiveError: If it is not a whole number of at least 1.
+            ObjectiveError: If the batch size is not a whole number of at least 1.
         """
         size = dict(static)[self.batch_size] if isinstance(self.batch_size, str) else self.batch_size
         if isinstance(size, bool) or not isinstance(size, int) or size < 1:
@@ -191,12 +191,12 @@ class Batched(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _freeze(value: Any) -> Any:
-    """Return a list as a tuple, which is hashable; JSON turns a space's tuples into lists."""
+    """Convert lists to tuples, which are hashable, because JSON turns the tuples of a space into lists."""
     return tuple(map(_freeze, value)) if isinstance(value, list) else value
 
 
 def takes_config(evaluate: Callable[..., Any], others: int) -> bool:
-    """Return whether a function has one more argument without a default, after ``others`` positional arguments."""
+    """Return whether a function has, after ``others`` positional arguments, one more argument without a default."""
     try:
         parameters = list(signature(evaluate).parameters.values())
     except (TypeError, ValueError):  # no signature
@@ -206,7 +206,7 @@ def takes_config(evaluate: Callable[..., Any], others: int) -> bool:
 
 
 def pad(items: Sequence[Item], count: int) -> list[Item]:
-    """Return ``count`` items: those given, then copies of the first."""
+    """Return ``count`` items: the given items, followed by copies of the first item."""
     return [*items, *[items[0]] * (count - len(items))]
 
 

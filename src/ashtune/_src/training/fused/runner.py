@@ -1,7 +1,7 @@
-"""Train the trials of a worker pack by pack, as lanes of compiled programs.
+"""The runner of fused training: trains a worker's trials in packs, as lanes of programs.
 
-For the driver, each lane is a usual job. The driver answers while the next pack is trained. If a whole pack fails, each
-of its lanes is trained again alone, so that only the trial to blame fails. A job's seconds are its share of its pack's.
+For the driver, each lane is a usual job. The driver answers while the next pack is trained. If a pack fails, its lanes
+are trained again alone, so that only trials with errors fail. A job's seconds are its share of the pack's seconds.
 """
 
 import time
@@ -25,14 +25,14 @@ from ashtune._src.training.messages import Alone, Assignment, Mailbox, Setup, Sh
 from ashtune._src.training.outcomes import Outcomes
 
 PROMOTION_SECONDS = 0.1
-"""For this long, fuller packs may go before a promoted trial."""
+"""The least time in seconds during which fuller packs may be trained before a promoted trial."""
 
 
 class FusedRunner:
     """Trains the trials of one worker as lanes.
 
-    With ``lanes``, programs always have this number of lanes, some of them empty, so that results are bitwise equal in
-    all packs; None chooses the fastest number. ``file`` is the file of the recipe, for tracebacks.
+    If ``lanes`` is given, all programs have this number of lanes, some of them empty, and results are bitwise equal in
+    all packs; otherwise, the fastest number is chosen. ``file`` is the file of the user's functions, for tracebacks.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class FusedRunner:
         self._places = 1
 
     def run(self, assignment: Assignment) -> None:
-        """Train this trial and all trials that come later, until no trial is left and every result is answered."""
+        """Train this trial and all later trials, until no trial is left and the driver has answered every result."""
         self._take(assignment)
         while self._waiting or self._held:
             if not self._waiting:
@@ -128,14 +128,14 @@ class FusedRunner:
         self._line_up(lane)
 
     def _shape_of(self, static: Static, numbers: Mapping[str, float]) -> Shape:
-        """Return the shape of a trial; its largest number of lanes is computed once."""
+        """Return the shape of a trial; the largest number of lanes of a shape is computed once."""
         if static not in self._shapes:
             most, is_fixed = self._lanes or self._backend.most_lanes(static, numbers), self._lanes is not None
             self._shapes[static] = Shape(self._backend, static, most, is_fixed=is_fixed, learnt=self._learnt)
         return self._shapes[static]
 
     def _ask_for_places(self, most: int) -> None:
-        """Ask the driver for places for two packs of ``most`` lanes: one in training, one waiting."""
+        """Ask the driver for places for two packs of ``most`` lanes: one pack in training and one waiting pack."""
         places = min(2 * most, self._setup.places or 2 * most)
         if places > self._places:
             self._places = places
@@ -144,7 +144,7 @@ class FusedRunner:
     def _line_up(self, lane: Lane) -> None:
         """Add a waiting lane.
 
-        A promoted lane becomes due after about the time of its training, but not before a moment has passed.
+        A promoted lane is due after its estimated training time, and at the earliest after ``PROMOTION_SECONDS``.
         """
         if lane.trained:
             epochs = lane.job.target - lane.trained
@@ -153,13 +153,13 @@ class FusedRunner:
         self._waiting[lane.job.trial] = lane
 
     def _ready(self) -> list[Lane]:
-        """Return the waiting lanes; if possible, without lanes whose first program another worker is compiling."""
+        """Return the waiting lanes, if possible without lanes whose first program another worker compiles now."""
         waiting = list(self._waiting.values())
         absent = {shape for shape in {lane.shape for lane in waiting} if shape.is_at_another}
         return [lane for lane in waiting if lane.shape not in absent] or waiting
 
     def _train(self, waiting: Sequence[Lane]) -> None:
-        """Train the first of these lanes up to their rung; send the outcomes."""
+        """Train the first lanes of ``waiting`` up to their rung, and send the results to the driver."""
         first = waiting[0]
         epochs = first.job.target - first.trained
         program = first.shape.choose(len(waiting), epochs)
@@ -205,7 +205,7 @@ class FusedRunner:
                     lane.writer.abandon()
 
     def _call(self, pack: Pack, shape: Shape) -> None:
-        """Train a pack for the duration of one call, and report the epochs."""
+        """Train a pack by one call of its program, and report the epochs of this call."""
         program, variant, start = pack.program, pack.program.variant, pack.trained
         call = shape.call(variant, len(pack.lanes), pack.target - start)
         metrics, seconds = pack.train(call.epochs)
@@ -223,7 +223,7 @@ class FusedRunner:
         self._mailbox.send(event)
 
     def _report(self, lanes: Sequence[Lane], metrics: LaneMetrics, start: int, seconds: float) -> None:
-        """Report each lane's epochs of a call; a lane fails if it is not finite."""
+        """Report the metrics of each lane after a call; a lane fails if its state is not finite."""
         going = [place for place, lane in enumerate(lanes) if lane.is_training]
         for place in going:
             lane = lanes[place]
@@ -239,7 +239,7 @@ class FusedRunner:
                 lane.job.phase = "failed"
 
     def _pause_trial(self, trial: TrialId) -> None:
-        """Pause a waiting trial now, and a trial in training at the end of this call; ignore a trial that has ended."""
+        """Pause a waiting trial now, or a trial in training at the end of the current call; ignore an ended trial."""
         if (lane := self._waiting.pop(trial, None)) is not None:
             self._pause(lane)
         elif (lane := self._training.get(trial)) is not None:
@@ -251,7 +251,7 @@ class FusedRunner:
         self._save(lane)
 
     def _save(self, lane: Lane) -> None:
-        """Save a trial's state, unless it is not needed or already on disk, and tell the driver."""
+        """Save a trial's state if the state is needed and not yet on disk; tell the driver that the job has ended."""
         began = time.perf_counter()
         try:
             if lane.job.is_kept and not lane.is_saved:

@@ -1,1 +1,1 @@
-"""Lanes with JAX: pure functions that XLA compiles into programs."""
+"""Fused training with JAX, whose compiler XLA makes programs from the user's pure functions."""

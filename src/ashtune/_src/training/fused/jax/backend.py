@@ -1,4 +1,4 @@
-"""Fused training with JAX: make programs, and estimate numbers of lanes and the cost of an epoch."""
+"""Make JAX programs for fused training; estimate the largest useful number of lanes, and the costs of an epoch."""
 
 import os
 from collections.abc import Callable, Mapping
@@ -23,12 +23,12 @@ COUNTED_BY = (
 
 
 class JaxBackend:
-    """Makes programs of a recipe.
+    """Makes JAX programs from a recipe (the user's functions and data).
 
     Args:
-        recipe: What is trained.
+        recipe: The arguments of :func:`ashtune.fused`.
         study: The study's directory, where workers share compiled programs; None if there is no study.
-        is_x64: Whether the script uses JAX with 64 bits; a worker of its study then does the same.
+        is_x64: Whether JAX has 64-bit numbers in the user's script; if so, JAX also has 64-bit numbers in the workers.
     """
 
     compile_seconds = 1.0
@@ -36,7 +36,7 @@ class JaxBackend:
 
     def __init__(self, recipe: Recipe, seed: int, study: Path | None, *, is_x64: bool = False) -> None:
         prepare_jax()
-        # A worker has not run the script that set it; with 32 bits, its results would silently differ.
+        # A worker has not run the user's script. With 32 bits, the worker's results would silently differ.
         if study is not None and is_x64:
             jax.config.update("jax_enable_x64", True)
         self.recipe = recipe
@@ -49,26 +49,26 @@ class JaxBackend:
 
     @property
     def is_quick(self) -> bool:
-        """Whether one lane has a variant that compiles faster."""
+        """Whether one lane can be trained by a program that compiles faster and trains more slowly."""
         return _is_on_cpu()
 
     @property
     def gain(self) -> float:
         """The estimated time per lane with 2n lanes, divided by the time per lane with n lanes.
 
-        For the demo's twelve shapes, 16 lanes trained side by side take 0.68 to 1.09 times as long as in turn, 0.90 on
-        average. The value for a GPU, which has room for many lanes, is a guess.
+        For the twelve shapes of the demo's network, training 16 lanes side by side takes 0.68 to 1.09 times as long as
+        training one lane after another, 0.90 times on average. The returned value for a GPU was not measured.
         """
         return 0.95 if _is_on_cpu() else 0.6
 
     def most_lanes(self, static: Static, numbers: Mapping[str, float]) -> int:
-        """Return how many lanes' states fit the second-level cache, as a power of two; nothing is compiled."""
+        """Return the number of lanes whose states fit the second-level cache, rounded down to a power of two."""
         init, key = self.recipe.checked_init, jax.random.key(self._seed)
         shapes = jax.eval_shape(lambda traced: init(key, {**dict(static), **traced}), dict(numbers))
         return lanes_that_fit(sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(shapes)))
 
     def program(self, static: Static, variant: Variant) -> JaxProgram:
-        """Return a program of a shape; the program is compiled at its first use."""
+        """Return a program for a shape (``static``); the program is compiled at its first use."""
         return JaxProgram(
             self.recipe,
             static,
@@ -80,10 +80,10 @@ class JaxBackend:
         )
 
     def costs(self, static: Static, numbers: Mapping[str, float], lanes: int) -> Step:
-        """Return an epoch of this number of lanes, without a time.
+        """Return the operations and bytes of an epoch of ``lanes`` lanes, without a measured time.
 
-        Operations and bytes are XLA's for the compiled step and evaluation, times their number in an epoch. XLA cannot
-        count the whole program, because XLA counts the body of a loop only once.
+        XLA's counts for a compiled step and a compiled evaluation are multiplied by the number of steps and
+        evaluations. XLA cannot count the whole program, because XLA counts the body of a loop only once.
         """
         recipe, config, (train, validation) = self.recipe, dict(static), self._data
         own = lane_arrays([numbers] * lanes)
@@ -110,7 +110,7 @@ class JaxBackend:
         )
 
     def restore(self, static: Static, numbers: Mapping[str, float], saved: Any) -> State:
-        """Return one lane's saved state in the form of the user's functions."""
+        """Return the saved state of one lane, in the form that the user's functions use."""
         return self._initial_states(static).unflatten([leaf[0] for leaf in saved], numbers)
 
     def _initial_states(self, static: Static) -> InitialStates:
@@ -124,14 +124,14 @@ def _is_on_cpu() -> bool:
 
 
 def _costs(function: Callable[..., Any], states: State, data: Data, lanes: Mapping[str, Any]) -> tuple[float, float]:
-    """Return the operations and bytes of a function of one lane, applied to all lanes."""
+    """Return the number of operations and of bytes moved when a function of one lane runs on all lanes."""
     return compiled_costs(jax.jit(jax.vmap(function, in_axes=(0, None, 0))).lower(states, data, lanes).compile())
 
 
 def prepare_jax() -> None:
-    """Make JAX cache compiled programs on disk, and use the worker's number of threads. Call this before JAX is used.
+    """Let JAX cache compiled programs on disk and use the worker's number of threads.
 
-    The user's own settings are not changed.
+    Call this function before the first use of JAX. Settings that the user has made are not changed.
     """
     if "OMP_NUM_THREADS" in os.environ:
         os.environ.setdefault(THREADS_VARIABLE, os.environ["OMP_NUM_THREADS"])

@@ -24,26 +24,26 @@ def fused(
 ) -> FusedObjective:
     """Return a training function for :func:`~ashtune.tune`, made of pure JAX functions.
 
-    One compiled program runs all epochs up to a rung. Trials with the same static hyperparameters and the same rung are
-    its lanes, trained in one call: one after another, or side by side if that is faster. Every trial begins with the
-    same key, and has the same batches in the same order in each epoch, so its result does not depend on other trials.
+    One compiled program runs all epochs of a trial up to a rung. Trials with the same static hyperparameters and the
+    same rung are lanes of a program, trained one after another, or side by side if this is faster. All trials have the
+    same random key and the same order of batches, so a trial's result does not depend on other trials.
 
     Args:
         init: (key, configuration) -> state: a pytree of arrays.
         step: (state, batch, configuration) -> (state, metrics): one step of the optimizer, as with optax. The mean of
-            these metrics over the epoch is reported. Their names must differ from those of ``evaluate``.
+            each metric over an epoch is reported. Metrics of ``step`` and ``evaluate`` must have different names.
         evaluate: (state, data) -> metrics on the validation data, after each epoch. If the function has a third
             argument without a default value, that argument is the configuration, as in ``init`` and ``step``.
         train: A pytree of arrays whose first axis counts examples; batches have the same structure.
         validation: The data for ``evaluate``.
         batch_size: Examples per batch (the last batch may be smaller), or the name of a static hyperparameter.
-        static: Hyperparameters that change shapes or the program (widths, depths, names). The functions get their plain
-            values. All other hyperparameters are traced numbers, so a new value needs no new program.
+        static: Hyperparameters that change shapes or the program (widths, depths, names). The functions get static
+            hyperparameters as plain values. Other hyperparameters are traced numbers; new values need no new program.
         seed: The seed of the initial states and of the order of the batches.
         lanes: The number of lanes that a program trains side by side; some lanes are empty if there are too few trials.
-            With a given number, results are bitwise the same, no matter which trials are trained together. By default,
-            the study finds the fastest number by measuring, up to the number that fits the second-level cache; the last
-            digits of results may then differ.
+            If ``lanes`` is given, results are bitwise the same, no matter which trials are trained together. By
+            default, the study measures the fastest number, up to the number that fits the second-level cache, and the
+            last digits of results may differ.
 
     Raises:
         SettingsError: If JAX is not installed, or ``lanes`` is not a whole number of at least 1.

@@ -1,9 +1,9 @@
 """A compiled JAX program that trains trials of the same shapes, side by side or one after another.
 
-Every trial begins with the same random key and sees the same batches in the same order, so its result does not depend
-on the trials beside it. The order is drawn outside the compiled program, as drawing it inside would double the compile
-time. Compiled programs and saved states use lists of arrays, not pytrees. A library may compare objects in a pytree by
-identity, which a pickle does not keep.
+All trials begin with the same random key and have the same batches in the same order, so a trial's result does not
+depend on the other lanes. The order of the examples is drawn outside the compiled program, because drawing inside would
+double the compile time. Compiled programs and saved states use lists of arrays, not pytrees. A library may compare the
+objects in a pytree by identity, and an unpickled object has another identity.
 """
 
 from collections.abc import Mapping, Sequence
@@ -30,7 +30,7 @@ _STRETCHES_CACHED, _EPOCHS_CACHED = 8, 64
 
 
 class InitialStates:
-    """The initial states of one shape, from the same key for every trial."""
+    """Makes the initial states of trials of one shape, with the same random key for every trial."""
 
     def __init__(self, recipe: Recipe, static: Static, seed: int, cache: ProgramCache | None) -> None:
         self._recipe = recipe
@@ -43,7 +43,7 @@ class InitialStates:
         self._compile_seconds = 0.0
 
     def states(self, lanes: Sequence[Mapping[str, float]]) -> State:
-        """Return the initial states of lanes on the host, stacked along the first axis."""
+        """Return the initial states of these lanes in the host's memory, stacked along the first axis."""
         if self._compiled is None:
             self._compile(lanes[0])
         if self._only is not None:
@@ -54,10 +54,10 @@ class InitialStates:
         return jax.tree.unflatten(self._structure, leaves)
 
     def unflatten(self, leaves: list[Any], lane: Mapping[str, float]) -> State:
-        """Return the state with these leaves, in the form of the user's functions; nothing is compiled.
+        """Return a state made of these leaves, in the form that the user's functions use.
 
         Raises:
-            ObjectiveError: If the number of leaves is not that of the current state.
+            ObjectiveError: If the user's ``init`` now returns a state with another number of leaves.
         """
         if self._structure is None:
             jax.eval_shape(self._init, dict(lane))
@@ -69,7 +69,7 @@ class InitialStates:
         return jax.tree.unflatten(self._structure, leaves)
 
     def take_compile_seconds(self) -> float:
-        """Return the seconds of compiling since the last call."""
+        """Return the compile time in seconds since the last call of this method."""
         seconds, self._compile_seconds = self._compile_seconds, 0.0
         return seconds
 
@@ -83,14 +83,14 @@ class InitialStates:
         self._compile_seconds += perf_counter() - began
 
     def _init(self, numbers: Mapping[str, Any]) -> list[Any]:
-        """Return the leaves of the initial state; tracing this function also records their structure."""
+        """Return the leaves of the initial state; set ``_structure`` to the tree structure of the state."""
         state = self._recipe.checked_init(jax.random.key(self._seed), {**self._static, **numbers})
         leaves, self._structure = jax.tree.flatten(state)
         return list(leaves)
 
 
 class ExampleOrders:
-    """The order of the examples in each epoch: the same for all trials with the same seed."""
+    """Draws the order of the examples in each epoch; the order depends only on the seed and the epoch."""
 
     def __init__(self, examples: int, seed: int) -> None:
         self._examples = examples
@@ -99,7 +99,7 @@ class ExampleOrders:
         self._order = lru_cache(maxsize=_EPOCHS_CACHED)(self._draw)  # shared by overlapping stretches
 
     def _stretch(self, start: int, stop: int) -> jax.Array:
-        """Return (MOST_EPOCHS, examples): the order of the examples for each epoch from ``start`` to ``stop``."""
+        """Return an array (MOST_EPOCHS, examples): the order of the examples in epochs ``start`` to ``stop``."""
         rows = np.zeros((MOST_EPOCHS, self._examples), np.int32)
         for row, epoch in enumerate(range(start, stop)):
             rows[row] = self._order(epoch)
@@ -111,10 +111,10 @@ class ExampleOrders:
 
 
 class JaxProgram:
-    """One program of a shape; see ``FusedProgram``.
+    """A JAX program for one shape and one variant; implements ``FusedProgram``.
 
-    Programs of a shape share the maker of initial states; programs of a recipe share the orders of the examples, and
-    the data on JAX's device.
+    All programs of a shape share ``initial``, which makes the initial states. All programs of a recipe share
+    ``orders``, which draws the orders of the examples, and the data on JAX's device.
     """
 
     def __init__(
@@ -148,7 +148,7 @@ class JaxProgram:
 
     @property
     def is_there(self) -> bool:
-        """Whether another worker has compiled this program, so that loading it is cheap."""
+        """Whether another worker has compiled this program, so that this worker can load the program quickly."""
         return self._compiled is None and self._cache is not None and self._cache.has(self._key)
 
     @property
@@ -156,13 +156,13 @@ class JaxProgram:
         return self._static, self.variant, jax.config.jax_enable_x64
 
     def fresh(self, lanes: Sequence[Mapping[str, float]]) -> State:
-        """Return the states of new trials, one per lane."""
+        """Return the initial states of new trials, one trial per lane, stacked along the first axis."""
         states = self._initial.states(lanes)
         self.compile_seconds += self._initial.take_compile_seconds()
         return states
 
     def together(self, states: Sequence[State | None], lanes: Sequence[Mapping[str, float]]) -> State:
-        """Return the lanes' states stacked, padded with copies of the first state to the program's room."""
+        """Return the stacked states of lanes; each empty lane of the program gets a copy of the first state."""
         if states[0] is None:
             return self.fresh(pad(lanes, self.variant.room))
         rows: list[list[Any]] = [leaves for leaves in states if leaves is not None]
@@ -170,13 +170,13 @@ class JaxProgram:
         return self._initial.unflatten(joined, lanes[0])
 
     def apart(self, state: State, lane: int) -> list[Any]:
-        """Return a copy of the leaves of one lane's state on the host, each with a first axis of 1."""
+        """Return a copy of the leaves of one lane's state, as NumPy arrays whose first axis has length 1."""
         return [np.asarray(leaf)[lane : lane + 1].copy() for leaf in jax.tree.leaves(state)]
 
     def train(
         self, state: State, lanes: Sequence[Mapping[str, float]], start: int, stop: int
     ) -> tuple[State, LaneMetrics]:
-        """Train all lanes from one epoch to another, at most ``MOST_EPOCHS``; the given state is not changed."""
+        """Train all lanes from epoch ``start`` to ``stop``, at most ``MOST_EPOCHS``; ``state`` is not changed."""
         leaves, structure = jax.tree.flatten(state)
         stretch = (start, stop, self._orders.stretch(start, stop), len(lanes))
         arguments = (leaves, lane_arrays(pad(lanes, self.variant.room)), stretch, self._data_leaves)
@@ -215,7 +215,7 @@ def lane_arrays(lanes: Sequence[Mapping[str, float]]) -> dict[str, Any]:
 
 
 def _reads_its_arguments(jaxpr: Any) -> bool:
-    """Return whether a traced function's results depend on its arguments."""
+    """Return whether the results of a traced function depend on the function's arguments."""
     read = {id(variable) for equation in jaxpr.eqns for variable in equation.invars}
     read |= {id(variable) for variable in jaxpr.outvars}
     return any(id(variable) in read for variable in jaxpr.invars)

@@ -1,9 +1,9 @@
-"""Compiled programs that the workers of a session share: one worker compiles a program, the others load its file.
+"""Compiled programs that the workers of a session share: one worker compiles a program, other workers load its file.
 
-JAX's own cache on disk saves only the time of XLA. Tracing and lowering in Python take as long again, in every worker.
-A worker locks a program's file while it compiles the program. The lock ends with the worker, so a dead worker does not
-block other workers. If a file cannot be written or read, the program is compiled. The files are pickles, and only the
-session's workers load them; the driver empties the folder before the workers start.
+JAX's own cache on disk saves only XLA's compile time. Tracing and lowering in Python take as long as XLA, and JAX's
+cache does not save this time. A worker locks a program's file while it compiles the program. The lock ends when the
+worker ends, so a dead worker does not block other workers. If a program's file cannot be written or read, the worker
+compiles the program. Only the session's workers load the files (pickles). The driver empties the folder at the start.
 """
 
 import fcntl
@@ -25,28 +25,28 @@ from ashtune._src.study.disk import DISK, folder_of_a_study, write_new
 from ashtune._src.training.fused.protocol import PROGRAMS_FOLDER
 
 QUICKLY = {"xla_backend_optimization_level": 1, "xla_cpu_use_fusion_emitters": False}
-"""XLA's options on the CPU, with which compiling takes 0.6 times as long, and the demo's epochs 1.05 to 1.2 times."""
+"""XLA's options on the CPU. Compiling takes 0.6 times as long; an epoch of the demo takes 1.05 to 1.2 times as long."""
 CHEAPLY = {"xla_backend_optimization_level": 0, "xla_cpu_use_fusion_emitters": False}
-"""Options for programs that run once. Compiling the initial states takes 0.14 s, with only the first option 0.29 s."""
+"""Options for programs that run once. Compiling the initial states takes 0.14 s; without the last option, 0.29 s."""
 LOOK_SECONDS = 0.02
 THREADS_VARIABLE = "PJRT_NPROC"
-"""JAX's variable for the number of threads of its CPU programs; by default the number of cores."""
+"""The environment variable for the number of threads of JAX's CPU programs; by default the number of cores."""
 CACHE_HIT = "/jax/compilation_cache/cache_hits"
 """The event that JAX reports when it finds a program in its cache on disk."""
 
 
 class ProgramCache:
-    """The programs of a session.
+    """The compiled programs that the workers of a session share.
 
     Args:
-        study: Its directory.
+        study: The study's directory.
     """
 
     def __init__(self, study: Path) -> None:
         self._folder = study / PROGRAMS_FOLDER
 
     def load_or_compile(self, key: object, compile_it: Callable[[], Any]) -> Any:
-        """Return a program: loaded if another worker has compiled or is compiling it, otherwise compiled here."""
+        """Load a program that another worker has compiled or is compiling; otherwise, compile the program."""
         file = self._file(key)
         while (program := _load(file)) is None:
             with _claim(_claim_of(file)) as is_mine:
@@ -56,11 +56,11 @@ class ProgramCache:
         return program
 
     def has(self, key: object) -> bool:
-        """Return whether a worker has stored a program here."""
+        """Return whether a worker has stored the program of a key."""
         return self._file(key).exists()
 
     def is_at_another(self, key: object) -> bool:
-        """Return whether another worker is compiling a program now."""
+        """Return whether another worker is compiling the program of a key now."""
         file = self._file(key)
         if file.exists() or not _claim_of(file).exists():
             return False
@@ -84,12 +84,12 @@ class ProgramCache:
 
 
 def load_or_compile(cache: ProgramCache | None, key: object, compile_it: Callable[[], Any]) -> Any:
-    """Return a program from a cache; without a cache, compile it."""
+    """Return a program from a cache, or compile the program if ``cache`` is None."""
     return compile_it() if cache is None else cache.load_or_compile(key, compile_it)
 
 
 def _load(file: Path) -> Any:
-    """Return the program of a file, or None if it does not exist or cannot be used."""
+    """Return the program in a file; None if the file does not exist or cannot be used."""
     try:
         written = file.read_bytes()
     except OSError:
@@ -108,7 +108,7 @@ def _claim_of(file: Path) -> Path:
 
 @contextmanager
 def _claim(claim: Path) -> Iterator[bool]:
-    """Claim a program until the block or this process ends; yield False if another worker has claimed the program."""
+    """Lock a file until the block or this process ends; yield False if another worker has locked the file."""
     try:
         folder_of_a_study(claim.parent)
         opened = DISK.open(str(claim), os.O_RDWR | os.O_CREAT)
@@ -132,13 +132,13 @@ def _lock(opened: int) -> bool:
 
 
 def cache_hits() -> int:
-    """Return how often JAX has found a program on disk since the first call."""
+    """Return the number of programs that JAX has found in its cache on disk since the first call of this function."""
     return _hits()[0]
 
 
 @cache
 def _hits() -> list[int]:
-    """Return a list of one number, which a listener increases."""
+    """Return a list with one number: the hits of JAX's cache on disk, counted by a listener of JAX's events."""
     count = [0]
 
     def note(event: str, **_: object) -> None:
@@ -150,7 +150,7 @@ def _hits() -> list[int]:
 
 @cache
 def _machine() -> str:
-    """Return what a program may depend on besides its key: JAX's version, the processor, threads, and XLA's flags."""
+    """Return, as text, JAX's version, the processor, the threads and XLA's flags; a program may depend on these."""
     with suppress(OSError):
         lines = Path("/proc/cpuinfo").read_text().splitlines()
         flags = next((line for line in lines if line.startswith("flags")), "")
@@ -161,7 +161,7 @@ def _machine() -> str:
 def compile_with(lowered: Any, options: Mapping[str, Any]) -> Any:
     """Compile a lowered JAX function.
 
-    If this XLA does not know an option, compile without options, as options only save time.
+    If this XLA does not know an option, compile without options, because options only save time.
     """
     try:
         return lowered.compile(compiler_options=dict(options))

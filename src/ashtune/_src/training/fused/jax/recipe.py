@@ -1,4 +1,4 @@
-"""A JAX user's functions for fused training, and the epoch that JAX traces from them.
+"""The user's functions for fused training with JAX, and the training epochs that JAX compiles from these functions.
 
 The first epoch, the last epoch and the number of lanes are traced arguments, so a new rung needs no compilation.
 """
@@ -17,7 +17,7 @@ FINITE = "finite\n"
 """A key that no reported metric can have, because the newline is not printable."""
 Row = dict[str, Any]
 Stretch = tuple[Any, Any, Any, Any]
-"""The epochs trained before and after, the orders of the examples by epoch, and the number of lanes to train."""
+"""The first epoch, the epoch to stop at, the orders of the examples by epoch, and the number of lanes to train."""
 
 
 class Recipe(Batched, frozen=True, kw_only=True):
@@ -51,10 +51,10 @@ class Recipe(Batched, frozen=True, kw_only=True):
             return self.init(key, config)
 
     def checked_step(self, state: State, batch: Any, config: Mapping[str, Any]) -> tuple[State, Row]:
-        """Return the state after a step, and its metrics.
+        """Return the state after a step, and the metrics of the step.
 
         Raises:
-            ObjectiveError: If the step returns anything else, or a state of another structure, shape or type.
+            ObjectiveError: If ``step`` does not return (state, metrics), or changes a shape or type in the state.
         """
         with _explain("step"):
             given = self.step(state, batch, config)
@@ -67,10 +67,10 @@ class Recipe(Batched, frozen=True, kw_only=True):
         return given[0], _scalars("step", given[1])
 
     def checked_evaluate(self, state: State, data: Data, config: Mapping[str, Any]) -> Row:
-        """Return the metrics of a state.
+        """Return the validation metrics of a state.
 
         Raises:
-            ObjectiveError: If they are not a dict of scalars.
+            ObjectiveError: If the metrics are not a dict of scalars.
         """
         more = (config,) if takes_config(self.evaluate, 2) else ()
         with _explain("evaluate"):
@@ -78,11 +78,11 @@ class Recipe(Batched, frozen=True, kw_only=True):
 
 
 class TracedEpochs:
-    """Epochs of one choice of static hyperparameters, to be traced by JAX.
+    """Functions that train lanes of one shape for some epochs; JAX traces these functions.
 
-    Both public methods take the lanes' states, stacked along the first axis; the lanes' numbers, by hyperparameter; a
-    stretch; and the training and validation data. Both return the states, and an array (MOST_EPOCHS, lanes) for each
-    metric.
+    Both public methods take four arguments: the lanes' states, stacked along the first axis; for each hyperparameter,
+    an array of its values in all lanes; a :data:`Stretch`; and the training and validation data. Both public methods
+    return the new states and, for each metric, an array (MOST_EPOCHS, lanes).
     """
 
     def __init__(self, recipe: Recipe, static: Static) -> None:
@@ -92,7 +92,7 @@ class TracedEpochs:
         self.examples = recipe.count_examples()
 
     def side_by_side(self, states: State, numbers: Any, stretch: Stretch, data: tuple[Data, Data]) -> Any:
-        """Take each step for all lanes before the next step, so that each batch is read once for all lanes."""
+        """Train all lanes at the same time: each step is taken for all lanes, so that each batch is read only once."""
         start, stop, orders, _ = stretch
         one_epoch = jax.jit(jax.vmap(self._epoch, in_axes=(0, 0, None, None)))  # traced once, though used twice
 
@@ -105,9 +105,9 @@ class TracedEpochs:
         return jax.lax.fori_loop(start, stop, epoch, (states, _rows(shapes, ())))
 
     def in_turn(self, states: State, numbers: Any, stretch: Stretch, data: tuple[Data, Data]) -> Any:
-        """Train one lane after another. A lane's result is bitwise the same at any place and beside any other lanes.
+        """Train one lane after another. Every bit of a lane's result is independent of the other lanes.
 
-        Lanes after the last one to train cost nothing.
+        Empty lanes cost no time.
         """
         start, stop, orders, lanes = stretch
         one_epoch = jax.jit(self._epoch)
@@ -129,7 +129,7 @@ class TracedEpochs:
         return jax.lax.fori_loop(0, lanes, turn, (states, _rows(shapes, (places,))))
 
     def _epoch(self, state: State, numbers: Any, order: Any, data: tuple[Data, Data]) -> tuple[State, Row]:
-        """Train one lane for an epoch; return its state and its metrics."""
+        """Train one lane for an epoch; return the lane's new state and metrics."""
         train, validation = data
         config = {**self._static, **numbers}
         state, during = self._steps(state, config, order, train)
@@ -160,7 +160,7 @@ class TracedEpochs:
 
 @contextmanager
 def _explain(function: str) -> Iterator[None]:
-    """Replace JAX's error about a traced number by a message of one line."""
+    """Replace JAX's exception about a traced number by an ObjectiveError with a message of one line."""
     try:
         yield
     except (TypeError, jax.errors.JAXTypeError, jax.errors.JAXIndexError) as error:
@@ -183,7 +183,7 @@ def _scalars(function: str, metrics: Any) -> Row:
 
 
 def _types(tree: Any) -> dict[str, str]:
-    """Return the type and shape of each array, by its path."""
+    """Return the type and shape of each array in a pytree, by the array's path in the pytree."""
     leaves, _ = jax.tree_util.tree_flatten_with_path(tree)
     return {jax.tree_util.keystr(path): f"{jnp.result_type(leaf)}{list(jnp.shape(leaf))}" for path, leaf in leaves}
 

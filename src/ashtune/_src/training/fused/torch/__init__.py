@@ -1,1 +1,1 @@
-"""Lanes with PyTorch: modules with stacked weights, by ``torch.func.vmap``."""
+"""Fused training with PyTorch: modules with stacked weights, called by ``torch.func.vmap``."""

@@ -1,4 +1,4 @@
-"""Fused training with PyTorch: make programs, and estimate numbers of lanes and the cost of an epoch."""
+"""Make PyTorch programs for fused training; estimate the largest useful number of lanes, and the costs of an epoch."""
 
 import os
 from collections.abc import Mapping
@@ -26,10 +26,10 @@ COUNTED_BY = (
 
 
 class TorchBackend:
-    """Makes programs of a recipe.
+    """Makes PyTorch programs from a recipe (the user's functions and data).
 
     Args:
-        recipe: What is trained.
+        recipe: The arguments of :func:`ashtune.fused_torch`.
         seed: The seed of the initial weights, of the order of the batches, and of the modules' random numbers.
         is_fixed: Whether programs have a fixed number of lanes, so that results are bitwise equal.
         study: The study's directory; not used, as nothing is compiled.
@@ -51,25 +51,25 @@ class TorchBackend:
     def most_lanes(self, static: Static, numbers: Mapping[str, float]) -> int:
         """Return four times the number of lanes whose states fit the second-level cache, as a power of two.
 
-        PyTorch's calls have so much overhead that more lanes gain more than the cache loses, up to this number. On four
-        shapes of the demo's network, 32 to 256 lanes were best: at least four times the number that fits.
+        PyTorch's calls have a large overhead, which costs more time than cache misses. For four shapes of the demo's
+        network, the fastest number of lanes was at least four times the number that fits the cache.
 
         Raises:
-            ObjectiveError: If the module cannot be trained as lanes, or a hyperparameter is not one of the optimizer's.
+            ObjectiveError: If the module cannot be trained as lanes, or the optimizer lacks a hyperparameter.
         """
         return lanes_that_fit(_bytes_of(self.program(static, Variant(1)).fresh([numbers])) // PAST_THE_CACHE)
 
     def program(self, static: Static, variant: Variant) -> TorchProgram:
-        """Return a program of a shape. The program has one turn, as several turns save nothing without a compiler."""
+        """Return a program for a shape (``static``), with one turn, as without a compiler more turns save no time."""
         return TorchProgram(self._shape(static), variant)
 
     def costs(self, static: Static, numbers: Mapping[str, float], lanes: int) -> Step:
-        """Return an epoch of this number of lanes, without a time.
+        """Return the operations and bytes of an epoch of ``lanes`` lanes, without a measured time.
 
-        Operations and bytes of one step and one evaluation are multiplied by their number in an epoch. Operations are
-        counted for one lane and multiplied by the number of lanes. PyTorch would count too many operations for several
-        lanes: lanes of a convolution are groups of one convolution, and PyTorch's formula for the gradient counts each
-        group once for every other group.
+        The operations and bytes of all steps in an epoch and of one evaluation are added. Operations are counted for
+        one lane and multiplied by the number of lanes. PyTorch would count too many operations for several lanes: the
+        lanes of a convolution are groups of one convolution, and PyTorch's formula for the gradient counts each group
+        several times.
         """
         shape = self._shape(static)
         of_one, of_all = (numbers_of(self.recipe.optimizer, [numbers] * count) for count in (1, lanes))
@@ -100,7 +100,7 @@ class TorchBackend:
         )
 
     def restore(self, static: Static, numbers: Mapping[str, float], saved: Any) -> Any:
-        """Return the module with the saved weights and buffers."""
+        """Return a module with the saved weights and buffers."""
         first = tensors(self.recipe.train, "train")[0]
         module = build_module(self.recipe, dict(static), first, self._seed)
         arrays = {**saved["parameters"], **saved["buffers"]}
@@ -116,16 +116,16 @@ class TorchBackend:
 
 
 def prepare_torch() -> None:
-    """Make PyTorch use the worker's number of threads; an imported library may have changed it."""
+    """Let PyTorch use the worker's number of threads, which an imported library may have changed."""
     threads = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]  # one number for each nested region
     if threads.isdecimal() and int(threads):
         torch.set_num_threads(int(threads))
 
 
 def round_alike() -> None:
-    """Make MKL round matrix products independently of memory addresses. Call this before the first product.
+    """Make MKL round matrix products independently of memory addresses.
 
-    The user's own setting is not changed.
+    Call this function before the first matrix product. A setting that the user has made is not changed.
     """
     os.environ.setdefault(ROUNDING_VARIABLE, ROUNDING)
 

@@ -1,4 +1,4 @@
-"""Check on the first batches that each lane of a module gets the same results as alone, up to rounding."""
+"""Check on the first batches that a lane has the same results as the module alone, up to rounding."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -12,15 +12,15 @@ from ashtune._src.training.fused.torch.module import Arrays, FunctionalModule, l
 from ashtune._src.training.fused.torch.optimizers import Numbers, Tensors
 
 _JUMP = 0.1
-"""The allowed difference of a metric, as a share of the largest; accuracy jumps if rounding chooses another class."""
+"""The allowed difference of a metric, relative to the largest metric; an accuracy jumps if rounding changes a class."""
 
 _Function = Callable[[Tensors, Tensors, Arrays], tuple[Tensors, Tensors]]
 """(parameters, buffers, data) -> (gradients or metrics, buffers afterwards)."""
 
 
 class Proven(msgspec.Struct, frozen=True):
-    """The result of the check: the metrics' names, the parameters without a gradient, and ``draws_otherwise``, which
-    says whether lanes draw other random numbers.
+    """The result of the check of a module: the names of the metrics, and the parameters without a gradient.
+    ``draws_otherwise`` says whether lanes draw other random numbers than the module alone.
 
     PyTorch's optimizers do not change parameters without a gradient, not even by weight decay.
     """
@@ -31,9 +31,9 @@ class Proven(msgspec.Struct, frozen=True):
 
 
 class Proof:
-    """Checks that lanes give the same results side by side, alone, and without ``vmap``, up to rounding.
+    """Checks that a lane has the same results beside another lane, alone, and without ``vmap``, up to rounding.
 
-    ``numbers`` are the optimizer's hyperparameters of both lanes, (1,) each; the result holds for all trials.
+    ``numbers`` has the optimizer's hyperparameters for both lanes, (1,) each. One check is enough for all trials.
     """
 
     def __init__(self, functional: FunctionalModule, seed: int, numbers: Numbers) -> None:
@@ -52,7 +52,7 @@ class Proof:
         self._draws_otherwise = False
 
     def of(self, batches: Sequence[Arrays], validation: Arrays) -> Proven:
-        """Check training on batches and evaluation on validation data; raise ObjectiveError if a result differs."""
+        """Check training on ``batches`` and evaluation on ``validation``; raise ObjectiveError if a result differs."""
         for batch in batches:
             self._functional.module.train()
             self._compare(self._slopes_alone, self._functional.slopes, batch, f"a batch of {len(batch[0])}")
@@ -62,7 +62,7 @@ class Proof:
         return Proven(tuple(metrics), tuple(sorted(self._unreached)), self._draws_otherwise)
 
     def _compare(self, alone: _Function, lanes: _Function, data: Arrays, what: str) -> Tensors:
-        """Compare a function of one lane with that of several lanes; return its results for the first lane."""
+        """Check that the functions ``alone`` and ``lanes`` have equal results; return the results of the first lane."""
         with _watch(self._functional.module, f"cannot be called with {what}; change it, or the batch size"):
             plain = [self._call_seeded(alone, parameters, self._buffers, data) for parameters in self._lanes]
             draws = self._has_drawn()
@@ -104,7 +104,7 @@ class Proof:
             raise ObjectiveError(f"{name!r} differs {how}")
 
     def _unlike(self, actual: tuple[Tensors, Tensors], expected: tuple[Tensors, Tensors]) -> str | None:
-        """Return the name of a tensor that differs, or None."""
+        """Return the name of the first tensor that differs, or None if all tensors are equal."""
         for ours, theirs in zip(actual, expected, strict=True):
             for name in theirs:
                 if not _is_alike(ours[name], theirs, name, self._tolerance):
@@ -138,7 +138,7 @@ class Proof:
 
 @contextmanager
 def _watch(module: Any, problem: str) -> Iterator[None]:
-    """Replace an exception by a message of one line, with the layer that failed and the reason.
+    """Replace an exception by an error of one line, which names the layer that failed and the reason.
 
     Raises:
         ObjectiveError: Instead of the exception.
@@ -167,7 +167,7 @@ def _watch(module: Any, problem: str) -> Iterator[None]:
 
 
 def _is_alike(actual: Any, theirs: Tensors, name: str, tolerance: float) -> bool:
-    """Return whether a tensor is as expected, with a tolerance relative to the largest of all expected numbers."""
+    """Return whether a tensor equals the expected tensor, with a tolerance relative to the largest expected number."""
     largest = max(
         float(tensor.double().nan_to_num(0, 0, 0).abs().max()) for tensor in theirs.values() if len(tensor.reshape(-1))
     )

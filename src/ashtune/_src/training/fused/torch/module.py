@@ -1,6 +1,6 @@
 """A PyTorch module: build it, and call it for one lane or for stacked lanes.
 
-PyTorch draws the initial weights from the study's seed; the user's own random state does not change.
+PyTorch draws the initial weights from the objective's seed. The random state of the user's code does not change.
 """
 
 import warnings
@@ -20,7 +20,7 @@ Arrays = tuple[Any, ...]
 
 
 class TorchRecipe(Batched, frozen=True, kw_only=True):
-    """The arguments of :func:`ashtune.fused_torch`. Hyperparameters that are not static are those of the optimizer."""
+    """The arguments of :func:`ashtune.fused_torch`. Non-static hyperparameters belong to the optimizer."""
 
     module: Callable[[Mapping[str, Any]], Any]
     loss: Callable[..., Any]
@@ -31,7 +31,7 @@ class TorchRecipe(Batched, frozen=True, kw_only=True):
 
 
 class FunctionalModule:
-    """A module with its initial weights, as functions of its parameters and buffers."""
+    """A module with its initial weights, called as a function of parameters and buffers."""
 
     def __init__(self, recipe: TorchRecipe, module: Any, static: Static) -> None:
         self.module = module
@@ -46,13 +46,13 @@ class FunctionalModule:
         self._scores = torch.func.vmap(self.score, in_dims=(0, 0, None, 0), randomness="same")
 
     def initial(self) -> tuple[Tensors, Tensors]:
-        """Return the trainable parameters, and all other parameters and buffers, of one lane."""
+        """Return, for one lane, the trainable parameters, and all other parameters together with the buffers."""
         parameters = {name: tensor.detach() for name, tensor in self.module.named_parameters() if tensor.requires_grad}
         fixed = {name: tensor for name, tensor in self.module.named_parameters() if not tensor.requires_grad}
         return parameters, {**fixed, **dict(self.module.named_buffers())}
 
     def loss(self, parameters: Tensors, buffers: Tensors, batch: Arrays) -> tuple[Any, Tensors]:
-        """Return the loss of one lane, and its buffers afterwards."""
+        """Return the loss of one lane, and the lane's buffers after the call."""
         outputs, buffers = self._call(parameters, buffers, batch[0])
         loss = self._recipe.loss(outputs, *batch[1:])
         if not _is_scalar(loss) or not loss.is_floating_point():
@@ -60,7 +60,7 @@ class FunctionalModule:
         return loss, buffers
 
     def score(self, parameters: Tensors, buffers: Tensors, data: Arrays, numbers: Numbers) -> tuple[Tensors, Tensors]:
-        """Return the metrics of one lane, and its buffers afterwards; the lane's numbers are scalar tensors."""
+        """Return the metrics of one lane, and the lane's buffers after the call; ``numbers`` has scalar tensors."""
         outputs, buffers = self._call(parameters, buffers, data[0])
         config = self._configuration(parameters, numbers) if self._is_configured else {}
         metrics = self._recipe.evaluate(outputs, *data[1:], *([config] if self._is_configured else []))
@@ -72,15 +72,15 @@ class FunctionalModule:
         return dict(metrics), buffers
 
     def slopes(self, parameters: Tensors, buffers: Tensors, batch: Arrays) -> tuple[Tensors, Tensors]:
-        """Return the gradients of lanes, and their buffers after a batch."""
+        """Return the gradients of all lanes, and the buffers of all lanes after a batch."""
         self.module.train()
         slopes, (_, buffers) = self._slopes(parameters, buffers, batch)
         return slopes, {name: buffer.detach() for name, buffer in buffers.items()}
 
     def slopes_of_one(self, parameters: Tensors, buffers: Tensors, batch: Arrays) -> tuple[Tensors, Tensors]:
-        """Return the same as :meth:`slopes` for one lane, without ``torch.func``, which takes several times as long.
+        """Return the result of :meth:`slopes` for one lane, without ``torch.func``, which is several times slower.
 
-        The results are equal unless the module's random numbers differ under ``torch.func``.
+        The result equals that of :meth:`slopes` if the module draws the same random numbers without ``torch.func``.
         """
         self.module.train()
         own = {name: tensor[0].detach().requires_grad_() for name, tensor in parameters.items()}
@@ -90,7 +90,7 @@ class FunctionalModule:
         return named, {name: buffer.detach()[None] for name, buffer in after.items()}
 
     def scores(self, parameters: Tensors, buffers: Tensors, data: Arrays, numbers: Numbers) -> tuple[Tensors, Tensors]:
-        """Return the metrics of lanes, (lanes,) each, and their buffers afterwards."""
+        """Return a tensor (lanes,) for each metric, and the buffers of all lanes after the call."""
         self.module.eval()
         with torch.no_grad():
             given = numbers if self._is_configured else {}
@@ -98,7 +98,7 @@ class FunctionalModule:
         return scores
 
     def _configuration(self, parameters: Tensors, numbers: Numbers) -> dict[str, Any]:
-        """Return one lane's configuration for ``evaluate``: its numbers are copies, in the parameters' type."""
+        """Return one lane's configuration for ``evaluate``; each number is a copy in the type of the parameters."""
         dtype = next(iter(parameters.values())).dtype
         own = {name: number.to(dtype, copy=True) for name, number in numbers.items() if name not in self._static}
         return {**self._static, **own}
@@ -112,14 +112,14 @@ class FunctionalModule:
 
 
 def repeat(of_one: Tensors, lanes: int) -> Tensors:
-    """Return the tensors of one lane, stacked for several lanes."""
+    """Return the tensors of one lane, copied and stacked for ``lanes`` lanes."""
     return {name: torch.stack([tensor] * lanes) for name, tensor in of_one.items()}
 
 
 def _with_tensors(module: Any) -> Any:
-    """Return a module that returns, with the outputs, its parameters and buffers after the call.
+    """Return a module whose call returns the outputs of ``module``, and its parameters and buffers after the call.
 
-    Parameters and buffers are read inside the call, as a layer may have replaced the given tensors by new tensors.
+    Parameters and buffers are read inside the call, because a layer may have replaced the given tensors by new tensors.
     """
 
     class WithTensors(torch.nn.Module):  # type: ignore[misc]  # PyTorch's types are not followed, see pyproject.toml
@@ -146,7 +146,7 @@ def _kind(value: Any) -> str:
 
 @contextmanager
 def own_randomness(*seed: int) -> Iterator[None]:
-    """Let PyTorch draw from this seed within the block, then restore the user's random state.
+    """Seed PyTorch's random generator for the block, and restore the user's random state after the block.
 
     ``torch.manual_seed`` would also seed the generators of all GPUs, whose states are not restored.
     """
@@ -156,18 +156,18 @@ def own_randomness(*seed: int) -> Iterator[None]:
 
 
 def torch_seed(*seed: int) -> int:
-    """Return a 64-bit seed for PyTorch that depends on some whole numbers and their order.
+    """Return a 64-bit seed for PyTorch, computed from a sequence of whole numbers.
 
-    Initial weights and batches depend on it: another hash function would change the results of a resumed study.
+    Initial weights and batches depend on this seed, so a new hash function would change results of resumed studies.
     """
     return int(np.random.SeedSequence([number % 2**64 for number in seed]).generate_state(1, np.uint64)[0])
 
 
 def tensors(arrays: Arrays, role: str) -> Arrays:
-    """Return arrays as tensors that share their memory if possible; ``role`` is their name in errors.
+    """Convert arrays to tensors, without a copy if possible; error messages name the arrays by ``role``.
 
     Raises:
-        ObjectiveError: If they are not a tuple, have no or different numbers of examples, or a type that PyTorch lacks.
+        ObjectiveError: If ``arrays`` is no tuple, or an array has no examples, another length, or an unknown type.
     """
     if not isinstance(arrays, tuple | list) or not arrays:
         raise ObjectiveError(f"{role} is a {type(arrays).__name__}; give a tuple of arrays: (inputs, targets)")
@@ -179,7 +179,7 @@ def tensors(arrays: Arrays, role: str) -> Arrays:
 
 
 def build_module(recipe: TorchRecipe, static: Mapping[str, Any], inputs: Any, seed: int) -> Any:
-    """Return the module with its initial weights, in the inputs' type if that is floating-point.
+    """Return a new module with initial weights, converted to the type of ``inputs`` if this type is floating-point.
 
     Raises:
         ObjectiveError: If the module cannot be built, or its weights depend on more than the seed.
@@ -198,7 +198,7 @@ def build_module(recipe: TorchRecipe, static: Mapping[str, Any], inputs: Any, se
 
 
 def _numbers(module: Any) -> dict[str, Any]:
-    """Return parameters and buffers by name, also the buffers that a state dict leaves out."""
+    """Return all parameters and buffers by name, including buffers that are not in the state dict."""
     return {**dict(module.named_parameters()), **dict(module.named_buffers())}
 
 
@@ -216,7 +216,7 @@ def _call_module(recipe: TorchRecipe, static: Mapping[str, Any]) -> Any:
 
 
 def layer_words(path: str, layer: Any) -> str:
-    """Return the name of a layer for errors."""
+    """Return the name of a layer for an error message."""
     return f"layer {path!r} ({type(layer).__name__})" if path else f"the module ({type(layer).__name__})"
 
 

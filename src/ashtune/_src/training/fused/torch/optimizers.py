@@ -1,10 +1,10 @@
-"""PyTorch's optimizers for stacked parameters, each lane with its own hyperparameters.
+"""PyTorch's optimizers for stacked parameters; each lane has its own hyperparameters.
 
 Source: the update rules of ``torch.optim.SGD`` (no dampening, no Nesterov) and ``torch.optim.AdamW`` (Loshchilov and
 Hutter, https://arxiv.org/abs/1711.05101), as PyTorch's documentation states them.
 
-The state of an optimizer has all tensors that it keeps between steps, with the lanes along the first axis. A step
-changes parameters and state in place, which uses the cache well.
+The state of an optimizer has all tensors that the optimizer keeps between steps, with the lanes along the first axis. A
+step changes the parameters and the optimizer's state in place, to use the cache well.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,7 +23,7 @@ Numbers = dict[str, Any]
 class Sgd:
     """Stochastic gradient descent with momentum; weight decay is added to the gradient.
 
-    ``defaults`` are the optimizer's hyperparameters; None means that each configuration must set the hyperparameter.
+    ``defaults`` has the default of each hyperparameter; None if every configuration must set the hyperparameter.
     """
 
     defaults: ClassVar[Mapping[str, float | None]] = {"learning_rate": None, "momentum": 0.0, "weight_decay": 0.0}
@@ -35,11 +35,11 @@ class Sgd:
 
     @staticmethod
     def fresh(parameters: Tensors) -> dict[str, Any]:
-        """Return velocities of 0."""
+        """Return the initial state: velocities of 0."""
         return {"velocity": _zeros(parameters)}
 
     def step(self, parameters: Tensors, slopes: Tensors, state: dict[str, Any]) -> None:
-        """Take one step of all lanes, in place."""
+        """Take one step of all lanes; change ``parameters`` and ``state`` in place."""
         for name, parameter in parameters.items():
             velocity = state["velocity"][name]
             velocity.mul_(self._momentum[name]).add_(slopes[name]).addcmul_(parameter, self._decay[name])
@@ -64,13 +64,13 @@ class AdamW:
 
     @staticmethod
     def fresh(parameters: Tensors) -> dict[str, Any]:
-        """Return moments of 0 and, for each lane, 0 steps."""
+        """Return the initial state: moments of 0 and, for each lane, a step count of 0."""
         lanes = len(next(iter(parameters.values())))
         steps = torch.zeros(lanes, dtype=torch.int64, device="cpu")
         return {"first": _zeros(parameters), "second": _zeros(parameters), "steps": steps}
 
     def step(self, parameters: Tensors, slopes: Tensors, state: dict[str, Any]) -> None:
-        """Take one step of all lanes, in place."""
+        """Take one step of all lanes; change ``parameters`` and ``state`` in place."""
         state["steps"].add_(1)
         rate = self._numbers["learning_rate"] / (1 - self._numbers["beta1"] ** state["steps"])
         root = (1 - self._numbers["beta2"] ** state["steps"]).sqrt()
@@ -87,7 +87,7 @@ RULES: Mapping[str, type[Sgd] | type[AdamW]] = {"sgd": Sgd, "adam": AdamW}
 
 
 def rule(optimizer: str) -> type[Sgd] | type[AdamW]:
-    """Return an optimizer by its name.
+    """Return the class of an optimizer by the optimizer's name.
 
     Raises:
         ObjectiveError: If the name is unknown.
@@ -98,7 +98,7 @@ def rule(optimizer: str) -> type[Sgd] | type[AdamW]:
 
 
 def numbers_of(optimizer: str, lanes: Sequence[Mapping[str, float]]) -> Numbers:
-    """Return the hyperparameters of lanes; the optimizer's defaults replace missing ones.
+    """Return the optimizer's hyperparameters of all lanes; defaults replace missing hyperparameters.
 
     Raises:
         ObjectiveError: If a lane has a hyperparameter that the optimizer does not have, or lacks a hyperparameter that
@@ -125,7 +125,7 @@ def numbers_of(optimizer: str, lanes: Sequence[Mapping[str, float]]) -> Numbers:
 
 
 def some_numbers(optimizer: str) -> Numbers:
-    """Return hyperparameters of one lane, (1,) each: the optimizer's defaults, or 0.1 if there is no default."""
+    """Return example hyperparameters of a lane, (1,) each: the optimizer's defaults, or 0.1 if there is no default."""
     return numbers_of(optimizer, [{name: 0.1 for name, value in rule(optimizer).defaults.items() if value is None}])
 
 
@@ -134,7 +134,7 @@ def _columns(values: Any, parameters: Tensors) -> Tensors:
 
 
 def _column(values: Any, parameter: Any) -> Any:
-    """Return the lanes' numbers in a parameter's type and with its number of axes: (lanes, 1, ...)."""
+    """Return the lanes' numbers as (lanes, 1, ...), with the type and the number of axes of a parameter."""
     return values.to(parameter.dtype).reshape(-1, *[1] * (parameter.dim() - 1))
 
 

@@ -1,7 +1,7 @@
-"""A program that trains small PyTorch modules side by side, with stacked weights. Nothing is compiled.
+"""A program that trains small PyTorch modules side by side, with stacked weights. PyTorch programs are not compiled.
 
-As with JAX, batches depend only on the epoch, and initial weights depend only on the shapes. A module's random numbers
-(dropout) also depend only on the epoch, and are the same in all lanes.
+For a given seed, the batches depend only on the epoch, and the initial weights depend only on the shapes. A module's
+random numbers (dropout) depend only on the seed and the epoch, and are the same in all lanes.
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,11 +25,11 @@ from ashtune._src.training.fused.torch.module import (
 from ashtune._src.training.fused.torch.optimizers import numbers_of, rule, some_numbers
 
 _ORDER, _DRAWS = 0, 1
-"""The two kinds of random numbers in an epoch: the order of the examples, and the module's own."""
+"""The two kinds of random numbers in an epoch: the order of the examples, and the random numbers of the module."""
 
 
 class TorchProgram:
-    """The program for a number of lanes of one shape; see ``FusedProgram``."""
+    """A PyTorch program for one shape and one number of lanes; implements ``FusedProgram``."""
 
     def __init__(self, shape: "TorchShape", variant: Variant) -> None:
         self.variant = variant
@@ -39,16 +39,16 @@ class TorchProgram:
 
     @property
     def is_at_another(self) -> bool:
-        """False: nothing is compiled."""
+        """False, because PyTorch programs are not compiled."""
         return False
 
     @property
     def is_there(self) -> bool:
-        """False, because each worker does all work before the first epoch itself."""
+        """False, because workers do not share PyTorch programs."""
         return False
 
     def fresh(self, lanes: Sequence[Mapping[str, float]]) -> State:
-        """Return the states of new trials, one per lane: dicts of tensors whose first axis counts lanes.
+        """Return the initial states of new trials, one trial per lane: dicts of tensors whose first axis counts lanes.
 
         Raises:
             ObjectiveError: If a lane's numbers are not the optimizer's hyperparameters.
@@ -57,19 +57,19 @@ class TorchProgram:
         return self._shape.states(len(lanes))
 
     def together(self, states: Sequence[State | None], lanes: Sequence[Mapping[str, float]]) -> State:
-        """Return the lanes' states stacked, padded with copies of the first state to the program's room."""
+        """Return the stacked states of lanes; each empty lane of the program gets a copy of the first state."""
         if states[0] is None:
             return self.fresh(pad(lanes, self.variant.room))
         return tree_map(lambda *leaves: np.concatenate(leaves), *pad(states, self.variant.room))
 
     def apart(self, state: State, lane: int) -> State:
-        """Return a copy of one lane's state as NumPy arrays, each with a first axis of 1."""
+        """Return a copy of one lane's state, as NumPy arrays whose first axis has length 1."""
         return tree_map(lambda leaf: leaf[lane : lane + 1].numpy().copy(), state)
 
     def train(
         self, state: State, lanes: Sequence[Mapping[str, float]], start: int, stop: int
     ) -> tuple[State, LaneMetrics]:
-        """Train all lanes from one epoch to another; the given state is not changed.
+        """Train all lanes from epoch ``start`` to ``stop``; the given state is not changed.
 
         Raises:
             ObjectiveError: If a lane's numbers are not the optimizer's hyperparameters.
@@ -105,7 +105,7 @@ class TorchProgram:
 
 
 def finite_lanes(state: State) -> Any:
-    """Return for each lane whether all its numbers are finite: (lanes,)."""
+    """Return an array (lanes,) that says for each lane whether all numbers of the state are finite."""
     leaves = [leaf for leaf in tree_leaves(state) if leaf.is_floating_point()]
     return torch.stack([leaf.isfinite().reshape(len(leaf), -1).all(dim=1) for leaf in leaves]).all(dim=0).numpy()
 
@@ -115,12 +115,12 @@ def _copy(leaf: Any) -> Any:
 
 
 class TorchShape:
-    """The data as tensors, the module, and the result of its check; shared by the programs of a shape.
+    """The data as tensors, the module, and the result of the module's check; shared by all programs of a shape.
 
     The seed determines the initial weights, the order of the batches, and the module's random numbers.
 
     Raises:
-        ObjectiveError: If lanes of this module do not get the same results as alone.
+        ObjectiveError: If a lane of this module does not have the same results as the module alone.
     """
 
     def __init__(self, recipe: TorchRecipe, static: Static, seed: int) -> None:
@@ -133,9 +133,9 @@ class TorchShape:
         self.proven = self._prove()
 
     def states(self, lanes: int) -> State:
-        """Return the states of new trials, all equal.
+        """Return the initial states of new trials; the states of all trials are equal.
 
-        The optimizer changes the parameters. Parameters without a gradient are kept with the buffers.
+        The optimizer changes the tensors in ``parameters``. Parameters without a gradient are in ``buffers``.
         """
         reached, rest = self.functional.initial()
         unreached: dict[str, Any] = {name: reached.pop(name) for name in self.proven.unreached}
